@@ -1,0 +1,31 @@
+//! A token of the API. Only its hash is stored.
+
+use sea_orm::entity::prelude::*;
+
+/// What the bearer of a token may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
+pub enum Role {
+    /// Reads and changes everything.
+    Admin,
+    /// Reads everything, changes nothing.
+    Viewer,
+}
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "api_token")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub name: String,
+    /// SHA-256 of the token.
+    pub hash: Vec<u8>,
+    pub role: Role,
+    /// Where mail about the instances that this token creates goes.
+    pub email: Option<String>,
+    pub created_at: i64,
+    pub revoked_at: Option<i64>,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

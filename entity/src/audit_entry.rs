@@ -1,0 +1,34 @@
+//! What members did that changes no instance's state: recipients, connection tests.
+
+use sea_orm::entity::prelude::*;
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, async_graphql::Enum)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(32))", rename_all = "snake_case")]
+#[graphql(name = "AuditAction")]
+pub enum Action {
+    /// The list of recipients was replaced.
+    RecipientsSet,
+    /// A connection was tested.
+    ConnectionTested,
+    /// A test mail was asked for.
+    TestMailSent,
+    /// A run was allowed to remove any number of users.
+    RemovalsAccepted,
+}
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "audit_entry")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub at: i64,
+    pub actor: String,
+    pub action: Action,
+    pub instance_id: Option<Uuid>,
+    /// One sentence for a person; no addresses, no secrets.
+    pub detail: String,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,62 @@
+//! The durable log of changes: one row per change of an instance's state.
+
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// What happened to an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, async_graphql::Enum)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(32))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+#[graphql(name = "InstanceEventCause")]
+pub enum Cause {
+    /// Nothing happened: the instance as it is now, sent first to a new subscriber. Never stored.
+    Snapshot,
+    /// A member integrated the application.
+    Created,
+    /// Its name, configuration or interval was changed.
+    Updated,
+    /// A member set it inactive.
+    Deactivated,
+    /// A member set it live, or reconnected it.
+    Reactivated,
+    /// The server switched it off, because the token is dead or lacks a permission.
+    Revoked,
+    /// A run waits for its turn.
+    SyncQueued,
+    /// A run started.
+    SyncStarted,
+    /// A run succeeded.
+    SyncSucceeded,
+    /// A run completed the user list, but an optional part was refused.
+    SyncPartial,
+    /// A run failed.
+    SyncFailed,
+    /// A run was stopped by a member or by a change of the instance.
+    SyncCancelled,
+    /// All users left reporting and are being removed; the instance stays.
+    UsersDeletionStarted,
+    /// The removal of all users has finished.
+    UsersDeleted,
+    /// The instance is being deleted; its credential is destroyed and its users left reporting.
+    DeletionStarted,
+    /// The last user was removed, and the name is free again.
+    Deleted,
+}
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "event")]
+pub struct Model {
+    /// Rises in the order in which the changes became visible.
+    #[sea_orm(primary_key)]
+    pub seq: i64,
+    pub instance_id: Uuid,
+    pub at: i64,
+    pub cause: Cause,
+    /// Who did it; null when the server did.
+    pub actor: Option<String>,
+    /// The instance's full state right after the change.
+    pub state: Json,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,31 @@
+//! What one run changed about one user.
+
+use sea_orm::entity::prelude::*;
+
+/// How a run changed a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, async_graphql::Enum)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(8))", rename_all = "snake_case")]
+#[graphql(name = "UserChangeKind")]
+pub enum Kind {
+    /// The account is new, or came back.
+    Added,
+    /// A field of the account changed.
+    Changed,
+    /// The account is no longer listed.
+    Removed,
+}
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "user_change")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub run_id: Uuid,
+    pub user_id: Uuid,
+    pub kind: Kind,
+    /// The API names of the fields that changed, separated by commas; empty for joiners and leavers.
+    pub fields: String,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,17 @@
+//! The database schema, as a chain of migrations that is only ever added to.
+
+use sea_orm_migration::prelude::*;
+
+mod m0001_first_tables;
+
+pub use sea_orm_migration::MigratorTrait;
+
+/// The chain.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_first_tables::Migration)]
+    }
+}

@@ -1,0 +1,219 @@
+//! The composition root: from settings to a running server.
+//!
+//! A server owns its data folder: it holds a lock on it, so that two of them cannot work
+//! on one SQLite file and each believe it is alone. What it finds claimed at the start
+//! was claimed by a process that is gone, and is taken over at once.
+
+use std::fs::{self, File, TryLockError};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::auth::Tokens;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::db::Db;
+use crate::events::Feed;
+use crate::graphql::gateway::Gateway;
+use crate::graphql::schema::{self, Api, ApiTools};
+use crate::instance::{Instances, Running};
+use crate::integration::catalog::Catalog;
+use crate::integration::engine::{Client, ClientSettings};
+use crate::integration::manifest::Fault;
+use crate::jobs::{self, Beat};
+use crate::mail::Mailer;
+use crate::notification::test_mail::TestMail;
+use crate::queue;
+use crate::secrets::SecretKey;
+use crate::server;
+use crate::sync::{Engine, Limits, progress::Progress};
+
+/// How long a stopping server waits for what it has begun.
+const GRACE: Duration = Duration::from_secs(9);
+
+/// A server that is ready to be run.
+pub struct App {
+    pub settings: Settings,
+    pub clock: Clock,
+    pub db: Db,
+    pub tokens: Tokens,
+    pub instances: Instances,
+    pub engine: Engine,
+    pub mailer: Mailer,
+    feed: Feed<crate::instance::Happened>,
+    gateway: Gateway,
+    beat: Beat,
+    shutdown: CancellationToken,
+    /// Held as long as the server lives.
+    _lock: File,
+}
+
+/// The database and the tokens of a data folder, for commands that need no more.
+pub async fn open_tokens(settings: &Settings) -> Result<Tokens, String> {
+    let db = open_database(settings).await?;
+    Ok(Tokens::new(db, Clock::System))
+}
+
+impl App {
+    /// Opens everything that a server needs.
+    ///
+    /// # Errors
+    /// One line for whoever starts it.
+    pub async fn new(settings: Settings, clock: Clock) -> Result<Self, String> {
+        let db = open_database(&settings).await?;
+        let lock = lock(&settings.data_dir)?;
+        let keys = Arc::new(SecretKey::load_or_create(&settings.secret_key_file())?);
+        let (catalog, faults) = load_catalog(&settings, clock.clone())?;
+        for fault in faults {
+            warn!(fault = %fault, "a connector manifest has a fault and is left out");
+        }
+        let mailer = Mailer::new(settings.smtp_url.as_deref(), &settings.mail_from, &settings.data_dir.join("mail"))?;
+
+        let tokens = Tokens::new(db.clone(), clock.clone());
+        let instances = Instances {
+            db: db.clone(),
+            clock: clock.clone(),
+            catalog: Arc::new(catalog),
+            keys,
+            running: Running::default(),
+        };
+        instances.check_key().await.map_err(|error| error.to_string())?;
+        take_over(&db).await.map_err(|error| error.to_string())?;
+
+        let public_url: Arc<str> = settings.public_url().into();
+        let mail_host: Arc<str> = mail_host(&public_url).into();
+        let progress = Progress::default();
+        let engine = Engine {
+            instances: instances.clone(),
+            progress: progress.clone(),
+            limits: Limits::new(settings.removal_guard_percent, settings.removal_guard_minimum),
+            public_url: public_url.clone(),
+            mail_host: mail_host.clone(),
+        };
+        let feed = Feed::default();
+        let test_mail = TestMail { db: db.clone(), clock: clock.clone(), public_url: public_url.clone(), mail_host };
+        let api: Api = Arc::new(ApiTools { instances: instances.clone(), feed: feed.clone(), progress, test_mail });
+        let shutdown = CancellationToken::new();
+        let gateway = Gateway::new(
+            schema::with_tools(api.clone()),
+            api,
+            tokens.clone(),
+            settings.introspection,
+            &public_url,
+            shutdown.clone(),
+        );
+        Ok(Self { settings, clock, db, tokens, instances, engine, mailer, feed, gateway, beat: Beat::default(), shutdown, _lock: lock })
+    }
+
+    /// Stops the server when it is cancelled.
+    pub fn shutdown(&self) -> CancellationToken {
+        self.shutdown.clone()
+    }
+
+    /// Serves and works until [`App::shutdown`] is cancelled, then finishes or gives
+    /// back what was begun, within ten seconds.
+    pub async fn run(self, listener: TcpListener) -> Result<(), String> {
+        let tasks = TaskTracker::new();
+        jobs::spawn(&self.jobs(), &tasks, &self.shutdown);
+        let router = server::router(self.gateway.clone(), self.db.clone(), self.beat.clone());
+        let serving = server::serve(listener, router, self.shutdown.clone());
+        let served = tokio::select! {
+            served = serving => served,
+            () = async { self.shutdown.cancelled().await; tokio::time::sleep(GRACE).await } => Ok(()),
+        };
+        self.shutdown.cancel();
+        tasks.close();
+        if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
+            warn!("some work did not stop in time; it is taken over at the next start");
+        }
+        if let Err(error) = self.db.close().await {
+            warn!(error = %error, "the database did not close cleanly");
+        }
+        info!("stopped");
+        served
+    }
+
+    fn jobs(&self) -> jobs::Tools {
+        jobs::Tools {
+            db: self.db.clone(),
+            clock: self.clock.clone(),
+            engine: self.engine.clone(),
+            instances: self.instances.clone(),
+            mailer: self.mailer.clone(),
+            feed: self.feed.clone(),
+            beat: self.beat.clone(),
+            sync_concurrency: self.settings.sync_concurrency,
+        }
+    }
+}
+
+/// The catalog, and the faults of the manifests that were left out of it.
+pub fn load_catalog(settings: &Settings, clock: Clock) -> Result<(Catalog, Vec<Fault>), String> {
+    let client = ClientSettings::new(settings.allowed_networks.clone(), move || clock.now(), fastrand::f64);
+    let client = Client::new(client).map_err(|error| format!("HTTP client: {error}"))?;
+    Catalog::load(client, settings.connectors_dir.as_deref())
+}
+
+/// Binds the address of the settings.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|error| format!("setting listen: {address}: {error}"))
+}
+
+async fn open_database(settings: &Settings) -> Result<Db, String> {
+    let dir = &settings.data_dir;
+    let at = |error: std::io::Error| format!("setting data_dir: {}: {error}", dir.display());
+    if !dir.exists() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at)?;
+    }
+    let mode = fs::metadata(dir).map_err(at)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        warn!(dir = %dir.display(), "others on this machine may look into the data folder; make it 0700");
+    }
+    let file = match &settings.database_url {
+        None => settings.database_file(),
+        Some(url) => match url.strip_prefix("sqlite://") {
+            Some(path) if !path.is_empty() && !path.contains('?') => path.into(),
+            Some(_) => return Err("setting database_url: must be sqlite:// and a path, without parameters".into()),
+            None if url.starts_with("postgres") => {
+                return Err("setting database_url: this version keeps its data in SQLite; PostgreSQL is not supported yet".into());
+            }
+            None => return Err("setting database_url: must begin with sqlite://".into()),
+        },
+    };
+    Db::open(&file).await.map_err(|error| format!("database {}: {error}", file.display()))
+}
+
+fn lock(dir: &Path) -> Result<File, String> {
+    let path = dir.join("muster.lock");
+    let file = File::create(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(format!("setting data_dir: another muster is running on {}", dir.display())),
+        Err(TryLockError::Error(error)) => Err(format!("{}: {error}", path.display())),
+    }
+}
+
+/// Nobody else works on this database, so whatever is claimed was claimed by a process that died.
+async fn take_over(db: &Db) -> crate::error::Result<()> {
+    let tx = db.begin().await?;
+    let expired = queue::expire_leases(&tx).await?;
+    tx.commit().await?;
+    if expired > 0 {
+        info!(jobs = expired, "work of a process that died is taken over");
+    }
+    Ok(())
+}
+
+/// What Message-IDs name: the host of the public address.
+fn mail_host(public_url: &str) -> String {
+    let host = url::Url::parse(public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    // An IP address is no domain, and some mail servers are strict about it.
+    host.filter(|host| host.parse::<std::net::IpAddr>().is_err()).unwrap_or_else(|| "muster.localhost".into())
+}

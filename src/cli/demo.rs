@@ -1,0 +1,53 @@
+//! The demo: a scratch folder, and rehearsal instances to look at.
+
+use std::os::unix::fs::DirBuilderExt;
+
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::auth::{Caller, Role};
+use crate::config::Settings;
+use crate::instance::create::Create;
+
+const CREATOR: &str = "ada@example.com";
+
+/// Name and configuration of each instance.
+const INSTANCES: [(&str, &[(&str, &str)]); 6] = [
+    ("Chat", &[("users", "240"), ("churn_percent", "3")]),
+    ("Code hosting", &[("users", "1200"), ("page_size", "50"), ("latency_ms", "400"), ("churn_percent", "1")]),
+    ("Payroll", &[("users", "90"), ("outcomes", "success,transient,transient,success")]),
+    ("Design tool", &[("users", "60"), ("outcomes", "success,token_inactive")]),
+    ("Wiki", &[("users", "300"), ("outcomes", "success,partial")]),
+    ("Data warehouse", &[("users", "40"), ("outcomes", "insufficient_permissions")]),
+];
+
+/// The settings, but for a data folder of its own.
+pub fn settings(mut settings: Settings) -> Result<Settings, String> {
+    let data_dir = std::env::temp_dir().join(format!("muster-demo-{}", Uuid::now_v7().simple()));
+    std::fs::DirBuilder::new().mode(0o700).create(&data_dir).map_err(|error| format!("{}: {error}", data_dir.display()))?;
+    settings.data_dir = data_dir;
+    settings.database_url = None;
+    Ok(settings)
+}
+
+/// Makes the instances and says how to look at them.
+pub async fn fill(app: &App) -> Result<(), String> {
+    let email = Some(CREATOR.to_owned());
+    let token = app.tokens.create("demo", Role::Admin, email.clone()).await.map_err(|error| error.to_string())?;
+    let caller = Caller { token_id: Uuid::nil(), name: "demo".into(), email, role: Role::Admin };
+    for (name, config) in INSTANCES {
+        let create = Create {
+            integration_key: "rehearsal".into(),
+            name: name.into(),
+            config: config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            sync_interval_minutes: Some(1),
+        };
+        app.instances.create(&caller, create).await.map_err(|error| error.to_string())?;
+    }
+    println!();
+    println!("  console   {}/", app.settings.public_url());
+    println!("  token     {token}");
+    println!("  mails     {}", app.settings.data_dir.join("mail").display());
+    println!();
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tracing::info;
+
+use crate::app::{self, App};
+use crate::auth::{Role, Tokens};
+use crate::clock::{Clock, date_time};
+use crate::config::Settings;
+use crate::graphql::schema;
+use crate::mail::EmailAddress;
+use crate::telemetry;
+
+mod connectors;
+mod demo;
+
+/// Keeps an up-to-date register of every user account in the applications that a company uses.
+#[derive(Parser)]
+#[command(name = "muster", version, arg_required_else_help = false)]
+struct Cli {
+    /// A TOML file of settings; the environment (`MUSTER_…`) wins over it.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API, the console and the workers (also without a command).
+    Serve,
+    /// Serve from a scratch folder, with rehearsal instances to look at.
+    Demo,
+    /// API tokens.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Print the schema of the API.
+    Schema,
+    /// Connector manifests.
+    #[command(subcommand)]
+    Connectors(connectors::Command),
+}
+
+#[derive(Subcommand)]
+enum TokenCommand {
+    /// Make a token and print it, once.
+    Create {
+        /// What the token is for; histories name it.
+        #[arg(long)]
+        name: String,
+        #[arg(long, value_enum, default_value = "admin")]
+        role: RoleName,
+        /// Where mail about the instances that it creates goes.
+        #[arg(long, value_name = "ADDRESS")]
+        email: Option<String>,
+    },
+    /// List the tokens, without the tokens themselves.
+    List,
+    /// Revoke every token of a name.
+    Revoke {
+        #[arg(long)]
+        name: String,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum RoleName {
+    Admin,
+    Viewer,
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Fails only when a provider is installed already, and then there is one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("threads: {error}")),
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(line) => fail(&line),
+    }
+}
+
+fn fail(line: &str) -> ExitCode {
+    eprintln!("muster: {line}");
+    ExitCode::FAILURE
+}
+
+async fn run(cli: Cli) -> Result<(), String> {
+    let settings = || Settings::load(cli.config.as_deref());
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve(settings()?, false).await,
+        Command::Demo => serve(demo::settings(settings()?)?, true).await,
+        Command::Token(command) => token(&settings()?, command).await,
+        Command::Schema => {
+            println!("{}", schema::sdl().trim_end());
+            Ok(())
+        }
+        Command::Connectors(command) => connectors::run(command, cli.config.as_deref()),
+    }
+}
+
+async fn serve(settings: Settings, demo: bool) -> Result<(), String> {
+    telemetry::start_logging(&settings);
+    telemetry::metrics();
+    let scratch = demo.then(|| settings.data_dir.clone());
+    let app = App::new(settings, Clock::System).await?;
+    let listener = app::bind(app.settings.listen).await?;
+    let shutdown = app.shutdown();
+    tokio::spawn(async move {
+        signalled().await;
+        info!("stopping");
+        shutdown.cancel();
+    });
+    info!(mail = %app.mailer.describe(), "mail");
+    info!(data = %app.settings.data_dir.display(), "serving on {}", app.settings.public_url());
+    if demo {
+        demo::fill(&app).await?;
+    } else if app.tokens.list().await.map_err(|error| error.to_string())?.is_empty() {
+        info!("nobody has a token yet: make one with `muster token create --name NAME --email ADDRESS`");
+    }
+    let result = app.run(listener).await;
+    if let Some(scratch) = scratch {
+        let _ = std::fs::remove_dir_all(scratch);
+    }
+    result
+}
+
+/// Waits for SIGINT or SIGTERM.
+async fn signalled() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+async fn token(settings: &Settings, command: TokenCommand) -> Result<(), String> {
+    let tokens: Tokens = app::open_tokens(settings).await?;
+    match command {
+        TokenCommand::Create { name, role, email } => {
+            if name.trim().is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
+                return Err("--name: must have from 1 to 100 characters, none of them control characters".into());
+            }
+            let email = email
+                .map(|text| text.parse::<EmailAddress>().map_err(|reason| format!("--email: {reason}")))
+                .transpose()?
+                .map(|address| address.as_str().to_owned());
+            let role = match role {
+                RoleName::Admin => Role::Admin,
+                RoleName::Viewer => Role::Viewer,
+            };
+            println!("{}", tokens.create(name.trim(), role, email).await.map_err(|error| error.to_string())?);
+        }
+        TokenCommand::List => {
+            for token in tokens.list().await.map_err(|error| error.to_string())? {
+                let state = if token.revoked_at.is_some() { "revoked" } else { "valid" };
+                let role = format!("{:?}", token.role).to_lowercase();
+                let created = date_time(token.created_at).format("%Y-%m-%d");
+                println!("{}\t{role}\t{state}\t{created}\t{}", token.name, token.email.unwrap_or_default());
+            }
+        }
+        TokenCommand::Revoke { name } => {
+            let revoked = tokens.revoke(&name).await.map_err(|error| error.to_string())?;
+            if revoked == 0 {
+                return Err(format!("--name: there is no valid token named \"{name}\""));
+            }
+            println!("{revoked} revoked");
+        }
+    }
+    Ok(())
+}

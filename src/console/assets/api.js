@@ -1,0 +1,150 @@
+// The API as the console uses it: queries over HTTP, subscriptions over one WebSocket.
+
+const ENDPOINT = new URL("graphql", document.baseURI);
+const SILENCE_MS = 40_000;
+const PING_MS = 15_000;
+const LONGEST_WAIT_MS = 30_000;
+
+/** Something that the server refused; `code` is its `extensions.code`, or `UNAUTHENTICATED`. */
+export class ApiError extends Error {
+  constructor(message, code) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Runs a query or a mutation and gives its `data`. */
+export async function request(token, query, variables = {}, signal = AbortSignal.timeout(30_000)) {
+  let response;
+  try {
+    response = await fetch(ENDPOINT, {
+      method: "POST",
+      headers: {
+        accept: "application/graphql-response+json, application/json",
+        authorization: `Bearer ${token}`,
+        "content-type": "application/json",
+      },
+      body: JSON.stringify({ query, variables }),
+      credentials: "omit",
+      signal,
+    });
+  } catch (error) {
+    if (signal.aborted && error.name === "AbortError") throw error;
+    throw new ApiError("The server cannot be reached.", "UNREACHABLE");
+  }
+  if (response.status === 401) throw new ApiError("The token is not valid (any more).", "UNAUTHENTICATED");
+  const answer = await response.json().catch(() => null);
+  const refusal = answer?.errors?.[0];
+  if (refusal) throw new ApiError(refusal.message ?? "The server refused.", refusal.extensions?.code);
+  if (!response.ok || !answer?.data) throw new ApiError(`The server answered with status ${response.status}.`);
+  return answer.data;
+}
+
+/**
+ * Subscriptions (graphql-transport-ws) that survive a lost connection. `subscriptions()` is
+ * called anew for each connection, so that it can resume from where it was; each entry is
+ * `{ query, variables, next(data), failed() }`. `changed({ state, message, retryAt })` tells of the
+ * connection: `connecting`, `live`, `lost`, or `refused` (no further attempts).
+ */
+export class Live {
+  #token;
+  #subscriptions;
+  #changed;
+  #socket = null;
+  #attempts = 0;
+  #timers = new Set();
+  #stopped = false;
+
+  constructor(token, subscriptions, changed) {
+    this.#token = token;
+    this.#subscriptions = subscriptions;
+    this.#changed = changed;
+    this.connect();
+  }
+
+  stop() {
+    this.#stopped = true;
+    this.#drop();
+  }
+
+  /** Connects now, whether or not a wait for the next attempt goes on. */
+  connect() {
+    if (this.#stopped) return;
+    this.#drop();
+    this.#changed({ state: "connecting" });
+    const url = new URL(ENDPOINT);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(url, "graphql-transport-ws");
+    this.#socket = socket;
+    const subscriptions = this.#subscriptions();
+    let heard = Date.now();
+    const send = (message) => socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify(message));
+
+    socket.onopen = () => send({ type: "connection_init", payload: { authorization: `Bearer ${this.#token}` } });
+    socket.onmessage = ({ data }) => {
+      heard = Date.now();
+      const message = JSON.parse(data);
+      switch (message.type) {
+        case "connection_ack":
+          subscriptions.forEach(({ query, variables }, index) =>
+            send({ id: String(index), type: "subscribe", payload: { query, variables } }),
+          );
+          this.#changed({ state: "live" });
+          break;
+        case "next":
+          this.#attempts = 0;
+          if (message.payload.data) subscriptions[message.id]?.next(message.payload.data);
+          if (message.payload.errors) this.#lose(message.payload.errors[0].message);
+          break;
+        case "error":
+          subscriptions[message.id]?.failed?.();
+          this.#lose(message.payload?.[0]?.message ?? "The server refused the subscription.");
+          break;
+        case "complete":
+          this.#lose("The server ended the subscription.");
+          break;
+        case "ping":
+          send({ type: "pong" });
+          break;
+      }
+    };
+    socket.onclose = ({ code, reason }) => {
+      if (code === 4401 || code === 4403) {
+        this.stop();
+        this.#changed({ state: "refused", message: reason || "The token is not valid (any more)." });
+      } else {
+        this.#lose(reason);
+      }
+    };
+    this.#repeat(PING_MS, () => {
+      if (Date.now() - heard > SILENCE_MS) this.#lose("The server fell silent.");
+      else send({ type: "ping" });
+    });
+  }
+
+  /** Gives the connection up and comes back, later each time, and not all tabs at once. */
+  #lose(message) {
+    if (this.#stopped) return;
+    this.#drop();
+    const wait = Math.min(LONGEST_WAIT_MS, 500 * 2 ** this.#attempts) * (0.5 + Math.random() / 2);
+    this.#attempts = Math.min(this.#attempts + 1, 10);
+    this.#changed({ state: "lost", message, retryAt: Date.now() + wait });
+    const timer = setTimeout(() => this.connect(), wait);
+    this.#timers.add(() => clearTimeout(timer));
+  }
+
+  #repeat(interval, action) {
+    const timer = setInterval(action, interval);
+    this.#timers.add(() => clearInterval(timer));
+  }
+
+  #drop() {
+    for (const cancel of this.#timers) cancel();
+    this.#timers.clear();
+    const socket = this.#socket;
+    this.#socket = null;
+    if (!socket) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close(1000);
+  }
+}

@@ -1,0 +1,220 @@
+// The console: signing in, the live state of all instances, and which page is shown.
+
+import { ApiError, Live, request } from "./api.js";
+import { Actions } from "./actions.js";
+import { h, redraw } from "./dom.js";
+import { instancePage } from "./instance.js";
+import { instancesPage } from "./instances.js";
+
+const TOKEN = "muster.token";
+
+const INSTANCE = `fragment State on Instance {
+  id name status inactiveReason syncState health failingSince userCount nextSyncAt createdBy createdAt syncIntervalMinutes
+  integration { key name }
+  freshness { state asOf staleSince }
+  notice { severity title detail since remedies { label mutation } }
+  lastSync { id outcome finishedAt failure { class message } }
+}`;
+const CHANGES = `subscription Changes($after: String) {
+  instanceStateChanged(after: $after) { cursor cause instance { ...State } }
+} ${INSTANCE}`;
+const PROGRESS = "subscription Progress { syncProgress { instanceId seen expected pages } }";
+const WELCOME = "query Welcome { instances(first: 1) { totalCount } }";
+
+const at = (id) => document.getElementById(id);
+
+/** What is known, and what the pages may do with it. Made anew at each sign-in. */
+class Session {
+  instances = new Map();
+  progress = new Map();
+  /** Whether the list is known: false until the first answer. */
+  loaded = false;
+  /** The server refused a change: the token is a viewer's, and buttons would only disappoint. */
+  readOnly = false;
+  #cursor = null;
+  #live;
+
+  constructor(token) {
+    this.token = token;
+    this.actions = new Actions(this);
+    this.#live = new Live(
+      token,
+      () => this.#subscriptions(),
+      (connection) => showConnection(connection, this.#live),
+    );
+  }
+
+  /** The errors that end the session end it; others are shown. */
+  async query(query, variables, signal) {
+    try {
+      return await request(this.token, query, variables, signal);
+    } catch (error) {
+      if (error.code === "UNAUTHENTICATED") signOut(error.message);
+      throw error;
+    }
+  }
+
+  showError(message) {
+    at("error").textContent = message;
+  }
+
+  showDone(message) {
+    at("done").textContent = message;
+  }
+
+  refresh() {
+    scheduleUpdate();
+  }
+
+  end() {
+    this.#live.stop();
+  }
+
+  #subscriptions() {
+    const resumed = this.#cursor !== null;
+    let first = true;
+    return [
+      {
+        query: CHANGES,
+        variables: { after: this.#cursor },
+        failed: () => (this.#cursor = null),
+        next: ({ instanceStateChanged: event }) => {
+          // Snapshots where a replay was asked for: the log no longer reaches back, so start afresh.
+          if (first && resumed && event.cause === "SNAPSHOT") this.instances.clear();
+          first = false;
+          this.#apply(event);
+        },
+      },
+      {
+        query: PROGRESS,
+        variables: {},
+        next: ({ syncProgress: progress }) => {
+          if (this.instances.get(progress.instanceId)?.syncState !== "RUNNING") return;
+          this.progress.set(progress.instanceId, progress);
+          scheduleUpdate();
+        },
+      },
+    ];
+  }
+
+  #apply({ cursor, cause, instance }) {
+    this.#cursor = cursor;
+    this.loaded = true;
+    if (instance.status === "DELETED") this.instances.delete(instance.id);
+    else this.instances.set(instance.id, instance);
+    if (instance.syncState !== "RUNNING") this.progress.delete(instance.id);
+    if (cause !== "SNAPSHOT") shownPage?.changed?.(instance.id, cause);
+    scheduleUpdate();
+  }
+}
+
+let session = null;
+let shownPage = null;
+let updating = false;
+
+/** Many events in one frame cost one drawing. */
+function scheduleUpdate() {
+  if (updating) return;
+  updating = true;
+  requestAnimationFrame(() => {
+    updating = false;
+    shownPage?.update();
+  });
+}
+
+function showConnection({ state, message, retryAt }, live) {
+  const line = at("connection");
+  line.className = state;
+  redraw(line, [state, message, retryAt], () => {
+    switch (state) {
+      case "connecting":
+        return "Connecting…";
+      case "live":
+        return "Live";
+      case "refused":
+        return "Signed out";
+      case "lost":
+        return [
+          "Connection lost; what you see may be out of date. ",
+          h("button", { type: "button", onclick: () => live.connect(), title: message || null }, "Try now"),
+        ];
+    }
+  });
+  if (state === "refused") signOut(message);
+}
+
+function route() {
+  if (!session) return;
+  const [, kind, id] = location.hash.split("/");
+  session.showError("");
+  session.showDone("");
+  shownPage?.close?.();
+  shownPage = kind === "instances" && id ? instancePage(session, decodeURIComponent(id)) : instancesPage(session);
+  document.title = "Muster";
+  at("page").replaceChildren(shownPage.element);
+  shownPage.update();
+}
+
+function start(token) {
+  sessionStorage.setItem(TOKEN, token);
+  at("sign-in").hidden = true;
+  at("sign-out").hidden = false;
+  session = new Session(token);
+  route();
+}
+
+function signOut(message = "") {
+  sessionStorage.removeItem(TOKEN);
+  session?.end();
+  session = null;
+  shownPage?.close?.();
+  shownPage = null;
+  at("page").replaceChildren();
+  at("error").textContent = "";
+  at("done").textContent = "";
+  at("connection").replaceChildren();
+  document.querySelector("dialog")?.remove();
+  at("sign-out").hidden = true;
+  at("sign-in").hidden = false;
+  at("sign-in-error").textContent = message;
+  at("token").value = "";
+  at("token").focus();
+}
+
+/** Asks for something cheap first, since a socket cannot say clearly what is wrong with a token. */
+async function signIn(token) {
+  const button = at("sign-in").querySelector("button");
+  button.disabled = true;
+  at("sign-in-error").textContent = "";
+  try {
+    const { instances } = await request(token, WELCOME);
+    start(token);
+    session.loaded = instances.totalCount === 0;
+    scheduleUpdate();
+  } catch (error) {
+    signOut(error instanceof ApiError ? error.message : "The token cannot be used.");
+  } finally {
+    button.disabled = false;
+  }
+}
+
+at("sign-in").addEventListener("submit", (event) => {
+  event.preventDefault();
+  signIn(at("token").value.trim());
+});
+at("sign-out").addEventListener("click", () => signOut());
+window.addEventListener("hashchange", route);
+
+/** Mail names an instance in the query, by the bare key that its id is made of. */
+function followMail() {
+  const named = new URLSearchParams(location.search).get("instance");
+  if (!named) return;
+  const isKey = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(named);
+  const id = isKey ? btoa(`Instance:${named.replaceAll("-", "").toLowerCase()}`).replace(/=+$/, "") : named;
+  history.replaceState(null, "", `${location.pathname}#/instances/${encodeURIComponent(id)}`);
+}
+
+followMail();
+const remembered = sessionStorage.getItem(TOKEN);
+if (remembered) signIn(remembered);
+else signOut();

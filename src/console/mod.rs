@@ -1,0 +1,172 @@
+//! The console: the pages at `/`, for people who want to see what the instances do.
+//!
+//! **What it promises.** The pages are in the binary and load nothing from elsewhere. They
+//! are a client of the public API like any other: what they show and do, a script can do
+//! with the same token. Under their content security policy no inline script, no foreign
+//! address and no frame works; whatever the server sends is shown as text.
+//!
+//! **What it does not.** The pages themselves hold no data and need no token, so they are
+//! served to everybody. A token that is pasted into them stays in that browser tab.
+//!
+//! **Cut in the middle.** A lost connection is shown and taken up again from the last
+//! event's cursor, so nothing is missed; a new version of the pages is seen on reload.
+
+use std::sync::LazyLock;
+
+use axum::Router;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
+
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+    img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+
+struct Asset {
+    path: &'static str,
+    content_type: &'static str,
+    content: &'static str,
+    etag: String,
+}
+
+static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
+    [
+        ("/", HTML, include_str!("assets/index.html")),
+        ("/assets/style.css", STYLE, include_str!("assets/style.css")),
+        ("/assets/app.js", SCRIPT, include_str!("assets/app.js")),
+        ("/assets/actions.js", SCRIPT, include_str!("assets/actions.js")),
+        ("/assets/api.js", SCRIPT, include_str!("assets/api.js")),
+        ("/assets/dom.js", SCRIPT, include_str!("assets/dom.js")),
+        ("/assets/instances.js", SCRIPT, include_str!("assets/instances.js")),
+        ("/assets/instance.js", SCRIPT, include_str!("assets/instance.js")),
+    ]
+    .map(|(path, content_type, content)| {
+        let hash = digest(&SHA256, content.as_bytes());
+        Asset { path, content_type, content, etag: format!("\"{}\"", URL_SAFE_NO_PAD.encode(hash)) }
+    })
+    .into()
+});
+
+/// The pages and what they load, each at its own path.
+pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    ASSETS.iter().fold(Router::new(), |router, asset| {
+        router.route(asset.path, get(async move |headers: HeaderMap| asset.answer(&headers)))
+    })
+}
+
+impl Asset {
+    fn answer(&self, asked: &HeaderMap) -> Response {
+        let common = [
+            (ETAG, self.etag.as_str()),
+            // Kept by the browser, but asked for each time: after an update all parts fit each other.
+            (CACHE_CONTROL, "no-cache"),
+            (CONTENT_SECURITY_POLICY, POLICY),
+            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (REFERRER_POLICY, "no-referrer"),
+        ];
+        if self.is_known(asked) {
+            return (StatusCode::NOT_MODIFIED, common).into_response();
+        }
+        (common, [(CONTENT_TYPE, self.content_type)], self.content).into_response()
+    }
+
+    /// Whether the browser has this very content already.
+    fn is_known(&self, asked: &HeaderMap) -> bool {
+        asked
+            .get_all(IF_NONE_MATCH)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(|tag| tag.trim().trim_start_matches("W/"))
+            .any(|tag| tag == self.etag || tag == "*")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::{ASSETS, POLICY, SCRIPT, routes};
+
+    /// Serves the routes, asks for `path`, gives head and body.
+    async fn ask(path: &str, header: &str) -> (String, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        tokio::spawn(async move { axum::serve(listener, routes::<()>()).await });
+        let request = format!("GET {path} HTTP/1.1\r\nHost: muster\r\nConnection: close\r\n{header}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.to_lowercase(), body.to_owned())
+    }
+
+    #[tokio::test]
+    async fn every_asset_is_served_with_its_type_and_the_policy() {
+        for asset in ASSETS.iter() {
+            let (head, body) = ask(asset.path, "").await;
+            assert!(head.starts_with("http/1.1 200"), "{}: {head}", asset.path);
+            assert_eq!(body, asset.content);
+            for header in [
+                format!("content-type: {}", asset.content_type),
+                format!("content-security-policy: {POLICY}").to_lowercase(),
+                format!("etag: {}", asset.etag).to_lowercase(),
+                "cache-control: no-cache".to_owned(),
+                "x-content-type-options: nosniff".to_owned(),
+                "referrer-policy: no-referrer".to_owned(),
+            ] {
+                assert!(head.lines().any(|line| line == header), "{header} in {head}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn content_that_is_known_is_not_sent_again() {
+        let etag = &ASSETS[0].etag;
+        for known in [etag.clone(), format!("W/{etag}"), format!("\"other\", {etag}"), "*".to_owned()] {
+            let (head, body) = ask("/", &format!("If-None-Match: {known}\r\n")).await;
+            assert!(head.starts_with("http/1.1 304") && body.is_empty(), "{known}: {head}");
+        }
+        let (head, _) = ask("/", "If-None-Match: \"other\"\r\n").await;
+        assert!(head.starts_with("http/1.1 200"), "{head}");
+        let (head, _) = ask("/assets/other.js", "").await;
+        assert!(head.starts_with("http/1.1 404"), "{head}");
+    }
+
+    #[test]
+    fn the_pages_load_only_what_is_served_and_nothing_inline() {
+        let served: BTreeSet<_> = ASSETS.iter().map(|asset| asset.path).collect();
+        let index = ASSETS[0].content;
+        for attribute in ["src=\"", "href=\"assets"] {
+            for (at, _) in index.match_indices(attribute) {
+                let value = &index[at..].split('"').nth(1).unwrap();
+                assert!(served.contains(format!("/{value}").as_str()), "{value}");
+            }
+        }
+        for inline in ["<style", "style=", "onclick", "javascript:", "<script>"] {
+            assert!(!index.contains(inline), "{inline}");
+        }
+        for asset in ASSETS.iter().filter(|asset| asset.content_type == SCRIPT) {
+            for import in asset.content.lines().filter_map(|line| line.split_once(" from \"./")) {
+                let file = import.1.split('"').next().unwrap();
+                assert!(served.contains(format!("/assets/{file}").as_str()), "{file}");
+            }
+            for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "localStorage"]
+            {
+                assert!(!asset.content.contains(forbidden), "{forbidden} in {}", asset.path);
+            }
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Users: pages, counts, changes of a run, removal in batches.
+
+use std::collections::HashMap;
+
+use entity::user::{Column, Entity, Model, UserStatus};
+use entity::{instance, user_change};
+use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, SimpleExpr};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, Order, PaginatorTrait, QueryFilter, QuerySelect, QueryTrait, Select};
+use uuid::Uuid;
+
+use crate::db::keyset;
+use crate::error::Result;
+
+/// Which users; `None` admits all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Filter {
+    pub instance_id: Option<Uuid>,
+    pub integration_keys: Option<Vec<String>>,
+    pub statuses: Option<Vec<UserStatus>>,
+    /// The beginning of an address or a name, in any case.
+    pub search: Option<String>,
+    pub include_removed: bool,
+}
+
+impl Filter {
+    /// What is the same for one instance and for all.
+    fn condition(&self) -> Condition {
+        let mut all = Condition::all();
+        if let Some(id) = self.instance_id {
+            all = all.add(Column::InstanceId.eq(id));
+        }
+        if let Some(statuses) = &self.statuses {
+            all = all.add(Column::Status.is_in(statuses.iter().copied()));
+        }
+        if !self.include_removed {
+            all = all.add(Column::RemovedAt.is_null());
+        }
+        if let Some(search) = self.search.as_deref().map(str::to_lowercase).filter(|search| !search.is_empty()) {
+            all = all.add(prefix(Column::EmailKey, &search).or(prefix(Column::NameKey, &search)));
+        }
+        all
+    }
+
+    fn select(&self) -> Select<Entity> {
+        // Left reporting: last seen by a run that the instance has purged through.
+        let mut reported = Query::select();
+        reported
+            .expr(Expr::value(1))
+            .from(instance::Entity)
+            .and_where(Expr::col((instance::Entity, instance::Column::Id)).equals((Entity, Column::InstanceId)))
+            .and_where(
+                Expr::col((Entity, Column::Generation)).gt(Expr::col((instance::Entity, instance::Column::PurgeThrough))),
+            );
+        if let Some(keys) = &self.integration_keys {
+            reported.and_where(Expr::col((instance::Entity, instance::Column::IntegrationKey)).is_in(keys));
+        }
+        Entity::find().filter(self.condition()).filter(Expr::exists(reported))
+    }
+}
+
+/// `column` begins with `text`, as a range that an index can serve.
+fn prefix(column: Column, text: &str) -> SimpleExpr {
+    let from = Expr::col((Entity, column)).gte(text);
+    // The last character's successor ends the range; text that ends in the last code point has none.
+    let mut end: Vec<char> = text.chars().collect();
+    while let Some(last) = end.pop() {
+        if let Some(next) = (u32::from(last) + 1..=0x0010_FFFF).find_map(char::from_u32) {
+            end.push(next);
+            let end: String = end.into_iter().collect();
+            return from.and(Expr::col((Entity, column)).lt(end));
+        }
+    }
+    from
+}
+
+/// One page in the order of ids, which is the order in which users were first seen.
+pub async fn page<C: ConnectionTrait>(conn: &C, filter: &Filter, after: Option<Uuid>, limit: u64) -> Result<Vec<Model>> {
+    Ok(select_page(filter, after, limit).all(conn).await?)
+}
+
+fn select_page(filter: &Filter, after: Option<Uuid>, limit: u64) -> Select<Entity> {
+    let mut select = filter.select();
+    if let Some(after) = after {
+        select = select.filter(Column::Id.gt(after));
+    }
+    QueryTrait::query(&mut select).order_by((Entity, Column::Id), Order::Asc).limit(limit);
+    select
+}
+
+/// A page of each of several instances, in one statement.
+pub async fn pages_by_instance<C: ConnectionTrait>(
+    conn: &C,
+    instances: &[Uuid],
+    filter: &Filter,
+    after: Option<Uuid>,
+    limit: u64,
+) -> Result<HashMap<Uuid, Vec<Model>>> {
+    let pages = instances.iter().map(|id| -> SelectStatement {
+        let filter = Filter { instance_id: Some(*id), ..filter.clone() };
+        QueryTrait::query(&mut select_page(&filter, after, limit)).take()
+    });
+    let mut found: HashMap<Uuid, Vec<Model>> = HashMap::new();
+    if let Some(union) = keyset::union_of_pages(pages) {
+        let statement = conn.get_database_backend().build(&union);
+        for user in Entity::find().from_raw_sql(statement).all(conn).await? {
+            found.entry(user.instance_id).or_default().push(user);
+        }
+    }
+    Ok(found)
+}
+
+/// How many users match.
+pub async fn count<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<i64> {
+    Ok(i64::try_from(filter.select().count(conn).await?).unwrap_or(i64::MAX))
+}
+
+/// How many users match, per instance.
+pub async fn count_by_instance<C: ConnectionTrait>(conn: &C, instances: &[Uuid], filter: &Filter) -> Result<HashMap<Uuid, i64>> {
+    let rows: Vec<(Uuid, i64)> = filter
+        .select()
+        .select_only()
+        .column(Column::InstanceId)
+        .column_as(Column::Id.count(), "users")
+        .filter(Column::InstanceId.is_in(instances.iter().copied()))
+        .group_by(Column::InstanceId)
+        .into_tuple()
+        .all(conn)
+        .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// One user, if it is reported.
+pub async fn find<C: ConnectionTrait>(conn: &C, id: Uuid) -> Result<Option<Model>> {
+    let everybody = Filter { include_removed: true, ..Filter::default() };
+    Ok(everybody.select().filter(Column::Id.eq(id)).one(conn).await?)
+}
+
+/// What several runs changed: a page of each, with the users, in two statements.
+pub async fn changes_by_run<C: ConnectionTrait>(
+    conn: &C,
+    runs: &[Uuid],
+    kind: Option<user_change::Kind>,
+    after: Option<i64>,
+    limit: u64,
+) -> Result<HashMap<Uuid, Vec<(user_change::Model, Model)>>> {
+    let pages = runs.iter().map(|run| {
+        let mut select = select_changes(&[*run], kind);
+        if let Some(after) = after {
+            select = select.filter(user_change::Column::Id.gt(after));
+        }
+        QueryTrait::query(&mut select).order_by(user_change::Column::Id, Order::Asc).limit(limit).take()
+    });
+    let Some(union) = keyset::union_of_pages(pages) else { return Ok(HashMap::new()) };
+    let statement = conn.get_database_backend().build(&union);
+    let changes = user_change::Entity::find().from_raw_sql(statement).all(conn).await?;
+    let ids: Vec<Uuid> = changes.iter().map(|change| change.user_id).collect();
+    let users = Entity::find().filter(Column::Id.is_in(ids)).all(conn).await?;
+    let users: HashMap<Uuid, Model> = users.into_iter().map(|user| (user.id, user)).collect();
+    let mut found: HashMap<Uuid, Vec<_>> = HashMap::new();
+    for change in changes {
+        // A user that the purge removes between the two statements takes its changes along.
+        if let Some(user) = users.get(&change.user_id) {
+            found.entry(change.run_id).or_default().push((change, user.clone()));
+        }
+    }
+    Ok(found)
+}
+
+/// How many users each run changed.
+pub async fn count_changes_by_run<C: ConnectionTrait>(
+    conn: &C,
+    runs: &[Uuid],
+    kind: Option<user_change::Kind>,
+) -> Result<HashMap<Uuid, i64>> {
+    let rows: Vec<(Uuid, i64)> = select_changes(runs, kind)
+        .select_only()
+        .column(user_change::Column::RunId)
+        .column_as(user_change::Column::Id.count(), "changes")
+        .group_by(user_change::Column::RunId)
+        .into_tuple()
+        .all(conn)
+        .await?;
+    Ok(rows.into_iter().collect())
+}
+
+fn select_changes(runs: &[Uuid], kind: Option<user_change::Kind>) -> Select<user_change::Entity> {
+    // Changes of users that have left reporting are not told any more.
+    let mut reported = Query::select();
+    reported
+        .expr(Expr::value(1))
+        .from(Entity)
+        .inner_join(
+            instance::Entity,
+            Expr::col((instance::Entity, instance::Column::Id)).equals((Entity, Column::InstanceId)),
+        )
+        .and_where(Expr::col((Entity, Column::Id)).equals((user_change::Entity, user_change::Column::UserId)))
+        .and_where(Expr::col((Entity, Column::Generation)).gt(Expr::col((instance::Entity, instance::Column::PurgeThrough))));
+    let mut select = user_change::Entity::find()
+        .filter(user_change::Column::RunId.is_in(runs.iter().copied()))
+        .filter(Expr::exists(reported));
+    if let Some(kind) = kind {
+        select = select.filter(user_change::Column::Kind.eq(kind));
+    }
+    select
+}
+
+/// Deletes up to `limit` users of an instance that have left reporting, with what runs
+/// changed about them; answers how many there were.
+pub async fn remove_batch<C: ConnectionTrait>(conn: &C, instance: Uuid, purge_through: i64, limit: u64) -> Result<u64> {
+    let ids: Vec<Uuid> = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::InstanceId.eq(instance))
+        .filter(Column::Generation.lte(purge_through))
+        .limit(limit)
+        .into_tuple()
+        .all(conn)
+        .await?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    user_change::Entity::delete_many()
+        .filter(user_change::Column::UserId.is_in(ids.iter().copied()))
+        .exec(conn)
+        .await?;
+    let removed = Entity::delete_many().filter(Column::Id.is_in(ids)).exec(conn).await?;
+    Ok(removed.rows_affected)
+}

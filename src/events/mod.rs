@@ -1,0 +1,135 @@
+//! The durable event log, and the feed that carries it to subscribers.
+//!
+//! The log is the truth: an event is a row, written in the transaction that changed the
+//! state, numbered in the order in which the changes became visible. The feed is a
+//! convenience: one reader in the process follows the log and hands each row to
+//! everybody who listens. Whoever falls behind, or came late, reads the log from the
+//! number that it knows and misses nothing. Nothing is ever published from memory, so a
+//! process that is killed between commit and publication has lost nothing either.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use entity::event::{ActiveModel, Cause, Column, Entity, Model};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+use uuid::Uuid;
+
+use crate::db::{Db, Topic, Tx};
+use crate::error::{Error, Result};
+
+/// How many events the feed keeps for listeners that are slow for a moment.
+const FEED: usize = 1024;
+/// How many rows are read from the log at once.
+const PAGE: u64 = 200;
+/// How often the log is looked at when nothing wakes the reader.
+const POLL: Duration = Duration::from_secs(5);
+
+/// An event to be written.
+pub struct NewEvent {
+    pub instance_id: Uuid,
+    pub at: i64,
+    pub cause: Cause,
+    pub actor: Option<String>,
+    /// The instance's full state after the change.
+    pub state: serde_json::Value,
+}
+
+/// Appends to the log, inside the transaction that changed the state.
+pub async fn append(tx: &Tx, event: NewEvent) -> Result<()> {
+    // SQLite's writers come one after another, so numbers become visible in their order.
+    let NewEvent { instance_id, at, cause, actor, state } = event;
+    ActiveModel {
+        instance_id: Set(instance_id),
+        at: Set(at),
+        cause: Set(cause),
+        actor: Set(actor),
+        state: Set(state),
+        ..Default::default()
+    }
+    .insert(tx.conn())
+    .await?;
+    tx.announce(Topic::Events);
+    Ok(())
+}
+
+/// The number of the newest event; 0 when there is none.
+pub async fn newest<C: ConnectionTrait>(conn: &C) -> Result<i64> {
+    let newest: Option<i64> =
+        Entity::find().select_only().column(Column::Seq).order_by_desc(Column::Seq).limit(1).into_tuple().one(conn).await?;
+    Ok(newest.unwrap_or(0))
+}
+
+/// The number of the oldest event that is still kept; 0 when there is none.
+pub async fn oldest<C: ConnectionTrait>(conn: &C) -> Result<i64> {
+    let oldest: Option<i64> =
+        Entity::find().select_only().column(Column::Seq).order_by_asc(Column::Seq).limit(1).into_tuple().one(conn).await?;
+    Ok(oldest.unwrap_or(0))
+}
+
+/// The next events after `seq`, oldest first, and no more than one page of them.
+pub async fn read_after<C: ConnectionTrait>(conn: &C, seq: i64) -> Result<Vec<Model>> {
+    Ok(Entity::find().filter(Column::Seq.gt(seq)).order_by_asc(Column::Seq).limit(PAGE).all(conn).await?)
+}
+
+/// Hands new events to everybody in the process who listens, as `T`: the row, decoded once.
+pub struct Feed<T>(broadcast::Sender<Arc<T>>);
+
+impl<T> Clone for Feed<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Default for Feed<T> {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(FEED))
+    }
+}
+
+impl<T: TryFrom<Model, Error = Error>> Feed<T> {
+    /// Events from now on. A receiver that lags is told so, and reads the log.
+    pub fn listen(&self) -> broadcast::Receiver<Arc<T>> {
+        self.0.subscribe()
+    }
+
+    /// Follows the log until `stop`.
+    pub async fn follow(self, db: Db, stop: CancellationToken) {
+        let mut wake = db.listen(Topic::Events);
+        let mut last = None;
+        loop {
+            wake.mark_unchanged();
+            if let Err(error) = self.catch_up(&db, &mut last).await {
+                warn!(error = %error, "the event log could not be read; trying again");
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = wake.changed() => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
+        }
+    }
+
+    async fn catch_up(&self, db: &Db, last: &mut Option<i64>) -> Result<()> {
+        let mut seq = match *last {
+            Some(seq) => seq,
+            None => newest(db.read()).await?,
+        };
+        *last = Some(seq);
+        loop {
+            let events = read_after(db.read(), seq).await?;
+            let full = events.len() as u64 == PAGE;
+            for event in events {
+                seq = event.seq;
+                // An error only says that nobody listens.
+                let _ = self.0.send(Arc::new(T::try_from(event)?));
+            }
+            *last = Some(seq);
+            if !full {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Rules of the GraphQL specification that the schema's own validation leaves
+//! out, and that need no knowledge of the schema.
+
+use async_graphql::{
+    Positioned, ServerError, Value, Variables,
+    parser::types::{
+        ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
+    },
+};
+
+use super::invalid;
+
+/// Judges the document, and the operation of it that is to be executed.
+pub(super) fn check(
+    document: &ExecutableDocument,
+    operation: &OperationDefinition,
+    variables: &Variables,
+) -> Result<(), ServerError> {
+    for (_, operation) in document.operations.iter() {
+        check_typenames(&operation.node.selection_set.node)?;
+    }
+    for fragment in document.fragments.values() {
+        check_typenames(&fragment.node.selection_set.node)?;
+    }
+    check_required_variables(operation, variables)?;
+    if operation.ty == OperationType::Subscription {
+        check_single_root(document, operation)?;
+    }
+    Ok(())
+}
+
+/// Validation passes `__typename` by, whatever is written on it.
+fn check_typenames(set: &SelectionSet) -> Result<(), ServerError> {
+    for item in &set.items {
+        match &item.node {
+            Selection::Field(field) if field.node.name.node == "__typename" => {
+                check_typename(field)?;
+            }
+            Selection::Field(field) => check_typenames(&field.node.selection_set.node)?,
+            Selection::InlineFragment(inline) => check_typenames(&inline.node.selection_set.node)?,
+            Selection::FragmentSpread(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_typename(field: &Positioned<Field>) -> Result<(), ServerError> {
+    let known = |name: &str| name == "skip" || name == "include";
+    let message = if !field.node.selection_set.node.items.is_empty() {
+        "__typename is a String! and has no fields."
+    } else if !field.node.arguments.is_empty() {
+        "__typename takes no arguments."
+    } else if !field
+        .node
+        .directives
+        .iter()
+        .all(|directive| known(&directive.node.name.node))
+    {
+        "Unknown directive on __typename."
+    } else {
+        return Ok(());
+    };
+    let mut refusal = invalid(message);
+    refusal.locations = vec![field.pos];
+    Err(refusal)
+}
+
+/// The schema would notice at the field that uses the variable, when the mutations before it
+/// have been executed.
+fn check_required_variables(
+    operation: &OperationDefinition,
+    variables: &Variables,
+) -> Result<(), ServerError> {
+    for definition in &operation.variable_definitions {
+        let variable = &definition.node;
+        let needed = !variable.var_type.node.nullable && variable.default_value.is_none();
+        let null = |value: &Value| *value == Value::Null;
+        if needed && variables.get(&variable.name.node).is_none_or(null) {
+            let mut refusal = invalid(&format!(
+                "A value that is not null is needed for the variable ${}.",
+                variable.name.node
+            ));
+            refusal.locations = vec![definition.pos];
+            return Err(refusal);
+        }
+    }
+    Ok(())
+}
+
+/// A subscription has exactly one source of events: the schema would merge several in no order.
+fn check_single_root(
+    document: &ExecutableDocument,
+    operation: &OperationDefinition,
+) -> Result<(), ServerError> {
+    let mut roots = Vec::new();
+    collect_roots(document, &operation.selection_set.node, &mut roots);
+    match roots.as_slice() {
+        [field] if field.starts_with("__") => Err(invalid(
+            "A subscription cannot select introspection at its root.",
+        )),
+        [_] => Ok(()),
+        _ => Err(invalid(
+            "A subscription selects exactly one field at its root.",
+        )),
+    }
+}
+
+fn collect_roots<'a>(
+    document: &'a ExecutableDocument,
+    set: &'a SelectionSet,
+    roots: &mut Vec<&'a str>,
+) {
+    for item in &set.items {
+        match &item.node {
+            Selection::Field(field) => roots.push(field.node.name.node.as_str()),
+            Selection::InlineFragment(inline) => {
+                collect_roots(document, &inline.node.selection_set.node, roots);
+            }
+            Selection::FragmentSpread(spread) => {
+                if let Some(fragment) = document.fragments.get(&spread.node.fragment_name.node) {
+                    collect_roots(document, &fragment.node.selection_set.node, roots);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Ids as clients see them: opaque, and each of one kind.
+
+use async_graphql::ID;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use uuid::Uuid;
+
+use super::error::ApiError;
+use crate::error::Refusal;
+
+/// What an id can be the id of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Integration,
+    Instance,
+    SyncRun,
+    User,
+    Notification,
+}
+
+const KINDS: [(Kind, &str); 5] = [
+    (Kind::Integration, "Integration"),
+    (Kind::Instance, "Instance"),
+    (Kind::SyncRun, "SyncRun"),
+    (Kind::User, "User"),
+    (Kind::Notification, "Notification"),
+];
+
+impl Kind {
+    fn name(self) -> &'static str {
+        KINDS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
+}
+
+/// The id of a row.
+pub fn encode(kind: Kind, id: Uuid) -> ID {
+    encode_key(kind, &id.simple().to_string())
+}
+
+/// The id of something that is named by a text.
+pub fn encode_key(kind: Kind, key: &str) -> ID {
+    ID(URL_SAFE_NO_PAD.encode(format!("{}:{key}", kind.name())))
+}
+
+/// What an id names, of whatever kind.
+pub fn decode_any(id: &str) -> Option<(Kind, String)> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(id).ok()?).ok()?;
+    let (name, key) = text.split_once(':')?;
+    let (kind, _) = KINDS.iter().find(|(_, known)| *known == name)?;
+    Some((*kind, key.to_owned()))
+}
+
+/// The row that an id names; a sentence that says why it names none.
+pub fn decode(kind: Kind, id: &str) -> Result<Uuid, String> {
+    match decode_any(id) {
+        Some((found, key)) if found == kind => {
+            Uuid::try_parse(&key).map_err(|_| format!("This is not an id of a {}.", kind.name()))
+        }
+        Some((found, _)) => Err(format!("This is the id of a {}, not of a {}.", found.name(), kind.name())),
+        None => Err("This is not an id that this server gave.".into()),
+    }
+}
+
+/// As [`decode`], for an argument of a query.
+pub fn argument(kind: Kind, id: &ID) -> Result<Uuid, ApiError> {
+    decode(kind, id).map_err(ApiError::InvalidInput)
+}
+
+/// As [`decode`], for a field of a mutation's input.
+pub fn input(kind: Kind, id: &ID, field: &str) -> Result<Uuid, Refusal> {
+    decode(kind, id).map_err(|message| Refusal::invalid(message, [field]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_names_one_thing_of_one_kind() {
+        let id = Uuid::now_v7();
+        assert_eq!(decode(Kind::Instance, &encode(Kind::Instance, id)), Ok(id));
+        assert!(decode(Kind::Instance, &encode(Kind::User, id)).unwrap_err().contains("of a User"));
+        for bad in ["", "x", "SW5zdGFuY2U", "SW5zdGFuY2U6bm9wZQ", "💥", &"A".repeat(10_000)] {
+            assert!(decode(Kind::Instance, bad).is_err(), "{bad}");
+        }
+    }
+}

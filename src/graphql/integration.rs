@@ -1,0 +1,251 @@
+//! Integrations: the catalog.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, InputObject, Object};
+
+use super::error::{ApiError, nullable};
+use super::id::{self, Kind};
+use super::instance::list::{InstanceConnection, InstanceFilter, InstanceOrder};
+use super::page::{self, Page, connection, int, known_total};
+use super::schema::Api;
+use super::siblings::Siblings;
+use crate::integration::catalog;
+use crate::integration::manifest::AuthenticationKind;
+use crate::integration::manifest::config::FieldKind;
+use crate::integration::source::Capability;
+
+/// An application that can be connected.
+#[derive(Clone)]
+pub struct Integration {
+    pub(super) key: String,
+    pub(super) list: Arc<Siblings<String>>,
+}
+
+impl Integration {
+    /// The integrations of these keys, as rows of one list.
+    pub fn list(keys: Vec<String>) -> Vec<Integration> {
+        let list = Arc::new(Siblings::new(keys.clone()));
+        keys.into_iter().map(|key| Integration { key, list: list.clone() }).collect()
+    }
+
+    fn entry<'a>(&self, ctx: &Context<'a>) -> Option<&'a catalog::Integration> {
+        ctx.data_unchecked::<Api>().instances.catalog.find(&self.key)
+    }
+
+    async fn totals(&self, ctx: &Context<'_>) -> Result<(i64, i64), ApiError> {
+        let api = ctx.data_unchecked::<Api>();
+        let totals = self.list.load("totals".into(), &self.key, |keys| async move { Ok(api.instances.totals(&keys).await?) });
+        Ok(totals.await?.unwrap_or_default())
+    }
+}
+
+/// An application that can be connected: an entry of the catalog.
+#[Object]
+impl Integration {
+    /// The opaque, permanent id.
+    pub async fn id(&self) -> ID {
+        id::encode_key(Kind::Integration, &self.key)
+    }
+
+    /// The short name that `createInstance` takes, such as `okta`.
+    async fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The application's name, as its vendor writes it.
+    async fn name(&self, ctx: &Context<'_>) -> String {
+        self.entry(ctx).map_or_else(|| self.key.clone(), |entry| entry.name.clone())
+    }
+
+    /// What kind of application it is, such as `identity` or `communication`.
+    async fn category(&self, ctx: &Context<'_>) -> String {
+        self.entry(ctx).map_or_else(|| "removed".into(), |entry| entry.category.clone())
+    }
+
+    /// One sentence about it.
+    async fn description(&self, ctx: &Context<'_>) -> String {
+        let gone = || "The catalog no longer has this integration; its instances cannot be synced.".into();
+        self.entry(ctx).map_or_else(gone, |entry| entry.description.clone())
+    }
+
+    /// What kind of credential it asks for.
+    async fn authentication(&self, ctx: &Context<'_>) -> AuthenticationKind {
+        self.entry(ctx).map_or(AuthenticationKind::None, |entry| entry.authentication)
+    }
+
+    /// What its user list provides. What is not here is not provided by this application, which is not the same as "no".
+    async fn capabilities(&self, ctx: &Context<'_>) -> Vec<Capability> {
+        self.entry(ctx).map(|entry| entry.capabilities.clone()).unwrap_or_default()
+    }
+
+    /// The form to be filled in to connect it, in order.
+    async fn config_fields(&self, ctx: &Context<'_>) -> Vec<ConfigField> {
+        self.entry(ctx).map(|entry| entry.fields.iter().map(ConfigField::of).collect()).unwrap_or_default()
+    }
+
+    /// The scopes, roles or rights that the credential needs, in the application's own words.
+    async fn required_permissions(&self, ctx: &Context<'_>) -> Vec<String> {
+        self.entry(ctx).map(|entry| entry.required_permissions.clone()).unwrap_or_default()
+    }
+
+    /// Where the vendor describes the interface that is used.
+    async fn documentation_url(&self, ctx: &Context<'_>) -> Option<String> {
+        self.entry(ctx).and_then(|entry| entry.documentation_url.clone())
+    }
+
+    /// How many instances it has, those being deleted not counted.
+    async fn instance_count(&self, ctx: &Context<'_>) -> Result<i32, ApiError> {
+        Ok(int(self.totals(ctx).await?.0))
+    }
+
+    /// How many users its instances report. A person with accounts in two instances counts twice.
+    async fn user_count(&self, ctx: &Context<'_>) -> Result<i32, ApiError> {
+        Ok(int(self.totals(ctx).await?.1))
+    }
+
+    /// Its instances, oldest first unless ordered otherwise.
+    #[graphql(complexity = "page::cost(first, child_complexity)")]
+    async fn instances(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, from 1 to 100; 20 when left out.")] first: Option<i32>,
+        #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Which of them.")] filter: Option<InstanceFilter>,
+        #[graphql(desc = "In which order.")] order_by: Option<InstanceOrder>,
+    ) -> Result<InstanceConnection, ApiError> {
+        super::instance::list::of_integration(ctx, self, first, after, filter, order_by).await
+    }
+}
+
+/// A field of the form that connects an application.
+pub struct ConfigField {
+    key: String,
+    label: String,
+    help: Option<String>,
+    placeholder: Option<String>,
+    pattern: Option<String>,
+    default: Option<String>,
+    required: bool,
+    secret: bool,
+}
+
+impl ConfigField {
+    fn of(field: &crate::integration::manifest::config::ConfigField) -> Self {
+        Self {
+            key: field.key.clone(),
+            label: field.label.clone(),
+            help: field.help.clone(),
+            placeholder: field.placeholder.clone(),
+            pattern: field.pattern.as_ref().map(|pattern| pattern.source.clone()),
+            default: field.default.clone(),
+            required: field.required(),
+            secret: field.kind == FieldKind::Secret,
+        }
+    }
+}
+
+/// A field of the form that connects an application.
+#[Object]
+impl ConfigField {
+    /// What `ConfigValueInput.key` calls it.
+    async fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// What a form calls it.
+    async fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// A sentence beside the field.
+    async fn help(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
+    /// An example to show while the field is empty.
+    async fn placeholder(&self) -> Option<&str> {
+        self.placeholder.as_deref()
+    }
+
+    /// A regular expression that the whole value matches.
+    async fn pattern(&self) -> Option<&str> {
+        self.pattern.as_deref()
+    }
+
+    /// The value taken when the field is left empty.
+    async fn default(&self) -> Option<&str> {
+        self.default.as_deref()
+    }
+
+    /// Whether a value must be given.
+    async fn required(&self) -> bool {
+        self.required
+    }
+
+    /// Whether the value is stored encrypted and never shown again.
+    async fn secret(&self) -> bool {
+        self.secret
+    }
+}
+
+connection!(IntegrationConnection, IntegrationEdge, Integration, "integrations");
+
+/// Which integrations. All that is given must hold.
+#[derive(InputObject, Default)]
+pub struct IntegrationFilter {
+    /// A part of the name or the key, in any case.
+    search: Option<String>,
+    /// Of this category.
+    category: Option<String>,
+    /// With at least one instance (true), or with none (false).
+    integrated: Option<bool>,
+}
+
+#[derive(Default)]
+pub struct IntegrationQuery;
+
+#[Object]
+impl IntegrationQuery {
+    /// The applications that can be connected, by key.
+    #[graphql(complexity = "page::cost(first, child_complexity)")]
+    async fn integrations(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, from 1 to 100; 20 when left out.")] first: Option<i32>,
+        #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Which of them.")] filter: Option<IntegrationFilter>,
+    ) -> Result<IntegrationConnection, ApiError> {
+        let api = ctx.data_unchecked::<Api>();
+        let size = page::size(first)?;
+        let start: Option<String> = page::decode("integrations", after.as_deref())?;
+        let IntegrationFilter { search, category, integrated } = filter.unwrap_or_default();
+        let search = search.map(|text| text.to_lowercase());
+        let mut keys: Vec<String> = api
+            .instances
+            .catalog
+            .all()
+            .filter(|entry| search.as_ref().is_none_or(|text| entry.name.to_lowercase().contains(text) || entry.key.contains(text)))
+            .filter(|entry| category.as_ref().is_none_or(|category| entry.category == *category))
+            .map(|entry| entry.key.clone())
+            .collect();
+        if let Some(integrated) = integrated {
+            let totals = api.instances.totals(&keys).await?;
+            keys.retain(|key| totals.contains_key(key) == integrated);
+        }
+        let total = known_total(keys.len());
+        let keys = keys.into_iter().filter(|key| start.as_ref().is_none_or(|start| key > start)).take(size + 1).collect();
+        let rows = Integration::list(keys).into_iter().map(|row| (page::encode("integrations", &row.key), row)).collect();
+        Ok(IntegrationConnection(Page::new(rows, size, after.as_deref(), total)))
+    }
+
+    /// One application by its key; null when the catalog has none of that key.
+    async fn integration(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Such as `okta`.")] key: String,
+    ) -> Option<Integration> {
+        let found = ctx.data_unchecked::<Api>().instances.catalog.find(&key);
+        nullable(ctx, Ok(found.and_then(|entry| Integration::list(vec![entry.key.clone()]).pop())))
+    }
+}

@@ -1,0 +1,183 @@
+//! What a client asks for, as JSON, as a query string, or as the payload of a
+//! WebSocket message: the same four parameters, and the same strictness, at
+//! every door.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use async_graphql::{ServerError, Variables};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::answer::{Code, error};
+
+/// The parameters of one GraphQL request. Nothing in it has been judged yet:
+/// only [`super::guard::vet`] makes something of it that can be executed.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Params {
+    /// The GraphQL document.
+    pub query: String,
+    /// Which of the document's operations to execute; may be absent if there is just one.
+    #[serde(default)]
+    pub operation_name: Option<String>,
+    /// The values of the operation's variables; empty if absent or null.
+    #[serde(default)]
+    pub variables: Variables,
+    /// Accepted, since the specification says so, and not used.
+    #[serde(default, rename = "extensions")]
+    _extensions: Option<Map<String, Value>>,
+}
+
+impl Params {
+    /// Reads the body of a POST request.
+    pub fn from_body(body: &[u8]) -> Result<Self, ServerError> {
+        // Without this look at the first byte, a JSON array would pass for an object whose
+        // members stand in order, and a batch for a malformed request.
+        match body.trim_ascii_start().first() {
+            Some(b'{') => serde_json::from_slice(body).map_err(|flaw| body_error(&flaw)),
+            Some(b'[') => Err(bad_request(
+                "Batches are not supported: send one request at a time.",
+            )),
+            Some(_) => Err(bad_request("The body is not a JSON object.")),
+            None => Err(bad_request("The body is empty.")),
+        }
+    }
+
+    /// Reads the payload of a `subscribe` message.
+    pub fn from_value(payload: Value) -> Result<Self, ServerError> {
+        if !payload.is_object() {
+            return Err(bad_request(WRONG_TYPES));
+        }
+        serde_json::from_value(payload).map_err(|_| bad_request(WRONG_TYPES))
+    }
+
+    /// Reads the query string of a GET request. Parameters that GraphQL does not know are ignored.
+    pub fn from_query_string(text: &str) -> Result<Self, ServerError> {
+        let mut found: HashMap<&'static str, Cow<'_, str>> = HashMap::new();
+        for (key, value) in url::form_urlencoded::parse(text.as_bytes()) {
+            let Some(key) = ["query", "operationName", "variables", "extensions"]
+                .into_iter()
+                .find(|known| *known == key)
+            else {
+                continue;
+            };
+            if found.insert(key, value).is_some() {
+                return Err(bad_request("A parameter of the query string occurs twice."));
+            }
+        }
+        let query = found
+            .remove("query")
+            .ok_or_else(|| bad_request("The parameter query is missing."))?;
+        Ok(Self {
+            query: query.into_owned(),
+            operation_name: found.remove("operationName").map(Cow::into_owned),
+            variables: json_parameter(found.get("variables"))?.unwrap_or_default(),
+            _extensions: json_parameter(found.get("extensions"))?,
+        })
+    }
+}
+
+const WRONG_TYPES: &str = "query must be a string, operationName a string or null, variables and extensions objects or null.";
+
+fn bad_request(message: &str) -> ServerError {
+    error(Code::BadRequest, message)
+}
+
+/// Says where the fault is and never what stood there: the text may be long or secret.
+fn body_error(flaw: &serde_json::Error) -> ServerError {
+    match flaw.classify() {
+        serde_json::error::Category::Data => bad_request(WRONG_TYPES),
+        _ => bad_request(&format!(
+            "The body is not valid JSON: see line {}, column {}.",
+            flaw.line(),
+            flaw.column()
+        )),
+    }
+}
+
+fn json_parameter<T: for<'de> Deserialize<'de>>(
+    text: Option<&Cow<'_, str>>,
+) -> Result<Option<T>, ServerError> {
+    match text.map(|text| text.trim()) {
+        None | Some("" | "null") => Ok(None),
+        Some(text) if text.starts_with('{') => serde_json::from_str(text)
+            .map(Some)
+            .map_err(|_| bad_request("A parameter of the query string is not valid JSON.")),
+        Some(_) => Err(bad_request(
+            "The parameters variables and extensions must be JSON objects.",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_may_leave_out_or_null_everything_but_the_query() {
+        for body in [
+            r#"{"query":"{a}"}"#,
+            r#" {"query":"{a}","operationName":null,"variables":null,"extensions":null}"#,
+            r#"{"query":"{a}","extensions":{"some":"value"},"unknown":[1]}"#,
+        ] {
+            let params = Params::from_body(body.as_bytes()).expect(body);
+            assert_eq!(params.query, "{a}");
+            assert!(params.operation_name.is_none() && params.variables.is_empty());
+        }
+    }
+
+    #[test]
+    fn other_types_batches_and_doubles_are_refused_without_an_echo() {
+        for body in [
+            "",
+            "null",
+            "1",
+            r#""text""#,
+            "[]",
+            r#"[{"query":"{a}"}]"#,
+            r#"["{a}"]"#,
+            r#"{"query":"#,
+            r#"{"notquery":"{a}"}"#,
+            r#"{"query":null}"#,
+            r#"{"query":["CANARY"]}"#,
+            r#"{"query":"{a}","operationName":3}"#,
+            r#"{"query":"{a}","variables":"CANARY"}"#,
+            r#"{"query":"{a}","variables":[1]}"#,
+            r#"{"query":"{a}","extensions":false}"#,
+            r#"{"query":"{a}","extensions":["CANARY"]}"#,
+            r#"{"query":"{a}","query":"{b}"}"#,
+        ] {
+            let refusal = Params::from_body(body.as_bytes()).err().expect(body);
+            assert!(!refusal.message.contains("CANARY"), "{}", refusal.message);
+        }
+    }
+
+    #[test]
+    fn deep_variables_are_refused_before_they_exhaust_the_stack() {
+        let deep = format!(
+            r#"{{"query":"{{a}}","variables":{{"a":{}{}}}}}"#,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        assert!(Params::from_body(deep.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_query_string_carries_the_same_parameters() {
+        let params = Params::from_query_string(
+            "query=%7Ba%7D&operationName=A&variables=%7B%22n%22%3A1%7D&token=x",
+        )
+        .expect("valid");
+        assert_eq!(params.query, "{a}");
+        assert_eq!(params.operation_name.as_deref(), Some("A"));
+        assert_eq!(params.variables.len(), 1);
+        for bad in [
+            "",
+            "query=a&query=b",
+            "query=a&variables=%5B1%5D",
+            "query=a&variables=%7B",
+        ] {
+            assert!(Params::from_query_string(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Integrating an application: a new instance, whose initial sync starts at once.
+
+use entity::instance::{ActiveModel, Model};
+use entity::run::Trigger;
+use sea_orm::{ActiveModelTrait, ActiveValue::NotSet, IntoActiveModel};
+use uuid::Uuid;
+
+use super::input;
+use super::state::State;
+use super::{Instances, record, runs};
+use crate::auth::Caller;
+use crate::db::is_duplicate;
+use crate::error::{Error, Refusal, RefusalCode, Result};
+
+/// What the member gave.
+pub struct Create {
+    pub integration_key: String,
+    pub name: String,
+    pub config: Vec<(String, String)>,
+    pub sync_interval_minutes: Option<i32>,
+}
+
+pub(super) fn name_taken(name: &str) -> Refusal {
+    Refusal::new(RefusalCode::NameTaken, format!("There is another instance named \"{name}\".")).at(["name"])
+}
+
+impl Instances {
+    /// Verifies the credential, then creates the instance and queues its initial sync.
+    pub async fn create(&self, caller: &Caller, create: Create) -> Result<Model> {
+        let Create { integration_key, name, config, sync_interval_minutes } = create;
+        let Some(integration) = self.catalog.find(&integration_key) else {
+            return Err(Refusal::new(RefusalCode::UnknownIntegration, "The catalog has no integration of this key.")
+                .at(["integrationKey"])
+                .into());
+        };
+        let mut refusals = Vec::new();
+        let mut keep = |refusal| refusals.push(refusal);
+        let name = input::name(&name).map_err(&mut keep).unwrap_or_default();
+        let interval =
+            sync_interval_minutes.map_or(Ok(input::DEFAULT_INTERVAL), input::interval).map_err(&mut keep).unwrap_or_default();
+        let config = integration.check_config(None, &config).unwrap_or_else(|more| {
+            refusals.extend(more);
+            Default::default()
+        });
+        if !refusals.is_empty() {
+            return Err(Error::Refused(refusals));
+        }
+        if self.find_by_name(&input::name_key(&name)).await?.is_some() {
+            return Err(name_taken(&name).into());
+        }
+        // A rehearsal may be created revoked, so that a revoked start can be rehearsed.
+        let tenant = if integration.is_rehearsal() {
+            integration.rehearsed_tenant(&config)
+        } else {
+            self.verify(integration, config.clone(), 1).await?.tenant
+        };
+
+        let now = self.clock.now();
+        let id = Uuid::now_v7();
+        let (public, secrets) = self.seal(id, integration, &config)?;
+        let State {
+            status, inactive_reason, inactive_since, sync_state, health, failing_since, consecutive_failures, last_success_at,
+        } = State::new();
+        let mut model = Model {
+            id,
+            integration_key,
+            name_key: input::name_key(&name),
+            name,
+            status,
+            inactive_reason,
+            inactive_since,
+            sync_state,
+            health,
+            failing_since,
+            consecutive_failures,
+            revocation_mailed: false,
+            last_success_at,
+            tenant,
+            created_by: caller.label(),
+            created_by_email: caller.email.clone(),
+            created_at: now,
+            updated_at: now,
+            revision: 1,
+            config: public,
+            secrets,
+            sync_interval_minutes: interval,
+            next_sync_at: None,
+            user_count: 0,
+            last_run_id: None,
+            current_run_id: None,
+            run_number: 0,
+            purge_through: -1,
+            purging: false,
+            purged_users: 0,
+        };
+        let tx = self.db.begin().await?;
+        let row = ActiveModel { current_run_id: NotSet, ..model.clone().into_active_model().reset_all() };
+        if let Err(error) = row.insert(tx.conn()).await {
+            return Err(if is_duplicate(&error) { name_taken(&model.name).into() } else { error.into() });
+        }
+        runs::queue(&tx, &mut model, Trigger::Initial, false, now).await?;
+        let before = model.clone();
+        record(&tx, &before, &mut model, vec![(entity::event::Cause::Created, State::new())], Some(&caller.label()), now).await?;
+        tx.commit().await?;
+        metrics::counter!("muster_instances_created_total").increment(1);
+        Ok(model)
+    }
+}

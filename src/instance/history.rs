@@ -1,0 +1,104 @@
+//! Reading the runs of instances.
+
+use std::collections::HashMap;
+
+use entity::run::{Column, Entity, Model, Outcome, Trigger};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, Order, PaginatorTrait, QueryFilter, QuerySelect, QueryTrait, Select};
+use uuid::Uuid;
+
+use crate::db::keyset;
+use crate::error::Result;
+
+/// Which runs; `None` admits all. Times in Unix milliseconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Filter {
+    pub instance_id: Option<Uuid>,
+    pub integration_keys: Option<Vec<String>>,
+    pub outcomes: Option<Vec<Outcome>>,
+    pub triggers: Option<Vec<Trigger>>,
+    /// At this time or later.
+    pub started_after: Option<i64>,
+    pub started_before: Option<i64>,
+}
+
+impl Filter {
+    fn select(&self) -> Select<Entity> {
+        let mut all = Condition::all();
+        if let Some(id) = self.instance_id {
+            all = all.add(Column::InstanceId.eq(id));
+        }
+        if let Some(keys) = &self.integration_keys {
+            all = all.add(Column::IntegrationKey.is_in(keys));
+        }
+        if let Some(outcomes) = &self.outcomes {
+            all = all.add(Column::Outcome.is_in(outcomes.iter().copied()));
+        }
+        if let Some(triggers) = &self.triggers {
+            all = all.add(Column::Trigger.is_in(triggers.iter().copied()));
+        }
+        if let Some(at) = self.started_after {
+            all = all.add(Column::StartedAt.gte(at));
+        }
+        if let Some(at) = self.started_before {
+            all = all.add(Column::StartedAt.lt(at));
+        }
+        Entity::find().filter(all)
+    }
+
+    /// Ids rise with time, so the order of ids is the order in which runs were queued.
+    fn page(&self, before: Option<Uuid>, limit: u64) -> Select<Entity> {
+        let mut select = self.select();
+        if let Some(before) = before {
+            select = select.filter(Column::Id.lt(before));
+        }
+        QueryTrait::query(&mut select).order_by((Entity, Column::Id), Order::Desc).limit(limit);
+        select
+    }
+}
+
+/// One page, newest first.
+pub async fn page<C: ConnectionTrait>(conn: &C, filter: &Filter, before: Option<Uuid>, limit: u64) -> Result<Vec<Model>> {
+    Ok(filter.page(before, limit).all(conn).await?)
+}
+
+/// A page of each of several instances, in one statement.
+pub async fn pages_by_instance<C: ConnectionTrait>(
+    conn: &C,
+    instances: &[Uuid],
+    filter: &Filter,
+    before: Option<Uuid>,
+    limit: u64,
+) -> Result<HashMap<Uuid, Vec<Model>>> {
+    let pages = instances.iter().map(|id| {
+        let mut select = filter.page(before, limit).filter(Column::InstanceId.eq(*id));
+        QueryTrait::query(&mut select).take()
+    });
+    let mut found: HashMap<Uuid, Vec<Model>> = HashMap::new();
+    if let Some(union) = keyset::union_of_pages(pages) {
+        let statement = conn.get_database_backend().build(&union);
+        for run in Entity::find().from_raw_sql(statement).all(conn).await? {
+            found.entry(run.instance_id).or_default().push(run);
+        }
+    }
+    Ok(found)
+}
+
+/// How many runs match.
+pub async fn count<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<i64> {
+    Ok(i64::try_from(filter.select().count(conn).await?).unwrap_or(i64::MAX))
+}
+
+/// How many runs match, per instance.
+pub async fn count_by_instance<C: ConnectionTrait>(conn: &C, instances: &[Uuid], filter: &Filter) -> Result<HashMap<Uuid, i64>> {
+    let rows: Vec<(Uuid, i64)> = filter
+        .select()
+        .select_only()
+        .column(Column::InstanceId)
+        .column_as(Column::Id.count(), "runs")
+        .filter(Column::InstanceId.is_in(instances.iter().copied()))
+        .group_by(Column::InstanceId)
+        .into_tuple()
+        .all(conn)
+        .await?;
+    Ok(rows.into_iter().collect())
+}

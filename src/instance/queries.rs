@@ -1,0 +1,274 @@
+//! Reading instances and their runs.
+
+use std::collections::HashMap;
+
+use entity::instance::{Column, Entity, Health, Model, Status};
+use entity::run;
+use sea_orm::sea_query::{Expr, ExprTrait, Func, Order, SimpleExpr};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
+use uuid::Uuid;
+
+use super::{Before, Happened, Instances, Snapshot};
+use crate::db::keyset;
+use crate::error::Result;
+
+/// Which instances; an empty list in a field admits nothing, `None` admits all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Filter {
+    pub ids: Option<Vec<Uuid>>,
+    pub integration_keys: Option<Vec<String>>,
+    /// `None`: everything that is not deleted.
+    pub statuses: Option<Vec<Status>>,
+    pub health: Option<Vec<Health>>,
+    /// Part of the name, in any case.
+    pub search: Option<String>,
+}
+
+/// What instances are ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, async_graphql::Enum)]
+#[graphql(name = "InstanceOrderField")]
+pub enum OrderField {
+    /// The name, without regard to case.
+    Name,
+    /// When the instance was created.
+    CreatedAt,
+    /// When the last successful sync finished; instances that never synced come first.
+    LastSyncedAt,
+}
+
+/// A sort key as cursors carry it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key {
+    Text(String),
+    Number(i64),
+}
+
+impl OrderField {
+    fn column(self) -> Column {
+        match self {
+            OrderField::Name => Column::NameKey,
+            OrderField::CreatedAt => Column::CreatedAt,
+            OrderField::LastSyncedAt => Column::LastSuccessAt,
+        }
+    }
+
+    /// The key of a row in this order.
+    pub fn key(self, model: &Model) -> Key {
+        match self {
+            OrderField::Name => Key::Text(model.name_key.clone()),
+            OrderField::CreatedAt => Key::Number(model.created_at),
+            OrderField::LastSyncedAt => Key::Number(model.last_success_at),
+        }
+    }
+}
+
+/// A page of instances.
+pub struct PageOf {
+    pub filter: Filter,
+    pub field: OrderField,
+    pub descending: bool,
+    pub after: Option<(Key, Uuid)>,
+    pub limit: u64,
+}
+
+impl Filter {
+    fn condition(&self) -> Condition {
+        let mut all = Condition::all();
+        if let Some(ids) = &self.ids {
+            all = all.add(Column::Id.is_in(ids.iter().copied()));
+        }
+        if let Some(keys) = &self.integration_keys {
+            all = all.add(Column::IntegrationKey.is_in(keys));
+        }
+        all = match &self.statuses {
+            Some(statuses) => all.add(Column::Status.is_in(statuses.iter().copied())),
+            None => all.add(Column::Status.ne(Status::Deleted)),
+        };
+        if let Some(health) = &self.health {
+            all = all.add(Column::Health.is_in(health.iter().copied()));
+        }
+        if let Some(search) = &self.search {
+            let pattern = format!("%{}%", escape_like(&search.to_lowercase()));
+            let like = sea_orm::sea_query::LikeExpr::new(pattern).escape('\\');
+            all = all.add(Expr::col(Column::NameKey).like(like));
+        }
+        all
+    }
+
+    /// Whether a subscriber with this filter hears of a change: if the instance matches
+    /// after it, or did before. Without statuses the last event of a deletion is heard too.
+    pub fn hears(&self, snapshot: &Snapshot) -> bool {
+        let model = &snapshot.instance;
+        let now = Before::of(model);
+        self.ids.as_ref().is_none_or(|ids| ids.contains(&model.id))
+            && self.integration_keys.as_ref().is_none_or(|keys| keys.contains(&model.integration_key))
+            && (self.matches(&now) || snapshot.before.as_ref().is_some_and(|before| self.matches(before)))
+    }
+
+    fn matches(&self, state: &Before) -> bool {
+        self.statuses.as_ref().is_none_or(|statuses| statuses.contains(&state.status))
+            && self.health.as_ref().is_none_or(|health| health.contains(&state.health))
+            && self.search.as_ref().is_none_or(|search| state.name.to_lowercase().contains(&search.to_lowercase()))
+    }
+}
+
+/// Makes a text match itself in LIKE, with `\` as the escape.
+pub fn escape_like(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
+
+impl Instances {
+    pub(super) async fn find_by_name(&self, name_key: &str) -> Result<Option<Model>> {
+        let found = Entity::find().filter(Column::NameKey.eq(name_key)).filter(Column::Status.ne(Status::Deleted));
+        Ok(found.one(self.db.read()).await?)
+    }
+
+    /// One page, in order.
+    pub async fn page(&self, page: &PageOf) -> Result<Vec<Model>> {
+        Ok(select_page(page).all(self.db.read()).await?)
+    }
+
+    /// The first page of each of several integrations, in one statement.
+    pub async fn pages_by_integration(&self, keys: &[String], page: &PageOf) -> Result<HashMap<String, Vec<Model>>> {
+        let pages = keys.iter().map(|key| {
+            let mut select = select_page(page).filter(Column::IntegrationKey.eq(key));
+            QueryTrait::query(&mut select).take()
+        });
+        let mut found: HashMap<String, Vec<Model>> = HashMap::new();
+        if let Some(union) = keyset::union_of_pages(pages) {
+            let statement = self.db.read().get_database_backend().build(&union);
+            for model in Entity::find().from_raw_sql(statement).all(self.db.read()).await? {
+                found.entry(model.integration_key.clone()).or_default().push(model);
+            }
+        }
+        Ok(found)
+    }
+
+    pub async fn count(&self, filter: &Filter) -> Result<i64> {
+        use sea_orm::PaginatorTrait;
+        Ok(i64::try_from(Entity::find().filter(filter.condition()).count(self.db.read()).await?).unwrap_or(i64::MAX))
+    }
+
+    /// How many instances match, per integration.
+    pub async fn count_by_integration(&self, keys: &[String], filter: &Filter) -> Result<HashMap<String, i64>> {
+        let rows: Vec<(String, i64)> = Entity::find()
+            .select_only()
+            .column(Column::IntegrationKey)
+            .column_as(Column::Id.count(), "instances")
+            .filter(filter.condition())
+            .filter(Column::IntegrationKey.is_in(keys))
+            .group_by(Column::IntegrationKey)
+            .into_tuple()
+            .all(self.db.read())
+            .await?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// Per integration, how many instances it has that are not deleted, and how many users they report.
+    pub async fn totals(&self, keys: &[String]) -> Result<HashMap<String, (i64, i64)>> {
+        let rows: Vec<(String, i64, i64)> = Entity::find()
+            .select_only()
+            .column(Column::IntegrationKey)
+            .column_as(Column::Id.count(), "instances")
+            .column_as(sum(Column::UserCount), "users")
+            .filter(Column::Status.is_in([Status::Live, Status::Inactive]))
+            .filter(Column::IntegrationKey.is_in(keys))
+            .group_by(Column::IntegrationKey)
+            .into_tuple()
+            .all(self.db.read())
+            .await?;
+        Ok(rows.into_iter().map(|(key, instances, users)| (key, (instances, users))).collect())
+    }
+
+    /// The next instances in the order of ids, as they are in the view that `conn` has.
+    pub async fn snapshots_after<C: ConnectionTrait>(conn: &C, filter: &Filter, after: Uuid, limit: u64) -> Result<Vec<Snapshot>> {
+        let mut select = Entity::find().filter(filter.condition()).filter(Column::Id.gt(after));
+        QueryTrait::query(&mut select).order_by(Column::Id, Order::Asc).limit(limit);
+        let models = select.all(conn).await?;
+        let ids: Vec<Uuid> = models.iter().flat_map(|model| model.last_run_id.into_iter().chain(model.current_run_id)).collect();
+        let runs = run::Entity::find().filter(run::Column::Id.is_in(ids)).all(conn).await?;
+        let runs: HashMap<Uuid, run::Model> = runs.into_iter().map(|run| (run.id, run)).collect();
+        let find = |id: Option<Uuid>| id.and_then(|id| runs.get(&id).cloned());
+        Ok(models
+            .into_iter()
+            .map(|instance| Snapshot {
+                last_run: find(instance.last_run_id),
+                current_run: find(instance.current_run_id),
+                instance,
+                before: None,
+            })
+            .collect())
+    }
+
+    pub async fn by_ids(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Model>> {
+        let rows = Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(self.db.read()).await?;
+        Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+    }
+
+    pub async fn runs_by_ids(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, run::Model>> {
+        let rows = run::Entity::find().filter(run::Column::Id.is_in(ids.iter().copied())).all(self.db.read()).await?;
+        Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+    }
+}
+
+/// SUM answers a type of its own on some databases; the register counts in 64 bits.
+fn sum(column: Column) -> SimpleExpr {
+    Expr::expr(Func::coalesce([Func::sum(Expr::col(column)).into(), Expr::value(0)])).cast_as("BIGINT")
+}
+
+fn select_page(page: &PageOf) -> sea_orm::Select<Entity> {
+    let order = if page.descending { Order::Desc } else { Order::Asc };
+    let column = page.field.column();
+    let mut select = Entity::find().filter(page.filter.condition());
+    if let Some((key, id)) = &page.after {
+        let key: SimpleExpr = match key {
+            Key::Text(text) => Expr::value(text.as_str()),
+            Key::Number(number) => Expr::value(*number),
+        };
+        select = select.filter(keyset::after(column, Column::Id, &order, key, Expr::value(*id)));
+    }
+    let query = QueryTrait::query(&mut select);
+    query.order_by(column, order.clone()).order_by(Column::Id, order).limit(page.limit);
+    let _: &mut sea_orm::sea_query::SelectStatement = query;
+    select
+}
+
+
+/// The newest events of several instances before `before`, in one statement.
+pub async fn events_by_instance<C: ConnectionTrait>(
+    conn: &C,
+    instances: &[Uuid],
+    before: Option<i64>,
+    limit: u64,
+) -> Result<HashMap<Uuid, Vec<Happened>>> {
+    use entity::event;
+    let pages = instances.iter().map(|id| {
+        let mut select = event::Entity::find().filter(event::Column::InstanceId.eq(*id));
+        if let Some(before) = before {
+            select = select.filter(event::Column::Seq.lt(before));
+        }
+        QueryTrait::query(&mut select).order_by(event::Column::Seq, Order::Desc).limit(limit).take()
+    });
+    let mut found: HashMap<Uuid, Vec<Happened>> = HashMap::new();
+    if let Some(union) = keyset::union_of_pages(pages) {
+        let statement = conn.get_database_backend().build(&union);
+        for row in event::Entity::find().from_raw_sql(statement).all(conn).await? {
+            found.entry(row.instance_id).or_default().push(row.try_into()?);
+        }
+    }
+    Ok(found)
+}
+
+pub async fn count_events_by_instance<C: ConnectionTrait>(conn: &C, instances: &[Uuid]) -> Result<HashMap<Uuid, i64>> {
+    use entity::event;
+    let rows: Vec<(Uuid, i64)> = event::Entity::find()
+        .select_only()
+        .column(event::Column::InstanceId)
+        .column_as(event::Column::Seq.count(), "events")
+        .filter(event::Column::InstanceId.is_in(instances.iter().copied()))
+        .group_by(event::Column::InstanceId)
+        .into_tuple()
+        .all(conn)
+        .await?;
+    Ok(rows.into_iter().collect())
+}

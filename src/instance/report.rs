@@ -1,0 +1,163 @@
+//! What an instance's row means to a reader: how fresh its users are, and what somebody
+//! should know and do. Derived whenever it is asked for, never stored.
+
+use entity::instance::{Health, InactiveReason, Model, Status};
+use entity::run::{self, FailureClass};
+
+/// Whether an instance's users can be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
+#[graphql(name = "FreshnessState")]
+pub enum FreshnessState {
+    /// No run has succeeded yet.
+    Never,
+    /// As of the last successful run, which is less than two sync intervals ago.
+    Fresh,
+    /// The instance is not live, or no run has succeeded for two sync intervals.
+    Stale,
+}
+
+/// How fresh an instance's users are; times in Unix milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    pub state: FreshnessState,
+    /// When the last successful run finished.
+    pub as_of: Option<i64>,
+    pub stale_since: Option<i64>,
+}
+
+/// How urgent a notice is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
+#[graphql(name = "NoticeSeverity")]
+pub enum Severity {
+    /// Somebody switched the instance off, or its syncs fail and may recover by themselves.
+    Warning,
+    /// The server switched the instance off; it stays off until somebody acts.
+    Danger,
+}
+
+/// What somebody should know about an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    pub severity: Severity,
+    pub title: String,
+    pub detail: String,
+    pub since: i64,
+    pub remedies: Vec<Remedy>,
+}
+
+/// Something that would help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remedy {
+    pub label: String,
+    /// The mutation that does it; `None` where a person must act in the other application.
+    pub mutation: Option<&'static str>,
+}
+
+fn here(label: &str, mutation: &'static str) -> Remedy {
+    Remedy { label: label.into(), mutation: Some(mutation) }
+}
+
+fn there(label: String) -> Remedy {
+    Remedy { label, mutation: None }
+}
+
+/// How fresh the users of an instance are at `now`.
+pub fn freshness(model: &Model, now: i64) -> Freshness {
+    if model.last_success_at == 0 {
+        return Freshness { state: FreshnessState::Never, as_of: None, stale_since: None };
+    }
+    let as_of = Some(model.last_success_at);
+    let overdue = model.last_success_at + 2 * i64::from(model.sync_interval_minutes) * 60_000;
+    let stale_since = match model.inactive_since {
+        Some(since) => Some(since.min(overdue)),
+        None => (now > overdue).then_some(overdue),
+    };
+    let state = if stale_since.is_some() { FreshnessState::Stale } else { FreshnessState::Fresh };
+    Freshness { state, as_of, stale_since }
+}
+
+/// What somebody should know about an instance now; `last` is its last completed run.
+pub fn notice(model: &Model, integration: &str, last: Option<&run::Model>) -> Option<Notice> {
+    match (model.status, model.inactive_reason) {
+        (Status::Deleting | Status::Deleted, _) => None,
+        (Status::Inactive, Some(InactiveReason::UserDeactivated)) => Some(Notice {
+            severity: Severity::Warning,
+            title: "Switched off by a member".into(),
+            detail: format!("{integration} is not synced. Its users stay in the register as they were, and go stale."),
+            since: model.inactive_since.unwrap_or(model.updated_at),
+            remedies: vec![here("Set the instance live", "updateInstance")],
+        }),
+        (Status::Inactive, Some(InactiveReason::TokenInactive)) => Some(Notice {
+            severity: Severity::Danger,
+            title: "The token is no longer accepted".into(),
+            detail: format!(
+                "{integration} refused the token, so the server switched the instance off. Its users stay in the register as they were, and go stale."
+            ),
+            since: model.inactive_since.unwrap_or(model.updated_at),
+            remedies: vec![
+                there(format!("Make a new token in {integration}")),
+                here("Reconnect with the new token", "updateInstance"),
+                here("Set the instance live, if the same token works again", "updateInstance"),
+            ],
+        }),
+        (Status::Inactive, Some(InactiveReason::InsufficientPermissions)) => {
+            let missing = last.map(missing_permissions).unwrap_or_default();
+            let missing = if missing.is_empty() { "the permission to list users".to_owned() } else { missing.join(", ") };
+            Some(Notice {
+                severity: Severity::Danger,
+                title: "The token lacks a permission".into(),
+                detail: format!(
+                    "{integration} accepts the token, but does not let it list users ({missing}), so the server switched the instance off. Its users stay in the register as they were, and go stale."
+                ),
+                since: model.inactive_since.unwrap_or(model.updated_at),
+                remedies: vec![
+                    there(format!("Grant {missing} in {integration}")),
+                    here("Set the instance live", "updateInstance"),
+                ],
+            })
+        }
+        (Status::Live | Status::Inactive, _) if model.health == Health::Failing => Some(failing(model, integration, last)),
+        (Status::Live | Status::Inactive, _) => None,
+    }
+}
+
+fn failing(model: &Model, integration: &str, last: Option<&run::Model>) -> Notice {
+    let class = last.and_then(|run| run.failure_class).unwrap_or(FailureClass::Internal);
+    let again = here("Sync again now", "syncInstance");
+    let (title, remedies) = match class {
+        FailureClass::RemovalGuard => (
+            "A sync would remove many users",
+            vec![
+                there(format!("Check in {integration} whether these people really left")),
+                here("Accept the removals", "syncInstance"),
+            ],
+        ),
+        FailureClass::RateLimit => ("The application asks to slow down", vec![here("Sync less often", "updateInstance"), again]),
+        FailureClass::Config => (
+            "The application's answer does not fit",
+            vec![here("Check the configuration", "testConnection"), here("Correct the configuration", "updateInstance"), again],
+        ),
+        FailureClass::Token | FailureClass::Permission => {
+            ("The application refuses the credential", vec![here("Enter a new credential", "updateInstance"), again])
+        }
+        FailureClass::Transient | FailureClass::Timeout => ("The application cannot be reached", vec![again]),
+        FailureClass::Internal => ("This server made an error", vec![again]),
+    };
+    let reason = last.and_then(|run| run.failure_message.clone()).unwrap_or_else(|| "The last sync failed.".into());
+    let times = match model.consecutive_failures {
+        0 | 1 => String::new(),
+        times => format!(" It has failed {times} times in a row."),
+    };
+    Notice {
+        severity: Severity::Warning,
+        title: title.into(),
+        detail: format!("{reason}{times} The users in the register are as the last successful sync saw them."),
+        since: model.failing_since.unwrap_or(model.updated_at),
+        remedies,
+    }
+}
+
+/// The names of the permissions that a run found missing.
+pub fn missing_permissions(run: &run::Model) -> Vec<String> {
+    serde_json::from_value(run.missing_permissions.clone()).unwrap_or_default()
+}

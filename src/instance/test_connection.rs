@@ -1,0 +1,57 @@
+//! Trying a connection without changing anything.
+
+use entity::audit_entry::Action;
+use entity::instance::Status;
+use uuid::Uuid;
+
+use super::Instances;
+use crate::audit;
+use crate::auth::Caller;
+use crate::error::{Error, Refusal, RefusalCode, Result};
+use crate::integration::source::Verified;
+
+/// What to try: an integration with a configuration, or an instance with the values to
+/// try in place of its own.
+pub struct TestConnection {
+    pub integration_key: Option<String>,
+    pub instance_id: Option<Uuid>,
+    pub config: Vec<(String, String)>,
+}
+
+impl Instances {
+    /// Asks the application. Leaves an audit entry, and no event.
+    pub async fn test_connection(&self, caller: &Caller, test: TestConnection) -> Result<Verified> {
+        let TestConnection { integration_key, instance_id, config } = test;
+        let (integration_key, stored, run_number) = match (integration_key, instance_id) {
+            (Some(key), None) => (key, None, 1),
+            (None, Some(id)) => {
+                let model = self.get(id).await.map_err(|error| match error {
+                    Error::Refused(refusals) => Error::Refused(refusals.into_iter().map(|r| r.at(["instanceId"])).collect()),
+                    other => other,
+                })?;
+                if matches!(model.status, Status::Deleting | Status::Deleted) {
+                    let message = "This instance is deleted, or is being deleted.";
+                    return Err(Refusal::new(RefusalCode::InstanceDeleted, message).at(["instanceId"]).into());
+                }
+                let config = self.config(&model)?;
+                (model.integration_key, Some(config), model.run_number + 1)
+            }
+            _ => {
+                return Err(Refusal::invalid("Give either integrationKey or instanceId.", ["integrationKey"]).into());
+            }
+        };
+        let Some(integration) = self.catalog.find(&integration_key) else {
+            return Err(Refusal::new(RefusalCode::UnknownIntegration, "The catalog has no integration of this key.")
+                .at(["integrationKey"])
+                .into());
+        };
+        let config = integration.check_config(stored.as_ref(), &config).map_err(Error::Refused)?;
+        let result = self.verify(integration, config, run_number).await;
+        let verdict = if result.is_ok() { "accepted" } else { "refused" };
+        let tx = self.db.begin().await?;
+        let detail = format!("A connection to {} was tested and {verdict}.", integration.name);
+        audit::record(&tx, self.clock.now(), &caller.label(), Action::ConnectionTested, instance_id, detail).await?;
+        tx.commit().await?;
+        result
+    }
+}

@@ -1,0 +1,196 @@
+//! Changing an instance: its name, interval and configuration; switching it off and on;
+//! reconnecting it with a new credential.
+
+use entity::event::Cause;
+use entity::instance::{InactiveReason, Model, Status};
+use entity::run::Trigger;
+use uuid::Uuid;
+
+use super::state::{Change, State};
+use super::{Instances, input, lock, record, runs};
+use crate::auth::Caller;
+use crate::error::{Error, Refusal, RefusalCode, Result};
+use crate::integration::catalog::Integration;
+use crate::integration::source::{Config, Verified};
+
+/// What the member gave; `None` leaves it as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Update {
+    pub name: Option<String>,
+    pub status: Option<Status>,
+    pub config: Option<Vec<(String, String)>>,
+    pub sync_interval_minutes: Option<i32>,
+    pub expected_revision: Option<i32>,
+}
+
+/// How often a command starts again when somebody else was faster.
+const TRIES: usize = 3;
+
+/// What the given values come to, checked against the row as it was read.
+struct Plan {
+    name: Option<String>,
+    interval: Option<i32>,
+    /// The whole configuration, when it differs from the stored one.
+    config: Option<Config>,
+    /// Switch on, or off, or neither.
+    activate: Option<bool>,
+    verified: Option<Verified>,
+}
+
+impl Instances {
+    pub async fn update(&self, caller: &Caller, id: Uuid, update: Update) -> Result<Model> {
+        for _ in 0..TRIES {
+            let read = self.get(id).await?;
+            let plan = self.plan(&read, &update).await?;
+            if let Some(model) = self.carry_out(caller, &read, plan, &update).await? {
+                return Ok(model);
+            }
+        }
+        Err(Error::Unavailable("an instance changed faster than it could be updated".into()))
+    }
+
+    async fn plan(&self, model: &Model, update: &Update) -> Result<Plan> {
+        if matches!(model.status, Status::Deleting | Status::Deleted) {
+            return Err(Refusal::new(RefusalCode::InstanceDeleted, "This instance is deleted, or is being deleted.").at(["id"]).into());
+        }
+        check_revision(model, update.expected_revision)?;
+        let mut refusals = Vec::new();
+        let name = update.name.as_deref().map(input::name).transpose().unwrap_or_else(|refusal| {
+            refusals.push(refusal);
+            None
+        });
+        let interval = update.sync_interval_minutes.map(input::interval).transpose().unwrap_or_else(|refusal| {
+            refusals.push(refusal);
+            None
+        });
+        if matches!(update.status, Some(Status::Deleting | Status::Deleted)) {
+            refusals.push(Refusal::invalid("A status can be set to LIVE or INACTIVE; deleteInstance deletes.", ["status"]));
+        }
+        let integration = self.catalog.find(&model.integration_key);
+        let stored = self.config(model)?;
+        let config = match (&update.config, integration) {
+            (None, _) => None,
+            (Some(_), None) => {
+                refusals.push(Refusal::new(RefusalCode::UnknownIntegration, "The catalog has no integration of this key any more."));
+                None
+            }
+            (Some(given), Some(integration)) => integration.check_config(Some(&stored), given).map(Some).unwrap_or_else(|more| {
+                refusals.extend(more);
+                None
+            }),
+        };
+        if !refusals.is_empty() {
+            return Err(Error::Refused(refusals));
+        }
+        let config = config.filter(|config| *config != stored);
+        let revoked = matches!(model.inactive_reason, Some(InactiveReason::TokenInactive | InactiveReason::InsufficientPermissions));
+        // A new credential brings a revoked instance back, unless it is switched off in the same breath.
+        let activate = match update.status {
+            Some(Status::Live) => Some(true),
+            Some(Status::Inactive) => Some(false),
+            Some(Status::Deleting | Status::Deleted) | None => (revoked && config.is_some()).then_some(true),
+        };
+        let verified = match integration {
+            Some(integration) if needs_check(integration, revoked, activate, config.is_some()) => {
+                let verified = self.verify(integration, config.clone().unwrap_or(stored), model.run_number + 1).await?;
+                check_tenant(model, &verified)?;
+                Some(verified)
+            }
+            _ => None,
+        };
+        Ok(Plan { name, interval, config, activate, verified })
+    }
+
+    /// `None`: somebody changed the row since it was read.
+    async fn carry_out(&self, caller: &Caller, read: &Model, plan: Plan, update: &Update) -> Result<Option<Model>> {
+        let now = self.clock.now();
+        let tx = self.db.begin().await?;
+        let before = lock(&tx, read.id).await?;
+        check_revision(&before, update.expected_revision)?;
+        if before.revision != read.revision || before.status != read.status {
+            return Ok(None);
+        }
+        let mut model = before.clone();
+        let mut steps = Vec::new();
+        if self.edit(&mut model, &plan)? {
+            steps.push((Cause::Updated, State::of(&model)));
+        }
+        let mut stopped = None;
+        if let Some(live) = plan.activate {
+            let change = if live { Change::Activate } else { Change::Deactivate };
+            let switched = State::of(&model).apply(change, now)?;
+            if !switched.is_empty() {
+                if live {
+                    runs::queue(&tx, &mut model, Trigger::Reactivation, false, now).await?;
+                } else {
+                    stopped = runs::cancel(&tx, &mut model, now).await?;
+                    model.next_sync_at = None;
+                }
+                steps.extend(switched);
+            }
+        }
+        if steps.is_empty() {
+            return Ok(Some(model));
+        }
+        model.revision += 1;
+        record(&tx, &before, &mut model, steps, Some(&caller.label()), now).await?;
+        tx.commit().await?;
+        self.stop_run(stopped.as_ref());
+        Ok(Some(model))
+    }
+
+    /// Whether anything differs now.
+    fn edit(&self, model: &mut Model, plan: &Plan) -> Result<bool> {
+        let mut edited = false;
+        if let Some(name) = plan.name.as_ref().filter(|name| **name != model.name) {
+            model.name.clone_from(name);
+            model.name_key = input::name_key(name);
+            edited = true;
+        }
+        if let Some(interval) = plan.interval.filter(|interval| *interval != model.sync_interval_minutes) {
+            model.sync_interval_minutes = interval;
+            if model.next_sync_at.is_some() {
+                model.next_sync_at = Some(runs::next_due(self.clock.now(), interval, fastrand::f64()));
+            }
+            edited = true;
+        }
+        if let (Some(config), Some(integration)) = (&plan.config, self.catalog.find(&model.integration_key)) {
+            (model.config, model.secrets) = self.seal(model.id, integration, config)?;
+            edited = true;
+        }
+        if let Some(tenant) = plan.verified.as_ref().and_then(|verified| verified.tenant.clone()) {
+            model.tenant = Some(tenant);
+        }
+        Ok(edited)
+    }
+}
+
+/// A configuration that holds a credential is verified before it is stored; an instance
+/// that the server switched off is verified before it is live again.
+fn needs_check(integration: &Integration, revoked: bool, activate: Option<bool>, config_changes: bool) -> bool {
+    (revoked && activate == Some(true)) || (config_changes && !integration.is_rehearsal())
+}
+
+fn check_revision(model: &Model, expected: Option<i32>) -> Result<()> {
+    match expected {
+        Some(expected) if expected != model.revision => Err(Refusal::new(
+            RefusalCode::RevisionConflict,
+            format!("The instance is at revision {} now: read it again, then repeat the change.", model.revision),
+        )
+        .at(["expectedRevision"])
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+fn check_tenant(model: &Model, verified: &Verified) -> Result<()> {
+    match (&model.tenant, &verified.tenant) {
+        (Some(known), Some(found)) if known != found => Err(Refusal::new(
+            RefusalCode::DifferentTenant,
+            format!("This credential belongs to \"{found}\", and the instance's users to \"{known}\". Integrate it as an instance of its own."),
+        )
+        .at(["config"])
+        .into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,178 @@
+//! The catalog: every application that can be connected, by key.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::engine::{Client, HttpSource};
+use super::manifest::config::{ConfigField, FieldKind};
+use super::manifest::{self, AuthenticationKind, Fault, Manifest};
+use super::rehearsal::{self, Rehearsal};
+use super::source::{Capability, Config, Source, SourceError};
+use crate::error::Refusal;
+
+/// The manifests in the binary: file name and text.
+const BUILT_IN: &[(&str, &str)] = &[("scim.yaml", include_str!("connectors/scim.yaml"))];
+
+/// All integrations, and the HTTP client that they share.
+pub struct Catalog {
+    integrations: BTreeMap<String, Integration>,
+    client: Client,
+}
+
+/// One application that can be connected.
+pub struct Integration {
+    /// The manifest's file name without its ending.
+    pub key: String,
+    pub name: String,
+    pub category: String,
+    pub description: String,
+    pub authentication: AuthenticationKind,
+    pub capabilities: Vec<Capability>,
+    /// The form, in order.
+    pub fields: Vec<ConfigField>,
+    pub required_permissions: Vec<String>,
+    pub documentation_url: Option<String>,
+    pub(super) connector: Connector,
+}
+
+pub(super) enum Connector {
+    Rehearsal,
+    Manifest(Arc<Manifest>),
+}
+
+impl Catalog {
+    /// The built-in integrations, and those of `dir`, which may replace built-in ones.
+    /// A manifest with faults is left out, and its faults are answered.
+    pub fn load(client: Client, dir: Option<&Path>) -> Result<(Self, Vec<Fault>), String> {
+        let mut integrations = BTreeMap::new();
+        let mut faults = Vec::new();
+        let mut texts: Vec<(String, String)> =
+            BUILT_IN.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
+        if let Some(dir) = dir {
+            texts.extend(read_dir(dir)?);
+        }
+        for (file, text) in texts {
+            match manifest::parse(&text, &file) {
+                Ok(manifest) if manifest.key == rehearsal::KEY => faults.push(Fault {
+                    file,
+                    line: 0,
+                    column: 0,
+                    message: "\"rehearsal\" is built in and cannot be replaced".into(),
+                }),
+                Ok(manifest) => {
+                    integrations.insert(manifest.key.clone(), Integration::of(manifest));
+                }
+                Err(more) => faults.extend(more),
+            }
+        }
+        integrations.insert(rehearsal::KEY.to_owned(), rehearsal::integration(Connector::Rehearsal));
+        Ok((Self { integrations, client }, faults))
+    }
+
+    pub fn find(&self, key: &str) -> Option<&Integration> {
+        self.integrations.get(key)
+    }
+
+    /// Every integration, in the order of keys.
+    pub fn all(&self) -> impl Iterator<Item = &Integration> {
+        self.integrations.values()
+    }
+
+    /// The application behind a configuration, for the run of that number.
+    pub fn connect(&self, integration: &Integration, config: Config, run_number: i64) -> Result<Box<dyn Source>, SourceError> {
+        match &integration.connector {
+            Connector::Rehearsal => Ok(Box::new(Rehearsal::new(&config, run_number)?)),
+            Connector::Manifest(manifest) => Ok(Box::new(HttpSource::new(manifest.clone(), config, &self.client)?)),
+        }
+    }
+}
+
+impl Integration {
+    fn of(manifest: Manifest) -> Self {
+        Self {
+            key: manifest.key.clone(),
+            name: manifest.name.clone(),
+            category: manifest.category.clone(),
+            description: manifest.description.clone(),
+            authentication: manifest.authentication(),
+            capabilities: manifest.capabilities(),
+            fields: manifest.config.iter().map(|field| field.value.clone()).collect(),
+            required_permissions: manifest.required_permissions.clone(),
+            documentation_url: manifest.documentation_url.as_ref().map(|url| url.value.clone()),
+            connector: Connector::Manifest(Arc::new(manifest)),
+        }
+    }
+
+    pub fn is_rehearsal(&self) -> bool {
+        matches!(self.connector, Connector::Rehearsal)
+    }
+
+    pub fn is_secret(&self, key: &str) -> bool {
+        self.fields.iter().any(|field| field.key == key && field.kind == FieldKind::Secret)
+    }
+
+    /// What a rehearsal's configuration says its tenant is.
+    pub fn rehearsed_tenant(&self, config: &Config) -> Option<String> {
+        self.is_rehearsal().then(|| config.get("tenant").cloned()).flatten()
+    }
+
+    /// The given values over the stored ones, completed with defaults. An empty value
+    /// clears a field. Refusals name each field at fault and never repeat a value.
+    pub fn check_config(&self, stored: Option<&Config>, given: &[(String, String)]) -> Result<Config, Vec<Refusal>> {
+        let mut refusals = Vec::new();
+        let mut values = stored.cloned().unwrap_or_default();
+        values.retain(|key, _| self.fields.iter().any(|field| field.key == *key));
+        let mut seen = std::collections::HashSet::new();
+        for (key, value) in given {
+            if !self.fields.iter().any(|field| field.key == *key) {
+                let known: Vec<_> = self.fields.iter().map(|field| field.key.as_str()).collect();
+                let message = format!("{} has no such setting; it has {}.", self.name, known.join(", "));
+                refusals.push(Refusal::invalid(message, ["config", &cut(key)]));
+            } else if !seen.insert(key) {
+                refusals.push(Refusal::invalid("This setting is given twice.", ["config", key]));
+            } else {
+                values.insert(key.clone(), value.trim().to_owned());
+            }
+        }
+        let mut complete = Config::new();
+        for field in &self.fields {
+            let value = values.remove(&field.key).filter(|value| !value.is_empty()).or_else(|| field.default.clone());
+            match value {
+                Some(value) => match field.objection(&value) {
+                    Some(message) => refusals.push(Refusal::invalid(message, ["config", &field.key])),
+                    None => {
+                        complete.insert(field.key.clone(), value);
+                    }
+                },
+                None if field.required() => {
+                    refusals.push(Refusal::invalid(format!("{} is required.", field.label), ["config", &field.key]));
+                }
+                None => {}
+            }
+        }
+        if refusals.is_empty() && self.is_rehearsal() {
+            refusals.extend(rehearsal::objections(&complete).map(|(key, message)| Refusal::invalid(message, ["config", key])));
+        }
+        if refusals.is_empty() { Ok(complete) } else { Err(refusals) }
+    }
+}
+
+/// An unknown key as an answer may repeat it.
+fn cut(key: &str) -> String {
+    key.chars().filter(|c| !c.is_control()).take(64).collect()
+}
+
+fn read_dir(dir: &Path) -> Result<Vec<(String, String)>, String> {
+    let at = |error: std::io::Error| format!("setting connectors_dir: {}: {error}", dir.display());
+    let mut texts = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(at)? {
+        let path = entry.map_err(at)?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        if name.ends_with(".yaml") || name.ends_with(".yml") {
+            texts.push((name, std::fs::read_to_string(&path).map_err(at)?));
+        }
+    }
+    texts.sort();
+    Ok(texts)
+}

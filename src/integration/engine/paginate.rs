@@ -1,0 +1,314 @@
+//! Where a list goes on after a page, when it has ended, and how far a listing has come.
+//!
+//! Pure: a page's [`Signs`] and the place it was read at give the next place.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use reqwest::header::{HeaderMap, LINK};
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+
+use crate::integration::manifest::expr::{Path, Predicate, Subject};
+use crate::integration::manifest::mapping::Column;
+use crate::integration::manifest::paging::{LinkHeader, Paging};
+use crate::integration::source::Checkpoint;
+
+/// A list that goes on for longer than this is taken to have no end.
+pub(super) const MOST_PAGES: u64 = 100_000;
+/// How many of the last pages and cursors a repetition is looked for among.
+const REMEMBERED: usize = 64;
+
+/// A place in the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Position {
+    Start,
+    /// A start index, an offset or a page's number.
+    Number(u64),
+    Cursor(String),
+    Url(String),
+}
+
+/// What a page says about the pages after it.
+#[derive(Debug, Default)]
+pub(super) struct Signs {
+    /// How many records there are in all.
+    pub total: Option<u64>,
+    last_page: Option<u64>,
+    /// A cursor or an address.
+    next: Option<String>,
+    more: Option<bool>,
+}
+
+impl Signs {
+    pub fn read(paging: &Paging, body: &Subject, headers: &HeaderMap) -> Self {
+        let number = |path: &Option<Path>| path.as_ref().and_then(|path| path.number(body));
+        let holds = |test: &Option<Predicate>| test.as_ref().map(|test| test.holds(body));
+        let field = |name: &str| body.value().get(name);
+        match paging {
+            Paging::None => Self::default(),
+            Paging::Scim => Self {
+                total: field("totalResults").and_then(serde_json::Value::as_u64),
+                next: field("nextCursor")
+                    .and_then(|next| next.as_str())
+                    .filter(|next| !next.is_empty())
+                    .map(str::to_owned),
+                ..Self::default()
+            },
+            Paging::LinkHeader(rule) => Self { next: linked(headers, rule), ..Self::default() },
+            Paging::NextUrl(rule) => Self { next: rule.at.text(body), more: holds(&rule.more), ..Self::default() },
+            Paging::Cursor(rule) => Self { next: rule.at.text(body), more: holds(&rule.more), ..Self::default() },
+            Paging::Page(rule) => Self {
+                total: number(&rule.total),
+                last_page: number(&rule.last),
+                more: holds(&rule.more),
+                ..Self::default()
+            },
+            Paging::Offset(rule) => Self { total: number(&rule.total), more: holds(&rule.more), ..Self::default() },
+        }
+    }
+}
+
+impl Signs {
+    /// The address of the next page, as the application gave it, where pages have addresses.
+    pub fn next_url(&self, paging: &Paging) -> Option<String> {
+        matches!(paging, Paging::LinkHeader(_) | Paging::NextUrl(_)).then(|| self.next.clone()).flatten()
+    }
+
+    /// The same address, resolved and found to be the application's own.
+    pub fn set_next_url(&mut self, url: String) {
+        self.next = Some(url);
+    }
+}
+
+/// The place of the next page, `None` after the last one. `records` came on this
+/// page and `received` in all, this page included, each counted once. An error is
+/// a clause for a person: the list is not provably complete.
+pub(super) fn next_place(
+    paging: &Paging,
+    at: &Position,
+    signs: &Signs,
+    records: u64,
+    received: u64,
+) -> Result<Option<Position>, String> {
+    let told = |place: fn(String) -> Position| signs.next.clone().filter(|_| signs.more != Some(false)).map(place);
+    let ended = |at_total: bool| has_ended(signs.total.filter(|_| at_total), signs.more, records, received);
+    match paging {
+        Paging::None => Ok(None),
+        Paging::LinkHeader(_) | Paging::NextUrl(_) => Ok(told(Position::Url)),
+        Paging::Cursor(_) => Ok(told(Position::Cursor)),
+        Paging::Scim => {
+            if let Some(next) = told(Position::Cursor) {
+                return Ok(Some(next));
+            }
+            if matches!(at, Position::Cursor(_)) {
+                return Ok(None);
+            }
+            let total = signs.total.ok_or("“totalResults” is missing")?;
+            let next = number(at, 1) + records;
+            Ok((!has_ended(Some(total), None, records, received)?).then_some(Position::Number(next)))
+        }
+        Paging::Offset(rule) => {
+            require(signs.total.is_some(), rule.total.as_ref())?;
+            let next = number(at, rule.start) + records;
+            Ok((!ended(true)?).then_some(Position::Number(next)))
+        }
+        Paging::Page(rule) => {
+            require(signs.total.is_some(), rule.total.as_ref())?;
+            require(signs.last_page.is_some(), rule.last.as_ref())?;
+            let page = number(at, rule.start);
+            let over = match signs.last_page {
+                Some(last) => page >= last,
+                None => ended(true)?,
+            };
+            Ok((!over).then_some(Position::Number(page + 1)))
+        }
+    }
+}
+
+fn number(at: &Position, start: u64) -> u64 {
+    match at {
+        Position::Number(number) => *number,
+        Position::Start | Position::Cursor(_) | Position::Url(_) => start,
+    }
+}
+
+fn require(found: bool, path: Option<&Path>) -> Result<(), String> {
+    match path {
+        Some(path) if !found => Err(format!("“{path}” is missing")),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a list that counts is at its end.
+fn has_ended(total: Option<u64>, more: Option<bool>, records: u64, received: u64) -> Result<bool, String> {
+    match (more, total) {
+        (Some(false), _) => Ok(true),
+        (None, Some(total)) if received >= total => Ok(true),
+        (None, Some(total)) if records == 0 => {
+            Err(format!("it is empty, although only {received} of {total} users have come"))
+        }
+        (Some(true), _) if records == 0 => Err("it is empty, although it says that there are more users".to_owned()),
+        (None, None) => Ok(records == 0),
+        (None, Some(_)) | (Some(true), _) => Ok(false),
+    }
+}
+
+/// The address of the `Link` with the wanted relation, unless its parameters stop it.
+fn linked(headers: &HeaderMap, rule: &LinkHeader) -> Option<String> {
+    let values = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
+    for link in values.flat_map(|value| split_outside(value, ',')) {
+        let Some((address, params)) = link.trim().strip_prefix('<').and_then(|rest| rest.split_once('>')) else {
+            continue;
+        };
+        let params: Vec<(String, &str)> = split_outside(params, ';')
+            .into_iter()
+            .filter_map(|param| param.split_once('='))
+            .map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().trim_matches('"')))
+            .collect();
+        let param = |name: &str| params.iter().find(|(own, _)| own == name).map(|(_, value)| *value);
+        let wanted =
+            param("rel").is_some_and(|rel| rel.split_whitespace().any(|one| one.eq_ignore_ascii_case(&rule.rel)));
+        if wanted {
+            let stopped = rule.stop_param.iter().any(|(name, value)| param(&name.to_ascii_lowercase()) == Some(value));
+            return (!stopped).then(|| address.to_owned());
+        }
+    }
+    None
+}
+
+/// Splits where the separator stands outside of `<…>` and `"…"`.
+fn split_outside(text: &str, separator: char) -> Vec<&str> {
+    let (mut pieces, mut start, mut angled, mut quoted) = (Vec::new(), 0, false, false);
+    for (at, letter) in text.char_indices() {
+        match letter {
+            '"' if !angled => quoted = !quoted,
+            '<' if !quoted => angled = true,
+            '>' if !quoted => angled = false,
+            _ if letter == separator && !quoted && !angled => {
+                pieces.push(&text[start..at]);
+                start = at + letter.len_utf8();
+            }
+            _ => {}
+        }
+    }
+    pieces.push(&text[start..]);
+    pieces
+}
+
+/// How far a listing has come; what a checkpoint is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Progress {
+    pub position: Position,
+    /// Pages read so far.
+    pub pages: u64,
+    /// Records read so far, those that are no users included.
+    pub received: u64,
+    /// Users among them.
+    pub users: u64,
+    /// Columns that some record has carried, of those that one must.
+    pub carried: BTreeSet<Column>,
+    /// Statuses that the manifest does not know.
+    pub unknown_statuses: u64,
+    visited: Visited,
+}
+
+impl Progress {
+    /// From a checkpoint if there is one that fits; a list that is begun anew is complete all the same.
+    pub fn resume(paging: &Paging, from: Option<Checkpoint>) -> Self {
+        let fits = |progress: &Self| {
+            matches!(
+                (paging, &progress.position),
+                (_, Position::Start)
+                    | (Paging::Scim, Position::Number(_) | Position::Cursor(_))
+                    | (Paging::Page(_) | Paging::Offset(_), Position::Number(_))
+                    | (Paging::Cursor(_), Position::Cursor(_))
+                    | (Paging::LinkHeader(_) | Paging::NextUrl(_), Position::Url(_))
+            )
+        };
+        let Some(checkpoint) = from else { return Self::start() };
+        serde_json::from_value(checkpoint).ok().filter(fits).unwrap_or_else(|| {
+            tracing::warn!("A checkpoint does not fit the connector any more, so the listing begins anew");
+            Self::start()
+        })
+    }
+
+    pub fn start() -> Self {
+        Self {
+            position: Position::Start,
+            pages: 0,
+            received: 0,
+            users: 0,
+            carried: BTreeSet::new(),
+            unknown_statuses: 0,
+            visited: Visited::default(),
+        }
+    }
+
+    pub fn checkpoint(&self) -> Checkpoint {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    /// Goes on to the next place, unless the list runs in a circle. `ids` are
+    /// those of this page's users.
+    pub fn advance<'a>(
+        &mut self,
+        next: Option<Position>,
+        ids: impl Iterator<Item = &'a str>,
+    ) -> Result<Option<()>, &'static str> {
+        let page = hash(ids);
+        if page.is_some_and(|page| self.visited.again(page)) {
+            return Err("it holds the same users as a page before");
+        }
+        let Some(next) = next else { return Ok(None) };
+        if let Position::Cursor(token) | Position::Url(token) = &next
+            && hash([token.as_str()].into_iter()).is_some_and(|token| self.visited.again(token))
+        {
+            return Err("it leads back to a page that was read before");
+        }
+        if self.pages >= MOST_PAGES {
+            return Err("the list does not end");
+        }
+        self.position = next;
+        Ok(Some(()))
+    }
+}
+
+/// What has been seen, in bounded memory: the latest, and one from long ago that
+/// is moved up each time the count has doubled, so that a circle of any length is found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Visited {
+    count: u64,
+    anchor: u64,
+    latest: VecDeque<u64>,
+}
+
+impl Visited {
+    fn again(&mut self, seen: u64) -> bool {
+        if self.count > 0 && (self.anchor == seen || self.latest.contains(&seen)) {
+            return true;
+        }
+        self.count += 1;
+        if self.count.is_power_of_two() {
+            self.anchor = seen;
+        }
+        if self.latest.len() == REMEMBERED {
+            self.latest.pop_front();
+        }
+        self.latest.push_back(seen);
+        false
+    }
+}
+
+/// A short hash that stays the same in another process; `None` of nothing.
+fn hash<'a>(texts: impl Iterator<Item = &'a str>) -> Option<u64> {
+    let mut bytes = Vec::new();
+    for text in texts {
+        bytes.extend_from_slice(text.as_bytes());
+        bytes.push(0);
+    }
+    let full = digest(&SHA256, &bytes);
+    let short: [u8; 8] = full.as_ref().first_chunk().copied()?;
+    (!bytes.is_empty()).then(|| u64::from_be_bytes(short))
+}

@@ -1,0 +1,140 @@
+//! What a refusal means: by the manifest's rules first, by the status code then.
+
+use entity::run::FailureClass;
+use serde_json::json;
+
+use super::*;
+
+async fn refused(
+    manifest: Manifest,
+    status: u16,
+    headers: &'static [(&str, &str)],
+    body: Value,
+) -> (SourceError, usize) {
+    let peer = Peer::answering(move |_, _| respond(status, headers, body.to_string())).await;
+    let error = ids(&source(manifest, &peer.origin)).await.unwrap_err();
+    assert_eq!(error.http_status, Some(status));
+    (error, peer.calls().len())
+}
+
+/// A status with headers, and what comes of it: the class, whether it is definite, the calls made.
+type Case = (u16, &'static [(&'static str, &'static str)], FailureClass, bool, usize);
+
+#[tokio::test]
+async fn status_codes_have_a_class_each() {
+    use FailureClass::{Config, Permission, RateLimit, Token, Transient};
+    let cases: [Case; 17] = [
+        (401, &[], Token, false, 1),
+        (401, &[("www-authenticate", "Bearer error=\"invalid_token\"")], Token, false, 1),
+        (
+            401,
+            &[("www-authenticate", "Bearer error=\"invalid_token\", error_description=\"The token expired\"")],
+            Token,
+            true,
+            1,
+        ),
+        (403, &[], Permission, false, 1),
+        (403, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "60")], RateLimit, false, 1),
+        (403, &[("x-ratelimit-remaining", "12")], Permission, false, 1),
+        (403, &[("retry-after", "30")], RateLimit, false, 1),
+        (404, &[], Config, false, 1),
+        (400, &[], Config, false, 1),
+        (302, &[("location", "http://169.254.169.254/")], Config, false, 1),
+        (408, &[], RateLimit, false, 1),
+        (429, &[("retry-after", "30")], RateLimit, false, 1),
+        (500, &[], Transient, false, 3),
+        (502, &[("content-type", "text/html")], Transient, false, 3),
+        (503, &[], Transient, false, 3),
+        (422, &[], Config, false, 1),
+        (410, &[], Config, false, 1),
+    ];
+    for (status, headers, class, definite, calls) in cases {
+        let (error, made) = refused(one_page(), status, headers, json!({})).await;
+        assert_eq!(
+            (error.class, error.definite, made),
+            (class, definite, calls),
+            "{status} {headers:?}: {}",
+            error.message
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_says_revoked_is_definite() {
+    for body in [
+        json!({"error": "token_revoked"}),
+        json!({"error": {"message": "This key has been revoked"}}),
+        json!({"error": "invalid_grant"}),
+    ] {
+        let (error, _) = refused(one_page(), 401, &[], body).await;
+        assert!(error.definite, "{}", error.message);
+    }
+    let (error, _) = refused(one_page(), 401, &[], json!({"detail": "Authorization failure"})).await;
+    assert!(!error.definite);
+}
+
+#[tokio::test]
+async fn a_missing_scope_is_named() {
+    let headers = &[("www-authenticate", "Bearer error=\"insufficient_scope\", scope=\"users.read groups.read\"")];
+    let (error, _) = refused(one_page(), 403, headers, json!({})).await;
+    assert_eq!(error.missing_permissions, ["users.read", "groups.read"]);
+    assert!(error.message.contains("Missing: users.read, groups.read"), "{}", error.message);
+
+    let details = "error_details: {permission: [$.needed, $.scopes], permission_header: x-accepted-scopes}";
+    let manifest = manifest("  pages: none\n  records: $.users", details);
+    let body = json!({"needed": "users:read", "scopes": ["a", "b"]});
+    let (error, _) = refused(manifest, 403, &[("x-accepted-scopes", "read:org, admin")], body).await;
+    assert_eq!(error.missing_permissions, ["read:org", "admin", "users:read", "a", "b"]);
+
+    let (error, _) = refused(one_page(), 403, &[], json!({})).await;
+    assert!(error.missing_permissions.is_empty(), "what the application does not say is not made up");
+    assert!(error.message.contains("It needs: users.read"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn rules_come_before_the_status_also_on_success() {
+    let rules = r#"
+errors:
+  - {when: "$[?@.ok == false && @.error == 'token_revoked']", is: token_revoked}
+  - {when: "$[?@.ok == false && @.error == 'missing_scope']", is: permission}
+  - {status: [200], when: "$[?@.ok == false]", is: transient}
+  - {status: [401], when: "$[?@.code == 'FEATURE_OFF']", is: config, message: Turn the API on first.}
+  - {header: {x-quota: '^0$'}, is: rate_limit}
+error_details: {message: $.error, permission: $.needed}
+"#;
+    let rules = || manifest("  pages: none\n  records: $.members", rules);
+    let (error, _) = refused(rules(), 200, &[], json!({"ok": false, "error": "token_revoked"})).await;
+    assert_eq!((error.class, error.definite), (FailureClass::Token, true));
+    let (error, _) =
+        refused(rules(), 200, &[], json!({"ok": false, "error": "missing_scope", "needed": "users:read"})).await;
+    assert_eq!(
+        (error.class, error.missing_permissions.as_slice()),
+        (FailureClass::Permission, ["users:read".to_owned()].as_slice())
+    );
+    let (error, calls) = refused(rules(), 200, &[], json!({"ok": false, "error": "internal_error"})).await;
+    assert_eq!((error.class, calls), (FailureClass::Transient, 3));
+    let (error, _) = refused(rules(), 401, &[], json!({"code": "FEATURE_OFF"})).await;
+    assert_eq!((error.class, error.message.as_str()), (FailureClass::Config, "Turn the API on first."));
+    let (error, _) = refused(rules(), 401, &[("x-quota", "0"), ("retry-after", "9")], json!({})).await;
+    assert_eq!((error.class, error.retry_after_ms), (FailureClass::RateLimit, Some(9000)));
+    let (error, _) = refused(rules(), 401, &[("x-quota", "10")], json!({})).await;
+    assert_eq!(error.class, FailureClass::Token);
+}
+
+#[tokio::test]
+async fn quotations_are_short_clean_and_without_secrets() {
+    let encoded: String = url::form_urlencoded::byte_serialize(TOKEN.as_bytes()).collect();
+    let text = format!("bad token {TOKEN} in\r\n\u{1b}[31m?t={encoded} {}", "x".repeat(1000));
+    let (error, _) = refused(one_page(), 401, &[], json!({"message": text})).await;
+    let shown = error.message.split_once('“').unwrap().1;
+    assert!(shown.starts_with("bad token ••• in [31m?t=••• xxx"), "{shown}");
+    assert!(shown.chars().count() <= 203, "{shown}");
+    assert!(!format!("{error:?}").contains("canary"));
+
+    let peer = Peer::answering(|_, _| respond(403, &[("content-type", "text/plain")], format!("no {TOKEN}"))).await;
+    let error = ids(&source(one_page(), &peer.origin)).await.unwrap_err();
+    assert!(error.message.ends_with("It said: “no •••”."), "{}", error.message);
+
+    let (error, _) = refused(one_page(), 403, &[("content-type", "text/html")], json!({"message": "page"})).await;
+    assert!(!error.message.contains("It said"), "{}", error.message);
+}

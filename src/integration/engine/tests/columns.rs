@@ -1,0 +1,167 @@
+//! From records to columns.
+
+use entity::run::FailureClass;
+use entity::user::UserStatus::{Active, Invited, Suspended, Unknown};
+use serde_json::json;
+
+use super::*;
+use crate::integration::manifest::expr::Subject;
+use crate::integration::source::{Capability, Loss, SourceUser};
+
+fn read(map: &str, page: Value) -> Vec<SourceUser> {
+    let manifest = manifest(&format!("  pages: none\n  records: $\n  map: {map}"), "");
+    crate::integration::engine::select::select(&manifest.users, &mut Subject::new(page)).unwrap().users
+}
+
+fn one(map: &str, record: &Value) -> SourceUser {
+    read(map, json!([record])).remove(0)
+}
+
+#[test]
+fn texts_are_coalesced_joined_made_up_and_looked_up() {
+    let name = |rule: &str, record: Value| {
+        one(&format!("{{external_id: $.id, status: active, display_name: {rule}}}"), &record).display_name
+    };
+    let record =
+        || json!({"id": 1, "a": null, "b": " ", "c": "Cee", "list": [{"v": ""}, {"v": "second"}], "n": 12, "o": {}});
+    assert_eq!(name("[$.missing, $.a, $.b, $.o, $.c]", record()).as_deref(), Some("Cee"));
+    assert_eq!(name("'$.list[*].v'", record()).as_deref(), Some("second"));
+    assert_eq!(name("{join: [$.c, $.a, $.n], with: '-'}", record()).as_deref(), Some("Cee-12"));
+    assert_eq!(name("{join: [$.a, $.b]}", record()), None);
+    assert_eq!(name("[{when: '$[?@.n > 20]', then: $.c}, {const: fixed}]", record()).as_deref(), Some("fixed"));
+    assert_eq!(name("{of: $.n, values: {12: dozen}}", record()).as_deref(), Some("dozen"));
+    assert_eq!(name("{of: $.c, values: {12: dozen}}", record()).as_deref(), Some("Cee"));
+    assert_eq!(name("\"$['urn:x:2.0:User'].k\"", json!({"id": 1, "urn:x:2.0:User": {"k": "v"}})).as_deref(), Some("v"));
+}
+
+#[test]
+fn texts_are_tidied_and_bounded() {
+    let record = json!({"id": " 7\u{0}\n", "email": format!("{}@x", "é".repeat(400)), "name": format!("a\r\n\u{1b}[2J{}", "b".repeat(10_000))});
+    let user = one("{external_id: $.id, email: $.email, display_name: $.name, status: active}", &record);
+    assert_eq!(user.external_id, "7");
+    assert_eq!(user.email.unwrap().chars().count(), 320);
+    let name = user.display_name.unwrap();
+    assert_eq!((name.chars().count(), name.starts_with("a[2Jb")), (500, true));
+}
+
+#[test]
+fn ids_that_are_numbers_become_decimal_text() {
+    let users = read(
+        "{external_id: $.id, display_name: $.id, status: active}",
+        json!([{"id": 9_007_199_254_740_993_u64}, {"id": "007"}]),
+    );
+    assert_eq!(users.iter().map(|user| user.external_id.as_str()).collect::<Vec<_>>(), ["9007199254740993", "007"]);
+}
+
+#[test]
+fn statuses_that_are_not_known_are_unknown_and_counted() {
+    let map = "{external_id: $.id, display_name: $.id, status: [{when: '$[?@.deleted == true]', then: suspended}, {of: $.status, values: {Active: active, PENDING: invited}}, unknown]}";
+    let manifest = manifest(&format!("  pages: none\n  records: $\n  map: {map}"), "");
+    let page = json!([{"id": 1, "status": "ACTIVE"}, {"id": 2, "status": "pending"}, {"id": 3, "status": "on_leave"}, {"id": 4}, {"id": 5, "deleted": true, "status": "active"}]);
+    let selected = crate::integration::engine::select::select(&manifest.users, &mut Subject::new(page)).unwrap();
+    let statuses: Vec<_> = selected.users.iter().map(|user| user.status).collect();
+    assert_eq!(statuses, [Active, Invited, Unknown, Unknown, Suspended]);
+    assert_eq!(selected.unknown_statuses, 1, "a missing status is not a strange one");
+}
+
+#[test]
+fn flags_are_paths_or_tests_and_may_be_unknown() {
+    let admin = |rule: &str, record: Value| {
+        one(&format!("{{external_id: $.id, display_name: $.id, status: active, is_admin: {rule}}}"), &record).is_admin
+    };
+    assert_eq!(admin("$.admin", json!({"id": 1, "admin": true})), Some(true));
+    assert_eq!(admin("$.admin", json!({"id": 1, "admin": "False"})), Some(false));
+    assert_eq!(admin("$.admin", json!({"id": 1, "admin": null})), None);
+    assert_eq!(admin("[$.owner, $.admin]", json!({"id": 1, "admin": 1})), Some(true));
+    assert_eq!(admin("{not: $.guest}", json!({"id": 1, "guest": true})), Some(false));
+    assert_eq!(admin("{not: $.guest}", json!({"id": 1})), None);
+    let any = "{any: [\"$[?@.role == 'admin']\", '$[?@.owner]'], known_when: '$[?@.role]'}";
+    assert_eq!(admin(any, json!({"id": 1, "role": "admin"})), Some(true));
+    assert_eq!(admin(any, json!({"id": 1, "role": "user"})), Some(false));
+    assert_eq!(admin(any, json!({"id": 1})), None);
+    let pattern = "{any: [{of: [$.title, '$.roles[*]'], matches: '^admin'}]}";
+    assert_eq!(admin(pattern, json!({"id": 1, "roles": ["user", "admins"]})), Some(true));
+    assert_eq!(admin(pattern, json!({"id": 1, "title": "no admin"})), Some(false));
+    let all = "{all: ['$[?@.a == 1]', '$[?@.b == 1]']}";
+    assert_eq!(admin(all, json!({"id": 1, "a": 1, "b": 1})), Some(true));
+    assert_eq!(admin(all, json!({"id": 1, "a": 1})), Some(false));
+}
+
+#[test]
+fn licences_are_all_values_once_and_bounded() {
+    let licenses = |rule: &str, record: Value| {
+        one(&format!("{{external_id: $.id, display_name: $.id, status: active, licenses: {rule}}}"), &record).licenses
+    };
+    assert_eq!(
+        licenses("'$.seats[*]'", json!({"id": 1, "seats": ["a", "b", "a", "", null]})),
+        Some(vec!["a".to_owned(), "b".to_owned()])
+    );
+    assert_eq!(
+        licenses(
+            "[{of: $.type, values: {2: Licensed}}, '$.addons[*].name']",
+            json!({"id": 1, "type": 2, "addons": [{"name": "X"}]})
+        ),
+        Some(vec!["Licensed".to_owned(), "X".to_owned()])
+    );
+    assert_eq!(licenses("'$.seats[*]'", json!({"id": 1})), Some(Vec::new()));
+    let many: Vec<u64> = (0..1000).collect();
+    assert_eq!(licenses("'$.seats[*]'", json!({"id": 1, "seats": many})).unwrap().len(), 100);
+}
+
+#[test]
+fn moments_are_read_in_their_format() {
+    let active = |format: &str, value: Value| {
+        one(&format!("{{external_id: $.id, display_name: $.id, status: active, last_active_at: {{from: $.at, format: {format}, null_if: [never]}}}}"), &json!({"id": 1, "at": value})).last_active_at
+    };
+    for iso in [
+        "2026-03-01T12:00:00Z",
+        "2026-03-01T13:00:00+01:00",
+        "2026-03-01T12:00:00.000+0000",
+        "2026-03-01 12:00:00",
+        "2026-03-01T12:00:00",
+    ] {
+        assert_eq!(active("iso", json!(iso)), Some(NOW), "{iso}");
+    }
+    assert_eq!(active("iso", json!("2026-03-01")), Some(NOW - 12 * 3_600_000));
+    assert_eq!(active("iso", json!("1970-01-01T00:00:00.000Z")), None);
+    assert_eq!(active("iso", json!("never")), None);
+    assert_eq!(active("iso", json!("yesterday")), None);
+    assert_eq!(active("epoch_s", json!(1_772_366_400)), Some(NOW));
+    assert_eq!(active("epoch_s", json!("1772366400.5")), Some(NOW + 500));
+    assert_eq!(active("epoch_s", json!("9999999999999999999")), None);
+    assert_eq!(active("epoch_ms", json!(NOW)), Some(NOW));
+    assert_eq!(active("epoch_ms", json!(0)), None);
+}
+
+#[tokio::test]
+async fn records_that_are_no_users_are_skipped_and_count_for_the_paging() {
+    let peer = Peer::answering(|_, call| {
+        let page = match parameter(call, "offset").unwrap() {
+            0 => json!([{"id": 1, "email": "a"}, {"id": 2, "is_bot": true}, {"is_bot": true}]),
+            3 => json!([{"id": 4, "email": "b"}]),
+            other => panic!("{other}"),
+        };
+        ok(&json!({"users": page, "total": 4}))
+    })
+    .await;
+    let users =
+        "  pages: {offset: {param: offset, total: $.total}}\n  records: $.users\n  skip_if: ['$[?@.is_bot == true]']";
+    assert_eq!(ids(&source(manifest(users, ""), &peer.origin)).await.unwrap(), ["1", "4"]);
+}
+
+#[tokio::test]
+async fn a_column_that_no_record_carries_is_a_missing_permission() {
+    let map = "  map: {external_id: $.id, email: $.email, mfa_enabled: $.mfa, status: active}\n";
+    let users =
+        format!("{map}  require_some: {{email: 'users:read.email', mfa_enabled: admin}}\n  pages: none\n  records: $");
+    let run = async |page: Value| all(&source(manifest(&users, ""), &Peer::always(200, page).await.origin)).await;
+
+    let error = run(json!([{"id": 1, "mfa": true}, {"id": 2}])).await.unwrap_err();
+    assert_eq!(
+        (error.class, error.missing_permissions),
+        (FailureClass::Permission, vec!["users:read.email".to_owned()])
+    );
+    let pages = run(json!([{"id": 1}, {"id": 2, "email": "b"}])).await.unwrap();
+    assert_eq!(pages[0].lost, [Loss { capability: Capability::Mfa, missing_permission: Some("admin".to_owned()) }]);
+    assert!(run(json!([])).await.unwrap()[0].lost.is_empty(), "nobody there, nothing missing");
+}

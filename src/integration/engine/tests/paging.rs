@@ -1,0 +1,205 @@
+//! Each way of paging: it reads all, in as many calls as it should, and never ends early.
+
+use entity::run::FailureClass;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use serde_json::json;
+
+use super::*;
+
+/// A list of `total` users; pages hold at most `cap`, whatever is asked for.
+fn slice(start: u64, asked: Option<u64>, cap: u64, total: u64) -> Vec<Value> {
+    let size = asked.unwrap_or(cap).min(cap);
+    records((start..start + size).take_while(|number| *number < total))
+}
+
+#[tokio::test]
+async fn an_offset_goes_on_by_the_records_that_came_and_ends_at_the_total() {
+    let peer = Peer::answering(|_, call| {
+        let start = parameter(call, "skip").unwrap();
+        ok(&json!({"users": slice(start, parameter(call, "limit"), 4, 10), "total": "10"}))
+    })
+    .await;
+    let users =
+        "  page_size: {param: limit, count: 5}\n  pages: {offset: {param: skip, total: $.total}}\n  records: $.users";
+    let source = source(manifest(users, ""), &peer.origin);
+    assert_eq!(ids(&source).await.unwrap(), numbers(0..10));
+    assert_eq!(peer.uris(), ["/users?limit=5&skip=0", "/users?limit=5&skip=4", "/users?limit=5&skip=8"]);
+}
+
+#[tokio::test]
+async fn an_offset_without_a_total_ends_at_an_empty_page() {
+    let peer = Peer::answering(|_, call| ok(&json!(slice(parameter(call, "startAt").unwrap(), None, 4, 8)))).await;
+    let source = source(manifest("  pages: {offset: {param: startAt}}\n  records: $", ""), &peer.origin);
+    assert_eq!(ids(&source).await.unwrap(), numbers(0..8));
+    assert_eq!(peer.calls().len(), 3);
+}
+
+#[tokio::test]
+async fn an_offset_ends_when_there_is_no_more() {
+    let peer = Peer::answering(|_, call| {
+        let start = parameter(call, "offset").unwrap();
+        ok(&json!({"users": slice(start, None, 4, 7), "more": start < 4}))
+    })
+    .await;
+    let users = "  pages: {offset: {param: offset, more: '$[?@.more == true]'}}\n  records: $.users";
+    assert_eq!(ids(&source(manifest(users, ""), &peer.origin)).await.unwrap(), numbers(0..7));
+    assert_eq!(peer.calls().len(), 2);
+}
+
+#[tokio::test]
+async fn numbered_pages_end_at_the_last_one() {
+    let peer = Peer::answering(|_, call| {
+        let page = parameter(call, "page[number]").unwrap();
+        ok(&json!({"users": slice(page * 3, None, 3, 8), "pages": {"last": 2}}))
+    })
+    .await;
+    let users = "  pages: {page: {param: 'page[number]', start: 0, last: $.pages.last}}\n  records: $.users";
+    assert_eq!(ids(&source(manifest(users, ""), &peer.origin)).await.unwrap(), numbers(0..8));
+    assert_eq!(peer.calls().len(), 3);
+}
+
+#[tokio::test]
+async fn a_cursor_ends_only_when_none_is_given_not_at_an_empty_page() {
+    let peer = Peer::answering(|_, call| match call.uri.as_str() {
+        "/users?limit=2" => ok(&json!({"users": records([1, 2]), "meta": {"next": "a/b=="}})),
+        "/users?limit=2&cursor=a%2Fb%3D%3D" => ok(&json!({"users": [], "meta": {"next": "c"}})),
+        "/users?limit=2&cursor=c" => ok(&json!({"users": records([3]), "meta": {"next": ""}})),
+        other => panic!("{other}"),
+    })
+    .await;
+    let users = "  page_size: {param: limit, count: 2}\n  pages: {cursor: {at: $.meta.next, param: cursor}}\n  records: $.users";
+    assert_eq!(ids(&source(manifest(users, ""), &peer.origin)).await.unwrap(), ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn a_next_address_may_be_relative_and_is_guarded_by_a_flag() {
+    let peer = Peer::answering(|_, call| match call.uri.as_str() {
+        "/api/users?kind=all" => ok(&json!({"users": records([1]), "next": "more?after=1", "has_more": true})),
+        "/api/more?after=1" => ok(&json!({"users": records([2]), "next": "/api/more?after=2", "has_more": false})),
+        other => panic!("{other}"),
+    })
+    .await;
+    let users =
+        "  query: {kind: all}\n  pages: {next_url: {at: $.next, more: '$[?@.has_more == true]'}}\n  records: $.users";
+    assert_eq!(ids(&source(manifest(users, ""), &format!("{}/api//", peer.origin))).await.unwrap(), ["1", "2"]);
+}
+
+#[tokio::test]
+async fn a_link_header_is_followed_until_its_parameter_stops_it() {
+    let peer = Peer::answering(|_, call| {
+        let (ids, link) = match parameter(call, "cursor") {
+            None => (
+                records([1, 2]),
+                r#"</users?cursor=0>; rel="previous"; results="false", </users?cursor=1>; rel="next"; results="true""#,
+            ),
+            Some(1) => (records([3]), r#"</users?cursor=2>; results="false"; rel="next""#),
+            other => panic!("{other:?}"),
+        };
+        respond(200, &[("link", link)], json!(ids).to_string())
+    })
+    .await;
+    let users = "  pages: {link_header: {stop_param: {results: 'false'}}}\n  records: $";
+    assert_eq!(ids(&source(manifest(users, ""), &peer.origin)).await.unwrap(), ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn an_address_on_another_origin_is_not_called() {
+    let elsewhere = Peer::always(200, json!([])).await;
+    let link = format!("<{}/users?page=2>; rel=next", elsewhere.origin);
+    let peer = Peer::answering(move |_, _| respond(200, &[("link", &link)], json!(records([1])).to_string())).await;
+    let error = ids(&source(manifest("  pages: {link_header: {}}\n  records: $", ""), &peer.origin)).await.unwrap_err();
+    assert_eq!(error.class, FailureClass::Config);
+    assert!(error.message.contains("another host"), "{}", error.message);
+    assert!(elsewhere.calls().is_empty());
+}
+
+#[tokio::test]
+async fn lists_that_run_in_a_circle_fail() {
+    let users = "  pages: {cursor: {at: $.next, param: cursor}}\n  records: $.users";
+    let same_cursor = Peer::always(200, json!({"users": records([1]), "next": "again"})).await;
+    let error = ids(&source(manifest(users, ""), &same_cursor.origin)).await.unwrap_err();
+    assert_eq!((error.class, same_cursor.calls().len()), (FailureClass::Config, 2), "{}", error.message);
+
+    let long_circle =
+        Peer::answering(|number, _| ok(&json!({"users": [], "next": format!("cursor-{}", number % 100)}))).await;
+    let error = ids(&source(manifest(users, ""), &long_circle.origin)).await.unwrap_err();
+    assert!(error.message.contains("read before"), "{}", error.message);
+    assert!(long_circle.calls().len() < 400, "{}", long_circle.calls().len());
+
+    let constant = Peer::always(200, json!(records([1, 2]))).await;
+    let users = "  pages: {offset: {param: startAt}}\n  records: $";
+    let error = ids(&source(manifest(users, ""), &constant.origin)).await.unwrap_err();
+    assert!(error.message.starts_with("Page 2 of") && error.message.contains("same users"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn a_list_that_says_there_is_more_and_gives_nothing_is_not_complete() {
+    let peer = Peer::answering(|_, call| {
+        ok(&json!({"users": slice(parameter(call, "offset").unwrap(), None, 4, 4), "total": 9}))
+    })
+    .await;
+    let users = "  pages: {offset: {param: offset, total: $.total}}\n  records: $.users";
+    let source = source(manifest(users, ""), &peer.origin);
+    let outcome: Vec<_> = source.pages(None).collect().await;
+    assert_eq!(outcome.len(), 2, "a stream ends with its first error");
+    let error = outcome[1].as_ref().unwrap_err();
+    assert_eq!(error.class, FailureClass::Config);
+    assert!(error.message.contains("only 4 of 9") && error.message.starts_with("Page 2 of"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn repetitions_within_a_page_are_dropped_and_move_the_list_on_once() {
+    let peer = Peer::answering(|_, call| {
+        let page = slice(parameter(call, "offset").unwrap(), None, 4, 10);
+        let doubled: Vec<_> = page.iter().chain(&page).cloned().collect();
+        ok(&json!({"users": doubled, "total": 10}))
+    })
+    .await;
+    let users = "  pages: {offset: {param: offset, total: $.total}}\n  records: $.users";
+    assert_eq!(ids(&source(manifest(users, ""), &peer.origin)).await.unwrap(), numbers(0..10));
+}
+
+#[tokio::test]
+async fn a_checkpoint_resumes_in_another_process_with_counts_and_loop_guard() {
+    let peer = Peer::answering(|_, call| {
+        ok(&json!({"users": slice(parameter(call, "offset").unwrap(), None, 4, 10), "total": 10}))
+    })
+    .await;
+    let users = "  pages: {offset: {param: offset, total: $.total}}\n  records: $.users";
+    let first = source(manifest(users, ""), &peer.origin);
+    let page = first.pages(None).try_next().await.unwrap().unwrap();
+    assert_eq!(page.expected, Some(10));
+    let checkpoint = serde_json::from_str(&page.next.unwrap().to_string()).unwrap();
+
+    let second = source(manifest(users, ""), &peer.origin);
+    let rest: Vec<Page> = second.pages(Some(checkpoint)).try_collect().await.unwrap();
+    let ids: Vec<_> = rest.into_iter().flat_map(|page| page.users).map(|user| user.external_id).collect();
+    assert_eq!(ids, numbers(4..10));
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_the_application_forgot_begins_the_list_anew() {
+    let peer = Peer::answering(|number, call| match (number, parameter(call, "cursor")) {
+        (1, _) | (_, None) => ok(&json!({"users": records([1]), "next": "7"})),
+        (2, Some(7)) => respond(410, &[], json!({"message": "cursor expired"}).to_string()),
+        (_, Some(_)) => ok(&json!({"users": records([2])})),
+    })
+    .await;
+    let users = "  pages: {cursor: {at: $.next, param: cursor}}\n  records: $.users";
+    let source = source(manifest(users, ""), &peer.origin);
+    let first = source.pages(None).try_next().await.unwrap().unwrap();
+    let rest: Vec<Page> = source.pages(first.next).try_collect().await.unwrap();
+    assert_eq!(rest.iter().map(|page| page.users.len()).sum::<usize>(), 2);
+    let foreign: Vec<Page> = source.pages(Some(json!({"page": 3}))).try_collect().await.unwrap();
+    assert_eq!(foreign.len(), 2, "a checkpoint of another kind counts as none");
+}
+
+#[tokio::test]
+async fn a_check_asks_for_one_record() {
+    let peer = Peer::always(200, json!({"users": records([1]), "total": 10})).await;
+    let users =
+        "  page_size: {param: limit, count: 50}\n  pages: {offset: {param: skip, total: $.total}}\n  records: $.users";
+    let verified = source(manifest(users, ""), &peer.origin).check().await.unwrap();
+    assert_eq!(verified.tenant.as_deref(), peer.origin.strip_prefix("http://"));
+    assert_eq!(peer.uris(), ["/users?limit=1&skip=0"]);
+}

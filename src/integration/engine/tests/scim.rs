@@ -1,0 +1,123 @@
+//! The connector `scim`.
+
+use entity::run::FailureClass;
+use entity::user::UserStatus;
+use serde_json::json;
+
+use super::*;
+use crate::integration::source::{Capability, SourceUser};
+
+fn connector() -> Manifest {
+    let text = include_str!("../../connectors/scim.yaml");
+    manifest::parse(text, "scim.yaml").unwrap_or_else(|faults| panic!("{faults:#?}"))
+}
+
+async fn users_of(page: Value) -> Result<Vec<SourceUser>, SourceError> {
+    let peer = Peer::always(200, page).await;
+    Ok(all(&source(connector(), &peer.origin)).await?.remove(0).users)
+}
+
+/// A server with `total` users and at most 40 a page.
+async fn server(total: u64) -> Peer {
+    Peer::answering(move |_, call| {
+        let start = parameter(call, "startIndex").unwrap_or(1);
+        let count = parameter(call, "count").unwrap_or(40).min(40);
+        let resources = records((start..start + count).take_while(|number| *number <= total));
+        ok(&json!({"totalResults": total, "startIndex": start, "itemsPerPage": resources.len(), "Resources": resources}))
+    })
+    .await
+}
+
+#[test]
+fn it_says_truthfully_what_it_provides() {
+    let connector = connector();
+    assert_eq!(connector.key, "scim");
+    assert_eq!(connector.capabilities(), [Capability::Users, Capability::AdminRoles, Capability::Licenses]);
+    let keys: Vec<_> = connector.config.iter().map(|field| field.value.key.as_str()).collect();
+    assert_eq!(keys, ["base_url", "token"]);
+}
+
+#[tokio::test]
+async fn it_reads_all_users_of_a_server_that_caps_its_pages() {
+    let peer = server(100).await;
+    let source = source(connector(), &format!("{}/scim/v2/", peer.origin));
+    assert_eq!(ids(&source).await.unwrap(), numbers(1..=100));
+    assert_eq!(
+        peer.uris(),
+        [
+            "/scim/v2/Users?count=100",
+            "/scim/v2/Users?count=100&startIndex=41",
+            "/scim/v2/Users?count=100&startIndex=81"
+        ]
+    );
+    assert_eq!(peer.calls()[0].headers["accept"], "application/scim+json, application/json");
+}
+
+#[tokio::test]
+async fn it_follows_cursors_when_the_server_gives_them() {
+    let peer = Peer::answering(|_, call| match call.uri.as_str() {
+        "/Users?count=100" => ok(&json!({"totalResults": 3, "Resources": records([1, 2]), "nextCursor": "VZUTiy"})),
+        "/Users?count=100&cursor=VZUTiy" => ok(&json!({"Resources": records([3])})),
+        other => panic!("{other}"),
+    })
+    .await;
+    assert_eq!(ids(&source(connector(), &peer.origin)).await.unwrap(), ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn a_list_may_be_missing_only_if_nobody_is_in_it() {
+    assert_eq!(users_of(json!({"totalResults": 0})).await.unwrap(), []);
+    assert_eq!(users_of(json!({"totalResults": 0, "Resources": []})).await.unwrap(), []);
+    for page in [
+        json!({"totalResults": 3}),
+        json!({}),
+        json!({"totalResults": 3, "Resources": []}),
+        json!({"Resources": [{"id": "1"}]}),
+    ] {
+        let error = users_of(page.clone()).await.unwrap_err();
+        assert_eq!(error.class, FailureClass::Config, "{page}: {}", error.message);
+    }
+}
+
+#[tokio::test]
+async fn it_maps_the_core_schema() {
+    let rich = json!({
+        "id": "2819c223", "userName": "bjensen", "displayName": "Babs Jensen", "active": true, "userType": "Employee",
+        "emails": [{"value": "home@example.com", "type": "home"}, {"value": "bjensen@example.com", "type": "work", "primary": true}],
+        "roles": [{"value": "workspace-admin", "primary": true}],
+        "entitlements": [{"value": "E1", "display": "Enterprise"}, {"value": "E2"}],
+    });
+    let plain = json!({"id": "b", "userName": "j.doe@example.com", "name": {"givenName": "Jo", "familyName": "Doe"}, "active": false});
+    let bare =
+        json!({"id": "c", "userName": "svc", "roles": [{"value": "member"}], "emails": [{"value": "svc@example.com"}]});
+    let users = users_of(json!({"totalResults": 3, "Resources": [rich, plain, bare]})).await.unwrap();
+
+    assert_eq!(users[0].email.as_deref(), Some("bjensen@example.com"));
+    assert_eq!(users[0].display_name.as_deref(), Some("Babs Jensen"));
+    assert_eq!((users[0].status, users[0].is_admin), (UserStatus::Active, Some(true)));
+    let licenses: Vec<_> = users[0].licenses.as_ref().unwrap().iter().map(String::as_str).collect();
+    assert_eq!(licenses, ["Enterprise", "E2"]);
+    assert_eq!((users[0].mfa_enabled, users[0].last_active_at), (None, None));
+
+    assert_eq!(users[1].email.as_deref(), Some("j.doe@example.com"));
+    assert_eq!(users[1].display_name.as_deref(), Some("Jo Doe"));
+    assert_eq!((users[1].status, users[1].is_admin), (UserStatus::Suspended, None));
+
+    assert_eq!(users[2].email.as_deref(), Some("svc@example.com"));
+    assert_eq!(users[2].display_name.as_deref(), Some("svc"));
+    assert_eq!((users[2].status, users[2].is_admin), (UserStatus::Active, Some(false)));
+}
+
+#[tokio::test]
+async fn a_check_is_the_list_itself_and_names_the_tenant() {
+    let peer = server(100).await;
+    let verified = source(connector(), &peer.origin).check().await.unwrap();
+    assert_eq!(verified.tenant.as_deref(), peer.origin.strip_prefix("http://"));
+    assert_eq!(peer.uris(), ["/Users?count=1"]);
+
+    let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "status": "401", "detail": "Authorization failure."});
+    let peer = Peer::always(401, body).await;
+    let error = source(connector(), &peer.origin).check().await.unwrap_err();
+    assert_eq!((error.class, error.definite), (FailureClass::Token, false));
+    assert!(error.message.ends_with("It said: “Authorization failure.”."), "{}", error.message);
+}

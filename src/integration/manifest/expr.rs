@@ -1,0 +1,175 @@
+//! RFC 9535 JSONPath: paths into a value, and tests on it.
+
+use std::fmt;
+
+use regex::Regex;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use serde_json_path::JsonPath;
+
+use super::answers::Pattern;
+use super::template::OneOrMany;
+
+/// A record, or a whole answer, that paths and tests are evaluated on.
+///
+/// A test is a filter, and filters apply to the members of a list: so the value
+/// is kept as the only member of one.
+#[derive(Debug)]
+pub struct Subject(Value);
+
+impl Subject {
+    pub fn new(value: Value) -> Self {
+        Self(Value::Array(vec![value]))
+    }
+
+    pub fn value(&self) -> &Value {
+        self.0.get(0).unwrap_or(&Value::Null)
+    }
+
+    /// Takes the value at a path out, leaving null behind.
+    pub fn take(&mut self, path: &ListPath) -> Option<Value> {
+        let pointer = path.0.query_located(self.value()).at_most_one().ok()??.location().to_json_pointer();
+        self.0.get_mut(0)?.pointer_mut(&pointer).map(Value::take)
+    }
+}
+
+fn compile(text: &str) -> Result<JsonPath, String> {
+    if text.contains("match(") || text.contains("search(") {
+        // The library would compile the pattern anew for each record.
+        return Err("patterns stand beside paths: {of: path, matches: pattern}".to_owned());
+    }
+    JsonPath::parse(text).map_err(|error| format!("not a JSONPath: {error}; a path begins with $, such as $.id"))
+}
+
+/// A path into a record or an answer, such as `$.profile.email`.
+#[derive(Clone, Debug)]
+pub struct Path(JsonPath);
+
+impl Path {
+    pub fn compile(text: &str) -> Result<Self, String> {
+        compile(text).map(Self)
+    }
+
+    /// All that the path leads to, in order; null counts as nothing.
+    pub fn all<'a>(&self, subject: &'a Subject) -> impl Iterator<Item = &'a Value> {
+        self.0.query(subject.value()).all().into_iter().filter(|value| !value.is_null())
+    }
+
+    /// The first text, number or boolean that the path leads to, as text.
+    pub fn text(&self, subject: &Subject) -> Option<String> {
+        self.all(subject).find_map(scalar)
+    }
+
+    /// The first whole number that the path leads to, also when it is written as text.
+    pub fn number(&self, subject: &Subject) -> Option<u64> {
+        self.all(subject).find_map(|value| match value {
+            Value::Number(number) => number.as_u64(),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        })
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A scalar as trimmed text; nothing for an empty text, a list or an object.
+pub fn scalar(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::Bool(truth) => truth.to_string(),
+        Value::Null | Value::Array(_) | Value::Object(_) => return None,
+    };
+    (!text.is_empty()).then_some(text)
+}
+
+impl<'de> Deserialize<'de> for Path {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.starts_with("$[?") {
+            let hint = "this is a test, and a path is wanted here; tests stand under any, all, when and skip_if";
+            return Err(de::Error::custom(hint));
+        }
+        Self::compile(&text).map_err(de::Error::custom)
+    }
+}
+
+/// The path of a list as a whole.
+#[derive(Clone, Debug)]
+pub struct ListPath(JsonPath);
+
+impl fmt::Display for ListPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<'de> Deserialize<'de> for ListPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.contains("[*]") || text.contains("..") || text.contains("[?") {
+            return Err(de::Error::custom("name the list itself: $.users, not $.users[*]"));
+        }
+        compile(&text).map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// A test on a record or an answer.
+#[derive(Clone, Debug)]
+pub enum Predicate {
+    /// `$[?@.is_bot == true]`, where `@` is the record.
+    Filter(JsonPath),
+    /// `{of: path, matches: pattern}`: whether a text that the path leads to has the pattern in it.
+    Matches { of: Vec<Path>, pattern: Regex },
+}
+
+impl Predicate {
+    pub fn holds(&self, subject: &Subject) -> bool {
+        match self {
+            Self::Filter(filter) => !filter.query(&subject.0).is_empty(),
+            Self::Matches { of, pattern } => {
+                let mut texts = of.iter().flat_map(|path| path.all(subject)).filter_map(scalar);
+                texts.any(|text| pattern.is_match(&text))
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Predicate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct MatchesForm {
+            of: OneOrMany<Path>,
+            matches: Pattern,
+        }
+        struct PredicateVisitor;
+        impl<'de> Visitor<'de> for PredicateVisitor {
+            type Value = Predicate;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a test such as $[?@.is_bot == true], or {of: path, matches: pattern}")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Predicate, E> {
+                if text.starts_with("$[?") {
+                    compile(text).map(Predicate::Filter).map_err(de::Error::custom)
+                } else {
+                    Err(de::Error::custom("a test is written $[?…], where @ is the record: $[?@.is_bot == true]"))
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Predicate, A::Error> {
+                let MatchesForm { of, matches } = Deserialize::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Predicate::Matches { of: of.0, pattern: matches.0 })
+            }
+        }
+        deserializer.deserialize_any(PredicateVisitor)
+    }
+}

@@ -1,0 +1,145 @@
+//! Faults: found, placed, and explained.
+
+use super::*;
+
+const GOOD: &str = r#"name: Acme
+category: identity
+description: Lists the users of Acme.
+documentation_url: https://acme.example/docs
+required_permissions: [users.read]
+setup: Make a token.
+config:
+  - {key: domain, label: Domain, type: host, placeholder: acme.example}
+  - {key: token, label: Token, type: secret, pattern: '00[A-Za-z0-9]+'}
+base_url: https://{{config.domain}}/api
+auth: {header: {Authorization: "SSWS {{config.token}}"}}
+users:
+  path: /users
+  pages: {link_header: {}}
+  records: $
+  map:
+    external_id: $.id
+    email: [$.mail, $.login]
+    status:
+      - of: $.status
+        values: {ACTIVE: active}
+"#;
+
+fn faults(find: &str, put: &str) -> Vec<String> {
+    assert!(GOOD.contains(find), "{find}");
+    match parse(&GOOD.replacen(find, put, 1), "connectors/acme.yaml") {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn a_good_manifest_is_read_whole() {
+    let manifest = parse(GOOD, "connectors/acme.yaml").unwrap();
+    assert_eq!(manifest.key, "acme");
+    assert_eq!(manifest.authentication(), AuthenticationKind::ApiToken);
+    assert_eq!(manifest.capabilities(), [Capability::Users]);
+    assert_eq!(manifest.field("token").unwrap().pattern.as_ref().unwrap().source, "00[A-Za-z0-9]+");
+}
+
+#[test]
+fn each_fault_has_its_place_and_says_the_way_out() {
+    let cases = [
+        ("name: Acme", "nam: Acme", "1:1: unknown field `nam`"),
+        ("category: identity", "category: [", "2:"),
+        ("  path: /users\n", "", ":3: missing field `path`"),
+        ("category: identity", "category: ''", "category is empty"),
+        ("https://acme.example/docs", "http://acme.example/docs", "4:20: documentation_url must begin with https://"),
+        ("required_permissions: [users.read]", "", "required_permissions is missing"),
+        ("{key: domain,", "{key: Domain,", "8:5: the key “Domain” must be of lower-case"),
+        ("{key: domain,", "{key: token,", "there are two settings “token”"),
+        ("type: host", "type: hostname", "8:40: unknown variant `hostname`"),
+        ("type: host", "type: enum", "8:5: “domain”: options belong to an enum"),
+        ("type: secret,", "type: secret, default: abc,", "the secret “token” must not have a default"),
+        ("type: host,", "type: host, default: 'a b',", "the default of “domain” does not fit"),
+        ("'00[A-Za-z0-9]+'", "'00['", "9:55: not a regular expression: error: unclosed character class"),
+        (
+            "{{config.domain}}",
+            "{{config.host}}",
+            "10:11: there is no setting “host” under config (there are: domain, token)",
+        ),
+        ("{{config.domain}}", "{{domain}}", "10:11: “{{domain}}” is not known; write {{config.key}}"),
+        ("{{config.domain}}", "{{config.domain", "10:11: “{{” without “}}”"),
+        ("https://{{config.domain}}/api", "https://acme.example", "the setting “domain” is not used"),
+        ("https://{{config.domain}}", "http://{{config.domain}}", "10:11: base_url must begin with https://"),
+        ("type: host", "type: text", "10:11: “domain” could lead the address to another host"),
+        (
+            "/api\n",
+            "/api\nheaders: {X-Key: \"{{config.token}}\"}\n",
+            "11:18: the secret “token” may be used under auth only",
+        ),
+        ("/api\n", "/api\nheaders: {Host: a}\n", "the header “host” is set by the engine"),
+        ("SSWS {{config.token}}", "SSWS {{config.domain}}", "11:7: auth uses no setting of type secret"),
+        ("auth: {header:", "auth: {headers:", "11:8: unknown variant `headers`"),
+        ("path: /users", "path: users", "13:9: path must begin with /"),
+        ("path: /users", "path: /users?x=1", "parameters stand under query"),
+        ("  pages: {link_header: {}}", "  pages: {link_header: {re: next}}", "14:25: unknown field `re`"),
+        ("  pages: {link_header: {}}", "  pages: {offset: {param: p}}\n  query: {p: 1}", "“p” is set twice"),
+        ("  pages:", "  page_size: {param: n, count: 0}\n  pages:", "14:14: page_size.count must be from 1 to 10000"),
+        ("records: $", "records: $.users[*]", "15:12: name the list itself: $.users, not $.users[*]"),
+        ("external_id: $.id", "external_id: id", "17:18: not a JSONPath"),
+        (
+            "path: /users\n",
+            "path: /users\n  skip_if: [\"$[?search(@.a, 'b')]\"]\n",
+            "14:13: patterns stand beside paths",
+        ),
+        ("external_id: $.id", "external_id: $[?@.id]", "17:18: this is a test, and a path is wanted here"),
+        ("    email: [$.mail, $.login]\n", "", "map email or display_name"),
+        ("email: [$.mail, $.login]", "email: {join: [$.a], const: b}", "write a path, a list, {join"),
+        ("ACTIVE: active", "ACTIVE: enabled", "21:26: unknown variant `enabled`"),
+        ("users:\n", "errors: [{is: token}]\nusers:\n", "12:10: a rule needs a condition"),
+        ("users:\n", "errors: [{status: [40], is: token}]\nusers:\n", "from 100 to 599"),
+        ("users:\n", "errors: [{when: $.ok, is: token}]\nusers:\n", "12:17: a test is written $[?…]"),
+        (
+            "  records: $",
+            "  require_some: {mfa_enabled: admin}\n  records: $",
+            "require_some names a column that map does not have",
+        ),
+    ];
+    for (find, put, expected) in cases {
+        let found = faults(find, put);
+        assert!(found.iter().any(|fault| fault.contains(expected)), "{put}\n expected {expected}\n found {found:#?}");
+        assert!(found.iter().all(|fault| fault.starts_with("connectors/acme.yaml:")), "{found:#?}");
+    }
+}
+
+#[test]
+fn faults_of_the_whole_are_reported_together_in_order() {
+    let text = GOOD.replace("{{config.domain}}", "{{config.host}}").replace("path: /users", "path: users");
+    let found = parse(&text, "acme.yaml").unwrap_err();
+    let lines: Vec<_> = found.iter().map(|fault| fault.line).collect();
+    assert_eq!(lines, [8, 10, 13], "{found:#?}");
+}
+
+#[test]
+fn the_file_name_is_the_key() {
+    assert!(parse(GOOD, "Acme_2.yaml").unwrap_err()[0].message.contains("the file's name is the key"));
+}
+
+#[test]
+fn settings_are_trimmed_completed_and_judged() {
+    let text = GOOD.replace(
+        "  - {key: token",
+        "  - {key: region, label: Region, type: enum, options: [eu, us], default: eu}\n  - {key: token",
+    );
+    let text = text.replace("/api\n", "/api/{{config.region}}\n");
+    let manifest = parse(&text, "acme.yaml").unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let config =
+        |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+
+    let complete =
+        manifest.complete(config(&[("domain", " a.example:8443 "), ("token", "00abc\n"), ("region", "")])).unwrap();
+    assert_eq!(complete, config(&[("domain", "a.example:8443"), ("token", "00abc"), ("region", "eu")]));
+
+    let given = config(&[("domain", "a.example/x"), ("token", "x00abc"), ("region", "mars"), ("size", "1")]);
+    let keys: Vec<_> = manifest.complete(given).unwrap_err().into_iter().map(|fault| fault.key).collect();
+    assert_eq!(keys, ["domain", "region", "token", "size"]);
+    for host in ["evil@a.example", "a..b", "-a.example", "a.example:99999", "a b", "a.example#", "[::1]"] {
+        assert!(manifest.field("domain").unwrap().objection(host).is_some(), "{host}");
+    }
+}

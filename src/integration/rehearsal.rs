@@ -1,0 +1,324 @@
+//! The built-in application with scripted outcomes, for trying mails and dashboards
+//! without a real tenant.
+//!
+//! Its users are a window on an endless row of invented people: each run moves the
+//! window by `churn_percent` of its size, so that people leave at one end and join at
+//! the other. What a run meets is the word of `outcomes` with the run's number. It keeps
+//! nothing: the configuration and the run's number say everything, so a run that is
+//! taken over by another process goes on in the same row.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use entity::run::FailureClass;
+use entity::user::UserStatus;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use serde_json::json;
+
+use super::catalog::Integration;
+use super::manifest::AuthenticationKind;
+use super::manifest::config::{ConfigField, FieldKind};
+use super::source::{Capability, Checkpoint, Config, Loss, Page, Source, SourceError, SourceUser, Verified};
+
+pub const KEY: &str = "rehearsal";
+
+const PERMISSION: &str = "rehearsal.users.read";
+const ACTIVITY_PERMISSION: &str = "rehearsal.activity.read";
+/// 2026-01-01, from which invented activity is counted.
+const EPOCH_MS: i64 = 1_767_225_600_000;
+
+/// What a run meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    Success,
+    Partial,
+    TokenInactive,
+    InsufficientPermissions,
+    RateLimited,
+    Transient,
+    Garbage,
+    Hang,
+    Empty,
+}
+
+const WORDS: [(&str, Word); 9] = [
+    ("success", Word::Success),
+    ("partial", Word::Partial),
+    ("token_inactive", Word::TokenInactive),
+    ("insufficient_permissions", Word::InsufficientPermissions),
+    ("rate_limited", Word::RateLimited),
+    ("transient", Word::Transient),
+    ("garbage", Word::Garbage),
+    ("hang", Word::Hang),
+    ("empty", Word::Empty),
+];
+
+fn word(text: &str) -> Option<Word> {
+    WORDS.iter().find(|(name, _)| *name == text.trim()).map(|(_, word)| *word)
+}
+
+/// The numbers of the form: key, label, default, least, most, help.
+const NUMBERS: [(&str, &str, &str, i64, i64, &str); 4] = [
+    ("users", "Users", "100", 0, 10_000_000, "How many users it holds."),
+    ("page_size", "Page size", "100", 1, 10_000, "How many users a page holds."),
+    ("latency_ms", "Latency", "0", 0, 600_000, "How long each page takes, in milliseconds."),
+    ("churn_percent", "Churn", "0", 0, 100, "The share of users that joins, and that leaves, between runs."),
+];
+
+/// The catalog's entry.
+pub(super) fn integration(connector: super::catalog::Connector) -> Integration {
+    let field = |key: &str, label: &str, kind, default: &str, help: &str| ConfigField {
+        key: key.into(),
+        label: label.into(),
+        kind,
+        optional: true,
+        default: Some(default.into()),
+        pattern: None,
+        options: Vec::new(),
+        placeholder: None,
+        help: Some(help.into()),
+    };
+    let mut fields: Vec<_> =
+        NUMBERS.iter().map(|(key, label, default, .., help)| field(key, label, FieldKind::Integer, default, help)).collect();
+    let words: Vec<_> = WORDS.iter().map(|(name, _)| *name).collect();
+    let help = format!("One word per run, comma-separated, the last one repeating: {}.", words.join(", "));
+    fields.push(field("outcomes", "Outcomes", FieldKind::Text, "success", &help));
+    fields.push(field("tenant", "Tenant", FieldKind::Text, "rehearsal", "What it says its tenant is."));
+    Integration {
+        key: KEY.into(),
+        name: "Rehearsal".into(),
+        category: "testing".into(),
+        description: "A built-in application with scripted outcomes, for trying mails and dashboards without a real tenant.".into(),
+        authentication: AuthenticationKind::None,
+        capabilities: vec![
+            Capability::Users,
+            Capability::LastActivity,
+            Capability::Mfa,
+            Capability::AdminRoles,
+            Capability::Licenses,
+        ],
+        fields,
+        required_permissions: Vec::new(),
+        documentation_url: None,
+        connector,
+    }
+}
+
+/// What is wrong with a configuration, by key.
+pub fn objections(config: &Config) -> impl Iterator<Item = (&'static str, String)> {
+    let text = |key: &str| config.get(key).map_or("", String::as_str);
+    let numbers = NUMBERS.iter().filter_map(move |(key, label, _, least, most, _)| {
+        let fits = text(key).parse::<i64>().is_ok_and(|number| (*least..=*most).contains(&number));
+        (!fits).then(|| (*key, format!("{label} must be a whole number from {least} to {most}.")))
+    });
+    let unknown: Vec<_> = text("outcomes").split(',').filter(|name| word(name).is_none()).collect();
+    let outcomes = (!unknown.is_empty()).then(|| {
+        let words: Vec<_> = WORDS.iter().map(|(name, _)| *name).collect();
+        ("outcomes", format!("Outcomes are words of this list, separated by commas: {}.", words.join(", ")))
+    });
+    numbers.chain(outcomes).collect::<Vec<_>>().into_iter()
+}
+
+/// The application, as one run meets it.
+pub struct Rehearsal {
+    users: i64,
+    page_size: i64,
+    latency: Duration,
+    /// Where the window begins.
+    offset: i64,
+    word: Word,
+    tenant: String,
+}
+
+impl Rehearsal {
+    /// `run_number` counts the instance's runs from 1.
+    pub fn new(config: &Config, run_number: i64) -> Result<Self, SourceError> {
+        if let Some((_, message)) = objections(config).next() {
+            return Err(SourceError::new(FailureClass::Config, message));
+        }
+        let number = |key: &str| config.get(key).and_then(|text| text.parse::<i64>().ok()).unwrap_or_default();
+        let words: Vec<Word> = config.get("outcomes").map_or("", String::as_str).split(',').filter_map(word).collect();
+        let turn = usize::try_from(run_number.max(1) - 1).unwrap_or(usize::MAX);
+        let users = number("users");
+        let churn = users * number("churn_percent") / 100;
+        Ok(Self {
+            users,
+            page_size: number("page_size"),
+            latency: Duration::from_millis(number("latency_ms").unsigned_abs()),
+            offset: churn.saturating_mul(run_number.max(1) - 1),
+            word: words.get(turn).or(words.last()).copied().unwrap_or(Word::Success),
+            tenant: config.get("tenant").cloned().unwrap_or_default(),
+        })
+    }
+
+    fn token_error() -> SourceError {
+        SourceError {
+            definite: true,
+            http_status: Some(401),
+            ..SourceError::new(FailureClass::Token, "The rehearsal says that its token was revoked.")
+        }
+    }
+
+    fn permission_error() -> SourceError {
+        SourceError {
+            http_status: Some(403),
+            missing_permissions: vec![PERMISSION.into()],
+            ..SourceError::new(FailureClass::Permission, "The rehearsal says that its token may not list users.")
+        }
+    }
+
+    /// The trouble that strikes instead of the page at `position`. Trouble that a real
+    /// application would meet on its way strikes on the second page, if there is one.
+    async fn trouble(&self, position: i64) -> Option<SourceError> {
+        let late = position > 0 || self.users <= self.page_size;
+        match self.word {
+            Word::Success | Word::Partial | Word::Empty => None,
+            Word::TokenInactive => Some(Self::token_error()),
+            Word::InsufficientPermissions => Some(Self::permission_error()),
+            Word::RateLimited => Some(SourceError {
+                http_status: Some(429),
+                retry_after_ms: Some(60_000),
+                ..SourceError::new(FailureClass::RateLimit, "The rehearsal asks to wait for longer than a sync may.")
+            }),
+            Word::Transient if late => Some(SourceError {
+                http_status: Some(503),
+                ..SourceError::new(FailureClass::Transient, "The rehearsal answers that it is out of service.")
+            }),
+            Word::Garbage if late => Some(SourceError {
+                http_status: Some(200),
+                ..SourceError::new(
+                    FailureClass::Config,
+                    format!("Page {} of the rehearsal is not JSON: it begins with \"<html>\".", position / self.page_size + 1),
+                )
+            }),
+            Word::Hang if late => std::future::pending().await,
+            Word::Transient | Word::Garbage | Word::Hang => None,
+        }
+    }
+
+    fn page(&self, position: i64) -> Page {
+        let total = if self.word == Word::Empty { 0 } else { self.users };
+        let end = (position + self.page_size).min(total);
+        let partial = self.word == Word::Partial;
+        let lost = if partial {
+            vec![Loss { capability: Capability::LastActivity, missing_permission: Some(ACTIVITY_PERMISSION.into()) }]
+        } else {
+            Vec::new()
+        };
+        Page {
+            users: (position..end).map(|place| invent(self.offset + place, !partial)).collect(),
+            next: (end < total).then(|| json!({ "position": end })),
+            expected: u64::try_from(total).ok(),
+            lost,
+        }
+    }
+}
+
+#[async_trait]
+impl Source for Rehearsal {
+    async fn check(&self) -> Result<Verified, SourceError> {
+        match self.word {
+            Word::TokenInactive => Err(Self::token_error()),
+            Word::InsufficientPermissions => Err(Self::permission_error()),
+            _ => Ok(Verified { tenant: Some(self.tenant.clone()), lost: self.page(0).lost }),
+        }
+    }
+
+    fn pages(&self, from: Option<Checkpoint>) -> BoxStream<'_, Result<Page, SourceError>> {
+        let start = from.and_then(|at| at.get("position")?.as_i64()).unwrap_or(0);
+        async_stream::try_stream! {
+            let mut position = start;
+            loop {
+                tokio::time::sleep(self.latency).await;
+                if let Some(error) = self.trouble(position).await {
+                    Err(error)?;
+                }
+                let page = self.page(position);
+                let done = page.next.is_none();
+                position += self.page_size;
+                yield page;
+                if done {
+                    return;
+                }
+            }
+        }
+        .boxed()
+    }
+}
+
+const FIRST: [&str; 16] = [
+    "Ada", "Bela", "Chinua", "Dag", "Elif", "Farid", "Greta", "Hana", "Imre", "Jun", "Kofi", "Lena", "Mira", "Noor", "Olu", "Pia",
+];
+const LAST: [&str; 16] = [
+    "Abe", "Berg", "Costa", "Diaz", "Engel", "Fofana", "Gupta", "Haas", "Ito", "Jansen", "Kaya", "Lund", "Moreau", "Novak", "Okoye", "Park",
+];
+
+/// The person at a place in the row; the same whenever it is asked for.
+fn invent(place: i64, with_activity: bool) -> SourceUser {
+    let at = |table: &[&'static str; 16], n: i64| table[usize::try_from(n.rem_euclid(16)).unwrap_or(0)];
+    let (first, last) = (at(&FIRST, place), at(&LAST, place / 16));
+    SourceUser {
+        external_id: format!("person-{place}"),
+        email: Some(format!("{}.{}.{place}@rehearsal.example", first.to_lowercase(), last.to_lowercase())),
+        display_name: Some(format!("{first} {last}")),
+        status: match place % 50 {
+            7 | 8 => UserStatus::Suspended,
+            9 => UserStatus::Invited,
+            _ => UserStatus::Active,
+        },
+        is_admin: Some(place % 40 == 0),
+        mfa_enabled: Some(place % 5 != 0),
+        licenses: Some(vec![if place % 3 == 0 { "Full".into() } else { "Basic".into() }]),
+        last_active_at: with_activity.then(|| EPOCH_MS + (place % 300) * 86_400_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(pairs: &[(&str, &str)]) -> Config {
+        let mut config: Config = NUMBERS.iter().map(|(key, _, default, ..)| ((*key).into(), (*default).into())).collect();
+        config.insert("outcomes".into(), "success".into());
+        config.extend(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        config
+    }
+
+    async fn list(config: &Config, run: i64, from: Option<Checkpoint>) -> Vec<Result<Page, SourceError>> {
+        Rehearsal::new(config, run).unwrap().pages(from).collect().await
+    }
+
+    #[tokio::test]
+    async fn pages_hold_everybody_once_and_resume_where_they_were_cut() {
+        let config = config(&[("users", "25"), ("page_size", "10")]);
+        let pages: Vec<Page> = list(&config, 1, None).await.into_iter().map(Result::unwrap).collect();
+        assert_eq!(pages.iter().map(|page| page.users.len()).collect::<Vec<_>>(), [10, 10, 5]);
+        let resumed = list(&config, 1, pages[0].next.clone()).await;
+        assert_eq!(resumed.into_iter().map(Result::unwrap).collect::<Vec<_>>(), pages[1..]);
+    }
+
+    #[tokio::test]
+    async fn churn_moves_the_window() {
+        let config = config(&[("churn_percent", "10")]);
+        let first = list(&config, 1, None).await.remove(0).unwrap().users;
+        let second = list(&config, 2, None).await.remove(0).unwrap().users;
+        assert_eq!(first[10..], second[..90]);
+    }
+
+    #[tokio::test]
+    async fn the_last_outcome_repeats_and_the_check_foretells_the_next_run() {
+        let config = config(&[("outcomes", "success, token_inactive")]);
+        assert!(Rehearsal::new(&config, 1).unwrap().check().await.is_ok());
+        for run in [2, 3, 99] {
+            assert_eq!(Rehearsal::new(&config, run).unwrap().check().await.unwrap_err().class, FailureClass::Token);
+            assert_eq!(list(&config, run, None).await.pop().unwrap().unwrap_err().class, FailureClass::Token);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let bad = config(&[("users", "-1"), ("page_size", "0"), ("outcomes", "success,oops")]);
+        assert_eq!(objections(&bad).map(|(key, _)| key).collect::<Vec<_>>(), ["users", "page_size", "outcomes"]);
+    }
+}

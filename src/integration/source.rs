@@ -1,0 +1,117 @@
+//! What an integrated application looks like from inside: something that can be
+//! checked, and a listing of users that comes in pages.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use entity::run::FailureClass;
+use entity::user::UserStatus;
+use futures_util::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+
+/// An optional part of an application's user list, or the list itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, async_graphql::Enum)]
+#[serde(rename_all = "snake_case")]
+pub enum Capability {
+    /// The list of users: who has an account, and its status.
+    Users,
+    /// When each user was last active.
+    LastActivity,
+    /// Whether each user has a second factor.
+    Mfa,
+    /// Whether each user is an administrator.
+    AdminRoles,
+    /// Which licences or seats each user holds.
+    Licenses,
+}
+
+/// The settings of one connection, secrets among them; never logged.
+pub type Config = BTreeMap<String, String>;
+
+/// One user as the application's listing gave it. `None` means that the
+/// application did not say, and the register keeps what it knew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceUser {
+    pub external_id: String,
+    pub email: Option<String>,
+    pub display_name: Option<String>,
+    pub status: UserStatus,
+    pub is_admin: Option<bool>,
+    pub mfa_enabled: Option<bool>,
+    pub licenses: Option<Vec<String>>,
+    /// Unix milliseconds.
+    pub last_active_at: Option<i64>,
+}
+
+/// Where a listing goes on after a page, in the source's own words.
+pub type Checkpoint = serde_json::Value;
+
+/// A part of the listing, in the application's order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    pub users: Vec<SourceUser>,
+    /// Where to resume when the run is cut after this page; `None` on the last one.
+    pub next: Option<Checkpoint>,
+    /// How many users there are in all, if the application says so.
+    pub expected: Option<u64>,
+    /// Optional parts that the application refused.
+    pub lost: Vec<Loss>,
+}
+
+/// An optional capability that was refused, and what would bring it back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    pub capability: Capability,
+    pub missing_permission: Option<String>,
+}
+
+/// What a credential check learned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Whose tenant the credential belongs to, if the application tells.
+    pub tenant: Option<String>,
+    pub lost: Vec<Loss>,
+}
+
+/// Why an application's answer could not be used, already classified.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SourceError {
+    pub class: FailureClass,
+    /// One or two sentences for a person; never a credential, never raw bytes.
+    pub message: String,
+    pub http_status: Option<u16>,
+    /// Scopes or roles that the application says are missing.
+    pub missing_permissions: Vec<String>,
+    /// For `Token`: the application said outright that the grant is revoked or
+    /// expired, so no second look is needed. A bare 401 leaves this false.
+    pub definite: bool,
+    /// For `RateLimit`: how long the application asked to wait, in milliseconds.
+    pub retry_after_ms: Option<u64>,
+}
+
+impl SourceError {
+    /// An error of which no more is known than its class.
+    pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
+        Self {
+            class,
+            message: message.into(),
+            http_status: None,
+            missing_permissions: Vec::new(),
+            definite: false,
+            retry_after_ms: None,
+        }
+    }
+}
+
+/// A connected application.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// Asks whether the credential is good for listing users, at the price of one page at most.
+    async fn check(&self) -> Result<Verified, SourceError>;
+
+    /// Lists all users from the beginning, or from a page's `next`. The stream
+    /// ends after the page whose `next` is `None`, or after its first error; a
+    /// stream that just stops counts as incomplete. Dropping it stops all work.
+    fn pages(&self, from: Option<Checkpoint>) -> BoxStream<'_, Result<Page, SourceError>>;
+}

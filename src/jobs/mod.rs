@@ -1,0 +1,112 @@
+//! Everything that runs without being asked, on one screen.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use entity::job::Kind;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::events::Feed;
+use crate::instance::purge::Purge;
+use crate::instance::{Happened, Instances};
+use crate::mail::Mailer;
+use crate::notification::deliver::{self, Delivery};
+use crate::queue::worker;
+use crate::sync::Engine;
+use crate::telemetry;
+
+/// How often the scheduler looks for instances that are due.
+const SCHEDULE: Duration = Duration::from_secs(1);
+/// How often histograms are condensed.
+const UPKEEP: Duration = Duration::from_secs(5);
+/// How many instances are purged at once: SQLite writes one transaction at a time anyway.
+const PURGES: usize = 2;
+
+/// What the jobs work with.
+pub struct Tools {
+    pub db: Db,
+    pub clock: Clock,
+    pub engine: Engine,
+    pub instances: Instances,
+    pub mailer: Mailer,
+    pub feed: Feed<Happened>,
+    pub beat: Beat,
+    pub sync_concurrency: usize,
+}
+
+/// Whether the scheduler still goes round.
+#[derive(Clone, Default)]
+pub struct Beat(Arc<AtomicU64>);
+
+impl Beat {
+    fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Rises while the workers work.
+    pub fn rounds(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Starts all of it.
+pub fn spawn(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
+    let Tools { db, clock, engine, instances, mailer, feed, beat, sync_concurrency } = tools;
+    tasks.spawn(feed.clone().follow(db.clone(), stop.clone()));
+    tasks.spawn(worker::run(
+        db.clone(),
+        clock.clone(),
+        Kind::Sync,
+        *sync_concurrency,
+        Arc::new(engine.clone()),
+        tasks.clone(),
+        stop.clone(),
+    ));
+    tasks.spawn(worker::run(
+        db.clone(),
+        clock.clone(),
+        Kind::Purge,
+        PURGES,
+        Arc::new(Purge(instances.clone())),
+        tasks.clone(),
+        stop.clone(),
+    ));
+    tasks.spawn(worker::run(
+        db.clone(),
+        clock.clone(),
+        Kind::Mail,
+        deliver::CONCURRENCY,
+        Arc::new(Delivery { db: db.clone(), clock: clock.clone(), mailer: mailer.clone() }),
+        tasks.clone(),
+        stop.clone(),
+    ));
+    tasks.spawn(schedule(instances.clone(), beat.clone(), stop.clone()));
+    tasks.spawn(upkeep(stop.clone()));
+}
+
+async fn schedule(instances: Instances, beat: Beat, stop: CancellationToken) {
+    loop {
+        match instances.queue_due().await {
+            Ok(_) => beat.count(),
+            Err(error) => warn!(error = %error, "due instances could not be queued; trying again"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(SCHEDULE) => {}
+        }
+    }
+}
+
+async fn upkeep(stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(UPKEEP) => telemetry::metrics().run_upkeep(),
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! The SMTP side: what the URL says, a few parked connections, and one message at a time.
+//!
+//! lettre's own transport is not used, only its connection: the transport parks a
+//! connection again when a timeout cuts a message off half-way, waits for a greeting
+//! without end, and does not say whether a refusal was of the session or of the message.
+
+use std::error::Error as _;
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use lettre::address::Envelope;
+use lettre::transport::smtp::Error as SmtpError;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail, Noop, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+use percent_encoding::percent_decode_str;
+use tokio::time::{Instant, timeout};
+use url::Url;
+
+use super::SendError;
+
+const PARKED_AT_MOST: usize = 4;
+
+/// How long the server may take.
+struct Limits {
+    /// To accept a connection on one of its addresses, or to show that it is still there.
+    connect: Duration,
+    /// To answer one command; from the connection to the end of the greeting.
+    step: Duration,
+    /// For everything that one message needs.
+    whole: Duration,
+    /// How long a connection is kept for the next message. Servers hang up after some minutes.
+    parked: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let [connect, step, whole, parked] = [10, 30, 60, 60].map(Duration::from_secs);
+        Self { connect, step, whole, parked }
+    }
+}
+
+pub(super) struct Smtp {
+    host: String,
+    port: u16,
+    security: Security,
+    hello: ClientId,
+    login: Option<Login>,
+    limits: Limits,
+    parked: Mutex<Vec<Parked>>,
+}
+
+enum Security {
+    None,
+    /// STARTTLS if the server offers it.
+    Opportunistic(TlsParameters),
+    Required(TlsParameters),
+    /// TLS from the first byte.
+    Wrapper(TlsParameters),
+}
+
+struct Login {
+    user: String,
+    password: String,
+}
+
+struct Parked {
+    connection: AsyncSmtpConnection,
+    since: Instant,
+}
+
+impl Smtp {
+    /// Reads the URL in the form that lettre documents. The error never repeats it.
+    pub(super) fn from_url(url: &str) -> Result<Self, String> {
+        let url = Url::parse(url).map_err(|e| format!("the SMTP URL cannot be read: {e}"))?;
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or("the SMTP URL names no host")?;
+        // The brackets round an IPv6 address belong to the URL, not to the address.
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let mut tls = None;
+        for (key, value) in url.query_pairs() {
+            if key != "tls" {
+                return Err("the SMTP URL has a parameter other than `tls`".to_owned());
+            }
+            tls = Some(value.into_owned());
+        }
+        let parameters = || {
+            TlsParameters::new(host.clone()).map_err(|_| "the host of the SMTP URL cannot be checked by TLS".to_owned())
+        };
+        let (security, usual_port) = match (url.scheme(), tls.as_deref()) {
+            ("smtps", None) => (Security::Wrapper(parameters()?), 465),
+            ("smtp", None) => (Security::None, 25),
+            ("smtp", Some("required")) => (Security::Required(parameters()?), 587),
+            ("smtp", Some("opportunistic")) => (Security::Opportunistic(parameters()?), 587),
+            ("smtp", Some(_)) => {
+                return Err("in the SMTP URL, `tls` is `required` or `opportunistic`".to_owned());
+            }
+            ("smtps", Some(_)) => {
+                return Err("`tls` belongs to smtp://; smtps:// is encrypted from the first byte".to_owned());
+            }
+            _ => return Err("the SMTP URL begins with neither smtp:// nor smtps://".to_owned()),
+        };
+        let hello = match url.path().trim_matches('/') {
+            "" => ClientId::default(),
+            name if name.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_[]:".contains(&b)) => {
+                ClientId::Domain(name.to_owned())
+            }
+            _ => return Err("the path of the SMTP URL is no host name to introduce ourselves with".to_owned()),
+        };
+        let login = Login::from_url(&url)?;
+        let port = url.port().unwrap_or(usual_port);
+        Ok(Self { host, port, security, hello, login, limits: Limits::default(), parked: Mutex::default() })
+    }
+
+    pub(super) fn describe(&self) -> String {
+        let security = match self.security {
+            Security::None => "unencrypted",
+            Security::Opportunistic(_) => "STARTTLS if offered",
+            Security::Required(_) => "STARTTLS",
+            Security::Wrapper(_) => "TLS",
+        };
+        let login = if self.login.is_some() { "signed in" } else { "not signed in" };
+        format!("mail is sent by SMTP through {} port {} ({security}, {login})", self.host, self.port)
+    }
+
+    pub(super) async fn send(&self, envelope: &Envelope, message: &[u8]) -> Result<(), SendError> {
+        timeout(self.limits.whole, self.attempt(envelope, message))
+            .await
+            .unwrap_or_else(|_| Err(SendError::temporary("The mail server did not take the message within a minute.")))
+    }
+
+    /// Whenever this returns early or is dropped, its connection is closed with it.
+    async fn attempt(&self, envelope: &Envelope, message: &[u8]) -> Result<(), SendError> {
+        let mut connection = match self.unpark().await {
+            Some(connection) => connection,
+            None => self.open().await?,
+        };
+        let parameters = parameters(&connection, envelope, message)?;
+        // The sender's name is a setting, and its refusal no fault of the recipient.
+        let mail = Mail::new(envelope.from().cloned(), parameters);
+        self.step(connection.command(mail)).await.map_err(|e| self.trouble("The sender was not accepted", &e))?;
+        for to in envelope.to() {
+            self.step(connection.command(Rcpt::new(to.clone(), vec![]))).await.map_err(|e| self.refusal(&e))?;
+        }
+        self.step(connection.command(Data)).await.map_err(|e| self.refusal(&e))?;
+        self.step(connection.message(message)).await.map_err(|e| self.refusal(&e))?;
+        self.park(connection);
+        Ok(())
+    }
+
+    async fn open(&self) -> Result<AsyncSmtpConnection, SendError> {
+        let wrapper = match &self.security {
+            Security::Wrapper(tls) => Some(tls.clone()),
+            Security::None | Security::Opportunistic(_) | Security::Required(_) => None,
+        };
+        let server = (self.host.as_str(), self.port);
+        let opening =
+            AsyncSmtpConnection::connect_tokio1(server, Some(self.limits.connect), &self.hello, wrapper, None);
+        let mut connection =
+            self.step(opening).await.map_err(|e| self.trouble("The mail server cannot be reached", &e))?;
+        let starttls = match &self.security {
+            Security::Required(tls) => Some(tls),
+            Security::Opportunistic(tls) if connection.can_starttls() => Some(tls),
+            Security::None | Security::Opportunistic(_) | Security::Wrapper(_) => None,
+        };
+        if let Some(tls) = starttls {
+            self.step(connection.starttls(tls.clone(), &self.hello))
+                .await
+                .map_err(|e| self.trouble("The connection cannot be encrypted", &e))?;
+        }
+        if let Some(login) = &self.login {
+            let credentials = Credentials::new(login.user.clone(), login.password.clone());
+            self.step(connection.auth(DEFAULT_MECHANISMS, &credentials))
+                .await
+                .map_err(|e| self.trouble("The mail server refused the login", &e))?;
+        }
+        Ok(connection)
+    }
+
+    async fn step<T>(&self, answer: impl Future<Output = Result<T, SmtpError>>) -> Result<T, Failure> {
+        match timeout(self.limits.step, answer).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(e)) => Err(Failure::Smtp(e)),
+            Err(_) => Err(Failure::TimedOut),
+        }
+    }
+
+    /// A connection from an earlier message that still answers.
+    async fn unpark(&self) -> Option<AsyncSmtpConnection> {
+        loop {
+            let mut connection = {
+                let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+                parked.retain(|p| p.since.elapsed() < self.limits.parked);
+                parked.pop()?.connection
+            };
+            if let Ok(Ok(_)) = timeout(self.limits.connect, connection.command(Noop)).await {
+                return Some(connection);
+            }
+        }
+    }
+
+    fn park(&self, connection: AsyncSmtpConnection) {
+        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        if parked.len() < PARKED_AT_MOST {
+            parked.push(Parked { connection, since: Instant::now() });
+        }
+    }
+
+    /// An error before the recipient was named. Even a 5xx here (a wrong password, a
+    /// greeting of 554) tells of a setting that somebody will correct and not of the
+    /// address, so the message has to wait instead of being given up.
+    fn trouble(&self, context: &str, failure: &Failure) -> SendError {
+        SendError::temporary(&format!("{context}: {}", self.words(failure)))
+    }
+
+    /// An error about this message: final if the server says so with a 5xx. The codes
+    /// 530 to 538 are about signing in wherever they appear, so [`Self::trouble`] holds.
+    fn refusal(&self, failure: &Failure) -> SendError {
+        let words = self.words(failure);
+        match failure {
+            Failure::Smtp(e) if e.is_permanent() && !words.starts_with("53") => SendError::permanent(&words),
+            Failure::Smtp(_) | Failure::TimedOut => SendError::temporary(&words),
+        }
+    }
+
+    fn words(&self, failure: &Failure) -> String {
+        let words = match failure {
+            Failure::TimedOut => format!("no answer within {} seconds", self.limits.step.as_secs()),
+            Failure::Smtp(e) => match (e.status(), e.source()) {
+                (Some(code), Some(text)) => format!("{code} {text}"),
+                (Some(code), None) => code.to_string(),
+                (None, Some(detail)) if e.is_response() => {
+                    format!("the connection was cut, or the answer was no SMTP ({detail})")
+                }
+                (None, Some(detail)) => detail.to_string(),
+                (None, None) => e.to_string(),
+            },
+        };
+        match &self.login {
+            Some(login) => login.remove_from(words),
+            None => words,
+        }
+    }
+}
+
+impl Login {
+    fn from_url(url: &Url) -> Result<Option<Self>, String> {
+        let decode = |part: &str| {
+            percent_decode_str(part)
+                .decode_utf8()
+                .map(std::borrow::Cow::into_owned)
+                .map_err(|_| "the login in the SMTP URL is not UTF-8".to_owned())
+        };
+        match (url.username(), url.password()) {
+            ("", None) => Ok(None),
+            (user, Some(password)) if !user.is_empty() => {
+                Ok(Some(Self { user: decode(user)?, password: decode(password)? }))
+            }
+            _ => Err("the SMTP URL has a user without a password, or a password without a user".to_owned()),
+        }
+    }
+
+    /// Some servers repeat what they refuse.
+    fn remove_from(&self, words: String) -> String {
+        let Self { user, password } = self;
+        [BASE64.encode(format!("\0{user}\0{password}")), BASE64.encode(password), BASE64.encode(user), password.clone()]
+            .iter()
+            .filter(|secret| !secret.is_empty())
+            .fold(words, |words, secret| words.replace(secret.as_str(), "[removed]"))
+    }
+}
+
+/// What the message needs of the server beyond plain ASCII.
+fn parameters(
+    connection: &AsyncSmtpConnection,
+    envelope: &Envelope,
+    message: &[u8],
+) -> Result<Vec<MailParameter>, SendError> {
+    let server = connection.server_info();
+    let addresses = envelope.from().into_iter().chain(envelope.to());
+    let mut parameters = vec![];
+    if addresses.map(AsRef::<str>::as_ref).any(|address| !address.is_ascii()) {
+        if !server.supports_feature(Extension::SmtpUtfEight) {
+            return Err(SendError::permanent(
+                "The mail server takes no addresses with letters beyond ASCII (SMTPUTF8).",
+            ));
+        }
+        parameters.push(MailParameter::SmtpUtfEight);
+    }
+    if !message.is_ascii() && server.supports_feature(Extension::EightBitMime) {
+        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+    }
+    Ok(parameters)
+}
+
+enum Failure {
+    Smtp(SmtpError),
+    TimedOut,
+}
+
+#[cfg(test)]
+mod tests;

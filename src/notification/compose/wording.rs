@@ -1,0 +1,300 @@
+//! What a mail says: what happened, what it means, what to do now.
+
+use entity::notification::NotificationKind as Kind;
+use serde::Serialize;
+
+use super::{Counts, Facts, moment};
+use crate::mail::text::one_line;
+
+/// A mail before it is laid out.
+#[derive(Serialize)]
+pub(super) struct Letter {
+    pub(super) subject: String,
+    /// `good`, `bad` or `plain`: the colour of the headline.
+    tone: &'static str,
+    headline: String,
+    happened: Vec<String>,
+    meaning: Vec<String>,
+    steps: Vec<String>,
+    details: Vec<Detail>,
+    link: String,
+    footer: &'static str,
+}
+
+#[derive(Serialize)]
+struct Detail {
+    label: &'static str,
+    value: String,
+}
+
+const FOOTER: &str = "You get this mail because you created this instance, or because you are on the list \
+    of recipients. Muster writes when a state changes; repeated failures and routine syncs are not mailed.";
+const TEST_FOOTER: &str = "You get this mail because an administrator of Muster had it sent to this address.";
+
+pub(super) fn letter(facts: &Facts) -> Letter {
+    let words = Words::new(facts);
+    match facts.kind {
+        Kind::InitialSyncSucceeded | Kind::SyncRecovered => words.good_news(),
+        Kind::InitialSyncFailed | Kind::SyncFailed | Kind::AutoRevoked => words.bad_news(),
+        Kind::Test => words.test(),
+    }
+}
+
+/// The facts, with everything from outside made fit to be printed.
+pub(super) struct Words<'a> {
+    pub(super) facts: &'a Facts<'a>,
+    pub(super) app: String,
+    pub(super) name: String,
+    pub(super) permissions: String,
+    pub(super) revoked: bool,
+}
+
+impl<'a> Words<'a> {
+    fn new(facts: &'a Facts<'a>) -> Self {
+        let app = one_line(facts.integration, 60);
+        let permissions: &[String] = facts.failure.map_or(&[], |failure| failure.missing_permissions);
+        Self {
+            facts,
+            app: if app.is_empty() { "the application".to_owned() } else { app },
+            name: one_line(facts.instance, 80),
+            permissions: list(permissions),
+            revoked: facts.revoked || facts.kind == Kind::AutoRevoked,
+        }
+    }
+
+    fn good_news(&self) -> Letter {
+        let Self { facts, app, name, .. } = self;
+        let users = users(facts.user_count);
+        let first = facts.kind == Kind::InitialSyncSucceeded;
+        let (headline, happened) = if first {
+            (
+                "first sync succeeded",
+                format!(
+                    "The first sync of “{name}” is complete: {users} of {app} are now \
+                reported."
+                ),
+            )
+        } else {
+            let after = facts.since_ms.map(|ms| format!(" It had failed since {}.", moment(ms))).unwrap_or_default();
+            (
+                "sync works again",
+                format!(
+                    "The sync of “{name}” succeeded again.{after} {} of {app} are up to \
+                date.",
+                    capital(&users)
+                ),
+            )
+        };
+        let mut meaning = vec![match facts.next_sync_ms {
+            Some(next) => format!(
+                "Muster keeps them up to date from here; the next sync is due at \
+                {}.",
+                moment(next)
+            ),
+            None => "Muster keeps them up to date from here.".to_owned(),
+        }];
+        let mut steps = vec![];
+        if !facts.lost.is_empty() {
+            let lost = list(facts.lost);
+            meaning.push(format!(
+                "One thing is missing: {app} refused optional parts of its user list ({lost}). They keep \
+                 what was known before; everything else is complete."
+            ));
+            steps.push(if self.permissions.is_empty() {
+                format!("If you want these parts, allow them for the token in {app}.")
+            } else {
+                format!("If you want these parts, give the token in {app} what is missing: {}.", self.permissions)
+            });
+            steps.push("The next sync brings them in by itself.".to_owned());
+        }
+        self.finish("good", headline, &users, vec![happened], meaning, steps)
+    }
+
+    fn bad_news(&self) -> Letter {
+        let Self { facts, name, .. } = self;
+        let (reason, cause) = match facts.failure {
+            Some(failure) => (self.reason(failure.class), self.cause(failure.class)),
+            None => (
+                "the reason is in its history".to_owned(),
+                "The reason stands in the history of the \
+                instance."
+                    .to_owned(),
+            ),
+        };
+        let headline = match (facts.kind, self.revoked) {
+            (Kind::InitialSyncFailed, false) => "first sync failed",
+            (Kind::InitialSyncFailed, true) => "first sync failed, now Inactive",
+            (Kind::AutoRevoked, _) => "switched to Inactive",
+            (_, false) => "sync failed",
+            (_, true) => "sync failed, now Inactive",
+        };
+        let opening = match facts.kind {
+            Kind::InitialSyncFailed => format!("The first sync of “{name}” failed. {cause}"),
+            Kind::AutoRevoked => format!(
+                "The sync of “{name}” was failing already, and now Muster has switched \
+                the instance off. {cause}"
+            ),
+            _ => format!("The sync of “{name}” failed. {cause}"),
+        };
+        let mut happened = vec![opening];
+        if let Some(failure) = facts.failure {
+            let message = one_line(failure.message, 500);
+            if !message.is_empty() {
+                happened.push(format!("In detail: {message}"));
+            }
+            if !self.permissions.is_empty() {
+                happened.push(format!("Missing permissions: {}", self.permissions));
+            }
+        }
+        let steps = facts.failure.map_or_else(|| self.steps_without_class(), |failure| self.steps(failure.class));
+        self.finish("bad", headline, &reason, happened, self.consequences(), steps)
+    }
+
+    fn test(&self) -> Letter {
+        let mut letter = self.finish("plain", "", "", vec![], vec![], vec![]);
+        "Muster test mail: sending works".clone_into(&mut letter.subject);
+        "Sending mail works".clone_into(&mut letter.headline);
+        letter.happened = vec![
+            "This is a test. Since you can read it, Muster can send mail to this \
+            address."
+                .to_owned(),
+        ];
+        letter.meaning = vec![
+            "Real mails come when the first sync of an instance ends, when a sync fails, when it \
+             works again, and when Muster has to switch an instance off."
+                .to_owned(),
+        ];
+        letter.footer = TEST_FOOTER;
+        letter
+    }
+
+    fn consequences(&self) -> Vec<String> {
+        let Self { facts, .. } = self;
+        let users = users(facts.user_count);
+        let data = match (facts.user_count, facts.data_as_of_ms) {
+            (0, _) => "No users are reported from this instance.".to_owned(),
+            (_, Some(as_of)) => format!(
+                "Nobody was removed: the {users} known from {} stay reported, and go \
+                stale until a sync succeeds.",
+                moment(as_of)
+            ),
+            (_, None) => format!(
+                "Nobody was removed: the {users} known so far stay reported, and go stale \
+                until a sync succeeds."
+            ),
+        };
+        let future = if self.revoked {
+            "The instance is Inactive: Muster does not try again until somebody has acted. Its users and its \
+                history are kept."
+        } else {
+            "The instance stays Live. If the next attempts fail too, no further mail comes; the next one tells \
+                that it works again."
+        };
+        vec![data, future.to_owned()]
+    }
+
+    fn finish(
+        &self,
+        tone: &'static str,
+        headline: &str,
+        short: &str,
+        happened: Vec<String>,
+        meaning: Vec<String>,
+        steps: Vec<String>,
+    ) -> Letter {
+        let Self { facts, app, name, .. } = self;
+        Letter {
+            subject: format!("{app} “{name}”: {headline} — {short}"),
+            tone,
+            headline: capital(&format!("{headline} — {short}")),
+            happened,
+            meaning,
+            steps,
+            details: self.details(),
+            link: facts.link.clone(),
+            footer: FOOTER,
+        }
+    }
+
+    fn details(&self) -> Vec<Detail> {
+        let Self { facts, app, name, .. } = self;
+        let Counts { seen, added, changed, removed } = facts.counts;
+        let mut details = vec![];
+        let mut tell = |label, value| details.push(Detail { label, value });
+        if facts.kind == Kind::Test {
+            tell("Sent", moment(facts.outcome_at_ms));
+            return details;
+        }
+        let failed = !matches!(facts.kind, Kind::InitialSyncSucceeded | Kind::SyncRecovered);
+        tell("Integration", app.clone());
+        tell("Instance", name.clone());
+        let outcome = match (failed, facts.lost.is_empty()) {
+            (true, _) => "Failed",
+            (false, true) => "Succeeded",
+            (false, false) => "Succeeded in part",
+        };
+        tell("Outcome", format!("{outcome}, {}", moment(facts.outcome_at_ms)));
+        match facts.since_ms {
+            Some(since) if failed => tell("Since", moment(since)),
+            Some(since) if facts.kind == Kind::SyncRecovered => tell("Had failed since", moment(since)),
+            _ => {}
+        }
+        if self.revoked {
+            tell("Status", "Inactive, switched off by Muster".to_owned());
+        }
+        tell("Users", grouped(facts.user_count));
+        tell(
+            "This run",
+            format!(
+                "{} seen, {} added, {} changed, {} \
+            removed",
+                grouped(seen),
+                grouped(added),
+                grouped(changed),
+                grouped(removed)
+            ),
+        );
+        match facts.next_sync_ms {
+            Some(next) if !self.revoked => tell("Next sync", moment(next)),
+            _ if self.revoked => tell("Next sync", "none while Inactive".to_owned()),
+            _ => {}
+        }
+        details
+    }
+}
+
+/// At most a dozen short words, separated by commas.
+fn list(items: &[String]) -> String {
+    let mut shown: Vec<_> =
+        items.iter().take(12).map(|item| one_line(item, 80)).filter(|item| !item.is_empty()).collect();
+    if items.len() > 12 {
+        shown.push(format!("and {} more", items.len() - 12));
+    }
+    shown.join(", ")
+}
+
+fn users(count: u64) -> String {
+    match count {
+        0 => "no users".to_owned(),
+        1 => "1 user".to_owned(),
+        more => format!("{} users", grouped(more)),
+    }
+}
+
+/// `1234567` as `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}

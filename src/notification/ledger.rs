@@ -1,0 +1,50 @@
+//! Reading what became of mails.
+
+use entity::notification::{Column, Entity, Model, NotificationKind, NotificationState};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use uuid::Uuid;
+
+use crate::error::Result;
+
+/// Which mails; `None` admits all.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub instance_id: Option<Uuid>,
+    pub kinds: Option<Vec<NotificationKind>>,
+    pub states: Option<Vec<NotificationState>>,
+}
+
+impl Filter {
+    fn select(&self) -> Select<Entity> {
+        let mut select = Entity::find();
+        if let Some(id) = self.instance_id {
+            select = select.filter(Column::InstanceId.eq(id));
+        }
+        if let Some(kinds) = &self.kinds {
+            select = select.filter(Column::Kind.is_in(kinds.iter().copied()));
+        }
+        if let Some(states) = &self.states {
+            select = select.filter(Column::State.is_in(states.iter().copied()));
+        }
+        select
+    }
+}
+
+/// One page, newest first.
+pub async fn page<C: ConnectionTrait>(conn: &C, filter: &Filter, before: Option<Uuid>, limit: u64) -> Result<Vec<Model>> {
+    let mut select = filter.select();
+    if let Some(before) = before {
+        select = select.filter(Column::Id.lt(before));
+    }
+    Ok(select.order_by_desc(Column::Id).limit(limit).all(conn).await?)
+}
+
+/// How many mails match.
+pub async fn count<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<i64> {
+    Ok(i64::try_from(filter.select().count(conn).await?).unwrap_or(i64::MAX))
+}
+
+/// One mail.
+pub async fn find<C: ConnectionTrait>(conn: &C, id: Uuid) -> Result<Option<Model>> {
+    Ok(Entity::find_by_id(id).one(conn).await?)
+}

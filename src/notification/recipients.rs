@@ -1,0 +1,60 @@
+//! The organisation-wide list of addresses that get mail about every instance.
+
+use std::collections::HashSet;
+
+use entity::audit_entry::Action;
+use entity::recipient::{ActiveModel, Column, Entity};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QueryOrder};
+
+use crate::audit;
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::error::{Error, Refusal, Result};
+use crate::mail::EmailAddress;
+
+/// More would be a mailing list, which is the mail server's business.
+const MOST: usize = 100;
+
+/// The addresses, in the order in which they were given.
+pub async fn list<C: ConnectionTrait>(conn: &C) -> Result<Vec<String>> {
+    let rows = Entity::find().order_by_asc(Column::Position).all(conn).await?;
+    Ok(rows.into_iter().map(|row| row.address).collect())
+}
+
+/// Replaces the whole list, or refuses it whole with one refusal per bad address. An
+/// address that comes twice, in whatever case, is kept once.
+pub async fn set(db: &Db, clock: &Clock, actor: &str, addresses: &[String]) -> Result<Vec<String>> {
+    let mut refusals = Vec::new();
+    let mut seen = HashSet::new();
+    let mut list = Vec::new();
+    for (place, text) in addresses.iter().enumerate() {
+        match text.trim().parse::<EmailAddress>() {
+            Ok(address) => {
+                if seen.insert(address.key()) {
+                    list.push(address);
+                }
+            }
+            Err(reason) => refusals.push(Refusal::invalid(reason.to_string(), ["emails".into(), place.to_string()])),
+        }
+    }
+    if list.len() > MOST {
+        refusals.push(Refusal::invalid(format!("At most {MOST} recipients; use a distribution list for more."), ["emails"]));
+    }
+    if !refusals.is_empty() {
+        return Err(Error::Refused(refusals));
+    }
+    let tx = db.begin().await?;
+    Entity::delete_many().exec(tx.conn()).await?;
+    if !list.is_empty() {
+        let rows = list.iter().zip(0..).map(|(address, position)| ActiveModel {
+            address_key: Set(address.key()),
+            address: Set(address.as_str().to_owned()),
+            position: Set(position),
+        });
+        Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+    }
+    let detail = format!("The list of recipients was replaced; it has {} addresses.", list.len());
+    audit::record(&tx, clock.now(), actor, Action::RecipientsSet, None, detail).await?;
+    tx.commit().await?;
+    Ok(list.into_iter().map(|address| address.as_str().to_owned()).collect())
+}

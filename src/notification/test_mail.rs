@@ -1,0 +1,76 @@
+//! A mail to one address, to try the mail settings: tried once, and answered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use entity::audit_entry::Action;
+use entity::notification::{Model, NotificationKind, NotificationState};
+
+use super::compose::{Counts, Facts, compose};
+use super::{ledger, outbox};
+use crate::audit;
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::error::{Error, Refusal, RefusalCode, Result};
+use crate::mail::EmailAddress;
+
+/// How long the caller waits for the mail server.
+const PATIENCE: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Sends test mails, through the same outbox as every other mail.
+#[derive(Clone)]
+pub struct TestMail {
+    pub db: Db,
+    pub clock: Clock,
+    pub public_url: Arc<str>,
+    pub mail_host: Arc<str>,
+}
+
+impl TestMail {
+    /// The mail as it stands after its attempt, and why it was not taken, if it was not.
+    pub async fn send(&self, actor: &str, address: &str) -> Result<(Model, Option<Refusal>)> {
+        let address: EmailAddress = address
+            .trim()
+            .parse()
+            .map_err(|reason| Error::from(Refusal::invalid(format!("{reason}"), ["address"])))?;
+        let now = self.clock.now();
+        let rendered = compose(&Facts {
+            kind: NotificationKind::Test,
+            integration: "",
+            instance: "",
+            outcome_at_ms: now,
+            since_ms: None,
+            data_as_of_ms: None,
+            failure: None,
+            revoked: false,
+            counts: Counts::default(),
+            user_count: 0,
+            next_sync_ms: None,
+            link: format!("{}/", self.public_url),
+            lost: &[],
+        });
+        let tx = self.db.begin().await?;
+        let mut mail = outbox::record_test(&tx, address.as_str().to_owned(), &self.mail_host, &rendered, now).await?;
+        audit::record(&tx, now, actor, Action::TestMailSent, None, "A test mail was asked for.".into()).await?;
+        tx.commit().await?;
+        let settled = tokio::time::timeout(PATIENCE, async {
+            while mail.state == NotificationState::Queued {
+                tokio::time::sleep(LOOK).await;
+                if let Some(found) = ledger::find(self.db.read(), mail.id).await? {
+                    mail = found;
+                }
+            }
+            Ok::<_, Error>(())
+        });
+        // Past the patience the mail stays queued, and the answer says so.
+        if let Ok(settled) = settled.await {
+            settled?;
+        }
+        let refusal = (mail.state == NotificationState::Failed).then(|| {
+            let reason = mail.last_error.clone().unwrap_or_default();
+            Refusal::new(RefusalCode::MailNotAccepted, format!("The mail server did not take the mail: {reason}")).at(["address"])
+        });
+        Ok((mail, refusal))
+    }
+}

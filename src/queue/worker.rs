@@ -1,0 +1,131 @@
+//! The loop that claims jobs of one kind and hands them to a function.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use entity::job::Kind;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, warn};
+
+use super::{Claim, LEASE_MS};
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::error::Result;
+
+/// How often the table is looked at when nothing wakes the worker.
+const POLL: Duration = Duration::from_secs(1);
+
+/// What a worker does with a claimed job. It must finish or release the claim; the
+/// token is cancelled when the lease was lost or the server stops.
+pub trait Handler: Send + Sync + 'static {
+    fn handle(&self, claim: Claim, stop: CancellationToken) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// Claims jobs until `stop`, at most `concurrency` at once.
+pub async fn run<H: Handler>(
+    db: Db,
+    clock: Clock,
+    kind: Kind,
+    concurrency: usize,
+    handler: Arc<H>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    let places = Arc::new(Semaphore::new(concurrency));
+    let mut wake = db.listen(super::topic(kind));
+    loop {
+        let place = tokio::select! {
+            () = stop.cancelled() => return,
+            place = places.clone().acquire_owned() => place.expect("the semaphore is never closed"),
+        };
+        wake.mark_unchanged();
+        match try_claim(&db, &clock, kind).await {
+            Ok(Some(claim)) => {
+                let (db, clock, handler, stop) = (db.clone(), clock.clone(), handler.clone(), stop.child_token());
+                tasks.spawn(async move {
+                    work(&db, &clock, kind, claim, handler.as_ref(), stop).await;
+                    drop(place);
+                });
+                continue;
+            }
+            Ok(None) => {}
+            Err(error) => warn!(kind = ?kind, error = %error, "jobs could not be claimed; trying again"),
+        }
+        drop(place);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = wake.changed() => {}
+            () = tokio::time::sleep(POLL) => {}
+        }
+    }
+}
+
+async fn try_claim(db: &Db, clock: &Clock, kind: Kind) -> Result<Option<Claim>> {
+    // A look before the write: an idle worker must not take the write lock every second.
+    if !due(db, kind, clock.now()).await? {
+        return Ok(None);
+    }
+    let tx = db.begin().await?;
+    let claim = super::claim(&tx, kind, clock.now()).await?;
+    tx.commit().await?;
+    Ok(claim)
+}
+
+async fn due(db: &Db, kind: Kind, now: i64) -> Result<bool> {
+    use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+    let found: Option<i64> = entity::job::Entity::find()
+        .select_only()
+        .column(entity::job::Column::Id)
+        .filter(entity::job::Column::Kind.eq(kind))
+        .filter(entity::job::Column::LeaseUntil.lt(now))
+        .filter(entity::job::Column::RunAt.lte(now))
+        .limit(1)
+        .into_tuple()
+        .one(db.read())
+        .await?;
+    Ok(found.is_some())
+}
+
+async fn work<H: Handler>(db: &Db, clock: &Clock, kind: Kind, claim: Claim, handler: &H, stop: CancellationToken) {
+    let heartbeat = async {
+        #[expect(clippy::cast_sign_loss, reason = "a positive constant")]
+        let mut tick = tokio::time::interval(Duration::from_millis(LEASE_MS as u64 / 3));
+        tick.tick().await;
+        loop {
+            tick.tick().await;
+            let renewed = async {
+                let tx = db.begin().await?;
+                let held = super::renew(tx.conn(), &claim, clock.now()).await?;
+                tx.commit().await?;
+                Ok::<_, crate::error::Error>(held)
+            };
+            match renewed.await {
+                Ok(true) => {}
+                Ok(false) => {
+                    stop.cancel();
+                    return;
+                }
+                Err(error) => warn!(job.id = claim.job, error = %error, "a lease could not be renewed"),
+            }
+        }
+    };
+    let task = std::panic::AssertUnwindSafe(handler.handle(claim.clone(), stop.clone()));
+    let outcome = tokio::select! {
+        outcome = futures_util::FutureExt::catch_unwind(task) => outcome,
+        () = async { heartbeat.await; std::future::pending().await } => unreachable!("pending never ends"),
+    };
+    match outcome {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            metrics::counter!("muster_job_errors_total", "kind" => format!("{kind:?}")).increment(1);
+            error!(kind = ?kind, job.id = claim.job, error = %error, "a job could not be done; it is tried again when its lease ends");
+        }
+        Err(_) => {
+            metrics::counter!("muster_job_panics_total", "kind" => format!("{kind:?}")).increment(1);
+            error!(kind = ?kind, job.id = claim.job, "a job panicked; it is tried again when its lease ends");
+        }
+    }
+}

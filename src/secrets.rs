@@ -1,0 +1,113 @@
+//! Secrets at rest: sealed with a key that never enters the database.
+//!
+//! A sealed value is a version byte, a random nonce and the ciphertext of
+//! ChaCha20-Poly1305. What it belongs to is authenticated with it, so that a sealed
+//! value moved to another row does not open.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::rand::{SecureRandom, SystemRandom};
+
+const VERSION: u8 = 1;
+
+/// The key of this installation.
+pub struct SecretKey(LessSafeKey);
+
+/// A sealed value that does not open: another key, another row, or damage.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the stored secret does not open with this key")]
+pub struct Unsealable;
+
+impl SecretKey {
+    /// Reads the key file, or makes it (mode 0600) when there is none.
+    ///
+    /// # Errors
+    /// One line that names the file.
+    pub fn load_or_create(file: &Path) -> Result<Self, String> {
+        let at = |error: &dyn std::fmt::Display| format!("secret key file {}: {error}", file.display());
+        match fs::read_to_string(file) {
+            Ok(text) => {
+                let bytes = STANDARD.decode(text.trim()).map_err(|_| at(&"is not a key that muster made"))?;
+                Self::from_bytes(&bytes).ok_or_else(|| at(&"is not a key that muster made"))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let bytes: [u8; 32] = random();
+                let mut out =
+                    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(|e| at(&e))?;
+                writeln!(out, "{}", STANDARD.encode(bytes)).and_then(|()| out.sync_all()).map_err(|e| at(&e))?;
+                Self::from_bytes(&bytes).ok_or_else(|| at(&"could not be used"))
+            }
+            Err(error) => Err(at(&error)),
+        }
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        UnboundKey::new(&CHACHA20_POLY1305, bytes).ok().map(|key| Self(LessSafeKey::new(key)))
+    }
+
+    /// Seals `plain` so that it opens only for the same `owner`.
+    pub fn seal(&self, owner: &str, plain: &[u8]) -> Vec<u8> {
+        let nonce: [u8; NONCE_LEN] = random();
+        let mut text = plain.to_vec();
+        self.0
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(owner.as_bytes()), &mut text)
+            .expect("a secret is far below the cipher's limit of 256 GiB");
+        [&[VERSION][..], &nonce, &text].concat()
+    }
+
+    pub fn open(&self, owner: &str, sealed: &[u8]) -> Result<Vec<u8>, Unsealable> {
+        let (&version, rest) = sealed.split_first().ok_or(Unsealable)?;
+        let (nonce, text) = rest.split_at_checked(NONCE_LEN).ok_or(Unsealable)?;
+        if version != VERSION {
+            return Err(Unsealable);
+        }
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Unsealable)?;
+        let mut text = text.to_vec();
+        let plain = self.0.open_in_place(nonce, Aad::from(owner.as_bytes()), &mut text).map_err(|_| Unsealable)?;
+        Ok(plain.to_vec())
+    }
+}
+
+/// Random bytes from the operating system.
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_value_opens_for_its_owner_and_its_key_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = SecretKey::load_or_create(&dir.path().join("a")).unwrap();
+        let other = SecretKey::load_or_create(&dir.path().join("b")).unwrap();
+        let sealed = key.seal("instance:1", b"s3cret");
+        assert_eq!(key.open("instance:1", &sealed).unwrap(), b"s3cret");
+        assert_eq!(key.open("instance:2", &sealed), Err(Unsealable));
+        assert_eq!(other.open("instance:1", &sealed), Err(Unsealable));
+        assert_eq!(key.open("instance:1", &sealed[..sealed.len() - 1]), Err(Unsealable));
+        assert_eq!(key.open("instance:1", &[]), Err(Unsealable));
+        assert!(!sealed.windows(6).any(|w| w == b"s3cret"));
+    }
+
+    #[test]
+    fn the_key_file_is_made_once_and_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("secret.key");
+        let sealed = SecretKey::load_or_create(&file).unwrap().seal("x", b"y");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(SecretKey::load_or_create(&file).unwrap().open("x", &sealed).unwrap(), b"y");
+        fs::write(&file, "not a key").unwrap();
+        assert!(SecretKey::load_or_create(&file).err().unwrap().contains("secret.key"));
+    }
+}

@@ -1,0 +1,234 @@
+//! The end of a run: outcome, state, event, removals and mail, in one transaction.
+
+use entity::instance::{self, InactiveReason, Status};
+use entity::notification::{MailReason, NotificationKind};
+use entity::run::{self, FailureClass, Outcome, Trigger};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use tracing::{info, warn};
+
+use super::Engine;
+use super::reconcile::{self, Scope};
+use crate::db::Tx;
+use crate::error::{Error, Result};
+use crate::instance::state::{Change, State, Verdict};
+use crate::instance::{lock, record, runs};
+use crate::integration::source::{Capability, Loss, SourceError};
+use crate::notification::compose::{self, Facts, FailureFacts, compose};
+use crate::notification::decide::{Ended, decide};
+use crate::notification::outbox::{self, Occasion};
+use crate::queue::{self, Claim};
+
+/// How a listing ended.
+pub(super) enum Ending {
+    Complete,
+    /// With whether the refusal is certain enough to switch the instance off.
+    Failed(SourceError, bool),
+}
+
+/// Whether the removal of `leaving` of `known` users has to be accepted by somebody first.
+pub(super) fn guarded(leaving: i64, known: i64, percent: i64, minimum: i64) -> bool {
+    leaving >= minimum && leaving.saturating_mul(100) > known.saturating_mul(percent)
+}
+
+impl Engine {
+    /// Records the outcome. A claim that was lost meanwhile records nothing.
+    pub(super) async fn finish(&self, claim: &Claim, run_id: uuid::Uuid, ending: Ending) -> Result<()> {
+        let now = self.instances.clock.now();
+        let tx = self.instances.db.begin().await?;
+        if !queue::finish(&tx, claim).await? {
+            return Ok(());
+        }
+        let run = run::Entity::find_by_id(run_id).one(tx.conn()).await?;
+        let mut run = run.ok_or_else(|| Error::Internal("a run without a row".into()))?;
+        let before = lock(&tx, run.instance_id).await?;
+        let mut model = before.clone();
+
+        let (failure, certain) = match ending {
+            Ending::Failed(error, certain) => (Some(error), certain),
+            Ending::Complete => (self.remove_leavers(&tx, &before, &mut run, now).await?, false),
+        };
+        let losses: Vec<Loss> = serde_json::from_value(run.lost.clone())?;
+        let verdict = judge(failure.as_ref(), certain, !losses.is_empty());
+        let retry_at = failure.as_ref().and_then(|error| error.retry_after_ms).map_or(0, |wait| now + i64::try_from(wait).unwrap_or(0));
+        describe(&mut run, verdict, failure, &losses, now);
+        // What a run added stays, also when it failed: those people are there.
+        model.user_count = before.user_count + run.added - run.removed;
+        model.current_run_id = None;
+        model.last_run_id = Some(run.id);
+        let steps = State::of(&before).apply(Change::Finish(verdict), now)?;
+        if let Some((_, state)) = steps.last() {
+            state.clone().store(&mut model);
+        }
+        model.next_sync_at = (model.status == Status::Live)
+            .then(|| runs::next_due(now, model.sync_interval_minutes, fastrand::f64()).max(retry_at));
+        self.mail(&tx, &before, &mut model, &mut run, verdict, now).await?;
+        run.clone().into_active_model().reset_all().update(tx.conn()).await?;
+        record(&tx, &before, &mut model, steps, None, now).await?;
+        tx.commit().await?;
+        tell(&model, &run);
+        Ok(())
+    }
+
+    /// Removes the users that the complete listing left behind, unless the guard holds
+    /// them: then the run fails, with this error.
+    async fn remove_leavers(&self, tx: &Tx, instance: &instance::Model, run: &mut run::Model, now: i64) -> Result<Option<SourceError>> {
+        let scope = Scope { instance_id: run.instance_id, run_id: run.id, number: run.number, now };
+        let leaving = reconcile::count_unseen(tx.conn(), &scope).await?;
+        if leaving == 0 {
+            return Ok(None);
+        }
+        let first = run.trigger == Trigger::Initial || instance.health == instance::Health::Pending;
+        let known = run.users_before;
+        if !first && !run.accept_removals && guarded(leaving, known, self.limits.guard_percent, self.limits.guard_minimum) {
+            let message = format!(
+                "The application no longer lists {leaving} of {known} users. Nobody was removed: if they really left, sync again and accept the removals."
+            );
+            return Ok(Some(SourceError::new(FailureClass::RemovalGuard, message)));
+        }
+        run.removed = reconcile::remove_unseen(tx.conn(), &scope).await?;
+        Ok(None)
+    }
+
+    /// Decides about mail, and writes it down.
+    async fn mail(
+        &self,
+        tx: &Tx,
+        before: &instance::Model,
+        model: &mut instance::Model,
+        run: &mut run::Model,
+        verdict: Verdict,
+        now: i64,
+    ) -> Result<()> {
+        let ended = match verdict {
+            Verdict::Succeeded | Verdict::Partial => Ended::Well,
+            Verdict::Failed { revoke: None } => Ended::Badly,
+            Verdict::Failed { revoke: Some(_) } => Ended::Revoked,
+        };
+        let kind = decide(before.health, ended, before.revocation_mailed);
+        model.revocation_mailed =
+            ended != Ended::Well && (before.revocation_mailed || kind == Some(NotificationKind::AutoRevoked));
+        run.mail_kind = kind;
+        run.mail_reason = Some(MailReason::NoChange);
+        let Some(kind) = kind else { return Ok(()) };
+        let integration = self.instances.catalog.find(&model.integration_key);
+        let missing = crate::instance::report::missing_permissions(run);
+        let lost: Vec<Loss> = serde_json::from_value(run.lost.clone())?;
+        let lost: Vec<String> = lost.iter().map(|loss| words(loss.capability).to_owned()).collect();
+        let count = |number: i64| number.unsigned_abs();
+        let rendered = compose(&Facts {
+            kind,
+            integration: integration.map_or(model.integration_key.as_str(), |integration| integration.name.as_str()),
+            instance: &model.name,
+            outcome_at_ms: now,
+            since_ms: model.failing_since.or(before.failing_since),
+            data_as_of_ms: (model.last_success_at > 0).then_some(model.last_success_at),
+            failure: run.failure_class.filter(|_| run.outcome == Some(Outcome::Failed)).map(|class| FailureFacts {
+                class,
+                message: run.failure_message.as_deref().unwrap_or_default(),
+                missing_permissions: &missing,
+            }),
+            revoked: ended == Ended::Revoked,
+            counts: compose::Counts {
+                seen: count(run.seen),
+                added: count(run.added),
+                changed: count(run.changed),
+                removed: count(run.removed),
+            },
+            user_count: count(model.user_count),
+            next_sync_ms: model.next_sync_at,
+            link: format!("{}/?instance={}", self.public_url, model.id),
+            lost: &lost,
+        });
+        let occasion = Occasion {
+            kind,
+            instance_id: model.id,
+            run_id: run.id,
+            creator_email: model.created_by_email.as_deref(),
+            host: &self.mail_host,
+            now,
+        };
+        let mails = outbox::record(tx, &occasion, &rendered).await?;
+        run.mail_reason = Some(if mails == 0 { MailReason::NoRecipient } else { MailReason::Edge });
+        Ok(())
+    }
+}
+
+fn judge(failure: Option<&SourceError>, certain: bool, lost: bool) -> Verdict {
+    let Some(error) = failure else { return if lost { Verdict::Partial } else { Verdict::Succeeded } };
+    let revoke = match error.class {
+        FailureClass::Token if certain => Some(InactiveReason::TokenInactive),
+        FailureClass::Permission if certain => Some(InactiveReason::InsufficientPermissions),
+        FailureClass::Token
+        | FailureClass::Permission
+        | FailureClass::RateLimit
+        | FailureClass::Transient
+        | FailureClass::Config
+        | FailureClass::RemovalGuard
+        | FailureClass::Timeout
+        | FailureClass::Internal => None,
+    };
+    Verdict::Failed { revoke }
+}
+
+/// Writes the outcome into the run's row.
+fn describe(run: &mut run::Model, verdict: Verdict, failure: Option<SourceError>, losses: &[Loss], now: i64) {
+    run.finished_at = Some(now);
+    run.checkpoint = None;
+    run.outcome = Some(match verdict {
+        Verdict::Succeeded => Outcome::Succeeded,
+        Verdict::Partial => Outcome::Partial,
+        Verdict::Failed { .. } => Outcome::Failed,
+    });
+    match failure {
+        Some(SourceError { class, message, http_status, missing_permissions, definite: _, retry_after_ms: _ }) => {
+            run.failure_class = Some(class);
+            run.failure_message = Some(message);
+            run.http_status = http_status.map(i32::from);
+            run.missing_permissions = missing_permissions.into();
+        }
+        None if losses.is_empty() => {}
+        None => {
+            let lost: Vec<_> = losses.iter().map(|loss| words(loss.capability)).collect();
+            let missing: Vec<_> = losses.iter().filter_map(|loss| loss.missing_permission.clone()).collect();
+            let permission = if missing.is_empty() { String::new() } else { format!(" Missing: {}.", missing.join(", ")) };
+            run.failure_class = Some(FailureClass::Permission);
+            run.failure_message = Some(format!("The application refused a part of the list: {}. It keeps its old data.{permission}", lost.join(", ")));
+            run.missing_permissions = missing.into();
+        }
+    }
+}
+
+/// A capability in the middle of a sentence.
+fn words(capability: Capability) -> &'static str {
+    match capability {
+        Capability::Users => "the users",
+        Capability::LastActivity => "last activity",
+        Capability::Mfa => "second factors",
+        Capability::AdminRoles => "administrator roles",
+        Capability::Licenses => "licences",
+    }
+}
+
+fn tell(model: &instance::Model, run: &run::Model) {
+    metrics::counter!("muster_sync_runs_total", "outcome" => format!("{:?}", run.outcome.unwrap_or(Outcome::Failed)).to_lowercase()).increment(1);
+    match run.outcome {
+        Some(Outcome::Failed) => warn!(
+            instance.id = %model.id, sync_run.id = %run.id, class = ?run.failure_class, revoked = model.inactive_reason.is_some(), "a sync failed"
+        ),
+        _ => info!(
+            instance.id = %model.id, sync_run.id = %run.id, seen = run.seen, added = run.added, changed = run.changed, removed = run.removed, "a sync succeeded"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::guarded;
+
+    #[test]
+    fn the_guard_needs_more_than_a_fifth_and_ten_at_least() {
+        for (leaving, known, held) in [(9, 9, false), (10, 10, true), (10, 50, false), (11, 50, true), (20, 100, false), (21, 100, true), (0, 0, false)] {
+            assert_eq!(guarded(leaving, known, 20, 10), held, "{leaving} of {known}");
+        }
+    }
+}

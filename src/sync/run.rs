@@ -1,0 +1,225 @@
+//! Carrying out one run.
+
+use std::time::Instant;
+
+use entity::instance;
+use entity::run::{self, FailureClass};
+use futures_util::StreamExt;
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::finish::Ending;
+use super::progress::ProgressFrame;
+use super::reconcile::{self, Counts, Scope};
+use super::{Engine, TAKE_OVERS};
+use crate::error::{Error, Result};
+use crate::instance::state::{Change, State};
+use crate::instance::{lock, record};
+use crate::integration::source::{Loss, Page, Source, SourceError};
+use crate::queue::{self, Claim, worker::Handler};
+
+/// How many pages in a row may hold nobody new before the listing counts as going round in circles.
+const PAGES_WITHOUT_NEWS: u32 = 2;
+/// How long a run waits for the removal of users to finish, in milliseconds.
+const PURGE_PAUSE_MS: i64 = 300;
+
+impl Handler for Engine {
+    async fn handle(&self, claim: Claim, stop: CancellationToken) -> Result<()> {
+        let Some((instance, run)) = self.start(&claim).await? else { return Ok(()) };
+        self.instances.running.add(run.id, stop.clone());
+        let result = self.carry_out(&claim, &instance, run, &stop).await;
+        self.instances.running.remove(claim.subject);
+        result
+    }
+}
+
+/// Why a listing went no further.
+enum Cut {
+    /// Somebody cancelled the run, or has it now, or the server stops.
+    Stopped,
+    Failed(SourceError),
+    Error(Error),
+}
+
+impl From<Error> for Cut {
+    fn from(error: Error) -> Self {
+        Cut::Error(error)
+    }
+}
+
+impl Engine {
+    /// Marks the run as running. `None`: there is nothing to carry out (now).
+    async fn start(&self, claim: &Claim) -> Result<Option<(instance::Model, run::Model)>> {
+        let now = self.instances.clock.now();
+        let tx = self.instances.db.begin().await?;
+        let run = run::Entity::find_by_id(claim.subject).one(tx.conn()).await?;
+        let Some(mut run) = run.filter(|run| run.outcome.is_none()) else {
+            let _gone_either_way = queue::finish(&tx, claim).await?;
+            tx.commit().await?;
+            return Ok(None);
+        };
+        let before = lock(&tx, run.instance_id).await?;
+        if before.purging {
+            queue::release(&tx, claim, now + PURGE_PAUSE_MS).await?;
+            tx.commit().await?;
+            return Ok(None);
+        }
+        let mut model = before.clone();
+        let steps = State::of(&model).apply(Change::Start, now)?;
+        if steps.is_empty() {
+            info!(instance.id = %model.id, sync_run.id = %run.id, take_overs = claim.take_overs, "a run goes on where it was cut");
+        } else {
+            model.run_number += 1;
+            let mut row = run.into_active_model();
+            row.number = Set(model.run_number);
+            row.started_at = Set(Some(now));
+            row.users_before = Set(model.user_count);
+            run = row.update(tx.conn()).await?;
+            record(&tx, &before, &mut model, steps, None, now).await?;
+        }
+        tx.commit().await?;
+        Ok(Some((model, run)))
+    }
+
+    async fn carry_out(&self, claim: &Claim, instance: &instance::Model, mut run: run::Model, stop: &CancellationToken) -> Result<()> {
+        let ending = if claim.take_overs > TAKE_OVERS {
+            Ending::Failed(SourceError::new(FailureClass::Timeout, "The sync was interrupted too often and was given up."), false)
+        } else {
+            match self.instances.source(instance, run.number) {
+                Err(error) => Ending::Failed(error, false),
+                Ok(source) => match self.list(claim, source.as_ref(), &mut run, stop).await {
+                    Ok(()) => Ending::Complete,
+                    Err(Cut::Failed(error)) => {
+                        let refused = tokio::select! {
+                            refused = self.still_refused(source.as_ref(), &error) => refused,
+                            () = stop.cancelled() => return self.give_back(claim).await,
+                        };
+                        Ending::Failed(error, refused)
+                    }
+                    Err(Cut::Stopped) => return self.give_back(claim).await,
+                    Err(Cut::Error(error @ Error::Unavailable(_))) => {
+                        // The database will be back; the run goes on from its checkpoint then.
+                        return Err(error);
+                    }
+                    Err(Cut::Error(error)) => {
+                        tracing::error!(instance.id = %instance.id, sync_run.id = %run.id, error = %error, "a run met an error of our own");
+                        Ending::Failed(SourceError::new(FailureClass::Internal, "This server made an error while it stored the users; its log has the details."), false)
+                    }
+                },
+            }
+        };
+        self.finish(claim, run.id, ending).await
+    }
+
+    /// The run is not ours to end: it was cancelled, or another worker will go on with it.
+    async fn give_back(&self, claim: &Claim) -> Result<()> {
+        let tx = self.instances.db.begin().await?;
+        queue::release(&tx, claim, self.instances.clock.now()).await?;
+        tx.commit().await
+    }
+
+    /// Whether a refusal is certain enough to switch the instance off for it.
+    async fn still_refused(&self, source: &dyn Source, error: &SourceError) -> bool {
+        match error.class {
+            FailureClass::Permission => true,
+            FailureClass::Token if error.definite => true,
+            FailureClass::Token => {
+                tokio::time::sleep(self.limits.second_look).await;
+                let second = tokio::time::timeout(self.limits.page, source.check()).await;
+                matches!(second, Ok(Err(error)) if error.class == FailureClass::Token)
+            }
+            FailureClass::RateLimit
+            | FailureClass::Transient
+            | FailureClass::Config
+            | FailureClass::RemovalGuard
+            | FailureClass::Timeout
+            | FailureClass::Internal => false,
+        }
+    }
+
+    /// Stores page after page until the listing is complete.
+    async fn list(&self, claim: &Claim, source: &dyn Source, run: &mut run::Model, stop: &CancellationToken) -> Result<(), Cut> {
+        let mut pages = source.pages(run.checkpoint.clone());
+        let mut meter = self.progress.meter();
+        let mut without_news = 0;
+        #[expect(clippy::disallowed_methods, reason = "measures a duration inside the process")]
+        let began = Instant::now();
+        loop {
+            let timeout = |what: &str| Cut::Failed(SourceError::new(FailureClass::Timeout, what));
+            let page = tokio::select! {
+                () = stop.cancelled() => return Err(Cut::Stopped),
+                page = tokio::time::timeout(self.limits.page, pages.next()) => page,
+            };
+            let page = match page {
+                Err(_) => return Err(timeout("The application stopped answering.")),
+                Ok(None) => {
+                    let message = "The application's list ended without saying that it is complete.";
+                    return Err(Cut::Failed(SourceError::new(FailureClass::Config, message)));
+                }
+                Ok(Some(Err(error))) => return Err(Cut::Failed(error)),
+                Ok(Some(Ok(page))) => page,
+            };
+            let last = page.next.is_none();
+            let Some(counts) = self.store(claim, run, page).await? else { return Err(Cut::Stopped) };
+            without_news = if counts.seen == 0 && counts.repeated > 0 { without_news + 1 } else { 0 };
+            if without_news >= PAGES_WITHOUT_NEWS {
+                let message = format!("Page {} holds nobody who was not on an earlier page: the list goes round in circles.", run.pages);
+                return Err(Cut::Failed(SourceError::new(FailureClass::Config, message)));
+            }
+            meter.tell(ProgressFrame {
+                instance_id: run.instance_id,
+                run_id: run.id,
+                seen: run.seen,
+                expected: run.expected,
+                pages: run.pages,
+                started_at: run.started_at.unwrap_or(run.queued_at),
+            });
+            if last {
+                return Ok(());
+            }
+            if began.elapsed() > self.limits.run {
+                return Err(timeout("The sync took longer than a sync may."));
+            }
+        }
+    }
+
+    /// Stores one page with its checkpoint. `None`: the claim is lost.
+    async fn store(&self, claim: &Claim, run: &mut run::Model, page: Page) -> Result<Option<Counts>> {
+        let Page { users, next, expected, lost } = page;
+        let now = self.instances.clock.now();
+        let scope = Scope { instance_id: run.instance_id, run_id: run.id, number: run.number, now };
+        let tx = self.instances.db.begin().await?;
+        if !queue::renew(tx.conn(), claim, now).await? {
+            return Ok(None);
+        }
+        let counts = reconcile::store(tx.conn(), &scope, users).await?;
+        let losses = merge_losses(&run.lost, lost)?;
+        let mut row = run.clone().into_active_model();
+        row.seen = Set(run.seen + counts.seen);
+        row.added = Set(run.added + counts.added);
+        row.changed = Set(run.changed + counts.changed);
+        row.pages = Set(run.pages + 1);
+        row.expected = Set(expected.and_then(|count| i64::try_from(count).ok()).or(run.expected));
+        row.checkpoint = Set(next);
+        row.lost = Set(losses);
+        let stored = row.update(tx.conn()).await?;
+        tx.commit().await?;
+        *run = stored;
+        if counts.repeated > 0 {
+            warn!(instance.id = %run.instance_id, sync_run.id = %run.id, page = run.pages, users = counts.repeated, "a page repeats users; they are counted once");
+        }
+        metrics::counter!("muster_users_synced_total").increment(counts.seen.unsigned_abs());
+        Ok(Some(counts))
+    }
+}
+
+fn merge_losses(known: &serde_json::Value, more: Vec<Loss>) -> Result<serde_json::Value> {
+    let mut losses: Vec<Loss> = serde_json::from_value(known.clone())?;
+    for loss in more {
+        if !losses.contains(&loss) {
+            losses.push(loss);
+        }
+    }
+    Ok(serde_json::to_value(losses)?)
+}

@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""An SMTP server for the integration tests; needs the package aiosmtpd.
+
+Prints one line, {"smtp": port, "control": port}, both on 127.0.0.1, and ends when its
+standard input closes. The control port speaks HTTP:
+
+  GET /mode/MODE   how messages are answered from now on:
+                   ok          accepted
+                   tempfail    450 to the recipient
+                   permfail    550 to the recipient
+                   hang        the end of the message is never answered
+                   drop_after  the message is kept, the connection cut before the answer
+                   greet_hang  new connections never see a greeting
+  GET /messages    what was accepted, in order: to, message_id, in_reply_to, subject,
+                   headers (a list of pairs), text, html
+  GET /reset       forgets the messages; mode ok
+"""
+import asyncio
+import email
+import email.policy
+import json
+import os
+import sys
+
+from aiosmtpd.smtp import SMTP
+
+MODES = {"ok", "tempfail", "permfail", "hang", "drop_after", "greet_hang"}
+mode = "ok"
+messages = []
+
+
+def described(envelope):
+    message = email.message_from_bytes(envelope.content, policy=email.policy.default)
+    parts = {kind: message.get_body((kind,)) for kind in ("plain", "html")}
+    return {
+        "to": envelope.rcpt_tos,
+        "message_id": message["message-id"],
+        "in_reply_to": message["in-reply-to"],
+        "subject": message["subject"],
+        "headers": [[name, str(value)] for name, value in message.items()],
+        "text": parts["plain"] and parts["plain"].get_content().replace("\r\n", "\n"),
+        "html": parts["html"] and parts["html"].get_content().replace("\r\n", "\n"),
+    }
+
+
+class Handler:
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if mode == "tempfail":
+            return "450 4.2.1 mailbox busy"
+        if mode == "permfail":
+            return "550 5.1.1 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 fine"
+
+    async def handle_DATA(self, server, session, envelope):
+        if mode == "hang":
+            await asyncio.Event().wait()
+        messages.append(described(envelope))
+        if mode == "drop_after":
+            server.transport.abort()
+        return "250 2.0.0 accepted"
+
+
+class Mute(asyncio.Protocol):
+    """Takes a connection and says nothing."""
+
+
+def protocol():
+    return Mute() if mode == "greet_hang" else SMTP(Handler(), hostname="peer.test", loop=asyncio.get_running_loop())
+
+
+def answer(path):
+    global mode
+    if path == "/messages":
+        return 200, messages
+    if path == "/reset":
+        messages.clear()
+        mode = "ok"
+        return 200, {"mode": mode}
+    if path.startswith("/mode/") and path[6:] in MODES:
+        mode = path[6:]
+        return 200, {"mode": mode}
+    return 404, {"modes": sorted(MODES)}
+
+
+async def control(reader, writer):
+    path = (await reader.readline()).decode("latin-1").split(" ")[1:2]
+    while (await reader.readline()).strip():
+        pass
+    status, value = answer(path[0] if path else "")
+    body = json.dumps(value).encode()
+    head = f"HTTP/1.1 {status} -\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    writer.write(head.encode() + body)
+    await writer.drain()
+    writer.close()
+
+
+def port(server):
+    return server.sockets[0].getsockname()[1]
+
+
+async def main():
+    loop = asyncio.get_running_loop()
+    smtp = await loop.create_server(protocol, "127.0.0.1", 0)
+    http = await asyncio.start_server(control, "127.0.0.1", 0)
+    print(json.dumps({"smtp": port(smtp), "control": port(http)}), flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)
+    os._exit(0)  # connections that hang on purpose would hold up an orderly end
+
+
+asyncio.run(main())
