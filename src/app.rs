@@ -57,6 +57,7 @@ pub struct App {
 
 /// The database and the tokens of a data folder, for commands that need no more.
 pub async fn open_tokens(settings: &Settings) -> Result<Tokens, String> {
+    prepare(&settings.data_dir)?;
     let db = open_database(settings).await?;
     Ok(Tokens::new(db, Clock::System))
 }
@@ -67,8 +68,9 @@ impl App {
     /// # Errors
     /// One line for whoever starts it.
     pub async fn new(settings: Settings, clock: Clock) -> Result<Self, String> {
-        let db = open_database(&settings).await?;
+        prepare(&settings.data_dir)?;
         let lock = lock(&settings.data_dir)?;
+        let db = open_database(&settings).await?;
         let keys = Arc::new(SecretKey::load_or_create(&settings.secret_key_file())?);
         let (catalog, faults) = load_catalog(&settings, clock.clone())?;
         for fault in faults {
@@ -109,7 +111,20 @@ impl App {
             &public_url,
             shutdown.clone(),
         );
-        Ok(Self { settings, clock, db, tokens, instances, engine, mailer, feed, gateway, beat: Beat::default(), shutdown, _lock: lock })
+        Ok(Self {
+            settings,
+            clock,
+            db,
+            tokens,
+            instances,
+            engine,
+            mailer,
+            feed,
+            gateway,
+            beat: Beat::default(),
+            shutdown,
+            _lock: lock,
+        })
     }
 
     /// Stops the server when it is cancelled.
@@ -119,16 +134,15 @@ impl App {
 
     /// Serves and works until [`App::shutdown`] is cancelled, then finishes or gives
     /// back what was begun, within ten seconds.
-    pub async fn run(self, listener: TcpListener) -> Result<(), String> {
+    pub async fn run(self, listener: TcpListener) {
         let tasks = TaskTracker::new();
         jobs::spawn(&self.jobs(), &tasks, &self.shutdown);
         let router = server::router(self.gateway.clone(), self.db.clone(), self.beat.clone());
         let serving = server::serve(listener, router, self.shutdown.clone());
-        let served = tokio::select! {
-            served = serving => served,
-            () = async { self.shutdown.cancelled().await; tokio::time::sleep(GRACE).await } => Ok(()),
-        };
-        self.shutdown.cancel();
+        tokio::select! {
+            () = serving => {}
+            () = async { self.shutdown.cancelled().await; tokio::time::sleep(GRACE).await } => {}
+        }
         tasks.close();
         if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
             warn!("some work did not stop in time; it is taken over at the next start");
@@ -137,7 +151,6 @@ impl App {
             warn!(error = %error, "the database did not close cleanly");
         }
         info!("stopped");
-        served
     }
 
     fn jobs(&self) -> jobs::Tools {
@@ -166,8 +179,8 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| format!("setting listen: {address}: {error}"))
 }
 
-async fn open_database(settings: &Settings) -> Result<Db, String> {
-    let dir = &settings.data_dir;
+/// Makes the data folder, for its owner alone.
+fn prepare(dir: &Path) -> Result<(), String> {
     let at = |error: std::io::Error| format!("setting data_dir: {}: {error}", dir.display());
     if !dir.exists() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at)?;
@@ -176,13 +189,20 @@ async fn open_database(settings: &Settings) -> Result<Db, String> {
     if mode & 0o077 != 0 {
         warn!(dir = %dir.display(), "others on this machine may look into the data folder; make it 0700");
     }
+    Ok(())
+}
+
+async fn open_database(settings: &Settings) -> Result<Db, String> {
     let file = match &settings.database_url {
         None => settings.database_file(),
         Some(url) => match url.strip_prefix("sqlite://") {
             Some(path) if !path.is_empty() && !path.contains('?') => path.into(),
             Some(_) => return Err("setting database_url: must be sqlite:// and a path, without parameters".into()),
             None if url.starts_with("postgres") => {
-                return Err("setting database_url: this version keeps its data in SQLite; PostgreSQL is not supported yet".into());
+                return Err(
+                    "setting database_url: this version keeps its data in SQLite; PostgreSQL is not supported yet"
+                        .into(),
+                );
             }
             None => return Err("setting database_url: must begin with sqlite://".into()),
         },
@@ -195,7 +215,9 @@ fn lock(dir: &Path) -> Result<File, String> {
     let file = File::create(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(format!("setting data_dir: another muster is running on {}", dir.display())),
+        Err(TryLockError::WouldBlock) => {
+            Err(format!("setting data_dir: another muster is running on {}", dir.display()))
+        }
         Err(TryLockError::Error(error)) => Err(format!("{}: {error}", path.display())),
     }
 }

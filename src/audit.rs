@@ -1,7 +1,10 @@
 //! What members did that changes no instance's state, and so leaves no event.
 
-use entity::audit_entry::{Action, ActiveModel};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set};
+use entity::audit_entry::{Action, ActiveModel, Column, Entity, Model};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect,
+};
 use uuid::Uuid;
 
 use crate::db::Tx;
@@ -9,7 +12,14 @@ use crate::error::Result;
 
 /// Records an entry in the transaction that did it. `detail` is a sentence for a
 /// person, without addresses and secrets.
-pub async fn record(tx: &Tx, at: i64, actor: &str, action: Action, instance_id: Option<Uuid>, detail: String) -> Result<()> {
+pub async fn record(
+    tx: &Tx,
+    at: i64,
+    actor: &str,
+    action: Action,
+    instance_id: Option<Uuid>,
+    detail: String,
+) -> Result<()> {
     ActiveModel {
         at: Set(at),
         actor: Set(actor.to_owned()),
@@ -21,4 +31,18 @@ pub async fn record(tx: &Tx, at: i64, actor: &str, action: Action, instance_id: 
     .insert(tx.conn())
     .await?;
     Ok(())
+}
+
+/// One page, newest first.
+pub async fn page<C: ConnectionTrait>(conn: &C, before: Option<i64>, limit: u64) -> Result<Vec<Model>> {
+    let mut select = Entity::find();
+    if let Some(before) = before {
+        select = select.filter(Column::Id.lt(before));
+    }
+    Ok(select.order_by_desc(Column::Id).limit(limit).all(conn).await?)
+}
+
+/// How many entries there are.
+pub async fn count<C: ConnectionTrait>(conn: &C) -> Result<i64> {
+    Ok(i64::try_from(Entity::find().count(conn).await?).unwrap_or(i64::MAX))
 }

@@ -232,11 +232,7 @@ fn api_token() -> TableCreateStatement {
 }
 
 fn recipient() -> TableCreateStatement {
-    table("recipient")
-        .col(text("address_key").primary_key())
-        .col(text("address"))
-        .col(integer("position"))
-        .to_owned()
+    table("recipient").col(text("address_key").primary_key()).col(text("address")).col(integer("position")).to_owned()
 }
 
 fn audit_entry() -> TableCreateStatement {

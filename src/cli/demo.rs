@@ -24,7 +24,10 @@ const INSTANCES: [(&str, &[(&str, &str)]); 6] = [
 /// The settings, but for a data folder of its own.
 pub fn settings(mut settings: Settings) -> Result<Settings, String> {
     let data_dir = std::env::temp_dir().join(format!("muster-demo-{}", Uuid::now_v7().simple()));
-    std::fs::DirBuilder::new().mode(0o700).create(&data_dir).map_err(|error| format!("{}: {error}", data_dir.display()))?;
+    std::fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&data_dir)
+        .map_err(|error| format!("{}: {error}", data_dir.display()))?;
     settings.data_dir = data_dir;
     settings.database_url = None;
     Ok(settings)

@@ -125,11 +125,11 @@ async fn serve(settings: Settings, demo: bool) -> Result<(), String> {
     } else if app.tokens.list().await.map_err(|error| error.to_string())?.is_empty() {
         info!("nobody has a token yet: make one with `muster token create --name NAME --email ADDRESS`");
     }
-    let result = app.run(listener).await;
+    app.run(listener).await;
     if let Some(scratch) = scratch {
         let _ = std::fs::remove_dir_all(scratch);
     }
-    result
+    Ok(())
 }
 
 /// Waits for SIGINT or SIGTERM.

@@ -76,8 +76,7 @@ impl Settings {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        let settings: Settings =
-            figment.merge(Env::prefixed("MUSTER_")).extract().map_err(|error| describe(&error))?;
+        let settings: Settings = figment.merge(Env::prefixed("MUSTER_")).extract().map_err(|error| describe(&error))?;
         settings.check()?;
         Ok(settings)
     }
@@ -107,7 +106,9 @@ impl Settings {
         if let Some(url) = &self.public_url
             && (!matches!(url.scheme(), "http" | "https") || url.host().is_none())
         {
-            return Err("setting public_url: must be an http or https address, such as https://muster.example.com".into());
+            return Err(
+                "setting public_url: must be an http or https address, such as https://muster.example.com".into()
+            );
         }
         if !(1..=64).contains(&self.sync_concurrency) {
             return Err("setting sync_concurrency: must be from 1 to 64".into());

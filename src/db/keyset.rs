@@ -2,7 +2,6 @@
 //! deep pages cost as much as the first, and rows that come or go shift nothing.
 
 use sea_orm::sea_query::{Expr, ExprTrait, IntoColumnRef, Order, SelectStatement, SimpleExpr};
-use sea_orm::{Iterable, IdenStatic};
 
 /// The condition for rows after `(key, id)` in the order of both.
 pub fn after<K: IntoColumnRef, I: IntoColumnRef>(
@@ -19,13 +18,9 @@ pub fn after<K: IntoColumnRef, I: IntoColumnRef>(
     }
 }
 
-/// All columns of an entity, in the order of its fields.
-pub fn columns<C: Iterable + IdenStatic>() -> impl Iterator<Item = C> {
-    C::iter()
-}
-
 /// One statement for the pages of several parents: the union of one limited select each.
-/// Every part uses the index that the single page would use.
+/// Every part uses the index that the single page would use. The union promises no
+/// order, so whoever groups its rows sorts them again.
 pub fn union_of_pages(pages: impl IntoIterator<Item = SelectStatement>) -> Option<SelectStatement> {
     use sea_orm::sea_query::{Asterisk, Query, UnionType};
     let mut parts = pages.into_iter().map(|page| Query::select().column(Asterisk).from_subquery(page, "page").take());

@@ -10,7 +10,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
@@ -172,11 +172,15 @@ async fn connect(url: &str, connections: u32) -> Result<DatabaseConnection> {
 }
 
 async fn check_version(db: &DatabaseConnection) -> Result<()> {
-    let row = db.query_one_raw(sea_orm::Statement::from_string(db.get_database_backend(), "SELECT sqlite_version() AS v")).await?;
+    let row = db
+        .query_one_raw(sea_orm::Statement::from_string(db.get_database_backend(), "SELECT sqlite_version() AS v"))
+        .await?;
     let version: String = row.ok_or_else(|| Error::Internal("SQLite tells no version".into()))?.try_get("", "v")?;
     let parts: Vec<u32> = version.split('.').filter_map(|part| part.parse().ok()).collect();
     match parts[..] {
         [major, minor, patch, ..] if (major, minor, patch) >= OLDEST_SQLITE => Ok(()),
-        _ => Err(Error::Internal(format!("this binary carries SQLite {version}, which can corrupt its files; build it with 3.51.3 or later"))),
+        _ => Err(Error::Internal(format!(
+            "this binary carries SQLite {version}, which can corrupt its files; build it with 3.51.3 or later"
+        ))),
     }
 }

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use entity::user::{Column, Entity, Model, UserStatus};
 use entity::{instance, user_change};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, SimpleExpr};
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, Order, PaginatorTrait, QueryFilter, QuerySelect, QueryTrait, Select};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, Order, PaginatorTrait, QueryFilter, QuerySelect, QueryTrait,
+    Select,
+};
 use uuid::Uuid;
 
 use crate::db::keyset;
@@ -49,7 +52,8 @@ impl Filter {
             .from(instance::Entity)
             .and_where(Expr::col((instance::Entity, instance::Column::Id)).equals((Entity, Column::InstanceId)))
             .and_where(
-                Expr::col((Entity, Column::Generation)).gt(Expr::col((instance::Entity, instance::Column::PurgeThrough))),
+                Expr::col((Entity, Column::Generation))
+                    .gt(Expr::col((instance::Entity, instance::Column::PurgeThrough))),
             );
         if let Some(keys) = &self.integration_keys {
             reported.and_where(Expr::col((instance::Entity, instance::Column::IntegrationKey)).is_in(keys));
@@ -74,7 +78,12 @@ fn prefix(column: Column, text: &str) -> SimpleExpr {
 }
 
 /// One page in the order of ids, which is the order in which users were first seen.
-pub async fn page<C: ConnectionTrait>(conn: &C, filter: &Filter, after: Option<Uuid>, limit: u64) -> Result<Vec<Model>> {
+pub async fn page<C: ConnectionTrait>(
+    conn: &C,
+    filter: &Filter,
+    after: Option<Uuid>,
+    limit: u64,
+) -> Result<Vec<Model>> {
     Ok(select_page(filter, after, limit).all(conn).await?)
 }
 
@@ -106,6 +115,7 @@ pub async fn pages_by_instance<C: ConnectionTrait>(
             found.entry(user.instance_id).or_default().push(user);
         }
     }
+    found.values_mut().for_each(|users| users.sort_by_key(|user| user.id));
     Ok(found)
 }
 
@@ -115,7 +125,11 @@ pub async fn count<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<i64>
 }
 
 /// How many users match, per instance.
-pub async fn count_by_instance<C: ConnectionTrait>(conn: &C, instances: &[Uuid], filter: &Filter) -> Result<HashMap<Uuid, i64>> {
+pub async fn count_by_instance<C: ConnectionTrait>(
+    conn: &C,
+    instances: &[Uuid],
+    filter: &Filter,
+) -> Result<HashMap<Uuid, i64>> {
     let rows: Vec<(Uuid, i64)> = filter
         .select()
         .select_only()
@@ -163,6 +177,7 @@ pub async fn changes_by_run<C: ConnectionTrait>(
             found.entry(change.run_id).or_default().push((change, user.clone()));
         }
     }
+    found.values_mut().for_each(|changes| changes.sort_by_key(|(change, _)| change.id));
     Ok(found)
 }
 
@@ -194,7 +209,9 @@ fn select_changes(runs: &[Uuid], kind: Option<user_change::Kind>) -> Select<user
             Expr::col((instance::Entity, instance::Column::Id)).equals((Entity, Column::InstanceId)),
         )
         .and_where(Expr::col((Entity, Column::Id)).equals((user_change::Entity, user_change::Column::UserId)))
-        .and_where(Expr::col((Entity, Column::Generation)).gt(Expr::col((instance::Entity, instance::Column::PurgeThrough))));
+        .and_where(
+            Expr::col((Entity, Column::Generation)).gt(Expr::col((instance::Entity, instance::Column::PurgeThrough))),
+        );
     let mut select = user_change::Entity::find()
         .filter(user_change::Column::RunId.is_in(runs.iter().copied()))
         .filter(Expr::exists(reported));

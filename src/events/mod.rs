@@ -11,10 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use entity::event::{ActiveModel, Cause, Column, Entity, Model};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{error, warn};
 use uuid::Uuid;
 
 use crate::db::{Db, Topic, Tx};
@@ -57,15 +59,27 @@ pub async fn append(tx: &Tx, event: NewEvent) -> Result<()> {
 
 /// The number of the newest event; 0 when there is none.
 pub async fn newest<C: ConnectionTrait>(conn: &C) -> Result<i64> {
-    let newest: Option<i64> =
-        Entity::find().select_only().column(Column::Seq).order_by_desc(Column::Seq).limit(1).into_tuple().one(conn).await?;
+    let newest: Option<i64> = Entity::find()
+        .select_only()
+        .column(Column::Seq)
+        .order_by_desc(Column::Seq)
+        .limit(1)
+        .into_tuple()
+        .one(conn)
+        .await?;
     Ok(newest.unwrap_or(0))
 }
 
 /// The number of the oldest event that is still kept; 0 when there is none.
 pub async fn oldest<C: ConnectionTrait>(conn: &C) -> Result<i64> {
-    let oldest: Option<i64> =
-        Entity::find().select_only().column(Column::Seq).order_by_asc(Column::Seq).limit(1).into_tuple().one(conn).await?;
+    let oldest: Option<i64> = Entity::find()
+        .select_only()
+        .column(Column::Seq)
+        .order_by_asc(Column::Seq)
+        .limit(1)
+        .into_tuple()
+        .one(conn)
+        .await?;
     Ok(oldest.unwrap_or(0))
 }
 
@@ -123,8 +137,11 @@ impl<T: TryFrom<Model, Error = Error>> Feed<T> {
             let full = events.len() as u64 == PAGE;
             for event in events {
                 seq = event.seq;
-                // An error only says that nobody listens.
-                let _ = self.0.send(Arc::new(T::try_from(event)?));
+                match T::try_from(event) {
+                    // An error only says that nobody listens.
+                    Ok(event) => drop(self.0.send(Arc::new(event))),
+                    Err(error) => error!(event.seq = seq, error = %error, "an event cannot be read and is passed over"),
+                }
             }
             *last = Some(seq);
             if !full {

@@ -85,9 +85,7 @@ pub fn error(code: Code, message: &str) -> ServerError {
 }
 
 fn with_code(mut error: ServerError, code: Code) -> ServerError {
-    let values = error
-        .extensions
-        .get_or_insert_with(ErrorExtensionValues::default);
+    let values = error.extensions.get_or_insert_with(ErrorExtensionValues::default);
     if values.get("code").is_none() {
         values.set("code", code.as_str());
     }
@@ -152,18 +150,12 @@ impl Answer {
 
     /// The answer to what took too long.
     pub fn timed_out() -> Self {
-        Self::Executed(without_data(&error(
-            Code::ExecutionTimeout,
-            "The operation took too long and was given up.",
-        )))
+        Self::Executed(without_data(&error(Code::ExecutionTimeout, "The operation took too long and was given up.")))
     }
 
     /// The answer where our own code failed.
     pub fn broken() -> Self {
-        Self::Broken(without_data(&error(
-            Code::Internal,
-            "The server failed; this is our fault.",
-        )))
+        Self::Broken(without_data(&error(Code::Internal, "The server failed; this is our fault.")))
     }
 
     /// The whole GraphQL response as a JSON object.
@@ -195,11 +187,7 @@ struct Body<'a, D: Serialize, X: Serialize> {
 }
 
 fn without_data(error: &ServerError) -> Bytes {
-    let body = Body {
-        errors: std::slice::from_ref(error),
-        data: (),
-        extensions: None::<()>,
-    };
+    let body = Body { errors: std::slice::from_ref(error), data: (), extensions: None::<()> };
     serde_json::to_vec(&body).unwrap_or_default().into()
 }
 
@@ -225,10 +213,7 @@ mod tests {
         let nulled = ServerError::new("boom", None).with_path(vec![PathSegment::Field("a".into())]);
         let answer = Answer::of(&Response::from_errors(vec![nulled]));
         assert!(matches!(answer, Answer::Executed(_)));
-        assert_eq!(
-            text(answer),
-            r#"{"errors":[{"message":"boom","path":["a"]}],"data":null}"#
-        );
+        assert_eq!(text(answer), r#"{"errors":[{"message":"boom","path":["a"]}],"data":null}"#);
         let fine = Answer::of(&Response::new(value!({ "a": 1 })));
         assert_eq!(text(fine), r#"{"data":{"a":1}}"#);
     }
@@ -238,11 +223,7 @@ mod tests {
         let mut errors = vec![error(Code::TooComplex, "first")];
         errors.extend((0..5000).map(|_| ServerError::new("é".repeat(30_000), None)));
         let body = text(Answer::refused(&errors));
-        assert!(
-            body.len() < 4096 && body.contains("QUERY_TOO_COMPLEX"),
-            "{}",
-            body.len()
-        );
+        assert!(body.len() < 4096 && body.contains("QUERY_TOO_COMPLEX"), "{}", body.len());
         assert_eq!(body.matches("message").count(), MAX_ERRORS);
     }
 

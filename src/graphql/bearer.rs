@@ -10,10 +10,7 @@ const MAX_TOKEN_BYTES: usize = 512;
 
 /// Who presents `credentials`, the value of an `Authorization` header or of the key
 /// `authorization` in a `connection_init` payload.
-pub async fn authenticate(
-    gateway: &Gateway,
-    credentials: Option<&str>,
-) -> Result<Caller, AccessError> {
+pub async fn authenticate(gateway: &Gateway, credentials: Option<&str>) -> Result<Caller, AccessError> {
     match credentials.and_then(token) {
         Some(token) => gateway.authenticate(token).await,
         None => Err(AccessError::Refused),
@@ -47,15 +44,7 @@ mod tests {
     fn only_one_plausible_bearer_token_counts() {
         assert_eq!(token("Bearer abc"), Some("abc"));
         assert_eq!(token("bearer  abc "), Some("abc"));
-        for bad in [
-            "",
-            "abc",
-            "Bearer",
-            "Bearer ",
-            "Basic abc",
-            "Bearer a b",
-            "Bearer é",
-        ] {
+        for bad in ["", "abc", "Bearer", "Bearer ", "Basic abc", "Bearer a b", "Bearer é"] {
             assert_eq!(token(bad), None, "{bad}");
         }
         assert_eq!(token(&format!("Bearer {}", "x".repeat(513))), None);

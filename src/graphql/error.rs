@@ -52,8 +52,12 @@ impl From<ApiError> for async_graphql::Error {
         let (message, code, id) = match error {
             ApiError::InvalidInput(message) => (message, "INVALID_INPUT", None),
             ApiError::Forbidden => ("This token may read, but not change anything.".into(), "FORBIDDEN", None),
-            ApiError::Unavailable(id) => ("The server cannot reach its database; try again in a moment.".into(), "UNAVAILABLE", Some(id)),
-            ApiError::Internal(id) => ("The server made an error; its log has the details.".into(), "INTERNAL", Some(id)),
+            ApiError::Unavailable(id) => {
+                ("The server cannot reach its database; try again in a moment.".into(), "UNAVAILABLE", Some(id))
+            }
+            ApiError::Internal(id) => {
+                ("The server made an error; its log has the details.".into(), "INTERNAL", Some(id))
+            }
         };
         let mut error = async_graphql::Error::new(message);
         let mut extensions = ErrorExtensionValues::default();

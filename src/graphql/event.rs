@@ -41,8 +41,15 @@ impl InstanceEvent {
             events.into_iter().map(|event| ((event.seq, event.at, event.cause, event.actor), event.snapshot)).unzip();
         let instances = Instance::list_of_snapshots(snapshots);
         let told = facts.into_iter().zip(instances);
-        told.map(|((seq, at, cause, actor), instance)| InstanceEvent { seq, cursor: Cursor::at(seq).encode(), at, cause, actor, instance })
-            .collect()
+        told.map(|((seq, at, cause, actor), instance)| InstanceEvent {
+            seq,
+            cursor: Cursor::at(seq).encode(),
+            at,
+            cause,
+            actor,
+            instance,
+        })
+        .collect()
     }
 }
 
@@ -103,7 +110,8 @@ pub async fn of_instance(
             }
         })
         .await?;
-    let rows = events.unwrap_or_default().into_iter().map(|event| (page::encode("events", &event.seq), event)).collect();
+    let rows =
+        events.unwrap_or_default().into_iter().map(|event| (page::encode("events", &event.seq), event)).collect();
     let (list, id) = (instance.list.clone(), instance.model.id);
     let total: Total = Arc::new(move || {
         let (api, list) = (api.clone(), list.clone());
@@ -111,7 +119,8 @@ pub async fn of_instance(
             let counts: Option<i64> = list
                 .instances
                 .load("events total".into(), &id, |ids: Vec<Uuid>| async move {
-                    let counts: HashMap<Uuid, i64> = queries::count_events_by_instance(api.instances.db.read(), &ids).await?;
+                    let counts: HashMap<Uuid, i64> =
+                        queries::count_events_by_instance(api.instances.db.read(), &ids).await?;
                     Ok(counts)
                 })
                 .await?;

@@ -66,7 +66,14 @@ pub struct Frame {
 
 impl Gateway {
     /// `public_url` is where browsers reach the console; `shutdown` ends what is open.
-    pub fn new(schema: AppSchema, api: Api, tokens: Tokens, introspection: bool, public_url: &str, shutdown: CancellationToken) -> Self {
+    pub fn new(
+        schema: AppSchema,
+        api: Api,
+        tokens: Tokens,
+        introspection: bool,
+        public_url: &str,
+        shutdown: CancellationToken,
+    ) -> Self {
         let origin = url::Url::parse(public_url).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
         Self(Arc::new(Inner { schema, api, tokens, introspection, origin, shutdown, answers: Answers::default() }))
     }
@@ -112,8 +119,13 @@ impl Gateway {
     }
 
     /// Starts a subscription; the error is the answer that says why it cannot be.
-    pub async fn subscribe(&self, _caller: Caller, operation: Operation) -> Result<BoxStream<'static, Frame>, Response> {
-        let question = Question::new(operation).ok_or_else(|| refused(ApiError::InvalidInput("The document was not parsed.".into())))?;
+    pub async fn subscribe(
+        &self,
+        _caller: Caller,
+        operation: Operation,
+    ) -> Result<BoxStream<'static, Frame>, Response> {
+        let question = Question::new(operation)
+            .ok_or_else(|| refused(ApiError::InvalidInput("The document was not parsed.".into())))?;
         let plans = Arc::new(Mutex::new(Vec::new()));
         let request = question.request().data(Turn::Plan(plans.clone()));
         if let Some(answer) = self.0.schema.execute_stream(request).next().await {
@@ -149,7 +161,12 @@ impl Gateway {
         }
     }
 
-    fn states(&self, question: Arc<Question>, filter: Filter, after: Option<Cursor>) -> impl futures_util::Stream<Item = Frame> + use<> {
+    fn states(
+        &self,
+        question: Arc<Question>,
+        filter: Filter,
+        after: Option<Cursor>,
+    ) -> impl futures_util::Stream<Item = Frame> + use<> {
         let gateway = self.clone();
         stream! {
             let mut follower = Follower { gateway: gateway.clone(), filter, cursor: after.unwrap_or(Cursor::fresh()) };
@@ -274,9 +291,14 @@ impl Follower {
             let (seq, instance) = (row.seq, row.instance_id);
             self.cursor.seq = seq;
             if self.cursor.told.is_none_or(|told| instance <= told) {
-                let happened = Happened::try_from(row)?;
-                if self.filter.hears(&happened.snapshot) {
-                    events.push((Arc::new(happened), self.cursor));
+                match Happened::try_from(row) {
+                    Ok(happened) if self.filter.hears(&happened.snapshot) => {
+                        events.push((Arc::new(happened), self.cursor))
+                    }
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::error!(event.seq = seq, error = %error, "an event cannot be read and is passed over")
+                    }
                 }
             }
         }

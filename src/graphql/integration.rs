@@ -35,7 +35,8 @@ impl Integration {
 
     async fn totals(&self, ctx: &Context<'_>) -> Result<(i64, i64), ApiError> {
         let api = ctx.data_unchecked::<Api>();
-        let totals = self.list.load("totals".into(), &self.key, |keys| async move { Ok(api.instances.totals(&keys).await?) });
+        let totals =
+            self.list.load("totals".into(), &self.key, |keys| async move { Ok(api.instances.totals(&keys).await?) });
         Ok(totals.await?.unwrap_or_default())
     }
 }
@@ -225,7 +226,9 @@ impl IntegrationQuery {
             .instances
             .catalog
             .all()
-            .filter(|entry| search.as_ref().is_none_or(|text| entry.name.to_lowercase().contains(text) || entry.key.contains(text)))
+            .filter(|entry| {
+                search.as_ref().is_none_or(|text| entry.name.to_lowercase().contains(text) || entry.key.contains(text))
+            })
             .filter(|entry| category.as_ref().is_none_or(|category| entry.category == *category))
             .map(|entry| entry.key.clone())
             .collect();
@@ -234,8 +237,10 @@ impl IntegrationQuery {
             keys.retain(|key| totals.contains_key(key) == integrated);
         }
         let total = known_total(keys.len());
-        let keys = keys.into_iter().filter(|key| start.as_ref().is_none_or(|start| key > start)).take(size + 1).collect();
-        let rows = Integration::list(keys).into_iter().map(|row| (page::encode("integrations", &row.key), row)).collect();
+        let keys =
+            keys.into_iter().filter(|key| start.as_ref().is_none_or(|start| key > start)).take(size + 1).collect();
+        let rows =
+            Integration::list(keys).into_iter().map(|row| (page::encode("integrations", &row.key), row)).collect();
         Ok(IntegrationConnection(Page::new(rows, size, after.as_deref(), total)))
     }
 

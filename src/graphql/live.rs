@@ -128,9 +128,7 @@ impl Subscription {
         #[graphql(desc = "The cursor of the last event that was received.")] after: Option<String>,
     ) -> Result<BoxStream<'static, InstanceEvent>, ApiError> {
         match ctx.data_unchecked::<Turn>() {
-            Turn::State(happened, cursor) => {
-                Ok(stream::iter(InstanceEvent::told(happened, cursor.encode())).boxed())
-            }
+            Turn::State(happened, cursor) => Ok(stream::iter(InstanceEvent::told(happened, cursor.encode())).boxed()),
             turn => {
                 let filter = filter.unwrap_or_default().decode()?;
                 let after = after
@@ -177,7 +175,9 @@ mod tests {
 
     #[test]
     fn a_cursor_says_what_its_holder_knows() {
-        for cursor in [Cursor::at(0), Cursor::at(i64::MAX), Cursor::fresh(), Cursor { seq: 7, told: Some(Uuid::now_v7()) }] {
+        for cursor in
+            [Cursor::at(0), Cursor::at(i64::MAX), Cursor::fresh(), Cursor { seq: 7, told: Some(Uuid::now_v7()) }]
+        {
             assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
         }
         for bad in ["", "e1", "ZS0x", "ZTEueA", "💥", &"A".repeat(9999)] {

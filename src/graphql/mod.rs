@@ -10,6 +10,7 @@
 //! subscribers without gap or repeat, executing each question once per event.
 
 pub mod answer;
+pub mod audit;
 pub mod bearer;
 pub mod error;
 pub mod event;

@@ -177,7 +177,11 @@ pub struct NotificationMutation;
 #[Object]
 impl NotificationMutation {
     /// Sends a mail to one address, once, and answers what the mail server said.
-    async fn send_test_mail(&self, ctx: &Context<'_>, input: SendTestMailInput) -> Result<SendTestMailPayload, ApiError> {
+    async fn send_test_mail(
+        &self,
+        ctx: &Context<'_>,
+        input: SendTestMailInput,
+    ) -> Result<SendTestMailPayload, ApiError> {
         let SendTestMailInput { address } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
         let one = |model| Notification::list(vec![model]).pop();

@@ -35,9 +35,7 @@ impl Params {
         // members stand in order, and a batch for a malformed request.
         match body.trim_ascii_start().first() {
             Some(b'{') => serde_json::from_slice(body).map_err(|flaw| body_error(&flaw)),
-            Some(b'[') => Err(bad_request(
-                "Batches are not supported: send one request at a time.",
-            )),
+            Some(b'[') => Err(bad_request("Batches are not supported: send one request at a time.")),
             Some(_) => Err(bad_request("The body is not a JSON object.")),
             None => Err(bad_request("The body is empty.")),
         }
@@ -55,9 +53,8 @@ impl Params {
     pub fn from_query_string(text: &str) -> Result<Self, ServerError> {
         let mut found: HashMap<&'static str, Cow<'_, str>> = HashMap::new();
         for (key, value) in url::form_urlencoded::parse(text.as_bytes()) {
-            let Some(key) = ["query", "operationName", "variables", "extensions"]
-                .into_iter()
-                .find(|known| *known == key)
+            let Some(key) =
+                ["query", "operationName", "variables", "extensions"].into_iter().find(|known| *known == key)
             else {
                 continue;
             };
@@ -65,9 +62,7 @@ impl Params {
                 return Err(bad_request("A parameter of the query string occurs twice."));
             }
         }
-        let query = found
-            .remove("query")
-            .ok_or_else(|| bad_request("The parameter query is missing."))?;
+        let query = found.remove("query").ok_or_else(|| bad_request("The parameter query is missing."))?;
         Ok(Self {
             query: query.into_owned(),
             operation_name: found.remove("operationName").map(Cow::into_owned),
@@ -77,7 +72,8 @@ impl Params {
     }
 }
 
-const WRONG_TYPES: &str = "query must be a string, operationName a string or null, variables and extensions objects or null.";
+const WRONG_TYPES: &str =
+    "query must be a string, operationName a string or null, variables and extensions objects or null.";
 
 fn bad_request(message: &str) -> ServerError {
     error(Code::BadRequest, message)
@@ -87,25 +83,17 @@ fn bad_request(message: &str) -> ServerError {
 fn body_error(flaw: &serde_json::Error) -> ServerError {
     match flaw.classify() {
         serde_json::error::Category::Data => bad_request(WRONG_TYPES),
-        _ => bad_request(&format!(
-            "The body is not valid JSON: see line {}, column {}.",
-            flaw.line(),
-            flaw.column()
-        )),
+        _ => bad_request(&format!("The body is not valid JSON: see line {}, column {}.", flaw.line(), flaw.column())),
     }
 }
 
-fn json_parameter<T: for<'de> Deserialize<'de>>(
-    text: Option<&Cow<'_, str>>,
-) -> Result<Option<T>, ServerError> {
+fn json_parameter<T: for<'de> Deserialize<'de>>(text: Option<&Cow<'_, str>>) -> Result<Option<T>, ServerError> {
     match text.map(|text| text.trim()) {
         None | Some("" | "null") => Ok(None),
         Some(text) if text.starts_with('{') => serde_json::from_str(text)
             .map(Some)
             .map_err(|_| bad_request("A parameter of the query string is not valid JSON.")),
-        Some(_) => Err(bad_request(
-            "The parameters variables and extensions must be JSON objects.",
-        )),
+        Some(_) => Err(bad_request("The parameters variables and extensions must be JSON objects.")),
     }
 }
 
@@ -154,29 +142,18 @@ mod tests {
 
     #[test]
     fn deep_variables_are_refused_before_they_exhaust_the_stack() {
-        let deep = format!(
-            r#"{{"query":"{{a}}","variables":{{"a":{}{}}}}}"#,
-            "[".repeat(100_000),
-            "]".repeat(100_000)
-        );
+        let deep = format!(r#"{{"query":"{{a}}","variables":{{"a":{}{}}}}}"#, "[".repeat(100_000), "]".repeat(100_000));
         assert!(Params::from_body(deep.as_bytes()).is_err());
     }
 
     #[test]
     fn a_query_string_carries_the_same_parameters() {
-        let params = Params::from_query_string(
-            "query=%7Ba%7D&operationName=A&variables=%7B%22n%22%3A1%7D&token=x",
-        )
-        .expect("valid");
+        let params = Params::from_query_string("query=%7Ba%7D&operationName=A&variables=%7B%22n%22%3A1%7D&token=x")
+            .expect("valid");
         assert_eq!(params.query, "{a}");
         assert_eq!(params.operation_name.as_deref(), Some("A"));
         assert_eq!(params.variables.len(), 1);
-        for bad in [
-            "",
-            "query=a&query=b",
-            "query=a&variables=%5B1%5D",
-            "query=a&variables=%7B",
-        ] {
+        for bad in ["", "query=a&query=b", "query=a&variables=%5B1%5D", "query=a&variables=%7B"] {
             assert!(Params::from_query_string(bad).is_err(), "{bad}");
         }
     }

@@ -112,7 +112,11 @@ fn value(argument: &async_graphql_value::Value, used: &mut BTreeSet<Name>) {
         }
         Argument::List(items) => items.iter().for_each(|item| value(item, used)),
         Argument::Object(fields) => fields.values().for_each(|item| value(item, used)),
-        Argument::Null | Argument::Number(_) | Argument::String(_) | Argument::Boolean(_) | Argument::Binary(_) | Argument::Enum(_) => {}
+        Argument::Null
+        | Argument::Number(_)
+        | Argument::String(_)
+        | Argument::Boolean(_)
+        | Argument::Binary(_)
+        | Argument::Enum(_) => {}
     }
 }
-

@@ -72,7 +72,11 @@ pub struct RecipientsMutation;
 #[Object]
 impl RecipientsMutation {
     /// Replaces the list of addresses that get mail about every instance.
-    async fn set_recipients(&self, ctx: &Context<'_>, input: SetRecipientsInput) -> Result<SetRecipientsPayload, ApiError> {
+    async fn set_recipients(
+        &self,
+        ctx: &Context<'_>,
+        input: SetRecipientsInput,
+    ) -> Result<SetRecipientsPayload, ApiError> {
         let SetRecipientsInput { emails } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
         let db = &api.instances.db;

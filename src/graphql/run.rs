@@ -54,12 +54,7 @@ pub enum Emission {
 }
 
 /// Executes a query or a mutation.
-pub async fn execute(
-    gateway: &Gateway,
-    caller: Caller,
-    operation: Operation,
-    door: Door,
-) -> Answer {
+pub async fn execute(gateway: &Gateway, caller: Caller, operation: Operation, door: Door) -> Answer {
     let kind = operation.kind();
     let gateway = gateway.clone();
     let work = async move {
@@ -123,11 +118,7 @@ pub fn count_refused(door: Door) {
 
 type Frames = stream::CatchUnwind<AssertUnwindSafe<stream::BoxStream<'static, Frame>>>;
 
-async fn subscribe(
-    gateway: &Gateway,
-    caller: Caller,
-    operation: Operation,
-) -> Result<Frames, Answer> {
+async fn subscribe(gateway: &Gateway, caller: Caller, operation: Operation) -> Result<Frames, Answer> {
     let opening = AssertUnwindSafe(gateway.subscribe(caller, operation)).catch_unwind();
     match timeout(EXECUTION_TIMEOUT, opening).await {
         Ok(Ok(Ok(frames))) => Ok(AssertUnwindSafe(frames).catch_unwind()),
@@ -145,10 +136,7 @@ fn of_answer(answer: Answer) -> Vec<Emission> {
 }
 
 fn next(answer: Answer) -> Emission {
-    Emission::Next(Frame {
-        payload: answer.into_body(),
-        cursor: None,
-    })
+    Emission::Next(Frame { payload: answer.into_body(), cursor: None })
 }
 
 fn panicked() -> Answer {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Interface, MergedObject, Object, SDLExportOptions, Schema, SimpleObject};
 
+use super::audit::AuditQuery;
 use super::error::{ApiError, nullable};
 use super::id::{self, Kind};
 use super::instance::Instance;
@@ -49,7 +50,16 @@ pub struct ApiTools {
 
 /// What can be read.
 #[derive(MergedObject, Default)]
-pub struct Query(NodeQuery, IntegrationQuery, InstanceQuery, SyncRunQuery, UserQuery, RecipientsQuery, NotificationQuery);
+pub struct Query(
+    NodeQuery,
+    IntegrationQuery,
+    InstanceQuery,
+    SyncRunQuery,
+    UserQuery,
+    RecipientsQuery,
+    NotificationQuery,
+    AuditQuery,
+);
 
 /// What can be changed. Every mutation needs a token of role admin. Expected refusals
 /// are `userErrors` of its payload; then nothing was changed.
@@ -156,6 +166,10 @@ pub struct UserError {
 pub fn user_errors(refusals: Vec<Refusal>) -> Vec<UserError> {
     refusals
         .into_iter()
-        .map(|Refusal { code, message, field }| UserError { code, message, field: (!field.is_empty()).then_some(field) })
+        .map(|Refusal { code, message, field }| UserError {
+            code,
+            message,
+            field: (!field.is_empty()).then_some(field),
+        })
         .collect()
 }

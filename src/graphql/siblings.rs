@@ -52,7 +52,10 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static> Siblings<K> {
 
 /// Makes rows of one list of what was fetched for several parents, so that what they
 /// relate to is fetched once for all of them too.
-pub fn regroup<K: Eq + Hash, M, T>(groups: HashMap<K, Vec<M>>, list: impl FnOnce(Vec<M>) -> Vec<T>) -> HashMap<K, Vec<T>> {
+pub fn regroup<K: Eq + Hash, M, T>(
+    groups: HashMap<K, Vec<M>>,
+    list: impl FnOnce(Vec<M>) -> Vec<T>,
+) -> HashMap<K, Vec<T>> {
     let mut sizes = Vec::with_capacity(groups.len());
     let mut all = Vec::new();
     for (key, models) in groups {

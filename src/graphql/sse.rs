@@ -36,31 +36,20 @@ const COMPLETE: Bytes = Bytes::from_static(b"event: complete\ndata: \n\n");
 
 /// The answer that streams an operation's results.
 pub fn stream(gateway: Gateway, caller: Caller, operation: Operation) -> Response {
-    respond(Body::from_stream(
-        events(gateway, caller, operation).map(Ok::<_, Infallible>),
-    ))
+    respond(Body::from_stream(events(gateway, caller, operation).map(Ok::<_, Infallible>)))
 }
 
 /// The answer to an operation that was not executed: its errors as the only result.
 pub fn refusal(answer: Answer) -> Response {
-    let next = next(&Frame {
-        payload: answer.into_body(),
-        cursor: None,
-    });
+    let next = next(&Frame { payload: answer.into_body(), cursor: None });
     respond(Body::from([next, COMPLETE].concat()))
 }
 
 fn respond(body: Body) -> Response {
     let headers = [
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/event-stream; charset=utf-8"),
-        ),
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
         // Reverse proxies that collect answers before passing them on are asked not to.
-        (
-            HeaderName::from_static("x-accel-buffering"),
-            HeaderValue::from_static("no"),
-        ),
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
     (headers, body).into_response()
 }
@@ -114,11 +103,7 @@ fn events(gateway: Gateway, caller: Caller, operation: Operation) -> impl Stream
 fn next(frame: &Frame) -> Bytes {
     let mut event = BytesMut::with_capacity(frame.payload.len() + 64);
     event.put_slice(b"event: next\n");
-    if let Some(cursor) = frame
-        .cursor
-        .as_deref()
-        .filter(|c| !c.contains(['\n', '\r', '\0']))
-    {
+    if let Some(cursor) = frame.cursor.as_deref().filter(|c| !c.contains(['\n', '\r', '\0'])) {
         event.put_slice(b"id: ");
         event.put_slice(cursor.as_bytes());
         event.put_u8(b'\n');
@@ -152,21 +137,12 @@ mod tests {
     #[test]
     fn an_event_carries_its_cursor_and_its_payload_untouched() {
         let payload = Bytes::from_static(br#"{"data":{"a":1}}"#);
-        let with = Frame {
-            payload: payload.clone(),
-            cursor: Some("c1".to_owned()),
-        };
+        let with = Frame { payload: payload.clone(), cursor: Some("c1".to_owned()) };
         let expected = "event: next\nid: c1\ndata: {\"data\":{\"a\":1}}\n\n";
         assert_eq!(next(&with), expected.as_bytes());
         for cursor in [None, Some("c\nevent: x".to_owned())] {
-            let without = Frame {
-                payload: payload.clone(),
-                cursor,
-            };
-            assert_eq!(
-                next(&without),
-                "event: next\ndata: {\"data\":{\"a\":1}}\n\n".as_bytes()
-            );
+            let without = Frame { payload: payload.clone(), cursor };
+            assert_eq!(next(&without), "event: next\ndata: {\"data\":{\"a\":1}}\n\n".as_bytes());
         }
     }
 }

@@ -126,7 +126,13 @@ impl UserFilter {
     fn decode(self) -> Result<Filter, ApiError> {
         let UserFilter { instance_id, integration_keys, statuses, search, include_removed } = self;
         let instance_id = instance_id.map(|id| id::argument(Kind::Instance, &id)).transpose()?;
-        Ok(Filter { instance_id, integration_keys, statuses, search, include_removed: include_removed.unwrap_or(false) })
+        Ok(Filter {
+            instance_id,
+            integration_keys,
+            statuses,
+            search,
+            include_removed: include_removed.unwrap_or(false),
+        })
     }
 }
 
@@ -230,15 +236,19 @@ pub(super) async fn changes_of_run(
             }
         })
         .await?;
-    let rows =
-        changes.unwrap_or_default().into_iter().map(|change| (page::encode("changes", &change.change.id), change)).collect();
+    let rows = changes
+        .unwrap_or_default()
+        .into_iter()
+        .map(|change| (page::encode("changes", &change.change.id), change))
+        .collect();
     let total: Total = Arc::new(move || {
         let (api, list) = (api.clone(), list.clone());
         Box::pin(async move {
             let count: Option<i64> = list
                 .runs
                 .load(format!("changes total {kind:?}"), &id, |ids: Vec<Uuid>| async move {
-                    let counts: HashMap<Uuid, i64> = users::count_changes_by_run(api.instances.db.read(), &ids, kind).await?;
+                    let counts: HashMap<Uuid, i64> =
+                        users::count_changes_by_run(api.instances.db.read(), &ids, kind).await?;
                     Ok(counts)
                 })
                 .await?;

@@ -37,14 +37,22 @@ impl Instances {
         let sealed = Entity::find().filter(Column::Secrets.is_not_null()).one(self.db.read()).await?;
         match sealed {
             Some(model) => self.config(&model).map(drop).map_err(|_| {
-                Error::Internal("secret key file: the stored credentials were sealed with another key; put the right one back".into())
+                Error::Internal(
+                    "secret key file: the stored credentials were sealed with another key; put the right one back"
+                        .into(),
+                )
             }),
             None => Ok(()),
         }
     }
 
     /// Splits a configuration into what may be shown and what is sealed.
-    pub(super) fn seal(&self, id: Uuid, integration: &Integration, config: &Config) -> Result<(Value, Option<Vec<u8>>)> {
+    pub(super) fn seal(
+        &self,
+        id: Uuid,
+        integration: &Integration,
+        config: &Config,
+    ) -> Result<(Value, Option<Vec<u8>>)> {
         let mut public = serde_json::Map::new();
         let mut secret = BTreeMap::new();
         for (key, value) in config {
@@ -67,7 +75,10 @@ impl Instances {
         let internal = |message: String| SourceError::new(FailureClass::Internal, message);
         let config = self.config(model).map_err(|_| internal("The stored credential could not be opened.".into()))?;
         let integration = self.catalog.find(&model.integration_key).ok_or_else(|| {
-            SourceError::new(FailureClass::Config, format!("The catalog has no integration \"{}\" any more.", model.integration_key))
+            SourceError::new(
+                FailureClass::Config,
+                format!("The catalog has no integration \"{}\" any more.", model.integration_key),
+            )
         })?;
         self.catalog.connect(integration, config, run_number)
     }

@@ -36,8 +36,10 @@ impl Instances {
         let mut refusals = Vec::new();
         let mut keep = |refusal| refusals.push(refusal);
         let name = input::name(&name).map_err(&mut keep).unwrap_or_default();
-        let interval =
-            sync_interval_minutes.map_or(Ok(input::DEFAULT_INTERVAL), input::interval).map_err(&mut keep).unwrap_or_default();
+        let interval = sync_interval_minutes
+            .map_or(Ok(input::DEFAULT_INTERVAL), input::interval)
+            .map_err(&mut keep)
+            .unwrap_or_default();
         let config = integration.check_config(None, &config).unwrap_or_else(|more| {
             refusals.extend(more);
             Default::default()
@@ -59,7 +61,14 @@ impl Instances {
         let id = Uuid::now_v7();
         let (public, secrets) = self.seal(id, integration, &config)?;
         let State {
-            status, inactive_reason, inactive_since, sync_state, health, failing_since, consecutive_failures, last_success_at,
+            status,
+            inactive_reason,
+            inactive_since,
+            sync_state,
+            health,
+            failing_since,
+            consecutive_failures,
+            last_success_at,
         } = State::new();
         let mut model = Model {
             id,
@@ -100,7 +109,15 @@ impl Instances {
         }
         runs::queue(&tx, &mut model, Trigger::Initial, false, now).await?;
         let before = model.clone();
-        record(&tx, &before, &mut model, vec![(entity::event::Cause::Created, State::new())], Some(&caller.label()), now).await?;
+        record(
+            &tx,
+            &before,
+            &mut model,
+            vec![(entity::event::Cause::Created, State::new())],
+            Some(&caller.label()),
+            now,
+        )
+        .await?;
         tx.commit().await?;
         metrics::counter!("muster_instances_created_total").increment(1);
         Ok(model)

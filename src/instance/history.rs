@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use entity::run::{Column, Entity, Model, Outcome, Trigger};
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, Order, PaginatorTrait, QueryFilter, QuerySelect, QueryTrait, Select};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, Order, PaginatorTrait, QueryFilter, QuerySelect, QueryTrait,
+    Select,
+};
 use uuid::Uuid;
 
 use crate::db::keyset;
@@ -57,7 +60,12 @@ impl Filter {
 }
 
 /// One page, newest first.
-pub async fn page<C: ConnectionTrait>(conn: &C, filter: &Filter, before: Option<Uuid>, limit: u64) -> Result<Vec<Model>> {
+pub async fn page<C: ConnectionTrait>(
+    conn: &C,
+    filter: &Filter,
+    before: Option<Uuid>,
+    limit: u64,
+) -> Result<Vec<Model>> {
     Ok(filter.page(before, limit).all(conn).await?)
 }
 
@@ -80,6 +88,7 @@ pub async fn pages_by_instance<C: ConnectionTrait>(
             found.entry(run.instance_id).or_default().push(run);
         }
     }
+    found.values_mut().for_each(|runs| runs.sort_by_key(|run| std::cmp::Reverse(run.id)));
     Ok(found)
 }
 
@@ -89,7 +98,11 @@ pub async fn count<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<i64>
 }
 
 /// How many runs match, per instance.
-pub async fn count_by_instance<C: ConnectionTrait>(conn: &C, instances: &[Uuid], filter: &Filter) -> Result<HashMap<Uuid, i64>> {
+pub async fn count_by_instance<C: ConnectionTrait>(
+    conn: &C,
+    instances: &[Uuid],
+    filter: &Filter,
+) -> Result<HashMap<Uuid, i64>> {
     let rows: Vec<(Uuid, i64)> = filter
         .select()
         .select_only()

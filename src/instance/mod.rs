@@ -137,7 +137,14 @@ pub async fn lock(tx: &Tx, id: Uuid) -> Result<Model> {
 
 /// Stores the row after each step, with the event of each. `before` is the row as it
 /// was locked; `model` already carries what is not part of the state machine.
-pub async fn record(tx: &Tx, before: &Model, model: &mut Model, steps: Vec<state::Step>, actor: Option<&str>, now: i64) -> Result<()> {
+pub async fn record(
+    tx: &Tx,
+    before: &Model,
+    model: &mut Model,
+    steps: Vec<state::Step>,
+    actor: Option<&str>,
+    now: i64,
+) -> Result<()> {
     if steps.is_empty() {
         return Ok(());
     }

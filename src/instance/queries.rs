@@ -37,7 +37,7 @@ pub enum OrderField {
 }
 
 /// A sort key as cursors carry it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
     Text(String),
     Number(i64),
@@ -141,6 +141,12 @@ impl Instances {
                 found.entry(model.integration_key.clone()).or_default().push(model);
             }
         }
+        for models in found.values_mut() {
+            models.sort_by(|a, b| {
+                let order = (page.field.key(a), a.id).cmp(&(page.field.key(b), b.id));
+                if page.descending { order.reverse() } else { order }
+            });
+        }
         Ok(found)
     }
 
@@ -181,11 +187,17 @@ impl Instances {
     }
 
     /// The next instances in the order of ids, as they are in the view that `conn` has.
-    pub async fn snapshots_after<C: ConnectionTrait>(conn: &C, filter: &Filter, after: Uuid, limit: u64) -> Result<Vec<Snapshot>> {
+    pub async fn snapshots_after<C: ConnectionTrait>(
+        conn: &C,
+        filter: &Filter,
+        after: Uuid,
+        limit: u64,
+    ) -> Result<Vec<Snapshot>> {
         let mut select = Entity::find().filter(filter.condition()).filter(Column::Id.gt(after));
         QueryTrait::query(&mut select).order_by(Column::Id, Order::Asc).limit(limit);
         let models = select.all(conn).await?;
-        let ids: Vec<Uuid> = models.iter().flat_map(|model| model.last_run_id.into_iter().chain(model.current_run_id)).collect();
+        let ids: Vec<Uuid> =
+            models.iter().flat_map(|model| model.last_run_id.into_iter().chain(model.current_run_id)).collect();
         let runs = run::Entity::find().filter(run::Column::Id.is_in(ids)).all(conn).await?;
         let runs: HashMap<Uuid, run::Model> = runs.into_iter().map(|run| (run.id, run)).collect();
         let find = |id: Option<Uuid>| id.and_then(|id| runs.get(&id).cloned());
@@ -233,7 +245,6 @@ fn select_page(page: &PageOf) -> sea_orm::Select<Entity> {
     select
 }
 
-
 /// The newest events of several instances before `before`, in one statement.
 pub async fn events_by_instance<C: ConnectionTrait>(
     conn: &C,
@@ -256,6 +267,7 @@ pub async fn events_by_instance<C: ConnectionTrait>(
             found.entry(row.instance_id).or_default().push(row.try_into()?);
         }
     }
+    found.values_mut().for_each(|events| events.sort_by_key(|event| std::cmp::Reverse(event.seq)));
     Ok(found)
 }
 

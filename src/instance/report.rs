@@ -102,7 +102,8 @@ pub fn notice(model: &Model, integration: &str, last: Option<&run::Model>) -> Op
         }),
         (Status::Inactive, Some(InactiveReason::InsufficientPermissions)) => {
             let missing = last.map(missing_permissions).unwrap_or_default();
-            let missing = if missing.is_empty() { "the permission to list users".to_owned() } else { missing.join(", ") };
+            let missing =
+                if missing.is_empty() { "the permission to list users".to_owned() } else { missing.join(", ") };
             Some(Notice {
                 severity: Severity::Danger,
                 title: "The token lacks a permission".into(),
@@ -116,7 +117,9 @@ pub fn notice(model: &Model, integration: &str, last: Option<&run::Model>) -> Op
                 ],
             })
         }
-        (Status::Live | Status::Inactive, _) if model.health == Health::Failing => Some(failing(model, integration, last)),
+        (Status::Live | Status::Inactive, _) if model.health == Health::Failing => {
+            Some(failing(model, integration, last))
+        }
         (Status::Live | Status::Inactive, _) => None,
     }
 }
@@ -132,10 +135,16 @@ fn failing(model: &Model, integration: &str, last: Option<&run::Model>) -> Notic
                 here("Accept the removals", "syncInstance"),
             ],
         ),
-        FailureClass::RateLimit => ("The application asks to slow down", vec![here("Sync less often", "updateInstance"), again]),
+        FailureClass::RateLimit => {
+            ("The application asks to slow down", vec![here("Sync less often", "updateInstance"), again])
+        }
         FailureClass::Config => (
             "The application's answer does not fit",
-            vec![here("Check the configuration", "testConnection"), here("Correct the configuration", "updateInstance"), again],
+            vec![
+                here("Check the configuration", "testConnection"),
+                here("Correct the configuration", "updateInstance"),
+                again,
+            ],
         ),
         FailureClass::Token | FailureClass::Permission => {
             ("The application refuses the credential", vec![here("Enter a new credential", "updateInstance"), again])

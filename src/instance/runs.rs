@@ -6,8 +6,8 @@ use entity::job::Kind as JobKind;
 use entity::notification::MailReason;
 use entity::run::{self, Outcome, Trigger};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 use uuid::Uuid;
 
@@ -36,7 +36,13 @@ pub async fn of<C: ConnectionTrait>(conn: &C, model: &Model) -> Result<(Option<r
 }
 
 /// Adds a run and its job; the caller records the step that goes with it.
-pub(super) async fn queue(tx: &Tx, model: &mut Model, trigger: Trigger, accept_removals: bool, now: i64) -> Result<run::Model> {
+pub(super) async fn queue(
+    tx: &Tx,
+    model: &mut Model,
+    trigger: Trigger,
+    accept_removals: bool,
+    now: i64,
+) -> Result<run::Model> {
     let run = run::Model {
         id: Uuid::now_v7(),
         instance_id: model.id,

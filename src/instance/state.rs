@@ -27,7 +27,9 @@ pub enum Verdict {
     Succeeded,
     Partial,
     /// With the reason for which the server switches the instance off, if it does.
-    Failed { revoke: Option<InactiveReason> },
+    Failed {
+        revoke: Option<InactiveReason>,
+    },
 }
 
 /// Something that happens to an instance.
@@ -115,14 +117,19 @@ impl State {
         match change {
             Change::Delete if gone => Ok(Vec::new()),
             Change::UsersGone => Ok(self.users_gone()),
-            _ if gone => Err(Refusal::new(RefusalCode::InstanceDeleted, "This instance is deleted, or is being deleted.")),
+            _ if gone => {
+                Err(Refusal::new(RefusalCode::InstanceDeleted, "This instance is deleted, or is being deleted."))
+            }
             Change::Queue => self.queue(),
             Change::Start => self.start(),
             Change::Finish(verdict) => self.finish(verdict, now),
             Change::Cancel => {
                 let (steps, _) = self.cancelled();
                 if steps.is_empty() {
-                    return Err(Refusal::new(RefusalCode::NothingToCancel, "No sync of this instance is waiting or going on."));
+                    return Err(Refusal::new(
+                        RefusalCode::NothingToCancel,
+                        "No sync of this instance is waiting or going on.",
+                    ));
                 }
                 Ok(steps)
             }

@@ -26,7 +26,9 @@ impl Instances {
             (Some(key), None) => (key, None, 1),
             (None, Some(id)) => {
                 let model = self.get(id).await.map_err(|error| match error {
-                    Error::Refused(refusals) => Error::Refused(refusals.into_iter().map(|r| r.at(["instanceId"])).collect()),
+                    Error::Refused(refusals) => {
+                        Error::Refused(refusals.into_iter().map(|r| r.at(["instanceId"])).collect())
+                    }
                     other => other,
                 })?;
                 if matches!(model.status, Status::Deleting | Status::Deleted) {

@@ -51,7 +51,9 @@ impl Instances {
 
     async fn plan(&self, model: &Model, update: &Update) -> Result<Plan> {
         if matches!(model.status, Status::Deleting | Status::Deleted) {
-            return Err(Refusal::new(RefusalCode::InstanceDeleted, "This instance is deleted, or is being deleted.").at(["id"]).into());
+            return Err(Refusal::new(RefusalCode::InstanceDeleted, "This instance is deleted, or is being deleted.")
+                .at(["id"])
+                .into());
         }
         check_revision(model, update.expected_revision)?;
         let mut refusals = Vec::new();
@@ -64,26 +66,35 @@ impl Instances {
             None
         });
         if matches!(update.status, Some(Status::Deleting | Status::Deleted)) {
-            refusals.push(Refusal::invalid("A status can be set to LIVE or INACTIVE; deleteInstance deletes.", ["status"]));
+            refusals
+                .push(Refusal::invalid("A status can be set to LIVE or INACTIVE; deleteInstance deletes.", ["status"]));
         }
         let integration = self.catalog.find(&model.integration_key);
         let stored = self.config(model)?;
         let config = match (&update.config, integration) {
             (None, _) => None,
             (Some(_), None) => {
-                refusals.push(Refusal::new(RefusalCode::UnknownIntegration, "The catalog has no integration of this key any more."));
+                refusals.push(Refusal::new(
+                    RefusalCode::UnknownIntegration,
+                    "The catalog has no integration of this key any more.",
+                ));
                 None
             }
-            (Some(given), Some(integration)) => integration.check_config(Some(&stored), given).map(Some).unwrap_or_else(|more| {
-                refusals.extend(more);
-                None
-            }),
+            (Some(given), Some(integration)) => {
+                integration.check_config(Some(&stored), given).map(Some).unwrap_or_else(|more| {
+                    refusals.extend(more);
+                    None
+                })
+            }
         };
         if !refusals.is_empty() {
             return Err(Error::Refused(refusals));
         }
         let config = config.filter(|config| *config != stored);
-        let revoked = matches!(model.inactive_reason, Some(InactiveReason::TokenInactive | InactiveReason::InsufficientPermissions));
+        let revoked = matches!(
+            model.inactive_reason,
+            Some(InactiveReason::TokenInactive | InactiveReason::InsufficientPermissions)
+        );
         // A new credential brings a revoked instance back, unless it is switched off in the same breath.
         let activate = match update.status {
             Some(Status::Live) => Some(true),
@@ -92,7 +103,8 @@ impl Instances {
         };
         let verified = match integration {
             Some(integration) if needs_check(integration, revoked, activate, config.is_some()) => {
-                let verified = self.verify(integration, config.clone().unwrap_or(stored), model.run_number + 1).await?;
+                let verified = self.verify(integration, config.clone().unwrap_or(stored), model.run_number + 1).await;
+                let verified = verified.map_err(|error| at_fault(error, config.is_some()))?;
                 check_tenant(model, &verified)?;
                 Some(verified)
             }
@@ -192,5 +204,15 @@ fn check_tenant(model: &Model, verified: &Verified) -> Result<()> {
         .at(["config"])
         .into()),
         _ => Ok(()),
+    }
+}
+
+/// A check that fails for the stored configuration refuses the status that called for it.
+fn at_fault(error: Error, config_changes: bool) -> Error {
+    match error {
+        Error::Refused(refusals) if !config_changes => {
+            Error::Refused(refusals.into_iter().map(|refusal| refusal.at(["status"])).collect())
+        }
+        other => other,
     }
 }

@@ -80,7 +80,12 @@ impl Catalog {
     }
 
     /// The application behind a configuration, for the run of that number.
-    pub fn connect(&self, integration: &Integration, config: Config, run_number: i64) -> Result<Box<dyn Source>, SourceError> {
+    pub fn connect(
+        &self,
+        integration: &Integration,
+        config: Config,
+        run_number: i64,
+    ) -> Result<Box<dyn Source>, SourceError> {
         match &integration.connector {
             Connector::Rehearsal => Ok(Box::new(Rehearsal::new(&config, run_number)?)),
             Connector::Manifest(manifest) => Ok(Box::new(HttpSource::new(manifest.clone(), config, &self.client)?)),
@@ -152,7 +157,9 @@ impl Integration {
             }
         }
         if refusals.is_empty() && self.is_rehearsal() {
-            refusals.extend(rehearsal::objections(&complete).map(|(key, message)| Refusal::invalid(message, ["config", key])));
+            refusals.extend(
+                rehearsal::objections(&complete).map(|(key, message)| Refusal::invalid(message, ["config", key])),
+            );
         }
         if refusals.is_empty() { Ok(complete) } else { Err(refusals) }
     }

@@ -79,8 +79,10 @@ pub(super) fn integration(connector: super::catalog::Connector) -> Integration {
         placeholder: None,
         help: Some(help.into()),
     };
-    let mut fields: Vec<_> =
-        NUMBERS.iter().map(|(key, label, default, .., help)| field(key, label, FieldKind::Integer, default, help)).collect();
+    let mut fields: Vec<_> = NUMBERS
+        .iter()
+        .map(|(key, label, default, .., help)| field(key, label, FieldKind::Integer, default, help))
+        .collect();
     let words: Vec<_> = WORDS.iter().map(|(name, _)| *name).collect();
     let help = format!("One word per run, comma-separated, the last one repeating: {}.", words.join(", "));
     fields.push(field("outcomes", "Outcomes", FieldKind::Text, "success", &help));
@@ -89,7 +91,9 @@ pub(super) fn integration(connector: super::catalog::Connector) -> Integration {
         key: KEY.into(),
         name: "Rehearsal".into(),
         category: "testing".into(),
-        description: "A built-in application with scripted outcomes, for trying mails and dashboards without a real tenant.".into(),
+        description:
+            "A built-in application with scripted outcomes, for trying mails and dashboards without a real tenant."
+                .into(),
         authentication: AuthenticationKind::None,
         capabilities: vec![
             Capability::Users,
@@ -189,7 +193,10 @@ impl Rehearsal {
                 http_status: Some(200),
                 ..SourceError::new(
                     FailureClass::Config,
-                    format!("Page {} of the rehearsal is not JSON: it begins with \"<html>\".", position / self.page_size + 1),
+                    format!(
+                        "Page {} of the rehearsal is not JSON: it begins with \"<html>\".",
+                        position / self.page_size + 1
+                    ),
                 )
             }),
             Word::Hang if late => std::future::pending().await,
@@ -248,10 +255,12 @@ impl Source for Rehearsal {
 }
 
 const FIRST: [&str; 16] = [
-    "Ada", "Bela", "Chinua", "Dag", "Elif", "Farid", "Greta", "Hana", "Imre", "Jun", "Kofi", "Lena", "Mira", "Noor", "Olu", "Pia",
+    "Ada", "Bela", "Chinua", "Dag", "Elif", "Farid", "Greta", "Hana", "Imre", "Jun", "Kofi", "Lena", "Mira", "Noor",
+    "Olu", "Pia",
 ];
 const LAST: [&str; 16] = [
-    "Abe", "Berg", "Costa", "Diaz", "Engel", "Fofana", "Gupta", "Haas", "Ito", "Jansen", "Kaya", "Lund", "Moreau", "Novak", "Okoye", "Park",
+    "Abe", "Berg", "Costa", "Diaz", "Engel", "Fofana", "Gupta", "Haas", "Ito", "Jansen", "Kaya", "Lund", "Moreau",
+    "Novak", "Okoye", "Park",
 ];
 
 /// The person at a place in the row; the same whenever it is asked for.
@@ -279,7 +288,8 @@ mod tests {
     use super::*;
 
     fn config(pairs: &[(&str, &str)]) -> Config {
-        let mut config: Config = NUMBERS.iter().map(|(key, _, default, ..)| ((*key).into(), (*default).into())).collect();
+        let mut config: Config =
+            NUMBERS.iter().map(|(key, _, default, ..)| ((*key).into(), (*default).into())).collect();
         config.insert("outcomes".into(), "success".into());
         config.extend(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         config

@@ -1,7 +1,9 @@
 //! Reading what became of mails.
 
 use entity::notification::{Column, Entity, Model, NotificationKind, NotificationState};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+};
 use uuid::Uuid;
 
 use crate::error::Result;
@@ -31,7 +33,12 @@ impl Filter {
 }
 
 /// One page, newest first.
-pub async fn page<C: ConnectionTrait>(conn: &C, filter: &Filter, before: Option<Uuid>, limit: u64) -> Result<Vec<Model>> {
+pub async fn page<C: ConnectionTrait>(
+    conn: &C,
+    filter: &Filter,
+    before: Option<Uuid>,
+    limit: u64,
+) -> Result<Vec<Model>> {
     let mut select = filter.select();
     if let Some(before) = before {
         select = select.filter(Column::Id.lt(before));

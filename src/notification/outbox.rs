@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use entity::job::Kind as JobKind;
 use entity::notification::{ActiveModel, Column, Entity, Model, NotificationKind, NotificationState};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 use uuid::Uuid;
 
 use super::compose::Rendered;

@@ -38,7 +38,10 @@ pub async fn set(db: &Db, clock: &Clock, actor: &str, addresses: &[String]) -> R
         }
     }
     if list.len() > MOST {
-        refusals.push(Refusal::invalid(format!("At most {MOST} recipients; use a distribution list for more."), ["emails"]));
+        refusals.push(Refusal::invalid(
+            format!("At most {MOST} recipients; use a distribution list for more."),
+            ["emails"],
+        ));
     }
     if !refusals.is_empty() {
         return Err(Error::Refused(refusals));

@@ -30,10 +30,8 @@ pub struct TestMail {
 impl TestMail {
     /// The mail as it stands after its attempt, and why it was not taken, if it was not.
     pub async fn send(&self, actor: &str, address: &str) -> Result<(Model, Option<Refusal>)> {
-        let address: EmailAddress = address
-            .trim()
-            .parse()
-            .map_err(|reason| Error::from(Refusal::invalid(format!("{reason}"), ["address"])))?;
+        let address: EmailAddress =
+            address.trim().parse().map_err(|reason| Error::from(Refusal::invalid(format!("{reason}"), ["address"])))?;
         let now = self.clock.now();
         let rendered = compose(&Facts {
             kind: NotificationKind::Test,
@@ -69,7 +67,8 @@ impl TestMail {
         }
         let refusal = (mail.state == NotificationState::Failed).then(|| {
             let reason = mail.last_error.clone().unwrap_or_default();
-            Refusal::new(RefusalCode::MailNotAccepted, format!("The mail server did not take the mail: {reason}")).at(["address"])
+            Refusal::new(RefusalCode::MailNotAccepted, format!("The mail server did not take the mail: {reason}"))
+                .at(["address"])
         });
         Ok((mail, refusal))
     }

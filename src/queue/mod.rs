@@ -91,7 +91,10 @@ pub async fn claim(tx: &Tx, kind: Kind, now: i64) -> Result<Option<Claim>> {
 }
 
 fn held(claim: &Claim) -> sea_orm::Condition {
-    sea_orm::Condition::all().add(Column::Id.eq(claim.job)).add(Column::Claims.eq(claim.claims)).add(Column::LeaseUntil.gt(0))
+    sea_orm::Condition::all()
+        .add(Column::Id.eq(claim.job))
+        .add(Column::Claims.eq(claim.claims))
+        .add(Column::LeaseUntil.gt(0))
 }
 
 /// Extends the lease. False: somebody else has the job, or it is gone, and nothing more may be written for it.

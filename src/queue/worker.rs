@@ -13,10 +13,13 @@ use tracing::{error, warn};
 use super::{Claim, LEASE_MS};
 use crate::clock::Clock;
 use crate::db::Db;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How often the table is looked at when nothing wakes the worker.
 const POLL: Duration = Duration::from_secs(1);
+
+/// How soon a job is tried again that found the database unavailable, in milliseconds.
+const RETRY_MS: i64 = 2_000;
 
 /// What a worker does with a claimed job. It must finish or release the claim; the
 /// token is cancelled when the lease was lost or the server stops.
@@ -89,6 +92,12 @@ async fn due(db: &Db, kind: Kind, now: i64) -> Result<bool> {
     Ok(found.is_some())
 }
 
+async fn give_back(db: &Db, claim: &Claim, run_at: i64) -> Result<()> {
+    let tx = db.begin().await?;
+    super::release(&tx, claim, run_at).await?;
+    tx.commit().await
+}
+
 async fn work<H: Handler>(db: &Db, clock: &Clock, kind: Kind, claim: Claim, handler: &H, stop: CancellationToken) {
     let heartbeat = async {
         #[expect(clippy::cast_sign_loss, reason = "a positive constant")]
@@ -100,7 +109,7 @@ async fn work<H: Handler>(db: &Db, clock: &Clock, kind: Kind, claim: Claim, hand
                 let tx = db.begin().await?;
                 let held = super::renew(tx.conn(), &claim, clock.now()).await?;
                 tx.commit().await?;
-                Ok::<_, crate::error::Error>(held)
+                Ok::<_, Error>(held)
             };
             match renewed.await {
                 Ok(true) => {}
@@ -119,6 +128,12 @@ async fn work<H: Handler>(db: &Db, clock: &Clock, kind: Kind, claim: Claim, hand
     };
     match outcome {
         Ok(Ok(())) => {}
+        Ok(Err(Error::Unavailable(text))) => {
+            warn!(kind = ?kind, job.id = claim.job, error = %text, "a job found the database unavailable; it is tried again soon");
+            if let Err(error) = give_back(db, &claim, clock.now() + RETRY_MS).await {
+                warn!(job.id = claim.job, error = %error, "it could not be given back; it is tried again when its lease ends");
+            }
+        }
         Ok(Err(error)) => {
             metrics::counter!("muster_job_errors_total", "kind" => format!("{kind:?}")).increment(1);
             error!(kind = ?kind, job.id = claim.job, error = %error, "a job could not be done; it is tried again when its lease ends");

@@ -1,5 +1,6 @@
 //! The HTTP server: which paths there are, and what goes round all of them.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,11 +9,16 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
+use tracing::warn;
 
 use crate::console;
 use crate::db::Db;
@@ -21,6 +27,10 @@ use crate::graphql::gateway::Gateway;
 use crate::jobs::Beat;
 use crate::telemetry;
 
+/// How long a client may take to send the headers of a request.
+const HEADERS: Duration = Duration::from_secs(10);
+/// How long to wait after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long the workers may be silent before the server counts as not ready.
 const SILENCE: Duration = Duration::from_secs(15);
 /// How long the database may take to answer the readiness check.
@@ -32,7 +42,12 @@ pub fn router(gateway: Gateway, db: Db, beat: Beat) -> Router {
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(Readiness { db, beat, heard: Arc::new(Mutex::new((0, now()))), shutdown: gateway.shutdown().clone() });
+        .with_state(Readiness {
+            db,
+            beat,
+            heard: Arc::new(Mutex::new((0, now()))),
+            shutdown: gateway.shutdown().clone(),
+        });
     let headers = [
         ("x-content-type-options", "nosniff"),
         ("referrer-policy", "no-referrer"),
@@ -45,14 +60,52 @@ pub fn router(gateway: Gateway, db: Db, beat: Beat) -> Router {
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
         .layer(CatchPanicLayer::new());
     for (name, value) in headers {
-        router = router.layer(SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value)));
+        router = router.layer(SetResponseHeaderLayer::if_not_present(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        ));
     }
     router
 }
 
-/// Serves until `shutdown`, and then what is open to its end.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> Result<(), String> {
-    axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await.map_err(|error| format!("HTTP server: {error}"))
+/// Serves until `shutdown`, and then what is open to its end. A connection that takes
+/// too long to send its headers is closed, which axum's own loop does not do.
+pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADERS);
+    let open = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, most likely: others will be closed in a moment.
+                warn!(error = %error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        // Events are small, and waited for.
+        let _ = stream.set_nodelay(true);
+        let connection =
+            http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone())).with_upgrades();
+        let shutdown = shutdown.clone();
+        open.spawn(async move {
+            let mut connection = pin!(connection);
+            // An error here is the other side's: it left, or does not speak HTTP.
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                () = shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
+            }
+            let _ = connection.await;
+        });
+    }
+    drop(listener);
+    open.close();
+    open.wait().await;
 }
 
 #[derive(Clone)]

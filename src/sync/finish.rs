@@ -49,7 +49,10 @@ impl Engine {
         };
         let losses: Vec<Loss> = serde_json::from_value(run.lost.clone())?;
         let verdict = judge(failure.as_ref(), certain, !losses.is_empty());
-        let retry_at = failure.as_ref().and_then(|error| error.retry_after_ms).map_or(0, |wait| now + i64::try_from(wait).unwrap_or(0));
+        let retry_at = failure
+            .as_ref()
+            .and_then(|error| error.retry_after_ms)
+            .map_or(0, |wait| now + i64::try_from(wait).unwrap_or(0));
         describe(&mut run, verdict, failure, &losses, now);
         // What a run added stays, also when it failed: those people are there.
         model.user_count = before.user_count + run.added - run.removed;
@@ -71,7 +74,13 @@ impl Engine {
 
     /// Removes the users that the complete listing left behind, unless the guard holds
     /// them: then the run fails, with this error.
-    async fn remove_leavers(&self, tx: &Tx, instance: &instance::Model, run: &mut run::Model, now: i64) -> Result<Option<SourceError>> {
+    async fn remove_leavers(
+        &self,
+        tx: &Tx,
+        instance: &instance::Model,
+        run: &mut run::Model,
+        now: i64,
+    ) -> Result<Option<SourceError>> {
         let scope = Scope { instance_id: run.instance_id, run_id: run.id, number: run.number, now };
         let leaving = reconcile::count_unseen(tx.conn(), &scope).await?;
         if leaving == 0 {
@@ -79,7 +88,10 @@ impl Engine {
         }
         let first = run.trigger == Trigger::Initial || instance.health == instance::Health::Pending;
         let known = run.users_before;
-        if !first && !run.accept_removals && guarded(leaving, known, self.limits.guard_percent, self.limits.guard_minimum) {
+        if !first
+            && !run.accept_removals
+            && guarded(leaving, known, self.limits.guard_percent, self.limits.guard_minimum)
+        {
             let message = format!(
                 "The application no longer lists {leaving} of {known} users. Nobody was removed: if they really left, sync again and accept the removals."
             );
@@ -190,9 +202,13 @@ fn describe(run: &mut run::Model, verdict: Verdict, failure: Option<SourceError>
         None => {
             let lost: Vec<_> = losses.iter().map(|loss| words(loss.capability)).collect();
             let missing: Vec<_> = losses.iter().filter_map(|loss| loss.missing_permission.clone()).collect();
-            let permission = if missing.is_empty() { String::new() } else { format!(" Missing: {}.", missing.join(", ")) };
+            let permission =
+                if missing.is_empty() { String::new() } else { format!(" Missing: {}.", missing.join(", ")) };
             run.failure_class = Some(FailureClass::Permission);
-            run.failure_message = Some(format!("The application refused a part of the list: {}. It keeps its old data.{permission}", lost.join(", ")));
+            run.failure_message = Some(format!(
+                "The application refused a part of the list: {}. It keeps its old data.{permission}",
+                lost.join(", ")
+            ));
             run.missing_permissions = missing.into();
         }
     }
@@ -227,7 +243,15 @@ mod tests {
 
     #[test]
     fn the_guard_needs_more_than_a_fifth_and_ten_at_least() {
-        for (leaving, known, held) in [(9, 9, false), (10, 10, true), (10, 50, false), (11, 50, true), (20, 100, false), (21, 100, true), (0, 0, false)] {
+        for (leaving, known, held) in [
+            (9, 9, false),
+            (10, 10, true),
+            (10, 50, false),
+            (11, 50, true),
+            (20, 100, false),
+            (21, 100, true),
+            (0, 0, false),
+        ] {
             assert_eq!(guarded(leaving, known, 20, 10), held, "{leaving} of {known}");
         }
     }

@@ -21,9 +21,9 @@ use std::time::Duration;
 use crate::instance::Instances;
 use progress::Progress;
 
+mod finish;
 pub mod progress;
 pub mod reconcile;
-mod finish;
 mod run;
 
 /// How far the engine goes.

@@ -49,7 +49,12 @@ pub async fn store<C: ConnectionTrait>(conn: &C, scope: &Scope, users: Vec<Sourc
     Ok(counts)
 }
 
-async fn store_chunk<C: ConnectionTrait>(conn: &C, scope: &Scope, users: Vec<SourceUser>, counts: &mut Counts) -> Result<()> {
+async fn store_chunk<C: ConnectionTrait>(
+    conn: &C,
+    scope: &Scope,
+    users: Vec<SourceUser>,
+    counts: &mut Counts,
+) -> Result<()> {
     let mut known: HashMap<String, Model> = Entity::find()
         .filter(Column::InstanceId.eq(scope.instance_id))
         .filter(Column::ExternalId.is_in(users.iter().map(|user| user.external_id.as_str())))
@@ -131,7 +136,9 @@ async fn write<C: ConnectionTrait>(
             Column::Generation,
         ];
         Entity::insert_many(written)
-            .on_conflict(OnConflict::columns([Column::InstanceId, Column::ExternalId]).update_columns(replaced).to_owned())
+            .on_conflict(
+                OnConflict::columns([Column::InstanceId, Column::ExternalId]).update_columns(replaced).to_owned(),
+            )
             .exec_without_returning(conn)
             .await?;
     }
@@ -163,7 +170,8 @@ enum Verdict {
 
 /// What the application does not say stays as it was.
 fn compare(old: Model, user: SourceUser, scope: &Scope) -> Verdict {
-    let SourceUser { external_id: _, email, display_name, status, is_admin, mfa_enabled, licenses, last_active_at } = user;
+    let SourceUser { external_id: _, email, display_name, status, is_admin, mfa_enabled, licenses, last_active_at } =
+        user;
     let mut row = old.clone();
     if email.is_some() {
         row.email_key = email.as_deref().map(str::to_lowercase);

@@ -82,9 +82,18 @@ impl Engine {
         Ok(Some((model, run)))
     }
 
-    async fn carry_out(&self, claim: &Claim, instance: &instance::Model, mut run: run::Model, stop: &CancellationToken) -> Result<()> {
+    async fn carry_out(
+        &self,
+        claim: &Claim,
+        instance: &instance::Model,
+        mut run: run::Model,
+        stop: &CancellationToken,
+    ) -> Result<()> {
         let ending = if claim.take_overs > TAKE_OVERS {
-            Ending::Failed(SourceError::new(FailureClass::Timeout, "The sync was interrupted too often and was given up."), false)
+            Ending::Failed(
+                SourceError::new(FailureClass::Timeout, "The sync was interrupted too often and was given up."),
+                false,
+            )
         } else {
             match self.instances.source(instance, run.number) {
                 Err(error) => Ending::Failed(error, false),
@@ -104,7 +113,13 @@ impl Engine {
                     }
                     Err(Cut::Error(error)) => {
                         tracing::error!(instance.id = %instance.id, sync_run.id = %run.id, error = %error, "a run met an error of our own");
-                        Ending::Failed(SourceError::new(FailureClass::Internal, "This server made an error while it stored the users; its log has the details."), false)
+                        Ending::Failed(
+                            SourceError::new(
+                                FailureClass::Internal,
+                                "This server made an error while it stored the users; its log has the details.",
+                            ),
+                            false,
+                        )
                     }
                 },
             }
@@ -139,7 +154,13 @@ impl Engine {
     }
 
     /// Stores page after page until the listing is complete.
-    async fn list(&self, claim: &Claim, source: &dyn Source, run: &mut run::Model, stop: &CancellationToken) -> Result<(), Cut> {
+    async fn list(
+        &self,
+        claim: &Claim,
+        source: &dyn Source,
+        run: &mut run::Model,
+        stop: &CancellationToken,
+    ) -> Result<(), Cut> {
         let mut pages = source.pages(run.checkpoint.clone());
         let mut meter = self.progress.meter();
         let mut without_news = 0;
@@ -164,7 +185,10 @@ impl Engine {
             let Some(counts) = self.store(claim, run, page).await? else { return Err(Cut::Stopped) };
             without_news = if counts.seen == 0 && counts.repeated > 0 { without_news + 1 } else { 0 };
             if without_news >= PAGES_WITHOUT_NEWS {
-                let message = format!("Page {} holds nobody who was not on an earlier page: the list goes round in circles.", run.pages);
+                let message = format!(
+                    "Page {} holds nobody who was not on an earlier page: the list goes round in circles.",
+                    run.pages
+                );
                 return Err(Cut::Failed(SourceError::new(FailureClass::Config, message)));
             }
             meter.tell(ProgressFrame {

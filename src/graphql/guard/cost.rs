@@ -39,10 +39,7 @@ impl Cost {
     }
 
     fn of_directives(directives: &[Positioned<Directive>]) -> Self {
-        Self {
-            directives: u32::try_from(directives.len()).unwrap_or(u32::MAX),
-            ..Self::default()
-        }
+        Self { directives: u32::try_from(directives.len()).unwrap_or(u32::MAX), ..Self::default() }
     }
 }
 
@@ -59,10 +56,7 @@ pub(super) struct Scales<'a> {
 
 impl<'a> Scales<'a> {
     pub(super) fn new(document: &'a ExecutableDocument) -> Self {
-        Self {
-            document,
-            fragments: HashMap::new(),
-        }
+        Self { document, fragments: HashMap::new() }
     }
 
     /// All operations together: the schema's own checks walk every one of them.
@@ -107,12 +101,8 @@ impl<'a> Scales<'a> {
                     let inner = self.selection_set(&field.node.selection_set.node)?;
                     around(field.node.name.node.as_str(), inner)
                 }
-                Selection::InlineFragment(inline) => {
-                    self.selection_set(&inline.node.selection_set.node)?
-                }
-                Selection::FragmentSpread(spread) => {
-                    self.fragment(spread.node.fragment_name.node.as_str())?
-                }
+                Selection::InlineFragment(inline) => self.selection_set(&inline.node.selection_set.node)?,
+                Selection::FragmentSpread(spread) => self.fragment(spread.node.fragment_name.node.as_str())?,
             };
             total = total.beside(cost).beside(inner);
         }
@@ -168,13 +158,7 @@ mod tests {
     #[test]
     fn a_spread_weighs_what_its_fragment_holds() {
         let cost = weigh("{ x: a { ...F ...F b @skip(if: true) } } fragment F on A { y: c { d } }");
-        let expected = Cost {
-            selections: 8,
-            aliases: 3,
-            directives: 1,
-            depth: 3,
-            ..Cost::default()
-        };
+        let expected = Cost { selections: 8, aliases: 3, directives: 1, depth: 3, ..Cost::default() };
         assert_eq!(cost, Ok(expected));
     }
 
@@ -204,9 +188,6 @@ mod tests {
             "{ a: __schema { types { ...T } } } fragment T on __Type { fields { type { interfaces { name } } } }",
         )
         .expect("no cycle");
-        assert_eq!(
-            (circle.introspections, circle.introspection_circles),
-            (1, 2)
-        );
+        assert_eq!((circle.introspections, circle.introspection_circles), (1, 2));
     }
 }

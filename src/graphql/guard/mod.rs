@@ -98,9 +98,7 @@ impl Operation {
 /// Shows no text and no variables: they may hold credentials.
 impl fmt::Debug for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Operation")
-            .field("kind", &self.kind)
-            .finish_non_exhaustive()
+        f.debug_struct("Operation").field("kind", &self.kind).finish_non_exhaustive()
     }
 }
 
@@ -118,10 +116,7 @@ pub fn vet(params: Params, introspection: bool) -> Result<Operation, ServerError
     scan::check(&params.query).map_err(|flaw| match flaw {
         Flaw::TooManyTokens => beyond("tokens", MAX_TOKENS),
         Flaw::NestedTooDeeply => beyond("nested brackets", MAX_NESTING),
-        Flaw::UnterminatedString => error(
-            Code::ParseFailed,
-            "Syntax error: a string is not terminated.",
-        ),
+        Flaw::UnterminatedString => error(Code::ParseFailed, "Syntax error: a string is not terminated."),
     })?;
     let document = parse_query(&params.query).map_err(syntax_error)?;
     check_size(&document)?;
@@ -136,10 +131,7 @@ pub fn vet(params: Params, introspection: bool) -> Result<Operation, ServerError
 }
 
 fn beyond(what: &str, limit: impl fmt::Display) -> ServerError {
-    error(
-        Code::TooComplex,
-        &format!("The document has more than {limit} {what}; ask for less in one request."),
-    )
+    error(Code::TooComplex, &format!("The document has more than {limit} {what}; ask for less in one request."))
 }
 
 fn invalid(message: &str) -> ServerError {
@@ -150,22 +142,14 @@ fn invalid(message: &str) -> ServerError {
 fn syntax_error(fault: parser::Error) -> ServerError {
     let locations: Vec<Pos> = fault.positions().collect();
     let message = match fault {
-        parser::Error::Syntax { message, .. } => {
-            match message
-                .lines()
-                .last()
-                .and_then(|line| line.split_once("= "))
-            {
-                Some((_, expectation)) => format!("Syntax error: {expectation}."),
-                None => "Syntax error.".to_owned(),
-            }
-        }
+        parser::Error::Syntax { message, .. } => match message.lines().last().and_then(|line| line.split_once("= ")) {
+            Some((_, expectation)) => format!("Syntax error: {expectation}."),
+            None => "Syntax error.".to_owned(),
+        },
         parser::Error::MultipleOperations { .. } => {
             "An operation without a name must be the only one in its document.".to_owned()
         }
-        parser::Error::OperationDuplicated { .. } => {
-            "Two operations have the same name.".to_owned()
-        }
+        parser::Error::OperationDuplicated { .. } => "Two operations have the same name.".to_owned(),
         parser::Error::FragmentDuplicated { .. } => "Two fragments have the same name.".to_owned(),
         parser::Error::MissingOperation => "The document holds no operation.".to_owned(),
         _ => "The document cannot be parsed.".to_owned(),
@@ -190,16 +174,10 @@ fn check_size(document: &ExecutableDocument) -> Result<(), ServerError> {
 fn check_cost(document: &ExecutableDocument, introspection: bool) -> Result<(), ServerError> {
     let cyclic = |_: Cycle| invalid("A fragment contains itself.");
     let mut scales = Scales::new(document);
-    let costs: [Cost; 2] = [
-        scales.operations().map_err(cyclic)?,
-        scales.dearest_fragment().map_err(cyclic)?,
-    ];
+    let costs: [Cost; 2] = [scales.operations().map_err(cyclic)?, scales.dearest_fragment().map_err(cyclic)?];
     for cost in costs {
         if cost.introspections > 0 && !introspection {
-            return Err(error(
-                Code::IntrospectionDisabled,
-                "Introspection is not available here.",
-            ));
+            return Err(error(Code::IntrospectionDisabled, "Introspection is not available here."));
         }
         let limits = [
             (cost.selections, MAX_SELECTIONS, "selections"),
@@ -207,11 +185,7 @@ fn check_cost(document: &ExecutableDocument, introspection: bool) -> Result<(), 
             (cost.directives, MAX_DIRECTIVES, "directives"),
             (cost.depth, MAX_DEPTH, "levels of fields"),
             (cost.introspections, MAX_INTROSPECTIONS, "introspections"),
-            (
-                cost.introspection_circles,
-                MAX_INTROSPECTION_CIRCLES,
-                "levels of introspected lists",
-            ),
+            (cost.introspection_circles, MAX_INTROSPECTION_CIRCLES, "levels of introspected lists"),
         ];
         if let Some((_, limit, what)) = limits.into_iter().find(|(is, limit, _)| is > limit) {
             return Err(beyond(what, limit));
@@ -220,10 +194,7 @@ fn check_cost(document: &ExecutableDocument, introspection: bool) -> Result<(), 
     Ok(())
 }
 
-fn select<'a>(
-    document: &'a ExecutableDocument,
-    name: Option<&str>,
-) -> Result<&'a OperationDefinition, ServerError> {
+fn select<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result<&'a OperationDefinition, ServerError> {
     let chosen = match (&document.operations, name) {
         (DocumentOperations::Single(only), None) => Some(only),
         (DocumentOperations::Single(_), Some(_)) => None,
@@ -236,12 +207,9 @@ fn select<'a>(
             ));
         }
     };
-    chosen.map(|operation| &operation.node).ok_or_else(|| {
-        error(
-            Code::OperationUnresolved,
-            "The document holds no operation of that operationName.",
-        )
-    })
+    chosen
+        .map(|operation| &operation.node)
+        .ok_or_else(|| error(Code::OperationUnresolved, "The document holds no operation of that operationName."))
 }
 
 #[cfg(test)]

@@ -3,9 +3,7 @@
 
 use async_graphql::{
     Positioned, ServerError, Value, Variables,
-    parser::types::{
-        ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
-    },
+    parser::types::{ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet},
 };
 
 use super::invalid;
@@ -50,12 +48,7 @@ fn check_typename(field: &Positioned<Field>) -> Result<(), ServerError> {
         "__typename is a String! and has no fields."
     } else if !field.node.arguments.is_empty() {
         "__typename takes no arguments."
-    } else if !field
-        .node
-        .directives
-        .iter()
-        .all(|directive| known(&directive.node.name.node))
-    {
+    } else if !field.node.directives.iter().all(|directive| known(&directive.node.name.node)) {
         "Unknown directive on __typename."
     } else {
         return Ok(());
@@ -67,19 +60,14 @@ fn check_typename(field: &Positioned<Field>) -> Result<(), ServerError> {
 
 /// The schema would notice at the field that uses the variable, when the mutations before it
 /// have been executed.
-fn check_required_variables(
-    operation: &OperationDefinition,
-    variables: &Variables,
-) -> Result<(), ServerError> {
+fn check_required_variables(operation: &OperationDefinition, variables: &Variables) -> Result<(), ServerError> {
     for definition in &operation.variable_definitions {
         let variable = &definition.node;
         let needed = !variable.var_type.node.nullable && variable.default_value.is_none();
         let null = |value: &Value| *value == Value::Null;
         if needed && variables.get(&variable.name.node).is_none_or(null) {
-            let mut refusal = invalid(&format!(
-                "A value that is not null is needed for the variable ${}.",
-                variable.name.node
-            ));
+            let mut refusal =
+                invalid(&format!("A value that is not null is needed for the variable ${}.", variable.name.node));
             refusal.locations = vec![definition.pos];
             return Err(refusal);
         }
@@ -88,28 +76,17 @@ fn check_required_variables(
 }
 
 /// A subscription has exactly one source of events: the schema would merge several in no order.
-fn check_single_root(
-    document: &ExecutableDocument,
-    operation: &OperationDefinition,
-) -> Result<(), ServerError> {
+fn check_single_root(document: &ExecutableDocument, operation: &OperationDefinition) -> Result<(), ServerError> {
     let mut roots = Vec::new();
     collect_roots(document, &operation.selection_set.node, &mut roots);
     match roots.as_slice() {
-        [field] if field.starts_with("__") => Err(invalid(
-            "A subscription cannot select introspection at its root.",
-        )),
+        [field] if field.starts_with("__") => Err(invalid("A subscription cannot select introspection at its root.")),
         [_] => Ok(()),
-        _ => Err(invalid(
-            "A subscription selects exactly one field at its root.",
-        )),
+        _ => Err(invalid("A subscription selects exactly one field at its root.")),
     }
 }
 
-fn collect_roots<'a>(
-    document: &'a ExecutableDocument,
-    set: &'a SelectionSet,
-    roots: &mut Vec<&'a str>,
-) {
+fn collect_roots<'a>(document: &'a ExecutableDocument, set: &'a SelectionSet, roots: &mut Vec<&'a str>) {
     for item in &set.items {
         match &item.node {
             Selection::Field(field) => roots.push(field.node.name.node.as_str()),

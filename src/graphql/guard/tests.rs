@@ -8,14 +8,8 @@ fn ask(query: &str) -> Params {
 }
 
 fn code(refusal: &ServerError) -> String {
-    let code = refusal
-        .extensions
-        .as_ref()
-        .and_then(|values| values.get("code"));
-    code.map(ToString::to_string)
-        .unwrap_or_default()
-        .trim_matches('"')
-        .to_owned()
+    let code = refusal.extensions.as_ref().and_then(|values| values.get("code"));
+    code.map(ToString::to_string).unwrap_or_default().trim_matches('"').to_owned()
 }
 
 fn refusal(query: &str) -> ServerError {
@@ -32,8 +26,7 @@ fn assert_refused(query: &str, expected: Code) {
 #[test]
 fn an_ordinary_operation_passes_with_its_parts() {
     let body = r#"{"query":"query A($n: Int) { a(n: $n) } mutation B { b }","operationName":"B","variables":{"n":1}}"#;
-    let operation =
-        vet(Params::from_body(body.as_bytes()).expect("valid"), false).expect("to pass");
+    let operation = vet(Params::from_body(body.as_bytes()).expect("valid"), false).expect("to pass");
     assert_eq!(operation.kind(), OperationType::Mutation);
     assert_eq!(operation.operation_name(), Some("B"));
     assert_eq!(operation.variables().len(), 1);
@@ -56,10 +49,7 @@ fn each_limit_holds() {
         repeat(11, &|i| format!("query q{i} {{a}} ")),
         format!("query({}) {{a}}", repeat(51, &|i| format!("$v{i}:Int "))),
         format!("{}a{}", "{a".repeat(16), "}".repeat(16)),
-        format!(
-            "{{...F ...F ...F}} fragment F on Query {{{}}}",
-            "a ".repeat(700)
-        ),
+        format!("{{...F ...F ...F}} fragment F on Query {{{}}}", "a ".repeat(700)),
         format!("{{{}}}", "__schema{a} ".repeat(6)),
         "{__type(name:\"A\"){fields{type{interfaces{possibleTypes{name}}}}}}".to_owned(),
         "{__schema{types{fields{type{fields{type{fields{name}}}}}}}}".to_owned(),
@@ -70,17 +60,9 @@ fn each_limit_holds() {
 
 #[test]
 fn deep_input_of_every_kind_leaves_the_stack_alone() {
-    for (open, close) in [
-        ("{a", "}"),
-        ("{...on A{", "}}"),
-        ("{a(b:[", "])}"),
-        ("{a(b:{c:", "})}"),
-    ] {
+    for (open, close) in [("{a", "}"), ("{...on A{", "}}"), ("{a(b:[", "])}"), ("{a(b:{c:", "})}")] {
         for levels in [MAX_NESTING / 2, 100, 3000] {
-            let _ = vet(
-                ask(&format!("{}{}", open.repeat(levels), close.repeat(levels))),
-                true,
-            );
+            let _ = vet(ask(&format!("{}{}", open.repeat(levels), close.repeat(levels))), true);
             let _ = vet(ask(&open.repeat(levels)), true);
         }
     }
@@ -97,10 +79,7 @@ fn a_fragment_bomb_is_refused_at_once() {
         write!(bomb, "fragment f{i} on Query {{{spreads}}} ").expect("a String");
     }
     assert_refused(&(bomb + "fragment f8 on Query {a}"), Code::TooComplex);
-    assert_refused(
-        "{...a} fragment a on Q{...b} fragment b on Q{...a}",
-        Code::ValidationFailed,
-    );
+    assert_refused("{...a} fragment a on Q{...b} fragment b on Q{...a}", Code::ValidationFailed);
     assert_refused("{x} fragment a on Q{...a}", Code::ValidationFailed);
 }
 
@@ -110,14 +89,7 @@ fn a_syntax_error_says_where_and_repeats_nothing() {
     assert_eq!(code(&refusal), "GRAPHQL_PARSE_FAILED");
     assert_eq!(refusal.locations.first().map(|at| at.line), Some(3));
     assert!(!refusal.message.contains("CANARY"), "{}", refusal.message);
-    for document in [
-        "",
-        "{",
-        "qwerty cop { abc }",
-        "query A{a} query A{b}",
-        "{a} {b}",
-        "{a\0}",
-    ] {
+    for document in ["", "{", "qwerty cop { abc }", "query A{a} query A{b}", "{a} {b}", "{a\0}"] {
         assert_refused(document, Code::ParseFailed);
     }
 }
@@ -129,12 +101,7 @@ fn the_operation_is_chosen_or_the_request_refused() {
         params.operation_name = Some(name.to_owned());
         vet(params, true)
     };
-    assert_eq!(
-        choose("query A{a} mutation B{b}", "B")
-            .expect("to pass")
-            .kind(),
-        OperationType::Mutation
-    );
+    assert_eq!(choose("query A{a} mutation B{b}", "B").expect("to pass").kind(), OperationType::Mutation);
     assert!(choose("query A{a}", "C").is_err());
     assert!(choose("{a}", "A").is_err());
     assert_refused("query A{a} query B{b}", Code::OperationUnresolved);
@@ -192,13 +159,7 @@ fn a_subscription_has_one_root_field() {
 
 #[test]
 fn typename_is_a_plain_field() {
-    assert!(
-        vet(
-            ask("query($b: Boolean = true) { __typename @skip(if: $b) a { __typename } }"),
-            true
-        )
-        .is_ok()
-    );
+    assert!(vet(ask("query($b: Boolean = true) { __typename @skip(if: $b) a { __typename } }"), true).is_ok());
     for query in [
         "{ __typename @aa }",
         "{ a { ... on A { __typename @include(if: true) @aa } } }",
@@ -218,9 +179,6 @@ fn a_mutation_does_not_begin_without_its_variables() {
     };
     assert!(give(r#"{"n":1}"#).is_ok());
     for variables in ["null", "{}", r#"{"n":null}"#, r#"{"m":1}"#] {
-        assert_eq!(
-            code(&give(variables).expect_err(variables)),
-            "GRAPHQL_VALIDATION_FAILED"
-        );
+        assert_eq!(code(&give(variables).expect_err(variables)), "GRAPHQL_VALIDATION_FAILED");
     }
 }

@@ -67,24 +67,13 @@ async fn door(State(gateway): State<Gateway>, request: Request) -> Response {
     });
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
-async fn serve(
-    gateway: Gateway,
-    parts: Parts,
-    body: Body,
-    accepted: Accepted,
-) -> Result<Response, Problem> {
+async fn serve(gateway: Gateway, parts: Parts, body: Body, accepted: Accepted) -> Result<Response, Problem> {
     if parts.method != Method::GET && parts.method != Method::POST {
-        return Err(Problem::method(
-            "GET, POST",
-            "GraphQL is served by GET and POST.",
-        ));
+        return Err(Problem::method("GET, POST", "GraphQL is served by GET and POST."));
     }
     let caller = bearer::authenticate(&gateway, bearer::credentials(&parts.headers)).await?;
     if accepted.single.is_none() && !accepted.events {
@@ -119,10 +108,9 @@ async fn answer(
         return Err(Problem::method("POST", "Mutations are served by POST."));
     }
     match accepted.single {
-        Some(media) if kind != OperationType::Subscription => Ok(single(
-            run::execute(&gateway, caller, operation, Door::Http).await,
-            media,
-        )),
+        Some(media) if kind != OperationType::Subscription => {
+            Ok(single(run::execute(&gateway, caller, operation, Door::Http).await, media))
+        }
         _ if !accepted.events => Err(Problem::new(
             StatusCode::NOT_ACCEPTABLE,
             Code::NotAcceptable,
@@ -149,12 +137,7 @@ fn single(answer: Answer, media: Media) -> Response {
         (Answer::Refused(_), Media::Json) | (Answer::Executed(_), _) => StatusCode::OK,
         (Answer::Broken(_), _) => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    (
-        status,
-        [(header::CONTENT_TYPE, media.content_type())],
-        answer.into_body(),
-    )
-        .into_response()
+    (status, [(header::CONTENT_TYPE, media.content_type())], answer.into_body()).into_response()
 }
 
 async fn read_json(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
@@ -163,31 +146,22 @@ async fn read_json(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
         .iter()
         .any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
     if encoded {
-        return Err(Problem::media_type("Compressed bodies are not accepted.")
-            .with(header::ACCEPT_ENCODING, "identity"));
+        return Err(
+            Problem::media_type("Compressed bodies are not accepted.").with(header::ACCEPT_ENCODING, "identity")
+        );
     }
     if !is_json(headers) {
-        return Err(Problem::media_type(
-            "The body must be application/json in UTF-8.",
-        ));
+        return Err(Problem::media_type("The body must be application/json in UTF-8."));
     }
     // A client that asks before it sends can be told at once.
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if headers.contains_key(header::EXPECT) && announced.is_some_and(|n| n > MAX_BODY_BYTES) {
         return Err(Problem::too_large());
     }
-    tokio::time::timeout(BODY_TIMEOUT, collect(body))
-        .await
-        .unwrap_or_else(|_elapsed| {
-            Err(Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                Code::RequestTimeout,
-                "The body took too long to arrive.",
-            )
+    tokio::time::timeout(BODY_TIMEOUT, collect(body)).await.unwrap_or_else(|_elapsed| {
+        Err(Problem::new(StatusCode::REQUEST_TIMEOUT, Code::RequestTimeout, "The body took too long to arrive.")
             .with(header::CONNECTION, "close"))
-        })
+    })
 }
 
 /// Gathers the body. One that is somewhat too large is read to its end and thrown away, since few
@@ -197,13 +171,8 @@ async fn collect(body: Body) -> Result<Bytes, Problem> {
     let mut whole = BytesMut::new();
     let mut arrived = 0;
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| {
-            Problem::new(
-                StatusCode::BAD_REQUEST,
-                Code::BadRequest,
-                "The body is not complete.",
-            )
-        })?;
+        let chunk =
+            chunk.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, Code::BadRequest, "The body is not complete."))?;
         arrived += chunk.len();
         if arrived > MAX_BODY_BYTES + MAX_DISCARDED_BYTES {
             return Err(Problem::too_large());

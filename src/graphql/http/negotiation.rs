@@ -32,22 +32,11 @@ pub struct Accepted {
 
 /// Reads `Accept`. Without one, or with nothing but wildcards, it is `application/json`.
 pub fn accepted(headers: &HeaderMap) -> Accepted {
-    let values: Vec<&str> = headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .collect();
+    let values: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     if values.is_empty() {
-        return Accepted {
-            single: Some(Media::Json),
-            events: false,
-        };
+        return Accepted { single: Some(Media::Json), events: false };
     }
-    let ranges: Vec<Range<'_>> = values
-        .iter()
-        .flat_map(|value| value.split(','))
-        .filter_map(Range::parse)
-        .collect();
+    let ranges: Vec<Range<'_>> = values.iter().flat_map(|value| value.split(',')).filter_map(Range::parse).collect();
     let graphql = quality(&ranges, "application", "graphql-response+json");
     let json = quality(&ranges, "application", "json");
     let single = if graphql.weight <= 0.0 && json.weight <= 0.0 {
@@ -58,10 +47,7 @@ pub fn accepted(headers: &HeaderMap) -> Accepted {
         Some(Media::Json)
     };
     let events = quality(&ranges, "text", "event-stream");
-    Accepted {
-        single,
-        events: events.by_name && events.weight > 0.0,
-    }
+    Accepted { single, events: events.by_name && events.weight > 0.0 }
 }
 
 /// Whether the one `Content-Type` is JSON in UTF-8. Everything that a web page can send to
@@ -75,9 +61,7 @@ pub fn is_json(headers: &HeaderMap) -> bool {
         .to_str()
         .ok()
         .and_then(Range::parse)
-        .is_some_and(|range| {
-            range.main.eq_ignore_ascii_case("application") && range.sub.eq_ignore_ascii_case("json")
-        })
+        .is_some_and(|range| range.main.eq_ignore_ascii_case("application") && range.sub.eq_ignore_ascii_case("json"))
 }
 
 /// One media range of `Accept`, or a media type. Other charsets than UTF-8 make it void.
@@ -126,16 +110,10 @@ fn quality(ranges: &[Range<'_>], main: &str, sub: &str) -> Quality {
         .map(|range| (specificity(range), range.weight))
         .filter(|(specificity, _)| *specificity > 0)
         .max_by_key(|(specificity, _)| *specificity)
-        .map_or(
-            Quality {
-                weight: 0.0,
-                by_name: false,
-            },
-            |(specificity, weight)| Quality {
-                weight,
-                by_name: specificity == 3,
-            },
-        )
+        .map_or(Quality { weight: 0.0, by_name: false }, |(specificity, weight)| Quality {
+            weight,
+            by_name: specificity == 3,
+        })
 }
 
 #[cfg(test)]
@@ -143,10 +121,7 @@ mod tests {
     use super::*;
 
     fn headers(name: &header::HeaderName, values: &[&str]) -> HeaderMap {
-        values
-            .iter()
-            .map(|value| (name.clone(), value.parse().expect("a header")))
-            .collect()
+        values.iter().map(|value| (name.clone(), value.parse().expect("a header"))).collect()
     }
 
     #[test]
@@ -158,66 +133,27 @@ mod tests {
             (vec!["application/*"], Some(Json), false),
             (vec!["application/json"], Some(Json), false),
             (vec!["application/json; charset=utf-8"], Some(Json), false),
-            (
-                vec!["application/graphql-response+json"],
-                Some(GraphqlResponse),
-                false,
-            ),
-            (
-                vec!["Application/GraphQL-Response+JSON;charset=UTF-8"],
-                Some(GraphqlResponse),
-                false,
-            ),
-            (
-                vec!["application/json, application/graphql-response+json"],
-                Some(GraphqlResponse),
-                false,
-            ),
-            (
-                vec![
-                    "application/graphql-response+json;q=0.5",
-                    "application/json",
-                ],
-                Some(Json),
-                false,
-            ),
-            (
-                vec!["application/graphql-response+json;q=0, */*;q=0.1"],
-                Some(Json),
-                false,
-            ),
+            (vec!["application/graphql-response+json"], Some(GraphqlResponse), false),
+            (vec!["Application/GraphQL-Response+JSON;charset=UTF-8"], Some(GraphqlResponse), false),
+            (vec!["application/json, application/graphql-response+json"], Some(GraphqlResponse), false),
+            (vec!["application/graphql-response+json;q=0.5", "application/json"], Some(Json), false),
+            (vec!["application/graphql-response+json;q=0, */*;q=0.1"], Some(Json), false),
             (vec!["text/event-stream"], None, true),
-            (
-                vec!["text/event-stream, application/json"],
-                Some(Json),
-                true,
-            ),
-            (
-                vec!["text/event-stream;q=0, application/json"],
-                Some(Json),
-                false,
-            ),
+            (vec!["text/event-stream, application/json"], Some(Json), true),
+            (vec!["text/event-stream;q=0, application/json"], Some(Json), false),
             (vec!["text/html"], None, false),
             (vec!["text/html,*/*;q=0.8"], Some(Json), false),
             (vec!["application/json; charset=utf-16"], None, false),
             (vec![""], None, false),
         ] {
             let expected = Accepted { single, events };
-            assert_eq!(
-                accepted(&headers(&header::ACCEPT, &accept)),
-                expected,
-                "{accept:?}"
-            );
+            assert_eq!(accepted(&headers(&header::ACCEPT, &accept)), expected, "{accept:?}");
         }
     }
 
     #[test]
     fn only_json_in_utf_8_is_a_body() {
-        for good in [
-            "application/json",
-            "Application/JSON",
-            "application/json; charset=\"UTF-8\"",
-        ] {
+        for good in ["application/json", "Application/JSON", "application/json; charset=\"UTF-8\""] {
             assert!(is_json(&headers(&header::CONTENT_TYPE, &[good])), "{good}");
         }
         for bad in [
@@ -233,9 +169,6 @@ mod tests {
             assert!(!is_json(&headers(&header::CONTENT_TYPE, &[bad])), "{bad}");
         }
         assert!(!is_json(&HeaderMap::new()));
-        assert!(!is_json(&headers(
-            &header::CONTENT_TYPE,
-            &["application/json", "text/plain"]
-        )));
+        assert!(!is_json(&headers(&header::CONTENT_TYPE, &["application/json", "text/plain"])));
     }
 }

@@ -30,11 +30,7 @@ impl Problem {
 
     /// A refusal that carries an error made elsewhere.
     pub fn of(status: StatusCode, error: ServerError) -> Self {
-        Self(Box::new(Parts {
-            status,
-            error,
-            headers: Vec::new(),
-        }))
+        Self(Box::new(Parts { status, error, headers: Vec::new() }))
     }
 
     /// The same, with a header.
@@ -46,56 +42,33 @@ impl Problem {
 
     /// 405, with the methods that are allowed instead.
     pub fn method(allowed: &'static str, message: &str) -> Self {
-        Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            Code::MethodNotAllowed,
-            message,
-        )
-        .with(header::ALLOW, allowed)
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, message).with(header::ALLOW, allowed)
     }
 
     /// 415.
     pub fn media_type(message: &str) -> Self {
-        Self::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Code::UnsupportedMediaType,
-            message,
-        )
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::UnsupportedMediaType, message)
     }
 
     /// 413.
     pub fn too_large() -> Self {
-        Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            Code::PayloadTooLarge,
-            "The body is larger than 1 MiB.",
-        )
-        .with(header::CONNECTION, "close")
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::PayloadTooLarge, "The body is larger than 1 MiB.")
+            .with(header::CONNECTION, "close")
     }
 
     /// 503, while the server stops.
     pub fn stopping() -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            Code::Unavailable,
-            "The server is stopping.",
-        )
-        .with(header::RETRY_AFTER, "5")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "The server is stopping.")
+            .with(header::RETRY_AFTER, "5")
     }
 
     /// The answer, as JSON of the given media type.
     pub fn into_response(self, content_type: &'static str) -> Response {
-        let Parts {
-            status,
-            error,
-            headers,
-        } = *self.0;
+        let Parts { status, error, headers } = *self.0;
         let body = Answer::refused(&[error]).into_body();
         let mut response = (status, [(header::CONTENT_TYPE, content_type)], body).into_response();
         for (name, value) in headers {
-            response
-                .headers_mut()
-                .append(name, HeaderValue::from_static(value));
+            response.headers_mut().append(name, HeaderValue::from_static(value));
         }
         response
     }

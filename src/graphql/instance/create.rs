@@ -35,7 +35,11 @@ pub struct CreateInstance;
 impl CreateInstance {
     /// Integrates an application: asks it whether it accepts the credential, creates the
     /// instance, and starts its initial sync.
-    async fn create_instance(&self, ctx: &Context<'_>, input: CreateInstanceInput) -> Result<CreateInstancePayload, ApiError> {
+    async fn create_instance(
+        &self,
+        ctx: &Context<'_>,
+        input: CreateInstanceInput,
+    ) -> Result<CreateInstancePayload, ApiError> {
         let CreateInstanceInput { integration_key, name, config, sync_interval_minutes } = input;
         let create = Create { integration_key, name, config: config_pairs(config), sync_interval_minutes };
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());

@@ -31,7 +31,11 @@ pub struct DeleteInstance;
 impl DeleteInstance {
     /// Deletes an instance: its credential is destroyed and its users leave reporting at
     /// once; they are removed in the background. Repeating it answers the same.
-    async fn delete_instance(&self, ctx: &Context<'_>, input: DeleteInstanceInput) -> Result<DeleteInstancePayload, ApiError> {
+    async fn delete_instance(
+        &self,
+        ctx: &Context<'_>,
+        input: DeleteInstanceInput,
+    ) -> Result<DeleteInstancePayload, ApiError> {
         let DeleteInstanceInput { id, acknowledge_irreversible } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
         let deleted = async {

@@ -31,7 +31,11 @@ pub struct DeleteAllUsers;
 impl DeleteAllUsers {
     /// Deletes all users of an instance: they leave reporting at once and are removed in
     /// the background. The instance stays; if it is live, its next sync imports them again.
-    async fn delete_all_users(&self, ctx: &Context<'_>, input: DeleteAllUsersInput) -> Result<DeleteAllUsersPayload, ApiError> {
+    async fn delete_all_users(
+        &self,
+        ctx: &Context<'_>,
+        input: DeleteAllUsersInput,
+    ) -> Result<DeleteAllUsersPayload, ApiError> {
         let DeleteAllUsersInput { instance_id, acknowledge_irreversible } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
         let deleted = async {

@@ -85,8 +85,8 @@ impl Request {
         order: Option<InstanceOrder>,
     ) -> Result<Self, ApiError> {
         let size = page::size(first)?;
-        let (field, descending) =
-            order.map_or((OrderField::CreatedAt, false), |order| (order.field, order.direction == OrderDirection::Desc));
+        let (field, descending) = order
+            .map_or((OrderField::CreatedAt, false), |order| (order.field, order.direction == OrderDirection::Desc));
         let name = format!("instances {field:?} {descending}");
         let place: Option<Place> = page::decode(&name, after.as_deref())?;
         let place = match place {
@@ -139,7 +139,8 @@ pub async fn of_integration(
         let (api, list, key, filter) = (api.clone(), list.clone(), key.clone(), filter.clone());
         Box::pin(async move {
             let name = format!("instances total {filter:?}");
-            let counts = list.load(name, &key, |keys| async move { Ok(api.instances.count_by_integration(&keys, &filter).await?) });
+            let counts = list
+                .load(name, &key, |keys| async move { Ok(api.instances.count_by_integration(&keys, &filter).await?) });
             Ok(counts.await?.unwrap_or(0))
         })
     });

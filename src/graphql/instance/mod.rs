@@ -17,8 +17,8 @@ use super::siblings::Siblings;
 use super::sync_run::{SyncRun, SyncRunConnection, SyncRunFilter};
 use super::user::{UserConnection, UserFilter};
 use crate::clock::date_time;
-use crate::instance::report::{self, FreshnessState, Severity};
 use crate::instance::Snapshot;
+use crate::instance::report::{self, FreshnessState, Severity};
 
 pub mod cancel_sync;
 pub mod create;
@@ -62,14 +62,18 @@ impl Instance {
 
     /// As events show them, with the runs of that moment.
     pub fn list_of_snapshots(snapshots: Vec<Snapshot>) -> Vec<Instance> {
-        let (models, runs): (Vec<_>, Vec<_>) = snapshots
-            .into_iter()
-            .map(|Snapshot { instance, last_run, current_run, before: _ }| {
-                (instance, Arc::new((last_run.map(SyncRun::one), current_run.map(SyncRun::one))))
-            })
-            .unzip();
-        let rows = Instance::list(models).into_iter().zip(runs);
-        rows.map(|(row, runs)| Instance { runs: Some(runs), ..row }).collect()
+        let mut models = Vec::with_capacity(snapshots.len());
+        let mut held = Vec::with_capacity(snapshots.len());
+        let mut runs = Vec::new();
+        for Snapshot { instance, last_run, current_run, before: _ } in snapshots {
+            models.push(instance);
+            held.push((last_run.is_some(), current_run.is_some()));
+            runs.extend(last_run.into_iter().chain(current_run));
+        }
+        let mut runs = SyncRun::list(runs).into_iter();
+        let mut take = |held: bool| held.then(|| runs.next()).flatten();
+        let held = held.into_iter().map(|(last, current)| Arc::new((take(last), take(current))));
+        Instance::list(models).into_iter().zip(held).map(|(row, runs)| Instance { runs: Some(runs), ..row }).collect()
     }
 
     async fn last_run(&self, ctx: &Context<'_>) -> Result<Option<SyncRun>, ApiError> {
@@ -92,7 +96,9 @@ impl List {
         Arc::new(List {
             instances: Siblings::new(models.iter().map(|model| model.id)),
             integrations: Arc::new(Siblings::new(models.iter().map(|model| model.integration_key.clone()))),
-            runs: Siblings::new(models.iter().flat_map(|model| model.last_run_id.into_iter().chain(model.current_run_id))),
+            runs: Siblings::new(
+                models.iter().flat_map(|model| model.last_run_id.into_iter().chain(model.current_run_id)),
+            ),
         })
     }
 

@@ -30,7 +30,11 @@ pub struct SyncInstance;
 #[Object]
 impl SyncInstance {
     /// Asks for a sync now. An instance that has an active run answers with that one.
-    async fn sync_instance(&self, ctx: &Context<'_>, input: SyncInstanceInput) -> Result<SyncInstancePayload, ApiError> {
+    async fn sync_instance(
+        &self,
+        ctx: &Context<'_>,
+        input: SyncInstanceInput,
+    ) -> Result<SyncInstancePayload, ApiError> {
         let SyncInstanceInput { id, accept_removals } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
         let asked = async {

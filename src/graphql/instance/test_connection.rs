@@ -41,7 +41,11 @@ pub struct TestConnection;
 #[Object]
 impl TestConnection {
     /// Asks an application whether it would accept a configuration; changes nothing.
-    async fn test_connection(&self, ctx: &Context<'_>, input: TestConnectionInput) -> Result<TestConnectionPayload, ApiError> {
+    async fn test_connection(
+        &self,
+        ctx: &Context<'_>,
+        input: TestConnectionInput,
+    ) -> Result<TestConnectionPayload, ApiError> {
         let TestConnectionInput { integration_key, instance_id, config } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
         let tested = async {

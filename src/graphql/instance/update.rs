@@ -55,7 +55,11 @@ pub struct UpdateInstance;
 impl UpdateInstance {
     /// Changes an instance: renames it, switches it off and on, gives it a new
     /// configuration. A new credential brings an instance back that the server switched off.
-    async fn update_instance(&self, ctx: &Context<'_>, input: UpdateInstanceInput) -> Result<UpdateInstancePayload, ApiError> {
+    async fn update_instance(
+        &self,
+        ctx: &Context<'_>,
+        input: UpdateInstanceInput,
+    ) -> Result<UpdateInstancePayload, ApiError> {
         let UpdateInstanceInput { id, name, status, config, sync_interval_minutes, expected_revision } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
         let mut refusals = Vec::new();

@@ -34,9 +34,7 @@ const BUFFER_BYTES: usize = 4 * 1024;
 
 /// Whether a request asks to become a WebSocket.
 pub fn wants_upgrade(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::UPGRADE)
-        .is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    headers.get(header::UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Turns a request into a WebSocket, or says why not.
@@ -45,11 +43,7 @@ pub fn wants_upgrade(headers: &HeaderMap) -> bool {
 /// be valid.
 pub async fn upgrade(gateway: Gateway, mut parts: Parts) -> Result<Response, Problem> {
     let mut origins = parts.headers.get_all(header::ORIGIN).iter();
-    if !origins.all(|origin| {
-        origin
-            .to_str()
-            .is_ok_and(|origin| gateway.allows_origin(origin))
-    }) {
+    if !origins.all(|origin| origin.to_str().is_ok_and(|origin| gateway.allows_origin(origin))) {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
             Code::ForeignOrigin,
@@ -61,9 +55,7 @@ pub async fn upgrade(gateway: Gateway, mut parts: Parts) -> Result<Response, Pro
     }
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &())
         .await
-        .map_err(|rejection| {
-            Problem::new(rejection.status(), Code::BadRequest, &rejection.body_text())
-        })?;
+        .map_err(|rejection| Problem::new(rejection.status(), Code::BadRequest, &rejection.body_text()))?;
     let upgrade = upgrade.protocols([SUBPROTOCOL]);
     if upgrade.selected_protocol().is_none() {
         return Err(Problem::new(

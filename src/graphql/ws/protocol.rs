@@ -51,10 +51,7 @@ impl Closure {
     pub const NOT_TEXT: Self = Self::invalid("Invalid message: only text is understood");
 
     const fn new(code: u16, reason: &'static str) -> Self {
-        Self {
-            code,
-            reason: Cow::Borrowed(reason),
-        }
+        Self { code, reason: Cow::Borrowed(reason) }
     }
 
     const fn invalid(reason: &'static str) -> Self {
@@ -65,10 +62,7 @@ impl Closure {
     pub fn duplicate(id: &str) -> Self {
         let room = MAX_REASON_BYTES - "Subscriber for  already exists".len();
         let shown = &id[..id.floor_char_boundary(room)];
-        Self {
-            code: 4409,
-            reason: format!("Subscriber for {shown} already exists").into(),
-        }
+        Self { code: 4409, reason: format!("Subscriber for {shown} already exists").into() }
     }
 
     pub fn into_message(self) -> Message {
@@ -76,10 +70,7 @@ impl Closure {
             Cow::Borrowed(text) => Utf8Bytes::from_static(text),
             Cow::Owned(text) => text.into(),
         };
-        Message::Close(Some(CloseFrame {
-            code: self.code,
-            reason,
-        }))
+        Message::Close(Some(CloseFrame { code: self.code, reason }))
     }
 }
 
@@ -101,28 +92,20 @@ pub fn parse(text: &str) -> Result<ClientMessage, Closure> {
         .starts_with('{')
         .then(|| serde_json::from_str::<Envelope>(text).ok())
         .flatten()
-        .ok_or(Closure::invalid(
-            "Invalid message: not a JSON object with a type",
-        ))?;
+        .ok_or(Closure::invalid("Invalid message: not a JSON object with a type"))?;
     let Envelope { kind, id, payload } = envelope;
     match kind.as_str() {
-        "connection_init" => Ok(ClientMessage::ConnectionInit {
-            credentials: credentials(payload)?,
-        }),
+        "connection_init" => Ok(ClientMessage::ConnectionInit { credentials: credentials(payload)? }),
         "ping" => Ok(ClientMessage::Ping),
         "pong" => Ok(ClientMessage::Pong),
         "subscribe" => {
             let id = operation_id(id)?;
             let params = payload
                 .and_then(|payload| Params::from_value(payload).ok())
-                .ok_or(Closure::invalid(
-                    "Invalid message: the payload is not a GraphQL request",
-                ))?;
+                .ok_or(Closure::invalid("Invalid message: the payload is not a GraphQL request"))?;
             Ok(ClientMessage::Subscribe { id, params })
         }
-        "complete" => Ok(ClientMessage::Complete {
-            id: operation_id(id)?,
-        }),
+        "complete" => Ok(ClientMessage::Complete { id: operation_id(id)? }),
         _ => Err(Closure::invalid("Invalid message: unknown type")),
     }
 }
@@ -131,29 +114,20 @@ fn credentials(payload: Option<Value>) -> Result<Option<String>, Closure> {
     match payload {
         None => Ok(None),
         Some(Value::Object(mut payload)) => {
-            match payload
-                .remove("authorization")
-                .or_else(|| payload.remove("Authorization"))
-            {
+            match payload.remove("authorization").or_else(|| payload.remove("Authorization")) {
                 None | Some(Value::Null) => Ok(None),
                 Some(Value::String(credentials)) => Ok(Some(credentials)),
-                Some(_) => Err(Closure::invalid(
-                    "Invalid message: authorization must be a string",
-                )),
+                Some(_) => Err(Closure::invalid("Invalid message: authorization must be a string")),
             }
         }
-        Some(_) => Err(Closure::invalid(
-            "Invalid message: the payload must be an object",
-        )),
+        Some(_) => Err(Closure::invalid("Invalid message: the payload must be an object")),
     }
 }
 
 fn operation_id(id: Option<Value>) -> Result<String, Closure> {
     match id {
         Some(Value::String(id)) if !id.is_empty() && id.len() <= MAX_ID_BYTES => Ok(id),
-        _ => Err(Closure::invalid(
-            "Invalid message: the id must be a string of 1 to 256 bytes",
-        )),
+        _ => Err(Closure::invalid("Invalid message: the id must be a string of 1 to 256 bytes")),
     }
 }
 
@@ -181,16 +155,9 @@ pub fn complete(id: &str) -> Message {
 
 fn with_payload(kind: &str, id: &str, payload: &Bytes) -> Message {
     let id = Value::from(id).to_string();
-    let text = [
-        br#"{"type":""#,
-        kind.as_bytes(),
-        br#"","id":"#,
-        id.as_bytes(),
-        br#","payload":"#,
-        payload.as_ref(),
-        b"}",
-    ]
-    .concat();
+    let text =
+        [br#"{"type":""#, kind.as_bytes(), br#"","id":"#, id.as_bytes(), br#","payload":"#, payload.as_ref(), b"}"]
+            .concat();
     // JSON is UTF-8 by definition, so the other branch is never taken.
     Utf8Bytes::try_from(text).map_or_else(|_| complete(&id), Message::Text)
 }
@@ -200,9 +167,7 @@ mod tests {
     use super::*;
 
     fn closure(text: &str) -> Closure {
-        parse(text)
-            .err()
-            .unwrap_or_else(|| panic!("accepted: {text}"))
+        parse(text).err().unwrap_or_else(|| panic!("accepted: {text}"))
     }
 
     #[test]
@@ -212,30 +177,17 @@ mod tests {
             parse(init),
             Ok(ClientMessage::ConnectionInit { credentials: Some(token) }) if token == "Bearer x"
         ));
-        for bare in [
-            r#"{"type":"connection_init"}"#,
-            r#" {"type":"connection_init","payload":null}"#,
-        ] {
+        for bare in [r#"{"type":"connection_init"}"#, r#" {"type":"connection_init","payload":null}"#] {
             let message = parse(bare);
-            assert!(matches!(
-                message,
-                Ok(ClientMessage::ConnectionInit { credentials: None })
-            ));
+            assert!(matches!(message, Ok(ClientMessage::ConnectionInit { credentials: None })));
         }
-        let subscribe =
-            r#"{"id":"1","type":"subscribe","payload":{"query":"{a}","variables":{"a":1}}}"#;
+        let subscribe = r#"{"id":"1","type":"subscribe","payload":{"query":"{a}","variables":{"a":1}}}"#;
         assert!(matches!(
             parse(subscribe),
             Ok(ClientMessage::Subscribe { id, params }) if id == "1" && params.query == "{a}"
         ));
-        assert!(matches!(
-            parse(r#"{"type":"ping","payload":{}}"#),
-            Ok(ClientMessage::Ping)
-        ));
-        assert!(matches!(
-            parse(r#"{"type":"complete","id":"1"}"#),
-            Ok(ClientMessage::Complete { .. })
-        ));
+        assert!(matches!(parse(r#"{"type":"ping","payload":{}}"#), Ok(ClientMessage::Ping)));
+        assert!(matches!(parse(r#"{"type":"complete","id":"1"}"#), Ok(ClientMessage::Complete { .. })));
     }
 
     #[test]
@@ -275,22 +227,14 @@ mod tests {
     #[test]
     fn a_payload_is_spliced_and_an_id_escaped() {
         let payload = Bytes::from_static(br#"{"data":{"a":1.0}}"#);
-        let Message::Text(text) = next("a\"b", &payload) else {
-            panic!("not text")
-        };
-        assert_eq!(
-            text,
-            r#"{"type":"next","id":"a\"b","payload":{"data":{"a":1.0}}}"#
-        );
+        let Message::Text(text) = next("a\"b", &payload) else { panic!("not text") };
+        assert_eq!(text, r#"{"type":"next","id":"a\"b","payload":{"data":{"a":1.0}}}"#);
     }
 
     #[test]
     fn a_reason_fits_its_frame_whatever_the_id() {
         let closure = Closure::duplicate(&"é".repeat(128));
         assert!(closure.reason.len() <= MAX_REASON_BYTES && closure.reason.ends_with("exists"));
-        assert_eq!(
-            Closure::duplicate("7").reason,
-            "Subscriber for 7 already exists"
-        );
+        assert_eq!(Closure::duplicate("7").reason, "Subscriber for 7 already exists");
     }
 }

@@ -105,9 +105,7 @@ impl Session {
             stopping: Box::pin(gateway.shutdown().clone().cancelled_owned()),
             gateway,
             wire: Wire::new(socket),
-            phase: Phase::Opened {
-                caller: caller.map(Arc::new),
-            },
+            phase: Phase::Opened { caller: caller.map(Arc::new) },
             operations: StreamMap::new(),
             question: None,
             ticks,
@@ -184,8 +182,7 @@ impl Session {
 
     fn close(&mut self, closure: Closure) {
         tracing::debug!(code = closure.code, "closing a WebSocket");
-        metrics::counter!("muster_graphql_closures_total", "code" => closure.code.to_string())
-            .increment(1);
+        metrics::counter!("muster_graphql_closures_total", "code" => closure.code.to_string()).increment(1);
         self.wire.push_last(closure.into_message());
         self.wind_up(false);
     }
@@ -199,10 +196,7 @@ impl Session {
     fn wind_up(&mut self, deaf: bool) {
         self.operations.clear();
         self.question = None;
-        self.phase = Phase::Closing {
-            until: Instant::now() + CLOSE_TIMEOUT,
-            deaf,
-        };
+        self.phase = Phase::Closing { until: Instant::now() + CLOSE_TIMEOUT, deaf };
     }
 
     fn receive(&mut self, message: Message) {
@@ -281,10 +275,7 @@ impl Session {
         let vetted = if self.operations.len() < MAX_OPERATIONS {
             guard::vet(params, self.gateway.introspection())
         } else {
-            Err(error(
-                Code::TooManyOperations,
-                "Too many operations on this socket; end one first.",
-            ))
+            Err(error(Code::TooManyOperations, "Too many operations on this socket; end one first."))
         };
         match vetted {
             Ok(operation) => {
@@ -331,9 +322,7 @@ impl Session {
             }
             Phase::Ready { caller } if self.question.is_none() => {
                 let (gateway, caller) = (self.gateway.clone(), Arc::clone(caller));
-                self.question = Some(Box::pin(async move {
-                    Verdict::StillValid(gateway.still_valid(&caller).await)
-                }));
+                self.question = Some(Box::pin(async move { Verdict::StillValid(gateway.still_valid(&caller).await) }));
             }
             _ => {}
         }

@@ -32,13 +32,7 @@ pub struct Wire {
 
 impl Wire {
     pub fn new(socket: WebSocket) -> Self {
-        Self {
-            socket,
-            queue: VecDeque::new(),
-            queued_bytes: 0,
-            unflushed: false,
-            stalled_since: None,
-        }
+        Self { socket, queue: VecDeque::new(), queued_bytes: 0, unflushed: false, stalled_since: None }
     }
 
     /// Whether an operation may be asked for its next message.
@@ -72,8 +66,7 @@ impl Wire {
     /// For how long the socket has accepted nothing. A message counts as accepted when it has
     /// been handed over as a whole.
     pub fn stalled_for(&self) -> Duration {
-        self.stalled_since
-            .map_or(Duration::ZERO, |since| since.elapsed())
+        self.stalled_since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Writes what the socket takes now. An error means that the connection is gone.
@@ -104,10 +97,7 @@ impl Wire {
     }
 
     /// The next message of the client; pings and closes are answered underneath.
-    pub fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Message, axum::Error>>> {
+    pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, axum::Error>>> {
         Pin::new(&mut self.socket).poll_next(cx)
     }
 }

@@ -1,0 +1,89 @@
+//! How fast a large application is synced, and in how much memory: first when everybody
+//! is new, then when nobody changed, then when 2 % leave and as many join; at last the
+//! deletion of all of them.
+//!
+//! `cargo bench --bench sync` with 1,000,000 users; `USERS=100000 cargo bench --bench sync` with fewer.
+
+use std::time::{Duration, Instant};
+
+use entity::instance::{Health, Model, Status, SyncState};
+use muster::app::App;
+use muster::auth::{Caller, Role};
+use muster::clock::Clock;
+use muster::config::Settings;
+use muster::instance::create::Create;
+use muster::instance::update::Update;
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let users = std::env::var("USERS").unwrap_or_else(|_| "1000000".into());
+    let dir = tempfile::tempdir().expect("a scratch folder");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let app = App::new(Settings::defaults(dir.path()), Clock::System).await.expect("a server");
+    let instances = app.instances.clone();
+    let shutdown = app.shutdown();
+    let running = tokio::spawn(app.run(listener));
+    let caller = Caller { token_id: uuid::Uuid::nil(), name: "bench".into(), email: None, role: Role::Admin };
+    let pairs = |churn: &str| {
+        [("users", users.as_str()), ("page_size", "1000"), ("churn_percent", churn)]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .to_vec()
+    };
+
+    println!("memory at the start: {} MiB", memory("VmRSS"));
+    let begun = Instant::now();
+    let create = Create {
+        integration_key: "rehearsal".into(),
+        name: "Million".into(),
+        config: pairs("0"),
+        sync_interval_minutes: None,
+    };
+    let id = instances.create(&caller, create).await.expect("an instance").id;
+    let wait = async |done: &dyn Fn(&Model) -> bool| loop {
+        let model = instances.get(id).await.expect("the instance");
+        if done(&model) {
+            return model;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let idle = |model: &Model| model.sync_state == SyncState::Idle;
+    let report = |what: &str, begun: Instant, model: &Model| {
+        assert_ne!(model.health, Health::Failing, "the sync failed");
+        let seconds = begun.elapsed().as_secs_f64();
+        let rate = users.parse::<f64>().unwrap_or(0.0) / seconds;
+        println!(
+            "{what}: {seconds:.1} s, {rate:.0} users/s, peak memory {} MiB, now {} MiB",
+            memory("VmHWM"),
+            memory("VmRSS")
+        );
+    };
+    report("everybody new", begun, &wait(&idle).await);
+
+    let begun = Instant::now();
+    instances.sync(&caller, id, false).await.expect("a run");
+    report("nobody changed", begun, &wait(&idle).await);
+
+    let update = Update { config: Some(pairs("1")), ..Update::default() };
+    instances.update(&caller, id, update).await.expect("a new configuration");
+    let begun = Instant::now();
+    instances.sync(&caller, id, false).await.expect("a run");
+    report("2 % leave and join", begun, &wait(&idle).await);
+
+    let begun = Instant::now();
+    instances.delete(&caller, id, true).await.expect("a deletion");
+    wait(&|model: &Model| model.status == Status::Deleted).await;
+    println!("deletion: {:.1} s, peak memory {} MiB", begun.elapsed().as_secs_f64(), memory("VmHWM"));
+    let size = std::fs::metadata(dir.path().join("muster.db")).map_or(0, |file| file.len() >> 20);
+    println!("database file: {size} MiB");
+    shutdown.cancel();
+    running.await.expect("the server");
+}
+
+/// In MiB, as the kernel counts it.
+fn memory(what: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with(what)).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
+}
