@@ -144,9 +144,13 @@ fn describe(error: &figment::Error) -> String {
         figment::error::Kind::UnknownField(field, _) => {
             format!("setting {field}: there is no such setting (MUSTER_{} in the environment)", field.to_uppercase())
         }
-        kind if name.is_empty() => format!("settings: {kind}").replace('\n', " "),
-        kind => format!("setting {name}: {kind}").replace('\n', " "),
+        kind if name.is_empty() => on_one_line(&format!("settings: {kind}")),
+        kind => on_one_line(&format!("setting {name}: {kind}")),
     }
+}
+
+fn on_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {

@@ -1,7 +1,13 @@
 //! Pages by key: the next page begins after the last key of the one before, so that
 //! deep pages cost as much as the first, and rows that come or go shift nothing.
 
-use sea_orm::sea_query::{Expr, ExprTrait, IntoColumnRef, Order, SelectStatement, SimpleExpr};
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, IntoColumnRef, Order, Query, SimpleExpr, UnionType};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryTrait, Select};
+
+use crate::error::Result;
 
 /// The condition for rows after `(key, id)` in the order of both.
 pub fn after<K: IntoColumnRef, I: IntoColumnRef>(
@@ -18,15 +24,26 @@ pub fn after<K: IntoColumnRef, I: IntoColumnRef>(
     }
 }
 
-/// One statement for the pages of several parents: the union of one limited select each.
-/// Every part uses the index that the single page would use. The union promises no
-/// order, so whoever groups its rows sorts them again.
-pub fn union_of_pages(pages: impl IntoIterator<Item = SelectStatement>) -> Option<SelectStatement> {
-    use sea_orm::sea_query::{Asterisk, Query, UnionType};
-    let mut parts = pages.into_iter().map(|page| Query::select().column(Asterisk).from_subquery(page, "page").take());
-    let mut first = parts.next()?;
+/// The pages of several parents, by parent, in one statement: the union of one limited
+/// select each. Every part uses the index that the single page would use. The union
+/// promises no order, so whoever asks sorts the rows again.
+pub async fn pages<C: ConnectionTrait, E: EntityTrait, K: Eq + Hash>(
+    conn: &C,
+    pages: Vec<Select<E>>,
+    parent: impl Fn(&E::Model) -> K,
+) -> Result<HashMap<K, Vec<E::Model>>> {
+    let mut parts = pages.into_iter().map(|mut page| {
+        let page = QueryTrait::query(&mut page).take();
+        Query::select().column(Asterisk).from_subquery(page, "page").take()
+    });
+    let mut found: HashMap<K, Vec<E::Model>> = HashMap::new();
+    let Some(mut union) = parts.next() else { return Ok(found) };
     for part in parts {
-        first.union(UnionType::All, part);
+        union.union(UnionType::All, part);
     }
-    Some(first)
+    let statement = conn.get_database_backend().build(&union);
+    for row in E::find().from_raw_sql(statement).all(conn).await? {
+        found.entry(parent(&row)).or_default().push(row);
+    }
+    Ok(found)
 }

@@ -16,8 +16,8 @@ use std::time::Duration;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
 };
 use tokio::sync::watch;
 
@@ -77,7 +77,7 @@ impl Db {
 
     /// A view that does not move while several statements look at it.
     pub async fn snapshot(&self) -> Result<DatabaseTransaction> {
-        Ok(self.reader.begin_with_config(None, Some(AccessMode::ReadOnly)).await?)
+        Ok(self.reader.begin().await?)
     }
 
     /// Starts a transaction that will write. Dropping it undoes it.

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use entity::user::{Column, Entity, Model, UserStatus};
 use entity::{instance, user_change};
-use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, Order, PaginatorTrait, QueryFilter, QuerySelect, QueryTrait,
-    Select,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select,
 };
 use uuid::Uuid;
 
@@ -104,17 +104,11 @@ pub async fn pages_by_instance<C: ConnectionTrait>(
     after: Option<Uuid>,
     limit: u64,
 ) -> Result<HashMap<Uuid, Vec<Model>>> {
-    let pages = instances.iter().map(|id| -> SelectStatement {
+    let pages = instances.iter().map(|id| {
         let filter = Filter { instance_id: Some(*id), ..filter.clone() };
-        QueryTrait::query(&mut select_page(&filter, after, limit)).take()
+        select_page(&filter, after, limit)
     });
-    let mut found: HashMap<Uuid, Vec<Model>> = HashMap::new();
-    if let Some(union) = keyset::union_of_pages(pages) {
-        let statement = conn.get_database_backend().build(&union);
-        for user in Entity::find().from_raw_sql(statement).all(conn).await? {
-            found.entry(user.instance_id).or_default().push(user);
-        }
-    }
+    let mut found = keyset::pages(conn, pages.collect(), |user: &Model| user.instance_id).await?;
     found.values_mut().for_each(|users| users.sort_by_key(|user| user.id));
     Ok(found)
 }
@@ -162,11 +156,10 @@ pub async fn changes_by_run<C: ConnectionTrait>(
         if let Some(after) = after {
             select = select.filter(user_change::Column::Id.gt(after));
         }
-        QueryTrait::query(&mut select).order_by(user_change::Column::Id, Order::Asc).limit(limit).take()
+        select.order_by_asc(user_change::Column::Id).limit(limit)
     });
-    let Some(union) = keyset::union_of_pages(pages) else { return Ok(HashMap::new()) };
-    let statement = conn.get_database_backend().build(&union);
-    let changes = user_change::Entity::find().from_raw_sql(statement).all(conn).await?;
+    let changes = keyset::pages(conn, pages.collect(), |change: &user_change::Model| change.run_id).await?;
+    let changes: Vec<_> = changes.into_values().flatten().collect();
     let ids: Vec<Uuid> = changes.iter().map(|change| change.user_id).collect();
     let users = Entity::find().filter(Column::Id.is_in(ids)).all(conn).await?;
     let users: HashMap<Uuid, Model> = users.into_iter().map(|user| (user.id, user)).collect();

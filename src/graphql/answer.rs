@@ -39,6 +39,8 @@ pub enum Code {
     ValidationFailed,
     /// One of the limits of [`super::guard`].
     TooComplex,
+    /// An argument cannot be read as its type.
+    InvalidInput,
     /// `operationName` is missing or names nothing.
     OperationUnresolved,
     /// `__schema` or `__type`, where they are switched off.
@@ -69,6 +71,7 @@ impl Code {
             Self::ParseFailed => "GRAPHQL_PARSE_FAILED",
             Self::ValidationFailed => "GRAPHQL_VALIDATION_FAILED",
             Self::TooComplex => "QUERY_TOO_COMPLEX",
+            Self::InvalidInput => "INVALID_INPUT",
             Self::OperationUnresolved => "OPERATION_RESOLUTION_FAILURE",
             Self::IntrospectionDisabled => "INTROSPECTION_DISABLED",
             Self::TooManyOperations => "TOO_MANY_OPERATIONS",
@@ -113,8 +116,11 @@ impl Answer {
         if refused {
             return Self::refused(&response.errors);
         }
+        // Resolvers name their codes; what has none is the library's word on an argument.
+        let errors: Vec<_> =
+            response.errors.iter().cloned().map(|error| with_code(error, Code::InvalidInput)).collect();
         match serde_json::to_vec(&Body {
-            errors: &response.errors,
+            errors: &errors,
             data: &response.data,
             extensions: (!response.extensions.is_empty()).then_some(&response.extensions),
         }) {
@@ -213,7 +219,10 @@ mod tests {
         let nulled = ServerError::new("boom", None).with_path(vec![PathSegment::Field("a".into())]);
         let answer = Answer::of(&Response::from_errors(vec![nulled]));
         assert!(matches!(answer, Answer::Executed(_)));
-        assert_eq!(text(answer), r#"{"errors":[{"message":"boom","path":["a"]}],"data":null}"#);
+        assert_eq!(
+            text(answer),
+            r#"{"errors":[{"message":"boom","path":["a"],"extensions":{"code":"INVALID_INPUT"}}],"data":null}"#
+        );
         let fine = Answer::of(&Response::new(value!({ "a": 1 })));
         assert_eq!(text(fine), r#"{"data":{"a":1}}"#);
     }

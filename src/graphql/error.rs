@@ -79,6 +79,15 @@ pub fn nullable<T>(ctx: &Context<'_>, result: Result<Option<T>, ApiError>) -> Op
     })
 }
 
+/// As [`settle`], for a change to one thing: a refusal that names no field is about the
+/// thing itself, and names `field`, which holds its id.
+pub fn settle_about<T>(field: &str, result: Result<T, Error>) -> Result<Result<T, Vec<Refusal>>, ApiError> {
+    Ok(settle(result)?.map_err(|refusals| {
+        let name = |refusal: Refusal| if refusal.field.is_empty() { refusal.at([field]) } else { refusal };
+        refusals.into_iter().map(name).collect()
+    }))
+}
+
 /// The refusals of a mutation, apart from its failures.
 pub fn settle<T>(result: Result<T, Error>) -> Result<Result<T, Vec<Refusal>>, ApiError> {
     match result {

@@ -180,7 +180,7 @@ impl NotificationMutation {
     async fn send_test_mail(
         &self,
         ctx: &Context<'_>,
-        input: SendTestMailInput,
+        #[graphql(desc = "Where to send it.")] input: SendTestMailInput,
     ) -> Result<SendTestMailPayload, ApiError> {
         let SendTestMailInput { address } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());

@@ -107,6 +107,7 @@ macro_rules! connection {
         #[doc = concat!("One of ", $what, ", with its place in the list.")]
         pub struct $edge<'a>(&'a (String, $node));
 
+        #[doc = concat!("A page of ", $what, ".")]
         #[async_graphql::Object]
         impl $connection {
             /// The rows with their cursors.
@@ -130,6 +131,7 @@ macro_rules! connection {
             }
         }
 
+        #[doc = concat!("One of ", $what, ", with its place in the list.")]
         #[async_graphql::Object]
         impl $edge<'_> {
             /// The row's place, to be given as `after`.

@@ -75,7 +75,7 @@ impl RecipientsMutation {
     async fn set_recipients(
         &self,
         ctx: &Context<'_>,
-        input: SetRecipientsInput,
+        #[graphql(desc = "The new list.")] input: SetRecipientsInput,
     ) -> Result<SetRecipientsPayload, ApiError> {
         let SetRecipientsInput { emails } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());

@@ -60,30 +60,21 @@ impl Instances {
         let now = self.clock.now();
         let id = Uuid::now_v7();
         let (public, secrets) = self.seal(id, integration, &config)?;
-        let State {
-            status,
-            inactive_reason,
-            inactive_since,
-            sync_state,
-            health,
-            failing_since,
-            consecutive_failures,
-            last_success_at,
-        } = State::new();
+        let state = State::new();
         let mut model = Model {
             id,
             integration_key,
             name_key: input::name_key(&name),
             name,
-            status,
-            inactive_reason,
-            inactive_since,
-            sync_state,
-            health,
-            failing_since,
-            consecutive_failures,
+            status: state.status,
+            inactive_reason: state.inactive_reason,
+            inactive_since: state.inactive_since,
+            sync_state: state.sync_state,
+            health: state.health,
+            failing_since: state.failing_since,
+            consecutive_failures: state.consecutive_failures,
             revocation_mailed: false,
-            last_success_at,
+            last_success_at: state.last_success_at,
             tenant,
             created_by: caller.label(),
             created_by_email: caller.email.clone(),
@@ -109,15 +100,8 @@ impl Instances {
         }
         runs::queue(&tx, &mut model, Trigger::Initial, false, now).await?;
         let before = model.clone();
-        record(
-            &tx,
-            &before,
-            &mut model,
-            vec![(entity::event::Cause::Created, State::new())],
-            Some(&caller.label()),
-            now,
-        )
-        .await?;
+        record(&tx, &before, &mut model, vec![(entity::event::Cause::Created, state)], Some(&caller.label()), now)
+            .await?;
         tx.commit().await?;
         metrics::counter!("muster_instances_created_total").increment(1);
         Ok(model)

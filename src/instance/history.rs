@@ -77,17 +77,8 @@ pub async fn pages_by_instance<C: ConnectionTrait>(
     before: Option<Uuid>,
     limit: u64,
 ) -> Result<HashMap<Uuid, Vec<Model>>> {
-    let pages = instances.iter().map(|id| {
-        let mut select = filter.page(before, limit).filter(Column::InstanceId.eq(*id));
-        QueryTrait::query(&mut select).take()
-    });
-    let mut found: HashMap<Uuid, Vec<Model>> = HashMap::new();
-    if let Some(union) = keyset::union_of_pages(pages) {
-        let statement = conn.get_database_backend().build(&union);
-        for run in Entity::find().from_raw_sql(statement).all(conn).await? {
-            found.entry(run.instance_id).or_default().push(run);
-        }
-    }
+    let pages = instances.iter().map(|id| filter.page(before, limit).filter(Column::InstanceId.eq(*id)));
+    let mut found = keyset::pages(conn, pages.collect(), |run: &Model| run.instance_id).await?;
     found.values_mut().for_each(|runs| runs.sort_by_key(|run| std::cmp::Reverse(run.id)));
     Ok(found)
 }

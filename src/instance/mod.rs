@@ -119,7 +119,7 @@ impl Running {
 }
 
 fn not_found() -> Error {
-    Refusal::new(RefusalCode::NotFound, "There is no instance with this id.").at(["id"]).into()
+    Refusal::new(RefusalCode::NotFound, "There is no instance with this id.").into()
 }
 
 impl Instances {

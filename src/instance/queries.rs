@@ -130,17 +130,9 @@ impl Instances {
 
     /// The first page of each of several integrations, in one statement.
     pub async fn pages_by_integration(&self, keys: &[String], page: &PageOf) -> Result<HashMap<String, Vec<Model>>> {
-        let pages = keys.iter().map(|key| {
-            let mut select = select_page(page).filter(Column::IntegrationKey.eq(key));
-            QueryTrait::query(&mut select).take()
-        });
-        let mut found: HashMap<String, Vec<Model>> = HashMap::new();
-        if let Some(union) = keyset::union_of_pages(pages) {
-            let statement = self.db.read().get_database_backend().build(&union);
-            for model in Entity::find().from_raw_sql(statement).all(self.db.read()).await? {
-                found.entry(model.integration_key.clone()).or_default().push(model);
-            }
-        }
+        let pages = keys.iter().map(|key| select_page(page).filter(Column::IntegrationKey.eq(key)));
+        let mut found =
+            keyset::pages(self.db.read(), pages.collect(), |model: &Model| model.integration_key.clone()).await?;
         for models in found.values_mut() {
             models.sort_by(|a, b| {
                 let order = (page.field.key(a), a.id).cmp(&(page.field.key(b), b.id));
@@ -253,19 +245,18 @@ pub async fn events_by_instance<C: ConnectionTrait>(
     limit: u64,
 ) -> Result<HashMap<Uuid, Vec<Happened>>> {
     use entity::event;
+    use sea_orm::QueryOrder;
     let pages = instances.iter().map(|id| {
         let mut select = event::Entity::find().filter(event::Column::InstanceId.eq(*id));
         if let Some(before) = before {
             select = select.filter(event::Column::Seq.lt(before));
         }
-        QueryTrait::query(&mut select).order_by(event::Column::Seq, Order::Desc).limit(limit).take()
+        select.order_by_desc(event::Column::Seq).limit(limit)
     });
+    let rows = keyset::pages(conn, pages.collect(), |event: &event::Model| event.instance_id).await?;
     let mut found: HashMap<Uuid, Vec<Happened>> = HashMap::new();
-    if let Some(union) = keyset::union_of_pages(pages) {
-        let statement = conn.get_database_backend().build(&union);
-        for row in event::Entity::find().from_raw_sql(statement).all(conn).await? {
-            found.entry(row.instance_id).or_default().push(row.try_into()?);
-        }
+    for row in rows.into_values().flatten() {
+        found.entry(row.instance_id).or_default().push(row.try_into()?);
     }
     found.values_mut().for_each(|events| events.sort_by_key(|event| std::cmp::Reverse(event.seq)));
     Ok(found)

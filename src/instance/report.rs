@@ -125,20 +125,20 @@ pub fn notice(model: &Model, integration: &str, last: Option<&run::Model>) -> Op
 }
 
 fn failing(model: &Model, integration: &str, last: Option<&run::Model>) -> Notice {
-    let class = last.and_then(|run| run.failure_class).unwrap_or(FailureClass::Internal);
+    let class = last.and_then(|run| run.failure_class);
     let again = here("Sync again now", "syncInstance");
     let (title, remedies) = match class {
-        FailureClass::RemovalGuard => (
+        Some(FailureClass::RemovalGuard) => (
             "A sync would remove many users",
             vec![
                 there(format!("Check in {integration} whether these people really left")),
                 here("Accept the removals", "syncInstance"),
             ],
         ),
-        FailureClass::RateLimit => {
+        Some(FailureClass::RateLimit) => {
             ("The application asks to slow down", vec![here("Sync less often", "updateInstance"), again])
         }
-        FailureClass::Config => (
+        Some(FailureClass::Config) => (
             "The application's answer does not fit",
             vec![
                 here("Check the configuration", "testConnection"),
@@ -146,13 +146,16 @@ fn failing(model: &Model, integration: &str, last: Option<&run::Model>) -> Notic
                 again,
             ],
         ),
-        FailureClass::Token | FailureClass::Permission => {
+        Some(FailureClass::Token | FailureClass::Permission) => {
             ("The application refuses the credential", vec![here("Enter a new credential", "updateInstance"), again])
         }
-        FailureClass::Transient | FailureClass::Timeout => ("The application cannot be reached", vec![again]),
-        FailureClass::Internal => ("This server made an error", vec![again]),
+        Some(FailureClass::Transient | FailureClass::Timeout) => ("The application cannot be reached", vec![again]),
+        Some(FailureClass::Internal) => ("This server made an error", vec![again]),
+        // The last run was cancelled, and says nothing of those before it.
+        None => ("Syncs fail", vec![again]),
     };
-    let reason = last.and_then(|run| run.failure_message.clone()).unwrap_or_else(|| "The last sync failed.".into());
+    let reason =
+        last.and_then(|run| run.failure_message.clone()).unwrap_or_else(|| "The last completed sync failed.".into());
     let times = match model.consecutive_failures {
         0 | 1 => String::new(),
         times => format!(" It has failed {times} times in a row."),

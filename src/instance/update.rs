@@ -123,29 +123,32 @@ impl Instances {
             return Ok(None);
         }
         let mut model = before.clone();
-        let mut steps = Vec::new();
-        if self.edit(&mut model, &plan)? {
-            steps.push((Cause::Updated, State::of(&model)));
-        }
-        let mut stopped = None;
-        if let Some(live) = plan.activate {
-            let change = if live { Change::Activate } else { Change::Deactivate };
-            let switched = State::of(&model).apply(change, now)?;
-            if !switched.is_empty() {
-                if live {
-                    runs::queue(&tx, &mut model, Trigger::Reactivation, false, now).await?;
-                } else {
-                    stopped = runs::cancel(&tx, &mut model, now).await?;
-                    model.next_sync_at = None;
-                }
-                steps.extend(switched);
-            }
-        }
-        if steps.is_empty() {
+        let edited = self.edit(&mut model, &plan)?;
+        let switched = match plan.activate {
+            Some(true) => State::of(&model).apply(Change::Activate, now)?,
+            Some(false) => State::of(&model).apply(Change::Deactivate, now)?,
+            None => Vec::new(),
+        };
+        if !edited && switched.is_empty() {
             return Ok(Some(model));
         }
         model.revision += 1;
-        record(&tx, &before, &mut model, steps, Some(&caller.label()), now).await?;
+        let actor = caller.label();
+        if edited {
+            let steps = vec![(Cause::Updated, State::of(&model))];
+            record(&tx, &before, &mut model, steps, Some(&actor), now).await?;
+        }
+        let mut stopped = None;
+        if !switched.is_empty() {
+            let before = model.clone();
+            if plan.activate == Some(true) {
+                runs::queue(&tx, &mut model, Trigger::Reactivation, false, now).await?;
+            } else {
+                stopped = runs::cancel(&tx, &mut model, now).await?;
+                model.next_sync_at = None;
+            }
+            record(&tx, &before, &mut model, switched, Some(&actor), now).await?;
+        }
         tx.commit().await?;
         self.stop_run(stopped.as_ref());
         Ok(Some(model))

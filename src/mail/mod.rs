@@ -94,9 +94,12 @@ impl Mailer {
     /// written into `dir` as `.eml` files. `from` is an address with or without a name.
     /// The error is one line that names the fault and never repeats the URL.
     pub fn new(smtp_url: Option<&str>, from: &str, dir: &Path) -> Result<Self, String> {
-        let from = message::sender(from)?;
+        let from = message::sender(from).map_err(|fault| format!("setting mail_from: {fault}"))?;
         let route = match smtp_url {
-            Some(url) => Route::Smtp(Arc::new(Smtp::from_url(url)?)),
+            Some(url) => {
+                let smtp = Smtp::from_url(url).map_err(|fault| format!("setting smtp_url: {fault}"))?;
+                Route::Smtp(Arc::new(smtp))
+            }
             None => Route::Folder(Arc::new(Folder::new(dir)?)),
         };
         Ok(Self { from, route })

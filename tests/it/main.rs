@@ -1,3 +1,15 @@
 //! The one integration-test binary: the server from outside, over real sockets.
 
+mod access;
+mod architecture;
+mod errors;
+mod limits;
+mod mutations;
+mod peers;
+mod process;
+mod queries;
+mod readme;
+mod schema;
 mod support;
+mod sync;
+mod transports;

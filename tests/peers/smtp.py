@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """An SMTP server for the integration tests; needs the package aiosmtpd.
 
+    python smtp.py [PORT]
+
 Prints one line, {"smtp": port, "control": port}, both on 127.0.0.1, and ends when its
-standard input closes. The control port speaks HTTP:
+standard input closes. PORT is that of SMTP; without it, or 0, it is a free one. The control port speaks HTTP:
 
   GET /mode/MODE   how messages are answered from now on:
                    ok          accepted
@@ -101,7 +103,7 @@ def port(server):
 
 async def main():
     loop = asyncio.get_running_loop()
-    smtp = await loop.create_server(protocol, "127.0.0.1", 0)
+    smtp = await loop.create_server(protocol, "127.0.0.1", int((sys.argv[1:] or ["0"])[0]))
     http = await asyncio.start_server(control, "127.0.0.1", 0)
     print(json.dumps({"smtp": port(smtp), "control": port(http)}), flush=True)
     await loop.run_in_executor(None, sys.stdin.read)

@@ -16,6 +16,7 @@
 //! It keeps no state; there is nothing to cut in the middle.
 
 mod cost;
+mod omitted;
 mod rules;
 mod scan;
 
@@ -124,7 +125,9 @@ pub fn vet(params: Params, introspection: bool) -> Result<Operation, ServerError
     let operation = select(&document, params.operation_name.as_deref())?;
     rules::check(&document, operation, &params.variables)?;
     let kind = operation.ty;
-    let mut request = Request::new(params.query).variables(params.variables);
+    let mut variables = params.variables;
+    omitted::fill(&document, &mut variables);
+    let mut request = Request::new(params.query).variables(variables);
     request.operation_name = params.operation_name;
     request.set_parsed_query(document);
     Ok(Operation { request, kind })

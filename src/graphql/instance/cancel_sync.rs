@@ -1,7 +1,7 @@
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
 use crate::auth::Caller;
-use crate::graphql::error::{ApiError, settle};
+use crate::graphql::error::{ApiError, settle_about};
 use crate::graphql::id::{self, Kind};
 use crate::graphql::schema::{Api, UserError, user_errors};
 use crate::graphql::sync_run::SyncRun;
@@ -29,14 +29,18 @@ pub struct CancelSync;
 impl CancelSync {
     /// Stops the run that waits or goes on. It counts as no outcome: it removes nobody,
     /// and nobody gets mail about it. The instance stays live and syncs again on its schedule.
-    async fn cancel_sync(&self, ctx: &Context<'_>, input: CancelSyncInput) -> Result<CancelSyncPayload, ApiError> {
+    async fn cancel_sync(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Whose run.")] input: CancelSyncInput,
+    ) -> Result<CancelSyncPayload, ApiError> {
         let CancelSyncInput { instance_id } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
         let stopped = async {
             let id = id::input(Kind::Instance, &instance_id, "instanceId")?;
             api.instances.cancel_sync(caller, id).await
         };
-        Ok(match settle(stopped.await)? {
+        Ok(match settle_about("instanceId", stopped.await)? {
             Ok(run) => CancelSyncPayload { run: Some(SyncRun::one(run)), user_errors: Vec::new() },
             Err(refusals) => CancelSyncPayload { run: None, user_errors: user_errors(refusals) },
         })

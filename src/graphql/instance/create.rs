@@ -38,7 +38,7 @@ impl CreateInstance {
     async fn create_instance(
         &self,
         ctx: &Context<'_>,
-        input: CreateInstanceInput,
+        #[graphql(desc = "What to connect, and how.")] input: CreateInstanceInput,
     ) -> Result<CreateInstancePayload, ApiError> {
         let CreateInstanceInput { integration_key, name, config, sync_interval_minutes } = input;
         let create = Create { integration_key, name, config: config_pairs(config), sync_interval_minutes };

@@ -2,7 +2,7 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
 use super::Instance;
 use crate::auth::Caller;
-use crate::graphql::error::{ApiError, settle};
+use crate::graphql::error::{ApiError, settle_about};
 use crate::graphql::id::{self, Kind};
 use crate::graphql::schema::{Api, UserError, user_errors};
 
@@ -34,7 +34,7 @@ impl DeleteInstance {
     async fn delete_instance(
         &self,
         ctx: &Context<'_>,
-        input: DeleteInstanceInput,
+        #[graphql(desc = "Which instance.")] input: DeleteInstanceInput,
     ) -> Result<DeleteInstancePayload, ApiError> {
         let DeleteInstanceInput { id, acknowledge_irreversible } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
@@ -42,7 +42,7 @@ impl DeleteInstance {
             let id = id::input(Kind::Instance, &id, "id")?;
             api.instances.delete(caller, id, acknowledge_irreversible).await
         };
-        Ok(match settle(deleted.await)? {
+        Ok(match settle_about("id", deleted.await)? {
             Ok(model) => DeleteInstancePayload { instance: Some(Instance::one(model)), user_errors: Vec::new() },
             Err(refusals) => DeleteInstancePayload { instance: None, user_errors: user_errors(refusals) },
         })

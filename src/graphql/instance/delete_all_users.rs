@@ -2,7 +2,7 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
 use super::Instance;
 use crate::auth::Caller;
-use crate::graphql::error::{ApiError, settle};
+use crate::graphql::error::{ApiError, settle_about};
 use crate::graphql::id::{self, Kind};
 use crate::graphql::schema::{Api, UserError, user_errors};
 
@@ -34,7 +34,7 @@ impl DeleteAllUsers {
     async fn delete_all_users(
         &self,
         ctx: &Context<'_>,
-        input: DeleteAllUsersInput,
+        #[graphql(desc = "Whose users.")] input: DeleteAllUsersInput,
     ) -> Result<DeleteAllUsersPayload, ApiError> {
         let DeleteAllUsersInput { instance_id, acknowledge_irreversible } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
@@ -42,7 +42,7 @@ impl DeleteAllUsers {
             let id = id::input(Kind::Instance, &instance_id, "instanceId")?;
             api.instances.delete_all_users(caller, id, acknowledge_irreversible).await
         };
-        Ok(match settle(deleted.await)? {
+        Ok(match settle_about("instanceId", deleted.await)? {
             Ok(model) => DeleteAllUsersPayload { instance: Some(Instance::one(model)), user_errors: Vec::new() },
             Err(refusals) => DeleteAllUsersPayload { instance: None, user_errors: user_errors(refusals) },
         })

@@ -1,7 +1,7 @@
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
 use crate::auth::Caller;
-use crate::graphql::error::{ApiError, settle};
+use crate::graphql::error::{ApiError, settle_about};
 use crate::graphql::id::{self, Kind};
 use crate::graphql::schema::{Api, UserError, user_errors};
 use crate::graphql::sync_run::SyncRun;
@@ -33,7 +33,7 @@ impl SyncInstance {
     async fn sync_instance(
         &self,
         ctx: &Context<'_>,
-        input: SyncInstanceInput,
+        #[graphql(desc = "Which instance.")] input: SyncInstanceInput,
     ) -> Result<SyncInstancePayload, ApiError> {
         let SyncInstanceInput { id, accept_removals } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
@@ -41,7 +41,7 @@ impl SyncInstance {
             let id = id::input(Kind::Instance, &id, "id")?;
             api.instances.sync(caller, id, accept_removals.unwrap_or(false)).await
         };
-        Ok(match settle(asked.await)? {
+        Ok(match settle_about("id", asked.await)? {
             Ok(run) => SyncInstancePayload { run: Some(SyncRun::one(run)), user_errors: Vec::new() },
             Err(refusals) => SyncInstancePayload { run: None, user_errors: user_errors(refusals) },
         })

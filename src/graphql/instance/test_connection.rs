@@ -44,7 +44,7 @@ impl TestConnection {
     async fn test_connection(
         &self,
         ctx: &Context<'_>,
-        input: TestConnectionInput,
+        #[graphql(desc = "What to try.")] input: TestConnectionInput,
     ) -> Result<TestConnectionPayload, ApiError> {
         let TestConnectionInput { integration_key, instance_id, config } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());

@@ -4,7 +4,7 @@ use entity::instance::Status;
 use super::{ConfigValueInput, Instance, config_pairs};
 use crate::auth::Caller;
 use crate::error::{Error, Refusal};
-use crate::graphql::error::{ApiError, settle};
+use crate::graphql::error::{ApiError, settle_about};
 use crate::graphql::id::{self, Kind};
 use crate::graphql::schema::{Api, UserError, user_errors};
 use crate::instance::input::DEFAULT_INTERVAL;
@@ -58,7 +58,7 @@ impl UpdateInstance {
     async fn update_instance(
         &self,
         ctx: &Context<'_>,
-        input: UpdateInstanceInput,
+        #[graphql(desc = "What to change.")] input: UpdateInstanceInput,
     ) -> Result<UpdateInstancePayload, ApiError> {
         let UpdateInstanceInput { id, name, status, config, sync_interval_minutes, expected_revision } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
@@ -79,7 +79,7 @@ impl UpdateInstance {
             Ok(id) if refusals.is_empty() => api.instances.update(caller, id, update).await,
             _ => Err(Error::Refused(refusals)),
         };
-        Ok(match settle(result)? {
+        Ok(match settle_about("id", result)? {
             Ok(model) => UpdateInstancePayload { instance: Some(Instance::one(model)), user_errors: Vec::new() },
             Err(refusals) => UpdateInstancePayload { instance: None, user_errors: user_errors(refusals) },
         })

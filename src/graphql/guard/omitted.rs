@@ -1,0 +1,78 @@
+//! Variables that may be left out, and are.
+//!
+//! Where such a variable is the whole value of an argument, the argument counts as left
+//! out, which for every argument of this schema is the same as null. The schema prices a
+//! list by its `first` before anything is executed, and would take the missing variable
+//! for an error there; so it is given the null. Inside an input object absent and null
+//! differ, and such variables stay as they are.
+
+use std::collections::HashSet;
+
+use async_graphql::{
+    Name, Variables,
+    parser::types::{ExecutableDocument, Selection, SelectionSet},
+};
+use async_graphql_value::{ConstValue, Value};
+
+/// Gives null to the variables that were left out and are only ever whole arguments.
+pub(super) fn fill(document: &ExecutableDocument, variables: &mut Variables) {
+    let mut uses = Uses::default();
+    for (_, operation) in document.operations.iter() {
+        uses.collect(&operation.node.selection_set.node);
+    }
+    for fragment in document.fragments.values() {
+        uses.collect(&fragment.node.selection_set.node);
+    }
+    // Of all operations: the schema prices those that are not executed, too.
+    let definitions = || document.operations.iter().flat_map(|(_, operation)| &operation.node.variable_definitions);
+    let defaulted: HashSet<&Name> = definitions()
+        .filter(|definition| definition.node.default_value.is_some())
+        .map(|definition| &definition.node.name.node)
+        .collect();
+    for definition in definitions() {
+        let variable = &definition.node;
+        let name = &variable.name.node;
+        let optional = variable.var_type.node.nullable && !defaulted.contains(name);
+        if optional && uses.whole.contains(name) && !uses.within.contains(name) {
+            variables.entry(name.clone()).or_insert(ConstValue::Null);
+        }
+    }
+}
+
+/// Where variables stand.
+#[derive(Default)]
+struct Uses<'a> {
+    /// As the whole value of an argument.
+    whole: HashSet<&'a Name>,
+    /// Inside a list or an input object.
+    within: HashSet<&'a Name>,
+}
+
+impl<'a> Uses<'a> {
+    fn collect(&mut self, set: &'a SelectionSet) {
+        for item in &set.items {
+            match &item.node {
+                Selection::Field(field) => {
+                    for (_, value) in &field.node.arguments {
+                        match &value.node {
+                            Value::Variable(name) => drop(self.whole.insert(name)),
+                            other => self.look_within(other),
+                        }
+                    }
+                    self.collect(&field.node.selection_set.node);
+                }
+                Selection::InlineFragment(inline) => self.collect(&inline.node.selection_set.node),
+                Selection::FragmentSpread(_) => {}
+            }
+        }
+    }
+
+    fn look_within(&mut self, value: &'a Value) {
+        match value {
+            Value::Variable(name) => drop(self.within.insert(name)),
+            Value::List(items) => items.iter().for_each(|item| self.look_within(item)),
+            Value::Object(fields) => fields.values().for_each(|field| self.look_within(field)),
+            _ => {}
+        }
+    }
+}

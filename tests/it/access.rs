@@ -1,0 +1,239 @@
+//! Who may ask, what for, and what nobody is told.
+
+use std::time::{Duration, Instant};
+
+use async_graphql::parser::parse_schema;
+use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
+use muster::auth::Role;
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+
+use crate::support::ask::pairs;
+use crate::support::peer::Application;
+use crate::support::wire::ENDLESS;
+use crate::support::{DEADLINE, Server};
+
+/// Every field of a root type, with arguments that fit its types.
+fn operations(root: &str) -> Vec<(String, String)> {
+    let document = parse_schema(muster::graphql::schema::sdl()).unwrap();
+    let types: Vec<_> = document
+        .definitions
+        .iter()
+        .filter_map(|definition| match definition {
+            TypeSystemDefinition::Type(definition) => Some(&definition.node),
+            _ => None,
+        })
+        .collect();
+    let kind = |name: &str| types.iter().find(|it| it.name.node == name).map(|it| &it.kind);
+    fn example<'a>(kind: &impl Fn(&str) -> Option<&'a TypeKind>, of: &str) -> String {
+        let of = of.trim_end_matches('!');
+        match (of, kind(of)) {
+            (list, _) if list.starts_with('[') => "[]".into(),
+            ("Boolean", _) => "true".into(),
+            ("ID" | "String", _) => "\"x\"".into(),
+            (_, Some(TypeKind::InputObject(input))) => {
+                let required = input.fields.iter().filter(|field| !field.node.ty.node.nullable);
+                let values: Vec<_> = required
+                    .map(|it| format!("{}: {}", it.node.name.node, example(kind, &it.node.ty.node.to_string())))
+                    .collect();
+                format!("{{ {} }}", values.join(", "))
+            }
+            other => panic!("no example of {}", other.0),
+        }
+    }
+    let Some(TypeKind::Object(object)) = kind(root) else { panic!("no type {root}") };
+    object
+        .fields
+        .iter()
+        .map(|field| {
+            let required = field.node.arguments.iter().filter(|it| !it.node.ty.node.nullable);
+            let arguments: Vec<_> = required
+                .map(|it| format!("{}: {}", it.node.name.node, example(&kind, &it.node.ty.node.to_string())))
+                .collect();
+            let arguments = if arguments.is_empty() { String::new() } else { format!("({})", arguments.join(", ")) };
+            let name = field.node.name.node.to_string();
+            (name.clone(), format!("{name}{arguments} {{ __typename }}"))
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn nobody_is_served_without_a_valid_token_at_any_door() {
+    let server = Server::start().await;
+    let revoked = server.tokens.create("revoked", Role::Admin, None).await.unwrap();
+    server.tokens.revoke("revoked").await.unwrap();
+    let body = r#"{"query":"{ recipients { emails } }"}"#;
+    let stream = format!(r#"{{"query":"{ENDLESS}"}}"#);
+    let json = "Content-Type: application/json";
+    for credentials in ["", "nobody's", "muster_nobodys", &revoked, "Basic YWRhOnBhc3N3b3Jk", &server.admin[1..]] {
+        let header = match credentials {
+            "" => "X-Nothing: here".to_owned(),
+            other if other.starts_with("Basic") => format!("Authorization: {other}"),
+            other => format!("Authorization: Bearer {other}"),
+        };
+        for (start, accept, body) in [
+            ("POST /graphql", "Accept: application/json", body),
+            ("POST /graphql", "Accept: text/event-stream", &stream),
+            ("GET /graphql?query=%7B__typename%7D", "Accept: application/json", ""),
+            ("POST /graphql", "Accept: */*", "not even JSON"),
+        ] {
+            let (status, answer) = server.http(start, &[&header, json, accept], body).await;
+            assert_eq!(status, 401, "{start} {accept} {header}");
+            assert!(answer.contains("UNAUTHENTICATED") && answer.contains("www-authenticate: Bearer"), "{answer}");
+        }
+        let mut socket = server.socket().await;
+        socket.init(header.trim_start_matches("Authorization: ")).await;
+        assert_eq!(socket.close_code().await, 4401, "{header}");
+    }
+    let query = format!("GET /graphql?query=%7B__typename%7D&access_token={}", server.admin);
+    assert_eq!(server.http(&query, &[], "").await.0, 401, "a token in an address would be logged by others");
+    let mut socket = server.socket().await;
+    socket.subscribe("1", "{ __typename }").await;
+    assert_eq!(socket.close_code().await, 4401);
+}
+
+#[tokio::test]
+async fn a_viewer_reads_everything_and_changes_nothing() {
+    let server = Server::start().await;
+    let id = server.rehearse("Acme", &[]).await;
+    server.idle(&id, "").await;
+    let before = server.everything().await;
+    let mutations = operations("Mutation");
+    assert!(mutations.len() >= 9);
+    for (name, field) in mutations {
+        let answer = server.ask_as(&server.viewer, &format!("mutation {{ {field} }}"), json!({})).await;
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN", "{name}: {answer}");
+        assert!(answer["data"].is_null(), "{name}: {answer}");
+    }
+    let hidden = "query Q { __typename } mutation M { setRecipients(input: { emails: [] }) { __typename } }";
+    let headers = [&format!("Authorization: Bearer {}", server.viewer), "Content-Type: application/json"];
+    let body = json!({ "query": hidden, "operationName": "M" }).to_string();
+    assert!(server.http("POST /graphql", &headers, &body).await.1.contains("FORBIDDEN"));
+    assert_eq!(server.everything().await, before);
+
+    for (name, field) in operations("Query") {
+        let field = field.replace("\"x\"", &json!(id).to_string());
+        let answer = server.ask_as(&server.viewer, &format!("{{ {field} }}"), json!({})).await;
+        let errors = answer["errors"].to_string();
+        assert!(!errors.contains("FORBIDDEN") && answer["data"].is_object(), "{name}: {answer}");
+    }
+    let mut socket = server.acknowledged(&server.viewer).await;
+    socket.subscribe("s", ENDLESS).await;
+    assert_eq!(socket.next().await["type"], "next");
+    socket.subscribe("m", "mutation { setRecipients(input: { emails: [] }) { __typename } }").await;
+    let refusal = socket.next().await;
+    assert_eq!((&refusal["id"], refusal.to_string().contains("FORBIDDEN")), (&json!("m"), true), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_revoked_token_loses_what_it_has_open_within_two_seconds() {
+    let server = Server::start().await;
+    server.rehearse("Acme", &[]).await;
+    let token = server.tokens.create("guest", Role::Viewer, None).await.unwrap();
+    let mut socket = server.acknowledged(&token).await;
+    socket.subscribe("s", ENDLESS).await;
+    assert_eq!(socket.next().await["type"], "next");
+    let headers =
+        [&format!("Authorization: Bearer {token}"), "Content-Type: application/json", "Accept: text/event-stream"];
+    let mut stream = server.send("POST /graphql", &headers, &json!({ "query": ENDLESS }).to_string()).await;
+    let mut seen = String::new();
+    while !seen.contains("event: next") {
+        let mut part = [0; 4096];
+        let read = tokio::time::timeout(DEADLINE, stream.read(&mut part)).await.expect("in time").unwrap();
+        seen.push_str(&String::from_utf8_lossy(&part[..read]));
+    }
+
+    assert_eq!(server.tokens.revoke("guest").await.unwrap(), 1);
+    let revoked = Instant::now();
+    assert_eq!(socket.close_code().await, 4401);
+    let mut rest = String::new();
+    tokio::time::timeout(DEADLINE, stream.read_to_string(&mut rest)).await.expect("in time").unwrap();
+    while server.http("GET /graphql?query=%7B__typename%7D", &headers[..1], "").await.0 != 401 {
+        assert!(revoked.elapsed() < Duration::from_secs(2), "it is still served");
+    }
+    assert!(revoked.elapsed() < Duration::from_secs(2), "{:?}", revoked.elapsed());
+    assert!(!rest.contains("event: complete"), "the stream was cut, not completed: {rest}");
+}
+
+/// Whether any file below the folder holds the bytes.
+fn holds(dir: &std::path::Path, canary: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(holds(&path, canary));
+        } else if std::fs::read(&path).unwrap().windows(canary.len()).any(|window| window == canary.as_bytes()) {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_credential_is_never_seen_again() {
+    const CANARY: &str = "canary-7f3b9c1e5d";
+    const SECOND: &str = "kanarie-0a8d2c4b6e";
+    let application = Application::start(CANARY, 3).await;
+    let server = Server::builder()
+        .settings(|settings| settings.allowed_networks = vec!["127.0.0.0/8".parse().unwrap()])
+        .start()
+        .await;
+    let mut answers: Vec<Value> = Vec::new();
+    let mut socket = server.acknowledged(&server.viewer).await;
+    let config = "config { key value isSet }";
+    socket
+        .subscribe("s", &format!("subscription {{ instanceStateChanged {{ cause instance {{ {config} }} }} }}"))
+        .await;
+
+    let wrong = json!({ "integrationKey": "scim", "name": "Acme",
+        "config": pairs(&[("base_url", &application.url), ("token", &format!("{CANARY}wrong"))]) });
+    let refused = server.mutate("createInstance", wrong, "instance { id }").await;
+    assert_eq!(refused["userErrors"][0]["code"], "CREDENTIAL_REJECTED", "{refused}");
+    answers.push(refused);
+    let input = json!({ "integrationKey": "scim", "name": "Acme",
+        "config": pairs(&[("base_url", &application.url), ("token", CANARY)]) });
+    let created = server.done("createInstance", input, &format!("instance {{ id {config} }}")).await;
+    let id = created["instance"]["id"].as_str().unwrap().to_owned();
+    let shown = json!([{ "key": "base_url", "value": application.url, "isSet": true }, { "key": "token", "value": null, "isSet": true }]);
+    assert_eq!(created["instance"]["config"], shown);
+    answers.push(created);
+    let now = server.idle(&id, "health userCount").await;
+    assert_eq!((&now["health"], &now["userCount"]), (&json!("OK"), &json!(3)));
+
+    application.accept(SECOND);
+    let now = server.sync(&id, "failure { message }").await;
+    answers.push(now);
+    assert_eq!(server.instance(&id, "inactiveReason").await["inactiveReason"], "TOKEN_INACTIVE");
+    let input = json!({ "id": id, "config": pairs(&[("token", SECOND)]) });
+    answers.push(server.done("updateInstance", input, &format!("instance {{ {config} }}")).await);
+    server.idle(&id, "").await;
+    answers.push(
+        server.mutate("testConnection", json!({ "instanceId": id, "config": pairs(&[("token", CANARY)]) }), "ok").await,
+    );
+    answers.push(server.everything().await);
+    let input = json!({ "id": id, "acknowledgeIrreversible": true });
+    answers.push(server.done("deleteInstance", input, &format!("instance {{ {config} }}")).await);
+    assert_eq!(
+        answers.last().unwrap()["instance"]["config"][1],
+        json!({ "key": "token", "value": null, "isSet": false })
+    );
+    server.until(&id, "status", |now| now["status"] == "DELETED").await;
+    loop {
+        let frame = socket.next().await;
+        let last = frame["payload"]["data"]["instanceStateChanged"]["cause"] == "DELETED";
+        answers.push(frame);
+        if last {
+            break;
+        }
+    }
+    let mails = std::fs::read_dir(server.mail_dir()).unwrap().count();
+    assert!(mails >= 3, "{mails} mails were written");
+    for canary in [CANARY, SECOND] {
+        for answer in &answers {
+            assert!(!answer.to_string().contains(canary), "{answer}");
+        }
+        assert_eq!(holds(server.dir.path(), canary), Vec::<String>::new());
+    }
+    let folder = server.stop().await;
+    assert_eq!(holds(folder.path(), CANARY), Vec::<String>::new());
+}

@@ -1,0 +1,177 @@
+//! The rules of the house, read from its texts: who may know whom, and what no file may hold.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const DOORS: [&str; 6] = ["app", "cli", "console", "graphql", "jobs", "server"];
+const NOUNS: [&str; 5] = ["directory", "instance", "integration", "notification", "sync"];
+const TOOLS: [&str; 11] =
+    ["audit", "auth", "clock", "config", "db", "error", "events", "mail", "queue", "secrets", "telemetry"];
+
+/// The nouns that a noun may know.
+fn known_by(noun: &str) -> &'static [&'static str] {
+    match noun {
+        "sync" => &["instance", "integration", "directory", "notification"],
+        "instance" => &["integration", "directory", "notification"],
+        _ => &[],
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file below a folder, hidden ones and build results left out.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with(".git") {
+            continue;
+        }
+        if path.is_dir() {
+            if name != "target" && name != "__pycache__" {
+                found.extend(files(&path));
+            }
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn short(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap().display().to_string()
+}
+
+/// What a path goes on with: a name, or the first names of a group.
+fn heads(path: &str) -> Vec<String> {
+    let name =
+        |text: &str| text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let Some(group) = path.strip_prefix('{') else { return vec![name(path)] };
+    let (mut depth, mut start, mut found) = (1, 0, Vec::new());
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 || (depth == 1 && c == ',') {
+            found.push(name(&group[start..at]));
+            start = at + 1;
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    found.retain(|name| !name.is_empty());
+    found
+}
+
+/// The parts of the crate that a source file names, with their lines.
+fn edges() -> Vec<(String, String, String)> {
+    let mut found = Vec::new();
+    for path in files(&root().join("src")) {
+        if path.extension().is_none_or(|ending| ending != "rs") {
+            continue;
+        }
+        let inside = path.strip_prefix(root().join("src")).unwrap();
+        let from = inside.components().next().unwrap().as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned();
+        if from == "lib" || from == "main" {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let code: String =
+            text.lines().filter_map(|line| line.split("//").next()).flat_map(|line| [line, "\n"]).collect();
+        let mut line = 1;
+        for (before, after) in code.match_indices("crate::").map(|(at, found)| code.split_at(at + found.len())) {
+            line = line.max(before.matches('\n').count() + 1);
+            found.extend(heads(after).into_iter().map(|to| (from.clone(), to, format!("{}:{line}", short(&path)))));
+        }
+    }
+    assert!(found.len() > 100, "the scan finds next to nothing");
+    found
+}
+
+#[test]
+fn every_part_of_the_source_has_its_layer() {
+    for entry in fs::read_dir(root().join("src")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let layers = [&DOORS[..], &NOUNS, &TOOLS].concat();
+        assert!(layers.contains(&&*name) || name == "lib" || name == "main", "{name} is neither door, noun nor tool");
+    }
+}
+
+#[test]
+fn tools_know_tools_nouns_know_what_they_are_made_of_and_only_doors_know_doors() {
+    let mut wrong = Vec::new();
+    for (from, to, at) in edges() {
+        let allowed = match from.as_str() {
+            tool if TOOLS.contains(&tool) => TOOLS.contains(&&*to),
+            noun if NOUNS.contains(&noun) => TOOLS.contains(&&*to) || to == noun || known_by(noun).contains(&&*to),
+            _ => true,
+        };
+        if !allowed {
+            wrong.push(format!("{at}: {from} uses {to}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn of_the_nouns_only_notifications_know_mail() {
+    let users: Vec<_> = edges().into_iter().filter(|(from, to, _)| to == "mail" && from != "mail").collect();
+    for (from, _, at) in users {
+        assert!(["notification", "app", "cli", "jobs"].contains(&from.as_str()), "{at}: {from} uses mail");
+    }
+}
+
+#[test]
+fn the_server_is_put_together_in_one_place() {
+    for (from, to, at) in edges() {
+        assert!(to != "app" || from == "app" || from == "cli", "{at}: {from} uses app");
+    }
+}
+
+#[test]
+fn no_file_outgrows_its_reader() {
+    for folder in ["src", "entity", "migration", "tests"] {
+        for path in files(&root().join(folder)) {
+            let Ok(text) = fs::read_to_string(&path) else { continue };
+            let lines = text.lines().count();
+            assert!(lines <= 450, "{} has {lines} lines", short(&path));
+        }
+    }
+}
+
+#[test]
+fn no_text_names_the_machine_it_was_written_on() {
+    // Written in two parts, so that this file does not find itself.
+    let places = [
+        ("/ro", "ot/"),
+        ("/ho", "me/"),
+        ("/wo", "rk/"),
+        ("/tm", "p/"),
+        ("file", ":///"),
+        ("arti", "factory"),
+        ("regist", "ry."),
+    ];
+    for path in files(root()) {
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        if path.ends_with("Cargo.lock") || path.ends_with("LICENSE") {
+            continue;
+        }
+        for (number, line) in text.lines().enumerate() {
+            for (start, end) in places {
+                assert!(!line.contains(&[start, end].concat()), "{}:{}: {line:.120}", short(&path), number + 1);
+            }
+        }
+    }
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    for source in lock.lines().filter(|line| line.starts_with("source = ")) {
+        assert_eq!(source, "source = \"registry+https://github.com/rust-lang/crates.io-index\"");
+    }
+}

@@ -1,0 +1,209 @@
+//! How errors look: refusals with codes, queries with codes, and nothing from inside.
+
+use std::collections::BTreeSet;
+
+use sea_orm::ConnectionTrait;
+use serde_json::{Value, json};
+
+use crate::support::Server;
+use crate::support::ask::pairs;
+use crate::support::peer::unwelcoming_mail_server;
+
+async fn deleted(server: &Server) -> String {
+    let id = server.rehearse("gone", &[("users", "0")]).await;
+    server.done("deleteInstance", json!({ "id": id, "acknowledgeIrreversible": true }), "").await;
+    server.until(&id, "status", |now| now["status"] == "DELETED").await;
+    id
+}
+
+#[tokio::test]
+async fn every_refusal_is_reached_with_its_field() {
+    let smtp = unwelcoming_mail_server().await;
+    let server = Server::builder().settings(|settings| settings.smtp_url = Some(smtp)).start().await;
+    let acme = server.rehearse("Acme", &[]).await;
+    let off = server.rehearse("off", &[("outcomes", "token_inactive,success")]).await;
+    for id in [&acme, &off] {
+        server.idle(id, "").await;
+    }
+    let gone = deleted(&server).await;
+    let test = |word: &str| json!({ "integrationKey": "rehearsal", "config": pairs(&[("outcomes", word)]) });
+    let unreachable = pairs(&[("base_url", "https://127.0.0.1:9"), ("token", "x")]);
+    let cases: [(&str, &str, Value, Value); 14] = [
+        (
+            "NOT_FOUND",
+            "syncInstance",
+            json!({ "id": "SW5zdGFuY2U6MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDE" }),
+            json!(["id"]),
+        ),
+        ("INVALID_INPUT", "updateInstance", json!({ "id": acme, "name": "" }), json!(["name"])),
+        ("NAME_TAKEN", "updateInstance", json!({ "id": acme, "name": "off" }), json!(["name"])),
+        ("UNKNOWN_INTEGRATION", "testConnection", json!({ "integrationKey": "nope" }), json!(["integrationKey"])),
+        (
+            "ACKNOWLEDGEMENT_REQUIRED",
+            "deleteInstance",
+            json!({ "id": acme, "acknowledgeIrreversible": false }),
+            json!(["acknowledgeIrreversible"]),
+        ),
+        (
+            "REVISION_CONFLICT",
+            "updateInstance",
+            json!({ "id": acme, "expectedRevision": 99 }),
+            json!(["expectedRevision"]),
+        ),
+        ("CREDENTIAL_REJECTED", "testConnection", test("token_inactive"), json!(["config"])),
+        ("INSUFFICIENT_PERMISSIONS", "testConnection", test("insufficient_permissions"), json!(["config"])),
+        (
+            "APPLICATION_UNREACHABLE",
+            "testConnection",
+            json!({ "integrationKey": "scim", "config": unreachable }),
+            json!(["config"]),
+        ),
+        (
+            "DIFFERENT_TENANT",
+            "updateInstance",
+            json!({ "id": off, "config": pairs(&[("tenant", "else")]) }),
+            json!(["config"]),
+        ),
+        ("INSTANCE_INACTIVE", "syncInstance", json!({ "id": off }), json!(["id"])),
+        ("INSTANCE_DELETED", "updateInstance", json!({ "id": gone, "name": "back" }), json!(["id"])),
+        ("NOTHING_TO_CANCEL", "cancelSync", json!({ "instanceId": acme }), json!(["instanceId"])),
+        ("MAIL_NOT_ACCEPTED", "sendTestMail", json!({ "address": "ada@example.com" }), json!(["address"])),
+    ];
+    for (code, mutation, input, path) in &cases {
+        let payload = server.mutate(mutation, input.clone(), "").await;
+        let found = &payload["userErrors"][0];
+        assert_eq!((&found["code"], &found["field"]), (&json!(code), path), "{mutation} {payload}");
+    }
+    let query = "{ __type(name: \"UserErrorCode\") { enumValues { name } } }";
+    let known = server.ask(query, json!({})).await["__type"]["enumValues"].take();
+    let known: BTreeSet<_> = known.as_array().unwrap().iter().map(|value| value["name"].as_str().unwrap()).collect();
+    assert_eq!(known, cases.iter().map(|(code, ..)| *code).collect(), "a code without a case here");
+}
+
+#[tokio::test]
+async fn queries_refuse_what_does_not_fit_and_find_nothing_where_nothing_is() {
+    let server = Server::start().await;
+    let id = server.rehearse("Acme", &[]).await;
+    let run = server.idle(&id, "lastSync { id }").await["lastSync"]["id"].take();
+    for bad in [json!(""), json!("nonsense"), json!("💥"), run.clone(), json!("SW5zdGFuY2U6bm9wZQ")] {
+        let bad = json!({ "id": bad });
+        assert_eq!(
+            server.error_code("query($id: ID!) { instance(id: $id) { id } }", bad.clone()).await,
+            "INVALID_INPUT",
+            "{bad}"
+        );
+        let query = "query($id: ID!) { users(filter: { instanceId: $id }) { totalCount } }";
+        assert_eq!(server.error_code(query, bad.clone()).await, "INVALID_INPUT", "{bad}");
+        let query = "query($id: ID!) { instances(filter: { ids: [$id] }) { totalCount } }";
+        assert_eq!(server.error_code(query, bad.clone()).await, "INVALID_INPUT", "{bad}");
+        let query = "query($id: ID!) { notifications(filter: { instanceId: $id }) { totalCount } }";
+        assert_eq!(server.error_code(query, bad.clone()).await, "INVALID_INPUT", "{bad}");
+    }
+    for bad in [json!(""), json!("nonsense"), json!("Tm9wZTp4")] {
+        assert_eq!(
+            server.error_code("query($id: ID!) { node(id: $id) { id } }", json!({ "id": bad })).await,
+            "INVALID_INPUT"
+        );
+    }
+    let unknown = json!({ "id": "SW5zdGFuY2U6MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDE" });
+    let query = "query($id: ID!) { instance(id: $id) { id } node(id: $id) { id } integration(key: \"nope\") { id } users(filter: { instanceId: $id }) { totalCount } }";
+    let nothing = json!({ "instance": null, "node": null, "integration": null, "users": { "totalCount": 0 } });
+    assert_eq!(server.ask(query, unknown).await, nothing);
+    // A bad argument of a nullable field takes nothing else along.
+    let answer =
+        server.ask_as(&server.admin, "{ bad: instance(id: \"x\") { id } recipients { emails } }", json!({})).await;
+    assert_eq!(answer["data"], json!({ "bad": null, "recipients": { "emails": [] } }));
+    assert_eq!(
+        (&answer["errors"][0]["path"], &answer["errors"][0]["locations"][0]["line"]),
+        (&json!(["bad"]), &json!(1))
+    );
+}
+
+#[tokio::test]
+async fn pages_have_a_size_and_cursors_belong_to_their_list() {
+    let server = Server::start().await;
+    let id = server.rehearse("Acme", &[]).await;
+    let now =
+        server.idle(&id, "users(first: 1) { pageInfo { endCursor } } syncHistory { pageInfo { endCursor } }").await;
+    let (user, run) = (
+        now["users"]["pageInfo"]["endCursor"].as_str().unwrap(),
+        now["syncHistory"]["pageInfo"]["endCursor"].as_str().unwrap(),
+    );
+    let lists = ["instances", "integrations", "users", "syncHistory", "notifications"];
+    for list in lists {
+        for first in ["0", "-1", "101", "2147483647"] {
+            let query = format!("{{ {list}(first: {first}) {{ totalCount }} }}");
+            assert_eq!(server.error_code(&query, json!({})).await, "INVALID_INPUT", "{list} {first}");
+        }
+        for after in
+            ["", "nonsense", "💥", "W10", "bnVsbA", &"A".repeat(5000), if list == "users" { run } else { user }]
+        {
+            let query = format!("query($after: String) {{ {list}(after: $after) {{ nodes {{ __typename }} }} }}");
+            assert_eq!(server.error_code(&query, json!({ "after": after })).await, "INVALID_INPUT", "{list} {after}");
+        }
+        let query = format!("{{ {list}(first: null, after: null, filter: null) {{ totalCount }} }}");
+        server.ask(&query, json!({})).await;
+    }
+    for list in ["users", "syncHistory", "events"] {
+        for arguments in ["first: 0", "first: 101", "after: \"nonsense\""] {
+            let query = format!("{{ instances {{ nodes {{ {list}({arguments}) {{ totalCount }} }} }} }}");
+            assert_eq!(server.error_code(&query, json!({})).await, "INVALID_INPUT", "{query}");
+        }
+    }
+    let answer =
+        server.ask(&format!("{{ users(first: 1, after: \"{user}\") {{ nodes {{ externalId }} }} }}"), json!({})).await;
+    assert_eq!(answer["users"]["nodes"][0]["externalId"], "person-1");
+}
+
+/// What no client should ever read.
+const INNER_WORDS: [&str; 8] =
+    ["no such table", "sqlite", "SELECT", "INSERT", "no such column", "sqlx", "recipient WHERE", "Execution"];
+
+fn assert_nothing_inner(answer: &Value) {
+    for word in INNER_WORDS {
+        assert!(!answer.to_string().to_lowercase().contains(&word.to_lowercase()), "{word}: {answer}");
+    }
+}
+
+/// A database that lacks tables, which no request may be told of.
+async fn lose(server: &Server, tables: &[&str]) {
+    let tx = server.db.begin().await.unwrap();
+    for table in tables {
+        tx.conn().execute_unprepared(&format!("DROP TABLE \"{table}\"")).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_error_of_our_own_says_only_that_and_where_to_look() {
+    let server = Server::start().await;
+    let id = server.rehearse("Acme", &[]).await;
+    server.idle(&id, "").await;
+    lose(&server, &["recipient", "user_change", "user_account"]).await;
+    for (query, path) in [
+        ("{ recipients { emails } }", json!(["recipients"])),
+        ("{ users { nodes { id } } }", json!(["users"])),
+        ("{ instances { nodes { users { nodes { id } } } } }", json!(["instances", "nodes", 0])),
+        ("mutation { setRecipients(input: { emails: [] }) { __typename } }", json!(["setRecipients"])),
+    ] {
+        let answer = server.ask_as(&server.admin, query, json!({})).await;
+        let error = &answer["errors"][0];
+        assert_eq!(error["message"], "The server made an error; its log has the details.", "{answer}");
+        assert_eq!(error["extensions"]["code"], "INTERNAL", "{answer}");
+        assert!(error["path"].as_array().unwrap().starts_with(path.as_array().unwrap()), "{answer}");
+        assert!(error["extensions"]["requestId"].as_str().is_some_and(|id| id.len() == 36), "{answer}");
+        assert_nothing_inner(&answer);
+    }
+}
+
+#[tokio::test]
+async fn a_sync_that_fails_for_a_fault_of_ours_says_so_and_blames_nobody_else() {
+    let server = Server::start().await;
+    let id = server.rehearse("Acme", &[]).await;
+    server.idle(&id, "").await;
+    lose(&server, &["user_change", "user_account"]).await;
+    let run = server.sync(&id, "outcome failure { class message }").await;
+    assert_eq!((&run["outcome"], &run["failure"]["class"]), (&json!("FAILED"), &json!("INTERNAL")));
+    assert_nothing_inner(&run);
+    assert_eq!(server.instance(&id, "status userCount").await, json!({ "status": "LIVE", "userCount": 100 }));
+}

@@ -1,0 +1,91 @@
+use serde_json::{Value, json};
+
+use crate::support::Server;
+
+async fn set(server: &Server, emails: Value) -> Value {
+    server.mutate("setRecipients", json!({ "emails": emails }), "recipients { emails }").await
+}
+
+#[tokio::test]
+async fn the_list_is_replaced_as_a_whole_and_may_be_empty() {
+    let server = Server::start().await;
+    let query = "{ recipients { emails } }";
+    assert_eq!(server.ask(query, json!({})).await["recipients"]["emails"], json!([]));
+    for list in [json!(["b@example.com", "a@example.com"]), json!(["c@example.com"]), json!([])] {
+        let payload = set(&server, list.clone()).await;
+        assert_eq!(payload, json!({ "recipients": { "emails": list }, "userErrors": [] }));
+        assert_eq!(server.ask(query, json!({})).await["recipients"]["emails"], list);
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_comes_twice_is_kept_once() {
+    let server = Server::start().await;
+    let payload =
+        set(&server, json!(["Ada@Example.com", " ada@example.com ", "bob@example.com", "ADA@EXAMPLE.COM"])).await;
+    assert_eq!(payload["recipients"]["emails"], json!(["Ada@Example.com", "bob@example.com"]));
+}
+
+#[tokio::test]
+async fn each_bad_address_is_named_and_the_whole_list_is_refused() {
+    let server = Server::start().await;
+    set(&server, json!(["ada@example.com"])).await;
+    let bad = json!([
+        "bob@example.com",
+        "",
+        "nonsense",
+        "carl@example.com",
+        "a@b@c",
+        "x@",
+        "@example.com",
+        "Ada <ada@example.com>",
+        "a\r\nBcc: eve@example.com",
+        "eve@example.com\nSubject: x",
+        "a b@example.com",
+        "a@exam\u{202e}ple.com",
+        format!("{}@example.com", "x".repeat(300))
+    ]);
+    let refusals = server.refused("setRecipients", json!({ "emails": bad })).await;
+    let wanted: Vec<_> = [1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12]
+        .map(|place: usize| ("INVALID_INPUT".to_owned(), json!(["emails", place.to_string()])))
+        .into();
+    assert_eq!(refusals, wanted);
+    let payload = set(&server, bad).await;
+    assert_eq!(payload["recipients"]["emails"], json!(["ada@example.com"]), "the list as it stands");
+    assert!(!payload["userErrors"].to_string().contains("eve@"), "no address is repeated: {payload}");
+}
+
+#[tokio::test]
+async fn the_list_holds_a_hundred_addresses() {
+    let server = Server::start().await;
+    let many = |count: usize| (0..count).map(|number| format!("user{number}@example.com")).collect::<Vec<_>>();
+    assert_eq!(
+        server.refused("setRecipients", json!({ "emails": many(101) })).await,
+        [("INVALID_INPUT".to_owned(), json!(["emails"]))]
+    );
+    server.done("setRecipients", json!({ "emails": many(100) }), "").await;
+    let mut doubled = many(100);
+    doubled.extend(many(100));
+    server.done("setRecipients", json!({ "emails": doubled }), "").await;
+}
+
+#[tokio::test]
+async fn a_test_mail_goes_to_one_good_address() {
+    let server = Server::start().await;
+    for address in ["", "nonsense", "a@example.com, b@example.com", "a@example.com\r\nBcc: eve@example.com"] {
+        let refusals = server.refused("sendTestMail", json!({ "address": address })).await;
+        assert_eq!(refusals, [("INVALID_INPUT".to_owned(), json!(["address"]))], "{address:?}");
+    }
+    let payload = server
+        .done(
+            "sendTestMail",
+            json!({ "address": " ada@example.com " }),
+            "notification { kind state address instance { id } run { id } }",
+        )
+        .await;
+    assert_eq!(
+        payload["notification"],
+        json!({ "kind": "TEST", "state": "SENT", "address": "ada@example.com", "instance": null, "run": null })
+    );
+    assert_eq!(std::fs::read_dir(server.mail_dir()).unwrap().count(), 1);
+}

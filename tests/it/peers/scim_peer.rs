@@ -1,0 +1,90 @@
+//! The SCIM server of `tests/peers/scim.py`.
+
+use serde_json::{Value, json};
+
+use super::Script;
+use crate::support::http;
+
+/// An application that speaks SCIM 2.0.
+pub struct Scim {
+    /// What `base_url` is set to.
+    pub base_url: String,
+    pub token: String,
+    http: reqwest::Client,
+    _script: Script,
+}
+
+impl Scim {
+    /// With the users 1 to `users`, and further options of the script.
+    pub fn start(users: u32, options: &[&str]) -> Scim {
+        let token = "scim-secret-7f3a".to_owned();
+        let mut arguments = vec![format!("--users={users}"), format!("--token={token}")];
+        arguments.extend(options.iter().map(|option| (*option).to_owned()));
+        let script = Script::start("scim.py", &arguments);
+        Scim { base_url: script.first_line.clone(), token, http: http(), _script: script }
+    }
+
+    /// The configuration that connects it.
+    pub fn config(&self) -> [(&str, &str); 2] {
+        [("base_url", &self.base_url), ("token", &self.token)]
+    }
+
+    /// Only this token is accepted from now on.
+    pub async fn accept_only(&mut self, token: &str) {
+        self.control("token", token).await;
+        token.clone_into(&mut self.token);
+    }
+
+    /// It holds the users 1 to `count` from now on.
+    pub async fn set_users(&self, count: u32) {
+        self.control("users", &count.to_string()).await;
+    }
+
+    async fn control(&self, what: &str, body: &str) {
+        let url = format!("{}/control/{what}", self.base_url.trim_end_matches("/v2"));
+        let answer = self.http.put(url).body(body.to_owned()).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
+    }
+
+    /// How many SCIM calls it has had.
+    pub async fn calls(&self) -> u64 {
+        let url = format!("{}/control/requests", self.base_url.trim_end_matches("/v2"));
+        self.http.get(url).send().await.unwrap().text().await.unwrap().parse().unwrap()
+    }
+
+    /// Removes a user, as an administrator of the application would.
+    pub async fn delete(&self, id: &str) {
+        self.call(reqwest::Method::DELETE, &format!("/Users/{id}"), None).await;
+    }
+
+    /// Switches a user off, as an administrator of the application would.
+    pub async fn deactivate(&self, id: &str) {
+        let patch = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{ "op": "replace", "path": "active", "value": false }],
+        });
+        self.call(reqwest::Method::PATCH, &format!("/Users/{id}"), Some(patch)).await;
+    }
+
+    /// Adds a user, as an administrator of the application would.
+    pub async fn add(&self, name: &str) {
+        let address = format!("{name}@example.com");
+        let user = json!({
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+            "userName": address,
+            "displayName": format!("New {name}"),
+            "emails": [{ "value": address, "type": "work", "primary": true }],
+            "active": true,
+        });
+        self.call(reqwest::Method::POST, "/Users", Some(user)).await;
+    }
+
+    async fn call(&self, method: reqwest::Method, path: &str, body: Option<Value>) {
+        let mut call = self.http.request(method, format!("{}{path}", self.base_url)).bearer_auth(&self.token);
+        if let Some(body) = body {
+            call = call.header("content-type", "application/scim+json").body(body.to_string());
+        }
+        let answer = call.send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+    }
+}

@@ -1,0 +1,177 @@
+//! The program itself: started, killed and asked as an operator would.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use crate::support::{Client, DEADLINE, http};
+
+mod cli;
+mod demo;
+mod health;
+mod kill;
+mod kill_mail;
+mod secrets;
+mod settings;
+mod stop;
+
+/// Where one installation lives: its data folder, its port, its settings. It outlives its processes.
+pub struct Home {
+    pub dir: TempDir,
+    pub port: u16,
+    settings: Vec<(String, String)>,
+}
+
+impl Home {
+    pub fn new() -> Home {
+        Home { dir: tempfile::tempdir().unwrap(), port: free_port(), settings: Vec::new() }
+    }
+
+    /// `name` without `MUSTER_`.
+    pub fn set(mut self, name: &str, value: impl Into<String>) -> Home {
+        self.settings.push((format!("MUSTER_{name}"), value.into()));
+        self
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// The program with these settings and no others.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("MUSTER_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .env("MUSTER_DATA_DIR", self.data_dir())
+            .env("MUSTER_LISTEN", format!("127.0.0.1:{}", self.port))
+            .envs(self.settings.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// A new token, of an administrator with an address.
+    pub fn token(&self) -> String {
+        let made = self.run(&["token", "create", "--name", "tests", "--email", "ada@example.com"]);
+        assert!(made.status.success(), "{made:?}");
+        String::from_utf8(made.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Starts the server and waits until it is ready.
+    pub async fn serve(&self, token: &str) -> Program {
+        self.serve_with(&["serve"], token).await
+    }
+
+    pub async fn serve_with(&self, arguments: &[&str], token: &str) -> Program {
+        let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
+        let child = self.command(arguments).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let client = Client::new(format!("http://127.0.0.1:{}", self.port), token.to_owned());
+        let mut program = Program { client, child };
+        let web = http();
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let answer = web.get(format!("{}/readyz", program.client.url)).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return program;
+            }
+            let ended = program.child.try_wait().unwrap();
+            assert!(ended.is_none() && Instant::now() < deadline, "not ready, {ended:?}: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// All that its servers wrote to standard error.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.dir.path().join("stderr.log")
+    }
+
+    /// The first column of the first row, from its database.
+    pub async fn one(&self, sql: &str) -> String {
+        use sea_orm::ConnectionTrait;
+        let url = format!("sqlite://{}?mode=rw", self.data_dir().join("muster.db").display());
+        let db = sea_orm::Database::connect(url).await.unwrap();
+        let statement = sea_orm::Statement::from_string(sea_orm::DbBackend::Sqlite, sql);
+        let row = db.query_one_raw(statement).await.unwrap().expect("a row");
+        let value = row.try_get_by_index::<String>(0).unwrap();
+        db.close().await.unwrap();
+        value
+    }
+
+    pub async fn assert_intact(&self) {
+        assert_eq!(self.one("PRAGMA integrity_check").await, "ok");
+    }
+}
+
+/// A server that runs. Dropped, it is killed.
+pub struct Program {
+    pub client: Client,
+    child: Child,
+}
+
+impl Program {
+    /// As a power cut would: SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to stop: SIGTERM.
+    pub fn terminate(&self) {
+        let done = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(done.success());
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self, within: Duration) -> ExitStatus {
+        let deadline = Instant::now() + within;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "still running after {within:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port below those that the system gives to outgoing connections, so that it stays
+/// free while the server is down between two starts.
+fn free_port() -> u16 {
+    std::iter::repeat_with(|| fastrand::u16(10_000..32_000))
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .unwrap()
+}
+
+/// How often a test kills its server, and a randomness that can be had again.
+pub fn rounds(test: &str) -> (u32, fastrand::Rng) {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let rounds = number("TEST_KILL_ROUNDS").map_or(20, |rounds| u32::try_from(rounds).unwrap());
+    let seed = number("TEST_KILL_SEED").unwrap_or_else(|| fastrand::u64(..));
+    println!("{test}: TEST_KILL_ROUNDS={rounds} TEST_KILL_SEED={seed}");
+    (rounds, fastrand::Rng::with_seed(seed))
+}

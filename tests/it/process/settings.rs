@@ -1,0 +1,144 @@
+//! Settings: what does not fit stops the start with one line that names it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Home;
+use crate::support::DEADLINE;
+
+/// Starts a server that must not come up; gives the one line that it says.
+fn refusal(home: &Home, arguments: &[&str]) -> String {
+    let mut child = home.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    while child.try_wait().unwrap().is_none() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let _too_late_if_it_has_ended = child.kill();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    let said = String::from_utf8(ended.stderr).unwrap();
+    let lines: Vec<_> = said.lines().filter(|line| line.starts_with("muster: ")).collect();
+    assert_eq!(lines.len(), 1, "{said}");
+    assert!(said.trim_end().ends_with(lines[0]), "it is the last thing said: {said}");
+    lines[0].to_owned()
+}
+
+#[test]
+fn a_setting_that_does_not_fit_stops_the_start_and_is_named() {
+    for (name, value, named) in [
+        ("FOO", "1", "setting foo"),
+        ("LISTEN", "nowhere", "setting listen"),
+        ("LISTEN", "127.0.0.1", "setting listen"),
+        ("PUBLIC_URL", "not an address", "setting public_url"),
+        ("PUBLIC_URL", "ftp://example.com", "setting public_url"),
+        ("ALLOWED_NETWORKS", "10.0.0.0/8,everything", "setting allowed_networks"),
+        ("SYNC_CONCURRENCY", "0", "setting sync_concurrency"),
+        ("SYNC_CONCURRENCY", "many", "setting sync_concurrency"),
+        ("REMOVAL_GUARD_PERCENT", "101", "setting removal_guard_percent"),
+        ("INTROSPECTION", "perhaps", "setting introspection"),
+        ("LOG", "muster=loud", "setting log"),
+        ("LOG_FORMAT", "xml", "setting log_format"),
+        ("DATABASE_URL", "postgres://localhost/muster", "setting database_url"),
+        ("DATABASE_URL", "mysql://localhost/muster", "setting database_url"),
+        ("SMTP_URL", "http://mail.example.com", "setting smtp_url"),
+        ("MAIL_FROM", "nobody at all", "setting mail_from"),
+        ("CONNECTORS_DIR", "/nowhere/at/all", "connectors_dir"),
+    ] {
+        let home = Home::new().set(name, value);
+        let line = refusal(&home, &["serve"]);
+        assert!(line.contains(named), "MUSTER_{name}={value}: {line}");
+    }
+}
+
+#[test]
+fn a_file_of_settings_is_held_to_the_same() {
+    let home = Home::new();
+    let file = home.dir.path().join("muster.toml");
+    let path = file.to_str().unwrap();
+    let line = refusal(&home, &["--config", path]);
+    assert!(line.contains("--config") && line.contains(path), "{line}");
+    for (text, named) in
+        [("nowhere = 1", "setting nowhere"), ("sync_concurrency = \"x\"", "sync_concurrency"), ("= 1", "line 1")]
+    {
+        fs::write(&file, text).unwrap();
+        let line = refusal(&home, &["serve", "--config", path]);
+        assert!(line.contains(named), "{text}: {line}");
+    }
+}
+
+#[tokio::test]
+async fn the_file_is_read_and_the_environment_wins_over_it() {
+    let home = Home::new();
+    let token = home.token();
+    // Where the server listens comes from the environment; otherwise nobody would find it.
+    let file = home.dir.path().join("muster.toml");
+    fs::write(&file, "listen = \"127.0.0.1:1\"\nintrospection = false\n").unwrap();
+    let program = home.serve_with(&["serve", "--config", file.to_str().unwrap()], &token).await;
+    let answer = program.client.ask_as(&token, "{ __schema { queryType { name } } }", serde_json::json!({})).await;
+    assert!(answer["errors"].is_array(), "the file switches introspection off: {answer:#}");
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_data_folder_is_refused() {
+    let home = Home::new();
+    let token = home.token();
+    let _program = home.serve(&token).await;
+    let line = refusal(&home, &["serve"]);
+    assert!(line.contains("setting data_dir") && line.contains("another muster is running"), "{line}");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let home = Home::new();
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", home.port)).unwrap();
+    let line = refusal(&home, &["serve"]);
+    assert!(line.contains("setting listen") && line.contains(&home.port.to_string()), "{line}");
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_made_is_named() {
+    let home = Home::new();
+    let file = home.dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let home = home.set("DATA_DIR", file.join("data").to_str().unwrap());
+    let line = refusal(&home, &["serve"]);
+    assert!(line.contains("setting data_dir") && line.contains("file/data"), "{line}");
+}
+
+#[tokio::test]
+async fn a_new_data_folder_and_its_key_are_for_their_owner_alone() {
+    let home = Home::new();
+    let token = home.token();
+    let _program = home.serve(&token).await;
+    let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(home.data_dir()), 0o700);
+    assert_eq!(mode(home.data_dir().join("secret.key")), 0o600);
+}
+
+#[tokio::test]
+async fn another_secret_key_than_the_one_that_sealed_the_credentials_stops_the_start() {
+    let scim = crate::peers::Scim::start(3, &[]);
+    let home = Home::new().set("ALLOWED_NETWORKS", "127.0.0.0/8");
+    let token = home.token();
+    let program = home.serve(&token).await;
+    let id = program.client.integrate("scim", "Directory", &scim.config()).await;
+    program.client.idle(&id, "").await;
+    program.kill();
+
+    let key = home.data_dir().join("secret.key");
+    let right = fs::read(&key).unwrap();
+    fs::remove_file(&key).unwrap();
+    let line = refusal(&home, &["serve"]);
+    assert!(line.contains("secret key"), "{line}");
+    fs::write(&key, "no key").unwrap();
+    let line = refusal(&home, &["serve"]);
+    assert!(line.contains("secret") && line.contains("key"), "{line}");
+
+    fs::write(&key, right).unwrap();
+    let program = home.serve(&token).await;
+    assert_eq!(program.client.sync(&id, "outcome").await["outcome"], "SUCCEEDED");
+}

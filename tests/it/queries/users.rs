@@ -1,0 +1,110 @@
+use serde_json::{Value, json};
+
+use crate::support::Server;
+
+const SEARCH: &str = "query($filter: UserFilter, $after: String) { users(first: 100, filter: $filter, after: $after) {
+    totalCount nodes { externalId email displayName instance { name } } pageInfo { endCursor hasNextPage } } }";
+
+async fn found(server: &Server, filter: Value) -> Vec<String> {
+    let page = server.ask(SEARCH, json!({ "filter": filter })).await["users"].take();
+    let nodes = page["nodes"].as_array().unwrap();
+    assert_eq!(page["totalCount"], nodes.len());
+    nodes.iter().map(|user| user["externalId"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn users_come_in_pages_in_the_order_in_which_they_were_seen() {
+    let server = Server::start().await;
+    let id = server.rehearse("Acme", &[("users", "250")]).await;
+    server.idle(&id, "").await;
+    let (mut all, mut after) = (Vec::new(), Value::Null);
+    loop {
+        let page = server.ask(SEARCH, json!({ "after": after })).await["users"].take();
+        assert_eq!(page["totalCount"], 250);
+        all.extend(
+            page["nodes"].as_array().unwrap().iter().map(|user| user["externalId"].as_str().unwrap().to_owned()),
+        );
+        after = page["pageInfo"]["endCursor"].clone();
+        if page["pageInfo"]["hasNextPage"] == false {
+            break;
+        }
+    }
+    assert_eq!(all, (0..250).map(|place| format!("person-{place}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn search_finds_the_beginning_of_an_address_or_a_name_in_any_case() {
+    let server = Server::start().await;
+    let id = server.rehearse("Acme", &[("users", "40")]).await;
+    server.idle(&id, "").await;
+    // People 0, 16 and 32 are called Ada Abe, Ada Berg and Ada Costa.
+    for (search, wanted) in [
+        ("Ada", vec!["person-0", "person-16", "person-32"]),
+        ("aDA b", vec!["person-16"]),
+        ("ADA.BERG.16@REHEARSAL", vec!["person-16"]),
+        ("berg", vec![]),
+        ("%", vec![]),
+        ("_da", vec![]),
+        ("ad\\", vec![]),
+        ("ada%", vec![]),
+        ("Ada Abe ", vec![]),
+        ("ada' OR '1'='1", vec![]),
+        ("ådа", vec![]),
+        ("\u{10ffff}", vec![]),
+    ] {
+        assert_eq!(found(&server, json!({ "search": search })).await, wanted, "{search:?}");
+    }
+    assert_eq!(found(&server, json!({ "search": "" })).await.len(), 40);
+    assert_eq!(found(&server, json!({ "search": null })).await.len(), 40);
+}
+
+#[tokio::test]
+async fn filters_hold_together() {
+    let server = Server::start().await;
+    let acme = server.rehearse("Acme", &[("users", "20"), ("churn_percent", "10")]).await;
+    let bolt = server.rehearse("Bolt", &[("users", "5")]).await;
+    server.idle(&acme, "").await;
+    server.idle(&bolt, "").await;
+    server.sync(&acme, "id").await;
+    assert_eq!(found(&server, json!({})).await.len(), 25);
+    assert_eq!(found(&server, json!({ "includeRemoved": true })).await.len(), 27);
+    assert_eq!(found(&server, json!({ "instanceId": bolt })).await.len(), 5);
+    assert_eq!(found(&server, json!({ "instanceId": acme, "includeRemoved": true })).await.len(), 22);
+    assert_eq!(
+        found(&server, json!({ "instanceId": acme, "search": "ada" })).await,
+        ["person-16"],
+        "the first Ada has left"
+    );
+    assert_eq!(
+        found(&server, json!({ "statuses": ["SUSPENDED", "INVITED"], "instanceId": acme })).await,
+        ["person-7", "person-8", "person-9"]
+    );
+    assert_eq!(found(&server, json!({ "statuses": [] })).await, Vec::<String>::new());
+    assert_eq!(found(&server, json!({ "integrationKeys": ["rehearsal"] })).await.len(), 25);
+    assert_eq!(found(&server, json!({ "integrationKeys": ["scim"] })).await, Vec::<String>::new());
+    let fields = "users(first: 100, filter: { includeRemoved: true, search: \"ada\" }) { totalCount nodes { externalId removedAt } }";
+    let users = server.instance(&acme, fields).await["users"].take();
+    assert_eq!((&users["totalCount"], &users["nodes"][0]["externalId"]), (&json!(2), &json!("person-0")));
+    assert!(users["nodes"][0]["removedAt"].is_string() && users["nodes"][1]["removedAt"].is_null());
+    let other = format!("users(filter: {{ instanceId: \"{bolt}\" }}) {{ totalCount nodes {{ id }} }}");
+    assert_eq!(server.instance(&acme, &other).await["users"], json!({ "totalCount": 0, "nodes": [] }));
+}
+
+#[tokio::test]
+async fn a_user_is_as_the_application_has_it() {
+    let server = Server::start().await;
+    let id = server.rehearse("Acme", &[("users", "8")]).await;
+    server.idle(&id, "").await;
+    let fields = "externalId email displayName status isAdmin mfaEnabled licenses lastActiveAt removedAt instance { id } firstSeenAt lastSeenAt";
+    let query = format!("{{ users {{ nodes {{ {fields} }} }} }}");
+    let mut users = server.ask(&query, json!({})).await["users"]["nodes"].take();
+    let (first_seen, last_seen) = (users[7]["firstSeenAt"].take(), users[7]["lastSeenAt"].take());
+    assert!(first_seen.is_string() && first_seen == last_seen);
+    assert_eq!(
+        users[7],
+        json!({ "externalId": "person-7", "email": "hana.abe.7@rehearsal.example", "displayName": "Hana Abe",
+        "status": "SUSPENDED", "isAdmin": false, "mfaEnabled": true, "licenses": ["Basic"], "lastActiveAt": "2026-01-08T00:00:00+00:00",
+        "removedAt": null, "instance": { "id": id }, "firstSeenAt": null, "lastSeenAt": null })
+    );
+    assert_eq!((&users[0]["isAdmin"], &users[0]["licenses"]), (&json!(true), &json!(["Full"])));
+}

@@ -1,0 +1,9 @@
+//! What instances do: the rules of their state, met from outside with a rehearsed application.
+
+mod deletion;
+mod guard;
+mod lifecycle;
+mod outcomes;
+mod revocation;
+mod schedule;
+mod trouble;
