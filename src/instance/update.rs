@@ -26,7 +26,7 @@ pub struct Update {
 /// How often a command starts again when somebody else was faster.
 const TRIES: usize = 3;
 
-/// What the given values come to, checked against the row as it was read.
+/// What the given values come to for a row.
 struct Plan {
     name: Option<String>,
     interval: Option<i32>,
@@ -34,22 +34,24 @@ struct Plan {
     config: Option<Config>,
     /// Switch on, or off, or neither.
     activate: Option<bool>,
-    verified: Option<Verified>,
+    /// The configuration that the application must accept first, if it has to be asked.
+    check: Option<Config>,
 }
 
 impl Instances {
     pub async fn update(&self, caller: &Caller, id: Uuid, update: Update) -> Result<Model> {
         for _ in 0..TRIES {
             let read = self.get(id).await?;
-            let plan = self.plan(&read, &update).await?;
-            if let Some(model) = self.carry_out(caller, &read, plan, &update).await? {
+            let plan = self.plan(&read, &update)?;
+            let verified = self.check(&read, &plan).await?;
+            if let Some(model) = self.carry_out(caller, &read, plan, verified, &update).await? {
                 return Ok(model);
             }
         }
         Err(Error::Unavailable("an instance changed faster than it could be updated".into()))
     }
 
-    async fn plan(&self, model: &Model, update: &Update) -> Result<Plan> {
+    fn plan(&self, model: &Model, update: &Update) -> Result<Plan> {
         if matches!(model.status, Status::Deleting | Status::Deleted) {
             return Err(Refusal::new(RefusalCode::InstanceDeleted, "This instance is deleted, or is being deleted.")
                 .at(["id"])
@@ -101,29 +103,43 @@ impl Instances {
             Some(Status::Inactive) => Some(false),
             Some(Status::Deleting | Status::Deleted) | None => (revoked && config.is_some()).then_some(true),
         };
-        let verified = match integration {
-            Some(integration) if needs_check(integration, revoked, activate, config.is_some()) => {
-                let verified = self.verify(integration, config.clone().unwrap_or(stored), model.run_number + 1).await;
-                let verified = verified.map_err(|error| at_fault(error, config.is_some()))?;
-                check_tenant(model, &verified)?;
-                Some(verified)
-            }
-            _ => None,
-        };
-        Ok(Plan { name, interval, config, activate, verified })
+        let asks = integration.is_some_and(|entry| needs_check(entry, revoked, activate, config.is_some()));
+        let check = asks.then(|| config.clone().unwrap_or(stored));
+        Ok(Plan { name, interval, config, activate, check })
     }
 
-    /// `None`: somebody changed the row since it was read.
-    async fn carry_out(&self, caller: &Caller, read: &Model, plan: Plan, update: &Update) -> Result<Option<Model>> {
+    /// Asks the application, if the plan calls for it.
+    async fn check(&self, model: &Model, plan: &Plan) -> Result<Option<Verified>> {
+        let (Some(config), Some(integration)) = (&plan.check, self.catalog.find(&model.integration_key)) else {
+            return Ok(None);
+        };
+        let verified = self.verify(integration, config.clone(), model.run_number + 1).await;
+        let verified = verified.map_err(|error| at_fault(error, plan.config.is_some()))?;
+        check_tenant(model, &verified)?;
+        Ok(Some(verified))
+    }
+
+    /// `None`: the application was asked about a row that somebody has changed since.
+    async fn carry_out(
+        &self,
+        caller: &Caller,
+        read: &Model,
+        mut plan: Plan,
+        verified: Option<Verified>,
+        update: &Update,
+    ) -> Result<Option<Model>> {
         let now = self.clock.now();
         let tx = self.db.begin().await?;
         let before = lock(&tx, read.id).await?;
-        check_revision(&before, update.expected_revision)?;
         if before.revision != read.revision || before.status != read.status {
-            return Ok(None);
+            let asked = plan.check.is_some();
+            plan = self.plan(&before, update)?;
+            if asked || plan.check.is_some() {
+                return Ok(None);
+            }
         }
         let mut model = before.clone();
-        let edited = self.edit(&mut model, &plan)?;
+        let edited = self.edit(&mut model, &plan, verified)?;
         let switched = match plan.activate {
             Some(true) => State::of(&model).apply(Change::Activate, now)?,
             Some(false) => State::of(&model).apply(Change::Deactivate, now)?,
@@ -155,7 +171,7 @@ impl Instances {
     }
 
     /// Whether anything differs now.
-    fn edit(&self, model: &mut Model, plan: &Plan) -> Result<bool> {
+    fn edit(&self, model: &mut Model, plan: &Plan, verified: Option<Verified>) -> Result<bool> {
         let mut edited = false;
         if let Some(name) = plan.name.as_ref().filter(|name| **name != model.name) {
             model.name.clone_from(name);
@@ -173,7 +189,7 @@ impl Instances {
             (model.config, model.secrets) = self.seal(model.id, integration, config)?;
             edited = true;
         }
-        if let Some(tenant) = plan.verified.as_ref().and_then(|verified| verified.tenant.clone()) {
+        if let Some(tenant) = verified.and_then(|verified| verified.tenant) {
             model.tenant = Some(tenant);
         }
         Ok(edited)

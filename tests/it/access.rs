@@ -1,12 +1,13 @@
 //! Who may ask, what for, and what nobody is told.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
 use muster::auth::Role;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
+use tokio::time::Instant;
 
 use crate::support::ask::pairs;
 use crate::support::peer::Application;

@@ -1,5 +1,6 @@
 //! What can be read: lists, their order and filters, single things, and what reading costs.
 
+mod audit;
 mod history;
 mod instances;
 mod nodes;

@@ -27,13 +27,20 @@ async fn filled(count: usize) -> Server {
             .await;
         server.idle(&id, "").await;
         server.sync(&id, "id").await;
+        server
+            .done(
+                "testConnection",
+                json!({ "instanceId": id, "config": [{ "key": "outcomes", "value": "success" }] }),
+                "",
+            )
+            .await;
     }
     server
 }
 
 const RUN: &str = "id trigger outcome seen mailDecision { kind } failure { message }";
 
-fn lists() -> [String; 7] {
+fn lists() -> [String; 8] {
     let instances = format!(
         "id name status health freshness {{ state }} notice {{ title }} config {{ key value }} userCount
         integration {{ name instanceCount userCount }} lastSync {{ {RUN} instance {{ name }} }} currentSync {{ {RUN} instance {{ name }} }}
@@ -45,6 +52,7 @@ fn lists() -> [String; 7] {
         format!("instances(first: COUNT) {{ totalCount nodes {{ {instances} }} }}"),
         format!("syncHistory(first: COUNT) {{ totalCount nodes {{ {RUN} instance {{ name integration {{ name userCount }} lastSync {{ id }} }} changes(first: 2) {{ totalCount nodes {{ user {{ instance {{ name }} }} }} }} }} }}"),
         "users(first: COUNT) { totalCount nodes { email instance { name integration { name instanceCount } currentSync { id } lastSync { id } } } }".into(),
+        "auditLog(first: COUNT) { totalCount nodes { detail instance { name integration { name } lastSync { id } } } }".into(),
         "notifications(first: COUNT) { totalCount nodes { address instance { name integration { name } } run { id instance { name } } } }".into(),
         "integrations(first: COUNT) { totalCount nodes { name instanceCount userCount instances(first: 3) { totalCount nodes { name lastSync { id } users(first: 1) { totalCount } } } } }".into(),
         "integrations(first: 3) { nodes { instances(first: COUNT) { nodes { name lastSync { id } users(first: 1) { totalCount nodes { id } } } } } }".into(),

@@ -6,4 +6,5 @@ mod lifecycle;
 mod outcomes;
 mod revocation;
 mod schedule;
+mod story;
 mod trouble;

@@ -162,3 +162,33 @@ async fn a_revoked_instance_cannot_be_synced() {
     let refusals = server.refused("syncInstance", json!({ "id": id, "acceptRemovals": true })).await;
     assert_eq!(refusals[0].0, "INSTANCE_INACTIVE");
 }
+
+#[tokio::test]
+async fn a_change_and_the_switch_that_goes_with_it_are_two_events_each_possible() {
+    let server = Server::start().await;
+    let id = revoked(&server, "Acme", "success,token_inactive").await;
+    let config = pairs(&[("outcomes", "success"), ("latency_ms", "600000")]);
+    server.done("updateInstance", json!({ "id": id, "config": config }), "").await;
+    let fields =
+        "syncState events(first: 3) { nodes { cause instance { status syncState revision currentSync { trigger } } } }";
+    let now = server.until(&id, fields, |now| now["syncState"] == "RUNNING").await;
+    let run = json!({ "trigger": "REACTIVATION" });
+    let step = |cause: &str, status: &str, sync: &str, current: &Value| json!({ "cause": cause, "instance": { "status": status, "syncState": sync, "revision": 2, "currentSync": current } });
+    let wanted = json!([
+        step("SYNC_STARTED", "LIVE", "RUNNING", &run),
+        step("REACTIVATED", "LIVE", "QUEUED", &run),
+        step("UPDATED", "INACTIVE", "IDLE", &Value::Null),
+    ]);
+    assert_eq!(now["events"]["nodes"], wanted);
+
+    server.done("updateInstance", json!({ "id": id, "name": "Bolt", "status": "INACTIVE" }), "").await;
+    let fields = "events(first: 3) { nodes { cause instance { name status syncState currentSync { trigger } lastSync { outcome } } } }";
+    let events = server.instance(&id, fields).await["events"]["nodes"].take();
+    let step = |cause: &str, status: &str, sync: &str, current: Value, last: &str| json!({ "cause": cause, "instance": { "name": "Bolt", "status": status, "syncState": sync, "currentSync": current, "lastSync": { "outcome": last } } });
+    let wanted = json!([
+        step("DEACTIVATED", "INACTIVE", "IDLE", Value::Null, "CANCELLED"),
+        step("SYNC_CANCELLED", "LIVE", "IDLE", Value::Null, "CANCELLED"),
+        step("UPDATED", "LIVE", "RUNNING", run, "FAILED"),
+    ]);
+    assert_eq!(events, wanted);
+}
