@@ -1,13 +1,13 @@
 //! The composition root: from settings to a running server.
 //!
-//! A server owns its data folder: it holds a lock on it, so that two of them cannot work
+//! A server owns its database: it holds a lock beside it, so that two of them cannot work
 //! on one SQLite file and each believe it is alone. What it finds claimed at the start
 //! was claimed by a process that is gone, and is taken over at once.
 
 use std::fs::{self, File, TryLockError};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::auth::Tokens;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::db::Db;
-use crate::events::Feed;
+use crate::events::{self, Feed};
 use crate::graphql::gateway::Gateway;
 use crate::graphql::schema::{self, Api, ApiTools};
 use crate::instance::{Instances, Running};
@@ -48,6 +48,8 @@ pub struct App {
     pub engine: Engine,
     pub mailer: Mailer,
     feed: Feed<crate::instance::Happened>,
+    /// The newest event at the start; the feed goes on from there.
+    newest: i64,
     gateway: Gateway,
     beat: Beat,
     shutdown: CancellationToken,
@@ -58,7 +60,7 @@ pub struct App {
 /// The database and the tokens of a data folder, for commands that need no more.
 pub async fn open_tokens(settings: &Settings) -> Result<Tokens, String> {
     prepare(&settings.data_dir)?;
-    let db = open_database(settings).await?;
+    let db = open_database(&database_file(settings)?).await?;
     Ok(Tokens::new(db, Clock::System))
 }
 
@@ -69,8 +71,9 @@ impl App {
     /// One line for whoever starts it.
     pub async fn new(settings: Settings, clock: Clock) -> Result<Self, String> {
         prepare(&settings.data_dir)?;
-        let lock = lock(&settings.data_dir)?;
-        let db = open_database(&settings).await?;
+        let file = database_file(&settings)?;
+        let lock = lock(&file)?;
+        let db = open_database(&file).await?;
         let keys = Arc::new(SecretKey::load_or_create(&settings.secret_key_file())?);
         let (catalog, faults) = load_catalog(&settings, clock.clone())?;
         for fault in faults {
@@ -86,7 +89,8 @@ impl App {
             keys,
             running: Running::default(),
         };
-        instances.check_key().await.map_err(|error| error.to_string())?;
+        let key_file = settings.secret_key_file();
+        instances.check_key().await.map_err(|error| format!("secret key file {}: {error}", key_file.display()))?;
         take_over(&db).await.map_err(|error| error.to_string())?;
 
         let public_url: Arc<str> = settings.public_url().into();
@@ -100,6 +104,7 @@ impl App {
             mail_host: mail_host.clone(),
         };
         let feed = Feed::default();
+        let newest = events::newest(db.read()).await.map_err(|error| error.to_string())?;
         let test_mail = TestMail { db: db.clone(), clock: clock.clone(), public_url: public_url.clone(), mail_host };
         let api: Api = Arc::new(ApiTools { instances: instances.clone(), feed: feed.clone(), progress, test_mail });
         let shutdown = CancellationToken::new();
@@ -120,6 +125,7 @@ impl App {
             engine,
             mailer,
             feed,
+            newest,
             gateway,
             beat: Beat::default(),
             shutdown,
@@ -139,13 +145,18 @@ impl App {
         jobs::spawn(&self.jobs(), &tasks, &self.shutdown);
         let router = server::router(self.gateway.clone(), self.db.clone(), self.beat.clone());
         let serving = server::serve(listener, router, self.shutdown.clone());
+        let finished = async {
+            serving.await;
+            tasks.close();
+            tasks.wait().await;
+        };
+        let out_of_time = async {
+            self.shutdown.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
         tokio::select! {
-            () = serving => {}
-            () = async { self.shutdown.cancelled().await; tokio::time::sleep(GRACE).await } => {}
-        }
-        tasks.close();
-        if tokio::time::timeout(GRACE, tasks.wait()).await.is_err() {
-            warn!("some work did not stop in time; it is taken over at the next start");
+            () = finished => {}
+            () = out_of_time => warn!("some work did not stop in time; it is taken over at the next start"),
         }
         if let Err(error) = self.db.close().await {
             warn!(error = %error, "the database did not close cleanly");
@@ -161,6 +172,7 @@ impl App {
             instances: self.instances.clone(),
             mailer: self.mailer.clone(),
             feed: self.feed.clone(),
+            newest: self.newest,
             beat: self.beat.clone(),
             sync_concurrency: self.settings.sync_concurrency,
         }
@@ -192,31 +204,30 @@ fn prepare(dir: &Path) -> Result<(), String> {
     Ok(())
 }
 
-async fn open_database(settings: &Settings) -> Result<Db, String> {
-    let file = match &settings.database_url {
-        None => settings.database_file(),
-        Some(url) => match url.strip_prefix("sqlite://") {
-            Some(path) if !path.is_empty() && !path.contains('?') => path.into(),
-            Some(_) => return Err("setting database_url: must be sqlite:// and a path, without parameters".into()),
-            None if url.starts_with("postgres") => {
-                return Err(
-                    "setting database_url: this version keeps its data in SQLite; PostgreSQL is not supported yet"
-                        .into(),
-                );
-            }
-            None => return Err("setting database_url: must begin with sqlite://".into()),
-        },
-    };
-    Db::open(&file).await.map_err(|error| format!("database {}: {error}", file.display()))
+fn database_file(settings: &Settings) -> Result<PathBuf, String> {
+    let Some(url) = &settings.database_url else { return Ok(settings.database_file()) };
+    match url.strip_prefix("sqlite://") {
+        Some(path) if !path.is_empty() && !path.contains('?') => Ok(path.into()),
+        Some(_) => Err("setting database_url: must be sqlite:// and a path, without parameters".into()),
+        None if url.starts_with("postgres") => {
+            Err("setting database_url: this version keeps its data in SQLite; PostgreSQL is not supported yet".into())
+        }
+        None => Err("setting database_url: must begin with sqlite://".into()),
+    }
 }
 
-fn lock(dir: &Path) -> Result<File, String> {
-    let path = dir.join("muster.lock");
+async fn open_database(file: &Path) -> Result<Db, String> {
+    Db::open(file).await.map_err(|error| format!("database {}: {error}", file.display()))
+}
+
+/// One server works on a database; the lock lies beside it.
+fn lock(database: &Path) -> Result<File, String> {
+    let path = database.with_extension("lock");
     let file = File::create(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
-            Err(format!("setting data_dir: another muster is running on {}", dir.display()))
+            Err(format!("setting data_dir: another muster is running on {}", database.display()))
         }
         Err(TryLockError::Error(error)) => Err(format!("{}: {error}", path.display())),
     }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use sea_orm::DbErr;
 
+use crate::db;
+
 /// Why a request was refused; clients branch on these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, async_graphql::Enum)]
 #[graphql(name = "UserErrorCode")]
@@ -107,10 +109,10 @@ impl From<Refusal> for Error {
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
-        match error {
-            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => Error::Unavailable(format!("database: {error}")),
-            other => Error::Internal(format!("database: {other}")),
+        if db::is_unavailable(&error) {
+            return Error::Unavailable(format!("database: {error}"));
         }
+        Error::Internal(format!("database: {error}"))
     }
 }
 

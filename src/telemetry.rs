@@ -1,10 +1,13 @@
 //! Logs and metrics.
 
+use std::io::IsTerminal;
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, Targets};
 use tracing_subscriber::fmt;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{LogFormat, Settings};
 
@@ -13,16 +16,14 @@ const BUCKETS: [f64; 9] = [0.0001, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 1
 
 /// Sends log lines to standard error, as the settings say. The second call in a process changes nothing.
 pub fn start_logging(settings: &Settings) {
-    // Libraries that log whole dialogues, credentials among them, stay quiet whatever the filter says.
-    let quiet = ["lettre=warn", "hyper=info", "rustls=info", "sqlx=warn", "sea_orm=info"];
-    let filter = quiet.iter().fold(EnvFilter::new(&settings.log), |filter, directive| match directive.parse() {
-        Ok(directive) => filter.add_directive(directive),
-        Err(_) => filter,
-    });
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Below info, libraries log whole dialogues, credentials among them: whatever the
+    // setting says, only our own lines go further.
+    let ours = Targets::new().with_default(LevelFilter::INFO).with_target("muster", LevelFilter::TRACE);
+    let filter = EnvFilter::new(&settings.log).and(ours);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let _already_started = match settings.log_format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Text => tracing_subscriber::registry().with(lines.with_filter(filter)).try_init(),
+        LogFormat::Json => tracing_subscriber::registry().with(lines.json().with_filter(filter)).try_init(),
     };
 }
 

@@ -91,6 +91,9 @@ pub struct Model {
     pub accept_removals: bool,
     /// How many users the register held when the run started.
     pub users_before: i64,
+    /// The whole list was read; only the outcome is still to be recorded.
+    #[serde(skip)]
+    pub listed: bool,
     /// Where the listing goes on; null before the first page and after the last.
     #[serde(skip)]
     pub checkpoint: Option<Json>,

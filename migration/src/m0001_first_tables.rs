@@ -5,6 +5,11 @@ pub struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
+    /// Whole or not at all, also when the process is killed in the middle.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
     async fn up(&self, m: &SchemaManager) -> Result<(), DbErr> {
         for table in [
             instance(),
@@ -133,6 +138,7 @@ fn sync_run() -> TableCreateStatement {
         .col(big_integer_null("expected"))
         .col(boolean("accept_removals"))
         .col(big_integer("users_before"))
+        .col(boolean("listed"))
         .col(json_binary_null("checkpoint"))
         .col(string_len_null("failure_class", 24))
         .col(text_null("failure_message"))

@@ -25,6 +25,8 @@ use crate::secrets;
 const PREFIX: &str = "muster_";
 /// How long an answer about a token is believed, and so how late a revocation may be noticed.
 const BELIEVED: Duration = Duration::from_millis(900);
+/// The same for what is open; it asks twice a second.
+const STANDING: Duration = Duration::from_millis(400);
 /// How many answers are kept; past that the oldest are forgotten all at once.
 const KEPT: usize = 1024;
 
@@ -50,11 +52,12 @@ pub struct Tokens {
     db: Db,
     clock: Clock,
     known: Arc<Mutex<HashMap<Vec<u8>, (Instant, Option<Caller>)>>>,
+    standing: Arc<Mutex<HashMap<Uuid, (Instant, bool)>>>,
 }
 
 impl Tokens {
     pub fn new(db: Db, clock: Clock) -> Self {
-        Self { db, clock, known: Arc::default() }
+        Self { db, clock, known: Arc::default(), standing: Arc::default() }
     }
 
     /// Makes a token and answers it; it cannot be had again.
@@ -119,10 +122,19 @@ impl Tokens {
         Ok(caller)
     }
 
-    /// Whether the caller's token still stands.
+    /// Whether the caller's token still stands. Asked about again and again by whatever is
+    /// open, so an answer is believed for a moment.
     pub async fn still_valid(&self, caller: &Caller) -> Result<bool> {
-        let found = Entity::find_by_id(caller.token_id).one(self.db.read()).await?;
-        Ok(found.is_some_and(|token| token.revoked_at.is_none() && token.role == caller.role))
+        let id = caller.token_id;
+        if let Some((at, valid)) = self.standing.lock().unwrap_or_else(PoisonError::into_inner).get(&id)
+            && at.elapsed() < STANDING
+        {
+            return Ok(*valid);
+        }
+        let found = Entity::find_by_id(id).one(self.db.read()).await?;
+        let valid = found.is_some_and(|token| token.revoked_at.is_none() && token.role == caller.role);
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).insert(id, (now(), valid));
+        Ok(valid)
     }
 
     fn remembered(&self) -> std::sync::MutexGuard<'_, HashMap<Vec<u8>, (Instant, Option<Caller>)>> {

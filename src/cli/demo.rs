@@ -30,6 +30,9 @@ pub fn settings(mut settings: Settings) -> Result<Settings, String> {
         .map_err(|error| format!("{}: {error}", data_dir.display()))?;
     settings.data_dir = data_dir;
     settings.database_url = None;
+    // Nothing of a real installation is touched, and no real mail is sent.
+    settings.smtp_url = None;
+    settings.secret_key_file = None;
     Ok(settings)
 }
 

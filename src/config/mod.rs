@@ -25,7 +25,7 @@ pub struct Settings {
     pub data_dir: PathBuf,
     pub database_url: Option<String>,
     public_url: Option<Url>,
-    secret_key_file: Option<PathBuf>,
+    pub secret_key_file: Option<PathBuf>,
     /// None: mails are written as files.
     pub smtp_url: Option<String>,
     #[serde(default = "default_mail_from")]

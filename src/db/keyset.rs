@@ -9,6 +9,9 @@ use sea_orm::{ConnectionTrait, EntityTrait, QueryTrait, Select};
 
 use crate::error::Result;
 
+/// How many selects one union holds at most: SQLite takes 500.
+const PARTS: usize = 400;
+
 /// The condition for rows after `(key, id)` in the order of both.
 pub fn after<K: IntoColumnRef, I: IntoColumnRef>(
     key: K,
@@ -24,7 +27,7 @@ pub fn after<K: IntoColumnRef, I: IntoColumnRef>(
     }
 }
 
-/// The pages of several parents, by parent, in one statement: the union of one limited
+/// The pages of several parents, by parent, in one statement (for every 400 parents): the union of one limited
 /// select each. Every part uses the index that the single page would use. The union
 /// promises no order, so whoever asks sorts the rows again.
 pub async fn pages<C: ConnectionTrait, E: EntityTrait, K: Eq + Hash>(
@@ -32,18 +35,21 @@ pub async fn pages<C: ConnectionTrait, E: EntityTrait, K: Eq + Hash>(
     pages: Vec<Select<E>>,
     parent: impl Fn(&E::Model) -> K,
 ) -> Result<HashMap<K, Vec<E::Model>>> {
-    let mut parts = pages.into_iter().map(|mut page| {
-        let page = QueryTrait::query(&mut page).take();
-        Query::select().column(Asterisk).from_subquery(page, "page").take()
-    });
     let mut found: HashMap<K, Vec<E::Model>> = HashMap::new();
-    let Some(mut union) = parts.next() else { return Ok(found) };
-    for part in parts {
-        union.union(UnionType::All, part);
-    }
-    let statement = conn.get_database_backend().build(&union);
-    for row in E::find().from_raw_sql(statement).all(conn).await? {
-        found.entry(parent(&row)).or_default().push(row);
+    let mut pages = pages.into_iter().peekable();
+    while pages.peek().is_some() {
+        let mut parts = pages.by_ref().take(PARTS).map(|mut page| {
+            let page = QueryTrait::query(&mut page).take();
+            Query::select().column(Asterisk).from_subquery(page, "page").take()
+        });
+        let Some(mut union) = parts.next() else { break };
+        for part in parts {
+            union.union(UnionType::All, part);
+        }
+        let statement = conn.get_database_backend().build(&union);
+        for row in E::find().from_raw_sql(statement).all(conn).await? {
+            found.entry(parent(&row)).or_default().push(row);
+        }
     }
     Ok(found)
 }

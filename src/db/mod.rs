@@ -8,16 +8,20 @@
 //!
 //! This file is the one place that knows which database it is.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{
+    self,
+    sqlite::{SqliteJournalMode, SqliteSynchronous},
+};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::watch;
 
@@ -65,7 +69,7 @@ impl Db {
             });
         }
         check_version(&writer).await?;
-        Migrator::up(&writer, None).await?;
+        migrate(&writer, file).await?;
         let announcements = Arc::new(std::array::from_fn(|_| watch::Sender::new(0)));
         Ok(Self { reader, writer, announcements, statements })
     }
@@ -147,6 +151,39 @@ impl Tx {
 /// Whether a statement failed because a unique index holds the value already.
 pub fn is_duplicate(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(sea_orm::SqlErr::UniqueConstraintViolation(_)))
+}
+
+/// Brings the schema up to date; one process at a time, the others wait for it.
+async fn migrate(db: &DatabaseConnection, file: &Path) -> Result<()> {
+    let path = file.with_extension("migration-lock");
+    let lock = tokio::task::spawn_blocking(move || {
+        let lock = File::create(path)?;
+        lock.lock().map(|()| lock)
+    });
+    let _held = lock
+        .await
+        .map_err(|error| Error::internal("the migration lock", error))?
+        .map_err(|error| Error::internal("the migration lock", error))?;
+    Migrator::up(db, None).await?;
+    Ok(())
+}
+
+/// Whether the database cannot be used for the moment: locked, full, unreadable, or too busy to be reached.
+pub fn is_unavailable(error: &DbErr) -> bool {
+    let cause = match error {
+        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => return true,
+        DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause)) => cause,
+        _ => return false,
+    };
+    match cause.as_ref() {
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed | sqlx::Error::Io(_) => true,
+        // SQLITE_BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN; the upper bytes hold details.
+        sqlx::Error::Database(cause) => {
+            let code = cause.code().and_then(|code| code.parse::<u32>().ok());
+            code.is_some_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14))
+        }
+        _ => false,
+    }
 }
 
 async fn connect(url: &str, connections: u32) -> Result<DatabaseConnection> {

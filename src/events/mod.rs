@@ -109,13 +109,13 @@ impl<T: TryFrom<Model, Error = Error>> Feed<T> {
         self.0.subscribe()
     }
 
-    /// Follows the log until `stop`.
-    pub async fn follow(self, db: Db, stop: CancellationToken) {
+    /// Follows the log from after `seq` until `stop`. Whoever listens must have been able
+    /// to read the log up to there.
+    pub async fn follow(self, db: Db, mut seq: i64, stop: CancellationToken) {
         let mut wake = db.listen(Topic::Events);
-        let mut last = None;
         loop {
             wake.mark_unchanged();
-            if let Err(error) = self.catch_up(&db, &mut last).await {
+            if let Err(error) = self.catch_up(&db, &mut seq).await {
                 warn!(error = %error, "the event log could not be read; trying again");
             }
             tokio::select! {
@@ -126,24 +126,20 @@ impl<T: TryFrom<Model, Error = Error>> Feed<T> {
         }
     }
 
-    async fn catch_up(&self, db: &Db, last: &mut Option<i64>) -> Result<()> {
-        let mut seq = match *last {
-            Some(seq) => seq,
-            None => newest(db.read()).await?,
-        };
-        *last = Some(seq);
+    async fn catch_up(&self, db: &Db, seq: &mut i64) -> Result<()> {
         loop {
-            let events = read_after(db.read(), seq).await?;
+            let events = read_after(db.read(), *seq).await?;
             let full = events.len() as u64 == PAGE;
             for event in events {
-                seq = event.seq;
+                *seq = event.seq;
                 match T::try_from(event) {
                     // An error only says that nobody listens.
                     Ok(event) => drop(self.0.send(Arc::new(event))),
-                    Err(error) => error!(event.seq = seq, error = %error, "an event cannot be read and is passed over"),
+                    Err(error) => {
+                        error!(event.seq = *seq, error = %error, "an event cannot be read and is passed over")
+                    }
                 }
             }
-            *last = Some(seq);
             if !full {
                 return Ok(());
             }

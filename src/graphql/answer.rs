@@ -71,7 +71,7 @@ impl Code {
             Self::ParseFailed => "GRAPHQL_PARSE_FAILED",
             Self::ValidationFailed => "GRAPHQL_VALIDATION_FAILED",
             Self::TooComplex => "QUERY_TOO_COMPLEX",
-            Self::InvalidInput => "INVALID_INPUT",
+            Self::InvalidInput => "BAD_USER_INPUT",
             Self::OperationUnresolved => "OPERATION_RESOLUTION_FAILURE",
             Self::IntrospectionDisabled => "INTROSPECTION_DISABLED",
             Self::TooManyOperations => "TOO_MANY_OPERATIONS",
@@ -221,7 +221,7 @@ mod tests {
         assert!(matches!(answer, Answer::Executed(_)));
         assert_eq!(
             text(answer),
-            r#"{"errors":[{"message":"boom","path":["a"],"extensions":{"code":"INVALID_INPUT"}}],"data":null}"#
+            r#"{"errors":[{"message":"boom","path":["a"],"extensions":{"code":"BAD_USER_INPUT"}}],"data":null}"#
         );
         let fine = Answer::of(&Response::new(value!({ "a": 1 })));
         assert_eq!(text(fine), r#"{"data":{"a":1}}"#);

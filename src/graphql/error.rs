@@ -50,7 +50,7 @@ impl From<Error> for ApiError {
 impl From<ApiError> for async_graphql::Error {
     fn from(error: ApiError) -> Self {
         let (message, code, id) = match error {
-            ApiError::InvalidInput(message) => (message, "INVALID_INPUT", None),
+            ApiError::InvalidInput(message) => (message, "BAD_USER_INPUT", None),
             ApiError::Forbidden => ("This token may read, but not change anything.".into(), "FORBIDDEN", None),
             ApiError::Unavailable(id) => {
                 ("The server cannot reach its database; try again in a moment.".into(), "UNAVAILABLE", Some(id))

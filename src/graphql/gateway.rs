@@ -2,15 +2,15 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Response, ServerError};
 use async_stream::stream;
 use bytes::Bytes;
 use entity::event::Cause;
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
-use tokio::sync::OnceCell;
+use futures_util::future::{BoxFuture, FutureExt, Shared};
+use futures_util::stream::{BoxStream, StreamExt};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -30,6 +30,12 @@ use crate::instance::{Happened, Instances, Snapshot};
 const SNAPSHOTS: u64 = 100;
 /// How many answers are kept for subscribers that ask the same a moment later.
 const ANSWERS: usize = 512;
+/// The largest answer that is kept, in bytes.
+const LARGE: usize = 32 * 1024;
+/// How long the answer to one event may take.
+const EXECUTION: Duration = Duration::from_secs(30);
+/// How long to wait before an answer without data is tried again.
+const RETRIES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
 
 /// Executes vetted operations for callers.
 #[derive(Clone)]
@@ -150,7 +156,7 @@ impl Gateway {
                 match frames.recv().await {
                     Ok(frame) if only.is_none_or(|id| id == frame.instance_id) => {
                         let request = question.request().data(Turn::Progress(frame));
-                        if let Some(payload) = gateway.answer(request).await {
+                        if let Some((payload, _)) = gateway.answer(request).await {
                             yield Frame { payload, cursor: None };
                         }
                     }
@@ -186,7 +192,7 @@ impl Gateway {
                         }
                         Err(error) => {
                             tracing::warn!(error = %error, "a subscriber could not be caught up; trying again");
-                            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                            tokio::time::sleep(Duration::from_secs(1)).await;
                         }
                     }
                     continue;
@@ -214,20 +220,39 @@ impl Gateway {
 
     async fn state_frame(&self, question: &Arc<Question>, happened: Arc<Happened>, cursor: Cursor) -> Option<Frame> {
         let shared = happened.cause != Cause::Snapshot && cursor.told.is_none();
-        let request = question.request().data(Turn::State(happened, cursor));
+        let turn = Turn::State(happened, cursor);
         let payload = if shared {
-            let answer = self.0.answers.of(question.key, cursor.seq);
-            answer.get_or_init(|| self.answer(request)).await.clone()
+            let (gateway, asked) = (self.clone(), question.clone());
+            let key = (question.key, cursor.seq);
+            self.0.answers.of(key, async move { gateway.answer_at_last(&asked, turn).await }).await
         } else {
-            self.answer(request).await
+            self.answer_at_last(question, turn).await
         };
         payload.map(|payload| Frame { payload, cursor: Some(cursor.encode()) })
     }
 
-    /// Executes a subscription's document for one event.
-    async fn answer(&self, request: async_graphql::Request) -> Option<Bytes> {
-        let response = self.0.schema.execute_stream(request).next().await?;
-        serde_json::to_vec(&response).ok().map(Bytes::from)
+    /// Executes a subscription's document for one event. A state must not be lost, so an
+    /// execution that gives no data is tried again before its errors are the answer.
+    async fn answer_at_last(&self, question: &Question, turn: Turn) -> Option<Bytes> {
+        for wait in RETRIES {
+            let (payload, whole) = self.answer(question.request().data(turn.clone())).await?;
+            if whole {
+                return Some(payload);
+            }
+            tokio::time::sleep(wait).await;
+        }
+        self.answer(question.request().data(turn)).await.map(|(payload, _)| payload)
+    }
+
+    /// The answer to one request, and whether it has data.
+    async fn answer(&self, request: async_graphql::Request) -> Option<(Bytes, bool)> {
+        let mut answers = self.0.schema.execute_stream(request);
+        let response = match tokio::time::timeout(EXECUTION, answers.next()).await {
+            Ok(response) => response?,
+            Err(_) => refused(ApiError::InvalidInput("Answering this event took too long; ask for less.".into())),
+        };
+        let whole = !matches!(response.data, async_graphql::Value::Null);
+        serde_json::to_vec(&response).ok().map(|payload| (Bytes::from(payload), whole))
     }
 }
 
@@ -261,6 +286,11 @@ impl Follower {
         let newest = events::newest(&view).await?;
         let page = Instances::snapshots_after(&view, &self.filter, told, SNAPSHOTS).await?;
         view.commit().await?;
+        if self.cursor.seq > newest {
+            // A cursor of a log that is no more: a backup was restored.
+            self.cursor = Cursor::fresh();
+            return Ok((Vec::new(), true));
+        }
         if told != Uuid::nil() && self.cursor.seq < newest {
             match self.replay(newest).await? {
                 Some((events, _)) if self.cursor.seq < newest => return Ok((events, true)),
@@ -328,27 +358,47 @@ impl Follower {
 #[derive(Default)]
 struct Answers(Mutex<Kept>);
 
+type Answer = Shared<BoxFuture<'static, Option<Bytes>>>;
+
 #[derive(Default)]
 struct Kept {
-    answers: HashMap<(Key, i64), Arc<OnceCell<Option<Bytes>>>>,
+    answers: HashMap<(Key, i64), Answer>,
     order: VecDeque<(Key, i64)>,
 }
 
 impl Answers {
-    /// The answer to a question about an event, given or still to be given.
-    fn of(&self, question: Key, seq: i64) -> Arc<OnceCell<Option<Bytes>>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(answer) = kept.answers.get(&(question, seq)) {
-            return answer.clone();
+    /// The answer to a question about an event, given or still to be given. It is worked
+    /// out in a task of its own, so that nobody waits for whoever asked first.
+    async fn of(&self, key: (Key, i64), work: impl Future<Output = Option<Bytes>> + Send + 'static) -> Option<Bytes> {
+        let answer = {
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match kept.answers.get(&key) {
+                Some(answer) => answer.clone(),
+                None => {
+                    let task = tokio::spawn(work);
+                    let answer = async move { task.await.ok().flatten() }.boxed().shared();
+                    kept.keep(key, answer.clone());
+                    answer
+                }
+            }
+        };
+        let payload = answer.await;
+        // What is large is shared by those who wait now, and not kept for later.
+        if payload.as_ref().is_none_or(|payload| payload.len() > LARGE) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).answers.remove(&key);
         }
-        if kept.order.len() >= ANSWERS
-            && let Some(oldest) = kept.order.pop_front()
+        payload
+    }
+}
+
+impl Kept {
+    fn keep(&mut self, key: (Key, i64), answer: Answer) {
+        if self.order.len() >= ANSWERS
+            && let Some(oldest) = self.order.pop_front()
         {
-            kept.answers.remove(&oldest);
+            self.answers.remove(&oldest);
         }
-        let answer = Arc::new(OnceCell::new());
-        kept.order.push_back((question, seq));
-        kept.answers.insert((question, seq), answer.clone());
-        answer
+        self.order.push_back(key);
+        self.answers.insert(key, answer);
     }
 }

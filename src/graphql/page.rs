@@ -29,6 +29,16 @@ pub fn size(first: Option<i32>) -> Result<usize, ApiError> {
     }
 }
 
+/// A list of a filter, which holds no more than a page.
+pub fn bounded<T>(list: Option<Vec<T>>, name: &str) -> Result<Option<Vec<T>>, ApiError> {
+    match list {
+        Some(list) if list.len() > usize::try_from(MOST).unwrap_or(0) => {
+            Err(ApiError::InvalidInput(format!("{name} holds at most {MOST} values.")))
+        }
+        list => Ok(list),
+    }
+}
+
 /// A place in a list, as clients carry it.
 pub fn encode<K: Serialize>(list: &str, key: &K) -> String {
     let text = serde_json::to_string(&(list, key)).unwrap_or_default();

@@ -202,6 +202,7 @@ impl SyncRunFilter {
     fn decode(self) -> Result<Filter, ApiError> {
         let SyncRunFilter { instance_id, integration_keys, outcomes, triggers, started_after, started_before } = self;
         let instance_id = instance_id.map(|id| id::argument(Kind::Instance, &id)).transpose()?;
+        let integration_keys = page::bounded(integration_keys, "integrationKeys")?;
         Ok(Filter {
             instance_id,
             integration_keys,

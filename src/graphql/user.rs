@@ -126,6 +126,7 @@ impl UserFilter {
     fn decode(self) -> Result<Filter, ApiError> {
         let UserFilter { instance_id, integration_keys, statuses, search, include_removed } = self;
         let instance_id = instance_id.map(|id| id::argument(Kind::Instance, &id)).transpose()?;
+        let integration_keys = page::bounded(integration_keys, "integrationKeys")?;
         Ok(Filter {
             instance_id,
             integration_keys,

@@ -1,6 +1,7 @@
 //! From a stored configuration to a verified connection.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use entity::instance::{Column, Entity, Model};
 use entity::run::FailureClass;
@@ -12,6 +13,9 @@ use super::Instances;
 use crate::error::{Error, Refusal, RefusalCode, Result};
 use crate::integration::catalog::Integration;
 use crate::integration::source::{Config, Source, SourceError, Verified};
+
+/// How long a member waits for an application's word on a credential.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Instances {
     /// The instance's whole configuration, secrets opened.
@@ -37,10 +41,7 @@ impl Instances {
         let sealed = Entity::find().filter(Column::Secrets.is_not_null()).one(self.db.read()).await?;
         match sealed {
             Some(model) => self.config(&model).map(drop).map_err(|_| {
-                Error::Internal(
-                    "secret key file: the stored credentials were sealed with another key; put the right one back"
-                        .into(),
-                )
+                Error::Internal("the stored credentials were sealed with another key; put the right one back".into())
             }),
             None => Ok(()),
         }
@@ -86,7 +87,13 @@ impl Instances {
     /// Asks the application whether it accepts the configuration.
     pub(super) async fn verify(&self, integration: &Integration, config: Config, run_number: i64) -> Result<Verified> {
         let source = self.catalog.connect(integration, config, run_number).map_err(|error| refusal(&error))?;
-        source.check().await.map_err(|error| refusal(&error).into())
+        match tokio::time::timeout(PATIENCE, source.check()).await {
+            Ok(checked) => checked.map_err(|error| refusal(&error).into()),
+            Err(_) => {
+                let message = format!("{} did not answer within {} seconds.", integration.name, PATIENCE.as_secs());
+                Err(Refusal::new(RefusalCode::ApplicationUnreachable, message).at(["config"]).into())
+            }
+        }
     }
 }
 

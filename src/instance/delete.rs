@@ -27,19 +27,20 @@ impl Instances {
         acknowledged(acknowledge, "Deleting an instance")?;
         let now = self.clock.now();
         let tx = self.db.begin().await?;
-        let before = lock(&tx, known.id).await?;
-        let steps = State::of(&before).apply(Change::Delete, now)?;
-        if steps.is_empty() {
-            return Ok(before);
+        let mut model = lock(&tx, known.id).await?;
+        if State::of(&model).apply(Change::Delete, now)?.is_empty() {
+            return Ok(model);
         }
-        let mut model = before.clone();
-        let stopped = runs::cancel(&tx, &mut model, now).await?;
+        let actor = caller.label();
+        let stopped = runs::cancel(&tx, &mut model, &actor, now).await?;
+        let before = model.clone();
+        let steps = State::of(&model).apply(Change::Delete, now)?;
         model.secrets = None;
         model.next_sync_at = None;
         model.revision += 1;
         self.hide_users(&tx, &mut model, i64::MAX, now).await?;
         outbox::drop_queued(&tx, id).await?;
-        record(&tx, &before, &mut model, steps, Some(&caller.label()), now).await?;
+        record(&tx, &before, &mut model, steps, Some(&actor), now).await?;
         tx.commit().await?;
         self.stop_run(stopped.as_ref());
         Ok(model)
@@ -53,16 +54,15 @@ impl Instances {
         acknowledged(acknowledge, "Deleting all users")?;
         let now = self.clock.now();
         let tx = self.db.begin().await?;
-        let before = lock(&tx, known.id).await?;
-        let steps = State::of(&before).apply(Change::DeleteUsers, now)?;
-        let mut model = before.clone();
-        let stopped = runs::cancel(&tx, &mut model, now).await?;
-        if stopped.is_some() {
-            model.next_sync_at = Some(runs::next_due(now, model.sync_interval_minutes, fastrand::f64()));
-        }
+        let mut model = lock(&tx, known.id).await?;
+        State::of(&model).apply(Change::DeleteUsers, now)?;
+        let actor = caller.label();
+        let stopped = runs::cancel(&tx, &mut model, &actor, now).await?;
+        let before = model.clone();
+        let steps = State::of(&model).apply(Change::DeleteUsers, now)?;
         let through = model.run_number;
         self.hide_users(&tx, &mut model, through, now).await?;
-        record(&tx, &before, &mut model, steps, Some(&caller.label()), now).await?;
+        record(&tx, &before, &mut model, steps, Some(&actor), now).await?;
         tx.commit().await?;
         self.stop_run(stopped.as_ref());
         Ok(model)

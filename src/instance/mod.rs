@@ -54,7 +54,8 @@ pub struct Instances {
     pub running: Running,
 }
 
-/// An instance as one event shows it.
+/// An instance as one event shows it, as the log keeps it: a field that is added to a row
+/// later needs `#[serde(default)]`, or the older events can no longer be read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     pub instance: Model,

@@ -256,7 +256,13 @@ pub async fn events_by_instance<C: ConnectionTrait>(
     let rows = keyset::pages(conn, pages.collect(), |event: &event::Model| event.instance_id).await?;
     let mut found: HashMap<Uuid, Vec<Happened>> = HashMap::new();
     for row in rows.into_values().flatten() {
-        found.entry(row.instance_id).or_default().push(row.try_into()?);
+        let (seq, instance) = (row.seq, row.instance_id);
+        match row.try_into() {
+            Ok(event) => found.entry(instance).or_default().push(event),
+            Err(error) => {
+                tracing::error!(event.seq = seq, error = %error, "an event cannot be read and is passed over")
+            }
+        }
     }
     found.values_mut().for_each(|events| events.sort_by_key(|event| std::cmp::Reverse(event.seq)));
     Ok(found)

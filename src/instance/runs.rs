@@ -61,6 +61,7 @@ pub(super) async fn queue(
         expected: None,
         accept_removals,
         users_before: model.user_count,
+        listed: false,
         checkpoint: None,
         failure_class: None,
         failure_message: None,
@@ -77,10 +78,12 @@ pub(super) async fn queue(
     Ok(run)
 }
 
-/// Ends the active run, if there is one, as cancelled; the caller records the step that
-/// goes with it. The worker finds its claim gone and stops. What the run added stays.
-pub(super) async fn cancel(tx: &Tx, model: &mut Model, now: i64) -> Result<Option<run::Model>> {
-    let Some(id) = model.current_run_id.take() else { return Ok(None) };
+/// Ends the active run, if there is one, as cancelled, and records that. The worker finds
+/// its claim gone and stops. What the run added stays.
+pub(super) async fn cancel(tx: &Tx, model: &mut Model, actor: &str, now: i64) -> Result<Option<run::Model>> {
+    let Some(id) = model.current_run_id else { return Ok(None) };
+    let before = model.clone();
+    let steps = State::of(model).apply(Change::Cancel, now)?;
     queue::cancel(tx, JobKind::Sync, &[id]).await?;
     let run = run::ActiveModel {
         id: Set(id),
@@ -92,8 +95,11 @@ pub(super) async fn cancel(tx: &Tx, model: &mut Model, now: i64) -> Result<Optio
     }
     .update(tx.conn())
     .await?;
+    model.current_run_id = None;
     model.last_run_id = Some(id);
     model.user_count += run.added;
+    model.next_sync_at = Some(next_due(now, model.sync_interval_minutes, fastrand::f64()));
+    record(tx, &before, model, steps, Some(actor), now).await?;
     Ok(Some(run))
 }
 
@@ -133,7 +139,7 @@ impl Instances {
             }
         };
         if accept_removals {
-            let detail = "The next run may remove any number of users.".to_owned();
+            let detail = "This run may remove any number of users.".to_owned();
             audit::record(&tx, now, &caller.label(), Action::RemovalsAccepted, Some(id), detail).await?;
         }
         tx.commit().await?;
@@ -144,19 +150,17 @@ impl Instances {
     pub async fn cancel_sync(&self, caller: &Caller, id: Uuid) -> Result<run::Model> {
         let now = self.clock.now();
         let tx = self.db.begin().await?;
-        let before = lock(&tx, id).await?;
-        let mut model = before.clone();
-        let steps = State::of(&model).apply(Change::Cancel, now)?;
-        let stopped = cancel(&tx, &mut model, now).await?;
-        model.next_sync_at = Some(next_due(now, model.sync_interval_minutes, fastrand::f64()));
-        record(&tx, &before, &mut model, steps, Some(&caller.label()), now).await?;
+        let mut model = lock(&tx, id).await?;
+        // Refused when there is none.
+        State::of(&model).apply(Change::Cancel, now)?;
+        let stopped = cancel(&tx, &mut model, &caller.label(), now).await?;
         tx.commit().await?;
         self.stop_run(stopped.as_ref());
         stopped.ok_or_else(|| Error::Internal("an active run without a row".into()))
     }
 
-    /// Queues a run for every instance whose time has come; answers how many.
-    pub async fn queue_due(&self) -> Result<usize> {
+    /// Queues a run for every instance whose time has come.
+    pub async fn queue_due(&self) -> Result<()> {
         let now = self.clock.now();
         let due: Vec<Uuid> = Entity::find()
             .select_only()
@@ -169,23 +173,26 @@ impl Instances {
             .into_tuple()
             .all(self.db.read())
             .await?;
-        for id in &due {
-            let tx = self.db.begin().await?;
-            let before = lock(&tx, *id).await?;
-            let mut model = before.clone();
-            if model.next_sync_at.is_none_or(|at| at > now) {
-                continue;
+        for id in due {
+            if let Err(error) = self.queue_if_due(id, now).await {
+                tracing::error!(instance.id = %id, error = %error, "a due instance could not be queued; trying again");
             }
-            // Refused or empty: somebody was faster.
-            let Ok(steps) = State::of(&model).apply(Change::Queue, now) else { continue };
-            if steps.is_empty() {
-                continue;
-            }
-            queue(&tx, &mut model, Trigger::Scheduled, false, now).await?;
-            record(&tx, &before, &mut model, steps, None, now).await?;
-            tx.commit().await?;
         }
-        Ok(due.len())
+        Ok(())
+    }
+
+    async fn queue_if_due(&self, id: Uuid, now: i64) -> Result<()> {
+        let tx = self.db.begin().await?;
+        let before = lock(&tx, id).await?;
+        let mut model = before.clone();
+        // Refused or empty: somebody was faster.
+        let steps = State::of(&model).apply(Change::Queue, now).unwrap_or_default();
+        if steps.is_empty() || model.next_sync_at.is_none_or(|at| at > now) {
+            return Ok(());
+        }
+        queue(&tx, &mut model, Trigger::Scheduled, false, now).await?;
+        record(&tx, &before, &mut model, steps, None, now).await?;
+        tx.commit().await
     }
 
     pub(super) fn stop_run(&self, run: Option<&run::Model>) {

@@ -103,6 +103,10 @@ impl Instances {
             Some(Status::Inactive) => Some(false),
             Some(Status::Deleting | Status::Deleted) | None => (revoked && config.is_some()).then_some(true),
         };
+        if integration.is_none() && revoked && activate == Some(true) {
+            let message = "The catalog has no integration of this key any more, so the credential cannot be verified.";
+            return Err(Refusal::new(RefusalCode::UnknownIntegration, message).at(["status"]).into());
+        }
         let asks = integration.is_some_and(|entry| needs_check(entry, revoked, activate, config.is_some()));
         let check = asks.then(|| config.clone().unwrap_or(stored));
         Ok(Plan { name, interval, config, activate, check })
@@ -155,15 +159,16 @@ impl Instances {
             record(&tx, &before, &mut model, steps, Some(&actor), now).await?;
         }
         let mut stopped = None;
-        if !switched.is_empty() {
+        if !switched.is_empty() && plan.activate == Some(true) {
             let before = model.clone();
-            if plan.activate == Some(true) {
-                runs::queue(&tx, &mut model, Trigger::Reactivation, false, now).await?;
-            } else {
-                stopped = runs::cancel(&tx, &mut model, now).await?;
-                model.next_sync_at = None;
-            }
+            runs::queue(&tx, &mut model, Trigger::Reactivation, false, now).await?;
             record(&tx, &before, &mut model, switched, Some(&actor), now).await?;
+        } else if !switched.is_empty() {
+            stopped = runs::cancel(&tx, &mut model, &actor, now).await?;
+            let before = model.clone();
+            let steps = State::of(&model).apply(Change::Deactivate, now)?;
+            model.next_sync_at = None;
+            record(&tx, &before, &mut model, steps, Some(&actor), now).await?;
         }
         tx.commit().await?;
         self.stop_run(stopped.as_ref());

@@ -156,7 +156,7 @@ impl Integration {
                 None => {}
             }
         }
-        if refusals.is_empty() && self.is_rehearsal() {
+        if self.is_rehearsal() {
             refusals.extend(
                 rehearsal::objections(&complete).map(|(key, message)| Refusal::invalid(message, ["config", key])),
             );

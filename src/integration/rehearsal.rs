@@ -109,11 +109,12 @@ pub(super) fn integration(connector: super::catalog::Connector) -> Integration {
     }
 }
 
-/// What is wrong with a configuration, by key.
+/// What is wrong with the values of a configuration, by key; one that is missing is not this function's concern.
 pub fn objections(config: &Config) -> impl Iterator<Item = (&'static str, String)> {
     let text = |key: &str| config.get(key).map_or("", String::as_str);
     let numbers = NUMBERS.iter().filter_map(move |(key, label, _, least, most, _)| {
-        let fits = text(key).parse::<i64>().is_ok_and(|number| (*least..=*most).contains(&number));
+        let fits = !config.contains_key(*key)
+            || text(key).parse::<i64>().is_ok_and(|number| (*least..=*most).contains(&number));
         (!fits).then(|| (*key, format!("{label} must be a whole number from {least} to {most}.")))
     });
     let unknown: Vec<_> = text("outcomes").split(',').filter(|name| word(name).is_none()).collect();

@@ -35,6 +35,8 @@ pub struct Tools {
     pub instances: Instances,
     pub mailer: Mailer,
     pub feed: Feed<Happened>,
+    /// The event that the feed goes on from.
+    pub newest: i64,
     pub beat: Beat,
     pub sync_concurrency: usize,
 }
@@ -56,8 +58,8 @@ impl Beat {
 
 /// Starts all of it.
 pub fn spawn(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
-    let Tools { db, clock, engine, instances, mailer, feed, beat, sync_concurrency } = tools;
-    tasks.spawn(feed.clone().follow(db.clone(), stop.clone()));
+    let Tools { db, clock, engine, instances, mailer, feed, newest, beat, sync_concurrency } = tools;
+    tasks.spawn(feed.clone().follow(db.clone(), *newest, stop.clone()));
     tasks.spawn(worker::run(
         db.clone(),
         clock.clone(),
@@ -92,7 +94,7 @@ pub fn spawn(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
 async fn schedule(instances: Instances, beat: Beat, stop: CancellationToken) {
     loop {
         match instances.queue_due().await {
-            Ok(_) => beat.count(),
+            Ok(()) => beat.count(),
             Err(error) => warn!(error = %error, "due instances could not be queued; trying again"),
         }
         tokio::select! {

@@ -17,6 +17,9 @@ use crate::queue::{self, Claim, worker::Handler};
 pub const CONCURRENCY: usize = 4;
 /// For how long a mail is tried.
 const PATIENCE_MS: i64 = 48 * 3600 * 1000;
+/// How often the record of an attempt is tried before the job fails.
+const RECORDINGS: usize = 5;
+const RECORDING_PAUSE: Duration = Duration::from_secs(2);
 /// How long a stopping server waits for a mail that is on the wire.
 const GRACE: Duration = Duration::from_secs(7);
 
@@ -54,12 +57,22 @@ impl Handler for Delivery {
         };
         let now = self.clock.now();
         let result = after_attempt(&mail, sent, now, fastrand::f64());
+        // What the server said must not be forgotten, or the mail would be sent again.
+        for _ in 0..RECORDINGS {
+            match self.settle(&claim, Some((mail.clone(), result.clone(), now))).await {
+                Ok(()) => return Ok(()),
+                Err(error) => {
+                    warn!(notification.id = %mail.id, error = %error, "an attempt could not be recorded; trying again")
+                }
+            }
+            tokio::time::sleep(RECORDING_PAUSE).await;
+        }
         self.settle(&claim, Some((mail, result, now))).await
     }
 }
 
 /// What an attempt leads to.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Attempt {
     Sent,
     GivenUp(String),

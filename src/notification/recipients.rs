@@ -24,6 +24,11 @@ pub async fn list<C: ConnectionTrait>(conn: &C) -> Result<Vec<String>> {
 /// Replaces the whole list, or refuses it whole with one refusal per bad address. An
 /// address that comes twice, in whatever case, is kept once.
 pub async fn set(db: &Db, clock: &Clock, actor: &str, addresses: &[String]) -> Result<Vec<String>> {
+    let too_many =
+        || Refusal::invalid(format!("At most {MOST} recipients; use a distribution list for more."), ["emails"]);
+    if addresses.len() > 10 * MOST {
+        return Err(too_many().into());
+    }
     let mut refusals = Vec::new();
     let mut seen = HashSet::new();
     let mut list = Vec::new();
@@ -38,10 +43,7 @@ pub async fn set(db: &Db, clock: &Clock, actor: &str, addresses: &[String]) -> R
         }
     }
     if list.len() > MOST {
-        refusals.push(Refusal::invalid(
-            format!("At most {MOST} recipients; use a distribution list for more."),
-            ["emails"],
-        ));
+        refusals.push(too_many());
     }
     if !refusals.is_empty() {
         return Err(Error::Refused(refusals));

@@ -60,14 +60,16 @@ pub async fn enqueue(tx: &Tx, kind: Kind, subjects: &[Uuid], run_at: i64) -> Res
     Ok(())
 }
 
-/// Takes the job that has waited longest, if one is due.
-pub async fn claim(tx: &Tx, kind: Kind, now: i64) -> Result<Option<Claim>> {
+/// Takes the job that has waited longest, if one is due. `held` are those that the
+/// caller works on already: its leases may have run out while nobody could write.
+pub async fn claim(tx: &Tx, kind: Kind, held: &[i64], now: i64) -> Result<Option<Claim>> {
     let due = Query::select()
         .column(Column::Id)
         .from(Entity)
         .and_where(Column::Kind.eq(kind))
         .and_where(Column::LeaseUntil.lt(now))
         .and_where(Column::RunAt.lte(now))
+        .and_where(Column::Id.is_not_in(held.iter().copied()))
         .order_by(Column::RunAt, sea_orm::Order::Asc)
         .order_by(Column::Id, sea_orm::Order::Asc)
         .limit(1)

@@ -1,7 +1,8 @@
 //! The loop that claims jobs of one kind and hands them to a function.
 
+use std::collections::HashSet;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use entity::job::Kind;
@@ -27,6 +28,24 @@ pub trait Handler: Send + Sync + 'static {
     fn handle(&self, claim: Claim, stop: CancellationToken) -> impl Future<Output = Result<()>> + Send;
 }
 
+/// The jobs that this worker works on.
+#[derive(Clone, Default)]
+struct Held(Arc<Mutex<HashSet<i64>>>);
+
+impl Held {
+    fn add(&self, job: i64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(job);
+    }
+
+    fn remove(&self, job: i64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
+    }
+
+    fn list(&self) -> Vec<i64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    }
+}
+
 /// Claims jobs until `stop`, at most `concurrency` at once.
 pub async fn run<H: Handler>(
     db: Db,
@@ -38,6 +57,7 @@ pub async fn run<H: Handler>(
     stop: CancellationToken,
 ) {
     let places = Arc::new(Semaphore::new(concurrency));
+    let held = Held::default();
     let mut wake = db.listen(super::topic(kind));
     loop {
         let place = tokio::select! {
@@ -45,11 +65,15 @@ pub async fn run<H: Handler>(
             place = places.clone().acquire_owned() => place.expect("the semaphore is never closed"),
         };
         wake.mark_unchanged();
-        match try_claim(&db, &clock, kind).await {
+        match try_claim(&db, &clock, kind, &held).await {
             Ok(Some(claim)) => {
                 let (db, clock, handler, stop) = (db.clone(), clock.clone(), handler.clone(), stop.child_token());
+                let held = held.clone();
+                held.add(claim.job);
                 tasks.spawn(async move {
+                    let job = claim.job;
                     work(&db, &clock, kind, claim, handler.as_ref(), stop).await;
+                    held.remove(job);
                     drop(place);
                 });
                 continue;
@@ -66,18 +90,19 @@ pub async fn run<H: Handler>(
     }
 }
 
-async fn try_claim(db: &Db, clock: &Clock, kind: Kind) -> Result<Option<Claim>> {
+async fn try_claim(db: &Db, clock: &Clock, kind: Kind, held: &Held) -> Result<Option<Claim>> {
+    let held = held.list();
     // A look before the write: an idle worker must not take the write lock every second.
-    if !due(db, kind, clock.now()).await? {
+    if !due(db, kind, &held, clock.now()).await? {
         return Ok(None);
     }
     let tx = db.begin().await?;
-    let claim = super::claim(&tx, kind, clock.now()).await?;
+    let claim = super::claim(&tx, kind, &held, clock.now()).await?;
     tx.commit().await?;
     Ok(claim)
 }
 
-async fn due(db: &Db, kind: Kind, now: i64) -> Result<bool> {
+async fn due(db: &Db, kind: Kind, held: &[i64], now: i64) -> Result<bool> {
     use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
     let found: Option<i64> = entity::job::Entity::find()
         .select_only()
@@ -85,6 +110,7 @@ async fn due(db: &Db, kind: Kind, now: i64) -> Result<bool> {
         .filter(entity::job::Column::Kind.eq(kind))
         .filter(entity::job::Column::LeaseUntil.lt(now))
         .filter(entity::job::Column::RunAt.lte(now))
+        .filter(entity::job::Column::Id.is_not_in(held.iter().copied()))
         .limit(1)
         .into_tuple()
         .one(db.read())

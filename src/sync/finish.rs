@@ -18,6 +18,9 @@ use crate::notification::decide::{Ended, decide};
 use crate::notification::outbox::{self, Occasion};
 use crate::queue::{self, Claim};
 
+/// How long an application may put off the next sync, in milliseconds.
+const LONGEST_WAIT_MS: i64 = 3_600_000;
+
 /// How a listing ended.
 pub(super) enum Ending {
     Complete,
@@ -52,21 +55,28 @@ impl Engine {
         let retry_at = failure
             .as_ref()
             .and_then(|error| error.retry_after_ms)
-            .map_or(0, |wait| now + i64::try_from(wait).unwrap_or(0));
+            .map_or(0, |wait| now.saturating_add(i64::try_from(wait).unwrap_or(i64::MAX).min(LONGEST_WAIT_MS)));
         describe(&mut run, verdict, failure, &losses, now);
         // What a run added stays, also when it failed: those people are there.
         model.user_count = before.user_count + run.added - run.removed;
         model.current_run_id = None;
         model.last_run_id = Some(run.id);
         let steps = State::of(&before).apply(Change::Finish(verdict), now)?;
+        let next = runs::next_due(now, model.sync_interval_minutes, fastrand::f64()).max(retry_at);
+        // The mail tells how it ended; the events, each step on the way.
+        let mut ended = model.clone();
         if let Some((_, state)) = steps.last() {
-            state.clone().store(&mut model);
+            state.clone().store(&mut ended);
         }
-        model.next_sync_at = (model.status == Status::Live)
-            .then(|| runs::next_due(now, model.sync_interval_minutes, fastrand::f64()).max(retry_at));
-        self.mail(&tx, &before, &mut model, &mut run, verdict, now).await?;
+        ended.next_sync_at = (ended.status == Status::Live).then_some(next);
+        self.mail(&tx, &before, &mut ended, &mut run, verdict, now).await?;
+        model.revocation_mailed = ended.revocation_mailed;
         run.clone().into_active_model().reset_all().update(tx.conn()).await?;
-        record(&tx, &before, &mut model, steps, None, now).await?;
+        for step in steps {
+            let previous = model.clone();
+            model.next_sync_at = (step.1.status == Status::Live).then_some(next);
+            record(&tx, &previous, &mut model, vec![step], None, now).await?;
+        }
         tx.commit().await?;
         tell(&model, &run);
         Ok(())
@@ -82,6 +92,10 @@ impl Engine {
         now: i64,
     ) -> Result<Option<SourceError>> {
         let scope = Scope { instance_id: run.instance_id, run_id: run.id, number: run.number, now };
+        // The register's own count tells whether anybody is missing, without looking at everybody.
+        if instance.user_count + run.added == run.seen {
+            return Ok(None);
+        }
         let leaving = reconcile::count_unseen(tx.conn(), &scope).await?;
         if leaving == 0 {
             return Ok(None);

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::finish::Ending;
 use super::progress::ProgressFrame;
-use super::reconcile::{self, Counts, Scope};
+use super::reconcile::{self, Scope};
 use super::{Engine, TAKE_OVERS};
 use crate::error::{Error, Result};
 use crate::instance::state::{Change, State};
@@ -19,8 +19,6 @@ use crate::instance::{lock, record};
 use crate::integration::source::{Loss, Page, Source, SourceError};
 use crate::queue::{self, Claim, worker::Handler};
 
-/// How many pages in a row may hold nobody new before the listing counts as going round in circles.
-const PAGES_WITHOUT_NEWS: u32 = 2;
 /// How long a run waits for the removal of users to finish, in milliseconds.
 const PURGE_PAUSE_MS: i64 = 300;
 
@@ -59,6 +57,9 @@ impl Engine {
             tx.commit().await?;
             return Ok(None);
         };
+        if !queue::renew(tx.conn(), claim, now).await? {
+            return Ok(None);
+        }
         let before = lock(&tx, run.instance_id).await?;
         if before.purging {
             queue::release(&tx, claim, now + PURGE_PAUSE_MS).await?;
@@ -161,9 +162,12 @@ impl Engine {
         run: &mut run::Model,
         stop: &CancellationToken,
     ) -> Result<(), Cut> {
+        if run.listed {
+            // Cut between the last page and the outcome.
+            return Ok(());
+        }
         let mut pages = source.pages(run.checkpoint.clone());
         let mut meter = self.progress.meter();
-        let mut without_news = 0;
         #[expect(clippy::disallowed_methods, reason = "measures a duration inside the process")]
         let began = Instant::now();
         loop {
@@ -182,14 +186,8 @@ impl Engine {
                 Ok(Some(Ok(page))) => page,
             };
             let last = page.next.is_none();
-            let Some(counts) = self.store(claim, run, page).await? else { return Err(Cut::Stopped) };
-            without_news = if counts.seen == 0 && counts.repeated > 0 { without_news + 1 } else { 0 };
-            if without_news >= PAGES_WITHOUT_NEWS {
-                let message = format!(
-                    "Page {} holds nobody who was not on an earlier page: the list goes round in circles.",
-                    run.pages
-                );
-                return Err(Cut::Failed(SourceError::new(FailureClass::Config, message)));
+            if !self.store(claim, run, page).await? {
+                return Err(Cut::Stopped);
             }
             meter.tell(ProgressFrame {
                 instance_id: run.instance_id,
@@ -208,14 +206,14 @@ impl Engine {
         }
     }
 
-    /// Stores one page with its checkpoint. `None`: the claim is lost.
-    async fn store(&self, claim: &Claim, run: &mut run::Model, page: Page) -> Result<Option<Counts>> {
+    /// Stores one page with its checkpoint. False: the claim is lost.
+    async fn store(&self, claim: &Claim, run: &mut run::Model, page: Page) -> Result<bool> {
         let Page { users, next, expected, lost } = page;
         let now = self.instances.clock.now();
         let scope = Scope { instance_id: run.instance_id, run_id: run.id, number: run.number, now };
         let tx = self.instances.db.begin().await?;
         if !queue::renew(tx.conn(), claim, now).await? {
-            return Ok(None);
+            return Ok(false);
         }
         let counts = reconcile::store(tx.conn(), &scope, users).await?;
         let losses = merge_losses(&run.lost, lost)?;
@@ -225,6 +223,7 @@ impl Engine {
         row.changed = Set(run.changed + counts.changed);
         row.pages = Set(run.pages + 1);
         row.expected = Set(expected.and_then(|count| i64::try_from(count).ok()).or(run.expected));
+        row.listed = Set(next.is_none());
         row.checkpoint = Set(next);
         row.lost = Set(losses);
         let stored = row.update(tx.conn()).await?;
@@ -234,7 +233,7 @@ impl Engine {
             warn!(instance.id = %run.instance_id, sync_run.id = %run.id, page = run.pages, users = counts.repeated, "a page repeats users; they are counted once");
         }
         metrics::counter!("muster_users_synced_total").increment(counts.seen.unsigned_abs());
-        Ok(Some(counts))
+        Ok(true)
     }
 }
 

@@ -14,6 +14,24 @@ use crate::support::peer::Application;
 use crate::support::wire::ENDLESS;
 use crate::support::{DEADLINE, Server};
 
+/// A value of a type, as a document writes it.
+fn example<'a>(kind: &impl Fn(&str) -> Option<&'a TypeKind>, of: &str) -> String {
+    let of = of.trim_end_matches('!');
+    match (of, kind(of)) {
+        (list, _) if list.starts_with('[') => "[]".into(),
+        ("Boolean", _) => "true".into(),
+        ("ID" | "String", _) => "\"x\"".into(),
+        (_, Some(TypeKind::InputObject(input))) => {
+            let required = input.fields.iter().filter(|field| !field.node.ty.node.nullable);
+            let values: Vec<_> = required
+                .map(|it| format!("{}: {}", it.node.name.node, example(kind, &it.node.ty.node.to_string())))
+                .collect();
+            format!("{{ {} }}", values.join(", "))
+        }
+        other => panic!("no example of {}", other.0),
+    }
+}
+
 /// Every field of a root type, with arguments that fit its types.
 fn operations(root: &str) -> Vec<(String, String)> {
     let document = parse_schema(muster::graphql::schema::sdl()).unwrap();
@@ -26,22 +44,6 @@ fn operations(root: &str) -> Vec<(String, String)> {
         })
         .collect();
     let kind = |name: &str| types.iter().find(|it| it.name.node == name).map(|it| &it.kind);
-    fn example<'a>(kind: &impl Fn(&str) -> Option<&'a TypeKind>, of: &str) -> String {
-        let of = of.trim_end_matches('!');
-        match (of, kind(of)) {
-            (list, _) if list.starts_with('[') => "[]".into(),
-            ("Boolean", _) => "true".into(),
-            ("ID" | "String", _) => "\"x\"".into(),
-            (_, Some(TypeKind::InputObject(input))) => {
-                let required = input.fields.iter().filter(|field| !field.node.ty.node.nullable);
-                let values: Vec<_> = required
-                    .map(|it| format!("{}: {}", it.node.name.node, example(kind, &it.node.ty.node.to_string())))
-                    .collect();
-                format!("{{ {} }}", values.join(", "))
-            }
-            other => panic!("no example of {}", other.0),
-        }
-    }
     let Some(TypeKind::Object(object)) = kind(root) else { panic!("no type {root}") };
     object
         .fields

@@ -89,20 +89,20 @@ async fn queries_refuse_what_does_not_fit_and_find_nothing_where_nothing_is() {
         let bad = json!({ "id": bad });
         assert_eq!(
             server.error_code("query($id: ID!) { instance(id: $id) { id } }", bad.clone()).await,
-            "INVALID_INPUT",
+            "BAD_USER_INPUT",
             "{bad}"
         );
         let query = "query($id: ID!) { users(filter: { instanceId: $id }) { totalCount } }";
-        assert_eq!(server.error_code(query, bad.clone()).await, "INVALID_INPUT", "{bad}");
+        assert_eq!(server.error_code(query, bad.clone()).await, "BAD_USER_INPUT", "{bad}");
         let query = "query($id: ID!) { instances(filter: { ids: [$id] }) { totalCount } }";
-        assert_eq!(server.error_code(query, bad.clone()).await, "INVALID_INPUT", "{bad}");
+        assert_eq!(server.error_code(query, bad.clone()).await, "BAD_USER_INPUT", "{bad}");
         let query = "query($id: ID!) { notifications(filter: { instanceId: $id }) { totalCount } }";
-        assert_eq!(server.error_code(query, bad.clone()).await, "INVALID_INPUT", "{bad}");
+        assert_eq!(server.error_code(query, bad.clone()).await, "BAD_USER_INPUT", "{bad}");
     }
     for bad in [json!(""), json!("nonsense"), json!("Tm9wZTp4")] {
         assert_eq!(
             server.error_code("query($id: ID!) { node(id: $id) { id } }", json!({ "id": bad })).await,
-            "INVALID_INPUT"
+            "BAD_USER_INPUT"
         );
     }
     let unknown = json!({ "id": "SW5zdGFuY2U6MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDE" });
@@ -133,13 +133,13 @@ async fn pages_have_a_size_and_cursors_belong_to_their_list() {
     for list in lists {
         for first in ["0", "-1", "101", "2147483647"] {
             let query = format!("{{ {list}(first: {first}) {{ totalCount }} }}");
-            assert_eq!(server.error_code(&query, json!({})).await, "INVALID_INPUT", "{list} {first}");
+            assert_eq!(server.error_code(&query, json!({})).await, "BAD_USER_INPUT", "{list} {first}");
         }
         for after in
             ["", "nonsense", "💥", "W10", "bnVsbA", &"A".repeat(5000), if list == "users" { run } else { user }]
         {
             let query = format!("query($after: String) {{ {list}(after: $after) {{ nodes {{ __typename }} }} }}");
-            assert_eq!(server.error_code(&query, json!({ "after": after })).await, "INVALID_INPUT", "{list} {after}");
+            assert_eq!(server.error_code(&query, json!({ "after": after })).await, "BAD_USER_INPUT", "{list} {after}");
         }
         let query = format!("{{ {list}(first: null, after: null, filter: null) {{ totalCount }} }}");
         server.ask(&query, json!({})).await;
@@ -147,7 +147,7 @@ async fn pages_have_a_size_and_cursors_belong_to_their_list() {
     for list in ["users", "syncHistory", "events"] {
         for arguments in ["first: 0", "first: 101", "after: \"nonsense\""] {
             let query = format!("{{ instances {{ nodes {{ {list}({arguments}) {{ totalCount }} }} }} }}");
-            assert_eq!(server.error_code(&query, json!({})).await, "INVALID_INPUT", "{query}");
+            assert_eq!(server.error_code(&query, json!({})).await, "BAD_USER_INPUT", "{query}");
         }
     }
     let answer =

@@ -44,7 +44,7 @@ export class Actions {
   sync(instance) {
     const held = instance.lastSync?.failure?.class === "REMOVAL_GUARD";
     if (!held) return this.#run(instance, "syncInstance", { id: instance.id });
-    const accept = h("input", { type: "checkbox", id: "accept" });
+    const accept = h("input", { type: "checkbox", id: "accept", required: true });
     return this.#ask(
       `Sync “${instance.name}”`,
       "Sync",

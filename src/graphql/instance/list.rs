@@ -35,6 +35,8 @@ pub struct InstanceFilter {
 impl InstanceFilter {
     pub fn decode(self) -> Result<Filter, ApiError> {
         let InstanceFilter { ids, integration_keys, statuses, health, search } = self;
+        let ids = page::bounded(ids, "ids")?;
+        let integration_keys = page::bounded(integration_keys, "integrationKeys")?;
         let ids = ids.map(|ids| ids.iter().map(|id| id::argument(Kind::Instance, id)).collect()).transpose()?;
         Ok(Filter { ids, integration_keys, statuses, health, search })
     }

@@ -48,7 +48,7 @@ async fn what_leaves_no_event_stands_in_the_audit_log() {
     for bad in ["first: 0", "first: 101", "after: \"nonsense\""] {
         assert_eq!(
             server.error_code(&format!("{{ auditLog({bad}) {{ totalCount }} }}"), json!({})).await,
-            "INVALID_INPUT"
+            "BAD_USER_INPUT"
         );
     }
 }

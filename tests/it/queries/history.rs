@@ -61,7 +61,7 @@ async fn the_history_is_told_newest_first_and_filtered() {
     for bad in ["yesterday", "2027-01-15", "", "2027-13-45T00:00:00Z"] {
         assert_eq!(
             server.error_code(RUNS, json!({ "filter": { "startedAfter": bad } })).await,
-            "INVALID_INPUT",
+            "BAD_USER_INPUT",
             "{bad}"
         );
     }

@@ -113,7 +113,7 @@ async fn a_cursor_belongs_to_one_order() {
     for order in [by("NAME", "DESC"), by("CREATED_AT", "ASC"), by("LAST_SYNCED_AT", "ASC"), Value::Null] {
         assert_eq!(
             server.error_code(PAGE, json!({ "order": order, "after": after })).await,
-            "INVALID_INPUT",
+            "BAD_USER_INPUT",
             "{order}"
         );
     }
