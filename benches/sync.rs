@@ -4,6 +4,8 @@
 //!
 //! `cargo bench --bench sync` with 1,000,000 users; `USERS=100000 cargo bench --bench sync` with fewer.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures time")]
+
 use std::time::{Duration, Instant};
 
 use entity::instance::{Health, Model, Status, SyncState};

@@ -6,6 +6,7 @@
     clippy::must_use_candidate,
     clippy::doc_markdown,
     clippy::similar_names,
+    clippy::match_same_arms,
     reason = "they ask for words that say nothing here"
 )]
 

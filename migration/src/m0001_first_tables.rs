@@ -1,4 +1,8 @@
-use sea_orm_migration::{prelude::*, schema::*};
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::{
+    big_integer, big_integer_null, big_pk_auto, binary_len, binary_null, boolean, boolean_null, integer, integer_null,
+    json_binary, json_binary_null, string, string_len, string_len_null, string_null, text, text_null, uuid, uuid_null,
+};
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;

@@ -46,12 +46,14 @@ impl Caller {
     }
 }
 
+type Known = HashMap<Vec<u8>, (Instant, Option<Caller>)>;
+
 /// The API tokens of this installation; clones share what they remember.
 #[derive(Clone)]
 pub struct Tokens {
     db: Db,
     clock: Clock,
-    known: Arc<Mutex<HashMap<Vec<u8>, (Instant, Option<Caller>)>>>,
+    known: Arc<Mutex<Known>>,
     standing: Arc<Mutex<HashMap<Uuid, (Instant, bool)>>>,
 }
 
@@ -137,7 +139,7 @@ impl Tokens {
         Ok(valid)
     }
 
-    fn remembered(&self) -> std::sync::MutexGuard<'_, HashMap<Vec<u8>, (Instant, Option<Caller>)>> {
+    fn remembered(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

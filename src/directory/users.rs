@@ -109,7 +109,9 @@ pub async fn pages_by_instance<C: ConnectionTrait>(
         select_page(&filter, after, limit)
     });
     let mut found = keyset::pages(conn, pages.collect(), |user: &Model| user.instance_id).await?;
-    found.values_mut().for_each(|users| users.sort_by_key(|user| user.id));
+    for users in found.values_mut() {
+        users.sort_by_key(|user| user.id);
+    }
     Ok(found)
 }
 
@@ -170,7 +172,9 @@ pub async fn changes_by_run<C: ConnectionTrait>(
             found.entry(change.run_id).or_default().push((change, user.clone()));
         }
     }
-    found.values_mut().for_each(|changes| changes.sort_by_key(|(change, _)| change.id));
+    for changes in found.values_mut() {
+        changes.sort_by_key(|(change, _)| change.id);
+    }
     Ok(found)
 }
 

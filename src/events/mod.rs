@@ -136,7 +136,7 @@ impl<T: TryFrom<Model, Error = Error>> Feed<T> {
                     // An error only says that nobody listens.
                     Ok(event) => drop(self.0.send(Arc::new(event))),
                     Err(error) => {
-                        error!(event.seq = *seq, error = %error, "an event cannot be read and is passed over")
+                        error!(event.seq = *seq, error = %error, "an event cannot be read and is passed over");
                     }
                 }
             }

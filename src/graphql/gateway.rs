@@ -323,11 +323,11 @@ impl Follower {
             if self.cursor.told.is_none_or(|told| instance <= told) {
                 match Happened::try_from(row) {
                     Ok(happened) if self.filter.hears(&happened.snapshot) => {
-                        events.push((Arc::new(happened), self.cursor))
+                        events.push((Arc::new(happened), self.cursor));
                     }
                     Ok(_) => {}
                     Err(error) => {
-                        tracing::error!(event.seq = seq, error = %error, "an event cannot be read and is passed over")
+                        tracing::error!(event.seq = seq, error = %error, "an event cannot be read and is passed over");
                     }
                 }
             }
@@ -372,14 +372,13 @@ impl Answers {
     async fn of(&self, key: (Key, i64), work: impl Future<Output = Option<Bytes>> + Send + 'static) -> Option<Bytes> {
         let answer = {
             let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            match kept.answers.get(&key) {
-                Some(answer) => answer.clone(),
-                None => {
-                    let task = tokio::spawn(work);
-                    let answer = async move { task.await.ok().flatten() }.boxed().shared();
-                    kept.keep(key, answer.clone());
-                    answer
-                }
+            if let Some(answer) = kept.answers.get(&key) {
+                answer.clone()
+            } else {
+                let task = tokio::spawn(work);
+                let answer = async move { task.await.ok().flatten() }.boxed().shared();
+                kept.keep(key, answer.clone());
+                answer
             }
         };
         let payload = answer.await;

@@ -114,6 +114,7 @@ pub struct SyncProgress {
 pub struct Subscription;
 
 /// What can be watched.
+#[allow(clippy::unused_async, reason = "the macro takes asynchronous functions only")]
 #[async_graphql::Subscription]
 impl Subscription {
     /// Every change of an instance's state: first one frame per matching instance (cause

@@ -52,6 +52,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static> Siblings<K> {
 
 /// Makes rows of one list of what was fetched for several parents, so that what they
 /// relate to is fetched once for all of them too.
+#[expect(clippy::implicit_hasher, reason = "every caller has the standard one")]
 pub fn regroup<K: Eq + Hash, M, T>(
     groups: HashMap<K, Vec<M>>,
     list: impl FnOnce(Vec<M>) -> Vec<T>,

@@ -64,10 +64,8 @@ impl Instances {
                 public.insert(key.clone(), Value::String(value.clone()));
             }
         }
-        let sealed = match secret.is_empty() {
-            true => None,
-            false => Some(self.keys.seal(&owner(id), &serde_json::to_vec(&secret)?)),
-        };
+        let sealed =
+            if secret.is_empty() { None } else { Some(self.keys.seal(&owner(id), &serde_json::to_vec(&secret)?)) };
         Ok((Value::Object(public), sealed))
     }
 
@@ -87,13 +85,11 @@ impl Instances {
     /// Asks the application whether it accepts the configuration.
     pub(super) async fn verify(&self, integration: &Integration, config: Config, run_number: i64) -> Result<Verified> {
         let source = self.catalog.connect(integration, config, run_number).map_err(|error| refusal(&error))?;
-        match tokio::time::timeout(PATIENCE, source.check()).await {
-            Ok(checked) => checked.map_err(|error| refusal(&error).into()),
-            Err(_) => {
-                let message = format!("{} did not answer within {} seconds.", integration.name, PATIENCE.as_secs());
-                Err(Refusal::new(RefusalCode::ApplicationUnreachable, message).at(["config"]).into())
-            }
-        }
+        let Ok(checked) = tokio::time::timeout(PATIENCE, source.check()).await else {
+            let message = format!("{} did not answer within {} seconds.", integration.name, PATIENCE.as_secs());
+            return Err(Refusal::new(RefusalCode::ApplicationUnreachable, message).at(["config"]).into());
+        };
+        checked.map_err(|error| refusal(&error).into())
     }
 }
 

@@ -11,6 +11,7 @@ use super::{Instances, record, runs};
 use crate::auth::Caller;
 use crate::db::is_duplicate;
 use crate::error::{Error, Refusal, RefusalCode, Result};
+use crate::integration::source::Config;
 
 /// What the member gave.
 pub struct Create {
@@ -42,7 +43,7 @@ impl Instances {
             .unwrap_or_default();
         let config = integration.check_config(None, &config).unwrap_or_else(|more| {
             refusals.extend(more);
-            Default::default()
+            Config::default()
         });
         if !refusals.is_empty() {
             return Err(Error::Refused(refusals));

@@ -79,7 +79,9 @@ pub async fn pages_by_instance<C: ConnectionTrait>(
 ) -> Result<HashMap<Uuid, Vec<Model>>> {
     let pages = instances.iter().map(|id| filter.page(before, limit).filter(Column::InstanceId.eq(*id)));
     let mut found = keyset::pages(conn, pages.collect(), |run: &Model| run.instance_id).await?;
-    found.values_mut().for_each(|runs| runs.sort_by_key(|run| std::cmp::Reverse(run.id)));
+    for runs in found.values_mut() {
+        runs.sort_by_key(|run| std::cmp::Reverse(run.id));
+    }
     Ok(found)
 }
 

@@ -260,11 +260,13 @@ pub async fn events_by_instance<C: ConnectionTrait>(
         match row.try_into() {
             Ok(event) => found.entry(instance).or_default().push(event),
             Err(error) => {
-                tracing::error!(event.seq = seq, error = %error, "an event cannot be read and is passed over")
+                tracing::error!(event.seq = seq, error = %error, "an event cannot be read and is passed over");
             }
         }
     }
-    found.values_mut().for_each(|events| events.sort_by_key(|event| std::cmp::Reverse(event.seq)));
+    for events in found.values_mut() {
+        events.sort_by_key(|event| std::cmp::Reverse(event.seq));
+    }
     Ok(found)
 }
 

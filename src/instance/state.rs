@@ -60,6 +60,7 @@ pub type Step = (Cause, State);
 
 impl State {
     /// The state of a new instance, whose initial run waits already.
+    #[expect(clippy::new_without_default, reason = "a new instance is no default: something was created")]
     pub fn new() -> Self {
         State {
             status: Status::Live,
@@ -296,8 +297,8 @@ mod tests {
         fn the_invariants_hold_after_every_step(changes in changes()) {
             let mut state = State::new();
             holds(&state);
-            for (now, change) in changes.into_iter().enumerate() {
-                let Ok(steps) = state.apply(change, now as i64 + 1) else { continue };
+            for (now, change) in (1..).zip(changes) {
+                let Ok(steps) = state.apply(change, now) else { continue };
                 for (_, next) in steps {
                     holds(&next);
                     if matches!(state.status, Status::Deleting | Status::Deleted) {
@@ -311,8 +312,8 @@ mod tests {
         #[test]
         fn a_refusal_or_a_repeat_changes_nothing(changes in changes(), repeat in 0..9usize) {
             let mut state = State::new();
-            for (now, change) in changes.into_iter().enumerate() {
-                if let Ok(steps) = state.apply(change, now as i64 + 1)
+            for (now, change) in (1..).zip(changes) {
+                if let Ok(steps) = state.apply(change, now)
                     && let Some((_, next)) = steps.into_iter().last() { state = next }
             }
             let idempotent = [Change::Deactivate, Change::Activate, Change::Delete, Change::Queue];

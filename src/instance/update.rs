@@ -82,12 +82,13 @@ impl Instances {
                 ));
                 None
             }
-            (Some(given), Some(integration)) => {
-                integration.check_config(Some(&stored), given).map(Some).unwrap_or_else(|more| {
+            (Some(given), Some(integration)) => match integration.check_config(Some(&stored), given) {
+                Ok(config) => Some(config),
+                Err(more) => {
                     refusals.extend(more);
                     None
-                })
-            }
+                }
+            },
         };
         if !refusals.is_empty() {
             return Err(Error::Refused(refusals));

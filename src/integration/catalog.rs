@@ -176,7 +176,7 @@ fn read_dir(dir: &Path) -> Result<Vec<(String, String)>, String> {
     for entry in std::fs::read_dir(dir).map_err(at)? {
         let path = entry.map_err(at)?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-        if name.ends_with(".yaml") || name.ends_with(".yml") {
+        if path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
             texts.push((name, std::fs::read_to_string(&path).map_err(at)?));
         }
     }

@@ -62,7 +62,7 @@ impl Handler for Delivery {
             match self.settle(&claim, Some((mail.clone(), result.clone(), now))).await {
                 Ok(()) => return Ok(()),
                 Err(error) => {
-                    warn!(notification.id = %mail.id, error = %error, "an attempt could not be recorded; trying again")
+                    warn!(notification.id = %mail.id, error = %error, "an attempt could not be recorded; trying again");
                 }
             }
             tokio::time::sleep(RECORDING_PAUSE).await;

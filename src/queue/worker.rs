@@ -126,7 +126,6 @@ async fn give_back(db: &Db, claim: &Claim, run_at: i64) -> Result<()> {
 
 async fn work<H: Handler>(db: &Db, clock: &Clock, kind: Kind, claim: Claim, handler: &H, stop: CancellationToken) {
     let heartbeat = async {
-        #[expect(clippy::cast_sign_loss, reason = "a positive constant")]
         let mut tick = tokio::time::interval(Duration::from_millis(LEASE_MS as u64 / 3));
         tick.tick().await;
         loop {

@@ -241,13 +241,13 @@ fn words(capability: Capability) -> &'static str {
 
 fn tell(model: &instance::Model, run: &run::Model) {
     metrics::counter!("muster_sync_runs_total", "outcome" => format!("{:?}", run.outcome.unwrap_or(Outcome::Failed)).to_lowercase()).increment(1);
-    match run.outcome {
-        Some(Outcome::Failed) => warn!(
-            instance.id = %model.id, sync_run.id = %run.id, class = ?run.failure_class, revoked = model.inactive_reason.is_some(), "a sync failed"
-        ),
-        _ => info!(
-            instance.id = %model.id, sync_run.id = %run.id, seen = run.seen, added = run.added, changed = run.changed, removed = run.removed, "a sync succeeded"
-        ),
+    let (instance, id) = (model.id, run.id);
+    if run.outcome == Some(Outcome::Failed) {
+        let revoked = model.inactive_reason.is_some();
+        warn!(instance.id = %instance, sync_run.id = %id, class = ?run.failure_class, revoked, "a sync failed");
+    } else {
+        let (seen, added, changed, removed) = (run.seen, run.added, run.changed, run.removed);
+        info!(instance.id = %instance, sync_run.id = %id, seen, added, changed, removed, "a sync succeeded");
     }
 }
 

@@ -46,8 +46,8 @@ impl Limits {
         Self {
             guard_percent: i64::from(guard_percent),
             guard_minimum: i64::from(guard_minimum),
-            page: Duration::from_secs(300),
-            run: Duration::from_secs(12 * 3600),
+            page: Duration::from_mins(5),
+            run: Duration::from_hours(12),
             second_look: Duration::from_secs(5),
         }
     }

@@ -74,7 +74,7 @@ async fn store_chunk<C: ConnectionTrait>(
             }
             Some(row) => {
                 let id = row.id;
-                let verdict = compare(row, user, scope);
+                let verdict = compare(&row, user, scope);
                 match &verdict {
                     Verdict::Same => touched.push(id),
                     Verdict::Quiet(row) | Verdict::Changed(row, _) | Verdict::Added(row) => {
@@ -169,7 +169,7 @@ enum Verdict {
 }
 
 /// What the application does not say stays as it was.
-fn compare(old: Model, user: SourceUser, scope: &Scope) -> Verdict {
+fn compare(old: &Model, user: SourceUser, scope: &Scope) -> Verdict {
     let SourceUser { external_id: _, email, display_name, status, is_admin, mfa_enabled, licenses, last_active_at } =
         user;
     let mut row = old.clone();

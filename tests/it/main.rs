@@ -10,6 +10,7 @@ mod process;
 mod queries;
 mod readme;
 mod schema;
+mod subscriptions;
 mod support;
 mod sync;
 mod transports;

@@ -1,0 +1,5 @@
+//! What subscribers hear.
+
+mod progress;
+mod resume;
+mod states;
