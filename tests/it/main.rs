@@ -3,6 +3,7 @@
 mod access;
 mod architecture;
 mod errors;
+mod jobs;
 mod limits;
 mod mutations;
 mod peers;

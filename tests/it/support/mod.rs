@@ -47,6 +47,12 @@ pub struct Builder {
 }
 
 impl Builder {
+    /// A data folder that another server has left.
+    pub fn dir(mut self, dir: TempDir) -> Self {
+        self.dir = dir;
+        self
+    }
+
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self

@@ -1,0 +1,3 @@
+//! Work that another process has left.
+
+mod take_over;
