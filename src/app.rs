@@ -196,6 +196,8 @@ fn prepare(dir: &Path) -> Result<(), String> {
     let at = |error: std::io::Error| format!("setting data_dir: {}: {error}", dir.display());
     if !dir.exists() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at)?;
+        // Whoever is in the wrong folder should notice.
+        eprintln!("muster: made the data folder {}", dir.display());
     }
     let mode = fs::metadata(dir).map_err(at)?.permissions().mode();
     if mode & 0o077 != 0 {

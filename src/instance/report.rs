@@ -163,7 +163,7 @@ fn failing(model: &Model, integration: &str, last: Option<&run::Model>) -> Notic
     Notice {
         severity: Severity::Warning,
         title: title.into(),
-        detail: format!("{reason}{times} The users in the register are as the last successful sync saw them."),
+        detail: format!("{reason}{times} Nobody is removed from the register until a sync succeeds."),
         since: model.failing_since.unwrap_or(model.updated_at),
         remedies,
     }

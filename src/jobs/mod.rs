@@ -1,8 +1,7 @@
 //! Everything that runs without being asked, on one screen.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use entity::job::Kind;
 use tokio_util::sync::CancellationToken;
@@ -41,18 +40,20 @@ pub struct Tools {
     pub sync_concurrency: usize,
 }
 
-/// Whether the scheduler still goes round.
+/// When the scheduler went round last.
 #[derive(Clone, Default)]
-pub struct Beat(Arc<AtomicU64>);
+pub struct Beat(Arc<Mutex<Option<Instant>>>);
 
 impl Beat {
     fn count(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        #[expect(clippy::disallowed_methods, reason = "measures silence inside the process")]
+        let now = Instant::now();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
-    /// Rises while the workers work.
-    pub fn rounds(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    /// Whether the workers worked no longer ago than this.
+    pub fn within(&self, silence: Duration) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < silence)
     }
 }
 

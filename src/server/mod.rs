@@ -1,8 +1,7 @@
 //! The HTTP server: which paths there are, and what goes round all of them.
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -42,12 +41,7 @@ pub fn router(gateway: Gateway, db: Db, beat: Beat) -> Router {
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(Readiness {
-            db,
-            beat,
-            heard: Arc::new(Mutex::new((0, now()))),
-            shutdown: gateway.shutdown().clone(),
-        });
+        .with_state(Readiness { db, beat, shutdown: gateway.shutdown().clone() });
     let headers = [
         ("x-content-type-options", "nosniff"),
         ("referrer-policy", "no-referrer"),
@@ -112,26 +106,12 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
 struct Readiness {
     db: Db,
     beat: Beat,
-    /// The workers' last round that was heard of, and when.
-    heard: Arc<Mutex<(u64, Instant)>>,
     shutdown: CancellationToken,
-}
-
-#[expect(clippy::disallowed_methods, reason = "measures silence inside the process")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 async fn ready(State(state): State<Readiness>) -> Response {
     let database = matches!(tokio::time::timeout(PATIENCE, state.db.ping()).await, Ok(Ok(())));
-    let rounds = state.beat.rounds();
-    let workers = {
-        let mut heard = state.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        if heard.0 != rounds {
-            *heard = (rounds, now());
-        }
-        rounds > 0 && heard.1.elapsed() < SILENCE
-    };
+    let workers = state.beat.within(SILENCE);
     let stopping = state.shutdown.is_cancelled();
     let ready = database && workers && !stopping;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

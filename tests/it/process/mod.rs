@@ -13,6 +13,7 @@ use crate::support::{Client, DEADLINE, http};
 
 mod cli;
 mod demo;
+mod first_start;
 mod health;
 mod kill;
 mod kill_mail;

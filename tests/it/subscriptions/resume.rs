@@ -106,3 +106,41 @@ async fn subscribers_of_one_question_hear_the_same_whatever_their_place() {
     assert_eq!(heard[0].len(), 30);
     assert!(heard.iter().all(|events| *events == heard[0]));
 }
+
+/// The least number of statements that ten renames took, of several tries: workers run some of their own.
+async fn statements_of_ten_renames(server: &Server, id: &str, sockets: &mut [crate::support::wire::Socket]) -> u64 {
+    let mut least = u64::MAX;
+    for attempt in 0..4 {
+        let before = server.db.statements();
+        for round in 0..10 {
+            let name = format!("Counted {attempt} {round} {}", sockets.len());
+            server.done("updateInstance", json!({ "id": id, "name": name }), "instance { id }").await;
+        }
+        let end = format!("Counted {attempt} 9 {}", sockets.len());
+        for socket in &mut *sockets {
+            hear(socket, "s", |event| event["instance"]["name"] == end.as_str()).await;
+        }
+        least = least.min(server.db.statements() - before);
+    }
+    least
+}
+
+#[tokio::test]
+async fn a_subscriber_costs_no_statement_per_event() {
+    let server = Server::start().await;
+    let id = server.rehearse("Counted", &[("users", "1")]).await;
+    server.idle(&id, "").await;
+    let query = "subscription { instanceStateChanged { cursor cause instance {
+        name status notice { title } integration { name } lastSync { outcome seen } currentSync { seen } } } }";
+    let alone = statements_of_ten_renames(&server, &id, &mut []).await;
+    let mut sockets = Vec::new();
+    for _ in 0..20 {
+        let mut socket = server.acknowledged(&server.admin).await;
+        socket.subscribe("s", query).await;
+        hear(&mut socket, "s", |_| true).await;
+        sockets.push(socket);
+    }
+    let watched = statements_of_ten_renames(&server, &id, &mut sockets).await;
+    // Twenty subscribers and ten events: a statement each would be two hundred.
+    assert!(watched < alone + 20, "{alone} statements alone, {watched} with twenty subscribers");
+}
