@@ -59,8 +59,13 @@ pub struct App {
 
 /// The database and the tokens of a data folder, for commands that need no more.
 pub async fn open_tokens(settings: &Settings) -> Result<Tokens, String> {
+    let file = database_file(settings)?;
+    if !settings.data_dir.exists() {
+        // Whoever is in the wrong folder should notice.
+        eprintln!("muster: makes the data folder {}", settings.data_dir.display());
+    }
     prepare(&settings.data_dir)?;
-    let db = open_database(&database_file(settings)?).await?;
+    let db = open_database(&file).await?;
     Ok(Tokens::new(db, Clock::System))
 }
 
@@ -70,8 +75,8 @@ impl App {
     /// # Errors
     /// One line for whoever starts it.
     pub async fn new(settings: Settings, clock: Clock) -> Result<Self, String> {
-        prepare(&settings.data_dir)?;
         let file = database_file(&settings)?;
+        prepare(&settings.data_dir)?;
         let lock = lock(&file)?;
         let db = open_database(&file).await?;
         let keys = Arc::new(SecretKey::load_or_create(&settings.secret_key_file())?);
@@ -196,8 +201,6 @@ fn prepare(dir: &Path) -> Result<(), String> {
     let at = |error: std::io::Error| format!("setting data_dir: {}: {error}", dir.display());
     if !dir.exists() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at)?;
-        // Whoever is in the wrong folder should notice.
-        eprintln!("muster: made the data folder {}", dir.display());
     }
     let mode = fs::metadata(dir).map_err(at)?.permissions().mode();
     if mode & 0o077 != 0 {
