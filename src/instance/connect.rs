@@ -79,12 +79,12 @@ impl Instances {
                 format!("The catalog has no integration \"{}\" any more.", model.integration_key),
             )
         })?;
-        self.catalog.connect(integration, config, run_number)
+        self.catalog.connect(integration, config, run_number, None)
     }
 
     /// Asks the application whether it accepts the configuration.
     pub(super) async fn verify(&self, integration: &Integration, config: Config, run_number: i64) -> Result<Verified> {
-        let source = self.catalog.connect(integration, config, run_number).map_err(|error| refusal(&error))?;
+        let source = self.catalog.connect(integration, config, run_number, None).map_err(|error| refusal(&error))?;
         let Ok(checked) = tokio::time::timeout(PATIENCE, source.check()).await else {
             let message = format!("{} did not answer within {} seconds.", integration.name, PATIENCE.as_secs());
             return Err(Refusal::new(RefusalCode::ApplicationUnreachable, message).at(["config"]).into());

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::engine::{Client, HttpSource};
+use super::engine::{Client, CodeFlow, HttpSource};
+use super::grant::GrantStore;
 use super::manifest::config::{ConfigField, FieldKind};
 use super::manifest::{self, AuthenticationKind, Fault, Manifest};
 use super::rehearsal::{self, Rehearsal};
@@ -85,10 +86,22 @@ impl Catalog {
         integration: &Integration,
         config: Config,
         run_number: i64,
+        grants: Option<Arc<dyn GrantStore>>,
     ) -> Result<Box<dyn Source>, SourceError> {
         match &integration.connector {
             Connector::Rehearsal => Ok(Box::new(Rehearsal::new(&config, run_number)?)),
-            Connector::Manifest(manifest) => Ok(Box::new(HttpSource::new(manifest.clone(), config, &self.client)?)),
+            Connector::Manifest(manifest) => {
+                Ok(Box::new(HttpSource::new(manifest.clone(), config, &self.client, grants)?))
+            }
+        }
+    }
+
+    /// The consent that a configuration needs, if the integration and the alternative chosen in
+    /// it (`authentication`) use an OAuth 2.0 authorization code.
+    pub fn code_flow(&self, integration: &Integration, config: &Config) -> Result<Option<CodeFlow>, SourceError> {
+        match &integration.connector {
+            Connector::Rehearsal => Ok(None),
+            Connector::Manifest(manifest) => CodeFlow::of(manifest, config, &self.client),
         }
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod catalog;
 pub mod engine;
+pub mod grant;
 pub mod manifest;
 pub mod rehearsal;
 pub mod source;

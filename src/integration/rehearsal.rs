@@ -219,6 +219,7 @@ impl Rehearsal {
             next: (end < total).then(|| json!({ "position": end })),
             expected: u64::try_from(total).ok(),
             lost,
+            credential_expires_at: None,
         }
     }
 }
@@ -229,7 +230,9 @@ impl Source for Rehearsal {
         match self.word {
             Word::TokenInactive => Err(Self::token_error()),
             Word::InsufficientPermissions => Err(Self::permission_error()),
-            _ => Ok(Verified { tenant: Some(self.tenant.clone()), lost: self.page(0).lost }),
+            _ => {
+                Ok(Verified { tenant: Some(self.tenant.clone()), lost: self.page(0).lost, credential_expires_at: None })
+            }
         }
     }
 

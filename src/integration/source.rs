@@ -56,6 +56,8 @@ pub struct Page {
     pub expected: Option<u64>,
     /// Optional parts that the application refused.
     pub lost: Vec<Loss>,
+    /// When the credential ends, in Unix milliseconds, if this page's answer told.
+    pub credential_expires_at: Option<i64>,
 }
 
 /// An optional capability that was refused, and what would bring it back.
@@ -71,6 +73,8 @@ pub struct Verified {
     /// Whose tenant the credential belongs to, if the application tells.
     pub tenant: Option<String>,
     pub lost: Vec<Loss>,
+    /// When the credential ends, in Unix milliseconds, if the application tells.
+    pub credential_expires_at: Option<i64>,
 }
 
 /// Why an application's answer could not be used, already classified.

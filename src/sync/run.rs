@@ -208,7 +208,7 @@ impl Engine {
 
     /// Stores one page with its checkpoint. False: the claim is lost.
     async fn store(&self, claim: &Claim, run: &mut run::Model, page: Page) -> Result<bool> {
-        let Page { users, next, expected, lost } = page;
+        let Page { users, next, expected, lost, credential_expires_at: _ } = page;
         let now = self.instances.clock.now();
         let scope = Scope { instance_id: run.instance_id, run_id: run.id, number: run.number, now };
         let tx = self.instances.db.begin().await?;

@@ -171,7 +171,7 @@ fn source(manifest: Manifest, base_url: &str) -> HttpSource {
 
 fn source_with(manifest: Manifest, base_url: &str, settings: ClientSettings) -> HttpSource {
     let config = Config::from([("base_url".to_owned(), base_url.to_owned()), ("token".to_owned(), TOKEN.to_owned())]);
-    HttpSource::new(Arc::new(manifest), config, &Client::new(settings).unwrap()).unwrap()
+    HttpSource::new(Arc::new(manifest), config, &Client::new(settings).unwrap(), None).unwrap()
 }
 
 /// The secret that no error may show.
