@@ -11,8 +11,7 @@ use super::page::{self, Page, connection, int, known_total};
 use super::schema::Api;
 use super::siblings::Siblings;
 use crate::integration::catalog;
-use crate::integration::manifest::AuthenticationKind;
-use crate::integration::manifest::config::FieldKind;
+use crate::integration::manifest::auth::AuthenticationKind;
 use crate::integration::source::Capability;
 
 /// An application that can be connected.
@@ -72,7 +71,7 @@ impl Integration {
 
     /// What kind of credential it asks for.
     async fn authentication(&self, ctx: &Context<'_>) -> AuthenticationKind {
-        self.entry(ctx).map_or(AuthenticationKind::None, |entry| entry.authentication)
+        self.entry(ctx).map_or(AuthenticationKind::None, catalog::Integration::authentication)
     }
 
     /// What its user list provides. What is not here is not provided by this application, which is not the same as "no".
@@ -141,7 +140,7 @@ impl ConfigField {
             pattern: field.pattern.as_ref().map(|pattern| pattern.source.clone()),
             default: field.default.clone(),
             required: field.required(),
-            secret: field.kind == FieldKind::Secret,
+            secret: field.secret(),
         }
     }
 }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use super::engine::{Client, CodeFlow, HttpSource};
 use super::grant::GrantStore;
-use super::manifest::config::{ConfigField, FieldKind};
-use super::manifest::{self, AuthenticationKind, Fault, Manifest};
+use super::manifest::auth::AuthenticationKind;
+use super::manifest::config::{self, ConfigField};
+use super::manifest::mapping::Column;
+use super::manifest::{self, Fault, Manifest};
 use super::rehearsal::{self, Rehearsal};
 use super::source::{Capability, Config, Source, SourceError};
 use crate::error::Refusal;
@@ -28,13 +30,40 @@ pub struct Integration {
     pub name: String,
     pub category: String,
     pub description: String,
-    pub authentication: AuthenticationKind,
+    /// How to sign in: one way, or several to choose from.
+    pub authentication_options: Vec<AuthenticationOption>,
     pub capabilities: Vec<Capability>,
     /// The form, in order.
     pub fields: Vec<ConfigField>,
     pub required_permissions: Vec<String>,
     pub documentation_url: Option<String>,
+    /// What a person does in the application to get the credential.
+    pub setup: String,
+    /// The columns that the user list can tell; the others are not provided by the application.
+    pub provided_fields: Vec<UserField>,
     pub(super) connector: Connector,
+}
+
+/// A way of signing in to an application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthenticationOption {
+    /// The value of the setting `authentication` that chooses it, where there are several.
+    pub key: String,
+    pub label: String,
+    pub kind: AuthenticationKind,
+}
+
+/// A column of the register that not every application provides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
+pub enum UserField {
+    Email,
+    DisplayName,
+    /// Whether an account is suspended or invited; without it every listed account counts as active.
+    Status,
+    IsAdmin,
+    MfaEnabled,
+    Licenses,
+    LastActiveAt,
 }
 
 pub(super) enum Connector {
@@ -113,11 +142,13 @@ impl Integration {
             name: manifest.name.clone(),
             category: manifest.category.clone(),
             description: manifest.description.clone(),
-            authentication: manifest.authentication(),
+            authentication_options: options(&manifest),
             capabilities: manifest.capabilities(),
-            fields: manifest.config.iter().map(|field| field.value.clone()).collect(),
+            fields: manifest.form.clone(),
             required_permissions: manifest.required_permissions.clone(),
             documentation_url: manifest.documentation_url.as_ref().map(|url| url.value.clone()),
+            setup: manifest.setup.clone(),
+            provided_fields: provided_fields(&manifest),
             connector: Connector::Manifest(Arc::new(manifest)),
         }
     }
@@ -126,8 +157,20 @@ impl Integration {
         matches!(self.connector, Connector::Rehearsal)
     }
 
+    /// What kind of credential it asks for, unless another way is chosen.
+    pub fn authentication(&self) -> AuthenticationKind {
+        self.authentication_options.first().map_or(AuthenticationKind::None, |option| option.kind)
+    }
+
+    /// What kind of credential a configuration is of.
+    pub fn chosen(&self, config: &Config) -> AuthenticationKind {
+        let key = config.get(config::AUTHENTICATION);
+        let chosen = self.authentication_options.iter().find(|option| key.is_some_and(|key| option.key == *key));
+        chosen.map_or_else(|| self.authentication(), |option| option.kind)
+    }
+
     pub fn is_secret(&self, key: &str) -> bool {
-        self.fields.iter().any(|field| field.key == key && field.kind == FieldKind::Secret)
+        self.fields.iter().any(|field| field.key == key && field.secret())
     }
 
     /// What a rehearsal's configuration says its tenant is.
@@ -153,22 +196,10 @@ impl Integration {
                 values.insert(key.clone(), value.trim().to_owned());
             }
         }
-        let mut complete = Config::new();
-        for field in &self.fields {
-            let value = values.remove(&field.key).filter(|value| !value.is_empty()).or_else(|| field.default.clone());
-            match value {
-                Some(value) => match field.objection(&value) {
-                    Some(message) => refusals.push(Refusal::invalid(message, ["config", &field.key])),
-                    None => {
-                        complete.insert(field.key.clone(), value);
-                    }
-                },
-                None if field.required() => {
-                    refusals.push(Refusal::invalid(format!("{} is required.", field.label), ["config", &field.key]));
-                }
-                None => {}
-            }
-        }
+        let complete = config::complete(&self.name, &self.fields, values).unwrap_or_else(|faults| {
+            refusals.extend(faults.into_iter().map(|fault| Refusal::invalid(fault.message, ["config", &fault.key])));
+            Config::new()
+        });
         if self.is_rehearsal() {
             refusals.extend(
                 rehearsal::objections(&complete).map(|(key, message)| Refusal::invalid(message, ["config", key])),
@@ -176,6 +207,29 @@ impl Integration {
         }
         if refusals.is_empty() { Ok(complete) } else { Err(refusals) }
     }
+}
+
+fn options(manifest: &Manifest) -> Vec<AuthenticationOption> {
+    let option = |option: &manifest::auth::AuthOption| AuthenticationOption {
+        key: option.key.clone(),
+        label: option.label.clone(),
+        kind: option.auth.kind(),
+    };
+    manifest.options().iter().map(option).collect()
+}
+
+fn provided_fields(manifest: &Manifest) -> Vec<UserField> {
+    let map = &manifest.users.map.value;
+    let field = |column: Column| match column {
+        Column::Email => UserField::Email,
+        Column::DisplayName => UserField::DisplayName,
+        Column::IsAdmin => UserField::IsAdmin,
+        Column::MfaEnabled => UserField::MfaEnabled,
+        Column::Licenses => UserField::Licenses,
+        Column::LastActiveAt => UserField::LastActiveAt,
+    };
+    let status = map.tells_status().then_some(UserField::Status);
+    map.columns().map(field).chain(status).collect()
 }
 
 /// An unknown key as an answer may repeat it.

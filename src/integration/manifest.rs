@@ -23,28 +23,31 @@
 //! | --- | --- |
 //! | [`config`] | the settings of a connection, and whether given values fit them |
 //! | [`template`] | `{{config.x}}` |
+//! | [`auth`] | how calls are signed |
+//! | [`listing`] | where the users are, and further calls for what is missing |
 //! | [`expr`] | JSONPath: paths into a record, and tests on it |
 //! | [`paging`] | the ways in which pages follow each other |
 //! | [`mapping`] | from a record to the columns of a user |
 //! | [`answers`] | what a refusal means, and how long to wait |
 //! | `check` | the checks on a manifest as a whole |
 //!
-//! Further kinds of authentication are variants of [`Auth`]; further listings
-//! (the same list with other parameters, lists joined by id, calls per user) are
-//! keys of [`Listing`].
+//! The language as its users know it is in `docs/connectors.md`.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
+use url::Url;
 
 use crate::integration::source::Capability;
 
 pub mod answers;
+pub mod auth;
 mod check;
 pub mod config;
 pub mod expr;
+pub mod listing;
 pub mod mapping;
 pub mod paging;
 pub mod template;
@@ -53,10 +56,9 @@ pub mod template;
 mod tests;
 
 use answers::{ErrorDetails, ErrorRule, RateLimit};
+use auth::AuthOption;
 use config::ConfigField;
-use expr::{ListPath, Predicate};
-use mapping::{Column, Mapping};
-use paging::Paging;
+use listing::{Expiry, Identify, Listing};
 use template::{OneOrMany, Template};
 
 /// One application's connector.
@@ -80,17 +82,34 @@ pub struct Manifest {
     pub required_permissions: Vec<String>,
     /// What a person does in the application to get the credential.
     pub setup: String,
-    /// The settings of a connection, in the order of the form.
+    /// The settings of a connection.
     pub config: Vec<Spanned<ConfigField>>,
+    /// The form: `config`, after the choice of authentication where there is one.
+    #[serde(skip)]
+    pub form: Vec<ConfigField>,
     /// What every call's address begins with.
     pub base_url: Spanned<Template>,
+    /// The hosts that a base address which the application gave may have, such as `*.salesforce.com`.
+    #[serde(default)]
+    pub base_url_hosts: Vec<Spanned<HostPattern>>,
+    /// Further origins that the address of a next page may have.
+    #[serde(default)]
+    pub other_origins: Vec<Spanned<Url>>,
     /// Whose data a connection sees. Without it: the host, if a setting decides on it.
     #[serde(default)]
     pub tenant: Option<Spanned<Template>>,
     /// Headers that go with every call, by name.
     #[serde(default)]
     pub headers: BTreeMap<String, Spanned<Template>>,
-    pub auth: Spanned<Auth>,
+    /// How calls are signed; the first of several is the default.
+    pub auth: Spanned<OneOrMany<AuthOption>>,
+    /// A call before the listing.
+    #[serde(default)]
+    pub identify: Option<Spanned<Identify>>,
+    /// When the credential ends.
+    #[serde(default)]
+    pub credential_expires_at: Option<Spanned<Expiry>>,
+    #[serde(deserialize_with = "listing::listing")]
     pub users: Listing,
     /// Tried in this order on every answer, before the defaults; the first that fits decides.
     #[serde(default)]
@@ -101,86 +120,6 @@ pub struct Manifest {
     /// Where the application says how long to wait, beyond the usual headers.
     #[serde(default)]
     pub rate_limit: RateLimit,
-}
-
-/// How a call is signed.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Auth {
-    /// Calls are not signed.
-    None,
-    /// `Authorization: Bearer …`
-    Bearer(Template),
-    /// `Authorization: Basic …`
-    Basic(Basic),
-    /// Headers of the application's own, by name.
-    Header(BTreeMap<String, Template>),
-    /// Query parameters, by name.
-    Query(BTreeMap<String, Template>),
-}
-
-/// The two halves of HTTP Basic authentication.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Basic {
-    pub username: Template,
-    pub password: Template,
-}
-
-/// What kind of credential an integration asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, async_graphql::Enum)]
-pub enum AuthenticationKind {
-    /// Nothing is asked for.
-    None,
-    /// A token or key that somebody makes in the application.
-    ApiToken,
-    /// A user name and a password.
-    Basic,
-    /// OAuth 2.0, as the application itself.
-    #[graphql(name = "OAUTH2_CLIENT_CREDENTIALS")]
-    OAuth2ClientCredentials,
-    /// OAuth 2.0, with a person's consent.
-    #[graphql(name = "OAUTH2_AUTHORIZATION_CODE")]
-    OAuth2AuthorizationCode,
-    /// The key of a service account.
-    ServiceAccount,
-}
-
-/// The list of users.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Listing {
-    /// Below `base_url`. Settings are encoded as parts of a path.
-    pub path: Spanned<Template>,
-    /// Query parameters of the first page, and of every page that is not an address of its own.
-    #[serde(default)]
-    pub query: BTreeMap<String, Spanned<OneOrMany<Template>>>,
-    /// How many records a page is asked to hold. Without it the application decides.
-    #[serde(default)]
-    pub page_size: Option<Spanned<PageSize>>,
-    pub pages: Paging,
-    /// The list itself, such as `$.users`; `$` if the answer is the list.
-    pub records: ListPath,
-    /// When the list may be missing, because there is nobody in it.
-    #[serde(default)]
-    pub empty_when: Option<Predicate>,
-    /// Records that are no users: bots, deleted entries.
-    #[serde(default)]
-    pub skip_if: Vec<Predicate>,
-    /// Columns that an application leaves out of every record if a permission
-    /// is missing, each with the name of that permission.
-    #[serde(default)]
-    pub require_some: BTreeMap<Column, Spanned<String>>,
-    pub map: Spanned<Mapping>,
-}
-
-/// The query parameter that sets the size of a page.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PageSize {
-    pub param: String,
-    /// The most that the application documents; the connection check asks for 1.
-    pub count: u32,
 }
 
 impl Manifest {
@@ -199,12 +138,38 @@ impl Manifest {
         .collect()
     }
 
-    /// What kind of credential the form asks for.
-    pub fn authentication(&self) -> AuthenticationKind {
-        match self.auth.value {
-            Auth::None => AuthenticationKind::None,
-            Auth::Basic(_) => AuthenticationKind::Basic,
-            Auth::Bearer(_) | Auth::Header(_) | Auth::Query(_) => AuthenticationKind::ApiToken,
+    /// The ways of signing, of which the user picks one.
+    pub fn options(&self) -> &[AuthOption] {
+        &self.auth.value.0
+    }
+
+    /// Gives a single way of signing the name that it need not have in the file, and makes the form.
+    fn finish(&mut self) {
+        let options = &mut self.auth.value.0;
+        if let [only] = options.as_mut_slice() {
+            only.key = "default".to_owned();
+            only.label = "Default".to_owned();
+        }
+        let choice = (options.len() > 1).then(|| ConfigField::choice(options));
+        let fields = self.config.iter().map(|field| {
+            let mut field = field.value.clone();
+            field.only_with = check::only_with(self, &field.key);
+            field
+        });
+        self.form = choice.into_iter().chain(fields).collect();
+    }
+}
+
+/// A host name, or `*.` and the end of one.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct HostPattern(pub String);
+
+impl HostPattern {
+    pub fn fits(&self, host: &str) -> bool {
+        match self.0.strip_prefix('*') {
+            Some(end) => host.len() > end.len() && host.ends_with(end),
+            None => host == self.0,
         }
     }
 }
@@ -241,6 +206,7 @@ pub fn parse(text: &str, file_name: &str) -> Result<Manifest, Vec<Fault>> {
     manifest.key = String::from(base.strip_suffix(".yaml").unwrap_or(base));
 
     let faults = check::faults(&manifest, file_name);
+    manifest.finish();
     if faults.is_empty() { Ok(manifest) } else { Err(faults) }
 }
 

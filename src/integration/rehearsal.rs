@@ -16,8 +16,8 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use serde_json::json;
 
-use super::catalog::Integration;
-use super::manifest::AuthenticationKind;
+use super::catalog::{AuthenticationOption, Integration, UserField};
+use super::manifest::auth::AuthenticationKind;
 use super::manifest::config::{ConfigField, FieldKind};
 use super::source::{Capability, Checkpoint, Config, Loss, Page, Source, SourceError, SourceUser, Verified};
 
@@ -78,6 +78,7 @@ pub(super) fn integration(connector: super::catalog::Connector) -> Integration {
         options: Vec::new(),
         placeholder: None,
         help: Some(help.into()),
+        only_with: Vec::new(),
     };
     let mut fields: Vec<_> = NUMBERS
         .iter()
@@ -94,7 +95,11 @@ pub(super) fn integration(connector: super::catalog::Connector) -> Integration {
         description:
             "A built-in application with scripted outcomes, for trying mails and dashboards without a real tenant."
                 .into(),
-        authentication: AuthenticationKind::None,
+        authentication_options: vec![AuthenticationOption {
+            key: "default".into(),
+            label: "None".into(),
+            kind: AuthenticationKind::None,
+        }],
         capabilities: vec![
             Capability::Users,
             Capability::LastActivity,
@@ -105,6 +110,16 @@ pub(super) fn integration(connector: super::catalog::Connector) -> Integration {
         fields,
         required_permissions: Vec::new(),
         documentation_url: None,
+        setup: "Nothing has to be set up: it is built in.".into(),
+        provided_fields: vec![
+            UserField::Email,
+            UserField::DisplayName,
+            UserField::Status,
+            UserField::IsAdmin,
+            UserField::MfaEnabled,
+            UserField::Licenses,
+            UserField::LastActiveAt,
+        ],
         connector,
     }
 }

@@ -1,11 +1,17 @@
 //! What signs a call.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use url::{Url, form_urlencoded};
 
-use crate::integration::manifest::{Auth, Manifest};
+use super::client::Call;
+use super::token::Token;
+use crate::integration::manifest::Manifest;
+use crate::integration::manifest::auth::{Auth, Session};
+use crate::integration::manifest::template::Scope;
 use crate::integration::source::Config;
 
 /// A connection's credential, ready to be put on calls. It has no `Debug`, so that it cannot be printed.
@@ -23,53 +29,72 @@ pub(super) struct Unsendable;
 
 impl Credential {
     pub fn new(manifest: &Manifest, config: &Config) -> Result<Self, Unsendable> {
+        let none = BTreeMap::new();
+        let scope = Scope::new(config, &none);
         let mut headers = HeaderMap::new();
         let mut query = Vec::new();
         let mut secrets: Vec<String> = (manifest.config.iter())
             .filter(|field| field.value.secret())
             .filter_map(|field| config.get(&field.value.key).cloned())
             .collect();
-        match &manifest.auth.value {
-            Auth::None => {}
+        match &manifest.chosen(config).auth {
             Auth::Bearer(token) => {
-                headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {}", token.expand(config)))?);
+                headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {}", token.expand(scope)))?);
             }
             Auth::Basic(basic) => {
-                let pair = format!("{}:{}", basic.username.expand(config), basic.password.expand(config));
+                let pair = format!("{}:{}", basic.username.expand(scope), basic.password.expand(scope));
                 let encoded = BASE64_STANDARD.encode(pair);
                 headers.insert(AUTHORIZATION, sensitive(&format!("Basic {encoded}"))?);
                 secrets.push(encoded);
             }
             Auth::Header(named) => {
                 for (name, value) in named {
-                    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Unsendable)?;
-                    headers.insert(name, sensitive(&value.expand(config))?);
+                    headers.insert(header_name(name)?, sensitive(&value.expand(scope))?);
                 }
             }
             Auth::Query(named) => {
-                query.extend(named.iter().map(|(name, value)| (name.clone(), value.expand(config))));
+                query.extend(named.iter().map(|(name, value)| (name.clone(), value.expand(scope))));
             }
+            Auth::None
+            | Auth::ClientCredentials(_)
+            | Auth::AuthorizationCode(_)
+            | Auth::JwtBearer(_)
+            | Auth::Session(_) => {}
         }
-        let encoded: Vec<String> =
-            secrets.iter().map(|secret| form_urlencoded::byte_serialize(secret.as_bytes()).collect()).collect();
-        secrets.extend(encoded);
-        // The longest first: a secret may be a part of another.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        secrets.dedup();
-        Ok(Self { headers, query, secrets })
+        Ok(Self { headers, query, secrets: masks(secrets) })
     }
 
-    pub fn secrets(&self) -> &[String] {
-        &self.secrets
+    /// Every form in which a secret may come back in an answer.
+    pub fn secrets(&self, token: Option<&Token>) -> Vec<String> {
+        match token {
+            Some(token) => masks(self.secrets.iter().cloned().chain([token.access.clone()]).collect()),
+            None => self.secrets.clone(),
+        }
     }
 
     /// Signs a call.
-    pub fn sign(&self, url: &mut Url, headers: &mut HeaderMap) {
-        headers.extend(self.headers.clone());
+    pub fn sign(&self, auth: &Auth, call: &mut Call, token: Option<&Token>) -> Result<(), Unsendable> {
+        call.headers.extend(self.headers.clone());
         if !self.query.is_empty() {
-            self.strip(url);
-            url.query_pairs_mut().extend_pairs(&self.query);
+            self.strip(&mut call.url);
+            call.url.query_pairs_mut().extend_pairs(&self.query);
         }
+        let Some(token) = token else { return Ok(()) };
+        if let Auth::Session(Session { cookie: Some(name), .. }) = auth {
+            call.headers.insert(COOKIE, sensitive(&format!("{name}={}", token.access))?);
+            return Ok(());
+        }
+        let named = auth.token_rules().map(|rules| rules.header).filter(|named| !named.is_empty());
+        let Some(named) = named else {
+            call.headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {}", token.access))?);
+            return Ok(());
+        };
+        let none = Config::new();
+        let scope = Scope { token: Some(&token.access), ..Scope::new(&none, &token.found) };
+        for (name, value) in named {
+            call.headers.insert(header_name(name)?, sensitive(&value.expand(scope))?);
+        }
+        Ok(())
     }
 
     /// Takes the credential out of an address that the application gave, so that
@@ -86,6 +111,20 @@ impl Credential {
             url.query_pairs_mut().extend_pairs(rest);
         }
     }
+}
+
+/// Secrets as they are and as parts of an address, the longest first: one may be a part of another.
+fn masks(mut secrets: Vec<String>) -> Vec<String> {
+    let encoded: Vec<String> =
+        secrets.iter().map(|secret| form_urlencoded::byte_serialize(secret.as_bytes()).collect()).collect();
+    secrets.extend(encoded);
+    secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    secrets.dedup();
+    secrets
+}
+
+fn header_name(name: &str) -> Result<HeaderName, Unsendable> {
+    HeaderName::from_bytes(name.as_bytes()).map_err(|_| Unsendable)
 }
 
 fn sensitive(value: &str) -> Result<HeaderValue, Unsendable> {

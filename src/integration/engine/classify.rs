@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::client::CallError;
 use crate::integration::manifest::Manifest;
-use crate::integration::manifest::answers::{ErrorRule, Verdict};
+use crate::integration::manifest::answers::{ErrorRule, RateLimit, Verdict};
 use crate::integration::manifest::expr::{Subject, scalar};
 use crate::integration::source::SourceError;
 
@@ -95,6 +95,12 @@ fn by_status(answer: &Evidence<'_>) -> Option<Verdict> {
 fn is_limited(headers: &HeaderMap) -> bool {
     let none_left = |name: &str| headers.get(name).is_some_and(|value| value.as_bytes().trim_ascii() == b"0");
     headers.contains_key(RETRY_AFTER) || REMAINING_HEADERS.iter().any(|name| none_left(name))
+}
+
+/// Whether an answer that is no refusal says that no calls are left for now.
+pub(super) fn is_spent(rules: &RateLimit, headers: &HeaderMap) -> bool {
+    let none_left = |name: &str| headers.get(name).is_some_and(|value| value.as_bytes().trim_ascii() == b"0");
+    rules.remaining_header.0.iter().map(String::as_str).chain(REMAINING_HEADERS).any(none_left)
 }
 
 fn challenges(answer: &Evidence<'_>) -> impl Iterator<Item = String> {

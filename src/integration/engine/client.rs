@@ -10,10 +10,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use ipnet::IpNet;
-use reqwest::header::HeaderMap;
-use reqwest::{StatusCode, redirect};
-use url::{Host, Url};
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::{Method, StatusCode, redirect};
+use serde_json::Value;
+use url::{Host, Origin, Url, form_urlencoded};
 
 use super::address::{Addresses, Blocked, GuardedResolver, Reach, Unresolved};
 use super::retry::RetryPolicy;
@@ -38,6 +40,8 @@ pub struct ClientSettings {
     /// The longest page, in bytes after decompression.
     pub page_bytes: usize,
     pub retry: RetryPolicy,
+    /// Calls for the first origin go to the second: a mock server, or a recording proxy.
+    pub detours: Vec<(Origin, Url)>,
     /// The wall clock, in Unix milliseconds.
     pub now: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// A number from 0 to 1, for the jitter of waits.
@@ -58,6 +62,7 @@ impl ClientSettings {
             call_timeout: Duration::from_mins(2),
             page_bytes: 32 * 1024 * 1024,
             retry: RetryPolicy::default(),
+            detours: Vec::new(),
             now: Arc::new(now),
             random: Arc::new(random),
         }
@@ -67,10 +72,51 @@ impl ClientSettings {
 /// The client of all connections; cloning it shares its connections.
 #[derive(Clone)]
 pub struct Client {
+    transport: Arc<dyn Transport>,
+    settings: Arc<ClientSettings>,
+}
+
+/// One call and its answer.
+#[async_trait]
+pub trait Transport: Send + Sync {
+    async fn send(&self, call: Call) -> Result<Answer, CallError>;
+}
+
+/// A call to be made. It has no `Debug`, because it holds the credential.
+#[derive(Clone)]
+pub struct Call {
+    pub method: Method,
+    pub url: Url,
+    pub headers: HeaderMap,
+    pub body: Option<Body>,
+}
+
+/// What a call sends.
+#[derive(Clone)]
+pub enum Body {
+    Json(Value),
+    Form(Vec<(String, String)>),
+}
+
+impl Call {
+    pub fn get(url: Url, headers: HeaderMap) -> Self {
+        Self { method: Method::GET, url, headers, body: None }
+    }
+
+    /// A POST, if there is something to send.
+    pub fn with(url: Url, headers: HeaderMap, body: Option<Body>) -> Self {
+        let method = if body.is_some() { Method::POST } else { Method::GET };
+        Self { method, url, headers, body }
+    }
+}
+
+/// The network.
+struct Network {
     encrypted: reqwest::Client,
     plain: reqwest::Client,
-    addresses: Arc<Addresses>,
-    settings: Arc<ClientSettings>,
+    addresses: Addresses,
+    detours: Vec<(Origin, Url)>,
+    page_bytes: usize,
 }
 
 /// An answer, whole and bounded.
@@ -107,7 +153,8 @@ impl Client {
     /// Fails if the system's certificates cannot be loaded. The process must
     /// have installed a rustls provider before.
     pub fn new(settings: ClientSettings) -> Result<Self, reqwest::Error> {
-        let addresses = Arc::new(Addresses::new(settings.allowed_networks.clone()));
+        let addresses = Addresses::new(settings.allowed_networks.clone());
+        let shared = Arc::new(addresses.clone());
         let build = |reach| {
             reqwest::Client::builder()
                 .user_agent(USER_AGENT)
@@ -119,23 +166,44 @@ impl Client {
                 .read_timeout(settings.idle_timeout)
                 .timeout(settings.call_timeout)
                 .https_only(reach == Reach::PublicOrAllowed)
-                .dns_resolver(GuardedResolver { addresses: Arc::clone(&addresses), reach })
+                .dns_resolver(GuardedResolver { addresses: Arc::clone(&shared), reach })
                 .build()
         };
-        Ok(Self {
+        let network = Network {
             encrypted: build(Reach::PublicOrAllowed)?,
             plain: build(Reach::AllowedOnly)?,
             addresses,
-            settings: Arc::new(settings),
-        })
+            detours: settings.detours.clone(),
+            page_bytes: settings.page_bytes,
+        };
+        Ok(Self::over(Arc::new(network), settings))
+    }
+
+    /// A client whose calls something else answers, such as recorded samples.
+    pub fn over(transport: Arc<dyn Transport>, settings: ClientSettings) -> Self {
+        Self { transport, settings: Arc::new(settings) }
     }
 
     pub(super) fn settings(&self) -> &ClientSettings {
         &self.settings
     }
 
-    /// One call. The caller's headers are sent as they are.
-    pub(super) async fn get(&self, url: Url, headers: HeaderMap) -> Result<Answer, CallError> {
+    pub(super) async fn send(&self, call: Call) -> Result<Answer, CallError> {
+        self.transport.send(call).await
+    }
+}
+
+#[async_trait]
+impl Transport for Network {
+    /// The caller's headers are sent as they are.
+    async fn send(&self, mut call: Call) -> Result<Answer, CallError> {
+        if let Some((_, target)) = self.detours.iter().find(|(origin, _)| *origin == call.url.origin()) {
+            let mut url = target.clone();
+            url.set_path(&format!("{}{}", target.path().trim_end_matches('/'), call.url.path()));
+            url.set_query(call.url.query());
+            call.url = url;
+        }
+        let Call { method, url, headers, body } = call;
         let plain = url.scheme() == "http";
         let (client, reach) =
             if plain { (&self.plain, Reach::AllowedOnly) } else { (&self.encrypted, Reach::PublicOrAllowed) };
@@ -150,14 +218,25 @@ impl Client {
         if literal.is_some_and(|ip| !self.addresses.permits(ip, reach)) {
             return Err(refused);
         }
-        let outcome = client.get(url).headers(headers).send().await;
+        let mut request = client.request(method, url);
+        request = match body {
+            None => request,
+            Some(Body::Json(body)) => request.header(CONTENT_TYPE, "application/json").body(body.to_string()),
+            Some(Body::Form(pairs)) => {
+                let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+                request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
+            }
+        };
+        let outcome = request.headers(headers).send().await;
         let response = outcome.map_err(|error| match call_error(&error) {
             CallError::Blocked => refused,
             other => other,
         })?;
         self.read(response).await
     }
+}
 
+impl Network {
     async fn read(&self, mut response: reqwest::Response) -> Result<Answer, CallError> {
         let (status, headers) = (response.status(), response.headers().clone());
         let length: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
@@ -167,7 +246,7 @@ impl Client {
         let mut body = Vec::new();
         if status.is_success() {
             while let Some(chunk) = response.chunk().await.map_err(|error| call_error(&error))? {
-                if body.len() + chunk.len() > self.settings.page_bytes {
+                if body.len() + chunk.len() > self.page_bytes {
                     return Err(CallError::TooLong);
                 }
                 body.extend_from_slice(&chunk);

@@ -25,186 +25,265 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `client`, `address` | one bounded call, to a permitted address |
-//! | `request`, `auth` | from a place in the list to a signed call |
+//! | `request`, `auth` | from a place in a list to a signed call |
+//! | `token`, `code_flow` | obtained tokens, and a person's consent |
+//! | `call` | one call with its attempts, and what came of it |
+//! | `join`, `detail` | further lists, and calls per user |
 //! | `classify` | what an answer that is no page means |
 //! | `select` | from the bytes of a page to its users |
 //! | `paginate` | where the list goes on, when it has ended, checkpoints |
 //! | `retry` | what is tried again, and after which wait |
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use entity::run::FailureClass;
 use futures_util::stream::BoxStream;
-use reqwest::header::CONTENT_TYPE;
+use serde_json::Value;
+use tokio::sync::OnceCell;
 
 use crate::integration::grant::GrantStore;
 use crate::integration::manifest::Manifest;
+use crate::integration::manifest::listing::List;
 use crate::integration::manifest::mapping::Column;
+use crate::integration::manifest::template::Part;
 use crate::integration::source::{Capability, Checkpoint, Config, Loss, Page, Source, SourceError, Verified};
 
 mod address;
 mod auth;
+mod call;
 mod classify;
 mod client;
 mod code_flow;
+mod detail;
+mod join;
 mod paginate;
 mod request;
 mod retry;
 mod select;
+mod token;
 
 #[cfg(test)]
 mod tests;
 
-pub use client::{Client, ClientSettings};
+pub use client::{Answer, Body, Call, CallError, Client, ClientSettings, Transport};
 pub use code_flow::CodeFlow;
 pub use retry::RetryPolicy;
 
-use classify::{Evidence, no_answer, plain_error, refusal};
-use client::Answer;
-use paginate::{Position, Progress, Signs, next_place};
+use auth::Credential;
+use call::Place;
+use classify::plain_error;
+use join::{Joined, Losses};
+use paginate::{Position, Progress, Signs, Walk, next_place};
 use request::Requests;
-use retry::{Attempts, asked_wait};
-use select::{Selected, Unreadable};
-
-/// A body of more bytes is read on a thread of its own, so that other work goes on.
-const LARGE_BODY: usize = 256 * 1024;
+use select::Sifted;
+use token::Tokens;
 
 /// An application that a manifest describes, with one connection's settings.
 pub struct HttpSource {
     manifest: Arc<Manifest>,
-    requests: Requests,
+    config: Arc<Config>,
     client: Client,
-    #[expect(dead_code, reason = "the kinds of auth that need it are being written")]
-    grants: Option<Arc<dyn GrantStore>>,
+    credential: Credential,
+    tokens: Tokens,
+    opened: OnceCell<Opened>,
+    /// How long to wait before the next call.
+    hold: Mutex<Option<Duration>>,
+    /// When the credential ends, as far as answers have told.
+    ends: Mutex<Option<i64>>,
 }
 
-/// The page to be read.
-#[derive(Clone, Copy)]
-struct Wanted<'a> {
-    at: &'a Position,
-    /// How many records to ask for.
-    size: Option<u32>,
-    /// Counted from 1.
-    number: u64,
+/// What is known once the application has said whose credential it is.
+struct Opened {
+    requests: Requests,
 }
 
-/// A page, as far as it has been understood.
+/// A page of a list, as far as it has been understood.
 struct Reading {
-    selected: Selected,
+    records: Vec<Value>,
     signs: Signs,
-    number: u64,
     http_status: u16,
+    /// Of the answer, in bytes.
+    size: usize,
 }
 
-/// A call that did not give a page, and how long the application asked to wait.
-struct Failure {
-    error: SourceError,
-    asked: Option<Duration>,
+/// What a run holds besides its checkpoint.
+struct Run {
+    joined: Arc<Joined>,
+    losses: Losses,
+    /// Calls per user that were refused, by name.
+    refused: BTreeSet<String>,
 }
 
 impl HttpSource {
-    /// Fails with class `Config` if the settings do not fit the manifest.
+    /// Fails with class `Config` if the settings do not fit the manifest. `grants` is where the
+    /// grant of a person's consent is kept.
     pub fn new(
         manifest: Arc<Manifest>,
         config: Config,
         client: &Client,
         grants: Option<Arc<dyn GrantStore>>,
     ) -> Result<Self, SourceError> {
-        let complete = manifest.complete(config).map_err(|faults| {
+        let wrong = |message: String| plain_error(FailureClass::Config, message);
+        let config = manifest.complete(config).map_err(|faults| {
             let sentences: Vec<String> = faults.into_iter().map(|fault| fault.message).collect();
-            plain_error(FailureClass::Config, sentences.join(" "))
+            wrong(sentences.join(" "))
         })?;
-        let requests =
-            Requests::new(&manifest, &complete).map_err(|message| plain_error(FailureClass::Config, message))?;
-        Ok(Self { manifest, requests, client: client.clone(), grants })
+        let credential = Credential::new(&manifest, &config).map_err(|_| {
+            wrong("The credential has characters in it that cannot be sent; paste it again.".to_owned())
+        })?;
+        if !matches!(manifest.base_url.value.parts(), [Part::Found(_), ..]) {
+            Requests::new(&manifest, &config, BTreeMap::new()).map_err(wrong)?;
+        }
+        let config = Arc::new(config);
+        let tokens = Tokens::new(Arc::clone(&manifest), Arc::clone(&config), client.clone(), grants);
+        Ok(Self {
+            manifest,
+            config,
+            client: client.clone(),
+            credential,
+            tokens,
+            opened: OnceCell::new(),
+            hold: Mutex::default(),
+            ends: Mutex::default(),
+        })
     }
 
-    /// Reads one page, with as many attempts as the policy allows.
-    async fn read(&self, wanted: Wanted<'_>, policy: &RetryPolicy) -> Result<Reading, SourceError> {
-        let settings = self.client.settings();
-        let mut attempts = Attempts::new(policy);
-        loop {
-            let failure = match self.attempt(wanted).await {
-                Ok(reading) => return Ok(reading),
-                Err(failure) => failure,
-            };
-            let Failure { mut error, asked } = failure;
-            let Some(wait) = attempts.after(error.class, asked, (settings.random)()) else {
-                if error.class == FailureClass::RateLimit {
-                    error.retry_after_ms = asked.and_then(|asked| u64::try_from(asked.as_millis()).ok());
+    /// Obtains a token and asks whose credential it is, where the manifest says so; once.
+    async fn open(&self, hurried: bool) -> Result<&Opened, SourceError> {
+        self.opened.get_or_try_init(|| self.first_call(hurried)).await
+    }
+
+    async fn first_call(&self, hurried: bool) -> Result<Opened, SourceError> {
+        let wrong = |message: String| plain_error(FailureClass::Config, message);
+        let token = self.tokens.current(&self.policy(hurried)).await?;
+        let mut found = token.as_ref().map(|token| token.found.clone()).unwrap_or_default();
+        self.note_end(token.and_then(|token| token.refresh_expires_at));
+        if let Some(identify) = self.manifest.identify.as_ref().map(|call| &call.value) {
+            let place = Place::Identify;
+            let call = request::identify(&self.manifest, identify, &self.config, &found).map_err(wrong)?;
+            match self.ask(&place, call, hurried).await.and_then(|heard| heard.json(&place)) {
+                Ok(body) => {
+                    found.extend(
+                        identify.keep.iter().filter_map(|(name, path)| Some((name.clone(), path.text(&body)?))),
+                    );
                 }
-                return Err(error);
-            };
-            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-            tracing::debug!(class = ?error.class, http.status = error.http_status, wait_ms, "A call is tried again");
-            tokio::time::sleep(wait).await;
+                Err(error) if identify.optional && is_refusal(&error) => {
+                    tracing::debug!(
+                        http.status = error.http_status,
+                        "The application does not tell whose credential it is"
+                    );
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let expiry = self.manifest.credential_expires_at.as_ref().map(|rule| &rule.value);
+        let raw = expiry.and_then(|rule| Some((rule.format, found.get(rule.found.as_ref()?)?)));
+        self.note_end(raw.and_then(|(format, raw)| select::moment(format, raw)));
+        let requests = Requests::new(&self.manifest, &self.config, found).map_err(wrong)?;
+        Ok(Opened { requests })
+    }
+
+    fn note_end(&self, end: Option<i64>) {
+        if let (Some(end), Ok(mut ends)) = (end, self.ends.lock()) {
+            *ends = Some(end);
         }
     }
 
-    async fn attempt(&self, wanted: Wanted<'_>) -> Result<Reading, Failure> {
-        let plain = |error| Failure { error, asked: None };
-        let Wanted { at, size, number } = wanted;
-        let (url, headers) = (self.requests.at(&self.manifest.users, at, size)).map_err(|clause| {
-            plain(plain_error(
-                FailureClass::Config,
-                format!("Page {number} of the user list cannot be read: {clause}."),
-            ))
-        })?;
-        let answer = self.client.get(url.clone(), headers).await.map_err(|error| plain(no_answer(error)))?;
-        let (manifest, secrets) = (Arc::clone(&self.manifest), self.requests.credential.secrets().to_vec());
-        let now = (self.client.settings().now)();
-        let mut reading = if answer.body.len() > LARGE_BODY {
-            let task = tokio::task::spawn_blocking(move || understand(&manifest, &secrets, number, &answer, now));
-            task.await.unwrap_or_else(|_| {
-                let message = "This server failed to read a page of users.".to_owned();
-                Err(plain(plain_error(FailureClass::Internal, message)))
-            })?
-        } else {
-            understand(&manifest, &secrets, number, &answer, now)?
-        };
-        if let Some(next) = reading.signs.next_url(&self.manifest.users.pages) {
-            let next = self.requests.same_origin(&url, &next).map_err(|clause| plain(misfit(&clause, &reading)))?;
-            reading.signs.set_next_url(next.into());
+    fn ends(&self) -> Option<i64> {
+        self.ends.lock().ok().and_then(|ends| *ends)
+    }
+
+    /// Reads one page of a list.
+    async fn read(
+        &self,
+        opened: &Opened,
+        place: &Place<'_>,
+        list: List<'_>,
+        at: &Position,
+        size: Option<u32>,
+        hurried: bool,
+    ) -> Result<Reading, SourceError> {
+        let call = opened.requests.page(list, &self.config, at, size).map_err(|clause| place.unasked(&clause))?;
+        let url = call.url.clone();
+        let heard = self.ask(place, call, hurried).await?;
+        let (http_status, size, headers) = (heard.http_status, heard.size, heard.headers.clone());
+        let misfit = |clause: &str| place.misfit(clause, FailureClass::Config, Some(http_status));
+        let mut body = heard.json(place)?;
+        let mut signs = Signs::read(list.pages, &body, &headers);
+        if let Some(next) = signs.next_url(list.pages) {
+            let mut next = opened.requests.own_address(&url, &next).map_err(|clause| misfit(&clause))?;
+            self.credential.strip(&mut next);
+            signs.set_next_url(next.into());
         }
-        Ok(reading)
+        let records =
+            select::records(list, &mut body).map_err(|fault| call::unreadable(*place, &fault, http_status))?;
+        Ok(Reading { records, signs, http_status, size })
     }
 
     /// Reads the page that `progress` is at, and moves it on. The flag is false after the last page.
-    async fn step(&self, progress: &mut Progress) -> Result<(Page, bool), SourceError> {
+    async fn step(&self, opened: &Opened, progress: &mut Progress, run: &mut Run) -> Result<(Page, bool), SourceError> {
         let listing = &self.manifest.users;
-        let size = listing.page_size.as_ref().map(|size| size.value.count);
-        let number = progress.pages + 1;
-        let wanted = Wanted { at: &progress.position, size, number };
-        let mut reading = self.read(wanted, &self.client.settings().retry).await?;
-        let selected = std::mem::take(&mut reading.selected);
+        let list = listing.pass(progress.pass);
+        let number = progress.number();
+        let place = Place::Users { page: number };
+        let size = list.page_size.map(|size| size.count);
+        let Reading { records, signs, http_status, size } =
+            self.read(opened, &place, list, &progress.walk.position, size, false).await?;
 
-        progress.pages = number;
-        progress.received += selected.records;
+        let (manifest, joined, lost) =
+            (Arc::clone(&self.manifest), Arc::clone(&run.joined), run.losses.columns.clone());
+        let sift = move || select::sift(&manifest.users, &joined, &lost, records);
+        let sifted = self.apart(size, sift).await?.map_err(|fault| call::unreadable(place, &fault, http_status))?;
+        let Sifted { mut users, records, duplicates } = sifted;
+        if !listing.details.is_empty() {
+            users = self.complete(opened, users, &mut run.losses, &mut run.refused).await?;
+        }
+        let manifest = Arc::clone(&self.manifest);
+        let selected = self.apart(size, move || select::map(&manifest.users, users)).await?;
+
         progress.users += selected.users.len() as u64;
         progress.unknown_statuses += selected.unknown_statuses;
         let required = selected.carried.iter().filter(|column| listing.require_some.contains_key(*column));
         progress.carried.extend(required);
-        if selected.duplicates > 0 {
-            tracing::warn!(page = number, duplicates = selected.duplicates, "A page held the same user more than once");
+        if duplicates > 0 {
+            tracing::warn!(page = number, duplicates, "A page held the same user more than once");
         }
-        let next = next_place(&listing.pages, &progress.position, &reading.signs, selected.records, progress.received)
-            .map_err(|clause| misfit(&clause, &reading))?;
         let ids = selected.users.iter().map(|user| user.external_id.as_str());
-        let more = progress.advance(next, ids).map_err(|clause| misfit(clause, &reading))?.is_some();
+        let more = progress
+            .walk
+            .advance(list.pages, &signs, records, ids)
+            .map_err(|clause| place.misfit(&clause, FailureClass::Config, Some(http_status)))?;
+        let more = more || progress.next_pass(listing.passes());
 
-        let mut page = Page { users: selected.users, expected: reading.signs.total, ..Page::default() };
+        let expected = signs.total.filter(|_| listing.passes() == 1);
+        let mut page = Page { users: selected.users, expected, credential_expires_at: self.ends(), ..Page::default() };
         if more {
             page.next = Some(progress.checkpoint());
         } else {
             page.lost = self.judge_columns(progress)?;
+            page.lost.extend(run.losses.parts.iter().cloned());
             if progress.unknown_statuses > 0 {
                 let count = progress.unknown_statuses;
                 tracing::warn!(count, "The application gave statuses that the connector does not know");
             }
         }
         Ok((page, more))
+    }
+
+    /// Works on an answer of this size: on a thread of its own if it is large.
+    async fn apart<T: Send + 'static>(
+        &self,
+        size: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, SourceError> {
+        if size > call::LARGE_BODY {
+            tokio::task::spawn_blocking(work).await.map_err(|_| self.broken())
+        } else {
+            Ok(work())
+        }
     }
 
     /// At the end of a list: are there columns that not a single record carried,
@@ -237,61 +316,47 @@ fn capability(column: Column) -> Option<Capability> {
     }
 }
 
-/// A page that does not fit; the clause tells why.
-fn misfit(clause: &str, reading: &Reading) -> SourceError {
-    unfit(reading.number, clause, FailureClass::Config, reading.http_status)
-}
-
-fn unfit(number: u64, clause: &str, class: FailureClass, http_status: u16) -> SourceError {
-    let message = format!("Page {number} of the user list does not fit: {clause}.");
-    SourceError { http_status: Some(http_status), ..plain_error(class, message) }
-}
-
-/// From an answer to a page, or to what is wrong with it.
-fn understand(
-    manifest: &Manifest,
-    secrets: &[String],
-    number: u64,
-    answer: &Answer,
-    now: i64,
-) -> Result<Reading, Failure> {
-    let Answer { status, headers, body } = answer;
-    let label = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let mut parsed = select::parse(body, label);
-    let evidence = Evidence { status: *status, headers, json: parsed.as_ref().ok(), raw: body };
-    if let Some(mut error) = refusal(manifest, secrets, &evidence) {
-        if number > 1 {
-            error.message = format!("{} This was at page {number} of the user list.", error.message);
-        }
-        return Err(Failure { asked: asked_wait(&manifest.rate_limit, headers, evidence.json, now), error });
-    }
-    let unreadable = |fault: Unreadable| {
-        let class = if fault == Unreadable::BreaksOff { FailureClass::Transient } else { FailureClass::Config };
-        Failure { error: unfit(number, &fault.to_string(), class, status.as_u16()), asked: None }
-    };
-    let page = parsed.as_mut().map_err(|fault| unreadable(fault.clone()))?;
-    let signs = Signs::read(&manifest.users.pages, page, headers);
-    let selected = select::select(&manifest.users, page).map_err(unreadable)?;
-    Ok(Reading { selected, signs, number, http_status: status.as_u16() })
-}
-
 #[async_trait]
 impl Source for HttpSource {
     async fn check(&self) -> Result<Verified, SourceError> {
-        let policy = self.client.settings().retry.hurried();
-        let reading = self.read(Wanted { at: &Position::Start, size: Some(1), number: 1 }, &policy).await?;
-        let records = reading.selected.records;
-        next_place(&self.manifest.users.pages, &Position::Start, &reading.signs, records, records)
-            .map_err(|clause| misfit(&clause, &reading))?;
-        Ok(Verified { tenant: self.requests.tenant().map(str::to_owned), ..Verified::default() })
+        let opened = self.open(true).await?;
+        let (mut joined, mut losses) = (Joined::default(), Losses::default());
+        for (name, join) in &self.manifest.users.joins {
+            let kept = (&mut joined, &mut losses);
+            self.join_page(opened, (name, &join.value), &mut Walk::start(), kept, true).await?;
+        }
+        let place = Place::Users { page: 1 };
+        let list = self.manifest.users.pass(0);
+        let reading = self.read(opened, &place, list, &Position::Start, Some(1), true).await?;
+        let records = reading.records.len() as u64;
+        next_place(list.pages, &Position::Start, &reading.signs, records, records)
+            .map_err(|clause| place.misfit(&clause, FailureClass::Config, Some(reading.http_status)))?;
+        self.tokens.close().await;
+        Ok(Verified {
+            tenant: opened.requests.tenant().map(str::to_owned),
+            lost: losses.parts,
+            credential_expires_at: self.ends(),
+        })
     }
 
     fn pages(&self, from: Option<Checkpoint>) -> BoxStream<'_, Result<Page, SourceError>> {
-        let mut progress = Progress::resume(&self.manifest.users.pages, from);
+        let listing = &self.manifest.users;
+        let mut progress = Progress::resume(&listing.pages.value, listing.passes(), from);
         Box::pin(async_stream::try_stream! {
-            let mut resumed = progress.position != Position::Start;
+            let opened = self.open(false).await?;
+            let (mut joined, mut losses) = (Joined::default(), Losses::default());
+            for (name, join) in &listing.joins {
+                let mut walk = Walk::start();
+                let join = (name.as_str(), &join.value);
+                while self.join_page(opened, join, &mut walk, (&mut joined, &mut losses), false).await? {
+                    // A sign of life: nobody is on this page.
+                    yield Page { next: Some(progress.checkpoint()), ..Page::default() };
+                }
+            }
+            let mut run = Run { joined: Arc::new(joined), losses, refused: BTreeSet::new() };
+            let mut resumed = progress != Progress::start();
             loop {
-                let step = match self.step(&mut progress).await {
+                let step = match self.step(opened, &mut progress, &mut run).await {
                     Err(error) if resumed && forgotten(&error) => {
                         tracing::warn!("The application no longer knows the checkpoint, so the listing begins anew");
                         resumed = false;
@@ -302,6 +367,9 @@ impl Source for HttpSource {
                 };
                 resumed = false;
                 let (page, more) = step?;
+                if !more {
+                    self.tokens.close().await;
+                }
                 yield page;
                 if !more {
                     break;
@@ -309,6 +377,12 @@ impl Source for HttpSource {
             }
         })
     }
+}
+
+/// Whether the application answered, and its answer was no.
+fn is_refusal(error: &SourceError) -> bool {
+    let class = matches!(error.class, FailureClass::Config | FailureClass::Permission | FailureClass::Token);
+    class && error.http_status.is_some()
 }
 
 /// Whether the application answered that the place to resume from does not exist (any more).

@@ -196,36 +196,83 @@ fn split_outside(text: &str, separator: char) -> Vec<&str> {
     pieces
 }
 
-/// How far a listing has come; what a checkpoint is.
+/// How far a list has been read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Progress {
+pub(super) struct Walk {
     pub position: Position,
     /// Pages read so far.
     pub pages: u64,
     /// Records read so far, those that are no users included.
     pub received: u64,
-    /// Users among them.
+    visited: Visited,
+}
+
+impl Walk {
+    pub fn start() -> Self {
+        Self { position: Position::Start, pages: 0, received: 0, visited: Visited::default() }
+    }
+
+    /// Counts a page's records and goes on to the next place; false after the last page. `ids`
+    /// are those of the page's records. An error is a clause for a person.
+    pub fn advance<'a>(
+        &mut self,
+        paging: &Paging,
+        signs: &Signs,
+        records: u64,
+        ids: impl Iterator<Item = &'a str>,
+    ) -> Result<bool, String> {
+        self.pages += 1;
+        self.received += records;
+        let next = next_place(paging, &self.position, signs, records, self.received)?;
+        let page = hash(ids);
+        if page.is_some_and(|page| self.visited.again(page)) {
+            return Err("it holds the same users as a page before".to_owned());
+        }
+        let Some(next) = next else { return Ok(false) };
+        if let Position::Cursor(token) | Position::Url(token) = &next
+            && hash([token.as_str()].into_iter()).is_some_and(|token| self.visited.again(token))
+        {
+            return Err("it leads back to a page that was read before".to_owned());
+        }
+        if self.pages >= MOST_PAGES {
+            return Err("the list does not end".to_owned());
+        }
+        self.position = next;
+        Ok(true)
+    }
+}
+
+/// How far a listing has come; what a checkpoint is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Progress {
+    /// Which pass over the list, from 0.
+    pub pass: usize,
+    pub walk: Walk,
+    /// Pages of passes before this one.
+    pub earlier_pages: u64,
+    /// Users so far.
     pub users: u64,
     /// Columns that some record has carried, of those that one must.
     pub carried: BTreeSet<Column>,
     /// Statuses that the manifest does not know.
     pub unknown_statuses: u64,
-    visited: Visited,
 }
 
 impl Progress {
     /// From a checkpoint if there is one that fits; a list that is begun anew is complete all the same.
-    pub fn resume(paging: &Paging, from: Option<Checkpoint>) -> Self {
+    pub fn resume(paging: &Paging, passes: usize, from: Option<Checkpoint>) -> Self {
         let fits = |progress: &Self| {
-            matches!(
-                (paging, &progress.position),
+            let position = matches!(
+                (paging, &progress.walk.position),
                 (_, Position::Start)
                     | (Paging::Scim, Position::Number(_) | Position::Cursor(_))
                     | (Paging::Page(_) | Paging::Offset(_), Position::Number(_))
                     | (Paging::Cursor(_), Position::Cursor(_))
                     | (Paging::LinkHeader(_) | Paging::NextUrl(_), Position::Url(_))
-            )
+            );
+            position && progress.pass < passes
         };
         let Some(checkpoint) = from else { return Self::start() };
         serde_json::from_value(checkpoint).ok().filter(fits).unwrap_or_else(|| {
@@ -235,43 +282,27 @@ impl Progress {
     }
 
     pub fn start() -> Self {
-        Self {
-            position: Position::Start,
-            pages: 0,
-            received: 0,
-            users: 0,
-            carried: BTreeSet::new(),
-            unknown_statuses: 0,
-            visited: Visited::default(),
+        Self { pass: 0, walk: Walk::start(), earlier_pages: 0, users: 0, carried: BTreeSet::new(), unknown_statuses: 0 }
+    }
+
+    /// The number of the page that is read next, from 1.
+    pub fn number(&self) -> u64 {
+        self.earlier_pages + self.walk.pages + 1
+    }
+
+    /// Goes on to the next pass; false after the last one.
+    pub fn next_pass(&mut self, passes: usize) -> bool {
+        if self.pass + 1 >= passes {
+            return false;
         }
+        self.pass += 1;
+        self.earlier_pages += self.walk.pages;
+        self.walk = Walk::start();
+        true
     }
 
     pub fn checkpoint(&self) -> Checkpoint {
         serde_json::to_value(self).unwrap_or_default()
-    }
-
-    /// Goes on to the next place, unless the list runs in a circle. `ids` are
-    /// those of this page's users.
-    pub fn advance<'a>(
-        &mut self,
-        next: Option<Position>,
-        ids: impl Iterator<Item = &'a str>,
-    ) -> Result<Option<()>, &'static str> {
-        let page = hash(ids);
-        if page.is_some_and(|page| self.visited.again(page)) {
-            return Err("it holds the same users as a page before");
-        }
-        let Some(next) = next else { return Ok(None) };
-        if let Position::Cursor(token) | Position::Url(token) = &next
-            && hash([token.as_str()].into_iter()).is_some_and(|token| self.visited.again(token))
-        {
-            return Err("it leads back to a page that was read before");
-        }
-        if self.pages >= MOST_PAGES {
-            return Err("the list does not end");
-        }
-        self.position = next;
-        Ok(Some(()))
     }
 }
 

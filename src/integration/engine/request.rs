@@ -1,134 +1,224 @@
-//! From a place in the list to the call that reads it.
+//! From a place in a list to the call that reads it.
 
+use std::collections::BTreeMap;
+
+use percent_encoding::NON_ALPHANUMERIC;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
-use url::Url;
+use serde_json::Value;
+use url::{Origin, Url};
 
-use super::auth::Credential;
+use super::client::{Body, Call};
 use super::paginate::Position;
-use crate::integration::manifest::paging::Paging;
-use crate::integration::manifest::{Listing, Manifest};
+use crate::integration::manifest::Manifest;
+use crate::integration::manifest::listing::{Detail, Identify, List, Query};
+use crate::integration::manifest::paging::{Paging, Slot};
+use crate::integration::manifest::template::{Part, Scope, Template};
 use crate::integration::source::Config;
 
-/// The calls of one connection.
+/// The calls of one connection, once it is known where they go.
 pub(super) struct Requests {
-    listing: Url,
-    query: Vec<(String, String)>,
+    base: Url,
     headers: HeaderMap,
+    /// Where calls may go.
+    origins: Vec<Origin>,
     tenant: Option<String>,
-    pub credential: Credential,
+    found: BTreeMap<String, String>,
 }
 
 impl Requests {
     /// `config` must be complete. Errors are sentences for a person.
-    pub fn new(manifest: &Manifest, config: &Config) -> Result<Self, String> {
-        let base = base_url(manifest, config)?;
+    pub fn new(manifest: &Manifest, config: &Config, found: BTreeMap<String, String>) -> Result<Self, String> {
+        let scope = Scope::new(config, &found);
+        let base = base_url(manifest, scope)?;
         let tenant = match &manifest.tenant {
-            Some(tenant) => Some(tenant.value.expand(config).to_lowercase()),
+            Some(tenant) => Some(tenant.value.expand(scope).to_lowercase()).filter(|tenant| !tenant.is_empty()),
             None if manifest.base_url.value.keys().next().is_none() => None,
             None => base.host_str().map(|host| match base.port() {
                 Some(port) => format!("{host}:{port}"),
                 None => host.to_owned(),
             }),
         };
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        for (name, value) in &manifest.headers {
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "A header's name is wrong.")?;
-            let value = HeaderValue::from_str(&value.value.expand(config))
-                .map_err(|_| format!("The settings hold characters that cannot be sent in the header {name}."))?;
-            headers.insert(name, value);
-        }
-        let credential = Credential::new(manifest, config)
-            .map_err(|_| "The credential has characters in it that cannot be sent; paste it again.")?;
-        let query =
-            manifest.users.query.iter().flat_map(|(name, values)| {
-                values.value.0.iter().map(move |value| (name.clone(), value.expand(config)))
-            });
-        Ok(Self {
-            listing: listing_url(base, &manifest.users, config),
-            query: query.collect(),
-            headers,
-            tenant,
-            credential,
-        })
+        let headers = constant_headers(manifest, scope)?;
+        let others = manifest.other_origins.iter().map(|other| other.value.origin());
+        let origins = std::iter::once(base.origin()).chain(others).collect();
+        Ok(Self { base, headers, origins, tenant, found })
     }
 
-    /// Whose data the connection sees, as far as the settings tell.
+    /// Whose data the connection sees, as far as is known.
     pub fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
     }
 
-    /// The call that reads the page at this place. `size`: how many records to
+    /// The call, not yet signed, that reads the page at this place. `size`: how many records to
     /// ask for, where the manifest says how to ask.
-    pub fn at(&self, users: &Listing, position: &Position, size: Option<u32>) -> Result<(Url, HeaderMap), String> {
-        let mut url = match position {
-            Position::Url(next) => self.same_origin(&self.listing, next)?,
-            Position::Start | Position::Number(_) | Position::Cursor(_) => {
-                let mut url = self.listing.clone();
-                let mut pairs = self.query.clone();
-                if let (Some(size), Some(page_size)) = (size, &users.page_size) {
-                    pairs.push((page_size.value.param.clone(), size.to_string()));
+    pub fn page(
+        &self,
+        list: List<'_>,
+        config: &Config,
+        position: &Position,
+        size: Option<u32>,
+    ) -> Result<Call, String> {
+        let scope = Scope::new(config, &self.found);
+        if let Position::Url(next) = position {
+            let url = self.own_address(&self.base, next)?;
+            return Ok(Call::get(url, self.headers.clone()));
+        }
+        let then = list.pages.then().filter(|_| *position != Position::Start);
+        let path = then.map_or(list.path, |then| &then.path.value);
+        let json = then.map(|then| &then.json).or(list.json);
+        let mut body = json.map(|json| json.expand(scope));
+        let mut pairs = if then.is_some() { Vec::new() } else { pairs(&list.query, scope) };
+        let sized = size.filter(|_| then.is_none()).zip(list.page_size.and_then(|size| size.slot()));
+        let sized = sized.map(|(size, slot)| (slot, Value::from(size)));
+        for (slot, value) in sized.into_iter().chain(place(list.pages, position)) {
+            match (slot, &mut body) {
+                (Slot::Json(path), Some(body)) => path.put(body, value),
+                (Slot::Json(_), None) => {}
+                (Slot::Param(name), _) => {
+                    pairs.push((name.to_owned(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
                 }
-                pairs.extend(place(&users.pages, position));
-                if !pairs.is_empty() {
-                    url.query_pairs_mut().extend_pairs(pairs);
-                }
-                url
             }
-        };
-        let mut headers = self.headers.clone();
-        self.credential.sign(&mut url, &mut headers);
-        Ok((url, headers))
+        }
+        let mut url = below(&self.base, path, scope);
+        if !pairs.is_empty() {
+            url.query_pairs_mut().extend_pairs(pairs);
+        }
+        Ok(Call::with(url, self.headers.clone(), body.map(Body::Json)))
+    }
+
+    /// The call for what one list does not say of one user.
+    pub fn detail(&self, detail: &Detail, config: &Config, record: &Value) -> Call {
+        let scope = Scope { record: Some(record), ..Scope::new(config, &self.found) };
+        let mut url = below(&self.base, &detail.path.value, scope);
+        let pairs = pairs(&[Some(&detail.query), None], scope);
+        if !pairs.is_empty() {
+            url.query_pairs_mut().extend_pairs(pairs);
+        }
+        Call::get(url, self.headers.clone())
     }
 
     /// An address that the application gave, if it does not leave the application;
     /// `current` is the page that it stood on.
-    pub fn same_origin(&self, current: &Url, next: &str) -> Result<Url, String> {
+    pub fn own_address(&self, current: &Url, next: &str) -> Result<Url, String> {
         let mut url = current.join(next).map_err(|_| "the address of the next page is not an address")?;
-        if url.origin() != self.listing.origin() || !url.username().is_empty() || url.password().is_some() {
+        if !self.origins.contains(&url.origin()) || !url.username().is_empty() || url.password().is_some() {
             return Err("the address of the next page leads to another host, so it was not called".to_owned());
         }
         url.set_fragment(None);
-        self.credential.strip(&mut url);
         Ok(url)
     }
 }
 
-/// The query parameter for a place.
-fn place(paging: &Paging, position: &Position) -> Option<(String, String)> {
-    let (name, value) = match (paging, position) {
-        (Paging::Scim, Position::Number(number)) => ("startIndex", number.to_string()),
-        (Paging::Scim, Position::Cursor(cursor)) => ("cursor", cursor.clone()),
-        (Paging::Cursor(paging), Position::Cursor(cursor)) => (paging.param.as_str(), cursor.clone()),
-        (Paging::Page(paging), Position::Start) => (paging.param.as_str(), paging.start.to_string()),
-        (Paging::Offset(paging), Position::Start) => (paging.param.as_str(), paging.start.to_string()),
-        (Paging::Page(paging), Position::Number(number)) => (paging.param.as_str(), number.to_string()),
-        (Paging::Offset(paging), Position::Number(number)) => (paging.param.as_str(), number.to_string()),
-        _ => return None,
+/// The call that tells whose credential it is.
+pub(super) fn identify(
+    manifest: &Manifest,
+    identify: &Identify,
+    config: &Config,
+    found: &BTreeMap<String, String>,
+) -> Result<Call, String> {
+    let scope = Scope::new(config, found);
+    let mut url = match (&identify.path, &identify.url) {
+        (Some(path), _) => below(&base_url(manifest, scope)?, &path.value, scope),
+        (None, Some(url)) => absolute(&url.value, scope).ok_or("The address in the settings is not an address.")?,
+        (None, None) => return Err("The connector does not say whom to ask.".to_owned()),
     };
-    Some((name.to_owned(), value))
+    let pairs = pairs(&[Some(&identify.query), None], scope);
+    if !pairs.is_empty() {
+        url.query_pairs_mut().extend_pairs(pairs);
+    }
+    let json = identify.json.as_ref().map(|json| Body::Json(json.value.expand(scope)));
+    let form = identify
+        .form
+        .as_ref()
+        .map(|form| Body::Form(form.iter().map(|(name, value)| (name.clone(), value.value.expand(scope))).collect()));
+    Ok(Call::with(url, constant_headers(manifest, scope)?, json.or(form)))
 }
 
-fn base_url(manifest: &Manifest, config: &Config) -> Result<Url, String> {
-    let text = manifest.base_url.value.expand(config);
-    let wrong = || "The address in the settings is not a plain https address.".to_owned();
-    let url = Url::parse(&text).map_err(|_| wrong())?;
+/// An absolute address. Values before its path are taken as they are; in the path they are
+/// encoded, so that each stays one part of it.
+pub(super) fn absolute(template: &Template, scope: Scope<'_>) -> Option<Url> {
+    let mut text = String::new();
+    for part in template.parts() {
+        let value = part.value(scope);
+        let in_path = text.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
+        if in_path && !matches!(part, Part::Text(_)) {
+            text.push_str(&percent_encoding::utf8_percent_encode(&value, NON_ALPHANUMERIC).to_string());
+        } else {
+            text.push_str(&value);
+        }
+    }
+    Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
+}
+
+/// The query parameters; of those with the same name the last map's count.
+fn pairs(queries: &[Option<&Query>; 2], scope: Scope<'_>) -> Vec<(String, String)> {
+    let mut merged = BTreeMap::new();
+    for (name, values) in queries.iter().flatten().flat_map(|query| query.iter()) {
+        merged.insert(name, values);
+    }
+    let mut pairs = Vec::new();
+    for (name, values) in merged {
+        pairs.extend(values.value.0.iter().map(|value| (name.clone(), value.expand(scope))));
+    }
+    pairs
+}
+
+/// Where a place goes in a call.
+fn place<'a>(paging: &'a Paging, position: &Position) -> Option<(Slot<'a>, Value)> {
+    let slot = paging.slot().ok().flatten()?;
+    let value = match (paging, position) {
+        (Paging::Scim, Position::Cursor(cursor)) => return Some((Slot::Param("cursor"), cursor.clone().into())),
+        (Paging::Scim | Paging::Page(_) | Paging::Offset(_), Position::Number(number)) => (*number).into(),
+        (Paging::Cursor(_), Position::Cursor(cursor)) => cursor.clone().into(),
+        (Paging::Page(rule), Position::Start) => rule.start.into(),
+        (Paging::Offset(rule), Position::Start) => rule.start.into(),
+        _ => return None,
+    };
+    Some((slot, value))
+}
+
+fn constant_headers(manifest: &Manifest, scope: Scope<'_>) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    for (name, value) in &manifest.headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "A header's name is wrong.")?;
+        let value = HeaderValue::from_str(&value.value.expand(scope))
+            .map_err(|_| format!("The settings hold characters that cannot be sent in the header {name}."))?;
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+/// What every call's address begins with.
+pub(super) fn base_url(manifest: &Manifest, scope: Scope<'_>) -> Result<Url, String> {
+    let template = &manifest.base_url.value;
+    let told = matches!(template.parts(), [Part::Found(_), ..]);
+    let wrong = || {
+        let whose = if told { "that the application gave" } else { "in the settings" };
+        format!("The address {whose} is not a plain https address.")
+    };
+    let url = Url::parse(&template.expand(scope)).map_err(|_| wrong())?;
     let plain = matches!(url.scheme(), "https" | "http")
         && url.has_host()
         && url.username().is_empty()
         && url.password().is_none()
         && url.query().is_none()
         && url.fragment().is_none();
+    let host = url.host_str().unwrap_or_default();
+    if told && !manifest.base_url_hosts.iter().any(|pattern| pattern.value.fits(host)) {
+        return Err("The address that the application gave leads to a host that is not its own.".to_owned());
+    }
     if plain { Ok(url) } else { Err(wrong()) }
 }
 
-fn listing_url(mut base: Url, users: &Listing, config: &Config) -> Url {
-    let kept = base.path().trim_end_matches('/').to_owned();
-    base.set_path(&kept);
-    if let Ok(mut segments) = base.path_segments_mut() {
+/// An address below another one. The template begins with a slash.
+pub(super) fn below(base: &Url, path: &Template, scope: Scope<'_>) -> Url {
+    let mut url = base.clone();
+    let kept = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&kept);
+    if let Ok(mut segments) = url.path_segments_mut() {
         segments.pop_if_empty();
-        // The template begins with a slash, so its first part is empty.
-        segments.extend(users.path.value.expand_segments(config).iter().skip(1));
+        segments.extend(path.expand_segments(scope).iter().skip(1));
     }
-    base
+    url
 }

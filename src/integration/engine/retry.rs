@@ -23,11 +23,13 @@ pub struct RetryPolicy {
     pub base: Duration,
     /// The longest that all waits of a call may take together.
     pub max_wait: Duration,
+    /// Whether waits are waited for; a rehearsal with recorded answers only counts them.
+    pub waits: bool,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { attempts: 5, base: Duration::from_secs(1), max_wait: Duration::from_mins(2) }
+        Self { attempts: 5, base: Duration::from_secs(1), max_wait: Duration::from_mins(2), waits: true }
     }
 }
 
@@ -35,7 +37,16 @@ impl RetryPolicy {
     /// For a check that a person waits for.
     #[must_use]
     pub fn hurried(&self) -> Self {
-        Self { attempts: self.attempts.min(2), base: self.base, max_wait: self.max_wait.min(Duration::from_secs(10)) }
+        Self { attempts: self.attempts.min(2), max_wait: self.max_wait.min(Duration::from_secs(10)), ..self.clone() }
+    }
+}
+
+impl RetryPolicy {
+    /// Waits, if this policy does.
+    pub(super) async fn wait(&self, wait: Duration) {
+        if self.waits {
+            tokio::time::sleep(wait).await;
+        }
     }
 }
 

@@ -10,8 +10,9 @@ use entity::user::UserStatus;
 use serde_json::Value;
 use serde_json::error::Category;
 
-use crate::integration::manifest::Listing;
+use super::join::{JOINED, Joined};
 use crate::integration::manifest::expr::{Subject, scalar};
+use crate::integration::manifest::listing::{List, Listing};
 use crate::integration::manifest::mapping::{
     Column, Flag, FlagTest, Labels, Mapping, StatusRule, Text, Time, TimeFormat,
 };
@@ -57,10 +58,6 @@ pub(super) enum Unreadable {
 #[derive(Debug, Default)]
 pub(super) struct Selected {
     pub users: Vec<SourceUser>,
-    /// Records, those that are no users included, each counted once.
-    pub records: u64,
-    /// Records that came a second time.
-    pub duplicates: u64,
     /// Statuses that the manifest does not know.
     pub unknown_statuses: u64,
     /// Columns that some record carries.
@@ -86,28 +83,56 @@ pub(super) fn parse(body: &[u8], content_type: Option<&str>) -> Result<Subject, 
     })
 }
 
-/// Takes the list out of the page and reads its records.
-pub(super) fn select(listing: &Listing, page: &mut Subject) -> Result<Selected, Unreadable> {
-    let may_be_missing = listing.empty_when.as_ref().is_some_and(|test| test.holds(page));
-    let records = match page.take(&listing.records) {
-        Some(Value::Array(records)) => records,
-        Some(Value::Null) | None if may_be_missing => Vec::new(),
-        _ => return Err(Unreadable::NoList(listing.records.to_string())),
-    };
-    let mut selected = Selected { users: Vec::with_capacity(records.len()), ..Selected::default() };
+/// Takes the list out of the page.
+pub(super) fn records(list: List<'_>, page: &mut Subject) -> Result<Vec<Value>, Unreadable> {
+    let may_be_missing = list.empty_when.is_some_and(|test| test.holds(page));
+    match page.take(list.records) {
+        Some(Value::Array(records)) => Ok(records),
+        Some(Value::Null) | None if may_be_missing => Ok(Vec::new()),
+        _ => Err(Unreadable::NoList(list.records.to_string())),
+    }
+}
+
+/// A user's record, and what is known of it from elsewhere.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub id: String,
+    pub record: Subject,
+    /// Columns that are not known, whatever the record says.
+    pub blank: BTreeSet<Column>,
+}
+
+/// A page's users, before they are mapped.
+#[derive(Debug, Default)]
+pub(super) struct Sifted {
+    pub users: Vec<Candidate>,
+    /// Records, those that are no users included, each counted once.
+    pub records: u64,
+    /// Records that came a second time.
+    pub duplicates: u64,
+}
+
+/// Joins further lists to the records, and tells users from other records.
+pub(super) fn sift(
+    listing: &Listing,
+    joined: &Joined,
+    lost: &BTreeSet<Column>,
+    records: Vec<Value>,
+) -> Result<Sifted, Unreadable> {
+    let mut sifted = Sifted { users: Vec::with_capacity(records.len()), ..Sifted::default() };
     let mut seen = HashSet::with_capacity(records.len());
     for (index, record) in records.into_iter().enumerate() {
         if !record.is_object() {
             return Err(Unreadable::NoRecord(index + 1));
         }
-        let record = Subject::new(record);
+        let record = joined.join(listing, Subject::new(record));
         let map = &listing.map.value;
         let id = text(&map.external_id, &record).map(|id| tidy(&id, usize::MAX)).filter(|id| !id.is_empty());
         if id.as_ref().is_some_and(|id| !seen.insert(id.clone())) {
-            selected.duplicates += 1;
+            sifted.duplicates += 1;
             continue;
         }
-        selected.records += 1;
+        sifted.records += 1;
         if listing.skip_if.iter().any(|test| test.holds(&record)) {
             continue;
         }
@@ -115,11 +140,29 @@ pub(super) fn select(listing: &Listing, page: &mut Subject) -> Result<Selected, 
         if id.len() > LONGEST_ID {
             return Err(Unreadable::LongId(index + 1));
         }
-        let user = user(map, &record, id, &mut selected.unknown_statuses);
+        sifted.users.push(Candidate { id, record, blank: lost.clone() });
+    }
+    Ok(sifted)
+}
+
+/// Maps a page's users.
+pub(super) fn map(listing: &Listing, users: Vec<Candidate>) -> Selected {
+    let mut selected = Selected { users: Vec::with_capacity(users.len()), ..Selected::default() };
+    for Candidate { id, record, blank } in users {
+        let mut user = user(&listing.map.value, &record, id, &mut selected.unknown_statuses);
+        // A path into a part that is not there comes to nothing by itself; a test and a list do not.
+        for column in blank {
+            match column {
+                Column::IsAdmin => user.is_admin = None,
+                Column::MfaEnabled => user.mfa_enabled = None,
+                Column::Licenses => user.licenses = None,
+                Column::Email | Column::DisplayName | Column::LastActiveAt => {}
+            }
+        }
         selected.carried.extend(carried(&user));
         selected.users.push(user);
     }
-    Ok(selected)
+    selected
 }
 
 fn user(map: &Mapping, record: &Subject, external_id: String, unknown_statuses: &mut u64) -> SourceUser {
@@ -173,7 +216,7 @@ fn text(rule: &Text, record: &Subject) -> Option<String> {
 }
 
 fn shown(values: &BTreeMap<String, String>, raw: String) -> String {
-    values.get(&raw).cloned().unwrap_or(raw)
+    values.get(&raw.to_lowercase()).cloned().unwrap_or(raw)
 }
 
 fn status(rules: &[StatusRule], record: &Subject, unknown: &mut u64) -> UserStatus {
@@ -197,7 +240,13 @@ fn flag(rule: &Flag, record: &Subject) -> Option<bool> {
         FlagTest::Any(tests) => Some(tests.iter().any(|test| test.holds(record))),
         FlagTest::All(tests) => Some(tests.iter().all(|test| test.holds(record))),
         FlagTest::Not(rule) => flag(rule, record).map(|truth| !truth),
+        FlagTest::PresentIn(join) => Some(is_joined(record, join)),
+        FlagTest::AbsentIn(join) => Some(!is_joined(record, join)),
     }
+}
+
+fn is_joined(record: &Subject, join: &str) -> bool {
+    record.value().get(JOINED).is_some_and(|parts| parts.get(join).is_some())
 }
 
 fn truth(value: &Value) -> Option<bool> {
@@ -229,13 +278,18 @@ fn time(rule: &Time, record: &Subject) -> Option<i64> {
         if rule.null_if.contains(&raw) {
             return None;
         }
-        let moment = match rule.format {
-            TimeFormat::Iso => iso(&raw)?,
-            TimeFormat::EpochS => seconds(&raw)?,
-            TimeFormat::EpochMs => raw.parse::<i64>().ok()?,
-        };
-        (moment > 0).then_some(moment)
+        moment(rule.format, &raw).filter(|moment| *moment > 0)
     })
+}
+
+/// A moment as Unix milliseconds.
+pub(super) fn moment(format: TimeFormat, raw: &str) -> Option<i64> {
+    match format {
+        TimeFormat::Iso => iso(raw),
+        TimeFormat::EpochS => seconds(raw),
+        TimeFormat::EpochMs => raw.parse::<i64>().ok(),
+        TimeFormat::Rfc1123 => DateTime::parse_from_rfc2822(raw).ok().map(|moment| moment.timestamp_millis()),
+    }
 }
 
 fn seconds(raw: &str) -> Option<i64> {
@@ -250,7 +304,7 @@ fn iso(raw: &str) -> Option<i64> {
     if let Ok(moment) = zoned {
         return Some(moment.timestamp_millis());
     }
-    let local = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"];
+    let local = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M:%S UTC"];
     let local = local.iter().find_map(|format| NaiveDateTime::parse_from_str(raw, format).ok());
     let moment = local.or_else(|| NaiveDate::parse_from_str(raw, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0))?;
     Some(moment.and_utc().timestamp_millis())

@@ -70,6 +70,15 @@ pub struct RateLimit {
     pub reset_header: OneOrMany<String>,
     #[serde(default)]
     pub in_body: Option<WaitInBody>,
+    /// Headers that tell how many calls are left, beyond the usual ones.
+    #[serde(default)]
+    pub remaining_header: OneOrMany<String>,
+    /// How many calls of one connection may be under way.
+    #[serde(default)]
+    pub concurrency: Option<u32>,
+    /// The longest that all waits of a call may take together.
+    #[serde(default)]
+    pub max_wait_seconds: Option<u32>,
 }
 
 /// A wait that stands in the body.

@@ -6,10 +6,13 @@ use url::Url;
 
 use super::Manifest;
 use super::answers::compile_regex;
+use super::auth::AuthOption;
 use crate::integration::source::Config;
 
+/// The setting that says which of several kinds of `auth` is used.
+pub const AUTHENTICATION: &str = "authentication";
 /// No setting is longer, in bytes.
-const LONGEST: usize = 8 * 1024;
+const LONGEST: usize = 16 * 1024;
 
 /// One field of the form.
 #[derive(Clone, Debug, Deserialize)]
@@ -36,15 +39,23 @@ pub struct ConfigField {
     pub placeholder: Option<String>,
     #[serde(default)]
     pub help: Option<String>,
+    /// The alternatives of `auth` with which it is asked for; with all if this is empty.
+    #[serde(skip)]
+    pub only_with: Vec<String>,
 }
 
 /// What a setting may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, async_graphql::Enum)]
 #[serde(rename_all = "snake_case")]
+#[graphql(name = "ConfigFieldType")]
 pub enum FieldKind {
     Text,
     /// Stored encrypted, never shown again.
     Secret,
+    /// A secret of several lines, such as a PEM key.
+    SecretText,
+    /// A secret that is a JSON object, such as a service account's key.
+    SecretJson,
     /// `https://…`, without user, query or fragment.
     Url,
     /// A host name, with a port if need be.
@@ -72,23 +83,49 @@ impl<'de> Deserialize<'de> for WholePattern {
 }
 
 impl ConfigField {
+    /// The field that chooses one of several ways of signing.
+    pub(super) fn choice(options: &[AuthOption]) -> Self {
+        let labels: Vec<String> = options.iter().map(|option| format!("{}: {}", option.key, option.label)).collect();
+        Self {
+            key: AUTHENTICATION.to_owned(),
+            label: "Authentication".to_owned(),
+            kind: FieldKind::Enum,
+            optional: false,
+            default: options.first().map(|option| option.key.clone()),
+            pattern: None,
+            options: options.iter().map(|option| option.key.clone()).collect(),
+            placeholder: None,
+            help: Some(format!("How to sign in. {}.", labels.join("; "))),
+            only_with: Vec::new(),
+        }
+    }
+
     /// Whether the form must be given a value.
     pub fn required(&self) -> bool {
         !self.optional && self.default.is_none()
     }
 
     pub fn secret(&self) -> bool {
-        self.kind == FieldKind::Secret
+        matches!(self.kind, FieldKind::Secret | FieldKind::SecretText | FieldKind::SecretJson)
+    }
+
+    /// Whether the form asks for it with this alternative of `auth`.
+    pub fn asked_with(&self, alternative: Option<&str>) -> bool {
+        self.only_with.is_empty() || alternative.is_some_and(|chosen| self.only_with.iter().any(|key| key == chosen))
     }
 
     /// Why a value does not fit, as a sentence for the form; it never repeats the value.
     pub fn objection(&self, value: &str) -> Option<String> {
         let label = &self.label;
-        if value.len() > LONGEST || value.chars().any(char::is_control) {
-            return Some(format!("{label} is too long, or has line breaks or control characters in it."));
+        let lines = matches!(self.kind, FieldKind::SecretText | FieldKind::SecretJson);
+        let wrong = |letter: char| letter.is_control() && !(lines && letter.is_ascii_whitespace());
+        if value.len() > LONGEST || value.chars().any(wrong) {
+            let breaks = if lines { "" } else { "line breaks or " };
+            return Some(format!("{label} is too long, or has {breaks}control characters in it."));
         }
         let wrong = match self.kind {
-            FieldKind::Text | FieldKind::Secret => None,
+            FieldKind::Text | FieldKind::Secret | FieldKind::SecretText => None,
+            FieldKind::SecretJson => (!is_json_object(value)).then_some("must be a JSON object, with its braces"),
             FieldKind::Url => (!is_plain_url(value)).then_some("must be an address such as https://example.com/path"),
             FieldKind::Host => (!is_host(value)).then_some("must be a host name such as example.com"),
             FieldKind::Email => (!is_email(value)).then_some("must be an e-mail address"),
@@ -102,6 +139,10 @@ impl ConfigField {
         let matched = self.pattern.as_ref().is_none_or(|pattern| pattern.whole.is_match(value));
         (!matched).then(|| format!("{label} does not have the expected form."))
     }
+}
+
+fn is_json_object(value: &str) -> bool {
+    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(value).is_ok()
 }
 
 fn is_plain_url(value: &str) -> bool {
@@ -141,36 +182,52 @@ pub struct ConfigFault {
 }
 
 impl Manifest {
-    /// The settings, in the order of the form.
-    pub fn fields(&self) -> impl Iterator<Item = &ConfigField> {
-        self.config.iter().map(|field| &field.value)
+    /// The alternative of `auth` that a configuration chooses; the first one without a choice.
+    pub fn chosen<'a>(&'a self, config: &Config) -> &'a AuthOption {
+        let key = config.get(AUTHENTICATION);
+        let named = |option: &&AuthOption| key.is_some_and(|key| option.key == *key);
+        let options = self.options();
+        // A list of none does not parse.
+        options.iter().find(named).unwrap_or(&options[0])
     }
 
     pub fn field(&self, key: &str) -> Option<&ConfigField> {
-        self.fields().find(|field| field.key == key)
+        self.form.iter().find(|field| field.key == key)
     }
 
-    /// The settings as the engine takes them: trimmed, with defaults filled in.
-    /// An empty value counts as left out. Errors are all that is wrong, in the order of the form.
-    pub fn complete(&self, mut given: Config) -> Result<Config, Vec<ConfigFault>> {
-        let mut complete = Config::new();
-        let mut faults = Vec::new();
-        let mut fault = |key: &str, message: String| faults.push(ConfigFault { key: key.to_owned(), message });
-        for field in self.fields() {
-            let value = given.remove(&field.key);
-            let value = value.as_deref().map(str::trim).filter(|value| !value.is_empty());
-            match value.or(field.default.as_deref()) {
-                Some(value) => match field.objection(value) {
-                    Some(message) => fault(&field.key, message),
-                    None => drop(complete.insert(field.key.clone(), value.to_owned())),
-                },
-                None if field.required() => fault(&field.key, format!("{} is required.", field.label)),
-                None => {}
-            }
-        }
-        for key in given.keys() {
-            fault(key, format!("{} has no setting “{key}”.", self.name));
-        }
-        if faults.is_empty() { Ok(complete) } else { Err(faults) }
+    /// The settings as the engine takes them: trimmed, with defaults filled in, and without
+    /// those of alternatives that were not chosen. An empty value counts as left out.
+    /// Errors are all that is wrong, in the order of the form.
+    pub fn complete(&self, given: Config) -> Result<Config, Vec<ConfigFault>> {
+        complete(&self.name, &self.form, given)
     }
+}
+
+/// What [`Manifest::complete`] does, for any form.
+pub fn complete(name: &str, form: &[ConfigField], mut given: Config) -> Result<Config, Vec<ConfigFault>> {
+    let mut complete = Config::new();
+    let mut faults = Vec::new();
+    let mut fault = |key: &str, message: String| faults.push(ConfigFault { key: key.to_owned(), message });
+    for field in form {
+        let value = given.remove(&field.key);
+        if !field.asked_with(complete.get(AUTHENTICATION).map(String::as_str)) {
+            continue;
+        }
+        let value = value.as_deref().map(str::trim).filter(|value| !value.is_empty());
+        match value.or(field.default.as_deref()) {
+            Some(value) => match field.objection(value) {
+                Some(message) => fault(&field.key, message),
+                None => drop(complete.insert(field.key.clone(), value.to_owned())),
+            },
+            None if field.required() => fault(&field.key, format!("{} is required.", field.label)),
+            None => {}
+        }
+    }
+    let known: Vec<_> = form.iter().map(|field| field.key.as_str()).collect();
+    for key in given.keys() {
+        let cut: String = key.chars().filter(|letter| !letter.is_control()).take(64).collect();
+        let message = format!("{name} has no setting “{cut}”; it has {}.", known.join(", "));
+        fault(&cut, message);
+    }
+    if faults.is_empty() { Ok(complete) } else { Err(faults) }
 }

@@ -28,6 +28,23 @@ impl Subject {
         self.0.get(0).unwrap_or(&Value::Null)
     }
 
+    pub fn into_value(self) -> Value {
+        match self.0 {
+            Value::Array(mut list) => list.pop().unwrap_or_default(),
+            other => other,
+        }
+    }
+
+    /// Puts a part into the record: `$.GROUP.NAME`. Nothing happens to a record that is no object.
+    pub fn put(&mut self, group: &str, name: &str, part: Value) {
+        let Some(Value::Object(record)) = self.0.get_mut(0) else { return };
+        let place = record.entry(group).or_insert(Value::Null);
+        if !place.is_object() {
+            *place = Value::Object(serde_json::Map::new());
+        }
+        place[name] = part;
+    }
+
     /// Takes the value at a path out, leaving null behind.
     pub fn take(&mut self, path: &ListPath) -> Option<Value> {
         let pointer = path.0.query_located(self.value()).at_most_one().ok()??.location().to_json_pointer();
@@ -137,6 +154,15 @@ impl Predicate {
                 let mut texts = of.iter().flat_map(|path| path.all(subject)).filter_map(scalar);
                 texts.any(|text| pattern.is_match(&text))
             }
+        }
+    }
+}
+
+impl fmt::Display for Predicate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Filter(filter) => filter.fmt(f),
+            Self::Matches { of, .. } => of.iter().try_for_each(|path| write!(f, "{path} ")),
         }
     }
 }

@@ -124,7 +124,7 @@ impl TryFrom<TextForm> for Text {
                 r#const: None,
                 when: None,
                 then: None,
-            } => Ok(Self::Lookup { of, values }),
+            } => Ok(Self::Lookup { of, values: lower(values) }),
             _ => Err(
                 "write a path, a list, {join: […], with: …}, {const: …}, {when: …, then: …} or {of: …, values: {…}}",
             ),
@@ -158,6 +158,11 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
+/// Raw values are compared without regard to case.
+fn lower<T>(values: BTreeMap<String, T>) -> BTreeMap<String, T> {
+    values.into_iter().map(|(raw, value)| (raw.to_lowercase(), value)).collect()
+}
+
 /// One of the rules for a user's status; the first that comes to something decides.
 #[derive(Debug)]
 pub enum StatusRule {
@@ -186,8 +191,7 @@ impl TryFrom<StatusForm> for StatusRule {
         match form {
             StatusForm { when: Some(test), then: Some(then), of: None, values: None } => Ok(Self::When { test, then }),
             StatusForm { of: Some(of), values: Some(values), when: None, then: None } => {
-                let values = values.into_iter().map(|(raw, status)| (raw.to_lowercase(), status)).collect();
-                Ok(Self::Lookup { of, values })
+                Ok(Self::Lookup { of, values: lower(values) })
             }
             _ => Err("write a status, {when: test, then: status} or {of: path, values: {raw: status}}"),
         }
@@ -235,6 +239,10 @@ pub enum FlagTest {
     All(Vec<Predicate>),
     /// `{not: flag}`
     Not(Box<Flag>),
+    /// `{present_in: join}`
+    PresentIn(String),
+    /// `{absent_in: join}`
+    AbsentIn(String),
 }
 
 #[derive(Deserialize)]
@@ -243,6 +251,8 @@ struct FlagForm {
     any: Option<OneOrMany<Predicate>>,
     all: Option<OneOrMany<Predicate>>,
     not: Option<Box<Flag>>,
+    present_in: Option<String>,
+    absent_in: Option<String>,
     known_when: Option<Predicate>,
 }
 
@@ -250,11 +260,18 @@ impl TryFrom<FlagForm> for Flag {
     type Error = &'static str;
 
     fn try_from(form: FlagForm) -> Result<Self, Self::Error> {
-        let test = match (form.any, form.all, form.not) {
-            (Some(tests), None, None) => FlagTest::Any(tests.0),
-            (None, Some(tests), None) => FlagTest::All(tests.0),
-            (None, None, Some(flag)) => FlagTest::Not(flag),
-            _ => return Err("write a path, or exactly one of {any: […]}, {all: […]} and {not: …}"),
+        let tests = [
+            form.any.map(|tests| FlagTest::Any(tests.0)),
+            form.all.map(|tests| FlagTest::All(tests.0)),
+            form.not.map(FlagTest::Not),
+            form.present_in.map(FlagTest::PresentIn),
+            form.absent_in.map(FlagTest::AbsentIn),
+        ];
+        let mut given = tests.into_iter().flatten();
+        let (Some(test), None) = (given.next(), given.next()) else {
+            return Err(
+                "write a path, or exactly one of {any: […]}, {all: […]}, {not: …}, {present_in: join} and {absent_in: join}",
+            );
         };
         Ok(Self { test, known_when: form.known_when })
     }
@@ -319,7 +336,7 @@ impl<'de> Deserialize<'de> for Labels {
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Labels, A::Error> {
                 let LabelsForm { of: path, values } = Deserialize::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Labels { path, values })
+                Ok(Labels { path, values: lower(values) })
             }
         }
         deserializer.deserialize_any(LabelsVisitor)
@@ -346,4 +363,42 @@ pub enum TimeFormat {
     Iso,
     EpochS,
     EpochMs,
+    /// As in HTTP headers and mail: `Sun, 01 Mar 2026 12:00:00 GMT`.
+    Rfc1123,
+}
+
+impl Mapping {
+    /// The optional columns that are mapped, in the order of the register.
+    pub fn columns(&self) -> impl Iterator<Item = Column> {
+        Column::ALL.into_iter().filter(|column| self.has(*column))
+    }
+
+    /// Whether a status other than active and unknown may come out.
+    pub fn tells_status(&self) -> bool {
+        let tells = |status: &UserStatus| !matches!(status, UserStatus::Active | UserStatus::Unknown);
+        self.status.0.iter().any(|rule| match rule {
+            StatusRule::Always(status) | StatusRule::When { then: status, .. } => tells(status),
+            StatusRule::Lookup { values, .. } => values.values().any(tells),
+        })
+    }
+
+    /// The joins that flags ask for.
+    pub fn asked_joins(&self) -> impl Iterator<Item = &str> {
+        [&self.is_admin, &self.mfa_enabled].into_iter().flatten().filter_map(Flag::asked_join)
+    }
+}
+
+impl Flag {
+    fn asked_join(&self) -> Option<&str> {
+        match &self.test {
+            FlagTest::PresentIn(join) | FlagTest::AbsentIn(join) => Some(join),
+            FlagTest::Not(flag) => flag.asked_join(),
+            FlagTest::Paths(_) | FlagTest::Any(_) | FlagTest::All(_) => None,
+        }
+    }
+}
+
+impl Column {
+    pub const ALL: [Self; 6] =
+        [Self::Email, Self::DisplayName, Self::IsAdmin, Self::MfaEnabled, Self::Licenses, Self::LastActiveAt];
 }

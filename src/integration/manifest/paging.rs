@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_saphyr::Spanned;
 
 use super::expr::{Path, Predicate};
+use super::template::{BodyPath, JsonTemplate, Template};
 
 /// How the next page is found, and when there is none.
 ///
@@ -62,17 +64,55 @@ pub struct NextUrl {
 #[serde(deny_unknown_fields)]
 pub struct Cursor {
     pub at: Path,
-    pub param: String,
+    /// The query parameter that takes it.
+    #[serde(default)]
+    pub param: Option<String>,
+    /// Its place in the body, where pages are asked for by POST.
+    #[serde(default)]
+    pub json: Option<BodyPath>,
+    /// The call for following pages, if it differs from the first.
+    #[serde(default)]
+    pub then: Option<Then>,
     /// If given, there is a next page only while this holds.
     #[serde(default)]
     pub more: Option<Predicate>,
+}
+
+/// The call for following pages.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Then {
+    pub path: Spanned<Template>,
+    pub json: JsonTemplate,
+}
+
+/// Where a value goes in a call.
+#[derive(Clone, Copy, Debug)]
+pub enum Slot<'a> {
+    Param(&'a str),
+    Json(&'a BodyPath),
+}
+
+impl<'a> Slot<'a> {
+    /// `None` unless exactly one of them is given.
+    pub fn of(param: Option<&'a String>, json: Option<&'a BodyPath>) -> Option<Self> {
+        match (param, json) {
+            (Some(param), None) => Some(Self::Param(param)),
+            (None, Some(path)) => Some(Self::Json(path)),
+            _ => None,
+        }
+    }
 }
 
 /// Numbered pages.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Numbered {
-    pub param: String,
+    #[serde(default)]
+    pub param: Option<String>,
+    /// Its place in the body, where pages are asked for by POST.
+    #[serde(default)]
+    pub json: Option<BodyPath>,
     /// The number of the first page.
     #[serde(default = "one")]
     pub start: u64,
@@ -95,7 +135,11 @@ fn one() -> u64 {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Offset {
-    pub param: String,
+    #[serde(default)]
+    pub param: Option<String>,
+    /// Its place in the body, where pages are asked for by POST.
+    #[serde(default)]
+    pub json: Option<BodyPath>,
     /// The offset of the first record.
     #[serde(default)]
     pub start: u64,
@@ -108,14 +152,24 @@ pub struct Offset {
 }
 
 impl Paging {
-    /// The query parameter that this kind sets by itself.
-    pub fn param(&self) -> Option<&str> {
+    /// The call for following pages, if it differs from the first.
+    pub fn then(&self) -> Option<&Then> {
         match self {
-            Self::None | Self::LinkHeader(_) | Self::NextUrl(_) => None,
-            Self::Scim => Some("startIndex"),
-            Self::Cursor(cursor) => Some(&cursor.param),
-            Self::Page(page) => Some(&page.param),
-            Self::Offset(offset) => Some(&offset.param),
+            Self::Cursor(rule) => rule.then.as_ref(),
+            Self::None | Self::Scim | Self::LinkHeader(_) | Self::NextUrl(_) | Self::Page(_) | Self::Offset(_) => None,
         }
+    }
+
+    /// Where this kind puts the place of a page, if it does so by itself. The error: it must be said.
+    pub fn slot(&self) -> Result<Option<Slot<'_>>, &'static str> {
+        let (param, json) = match self {
+            Self::None | Self::LinkHeader(_) | Self::NextUrl(_) => return Ok(None),
+            Self::Scim => return Ok(Some(Slot::Param("startIndex"))),
+            Self::Cursor(rule) => (&rule.param, &rule.json),
+            Self::Page(rule) => (&rule.param, &rule.json),
+            Self::Offset(rule) => (&rule.param, &rule.json),
+        };
+        let slot = Slot::of(param.as_ref(), json.as_ref());
+        slot.map(Some).ok_or("say where the place of a page goes: either param: name, or json: $.member")
     }
 }

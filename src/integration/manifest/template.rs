@@ -1,14 +1,18 @@
-//! `{{config.x}}` in a text, and values that may be one or many.
+//! `{{…}}` in texts and JSON bodies, places in a body, and values that may be one or many.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::{MapAccessDeserializer, StringDeserializer};
 use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, SeqAccess, Visitor};
 
+use serde_json::{Map, Value};
+
+use super::expr::scalar;
 use crate::integration::source::Config;
 
-/// A text with settings in it.
+/// A text with values in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
@@ -18,8 +22,66 @@ pub struct Template {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     Text(String),
-    /// The value of the setting with this key.
-    Config(String),
+    /// `{{config.key}}`, or `{{config.key.member}}` of a setting that is a JSON object.
+    Config(String, Option<String>),
+    /// `{{found.name}}`
+    Found(String),
+    /// `{{record.member.member}}`
+    Record(Vec<String>),
+    /// `{{token}}`
+    Token,
+}
+
+/// What the values of templates are taken from.
+#[derive(Clone, Copy)]
+pub struct Scope<'a> {
+    pub config: &'a Config,
+    pub found: &'a BTreeMap<String, String>,
+    pub record: Option<&'a Value>,
+    pub token: Option<&'a str>,
+}
+
+impl<'a> Scope<'a> {
+    pub fn new(config: &'a Config, found: &'a BTreeMap<String, String>) -> Self {
+        Self { config, found, record: None, token: None }
+    }
+}
+
+impl Part {
+    /// The value; a setting that was left out, and what was not found, is empty.
+    pub fn value(&self, scope: Scope<'_>) -> String {
+        let found = match self {
+            Self::Text(text) => Some(text.clone()),
+            Self::Config(key, None) => scope.config.get(key).cloned(),
+            Self::Config(key, Some(member)) => scope.config.get(key).and_then(|json| {
+                let value: Value = serde_json::from_str(json).ok()?;
+                scalar(value.get(member)?)
+            }),
+            Self::Found(name) => scope.found.get(name).cloned(),
+            Self::Record(members) => scope
+                .record
+                .and_then(|record| scalar(members.iter().try_fold(record, |value, member| value.get(member))?)),
+            Self::Token => scope.token.map(str::to_owned),
+        };
+        found.unwrap_or_default()
+    }
+
+    fn parse(inside: &str) -> Result<Self, String> {
+        let mut words = inside.trim().split('.');
+        let part = match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("token"), None, ..) => Some(Self::Token),
+            (Some("config"), Some(key), member, None) => Some(Self::Config(key.to_owned(), member.map(str::to_owned))),
+            (Some("found"), Some(name), None, _) => Some(Self::Found(name.to_owned())),
+            (Some("record"), Some(_), ..) => {
+                Some(Self::Record(inside.trim().split('.').skip(1).map(str::to_owned).collect()))
+            }
+            _ => None,
+        };
+        let named = inside.trim().split('.').all(|word| !word.is_empty());
+        part.filter(|_| named).ok_or_else(|| {
+            format!("“{{{{{inside}}}}}” is not known; write {{{{config.key}}}}, {{{{found.name}}}}, {{{{record.member}}}} or {{{{token}}}}")
+        })
+    }
 }
 
 impl Template {
@@ -30,54 +92,43 @@ impl Template {
     /// The settings that it mentions.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
-            Part::Text(_) => None,
-            Part::Config(key) => Some(key.as_str()),
+            Part::Config(key, _) => Some(key.as_str()),
+            Part::Text(_) | Part::Found(_) | Part::Record(_) | Part::Token => None,
         })
     }
 
-    /// The text with the settings filled in, as they are; a setting that was left out is empty.
-    pub fn expand(&self, config: &Config) -> String {
-        let text = |part: &Part| match part {
-            Part::Text(text) => text.clone(),
-            Part::Config(key) => config.get(key).cloned().unwrap_or_default(),
-        };
-        self.parts.iter().map(text).collect()
+    /// The text with the values filled in, as they are.
+    pub fn expand(&self, scope: Scope<'_>) -> String {
+        self.parts.iter().map(|part| part.value(scope)).collect()
     }
 
-    /// The text as the parts of a path. A setting never adds a part: a slash in it is encoded later.
-    pub fn expand_segments(&self, config: &Config) -> Vec<String> {
+    /// The text as the parts of a path. A value never adds a part: a slash in it is encoded later.
+    pub fn expand_segments(&self, scope: Scope<'_>) -> Vec<String> {
         let mut segments = vec![String::new()];
         for part in &self.parts {
-            match part {
-                Part::Text(text) => {
-                    let mut pieces = text.split('/');
-                    if let (Some(last), Some(first)) = (segments.last_mut(), pieces.next()) {
-                        last.push_str(first);
-                    }
-                    segments.extend(pieces.map(str::to_owned));
+            if let Part::Text(text) = part {
+                let mut pieces = text.split('/');
+                if let (Some(last), Some(first)) = (segments.last_mut(), pieces.next()) {
+                    last.push_str(first);
                 }
-                Part::Config(key) => {
-                    if let (Some(last), Some(value)) = (segments.last_mut(), config.get(key)) {
-                        last.push_str(value);
-                    }
-                }
+                segments.extend(pieces.map(str::to_owned));
+            } else if let Some(last) = segments.last_mut() {
+                last.push_str(&part.value(scope));
             }
         }
         segments
     }
 
-    fn parse(source: &str) -> Result<Self, String> {
+    pub fn parse(source: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = source;
         while let Some((text, after)) = rest.split_once("{{") {
             let (inside, behind) =
                 after.split_once("}}").ok_or("“{{” without “}}”; write {{config.key}}".to_owned())?;
-            let key = inside.trim().strip_prefix("config.").filter(|key| !key.is_empty());
-            let key = key.ok_or_else(|| format!("“{{{{{inside}}}}}” is not known; write {{{{config.key}}}}"))?;
             if !text.is_empty() {
                 parts.push(Part::Text(text.to_owned()));
             }
-            parts.push(Part::Config(key.to_owned()));
+            parts.push(Part::parse(inside)?);
             rest = behind;
         }
         if !rest.is_empty() {
@@ -90,6 +141,99 @@ impl Template {
 impl<'de> Deserialize<'de> for Template {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+/// A JSON body whose texts are templates.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JsonTemplate {
+    Text(Template),
+    List(Vec<JsonTemplate>),
+    Object(BTreeMap<String, JsonTemplate>),
+    /// A number, a yes or no, or null.
+    Plain(Value),
+}
+
+impl JsonTemplate {
+    pub fn expand(&self, scope: Scope<'_>) -> Value {
+        match self {
+            Self::Text(text) => Value::String(text.expand(scope)),
+            Self::List(list) => list.iter().map(|item| item.expand(scope)).collect(),
+            Self::Object(members) => {
+                members.iter().map(|(name, value)| (name.clone(), value.expand(scope))).collect::<Map<_, _>>().into()
+            }
+            Self::Plain(value) => value.clone(),
+        }
+    }
+
+    /// The texts in it.
+    pub fn templates(&self) -> Vec<&Template> {
+        match self {
+            Self::Text(text) => vec![text],
+            Self::List(list) => list.iter().flat_map(Self::templates).collect(),
+            Self::Object(members) => members.values().flat_map(Self::templates).collect(),
+            Self::Plain(_) => Vec::new(),
+        }
+    }
+}
+
+impl TryFrom<Value> for JsonTemplate {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        Ok(match value {
+            Value::String(text) => Self::Text(Template::parse(&text)?),
+            Value::Array(list) => Self::List(list.into_iter().map(Self::try_from).collect::<Result<_, _>>()?),
+            Value::Object(members) => {
+                let members = members.into_iter().map(|(name, value)| Ok((name, Self::try_from(value)?)));
+                Self::Object(members.collect::<Result<_, String>>()?)
+            }
+            plain => Self::Plain(plain),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonTemplate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::try_from(Value::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+/// A place in a JSON body, such as `$.variables.after`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BodyPath(Vec<String>);
+
+impl BodyPath {
+    /// Puts a value there; objects on the way are made.
+    pub fn put(&self, body: &mut Value, value: Value) {
+        let mut place = body;
+        for member in &self.0 {
+            if !place.is_object() {
+                *place = Value::Object(Map::new());
+            }
+            place = &mut place[member.as_str()];
+        }
+        *place = value;
+    }
+}
+
+impl fmt::Display for BodyPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "$.{}", self.0.join("."))
+    }
+}
+
+impl<'de> Deserialize<'de> for BodyPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let members: Option<Vec<String>> =
+            text.strip_prefix("$.").map(|path| path.split('.').map(str::to_owned).collect());
+        let plain = |member: &String| {
+            !member.is_empty() && member.chars().all(|letter| letter.is_alphanumeric() || "_-".contains(letter))
+        };
+        members.filter(|members| members.iter().all(plain)).map(Self).ok_or_else(|| {
+            de::Error::custom("a place in the body is written $.member.member, such as $.variables.after")
+        })
     }
 }
 

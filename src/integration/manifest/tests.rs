@@ -37,7 +37,7 @@ fn faults(find: &str, put: &str) -> Vec<String> {
 fn a_good_manifest_is_read_whole() {
     let manifest = parse(GOOD, "connectors/acme.yaml").unwrap();
     assert_eq!(manifest.key, "acme");
-    assert_eq!(manifest.authentication(), AuthenticationKind::ApiToken);
+    assert_eq!(manifest.options()[0].auth.kind(), auth::AuthenticationKind::ApiToken);
     assert_eq!(manifest.capabilities(), [Capability::Users]);
     assert_eq!(manifest.field("token").unwrap().pattern.as_ref().unwrap().source, "00[A-Za-z0-9]+");
 }
@@ -75,7 +75,7 @@ fn each_fault_has_its_place_and_says_the_way_out() {
         ),
         ("/api\n", "/api\nheaders: {Host: a}\n", "the header “host” is set by the engine"),
         ("SSWS {{config.token}}", "SSWS {{config.domain}}", "11:7: auth uses no setting of type secret"),
-        ("auth: {header:", "auth: {headers:", "11:8: unknown variant `headers`"),
+        ("auth: {header:", "auth: {headers:", "11:8: unknown field `headers`"),
         ("path: /users", "path: users", "13:9: path must begin with /"),
         ("path: /users", "path: /users?x=1", "parameters stand under query"),
         ("  pages: {link_header: {}}", "  pages: {link_header: {re: next}}", "14:25: unknown field `re`"),

@@ -92,7 +92,7 @@ fn public_only() -> Client {
 
 async fn error_of(client: &Client, base_url: &str) -> SourceError {
     let config = Config::from([("base_url".to_owned(), base_url.to_owned())]);
-    ids(&HttpSource::new(Arc::new(one_page()), config, client).unwrap()).await.unwrap_err()
+    ids(&HttpSource::new(Arc::new(one_page()), config, client, None).unwrap()).await.unwrap_err()
 }
 
 #[tokio::test]

@@ -1,16 +1,28 @@
 //! From records to columns.
 
+use std::collections::BTreeSet;
+
 use entity::run::FailureClass;
 use entity::user::UserStatus::{Active, Invited, Suspended, Unknown};
 use serde_json::json;
 
 use super::*;
+use crate::integration::engine::join::Joined;
+use crate::integration::engine::select::{self, Selected};
 use crate::integration::manifest::expr::Subject;
 use crate::integration::source::{Capability, Loss, SourceUser};
 
 fn read(map: &str, page: Value) -> Vec<SourceUser> {
     let manifest = manifest(&format!("  pages: none\n  records: $\n  map: {map}"), "");
-    crate::integration::engine::select::select(&manifest.users, &mut Subject::new(page)).unwrap().users
+    select(&manifest, page).users
+}
+
+/// A page without further lists and calls.
+fn select(manifest: &Manifest, page: Value) -> Selected {
+    let users = &manifest.users;
+    let records = select::records(users.pass(0), &mut Subject::new(page)).unwrap();
+    let sifted = select::sift(users, &Joined::default(), &BTreeSet::new(), records).unwrap();
+    select::map(users, sifted.users)
 }
 
 fn one(map: &str, record: &Value) -> SourceUser {
@@ -58,7 +70,7 @@ fn statuses_that_are_not_known_are_unknown_and_counted() {
     let map = "{external_id: $.id, display_name: $.id, status: [{when: '$[?@.deleted == true]', then: suspended}, {of: $.status, values: {Active: active, PENDING: invited}}, unknown]}";
     let manifest = manifest(&format!("  pages: none\n  records: $\n  map: {map}"), "");
     let page = json!([{"id": 1, "status": "ACTIVE"}, {"id": 2, "status": "pending"}, {"id": 3, "status": "on_leave"}, {"id": 4}, {"id": 5, "deleted": true, "status": "active"}]);
-    let selected = crate::integration::engine::select::select(&manifest.users, &mut Subject::new(page)).unwrap();
+    let selected = select(&manifest, page);
     let statuses: Vec<_> = selected.users.iter().map(|user| user.status).collect();
     assert_eq!(statuses, [Active, Invited, Unknown, Unknown, Suspended]);
     assert_eq!(selected.unknown_statuses, 1, "a missing status is not a strange one");

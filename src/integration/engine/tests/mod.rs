@@ -125,7 +125,12 @@ fn settings() -> ClientSettings {
         connect_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_millis(400),
         call_timeout: Duration::from_secs(5),
-        retry: RetryPolicy { attempts: 3, base: Duration::from_millis(2), max_wait: Duration::from_millis(100) },
+        retry: RetryPolicy {
+            attempts: 3,
+            base: Duration::from_millis(2),
+            max_wait: Duration::from_millis(100),
+            waits: true,
+        },
         ..ClientSettings::new(vec!["127.0.0.0/8".parse().unwrap()], || NOW, || 0.5)
     }
 }

@@ -66,7 +66,7 @@ fn settings_that_do_not_fit_are_refused_by_name() {
     let client = Client::new(settings()).unwrap();
     let new = |pairs: &[(&str, &str)]| {
         let config = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        HttpSource::new(Arc::new(one_page()), config, &client).map(|_| ()).unwrap_err()
+        HttpSource::new(Arc::new(one_page()), config, &client, None).map(|_| ()).unwrap_err()
     };
     let error = new(&[("token", "x"), ("colour", "red")]);
     assert_eq!(error.class, FailureClass::Config);
@@ -111,7 +111,7 @@ users:
         let manifest = Arc::new(manifest::parse(text, "test.yaml").unwrap());
         let config = [("base_url", peer.origin.as_str()), ("org", org)];
         let config = config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let source = HttpSource::new(manifest, config, &client).unwrap();
+        let source = HttpSource::new(manifest, config, &client, None).unwrap();
         assert_eq!(source.check().await.unwrap().tenant.as_deref(), Some(org));
         assert_eq!(peer.uris().last().unwrap(), path);
     }

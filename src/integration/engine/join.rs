@@ -1,0 +1,116 @@
+//! Further lists, joined to the users by id.
+//!
+//! Each is read once, before the users, and kept in memory: an id and the parts that the
+//! manifest keeps per record. One that the application refuses is lost, and the columns
+//! that it provides are not known in this run.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use entity::run::FailureClass;
+use serde_json::{Map, Value};
+
+use super::classify::plain_error;
+use super::paginate::Walk;
+use super::{HttpSource, Opened, Place};
+use crate::integration::manifest::expr::Subject;
+use crate::integration::manifest::listing::{Join, Listing};
+use crate::integration::manifest::mapping::Column;
+use crate::integration::source::{Loss, SourceError};
+
+/// Where a record has its joined parts.
+pub(super) const JOINED: &str = "_joined";
+/// The most records of a list that is joined.
+const MOST_RECORDS: usize = 1_000_000;
+
+/// The lists that were read.
+#[derive(Debug, Default)]
+pub(super) struct Joined {
+    /// By the name of the list, then by id: the kept parts.
+    lists: BTreeMap<String, HashMap<String, Value>>,
+}
+
+/// What was refused, and is not known in this run.
+#[derive(Debug, Default)]
+pub(super) struct Losses {
+    pub columns: BTreeSet<Column>,
+    pub parts: Vec<Loss>,
+}
+
+impl Losses {
+    /// Notes what a refusal of an optional call costs. Any other error is passed on, and so is
+    /// the loss of a column that is not optional.
+    pub fn note(&mut self, provides: &[Column], permission: &str, error: SourceError) -> Result<(), SourceError> {
+        if error.class != FailureClass::Permission {
+            return Err(error);
+        }
+        let named = error.missing_permissions.first().cloned();
+        let missing = named.unwrap_or_else(|| permission.to_owned());
+        for column in provides {
+            let Some(capability) = super::capability(*column) else {
+                let message = format!("{} It needs: {permission}.", error.message);
+                let plain = plain_error(FailureClass::Permission, message);
+                return Err(SourceError { missing_permissions: vec![missing], ..plain });
+            };
+            self.parts.push(Loss { capability, missing_permission: Some(missing.clone()) });
+        }
+        self.columns.extend(provides);
+        Ok(())
+    }
+}
+
+impl Joined {
+    /// Puts the parts of all lists into a user's record.
+    pub fn join(&self, listing: &Listing, mut record: Subject) -> Subject {
+        for (name, rows) in &self.lists {
+            let Some(join) = listing.joins.get(name) else { continue };
+            let found = join.value.on().text(&record).and_then(|id| rows.get(&id));
+            if let Some(found) = found.cloned() {
+                record.put(JOINED, name, found);
+            }
+        }
+        record
+    }
+}
+
+impl HttpSource {
+    /// Reads one page of one list, and moves `walk` on; false after the last page, or if the
+    /// application refuses the list for want of a permission. `only_ask`: for one record at most.
+    pub(super) async fn join_page(
+        &self,
+        opened: &Opened,
+        (name, join): (&str, &Join),
+        walk: &mut Walk,
+        (joined, losses): (&mut Joined, &mut Losses),
+        only_ask: bool,
+    ) -> Result<bool, SourceError> {
+        let place = Place::Join { name, page: walk.pages + 1 };
+        let list = join.list();
+        let size = if only_ask { Some(1) } else { list.page_size.map(|size| size.count) };
+        let page = match self.read(opened, &place, list, &walk.position, size, only_ask).await {
+            Ok(page) => page,
+            Err(error) => {
+                losses.note(&join.provides.0, &join.permission, error)?;
+                joined.lists.remove(name);
+                return Ok(false);
+            }
+        };
+        let rows = joined.lists.entry(name.to_owned()).or_default();
+        let mut ids = Vec::with_capacity(page.records.len());
+        let count = page.records.len() as u64;
+        for record in page.records {
+            let record = Subject::new(record);
+            let Some(id) = join.key.text(&record) else {
+                return Err(place.misfit("a record has no id", FailureClass::Config, Some(page.http_status)));
+            };
+            let kept =
+                join.keep.iter().filter_map(|(part, path)| Some((part.clone(), path.all(&record).next()?.clone())));
+            rows.insert(id.clone(), kept.collect::<Map<_, _>>().into());
+            ids.push(id);
+        }
+        if rows.len() > MOST_RECORDS {
+            return Err(place.misfit("the list is too long", FailureClass::Config, Some(page.http_status)));
+        }
+        walk.advance(list.pages, &page.signs, count, ids.iter().map(String::as_str))
+            .map_err(|clause| place.misfit(&clause, FailureClass::Config, Some(page.http_status)))
+    }
+}

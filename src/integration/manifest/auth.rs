@@ -1,0 +1,380 @@
+//! How a call is signed.
+
+use std::collections::BTreeMap;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::expr::Path;
+use super::template::{JsonTemplate, Template};
+
+/// A way of signing, one of several that a manifest may offer.
+#[derive(Debug)]
+pub struct AuthOption {
+    /// What the setting `authentication` calls it.
+    pub key: String,
+    /// What the form calls it.
+    pub label: String,
+    pub auth: Auth,
+}
+
+/// How a call is signed.
+#[derive(Debug)]
+pub enum Auth {
+    /// Calls are not signed.
+    None,
+    /// `Authorization: Bearer …`
+    Bearer(Template),
+    /// `Authorization: Basic …`
+    Basic(Basic),
+    /// Headers of the application's own, by name.
+    Header(BTreeMap<String, Template>),
+    /// Query parameters, by name.
+    Query(BTreeMap<String, Template>),
+    /// A token for the application itself (RFC 6749, 4.4).
+    ClientCredentials(ClientCredentials),
+    /// A token by a person's consent (RFC 6749, 4.1).
+    AuthorizationCode(AuthorizationCode),
+    /// A token for a signed statement (RFC 7523, 2.1).
+    JwtBearer(JwtBearer),
+    /// A token or cookie for a user name and a password.
+    Session(Session),
+}
+
+/// The two halves of HTTP Basic authentication.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Basic {
+    pub username: Template,
+    pub password: Template,
+}
+
+/// How a client shows the token endpoint who it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuth {
+    /// HTTP Basic (RFC 6749, 2.3.1).
+    #[default]
+    Basic,
+    /// `client_id` and `client_secret` in the body.
+    Body,
+    /// A signed statement (RFC 7523, 2.2).
+    PrivateKeyJwt,
+    /// `client_id` alone: a public client, which PKCE protects.
+    None,
+}
+
+/// How a statement is signed (RFC 7518, 3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum Algorithm {
+    #[default]
+    #[serde(rename = "RS256")]
+    Rs256,
+    #[serde(rename = "ES256")]
+    Es256,
+}
+
+/// OAuth 2.0 client credentials.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientCredentials {
+    pub token_url: Template,
+    pub client_id: Template,
+    #[serde(default)]
+    pub client_secret: Option<Template>,
+    #[serde(default)]
+    pub client_auth: ClientAuth,
+    /// A PEM key, for `private_key_jwt`.
+    #[serde(default)]
+    pub private_key: Option<Template>,
+    #[serde(default)]
+    pub key_id: Option<Template>,
+    #[serde(default)]
+    pub algorithm: Algorithm,
+    #[serde(default)]
+    pub scopes: Vec<Template>,
+    #[serde(default = "space")]
+    pub scope_separator: String,
+    /// Further parameters; `grant_type` among them replaces the usual one.
+    #[serde(default)]
+    pub params: BTreeMap<String, Template>,
+    /// Where the token stands in the answer.
+    #[serde(default)]
+    pub token_at: Option<Path>,
+    /// Where its lifetime stands in the answer, in seconds.
+    #[serde(default)]
+    pub expires_in_at: Option<Path>,
+    /// Parts of the answer that templates use as `{{found.x}}`, by name.
+    #[serde(default)]
+    pub keep: BTreeMap<String, Path>,
+    /// The headers that the token goes into; `Authorization: Bearer` if they are left out.
+    #[serde(default)]
+    pub header: BTreeMap<String, Template>,
+}
+
+/// OAuth 2.0 authorization code.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthorizationCode {
+    pub authorize_url: Template,
+    pub token_url: Template,
+    pub client_id: Template,
+    #[serde(default)]
+    pub client_secret: Option<Template>,
+    #[serde(default)]
+    pub client_auth: ClientAuth,
+    #[serde(default)]
+    pub scopes: Vec<Template>,
+    #[serde(default = "space")]
+    pub scope_separator: String,
+    /// RFC 7636, S256.
+    #[serde(default = "yes")]
+    pub pkce: bool,
+    /// Further parameters of the address that the person is sent to.
+    #[serde(default)]
+    pub authorize_params: BTreeMap<String, Template>,
+    /// Further parameters of each call to the token endpoint.
+    #[serde(default)]
+    pub params: BTreeMap<String, Template>,
+    /// Where the token stands in the answer.
+    #[serde(default)]
+    pub token_at: Option<Path>,
+    /// Where the refresh token stands in the answer.
+    #[serde(default)]
+    pub refresh_token_at: Option<Path>,
+    /// Where its lifetime stands in the answer, in seconds.
+    #[serde(default)]
+    pub expires_in_at: Option<Path>,
+    /// Parts of the answer that templates use as `{{found.x}}`, by name.
+    #[serde(default)]
+    pub keep: BTreeMap<String, Path>,
+    /// The headers that the token goes into; `Authorization: Bearer` if they are left out.
+    #[serde(default)]
+    pub header: BTreeMap<String, Template>,
+}
+
+/// A signed statement in exchange for a token.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JwtBearer {
+    pub token_url: Template,
+    /// A PEM key.
+    pub private_key: Template,
+    #[serde(default)]
+    pub key_id: Option<Template>,
+    #[serde(default)]
+    pub algorithm: Algorithm,
+    pub issuer: Template,
+    #[serde(default)]
+    pub subject: Option<Template>,
+    /// The address of the token endpoint, if it is left out.
+    #[serde(default)]
+    pub audience: Option<Template>,
+    #[serde(default)]
+    pub scopes: Vec<Template>,
+    /// How long the statement holds.
+    #[serde(default = "hour")]
+    pub lifetime_seconds: u32,
+    /// Where the token stands in the answer.
+    #[serde(default)]
+    pub token_at: Option<Path>,
+    /// Where its lifetime stands in the answer, in seconds.
+    #[serde(default)]
+    pub expires_in_at: Option<Path>,
+    /// Parts of the answer that templates use as `{{found.x}}`, by name.
+    #[serde(default)]
+    pub keep: BTreeMap<String, Path>,
+    /// The headers that the token goes into; `Authorization: Bearer` if they are left out.
+    #[serde(default)]
+    pub header: BTreeMap<String, Template>,
+}
+
+/// A login in exchange for a token or a cookie.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    pub login: Login,
+    /// The name of the cookie that is the token.
+    #[serde(default)]
+    pub cookie: Option<String>,
+    /// A call that ends the session, signed with its token.
+    #[serde(default)]
+    pub logout: Option<Logout>,
+    /// Where the token stands in the answer.
+    #[serde(default)]
+    pub token_at: Option<Path>,
+    /// Where its lifetime stands in the answer, in seconds.
+    #[serde(default)]
+    pub expires_in_at: Option<Path>,
+    /// Parts of the answer that templates use as `{{found.x}}`, by name.
+    #[serde(default)]
+    pub keep: BTreeMap<String, Path>,
+    /// The headers that the token goes into; `Authorization: Bearer` if they are left out.
+    #[serde(default)]
+    pub header: BTreeMap<String, Template>,
+}
+
+/// The call that begins a session.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// Below `base_url`.
+    #[serde(default)]
+    pub path: Option<Template>,
+    #[serde(default)]
+    pub url: Option<Template>,
+    #[serde(default)]
+    pub json: Option<JsonTemplate>,
+    #[serde(default)]
+    pub form: Option<BTreeMap<String, Template>>,
+    #[serde(default)]
+    pub headers: BTreeMap<String, Template>,
+}
+
+/// The call that ends a session.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Logout {
+    /// Below `base_url`.
+    pub path: Template,
+}
+
+fn space() -> String {
+    " ".to_owned()
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn hour() -> u32 {
+    3600
+}
+
+/// Where an obtained token stands in the answer, and where it goes.
+#[derive(Clone, Copy)]
+pub struct TokenRules<'a> {
+    pub token_at: Option<&'a Path>,
+    pub refresh_token_at: Option<&'a Path>,
+    pub expires_in_at: Option<&'a Path>,
+    pub keep: &'a BTreeMap<String, Path>,
+    pub header: &'a BTreeMap<String, Template>,
+}
+
+impl Auth {
+    /// The rules for the token, of a kind that obtains one.
+    pub fn token_rules(&self) -> Option<TokenRules<'_>> {
+        let (token_at, refresh, expires, keep, header) = match self {
+            Self::None | Self::Bearer(_) | Self::Basic(_) | Self::Header(_) | Self::Query(_) => return None,
+            Self::ClientCredentials(kind) => (&kind.token_at, &None, &kind.expires_in_at, &kind.keep, &kind.header),
+            Self::AuthorizationCode(kind) => {
+                (&kind.token_at, &kind.refresh_token_at, &kind.expires_in_at, &kind.keep, &kind.header)
+            }
+            Self::JwtBearer(kind) => (&kind.token_at, &None, &kind.expires_in_at, &kind.keep, &kind.header),
+            Self::Session(kind) => (&kind.token_at, &None, &kind.expires_in_at, &kind.keep, &kind.header),
+        };
+        Some(TokenRules {
+            token_at: token_at.as_ref(),
+            refresh_token_at: refresh.as_ref(),
+            expires_in_at: expires.as_ref(),
+            keep,
+            header,
+        })
+    }
+
+    pub fn kind(&self) -> AuthenticationKind {
+        match self {
+            Self::None => AuthenticationKind::None,
+            Self::Bearer(_) | Self::Header(_) | Self::Query(_) => AuthenticationKind::ApiToken,
+            Self::Basic(_) | Self::Session(_) => AuthenticationKind::Basic,
+            Self::ClientCredentials(_) => AuthenticationKind::OAuth2ClientCredentials,
+            Self::AuthorizationCode(_) => AuthenticationKind::OAuth2AuthorizationCode,
+            Self::JwtBearer(_) => AuthenticationKind::ServiceAccount,
+        }
+    }
+}
+
+/// What kind of credential an integration asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, async_graphql::Enum)]
+pub enum AuthenticationKind {
+    /// Nothing is asked for.
+    None,
+    /// A token or key that somebody makes in the application.
+    ApiToken,
+    /// A user name and a password.
+    Basic,
+    /// OAuth 2.0, as the application itself.
+    #[graphql(name = "OAUTH2_CLIENT_CREDENTIALS")]
+    OAuth2ClientCredentials,
+    /// OAuth 2.0, with a person's consent.
+    #[graphql(name = "OAUTH2_AUTHORIZATION_CODE")]
+    OAuth2AuthorizationCode,
+    /// The key of a service account.
+    ServiceAccount,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuthForm {
+    key: Option<String>,
+    label: Option<String>,
+    bearer: Option<Template>,
+    basic: Option<Basic>,
+    header: Option<BTreeMap<String, Template>>,
+    query: Option<BTreeMap<String, Template>>,
+    oauth2_client_credentials: Option<ClientCredentials>,
+    oauth2_authorization_code: Option<Box<AuthorizationCode>>,
+    jwt_bearer: Option<Box<JwtBearer>>,
+    session: Option<Box<Session>>,
+}
+
+impl TryFrom<AuthForm> for AuthOption {
+    type Error = &'static str;
+
+    fn try_from(form: AuthForm) -> Result<Self, Self::Error> {
+        let kinds = [
+            form.bearer.map(Auth::Bearer),
+            form.basic.map(Auth::Basic),
+            form.header.map(Auth::Header),
+            form.query.map(Auth::Query),
+            form.oauth2_client_credentials.map(Auth::ClientCredentials),
+            form.oauth2_authorization_code.map(|kind| Auth::AuthorizationCode(*kind)),
+            form.jwt_bearer.map(|kind| Auth::JwtBearer(*kind)),
+            form.session.map(|kind| Auth::Session(*kind)),
+        ];
+        let mut given = kinds.into_iter().flatten();
+        match (given.next(), given.next()) {
+            (Some(auth), None) => {
+                Ok(Self { key: form.key.unwrap_or_default(), label: form.label.unwrap_or_default(), auth })
+            }
+            _ => Err("write exactly one of bearer, basic, header, query, oauth2_client_credentials, \
+                      oauth2_authorization_code, jwt_bearer and session; or auth: none"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for AuthOption {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AuthVisitor;
+        impl<'de> Visitor<'de> for AuthVisitor {
+            type Value = AuthOption;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("none, or a kind of authentication such as {bearer: …}")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<AuthOption, E> {
+                match text {
+                    "none" => Ok(AuthOption { key: String::new(), label: String::new(), auth: Auth::None }),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<AuthOption, A::Error> {
+                AuthForm::deserialize(MapAccessDeserializer::new(map))?.try_into().map_err(de::Error::custom)
+            }
+        }
+        deserializer.deserialize_any(AuthVisitor)
+    }
+}

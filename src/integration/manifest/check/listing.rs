@@ -1,0 +1,125 @@
+//! The checks on the calls for users.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde_saphyr::{Location, Spanned};
+
+use super::{Check, mentions};
+use crate::integration::manifest::listing::List;
+use crate::integration::manifest::mapping::Column;
+use crate::integration::manifest::paging::{Paging, Slot};
+use crate::integration::manifest::template::OneOrMany;
+
+/// More passes over a list than any application needs.
+const MOST_VARIANTS: usize = 20;
+
+static NAMED_PART: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"_(joined|details)['"\].\[]+([A-Za-z0-9_-]+)"#).ok());
+
+impl Check<'_> {
+    pub(super) fn listing(&mut self) {
+        let users = &self.manifest.users;
+        let (paths, pages) = (&users.path, &users.pages);
+        self.path(&paths.value, paths.referenced);
+        for path in users.variants.iter().filter_map(|variant| variant.path.as_ref()) {
+            self.path(&path.value, path.referenced);
+        }
+        if users.variants.len() > MOST_VARIANTS {
+            self.fault(pages.referenced, format!("more than {MOST_VARIANTS} variants are not read"));
+        }
+        for pass in 0..users.passes() {
+            self.list(users.pass(pass), pages.referenced);
+        }
+        let Spanned { value: map, referenced: at, .. } = &users.map;
+        if map.email.is_none() && map.display_name.is_none() {
+            self.fault(*at, "map email or display_name, or nobody can tell who a user is");
+        }
+        for (column, permission) in &users.require_some {
+            if !map.has(*column) {
+                self.fault(permission.referenced, "require_some names a column that map does not have");
+            }
+        }
+        for Spanned { value: join, referenced: at, .. } in users.joins.values() {
+            self.path(&join.path.value, join.path.referenced);
+            self.list(join.list(), *at);
+            self.provided(&join.provides, *at);
+        }
+        for Spanned { value: detail, referenced: at, .. } in users.details.values() {
+            self.path(&detail.path.value, detail.path.referenced);
+            self.provided(&detail.provides, *at);
+        }
+        self.named_parts();
+    }
+
+    /// Joins and details that `map` names must be there, and those that are there must be named.
+    fn named_parts(&mut self) {
+        let users = &self.manifest.users;
+        let at = users.map.referenced;
+        let mut named: BTreeSet<(String, String)> =
+            users.map.value.asked_joins().map(|join| ("joined".to_owned(), join.to_owned())).collect();
+        let texts = mentions::of(&users.map.value).into_iter().chain(users.skip_if.iter().map(ToString::to_string));
+        for text in texts {
+            let found = NAMED_PART.iter().flat_map(|part| part.captures_iter(&text));
+            named.extend(found.map(|part| (part[1].to_owned(), part[2].to_owned())));
+        }
+        let joins = users.joins.keys().map(|name| ("joined".to_owned(), name.clone()));
+        let details = users.details.keys().map(|name| ("details".to_owned(), name.clone()));
+        let there: BTreeSet<(String, String)> = joins.chain(details).collect();
+        for (kind, name) in named.difference(&there) {
+            let list = if kind == "joined" { "joins" } else { "details" };
+            self.fault(at, format!("map asks for “{name}”, and there is none under {list}"));
+        }
+        for (kind, name) in there.difference(&named) {
+            self.fault(at, format!("“{name}” is read and not used; write $._{kind}.{name}, present_in or absent_in"));
+        }
+    }
+
+    fn list(&mut self, list: List<'_>, at: Location) {
+        let mut taken: BTreeSet<String> = BTreeSet::new();
+        let names = list.query.iter().flatten().flat_map(|query| query.keys());
+        for name in names {
+            // A variant may replace what the listing says.
+            taken.insert(name.clone());
+        }
+        let slot = match list.pages.slot() {
+            Ok(slot) => slot,
+            Err(message) => return self.fault(at, message),
+        };
+        let size = list.page_size.map(|size| size.slot());
+        if size.as_ref().is_some_and(Option::is_none) {
+            self.fault(at, "say where page_size goes: either param: name, or json: $.member");
+        }
+        for slot in [slot, size.flatten()].into_iter().flatten() {
+            match slot {
+                Slot::Param(name) if !taken.insert(name.to_owned()) => {
+                    self.fault(at, format!("the parameter “{name}” is set twice: by query, page_size or pages"));
+                }
+                Slot::Json(path) if list.json.is_none() => {
+                    self.fault(at, format!("“{path}” is a place in the body, and there is none; write json: {{}}"));
+                }
+                Slot::Param(_) | Slot::Json(_) => {}
+            }
+        }
+        if let Some(size) = list.page_size
+            && !(1..=10_000).contains(&size.count)
+        {
+            self.fault(at, "page_size.count must be from 1 to 10000");
+        }
+        if let Some(then) = list.pages.then() {
+            self.path(&then.path.value, then.path.referenced);
+            if matches!(list.pages, Paging::Cursor(rule) if rule.json.is_none()) {
+                self.fault(then.path.referenced, "with then, the cursor goes into the body: json: $.member");
+            }
+        }
+    }
+
+    fn provided(&mut self, columns: &OneOrMany<Column>, at: Location) {
+        for column in &columns.0 {
+            if !self.manifest.users.map.value.has(*column) {
+                self.fault(at, "provides names a column that map does not have");
+            }
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! The checks on a manifest as a whole.
+
+use std::collections::BTreeSet;
+
+use reqwest::header::{HeaderName, HeaderValue};
+use serde_saphyr::{Location, Spanned};
+use url::Url;
+
+mod auth;
+mod listing;
+mod mentions;
+mod uses;
+
+use super::answers::ErrorRule;
+use super::auth::{Auth, AuthOption};
+use super::config::{AUTHENTICATION, ConfigField, FieldKind};
+use super::template::{Part, Template};
+use super::{Fault, HostPattern, Manifest};
+use uses::{Place, Use};
+
+/// Headers that the engine sets itself.
+const OWN_HEADERS: [&str; 7] =
+    ["accept-encoding", "connection", "content-length", "host", "te", "transfer-encoding", "user-agent"];
+
+pub(super) fn faults(manifest: &Manifest, file: &str) -> Vec<Fault> {
+    let mut check = Check { manifest, file, uses: uses::of(manifest), faults: Vec::new() };
+    check.about();
+    check.fields();
+    check.templates();
+    check.addresses();
+    check.requests();
+    check.auth();
+    check.identify();
+    check.listing();
+    check.rules();
+    check.unused_fields();
+    check.faults.sort_by_key(|fault| (fault.line, fault.column));
+    check.faults.dedup();
+    check.faults
+}
+
+/// The alternatives of `auth` with which a setting is asked for: those that use it, unless
+/// all of them do, or something else does.
+pub(super) fn only_with(manifest: &Manifest, key: &str) -> Vec<String> {
+    let options = manifest.options();
+    let mut users = BTreeSet::new();
+    for one in uses::of(manifest).iter().filter(|one| one.template.keys().any(|used| used == key)) {
+        match one.place {
+            Place::Auth(number) | Place::TokenHeader(number) => users.insert(number),
+            Place::BaseUrl | Place::Identify | Place::Listing | Place::Detail => return Vec::new(),
+        };
+    }
+    if users.len() == options.len() {
+        return Vec::new();
+    }
+    users.into_iter().filter_map(|number| Some(options.get(number)?.key.clone())).collect()
+}
+
+struct Check<'a> {
+    manifest: &'a Manifest,
+    file: &'a str,
+    uses: Vec<Use<'a>>,
+    faults: Vec<Fault>,
+}
+
+impl<'a> Check<'a> {
+    fn fault(&mut self, at: Location, message: impl Into<String>) {
+        self.faults.push(Fault::at(self.file, at, message));
+    }
+
+    /// The alternative of `auth` that a place belongs to.
+    fn option_of(&self, place: Place) -> Option<&'a AuthOption> {
+        match place {
+            Place::Auth(number) | Place::TokenHeader(number) => self.manifest.options().get(number),
+            Place::BaseUrl | Place::Identify | Place::Listing | Place::Detail => None,
+        }
+    }
+
+    fn about(&mut self) {
+        let manifest = self.manifest;
+        let key = &manifest.key;
+        let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if key.is_empty() || !key.bytes().all(letter) {
+            self.fault(Location::UNKNOWN, "the file's name is the key: lower-case letters, digits and -, then .yaml");
+        }
+        let texts = [
+            ("name", &manifest.name),
+            ("category", &manifest.category),
+            ("description", &manifest.description),
+            ("setup", &manifest.setup),
+        ];
+        for (what, text) in texts {
+            if text.trim().is_empty() {
+                self.fault(Location::UNKNOWN, format!("{what} is empty"));
+            }
+        }
+        if let Some(url) = &manifest.documentation_url
+            && !url.value.starts_with("https://")
+        {
+            self.fault(url.referenced, "documentation_url must begin with https://");
+        }
+        if manifest.required_permissions.is_empty()
+            && !manifest.options().iter().all(|option| matches!(option.auth, Auth::None))
+        {
+            let message = "required_permissions is missing: name the scopes, roles or rights that listing users needs";
+            self.fault(Location::UNKNOWN, message);
+        }
+    }
+
+    fn fields(&mut self) {
+        let mut seen = BTreeSet::new();
+        for Spanned { value: field, referenced: at, .. } in &self.manifest.config {
+            let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+            if field.key.is_empty() || !field.key.bytes().all(letter) {
+                self.fault(*at, format!("the key “{}” must be of lower-case letters, digits and _", field.key));
+            }
+            if field.key == AUTHENTICATION {
+                self.fault(*at, "the key “authentication” is taken by the choice between kinds of auth");
+            }
+            if !seen.insert(&field.key) {
+                self.fault(*at, format!("there are two settings “{}”", field.key));
+            }
+            if (field.kind == FieldKind::Enum) == field.options.is_empty() {
+                self.fault(*at, format!("“{}”: options belong to an enum, and an enum needs options", field.key));
+            }
+            if let Some(default) = &field.default {
+                if field.secret() {
+                    self.fault(*at, format!("the secret “{}” must not have a default", field.key));
+                } else if let Some(objection) = field.objection(default) {
+                    self.fault(*at, format!("the default of “{}” does not fit: {objection}", field.key));
+                }
+            }
+        }
+    }
+
+    /// Each value of a template must be there, and may stand where it stands.
+    fn templates(&mut self) {
+        let manifest = self.manifest;
+        let kept = manifest.options().iter().filter_map(|option| Some(option.auth.token_rules()?.keep.keys()));
+        let found = manifest.identify.iter().map(|call| call.value.keep.keys());
+        let found: BTreeSet<&String> = kept.flatten().chain(found.flatten()).collect();
+        for Use { template, at, place } in self.uses.clone() {
+            let auth = matches!(place, Place::Auth(_) | Place::TokenHeader(_));
+            for part in template.parts() {
+                match part {
+                    Part::Text(_) => {}
+                    Part::Config(key, member) => self.setting(key, member.as_deref(), at, auth),
+                    Part::Found(_) if auth => {
+                        self.fault(at, "{{found.…}} is not known yet where the credential is obtained");
+                    }
+                    Part::Found(name) if !found.contains(name) => {
+                        let message =
+                            format!("nothing keeps “{name}”: name it under identify.keep, or under keep in auth");
+                        self.fault(at, message);
+                    }
+                    Part::Found(_) => {}
+                    Part::Record(_) if place == Place::Detail => {}
+                    Part::Record(_) => self.fault(at, "{{record.…}} is for path and query of details only"),
+                    Part::Token if matches!(place, Place::TokenHeader(_)) => {}
+                    Part::Token => self.fault(at, "{{token}} is for header, under a kind of auth that obtains one"),
+                }
+            }
+        }
+    }
+
+    fn setting(&mut self, key: &str, member: Option<&str>, at: Location, secrets: bool) {
+        let known: Vec<_> = self.manifest.config.iter().map(|field| field.value.key.as_str()).collect();
+        let field = self.manifest.config.iter().map(|field| &field.value).find(|field| field.key == key);
+        match field {
+            None => {
+                let known = known.join(", ");
+                self.fault(at, format!("there is no setting “{key}” under config (there are: {known})"));
+            }
+            Some(field) if field.secret() && !secrets => {
+                self.fault(at, format!("the secret “{key}” may be used under auth only"));
+            }
+            Some(field) if (field.kind == FieldKind::SecretJson) != member.is_some() => {
+                let message = format!(
+                    "“{key}”: members ({{{{config.{key}.member}}}}) are of a secret_json, which has no other use"
+                );
+                self.fault(at, message);
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn addresses(&mut self) {
+        let manifest = self.manifest;
+        let Spanned { value: template, referenced: at, .. } = &manifest.base_url;
+        if let [Part::Found(_), rest @ ..] = template.parts() {
+            if manifest.base_url_hosts.is_empty() {
+                let hint = "name the hosts that it may lead to: base_url_hosts: ['*.example.com']";
+                self.fault(*at, format!("base_url comes from an answer; {hint}"));
+            }
+            if rest.iter().any(|part| !matches!(part, Part::Text(_))) {
+                self.fault(*at, "after {{found.…}}, only fixed text may follow");
+            }
+        } else {
+            self.address(template, *at, "base_url");
+            if let Some(host) = manifest.base_url_hosts.first() {
+                self.fault(host.referenced, "base_url_hosts belongs to a base_url that begins with {{found.…}}");
+            }
+        }
+        for Spanned { value: HostPattern(host), referenced: at, .. } in &manifest.base_url_hosts {
+            let name = host.strip_prefix("*.").unwrap_or(host);
+            let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || ".-".contains(letter);
+            if !name.contains('.') || !name.chars().all(plain) {
+                self.fault(*at, "write a host name in lower case, or *. and the end of one, such as *.example.com");
+            }
+        }
+        for Spanned { value: url, referenced: at, .. } in &manifest.other_origins {
+            if url.scheme() != "https" || url.path() != "/" || url.query().is_some() {
+                self.fault(*at, "an origin is https:// and a host, such as https://api.example.com");
+            }
+        }
+    }
+
+    /// An absolute address, which no setting may bend to another host unless it is meant to.
+    fn address(&mut self, template: &Template, at: Location, what: &str) {
+        let manifest = self.manifest;
+        let field = |key: &str| manifest.config.iter().map(|field| &field.value).find(|field| field.key == key);
+        let bounded = |field: &ConfigField| {
+            matches!(field.kind, FieldKind::Host | FieldKind::Enum | FieldKind::Integer) || field.pattern.is_some()
+        };
+        let kind = |key: &str| field(key).map(|field| field.kind);
+        match template.parts() {
+            [Part::Config(key, None), rest @ ..] if kind(key) == Some(FieldKind::Url) => {
+                if rest.iter().any(|part| !matches!(part, Part::Text(_))) {
+                    self.fault(at, "after a setting of type url, only fixed text may follow");
+                }
+            }
+            [Part::Text(text), ..] if text.starts_with("https://") => {
+                // Behind the host's end, values are parts of a path at most.
+                let host_ends =
+                    |part: &Part| matches!(part, Part::Text(text) if text.trim_start_matches("https://").contains('/'));
+                let mut host = template.parts().iter().take_while(|part| !host_ends(part));
+                let loose = host.find_map(|part| match part {
+                    Part::Config(key, _) if field(key).is_some_and(|field| !bounded(field)) => Some(key),
+                    _ => None,
+                });
+                if let Some(key) = loose {
+                    let hint = "make it a host, an enum or an integer, or give it a pattern";
+                    self.fault(at, format!("“{key}” could lead the address to another host: {hint}"));
+                }
+                let fixed = template.keys().next().is_none();
+                if fixed && Url::parse(text).is_err() {
+                    self.fault(at, "this is not an address");
+                }
+            }
+            _ => self.fault(at, format!("{what} must begin with https://, or with a setting of type url")),
+        }
+    }
+
+    /// A path below `base_url`.
+    fn path(&mut self, template: &Template, at: Location) {
+        let begins = matches!(template.parts(), [Part::Text(text), ..] if text.starts_with('/'));
+        let query = |part: &Part| matches!(part, Part::Text(text) if text.contains(['?', '#']));
+        if !begins || template.parts().iter().any(query) {
+            self.fault(at, "path must begin with / and have no query; parameters stand under query");
+        }
+    }
+
+    fn requests(&mut self) {
+        for (name, Spanned { referenced: at, .. }) in &self.manifest.headers {
+            self.header_name(name, *at);
+            if name.eq_ignore_ascii_case("authorization") {
+                self.fault(*at, "Authorization belongs under auth, as header: {Authorization: …}");
+            }
+        }
+    }
+
+    fn identify(&mut self) {
+        let manifest = self.manifest;
+        if let Some(Spanned { value: call, referenced: at, .. }) = &manifest.identify {
+            match (&call.path, &call.url) {
+                (Some(path), None) => self.path(&path.value, path.referenced),
+                (None, Some(url)) => self.address(&url.value, url.referenced, "url"),
+                _ => self.fault(*at, "identify needs either a path below base_url, or a url"),
+            }
+            if call.json.is_some() && call.form.is_some() {
+                self.fault(*at, "identify sends either json or form");
+            }
+            let needs_base =
+                matches!(manifest.base_url.value.parts(), [Part::Found(name), ..] if call.keep.contains_key(name));
+            if needs_base && call.path.is_some() {
+                self.fault(*at, "base_url stands in the answer of identify, so that identify needs a url of its own");
+            }
+        }
+        if let Some(Spanned { value: expiry, referenced: at, .. }) = &manifest.credential_expires_at {
+            match (&expiry.header, &expiry.found) {
+                (Some(name), None) => self.header_name(name, *at),
+                (None, Some(name))
+                    if manifest.identify.as_ref().is_some_and(|call| call.value.keep.contains_key(name)) => {}
+                (None, Some(name)) => self.fault(*at, format!("identify does not keep “{name}”")),
+                _ => self.fault(*at, "say either header: name, or found: name"),
+            }
+        }
+    }
+
+    fn header_name(&mut self, name: &str, at: Location) {
+        match HeaderName::from_bytes(name.as_bytes()) {
+            Err(_) => self.fault(at, format!("“{name}” is not the name of a header")),
+            Ok(name) if OWN_HEADERS.contains(&name.as_str()) => {
+                self.fault(at, format!("the header “{name}” is set by the engine"));
+            }
+            Ok(_) => {}
+        }
+    }
+
+    fn rules(&mut self) {
+        for Spanned { value: rule, referenced: at, .. } in &self.manifest.errors {
+            let ErrorRule { status, header, when, .. } = rule;
+            if status.is_empty() && header.is_empty() && when.is_none() {
+                self.fault(*at, "a rule needs a condition: status, header or when");
+            }
+            if status.iter().any(|status| !(100..=599).contains(status)) {
+                self.fault(*at, "status codes are from 100 to 599");
+            }
+        }
+        let details = self.manifest.error_details.permission_header.0.iter();
+        let limits = &self.manifest.rate_limit;
+        for name in details.chain(&limits.reset_header.0).chain(&limits.remaining_header.0) {
+            if HeaderName::from_bytes(name.as_bytes()).is_err() {
+                self.fault(Location::UNKNOWN, format!("“{name}” is not the name of a header"));
+            }
+        }
+        if limits.concurrency.is_some_and(|calls| !(1..=16).contains(&calls)) {
+            self.fault(Location::UNKNOWN, "rate_limit.concurrency must be from 1 to 16");
+        }
+        if limits.max_wait_seconds.is_some_and(|wait| !(1..=240).contains(&wait)) {
+            self.fault(Location::UNKNOWN, "rate_limit.max_wait_seconds must be from 1 to 240");
+        }
+        for (name, Spanned { value, referenced: at, .. }) in &self.manifest.headers {
+            let fixed = value.parts().iter().all(|part| match part {
+                Part::Text(text) => HeaderValue::from_str(text).is_ok(),
+                _ => true,
+            });
+            if !fixed {
+                self.fault(*at, format!("the header “{name}” has a value that cannot be sent"));
+            }
+        }
+    }
+
+    fn unused_fields(&mut self) {
+        for Spanned { value: field, referenced: at, .. } in &self.manifest.config {
+            if !self.uses.iter().any(|one| one.template.keys().any(|key| key == field.key)) {
+                self.fault(
+                    *at,
+                    format!("the setting “{0}” is not used; write {{{{config.{0}}}}} where it belongs", field.key),
+                );
+            }
+        }
+    }
+}
