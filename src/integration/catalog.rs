@@ -14,8 +14,54 @@ use super::rehearsal::{self, Rehearsal};
 use super::source::{Capability, Config, Source, SourceError};
 use crate::error::Refusal;
 
+macro_rules! built_in {
+    ($($key:literal),* $(,)?) => {
+        &[$((concat!($key, ".yaml"), include_str!(concat!("connectors/", $key, ".yaml")))),*]
+    };
+}
+
 /// The manifests in the binary: file name and text.
-const BUILT_IN: &[(&str, &str)] = &[("scim.yaml", include_str!("connectors/scim.yaml"))];
+const BUILT_IN: &[(&str, &str)] = built_in![
+    "asana",
+    "asana-scim",
+    "atlassian",
+    "bitwarden",
+    "box",
+    "datadog",
+    "docusign",
+    "dropbox",
+    "entra",
+    "figma",
+    "gitea",
+    "github",
+    "github-scim",
+    "gitlab",
+    "gitlab-group",
+    "google-workspace",
+    "hubspot",
+    "jira",
+    "jupyterhub",
+    "keycloak",
+    "linear",
+    "miro",
+    "miro-scim",
+    "notion",
+    "notion-scim",
+    "okta",
+    "onepassword",
+    "pagerduty",
+    "postman",
+    "redmine",
+    "salesforce",
+    "scim",
+    "sentry",
+    "slack",
+    "slack-scim",
+    "synapse",
+    "terraform",
+    "zendesk",
+    "zoom",
+];
 
 /// All integrations, and the HTTP client that they share.
 pub struct Catalog {

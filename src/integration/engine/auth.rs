@@ -14,6 +14,9 @@ use crate::integration::manifest::auth::{Auth, Session};
 use crate::integration::manifest::template::Scope;
 use crate::integration::source::Config;
 
+/// A piece of a secret that is shorter says nothing by itself, such as the kind of a key, in bytes.
+const SHORTEST: usize = 16;
+
 /// A connection's credential, ready to be put on calls. It has no `Debug`, so that it cannot be printed.
 pub(super) struct Credential {
     headers: HeaderMap,
@@ -35,7 +38,8 @@ impl Credential {
         let mut query = Vec::new();
         let mut secrets: Vec<String> = (manifest.config.iter())
             .filter(|field| field.value.secret())
-            .filter_map(|field| config.get(&field.value.key).cloned())
+            .filter_map(|field| config.get(&field.value.key))
+            .flat_map(|secret| pieces(secret))
             .collect();
         match &manifest.chosen(config).auth {
             Auth::Bearer(token) => {
@@ -111,6 +115,20 @@ impl Credential {
             url.query_pairs_mut().extend_pairs(rest);
         }
     }
+}
+
+/// A secret, and what an answer may repeat of one that is a JSON object or has several lines.
+fn pieces(secret: &str) -> Vec<String> {
+    let members = serde_json::from_str::<BTreeMap<String, serde_json::Value>>(secret).unwrap_or_default();
+    let members: Vec<String> = members.values().filter_map(|value| value.as_str().map(str::to_owned)).collect();
+    let texts = members.into_iter().chain([secret.to_owned()]);
+    texts
+        .flat_map(|text| {
+            let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            lines.into_iter().chain([text])
+        })
+        .filter(|piece| piece.len() >= SHORTEST || piece == secret)
+        .collect()
 }
 
 /// Secrets as they are and as parts of an address, the longest first: one may be a part of another.

@@ -45,7 +45,7 @@ pub(super) struct Evidence<'a> {
 
 /// The error that an answer amounts to; `None` for a page, as far as status and rules tell.
 pub(super) fn refusal(manifest: &Manifest, secrets: &[String], answer: &Evidence<'_>) -> Option<SourceError> {
-    let rule = manifest.errors.iter().map(|rule| &rule.value).find(|rule| fits(rule, answer));
+    let rule = rule(manifest, answer);
     let verdict = match rule {
         Some(rule) => rule.is,
         None => by_status(answer)?,
@@ -67,6 +67,11 @@ pub(super) fn refusal(manifest: &Manifest, secrets: &[String], answer: &Evidence
         definite: verdict == Verdict::TokenRevoked,
         retry_after_ms: None,
     })
+}
+
+/// The first of the manifest's rules that fits.
+pub(super) fn rule<'a>(manifest: &'a Manifest, answer: &Evidence<'_>) -> Option<&'a ErrorRule> {
+    manifest.errors.iter().map(|rule| &rule.value).find(|rule| fits(rule, answer))
 }
 
 fn fits(rule: &ErrorRule, answer: &Evidence<'_>) -> bool {
@@ -189,7 +194,7 @@ fn missing_permissions(manifest: &Manifest, secrets: &[String], answer: &Evidenc
 }
 
 /// What the answer says for a person, fit to be shown; nothing of web pages.
-fn excerpt(manifest: &Manifest, secrets: &[String], answer: &Evidence<'_>) -> Option<String> {
+pub(super) fn excerpt(manifest: &Manifest, secrets: &[String], answer: &Evidence<'_>) -> Option<String> {
     let text = if let Some(body) = answer.json {
         let own = manifest.error_details.message.0.iter().find_map(|path| path.text(body));
         own.or_else(|| MESSAGE_POINTERS.iter().find_map(|at| scalar(body.value().pointer(at)?)))?

@@ -230,8 +230,9 @@ impl Walk {
             return Err("it holds the same users as a page before".to_owned());
         }
         let Some(next) = next else { return Ok(false) };
+        // No id is empty, so that a cursor is never taken for a page of one user with that id.
         if let Position::Cursor(token) | Position::Url(token) = &next
-            && hash([token.as_str()].into_iter()).is_some_and(|token| self.visited.again(token))
+            && hash(["", token.as_str()].into_iter()).is_some_and(|token| self.visited.again(token))
         {
             return Err("it leads back to a page that was read before".to_owned());
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use percent_encoding::NON_ALPHANUMERIC;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use url::{Origin, Url};
@@ -14,6 +14,9 @@ use crate::integration::manifest::listing::{Detail, Identify, List, Query};
 use crate::integration::manifest::paging::{Paging, Slot};
 use crate::integration::manifest::template::{Part, Scope, Template};
 use crate::integration::source::Config;
+
+/// What is encoded in a part of a path: all but RFC 3986's unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The calls of one connection, once it is known where they go.
 pub(super) struct Requests {
@@ -142,7 +145,11 @@ pub(super) fn absolute(template: &Template, scope: Scope<'_>) -> Option<Url> {
         let value = part.value(scope);
         let in_path = text.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
         if in_path && !matches!(part, Part::Text(_)) {
-            text.push_str(&percent_encoding::utf8_percent_encode(&value, NON_ALPHANUMERIC).to_string());
+            // A part of dots alone would lead elsewhere, however it is encoded.
+            if matches!(value.as_str(), "." | "..") {
+                return None;
+            }
+            text.extend(utf8_percent_encode(&value, RESERVED));
         } else {
             text.push_str(&value);
         }
@@ -177,7 +184,8 @@ fn place<'a>(paging: &'a Paging, position: &Position) -> Option<(Slot<'a>, Value
     Some((slot, value))
 }
 
-fn constant_headers(manifest: &Manifest, scope: Scope<'_>) -> Result<HeaderMap, String> {
+/// The headers of every call.
+pub(super) fn constant_headers(manifest: &Manifest, scope: Scope<'_>) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     for (name, value) in &manifest.headers {

@@ -22,7 +22,10 @@ mod addresses;
 mod broken;
 mod classes;
 mod columns;
+mod identify;
+mod lists;
 mod paging;
+mod posts;
 mod scim;
 mod signing;
 mod waits;
@@ -36,6 +39,7 @@ struct Call {
     /// Path and query.
     uri: String,
     headers: HeaderMap,
+    body: String,
 }
 
 /// An application that answers each call as a function says.
@@ -55,7 +59,9 @@ impl Peer {
         let seen = Arc::clone(&calls);
         let app = Router::new().fallback(move |request: Request| async move {
             let uri = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
-            let call = Call { uri, headers: request.headers().clone() };
+            let headers = request.headers().clone();
+            let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
+            let call = Call { uri, headers, body: String::from_utf8_lossy(&body).into_owned() };
             let number = {
                 let mut seen = seen.lock().unwrap();
                 seen.push(call.clone());

@@ -7,7 +7,7 @@ use regex::Regex;
 use serde_saphyr::{Location, Spanned};
 
 use super::{Check, mentions};
-use crate::integration::manifest::listing::List;
+use crate::integration::manifest::listing::{List, PageSize};
 use crate::integration::manifest::mapping::Column;
 use crate::integration::manifest::paging::{Paging, Slot};
 use crate::integration::manifest::template::OneOrMany;
@@ -30,7 +30,11 @@ impl Check<'_> {
             self.fault(pages.referenced, format!("more than {MOST_VARIANTS} variants are not read"));
         }
         for pass in 0..users.passes() {
-            self.list(users.pass(pass), pages.referenced);
+            self.list(
+                users.pass(pass),
+                pages.referenced,
+                size_at(users.page_size.as_ref()).unwrap_or(pages.referenced),
+            );
         }
         let Spanned { value: map, referenced: at, .. } = &users.map;
         if map.email.is_none() && map.display_name.is_none() {
@@ -43,7 +47,7 @@ impl Check<'_> {
         }
         for Spanned { value: join, referenced: at, .. } in users.joins.values() {
             self.path(&join.path.value, join.path.referenced);
-            self.list(join.list(), *at);
+            self.list(join.list(), *at, size_at(join.page_size.as_ref()).unwrap_or(*at));
             self.provided(&join.provides, *at);
         }
         for Spanned { value: detail, referenced: at, .. } in users.details.values() {
@@ -76,7 +80,7 @@ impl Check<'_> {
         }
     }
 
-    fn list(&mut self, list: List<'_>, at: Location) {
+    fn list(&mut self, list: List<'_>, at: Location, size_at: Location) {
         let mut taken: BTreeSet<String> = BTreeSet::new();
         let names = list.query.iter().flatten().flat_map(|query| query.keys());
         for name in names {
@@ -89,7 +93,7 @@ impl Check<'_> {
         };
         let size = list.page_size.map(|size| size.slot());
         if size.as_ref().is_some_and(Option::is_none) {
-            self.fault(at, "say where page_size goes: either param: name, or json: $.member");
+            self.fault(size_at, "say where page_size goes: either param: name, or json: $.member");
         }
         for slot in [slot, size.flatten()].into_iter().flatten() {
             match slot {
@@ -105,7 +109,7 @@ impl Check<'_> {
         if let Some(size) = list.page_size
             && !(1..=10_000).contains(&size.count)
         {
-            self.fault(at, "page_size.count must be from 1 to 10000");
+            self.fault(size_at, "page_size.count must be from 1 to 10000");
         }
         if let Some(then) = list.pages.then() {
             self.path(&then.path.value, then.path.referenced);
@@ -122,4 +126,8 @@ impl Check<'_> {
             }
         }
     }
+}
+
+fn size_at(size: Option<&Spanned<PageSize>>) -> Option<Location> {
+    size.map(|size| size.referenced)
 }

@@ -1,0 +1,219 @@
+//! Several passes over a list, lists joined by id, and calls per user.
+
+use entity::run::FailureClass;
+
+use super::*;
+use crate::integration::source::{Capability, Loss, SourceUser};
+
+fn path(call: &Call) -> &str {
+    call.uri.split('?').next().unwrap_or_default()
+}
+
+async fn users(source: &HttpSource) -> Vec<SourceUser> {
+    all(source).await.unwrap().into_iter().flat_map(|page| page.users).collect()
+}
+
+fn loss(capability: Capability, permission: &str) -> Loss {
+    Loss { capability, missing_permission: Some(permission.to_owned()) }
+}
+
+/// Members `1` and `2`, of whom the list `admins` names the second, in two pages.
+const JOINED: &str = r"
+  pages: none
+  records: $
+  joins:
+    admins:
+      path: /admins
+      query: {role: admin}
+      pages: {cursor: {at: $.next, param: after}}
+      records: $.items
+      key: $.user.id
+      on: $.id
+      keep: {seat: $.seat}
+      provides: [is_admin, licenses]
+      permission: admins.read
+  map:
+    external_id: $.id
+    email: $.email
+    status: active
+    is_admin: {present_in: admins}
+    licenses: $._joined.admins.seat
+";
+
+#[tokio::test]
+async fn a_list_is_read_once_per_variant_and_pages_are_counted_over_all() {
+    let answer = |_: usize, call: &Call| match (path(call), parameter(call, "status"), parameter(call, "page")) {
+        ("/users", Some(1), Some(1)) => ok(&json!({"users": records(1..=2), "more": true})),
+        ("/users", Some(1), Some(2)) => ok(&json!({"users": records(3..=3), "more": false})),
+        ("/users", Some(2), Some(1)) => ok(&json!({"users": records(4..=4), "more": false})),
+        ("/guests", Some(0), Some(1)) => ok(&json!({"users": [], "more": false})),
+        _ => respond(500, &[], "unexpected"),
+    };
+    let peer = Peer::answering(answer).await;
+    let keys = "  query: {status: '0'}\n  variants: [{query: {status: '1'}}, {query: {status: '2'}}, {path: /guests}]\n  pages: {page: {param: page, more: '$[?@.more == true]'}}\n  records: $.users";
+    let source = source(manifest(keys, ""), &peer.origin);
+
+    let pages = all(&source).await.unwrap();
+    let found: Vec<Vec<&str>> =
+        pages.iter().map(|page| page.users.iter().map(|user| user.external_id.as_str()).collect()).collect();
+    assert_eq!(found, [vec!["1", "2"], vec!["3"], vec!["4"], vec![]]);
+    assert_eq!(
+        peer.uris(),
+        ["/users?status=1&page=1", "/users?status=1&page=2", "/users?status=2&page=1", "/guests?status=0&page=1"]
+    );
+
+    // A run that was cut goes on in the pass where it was.
+    let rest: Vec<Page> = source.pages(pages[1].next.clone()).try_collect().await.unwrap();
+    assert_eq!(rest.len(), 2);
+    assert_eq!(peer.uris()[4..], ["/users?status=2&page=1", "/guests?status=0&page=1"]);
+}
+
+#[tokio::test]
+async fn the_same_user_in_two_variants_is_no_circle() {
+    let peer = Peer::always(200, json!({"users": records(1..=2)})).await;
+    let keys = "  variants: [{query: {a: '1'}}, {query: {a: '2'}}]\n  pages: none\n  records: $.users";
+    assert_eq!(ids(&source(manifest(keys, ""), &peer.origin)).await.unwrap(), ["1", "2", "1", "2"]);
+}
+
+#[tokio::test]
+async fn a_joined_list_is_read_before_the_users_and_tells_what_they_do_not() {
+    let answer = |_: usize, call: &Call| match call.uri.as_str() {
+        "/admins?role=admin" => ok(&json!({"items": [{"user": {"id": 7}, "seat": "full"}], "next": "x"})),
+        "/admins?role=admin&after=x" => ok(&json!({"items": [{"user": {"id": 2}, "seat": "view"}], "next": null})),
+        "/users" => ok(&records(1..=2).into()),
+        _ => respond(500, &[], "unexpected"),
+    };
+    let peer = Peer::answering(answer).await;
+    let users = users(&source(manifest(JOINED, ""), &peer.origin)).await;
+    assert_eq!(peer.uris(), ["/admins?role=admin", "/admins?role=admin&after=x", "/users"]);
+    assert_eq!(users.iter().map(|user| user.is_admin).collect::<Vec<_>>(), [Some(false), Some(true)]);
+    assert_eq!(users[0].licenses, Some(vec![]));
+    assert_eq!(users[1].licenses, Some(vec!["view".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_joined_list_that_is_refused_costs_its_columns_and_not_the_run() {
+    let answer = |_: usize, call: &Call| match path(call) {
+        "/admins" => respond(403, &[], r#"{"message": "no"}"#),
+        _ => ok(&records(1..=2).into()),
+    };
+    let peer = Peer::answering(answer).await;
+    let source = source(manifest(JOINED, ""), &peer.origin);
+    let pages = all(&source).await.unwrap();
+    let lost = [loss(Capability::AdminRoles, "admins.read"), loss(Capability::Licenses, "admins.read")];
+    assert_eq!(pages.last().unwrap().lost, lost);
+    let users: Vec<_> = pages.into_iter().flat_map(|page| page.users).collect();
+    assert!(users.iter().all(|user| user.is_admin.is_none() && user.licenses.is_none()), "{users:?}");
+    assert_eq!(source.check().await.unwrap().lost, lost, "the check tells it beforehand");
+}
+
+#[tokio::test]
+async fn trouble_with_a_joined_list_fails_the_run() {
+    for (status, class) in [(500, FailureClass::Transient), (401, FailureClass::Token), (404, FailureClass::Config)] {
+        let answer = move |_: usize, call: &Call| match path(call) {
+            "/admins" => respond(status, &[], "{}"),
+            _ => ok(&records(1..=2).into()),
+        };
+        let peer = Peer::answering(answer).await;
+        let error = all(&source(manifest(JOINED, ""), &peer.origin)).await.unwrap_err();
+        assert_eq!(error.class, class);
+        assert!(error.message.contains("the list “admins”"), "{}", error.message);
+    }
+}
+
+#[tokio::test]
+async fn a_joined_list_that_runs_in_a_circle_fails_the_run() {
+    let answer = |_: usize, call: &Call| match path(call) {
+        "/admins" => ok(&json!({"items": [{"user": {"id": 7}}], "next": "x"})),
+        _ => ok(&records(1..=2).into()),
+    };
+    let peer = Peer::answering(answer).await;
+    let error = all(&source(manifest(JOINED, ""), &peer.origin)).await.unwrap_err();
+    assert_eq!(error.class, FailureClass::Config);
+    assert!(error.message.starts_with("Page 2 of the list “admins” does not fit"), "{}", error.message);
+}
+
+/// Users of whom a call each tells the second factor.
+const DETAILED: &str = r"
+  pages: none
+  records: $
+  skip_if: ['$[?@.bot == true]']
+  details:
+    factors:
+      path: /users/{{record.id}}/factors
+      query: {of: '{{record.email}}'}
+      when: $[?@.id != '4']
+      provides: mfa_enabled
+      permission: factors.read
+  map:
+    external_id: $.id
+    email: $.email
+    status: active
+    mfa_enabled: {any: '$[?@._details.factors[?@.on == true]]'}
+";
+
+#[tokio::test]
+async fn calls_per_user_survive_a_user_of_whom_the_application_knows_nothing() {
+    let answer = |_: usize, call: &Call| match path(call) {
+        "/users" => {
+            let mut list = records(1..=4);
+            list.push(json!({"id": "b/../1", "email": null, "bot": false}));
+            list.push(json!({"id": "9", "bot": true}));
+            ok(&list.into())
+        }
+        "/users/1/factors" => ok(&json!([{"on": true}])),
+        "/users/2/factors" => ok(&json!([])),
+        "/users/3/factors" => respond(404, &[], "{}"),
+        "/users/b%2F..%2F1/factors" => ok(&json!([{"on": false}])),
+        _ => respond(500, &[], "unexpected"),
+    };
+    let peer = Peer::answering(answer).await;
+    let users = users(&source(manifest(DETAILED, ""), &peer.origin)).await;
+    let known: Vec<Option<bool>> = users.iter().map(|user| user.mfa_enabled).collect();
+    assert_eq!(known, [Some(true), Some(false), None, None, Some(false)]);
+    let mut uris = peer.uris();
+    uris.sort();
+    assert_eq!(uris.len(), 5, "nobody asks about bots, and about those for whom it is not worth it: {uris:?}");
+    assert!(uris.contains(&"/users/1/factors?of=1%40example.com".to_owned()), "{uris:?}");
+}
+
+#[tokio::test]
+async fn calls_per_user_that_are_refused_end_for_the_run() {
+    let answer = |_: usize, call: &Call| match path(call) {
+        "/users" if parameter(call, "page") == Some(1) => ok(&json!(records(1..=1))),
+        "/users" if parameter(call, "page") == Some(2) => ok(&json!(records(2..=3))),
+        "/users" => ok(&json!([])),
+        _ => respond(403, &[], "{}"),
+    };
+    let peer = Peer::answering(answer).await;
+    let keys = DETAILED.replace("pages: none", "pages: {page: {param: page}}");
+    let pages = all(&source(manifest(&keys, ""), &peer.origin)).await.unwrap();
+    assert_eq!(pages.last().unwrap().lost, [loss(Capability::Mfa, "factors.read")]);
+    assert!(pages.iter().flat_map(|page| &page.users).all(|user| user.mfa_enabled.is_none()));
+    assert_eq!(peer.uris().iter().filter(|uri| uri.contains("factors")).count(), 1, "{:?}", peer.uris());
+}
+
+#[tokio::test]
+async fn calls_per_user_keep_to_the_number_that_may_be_under_way() {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (inside, peak) = (Arc::clone(&now), Arc::clone(&most));
+    let app = Router::new().fallback(move |request: Request| {
+        let (inside, peak) = (Arc::clone(&inside), Arc::clone(&peak));
+        async move {
+            if request.uri().path() == "/users" {
+                return ok(&records(1..=30).into());
+            }
+            peak.fetch_max(inside.fetch_add(1, SeqCst) + 1, SeqCst);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            inside.fetch_sub(1, SeqCst);
+            ok(&json!([]))
+        }
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let found = users(&source(manifest(DETAILED, "rate_limit: {concurrency: 3}"), &origin)).await;
+    assert_eq!(found.len(), 30);
+    assert_eq!(most.load(SeqCst), 3);
+}

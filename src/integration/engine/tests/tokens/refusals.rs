@@ -1,0 +1,116 @@
+//! What a token endpoint's answer means when there is no token in it, and that it is not quoted too far.
+
+use super::*;
+
+async fn refused(manifest: &Arc<Manifest>, status: u16, headers: &'static [(&str, &str)], body: &str) -> SourceError {
+    let body = body.to_owned();
+    let peer = Peer::answering(move |_, _| respond(status, headers, body.clone())).await;
+    let error = ids(&signed_in(manifest, config(&peer, &[]), settings())).await.unwrap_err();
+    assert!(peer.uris().iter().all(|uri| uri == "/token"));
+    assert_eq!(error.http_status, Some(status));
+    error
+}
+
+#[tokio::test]
+async fn every_answer_has_its_class() {
+    use FailureClass::{Config, Permission, RateLimit, Token, Transient};
+    let manifest = client_credentials("");
+    let wait: &[(&str, &str)] = &[("retry-after", "999")];
+    let html: &[(&str, &str)] = &[("content-type", "text/html")];
+    let moved: &[(&str, &str)] = &[("location", "https://elsewhere.example.com/")];
+    let cases: [(u16, &'static [(&str, &str)], &str, FailureClass, bool, &str); 24] = [
+        (400, &[], r#"{"error": "invalid_grant"}"#, Token, true, "invalid_grant"),
+        (403, &[], r#"{"error": "invalid_grant"}"#, Token, true, "no longer accepts"),
+        (401, &[], r#"{"error": "invalid_client"}"#, Token, true, "id, or its secret"),
+        (400, &[], r#"{"error": "unauthorized_client", "error_description": "Ask Ann"}"#, Token, true, "“Ask Ann”"),
+        (401, &[], r#"{"errorCode": "invalid_client", "errorSummary": "Unknown"}"#, Token, true, "“Unknown”"),
+        (400, &[], r#"{"error": "consent_required"}"#, Token, true, "consent_required"),
+        (400, &[], r#"{"error": "invalid_scope"}"#, Permission, false, "users.read"),
+        (403, &[], r#"{"error": "access_denied"}"#, Permission, false, "permissions"),
+        (400, &[], r#"{"error": "slow_down"}"#, RateLimit, false, "slow down"),
+        (429, wait, "", RateLimit, false, "slow down"),
+        (429, wait, r#"{"error": "invalid_grant"}"#, RateLimit, false, "slow down"),
+        (500, &[], r#"{"error": "invalid_client"}"#, Transient, false, "trouble"),
+        (502, html, "<html>Bad gateway</html>", Transient, false, "trouble"),
+        (401, &[], "", Token, false, "did not accept"),
+        (403, &[], "", Permission, false, "permissions"),
+        (400, &[], r#"{"error": "unsupported_grant_type"}"#, Config, false, "unsupported_grant_type"),
+        (404, html, "<html>Not here</html>", Config, false, "leads nowhere"),
+        (302, moved, "", Config, false, "another address"),
+        (200, html, "<html>Please sign in</html>", Config, false, "web page"),
+        (200, &[], r#"{"ok": true}"#, Config, false, "no token"),
+        (200, &[], r#"{"access_token": ""}"#, Config, false, "no token"),
+        (200, &[], r#"{"access_token": "t1"#, Transient, false, "breaks off"),
+        (200, &[], r#"{"ok": false, "error": "invalid_refresh_token"}"#, Token, true, "invalid_refresh_token"),
+        (200, &[], r#"{"ok": false, "error": "invalid_arguments"}"#, Config, false, "no token"),
+    ];
+    for (status, headers, body, class, definite, part) in cases {
+        let error = refused(&manifest, status, headers, body).await;
+        assert_eq!((error.class, error.definite), (class, definite), "{status} {body}: {error}");
+        assert!(error.message.contains(part) && error.message.contains("sign-in"), "{status} {body}: {error}");
+        assert!(!error.message.contains('<'), "{error}");
+        assert_eq!(error.retry_after_ms, (status == 429).then_some(999_000), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_manifest_decides_first() {
+    let rules = "errors:
+  - {status: [400], when: '$[?@.error == ''invalid_grant'']', is: permission, message: Ask Ben.}
+  - {when: '$[?@.ok == false]', is: rate_limit}
+error_details: {message: $.why}
+rate_limit: {in_body: {at: $.wait, unit: s}}
+users:
+  path: /users";
+    let auth = "  oauth2_client_credentials:
+    token_url: '{{config.base_url}}/token'
+    client_id: '{{config.id}}'
+    client_secret: '{{config.secret}}'";
+    let manifest = connector(CLIENT, auth, rules);
+    let error = refused(&manifest, 400, &[], r#"{"error": "invalid_grant", "why": "no licence"}"#).await;
+    assert_eq!((error.class, error.definite), (FailureClass::Permission, false));
+    assert_eq!(error.message, "Ask Ben. It said: “no licence”.");
+    let error = refused(&manifest, 200, &[], r#"{"ok": false, "access_token": "t1", "wait": 900}"#).await;
+    assert_eq!((error.class, error.retry_after_ms), (FailureClass::RateLimit, Some(900_000)));
+}
+
+#[tokio::test]
+async fn no_error_repeats_a_secret() {
+    for (status, method) in [(400, "basic"), (400, "body"), (500, "basic"), (200, "body")] {
+        let peer = Peer::answering(move |_, call| {
+            let said = format!("{} and {} and {TOKEN}", header(call, "authorization"), call.body);
+            respond(status, &[], json!({"error": "invalid_client", "error_description": said}).to_string())
+        })
+        .await;
+        let manifest = client_credentials(&format!("    client_auth: {method}"));
+        let error = ids(&signed_in(&manifest, config(&peer, &[]), settings())).await.unwrap_err();
+        assert!(error.message.contains("•••"), "{error}");
+        let encoded = "canary-6f1d%2F%2B%3D";
+        for secret in [TOKEN, encoded, "bXkrYXBwOmNhbmFyeS02ZjFkJTJGJTJCJTNE"] {
+            assert!(!error.message.contains(secret), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_error_repeats_a_token_that_is_not_where_it_should_be() {
+    let plain: &[(&str, &str)] = &[("content-type", "text/plain")];
+    let manifest = client_credentials("    token_at: $.token");
+    for (headers, body) in [(plain, "t0ken-canary"), (&[], r#"{"message": "t0ken-canary"}"#)] {
+        let error = refused(&manifest, 200, headers, body).await;
+        assert!(!error.message.contains("canary"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_not_there_is_named() {
+    let peer = Peer { origin: "http://127.0.0.1:1".to_owned(), calls: Arc::default() };
+    let error = ids(&signed_in(&client_credentials(""), config(&peer, &[]), settings())).await.unwrap_err();
+    assert_eq!((error.class, error.http_status), (FailureClass::Transient, None));
+    assert!(error.message.contains("at sign-in, with 127.0.0.1"), "{error}");
+
+    let origin = raw_peer(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{".to_vec(), false).await;
+    let peer = Peer { origin, calls: Arc::default() };
+    let error = ids(&signed_in(&client_credentials(""), config(&peer, &[]), settings())).await.unwrap_err();
+    assert_eq!(error.class, FailureClass::Timeout, "{error}");
+}
