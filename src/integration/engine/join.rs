@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use entity::run::FailureClass;
 use serde_json::{Map, Value};
 
-use super::classify::plain_error;
 use super::paginate::Walk;
 use super::{HttpSource, Opened, Place};
 use crate::integration::manifest::expr::Subject;
@@ -40,19 +39,18 @@ impl Losses {
     /// Notes what a refusal of an optional call costs. Any other error is passed on, and so is
     /// the loss of a column that is not optional.
     pub fn note(&mut self, provides: &[Column], permission: &str, error: SourceError) -> Result<(), SourceError> {
-        if error.class != FailureClass::Permission {
+        if error.class != FailureClass::Permission || provides.is_empty() {
             return Err(error);
         }
-        let named = error.missing_permissions.first().cloned();
-        let missing = named.unwrap_or_else(|| permission.to_owned());
-        for column in provides {
-            let Some(capability) = super::capability(*column) else {
-                let message = format!("{} It needs: {permission}.", error.message);
-                let plain = plain_error(FailureClass::Permission, message);
-                return Err(SourceError { missing_permissions: vec![missing], ..plain });
-            };
-            self.parts.push(Loss { capability, missing_permission: Some(missing.clone()) });
-        }
+        let missing = error.missing_permissions.first().cloned().unwrap_or_else(|| permission.to_owned());
+        let loss = |column: &Column| {
+            let capability = super::capability(*column)?;
+            Some(Loss { capability, missing_permission: Some(missing.clone()) })
+        };
+        let Some(losses) = provides.iter().map(loss).collect::<Option<Vec<_>>>() else {
+            return Err(SourceError { missing_permissions: vec![missing], ..error });
+        };
+        self.parts.extend(losses);
         self.columns.extend(provides);
         Ok(())
     }

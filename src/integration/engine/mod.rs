@@ -379,10 +379,9 @@ impl Source for HttpSource {
     }
 }
 
-/// Whether the application answered, and its answer was no.
+/// Whether the application answered that it does not tell. A refused credential is another matter.
 fn is_refusal(error: &SourceError) -> bool {
-    let class = matches!(error.class, FailureClass::Config | FailureClass::Permission | FailureClass::Token);
-    class && error.http_status.is_some()
+    matches!(error.class, FailureClass::Config | FailureClass::Permission) && error.http_status.is_some()
 }
 
 /// Whether the application answered that the place to resume from does not exist (any more).

@@ -15,6 +15,10 @@ use crate::integration::source::Checkpoint;
 
 /// A list that goes on for longer than this is taken to have no end.
 pub(super) const MOST_PAGES: u64 = 100_000;
+/// More pages in a row with nobody on them are taken for a list without an end.
+const MOST_EMPTY: u32 = 1000;
+/// How often a list may get shorter while it is read.
+const MOST_SHRINKS: u32 = 100;
 /// How many of the last pages and cursors a repetition is looked for among.
 const REMEMBERED: usize = 64;
 
@@ -205,12 +209,25 @@ pub(super) struct Walk {
     pub pages: u64,
     /// Records read so far, those that are no users included.
     pub received: u64,
+    /// Pages in a row with nobody on them.
+    empty: u32,
+    /// The last total that a counting list told.
+    total: Option<u64>,
+    shrinks: u32,
     visited: Visited,
 }
 
 impl Walk {
     pub fn start() -> Self {
-        Self { position: Position::Start, pages: 0, received: 0, visited: Visited::default() }
+        Self {
+            position: Position::Start,
+            pages: 0,
+            received: 0,
+            empty: 0,
+            total: None,
+            shrinks: 0,
+            visited: Visited::default(),
+        }
     }
 
     /// Counts a page's records and goes on to the next place; false after the last page. `ids`
@@ -223,6 +240,20 @@ impl Walk {
         ids: impl Iterator<Item = &'a str>,
     ) -> Result<bool, String> {
         self.pages += 1;
+        if self.pages >= MOST_PAGES {
+            return Err("the list does not end".to_owned());
+        }
+        self.empty = if records == 0 { self.empty + 1 } else { 0 };
+        if self.empty > MOST_EMPTY {
+            return Err(format!("it is the last of {MOST_EMPTY} pages with nobody on them, and there is no end"));
+        }
+        if let Some(place) = self.shrunk(paging, signs, records) {
+            if self.shrinks > MOST_SHRINKS {
+                return Err("the list gets shorter again and again while it is read".to_owned());
+            }
+            self.position = place;
+            return Ok(true);
+        }
         self.received += records;
         let next = next_place(paging, &self.position, signs, records, self.received)?;
         let page = hash(ids);
@@ -236,11 +267,30 @@ impl Walk {
         {
             return Err("it leads back to a page that was read before".to_owned());
         }
-        if self.pages >= MOST_PAGES {
-            return Err("the list does not end".to_owned());
-        }
         self.position = next;
         Ok(true)
+    }
+
+    /// Where to read again when a list that is counted got shorter since the page before: whoever
+    /// moved up from this page to the one before has not been seen. `None` if it did not.
+    fn shrunk(&mut self, paging: &Paging, signs: &Signs, records: u64) -> Option<Position> {
+        let before = std::mem::replace(&mut self.total, signs.total);
+        let lost = before?.checked_sub(signs.total?).filter(|lost| *lost > 0)?;
+        let Position::Number(at) = self.position else { return None };
+        let (start, back) = match paging {
+            Paging::Scim => (1, lost),
+            Paging::Offset(rule) => (rule.start, lost),
+            Paging::Page(rule) => (rule.start, lost.div_ceil(records.max(1))),
+            Paging::None | Paging::LinkHeader(_) | Paging::NextUrl(_) | Paging::Cursor(_) => return None,
+        };
+        self.shrinks += 1;
+        self.visited = Visited::default();
+        let place = at.saturating_sub(back).max(start);
+        // What is read again is counted again.
+        let again =
+            if matches!(paging, Paging::Page(_)) { (at - place).saturating_mul(records.max(1)) } else { at - place };
+        self.received = self.received.saturating_sub(again);
+        Some(Position::Number(place))
     }
 }
 

@@ -300,8 +300,9 @@ fn seconds(raw: &str) -> Option<i64> {
 }
 
 fn iso(raw: &str) -> Option<i64> {
-    let zoned = DateTime::parse_from_rfc3339(raw).or_else(|_| DateTime::parse_from_str(raw, "%Y-%m-%dT%H:%M:%S%.f%z"));
-    if let Ok(moment) = zoned {
+    let zoned = ["%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%d %H:%M:%S%.f %z"];
+    let zoned = zoned.iter().find_map(|format| DateTime::parse_from_str(raw, format).ok());
+    if let Some(moment) = DateTime::parse_from_rfc3339(raw).ok().or(zoned) {
         return Some(moment.timestamp_millis());
     }
     let local = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M:%S UTC"];

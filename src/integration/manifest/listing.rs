@@ -108,7 +108,8 @@ pub struct Join {
     /// Parts that are kept as `$._joined.NAME.PART`.
     #[serde(default)]
     pub keep: BTreeMap<String, Path>,
-    /// The columns that are not known without it.
+    /// The optional columns that are not known without it. Without any, a refusal fails the run.
+    #[serde(default)]
     pub provides: OneOrMany<Column>,
     /// What is missing if it is refused.
     pub permission: String,
@@ -124,7 +125,8 @@ pub struct Detail {
     /// For whom it is worth a call; for everybody if it is left out.
     #[serde(default)]
     pub when: Option<Predicate>,
-    /// The columns that are not known without it.
+    /// The optional columns that are not known without it. Without any, a refusal fails the run.
+    #[serde(default)]
     pub provides: OneOrMany<Column>,
     /// What is missing if it is refused.
     pub permission: String,

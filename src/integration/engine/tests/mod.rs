@@ -28,6 +28,7 @@ mod paging;
 mod posts;
 mod scim;
 mod signing;
+mod tokens;
 mod waits;
 
 /// 2026-03-01T12:00:00Z, the time of all tests.

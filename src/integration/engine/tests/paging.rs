@@ -203,3 +203,38 @@ async fn a_check_asks_for_one_record() {
     assert_eq!(verified.tenant.as_deref(), peer.origin.strip_prefix("http://"));
     assert_eq!(peer.uris(), ["/users?limit=1&skip=0"]);
 }
+
+#[tokio::test]
+async fn a_list_that_gets_shorter_while_it_is_read_skips_nobody() {
+    // After the first page, users 1 and 2 are gone, and everybody else has moved up.
+    let shrinking = |number: usize, from: u64, size: u64| {
+        let gone = if number == 1 { 0 } else { 2 };
+        let first = gone + from + 1;
+        json!({"users": records(first..=(first + size - 1).min(10)), "total": 10 - gone})
+    };
+    let everybody: std::collections::BTreeSet<String> = numbers(1..=10).into_iter().collect();
+
+    let answer = move |number: usize, call: &Call| ok(&shrinking(number, parameter(call, "from").unwrap(), 4));
+    let peer = Peer::answering(answer).await;
+    let offset = manifest("  pages: {offset: {param: from, total: $.total}}\n  records: $.users", "");
+    let found = ids(&source(offset, &peer.origin)).await.unwrap();
+    assert_eq!(found.into_iter().collect::<std::collections::BTreeSet<_>>(), everybody);
+    assert_eq!(peer.uris(), ["/users?from=0", "/users?from=4", "/users?from=2", "/users?from=6"]);
+
+    let answer = move |number: usize, call: &Call| ok(&shrinking(number, (parameter(call, "p").unwrap() - 1) * 4, 4));
+    let peer = Peer::answering(answer).await;
+    let paged = manifest("  pages: {page: {param: p, total: $.total}}\n  records: $.users", "");
+    let found = ids(&source(paged, &peer.origin)).await.unwrap();
+    assert_eq!(found.into_iter().collect::<std::collections::BTreeSet<_>>(), everybody);
+    assert_eq!(peer.uris(), ["/users?p=1", "/users?p=2", "/users?p=1", "/users?p=2"]);
+}
+
+#[tokio::test]
+async fn an_endless_cursor_ends_with_an_error() {
+    let answer = |number: usize, _: &Call| ok(&json!({"users": [], "next": format!("c{number}")}));
+    let peer = Peer::answering(answer).await;
+    let endless = manifest("  pages: {cursor: {at: $.next, param: after}}\n  records: $.users", "");
+    let error = ids(&source(endless, &peer.origin)).await.unwrap_err();
+    assert!(error.message.contains("1000 pages with nobody on them"), "{}", error.message);
+    assert_eq!(peer.calls().len(), 1001);
+}

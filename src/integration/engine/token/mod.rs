@@ -155,6 +155,9 @@ impl Tokens {
             Auth::Session(kind) => Some(session::log_in(sign_in, kind, policy).await?),
             Auth::AuthorizationCode(_) => code::grant(sign_in, self.grants.as_ref(), refused, policy).await?,
         };
+        if grant.is_some() {
+            tracing::debug!(after_refusal = refused.is_some(), "There is another token to sign calls with");
+        }
         Ok(grant.map(|grant| Arc::new(Token::of(grant, sign_in.now(), refused.is_some()))))
     }
 }

@@ -86,15 +86,12 @@ async fn a_setting_stays_within_its_part_of_the_address() {
         let login = url::Url::parse("https://login.example.com").unwrap().origin();
         let settings = ClientSettings { detours: vec![(login, peer.origin.parse().unwrap())], ..settings() };
         let outcome = ids(&signed_in(&manifest, config(&peer, &[("tenant", tenant)]), settings)).await;
-        match path {
-            Some(path) => {
-                outcome.unwrap();
-                assert_eq!(peer.uris(), [path, "/users"]);
-            }
-            None => {
-                assert_eq!(outcome.unwrap_err().class, FailureClass::Config);
-                assert!(peer.calls().is_empty());
-            }
+        if let Some(path) = path {
+            outcome.unwrap();
+            assert_eq!(peer.uris(), [path, "/users"]);
+        } else {
+            assert_eq!(outcome.unwrap_err().class, FailureClass::Config);
+            assert!(peer.calls().is_empty());
         }
     }
 }

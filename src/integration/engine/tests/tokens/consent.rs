@@ -225,13 +225,11 @@ struct Failing(Mutex<Vec<CallError>>, Mutex<usize>);
 impl Transport for Failing {
     async fn send(&self, _: Sent) -> Result<Answer, CallError> {
         *self.1.lock().unwrap() += 1;
-        match self.0.lock().unwrap().pop() {
-            Some(error) => Err(error),
-            None => {
-                let body = json!({"access_token": "a2", "users": []}).to_string().into_bytes();
-                Ok(Answer { status: reqwest::StatusCode::OK, headers: HeaderMap::new(), body })
-            }
+        if let Some(error) = self.0.lock().unwrap().pop() {
+            return Err(error);
         }
+        let body = json!({"access_token": "a2", "users": []}).to_string().into_bytes();
+        Ok(Answer { status: reqwest::StatusCode::OK, headers: HeaderMap::new(), body })
     }
 }
 

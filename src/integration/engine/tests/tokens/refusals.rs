@@ -2,7 +2,9 @@
 
 use super::*;
 
-async fn refused(manifest: &Arc<Manifest>, status: u16, headers: &'static [(&str, &str)], body: &str) -> SourceError {
+type Headers = &'static [(&'static str, &'static str)];
+
+async fn refused(manifest: &Arc<Manifest>, status: u16, headers: Headers, body: &str) -> SourceError {
     let body = body.to_owned();
     let peer = Peer::answering(move |_, _| respond(status, headers, body.clone())).await;
     let error = ids(&signed_in(manifest, config(&peer, &[]), settings())).await.unwrap_err();
@@ -15,10 +17,10 @@ async fn refused(manifest: &Arc<Manifest>, status: u16, headers: &'static [(&str
 async fn every_answer_has_its_class() {
     use FailureClass::{Config, Permission, RateLimit, Token, Transient};
     let manifest = client_credentials("");
-    let wait: &[(&str, &str)] = &[("retry-after", "999")];
-    let html: &[(&str, &str)] = &[("content-type", "text/html")];
-    let moved: &[(&str, &str)] = &[("location", "https://elsewhere.example.com/")];
-    let cases: [(u16, &'static [(&str, &str)], &str, FailureClass, bool, &str); 24] = [
+    let wait: Headers = &[("retry-after", "999")];
+    let html: Headers = &[("content-type", "text/html")];
+    let moved: Headers = &[("location", "https://elsewhere.example.com/")];
+    let cases: [(u16, Headers, &str, FailureClass, bool, &str); 24] = [
         (400, &[], r#"{"error": "invalid_grant"}"#, Token, true, "invalid_grant"),
         (403, &[], r#"{"error": "invalid_grant"}"#, Token, true, "no longer accepts"),
         (401, &[], r#"{"error": "invalid_client"}"#, Token, true, "id, or its secret"),
@@ -94,7 +96,7 @@ async fn no_error_repeats_a_secret() {
 
 #[tokio::test]
 async fn no_error_repeats_a_token_that_is_not_where_it_should_be() {
-    let plain: &[(&str, &str)] = &[("content-type", "text/plain")];
+    let plain: Headers = &[("content-type", "text/plain")];
     let manifest = client_credentials("    token_at: $.token");
     for (headers, body) in [(plain, "t0ken-canary"), (&[], r#"{"message": "t0ken-canary"}"#)] {
         let error = refused(&manifest, 200, headers, body).await;
