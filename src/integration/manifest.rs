@@ -51,6 +51,7 @@ pub mod listing;
 pub mod mapping;
 pub mod paging;
 pub mod template;
+pub(in crate::integration) mod yaml;
 
 #[cfg(test)]
 mod tests;
@@ -60,6 +61,9 @@ use auth::AuthOption;
 use config::ConfigField;
 use listing::{Expiry, Identify, Listing};
 use template::{OneOrMany, Template};
+
+/// Longer manifests are not read.
+const LIMITS: yaml::Limits = yaml::Limits { bytes: 256 * 1024, nodes: 20_000 };
 
 /// One application's connector.
 #[derive(Debug, Deserialize)]
@@ -147,8 +151,8 @@ impl Manifest {
     fn finish(&mut self) {
         let options = &mut self.auth.value.0;
         if let [only] = options.as_mut_slice() {
-            only.key = "default".to_owned();
-            only.label = "Default".to_owned();
+            "default".clone_into(&mut only.key);
+            only.auth.kind().label().clone_into(&mut only.label);
         }
         let choice = (options.len() > 1).then(|| ConfigField::choice(options));
         let fields = self.config.iter().map(|field| {
@@ -199,20 +203,11 @@ impl Fault {
 
 /// Reads a manifest and checks it. `file_name` gives the key and stands in the faults.
 pub fn parse(text: &str, file_name: &str) -> Result<Manifest, Vec<Fault>> {
-    let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
-    let mut manifest: Manifest =
-        serde_saphyr::from_str_with_options(text, options).map_err(|error| vec![shape_fault(file_name, &error)])?;
+    let mut manifest: Manifest = yaml::read(text, file_name, LIMITS).map_err(|fault| vec![fault])?;
     let base = file_name.rsplit('/').next().unwrap_or(file_name);
     manifest.key = String::from(base.strip_suffix(".yaml").unwrap_or(base));
 
-    let faults = check::faults(&manifest, file_name);
+    let faults = check::faults(&manifest, text, file_name);
     manifest.finish();
     if faults.is_empty() { Ok(manifest) } else { Err(faults) }
-}
-
-fn shape_fault(file: &str, error: &serde_saphyr::Error) -> Fault {
-    let location = error.location().unwrap_or(Location::UNKNOWN);
-    let text = error.without_snippet().to_string();
-    let place = format!(" at line {}, column {}", location.line(), location.column());
-    Fault::at(file, location, text.strip_suffix(&place).unwrap_or(&text))
 }

@@ -11,4 +11,5 @@ pub mod engine;
 pub mod grant;
 pub mod manifest;
 pub mod rehearsal;
+pub mod samples;
 pub mod source;

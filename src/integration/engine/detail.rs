@@ -50,7 +50,9 @@ impl HttpSource {
                     }
                 }
             }
-            users.iter_mut().for_each(|user| user.blank.extend(&detail.provides.0));
+            for user in &mut users {
+                user.blank.extend(&detail.provides.0);
+            }
         }
         Ok(users)
     }
@@ -68,6 +70,7 @@ impl HttpSource {
         for user in users {
             if detail.when.as_ref().is_none_or(|test| test.holds(&user.record)) {
                 let call = opened.requests.detail(detail, &self.config, user.record.value());
+                let call = call.map_err(|clause| place.unasked(&clause))?;
                 calls.push(Box::pin(self.ask_one(place, call)));
             } else {
                 calls.push(Box::pin(ready(Ok(None))));

@@ -40,7 +40,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use entity::run::FailureClass;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{BoxStream, Stream, StreamExt as _};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
@@ -151,9 +151,35 @@ impl HttpSource {
         })
     }
 
+    /// Whose data the connection sees, once a listing or a check has begun.
+    pub fn tenant(&self) -> Option<&str> {
+        self.opened.get()?.requests.tenant()
+    }
+
     /// Obtains a token and asks whose credential it is, where the manifest says so; once.
     async fn open(&self, hurried: bool) -> Result<&Opened, SourceError> {
         self.opened.get_or_try_init(|| self.first_call(hurried)).await
+    }
+
+    /// Asks for one record of each list.
+    async fn first_records(&self) -> Result<Verified, SourceError> {
+        let opened = self.open(true).await?;
+        let (mut joined, mut losses) = (Joined::default(), Losses::default());
+        for (name, join) in &self.manifest.users.joins {
+            let kept = (&mut joined, &mut losses);
+            self.join_page(opened, (name, &join.value), &mut Walk::start(), kept, true).await?;
+        }
+        let place = Place::Users { page: 1 };
+        let list = self.manifest.users.pass(0);
+        let reading = self.read(opened, &place, list, &Position::Start, Some(1), true).await?;
+        let records = reading.records.len() as u64;
+        next_place(list.pages, &Position::Start, &reading.signs, records, records)
+            .map_err(|clause| place.misfit(&clause, FailureClass::Config, Some(reading.http_status)))?;
+        Ok(Verified {
+            tenant: opened.requests.tenant().map(str::to_owned),
+            lost: losses.parts,
+            credential_expires_at: self.ends(),
+        })
     }
 
     async fn first_call(&self, hurried: bool) -> Result<Opened, SourceError> {
@@ -221,6 +247,43 @@ impl HttpSource {
         let records =
             select::records(list, &mut body).map_err(|fault| call::unreadable(*place, &fault, http_status))?;
         Ok(Reading { records, signs, http_status, size })
+    }
+
+    /// All pages, from the joined lists on.
+    fn list(&self, from: Option<Checkpoint>) -> impl Stream<Item = Result<Page, SourceError>> + Send {
+        let listing = &self.manifest.users;
+        let mut progress = Progress::resume(&listing.pages.value, listing.passes(), from);
+        async_stream::try_stream! {
+            let opened = self.open(false).await?;
+            let (mut joined, mut losses) = (Joined::default(), Losses::default());
+            for (name, join) in &listing.joins {
+                let mut walk = Walk::start();
+                let join = (name.as_str(), &join.value);
+                while self.join_page(opened, join, &mut walk, (&mut joined, &mut losses), false).await? {
+                    // A sign of life: nobody is on this page.
+                    yield Page { next: Some(progress.checkpoint()), ..Page::default() };
+                }
+            }
+            let mut run = Run { joined: Arc::new(joined), losses, refused: BTreeSet::new() };
+            let mut resumed = progress != Progress::start();
+            loop {
+                let step = match self.step(opened, &mut progress, &mut run).await {
+                    Err(error) if resumed && forgotten(&error) => {
+                        tracing::warn!("The application no longer knows the checkpoint, so the listing begins anew");
+                        resumed = false;
+                        progress = Progress::start();
+                        continue;
+                    }
+                    step => step,
+                };
+                resumed = false;
+                let (page, more) = step?;
+                yield page;
+                if !more {
+                    break;
+                }
+            }
+        }
     }
 
     /// Reads the page that `progress` is at, and moves it on. The flag is false after the last page.
@@ -319,61 +382,20 @@ fn capability(column: Column) -> Option<Capability> {
 #[async_trait]
 impl Source for HttpSource {
     async fn check(&self) -> Result<Verified, SourceError> {
-        let opened = self.open(true).await?;
-        let (mut joined, mut losses) = (Joined::default(), Losses::default());
-        for (name, join) in &self.manifest.users.joins {
-            let kept = (&mut joined, &mut losses);
-            self.join_page(opened, (name, &join.value), &mut Walk::start(), kept, true).await?;
-        }
-        let place = Place::Users { page: 1 };
-        let list = self.manifest.users.pass(0);
-        let reading = self.read(opened, &place, list, &Position::Start, Some(1), true).await?;
-        let records = reading.records.len() as u64;
-        next_place(list.pages, &Position::Start, &reading.signs, records, records)
-            .map_err(|clause| place.misfit(&clause, FailureClass::Config, Some(reading.http_status)))?;
+        let verified = self.first_records().await;
         self.tokens.close().await;
-        Ok(Verified {
-            tenant: opened.requests.tenant().map(str::to_owned),
-            lost: losses.parts,
-            credential_expires_at: self.ends(),
-        })
+        verified
     }
 
     fn pages(&self, from: Option<Checkpoint>) -> BoxStream<'_, Result<Page, SourceError>> {
-        let listing = &self.manifest.users;
-        let mut progress = Progress::resume(&listing.pages.value, listing.passes(), from);
-        Box::pin(async_stream::try_stream! {
-            let opened = self.open(false).await?;
-            let (mut joined, mut losses) = (Joined::default(), Losses::default());
-            for (name, join) in &listing.joins {
-                let mut walk = Walk::start();
-                let join = (name.as_str(), &join.value);
-                while self.join_page(opened, join, &mut walk, (&mut joined, &mut losses), false).await? {
-                    // A sign of life: nobody is on this page.
-                    yield Page { next: Some(progress.checkpoint()), ..Page::default() };
-                }
-            }
-            let mut run = Run { joined: Arc::new(joined), losses, refused: BTreeSet::new() };
-            let mut resumed = progress != Progress::start();
-            loop {
-                let step = match self.step(opened, &mut progress, &mut run).await {
-                    Err(error) if resumed && forgotten(&error) => {
-                        tracing::warn!("The application no longer knows the checkpoint, so the listing begins anew");
-                        resumed = false;
-                        progress = Progress::start();
-                        continue;
-                    }
-                    step => step,
-                };
-                resumed = false;
-                let (page, more) = step?;
-                if !more {
+        Box::pin(async_stream::stream! {
+            let mut pages = std::pin::pin!(self.list(from));
+            while let Some(page) = pages.next().await {
+                let last = page.as_ref().map_or(true, |page| page.next.is_none());
+                if last {
                     self.tokens.close().await;
                 }
                 yield page;
-                if !more {
-                    break;
-                }
             }
         })
     }

@@ -10,7 +10,7 @@ use url::{Origin, Url};
 use super::client::{Body, Call};
 use super::paginate::Position;
 use crate::integration::manifest::Manifest;
-use crate::integration::manifest::listing::{Detail, Identify, List, Query};
+use crate::integration::manifest::listing::{Detail, Identify, List, PageSize, Query};
 use crate::integration::manifest::paging::{Paging, Slot};
 use crate::integration::manifest::template::{Part, Scope, Template};
 use crate::integration::source::Config;
@@ -71,7 +71,7 @@ impl Requests {
         let json = then.map(|then| &then.json).or(list.json);
         let mut body = json.map(|json| json.expand(scope));
         let mut pairs = if then.is_some() { Vec::new() } else { pairs(&list.query, scope) };
-        let sized = size.filter(|_| then.is_none()).zip(list.page_size.and_then(|size| size.slot()));
+        let sized = size.filter(|_| then.is_none()).zip(list.page_size.and_then(PageSize::slot));
         let sized = sized.map(|(size, slot)| (slot, Value::from(size)));
         for (slot, value) in sized.into_iter().chain(place(list.pages, position)) {
             match (slot, &mut body) {
@@ -82,7 +82,7 @@ impl Requests {
                 }
             }
         }
-        let mut url = below(&self.base, path, scope);
+        let mut url = below(&self.base, path, scope)?;
         if !pairs.is_empty() {
             url.query_pairs_mut().extend_pairs(pairs);
         }
@@ -90,14 +90,14 @@ impl Requests {
     }
 
     /// The call for what one list does not say of one user.
-    pub fn detail(&self, detail: &Detail, config: &Config, record: &Value) -> Call {
+    pub fn detail(&self, detail: &Detail, config: &Config, record: &Value) -> Result<Call, String> {
         let scope = Scope { record: Some(record), ..Scope::new(config, &self.found) };
-        let mut url = below(&self.base, &detail.path.value, scope);
+        let mut url = below(&self.base, &detail.path.value, scope)?;
         let pairs = pairs(&[Some(&detail.query), None], scope);
         if !pairs.is_empty() {
             url.query_pairs_mut().extend_pairs(pairs);
         }
-        Call::get(url, self.headers.clone())
+        Ok(Call::get(url, self.headers.clone()))
     }
 
     /// An address that the application gave, if it does not leave the application;
@@ -121,7 +121,7 @@ pub(super) fn identify(
 ) -> Result<Call, String> {
     let scope = Scope::new(config, found);
     let mut url = match (&identify.path, &identify.url) {
-        (Some(path), _) => below(&base_url(manifest, scope)?, &path.value, scope),
+        (Some(path), _) => below(&base_url(manifest, scope)?, &path.value, scope)?,
         (None, Some(url)) => absolute(&url.value, scope).ok_or("The address in the settings is not an address.")?,
         (None, None) => return Err("The connector does not say whom to ask.".to_owned()),
     };
@@ -219,14 +219,18 @@ pub(super) fn base_url(manifest: &Manifest, scope: Scope<'_>) -> Result<Url, Str
     if plain { Ok(url) } else { Err(wrong()) }
 }
 
-/// An address below another one. The template begins with a slash.
-pub(super) fn below(base: &Url, path: &Template, scope: Scope<'_>) -> Url {
+/// An address below another one. The template begins with a slash. The error is a clause for a person.
+pub(super) fn below(base: &Url, path: &Template, scope: Scope<'_>) -> Result<Url, String> {
+    let parts = path.expand_segments(scope);
+    if parts.iter().any(|part| matches!(part.as_str(), "." | "..")) {
+        return Err("a value of dots alone would lead to another address".to_owned());
+    }
     let mut url = base.clone();
     let kept = url.path().trim_end_matches('/').to_owned();
     url.set_path(&kept);
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.pop_if_empty();
-        segments.extend(path.expand_segments(scope).iter().skip(1));
+        segments.extend(parts.iter().skip(1));
     }
-    url
+    Ok(url)
 }

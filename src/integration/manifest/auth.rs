@@ -314,6 +314,20 @@ pub enum AuthenticationKind {
     ServiceAccount,
 }
 
+impl AuthenticationKind {
+    /// What a form calls it, where the manifest does not say.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::None => "None",
+            Self::ApiToken => "API token",
+            Self::Basic => "User name and password",
+            Self::OAuth2ClientCredentials => "OAuth 2.0, as an application",
+            Self::OAuth2AuthorizationCode => "OAuth 2.0, with consent",
+            Self::ServiceAccount => "Service account",
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AuthForm {

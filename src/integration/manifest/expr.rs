@@ -57,8 +57,18 @@ fn compile(text: &str) -> Result<JsonPath, String> {
         // The library would compile the pattern anew for each record.
         return Err("patterns stand beside paths: {of: path, matches: pattern}".to_owned());
     }
+    if text.len() > LONGEST_PATH {
+        return Err(format!("no path is longer than {LONGEST_PATH} bytes; name the part that is wanted"));
+    }
+    if text.matches("..").count() > 1 {
+        // Each would multiply the work that a record makes.
+        return Err("a path looks everywhere (..) once at most; write the way to the part".to_owned());
+    }
     JsonPath::parse(text).map_err(|error| format!("not a JSONPath: {error}; a path begins with $, such as $.id"))
 }
+
+/// Longer paths are not read, in bytes.
+const LONGEST_PATH: usize = 1000;
 
 /// A path into a record or an answer, such as `$.profile.email`.
 #[derive(Clone, Debug)]

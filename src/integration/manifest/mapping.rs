@@ -375,10 +375,14 @@ impl Mapping {
 
     /// Whether a status other than active and unknown may come out.
     pub fn tells_status(&self) -> bool {
-        let tells = |status: &UserStatus| !matches!(status, UserStatus::Active | UserStatus::Unknown);
+        self.tells(UserStatus::Suspended) || self.tells(UserStatus::Invited)
+    }
+
+    /// Whether this status may come out.
+    pub fn tells(&self, status: UserStatus) -> bool {
         self.status.0.iter().any(|rule| match rule {
-            StatusRule::Always(status) | StatusRule::When { then: status, .. } => tells(status),
-            StatusRule::Lookup { values, .. } => values.values().any(tells),
+            StatusRule::Always(then) | StatusRule::When { then, .. } => *then == status,
+            StatusRule::Lookup { values, .. } => values.values().any(|then| *then == status),
         })
     }
 

@@ -9,7 +9,7 @@ fn discovering(hosts: &str) -> String {
     format!(
         r#"
 name: Test
-category: test
+category: identity
 description: An application made up for tests.
 required_permissions: [users.read]
 setup: Nothing.

@@ -147,7 +147,7 @@ fn manifest(users: &str, more: &str) -> Manifest {
     let text = format!(
         r#"
 name: Test
-category: test
+category: identity
 description: An application made up for tests.
 required_permissions: [users.read]
 setup: Nothing.

@@ -90,7 +90,7 @@ async fn a_setting_in_a_path_stays_one_part_of_it() {
     let peer = Peer::always(200, json!([])).await;
     let text = r#"
 name: Test
-category: test
+category: identity
 description: Organisations.
 required_permissions: [members]
 setup: Nothing.

@@ -76,7 +76,7 @@ pub async fn log_out(sign_in: &SignIn, kind: &Session, token: &Token) {
 
 fn address(sign_in: &SignIn, path: &Template, found: &BTreeMap<String, String>) -> Result<Url, SourceError> {
     let scope = Scope::new(&sign_in.config, found);
-    Ok(below(&base_url(&sign_in.manifest, scope).map_err(config)?, path, scope))
+    below(&base_url(&sign_in.manifest, scope).map_err(config)?, path, scope).map_err(config)
 }
 
 fn config(message: String) -> SourceError {

@@ -17,7 +17,7 @@ impl Check<'_> {
             if option.key.is_empty() || !option.key.bytes().all(letter) || option.label.trim().is_empty() {
                 self.fault(at, "each of several kinds needs a key (lower-case letters, digits and _) and a label");
             } else if !seen.insert(&option.key) {
-                self.fault(at, format!("there are two kinds with the key “{}”", option.key));
+                self.fault(at, format!("there are two kinds with the key “{}”; name one otherwise", option.key));
             }
         }
         for option in options {
@@ -37,7 +37,7 @@ impl Check<'_> {
         });
         let public = matches!(&option.auth, Auth::AuthorizationCode(kind) if kind.client_auth == ClientAuth::None);
         if !uses_secret && !public && !matches!(option.auth, Auth::None) {
-            self.fault(at, "auth uses no setting of type secret; credentials must be stored as secrets");
+            self.fault(at, "auth uses no setting of type secret, and credentials must be stored as such; give the token’s setting type: secret");
         }
         match &option.auth {
             Auth::None | Auth::Bearer(_) | Auth::Basic(_) | Auth::Query(_) => {}
@@ -73,7 +73,10 @@ impl Check<'_> {
             for (name, value) in rules.header {
                 self.header_name(name, at);
                 if !value.parts().contains(&Part::Token) {
-                    self.fault(at, format!("the header “{name}” does not use {{{{token}}}}"));
+                    self.fault(
+                        at,
+                        format!("the header “{name}” does not use {{{{token}}}}; write it where the token goes"),
+                    );
                 }
             }
         }
@@ -90,7 +93,7 @@ impl Check<'_> {
             self.fault(at, "client_auth is basic or body with a client_secret, or private_key_jwt with a private_key");
         }
         if kind.key_id.is_some() && kind.private_key.is_none() {
-            self.fault(at, "key_id belongs to a private_key");
+            self.fault(at, "key_id belongs to a private_key; add one, or take it out");
         }
     }
 

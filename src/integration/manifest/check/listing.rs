@@ -27,7 +27,10 @@ impl Check<'_> {
             self.path(&path.value, path.referenced);
         }
         if users.variants.len() > MOST_VARIANTS {
-            self.fault(pages.referenced, format!("more than {MOST_VARIANTS} variants are not read"));
+            self.fault(
+                pages.referenced,
+                format!("more than {MOST_VARIANTS} variants are not read; ask for several at once"),
+            );
         }
         for pass in 0..users.passes() {
             self.list(
@@ -42,7 +45,10 @@ impl Check<'_> {
         }
         for (column, permission) in &users.require_some {
             if !map.has(*column) {
-                self.fault(permission.referenced, "require_some names a column that map does not have");
+                self.fault(
+                    permission.referenced,
+                    "require_some names a column that map does not have; map it, or take it out",
+                );
             }
         }
         for Spanned { value: join, referenced: at, .. } in users.joins.values() {
@@ -73,7 +79,7 @@ impl Check<'_> {
         let there: BTreeSet<(String, String)> = joins.chain(details).collect();
         for (kind, name) in named.difference(&there) {
             let list = if kind == "joined" { "joins" } else { "details" };
-            self.fault(at, format!("map asks for “{name}”, and there is none under {list}"));
+            self.fault(at, format!("map asks for “{name}”, and there is none under {list}; write it there"));
         }
         for (kind, name) in there.difference(&named) {
             self.fault(at, format!("“{name}” is read and not used; write $._{kind}.{name}, present_in or absent_in"));
@@ -91,14 +97,17 @@ impl Check<'_> {
             Ok(slot) => slot,
             Err(message) => return self.fault(at, message),
         };
-        let size = list.page_size.map(|size| size.slot());
+        let size = list.page_size.map(PageSize::slot);
         if size.as_ref().is_some_and(Option::is_none) {
             self.fault(size_at, "say where page_size goes: either param: name, or json: $.member");
         }
         for slot in [slot, size.flatten()].into_iter().flatten() {
             match slot {
                 Slot::Param(name) if !taken.insert(name.to_owned()) => {
-                    self.fault(at, format!("the parameter “{name}” is set twice: by query, page_size or pages"));
+                    self.fault(
+                        at,
+                        format!("the parameter “{name}” is set twice, by query, page_size or pages; keep one"),
+                    );
                 }
                 Slot::Json(path) if list.json.is_none() => {
                     self.fault(at, format!("“{path}” is a place in the body, and there is none; write json: {{}}"));
@@ -122,7 +131,7 @@ impl Check<'_> {
     fn provided(&mut self, columns: &OneOrMany<Column>, at: Location) {
         for column in &columns.0 {
             if !self.manifest.users.map.value.has(*column) {
-                self.fault(at, "provides names a column that map does not have");
+                self.fault(at, "provides names a column that map does not have; map it, or take it out");
             }
         }
     }

@@ -18,12 +18,26 @@ use super::template::{Part, Template};
 use super::{Fault, HostPattern, Manifest};
 use uses::{Place, Use};
 
+/// What the catalog is filtered by.
+const CATEGORIES: [&str; 11] = [
+    "identity",
+    "communication",
+    "development",
+    "operations",
+    "productivity",
+    "design",
+    "sales",
+    "support",
+    "storage",
+    "security",
+    "human-resources",
+];
 /// Headers that the engine sets itself.
 const OWN_HEADERS: [&str; 7] =
     ["accept-encoding", "connection", "content-length", "host", "te", "transfer-encoding", "user-agent"];
 
-pub(super) fn faults(manifest: &Manifest, file: &str) -> Vec<Fault> {
-    let mut check = Check { manifest, file, uses: uses::of(manifest), faults: Vec::new() };
+pub(super) fn faults(manifest: &Manifest, text: &str, file: &str) -> Vec<Fault> {
+    let mut check = Check { manifest, text, file, uses: uses::of(manifest), faults: Vec::new() };
     check.about();
     check.fields();
     check.templates();
@@ -56,8 +70,30 @@ pub(super) fn only_with(manifest: &Manifest, key: &str) -> Vec<String> {
     users.into_iter().filter_map(|number| Some(options.get(number)?.key.clone())).collect()
 }
 
+/// Line and column of a key, which is named from the outermost one.
+fn place(text: &str, keys: &[&str]) -> Option<(u64, u64)> {
+    let mut at = 0;
+    for (depth, key) in keys.iter().enumerate() {
+        let is_key = |(found, _): &(usize, &str)| {
+            let (before, after) = (&text[..at + found], &text[at + found + key.len()..]);
+            let begins = if depth == 0 {
+                before.is_empty() || before.ends_with('\n')
+            } else {
+                before.ends_with([' ', '{', ','])
+            };
+            begins && after.trim_start_matches(' ').starts_with(':')
+        };
+        at += text[at..].match_indices(key).find(is_key)?.0;
+    }
+    let before = text.get(..at)?;
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    Some((u64::try_from(line).ok()?, u64::try_from(column).ok()?)).filter(|_| !keys.is_empty())
+}
+
 struct Check<'a> {
     manifest: &'a Manifest,
+    text: &'a str,
     file: &'a str,
     uses: Vec<Use<'a>>,
     faults: Vec<Fault>,
@@ -66,6 +102,12 @@ struct Check<'a> {
 impl<'a> Check<'a> {
     fn fault(&mut self, at: Location, message: impl Into<String>) {
         self.faults.push(Fault::at(self.file, at, message));
+    }
+
+    /// A fault at a key, which is named from the outermost one; at the beginning if it is not written.
+    fn fault_at(&mut self, keys: &[&str], message: impl Into<String>) {
+        let (line, column) = place(self.text, keys).unwrap_or((1, 1));
+        self.faults.push(Fault { file: self.file.to_owned(), line, column, message: message.into() });
     }
 
     /// The alternative of `auth` that a place belongs to.
@@ -81,7 +123,7 @@ impl<'a> Check<'a> {
         let key = &manifest.key;
         let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if key.is_empty() || !key.bytes().all(letter) {
-            self.fault(Location::UNKNOWN, "the file's name is the key: lower-case letters, digits and -, then .yaml");
+            self.fault_at(&[], "the file's name is the key: lower-case letters, digits and -, then .yaml");
         }
         let texts = [
             ("name", &manifest.name),
@@ -89,9 +131,14 @@ impl<'a> Check<'a> {
             ("description", &manifest.description),
             ("setup", &manifest.setup),
         ];
+        if !CATEGORIES.contains(&manifest.category.as_str()) && !manifest.category.trim().is_empty() {
+            let message =
+                format!("there is no category “{}”; take one of {}", manifest.category, CATEGORIES.join(", "));
+            self.fault_at(&["category"], message);
+        }
         for (what, text) in texts {
             if text.trim().is_empty() {
-                self.fault(Location::UNKNOWN, format!("{what} is empty"));
+                self.fault_at(&[what], format!("{what} is empty; write it, since people choose by it"));
             }
         }
         if let Some(url) = &manifest.documentation_url
@@ -103,7 +150,7 @@ impl<'a> Check<'a> {
             && !manifest.options().iter().all(|option| matches!(option.auth, Auth::None))
         {
             let message = "required_permissions is missing: name the scopes, roles or rights that listing users needs";
-            self.fault(Location::UNKNOWN, message);
+            self.fault_at(&["required_permissions"], message);
         }
     }
 
@@ -115,17 +162,23 @@ impl<'a> Check<'a> {
                 self.fault(*at, format!("the key “{}” must be of lower-case letters, digits and _", field.key));
             }
             if field.key == AUTHENTICATION {
-                self.fault(*at, "the key “authentication” is taken by the choice between kinds of auth");
+                self.fault(
+                    *at,
+                    "the key “authentication” is taken by the choice between kinds of auth; name it otherwise",
+                );
             }
             if !seen.insert(&field.key) {
-                self.fault(*at, format!("there are two settings “{}”", field.key));
+                self.fault(*at, format!("there are two settings “{}”; take one out, or name it otherwise", field.key));
             }
             if (field.kind == FieldKind::Enum) == field.options.is_empty() {
-                self.fault(*at, format!("“{}”: options belong to an enum, and an enum needs options", field.key));
+                self.fault(
+                    *at,
+                    format!("“{}”: options belong to an enum, and an enum needs options: [one, two]", field.key),
+                );
             }
             if let Some(default) = &field.default {
                 if field.secret() {
-                    self.fault(*at, format!("the secret “{}” must not have a default", field.key));
+                    self.fault(*at, format!("the secret “{}” must not have a default; take it out", field.key));
                 } else if let Some(objection) = field.objection(default) {
                     self.fault(*at, format!("the default of “{}” does not fit: {objection}", field.key));
                 }
@@ -146,7 +199,10 @@ impl<'a> Check<'a> {
                     Part::Text(_) => {}
                     Part::Config(key, member) => self.setting(key, member.as_deref(), at, auth),
                     Part::Found(_) if auth => {
-                        self.fault(at, "{{found.…}} is not known yet where the credential is obtained");
+                        self.fault(
+                            at,
+                            "{{found.…}} is not known yet where the credential is obtained; use {{config.…}}",
+                        );
                     }
                     Part::Found(name) if !found.contains(name) => {
                         let message =
@@ -172,7 +228,7 @@ impl<'a> Check<'a> {
                 self.fault(at, format!("there is no setting “{key}” under config (there are: {known})"));
             }
             Some(field) if field.secret() && !secrets => {
-                self.fault(at, format!("the secret “{key}” may be used under auth only"));
+                self.fault(at, format!("the secret “{key}” may be used under auth only; elsewhere it could be seen"));
             }
             Some(field) if (field.kind == FieldKind::SecretJson) != member.is_some() => {
                 let message = format!(
@@ -244,7 +300,7 @@ impl<'a> Check<'a> {
                 }
                 let fixed = template.keys().next().is_none();
                 if fixed && Url::parse(text).is_err() {
-                    self.fault(at, "this is not an address");
+                    self.fault(at, "this is not an address; write one such as https://api.example.com/v1");
                 }
             }
             _ => self.fault(at, format!("{what} must begin with https://, or with a setting of type url")),
@@ -278,7 +334,7 @@ impl<'a> Check<'a> {
                 _ => self.fault(*at, "identify needs either a path below base_url, or a url"),
             }
             if call.json.is_some() && call.form.is_some() {
-                self.fault(*at, "identify sends either json or form");
+                self.fault(*at, "identify sends either json or form; take one out");
             }
             let needs_base =
                 matches!(manifest.base_url.value.parts(), [Part::Found(name), ..] if call.keep.contains_key(name));
@@ -291,7 +347,9 @@ impl<'a> Check<'a> {
                 (Some(name), None) => self.header_name(name, *at),
                 (None, Some(name))
                     if manifest.identify.as_ref().is_some_and(|call| call.value.keep.contains_key(name)) => {}
-                (None, Some(name)) => self.fault(*at, format!("identify does not keep “{name}”")),
+                (None, Some(name)) => {
+                    self.fault(*at, format!("identify does not keep “{name}”; name it under identify.keep"))
+                }
                 _ => self.fault(*at, "say either header: name, or found: name"),
             }
         }
@@ -299,9 +357,9 @@ impl<'a> Check<'a> {
 
     fn header_name(&mut self, name: &str, at: Location) {
         match HeaderName::from_bytes(name.as_bytes()) {
-            Err(_) => self.fault(at, format!("“{name}” is not the name of a header")),
+            Err(_) => self.fault(at, format!("“{name}” is not the name of a header; it has letters, digits and -")),
             Ok(name) if OWN_HEADERS.contains(&name.as_str()) => {
-                self.fault(at, format!("the header “{name}” is set by the engine"));
+                self.fault(at, format!("the header “{name}” is set by the engine; take it out"));
             }
             Ok(_) => {}
         }
@@ -317,18 +375,22 @@ impl<'a> Check<'a> {
                 self.fault(*at, "status codes are from 100 to 599");
             }
         }
-        let details = self.manifest.error_details.permission_header.0.iter();
         let limits = &self.manifest.rate_limit;
-        for name in details.chain(&limits.reset_header.0).chain(&limits.remaining_header.0) {
-            if HeaderName::from_bytes(name.as_bytes()).is_err() {
-                self.fault(Location::UNKNOWN, format!("“{name}” is not the name of a header"));
+        let named = [
+            (["error_details", "permission_header"], &self.manifest.error_details.permission_header),
+            (["rate_limit", "reset_header"], &limits.reset_header),
+            (["rate_limit", "remaining_header"], &limits.remaining_header),
+        ];
+        for (place, names) in named {
+            for name in names.0.iter().filter(|name| HeaderName::from_bytes(name.as_bytes()).is_err()) {
+                self.fault_at(&place, format!("“{name}” is not the name of a header; it has letters, digits and -"));
             }
         }
         if limits.concurrency.is_some_and(|calls| !(1..=16).contains(&calls)) {
-            self.fault(Location::UNKNOWN, "rate_limit.concurrency must be from 1 to 16");
+            self.fault_at(&["rate_limit", "concurrency"], "rate_limit.concurrency must be from 1 to 16");
         }
         if limits.max_wait_seconds.is_some_and(|wait| !(1..=240).contains(&wait)) {
-            self.fault(Location::UNKNOWN, "rate_limit.max_wait_seconds must be from 1 to 240");
+            self.fault_at(&["rate_limit", "max_wait_seconds"], "rate_limit.max_wait_seconds must be from 1 to 240");
         }
         for (name, Spanned { value, referenced: at, .. }) in &self.manifest.headers {
             let fixed = value.parts().iter().all(|part| match part {
@@ -336,7 +398,7 @@ impl<'a> Check<'a> {
                 _ => true,
             });
             if !fixed {
-                self.fault(*at, format!("the header “{name}” has a value that cannot be sent"));
+                self.fault(*at, format!("the header “{name}” has a value that cannot be sent; take out line breaks and control characters"));
             }
         }
     }

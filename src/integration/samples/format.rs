@@ -1,0 +1,249 @@
+//! The file of samples, as it is written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::DateTime;
+use entity::run::FailureClass;
+use entity::user::UserStatus;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, StatusCode};
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
+use serde_saphyr::{Location, Spanned};
+use url::Url;
+
+use crate::integration::manifest::template::OneOrMany;
+use crate::integration::source::{Capability, Config};
+
+/// The whole file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// The settings of every case.
+    #[serde(default)]
+    pub config: Config,
+    pub cases: Vec<Spanned<Case>>,
+}
+
+/// One play of the listing.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    pub name: String,
+    /// Settings that replace those of the file; an empty one takes them away.
+    #[serde(default)]
+    pub config: Config,
+    /// What a person consented to before, where the kind of auth needs consent.
+    #[serde(default)]
+    pub grant: Option<SampleGrant>,
+    /// Plays the connection check in place of the listing.
+    #[serde(default)]
+    pub check: bool,
+    #[serde(default)]
+    pub exchanges: Vec<Spanned<Exchange>>,
+    /// Everybody, in any order.
+    #[serde(default)]
+    pub users: Option<Spanned<Vec<Spanned<SampleUser>>>>,
+    #[serde(default)]
+    pub lost: Option<Spanned<BTreeSet<Capability>>>,
+    #[serde(default)]
+    pub tenant: Option<Spanned<String>>,
+    #[serde(default)]
+    pub credential_expires_at: Option<Spanned<Moment>>,
+    #[serde(default)]
+    pub error: Option<Spanned<SampleError>>,
+}
+
+/// A call that must be made, and what the application answered.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exchange {
+    pub call: Spanned<Request>,
+    #[serde(default)]
+    pub json: Option<Value>,
+    #[serde(default)]
+    pub form: Option<BTreeMap<String, OneOrMany<String>>>,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    pub answer: Spanned<Answer>,
+}
+
+/// `GET https://…`
+#[derive(Clone)]
+pub struct Request {
+    pub method: Method,
+    pub url: Url,
+}
+
+/// What the application answered.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    #[serde(default = "ok")]
+    pub status: u16,
+    #[serde(default)]
+    pub headers: BTreeMap<String, OneOrMany<String>>,
+    #[serde(default, deserialize_with = "given")]
+    pub body: Option<Value>,
+    #[serde(default)]
+    pub text: Option<String>,
+}
+
+/// A user who must come of the answers.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SampleUser {
+    pub external_id: String,
+    #[serde(default)]
+    pub email: Option<String>,
+    #[serde(default)]
+    pub display_name: Option<String>,
+    pub status: UserStatus,
+    #[serde(default)]
+    pub is_admin: Option<bool>,
+    #[serde(default)]
+    pub mfa_enabled: Option<bool>,
+    #[serde(default)]
+    pub licenses: Vec<String>,
+    #[serde(default)]
+    pub last_active_at: Option<Moment>,
+}
+
+/// The error that must come of the answers.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SampleError {
+    pub class: FailureClass,
+    #[serde(default)]
+    pub definite: Option<bool>,
+    #[serde(default)]
+    pub permissions: Option<BTreeSet<String>>,
+    #[serde(default)]
+    pub retry_after_seconds: Option<f64>,
+    /// A part of the message.
+    #[serde(default)]
+    pub message: Option<String>,
+}
+
+/// The tokens that a consent gave.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SampleGrant {
+    pub access_token: String,
+    #[serde(default)]
+    pub refresh_token: Option<String>,
+    #[serde(default)]
+    pub expires_at: Option<Moment>,
+    #[serde(default)]
+    pub refresh_expires_at: Option<Moment>,
+    #[serde(default)]
+    pub found: BTreeMap<String, String>,
+}
+
+/// A moment in RFC 3339, as Unix milliseconds.
+#[derive(Clone, Copy)]
+pub struct Moment(pub i64);
+
+fn ok() -> u16 {
+    200
+}
+
+/// `body: null` is a body.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let moment = DateTime::parse_from_rfc3339(&text)
+            .map_err(|_| de::Error::custom("a moment is written as 2026-01-02T03:04:05Z"))?;
+        Ok(Self(moment.timestamp_millis()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Request {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let parse = || {
+            let (method, url) = text.split_once(' ')?;
+            let known = [Method::GET, Method::POST, Method::PUT, Method::DELETE];
+            let method = known.into_iter().find(|known| known.as_str() == method)?;
+            let url = Url::parse(url.trim()).ok().filter(Url::has_host)?;
+            Some(Self { method, url })
+        };
+        parse().ok_or_else(|| {
+            de::Error::custom("a call is the method and the whole address: GET https://api.example.com/users?limit=100")
+        })
+    }
+}
+
+impl Request {
+    /// Without the parameters.
+    pub fn address(&self) -> String {
+        format!("{} {}{}", self.method, self.url.origin().ascii_serialization(), self.url.path())
+    }
+}
+
+impl Case {
+    /// What cannot be played.
+    pub fn shape(&self) -> Vec<(Option<Location>, String)> {
+        let mut wrong = Vec::new();
+        for Spanned { value: exchange, referenced: at, .. } in &self.exchanges {
+            if exchange.json.is_some() && exchange.form.is_some() {
+                wrong.push((Some(*at), "a call sends either json or form; write one of them".to_owned()));
+            }
+            let Spanned { value: answer, referenced: at, .. } = &exchange.answer;
+            if answer.body.is_some() && answer.text.is_some() {
+                let message = "an answer has either body (JSON) or text; write one of them";
+                wrong.push((Some(*at), message.to_owned()));
+            }
+            if !(100..=599).contains(&answer.status) {
+                wrong.push((Some(*at), "status codes are from 100 to 599".to_owned()));
+            }
+            if let Err(name) = answer.headers() {
+                wrong.push((Some(*at), format!("the header “{name}” is none that can be sent")));
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for Spanned { value: user, referenced: at, .. } in self.users.iter().flat_map(|users| &users.value) {
+            if !seen.insert(&user.external_id) {
+                let message = format!("“{}” is among the users twice; a listing is compared by id", user.external_id);
+                wrong.push((Some(*at), message));
+            }
+        }
+        wrong
+    }
+}
+
+impl Answer {
+    /// As a server sends them; the error is the name of the first that cannot be sent.
+    pub fn headers(&self) -> Result<HeaderMap, String> {
+        let mut headers = HeaderMap::new();
+        if self.text.is_some() {
+            headers.insert("content-type", HeaderValue::from_static("text/plain; charset=utf-8"));
+        } else if self.body.is_some() {
+            headers.insert("content-type", HeaderValue::from_static("application/json"));
+        }
+        for (name, values) in &self.headers {
+            let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| name.clone())?;
+            headers.remove(&header);
+            for value in &values.0 {
+                headers.append(&header, HeaderValue::from_str(value).map_err(|_| name.clone())?);
+            }
+        }
+        Ok(headers)
+    }
+
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK)
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        match (&self.body, &self.text) {
+            (Some(body), _) => body.to_string().into_bytes(),
+            (None, Some(text)) => text.clone().into_bytes(),
+            (None, None) => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What came of a case, and in what it differs from what is written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+
+use chrono::{DateTime, SecondsFormat};
+use serde::Serialize;
+use serde_json::Value;
+use serde_saphyr::{Location, Spanned};
+
+use super::format::{Case, SampleError, SampleUser};
+use crate::integration::source::{Capability, SourceError, SourceUser};
+
+/// What came of a case.
+#[derive(Default)]
+pub(super) struct Outcome {
+    /// By id; a user who came several times is as the last page said.
+    pub users: BTreeMap<String, SourceUser>,
+    pub lost: BTreeSet<Capability>,
+    pub tenant: Option<String>,
+    pub credential_expires_at: Option<i64>,
+    pub error: Option<SourceError>,
+}
+
+impl Outcome {
+    /// Everything that differs, with its place.
+    pub fn differences(&self, case: &Spanned<Case>) -> Vec<(Location, String)> {
+        let Spanned { value: case, referenced: at, .. } = case;
+        let mut found = Vec::new();
+        match (&case.error, &self.error) {
+            (Some(expected), Some(got)) => {
+                found.extend(error(&expected.value, got).into_iter().map(|message| (expected.referenced, message)));
+            }
+            (Some(expected), None) => {
+                let class = word(expected.value.class);
+                found.push((expected.referenced, format!("error: expected one of class {class}, got none")));
+            }
+            (None, Some(got)) => {
+                let message = format!("error: expected none, got class {}: {}", word(got.class), got.message);
+                found.push((*at, message));
+                return found;
+            }
+            (None, None) => {}
+        }
+        if let Some(users) = &case.users {
+            self.users(users, &mut found);
+        }
+        let (lost, place) =
+            case.lost.as_ref().map_or((BTreeSet::new(), *at), |lost| (lost.value.clone(), lost.referenced));
+        if self.error.is_none() && lost != self.lost {
+            let listed = |set: &BTreeSet<Capability>| set.iter().map(word).collect::<Vec<_>>().join(", ");
+            found.push((place, format!("lost: expected [{}], got [{}]", listed(&lost), listed(&self.lost))));
+        }
+        if let Some(expected) = &case.tenant
+            && !self.tenant.as_ref().is_some_and(|got| got.eq_ignore_ascii_case(&expected.value))
+        {
+            let got = self.tenant.as_deref().unwrap_or("nothing");
+            found.push((expected.referenced, format!("tenant: expected {}, got {got}", expected.value)));
+        }
+        if let Some(expected) = &case.credential_expires_at
+            && self.credential_expires_at != Some(expected.value.0)
+        {
+            let got = self.credential_expires_at.map_or("nothing".to_owned(), moment);
+            let expected_at = moment(expected.value.0);
+            found.push((expected.referenced, format!("credential_expires_at: expected {expected_at}, got {got}")));
+        }
+        found
+    }
+
+    fn users(&self, expected: &Spanned<Vec<Spanned<SampleUser>>>, found: &mut Vec<(Location, String)>) {
+        let mut left = self.users.clone();
+        for Spanned { value: user, referenced: at, .. } in &expected.value {
+            match left.remove(&user.external_id) {
+                Some(got) => {
+                    let differences = differing_user(user, &got);
+                    found.extend(
+                        differences.into_iter().map(|message| (*at, format!("user {}, {message}", user.external_id))),
+                    );
+                }
+                None => found.push((*at, format!("user {}: expected, and did not come", user.external_id))),
+            }
+        }
+        for user in left.into_values() {
+            let message = format!("user {}: not expected, and came: {}", user.external_id, written(&user));
+            found.push((expected.referenced, message));
+        }
+    }
+}
+
+fn differing_user(expected: &SampleUser, got: &SourceUser) -> Vec<String> {
+    let licenses = Some(&expected.licenses).filter(|list| !list.is_empty());
+    let got_licenses = got.licenses.as_ref().filter(|list| !list.is_empty());
+    [
+        field("email", expected.email.as_ref(), got.email.as_ref()),
+        field("display_name", expected.display_name.as_ref(), got.display_name.as_ref()),
+        field("status", Some(&expected.status), Some(&got.status)),
+        field("is_admin", expected.is_admin.as_ref(), got.is_admin.as_ref()),
+        field("mfa_enabled", expected.mfa_enabled.as_ref(), got.mfa_enabled.as_ref()),
+        field("licenses", licenses, got_licenses),
+        field(
+            "last_active_at",
+            expected.last_active_at.map(|at| moment(at.0)).as_ref(),
+            got.last_active_at.map(moment).as_ref(),
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn field<T: PartialEq + Serialize>(name: &str, expected: Option<&T>, got: Option<&T>) -> Option<String> {
+    let shown = |value: Option<&T>| value.map_or("nothing".to_owned(), plain);
+    (expected != got).then(|| format!("{name}: expected {}, got {}", shown(expected), shown(got)))
+}
+
+fn error(expected: &SampleError, got: &SourceError) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut compare = |what: &str, expected: String, given: String| {
+        if expected != given {
+            found.push(format!("error {what}: expected {expected}, got {given} (“{}”)", got.message));
+        }
+    };
+    compare("class", word(expected.class), word(got.class));
+    if let Some(definite) = expected.definite {
+        compare("definite", definite.to_string(), got.definite.to_string());
+    }
+    if let Some(permissions) = &expected.permissions {
+        let listed = |set: &BTreeSet<String>| format!("[{}]", set.iter().cloned().collect::<Vec<_>>().join(", "));
+        compare("permissions", listed(permissions), listed(&got.missing_permissions.iter().cloned().collect()));
+    }
+    if let Some(seconds) = expected.retry_after_seconds {
+        #[expect(clippy::cast_precision_loss, reason = "waits are short")]
+        let given = got.retry_after_ms.map_or("nothing".to_owned(), |wait| (wait as f64 / 1000.0).to_string());
+        compare("retry_after_seconds", seconds.to_string(), given);
+    }
+    if let Some(part) = &expected.message
+        && !got.message.contains(part.as_str())
+    {
+        found.push(format!("error message: expected a part “{part}”, got “{}”", got.message));
+    }
+    found
+}
+
+/// A user as samples have it, to be pasted.
+fn written(user: &SourceUser) -> String {
+    let mut parts = vec![format!("external_id: {}", plain(&user.external_id))];
+    let mut part = |name: &str, value: Option<String>| {
+        parts.extend(value.map(|value| format!("{name}: {value}")));
+    };
+    part("email", user.email.as_ref().map(plain));
+    part("display_name", user.display_name.as_ref().map(plain));
+    part("status", Some(word(user.status)));
+    part("is_admin", user.is_admin.as_ref().map(plain));
+    part("mfa_enabled", user.mfa_enabled.as_ref().map(plain));
+    part("licenses", user.licenses.as_ref().filter(|list| !list.is_empty()).map(plain));
+    part("last_active_at", user.last_active_at.map(moment));
+    format!("{{{}}}", parts.join(", "))
+}
+
+/// A value as YAML takes it.
+fn plain<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// One of a fixed set of words.
+fn word<T: Serialize + Debug>(value: T) -> String {
+    match serde_json::to_value(&value) {
+        Ok(Value::String(word)) => word,
+        _ => format!("{value:?}"),
+    }
+}
+
+fn moment(milliseconds: i64) -> String {
+    DateTime::from_timestamp_millis(milliseconds)
+        .map_or_else(|| milliseconds.to_string(), |moment| moment.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+}
