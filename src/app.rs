@@ -23,7 +23,8 @@ use crate::db::Db;
 use crate::events::{self, Feed};
 use crate::graphql::gateway::Gateway;
 use crate::graphql::schema::{self, Api, ApiTools};
-use crate::instance::{Instances, Running};
+use crate::instance::authorization::Authorizations;
+use crate::instance::{Instances, Running, grants};
 use crate::integration::catalog::Catalog;
 use crate::integration::engine::{Client, ClientSettings};
 use crate::integration::manifest::Fault;
@@ -45,6 +46,7 @@ pub struct App {
     pub db: Db,
     pub tokens: Tokens,
     pub instances: Instances,
+    authorizations: Authorizations,
     pub engine: Engine,
     pub mailer: Mailer,
     feed: Feed<crate::instance::Happened>,
@@ -93,6 +95,7 @@ impl App {
             catalog: Arc::new(catalog),
             keys,
             running: Running::default(),
+            renewals: TaskTracker::new(),
         };
         let key_file = settings.secret_key_file();
         instances.check_key().await.map_err(|error| format!("secret key file {}: {error}", key_file.display()))?;
@@ -111,7 +114,14 @@ impl App {
         let feed = Feed::default();
         let newest = events::newest(db.read()).await.map_err(|error| error.to_string())?;
         let test_mail = TestMail { db: db.clone(), clock: clock.clone(), public_url: public_url.clone(), mail_host };
-        let api: Api = Arc::new(ApiTools { instances: instances.clone(), feed: feed.clone(), progress, test_mail });
+        let authorizations = Authorizations::new(instances.clone(), tokens.clone(), &public_url);
+        let api: Api = Arc::new(ApiTools {
+            instances: instances.clone(),
+            authorizations: authorizations.clone(),
+            feed: feed.clone(),
+            progress,
+            test_mail,
+        });
         let shutdown = CancellationToken::new();
         let gateway = Gateway::new(
             schema::with_tools(api.clone()),
@@ -127,6 +137,7 @@ impl App {
             db,
             tokens,
             instances,
+            authorizations,
             engine,
             mailer,
             feed,
@@ -148,12 +159,16 @@ impl App {
     pub async fn run(self, listener: TcpListener) {
         let tasks = TaskTracker::new();
         jobs::spawn(&self.jobs(), &tasks, &self.shutdown);
-        let router = server::router(self.gateway.clone(), self.db.clone(), self.beat.clone());
+        let router =
+            server::router(self.gateway.clone(), self.authorizations.clone(), self.db.clone(), self.beat.clone());
         let serving = server::serve(listener, router, self.shutdown.clone());
+        let renewals = self.instances.renewals.clone();
         let finished = async {
             serving.await;
             tasks.close();
             tasks.wait().await;
+            renewals.close();
+            renewals.wait().await;
         };
         let out_of_time = async {
             self.shutdown.cancelled().await;
@@ -175,6 +190,7 @@ impl App {
             clock: self.clock.clone(),
             engine: self.engine.clone(),
             instances: self.instances.clone(),
+            authorizations: self.authorizations.clone(),
             mailer: self.mailer.clone(),
             feed: self.feed.clone(),
             newest: self.newest,
@@ -242,6 +258,7 @@ fn lock(database: &Path) -> Result<File, String> {
 async fn take_over(db: &Db) -> crate::error::Result<()> {
     let tx = db.begin().await?;
     let expired = queue::expire_leases(&tx).await?;
+    grants::expire_leases(&tx).await?;
     tx.commit().await?;
     if expired > 0 {
         info!(jobs = expired, "work of a process that died is taken over");

@@ -36,6 +36,8 @@ pub enum RefusalCode {
     InstanceDeleted,
     /// No run is waiting or going on.
     NothingToCancel,
+    /// A person has to consent in the application first: `beginAuthorization`.
+    AuthorizationRequired,
     /// The mail server did not take the test mail.
     MailNotAccepted,
 }

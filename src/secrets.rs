@@ -10,8 +10,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 
 const VERSION: u8 = 1;
@@ -81,6 +82,36 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
+/// A secret of 256 random bits that comes back once, and of which only the hash is kept.
+pub struct Once(String);
+
+impl Once {
+    #[expect(clippy::new_without_default, reason = "each is another one")]
+    pub fn new() -> Self {
+        Self(URL_SAFE_NO_PAD.encode(random::<32>()))
+    }
+
+    /// 43 letters, digits, `-` and `_`.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    pub fn hash(&self) -> Vec<u8> {
+        hash(&self.0)
+    }
+
+    /// The hash of what came back; `None` if it cannot be one of these secrets.
+    pub fn hash_of(text: &str) -> Option<Vec<u8>> {
+        let plausible = text.len() == 43 && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_');
+        plausible.then(|| hash(text))
+    }
+}
+
+/// SHA-256, of random secrets: others would need a slow hash.
+pub fn hash(text: &str) -> Vec<u8> {
+    digest(&SHA256, text.as_bytes()).as_ref().to_vec()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +128,17 @@ mod tests {
         assert_eq!(key.open("instance:1", &sealed[..sealed.len() - 1]), Err(Unsealable));
         assert_eq!(key.open("instance:1", &[]), Err(Unsealable));
         assert!(!sealed.windows(6).any(|w| w == b"s3cret"));
+    }
+
+    #[test]
+    fn a_secret_that_comes_back_is_known_by_its_hash() {
+        let (one, other) = (Once::new(), Once::new());
+        assert_eq!(Once::hash_of(one.text()), Some(one.hash()));
+        assert_ne!(one.hash(), other.hash());
+        let long = one.text().repeat(2);
+        for bad in ["", "x", &one.text()[1..], &long, &"%".repeat(43), &"\u{e9}".repeat(22)] {
+            assert_eq!(Once::hash_of(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What members did that changes no instance's state: recipients, connection tests.
+//! What members did that changes no instance's state: recipients, connection tests, consents that failed.
 
 use sea_orm::entity::prelude::*;
 
@@ -15,6 +15,8 @@ pub enum Action {
     TestMailSent,
     /// A run was allowed to remove any number of users.
     RemovalsAccepted,
+    /// A person was sent to an application for their consent, and it came to nothing.
+    AuthorizationFailed,
 }
 
 #[sea_orm::model]

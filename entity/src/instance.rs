@@ -103,6 +103,9 @@ pub struct Model {
     /// The sealed secrets; null once the instance is being deleted.
     #[serde(skip)]
     pub secrets: Option<Vec<u8>>,
+    /// When the credential ends, if that is known.
+    #[serde(default)]
+    pub credential_expires_at: Option<i64>,
     pub sync_interval_minutes: i32,
     pub next_sync_at: Option<i64>,
     pub user_count: i64,

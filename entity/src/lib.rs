@@ -9,6 +9,8 @@ pub mod event;
 pub mod instance;
 pub mod job;
 pub mod notification;
+pub mod oauth_authorization;
+pub mod oauth_grant;
 pub mod recipient;
 pub mod run;
 pub mod user;

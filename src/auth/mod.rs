@@ -12,7 +12,6 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub use entity::api_token::Role;
 use entity::api_token::{ActiveModel, Column, Entity, Model};
-use ring::digest::{SHA256, digest};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
@@ -40,6 +39,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    fn of(token: Model) -> Self {
+        let Model { id, name, email, role, .. } = token;
+        Caller { token_id: id, name, email, role }
+    }
+
     /// As events and histories name the caller: by address, or else by the token's name.
     pub fn label(&self) -> String {
         self.email.clone().unwrap_or_else(|| self.name.clone())
@@ -69,7 +73,7 @@ impl Tokens {
         ActiveModel {
             id: Set(Uuid::now_v7()),
             name: Set(name.to_owned()),
-            hash: Set(hash(&token)),
+            hash: Set(secrets::hash(&token)),
             role: Set(role),
             email: Set(email),
             created_at: Set(self.clock.now()),
@@ -104,7 +108,7 @@ impl Tokens {
         if !token.starts_with(PREFIX) || token.len() > 128 {
             return Ok(None);
         }
-        let hash = hash(token);
+        let hash = secrets::hash(token);
         if let Some((at, caller)) = self.remembered().get(&hash)
             && at.elapsed() < BELIEVED
         {
@@ -115,7 +119,7 @@ impl Tokens {
             .filter(Column::RevokedAt.is_null())
             .one(self.db.read())
             .await?;
-        let caller = found.map(|Model { id, name, email, role, .. }| Caller { token_id: id, name, email, role });
+        let caller = found.map(Caller::of);
         let mut known = self.remembered();
         if known.len() >= KEPT {
             known.clear();
@@ -139,6 +143,12 @@ impl Tokens {
         Ok(valid)
     }
 
+    /// Whose token that is, as of now; `None` when it was revoked.
+    pub async fn bearer(&self, id: Uuid) -> Result<Option<Caller>> {
+        let found = Entity::find_by_id(id).filter(Column::RevokedAt.is_null()).one(self.db.read()).await?;
+        Ok(found.map(Caller::of))
+    }
+
     fn remembered(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -147,8 +157,4 @@ impl Tokens {
 #[expect(clippy::disallowed_methods, reason = "how long an answer is believed is no business of the product's clock")]
 fn now() -> Instant {
     Instant::now()
-}
-
-fn hash(token: &str) -> Vec<u8> {
-    digest(&SHA256, token.as_bytes()).as_ref().to_vec()
 }

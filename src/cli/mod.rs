@@ -23,7 +23,7 @@ mod demo;
 struct Cli {
     /// A TOML file of settings; the environment (`MUSTER_…`) wins over it.
     #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
+    config: Vec<String>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -93,7 +93,7 @@ fn fail(line: &str) -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<(), String> {
-    let settings = || Settings::load(cli.config.as_deref());
+    let settings = || Settings::load(settings_file(&cli.config)?.as_deref());
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve(settings()?, false).await,
         Command::Demo => serve(demo::settings(settings()?)?, true).await,
@@ -102,7 +102,16 @@ async fn run(cli: Cli) -> Result<(), String> {
             println!("{}", schema::sdl().trim_end());
             Ok(())
         }
-        Command::Connectors(command) => connectors::run(command, cli.config.as_deref()),
+        Command::Connectors(command) => connectors::run(command, &cli.config).await,
+    }
+}
+
+/// The file of settings, if one is given.
+fn settings_file(config: &[String]) -> Result<Option<PathBuf>, String> {
+    match config {
+        [] => Ok(None),
+        [file] => Ok(Some(PathBuf::from(file))),
+        [_, _, ..] => Err("--config: give one file of settings".to_owned()),
     }
 }
 

@@ -1,4 +1,5 @@
-//! The console: the pages at `/`, for people who want to see what the instances do.
+//! The console: the pages at `/`, for people who want to see what the instances do, to
+//! connect applications, and to help what is failing.
 //!
 //! **What it promises.** The pages are in the binary and load nothing from elsewhere. They
 //! are a client of the public API like any other: what they show and do, a script can do
@@ -6,10 +7,13 @@
 //! address and no frame works; whatever the server sends is shown as text.
 //!
 //! **What it does not.** The pages themselves hold no data and need no token, so they are
-//! served to everybody. A token that is pasted into them stays in that browser tab.
+//! served to everybody. A token that is pasted into them stays in that browser tab. A
+//! credential that is typed into a form goes to the server alone, which never gives it back.
 //!
 //! **Cut in the middle.** A lost connection is shown and taken up again from the last
-//! event's cursor, so nothing is missed; a new version of the pages is seen on reload.
+//! event's cursor, so nothing is missed; a new version of the pages is seen on reload. A
+//! form that was not sent is lost with the tab; one whose answer was lost may have been
+//! carried out, which the list of instances then shows.
 
 use std::sync::LazyLock;
 
@@ -45,9 +49,15 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         ("/assets/app.js", SCRIPT, include_str!("assets/app.js")),
         ("/assets/actions.js", SCRIPT, include_str!("assets/actions.js")),
         ("/assets/api.js", SCRIPT, include_str!("assets/api.js")),
+        ("/assets/catalog.js", SCRIPT, include_str!("assets/catalog.js")),
         ("/assets/dom.js", SCRIPT, include_str!("assets/dom.js")),
-        ("/assets/instances.js", SCRIPT, include_str!("assets/instances.js")),
+        ("/assets/field.js", SCRIPT, include_str!("assets/field.js")),
+        ("/assets/form.js", SCRIPT, include_str!("assets/form.js")),
         ("/assets/instance.js", SCRIPT, include_str!("assets/instance.js")),
+        ("/assets/instances.js", SCRIPT, include_str!("assets/instances.js")),
+        ("/assets/integration.js", SCRIPT, include_str!("assets/integration.js")),
+        ("/assets/paged.js", SCRIPT, include_str!("assets/paged.js")),
+        ("/assets/reconnect.js", SCRIPT, include_str!("assets/reconnect.js")),
     ]
     .map(|(path, content_type, content)| {
         let hash = digest(&SHA256, content.as_bytes());
@@ -163,7 +173,8 @@ mod tests {
                 let file = import.1.split('"').next().unwrap();
                 assert!(served.contains(format!("/assets/{file}").as_str()), "{file}");
             }
-            for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "localStorage"]
+            for forbidden in
+                ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "localStorage", "import("]
             {
                 assert!(!asset.content.contains(forbidden), "{forbidden} in {}", asset.path);
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, InputObject, Object};
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
 use super::error::{ApiError, nullable};
 use super::id::{self, Kind};
@@ -10,8 +10,9 @@ use super::instance::list::{InstanceConnection, InstanceFilter, InstanceOrder};
 use super::page::{self, Page, connection, int, known_total};
 use super::schema::Api;
 use super::siblings::Siblings;
-use crate::integration::catalog;
+use crate::integration::catalog::{self, UserField};
 use crate::integration::manifest::auth::AuthenticationKind;
+use crate::integration::manifest::config::{self, FieldKind};
 use crate::integration::source::Capability;
 
 /// An application that can be connected.
@@ -69,7 +70,19 @@ impl Integration {
         self.entry(ctx).map_or_else(gone, |entry| entry.description.clone())
     }
 
-    /// What kind of credential it asks for.
+    /// What a person does in the application to get the credential: plain text, several lines.
+    async fn setup(&self, ctx: &Context<'_>) -> String {
+        self.entry(ctx).map(|entry| entry.setup.clone()).unwrap_or_default()
+    }
+
+    /// The ways to sign in to it: one, or several of which the setting `authentication` chooses one.
+    async fn authentication_options(&self, ctx: &Context<'_>) -> Vec<AuthenticationOption> {
+        let redirect_uri = &ctx.data_unchecked::<Api>().authorizations.redirect_uri;
+        let options = self.entry(ctx).map(|entry| entry.authentication_options.iter());
+        options.into_iter().flatten().map(|option| AuthenticationOption::of(option, redirect_uri)).collect()
+    }
+
+    /// What kind of credential it asks for; the first of its kinds if there are several.
     async fn authentication(&self, ctx: &Context<'_>) -> AuthenticationKind {
         self.entry(ctx).map_or(AuthenticationKind::None, catalog::Integration::authentication)
     }
@@ -79,9 +92,15 @@ impl Integration {
         self.entry(ctx).map(|entry| entry.capabilities.clone()).unwrap_or_default()
     }
 
+    /// The columns of its users that it tells. One that is not here is not provided by this
+    /// application, which is not the same as "no".
+    async fn provided_fields(&self, ctx: &Context<'_>) -> Vec<UserField> {
+        self.entry(ctx).map(|entry| entry.provided_fields.clone()).unwrap_or_default()
+    }
+
     /// The form to be filled in to connect it, in order.
     async fn config_fields(&self, ctx: &Context<'_>) -> Vec<ConfigField> {
-        self.entry(ctx).map(|entry| entry.fields.iter().map(ConfigField::of).collect()).unwrap_or_default()
+        self.entry(ctx).map(|entry| entry.fields.iter().cloned().map(ConfigField).collect()).unwrap_or_default()
     }
 
     /// The scopes, roles or rights that the credential needs, in the application's own words.
@@ -118,74 +137,88 @@ impl Integration {
     }
 }
 
-/// A field of the form that connects an application.
-pub struct ConfigField {
+/// A way of signing in to an application.
+#[derive(SimpleObject)]
+pub struct AuthenticationOption {
+    /// The value of the setting `authentication` that chooses it, where there are several.
     key: String,
+    /// What a form calls it.
     label: String,
-    help: Option<String>,
-    placeholder: Option<String>,
-    pattern: Option<String>,
-    default: Option<String>,
-    required: bool,
-    secret: bool,
+    /// What kind of credential it asks for.
+    kind: AuthenticationKind,
+    /// The address of this server to be registered in the application, where people come back to with
+    /// their consent; null unless the kind is `OAUTH2_AUTHORIZATION_CODE`.
+    redirect_uri: Option<String>,
 }
 
-impl ConfigField {
-    fn of(field: &crate::integration::manifest::config::ConfigField) -> Self {
-        Self {
-            key: field.key.clone(),
-            label: field.label.clone(),
-            help: field.help.clone(),
-            placeholder: field.placeholder.clone(),
-            pattern: field.pattern.as_ref().map(|pattern| pattern.source.clone()),
-            default: field.default.clone(),
-            required: field.required(),
-            secret: field.secret(),
-        }
+impl AuthenticationOption {
+    fn of(option: &catalog::AuthenticationOption, redirect_uri: &str) -> Self {
+        let catalog::AuthenticationOption { key, label, kind } = option.clone();
+        let redirect_uri = (kind == AuthenticationKind::OAuth2AuthorizationCode).then(|| redirect_uri.to_owned());
+        Self { key, label, kind, redirect_uri }
     }
 }
+
+/// A field of the form that connects an application.
+pub struct ConfigField(config::ConfigField);
 
 /// A field of the form that connects an application.
 #[Object]
 impl ConfigField {
     /// What `ConfigValueInput.key` calls it.
     async fn key(&self) -> &str {
-        &self.key
+        &self.0.key
     }
 
     /// What a form calls it.
     async fn label(&self) -> &str {
-        &self.label
+        &self.0.label
+    }
+
+    /// What it holds.
+    #[graphql(name = "type")]
+    async fn kind(&self) -> FieldKind {
+        self.0.kind
     }
 
     /// A sentence beside the field.
     async fn help(&self) -> Option<&str> {
-        self.help.as_deref()
+        self.0.help.as_deref()
     }
 
     /// An example to show while the field is empty.
     async fn placeholder(&self) -> Option<&str> {
-        self.placeholder.as_deref()
+        self.0.placeholder.as_deref()
     }
 
     /// A regular expression that the whole value matches.
     async fn pattern(&self) -> Option<&str> {
-        self.pattern.as_deref()
+        self.0.pattern.as_ref().map(|pattern| pattern.source.as_str())
+    }
+
+    /// The values that it can have; empty unless its type is `ENUM`.
+    async fn options(&self) -> &[String] {
+        &self.0.options
+    }
+
+    /// The keys of the `authenticationOptions` with which it is asked for; empty if with every one.
+    async fn only_with(&self) -> &[String] {
+        &self.0.only_with
     }
 
     /// The value taken when the field is left empty.
     async fn default(&self) -> Option<&str> {
-        self.default.as_deref()
+        self.0.default.as_deref()
     }
 
-    /// Whether a value must be given.
+    /// Whether a value must be given, when it is asked for.
     async fn required(&self) -> bool {
-        self.required
+        self.0.required()
     }
 
     /// Whether the value is stored encrypted and never shown again.
     async fn secret(&self) -> bool {
-        self.secret
+        self.0.secret()
     }
 }
 

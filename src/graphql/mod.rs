@@ -12,6 +12,7 @@
 pub mod answer;
 pub mod audit;
 pub mod bearer;
+pub mod browser;
 pub mod error;
 pub mod event;
 pub mod gateway;

@@ -8,6 +8,7 @@ use super::audit::AuditQuery;
 use super::error::{ApiError, nullable};
 use super::id::{self, Kind};
 use super::instance::Instance;
+use super::instance::begin_authorization::BeginAuthorization;
 use super::instance::cancel_sync::CancelSync;
 use super::instance::create::CreateInstance;
 use super::instance::delete::DeleteInstance;
@@ -25,6 +26,7 @@ use super::user::{User, UserQuery};
 use crate::directory::users;
 use crate::error::{Refusal, RefusalCode};
 use crate::events::Feed;
+use crate::instance::authorization::Authorizations;
 use crate::instance::{Happened, Instances};
 use crate::notification::ledger;
 use crate::notification::test_mail::TestMail;
@@ -43,6 +45,7 @@ pub type Api = Arc<ApiTools>;
 /// See [`Api`].
 pub struct ApiTools {
     pub instances: Instances,
+    pub authorizations: Authorizations,
     pub feed: Feed<Happened>,
     pub progress: Progress,
     pub test_mail: TestMail,
@@ -72,6 +75,7 @@ pub struct Mutation(
     SyncInstance,
     CancelSync,
     TestConnection,
+    BeginAuthorization,
     RecipientsMutation,
     NotificationMutation,
 );

@@ -1,31 +1,33 @@
 //! From a stored configuration to a verified connection.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use entity::instance::{Column, Entity, Model};
+use entity::oauth_grant;
 use entity::run::FailureClass;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::Instances;
+use super::grants::{self, Grants};
+use super::report::About;
 use crate::error::{Error, Refusal, RefusalCode, Result};
 use crate::integration::catalog::Integration;
+use crate::integration::engine::CodeFlow;
+use crate::integration::grant::GrantStore;
+use crate::integration::manifest::auth::AuthenticationKind;
 use crate::integration::source::{Config, Source, SourceError, Verified};
 
 /// How long a member waits for an application's word on a credential.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Instances {
     /// The instance's whole configuration, secrets opened.
     pub fn config(&self, model: &Model) -> Result<Config> {
-        let mut config: Config = match &model.config {
-            Value::Object(values) => {
-                values.iter().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
-            }
-            _ => Config::new(),
-        };
+        let mut config = public(model);
         if let Some(sealed) = &model.secrets {
             let plain = self
                 .keys
@@ -38,13 +40,14 @@ impl Instances {
 
     /// Whether the stored secrets open with this server's key.
     pub async fn check_key(&self) -> Result<()> {
-        let sealed = Entity::find().filter(Column::Secrets.is_not_null()).one(self.db.read()).await?;
-        match sealed {
-            Some(model) => self.config(&model).map(drop).map_err(|_| {
-                Error::Internal("the stored credentials were sealed with another key; put the right one back".into())
-            }),
-            None => Ok(()),
+        let secrets = Entity::find().filter(Column::Secrets.is_not_null()).one(self.db.read()).await?;
+        let grant = oauth_grant::Entity::find().one(self.db.read()).await?;
+        let opens = secrets.is_none_or(|model| self.config(&model).is_ok())
+            && grant.is_none_or(|row| grants::open(&self.keys, &row).is_ok());
+        if opens {
+            return Ok(());
         }
+        Err(Error::Internal("the stored credentials were sealed with another key; put the right one back".into()))
     }
 
     /// Splits a configuration into what may be shown and what is sealed.
@@ -79,12 +82,38 @@ impl Instances {
                 format!("The catalog has no integration \"{}\" any more.", model.integration_key),
             )
         })?;
-        self.catalog.connect(integration, config, run_number, None)
+        self.catalog.connect(integration, config, run_number, Some(self.grants(model.id)))
     }
 
-    /// Asks the application whether it accepts the configuration.
-    pub(super) async fn verify(&self, integration: &Integration, config: Config, run_number: i64) -> Result<Verified> {
-        let source = self.catalog.connect(integration, config, run_number, None).map_err(|error| refusal(&error))?;
+    /// The application behind an instance, as notices and mails speak of it.
+    pub fn about<'a>(&'a self, model: &'a Model) -> About<'a> {
+        let entry = self.catalog.find(&model.integration_key);
+        About {
+            integration: entry.map_or(&model.integration_key, |entry| &entry.name),
+            consents: entry
+                .is_some_and(|entry| entry.chosen(&public(model)) == AuthenticationKind::OAuth2AuthorizationCode),
+        }
+    }
+
+    /// Where the grant of an instance is kept.
+    pub fn grants(&self, id: Uuid) -> Arc<dyn GrantStore> {
+        Arc::new(Grants { instances: self.clone(), id })
+    }
+
+    /// The consent that a configuration needs, if it needs one.
+    pub(super) fn consent(&self, integration: &Integration, config: &Config) -> Result<Option<CodeFlow>> {
+        self.catalog.code_flow(integration, config).map_err(|error| refusal(&error).into())
+    }
+
+    /// Asks the application whether it accepts the configuration, with the grant if it has one.
+    pub(super) async fn verify(
+        &self,
+        integration: &Integration,
+        config: Config,
+        run_number: i64,
+        grants: Option<Arc<dyn GrantStore>>,
+    ) -> Result<Verified> {
+        let source = self.catalog.connect(integration, config, run_number, grants).map_err(|error| refusal(&error))?;
         let Ok(checked) = tokio::time::timeout(PATIENCE, source.check()).await else {
             let message = format!("{} did not answer within {} seconds.", integration.name, PATIENCE.as_secs());
             return Err(Refusal::new(RefusalCode::ApplicationUnreachable, message).at(["config"]).into());
@@ -93,8 +122,33 @@ impl Instances {
     }
 }
 
+/// The configuration without its secrets.
+fn public(model: &Model) -> Config {
+    let values = model.config.as_object().into_iter().flatten();
+    values.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
+
 fn owner(id: Uuid) -> String {
     format!("instance.secrets:{id}")
+}
+
+/// What is asked for needs somebody's consent first.
+pub(super) fn authorization_required(integration: &Integration, field: &str) -> Refusal {
+    let message = format!(
+        "A person has to consent in {} first: beginAuthorization answers the address to send them to.",
+        integration.name
+    );
+    Refusal::new(RefusalCode::AuthorizationRequired, message).at([field])
+}
+
+/// A check that failed because the stored grant does not go with other settings: they need a consent of their own.
+pub(super) fn without_grant(error: Error, integration: &Integration) -> Error {
+    match error {
+        Error::Refused(refusals) if refusals.iter().any(|refusal| refusal.code == RefusalCode::CredentialRejected) => {
+            authorization_required(integration, "config").into()
+        }
+        other => other,
+    }
 }
 
 /// A failed check as the caller is told of it.

@@ -5,13 +5,15 @@ use entity::run::Trigger;
 use sea_orm::{ActiveModelTrait, ActiveValue::NotSet, IntoActiveModel};
 use uuid::Uuid;
 
-use super::input;
+use super::connect::authorization_required;
 use super::state::State;
-use super::{Instances, record, runs};
+use super::{Instances, grants, input, record, runs};
 use crate::auth::Caller;
 use crate::db::is_duplicate;
 use crate::error::{Error, Refusal, RefusalCode, Result};
-use crate::integration::source::Config;
+use crate::integration::catalog::Integration;
+use crate::integration::grant::Grant;
+use crate::integration::source::{Config, Verified};
 
 /// What the member gave.
 pub struct Create {
@@ -25,9 +27,33 @@ pub(super) fn name_taken(name: &str) -> Refusal {
     Refusal::new(RefusalCode::NameTaken, format!("There is another instance named \"{name}\".")).at(["name"])
 }
 
+/// A new instance whose values fit, before the application was asked.
+pub(super) struct Prepared<'a> {
+    pub integration: &'a Integration,
+    pub name: String,
+    pub config: Config,
+    interval: i32,
+}
+
 impl Instances {
     /// Verifies the credential, then creates the instance and queues its initial sync.
     pub async fn create(&self, caller: &Caller, create: Create) -> Result<Model> {
+        let prepared = self.prepare(create).await?;
+        let Prepared { integration, config, .. } = &prepared;
+        if self.consent(integration, config)?.is_some() {
+            return Err(authorization_required(integration, "integrationKey").into());
+        }
+        // A rehearsal may be created revoked, so that a revoked start can be rehearsed.
+        let verified = if integration.is_rehearsal() {
+            Verified { tenant: integration.rehearsed_tenant(config), ..Verified::default() }
+        } else {
+            self.verify(integration, config.clone(), 1, None).await?
+        };
+        self.insert(caller, prepared, verified, None).await
+    }
+
+    /// Everything that can be refused without asking the application.
+    pub(super) async fn prepare(&self, create: Create) -> Result<Prepared<'_>> {
         let Create { integration_key, name, config, sync_interval_minutes } = create;
         let Some(integration) = self.catalog.find(&integration_key) else {
             return Err(Refusal::new(RefusalCode::UnknownIntegration, "The catalog has no integration of this key.")
@@ -51,20 +77,25 @@ impl Instances {
         if self.find_by_name(&input::name_key(&name)).await?.is_some() {
             return Err(name_taken(&name).into());
         }
-        // A rehearsal may be created revoked, so that a revoked start can be rehearsed.
-        let tenant = if integration.is_rehearsal() {
-            integration.rehearsed_tenant(&config)
-        } else {
-            self.verify(integration, config.clone(), 1).await?.tenant
-        };
+        Ok(Prepared { integration, name, config, interval })
+    }
 
+    /// Makes the row, its grant and its initial run.
+    pub(super) async fn insert(
+        &self,
+        caller: &Caller,
+        prepared: Prepared<'_>,
+        verified: Verified,
+        grant: Option<&Grant>,
+    ) -> Result<Model> {
+        let Prepared { integration, name, config, interval } = prepared;
         let now = self.clock.now();
         let id = Uuid::now_v7();
         let (public, secrets) = self.seal(id, integration, &config)?;
         let state = State::new();
         let mut model = Model {
             id,
-            integration_key,
+            integration_key: integration.key.clone(),
             name_key: input::name_key(&name),
             name,
             status: state.status,
@@ -76,7 +107,7 @@ impl Instances {
             consecutive_failures: state.consecutive_failures,
             revocation_mailed: false,
             last_success_at: state.last_success_at,
-            tenant,
+            tenant: verified.tenant,
             created_by: caller.label(),
             created_by_email: caller.email.clone(),
             created_at: now,
@@ -84,6 +115,7 @@ impl Instances {
             revision: 1,
             config: public,
             secrets,
+            credential_expires_at: verified.credential_expires_at.or(grant.and_then(Grant::ends_at)),
             sync_interval_minutes: interval,
             next_sync_at: None,
             user_count: 0,
@@ -98,6 +130,9 @@ impl Instances {
         let row = ActiveModel { current_run_id: NotSet, ..model.clone().into_active_model().reset_all() };
         if let Err(error) = row.insert(tx.conn()).await {
             return Err(if is_duplicate(&error) { name_taken(&model.name).into() } else { error.into() });
+        }
+        if let Some(grant) = grant {
+            grants::replace(&tx, &self.keys, id, grant).await?;
         }
         runs::queue(&tx, &mut model, Trigger::Initial, false, now).await?;
         let before = model.clone();

@@ -6,7 +6,7 @@ use entity::job::Kind as JobKind;
 use uuid::Uuid;
 
 use super::state::{Change, State};
-use super::{Instances, lock, record, runs};
+use super::{Instances, authorization, grants, lock, record, runs};
 use crate::auth::Caller;
 use crate::error::{Refusal, RefusalCode, Result};
 use crate::notification::outbox;
@@ -36,6 +36,9 @@ impl Instances {
         let before = model.clone();
         let steps = State::of(&model).apply(Change::Delete, now)?;
         model.secrets = None;
+        model.credential_expires_at = None;
+        grants::destroy(&tx, id).await?;
+        authorization::forget(&tx, id).await?;
         model.next_sync_at = None;
         model.revision += 1;
         self.hide_users(&tx, &mut model, i64::MAX, now).await?;

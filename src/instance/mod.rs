@@ -22,6 +22,7 @@ use entity::run;
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QuerySelect};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -31,9 +32,12 @@ use crate::events::{self, NewEvent};
 use crate::integration::catalog::Catalog;
 use crate::secrets::SecretKey;
 
+pub mod authorization;
 mod connect;
 pub mod create;
 pub mod delete;
+pub mod forecast;
+pub mod grants;
 pub mod history;
 pub mod input;
 pub mod purge;
@@ -52,6 +56,8 @@ pub struct Instances {
     pub catalog: Arc<Catalog>,
     pub keys: Arc<SecretKey>,
     pub running: Running,
+    /// The renewals of grants that are under way.
+    pub renewals: TaskTracker,
 }
 
 /// An instance as one event shows it, as the log keeps it: a field that is added to a row

@@ -4,6 +4,8 @@
 use entity::instance::{Health, InactiveReason, Model, Status};
 use entity::run::{self, FailureClass};
 
+use super::forecast;
+
 /// Whether an instance's users can be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
 #[graphql(name = "FreshnessState")]
@@ -53,11 +55,11 @@ pub struct Remedy {
     pub mutation: Option<&'static str>,
 }
 
-fn here(label: &str, mutation: &'static str) -> Remedy {
+pub(super) fn here(label: &str, mutation: &'static str) -> Remedy {
     Remedy { label: label.into(), mutation: Some(mutation) }
 }
 
-fn there(label: String) -> Remedy {
+pub(super) fn there(label: String) -> Remedy {
     Remedy { label, mutation: None }
 }
 
@@ -76,8 +78,17 @@ pub fn freshness(model: &Model, now: i64) -> Freshness {
     Freshness { state, as_of, stale_since }
 }
 
-/// What somebody should know about an instance now; `last` is its last completed run.
-pub fn notice(model: &Model, integration: &str, last: Option<&run::Model>) -> Option<Notice> {
+/// The application that an instance connects, as far as notices speak of it.
+#[derive(Clone, Copy)]
+pub struct About<'a> {
+    pub integration: &'a str,
+    /// A person consents in their browser; there is no credential to be typed in.
+    pub consents: bool,
+}
+
+/// What somebody should know about an instance at `now`; `last` is its last completed run.
+pub fn notice(model: &Model, about: About, last: Option<&run::Model>, now: i64) -> Option<Notice> {
+    let About { integration, consents } = about;
     match (model.status, model.inactive_reason) {
         (Status::Deleting | Status::Deleted, _) => None,
         (Status::Inactive, Some(InactiveReason::UserDeactivated)) => Some(Notice {
@@ -94,16 +105,30 @@ pub fn notice(model: &Model, integration: &str, last: Option<&run::Model>) -> Op
                 "{integration} refused the token, so the server switched the instance off. Its users stay in the register as they were, and go stale."
             ),
             since: model.inactive_since.unwrap_or(model.updated_at),
-            remedies: vec![
-                there(format!("Make a new token in {integration}")),
-                here("Reconnect with the new token", "updateInstance"),
-                here("Set the instance live, if the same token works again", "updateInstance"),
-            ],
+            remedies: if consents {
+                vec![
+                    here("Consent again", "beginAuthorization"),
+                    here("Set the instance live, if the consent counts again", "updateInstance"),
+                ]
+            } else {
+                vec![
+                    there(format!("Make a new token in {integration}")),
+                    here("Reconnect with the new token", "updateInstance"),
+                    here("Set the instance live, if the same token works again", "updateInstance"),
+                ]
+            },
         }),
         (Status::Inactive, Some(InactiveReason::InsufficientPermissions)) => {
             let missing = last.map(missing_permissions).unwrap_or_default();
             let missing =
                 if missing.is_empty() { "the permission to list users".to_owned() } else { missing.join(", ") };
+            let mut remedies = vec![
+                there(format!("Grant {missing} in {integration}")),
+                here("Set the instance live", "updateInstance"),
+            ];
+            if consents {
+                remedies.push(here("Consent again, as somebody who has it", "beginAuthorization"));
+            }
             Some(Notice {
                 severity: Severity::Danger,
                 title: "The token lacks a permission".into(),
@@ -111,20 +136,16 @@ pub fn notice(model: &Model, integration: &str, last: Option<&run::Model>) -> Op
                     "{integration} accepts the token, but does not let it list users ({missing}), so the server switched the instance off. Its users stay in the register as they were, and go stale."
                 ),
                 since: model.inactive_since.unwrap_or(model.updated_at),
-                remedies: vec![
-                    there(format!("Grant {missing} in {integration}")),
-                    here("Set the instance live", "updateInstance"),
-                ],
+                remedies,
             })
         }
-        (Status::Live | Status::Inactive, _) if model.health == Health::Failing => {
-            Some(failing(model, integration, last))
-        }
-        (Status::Live | Status::Inactive, _) => None,
+        (Status::Live | Status::Inactive, _) if model.health == Health::Failing => Some(failing(model, about, last)),
+        (Status::Live | Status::Inactive, _) => forecast::notice(model, about, now),
     }
 }
 
-fn failing(model: &Model, integration: &str, last: Option<&run::Model>) -> Notice {
+fn failing(model: &Model, about: About, last: Option<&run::Model>) -> Notice {
+    let About { integration, consents } = about;
     let class = last.and_then(|run| run.failure_class);
     let again = here("Sync again now", "syncInstance");
     let (title, remedies) = match class {
@@ -147,7 +168,12 @@ fn failing(model: &Model, integration: &str, last: Option<&run::Model>) -> Notic
             ],
         ),
         Some(FailureClass::Token | FailureClass::Permission) => {
-            ("The application refuses the credential", vec![here("Enter a new credential", "updateInstance"), again])
+            let renew = if consents {
+                here("Consent again", "beginAuthorization")
+            } else {
+                here("Enter a new credential", "updateInstance")
+            };
+            ("The application refuses the credential", vec![renew, again])
         }
         Some(FailureClass::Transient | FailureClass::Timeout) => ("The application cannot be reached", vec![again]),
         Some(FailureClass::Internal) => ("This server made an error", vec![again]),

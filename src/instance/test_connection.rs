@@ -5,6 +5,7 @@ use entity::instance::Status;
 use uuid::Uuid;
 
 use super::Instances;
+use super::connect::{authorization_required, without_grant};
 use crate::audit;
 use crate::auth::Caller;
 use crate::error::{Error, Refusal, RefusalCode, Result};
@@ -48,7 +49,17 @@ impl Instances {
                 .into());
         };
         let config = integration.check_config(stored.as_ref(), &config).map_err(Error::Refused)?;
-        let result = self.verify(integration, config, run_number).await;
+        let changed = stored.as_ref().is_none_or(|stored| *stored != config);
+        let consent = self.consent(integration, &config)?.is_some();
+        let grants = match instance_id {
+            None if consent => return Err(authorization_required(integration, "integrationKey").into()),
+            None => None,
+            Some(id) => Some(self.grants(id)),
+        };
+        let mut result = self.verify(integration, config, run_number, grants).await;
+        if consent && changed {
+            result = result.map_err(|error| without_grant(error, integration));
+        }
         let verdict = if result.is_ok() { "accepted" } else { "refused" };
         let tx = self.db.begin().await?;
         let detail = format!("A connection to {} was tested and {verdict}.", integration.name);

@@ -1,16 +1,22 @@
 //! Changing an instance: its name, interval and configuration; switching it off and on;
 //! reconnecting it with a new credential.
 
+use std::sync::Arc;
+
 use entity::event::Cause;
 use entity::instance::{InactiveReason, Model, Status};
 use entity::run::Trigger;
 use uuid::Uuid;
 
+use super::connect::without_grant;
+use super::grants::Fresh;
 use super::state::{Change, State};
-use super::{Instances, input, lock, record, runs};
+use super::{Instances, grants, input, lock, record, runs};
 use crate::auth::Caller;
+use crate::db::Tx;
 use crate::error::{Error, Refusal, RefusalCode, Result};
 use crate::integration::catalog::Integration;
+use crate::integration::grant::GrantStore;
 use crate::integration::source::{Config, Verified};
 
 /// What the member gave; `None` leaves it as it is.
@@ -36,13 +42,31 @@ struct Plan {
     activate: Option<bool>,
     /// The configuration that the application must accept first, if it has to be asked.
     check: Option<Config>,
+    /// The grant that comes with the configuration, if a person has just consented.
+    fresh: Option<Arc<Fresh>>,
 }
 
 impl Instances {
     pub async fn update(&self, caller: &Caller, id: Uuid, update: Update) -> Result<Model> {
+        self.change(caller, id, update, None).await
+    }
+
+    /// Gives an instance, with these values in place of its own, what a person has just
+    /// consented to. What it had stays if the new grant is not accepted.
+    pub(super) async fn reconnect(
+        &self,
+        caller: &Caller,
+        id: Uuid,
+        config: Vec<(String, String)>,
+        fresh: &Arc<Fresh>,
+    ) -> Result<Model> {
+        self.change(caller, id, Update { config: Some(config), ..Update::default() }, Some(fresh)).await
+    }
+
+    async fn change(&self, caller: &Caller, id: Uuid, update: Update, fresh: Option<&Arc<Fresh>>) -> Result<Model> {
         for _ in 0..TRIES {
             let read = self.get(id).await?;
-            let plan = self.plan(&read, &update)?;
+            let plan = self.plan(&read, &update, fresh)?;
             let verified = self.check(&read, &plan).await?;
             if let Some(model) = self.carry_out(caller, &read, plan, verified, &update).await? {
                 return Ok(model);
@@ -51,7 +75,7 @@ impl Instances {
         Err(Error::Unavailable("an instance changed faster than it could be updated".into()))
     }
 
-    fn plan(&self, model: &Model, update: &Update) -> Result<Plan> {
+    fn plan(&self, model: &Model, update: &Update, fresh: Option<&Arc<Fresh>>) -> Result<Plan> {
         if matches!(model.status, Status::Deleting | Status::Deleted) {
             return Err(Refusal::new(RefusalCode::InstanceDeleted, "This instance is deleted, or is being deleted.")
                 .at(["id"])
@@ -93,7 +117,7 @@ impl Instances {
         if !refusals.is_empty() {
             return Err(Error::Refused(refusals));
         }
-        let config = config.filter(|config| *config != stored);
+        let config = config.filter(|config| *config != stored || fresh.is_some());
         let revoked = matches!(
             model.inactive_reason,
             Some(InactiveReason::TokenInactive | InactiveReason::InsufficientPermissions)
@@ -110,7 +134,7 @@ impl Instances {
         }
         let asks = integration.is_some_and(|entry| needs_check(entry, revoked, activate, config.is_some()));
         let check = asks.then(|| config.clone().unwrap_or(stored));
-        Ok(Plan { name, interval, config, activate, check })
+        Ok(Plan { name, interval, config, activate, check, fresh: fresh.cloned() })
     }
 
     /// Asks the application, if the plan calls for it.
@@ -118,8 +142,18 @@ impl Instances {
         let (Some(config), Some(integration)) = (&plan.check, self.catalog.find(&model.integration_key)) else {
             return Ok(None);
         };
-        let verified = self.verify(integration, config.clone(), model.run_number + 1).await;
-        let verified = verified.map_err(|error| at_fault(error, plan.config.is_some()))?;
+        let grants: Arc<dyn GrantStore> = match &plan.fresh {
+            Some(fresh) => fresh.clone(),
+            None => self.grants(model.id),
+        };
+        let verified = self.verify(integration, config.clone(), model.run_number + 1, Some(grants)).await;
+        let verified = match verified {
+            Err(error) if plan.config.is_none() => return Err(at_status(error)),
+            Err(error) if plan.fresh.is_none() && self.consent(integration, config)?.is_some() => {
+                return Err(without_grant(error, integration));
+            }
+            verified => verified?,
+        };
         check_tenant(model, &verified)?;
         Ok(Some(verified))
     }
@@ -138,12 +172,13 @@ impl Instances {
         let before = lock(&tx, read.id).await?;
         if before.revision != read.revision || before.status != read.status {
             let asked = plan.check.is_some();
-            plan = self.plan(&before, update)?;
+            plan = self.plan(&before, update, plan.fresh.clone().as_ref())?;
             if asked || plan.check.is_some() {
                 return Ok(None);
             }
         }
         let mut model = before.clone();
+        self.keep_grant(&tx, &mut model, &plan).await?;
         let edited = self.edit(&mut model, &plan, verified)?;
         let switched = match plan.activate {
             Some(true) => State::of(&model).apply(Change::Activate, now)?,
@@ -176,6 +211,23 @@ impl Instances {
         Ok(Some(model))
     }
 
+    /// Stores the grant that goes with a new configuration, and destroys one that no longer does.
+    async fn keep_grant(&self, tx: &Tx, model: &mut Model, plan: &Plan) -> Result<()> {
+        let (Some(config), Some(integration)) = (&plan.config, self.catalog.find(&model.integration_key)) else {
+            return Ok(());
+        };
+        if let Some(fresh) = &plan.fresh {
+            let grant = fresh.grant().await;
+            model.credential_expires_at = grant.ends_at();
+            grants::replace(tx, &self.keys, model.id, &grant).await
+        } else if self.consent(integration, config)?.is_none() {
+            model.credential_expires_at = None;
+            grants::destroy(tx, model.id).await
+        } else {
+            Ok(())
+        }
+    }
+
     /// Whether anything differs now.
     fn edit(&self, model: &mut Model, plan: &Plan, verified: Option<Verified>) -> Result<bool> {
         let mut edited = false;
@@ -195,8 +247,9 @@ impl Instances {
             (model.config, model.secrets) = self.seal(model.id, integration, config)?;
             edited = true;
         }
-        if let Some(tenant) = verified.and_then(|verified| verified.tenant) {
-            model.tenant = Some(tenant);
+        if let Some(Verified { tenant, lost: _, credential_expires_at }) = verified {
+            model.tenant = tenant.or(model.tenant.take());
+            model.credential_expires_at = credential_expires_at.or(model.credential_expires_at);
         }
         Ok(edited)
     }
@@ -233,9 +286,9 @@ fn check_tenant(model: &Model, verified: &Verified) -> Result<()> {
 }
 
 /// A check that fails for the stored configuration refuses the status that called for it.
-fn at_fault(error: Error, config_changes: bool) -> Error {
+fn at_status(error: Error) -> Error {
     match error {
-        Error::Refused(refusals) if !config_changes => {
+        Error::Refused(refusals) => {
             Error::Refused(refusals.into_iter().map(|refusal| refusal.at(["status"])).collect())
         }
         other => other,

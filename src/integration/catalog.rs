@@ -102,13 +102,19 @@ pub struct AuthenticationOption {
 /// A column of the register that not every application provides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
 pub enum UserField {
+    /// The e-mail address.
     Email,
+    /// What people call the user.
     DisplayName,
     /// Whether an account is suspended or invited; without it every listed account counts as active.
     Status,
+    /// Whether the user is an administrator.
     IsAdmin,
+    /// Whether the user has a second factor.
     MfaEnabled,
+    /// Which licences or seats the user holds.
     Licenses,
+    /// When the user was last active.
     LastActiveAt,
 }
 
@@ -199,6 +205,14 @@ impl Integration {
         }
     }
 
+    /// The manifest, of all but the rehearsal.
+    pub fn manifest(&self) -> Option<&Arc<Manifest>> {
+        match &self.connector {
+            Connector::Rehearsal => None,
+            Connector::Manifest(manifest) => Some(manifest),
+        }
+    }
+
     pub fn is_rehearsal(&self) -> bool {
         matches!(self.connector, Connector::Rehearsal)
     }
@@ -242,10 +256,14 @@ impl Integration {
                 values.insert(key.clone(), value.trim().to_owned());
             }
         }
-        let complete = config::complete(&self.name, &self.fields, values).unwrap_or_else(|faults| {
-            refusals.extend(faults.into_iter().map(|fault| Refusal::invalid(fault.message, ["config", &fault.key])));
-            Config::new()
-        });
+        let complete = match config::complete(&self.name, &self.fields, values) {
+            Ok(complete) => complete,
+            Err(faults) => {
+                let invalid = |fault: config::ConfigFault| Refusal::invalid(fault.message, ["config", &fault.key]);
+                refusals.extend(faults.into_iter().map(invalid));
+                return Err(refusals);
+            }
+        };
         if self.is_rehearsal() {
             refusals.extend(
                 rehearsal::objections(&complete).map(|(key, message)| Refusal::invalid(message, ["config", key])),

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 
 use super::source::SourceError;
 
@@ -27,10 +28,18 @@ pub struct Grant {
     pub found: BTreeMap<String, String>,
 }
 
-/// A grant, and how many renewals it is away from the consent.
+impl Grant {
+    /// When it ends for good, if that is known: with its refresh token, or else with its access token.
+    pub fn ends_at(&self) -> Option<i64> {
+        if self.refresh_token.is_some() { self.refresh_expires_at } else { self.expires_at }
+    }
+}
+
+/// A grant as it is stored.
 #[derive(Clone)]
 pub struct StoredGrant {
     pub grant: Grant,
+    /// Rises with every renewal and every consent.
     pub generation: i64,
 }
 
@@ -50,4 +59,29 @@ pub trait GrantStore: Send + Sync {
     /// answers it once it is stored. Answers the stored grant without a renewal if somebody
     /// has renewed it since.
     async fn renew(&self, seen: i64, renew: &dyn Renew) -> Result<StoredGrant, SourceError>;
+}
+
+/// A grant that ends with the process: for samples, and for the trial of a manifest.
+pub struct GrantInMemory(Mutex<StoredGrant>);
+
+impl GrantInMemory {
+    pub fn new(grant: Grant) -> Self {
+        Self(Mutex::new(StoredGrant { grant, generation: 0 }))
+    }
+}
+
+#[async_trait]
+impl GrantStore for GrantInMemory {
+    async fn read(&self) -> Result<Option<StoredGrant>, SourceError> {
+        Ok(Some(self.0.lock().await.clone()))
+    }
+
+    async fn renew(&self, seen: i64, renew: &dyn Renew) -> Result<StoredGrant, SourceError> {
+        let mut stored = self.0.lock().await;
+        if stored.generation == seen {
+            let grant = renew.renew(&stored.grant).await?;
+            *stored = StoredGrant { grant, generation: seen + 1 };
+        }
+        Ok(stored.clone())
+    }
 }

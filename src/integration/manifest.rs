@@ -29,6 +29,8 @@
 //! | [`paging`] | the ways in which pages follow each other |
 //! | [`mapping`] | from a record to the columns of a user |
 //! | [`answers`] | what a refusal means, and how long to wait |
+//! | [`schema`] | the language as a JSON Schema, for editors |
+//! | `yaml` | YAML in bounds, and faults of shape in words |
 //! | `check` | the checks on a manifest as a whole |
 //!
 //! The language as its users know it is in `docs/connectors.md`.
@@ -36,6 +38,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 use url::Url;
@@ -50,6 +53,7 @@ pub mod expr;
 pub mod listing;
 pub mod mapping;
 pub mod paging;
+pub mod schema;
 pub mod template;
 pub(in crate::integration) mod yaml;
 
@@ -65,8 +69,23 @@ use template::{OneOrMany, Template};
 /// Longer manifests are not read.
 const LIMITS: yaml::Limits = yaml::Limits { bytes: 256 * 1024, nodes: 20_000 };
 
+/// What the catalog is filtered by.
+const CATEGORIES: [&str; 11] = [
+    "identity",
+    "communication",
+    "development",
+    "operations",
+    "productivity",
+    "design",
+    "sales",
+    "support",
+    "storage",
+    "security",
+    "human-resources",
+];
+
 /// One application's connector.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// The file's name without `.yaml`; what `Integration.key` is.
@@ -75,11 +94,13 @@ pub struct Manifest {
     /// The application's name, as its vendor writes it.
     pub name: String,
     /// Such as `identity` or `communication`; the catalog is filtered by it.
+    #[schemars(extend("enum" = CATEGORIES))]
     pub category: String,
     /// One sentence for the catalog.
     pub description: String,
     /// Where the vendor describes the interface that is used here.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     pub documentation_url: Option<Spanned<String>>,
     /// Scopes, roles or rights that the credential needs, in the application's own words.
     #[serde(default)]
@@ -87,36 +108,47 @@ pub struct Manifest {
     /// What a person does in the application to get the credential.
     pub setup: String,
     /// The settings of a connection.
+    #[schemars(with = "Vec<ConfigField>")]
     pub config: Vec<Spanned<ConfigField>>,
     /// The form: `config`, after the choice of authentication where there is one.
     #[serde(skip)]
     pub form: Vec<ConfigField>,
     /// What every call's address begins with.
+    #[schemars(with = "Template")]
     pub base_url: Spanned<Template>,
     /// The hosts that a base address which the application gave may have, such as `*.salesforce.com`.
     #[serde(default)]
+    #[schemars(with = "Vec<HostPattern>")]
     pub base_url_hosts: Vec<Spanned<HostPattern>>,
     /// Further origins that the address of a next page may have.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub other_origins: Vec<Spanned<Url>>,
     /// Whose data a connection sees. Without it: the host, if a setting decides on it.
     #[serde(default)]
+    #[schemars(with = "Option<Template>")]
     pub tenant: Option<Spanned<Template>>,
     /// Headers that go with every call, by name.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Template>")]
     pub headers: BTreeMap<String, Spanned<Template>>,
     /// How calls are signed; the first of several is the default.
+    #[schemars(with = "OneOrMany<AuthOption>")]
     pub auth: Spanned<OneOrMany<AuthOption>>,
     /// A call before the listing.
     #[serde(default)]
+    #[schemars(with = "Option<Identify>")]
     pub identify: Option<Spanned<Identify>>,
     /// When the credential ends.
     #[serde(default)]
+    #[schemars(with = "Option<Expiry>")]
     pub credential_expires_at: Option<Spanned<Expiry>>,
     #[serde(deserialize_with = "listing::listing")]
+    #[schemars(with = "schema::Users")]
     pub users: Listing,
     /// Tried in this order on every answer, before the defaults; the first that fits decides.
     #[serde(default)]
+    #[schemars(with = "Vec<ErrorRule>")]
     pub errors: Vec<Spanned<ErrorRule>>,
     /// Where a refusal explains itself.
     #[serde(default)]
@@ -165,7 +197,7 @@ impl Manifest {
 }
 
 /// A host name, or `*.` and the end of one.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct HostPattern(pub String);
 

@@ -11,6 +11,7 @@ use tracing::warn;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::events::Feed;
+use crate::instance::authorization::Authorizations;
 use crate::instance::purge::Purge;
 use crate::instance::{Happened, Instances};
 use crate::mail::Mailer;
@@ -21,6 +22,8 @@ use crate::telemetry;
 
 /// How often the scheduler looks for instances that are due.
 const SCHEDULE: Duration = Duration::from_secs(1);
+/// How often consents that nobody came back from are removed.
+const FORGET: Duration = Duration::from_mins(1);
 /// How often histograms are condensed.
 const UPKEEP: Duration = Duration::from_secs(5);
 /// How many instances are purged at once: SQLite writes one transaction at a time anyway.
@@ -32,6 +35,7 @@ pub struct Tools {
     pub clock: Clock,
     pub engine: Engine,
     pub instances: Instances,
+    pub authorizations: Authorizations,
     pub mailer: Mailer,
     pub feed: Feed<Happened>,
     /// The event that the feed goes on from.
@@ -59,7 +63,7 @@ impl Beat {
 
 /// Starts all of it.
 pub fn spawn(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
-    let Tools { db, clock, engine, instances, mailer, feed, newest, beat, sync_concurrency } = tools;
+    let Tools { db, clock, engine, instances, authorizations, mailer, feed, newest, beat, sync_concurrency } = tools;
     tasks.spawn(feed.clone().follow(db.clone(), *newest, stop.clone()));
     tasks.spawn(worker::run(
         db.clone(),
@@ -89,6 +93,7 @@ pub fn spawn(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
         stop.clone(),
     ));
     tasks.spawn(schedule(instances.clone(), beat.clone(), stop.clone()));
+    tasks.spawn(forget(authorizations.clone(), stop.clone()));
     tasks.spawn(upkeep(stop.clone()));
 }
 
@@ -101,6 +106,18 @@ async fn schedule(instances: Instances, beat: Beat, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(SCHEDULE) => {}
+        }
+    }
+}
+
+async fn forget(authorizations: Authorizations, stop: CancellationToken) {
+    loop {
+        if let Err(error) = authorizations.forget_expired().await {
+            warn!(error = %error, "consents that nobody came back from could not be removed; trying again");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(FORGET) => {}
         }
     }
 }

@@ -23,6 +23,8 @@ use self::wording::Letter;
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
     pub kind: NotificationKind,
+    /// A person consents in their browser, and there is no token to be entered.
+    pub consents: bool,
     /// The application's name, such as `Slack`; empty in a test mail.
     pub integration: &'a str,
     /// The instance's name; empty in a test mail.

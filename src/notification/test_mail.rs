@@ -35,6 +35,7 @@ impl TestMail {
         let now = self.clock.now();
         let rendered = compose(&Facts {
             kind: NotificationKind::Test,
+            consents: false,
             integration: "",
             instance: "",
             outcome_at_ms: now,

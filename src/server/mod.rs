@@ -1,5 +1,8 @@
 //! The HTTP server: which paths there are, and what goes round all of them.
 
+mod callback;
+mod explain;
+
 use std::pin::pin;
 use std::time::Duration;
 
@@ -23,6 +26,7 @@ use crate::console;
 use crate::db::Db;
 use crate::graphql;
 use crate::graphql::gateway::Gateway;
+use crate::instance::authorization::Authorizations;
 use crate::jobs::Beat;
 use crate::telemetry;
 
@@ -36,7 +40,7 @@ const SILENCE: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// All paths.
-pub fn router(gateway: Gateway, db: Db, beat: Beat) -> Router {
+pub fn router(gateway: Gateway, authorizations: Authorizations, db: Db, beat: Beat) -> Router {
     let health = Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
@@ -49,6 +53,7 @@ pub fn router(gateway: Gateway, db: Db, beat: Beat) -> Router {
     ];
     let mut router = Router::new()
         .merge(graphql::http::routes().with_state(gateway))
+        .merge(callback::routes().with_state(authorizations))
         .merge(health)
         .merge(console::routes())
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })

@@ -136,14 +136,15 @@ impl Engine {
         run.mail_kind = kind;
         run.mail_reason = Some(MailReason::NoChange);
         let Some(kind) = kind else { return Ok(()) };
-        let integration = self.instances.catalog.find(&model.integration_key);
+        let about = self.instances.about(model);
         let missing = crate::instance::report::missing_permissions(run);
         let lost: Vec<Loss> = serde_json::from_value(run.lost.clone())?;
         let lost: Vec<String> = lost.iter().map(|loss| words(loss.capability).to_owned()).collect();
         let count = |number: i64| number.unsigned_abs();
         let rendered = compose(&Facts {
             kind,
-            integration: integration.map_or(model.integration_key.as_str(), |integration| integration.name.as_str()),
+            consents: about.consents,
+            integration: about.integration,
             instance: &model.name,
             outcome_at_ms: now,
             since_ms: model.failing_since.or(before.failing_since),

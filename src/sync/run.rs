@@ -15,7 +15,7 @@ use super::reconcile::{self, Scope};
 use super::{Engine, TAKE_OVERS};
 use crate::error::{Error, Result};
 use crate::instance::state::{Change, State};
-use crate::instance::{lock, record};
+use crate::instance::{forecast, lock, record};
 use crate::integration::source::{Loss, Page, Source, SourceError};
 use crate::queue::{self, Claim, worker::Handler};
 
@@ -98,7 +98,7 @@ impl Engine {
         } else {
             match self.instances.source(instance, run.number) {
                 Err(error) => Ending::Failed(error, false),
-                Ok(source) => match self.list(claim, source.as_ref(), &mut run, stop).await {
+                Ok(source) => match self.list(claim, source.as_ref(), instance, &mut run, stop).await {
                     Ok(()) => Ending::Complete,
                     Err(Cut::Failed(error)) => {
                         let refused = tokio::select! {
@@ -159,6 +159,7 @@ impl Engine {
         &self,
         claim: &Claim,
         source: &dyn Source,
+        instance: &instance::Model,
         run: &mut run::Model,
         stop: &CancellationToken,
     ) -> Result<(), Cut> {
@@ -186,7 +187,7 @@ impl Engine {
                 Ok(Some(Ok(page))) => page,
             };
             let last = page.next.is_none();
-            if !self.store(claim, run, page).await? {
+            if !self.store(claim, instance, run, page).await? {
                 return Err(Cut::Stopped);
             }
             meter.tell(ProgressFrame {
@@ -207,8 +208,8 @@ impl Engine {
     }
 
     /// Stores one page with its checkpoint. False: the claim is lost.
-    async fn store(&self, claim: &Claim, run: &mut run::Model, page: Page) -> Result<bool> {
-        let Page { users, next, expected, lost, credential_expires_at: _ } = page;
+    async fn store(&self, claim: &Claim, instance: &instance::Model, run: &mut run::Model, page: Page) -> Result<bool> {
+        let Page { users, next, expected, lost, credential_expires_at } = page;
         let now = self.instances.clock.now();
         let scope = Scope { instance_id: run.instance_id, run_id: run.id, number: run.number, now };
         let tx = self.instances.db.begin().await?;
@@ -227,6 +228,9 @@ impl Engine {
         row.checkpoint = Set(next);
         row.lost = Set(losses);
         let stored = row.update(tx.conn()).await?;
+        if let Some(at) = credential_expires_at {
+            forecast::learned(&tx, instance, at).await?;
+        }
         tx.commit().await?;
         *run = stored;
         if counts.repeated > 0 {

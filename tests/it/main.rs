@@ -2,10 +2,13 @@
 
 mod access;
 mod architecture;
+mod connector_schema;
+mod console;
 mod errors;
 mod jobs;
 mod limits;
 mod mutations;
+mod oauth;
 mod peers;
 mod process;
 mod queries;

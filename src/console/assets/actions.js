@@ -1,6 +1,8 @@
-// What a member can do to an instance: the remedies of its notice, and a sync at any time.
+// What a member can do to an instance: the remedies of its notice, a sync at any time, deletion.
 
-import { h, words } from "./dom.js";
+import { h, number } from "./dom.js";
+import { tested } from "./form.js";
+import { link } from "./instances.js";
 
 const MUTATIONS = {
   testConnection: `mutation Test($input: TestConnectionInput!) {
@@ -9,30 +11,39 @@ const MUTATIONS = {
   syncInstance: "mutation Sync($input: SyncInstanceInput!) { syncInstance(input: $input) { userErrors { message } } }",
   updateInstance:
     "mutation Update($input: UpdateInstanceInput!) { updateInstance(input: $input) { userErrors { message } } }",
+  deleteInstance:
+    "mutation Delete($input: DeleteInstanceInput!) { deleteInstance(input: $input) { userErrors { message } } }",
 };
-const FIELDS = `query Fields($id: ID!) {
-  instance(id: $id) { config { key value } syncIntervalMinutes integration { configFields { key label help secret } } }
-}`;
+/** What is done by filling in a form. */
+const FORMS = new Set(["updateInstance", "beginAuthorization"]);
+
+export function reconnectLink(instance) {
+  return `${link(instance)}/reconnect`;
+}
 
 export class Actions {
   #session;
-  /** The instances with an answer outstanding; their buttons are disabled. */
+  /** The instances with an answer outstanding; their buttons do nothing, but keep the focus. */
   busy = new Set();
 
   constructor(session) {
     this.#session = session;
   }
 
-  /** A button for a remedy that the server can carry out, plain text for one that needs a person elsewhere. */
+  /** A button or link for a remedy that the server can carry out, plain text for one that needs a person elsewhere. */
   remedy(instance, { label, mutation }) {
     if (!mutation) return h("span", {}, label);
-    if (this.#session.readOnly || !(mutation in MUTATIONS)) return h("span", {}, `${label} (an administrator can)`);
+    if (this.#session.readOnly) return h("span", {}, `${label} (an administrator can)`);
+    if (mutation === "updateInstance" && instance.inactiveReason === "USER_DEACTIVATED") {
+      const live = { id: instance.id, status: "LIVE" };
+      return this.#button(instance, label, () => this.#run(instance, "updateInstance", live));
+    }
+    if (FORMS.has(mutation)) return h("a", { href: reconnectLink(instance) }, label);
     const start = {
       syncInstance: () => this.sync(instance),
-      updateInstance: () => this.update(instance, label),
       testConnection: () => this.#run(instance, "testConnection", { instanceId: instance.id }),
     }[mutation];
-    return this.#button(instance, label, start);
+    return start ? this.#button(instance, label, start) : h("span", {}, label);
   }
 
   /** A button that starts a sync, when one can be started. */
@@ -61,55 +72,46 @@ export class Actions {
     );
   }
 
-  /** Asks for the settings to change; an instance that is not live is set live with them. */
-  async update(instance, title) {
-    const inactive = instance.status === "INACTIVE";
-    const input = inactive ? { id: instance.id, status: "LIVE" } : { id: instance.id };
-    if (instance.inactiveReason === "USER_DEACTIVATED") return this.#run(instance, "updateInstance", input);
-    let found;
-    try {
-      ({ instance: found } = await this.#session.query(FIELDS, { id: instance.id }));
-    } catch (error) {
-      return this.#session.showError(error.message);
-    }
-    if (!found) return this.#session.showError("There is no such instance.");
-    const stored = new Map(found.config.map(({ key, value }) => [key, value ?? ""]));
-    const settings = found.integration.configFields.map(({ key, label, help, secret }) => ({
-      key,
-      ...field(label, help, { type: secret ? "password" : "text", value: secret ? "" : stored.get(key) }),
-    }));
-    const interval = field("Minutes between syncs", null, { type: "number", min: 1, value: found.syncIntervalMinutes });
-    this.#ask(
-      title,
-      inactive ? "Check and set to Live" : "Change",
-      [
-        h(
-          "p",
-          {},
-          `“${instance.name}”: a secret that is left empty stays as it is. The server checks a credential first.`,
-        ),
-        settings.map(({ element }) => element),
-        !inactive && interval.element,
-      ],
-      () => {
-        const config = settings
-          .filter(({ changed }) => changed())
-          .map(({ key, input }) => ({ key, value: input.value }));
-        if (config.length) input.config = config;
-        if (!inactive && interval.changed()) input.syncIntervalMinutes = interval.input.valueAsNumber;
-        return this.#run(instance, "updateInstance", input);
-      },
-    );
+  /** A link to the form with the instance's configuration. */
+  reconnectLink(instance) {
+    if (this.#session.readOnly || !isThere(instance)) return null;
+    return h("a", { class: "button", href: reconnectLink(instance) }, "Reconnect");
   }
 
-  #button(instance, label, start) {
-    return h("button", { type: "button", disabled: this.busy.has(instance.id), onclick: start }, label);
+  deleteButton(instance) {
+    if (this.#session.readOnly || !isThere(instance)) return null;
+    return this.#button(instance, "Delete", () => this.#delete(instance), "quiet danger");
+  }
+
+  #delete(instance) {
+    const { id, name, userCount } = instance;
+    const typed = h("input", { id: "typed-name", autocomplete: "off", spellcheck: "false", oninput: () => check() });
+    const users = userCount === 1 ? "Its user leaves" : `Its ${number(userCount)} users leave`;
+    const dialog = this.#ask(
+      `Delete “${name}”`,
+      "Delete it for good",
+      [
+        h("p", {}, `${users} the register and its credential is destroyed at once. Neither can be brought back.`),
+        h("p", {}, h("label", { for: "typed-name" }, `Type its name to go on: ${name}`), typed),
+      ],
+      () => this.#run(instance, "deleteInstance", { id, acknowledgeIrreversible: true }),
+    );
+    const confirm = dialog.querySelector("button[type=submit]");
+    const check = () => (confirm.disabled = typed.value.trim() !== name);
+    confirm.classList.add("danger");
+    check();
+  }
+
+  #button(instance, label, start, look = null) {
+    const busy = this.busy.has(instance.id);
+    return h("button", { type: "button", class: look, "aria-disabled": busy, onclick: () => busy || start() }, label);
   }
 
   async #run(instance, mutation, input) {
     const session = this.#session;
     session.showError("");
     session.showDone("");
+    if (this.busy.has(instance.id)) return;
     this.busy.add(instance.id);
     session.refresh();
     try {
@@ -126,9 +128,13 @@ export class Actions {
     }
   }
 
+  /** A dialog; what had the focus before has it again afterwards, if it is still there. */
   #ask(title, confirm, content, act) {
     document.querySelector("dialog")?.remove();
-    const close = () => dialog.remove();
+    const close = () => {
+      dialog.close();
+      dialog.remove();
+    };
     const dialog = h(
       "dialog",
       { "aria-labelledby": "dialog-title", onclose: close },
@@ -153,26 +159,11 @@ export class Actions {
     );
     document.body.append(dialog);
     dialog.showModal();
+    return dialog;
   }
 }
 
-let fields = 0;
-
-/** A labelled input that knows whether somebody changed it. */
-function field(label, help, attributes) {
-  const id = `field-${++fields}`;
-  const input = h("input", { id, autocomplete: "off", spellcheck: "false", ...attributes });
-  const before = input.value;
-  const element = h("p", {}, h("label", { for: id }, label), input, help && h("small", {}, help));
-  return { input, element, changed: () => input.value !== before };
-}
-
-function tested({ ok, tenant, lostCapabilities, missingPermissions }) {
-  return [
-    `the connection${tenant ? ` to ${tenant}` : ""} ${ok ? "works" : "does not work"}.`,
-    lostCapabilities.length > 0 && `Without: ${lostCapabilities.map(words).join(", ")}.`,
-    missingPermissions.length > 0 && `Missing: ${missingPermissions.join(", ")}.`,
-  ]
-    .filter(Boolean)
-    .join(" ");
+/** Whether it is neither deleted nor being deleted. */
+function isThere({ status }) {
+  return status === "LIVE" || status === "INACTIVE";
 }

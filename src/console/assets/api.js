@@ -1,6 +1,8 @@
 // The API as the console uses it: queries over HTTP, subscriptions over one WebSocket.
 
 const ENDPOINT = new URL("graphql", document.baseURI);
+/** The server itself waits 20 seconds for an application. */
+const PATIENCE_MS = 30_000;
 const SILENCE_MS = 40_000;
 const PING_MS = 15_000;
 const LONGEST_WAIT_MS = 30_000;
@@ -13,8 +15,9 @@ export class ApiError extends Error {
   }
 }
 
-/** Runs a query or a mutation and gives its `data`. */
-export async function request(token, query, variables = {}, signal = AbortSignal.timeout(30_000)) {
+/** Runs a query or a mutation and gives its `data`. `signal` gives it up early. */
+export async function request(token, query, variables = {}, signal = null) {
+  const patience = AbortSignal.timeout(PATIENCE_MS);
   let response;
   try {
     response = await fetch(ENDPOINT, {
@@ -25,11 +28,12 @@ export async function request(token, query, variables = {}, signal = AbortSignal
         "content-type": "application/json",
       },
       body: JSON.stringify({ query, variables }),
-      credentials: "omit",
-      signal,
+      // So that the cookie is kept that ties a consent to the browser in which it was begun.
+      credentials: "same-origin",
+      signal: signal ? AbortSignal.any([signal, patience]) : patience,
     });
   } catch (error) {
-    if (signal.aborted && error.name === "AbortError") throw error;
+    if (signal?.aborted) throw error;
     throw new ApiError("The server cannot be reached.", "UNREACHABLE");
   }
   if (response.status === 401) throw new ApiError("The token is not valid (any more).", "UNAUTHENTICATED");

@@ -2,14 +2,18 @@
 
 import { ApiError, Live, request } from "./api.js";
 import { Actions } from "./actions.js";
+import { catalogPage } from "./catalog.js";
 import { h, redraw } from "./dom.js";
 import { instancePage } from "./instance.js";
 import { instancesPage } from "./instances.js";
+import { integrationPage } from "./integration.js";
+import { reconnectPage } from "./reconnect.js";
 
 const TOKEN = "muster.token";
 
 const INSTANCE = `fragment State on Instance {
   id name status inactiveReason syncState health failingSince userCount nextSyncAt createdBy createdAt syncIntervalMinutes
+  credentialExpiresAt
   integration { key name }
   freshness { state asOf staleSince }
   notice { severity title detail since remedies { label mutation } }
@@ -66,6 +70,12 @@ class Session {
     scheduleUpdate();
   }
 
+  /** Shows another page, with what has been done said above it. */
+  go(address, done) {
+    said = done;
+    location.hash = address;
+  }
+
   end() {
     this.#live.stop();
   }
@@ -111,6 +121,8 @@ class Session {
 let session = null;
 let shownPage = null;
 let updating = false;
+/** What the next page says has been done. */
+let said = "";
 
 /** Many events in one frame cost one drawing. */
 function scheduleUpdate() {
@@ -143,22 +155,48 @@ function showConnection({ state, message, retryAt }, live) {
   if (state === "refused") signOut(message);
 }
 
+/** The page that the address names; the instances when it names none. */
+function pageFor(address) {
+  const [path, query] = address.split("?");
+  const [, kind, id, part] = path.split("/").map(decode);
+  if (kind === "catalog") return id ? integrationPage(session, id) : catalogPage(session, new URLSearchParams(query));
+  if (kind === "instances" && id) return part === "reconnect" ? reconnectPage(session, id) : instancePage(session, id);
+  return instancesPage(session);
+}
+
+function decode(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 function route() {
   if (!session) return;
-  const [, kind, id] = location.hash.split("/");
   session.showError("");
-  session.showDone("");
+  session.showDone(said);
+  said = "";
+  document.querySelector("dialog")?.remove();
   shownPage?.close?.();
-  shownPage = kind === "instances" && id ? instancePage(session, decodeURIComponent(id)) : instancesPage(session);
   document.title = "Muster";
+  shownPage = pageFor(location.hash);
   at("page").replaceChildren(shownPage.element);
   shownPage.update();
+  const inCatalog = location.hash.startsWith("#/catalog");
+  for (const [name, current] of Object.entries({ "to-instances": !inCatalog, "to-catalog": inCatalog })) {
+    if (current) at(name).setAttribute("aria-current", "page");
+    else at(name).removeAttribute("aria-current");
+  }
+  window.scrollTo(0, 0);
+  shownPage.element.querySelector("h1").focus({ preventScroll: true });
 }
 
 function start(token) {
   sessionStorage.setItem(TOKEN, token);
   at("sign-in").hidden = true;
-  at("sign-out").hidden = false;
+  at("token").value = "";
+  at("sign-out").hidden = at("places").hidden = false;
   session = new Session(token);
   route();
 }
@@ -174,7 +212,8 @@ function signOut(message = "") {
   at("done").textContent = "";
   at("connection").replaceChildren();
   document.querySelector("dialog")?.remove();
-  at("sign-out").hidden = true;
+  document.title = "Muster";
+  at("sign-out").hidden = at("places").hidden = true;
   at("sign-in").hidden = false;
   at("sign-in-error").textContent = message;
   at("token").value = "";
@@ -204,6 +243,11 @@ at("sign-in").addEventListener("submit", (event) => {
 });
 at("sign-out").addEventListener("click", () => signOut());
 window.addEventListener("hashchange", route);
+// Its address would be taken for a page's.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  at("main").focus();
+});
 
 /** Mail names an instance in the query, by the bare key that its id is made of. */
 function followMail() {

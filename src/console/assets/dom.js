@@ -6,7 +6,7 @@ export function h(tag, attributes = {}, ...children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else element.setAttribute(name, value === true ? "" : String(value));
+    else element.setAttribute(name, value === true && !name.startsWith("aria-") ? "" : String(value));
   }
   element.append(...shown(children));
   return element;
@@ -20,12 +20,19 @@ function shown(children) {
 
 const drawn = new WeakMap();
 
-/** Replaces what is in `element`, but only when `facts` differ from last time, so that focus and selection stay. */
+/**
+ * Replaces what is in `element`, but only when `facts` differ from last time, so that focus and selection
+ * stay. What had the focus has it again if it is still there; else the page's heading gets it.
+ */
 export function redraw(element, facts, draw) {
   const key = JSON.stringify(facts);
   if (drawn.get(element) === key) return;
   drawn.set(element, key);
+  const held = element.contains(document.activeElement) ? document.activeElement : null;
   element.replaceChildren(...shown([draw()]));
+  if (!held || held === element) return;
+  const same = [...element.querySelectorAll(held.tagName)].find((other) => other.textContent === held.textContent);
+  (same ?? document.querySelector("#page h1"))?.focus({ preventScroll: true });
 }
 
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "long" });

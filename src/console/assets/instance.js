@@ -1,16 +1,18 @@
 // The page of one instance: its state, its users, its sync history.
 
 import { badge, h, moment, number, redraw, words } from "./dom.js";
+import { integrationLink } from "./catalog.js";
 import { pieces } from "./instances.js";
+import { Paged } from "./paged.js";
 
 const USERS = `query Users($id: ID!, $after: String, $search: String) {
-  instance(id: $id) { users(first: 50, after: $after, filter: { search: $search }) {
+  instance(id: $id) { status integration { providedFields } users(first: 50, after: $after, filter: { search: $search }) {
     totalCount pageInfo { hasNextPage endCursor }
     nodes { id externalId email displayName status isAdmin mfaEnabled licenses lastActiveAt }
   } }
 }`;
 const HISTORY = `query History($id: ID!, $after: String) {
-  instance(id: $id) { syncHistory(first: 20, after: $after) {
+  instance(id: $id) { status syncHistory(first: 20, after: $after) {
     totalCount pageInfo { hasNextPage endCursor }
     nodes { id trigger outcome queuedAt startedAt finishedAt seen added changed removed
       failure { class message httpStatus missingPermissions lostCapabilities } mailDecision { kind reason } }
@@ -34,106 +36,32 @@ const USER_CHANGES = new Set([
   "DELETION_STARTED",
 ]);
 const OUTCOMES = { SUCCEEDED: "good", PARTIAL: "warning", FAILED: "danger", CANCELLED: "quiet" };
-const unknown = () => h("span", { class: "unknown" }, "unknown");
-const yes = (value) => (value === null ? unknown() : value ? "Yes" : "No");
+/** Credentials that end within this time are pointed out. */
+const SOON_MS = 14 * 24 * 60 * 60 * 1000;
+const faint = (text) => h("span", { class: "unknown" }, text);
+const yes = (value) => (value ? "Yes" : "No");
 
-/** A list that comes in pages: the first at once, further ones by a button. */
-class Paged {
-  #load;
-  #empty;
-  #asked = null;
-  #cursor = null;
-  #count = 0;
-
-  /** `load(after, signal)` gives a connection; `row(node)` a table row. */
-  constructor(caption, columns, load, row, empty) {
-    this.#load = load;
-    this.#empty = empty;
-    this.row = row;
-    this.status = h("p", { role: "status" });
-    this.body = h("tbody");
-    this.more = h("button", { type: "button", hidden: true, onclick: () => this.#next() }, "More");
-    this.table = h(
-      "div",
-      { class: "scroll", hidden: true },
-      h(
-        "table",
-        {},
-        h("caption", { class: "unseen" }, caption),
-        h(
-          "thead",
-          {},
-          h(
-            "tr",
-            {},
-            columns.map((name) => h("th", { scope: "col" }, name)),
-          ),
-        ),
-        this.body,
-      ),
-    );
-    this.element = h("div", {}, this.status, this.table, h("p", {}, this.more));
-  }
-
-  /** Loads the first page again; what is shown stays until it is there. */
-  reload() {
-    this.#cursor = null;
-    return this.#next();
-  }
-
-  /** Whether a reload would lose pages that somebody asked for. */
-  get isLong() {
-    return this.#count > 50;
-  }
-
-  say(...content) {
-    this.status.replaceChildren(...content);
-  }
-
-  close() {
-    this.#asked?.abort();
-  }
-
-  async #next() {
-    this.#asked?.abort();
-    const asked = (this.#asked = new AbortController());
-    const first = this.#cursor === null;
-    this.more.disabled = true;
-    if (first && this.#count === 0) this.say("Loading…");
-    try {
-      const { nodes, pageInfo, totalCount } = await this.#load(this.#cursor, asked.signal);
-      const rows = nodes.map(this.row);
-      if (first) this.body.replaceChildren(...rows);
-      else this.body.append(...rows);
-      this.#count = this.body.children.length;
-      this.#cursor = pageInfo.endCursor;
-      this.more.hidden = !pageInfo.hasNextPage;
-      this.table.hidden = this.#count === 0;
-      this.say(this.#count === 0 ? this.#empty() : `${number(this.#count)} of ${number(totalCount)} shown.`);
-    } catch (error) {
-      if (asked.signal.aborted) return;
-      this.say(
-        h("span", { class: "error" }, error.message),
-        " ",
-        h("button", { type: "button", onclick: () => this.#next() }, "Try again"),
-      );
-    } finally {
-      if (this.#asked === asked) this.more.disabled = false;
-    }
-  }
-}
-
-function userRow(user) {
+/** `provided` are the columns that the application has; what it does not have is never shown as "no". */
+function userRow(user, provided) {
+  const cell = (field, value, show) => {
+    if (!provided.includes(field)) return faint("not provided");
+    return value === null ? faint("unknown") : show(value);
+  };
+  const text = (value) => value;
   return h(
     "tr",
     {},
     h("th", { scope: "row" }, user.displayName ?? user.email ?? user.externalId),
-    h("td", { class: "long" }, user.email ?? unknown()),
-    h("td", {}, words(user.status)),
-    h("td", {}, yes(user.isAdmin)),
-    h("td", {}, yes(user.mfaEnabled)),
-    h("td", {}, user.licenses.join(", ")),
-    h("td", {}, user.lastActiveAt ? moment(user.lastActiveAt) : unknown()),
+    h("td", { class: "long" }, cell("EMAIL", user.email, text)),
+    h("td", {}, cell("STATUS", user.status, words)),
+    h("td", {}, cell("IS_ADMIN", user.isAdmin, yes)),
+    h("td", {}, cell("MFA_ENABLED", user.mfaEnabled, yes)),
+    h(
+      "td",
+      {},
+      cell("LICENSES", user.licenses, (licenses) => (licenses.length ? licenses.join(", ") : faint("none known"))),
+    ),
+    h("td", {}, cell("LAST_ACTIVE_AT", user.lastActiveAt, moment)),
   );
 }
 
@@ -166,10 +94,41 @@ function runRow(run) {
   );
 }
 
+/** When the credential ends, if that is known. */
+function expiry(iso) {
+  const left = new Date(iso) - Date.now();
+  if (left > SOON_MS) return moment(iso);
+  return [badge(left > 0 ? "warning" : "danger", left > 0 ? "Soon" : "Over"), h("small", {}, moment(iso))];
+}
+
+function drawFacts(instance, progress) {
+  const fact = (label, ...value) => h("div", {}, h("dt", {}, label), h("dd", {}, value));
+  return [
+    fact("Status", pieces.status(instance)),
+    fact("Health", pieces.health(instance)),
+    fact("Sync", pieces.sync(instance, progress)),
+    fact("Data", pieces.freshness(instance)),
+    fact("Users", number(instance.userCount)),
+    fact("Last sync", pieces.lastSync(instance)),
+    fact("Syncs every", `${number(instance.syncIntervalMinutes)} minutes`),
+    instance.credentialExpiresAt && fact("Credential ends", expiry(instance.credentialExpiresAt)),
+    fact("Created", moment(instance.createdAt), h("small", {}, `by ${instance.createdBy}`)),
+  ];
+}
+
 export function instancePage(session, id) {
+  /** The instance as it was shown last; its name is still told when it has been deleted. */
+  let last = null;
+  let gone = false;
+  let provided = [];
   const list = (name, query) => async (after, signal, search) => {
     const { instance } = await session.query(query, { id, after, search }, signal);
-    if (!instance) throw new Error("There is no such instance.");
+    if (!instance || instance.status === "DELETED") {
+      gone = true;
+      update();
+      throw new Error("There is no such instance (any more).");
+    }
+    provided = instance.integration?.providedFields ?? provided;
     return instance[name];
   };
   const search = h("input", { id: "search-users", type: "search", autocomplete: "off" });
@@ -178,7 +137,7 @@ export function instancePage(session, id) {
     "Users",
     ["Name", "E-mail", "Status", "Admin", "MFA", "Licences", "Last active"],
     (after, signal) => loadUsers(after, signal, search.value.trim() || null),
-    userRow,
+    (user) => userRow(user, provided),
     () => (search.value.trim() ? "No user begins like that." : "No users yet."),
   );
   const history = new Paged(
@@ -194,12 +153,13 @@ export function instancePage(session, id) {
     clearTimeout(typing);
     typing = setTimeout(() => users.reload(), 250);
   });
-  const head = h("div");
-  const element = h(
+  const title = h("h1", { tabindex: -1 }, "Instance");
+  const notice = h("div");
+  const facts = h("dl", { class: "facts" });
+  const buttons = h("p", { class: "buttons" });
+  const lists = h(
     "div",
     {},
-    h("p", {}, h("a", { href: "#/" }, "All instances")),
-    head,
     h(
       "section",
       { "aria-labelledby": "users-title" },
@@ -214,38 +174,52 @@ export function instancePage(session, id) {
       history.element,
     ),
   );
+  const element = h(
+    "div",
+    {},
+    h("p", {}, h("a", { href: "#/" }, "All instances")),
+    title,
+    notice,
+    facts,
+    buttons,
+    lists,
+  );
+  document.title = "Instance – Muster";
   users.reload();
   history.reload();
 
   function update() {
     const instance = session.instances.get(id);
     const progress = session.progress.get(id);
-    if (instance) document.title = `${instance.name} – Muster`;
-    redraw(head, [instance, progress, session.loaded, session.readOnly, session.actions.busy.has(id)], () => {
-      if (!instance)
-        return [
-          h("h1", {}, "Instance"),
-          h("p", {}, session.loaded ? "This instance is not there (any more)." : "Loading…"),
-        ];
-      const fact = (label, ...value) => h("div", {}, h("dt", {}, label), h("dd", {}, value));
-      return [
-        h("h1", {}, instance.name, " ", h("small", {}, instance.integration.name)),
-        pieces.notice(instance, session.actions),
-        h(
-          "dl",
-          { class: "facts" },
-          fact("Status", pieces.status(instance)),
-          fact("Health", pieces.health(instance)),
-          fact("Sync", pieces.sync(instance, progress)),
-          fact("Data", pieces.freshness(instance)),
-          fact("Users", number(instance.userCount)),
-          fact("Last sync", pieces.lastSync(instance)),
-          fact("Syncs every", `${number(instance.syncIntervalMinutes)} minutes`),
-          fact("Created", moment(instance.createdAt), h("small", {}, `by ${instance.createdBy}`)),
-        ),
-        h("p", {}, session.actions.syncButton(instance)),
-      ];
+    // It was there and is not any more: its last user is gone.
+    if (last && !instance) gone = true;
+    if (instance) {
+      last = instance;
+      gone = false;
+      document.title = `${instance.name} – Muster`;
+    }
+    lists.hidden = gone;
+    if (last) {
+      const { key, name } = last.integration;
+      redraw(title, [last.name, name], () => [
+        last.name,
+        " ",
+        h("small", {}, h("a", { href: integrationLink(key) }, name)),
+      ]);
+    }
+    const { actions, readOnly } = session;
+    const busy = actions.busy.has(id);
+    // What is pressed stands apart from what changes with every frame of progress: a click needs a button that stays.
+    redraw(notice, [instance, gone, readOnly, busy], () => {
+      if (gone) return h("p", {}, last ? "It has been deleted." : "There is no such instance (any more).");
+      return instance ? pieces.notice(instance, actions) : h("p", {}, "Loading…");
     });
+    redraw(facts, [instance, progress], () => instance && drawFacts(instance, progress));
+    redraw(
+      buttons,
+      [instance, readOnly, busy],
+      () => instance && [actions.syncButton(instance), actions.reconnectLink(instance), actions.deleteButton(instance)],
+    );
   }
 
   function changed(changedId, cause) {

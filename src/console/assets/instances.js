@@ -138,8 +138,13 @@ export function instancesPage(session) {
   const element = h(
     "div",
     {},
-    h("h1", {}, "Instances"),
-    h("p", {}, h("label", { for: "search-instances" }, "Search "), search),
+    h("h1", { tabindex: -1 }, "Instances"),
+    h(
+      "p",
+      { class: "filters" },
+      h("span", {}, h("label", { for: "search-instances" }, "Search "), search),
+      h("a", { class: "button", href: "#/catalog" }, "Connect an application"),
+    ),
     summary,
     wrapper,
   );
@@ -170,7 +175,7 @@ export function instancesPage(session) {
     const troubled = all.filter(({ notice }) => notice).length;
     redraw(summary, [session.loaded, all.length, found.length, troubled], () => {
       if (!session.loaded) return "Loading…";
-      if (all.length === 0) return "No instances yet. The API's mutation createInstance connects an application.";
+      if (all.length === 0) return ["No instances yet. ", h("a", { href: "#/catalog" }, "Choose an application")];
       if (found.length === 0) return "No instance matches the search.";
       return `${number(found.length)} of ${number(all.length)} shown; ${troubled === 0 ? "none needs" : `${number(troubled)} need`} attention.`;
     });

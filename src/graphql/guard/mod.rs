@@ -20,6 +20,7 @@ mod omitted;
 mod rules;
 mod scan;
 
+use std::any::Any;
 use std::fmt;
 
 use async_graphql::{
@@ -88,6 +89,12 @@ impl Operation {
     /// The variables as the client sent them.
     pub fn variables(&self) -> &Variables {
         &self.request.variables
+    }
+
+    /// Gives the resolvers something to work with that is of this request alone.
+    #[must_use]
+    pub fn with<D: Any + Send + Sync>(self, data: D) -> Self {
+        Self { request: self.request.data(data), ..self }
     }
 
     /// The request to execute, already parsed.

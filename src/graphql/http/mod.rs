@@ -33,6 +33,7 @@ pub use self::problem::Problem;
 use super::{
     answer::{Answer, Code},
     bearer,
+    browser::Browser,
     gateway::Gateway,
     guard::{self, Operation},
     params::Params,
@@ -91,7 +92,7 @@ async fn serve(gateway: Gateway, parts: Parts, body: Body, accepted: Accepted) -
     .map_err(|error| Problem::of(StatusCode::BAD_REQUEST, error))?;
 
     match guard::vet(params, gateway.introspection()) {
-        Ok(operation) => answer(gateway, caller, operation, &parts.method, accepted).await,
+        Ok(operation) => answer(gateway, caller, operation, &parts, accepted).await,
         Err(error) => Ok(refuse(&error, accepted)),
     }
 }
@@ -100,16 +101,25 @@ async fn answer(
     gateway: Gateway,
     caller: Caller,
     operation: Operation,
-    method: &Method,
+    parts: &Parts,
     accepted: Accepted,
 ) -> Result<Response, Problem> {
     let kind = operation.kind();
-    if kind == OperationType::Mutation && method == Method::GET {
+    if kind == OperationType::Mutation && parts.method == Method::GET {
         return Err(Problem::method("POST", "Mutations are served by POST."));
     }
     match accepted.single {
         Some(media) if kind != OperationType::Subscription => {
-            Ok(single(run::execute(&gateway, caller, operation, Door::Http).await, media))
+            let browser = Browser::of(&parts.headers, &gateway);
+            let operation = match &browser {
+                Some(browser) => operation.with(browser.clone()),
+                None => operation,
+            };
+            let mut response = single(run::execute(&gateway, caller, operation, Door::Http).await, media);
+            if let Some(cookie) = browser.and_then(|browser| browser.cookie()) {
+                response.headers_mut().append(header::SET_COOKIE, cookie);
+            }
+            Ok(response)
         }
         _ if !accepted.events => Err(Problem::new(
             StatusCode::NOT_ACCEPTABLE,

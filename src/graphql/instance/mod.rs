@@ -20,6 +20,7 @@ use crate::clock::date_time;
 use crate::instance::Snapshot;
 use crate::instance::report::{self, FreshnessState, Severity};
 
+pub mod begin_authorization;
 pub mod cancel_sync;
 pub mod create;
 pub mod delete;
@@ -165,10 +166,15 @@ impl Instance {
 
     /// What somebody should know and do; null when all is well.
     async fn notice(&self, ctx: &Context<'_>) -> Option<Notice> {
-        let integration = ctx.data_unchecked::<Api>().instances.catalog.find(&self.model.integration_key);
-        let name = integration.map_or(self.model.integration_key.as_str(), |entry| entry.name.as_str());
+        let instances = &ctx.data_unchecked::<Api>().instances;
         let last = nullable(ctx, self.last_run(ctx).await);
-        report::notice(&self.model, name, last.as_ref().map(|run| run.model.as_ref())).map(Notice::of)
+        let last = last.as_ref().map(|run| run.model.as_ref());
+        report::notice(&self.model, instances.about(&self.model), last, instances.clock.now()).map(Notice::of)
+    }
+
+    /// When its credential ends, if the application tells; `notice` warns two weeks ahead.
+    async fn credential_expires_at(&self) -> Option<DateTime<Utc>> {
+        self.model.credential_expires_at.map(date_time)
     }
 
     /// The address of the member who created it, or the name of the token.

@@ -209,12 +209,15 @@ pub(super) fn excerpt(manifest: &Manifest, secrets: &[String], answer: &Evidence
     Some(quotable(&text, secrets)).filter(|text| !text.is_empty())
 }
 
+/// Without the configured secrets.
+pub(super) fn masked(text: &str, secrets: &[String]) -> String {
+    let long = secrets.iter().filter(|secret| secret.len() >= 3);
+    long.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "•••"))
+}
+
 /// Without the configured secrets and without control characters, and short.
 fn quotable(text: &str, secrets: &[String]) -> String {
-    let mut text = text.to_owned();
-    for secret in secrets.iter().filter(|secret| secret.len() >= 3) {
-        text = text.replace(secret.as_str(), "•••");
-    }
+    let text = masked(text, secrets);
     let words: Vec<&str> = text.split(|letter: char| letter.is_whitespace() || letter.is_control()).collect();
     let line = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     if line.chars().count() <= LONGEST_EXCERPT {

@@ -32,6 +32,7 @@
 //! | `classify` | what an answer that is no page means |
 //! | `select` | from the bytes of a page to its users |
 //! | `paginate` | where the list goes on, when it has ended, checkpoints |
+//! | `watch` | what the author of a manifest sees of a page |
 //! | `retry` | what is tried again, and after which wait |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +65,7 @@ mod request;
 mod retry;
 mod select;
 mod token;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -71,6 +73,7 @@ mod tests;
 pub use client::{Answer, Body, Call, CallError, Client, ClientSettings, Transport};
 pub use code_flow::CodeFlow;
 pub use retry::RetryPolicy;
+pub use watch::{Seen, Watch};
 
 use auth::Credential;
 use call::Place;
@@ -93,6 +96,7 @@ pub struct HttpSource {
     hold: Mutex<Option<Duration>>,
     /// When the credential ends, as far as answers have told.
     ends: Mutex<Option<i64>>,
+    watch: Option<Watch>,
 }
 
 /// What is known once the application has said whose credential it is.
@@ -148,6 +152,7 @@ impl HttpSource {
             opened: OnceCell::new(),
             hold: Mutex::default(),
             ends: Mutex::default(),
+            watch: None,
         })
     }
 
@@ -304,8 +309,12 @@ impl HttpSource {
         if !listing.details.is_empty() {
             users = self.complete(opened, users, &mut run.losses, &mut run.refused).await?;
         }
-        let manifest = Arc::clone(&self.manifest);
+        let (manifest, seen) = (Arc::clone(&self.manifest), self.seen(number, &users).await?);
         let selected = self.apart(size, move || select::map(&manifest.users, users)).await?;
+        if let (Some(watch), Some(seen)) = (&self.watch, seen) {
+            let (skipped, unknown_statuses) = (records - selected.users.len() as u64, selected.unknown_statuses);
+            watch(Seen { skipped, duplicates, unknown_statuses, ..seen });
+        }
 
         progress.users += selected.users.len() as u64;
         progress.unknown_statuses += selected.unknown_statuses;

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use super::expr::{Path, Predicate};
 use super::template::OneOrMany;
 
 /// If all conditions that are given fit, the answer is what the rule says.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorRule {
     /// HTTP status codes, successful ones too.
@@ -29,7 +30,7 @@ pub struct ErrorRule {
 }
 
 /// What a refusal means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The credential was revoked or has expired, without doubt.
@@ -47,7 +48,7 @@ pub enum Verdict {
 }
 
 /// Where a refusal explains itself.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorDetails {
     /// A sentence for a person, in the body.
@@ -62,7 +63,7 @@ pub struct ErrorDetails {
 }
 
 /// Where the application says how long to wait, beyond the usual headers.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
     /// Headers with a moment, or with seconds to wait.
@@ -82,14 +83,14 @@ pub struct RateLimit {
 }
 
 /// A wait that stands in the body.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WaitInBody {
     pub at: Path,
     pub unit: WaitUnit,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum WaitUnit {
     #[serde(rename = "s")]
     Seconds,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -43,7 +44,7 @@ pub enum Auth {
 }
 
 /// The two halves of HTTP Basic authentication.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Basic {
     pub username: Template,
@@ -51,7 +52,7 @@ pub struct Basic {
 }
 
 /// How a client shows the token endpoint who it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientAuth {
     /// HTTP Basic (RFC 6749, 2.3.1).
@@ -66,7 +67,7 @@ pub enum ClientAuth {
 }
 
 /// How a statement is signed (RFC 7518, 3.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum Algorithm {
     #[default]
     #[serde(rename = "RS256")]
@@ -76,7 +77,7 @@ pub enum Algorithm {
 }
 
 /// OAuth 2.0 client credentials.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientCredentials {
     pub token_url: Template,
@@ -114,7 +115,7 @@ pub struct ClientCredentials {
 }
 
 /// OAuth 2.0 authorization code.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuthorizationCode {
     pub authorize_url: Template,
@@ -155,7 +156,7 @@ pub struct AuthorizationCode {
 }
 
 /// A signed statement in exchange for a token.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JwtBearer {
     pub token_url: Template,
@@ -191,7 +192,7 @@ pub struct JwtBearer {
 }
 
 /// A login in exchange for a token or a cookie.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Session {
     pub login: Login,
@@ -216,7 +217,7 @@ pub struct Session {
 }
 
 /// The call that begins a session.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
     /// Below `base_url`.
@@ -233,7 +234,7 @@ pub struct Login {
 }
 
 /// The call that ends a session.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Logout {
     /// Below `base_url`.
@@ -328,18 +329,28 @@ impl AuthenticationKind {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct AuthForm {
+pub(super) struct AuthForm {
+    /// What the setting `authentication` calls it, where there are several.
     key: Option<String>,
+    /// What the form calls it, where there are several.
     label: Option<String>,
+    /// `Authorization: Bearer …`
     bearer: Option<Template>,
+    /// `Authorization: Basic …`
     basic: Option<Basic>,
+    /// Headers of the application's own, by name.
     header: Option<BTreeMap<String, Template>>,
+    /// Query parameters, by name.
     query: Option<BTreeMap<String, Template>>,
+    /// A token for the application itself (RFC 6749, 4.4).
     oauth2_client_credentials: Option<ClientCredentials>,
+    /// A token by a person's consent (RFC 6749, 4.1).
     oauth2_authorization_code: Option<Box<AuthorizationCode>>,
+    /// A token for a signed statement (RFC 7523, 2.1).
     jwt_bearer: Option<Box<JwtBearer>>,
+    /// A token or cookie for a user name and a password.
     session: Option<Box<Session>>,
 }
 

@@ -1,12 +1,14 @@
 //! The settings of a connection, and whether given values fit them.
 
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 use url::Url;
 
 use super::Manifest;
 use super::answers::compile_regex;
 use super::auth::AuthOption;
+use super::schema::Scalar;
 use crate::integration::source::Config;
 
 /// The setting that says which of several kinds of `auth` is used.
@@ -15,7 +17,7 @@ pub const AUTHENTICATION: &str = "authentication";
 const LONGEST: usize = 16 * 1024;
 
 /// One field of the form.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigField {
     /// What templates call it; lower-case letters, digits and `_`.
@@ -28,14 +30,17 @@ pub struct ConfigField {
     pub optional: bool,
     /// Taken when the field is left empty.
     #[serde(default)]
+    #[schemars(with = "Option<Scalar>")]
     pub default: Option<String>,
     /// What the whole value must match.
     #[serde(default)]
     pub pattern: Option<WholePattern>,
     /// The values of an `enum`.
     #[serde(default)]
+    #[schemars(with = "Vec<Scalar>")]
     pub options: Vec<String>,
     #[serde(default)]
+    #[schemars(with = "Option<Scalar>")]
     pub placeholder: Option<String>,
     #[serde(default)]
     pub help: Option<String>,
@@ -45,10 +50,11 @@ pub struct ConfigField {
 }
 
 /// What a setting may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, async_graphql::Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, async_graphql::Enum)]
 #[serde(rename_all = "snake_case")]
 #[graphql(name = "ConfigFieldType")]
 pub enum FieldKind {
+    /// One line of text.
     Text,
     /// Stored encrypted, never shown again.
     Secret,
@@ -60,9 +66,11 @@ pub enum FieldKind {
     Url,
     /// A host name, with a port if need be.
     Host,
+    /// An e-mail address.
     Email,
     /// One of `options`.
     Enum,
+    /// A whole number.
     Integer,
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -177,14 +178,17 @@ impl fmt::Display for Predicate {
     }
 }
 
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MatchesForm {
+    /// The texts that are looked at.
+    of: OneOrMany<Path>,
+    /// A regular expression that a part of one of them must match.
+    matches: Pattern,
+}
+
 impl<'de> Deserialize<'de> for Predicate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct MatchesForm {
-            of: OneOrMany<Path>,
-            matches: Pattern,
-        }
         struct PredicateVisitor;
         impl<'de> Visitor<'de> for PredicateVisitor {
             type Value = Predicate;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -16,23 +17,28 @@ use super::template::{BodyPath, JsonTemplate, OneOrMany, Template};
 pub type Query = BTreeMap<String, Spanned<OneOrMany<Template>>>;
 
 /// The list of users.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Listing {
     /// Below `base_url`. Values are encoded as parts of a path.
+    #[schemars(with = "Template")]
     pub path: Spanned<Template>,
     /// Query parameters of the first page, and of every page that is not an address of its own.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, OneOrMany<Template>>")]
     pub query: Query,
     /// The body of a call by POST.
     #[serde(default)]
+    #[schemars(with = "Option<JsonTemplate>")]
     pub json: Option<Spanned<JsonTemplate>>,
     /// The same listing several times over.
     #[serde(default)]
     pub variants: Vec<Variant>,
     /// How many records a page is asked to hold. Without it the application decides.
     #[serde(default)]
+    #[schemars(with = "Option<PageSize>")]
     pub page_size: Option<Spanned<PageSize>>,
+    #[schemars(with = "Paging")]
     pub pages: Spanned<Paging>,
     /// The list itself, such as `$.users`; `$` if the answer is the list.
     pub records: ListPath,
@@ -45,30 +51,36 @@ pub struct Listing {
     /// Columns that an application leaves out of every record if a permission
     /// is missing, each with the name of that permission.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<Column, String>")]
     pub require_some: BTreeMap<Column, Spanned<String>>,
     /// Further lists, by name.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Join>")]
     pub joins: BTreeMap<String, Spanned<Join>>,
     /// Further calls per user, by name.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Detail>")]
     pub details: BTreeMap<String, Spanned<Detail>>,
+    #[schemars(with = "Mapping")]
     pub map: Spanned<Mapping>,
 }
 
 /// What one of several passes over a listing differs in.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Variant {
     /// In place of the listing's.
     #[serde(default)]
+    #[schemars(with = "Option<Template>")]
     pub path: Option<Spanned<Template>>,
     /// Added to the listing's.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, OneOrMany<Template>>")]
     pub query: Query,
 }
 
 /// Where the size of a page goes.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PageSize {
     #[serde(default)]
@@ -86,16 +98,21 @@ impl PageSize {
 }
 
 /// A list that is read once before the users and joined to them by id.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Join {
+    #[schemars(with = "Template")]
     pub path: Spanned<Template>,
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, OneOrMany<Template>>")]
     pub query: Query,
     #[serde(default)]
+    #[schemars(with = "Option<JsonTemplate>")]
     pub json: Option<Spanned<JsonTemplate>>,
     #[serde(default)]
+    #[schemars(with = "Option<PageSize>")]
     pub page_size: Option<Spanned<PageSize>>,
+    #[schemars(with = "Paging")]
     pub pages: Spanned<Paging>,
     pub records: ListPath,
     #[serde(default)]
@@ -116,11 +133,13 @@ pub struct Join {
 }
 
 /// A call per user.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Detail {
+    #[schemars(with = "Template")]
     pub path: Spanned<Template>,
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, OneOrMany<Template>>")]
     pub query: Query,
     /// For whom it is worth a call; for everybody if it is left out.
     #[serde(default)]
@@ -186,19 +205,24 @@ impl Join {
 }
 
 /// A call before the listing, which tells whose credential it is.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Identify {
     /// Below `base_url`.
     #[serde(default)]
+    #[schemars(with = "Option<Template>")]
     pub path: Option<Spanned<Template>>,
     #[serde(default)]
+    #[schemars(with = "Option<Template>")]
     pub url: Option<Spanned<Template>>,
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, OneOrMany<Template>>")]
     pub query: Query,
     #[serde(default)]
+    #[schemars(with = "Option<JsonTemplate>")]
     pub json: Option<Spanned<JsonTemplate>>,
     #[serde(default)]
+    #[schemars(with = "Option<BTreeMap<String, Template>>")]
     pub form: Option<BTreeMap<String, Spanned<Template>>>,
     /// Parts of the answer that templates use as `{{found.x}}`, by name.
     #[serde(default)]
@@ -209,7 +233,7 @@ pub struct Identify {
 }
 
 /// When the credential ends, if the application tells.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expiry {
     /// A header of any answer.

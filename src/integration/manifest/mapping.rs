@@ -7,16 +7,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use entity::user::UserStatus;
+use schemars::JsonSchema;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::expr::{Path, Predicate};
+use super::schema::{self, Scalar};
 use super::template::OneOrMany;
 
 /// Which part of a record is which column.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mapping {
     /// The application's own, never reused id.
@@ -37,7 +39,7 @@ pub struct Mapping {
 }
 
 /// A column that an application may leave out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Column {
     Email,
@@ -78,15 +80,23 @@ pub enum Text {
     Lookup { of: Box<Text>, values: BTreeMap<String, String> },
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct TextForm {
+pub(super) struct TextForm {
+    /// What comes to something, strung together.
     join: Option<Vec<Text>>,
+    /// What stands between the parts of `join`; a space if it is left out.
     with: Option<String>,
+    /// Always this text.
+    #[schemars(with = "Option<Scalar>")]
     r#const: Option<String>,
+    /// The text of `then`, where this holds.
     when: Option<Predicate>,
     then: Option<Box<Text>>,
+    /// The text that is looked up in `values`.
     of: Option<Box<Text>>,
+    /// Raw values that are shown otherwise; one that is not in the table stays as it is.
+    #[schemars(with = "Option<BTreeMap<String, Scalar>>")]
     values: Option<BTreeMap<String, String>>,
 }
 
@@ -175,12 +185,17 @@ pub enum StatusRule {
     Lookup { of: Text, values: BTreeMap<String, UserStatus> },
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct StatusForm {
+pub(super) struct StatusForm {
+    /// The status of `then`, where this holds.
     when: Option<Predicate>,
+    #[schemars(with = "Option<schema::Status>")]
     then: Option<UserStatus>,
+    /// The raw value that is looked up in `values`.
     of: Option<Text>,
+    /// The status of each raw value; one that is not in the table is unknown, and counted.
+    #[schemars(with = "Option<BTreeMap<String, schema::Status>>")]
     values: Option<BTreeMap<String, UserStatus>>,
 }
 
@@ -245,14 +260,20 @@ pub enum FlagTest {
     AbsentIn(String),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct FlagForm {
+pub(super) struct FlagForm {
+    /// Yes where one of the tests holds.
     any: Option<OneOrMany<Predicate>>,
+    /// Yes where all tests hold.
     all: Option<OneOrMany<Predicate>>,
+    /// The opposite.
     not: Option<Box<Flag>>,
+    /// Yes for those who are in the join of this name.
     present_in: Option<String>,
+    /// Yes for those who are not in the join of this name.
     absent_in: Option<String>,
+    /// Where this fails, the application did not say.
     known_when: Option<Predicate>,
 }
 
@@ -313,14 +334,18 @@ pub struct Labels {
     pub values: BTreeMap<String, String>,
 }
 
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LabelsForm {
+    /// The raw values.
+    of: Path,
+    /// Raw values that are shown otherwise; one that is not in the table stays as it is.
+    #[schemars(with = "BTreeMap<String, Scalar>")]
+    values: BTreeMap<String, String>,
+}
+
 impl<'de> Deserialize<'de> for Labels {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct LabelsForm {
-            of: Path,
-            values: BTreeMap<String, String>,
-        }
         struct LabelsVisitor;
         impl<'de> Visitor<'de> for LabelsVisitor {
             type Value = Labels;
@@ -344,7 +369,7 @@ impl<'de> Deserialize<'de> for Labels {
 }
 
 /// A moment.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Time {
     /// The first that leads to a moment.
@@ -352,11 +377,12 @@ pub struct Time {
     pub format: TimeFormat,
     /// Raw values that mean “never”. The beginning of 1970 always does.
     #[serde(default)]
+    #[schemars(with = "Vec<Scalar>")]
     pub null_if: Vec<String>,
 }
 
 /// How a moment is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TimeFormat {
     /// ISO 8601: a date, or a date and a time; UTC where it names no zone.

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use super::expr::{Path, Predicate};
+use super::schema::Scalar;
 use super::template::{BodyPath, JsonTemplate, Template};
 
 /// How the next page is found, and when there is none.
@@ -15,7 +17,7 @@ use super::template::{BodyPath, JsonTemplate, Template};
 /// last. The kinds that count (`scim`, `page`, `offset`) go on by the records
 /// that came, not by those asked for, and end at the total, at a flag, or at an
 /// empty page.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Paging {
     /// The first answer is the whole list.
@@ -35,13 +37,14 @@ pub enum Paging {
 }
 
 /// `Link: <…>; rel="next"`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinkHeader {
     #[serde(default = "next")]
     pub rel: String,
     /// Parameters of the link that mark it as leading nowhere, such as `results: "false"`.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Scalar>")]
     pub stop_param: BTreeMap<String, String>,
 }
 
@@ -50,7 +53,7 @@ fn next() -> String {
 }
 
 /// An address in the answer; it may be relative.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NextUrl {
     pub at: Path,
@@ -60,7 +63,7 @@ pub struct NextUrl {
 }
 
 /// A token in the answer.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cursor {
     pub at: Path,
@@ -79,9 +82,10 @@ pub struct Cursor {
 }
 
 /// The call for following pages.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Then {
+    #[schemars(with = "Template")]
     pub path: Spanned<Template>,
     pub json: JsonTemplate,
 }
@@ -105,7 +109,7 @@ impl<'a> Slot<'a> {
 }
 
 /// Numbered pages.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Numbered {
     #[serde(default)]
@@ -132,7 +136,7 @@ fn one() -> u64 {
 }
 
 /// Records to skip.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Offset {
     #[serde(default)]

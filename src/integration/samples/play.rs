@@ -3,24 +3,22 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use entity::run::FailureClass;
 use entity::user::UserStatus;
 use futures_util::StreamExt as _;
 use serde_saphyr::{Location, Spanned};
-use tokio::sync::Mutex;
 
 use super::format::{Case, Exchange, SampleGrant};
 use super::outcome::Outcome;
 use super::recording::Recording;
 use super::{NOW, Played, Samples};
 use crate::integration::engine::{Client, ClientSettings, HttpSource, RetryPolicy};
-use crate::integration::grant::{Grant, GrantStore, Renew, StoredGrant};
+use crate::integration::grant::{Grant, GrantInMemory, GrantStore};
 use crate::integration::manifest::Manifest;
 use crate::integration::manifest::auth::Auth;
 use crate::integration::manifest::expr::Subject;
 use crate::integration::manifest::paging::Paging;
-use crate::integration::source::{Config, Loss, Source as _, SourceError};
+use crate::integration::source::{Config, Loss, Source as _};
 
 impl Samples {
     /// Plays every case against the manifest.
@@ -105,7 +103,7 @@ async fn listen(manifest: &Arc<Manifest>, config: Config, case: &Case, recording
         ..ClientSettings::new(Vec::new(), || NOW, || 0.5)
     };
     let client = Client::over(recording, settings);
-    let grants = case.grant.clone().map(|grant| Arc::new(Consent(Mutex::new(grant.stored()))) as Arc<dyn GrantStore>);
+    let grants = case.grant.clone().map(|grant| Arc::new(GrantInMemory::new(grant.into())) as Arc<dyn GrantStore>);
     let mut outcome = Outcome::default();
     let source = match HttpSource::new(Arc::clone(manifest), config, &client, grants) {
         Ok(source) => source,
@@ -140,34 +138,14 @@ async fn listen(manifest: &Arc<Manifest>, config: Config, case: &Case, recording
     outcome
 }
 
-/// A consent that was given before the case begins.
-struct Consent(Mutex<StoredGrant>);
-
-#[async_trait]
-impl GrantStore for Consent {
-    async fn read(&self) -> Result<Option<StoredGrant>, SourceError> {
-        Ok(Some(self.0.lock().await.clone()))
-    }
-
-    async fn renew(&self, seen: i64, renew: &dyn Renew) -> Result<StoredGrant, SourceError> {
-        let mut stored = self.0.lock().await;
-        if stored.generation == seen {
-            let grant = renew.renew(&stored.grant).await?;
-            *stored = StoredGrant { grant, generation: seen + 1 };
+impl From<SampleGrant> for Grant {
+    fn from(grant: SampleGrant) -> Self {
+        Self {
+            access_token: grant.access_token,
+            refresh_token: grant.refresh_token,
+            expires_at: grant.expires_at.map(|moment| moment.0),
+            refresh_expires_at: grant.refresh_expires_at.map(|moment| moment.0),
+            found: grant.found,
         }
-        Ok(stored.clone())
-    }
-}
-
-impl SampleGrant {
-    fn stored(self) -> StoredGrant {
-        let grant = Grant {
-            access_token: self.access_token,
-            refresh_token: self.refresh_token,
-            expires_at: self.expires_at.map(|moment| moment.0),
-            refresh_expires_at: self.refresh_expires_at.map(|moment| moment.0),
-            found: self.found,
-        };
-        StoredGrant { grant, generation: 0 }
     }
 }

@@ -192,7 +192,7 @@ fn differing_body(exchange: &Exchange, body: Option<&Body>) -> Vec<String> {
                 match sent.remove(name.as_str()) {
                     Some(got) if got == values => {}
                     Some(got) => {
-                        found.push(format!("form {name}: expected “{}”, got “{}”", values.join(", "), got.join(", ")))
+                        found.push(format!("form {name}: expected “{}”, got “{}”", values.join(", "), got.join(", ")));
                     }
                     None => found.push(format!("form {name}: expected “{}”, got no such parameter", values.join(", "))),
                 }

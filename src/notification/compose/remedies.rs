@@ -58,6 +58,11 @@ impl Words<'_> {
         } else {
             format!("In {app}, give the token what is missing: {}.", self.permissions)
         };
+        if self.facts.consents
+            && let Some(steps) = self.steps_of_consent(class, &grant)
+        {
+            return steps;
+        }
         match (class, revoked) {
             (Class::Token, true) => vec![
                 format!("In {app}, make a new token with the same permissions, or make the old one valid again."),
@@ -125,6 +130,33 @@ impl Words<'_> {
                 ),
             ],
         }
+    }
+
+    /// The same where a person consents in their browser; `None` where that makes no difference.
+    fn steps_of_consent(&self, class: Class, grant: &str) -> Option<Vec<String>> {
+        let app = &self.app;
+        Some(match (class, self.revoked) {
+            (Class::Token, true) => vec![
+                format!(
+                    "In Muster, open the instance and choose to consent again; {app} then asks you in your browser."
+                ),
+                "If the old consent counts again, set the instance to Live instead.".to_owned(),
+                PROOF.to_owned(),
+            ],
+            (Class::Permission, true) => vec![
+                grant.to_owned(),
+                format!(
+                    "In Muster, open the instance and set it to Live; if {app} asks for a new consent, give it there."
+                ),
+                PROOF.to_owned(),
+            ],
+            (Class::Token, false) => vec![
+                format!("Look in {app} whether the consent still counts."),
+                "If it does not, open the instance in Muster and choose to consent again.".to_owned(),
+                format!("If it does, {}", self.wait()),
+            ],
+            _ => return None,
+        })
     }
 
     /// When the class says nothing, or does not fit what the server did.

@@ -10,6 +10,7 @@ const OUTCOME_AT: i64 = 1_795_356_180_000;
 fn facts(kind: Kind) -> Facts<'static> {
     Facts {
         kind,
+        consents: false,
         integration: "Slack",
         instance: "Acme HQ",
         outcome_at_ms: OUTCOME_AT,
@@ -34,7 +35,9 @@ fn every_mail() -> Vec<(Facts<'static>, Rendered)> {
     let mut all: Vec<_> = Kind::iter().map(facts).collect();
     for kind in Kind::iter() {
         for class in Class::iter() {
-            all.extend([false, true].map(|revoked| failed(kind, class, revoked)));
+            for consents in [false, true] {
+                all.extend([false, true].map(|revoked| Facts { consents, ..failed(kind, class, revoked) }));
+            }
         }
     }
     all.into_iter().map(|facts| (facts.clone(), compose(&facts))).collect()
@@ -200,6 +203,7 @@ proptest! {
         let [seen, added, changed, removed, user_count] = numbers;
         let mail = compose(&Facts {
             kind: kinds[pick[0] % kinds.len()],
+            consents: pick[1] % 2 == 0,
             integration: &name,
             instance: &name,
             outcome_at_ms: times[0],

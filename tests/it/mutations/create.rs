@@ -66,7 +66,7 @@ async fn a_configuration_has_the_fields_of_the_form_once_each() {
         (json!([{ "key": "users", "value": "99999999999999999999" }]), "users"),
         (json!([{ "key": "outcomes", "value": "success,nope" }]), "outcomes"),
         (json!([{ "key": "tenant", "value": "a\u{0}b" }]), "tenant"),
-        (json!([{ "key": "tenant", "value": "x".repeat(10_000) }]), "tenant"),
+        (json!([{ "key": "tenant", "value": "x".repeat(20_000) }]), "tenant"),
     ] {
         assert_eq!(
             server.refused("createInstance", with("rehearsal", config)).await,

@@ -1,7 +1,7 @@
 //! What every test begins with: a server of its own, and ways to ask it.
 
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use muster::app::App;
@@ -51,6 +51,11 @@ impl Builder {
     pub fn dir(mut self, dir: TempDir) -> Self {
         self.dir = dir;
         self
+    }
+
+    /// Its data folder.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
     }
 
     pub fn clock(mut self, clock: Clock) -> Self {

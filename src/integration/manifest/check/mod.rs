@@ -15,23 +15,9 @@ use super::answers::ErrorRule;
 use super::auth::{Auth, AuthOption};
 use super::config::{AUTHENTICATION, ConfigField, FieldKind};
 use super::template::{Part, Template};
-use super::{Fault, HostPattern, Manifest};
+use super::{CATEGORIES, Fault, HostPattern, Manifest};
 use uses::{Place, Use};
 
-/// What the catalog is filtered by.
-const CATEGORIES: [&str; 11] = [
-    "identity",
-    "communication",
-    "development",
-    "operations",
-    "productivity",
-    "design",
-    "sales",
-    "support",
-    "storage",
-    "security",
-    "human-resources",
-];
 /// Headers that the engine sets itself.
 const OWN_HEADERS: [&str; 7] =
     ["accept-encoding", "connection", "content-length", "host", "te", "transfer-encoding", "user-agent"];
@@ -348,7 +334,7 @@ impl<'a> Check<'a> {
                 (None, Some(name))
                     if manifest.identify.as_ref().is_some_and(|call| call.value.keep.contains_key(name)) => {}
                 (None, Some(name)) => {
-                    self.fault(*at, format!("identify does not keep “{name}”; name it under identify.keep"))
+                    self.fault(*at, format!("identify does not keep “{name}”; name it under identify.keep"));
                 }
                 _ => self.fault(*at, "say either header: name, or found: name"),
             }

@@ -1,0 +1,82 @@
+//! `muster connectors check`
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::integration::manifest::{self, Fault};
+use crate::integration::samples;
+
+/// Checks each file, and each of a folder's. Fails if there is any fault.
+pub async fn run(files: &[PathBuf]) -> Result<(), String> {
+    let mut faults = 0;
+    for file in expand(files)? {
+        faults += one(&file).await?;
+    }
+    match faults {
+        0 => Ok(()),
+        1 => Err("1 fault".to_owned()),
+        more => Err(format!("{more} faults")),
+    }
+}
+
+/// The manifests among files and in folders.
+fn expand(files: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+    let mut found = Vec::new();
+    for file in files {
+        if !file.is_dir() {
+            found.push(file.clone());
+            continue;
+        }
+        let at = |error: std::io::Error| format!("{}: {error}", file.display());
+        let mut inside = Vec::new();
+        for entry in std::fs::read_dir(file).map_err(at)? {
+            let path = entry.map_err(at)?.path();
+            if path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
+                inside.push(path);
+            }
+        }
+        if inside.is_empty() {
+            return Err(format!("{}: there are no manifests (KEY.yaml) in this folder", file.display()));
+        }
+        inside.sort();
+        found.extend(inside);
+    }
+    Ok(found)
+}
+
+/// How many faults a manifest and its samples have.
+async fn one(file: &Path) -> Result<usize, String> {
+    let shown = file.display().to_string();
+    let print = |faults: Vec<Fault>| {
+        for fault in &faults {
+            println!("{fault}");
+        }
+        faults.len()
+    };
+    let manifest = match manifest::parse(&read(file)?, &shown) {
+        Ok(manifest) => Arc::new(manifest),
+        Err(faults) => return Ok(print(faults)),
+    };
+    let name = file.file_name().unwrap_or_default();
+    let beside = file.parent().unwrap_or(Path::new("")).join("samples").join(name);
+    if !beside.exists() {
+        println!("{shown}: ok; no samples (write samples/{} beside it)", name.display());
+        return Ok(0);
+    }
+    let samples = match samples::parse(&read(&beside)?, &beside.display().to_string()) {
+        Ok(samples) => samples,
+        Err(faults) => return Ok(print(faults)),
+    };
+    let played = samples.play(&manifest).await;
+    for gap in &played.gaps {
+        println!("{}: warning: {gap}", beside.display());
+    }
+    if played.faults.is_empty() {
+        println!("{shown}: ok; {} samples played", played.cases);
+    }
+    Ok(print(played.faults))
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
+}

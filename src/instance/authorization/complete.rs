@@ -1,0 +1,218 @@
+//! The way back: from what the application sent along to an instance that works, or to the
+//! reason why not.
+
+use std::sync::Arc;
+
+use entity::instance;
+use entity::oauth_authorization::{Column, Entity, Model};
+use entity::run::FailureClass;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use tracing::{error, info, warn};
+
+use super::{Authorizations, Sealed, cookie_name, owner};
+use crate::auth::{Caller, Role};
+use crate::error::{Error, Refusal, Result};
+use crate::instance::connect::{PATIENCE, refusal};
+use crate::instance::create::Create;
+use crate::instance::grants::Fresh;
+use crate::integration::engine::CodeFlow;
+use crate::secrets::{Once, hash};
+
+/// What a person's browser brought back.
+#[derive(Default)]
+pub struct Returned {
+    pub state: Option<String>,
+    pub code: Option<String>,
+    /// Why there is no code, in OAuth's words.
+    pub error: Option<String>,
+    /// Name and value of each.
+    pub cookies: Vec<(String, String)>,
+}
+
+/// A consent that came to nothing.
+#[derive(Debug)]
+pub struct Failure {
+    pub why: Why,
+    /// The application's name, if it is known which one this was about.
+    pub application: Option<String>,
+    /// It was to reconnect an instance, which is as it was.
+    pub reconnection: bool,
+}
+
+/// Why a consent came to nothing.
+#[derive(Debug)]
+pub enum Why {
+    /// The state is used up, too old, or nobody's.
+    Unknown,
+    /// Neither a code nor an error came along.
+    Incomplete,
+    /// It was begun in another browser.
+    OtherBrowser,
+    /// The member who began it may not change anything any more.
+    NotAllowed,
+    /// The person said no.
+    Denied,
+    /// The application sent the person back with this error of OAuth's.
+    Error(&'static str),
+    /// The application did not take its own code; with a sentence.
+    CodeRefused(String),
+    /// What was begun cannot be completed.
+    Refused(Vec<Refusal>),
+    /// Not the person's to mend; the log has the details.
+    Inner(Error),
+}
+
+impl From<Error> for Why {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Refused(refusals) => Why::Refused(refusals),
+            error => Why::Inner(error),
+        }
+    }
+}
+
+/// The errors of OAuth 2.0 (RFC 6749, 4.1.2.1) and OpenID Connect; others are not repeated.
+const ERRORS: [&str; 9] = [
+    "invalid_request",
+    "unauthorized_client",
+    "unsupported_response_type",
+    "invalid_scope",
+    "server_error",
+    "temporarily_unavailable",
+    "interaction_required",
+    "login_required",
+    "consent_required",
+];
+
+impl Authorizations {
+    /// Completes what was begun with this state, once.
+    pub async fn complete(&self, returned: Returned) -> Result<instance::Model, Failure> {
+        let row = match self.find(&returned).await {
+            Ok(row) => row,
+            Err(why) => return Err(Failure { why, application: None, reconnection: false }),
+        };
+        let entry = self.instances.catalog.find(&row.integration_key);
+        let application = entry.map_or(&row.integration_key, |entry| &entry.name);
+        match self.carry_out(&row, returned).await {
+            Ok(model) => {
+                info!(instance.id = %model.id, integration = row.integration_key, "a person consented, and an instance was connected");
+                Ok(model)
+            }
+            Err(why) => {
+                self.tell(&row, application, &why).await;
+                Err(Failure { why, application: Some(application.clone()), reconnection: row.instance_id.is_some() })
+            }
+        }
+    }
+
+    /// The authorization of that state. One look by key is all that a stranger can cause.
+    async fn find(&self, returned: &Returned) -> Result<Model, Why> {
+        let state_hash = returned.state.as_deref().and_then(Once::hash_of).ok_or(Why::Unknown)?;
+        let found = Entity::find_by_id(state_hash).one(self.instances.db.read()).await.map_err(Error::from)?;
+        let row = found.filter(|row| row.expires_at > self.instances.clock.now()).ok_or(Why::Unknown)?;
+        if returned.code.is_none() && returned.error.is_none() {
+            return Err(Why::Incomplete);
+        }
+        Ok(row)
+    }
+
+    async fn carry_out(&self, row: &Model, returned: Returned) -> Result<instance::Model, Why> {
+        if let Some(wanted) = &row.browser_hash {
+            let name = cookie_name(&row.state_hash);
+            let mut brought = returned.cookies.iter().filter(|(cookie, _)| *cookie == name);
+            if !brought.any(|(_, value)| hash(value) == *wanted) {
+                return Err(Why::OtherBrowser);
+            }
+        }
+        self.use_up(row).await?;
+        let caller = self.tokens.bearer(row.token_id).await?.filter(|caller| caller.role == Role::Admin);
+        let caller = caller.ok_or(Why::NotAllowed)?;
+        let code = match (returned.error.as_deref(), returned.code) {
+            (None, Some(code)) => code,
+            (Some("access_denied"), _) => return Err(Why::Denied),
+            (error, _) => {
+                let known = ERRORS.into_iter().find(|known| Some(*known) == error);
+                return Err(Why::Error(known.unwrap_or("an error of its own")));
+            }
+        };
+        let plain = self.instances.keys.open(&owner(&row.state_hash), &row.sealed);
+        let plain = plain.map_err(|error| Error::internal("a consent that is under way", error))?;
+        let Sealed { config, verifier } = serde_json::from_slice(&plain).map_err(Error::from)?;
+        match row.instance_id {
+            None => {
+                let create = Create {
+                    integration_key: row.integration_key.clone(),
+                    name: row.name.clone().unwrap_or_default(),
+                    config,
+                    sync_interval_minutes: row.sync_interval_minutes,
+                };
+                self.create(&caller, create, &code, &verifier).await
+            }
+            Some(id) => {
+                let (_, flow) = self.flow_of_old(id, &config).await?;
+                let fresh = self.exchange(&flow, &code, &verifier).await?;
+                Ok(self.instances.reconnect(&caller, id, config, &fresh).await?)
+            }
+        }
+    }
+
+    /// A state is good once.
+    async fn use_up(&self, row: &Model) -> Result<(), Why> {
+        let tx = self.instances.db.begin().await?;
+        let used = Entity::delete_many().filter(Column::StateHash.eq(row.state_hash.clone())).exec(tx.conn()).await;
+        let used = used.map_err(Error::from)?.rows_affected == 1;
+        tx.commit().await?;
+        if used { Ok(()) } else { Err(Why::Unknown) }
+    }
+
+    async fn create(
+        &self,
+        caller: &Caller,
+        create: Create,
+        code: &str,
+        verifier: &str,
+    ) -> Result<instance::Model, Why> {
+        let (prepared, flow) = self.flow_of_new(create).await?;
+        let fresh = self.exchange(&flow, code, verifier).await?;
+        let config = prepared.config.clone();
+        let verified = self.instances.verify(prepared.integration, config, 1, Some(fresh.clone())).await?;
+        Ok(self.instances.insert(caller, prepared, verified, Some(&fresh.grant().await)).await?)
+    }
+
+    async fn exchange(&self, flow: &CodeFlow, code: &str, verifier: &str) -> Result<Arc<Fresh>, Why> {
+        match tokio::time::timeout(PATIENCE, flow.exchange(&self.redirect_uri, code, verifier)).await {
+            Ok(Ok(grant)) => Ok(Arc::new(Fresh::new(grant))),
+            Ok(Err(error)) if error.class == FailureClass::Token => Err(Why::CodeRefused(error.message)),
+            Ok(Err(error)) => Err(Why::Refused(vec![refusal(&error)])),
+            Err(_) => {
+                let message = format!("It did not answer within {} seconds.", PATIENCE.as_secs());
+                Err(Why::CodeRefused(message))
+            }
+        }
+    }
+
+    /// Leaves an audit entry, and a line in the log.
+    async fn tell(&self, row: &Model, application: &str, why: &Why) {
+        let reason = match why {
+            // Two came with the same state, and the other one is being carried out.
+            Why::Unknown | Why::Incomplete => return,
+            Why::OtherBrowser => "the answer came with another browser than the one that it was begun in".to_owned(),
+            Why::NotAllowed => "the token that began it was revoked or may not change anything".to_owned(),
+            Why::Denied => "the person declined".to_owned(),
+            Why::Error(error) => format!("the application answered {error}"),
+            Why::CodeRefused(message) => format!("the application did not take its own code. {message}"),
+            Why::Refused(refusals) => {
+                refusals.iter().map(|refusal| refusal.message.as_str()).collect::<Vec<_>>().join(" ")
+            }
+            Why::Inner(error) => {
+                error!(integration = row.integration_key, error = %error, "a consent met an error of our own");
+                "this server made an error".to_owned()
+            }
+        };
+        warn!(integration = row.integration_key, reason, "a consent came to nothing");
+        let detail = format!("A consent in {application} came to nothing: {}.", reason.trim_end_matches('.'));
+        if let Err(error) = self.record_failure(row, detail).await {
+            warn!(error = %error, "a consent that came to nothing could not be recorded");
+        }
+    }
+}

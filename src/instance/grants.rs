@@ -1,0 +1,289 @@
+//! Where the grants of instances are kept: sealed like their other secrets, and renewed by
+//! one caller at a time, over all processes that share the database.
+//!
+//! **A renewal** claims the row by a lease, asks the application, and stores the new grant
+//! before anybody is answered; whoever waited for it gets what was stored. The lease lasts
+//! longer than the longest call, so a lease that ran out was left by a process that died,
+//! and the next one takes it over.
+//!
+//! **Cut in the middle.** A stopping server waits for the renewals that it has begun. A
+//! process that is killed between the application's answer and the commit loses the grant, if
+//! the application gives each refresh token out once; a person then has to consent again.
+//!
+//! **A renewal and a new consent** that meet: the generation decides, and the consent wins.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use entity::instance;
+use entity::oauth_grant::{ActiveModel, Column, Entity, Model};
+use entity::run::FailureClass;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use tokio::sync::Mutex;
+use tracing::{error, warn};
+use uuid::Uuid;
+
+use super::Instances;
+use crate::db::Tx;
+use crate::error::{Error, Result};
+use crate::integration::grant::{Grant, GrantStore, Renew, StoredGrant};
+use crate::integration::source::SourceError;
+use crate::secrets::SecretKey;
+
+/// How long a renewal may hold the row, in milliseconds: longer than [`LONGEST`].
+const LEASE_MS: i64 = 180_000;
+/// How long the application may take, a little over the client's own limit of two minutes.
+const LONGEST: Duration = Duration::from_secs(150);
+/// How long a caller waits for somebody else's renewal: a lease, and the renewal after it.
+const PATIENCE: Duration = Duration::from_secs(200);
+/// How often somebody who waits looks.
+const POLL: Duration = Duration::from_millis(100);
+/// How long to wait before a new grant that could not be stored is stored again. It exists
+/// nowhere else.
+const RETRIES: [Duration; 5] = [
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+];
+
+/// The stored grant of one instance.
+pub(super) struct Grants {
+    pub instances: Instances,
+    pub id: Uuid,
+}
+
+/// What somebody who wants to renew finds.
+enum Turn {
+    /// The grant to renew; the row is ours.
+    Ours(Grant),
+    /// Somebody was faster.
+    Renewed(StoredGrant),
+}
+
+#[async_trait]
+impl GrantStore for Grants {
+    async fn read(&self) -> Result<Option<StoredGrant>, SourceError> {
+        self.row().await?.map(|row| self.open(&row)).transpose()
+    }
+
+    async fn renew(&self, seen: i64, renew: &dyn Renew) -> Result<StoredGrant, SourceError> {
+        let _counted = self.instances.renewals.token();
+        let owner = Uuid::now_v7();
+        let Ok(turn) = tokio::time::timeout(PATIENCE, self.turn(owner, seen)).await else {
+            let message = "Another renewal of the grant has not come to its end.";
+            return Err(SourceError::new(FailureClass::Transient, message));
+        };
+        let old = match turn? {
+            Turn::Ours(old) => old,
+            Turn::Renewed(stored) => return Ok(stored),
+        };
+        let renewed = tokio::time::timeout(LONGEST, renew.renew(&old)).await.unwrap_or_else(|_| {
+            Err(SourceError::new(FailureClass::Transient, "The application took too long to renew the grant."))
+        });
+        match renewed {
+            Ok(grant) => self.keep(seen, &old, grant).await,
+            Err(refused) => {
+                if let Err(error) = self.release(owner).await {
+                    warn!(instance.id = %self.id, error = %error, "a lease on a grant could not be given back; it runs out");
+                }
+                Err(refused)
+            }
+        }
+    }
+}
+
+impl Grants {
+    /// Waits until the row is ours, or renewed.
+    async fn turn(&self, owner: Uuid, seen: i64) -> Result<Turn, SourceError> {
+        loop {
+            let row = self.row().await?.ok_or_else(gone)?;
+            if row.generation != seen {
+                return Ok(Turn::Renewed(self.open(&row)?));
+            }
+            let now = self.instances.clock.now();
+            if row.lease_until > now {
+                tokio::time::sleep(POLL).await;
+            } else if self.claim(owner, seen, now).await.map_err(|error| self.hide(&error))? {
+                return Ok(Turn::Ours(self.open(&row)?.grant));
+            }
+        }
+    }
+
+    async fn claim(&self, owner: Uuid, seen: i64, now: i64) -> Result<bool> {
+        let tx = self.instances.db.begin().await?;
+        let claimed = Entity::update_many()
+            .col_expr(Column::LeaseOwner, Expr::value(owner))
+            .col_expr(Column::LeaseUntil, Expr::value(now + LEASE_MS))
+            .filter(Column::InstanceId.eq(self.id))
+            .filter(Column::Generation.eq(seen))
+            .filter(Column::LeaseUntil.lte(now))
+            .exec(tx.conn())
+            .await?;
+        tx.commit().await?;
+        Ok(claimed.rows_affected == 1)
+    }
+
+    async fn release(&self, owner: Uuid) -> Result<()> {
+        let tx = self.instances.db.begin().await?;
+        Entity::update_many()
+            .col_expr(Column::LeaseOwner, Expr::value(None::<Uuid>))
+            .col_expr(Column::LeaseUntil, Expr::value(0))
+            .filter(Column::InstanceId.eq(self.id))
+            .filter(Column::LeaseOwner.eq(owner))
+            .exec(tx.conn())
+            .await?;
+        tx.commit().await
+    }
+
+    /// Stores a new grant in place of generation `seen`, whether or not the lease still
+    /// holds: of the tokens that the application gave out, these are the newest.
+    async fn keep(&self, seen: i64, old: &Grant, grant: Grant) -> Result<StoredGrant, SourceError> {
+        let mut waits = RETRIES.into_iter();
+        loop {
+            match self.try_keep(seen, old, &grant).await {
+                Ok(true) => return Ok(StoredGrant { grant, generation: seen + 1 }),
+                // A person has consented again meanwhile, or the instance was deleted.
+                Ok(false) => return self.read().await?.ok_or_else(gone),
+                Err(error) => match waits.next() {
+                    Some(wait) => {
+                        warn!(instance.id = %self.id, error = %error, "a renewed grant could not be stored; trying again");
+                        tokio::time::sleep(wait).await;
+                    }
+                    None => return Err(self.hide(&error)),
+                },
+            }
+        }
+    }
+
+    async fn try_keep(&self, seen: i64, old: &Grant, grant: &Grant) -> Result<bool> {
+        let tx = self.instances.db.begin().await?;
+        let stored = Entity::update_many()
+            .col_expr(Column::Sealed, Expr::value(seal(&self.instances.keys, self.id, grant)?))
+            .col_expr(Column::Generation, Expr::value(seen + 1))
+            .col_expr(Column::LeaseOwner, Expr::value(None::<Uuid>))
+            .col_expr(Column::LeaseUntil, Expr::value(0))
+            .filter(Column::InstanceId.eq(self.id))
+            .filter(Column::Generation.eq(seen))
+            .exec(tx.conn())
+            .await?;
+        if grant.ends_at() != old.ends_at() {
+            instance::Entity::update_many()
+                .col_expr(instance::Column::CredentialExpiresAt, Expr::value(grant.ends_at()))
+                .filter(instance::Column::Id.eq(self.id))
+                .exec(tx.conn())
+                .await?;
+        }
+        if stored.rows_affected == 0 {
+            return Ok(false);
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    async fn row(&self) -> Result<Option<Model>, SourceError> {
+        let found = Entity::find_by_id(self.id).one(self.instances.db.read()).await;
+        found.map_err(|error| self.hide(&error.into()))
+    }
+
+    fn open(&self, row: &Model) -> Result<StoredGrant, SourceError> {
+        let grant = open(&self.instances.keys, row).map_err(|error| self.hide(&error))?;
+        Ok(StoredGrant { grant, generation: row.generation })
+    }
+
+    fn hide(&self, error: &Error) -> SourceError {
+        error!(instance.id = %self.id, error = %error, "a stored grant could not be used");
+        ours("This server could not use the stored grant; its log has the details.")
+    }
+}
+
+fn ours(message: &str) -> SourceError {
+    SourceError::new(FailureClass::Internal, message)
+}
+
+fn gone() -> SourceError {
+    let message = "There is no grant any more: a person has to consent again.";
+    SourceError { definite: true, ..SourceError::new(FailureClass::Token, message) }
+}
+
+fn owner(id: Uuid) -> String {
+    format!("instance.grant:{id}")
+}
+
+fn seal(keys: &SecretKey, id: Uuid, grant: &Grant) -> Result<Vec<u8>> {
+    Ok(keys.seal(&owner(id), &serde_json::to_vec(grant)?))
+}
+
+/// The tokens of a row.
+pub(super) fn open(keys: &SecretKey, row: &Model) -> Result<Grant> {
+    let plain = keys
+        .open(&owner(row.instance_id), &row.sealed)
+        .map_err(|error| Error::internal("the grant of an instance", error))?;
+    Ok(serde_json::from_slice(&plain)?)
+}
+
+/// Stores what a person has consented to, in place of what was there.
+pub async fn replace(tx: &Tx, keys: &SecretKey, id: Uuid, grant: &Grant) -> Result<()> {
+    let before = Entity::find_by_id(id).one(tx.conn()).await?;
+    let row = ActiveModel {
+        instance_id: Set(id),
+        sealed: Set(seal(keys, id, grant)?),
+        generation: Set(before.as_ref().map_or(1, |row| row.generation + 1)),
+        lease_owner: Set(None),
+        lease_until: Set(0),
+    };
+    if before.is_some() {
+        row.update(tx.conn()).await?;
+    } else {
+        row.insert(tx.conn()).await?;
+    }
+    Ok(())
+}
+
+/// Destroys the grant, if there is one.
+pub(super) async fn destroy(tx: &Tx, id: Uuid) -> Result<()> {
+    Entity::delete_by_id(id).exec(tx.conn()).await?;
+    Ok(())
+}
+
+/// Lets every lease run out now. Only for a process that knows that it is alone with the database.
+pub async fn expire_leases(tx: &Tx) -> Result<()> {
+    Entity::update_many()
+        .col_expr(Column::LeaseUntil, Expr::value(0))
+        .filter(Column::LeaseUntil.gt(0))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// A grant that is not stored yet: what a person has just consented to, while it is tried.
+pub(super) struct Fresh(Mutex<StoredGrant>);
+
+impl Fresh {
+    pub fn new(grant: Grant) -> Self {
+        Self(Mutex::new(StoredGrant { grant, generation: 1 }))
+    }
+
+    /// The grant as the trial has left it.
+    pub async fn grant(&self) -> Grant {
+        self.0.lock().await.grant.clone()
+    }
+}
+
+#[async_trait]
+impl GrantStore for Fresh {
+    async fn read(&self) -> Result<Option<StoredGrant>, SourceError> {
+        Ok(Some(self.0.lock().await.clone()))
+    }
+
+    async fn renew(&self, seen: i64, renew: &dyn Renew) -> Result<StoredGrant, SourceError> {
+        let mut held = self.0.lock().await;
+        if held.generation == seen {
+            let grant = renew.renew(&held.grant).await?;
+            *held = StoredGrant { grant, generation: seen + 1 };
+        }
+        Ok(held.clone())
+    }
+}

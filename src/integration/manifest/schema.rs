@@ -1,0 +1,186 @@
+//! The language as a JSON Schema (2020-12), for editors that complete and underline.
+//!
+//! It is made from the types that a manifest is read into; by hand are only the schemas of
+//! what is read by hand. It is coarser than the checks: what it accepts may still have
+//! faults, and what it refuses is never a manifest.
+
+use std::borrow::Cow;
+
+use schemars::generate::SchemaSettings;
+use schemars::transform::{Transform, transform_subschemas};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
+
+use super::Manifest;
+use super::answers::Pattern;
+use super::auth::{AuthForm, AuthOption};
+use super::config::WholePattern;
+use super::expr::{ListPath, MatchesForm, Path, Predicate};
+use super::listing::Listing;
+use super::mapping::{Flag, FlagForm, Labels, LabelsForm, StatusForm, StatusRule, Text, TextForm};
+use super::template::{BodyPath, JsonTemplate, OneOrMany, Template};
+
+/// The schema of a manifest.
+pub fn schema() -> Value {
+    let mut schema =
+        SchemaSettings::draft2020_12().with_transform(NoNull).into_generator().into_root_schema_for::<Manifest>();
+    schema.insert("title".to_owned(), json!("A connector of Muster"));
+    schema.to_value()
+}
+
+/// A key without a value is left out rather than written as nothing.
+#[derive(Clone)]
+struct NoNull;
+
+impl Transform for NoNull {
+    fn transform(&mut self, schema: &mut Schema) {
+        if let Some(Value::Array(types)) = schema.get_mut("type") {
+            types.retain(|name| name != "null");
+            if let [only] = types.as_slice() {
+                let only = only.clone();
+                schema.insert("type".to_owned(), only);
+            }
+        }
+        if let Some(Value::Array(kinds)) = schema.get_mut("anyOf") {
+            kinds.retain(|kind| *kind != json!({"type": "null"}));
+            if let [Value::Object(only)] = kinds.as_slice() {
+                let only = only.clone();
+                schema.remove("anyOf");
+                for (key, value) in only {
+                    if schema.get(&key).is_none() {
+                        schema.insert(key, value);
+                    }
+                }
+            }
+        }
+        if schema.get("default").is_some_and(Value::is_null) {
+            schema.remove("default");
+        }
+        transform_subschemas(self, schema);
+    }
+}
+
+/// A text that YAML may take for a number, or for a yes or no.
+pub struct Scalar;
+
+/// A user's status.
+pub struct Status;
+
+/// `users: scim`, or a listing.
+pub struct Users;
+
+/// The schema of one type, under its name or where it stands.
+macro_rules! by_hand {
+    ($type:ty, $name:literal, |$generator:ident| $schema:expr) => {
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                Cow::Borrowed($name)
+            }
+
+            fn json_schema($generator: &mut SchemaGenerator) -> Schema {
+                $schema
+            }
+        }
+    };
+}
+
+by_hand!(Scalar, "Scalar", |_generator| json_schema!({"type": ["string", "number", "boolean"]}));
+by_hand!(Status, "Status", |_generator| json_schema!({"enum": ["active", "suspended", "invited", "unknown"]}));
+by_hand!(Template, "Template", |_generator| json_schema!({
+    "description": "A text; {{config.x}}, {{found.x}}, {{record.x}} and {{token}} are filled in.",
+    "type": ["string", "number", "boolean"],
+}));
+by_hand!(JsonTemplate, "JsonTemplate", |_generator| json_schema!({
+    "description": "A JSON body; texts in it are templates.",
+}));
+by_hand!(BodyPath, "BodyPath", |_generator| json_schema!({
+    "description": "A place in the body, such as $.variables.after.",
+    "type": "string",
+    "pattern": r"^\$(\.[^.]+)+$",
+}));
+by_hand!(Path, "Path", |_generator| json_schema!({
+    "description": "A JSONPath (RFC 9535), such as $.profile.email.",
+    "type": "string",
+    "pattern": r"^\$($|[^\[]|\[[^?])",
+}));
+by_hand!(ListPath, "ListPath", |_generator| json_schema!({
+    "description": "The path of a list as a whole: $.users, or $ if the answer is the list.",
+    "type": "string",
+    "pattern": r"^\$",
+}));
+by_hand!(Pattern, "Pattern", |_generator| json_schema!({"type": "string", "format": "regex"}));
+by_hand!(WholePattern, "WholePattern", |_generator| json_schema!({"type": "string", "format": "regex"}));
+by_hand!(Predicate, "Predicate", |generator| {
+    let matches = generator.subschema_for::<MatchesForm>();
+    json_schema!({
+        "description": "A test: $[?@.is_bot == true], where @ is the record or the answer, or {of: path, matches: pattern}.",
+        "anyOf": [{"type": "string", "pattern": r"^\$\[\?"}, matches],
+    })
+});
+by_hand!(Text, "Text", |generator| {
+    let form = exactly::<TextForm>(generator, &[&["join"], &["const"], &["when", "then"], &["of", "values"]]);
+    let (path, own) = (generator.subschema_for::<Path>(), generator.subschema_for::<Self>());
+    json_schema!({
+        "description": "A path; a list of texts, of which the first that comes to something counts; or a rule.",
+        "anyOf": [path, {"type": "array", "items": own}, form],
+    })
+});
+by_hand!(StatusRule, "StatusRule", |generator| {
+    let form = exactly::<StatusForm>(generator, &[&["when", "then"], &["of", "values"]]);
+    let status = generator.subschema_for::<Status>();
+    json_schema!({"description": "A status, or a rule for one.", "anyOf": [status, form]})
+});
+by_hand!(Flag, "Flag", |generator| {
+    let kinds: [&[&str]; 5] = [&["any"], &["all"], &["not"], &["present_in"], &["absent_in"]];
+    let form = exactly::<FlagForm>(generator, &kinds);
+    let path = generator.subschema_for::<Path>();
+    json_schema!({
+        "description": "A yes or no: a path, a list of paths, or a rule.",
+        "anyOf": [path, {"type": "array", "items": path}, form],
+    })
+});
+by_hand!(Labels, "Labels", |generator| {
+    let (path, form) = (generator.subschema_for::<Path>(), generator.subschema_for::<LabelsForm>());
+    json_schema!({"description": "All that a path leads to.", "anyOf": [path, form]})
+});
+by_hand!(AuthOption, "AuthOption", |generator| {
+    let kinds: [&[&str]; 8] = [
+        &["bearer"],
+        &["basic"],
+        &["header"],
+        &["query"],
+        &["oauth2_client_credentials"],
+        &["oauth2_authorization_code"],
+        &["jwt_bearer"],
+        &["session"],
+    ];
+    let form = exactly::<AuthForm>(generator, &kinds);
+    json_schema!({"description": "How calls are signed.", "anyOf": [{"const": "none"}, form]})
+});
+by_hand!(Users, "Users", |generator| {
+    let listing = generator.subschema_for::<Listing>();
+    json_schema!({"description": "scim (SCIM 2.0 as a whole), or a listing.", "anyOf": [{"const": "scim"}, listing]})
+});
+
+impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Owned(format!("OneOrMany_{}", T::schema_name()))
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<T>();
+        json_schema!({"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]})
+    }
+}
+
+/// The schema of a form of which exactly one of these sets of keys is written.
+fn exactly<T: JsonSchema>(generator: &mut SchemaGenerator, kinds: &[&[&str]]) -> Schema {
+    let mut form = T::json_schema(generator);
+    let kinds: Vec<Value> = kinds.iter().map(|keys| json!({"required": keys})).collect();
+    form.insert("oneOf".to_owned(), Value::Array(kinds));
+    form
+}

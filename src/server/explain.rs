@@ -1,0 +1,150 @@
+//! What a person is told whose consent came to nothing.
+
+use axum::http::StatusCode;
+use serde::Serialize;
+
+use crate::error::{Error, Refusal, RefusalCode};
+use crate::instance::authorization::{Failure, Why};
+
+/// A page before it is laid out.
+#[derive(Serialize)]
+pub(super) struct Page {
+    #[serde(skip)]
+    pub(super) status: StatusCode,
+    title: String,
+    happened: Vec<String>,
+    steps: Vec<String>,
+}
+
+const AGAIN: &str = "Then begin again in Muster.";
+
+/// The words for a failure.
+pub(super) fn explain(failure: &Failure) -> Page {
+    let app = failure.application.as_deref().unwrap_or("the application");
+    let mut page = match &failure.why {
+        Why::Unknown => page(
+            StatusCode::BAD_REQUEST,
+            "This consent is not expected",
+            "The address that brought you here was used already, is older than ten minutes, or is not of Muster's making.",
+            &[
+                "Look in Muster whether the application is connected: this page also shows when it is loaded twice.",
+                "If it is not, begin again there.",
+            ],
+        ),
+        Why::Incomplete => page(
+            StatusCode::BAD_REQUEST,
+            "The answer is not complete",
+            "The application sent you back without saying whether you consented.",
+            &["Begin again in Muster. If it happens again, tell whoever looks after Muster."],
+        ),
+        Why::OtherBrowser => page(
+            StatusCode::FORBIDDEN,
+            "This is another browser",
+            "This consent was begun in another browser, or in another kind of window of this one. So that nobody can be led to consent for somebody else, it counts only where it was begun.",
+            &[
+                "Begin again in Muster, in this browser.",
+                "If somebody sent you an address to consent at, and you do not know what for, ask them first.",
+            ],
+        ),
+        Why::NotAllowed => page(
+            StatusCode::FORBIDDEN,
+            "Whoever began this may no longer do so",
+            "The token with which this was begun was revoked, or may not change anything any more.",
+            &["Sign in to Muster with a token that is valid and of role admin.", AGAIN],
+        ),
+        Why::Denied => page(
+            StatusCode::FORBIDDEN,
+            &format!("{app} was not connected"),
+            &format!("{app} says that the consent was declined."),
+            &[
+                &format!("If that was not meant, begin again in Muster and allow what {app} asks for."),
+                "If you may not consent, ask an administrator of the application to do it.",
+            ],
+        ),
+        Why::Error(error) => page(
+            StatusCode::BAD_GATEWAY,
+            &format!("{app} was not connected"),
+            &format!("{app} sent you back with an error ({error}) before it asked you."),
+            &[
+                &format!(
+                    "Look in {app} whether the app is registered with the address of this page, without what follows the question mark, and with the permissions that Muster lists."
+                ),
+                AGAIN,
+            ],
+        ),
+        Why::CodeRefused(message) => page(
+            StatusCode::BAD_GATEWAY,
+            &format!("{app} was not connected"),
+            &format!("You consented, but {app} then refused to hand over the access. {message}"),
+            &[&format!("Compare the client ID and the client secret in Muster with those in {app}."), AGAIN],
+        ),
+        Why::Refused(refusals) => refused(app, refusals),
+        Why::Inner(Error::Unavailable(_)) => page(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Muster is not available",
+            "Muster could not reach its database.",
+            &["Wait a moment, then begin again in Muster."],
+        ),
+        Why::Inner(_) => page(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Muster made an error",
+            "The error is Muster's own; its log has the details.",
+            &["Tell whoever looks after Muster."],
+        ),
+    };
+    if failure.application.is_some() {
+        page.happened.push(if failure.reconnection {
+            "Nothing was changed: the instance is as it was before.".to_owned()
+        } else {
+            "Nothing was created.".to_owned()
+        });
+    }
+    page
+}
+
+fn refused(app: &str, refusals: &[Refusal]) -> Page {
+    let happened: Vec<&str> = refusals.iter().map(|refusal| refusal.message.as_str()).collect();
+    let (status, steps) = match refusals.first().map(|refusal| refusal.code) {
+        Some(RefusalCode::NameTaken) => {
+            (StatusCode::CONFLICT, vec!["Begin again in Muster, under another name.".to_owned()])
+        }
+        Some(RefusalCode::DifferentTenant) => (
+            StatusCode::CONFLICT,
+            vec![
+                format!("To reconnect, sign in to {app} where the instance's users are, then begin again in Muster."),
+                "To connect this one too, integrate it as an instance of its own.".to_owned(),
+            ],
+        ),
+        Some(RefusalCode::InsufficientPermissions) => (
+            StatusCode::FORBIDDEN,
+            vec![
+                format!(
+                    "Have somebody consent who may list the users of {app}, or have the missing permission granted there."
+                ),
+                AGAIN.to_owned(),
+            ],
+        ),
+        Some(RefusalCode::CredentialRejected) => (
+            StatusCode::FORBIDDEN,
+            vec![format!("Look in {app} whether the access was taken away again."), AGAIN.to_owned()],
+        ),
+        Some(RefusalCode::ApplicationUnreachable) => (
+            StatusCode::BAD_GATEWAY,
+            vec![format!("Look whether {app} works, and whether this server can reach it."), AGAIN.to_owned()],
+        ),
+        Some(RefusalCode::InstanceDeleted | RefusalCode::NotFound) => {
+            (StatusCode::CONFLICT, vec!["Integrate the application as a new instance.".to_owned()])
+        }
+        _ => (StatusCode::CONFLICT, vec!["Put that right, and begin again in Muster.".to_owned()]),
+    };
+    Page { status, title: format!("{app} was not connected"), happened: vec![happened.join(" ")], steps }
+}
+
+fn page(status: StatusCode, title: &str, happened: &str, steps: &[&str]) -> Page {
+    Page {
+        status,
+        title: title.to_owned(),
+        happened: vec![happened.to_owned()],
+        steps: steps.iter().map(|step| (*step).to_owned()).collect(),
+    }
+}

@@ -1,0 +1,228 @@
+//! One grant, and many who want to renew it at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use entity::run::FailureClass;
+use ipnet::IpNet;
+use muster::clock::Clock;
+use muster::db::Db;
+use muster::instance::{Instances, Running, grants};
+use muster::integration::catalog::Catalog;
+use muster::integration::engine::{Client, ClientSettings};
+use muster::integration::grant::{Grant, GrantStore, Renew, StoredGrant};
+use muster::integration::source::SourceError;
+use muster::secrets::SecretKey;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::support::DEADLINE;
+
+const FIRST: &str = "refresh-0";
+
+/// An authorization server that gives each refresh token out once, and kills the grant on a second use.
+struct Rotating {
+    used: Mutex<BTreeSet<String>>,
+    calls: AtomicUsize,
+    /// A permit for each call that may be answered.
+    answers: Semaphore,
+    /// How many of the first calls fail.
+    failing: usize,
+}
+
+impl Rotating {
+    fn new(answers: usize, failing: usize) -> Arc<Self> {
+        Arc::new(Self { used: Mutex::default(), calls: AtomicUsize::new(0), answers: Semaphore::new(answers), failing })
+    }
+
+    fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    async fn called(&self) {
+        let called = async {
+            while self.calls() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, called).await.expect("a call in time");
+    }
+}
+
+#[async_trait]
+impl Renew for Rotating {
+    async fn renew(&self, old: &Grant) -> Result<Grant, SourceError> {
+        let number = self.calls.fetch_add(1, Ordering::SeqCst);
+        self.answers.acquire().await.unwrap().forget();
+        if number < self.failing {
+            return Err(SourceError::new(FailureClass::Transient, "Out of order."));
+        }
+        let token = old.refresh_token.clone().unwrap();
+        assert!(self.used.lock().unwrap().insert(token.clone()), "{token} was used twice");
+        Ok(grant(&format!("refresh-{}", number + 1)))
+    }
+}
+
+fn grant(refresh_token: &str) -> Grant {
+    Grant {
+        access_token: format!("access of {refresh_token}"),
+        refresh_token: Some(refresh_token.to_owned()),
+        expires_at: None,
+        refresh_expires_at: None,
+        found: BTreeMap::new(),
+    }
+}
+
+/// What a process has that works on the database in `dir`.
+async fn process(dir: &Path, clock: Clock) -> Instances {
+    let _already_installed = rustls::crypto::ring::default_provider().install_default();
+    let client = Client::new(ClientSettings::new(Vec::<IpNet>::new(), || 0, || 0.5)).unwrap();
+    let (catalog, faults) = Catalog::load(client, None).unwrap();
+    assert!(faults.is_empty());
+    Instances {
+        db: Db::open(&dir.join("muster.db")).await.unwrap(),
+        clock,
+        catalog: Arc::new(catalog),
+        keys: Arc::new(SecretKey::load_or_create(&dir.join("secret.key")).unwrap()),
+        running: Running::default(),
+        renewals: TaskTracker::new(),
+    }
+}
+
+async fn consent(instances: &Instances, id: Uuid, grant: &Grant) {
+    let tx = instances.db.begin().await.unwrap();
+    grants::replace(&tx, &instances.keys, id, grant).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn stored(instances: &Instances, id: Uuid) -> (i64, String) {
+    let StoredGrant { grant, generation } = instances.grants(id).read().await.unwrap().expect("a grant");
+    (generation, grant.refresh_token.unwrap())
+}
+
+fn renewing(
+    store: &Arc<dyn GrantStore>,
+    server: &Arc<Rotating>,
+) -> tokio::task::JoinHandle<Result<StoredGrant, SourceError>> {
+    let (store, server) = (store.clone(), server.clone());
+    tokio::spawn(async move { store.renew(1, server.as_ref()).await })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_callers_of_two_processes_renew_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, other) = (process(dir.path(), Clock::System).await, process(dir.path(), Clock::System).await);
+    let id = Uuid::now_v7();
+    consent(&one, id, &grant(FIRST)).await;
+    let stores = [one.grants(id), other.grants(id)];
+    let server = Rotating::new(0, 0);
+    let callers: Vec<_> = (0..20).map(|number| renewing(&stores[number % 2], &server)).collect();
+    server.called().await;
+    server.answers.add_permits(100);
+    for caller in callers {
+        let answered = caller.await.unwrap().unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((answered.generation, answered.grant.access_token.as_str()), (2, "access of refresh-1"));
+        // What is answered was stored before.
+        assert_eq!(stored(&other, id).await, (2, "refresh-1".to_owned()));
+    }
+    assert_eq!(server.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_renewal_that_failed_leaves_the_next_one_its_turn() {
+    let dir = tempfile::tempdir().unwrap();
+    let instances = process(dir.path(), Clock::System).await;
+    let id = Uuid::now_v7();
+    consent(&instances, id, &grant(FIRST)).await;
+    let (store, server) = (instances.grants(id), Rotating::new(9, 1));
+    assert_eq!(store.renew(1, server.as_ref()).await.err().map(|error| error.class), Some(FailureClass::Transient));
+    assert_eq!(stored(&instances, id).await, (1, FIRST.to_owned()));
+    let renewed = store.renew(1, server.as_ref()).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((renewed.generation, server.calls()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_lease_whose_holder_died_is_taken_over_when_it_has_run_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let time = Arc::new(AtomicI64::new(1_000_000));
+    let dead = process(dir.path(), Clock::Manual(time.clone())).await;
+    let alive = process(dir.path(), Clock::Manual(time.clone())).await;
+    let id = Uuid::now_v7();
+    consent(&dead, id, &grant(FIRST)).await;
+
+    // One that never gets its answer.
+    let silent = Rotating::new(0, 0);
+    let stuck = renewing(&dead.grants(id), &silent);
+    silent.called().await;
+    let server = Rotating::new(9, 0);
+    let waiting = renewing(&alive.grants(id), &server);
+    time.fetch_add(179_000, Ordering::Relaxed);
+    for _ in 0..50 {
+        stored(&alive, id).await;
+    }
+    assert_eq!((server.calls(), waiting.is_finished()), (0, false), "the lease still holds");
+    time.fetch_add(2_000, Ordering::Relaxed);
+    let renewed = tokio::time::timeout(DEADLINE, waiting).await.expect("in time").unwrap();
+    assert_eq!((renewed.ok().map(|it| it.generation), server.calls()), (Some(2), 1));
+
+    // Should it live after all, it gets what the other one has stored.
+    silent.answers.add_permits(1);
+    let late = stuck.await.unwrap().unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(late.generation, 2);
+    assert_eq!(stored(&alive, id).await, (2, "refresh-1".to_owned()));
+}
+
+#[tokio::test]
+async fn a_server_that_stops_can_wait_for_a_renewal() {
+    let dir = tempfile::tempdir().unwrap();
+    let instances = process(dir.path(), Clock::System).await;
+    let id = Uuid::now_v7();
+    consent(&instances, id, &grant(FIRST)).await;
+    let server = Rotating::new(0, 0);
+    let caller = renewing(&instances.grants(id), &server);
+    server.called().await;
+    drop(caller);
+    instances.renewals.close();
+    let mut stop = std::pin::pin!(instances.renewals.wait());
+    assert!(futures_util::poll!(stop.as_mut()).is_pending());
+    server.answers.add_permits(1);
+    tokio::time::timeout(DEADLINE, stop).await.expect("a renewal that ends");
+    assert_eq!(stored(&instances, id).await, (2, "refresh-1".to_owned()));
+}
+
+#[tokio::test]
+async fn a_new_consent_wins_over_a_renewal_that_is_under_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let instances = process(dir.path(), Clock::System).await;
+    let id = Uuid::now_v7();
+    consent(&instances, id, &grant(FIRST)).await;
+    let server = Rotating::new(0, 0);
+    let caller = renewing(&instances.grants(id), &server);
+    server.called().await;
+    consent(&instances, id, &grant("of another consent")).await;
+    server.answers.add_permits(1);
+    let answered = caller.await.unwrap().unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((answered.generation, answered.grant.refresh_token.as_deref()), (2, Some("of another consent")));
+    assert_eq!(stored(&instances, id).await, (2, "of another consent".to_owned()));
+}
+
+#[tokio::test]
+async fn what_was_destroyed_cannot_be_renewed_and_what_is_stored_cannot_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let instances = process(dir.path(), Clock::System).await;
+    let id = Uuid::now_v7();
+    let error = instances.grants(id).renew(1, Rotating::new(9, 0).as_ref()).await.err().expect("nothing to renew");
+    assert_eq!((error.class, error.definite), (FailureClass::Token, true));
+    assert!(instances.grants(id).read().await.is_ok_and(|found| found.is_none()));
+
+    consent(&instances, id, &grant("a-refresh-token-to-be-found")).await;
+    instances.db.close().await.unwrap();
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        assert!(!String::from_utf8_lossy(&bytes).contains("a-refresh-token-to-be-found"));
+    }
+}
