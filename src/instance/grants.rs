@@ -20,7 +20,6 @@ use entity::oauth_grant::{ActiveModel, Column, Entity, Model};
 use entity::run::FailureClass;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
-use tokio::sync::Mutex;
 use tracing::{error, warn};
 use uuid::Uuid;
 
@@ -256,34 +255,4 @@ pub async fn expire_leases(tx: &Tx) -> Result<()> {
         .exec(tx.conn())
         .await?;
     Ok(())
-}
-
-/// A grant that is not stored yet: what a person has just consented to, while it is tried.
-pub(super) struct Fresh(Mutex<StoredGrant>);
-
-impl Fresh {
-    pub fn new(grant: Grant) -> Self {
-        Self(Mutex::new(StoredGrant { grant, generation: 1 }))
-    }
-
-    /// The grant as the trial has left it.
-    pub async fn grant(&self) -> Grant {
-        self.0.lock().await.grant.clone()
-    }
-}
-
-#[async_trait]
-impl GrantStore for Fresh {
-    async fn read(&self) -> Result<Option<StoredGrant>, SourceError> {
-        Ok(Some(self.0.lock().await.clone()))
-    }
-
-    async fn renew(&self, seen: i64, renew: &dyn Renew) -> Result<StoredGrant, SourceError> {
-        let mut held = self.0.lock().await;
-        if held.generation == seen {
-            let grant = renew.renew(&held.grant).await?;
-            *held = StoredGrant { grant, generation: seen + 1 };
-        }
-        Ok(held.clone())
-    }
 }

@@ -9,14 +9,13 @@ use entity::run::Trigger;
 use uuid::Uuid;
 
 use super::connect::without_grant;
-use super::grants::Fresh;
 use super::state::{Change, State};
 use super::{Instances, grants, input, lock, record, runs};
 use crate::auth::Caller;
 use crate::db::Tx;
 use crate::error::{Error, Refusal, RefusalCode, Result};
 use crate::integration::catalog::Integration;
-use crate::integration::grant::GrantStore;
+use crate::integration::grant::{GrantInMemory, GrantStore};
 use crate::integration::source::{Config, Verified};
 
 /// What the member gave; `None` leaves it as it is.
@@ -43,7 +42,7 @@ struct Plan {
     /// The configuration that the application must accept first, if it has to be asked.
     check: Option<Config>,
     /// The grant that comes with the configuration, if a person has just consented.
-    fresh: Option<Arc<Fresh>>,
+    fresh: Option<Arc<GrantInMemory>>,
 }
 
 impl Instances {
@@ -58,12 +57,18 @@ impl Instances {
         caller: &Caller,
         id: Uuid,
         config: Vec<(String, String)>,
-        fresh: &Arc<Fresh>,
+        fresh: &Arc<GrantInMemory>,
     ) -> Result<Model> {
         self.change(caller, id, Update { config: Some(config), ..Update::default() }, Some(fresh)).await
     }
 
-    async fn change(&self, caller: &Caller, id: Uuid, update: Update, fresh: Option<&Arc<Fresh>>) -> Result<Model> {
+    async fn change(
+        &self,
+        caller: &Caller,
+        id: Uuid,
+        update: Update,
+        fresh: Option<&Arc<GrantInMemory>>,
+    ) -> Result<Model> {
         for _ in 0..TRIES {
             let read = self.get(id).await?;
             let plan = self.plan(&read, &update, fresh)?;
@@ -75,7 +80,7 @@ impl Instances {
         Err(Error::Unavailable("an instance changed faster than it could be updated".into()))
     }
 
-    fn plan(&self, model: &Model, update: &Update, fresh: Option<&Arc<Fresh>>) -> Result<Plan> {
+    fn plan(&self, model: &Model, update: &Update, fresh: Option<&Arc<GrantInMemory>>) -> Result<Plan> {
         if matches!(model.status, Status::Deleting | Status::Deleted) {
             return Err(Refusal::new(RefusalCode::InstanceDeleted, "This instance is deleted, or is being deleted.")
                 .at(["id"])

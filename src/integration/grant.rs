@@ -61,12 +61,18 @@ pub trait GrantStore: Send + Sync {
     async fn renew(&self, seen: i64, renew: &dyn Renew) -> Result<StoredGrant, SourceError>;
 }
 
-/// A grant that ends with the process: for samples, and for the trial of a manifest.
+/// A grant that is not stored: of samples, of the trial of a manifest, and what a person has just
+/// consented to while it is tried.
 pub struct GrantInMemory(Mutex<StoredGrant>);
 
 impl GrantInMemory {
     pub fn new(grant: Grant) -> Self {
         Self(Mutex::new(StoredGrant { grant, generation: 0 }))
+    }
+
+    /// The grant as its renewals have left it.
+    pub async fn grant(&self) -> Grant {
+        self.0.lock().await.grant.clone()
     }
 }
 

@@ -58,6 +58,8 @@ pub mod template;
 pub(in crate::integration) mod yaml;
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;
 
 use answers::{ErrorDetails, ErrorRule, RateLimit};
@@ -113,6 +115,9 @@ pub struct Manifest {
     /// The form: `config`, after the choice of authentication where there is one.
     #[serde(skip)]
     pub form: Vec<ConfigField>,
+    /// What calls for users take from the application's answers, by name.
+    #[serde(skip)]
+    pub needed: Vec<String>,
     /// What every call's address begins with.
     #[schemars(with = "Template")]
     pub base_url: Spanned<Template>,
@@ -193,6 +198,7 @@ impl Manifest {
             field
         });
         self.form = choice.into_iter().chain(fields).collect();
+        self.needed = check::needed(self);
     }
 }
 

@@ -16,11 +16,8 @@ fn root() -> &'static Path {
 #[test]
 fn the_committed_schema_is_the_one_of_the_types() {
     let committed = fs::read_to_string(root().join("docs/connector.schema.json")).unwrap();
-    assert_eq!(
-        committed,
-        format!("{:#}\n", manifest::schema::schema()),
-        "run: muster connectors schema > docs/connector.schema.json"
-    );
+    let current = committed == format!("{:#}\n", manifest::schema::schema());
+    assert!(current, "run: muster connectors schema > docs/connector.schema.json");
 }
 
 /// The built-in manifests by file name.

@@ -28,7 +28,8 @@ async fn every_refusal_is_reached_with_its_field() {
     let gone = deleted(&server).await;
     let test = |word: &str| json!({ "integrationKey": "rehearsal", "config": pairs(&[("outcomes", word)]) });
     let unreachable = pairs(&[("base_url", "https://127.0.0.1:9"), ("token", "x")]);
-    let cases: [(&str, &str, Value, Value); 14] = [
+    let consent = pairs(&[("authentication", "oauth"), ("client_id", "1.2"), ("client_secret", "x")]);
+    let cases: [(&str, &str, Value, Value); 15] = [
         (
             "NOT_FOUND",
             "syncInstance",
@@ -57,6 +58,12 @@ async fn every_refusal_is_reached_with_its_field() {
             "testConnection",
             json!({ "integrationKey": "scim", "config": unreachable }),
             json!(["config"]),
+        ),
+        (
+            "AUTHORIZATION_REQUIRED",
+            "testConnection",
+            json!({ "integrationKey": "slack", "config": consent }),
+            json!(["integrationKey"]),
         ),
         (
             "DIFFERENT_TENANT",

@@ -3,10 +3,13 @@
 mod access;
 mod architecture;
 mod connector_schema;
+mod connector_trial;
+mod connectors;
 mod console;
 mod errors;
 mod jobs;
 mod limits;
+mod migration;
 mod mutations;
 mod oauth;
 mod peers;

@@ -90,11 +90,12 @@ impl<'a> Report<'a> {
             return;
         }
         let more = [
-            (seen.skipped, "skipped (skip_if)"),
-            (seen.duplicates, "repeated"),
-            (seen.unknown_statuses, "with a status that the manifest does not know"),
+            (seen.skipped, "record", " skipped (skip_if)"),
+            (seen.duplicates, "record", " repeated"),
+            (seen.unknown_statuses, "status", " that the manifest does not know"),
         ];
-        let more = more.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+        let more = more.iter().filter(|(count, ..)| *count > 0);
+        let more = more.map(|(count, what, how)| format!("{}{how}", counted(*count, what)));
         let counts: Vec<String> = [counted(page.users.len() as u64, "user")].into_iter().chain(more).collect();
         println!("Page {}: {}", seen.page, counts.join(", "));
         self.table(shown, &records);
@@ -179,10 +180,8 @@ impl<'a> Report<'a> {
             println!("{} skipped (skip_if)", counted(self.skipped, "record"));
         }
         if self.unknown_statuses > 0 {
-            println!(
-                "{} users have a status that the manifest does not know; see it with --raw",
-                self.unknown_statuses
-            );
+            let statuses = counted(self.unknown_statuses, "status");
+            println!("{statuses} that the manifest does not know; see them with --raw");
         }
         for Loss { capability, missing_permission } in &self.lost {
             let missing = missing_permission.as_ref().map(|name| format!("; missing: {name}")).unwrap_or_default();
@@ -271,7 +270,12 @@ fn document(user: &SourceUser, record: Option<&Value>, raw: bool) -> Value {
 }
 
 fn counted(count: u64, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+    let ending = match count {
+        1 => "",
+        _ if what.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("{count} {what}{ending}")
 }
 
 fn cut(text: &str) -> String {

@@ -14,8 +14,8 @@ use crate::auth::{Caller, Role};
 use crate::error::{Error, Refusal, Result};
 use crate::instance::connect::{PATIENCE, refusal};
 use crate::instance::create::Create;
-use crate::instance::grants::Fresh;
 use crate::integration::engine::CodeFlow;
+use crate::integration::grant::GrantInMemory;
 use crate::secrets::{Once, hash};
 
 /// What a person's browser brought back.
@@ -179,9 +179,9 @@ impl Authorizations {
         Ok(self.instances.insert(caller, prepared, verified, Some(&fresh.grant().await)).await?)
     }
 
-    async fn exchange(&self, flow: &CodeFlow, code: &str, verifier: &str) -> Result<Arc<Fresh>, Why> {
+    async fn exchange(&self, flow: &CodeFlow, code: &str, verifier: &str) -> Result<Arc<GrantInMemory>, Why> {
         match tokio::time::timeout(PATIENCE, flow.exchange(&self.redirect_uri, code, verifier)).await {
-            Ok(Ok(grant)) => Ok(Arc::new(Fresh::new(grant))),
+            Ok(Ok(grant)) => Ok(Arc::new(GrantInMemory::new(grant))),
             Ok(Err(error)) if error.class == FailureClass::Token => Err(Why::CodeRefused(error.message)),
             Ok(Err(error)) => Err(Why::Refused(vec![refusal(&error)])),
             Err(_) => {

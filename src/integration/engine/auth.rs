@@ -77,7 +77,7 @@ impl Credential {
     }
 
     /// Signs a call.
-    pub fn sign(&self, auth: &Auth, call: &mut Call, token: Option<&Token>) -> Result<(), Unsendable> {
+    pub fn sign(&self, auth: &Auth, config: &Config, call: &mut Call, token: Option<&Token>) -> Result<(), Unsendable> {
         call.headers.extend(self.headers.clone());
         if !self.query.is_empty() {
             self.strip(&mut call.url);
@@ -93,8 +93,7 @@ impl Credential {
             call.headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {}", token.access))?);
             return Ok(());
         };
-        let none = Config::new();
-        let scope = Scope { token: Some(&token.access), ..Scope::new(&none, &token.found) };
+        let scope = Scope { token: Some(&token.access), ..Scope::new(config, &token.found) };
         for (name, value) in named {
             call.headers.insert(header_name(name)?, sensitive(&value.expand(scope))?);
         }
@@ -104,12 +103,16 @@ impl Credential {
     /// Takes the credential out of an address that the application gave, so that
     /// it is not kept in a checkpoint.
     pub fn strip(&self, url: &mut Url) {
-        let ours = |name: &str| self.query.iter().any(|(own, _)| own == name);
-        if !url.query_pairs().any(|(name, _)| ours(&name)) {
+        let secret = |value: &str| value.len() >= SHORTEST && self.secrets.iter().any(|secret| secret == value);
+        let ours = |name: &str, value: &str| self.query.iter().any(|(own, _)| own == name) || secret(value);
+        if !url.query_pairs().any(|(name, value)| ours(&name, &value)) {
             return;
         }
-        let rest: Vec<_> =
-            url.query_pairs().filter(|(name, _)| !ours(name)).map(|(k, v)| (k.into_owned(), v.into_owned())).collect();
+        let rest: Vec<_> = url
+            .query_pairs()
+            .filter(|(name, value)| !ours(name, value))
+            .map(|(k, v)| (k.into_owned(), v.into_owned()))
+            .collect();
         url.set_query(None);
         if !rest.is_empty() {
             url.query_pairs_mut().extend_pairs(rest);

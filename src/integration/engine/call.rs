@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use entity::run::FailureClass;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use serde_saphyr::Spanned;
+use tokio::time::Instant;
 
 use super::HttpSource;
 use super::classify::{Evidence, is_spent, no_answer, plain_error, refusal};
 use super::client::{Answer, Call};
 use super::retry::{Attempts, RetryPolicy, asked_wait};
 use super::select::{self, Unreadable, moment};
+use crate::integration::manifest::answers::ErrorRule;
 use crate::integration::manifest::expr::Subject;
 use crate::integration::source::SourceError;
 
@@ -136,11 +139,22 @@ impl HttpSource {
         }
     }
 
-    /// Waits, if the last answer said that no calls are left.
+    /// Waits, if an answer said that no calls are left for now.
     async fn pause(&self, policy: &RetryPolicy) {
-        let wait = self.hold.lock().ok().and_then(|mut hold| hold.take());
+        let until = self.hold.lock().ok().and_then(|hold| *hold);
+        let wait = until.map(|until| until.saturating_duration_since(Instant::now()));
         if let Some(wait) = wait.filter(|wait| *wait <= policy.max_wait) {
             policy.wait(wait).await;
+        }
+    }
+
+    /// The rules that this call has besides the manifest's.
+    fn own_rules(&self, place: &Place<'_>) -> &[Spanned<ErrorRule>] {
+        let users = &self.manifest.users;
+        match place {
+            Place::Join { name, .. } => users.joins.get(*name).map_or(&[], |join| &join.value.errors),
+            Place::Detail { name } => users.details.get(*name).map_or(&[], |detail| &detail.value.errors),
+            Place::Users { .. } | Place::Identify => &[],
         }
     }
 
@@ -152,7 +166,7 @@ impl HttpSource {
     ) -> Result<Heard, Failure> {
         let plain = |error| Failure { error, asked: None };
         let auth = &self.manifest.chosen(&self.config).auth;
-        self.credential.sign(auth, &mut call, token).map_err(|_| {
+        self.credential.sign(auth, &self.config, &mut call, token).map_err(|_| {
             let message = "The credential has characters in it that cannot be sent; connect it again.";
             plain(plain_error(FailureClass::Config, message.to_owned()))
         })?;
@@ -171,7 +185,7 @@ impl HttpSource {
         let evidence = Evidence { status, headers: &headers, json: parsed.as_ref().ok(), raw: &body };
         let asked = || asked_wait(rules, &headers, evidence.json, now);
         let secrets = self.credential.secrets(token);
-        if let Some(mut error) = refusal(&self.manifest, &secrets, &evidence) {
+        if let Some(mut error) = refusal(&self.manifest, self.own_rules(place), &secrets, &evidence) {
             if let Some(told) = place.told() {
                 error.message = format!("{} {told}", error.message);
             }
@@ -180,7 +194,7 @@ impl HttpSource {
         if is_spent(rules, &headers)
             && let Ok(mut hold) = self.hold.lock()
         {
-            *hold = asked();
+            *hold = asked().map(|wait| Instant::now() + wait);
         }
         self.note_expiry(&headers);
         // What breaks off may be whole next time.

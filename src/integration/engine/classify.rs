@@ -8,6 +8,7 @@ use entity::run::FailureClass;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::Value;
+use serde_saphyr::Spanned;
 
 use super::client::CallError;
 use crate::integration::manifest::Manifest;
@@ -44,11 +45,17 @@ pub(super) struct Evidence<'a> {
 }
 
 /// The error that an answer amounts to; `None` for a page, as far as status and rules tell.
-pub(super) fn refusal(manifest: &Manifest, secrets: &[String], answer: &Evidence<'_>) -> Option<SourceError> {
-    let rule = rule(manifest, answer);
+/// `own` are the rules of this call, before the manifest's.
+pub(super) fn refusal(
+    manifest: &Manifest,
+    own: &[Spanned<ErrorRule>],
+    secrets: &[String],
+    answer: &Evidence<'_>,
+) -> Option<SourceError> {
+    let rule = own.iter().map(|rule| &rule.value).find(|rule| fits(rule, answer)).or_else(|| rule(manifest, answer));
     let verdict = match rule {
         Some(rule) => rule.is,
-        None => by_status(answer)?,
+        None => by_status(&manifest.rate_limit, answer)?,
     };
     let excerpt = excerpt(manifest, secrets, answer);
     let missing =
@@ -82,14 +89,14 @@ fn fits(rule: &ErrorRule, answer: &Evidence<'_>) -> bool {
 }
 
 /// What a status code means when no rule of the manifest has decided.
-fn by_status(answer: &Evidence<'_>) -> Option<Verdict> {
+fn by_status(limits: &RateLimit, answer: &Evidence<'_>) -> Option<Verdict> {
     let scope_is_missing = challenges(answer).any(|text| text.contains("insufficient_scope"));
     Some(match answer.status.as_u16() {
         200..=299 => return None,
         401 | 403 if scope_is_missing => Verdict::Permission,
         401 if is_definite(answer) => Verdict::TokenRevoked,
         401 => Verdict::Token,
-        403 if is_limited(answer.headers) => Verdict::RateLimit,
+        403 if is_limited(limits, answer.headers) => Verdict::RateLimit,
         403 => Verdict::Permission,
         408 | 429 => Verdict::RateLimit,
         500.. => Verdict::Transient,
@@ -97,12 +104,12 @@ fn by_status(answer: &Evidence<'_>) -> Option<Verdict> {
     })
 }
 
-fn is_limited(headers: &HeaderMap) -> bool {
-    let none_left = |name: &str| headers.get(name).is_some_and(|value| value.as_bytes().trim_ascii() == b"0");
-    headers.contains_key(RETRY_AFTER) || REMAINING_HEADERS.iter().any(|name| none_left(name))
+/// Whether a refusal says that it is about the number of calls.
+pub(super) fn is_limited(limits: &RateLimit, headers: &HeaderMap) -> bool {
+    headers.contains_key(RETRY_AFTER) || is_spent(limits, headers)
 }
 
-/// Whether an answer that is no refusal says that no calls are left for now.
+/// Whether an answer says that no calls are left for now.
 pub(super) fn is_spent(rules: &RateLimit, headers: &HeaderMap) -> bool {
     let none_left = |name: &str| headers.get(name).is_some_and(|value| value.as_bytes().trim_ascii() == b"0");
     rules.remaining_header.0.iter().map(String::as_str).chain(REMAINING_HEADERS).any(none_left)

@@ -11,21 +11,25 @@ use serde_json::{Map, Value};
 
 use super::paginate::Walk;
 use super::{HttpSource, Opened, Place};
-use crate::integration::manifest::expr::Subject;
+use crate::integration::manifest::expr::{Path, Subject};
 use crate::integration::manifest::listing::{Join, Listing};
 use crate::integration::manifest::mapping::Column;
 use crate::integration::source::{Loss, SourceError};
 
 /// Where a record has its joined parts.
 pub(super) const JOINED: &str = "_joined";
-/// The most records of a list that is joined.
+/// The most records of all lists that are joined.
 const MOST_RECORDS: usize = 1_000_000;
+/// The most that the kept parts of all lists may take together, in bytes of text.
+const MOST_KEPT: usize = 64 * 1024 * 1024;
 
 /// The lists that were read.
 #[derive(Debug, Default)]
 pub(super) struct Joined {
     /// By the name of the list, then by id: the kept parts.
     lists: BTreeMap<String, HashMap<String, Value>>,
+    records: usize,
+    kept: usize,
 }
 
 /// What was refused, and is not known in this run.
@@ -93,22 +97,23 @@ impl HttpSource {
             }
         };
         let rows = joined.lists.entry(name.to_owned()).or_default();
-        let mut ids = Vec::with_capacity(page.records.len());
+        let misfit = |clause: &str| place.misfit(clause, FailureClass::Config, Some(page.http_status));
         let count = page.records.len() as u64;
+        // Whole records, because an id may come several times.
+        let mut seen = Vec::with_capacity(page.records.len());
         for record in page.records {
+            seen.push(record.to_string());
             let record = Subject::new(record);
-            let Some(id) = join.key.text(&record) else {
-                return Err(place.misfit("a record has no id", FailureClass::Config, Some(page.http_status)));
-            };
-            let kept =
-                join.keep.iter().filter_map(|(part, path)| Some((part.clone(), path.all(&record).next()?.clone())));
-            rows.insert(id.clone(), kept.collect::<Map<_, _>>().into());
-            ids.push(id);
+            let id = join.key.text(&record).ok_or_else(|| misfit("a record has no id"))?;
+            let part = |(part, path): (&String, &Path)| Some((part.clone(), path.all(&record).next()?.clone()));
+            let kept: Value = join.keep.iter().filter_map(part).collect::<Map<_, _>>().into();
+            joined.records += 1;
+            joined.kept += id.len() + if join.keep.is_empty() { 0 } else { kept.to_string().len() };
+            rows.insert(id, kept);
         }
-        if rows.len() > MOST_RECORDS {
-            return Err(place.misfit("the list is too long", FailureClass::Config, Some(page.http_status)));
+        if joined.records > MOST_RECORDS || joined.kept > MOST_KEPT {
+            return Err(misfit("the list is too long to be joined"));
         }
-        walk.advance(list.pages, &page.signs, count, ids.iter().map(String::as_str))
-            .map_err(|clause| place.misfit(&clause, FailureClass::Config, Some(page.http_status)))
+        walk.advance(list.pages, &page.signs, count, seen.iter().map(String::as_str)).map_err(|clause| misfit(&clause))
     }
 }

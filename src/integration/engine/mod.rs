@@ -4,7 +4,7 @@
 //! whatever else happens is an error with a class, a sentence for a person and,
 //! where it is about a page, that page's number and the field. A page is read whole or not
 //! at all: there is no answer, however broken, that makes the list shorter
-//! without an error. Memory holds one page at a time. Calls go only to the
+//! without an error. Memory holds one page at a time, and what `join` keeps. Calls go only to the
 //! application's own origin and to addresses that the operator permits
 //! (`address`); no error, log line or checkpoint holds a credential.
 //!
@@ -14,8 +14,9 @@
 //!
 //! **Does not promise** that a user comes once in a listing: an application
 //! whose list shifts between pages repeats some. Within a page, repetitions are
-//! dropped. Nor that an account which moves from a page not yet read to one
-//! already read is seen at all; the register's rules for removal allow for it.
+//! dropped. Nor, where the application tells no total, that an account is seen which
+//! moves up to a page already read because another one left: it is missing in that
+//! run, and back in the next. Lists that tell their total are read again from there.
 //!
 //! **Cut in the middle,** nothing is left behind: dropping the stream drops the
 //! call. A page's `next` resumes in another process, with the counts and the
@@ -28,6 +29,7 @@
 //! | `request`, `auth` | from a place in a list to a signed call |
 //! | `token`, `code_flow` | obtained tokens, and a person's consent |
 //! | `call` | one call with its attempts, and what came of it |
+//! | `list` | all pages of a listing |
 //! | `join`, `detail` | further lists, and calls per user |
 //! | `classify` | what an answer that is no page means |
 //! | `select` | from the bytes of a page to its users |
@@ -35,22 +37,22 @@
 //! | `watch` | what the author of a manifest sees of a page |
 //! | `retry` | what is tried again, and after which wait |
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use entity::run::FailureClass;
-use futures_util::stream::{BoxStream, Stream, StreamExt as _};
+use futures_util::stream::{BoxStream, StreamExt as _};
 use serde_json::Value;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use crate::integration::grant::GrantStore;
 use crate::integration::manifest::Manifest;
 use crate::integration::manifest::listing::List;
 use crate::integration::manifest::mapping::Column;
 use crate::integration::manifest::template::Part;
-use crate::integration::source::{Capability, Checkpoint, Config, Loss, Page, Source, SourceError, Verified};
+use crate::integration::source::{Capability, Checkpoint, Config, Page, Source, SourceError, Verified};
 
 mod address;
 mod auth;
@@ -60,6 +62,7 @@ mod client;
 mod code_flow;
 mod detail;
 mod join;
+mod list;
 mod paginate;
 mod request;
 mod retry;
@@ -79,9 +82,8 @@ use auth::Credential;
 use call::Place;
 use classify::plain_error;
 use join::{Joined, Losses};
-use paginate::{Position, Progress, Signs, Walk, next_place};
+use paginate::{Position, Signs, Walk, next_place};
 use request::Requests;
-use select::Sifted;
 use token::Tokens;
 
 /// An application that a manifest describes, with one connection's settings.
@@ -92,8 +94,8 @@ pub struct HttpSource {
     credential: Credential,
     tokens: Tokens,
     opened: OnceCell<Opened>,
-    /// How long to wait before the next call.
-    hold: Mutex<Option<Duration>>,
+    /// When the next call may be made.
+    hold: Mutex<Option<Instant>>,
     /// When the credential ends, as far as answers have told.
     ends: Mutex<Option<i64>>,
     watch: Option<Watch>,
@@ -111,14 +113,6 @@ struct Reading {
     http_status: u16,
     /// Of the answer, in bytes.
     size: usize,
-}
-
-/// What a run holds besides its checkpoint.
-struct Run {
-    joined: Arc<Joined>,
-    losses: Losses,
-    /// Calls per user that were refused, by name.
-    refused: BTreeSet<String>,
 }
 
 impl HttpSource {
@@ -168,7 +162,8 @@ impl HttpSource {
 
     /// Asks for one record of each list.
     async fn first_records(&self) -> Result<Verified, SourceError> {
-        let opened = self.open(true).await?;
+        // Asked anew each time: a second look must not trust the first.
+        let opened = &self.first_call(true).await?;
         let (mut joined, mut losses) = (Joined::default(), Losses::default());
         for (name, join) in &self.manifest.users.joins {
             let kept = (&mut joined, &mut losses);
@@ -213,6 +208,11 @@ impl HttpSource {
         let expiry = self.manifest.credential_expires_at.as_ref().map(|rule| &rule.value);
         let raw = expiry.and_then(|rule| Some((rule.format, found.get(rule.found.as_ref()?)?)));
         self.note_end(raw.and_then(|(format, raw)| select::moment(format, raw)));
+        let optional = self.manifest.identify.as_ref().is_some_and(|call| call.value.optional);
+        if let Some(name) = self.manifest.needed.iter().find(|name| !optional && !found.contains_key(*name)) {
+            let message = format!("The application does not say “{name}”, which the calls for its users need.");
+            return Err(wrong(message));
+        }
         let requests = Requests::new(&self.manifest, &self.config, found).map_err(wrong)?;
         Ok(Opened { requests })
     }
@@ -253,128 +253,6 @@ impl HttpSource {
             select::records(list, &mut body).map_err(|fault| call::unreadable(*place, &fault, http_status))?;
         Ok(Reading { records, signs, http_status, size })
     }
-
-    /// All pages, from the joined lists on.
-    fn list(&self, from: Option<Checkpoint>) -> impl Stream<Item = Result<Page, SourceError>> + Send {
-        let listing = &self.manifest.users;
-        let mut progress = Progress::resume(&listing.pages.value, listing.passes(), from);
-        async_stream::try_stream! {
-            let opened = self.open(false).await?;
-            let (mut joined, mut losses) = (Joined::default(), Losses::default());
-            for (name, join) in &listing.joins {
-                let mut walk = Walk::start();
-                let join = (name.as_str(), &join.value);
-                while self.join_page(opened, join, &mut walk, (&mut joined, &mut losses), false).await? {
-                    // A sign of life: nobody is on this page.
-                    yield Page { next: Some(progress.checkpoint()), ..Page::default() };
-                }
-            }
-            let mut run = Run { joined: Arc::new(joined), losses, refused: BTreeSet::new() };
-            let mut resumed = progress != Progress::start();
-            loop {
-                let step = match self.step(opened, &mut progress, &mut run).await {
-                    Err(error) if resumed && forgotten(&error) => {
-                        tracing::warn!("The application no longer knows the checkpoint, so the listing begins anew");
-                        resumed = false;
-                        progress = Progress::start();
-                        continue;
-                    }
-                    step => step,
-                };
-                resumed = false;
-                let (page, more) = step?;
-                yield page;
-                if !more {
-                    break;
-                }
-            }
-        }
-    }
-
-    /// Reads the page that `progress` is at, and moves it on. The flag is false after the last page.
-    async fn step(&self, opened: &Opened, progress: &mut Progress, run: &mut Run) -> Result<(Page, bool), SourceError> {
-        let listing = &self.manifest.users;
-        let list = listing.pass(progress.pass);
-        let number = progress.number();
-        let place = Place::Users { page: number };
-        let size = list.page_size.map(|size| size.count);
-        let Reading { records, signs, http_status, size } =
-            self.read(opened, &place, list, &progress.walk.position, size, false).await?;
-
-        let (manifest, joined, lost) =
-            (Arc::clone(&self.manifest), Arc::clone(&run.joined), run.losses.columns.clone());
-        let sift = move || select::sift(&manifest.users, &joined, &lost, records);
-        let sifted = self.apart(size, sift).await?.map_err(|fault| call::unreadable(place, &fault, http_status))?;
-        let Sifted { mut users, records, duplicates } = sifted;
-        if !listing.details.is_empty() {
-            users = self.complete(opened, users, &mut run.losses, &mut run.refused).await?;
-        }
-        let (manifest, seen) = (Arc::clone(&self.manifest), self.seen(number, &users).await?);
-        let selected = self.apart(size, move || select::map(&manifest.users, users)).await?;
-        if let (Some(watch), Some(seen)) = (&self.watch, seen) {
-            let (skipped, unknown_statuses) = (records - selected.users.len() as u64, selected.unknown_statuses);
-            watch(Seen { skipped, duplicates, unknown_statuses, ..seen });
-        }
-
-        progress.users += selected.users.len() as u64;
-        progress.unknown_statuses += selected.unknown_statuses;
-        let required = selected.carried.iter().filter(|column| listing.require_some.contains_key(*column));
-        progress.carried.extend(required);
-        if duplicates > 0 {
-            tracing::warn!(page = number, duplicates, "A page held the same user more than once");
-        }
-        let ids = selected.users.iter().map(|user| user.external_id.as_str());
-        let more = progress
-            .walk
-            .advance(list.pages, &signs, records, ids)
-            .map_err(|clause| place.misfit(&clause, FailureClass::Config, Some(http_status)))?;
-        let more = more || progress.next_pass(listing.passes());
-
-        let expected = signs.total.filter(|_| listing.passes() == 1);
-        let mut page = Page { users: selected.users, expected, credential_expires_at: self.ends(), ..Page::default() };
-        if more {
-            page.next = Some(progress.checkpoint());
-        } else {
-            page.lost = self.judge_columns(progress)?;
-            page.lost.extend(run.losses.parts.iter().cloned());
-            if progress.unknown_statuses > 0 {
-                let count = progress.unknown_statuses;
-                tracing::warn!(count, "The application gave statuses that the connector does not know");
-            }
-        }
-        Ok((page, more))
-    }
-
-    /// Works on an answer of this size: on a thread of its own if it is large.
-    async fn apart<T: Send + 'static>(
-        &self,
-        size: usize,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, SourceError> {
-        if size > call::LARGE_BODY {
-            tokio::task::spawn_blocking(work).await.map_err(|_| self.broken())
-        } else {
-            Ok(work())
-        }
-    }
-
-    /// At the end of a list: are there columns that not a single record carried,
-    /// although one must? That is how some applications refuse a permission.
-    fn judge_columns(&self, progress: &Progress) -> Result<Vec<Loss>, SourceError> {
-        let required = &self.manifest.users.require_some;
-        let absent = required.iter().filter(|(column, _)| progress.users > 0 && !progress.carried.contains(column));
-        let mut lost = Vec::new();
-        for (column, permission) in absent {
-            let permission = permission.value.clone();
-            let Some(capability) = capability(*column) else {
-                let message = format!("The list came without a part that every user has. Missing: {permission}.");
-                let error = plain_error(FailureClass::Permission, message);
-                return Err(SourceError { missing_permissions: vec![permission], ..error });
-            };
-            lost.push(Loss { capability, missing_permission: Some(permission) });
-        }
-        Ok(lost)
-    }
 }
 
 /// The optional part that a column belongs to; the other columns are not optional.
@@ -413,9 +291,4 @@ impl Source for HttpSource {
 /// Whether the application answered that it does not tell. A refused credential is another matter.
 fn is_refusal(error: &SourceError) -> bool {
     matches!(error.class, FailureClass::Config | FailureClass::Permission) && error.http_status.is_some()
-}
-
-/// Whether the application answered that the place to resume from does not exist (any more).
-fn forgotten(error: &SourceError) -> bool {
-    error.class == FailureClass::Config && error.http_status.is_some_and(|status| (400..500).contains(&status))
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::integration::manifest::expr::{Path, Predicate, Subject};
 use crate::integration::manifest::mapping::Column;
-use crate::integration::manifest::paging::{LinkHeader, Paging};
+use crate::integration::manifest::paging::{Cursor, LinkHeader, NextUrl, Paging};
 use crate::integration::source::Checkpoint;
 
 /// A list that goes on for longer than this is taken to have no end.
@@ -42,14 +42,23 @@ pub(super) struct Signs {
     /// A cursor or an address.
     next: Option<String>,
     more: Option<bool>,
+    /// Why the page does not tell what it must tell; a clause for a person.
+    fault: Option<String>,
 }
 
 impl Signs {
     pub fn read(paging: &Paging, body: &Subject, headers: &HeaderMap) -> Self {
         let number = |path: &Option<Path>| path.as_ref().and_then(|path| path.number(body));
-        let holds = |test: &Option<Predicate>| test.as_ref().map(|test| test.holds(body));
         let field = |name: &str| body.value().get(name);
-        match paging {
+        let mut fault = None;
+        let mut holds = |test: &Option<Predicate>| {
+            let test = test.as_ref()?;
+            if !test.finds_something(body) {
+                fault = Some("what `more` asks for is missing".to_owned());
+            }
+            Some(test.holds(body))
+        };
+        let mut signs = match paging {
             Paging::None => Self::default(),
             Paging::Scim => Self {
                 total: field("totalResults").and_then(serde_json::Value::as_u64),
@@ -60,8 +69,14 @@ impl Signs {
                 ..Self::default()
             },
             Paging::LinkHeader(rule) => Self { next: linked(headers, rule), ..Self::default() },
-            Paging::NextUrl(rule) => Self { next: rule.at.text(body), more: holds(&rule.more), ..Self::default() },
-            Paging::Cursor(rule) => Self { next: rule.at.text(body), more: holds(&rule.more), ..Self::default() },
+            Paging::NextUrl(NextUrl { at, more }) | Paging::Cursor(Cursor { at, more, .. }) => {
+                let next = at.token(body);
+                let more = holds(more);
+                match next {
+                    Ok(next) => Self { next, more, ..Self::default() },
+                    Err(fault) => Self { more, fault: Some(fault), ..Self::default() },
+                }
+            }
             Paging::Page(rule) => Self {
                 total: number(&rule.total),
                 last_page: number(&rule.last),
@@ -69,7 +84,9 @@ impl Signs {
                 ..Self::default()
             },
             Paging::Offset(rule) => Self { total: number(&rule.total), more: holds(&rule.more), ..Self::default() },
-        }
+        };
+        signs.fault = signs.fault.or(fault);
+        signs
     }
 }
 
@@ -95,14 +112,21 @@ pub(super) fn next_place(
     records: u64,
     received: u64,
 ) -> Result<Option<Position>, String> {
-    let told = |place: fn(String) -> Position| signs.next.clone().filter(|_| signs.more != Some(false)).map(place);
+    if let Some(fault) = &signs.fault {
+        return Err(fault.clone());
+    }
+    let told = |place: fn(String) -> Position| match (signs.more, &signs.next) {
+        (Some(false), _) | (None, None) => Ok(None),
+        (_, Some(next)) => Ok(Some(place(next.clone()))),
+        (Some(true), None) => Err("it says that there are more users, and not where".to_owned()),
+    };
     let ended = |at_total: bool| has_ended(signs.total.filter(|_| at_total), signs.more, records, received);
     match paging {
         Paging::None => Ok(None),
-        Paging::LinkHeader(_) | Paging::NextUrl(_) => Ok(told(Position::Url)),
-        Paging::Cursor(_) => Ok(told(Position::Cursor)),
+        Paging::LinkHeader(_) | Paging::NextUrl(_) => told(Position::Url),
+        Paging::Cursor(_) => told(Position::Cursor),
         Paging::Scim => {
-            if let Some(next) = told(Position::Cursor) {
+            if let Some(next) = told(Position::Cursor)? {
                 return Ok(Some(next));
             }
             if matches!(at, Position::Cursor(_)) {
@@ -160,8 +184,8 @@ fn has_ended(total: Option<u64>, more: Option<bool>, records: u64, received: u64
 
 /// The address of the `Link` with the wanted relation, unless its parameters stop it.
 fn linked(headers: &HeaderMap, rule: &LinkHeader) -> Option<String> {
-    let values = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
-    for link in values.flat_map(|value| split_outside(value, ',')) {
+    let values: Vec<_> = headers.get_all(LINK).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    for link in values.iter().flat_map(|value| split_outside(value, ',')) {
         let Some((address, params)) = link.trim().strip_prefix('<').and_then(|rest| rest.split_once('>')) else {
             continue;
         };
@@ -211,8 +235,9 @@ pub(super) struct Walk {
     pub received: u64,
     /// Pages in a row with nobody on them.
     empty: u32,
-    /// The last total that a counting list told.
+    /// The last total that a counting list told, and the least.
     total: Option<u64>,
+    least: Option<u64>,
     shrinks: u32,
     visited: Visited,
 }
@@ -225,6 +250,7 @@ impl Walk {
             received: 0,
             empty: 0,
             total: None,
+            least: None,
             shrinks: 0,
             visited: Visited::default(),
         }
@@ -247,7 +273,7 @@ impl Walk {
         if self.empty > MOST_EMPTY {
             return Err(format!("it is the last of {MOST_EMPTY} pages with nobody on them, and there is no end"));
         }
-        if let Some(place) = self.shrunk(paging, signs, records) {
+        if let Some(place) = self.shrunk(paging, signs) {
             if self.shrinks > MOST_SHRINKS {
                 return Err("the list gets shorter again and again while it is read".to_owned());
             }
@@ -260,7 +286,15 @@ impl Walk {
         if page.is_some_and(|page| self.visited.again(page)) {
             return Err("it holds the same users as a page before".to_owned());
         }
-        let Some(next) = next else { return Ok(false) };
+        let Some(next) = next else {
+            // Who joins while the list is read may be missing in it, nobody else.
+            return match self.least {
+                Some(least) if self.received < least => {
+                    Err(format!("the list ends, although only {} of {least} users have come", self.received))
+                }
+                _ => Ok(false),
+            };
+        };
         // No id is empty, so that a cursor is never taken for a page of one user with that id.
         if let Position::Cursor(token) | Position::Url(token) = &next
             && hash(["", token.as_str()].into_iter()).is_some_and(|token| self.visited.again(token))
@@ -273,24 +307,26 @@ impl Walk {
 
     /// Where to read again when a list that is counted got shorter since the page before: whoever
     /// moved up from this page to the one before has not been seen. `None` if it did not.
-    fn shrunk(&mut self, paging: &Paging, signs: &Signs, records: u64) -> Option<Position> {
+    fn shrunk(&mut self, paging: &Paging, signs: &Signs) -> Option<Position> {
         let before = std::mem::replace(&mut self.total, signs.total);
+        self.least = self.least.into_iter().chain(signs.total).min();
         let lost = before?.checked_sub(signs.total?).filter(|lost| *lost > 0)?;
         let Position::Number(at) = self.position else { return None };
-        let (start, back) = match paging {
-            Paging::Scim => (1, lost),
-            Paging::Offset(rule) => (rule.start, lost),
-            Paging::Page(rule) => (rule.start, lost.div_ceil(records.max(1))),
+        let place = match paging {
+            Paging::Scim => Position::Number(at.saturating_sub(lost).max(1)),
+            Paging::Offset(rule) => Position::Number(at.saturating_sub(lost).max(rule.start)),
+            // How many pages that is, nobody can tell: a page may hold fewer than were asked for.
+            Paging::Page(_) => Position::Start,
             Paging::None | Paging::LinkHeader(_) | Paging::NextUrl(_) | Paging::Cursor(_) => return None,
         };
         self.shrinks += 1;
         self.visited = Visited::default();
-        let place = at.saturating_sub(back).max(start);
         // What is read again is counted again.
-        let again =
-            if matches!(paging, Paging::Page(_)) { (at - place).saturating_mul(records.max(1)) } else { at - place };
-        self.received = self.received.saturating_sub(again);
-        Some(Position::Number(place))
+        self.received = match place {
+            Position::Number(place) => self.received.saturating_sub(at - place),
+            _ => 0,
+        };
+        Some(place)
     }
 }
 

@@ -165,7 +165,9 @@ fn pairs(queries: &[Option<&Query>; 2], scope: Scope<'_>) -> Vec<(String, String
     }
     let mut pairs = Vec::new();
     for (name, values) in merged {
-        pairs.extend(values.value.0.iter().map(|value| (name.clone(), value.expand(scope))));
+        // A setting that was left out, or what was not found, is not sent as an empty text.
+        let sent = |value: &Template| Some(value.expand(scope)).filter(|text| !text.is_empty() || value.is_fixed());
+        pairs.extend(values.value.0.iter().filter_map(sent).map(|value| (name.clone(), value)));
     }
     pairs
 }
@@ -205,7 +207,7 @@ pub(super) fn base_url(manifest: &Manifest, scope: Scope<'_>) -> Result<Url, Str
         let whose = if told { "that the application gave" } else { "in the settings" };
         format!("The address {whose} is not a plain https address.")
     };
-    let url = Url::parse(&template.expand(scope)).map_err(|_| wrong())?;
+    let url = absolute(template, scope).ok_or_else(wrong)?;
     let plain = matches!(url.scheme(), "https" | "http")
         && url.has_host()
         && url.username().is_empty()
@@ -222,8 +224,14 @@ pub(super) fn base_url(manifest: &Manifest, scope: Scope<'_>) -> Result<Url, Str
 /// An address below another one. The template begins with a slash. The error is a clause for a person.
 pub(super) fn below(base: &Url, path: &Template, scope: Scope<'_>) -> Result<Url, String> {
     let parts = path.expand_segments(scope);
-    if parts.iter().any(|part| matches!(part.as_str(), "." | "..")) {
-        return Err("a value of dots alone would lead to another address".to_owned());
+    let elsewhere = |part: &String| matches!(part.as_str(), "." | "..") || part.chars().any(char::is_control);
+    if parts.iter().any(elsewhere) {
+        return Err("a value in its address would lead elsewhere".to_owned());
+    }
+    // The first part is empty because the path begins with a slash; the last may be what stands behind one.
+    let fixed_end = matches!(path.parts().last(), Some(Part::Text(_)));
+    if parts.iter().skip(1).rev().skip(usize::from(fixed_end)).any(String::is_empty) {
+        return Err("a value in its address is missing".to_owned());
     }
     let mut url = base.clone();
     let kept = url.path().trim_end_matches('/').to_owned();

@@ -13,6 +13,11 @@ use serde_json_path::JsonPath;
 use super::answers::Pattern;
 use super::template::OneOrMany;
 
+/// Longer paths are not read, in bytes.
+const LONGEST_PATH: usize = 1000;
+/// Brackets within each other.
+const DEEPEST_PATH: usize = 12;
+
 /// A record, or a whole answer, that paths and tests are evaluated on.
 ///
 /// A test is a filter, and filters apply to the members of a list: so the value
@@ -53,6 +58,20 @@ impl Subject {
     }
 }
 
+/// How many brackets are open at once at most; those in texts count too.
+fn depth(text: &str) -> usize {
+    let (mut open, mut deepest) = (0_usize, 0);
+    for letter in text.chars() {
+        match letter {
+            '(' | '[' => open += 1,
+            ')' | ']' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(open);
+    }
+    deepest
+}
+
 fn compile(text: &str) -> Result<JsonPath, String> {
     if text.contains("match(") || text.contains("search(") {
         // The library would compile the pattern anew for each record.
@@ -61,15 +80,16 @@ fn compile(text: &str) -> Result<JsonPath, String> {
     if text.len() > LONGEST_PATH {
         return Err(format!("no path is longer than {LONGEST_PATH} bytes; name the part that is wanted"));
     }
+    if depth(text) > DEEPEST_PATH {
+        // The library descends a stack of its own for each.
+        return Err(format!("a path has no more than {DEEPEST_PATH} brackets within each other; write a simpler one"));
+    }
     if text.matches("..").count() > 1 {
         // Each would multiply the work that a record makes.
         return Err("a path looks everywhere (..) once at most; write the way to the part".to_owned());
     }
     JsonPath::parse(text).map_err(|error| format!("not a JSONPath: {error}; a path begins with $, such as $.id"))
 }
-
-/// Longer paths are not read, in bytes.
-const LONGEST_PATH: usize = 1000;
 
 /// A path into a record or an answer, such as `$.profile.email`.
 #[derive(Clone, Debug)]
@@ -88,6 +108,18 @@ impl Path {
     /// The first text, number or boolean that the path leads to, as text.
     pub fn text(&self, subject: &Subject) -> Option<String> {
         self.all(subject).find_map(scalar)
+    }
+
+    /// A cursor or an address: `None` where there is none. The error is a clause for a person.
+    pub fn token(&self, subject: &Subject) -> Result<Option<String>, String> {
+        let found: Vec<&Value> = self.all(subject).filter(|value| **value != Value::Bool(false)).collect();
+        match found.iter().find_map(|value| scalar(value)) {
+            Some(token) => Ok(Some(token)),
+            None if found.iter().any(|value| value.is_array() || value.is_object()) => {
+                Err(format!("“{self}” is neither a text nor a number"))
+            }
+            None => Ok(None),
+        }
     }
 
     /// The first whole number that the path leads to, also when it is written as text.
@@ -151,8 +183,8 @@ impl<'de> Deserialize<'de> for ListPath {
 /// A test on a record or an answer.
 #[derive(Clone, Debug)]
 pub enum Predicate {
-    /// `$[?@.is_bot == true]`, where `@` is the record.
-    Filter(JsonPath),
+    /// `$[?@.is_bot == true]`, where `@` is the record, and the paths in it.
+    Filter { filter: JsonPath, paths: Vec<JsonPath> },
     /// `{of: path, matches: pattern}`: whether a text that the path leads to has the pattern in it.
     Matches { of: Vec<Path>, pattern: Regex },
 }
@@ -160,7 +192,7 @@ pub enum Predicate {
 impl Predicate {
     pub fn holds(&self, subject: &Subject) -> bool {
         match self {
-            Self::Filter(filter) => !filter.query(&subject.0).is_empty(),
+            Self::Filter { filter, .. } => !filter.query(&subject.0).is_empty(),
             Self::Matches { of, pattern } => {
                 let mut texts = of.iter().flat_map(|path| path.all(subject)).filter_map(scalar);
                 texts.any(|text| pattern.is_match(&text))
@@ -169,10 +201,29 @@ impl Predicate {
     }
 }
 
+impl Predicate {
+    /// Whether what the test asks for is there at all, be it null or empty.
+    pub fn finds_something(&self, subject: &Subject) -> bool {
+        let there = |path: &JsonPath| !path.query(subject.value()).is_empty();
+        match self {
+            Self::Filter { paths, .. } => paths.is_empty() || paths.iter().any(there),
+            Self::Matches { of, .. } => of.iter().any(|path| there(&path.0)),
+        }
+    }
+
+    fn filter(text: &str) -> Result<Self, String> {
+        let filter = compile(text)?;
+        // Plain paths only, such as @.page['has more']; what is more complicated is not looked for.
+        let plain = Regex::new(r"@((?:\.[A-Za-z_][A-Za-z0-9_]*|\['[^']*'\])+)").map_err(|error| error.to_string())?;
+        let paths = plain.captures_iter(text).filter_map(|found| JsonPath::parse(&format!("${}", &found[1])).ok());
+        Ok(Self::Filter { filter, paths: paths.collect() })
+    }
+}
+
 impl fmt::Display for Predicate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Filter(filter) => filter.fmt(f),
+            Self::Filter { filter, .. } => filter.fmt(f),
             Self::Matches { of, .. } => of.iter().try_for_each(|path| write!(f, "{path} ")),
         }
     }
@@ -199,7 +250,7 @@ impl<'de> Deserialize<'de> for Predicate {
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Predicate, E> {
                 if text.starts_with("$[?") {
-                    compile(text).map(Predicate::Filter).map_err(de::Error::custom)
+                    Predicate::filter(text).map_err(de::Error::custom)
                 } else {
                     Err(de::Error::custom("a test is written $[?…], where @ is the record: $[?@.is_bot == true]"))
                 }

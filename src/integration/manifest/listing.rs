@@ -8,6 +8,7 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
+use super::answers::ErrorRule;
 use super::expr::{ListPath, Path, Predicate};
 use super::mapping::{Column, Mapping, TimeFormat};
 use super::paging::{Paging, Slot};
@@ -130,6 +131,10 @@ pub struct Join {
     pub provides: OneOrMany<Column>,
     /// What is missing if it is refused.
     pub permission: String,
+    /// What a refusal of this call means, before the manifest's own rules.
+    #[serde(default)]
+    #[schemars(with = "Vec<ErrorRule>")]
+    pub errors: Vec<Spanned<ErrorRule>>,
 }
 
 /// A call per user.
@@ -149,6 +154,10 @@ pub struct Detail {
     pub provides: OneOrMany<Column>,
     /// What is missing if it is refused.
     pub permission: String,
+    /// What a refusal of this call means, before the manifest's own rules.
+    #[serde(default)]
+    #[schemars(with = "Vec<ErrorRule>")]
+    pub errors: Vec<Spanned<ErrorRule>>,
 }
 
 /// A list of any kind, as the engine walks it.

@@ -411,20 +411,18 @@ impl Mapping {
             StatusRule::Lookup { values, .. } => values.values().any(|then| *then == status),
         })
     }
-
-    /// The joins that flags ask for.
-    pub fn asked_joins(&self) -> impl Iterator<Item = &str> {
-        [&self.is_admin, &self.mfa_enabled].into_iter().flatten().filter_map(Flag::asked_join)
-    }
 }
 
-impl Flag {
-    fn asked_join(&self) -> Option<&str> {
-        match &self.test {
-            FlagTest::PresentIn(join) | FlagTest::AbsentIn(join) => Some(join),
-            FlagTest::Not(flag) => flag.asked_join(),
-            FlagTest::Paths(_) | FlagTest::Any(_) | FlagTest::All(_) => None,
-        }
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Email => "email",
+            Self::DisplayName => "display_name",
+            Self::IsAdmin => "is_admin",
+            Self::MfaEnabled => "mfa_enabled",
+            Self::Licenses => "licenses",
+            Self::LastActiveAt => "last_active_at",
+        })
     }
 }
 

@@ -89,6 +89,19 @@ impl Template {
         &self.parts
     }
 
+    /// Whether there is no value in it.
+    pub fn is_fixed(&self) -> bool {
+        self.parts.iter().all(|part| matches!(part, Part::Text(_)))
+    }
+
+    /// What it takes from the application's answers, by name.
+    pub fn found(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Found(name) => Some(name.as_str()),
+            Part::Text(_) | Part::Config(..) | Part::Record(_) | Part::Token => None,
+        })
+    }
+
     /// The settings that it mentions.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const GOOD: &str = r#"name: Acme
+pub(super) const GOOD: &str = r#"name: Acme
 category: identity
 description: Lists the users of Acme.
 documentation_url: https://acme.example/docs

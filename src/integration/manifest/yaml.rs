@@ -32,7 +32,6 @@ pub fn read<T: DeserializeOwned>(text: &str, file: &str, limits: Limits) -> Resu
         max_events: limits.nodes * 2,
         max_depth: DEEPEST,
         flow_nesting_limit: DEEPEST,
-        max_documents: 1,
         max_aliases: MOST_ALIASES,
         max_anchors: MOST_ALIASES,
         max_merge_keys: MOST_ALIASES,

@@ -9,6 +9,7 @@ use crate::support::{Builder, Client, Server, http};
 
 mod begin;
 mod callback;
+mod forecast;
 mod provider;
 mod renewal;
 mod store;
@@ -97,4 +98,9 @@ async fn failures(client: &Client) -> Vec<String> {
             entry["detail"].as_str().unwrap().to_owned()
         })
         .collect()
+}
+
+/// Which mutations an instance's notice offers.
+fn mutations(found: &Value) -> Vec<Value> {
+    found["notice"]["remedies"].as_array().unwrap().iter().map(|remedy| remedy["mutation"].clone()).collect()
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::provider::Provider;
+use super::provider::{Provider, SECRET};
 use super::{connect, connectors, consent, new, server, visit};
 use crate::process::Home;
 use crate::support::DEADLINE;
@@ -47,6 +47,10 @@ async fn a_server_that_is_killed_when_it_first_uses_a_renewed_token_has_stored_t
     assert_eq!(provider.world().reuses, 0);
     program.kill();
     home.assert_intact().await;
+    let log = home.log();
+    for secret in [SECRET, "-of-the-provider", "code_challenge", "state="] {
+        assert!(!log.contains(secret), "{secret} in {log}");
+    }
 }
 
 #[tokio::test]
@@ -66,5 +70,5 @@ async fn a_consent_that_was_begun_before_a_restart_counts_after_it() {
 fn home() -> Home {
     let home = Home::new();
     let dir = connectors(home.dir.path());
-    home.set("CONNECTORS_DIR", dir.display().to_string()).set("ALLOWED_NETWORKS", "127.0.0.0/8")
+    home.set("CONNECTORS_DIR", dir.display().to_string()).set("ALLOWED_NETWORKS", "127.0.0.0/8").set("LOG", "trace")
 }

@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use entity::run::FailureClass;
 use ipnet::IpNet;
+use muster::auth::Tokens;
 use muster::clock::Clock;
 use muster::db::Db;
+use muster::instance::authorization::Authorizations;
 use muster::instance::{Instances, Running, grants};
 use muster::integration::catalog::Catalog;
 use muster::integration::engine::{Client, ClientSettings};
@@ -225,4 +227,46 @@ async fn what_was_destroyed_cannot_be_renewed_and_what_is_stored_cannot_be_read(
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
         assert!(!String::from_utf8_lossy(&bytes).contains("a-refresh-token-to-be-found"));
     }
+}
+
+#[tokio::test]
+async fn consents_that_nobody_came_back_from_are_forgotten() {
+    use entity::oauth_authorization::{Entity, Model};
+    use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, PaginatorTrait};
+
+    let dir = tempfile::tempdir().unwrap();
+    let time = Arc::new(AtomicI64::new(1_000_000));
+    let instances = process(dir.path(), Clock::Manual(time.clone())).await;
+    let authorizations = Authorizations::new(
+        instances.clone(),
+        Tokens::new(instances.db.clone(), instances.clock.clone()),
+        "https://muster.example.com",
+    );
+    let rows = (0..3u8).map(|number| {
+        let row = Model {
+            state_hash: vec![number; 32],
+            browser_hash: None,
+            integration_key: "x".into(),
+            instance_id: None,
+            name: None,
+            sync_interval_minutes: None,
+            sealed: Vec::new(),
+            token_id: Uuid::now_v7(),
+            actor: "ada".into(),
+            created_at: 0,
+            expires_at: 1_000_000 + i64::from(number),
+        };
+        row.into_active_model().reset_all()
+    });
+    let tx = instances.db.begin().await.unwrap();
+    Entity::insert_many(rows).exec_without_returning(tx.conn()).await.unwrap();
+    tx.commit().await.unwrap();
+    for (now, left) in [(999_999, 3), (1_000_000, 2), (1_000_002, 0)] {
+        time.store(now, Ordering::Relaxed);
+        authorizations.forget_expired().await.unwrap();
+        assert_eq!(Entity::find().count(instances.db.read()).await.unwrap(), left);
+    }
+    let before = instances.db.statements();
+    authorizations.forget_expired().await.unwrap();
+    assert_eq!(instances.db.statements() - before, 1, "an idle worker only looks");
 }

@@ -4,17 +4,13 @@ use entity::notification::NotificationKind;
 use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::{Value, json};
 
-use super::provider::Provider;
-use super::{begin, connect, consent, failures, new, server, visit};
+use super::provider::{Provider, TOKEN};
+use super::{begin, connect, consent, failures, mutations, new, server, visit};
 use crate::support::Server;
 use crate::support::ask::pairs;
 
 const STATE: &str = "id status inactiveReason health userCount createdBy revision credentialExpiresAt
     notice { severity title remedies { label mutation } } lastSync { trigger outcome }";
-
-fn mutations(found: &Value) -> Vec<Value> {
-    found["notice"]["remedies"].as_array().unwrap().iter().map(|remedy| remedy["mutation"].clone()).collect()
-}
 
 async fn grants(server: &Server) -> u64 {
     entity::oauth_grant::Entity::find().count(server.db.read()).await.unwrap()
@@ -160,24 +156,17 @@ async fn a_deleted_instance_keeps_neither_grant_nor_consent_under_way() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_grant_is_known_ahead() {
+async fn a_credential_of_another_kind_takes_the_place_of_the_consent_and_back() {
     let (server, provider) = (server().start().await, Provider::start().await);
-    provider.world().refresh_expires_in = Some(90 * 24 * 3600);
     let id = connect(&server, new(&provider, "Acme")).await;
-    let found = server.idle(&id, STATE).await;
-    assert!(found["credentialExpiresAt"].is_string() && found["notice"].is_null(), "{found}");
-    // Each renewal tells anew, and the register believes the last one.
-    (provider.world().refresh_expires_in, provider.world().expires_in) = (Some(10 * 24 * 3600), 30);
-    connect(&server, json!({ "instanceId": id })).await;
-    server.sync(&id, "id").await;
-    let found = server.instance(&id, STATE).await;
-    assert_eq!(
-        (&found["notice"]["severity"], &found["notice"]["title"]),
-        (&json!("WARNING"), &json!("The credential expires soon"))
-    );
-    assert_eq!(mutations(&found), ["beginAuthorization"]);
-    provider.world().refresh_expires_in = None;
-    server.sync(&id, "outcome").await;
-    let found = server.instance(&id, STATE).await;
-    assert_eq!((&found["credentialExpiresAt"], &found["notice"]), (&Value::Null, &Value::Null));
+    server.idle(&id, "").await;
+    server.configure(&id, &[("authentication", "token"), ("token", TOKEN)]).await;
+    assert_eq!(grants(&server).await, 0);
+    assert_eq!(server.sync(&id, "outcome").await["outcome"], "SUCCEEDED");
+    let back = [&provider.config()[..], &[("authentication", "consent")]].concat();
+    let refused = server.refused("updateInstance", json!({ "id": id, "config": pairs(&back) })).await;
+    assert_eq!(refused, [("AUTHORIZATION_REQUIRED".to_owned(), json!(["config"]))]);
+    assert_eq!(connect(&server, json!({ "instanceId": id, "config": pairs(&back) })).await, id);
+    assert_eq!(grants(&server).await, 1);
+    assert_eq!(server.sync(&id, "outcome").await["outcome"], "SUCCEEDED");
 }

@@ -1,20 +1,25 @@
 //! Real servers of other makers for a test to talk to: each in a process of its own, on
-//! loopback, ended when its handle is dropped. They run in the Python of `tests/run`.
+//! loopback, ended when its handle is dropped. They run in the Python and the Node of `tests/run`.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
+pub use oidc_peer::Oidc;
+pub use scim::{server, users};
 pub use scim_peer::Scim;
 pub use smtp_peer::{Smtp, header, recipient};
+pub use vendor_peer::Vendor;
 
 mod faults;
 mod faulty;
 mod mail;
 mod mail_trouble;
+mod oidc_peer;
 mod scim;
 mod scim_pages;
 mod scim_peer;
 mod smtp_peer;
+mod vendor_peer;
 
 /// A script of `tests/peers` that runs until this is dropped.
 struct Script {
@@ -24,20 +29,35 @@ struct Script {
 }
 
 impl Script {
-    fn start(name: &str, arguments: &[String]) -> Script {
-        let python = std::env::var("TEST_PYTHON")
-            .expect("TEST_PYTHON must name a Python with tests/peers/requirements.txt: run the tests with tests/run");
-        let mut child = Command::new(python)
+    fn python(name: &str, arguments: &[String]) -> Script {
+        Self::start("TEST_PYTHON", name, arguments)
+    }
+
+    fn node(name: &str, arguments: &[String]) -> Script {
+        Self::start("TEST_NODE", name, arguments)
+    }
+
+    fn start(interpreter: &str, name: &str, arguments: &[String]) -> Script {
+        let program = std::env::var(interpreter).unwrap_or_else(|_| {
+            panic!("{interpreter} must name what runs tests/peers/{name}: run the tests with tests/run")
+        });
+        let mut child = Command::new(program)
             .arg(format!("{}/tests/peers/{name}", env!("CARGO_MANIFEST_DIR")))
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("TEST_PYTHON runs");
+            .unwrap_or_else(|error| panic!("{interpreter} does not run: {error}"));
         let mut first_line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first_line).unwrap();
         assert!(!first_line.is_empty(), "{name} did not start; what it says is above");
         Script { child, first_line: first_line.trim().to_owned() }
+    }
+
+    /// One of the addresses that its first line names, if that is JSON.
+    fn address(&self, name: &str) -> String {
+        let addresses: serde_json::Value = serde_json::from_str(&self.first_line).unwrap();
+        addresses[name].as_str().unwrap_or_else(|| panic!("no {name} in {addresses}")).to_owned()
     }
 }
 

@@ -20,7 +20,7 @@ impl Scim {
         let token = "scim-secret-7f3a".to_owned();
         let mut arguments = vec![format!("--users={users}"), format!("--token={token}")];
         arguments.extend(options.iter().map(|option| (*option).to_owned()));
-        let script = Script::start("scim.py", &arguments);
+        let script = Script::python("scim.py", &arguments);
         Scim { base_url: script.first_line.clone(), token, http: http(), _script: script }
     }
 

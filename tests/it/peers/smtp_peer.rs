@@ -22,7 +22,7 @@ impl Smtp {
 
     /// On a port that an earlier one had.
     pub fn start_at(port: u16) -> Smtp {
-        let script = Script::start("smtp.py", &[port.to_string()]);
+        let script = Script::python("smtp.py", &[port.to_string()]);
         let ports: Value = serde_json::from_str(&script.first_line).unwrap();
         let port = |name: &str| u16::try_from(ports[name].as_u64().unwrap()).unwrap();
         Smtp { port: port("smtp"), control: port("control"), http: http(), _script: script }

@@ -113,7 +113,12 @@ fn a_manifest_is_checked_with_line_and_column_of_each_fault() {
     let home = Home::new();
     let good = concat!(env!("CARGO_MANIFEST_DIR"), "/src/integration/connectors/scim.yaml");
     let checked = home.run(&["connectors", "check", good]);
-    assert!(checked.status.success() && out(&checked).ends_with("scim.yaml: ok\n"), "{checked:?}");
+    assert!(
+        checked.status.success()
+            && out(&checked).contains("scim.yaml: ok; ")
+            && out(&checked).ends_with(" samples played\n"),
+        "{checked:?}"
+    );
 
     let manifest = std::fs::read_to_string(good).unwrap();
     let broken = home.dir.path().join("broken.yaml");

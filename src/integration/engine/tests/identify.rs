@@ -65,7 +65,7 @@ async fn the_listing_goes_where_the_application_says_that_the_account_lives() {
     let pages = all(&source).await.unwrap();
     assert_eq!(pages[0].users.len(), 2);
     assert_eq!(pages[0].credential_expires_at, Some(1_772_370_000_000));
-    assert_eq!(front.calls().len(), 1, "one source asks once");
+    assert_eq!(front.calls().len(), 2, "a check asks anew, a listing once");
     assert_eq!(home.calls()[0].headers["x-account"], "A/7");
 }
 
@@ -92,6 +92,32 @@ async fn a_refused_question_fails_the_run_unless_it_is_optional() {
     assert!(error.message.contains("whose credential it is"), "{}", error.message);
     let lenient = manifest(keys, "tenant: '{{found.id}}'\nidentify: {path: /me, keep: {id: $.id}, optional: true}");
     assert_eq!(source(lenient, &peer.origin).check().await.unwrap().tenant, None);
+}
+
+#[tokio::test]
+async fn what_the_calls_need_must_be_said() {
+    let peer = Peer::always(200, json!({"other": 1})).await;
+    let keys = "  query: {workspace: '{{found.id}}'}\n  pages: none\n  records: $";
+    let needing = manifest(keys, "identify: {path: /me, keep: {id: $.id}}");
+    let error = all(&source(needing, &peer.origin)).await.unwrap_err();
+    assert!(error.message.contains("does not say “id”"), "{}", error.message);
+    assert_eq!(peer.uris(), ["/me"], "nothing else is asked");
+}
+
+#[tokio::test]
+async fn an_empty_page_of_a_list_without_a_total_is_believed_only_of_somebody_who_is_still_known() {
+    let peer = Peer::answering(|number, call| match (call.uri.starts_with("/me"), number) {
+        (true, 1) => ok(&json!({"id": 1})),
+        (true, _) => respond(401, &[], "{}"),
+        (false, 2) => ok(&json!(records(1..=2))),
+        (false, _) => ok(&json!([])),
+    })
+    .await;
+    let keys = "  pages: {offset: {param: from}}\n  records: $";
+    let manifest = manifest(keys, "identify: {path: /me, keep: {id: $.id}}\ntenant: '{{found.id}}'");
+    let error = all(&source(manifest, &peer.origin)).await.unwrap_err();
+    assert_eq!(error.class, FailureClass::Token);
+    assert_eq!(peer.uris(), ["/me", "/users?from=0", "/users?from=2", "/me"]);
 }
 
 #[tokio::test]

@@ -194,6 +194,46 @@ async fn calls_per_user_that_are_refused_end_for_the_run() {
 }
 
 #[tokio::test]
+async fn one_user_about_whom_nothing_is_said_is_no_missing_permission() {
+    let answer = |_: usize, call: &Call| match path(call) {
+        "/users" => ok(&records(1..=3).into()),
+        "/users/2/factors" => respond(403, &[], "{}"),
+        _ => ok(&json!([{"on": true}])),
+    };
+    let peer = Peer::answering(answer).await;
+    let pages = all(&source(manifest(DETAILED, ""), &peer.origin)).await.unwrap();
+    assert_eq!(pages.last().unwrap().lost, []);
+    let known: Vec<_> = pages.iter().flat_map(|page| &page.users).map(|user| user.mfa_enabled).collect();
+    assert_eq!(known, [Some(true), None, Some(true)]);
+}
+
+#[tokio::test]
+async fn a_large_page_shows_signs_of_life_while_its_users_are_completed() {
+    let answer = |_: usize, call: &Call| match path(call) {
+        "/users" => ok(&records(1..=60).into()),
+        _ => ok(&json!([])),
+    };
+    let peer = Peer::answering(answer).await;
+    let pages = all(&source(manifest(DETAILED, ""), &peer.origin)).await.unwrap();
+    let sizes: Vec<usize> = pages.iter().map(|page| page.users.len()).collect();
+    assert_eq!(sizes, [0, 0, 0, 60]);
+    assert!(pages[..3].iter().all(|page| page.next.is_some()));
+}
+
+#[tokio::test]
+async fn a_further_call_may_have_error_rules_of_its_own() {
+    let answer = |_: usize, call: &Call| match path(call) {
+        "/admins" => respond(422, &[], "{}"),
+        _ => ok(&records(1..=2).into()),
+    };
+    let peer = Peer::answering(answer).await;
+    let keys = JOINED
+        .replace("permission: admins.read", "permission: admins.read\n      errors: [{status: [422], is: permission}]");
+    let pages = all(&source(manifest(&keys, ""), &peer.origin)).await.unwrap();
+    assert_eq!(pages.last().unwrap().lost.len(), 2);
+}
+
+#[tokio::test]
 async fn calls_per_user_keep_to_the_number_that_may_be_under_way() {
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));

@@ -22,6 +22,7 @@ mod addresses;
 mod broken;
 mod classes;
 mod columns;
+mod hostile;
 mod identify;
 mod lists;
 mod paging;

@@ -230,6 +230,64 @@ async fn a_list_that_gets_shorter_while_it_is_read_skips_nobody() {
 }
 
 #[tokio::test]
+async fn a_numbered_list_that_gets_shorter_before_a_short_or_an_empty_page_skips_nobody() {
+    // Pages of 4, and 10 users; before the last page is read, 2 or 4 of the first ones leave.
+    for gone in [2, 4] {
+        let answer = move |number: usize, call: &Call| {
+            let gone = if number < 3 { 0 } else { gone };
+            let first = gone + (parameter(call, "p").unwrap() - 1) * 4 + 1;
+            ok(&json!({"users": records(first..=(first + 3).min(10)), "total": 10 - gone}))
+        };
+        let peer = Peer::answering(answer).await;
+        let paged = manifest("  pages: {page: {param: p, total: $.total}}\n  records: $.users", "");
+        let found = ids(&source(paged, &peer.origin)).await.unwrap();
+        let found: std::collections::BTreeSet<_> = found.into_iter().collect();
+        assert_eq!(found, numbers(1..=10).into_iter().collect());
+        assert_eq!(peer.uris()[2..], ["/users?p=3", "/users?p=1", "/users?p=2"]);
+    }
+}
+
+#[tokio::test]
+async fn a_list_whose_end_is_not_proven_is_not_complete() {
+    let cursor = "  pages: {cursor: {at: $.next, param: after, more: '$[?@.more == true]'}}\n  records: $.users";
+    let cases = [
+        (cursor, json!({"users": records(1..=2), "more": true, "next": null}), "more users, and not where"),
+        (cursor, json!({"users": records(1..=2), "next": "x"}), "what `more` asks for is missing"),
+        (cursor, json!({"users": records(1..=2), "more": true, "next": {"id": 1}}), "neither a text nor a number"),
+        (
+            "  pages: {next_url: {at: $.next}}\n  records: $.users",
+            json!({"users": records(1..=2), "next": ["/users?page=2"]}),
+            "neither a text nor a number",
+        ),
+        (
+            "  pages: scim\n  records: $.Resources",
+            json!({"Resources": records(1..=2), "totalResults": 9, "nextCursor": ""}),
+            "although only 2 of 9 users have come",
+        ),
+    ];
+    for (keys, answer, clause) in cases {
+        let scim = keys.contains("scim");
+        let peer = Peer::answering(move |number, call| match (scim, number) {
+            (true, 1) => ok(&json!({"Resources": records(8..=9), "totalResults": 9, "nextCursor": "c"})),
+            (true, _) if call.uri.contains("startIndex") => ok(&json!({"Resources": [], "totalResults": 9})),
+            _ => ok(&answer),
+        })
+        .await;
+        let error = ids(&source(manifest(keys, ""), &peer.origin)).await.unwrap_err();
+        let clause = if scim { "the list ends, although only 4 of 9 users have come" } else { clause };
+        assert!(error.message.contains(clause), "{}", error.message);
+    }
+    let linked = Peer::answering(|number, _| {
+        let link = [("link", "</users?page=2>; title=\"é\"; rel=\"next\"")];
+        let number = u64::try_from(number).unwrap();
+        respond(200, if number == 1 { &link } else { &[] }, json!(records(number..=number)).to_string())
+    })
+    .await;
+    let keys = "  pages: {link_header: {}}\n  records: $";
+    assert_eq!(ids(&source(manifest(keys, ""), &linked.origin)).await.unwrap(), ["1", "2"]);
+}
+
+#[tokio::test]
 async fn an_endless_cursor_ends_with_an_error() {
     let answer = |number: usize, _: &Call| ok(&json!({"users": [], "next": format!("c{number}")}));
     let peer = Peer::answering(answer).await;

@@ -11,7 +11,7 @@ use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, SET_COOKIE};
 
 use super::sign_in::SignIn;
-use crate::integration::engine::classify::{Evidence, excerpt, rule};
+use crate::integration::engine::classify::{Evidence, excerpt, is_limited, rule};
 use crate::integration::engine::client::Answer;
 use crate::integration::engine::retry::asked_wait;
 use crate::integration::engine::select::{self, Unreadable};
@@ -82,6 +82,14 @@ pub fn read(sign_in: &SignIn, secrets: &[String], answer: &Answer) -> Result<Gra
         // What breaks off may be whole next time.
         None if answer.status.is_success() && parsed.as_ref().is_err_and(|fault| *fault == Unreadable::BreaksOff) => {
             Verdict::Transient
+        }
+        // A wall in front of the endpoint answers like that, and says nothing about the client.
+        None if answer.status == StatusCode::FORBIDDEN && code.is_none() && parsed.is_err() => Verdict::Transient,
+        None if answer.status == StatusCode::FORBIDDEN
+            && code.is_none()
+            && is_limited(&sign_in.manifest.rate_limit, &answer.headers) =>
+        {
+            Verdict::RateLimit
         }
         None => verdict(answer.status, code),
     };

@@ -58,7 +58,7 @@ pub async fn log_out(sign_in: &SignIn, kind: &Session, token: &Token) {
         let headers = constant_headers(&sign_in.manifest, scope).map_err(config)?;
         let mut call = Call { method: Method::POST, url, headers, body: None };
         let signed = Credential::new(&sign_in.manifest, &sign_in.config)
-            .and_then(|credential| credential.sign(sign_in.auth(), &mut call, Some(token)));
+            .and_then(|credential| credential.sign(sign_in.auth(), &sign_in.config, &mut call, Some(token)));
         signed.map_err(|unsendable| config(unsendable.to_string()))?;
         Ok::<_, SourceError>(call)
     };

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::Check;
-use crate::integration::manifest::auth::{Auth, AuthOption, ClientAuth, ClientCredentials, Session};
-use crate::integration::manifest::template::Part;
+use crate::integration::manifest::auth::{Auth, AuthOption, AuthorizationCode, ClientAuth, ClientCredentials, Session};
+use crate::integration::manifest::template::{Part, Template};
 
 impl Check<'_> {
     pub(super) fn auth(&mut self) {
@@ -54,6 +54,7 @@ impl Check<'_> {
                     ClientAuth::None => kind.client_secret.is_none() && kind.pkce,
                     ClientAuth::PrivateKeyJwt => false,
                 };
+                self.parameters(kind);
                 if !fits {
                     self.fault(
                         at,
@@ -70,15 +71,38 @@ impl Check<'_> {
             Auth::Session(kind) => self.session(kind),
         }
         if let Some(rules) = option.auth.token_rules() {
-            for (name, value) in rules.header {
-                self.header_name(name, at);
-                if !value.parts().contains(&Part::Token) {
-                    self.fault(
-                        at,
-                        format!("the header “{name}” does not use {{{{token}}}}; write it where the token goes"),
-                    );
-                }
+            rules.header.keys().for_each(|name| self.header_name(name, at));
+            let used = rules.header.values().any(|value| value.parts().contains(&Part::Token));
+            if !rules.header.is_empty() && !used {
+                self.fault(at, "header does not use {{token}}, so that the token would go nowhere");
             }
+        }
+    }
+
+    /// Parameters that the engine sets itself, and what a browser must not see.
+    fn parameters(&mut self, kind: &AuthorizationCode) {
+        const OWN: [&str; 10] = [
+            "response_type",
+            "client_id",
+            "redirect_uri",
+            "state",
+            "code_challenge",
+            "code_challenge_method",
+            "grant_type",
+            "code",
+            "refresh_token",
+            "code_verifier",
+        ];
+        let at = self.manifest.auth.referenced;
+        for name in kind.authorize_params.keys().chain(kind.params.keys()).filter(|name| OWN.contains(&name.as_str())) {
+            self.fault(at, format!("the parameter “{name}” is set by the engine"));
+        }
+        let seen = kind.authorize_params.values().chain([&kind.authorize_url]).chain(&kind.scopes);
+        let secret =
+            |key: &&str| self.manifest.config.iter().any(|field| field.value.key == **key && field.value.secret());
+        let shown: Vec<&str> = seen.flat_map(Template::keys).filter(secret).collect();
+        for key in shown {
+            self.fault(at, format!("the secret “{key}” would be seen in the browser's address"));
         }
     }
 

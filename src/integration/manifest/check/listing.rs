@@ -1,12 +1,13 @@
 //! The checks on the calls for users.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use regex::Regex;
 use serde_saphyr::{Location, Spanned};
 
-use super::{Check, mentions};
+use super::Check;
+use super::mentions::{self, Decides};
 use crate::integration::manifest::listing::{List, PageSize};
 use crate::integration::manifest::mapping::Column;
 use crate::integration::manifest::paging::{Paging, Slot};
@@ -57,32 +58,73 @@ impl Check<'_> {
             self.provided(&join.provides, *at);
         }
         for Spanned { value: detail, referenced: at, .. } in users.details.values() {
+            if detail.provides.0.is_empty() {
+                self.fault(
+                    *at,
+                    "say which columns it provides: they are not known of those for whom it is not answered",
+                );
+            }
             self.path(&detail.path.value, detail.path.referenced);
             self.provided(&detail.provides, *at);
         }
         self.named_parts();
     }
 
-    /// Joins and details that `map` names must be there, and those that are there must be named.
+    /// Joins and details that are named must be there, and those that are there must be named;
+    /// what a refusal may take away must not decide anything else.
     fn named_parts(&mut self) {
         let users = &self.manifest.users;
         let at = users.map.referenced;
-        let mut named: BTreeSet<(String, String)> =
-            users.map.value.asked_joins().map(|join| ("joined".to_owned(), join.to_owned())).collect();
-        let texts = mentions::of(&users.map.value).into_iter().chain(users.skip_if.iter().map(ToString::to_string));
-        for text in texts {
-            let found = NAMED_PART.iter().flat_map(|part| part.captures_iter(&text));
-            named.extend(found.map(|part| (part[1].to_owned(), part[2].to_owned())));
+        let mut named: BTreeMap<(String, String), BTreeSet<Decides>> = BTreeMap::new();
+        let skips = users.skip_if.iter().map(|test| (Decides::Identity, test.to_string()));
+        for (decides, text) in mentions::of(&users.map.value).into_iter().chain(skips) {
+            for part in NAMED_PART.iter().flat_map(|part| part.captures_iter(&text)) {
+                named.entry((part[1].to_owned(), part[2].to_owned())).or_default().insert(decides);
+            }
         }
-        let joins = users.joins.keys().map(|name| ("joined".to_owned(), name.clone()));
-        let details = users.details.keys().map(|name| ("details".to_owned(), name.clone()));
-        let there: BTreeSet<(String, String)> = joins.chain(details).collect();
-        for (kind, name) in named.difference(&there) {
-            let list = if kind == "joined" { "joins" } else { "details" };
-            self.fault(at, format!("map asks for “{name}”, and there is none under {list}; write it there"));
+        let asked = users.details.values().filter_map(|detail| detail.value.when.as_ref().map(ToString::to_string));
+        let asked: Vec<String> = asked.collect();
+        for part in asked.iter().flat_map(|text| NAMED_PART.iter().flat_map(|part| part.captures_iter(text))) {
+            named.entry((part[1].to_owned(), part[2].to_owned())).or_default();
         }
-        for (kind, name) in there.difference(&named) {
+        let joins = users.joins.iter().map(|(name, join)| (("joined".to_owned(), name.clone()), &join.value.provides));
+        let details =
+            users.details.iter().map(|(name, detail)| (("details".to_owned(), name.clone()), &detail.value.provides));
+        let there: BTreeMap<(String, String), &OneOrMany<Column>> = joins.chain(details).collect();
+        for ((kind, name), decides) in &named {
+            if let Some(provides) = there.get(&(kind.clone(), name.clone())) {
+                self.decided(kind == "details", name, &provides.0, decides, at);
+            } else {
+                let list = if kind == "joined" { "joins" } else { "details" };
+                self.fault(at, format!("map asks for “{name}”, and there is none under {list}"));
+            }
+        }
+        for (kind, name) in there.keys().filter(|part| !named.contains_key(*part)) {
             self.fault(at, format!("“{name}” is read and not used; write $._{kind}.{name}, present_in or absent_in"));
+        }
+    }
+
+    /// Whether a part that a refusal may take away decides no more than it says.
+    fn decided(&mut self, detail: bool, name: &str, provides: &[Column], decides: &BTreeSet<Decides>, at: Location) {
+        // Refused, a part that every user needs fails the run, and changes nobody.
+        let essential = |column: &Column| matches!(column, Column::Email | Column::DisplayName);
+        let optional = !provides.is_empty() && !provides.iter().any(essential);
+        for one in decides {
+            match one {
+                Decides::Identity if detail => {
+                    self.fault(at, format!("“{name}” is known only of users, and cannot decide who is one"));
+                }
+                Decides::Identity | Decides::Status if optional => {
+                    let why = "refused, everybody would change";
+                    self.fault(at, format!("“{name}” decides more than columns, so it must have no provides: {why}"));
+                }
+                Decides::Column(column @ (Column::IsAdmin | Column::MfaEnabled | Column::Licenses))
+                    if optional && !provides.contains(column) =>
+                {
+                    self.fault(at, format!("“{name}” is used for {column}: add it to its provides"));
+                }
+                Decides::Identity | Decides::Status | Decides::Column(_) => {}
+            }
         }
     }
 
@@ -119,6 +161,12 @@ impl Check<'_> {
             && !(1..=10_000).contains(&size.count)
         {
             self.fault(size_at, "page_size.count must be from 1 to 10000");
+        }
+        if list.json.is_some() && matches!(list.pages, Paging::NextUrl(_) | Paging::LinkHeader(_)) {
+            self.fault(
+                at,
+                "the address of a next page is asked for by GET; with a body, pages follow by cursor, page or offset",
+            );
         }
         if let Some(then) = list.pages.then() {
             self.path(&then.path.value, then.path.referenced);

@@ -1,25 +1,46 @@
 //! All paths and tests of a mapping as text, to look for the names of joins and details in.
 
 use crate::integration::manifest::expr::Predicate;
-use crate::integration::manifest::mapping::{Flag, FlagTest, Mapping, StatusRule, Text};
+use crate::integration::manifest::mapping::{Column, Flag, FlagTest, Mapping, StatusRule, Text};
 
-pub(super) fn of(map: &Mapping) -> Vec<String> {
+/// What a path or test decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Decides {
+    /// Who is a user.
+    Identity,
+    Status,
+    Column(Column),
+}
+
+pub(super) fn of(map: &Mapping) -> Vec<(Decides, String)> {
     let mut found = Vec::new();
-    for rule in [Some(&map.external_id), map.email.as_ref(), map.display_name.as_ref()].into_iter().flatten() {
+    let mut note = |decides: Decides, texts: Vec<String>| found.extend(texts.into_iter().map(|text| (decides, text)));
+    let texts = |rule: &Text| {
+        let mut found = Vec::new();
         text(rule, &mut found);
-    }
+        found
+    };
+    note(Decides::Identity, texts(&map.external_id));
+    note(Decides::Column(Column::Email), map.email.iter().flat_map(texts).collect());
+    note(Decides::Column(Column::DisplayName), map.display_name.iter().flat_map(texts).collect());
     for rule in &map.status.0 {
         match rule {
             StatusRule::Always(_) => {}
-            StatusRule::When { test, .. } => found.push(test.to_string()),
-            StatusRule::Lookup { of, .. } => text(of, &mut found),
+            StatusRule::When { test, .. } => note(Decides::Status, vec![test.to_string()]),
+            StatusRule::Lookup { of, .. } => note(Decides::Status, texts(of)),
         }
     }
-    for rule in [&map.is_admin, &map.mfa_enabled].into_iter().flatten() {
-        flag(rule, &mut found);
+    for (column, rule) in [(Column::IsAdmin, &map.is_admin), (Column::MfaEnabled, &map.mfa_enabled)] {
+        let mut said = Vec::new();
+        if let Some(rule) = rule {
+            flag(rule, &mut said);
+        }
+        note(Decides::Column(column), said);
     }
-    found.extend(map.licenses.iter().flat_map(|rules| rules.0.iter().map(|rule| rule.path.to_string())));
-    found.extend(map.last_active_at.iter().flat_map(|rule| rule.from.0.iter().map(ToString::to_string)));
+    let licenses = map.licenses.iter().flat_map(|rules| rules.0.iter().map(|rule| rule.path.to_string())).collect();
+    note(Decides::Column(Column::Licenses), licenses);
+    let moments = map.last_active_at.iter().flat_map(|rule| rule.from.0.iter().map(ToString::to_string)).collect();
+    note(Decides::Column(Column::LastActiveAt), moments);
     found
 }
 
@@ -43,6 +64,6 @@ fn flag(rule: &Flag, found: &mut Vec<String>) {
         FlagTest::Paths(paths) => found.extend(paths.iter().map(ToString::to_string)),
         FlagTest::Any(list) | FlagTest::All(list) => found.extend(tests(list)),
         FlagTest::Not(rule) => flag(rule, found),
-        FlagTest::PresentIn(_) | FlagTest::AbsentIn(_) => {}
+        FlagTest::PresentIn(join) | FlagTest::AbsentIn(join) => found.push(format!("$._joined.{join}")),
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn only_with(manifest: &Manifest, key: &str) -> Vec<String> {
     for one in uses::of(manifest).iter().filter(|one| one.template.keys().any(|used| used == key)) {
         match one.place {
             Place::Auth(number) | Place::TokenHeader(number) => users.insert(number),
-            Place::BaseUrl | Place::Identify | Place::Listing | Place::Detail => return Vec::new(),
+            Place::BaseUrl | Place::Identify | Place::Tenant | Place::Listing | Place::Detail => return Vec::new(),
         };
     }
     if users.len() == options.len() {
@@ -77,6 +77,14 @@ fn place(text: &str, keys: &[&str]) -> Option<(u64, u64)> {
     Some((u64::try_from(line).ok()?, u64::try_from(column).ok()?)).filter(|_| !keys.is_empty())
 }
 
+/// What the calls for users take from the application's answers, by name.
+pub(super) fn needed(manifest: &Manifest) -> Vec<String> {
+    let calls = |one: &Use<'_>| matches!(one.place, Place::BaseUrl | Place::Listing | Place::Detail);
+    let uses = uses::of(manifest);
+    let names: BTreeSet<&str> = uses.iter().filter(|one| calls(one)).flat_map(|one| one.template.found()).collect();
+    names.into_iter().map(str::to_owned).collect()
+}
+
 struct Check<'a> {
     manifest: &'a Manifest,
     text: &'a str,
@@ -100,7 +108,7 @@ impl<'a> Check<'a> {
     fn option_of(&self, place: Place) -> Option<&'a AuthOption> {
         match place {
             Place::Auth(number) | Place::TokenHeader(number) => self.manifest.options().get(number),
-            Place::BaseUrl | Place::Identify | Place::Listing | Place::Detail => None,
+            Place::BaseUrl | Place::Identify | Place::Tenant | Place::Listing | Place::Detail => None,
         }
     }
 
@@ -175,9 +183,14 @@ impl<'a> Check<'a> {
     /// Each value of a template must be there, and may stand where it stands.
     fn templates(&mut self) {
         let manifest = self.manifest;
-        let kept = manifest.options().iter().filter_map(|option| Some(option.auth.token_rules()?.keep.keys()));
-        let found = manifest.identify.iter().map(|call| call.value.keep.keys());
-        let found: BTreeSet<&String> = kept.flatten().chain(found.flatten()).collect();
+        // Whichever way of signing is chosen must find what is used.
+        let kept = manifest.options().iter().map(|option| {
+            let rules = option.auth.token_rules();
+            rules.map(|rules| rules.keep.keys().collect::<BTreeSet<_>>()).unwrap_or_default()
+        });
+        let by_token = kept.reduce(|one, other| one.intersection(&other).copied().collect()).unwrap_or_default();
+        let by_call = manifest.identify.iter().flat_map(|call| call.value.keep.keys());
+        let found: BTreeSet<&String> = by_token.iter().copied().chain(by_call).collect();
         for Use { template, at, place } in self.uses.clone() {
             let auth = matches!(place, Place::Auth(_) | Place::TokenHeader(_));
             for part in template.parts() {
@@ -189,6 +202,11 @@ impl<'a> Check<'a> {
                             at,
                             "{{found.…}} is not known yet where the credential is obtained; use {{config.…}}",
                         );
+                    }
+                    Part::Found(name) if place == Place::Identify && !by_token.contains(name) => {
+                        let message =
+                            format!("“{name}” is not known yet when identify is called; only keep under auth is");
+                        self.fault(at, message);
                     }
                     Part::Found(name) if !found.contains(name) => {
                         let message =
@@ -273,20 +291,23 @@ impl<'a> Check<'a> {
             }
             [Part::Text(text), ..] if text.starts_with("https://") => {
                 // Behind the host's end, values are parts of a path at most.
-                let host_ends =
-                    |part: &Part| matches!(part, Part::Text(text) if text.trim_start_matches("https://").contains('/'));
-                let mut host = template.parts().iter().take_while(|part| !host_ends(part));
-                let loose = host.find_map(|part| match part {
-                    Part::Config(key, _) if field(key).is_some_and(|field| !bounded(field)) => Some(key),
-                    _ => None,
-                });
-                if let Some(key) = loose {
-                    let hint = "make it a host, an enum or an integer, or give it a pattern";
-                    self.fault(at, format!("“{key}” could lead the address to another host: {hint}"));
+                let mut in_host = true;
+                for part in template.parts() {
+                    match part {
+                        Part::Text(text) => in_host &= !text.trim_start_matches("https://").contains('/'),
+                        Part::Config(key, _) if in_host && field(key).is_some_and(|field| !bounded(field)) => {
+                            let hint = "make it a host, an enum or an integer, or give it a pattern";
+                            self.fault(at, format!("“{key}” could lead the address to another host: {hint}"));
+                        }
+                        Part::Found(_) if in_host => {
+                            let hint = "begin base_url with {{found.…}} and name its base_url_hosts";
+                            self.fault(at, format!("an answer could lead the address to another host: {hint}"));
+                        }
+                        Part::Config(..) | Part::Found(_) | Part::Record(_) | Part::Token => {}
+                    }
                 }
-                let fixed = template.keys().next().is_none();
-                if fixed && Url::parse(text).is_err() {
-                    self.fault(at, "this is not an address; write one such as https://api.example.com/v1");
+                if template.is_fixed() && Url::parse(text).is_err() {
+                    self.fault(at, "this is not an address");
                 }
             }
             _ => self.fault(at, format!("{what} must begin with https://, or with a setting of type url")),
@@ -352,7 +373,10 @@ impl<'a> Check<'a> {
     }
 
     fn rules(&mut self) {
-        for Spanned { value: rule, referenced: at, .. } in &self.manifest.errors {
+        let users = &self.manifest.users;
+        let joins = users.joins.values().flat_map(|join| &join.value.errors);
+        let details = users.details.values().flat_map(|detail| &detail.value.errors);
+        for Spanned { value: rule, referenced: at, .. } in self.manifest.errors.iter().chain(joins).chain(details) {
             let ErrorRule { status, header, when, .. } = rule;
             if status.is_empty() && header.is_empty() && when.is_none() {
                 self.fault(*at, "a rule needs a condition: status, header or when");

@@ -18,6 +18,8 @@ pub(super) enum Place {
     /// In the header that takes the obtained token.
     TokenHeader(usize),
     Identify,
+    /// In the name of the tenant.
+    Tenant,
     /// In calls for users.
     Listing,
     /// In the calls per user.
@@ -51,8 +53,10 @@ pub(super) fn of(manifest: &Manifest) -> Vec<Use<'_>> {
         uses.json(call.json.as_ref());
         call.form.iter().flat_map(BTreeMap::values).for_each(|template| uses.one(template));
     }
+    uses.place = Place::Tenant;
+    manifest.tenant.iter().for_each(|template| uses.one(template));
     uses.place = Place::Listing;
-    manifest.tenant.iter().chain(manifest.headers.values()).for_each(|template| uses.one(template));
+    manifest.headers.values().for_each(|template| uses.one(template));
     let users = &manifest.users;
     uses.one(&users.path);
     uses.query(&users.query);

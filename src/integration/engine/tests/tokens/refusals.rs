@@ -20,7 +20,7 @@ async fn every_answer_has_its_class() {
     let wait: Headers = &[("retry-after", "999")];
     let html: Headers = &[("content-type", "text/html")];
     let moved: Headers = &[("location", "https://elsewhere.example.com/")];
-    let cases: [(u16, Headers, &str, FailureClass, bool, &str); 24] = [
+    let cases: [(u16, Headers, &str, FailureClass, bool, &str); 26] = [
         (400, &[], r#"{"error": "invalid_grant"}"#, Token, true, "invalid_grant"),
         (403, &[], r#"{"error": "invalid_grant"}"#, Token, true, "no longer accepts"),
         (401, &[], r#"{"error": "invalid_client"}"#, Token, true, "id, or its secret"),
@@ -35,7 +35,9 @@ async fn every_answer_has_its_class() {
         (500, &[], r#"{"error": "invalid_client"}"#, Transient, false, "trouble"),
         (502, html, "<html>Bad gateway</html>", Transient, false, "trouble"),
         (401, &[], "", Token, false, "did not accept"),
-        (403, &[], "", Permission, false, "permissions"),
+        (403, &[], "{}", Permission, false, "permissions"),
+        (403, wait, "{}", RateLimit, false, "slow down"),
+        (403, &[], "<html>a wall</html>", Transient, false, "trouble of its own"),
         (400, &[], r#"{"error": "unsupported_grant_type"}"#, Config, false, "unsupported_grant_type"),
         (404, html, "<html>Not here</html>", Config, false, "leads nowhere"),
         (302, moved, "", Config, false, "another address"),

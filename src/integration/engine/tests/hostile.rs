@@ -1,0 +1,193 @@
+//! Answers that nobody means: recorded ones with anything in place of anything, and noise.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use axum::http::HeaderValue;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::super::join::Joined;
+use super::super::paginate::Signs;
+use super::super::select::{self, Selected, Unreadable};
+use super::*;
+use crate::integration::manifest::expr::Subject;
+use crate::integration::manifest::paging::Paging;
+
+/// Each built-in manifest, with the answers of its samples.
+static BUILT_IN: LazyLock<Vec<(Manifest, Vec<Value>)>> = LazyLock::new(|| {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/integration/connectors");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "yaml"));
+    files.sort();
+    let read: Vec<_> = files
+        .iter()
+        .filter_map(|file| {
+            let text = std::fs::read_to_string(file).unwrap();
+            // One with faults is told of where the samples are played.
+            let manifest = manifest::parse(&text, &file.display().to_string()).ok()?;
+            Some((manifest, answers(&folder.join("samples").join(file.file_name().unwrap()))))
+        })
+        .collect();
+    assert!(read.len() >= 30, "{}", read.len());
+    read
+});
+
+fn answers(samples: &Path) -> Vec<Value> {
+    let samples: Value = serde_saphyr::from_str(&std::fs::read_to_string(samples).unwrap()).unwrap();
+    let exchanges = samples["cases"].as_array().unwrap().iter().filter_map(|case| case["exchanges"].as_array());
+    exchanges.flatten().filter_map(|exchange| exchange["answer"].get("body").cloned()).collect()
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "[ -~\u{0}\u{e9}\u{1F600}]{0,40}".prop_map(Value::from),
+        Just(Value::from("9".repeat(400))),
+        Just(Value::from("x".repeat(10_000))),
+        Just(Value::from("+262143-12-31T23:59:60Z")),
+        Just(Value::from(u64::MAX)),
+    ];
+    leaf.prop_recursive(4, 32, 6, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            proptest::collection::btree_map("[a-z_@]{1,6}", inner, 0..6)
+                .prop_map(|members| members.into_iter().collect::<serde_json::Map<_, _>>().into()),
+        ]
+    })
+}
+
+/// Puts `new` in place of one of the values within.
+fn replace(value: &mut Value, at: Index, new: Value) {
+    fn count(value: &Value) -> usize {
+        1 + match value {
+            Value::Array(items) => items.iter().map(count).sum(),
+            Value::Object(members) => members.values().map(count).sum(),
+            _ => 0_usize,
+        }
+    }
+    fn put(value: &mut Value, left: &mut usize, new: &mut Option<Value>) {
+        if *left == 0 {
+            if let Some(new) = new.take() {
+                *value = new;
+            }
+            return;
+        }
+        *left -= 1;
+        match value {
+            Value::Array(items) => {
+                for item in items {
+                    if new.is_none() {
+                        break;
+                    }
+                    put(item, left, new);
+                }
+            }
+            Value::Object(members) => {
+                for member in members.values_mut() {
+                    if new.is_none() {
+                        break;
+                    }
+                    put(member, left, new);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut left = at.index(count(value));
+    put(value, &mut left, &mut Some(new));
+}
+
+/// Reads an answer as a page of users, and holds what comes of it to what is promised of any.
+fn page(manifest: &Manifest, body: &Value) {
+    let bytes = body.to_string().into_bytes();
+    let Ok(mut body) = select::parse(&bytes, Some("application/json")) else { return };
+    let list = manifest.users.pass(0);
+    let _ = Signs::read(list.pages, &body, &HeaderMap::new());
+    let Ok(records) = select::records(list, &mut body) else { return };
+    let count = records.len();
+    let Ok(sifted) = sift(manifest, records) else { return };
+    assert!(sifted.records + sifted.duplicates == count as u64);
+    let Selected { users, .. } = select::map(&manifest.users, sifted.users);
+    assert!(users.len() <= count);
+    let ids: BTreeSet<_> = users.iter().map(|user| &user.external_id).collect();
+    assert_eq!(ids.len(), users.len());
+    for user in &users {
+        assert!((1..=512).contains(&user.external_id.len()));
+        assert!(user.email.as_ref().is_none_or(|email| (1..=320).contains(&email.chars().count())));
+        assert!(user.display_name.as_ref().is_none_or(|name| (1..=500).contains(&name.chars().count())));
+        assert!(user.licenses.as_ref().is_none_or(|list| list.len() <= 100));
+        assert!(user.last_active_at.is_none_or(|at| at > 0));
+        let texts = [user.email.as_deref(), user.display_name.as_deref(), Some(&user.external_id)];
+        assert!(texts.into_iter().flatten().all(|text| !text.contains(char::is_control)));
+    }
+}
+
+fn sift(manifest: &Manifest, records: Vec<Value>) -> Result<select::Sifted, Unreadable> {
+    select::sift(&manifest.users, &Joined::default(), &BTreeSet::new(), records)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_answer_with_anything_in_it_makes_users_within_bounds_or_none(
+        which in any::<Index>(),
+        changes in proptest::collection::vec((any::<Index>(), any_json()), 0..4),
+    ) {
+        for (manifest, answers) in BUILT_IN.iter() {
+            let mut answer = which.get(answers.as_slice()).clone();
+            for (at, new) in &changes {
+                replace(&mut answer, *at, new.clone());
+            }
+            page(manifest, &answer);
+        }
+    }
+
+    #[test]
+    fn a_list_of_anything_makes_users_within_bounds_or_none(records in proptest::collection::vec(any_json(), 0..8)) {
+        for (manifest, answers) in BUILT_IN.iter() {
+            // In the place where the list is.
+            let mut found = answers.iter().filter_map(|answer| {
+                let mut body = Subject::new(answer.clone());
+                body.take(&manifest.users.records)?;
+                Some(body)
+            });
+            let Some(body) = found.next() else { continue };
+            let mut body = body.into_value();
+            let hole = manifest.users.records.to_string().replace("$.", "/").replace('.', "/").replace('$', "");
+            if let Some(place) = body.pointer_mut(&hole) {
+                *place = records.clone().into();
+                page(manifest, &body);
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_of_any_kind_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = select::parse(&bytes, None);
+    }
+
+    #[test]
+    fn a_link_is_read_as_it_was_written(
+        path in "[a-z0-9/,;?&=%\\[\\]]{0,30}",
+        before in proptest::collection::vec("[a-z]{3,6}", 0..3),
+        title in proptest::option::of("[a-z<>,; =]{0,12}"),
+        quoted in any::<bool>(),
+    ) {
+        let address = format!("https://a.example/{path}");
+        let mut links: Vec<String> =
+            before.iter().filter(|rel| *rel != "next").map(|rel| format!("<https://a.example/x,;y>; rel=\"{rel}\"")).collect();
+        let title = title.map(|title| format!("; title=\"{title}\"")).unwrap_or_default();
+        let rel = if quoted { "\"next\"" } else { "next" };
+        links.push(format!("<{address}>{title}; rel={rel}"));
+        let headers = HeaderMap::from_iter([(axum::http::header::LINK, HeaderValue::from_str(&links.join(", ")).unwrap())]);
+        let paging: Paging = serde_json::from_value(json!({"link_header": {}})).unwrap();
+        let signs = Signs::read(&paging, &Subject::new(Value::Null), &headers);
+        prop_assert_eq!(signs.next_url(&paging), Some(address));
+    }
+}

@@ -1,0 +1,43 @@
+// What the peers in Node have in common: their packages, a port, an end.
+
+import { createRequire } from 'node:module';
+import http from 'node:http';
+import { pathToFileURL } from 'node:url';
+
+/**
+ * A package of package.json. They lie in the environment that tests/run makes, not beside this file.
+ */
+const environment = process.env.TEST_NODE_MODULES;
+if (!environment) throw new Error('TEST_NODE_MODULES must name the packages of tests/peers: run the tests with tests/run');
+const require = createRequire(`${environment}/`);
+export const load = (name) => import(pathToFileURL(require.resolve(name)).href);
+
+/** Listens on a free port of the loopback address; gives the origin. */
+export const listen = async (handler) => {
+  const server = http.createServer((request, response) => {
+    Promise.resolve(handler(request, response)).catch((error) => {
+      process.stderr.write(`${error.stack}\n`);
+      if (!response.headersSent) response.statusCode = 500;
+      response.end();
+    });
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return `http://127.0.0.1:${server.address().port}`;
+};
+
+/** Tells the test where this peer serves, and ends with the test. */
+export const serving = (addresses) => {
+  process.stdin.on('end', () => process.exit()).resume();
+  process.stdout.write(`${JSON.stringify(addresses)}\n`);
+};
+
+export const bodyOf = async (request) => {
+  const parts = [];
+  for await (const part of request) parts.push(part);
+  return Buffer.concat(parts);
+};
+
+export const answerJson = (response, status, body, headers = {}) => {
+  response.writeHead(status, { 'content-type': 'application/json', ...headers });
+  response.end(JSON.stringify(body));
+};
