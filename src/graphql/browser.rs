@@ -16,8 +16,10 @@ impl Browser {
     /// pages cannot forge.
     pub fn of(headers: &HeaderMap, gateway: &Gateway) -> Option<Self> {
         let origin = headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
-        let same = headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin");
-        (same && origin.is_none_or(|origin| gateway.allows_origin(origin))).then(Self::default)
+        // Over plain http, browsers tell the origin alone.
+        let same = headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin");
+        let told = origin.is_some() || headers.contains_key("sec-fetch-site");
+        (told && same && origin.is_none_or(|origin| gateway.allows_origin(origin))).then(Self::default)
     }
 
     /// Leaves a cookie for `url` and what is below it, out of the reach of pages, for so many seconds.

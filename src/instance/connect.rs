@@ -141,16 +141,6 @@ pub(super) fn authorization_required(integration: &Integration, field: &str) -> 
     Refusal::new(RefusalCode::AuthorizationRequired, message).at([field])
 }
 
-/// A check that failed because the stored grant does not go with other settings: they need a consent of their own.
-pub(super) fn without_grant(error: Error, integration: &Integration) -> Error {
-    match error {
-        Error::Refused(refusals) if refusals.iter().any(|refusal| refusal.code == RefusalCode::CredentialRejected) => {
-            authorization_required(integration, "config").into()
-        }
-        other => other,
-    }
-}
-
 /// A failed check as the caller is told of it.
 pub(super) fn refusal(error: &SourceError) -> Refusal {
     let code = match error.class {

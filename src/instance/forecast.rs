@@ -27,6 +27,10 @@ pub async fn learned(tx: &Tx, instance: &Model, at: i64) -> Result<()> {
 /// The warning, when it is time for it.
 pub(super) fn notice(model: &Model, about: About, now: i64) -> Option<Notice> {
     let at = model.credential_expires_at.filter(|at| model.status == Status::Live && at - AHEAD_MS <= now)?;
+    if at <= now && model.last_success_at > at {
+        // It has been given more time, and the application does not say how much.
+        return None;
+    }
     let About { integration, consents } = about;
     let day = date_time(at).format("%Y-%m-%d %H:%M UTC");
     let (title, detail) = if at > now {
@@ -45,7 +49,9 @@ pub(super) fn notice(model: &Model, about: About, now: i64) -> Option<Notice> {
             here("Reconnect with the new credential", "updateInstance"),
         ]
     };
-    Some(Notice { severity: Severity::Warning, title: title.into(), detail, since: at - AHEAD_MS, remedies })
+    // Nobody could be warned before the instance was there.
+    let since = (at - AHEAD_MS).max(model.created_at);
+    Some(Notice { severity: Severity::Warning, title: title.into(), detail, since, remedies })
 }
 
 #[cfg(test)]

@@ -229,7 +229,8 @@ pub async fn replace(tx: &Tx, keys: &SecretKey, id: Uuid, grant: &Grant) -> Resu
     let row = ActiveModel {
         instance_id: Set(id),
         sealed: Set(seal(keys, id, grant)?),
-        generation: Set(before.as_ref().map_or(1, |row| row.generation + 1)),
+        // Never one that a grant destroyed before may have had: a renewal of that one may still be under way.
+        generation: Set(before.as_ref().map_or_else(|| fastrand::i64(1..1 << 40), |row| row.generation + 1)),
         lease_owner: Set(None),
         lease_until: Set(0),
     };

@@ -5,7 +5,7 @@ use entity::instance::Status;
 use uuid::Uuid;
 
 use super::Instances;
-use super::connect::{authorization_required, without_grant};
+use super::connect::authorization_required;
 use crate::audit;
 use crate::auth::Caller;
 use crate::error::{Error, Refusal, RefusalCode, Result};
@@ -54,12 +54,11 @@ impl Instances {
         let grants = match instance_id {
             None if consent => return Err(authorization_required(integration, "integrationKey").into()),
             None => None,
+            // The stored grant was given to other settings, and must not be tried, or renewed, with these.
+            Some(_) if consent && changed => return Err(authorization_required(integration, "config").into()),
             Some(id) => Some(self.grants(id)),
         };
-        let mut result = self.verify(integration, config, run_number, grants).await;
-        if consent && changed {
-            result = result.map_err(|error| without_grant(error, integration));
-        }
+        let result = self.verify(integration, config, run_number, grants).await;
         let verdict = if result.is_ok() { "accepted" } else { "refused" };
         let tx = self.db.begin().await?;
         let detail = format!("A connection to {} was tested and {verdict}.", integration.name);

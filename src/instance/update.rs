@@ -8,7 +8,7 @@ use entity::instance::{InactiveReason, Model, Status};
 use entity::run::Trigger;
 use uuid::Uuid;
 
-use super::connect::without_grant;
+use super::connect::authorization_required;
 use super::state::{Change, State};
 use super::{Instances, grants, input, lock, record, runs};
 use crate::auth::Caller;
@@ -127,11 +127,12 @@ impl Instances {
             model.inactive_reason,
             Some(InactiveReason::TokenInactive | InactiveReason::InsufficientPermissions)
         );
-        // A new credential brings a revoked instance back, unless it is switched off in the same breath.
+        // A credential that is given brings a revoked instance back, also the same one, unless the instance
+        // is switched off in the same breath.
         let activate = match update.status {
             Some(Status::Live) => Some(true),
             Some(Status::Inactive) => Some(false),
-            Some(Status::Deleting | Status::Deleted) | None => (revoked && config.is_some()).then_some(true),
+            Some(Status::Deleting | Status::Deleted) | None => (revoked && update.config.is_some()).then_some(true),
         };
         if integration.is_none() && revoked && activate == Some(true) {
             let message = "The catalog has no integration of this key any more, so the credential cannot be verified.";
@@ -147,6 +148,10 @@ impl Instances {
         let (Some(config), Some(integration)) = (&plan.check, self.catalog.find(&model.integration_key)) else {
             return Ok(None);
         };
+        if plan.config.is_some() && plan.fresh.is_none() && self.consent(integration, config)?.is_some() {
+            // The stored grant was given to other settings, and must not be tried, or renewed, with these.
+            return Err(authorization_required(integration, "config").into());
+        }
         let grants: Arc<dyn GrantStore> = match &plan.fresh {
             Some(fresh) => fresh.clone(),
             None => self.grants(model.id),
@@ -154,9 +159,6 @@ impl Instances {
         let verified = self.verify(integration, config.clone(), model.run_number + 1, Some(grants)).await;
         let verified = match verified {
             Err(error) if plan.config.is_none() => return Err(at_status(error)),
-            Err(error) if plan.fresh.is_none() && self.consent(integration, config)?.is_some() => {
-                return Err(without_grant(error, integration));
-            }
             verified => verified?,
         };
         check_tenant(model, &verified)?;

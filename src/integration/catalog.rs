@@ -132,7 +132,7 @@ impl Catalog {
         let mut texts: Vec<(String, String)> =
             BUILT_IN.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
         if let Some(dir) = dir {
-            texts.extend(read_dir(dir)?);
+            texts.extend(read_dir(dir, &mut faults)?);
         }
         for (file, text) in texts {
             match manifest::parse(&text, &file) {
@@ -147,6 +147,10 @@ impl Catalog {
                 }
                 Err(more) => faults.extend(more),
             }
+        }
+        // What was meant to replace a built-in one must not leave its instances to that.
+        for fault in &faults {
+            integrations.remove(fault.file.trim_end_matches(".yaml"));
         }
         integrations.insert(rehearsal::KEY.to_owned(), rehearsal::integration(Connector::Rehearsal));
         Ok((Self { integrations, client }, faults))
@@ -256,6 +260,19 @@ impl Integration {
                 values.insert(key.clone(), value.trim().to_owned());
             }
         }
+        let moved = stored.and_then(|stored| {
+            self.fields.iter().find(|field| field.decides_host && stored.get(&field.key) != values.get(&field.key))
+        });
+        if let Some(moved) = moved {
+            let kept = |field: &&ConfigField| field.secret() && values.contains_key(&field.key);
+            for field in self.fields.iter().filter(kept).filter(|field| !seen.contains(&field.key)) {
+                let message = format!(
+                    "Give “{}” again: “{}” changed, and a stored secret is not sent to another address.",
+                    field.label, moved.label
+                );
+                refusals.push(Refusal::invalid(message, ["config", &field.key]));
+            }
+        }
         let complete = match config::complete(&self.name, &self.fields, values) {
             Ok(complete) => complete,
             Err(faults) => {
@@ -264,6 +281,18 @@ impl Integration {
                 return Err(refusals);
             }
         };
+        let chosen = complete.get(config::AUTHENTICATION).map(String::as_str);
+        for field in self.fields.iter().filter(|field| !field.asked_with(chosen)) {
+            if given.iter().any(|(key, value)| *key == field.key && !value.trim().is_empty()) {
+                let message = format!(
+                    "“{}” belongs to another way of signing in: set “{}” to {}.",
+                    field.label,
+                    config::AUTHENTICATION,
+                    field.only_with.join(" or ")
+                );
+                refusals.push(Refusal::invalid(message, ["config", &field.key]));
+            }
+        }
         if self.is_rehearsal() {
             refusals.extend(
                 rehearsal::objections(&complete).map(|(key, message)| Refusal::invalid(message, ["config", key])),
@@ -301,16 +330,45 @@ fn cut(key: &str) -> String {
     key.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
-fn read_dir(dir: &Path) -> Result<Vec<(String, String)>, String> {
+/// The manifests in a folder. Those that cannot be read are among the faults.
+fn read_dir(dir: &Path, faults: &mut Vec<Fault>) -> Result<Vec<(String, String)>, String> {
     let at = |error: std::io::Error| format!("setting connectors_dir: {}: {error}", dir.display());
     let mut texts = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(at)? {
         let path = entry.map_err(at)?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-        if path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
-            texts.push((name, std::fs::read_to_string(&path).map_err(at)?));
+        let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        if !path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
+            continue;
+        }
+        // A pipe would be read for ever.
+        let regular = std::fs::metadata(&path).map(|meta| meta.is_file());
+        let text = match regular {
+            Ok(true) => std::fs::read_to_string(&path),
+            Ok(false) => Err(std::io::Error::other("it is no regular file")),
+            Err(error) => Err(error),
+        };
+        match text {
+            Ok(text) => texts.push((file, text)),
+            Err(error) => faults.push(Fault { file, line: 0, column: 0, message: format!("cannot be read: {error}") }),
         }
     }
     texts.sort();
     Ok(texts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BUILT_IN, Path};
+
+    #[test]
+    fn every_manifest_of_the_folder_is_built_in() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/integration/connectors");
+        let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let yaml = |name: &String| Path::new(name).extension().is_some_and(|ending| ending == "yaml");
+        let mut files: Vec<String> = names.filter(yaml).collect();
+        files.sort();
+        let mut built_in: Vec<&str> = BUILT_IN.iter().map(|(file, _)| *file).collect();
+        built_in.sort_unstable();
+        assert_eq!(built_in, files);
+    }
 }

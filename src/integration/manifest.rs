@@ -195,6 +195,7 @@ impl Manifest {
         let fields = self.config.iter().map(|field| {
             let mut field = field.value.clone();
             field.only_with = check::only_with(self, &field.key);
+            field.decides_host = check::decides_host(self, &field.key);
             field
         });
         self.form = choice.into_iter().chain(fields).collect();

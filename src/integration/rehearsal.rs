@@ -79,6 +79,7 @@ pub(super) fn integration(connector: super::catalog::Connector) -> Integration {
         placeholder: None,
         help: Some(help.into()),
         only_with: Vec::new(),
+        decides_host: false,
     };
     let mut fields: Vec<_> = NUMBERS
         .iter()

@@ -92,7 +92,9 @@ pub(super) fn explain(failure: &Failure) -> Page {
             &["Tell whoever looks after Muster."],
         ),
     };
-    if failure.application.is_some() {
+    // Where another answer to the same consent may be at work, nobody knows.
+    let certain = !matches!(failure.why, Why::Unknown | Why::Inner(_));
+    if failure.application.is_some() && certain {
         page.happened.push(if failure.reconnection {
             "Nothing was changed: the instance is as it was before.".to_owned()
         } else {

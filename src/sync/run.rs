@@ -102,7 +102,7 @@ impl Engine {
                     Ok(()) => Ending::Complete,
                     Err(Cut::Failed(error)) => {
                         let refused = tokio::select! {
-                            refused = self.still_refused(source.as_ref(), &error) => refused,
+                            refused = self.still_refused(source.as_ref(), instance, &error) => refused,
                             () = stop.cancelled() => return self.give_back(claim).await,
                         };
                         Ending::Failed(error, refused)
@@ -135,8 +135,15 @@ impl Engine {
         tx.commit().await
     }
 
-    /// Whether a refusal is certain enough to switch the instance off for it.
-    async fn still_refused(&self, source: &dyn Source, error: &SourceError) -> bool {
+    /// Whether a refusal is certain enough to switch the instance off for it: `instance` is as it was
+    /// when the run began, and whoever changed it since may have given it another credential.
+    async fn still_refused(&self, source: &dyn Source, instance: &instance::Model, error: &SourceError) -> bool {
+        let refused = self.is_certain(source, error).await;
+        let now = self.instances.get(instance.id).await;
+        refused && now.is_ok_and(|now| now.revision == instance.revision)
+    }
+
+    async fn is_certain(&self, source: &dyn Source, error: &SourceError) -> bool {
         match error.class {
             FailureClass::Permission => true,
             FailureClass::Token if error.definite => true,

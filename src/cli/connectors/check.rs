@@ -53,7 +53,11 @@ async fn one(file: &Path) -> Result<usize, String> {
         }
         faults.len()
     };
-    let manifest = match manifest::parse(&read(file)?, &shown) {
+    let text = match read(file) {
+        Ok(text) => text,
+        Err(fault) => return Ok(print(vec![fault])),
+    };
+    let manifest = match manifest::parse(&text, &shown) {
         Ok(manifest) => Arc::new(manifest),
         Err(faults) => return Ok(print(faults)),
     };
@@ -63,7 +67,11 @@ async fn one(file: &Path) -> Result<usize, String> {
         println!("{shown}: ok; no samples (write samples/{} beside it)", name.display());
         return Ok(0);
     }
-    let samples = match samples::parse(&read(&beside)?, &beside.display().to_string()) {
+    let samples = match read(&beside).map_err(|fault| vec![fault]) {
+        Ok(text) => samples::parse(&text, &beside.display().to_string()),
+        Err(faults) => Err(faults),
+    };
+    let samples = match samples {
         Ok(samples) => samples,
         Err(faults) => return Ok(print(faults)),
     };
@@ -77,6 +85,12 @@ async fn one(file: &Path) -> Result<usize, String> {
     Ok(print(played.faults))
 }
 
-fn read(file: &Path) -> Result<String, String> {
-    std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
+fn read(file: &Path) -> Result<String, Fault> {
+    let unreadable = |error: std::io::Error| Fault {
+        file: file.display().to_string(),
+        line: 0,
+        column: 0,
+        message: format!("cannot be read: {error}"),
+    };
+    std::fs::read_to_string(file).map_err(unreadable)
 }

@@ -244,7 +244,8 @@ impl<'a> Report<'a> {
                 "Try again; if it stays so, check the address and the application's own status.".to_owned()
             }
             FailureClass::Config | FailureClass::RemovalGuard | FailureClass::Internal => {
-                format!("Compare the settings and the manifest with what the vendor says: {documentation}")
+                let place = if documentation.is_empty() { String::new() } else { format!(": {documentation}") };
+                format!("Compare the settings and the manifest with what the vendor says{place}")
             }
         };
         format!("{}: {}\n{advice}", word(error.class), error.message)

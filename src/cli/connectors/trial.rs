@@ -57,6 +57,10 @@ pub struct Trial {
 /// Lists the application, and prints what comes.
 pub async fn run(trial: Trial) -> Result<(), String> {
     let (own, server): (Vec<_>, Vec<_>) = trial.config.iter().partition(|text| setting(text).is_some());
+    if let Some((key, _)) = server.iter().find_map(|text| text.split_once('=')) {
+        // What follows may be a secret.
+        return Err(format!("--config {key}=…: a setting's key is of lower-case letters, digits and _"));
+    }
     let server: Vec<String> = server.into_iter().cloned().collect();
     let settings = Settings::load(super::super::settings_file(&server)?.as_deref())?;
     let manifest = find(&trial.manifest, &settings)?;

@@ -186,7 +186,6 @@ impl HttpSource {
         let wrong = |message: String| plain_error(FailureClass::Config, message);
         let token = self.tokens.current(&self.policy(hurried)).await?;
         let mut found = token.as_ref().map(|token| token.found.clone()).unwrap_or_default();
-        self.note_end(token.and_then(|token| token.refresh_expires_at));
         if let Some(identify) = self.manifest.identify.as_ref().map(|call| &call.value) {
             let place = Place::Identify;
             let call = request::identify(&self.manifest, identify, &self.config, &found).map_err(wrong)?;

@@ -284,6 +284,17 @@ impl Auth {
         })
     }
 
+    /// The address that the credential is sent to for a token, besides the application's own.
+    pub fn address(&self) -> Option<&Template> {
+        match self {
+            Self::None | Self::Bearer(_) | Self::Basic(_) | Self::Header(_) | Self::Query(_) => None,
+            Self::ClientCredentials(kind) => Some(&kind.token_url),
+            Self::AuthorizationCode(kind) => Some(&kind.token_url),
+            Self::JwtBearer(kind) => Some(&kind.token_url),
+            Self::Session(kind) => kind.login.url.as_ref(),
+        }
+    }
+
     pub fn kind(&self) -> AuthenticationKind {
         match self {
             Self::None => AuthenticationKind::None,

@@ -47,6 +47,9 @@ pub struct ConfigField {
     /// The alternatives of `auth` with which it is asked for; with all if this is empty.
     #[serde(skip)]
     pub only_with: Vec<String>,
+    /// Whether it decides on the host that the credential is sent to.
+    #[serde(skip)]
+    pub decides_host: bool,
 }
 
 /// What a setting may hold.
@@ -105,6 +108,7 @@ impl ConfigField {
             placeholder: None,
             help: Some(format!("How to sign in. {}.", labels.join("; "))),
             only_with: Vec::new(),
+            decides_host: false,
         }
     }
 

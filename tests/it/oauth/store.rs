@@ -95,10 +95,12 @@ async fn process(dir: &Path, clock: Clock) -> Instances {
     }
 }
 
-async fn consent(instances: &Instances, id: Uuid, grant: &Grant) {
+/// Answers the generation of the grant.
+async fn consent(instances: &Instances, id: Uuid, grant: &Grant) -> i64 {
     let tx = instances.db.begin().await.unwrap();
     grants::replace(&tx, &instances.keys, id, grant).await.unwrap();
     tx.commit().await.unwrap();
+    stored(instances, id).await.0
 }
 
 async fn stored(instances: &Instances, id: Uuid) -> (i64, String) {
@@ -108,10 +110,11 @@ async fn stored(instances: &Instances, id: Uuid) -> (i64, String) {
 
 fn renewing(
     store: &Arc<dyn GrantStore>,
+    seen: i64,
     server: &Arc<Rotating>,
 ) -> tokio::task::JoinHandle<Result<StoredGrant, SourceError>> {
     let (store, server) = (store.clone(), server.clone());
-    tokio::spawn(async move { store.renew(1, server.as_ref()).await })
+    tokio::spawn(async move { store.renew(seen, server.as_ref()).await })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -119,17 +122,17 @@ async fn twenty_callers_of_two_processes_renew_once() {
     let dir = tempfile::tempdir().unwrap();
     let (one, other) = (process(dir.path(), Clock::System).await, process(dir.path(), Clock::System).await);
     let id = Uuid::now_v7();
-    consent(&one, id, &grant(FIRST)).await;
+    let first = consent(&one, id, &grant(FIRST)).await;
     let stores = [one.grants(id), other.grants(id)];
     let server = Rotating::new(0, 0);
-    let callers: Vec<_> = (0..20).map(|number| renewing(&stores[number % 2], &server)).collect();
+    let callers: Vec<_> = (0..20).map(|number| renewing(&stores[number % 2], first, &server)).collect();
     server.called().await;
     server.answers.add_permits(100);
     for caller in callers {
         let answered = caller.await.unwrap().unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!((answered.generation, answered.grant.access_token.as_str()), (2, "access of refresh-1"));
+        assert_eq!((answered.generation, answered.grant.access_token.as_str()), (first + 1, "access of refresh-1"));
         // What is answered was stored before.
-        assert_eq!(stored(&other, id).await, (2, "refresh-1".to_owned()));
+        assert_eq!(stored(&other, id).await, (first + 1, "refresh-1".to_owned()));
     }
     assert_eq!(server.calls(), 1);
 }
@@ -139,12 +142,12 @@ async fn a_renewal_that_failed_leaves_the_next_one_its_turn() {
     let dir = tempfile::tempdir().unwrap();
     let instances = process(dir.path(), Clock::System).await;
     let id = Uuid::now_v7();
-    consent(&instances, id, &grant(FIRST)).await;
+    let first = consent(&instances, id, &grant(FIRST)).await;
     let (store, server) = (instances.grants(id), Rotating::new(9, 1));
-    assert_eq!(store.renew(1, server.as_ref()).await.err().map(|error| error.class), Some(FailureClass::Transient));
-    assert_eq!(stored(&instances, id).await, (1, FIRST.to_owned()));
-    let renewed = store.renew(1, server.as_ref()).await.unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!((renewed.generation, server.calls()), (2, 2));
+    assert_eq!(store.renew(first, server.as_ref()).await.err().map(|error| error.class), Some(FailureClass::Transient));
+    assert_eq!(stored(&instances, id).await, (first, FIRST.to_owned()));
+    let renewed = store.renew(first, server.as_ref()).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((renewed.generation, server.calls()), (first + 1, 2));
 }
 
 #[tokio::test]
@@ -154,14 +157,14 @@ async fn a_lease_whose_holder_died_is_taken_over_when_it_has_run_out() {
     let dead = process(dir.path(), Clock::Manual(time.clone())).await;
     let alive = process(dir.path(), Clock::Manual(time.clone())).await;
     let id = Uuid::now_v7();
-    consent(&dead, id, &grant(FIRST)).await;
+    let first = consent(&dead, id, &grant(FIRST)).await;
 
     // One that never gets its answer.
     let silent = Rotating::new(0, 0);
-    let stuck = renewing(&dead.grants(id), &silent);
+    let stuck = renewing(&dead.grants(id), first, &silent);
     silent.called().await;
     let server = Rotating::new(9, 0);
-    let waiting = renewing(&alive.grants(id), &server);
+    let waiting = renewing(&alive.grants(id), first, &server);
     time.fetch_add(179_000, Ordering::Relaxed);
     for _ in 0..50 {
         stored(&alive, id).await;
@@ -169,13 +172,13 @@ async fn a_lease_whose_holder_died_is_taken_over_when_it_has_run_out() {
     assert_eq!((server.calls(), waiting.is_finished()), (0, false), "the lease still holds");
     time.fetch_add(2_000, Ordering::Relaxed);
     let renewed = tokio::time::timeout(DEADLINE, waiting).await.expect("in time").unwrap();
-    assert_eq!((renewed.ok().map(|it| it.generation), server.calls()), (Some(2), 1));
+    assert_eq!((renewed.ok().map(|it| it.generation), server.calls()), (Some(first + 1), 1));
 
     // Should it live after all, it gets what the other one has stored.
     silent.answers.add_permits(1);
     let late = stuck.await.unwrap().unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(late.generation, 2);
-    assert_eq!(stored(&alive, id).await, (2, "refresh-1".to_owned()));
+    assert_eq!(late.generation, first + 1);
+    assert_eq!(stored(&alive, id).await, (first + 1, "refresh-1".to_owned()));
 }
 
 #[tokio::test]
@@ -183,9 +186,9 @@ async fn a_server_that_stops_can_wait_for_a_renewal() {
     let dir = tempfile::tempdir().unwrap();
     let instances = process(dir.path(), Clock::System).await;
     let id = Uuid::now_v7();
-    consent(&instances, id, &grant(FIRST)).await;
+    let first = consent(&instances, id, &grant(FIRST)).await;
     let server = Rotating::new(0, 0);
-    let caller = renewing(&instances.grants(id), &server);
+    let caller = renewing(&instances.grants(id), first, &server);
     server.called().await;
     drop(caller);
     instances.renewals.close();
@@ -193,7 +196,7 @@ async fn a_server_that_stops_can_wait_for_a_renewal() {
     assert!(futures_util::poll!(stop.as_mut()).is_pending());
     server.answers.add_permits(1);
     tokio::time::timeout(DEADLINE, stop).await.expect("a renewal that ends");
-    assert_eq!(stored(&instances, id).await, (2, "refresh-1".to_owned()));
+    assert_eq!(stored(&instances, id).await, (first + 1, "refresh-1".to_owned()));
 }
 
 #[tokio::test]
@@ -201,15 +204,15 @@ async fn a_new_consent_wins_over_a_renewal_that_is_under_way() {
     let dir = tempfile::tempdir().unwrap();
     let instances = process(dir.path(), Clock::System).await;
     let id = Uuid::now_v7();
-    consent(&instances, id, &grant(FIRST)).await;
+    let first = consent(&instances, id, &grant(FIRST)).await;
     let server = Rotating::new(0, 0);
-    let caller = renewing(&instances.grants(id), &server);
+    let caller = renewing(&instances.grants(id), first, &server);
     server.called().await;
     consent(&instances, id, &grant("of another consent")).await;
     server.answers.add_permits(1);
     let answered = caller.await.unwrap().unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!((answered.generation, answered.grant.refresh_token.as_deref()), (2, Some("of another consent")));
-    assert_eq!(stored(&instances, id).await, (2, "of another consent".to_owned()));
+    assert_eq!((answered.generation, answered.grant.refresh_token.as_deref()), (first + 1, Some("of another consent")));
+    assert_eq!(stored(&instances, id).await, (first + 1, "of another consent".to_owned()));
 }
 
 #[tokio::test]

@@ -127,18 +127,25 @@ async fn a_live_instance_can_get_a_new_consent_without_a_break() {
 }
 
 #[tokio::test]
-async fn other_settings_need_a_consent_unless_the_grant_goes_with_them() {
+async fn other_settings_need_a_consent_of_their_own() {
     let (server, provider) = (server().start().await, Provider::start().await);
     let id = connect(&server, new(&provider, "Acme")).await;
     server.idle(&id, "").await;
     let elsewhere = Provider::start().await;
-    let config = pairs(&[("base_url", &elsewhere.url)]);
-    for field in ["updateInstance", "testConnection"] {
-        let key = if field == "updateInstance" { "id" } else { "instanceId" };
-        let refused = server.refused(field, json!({ key: id, "config": config })).await;
-        assert_eq!(refused, [("AUTHORIZATION_REQUIRED".to_owned(), json!(["config"]))], "{field}");
+    let moved = [("base_url", elsewhere.url.as_str())];
+    let moved_whole = [moved[0], ("client_secret", super::provider::SECRET)];
+    let cases = [
+        // A stored secret does not follow the address.
+        (&moved[..], "INVALID_INPUT", json!(["config", "client_secret"])),
+        (&moved_whole[..], "AUTHORIZATION_REQUIRED", json!(["config"])),
+        (&[("client_id", "another-client")][..], "AUTHORIZATION_REQUIRED", json!(["config"])),
+    ];
+    for (field, key) in [("updateInstance", "id"), ("testConnection", "instanceId")] {
+        for (config, code, path) in &cases {
+            let refused = server.refused(field, json!({ key: id, "config": pairs(config) })).await;
+            assert_eq!(refused, [((*code).to_owned(), path.clone())], "{field}");
+        }
     }
-    server.configure(&id, &[("client_id", "another-client")]).await;
     assert_eq!((server.sync(&id, "outcome").await["outcome"].clone(), grants(&server).await), (json!("SUCCEEDED"), 1));
 }
 

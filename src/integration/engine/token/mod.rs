@@ -60,8 +60,6 @@ pub(super) struct Token {
     pub access: String,
     /// Parts of the token endpoint's answer that templates use as `{{found.x}}`.
     pub found: BTreeMap<String, String>,
-    /// When the refresh token ends, in Unix milliseconds, if the application said so.
-    pub refresh_expires_at: Option<i64>,
     /// From when on it is replaced, in Unix milliseconds.
     stale_at: Option<i64>,
     /// In Unix milliseconds.
@@ -73,14 +71,7 @@ impl Token {
     fn of(grant: Grant, now: i64, after_refusal: bool) -> Self {
         // One that never lasts longer than the buffer is not asked for with every call.
         let stale_at = grant.expires_at.map(|end| end - BUFFER.min((end - now).max(0) / 2));
-        Self {
-            access: grant.access_token,
-            found: grant.found,
-            refresh_expires_at: grant.refresh_expires_at,
-            stale_at,
-            obtained_at: now,
-            after_refusal,
-        }
+        Self { access: grant.access_token, found: grant.found, stale_at, obtained_at: now, after_refusal }
     }
 }
 

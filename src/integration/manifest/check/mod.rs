@@ -77,6 +77,23 @@ fn place(text: &str, keys: &[&str]) -> Option<(u64, u64)> {
     Some((u64::try_from(line).ok()?, u64::try_from(column).ok()?)).filter(|_| !keys.is_empty())
 }
 
+/// Whether a setting stands in the host of an address that a credential is sent to.
+pub(super) fn decides_host(manifest: &Manifest, key: &str) -> bool {
+    let addresses = manifest.options().iter().filter_map(|option| option.auth.address());
+    let mut addresses = addresses.chain([&manifest.base_url.value]);
+    addresses.any(|address| {
+        let parts = address.parts().iter();
+        let host = parts.scan("", |before, part| {
+            let ended = before.trim_start_matches("https://").contains('/');
+            if let Part::Text(text) = part {
+                *before = text;
+            }
+            (!ended).then_some(part)
+        });
+        host.into_iter().any(|part| matches!(part, Part::Config(own, _) if own == key))
+    })
+}
+
 /// What the calls for users take from the application's answers, by name.
 pub(super) fn needed(manifest: &Manifest) -> Vec<String> {
     let calls = |one: &Use<'_>| matches!(one.place, Place::BaseUrl | Place::Listing | Place::Detail);
