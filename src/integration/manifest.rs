@@ -37,6 +37,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -150,7 +151,7 @@ pub struct Manifest {
     pub credential_expires_at: Option<Spanned<Expiry>>,
     #[serde(deserialize_with = "listing::listing")]
     #[schemars(with = "schema::Users")]
-    pub users: Listing,
+    pub users: Arc<Listing>,
     /// Tried in this order on every answer, before the defaults; the first that fits decides.
     #[serde(default)]
     #[schemars(with = "Vec<ErrorRule>")]

@@ -17,7 +17,7 @@ use crate::integration::manifest::expr::Subject;
 use crate::integration::source::SourceError;
 
 /// A body of more bytes is read on a thread of its own, so that other work goes on.
-pub(super) const LARGE_BODY: usize = 256 * 1024;
+const LARGE_BODY: usize = 256 * 1024;
 
 /// What a call is for, as errors say it.
 #[derive(Clone, Copy, Debug)]
@@ -175,17 +175,13 @@ impl HttpSource {
         let size = body.len();
         let label = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let parse = move || (select::parse(&body, label.as_deref()), body);
-        let (parsed, body) = if size > LARGE_BODY {
-            tokio::task::spawn_blocking(parse).await.map_err(|_| plain(self.broken()))?
-        } else {
-            parse()
-        };
+        let (parsed, body) = self.apart(size, parse).await.map_err(plain)?;
         let now = (self.client.settings().now)();
         let rules = &self.manifest.rate_limit;
         let evidence = Evidence { status, headers: &headers, json: parsed.as_ref().ok(), raw: &body };
         let asked = || asked_wait(rules, &headers, evidence.json, now);
-        let secrets = self.credential.secrets(token);
-        if let Some(mut error) = refusal(&self.manifest, self.own_rules(place), &secrets, &evidence) {
+        let secrets = || self.credential.secrets(token);
+        if let Some(mut error) = refusal(&self.manifest, self.own_rules(place), secrets, &evidence) {
             if let Some(told) = place.told() {
                 error.message = format!("{} {told}", error.message);
             }
@@ -204,8 +200,17 @@ impl HttpSource {
         Ok(Heard { http_status: status.as_u16(), headers, size, body: parsed })
     }
 
+    /// Works on an answer of this size: on a thread of its own if it is large.
+    pub(super) async fn apart<T: Send + 'static>(
+        &self,
+        size: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, SourceError> {
+        if size > LARGE_BODY { tokio::task::spawn_blocking(work).await.map_err(|_| self.broken()) } else { Ok(work()) }
+    }
+
     /// This server's own failure.
-    pub(super) fn broken(&self) -> SourceError {
+    fn broken(&self) -> SourceError {
         let key = &self.manifest.key;
         tracing::error!(integration.key = %key, "Reading an answer failed");
         plain_error(FailureClass::Internal, "This server failed to read an answer of the application.".to_owned())

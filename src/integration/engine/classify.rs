@@ -49,7 +49,7 @@ pub(super) struct Evidence<'a> {
 pub(super) fn refusal(
     manifest: &Manifest,
     own: &[Spanned<ErrorRule>],
-    secrets: &[String],
+    secrets: impl FnOnce() -> Vec<String>,
     answer: &Evidence<'_>,
 ) -> Option<SourceError> {
     let rule = own.iter().map(|rule| &rule.value).find(|rule| fits(rule, answer)).or_else(|| rule(manifest, answer));
@@ -57,6 +57,7 @@ pub(super) fn refusal(
         Some(rule) => rule.is,
         None => by_status(&manifest.rate_limit, answer)?,
     };
+    let secrets = &secrets();
     let excerpt = excerpt(manifest, secrets, answer);
     let missing =
         if verdict == Verdict::Permission { missing_permissions(manifest, secrets, answer) } else { Vec::new() };

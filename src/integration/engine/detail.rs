@@ -14,8 +14,9 @@ use serde_json::Value;
 
 use super::client::Call;
 use super::join::Losses;
+use super::request::Requests;
 use super::select::Candidate;
-use super::{HttpSource, Opened, Place};
+use super::{HttpSource, Place};
 use crate::integration::manifest::listing::Detail;
 use crate::integration::source::SourceError;
 
@@ -48,7 +49,7 @@ impl HttpSource {
     /// Completes some of a page's users.
     pub(super) async fn complete(
         &self,
-        opened: &Opened,
+        requests: &Requests,
         users: &mut [Candidate],
         losses: &mut Losses,
         calls: &mut Calls,
@@ -57,7 +58,7 @@ impl HttpSource {
             let detail = &detail.value;
             let mut said = Vec::new();
             if !calls.refused.contains(name) {
-                said = self.ask_all(opened, Place::Detail { name }, detail, users).await?;
+                said = self.ask_all(requests, Place::Detail { name }, detail, users).await?;
                 if said.iter().any(|said| matches!(said, Said::Something(_))) {
                     calls.answered.insert(name.clone());
                 }
@@ -83,7 +84,7 @@ impl HttpSource {
 
     async fn ask_all(
         &self,
-        opened: &Opened,
+        requests: &Requests,
         place: Place<'_>,
         detail: &Detail,
         users: &[Candidate],
@@ -92,7 +93,7 @@ impl HttpSource {
         let mut calls: Vec<BoxFuture<'_, Result<Said, SourceError>>> = Vec::with_capacity(users.len());
         for user in users {
             if detail.when.as_ref().is_none_or(|test| test.holds(&user.record)) {
-                let call = opened.requests.detail(detail, &self.config, user.record.value());
+                let call = requests.detail(detail, &self.config, user.record.value());
                 let call = call.map_err(|clause| place.unasked(&clause))?;
                 calls.push(Box::pin(self.ask_one(place, call)));
             } else {

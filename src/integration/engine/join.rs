@@ -10,7 +10,8 @@ use entity::run::FailureClass;
 use serde_json::{Map, Value};
 
 use super::paginate::Walk;
-use super::{HttpSource, Opened, Place};
+use super::request::Requests;
+use super::{HttpSource, Place};
 use crate::integration::manifest::expr::{Path, Subject};
 use crate::integration::manifest::listing::{Join, Listing};
 use crate::integration::manifest::mapping::Column;
@@ -79,7 +80,7 @@ impl HttpSource {
     /// application refuses the list for want of a permission. `only_ask`: for one record at most.
     pub(super) async fn join_page(
         &self,
-        opened: &Opened,
+        requests: &Requests,
         (name, join): (&str, &Join),
         walk: &mut Walk,
         (joined, losses): (&mut Joined, &mut Losses),
@@ -88,7 +89,7 @@ impl HttpSource {
         let place = Place::Join { name, page: walk.pages + 1 };
         let list = join.list();
         let size = if only_ask { Some(1) } else { list.page_size.map(|size| size.count) };
-        let page = match self.read(opened, &place, list, &walk.position, size, only_ask).await {
+        let page = match self.read(requests, &place, list, &walk.position, size, only_ask).await {
             Ok(page) => page,
             Err(error) => {
                 losses.note(&join.provides.0, &join.permission, error)?;

@@ -10,9 +10,10 @@ use super::classify::plain_error;
 use super::detail::{Calls, SLICE};
 use super::join::{Joined, Losses};
 use super::paginate::{Progress, Signs, Walk};
+use super::request::Requests;
 use super::select::{self, Candidate, Sifted};
 use super::watch::Seen;
-use super::{HttpSource, Opened, Reading, capability};
+use super::{HttpSource, Reading, capability};
 use crate::integration::manifest::paging::Paging;
 use crate::integration::source::{Checkpoint, Loss, Page, SourceError};
 
@@ -42,19 +43,19 @@ impl HttpSource {
         let listing = &self.manifest.users;
         let mut progress = Progress::resume(&listing.pages.value, listing.passes(), from);
         async_stream::try_stream! {
-            let opened = self.open(false).await?;
+            let requests = self.open(false).await?;
             let (mut joined, mut losses) = (Joined::default(), Losses::default());
             for (name, join) in &listing.joins {
                 let mut walk = Walk::start();
                 let join = (name.as_str(), &join.value);
-                while self.join_page(opened, join, &mut walk, (&mut joined, &mut losses), false).await? {
+                while self.join_page(requests, join, &mut walk, (&mut joined, &mut losses), false).await? {
                     yield sign_of_life(&progress);
                 }
             }
             let mut run = Run { joined: Arc::new(joined), losses, calls: Calls::default() };
             let mut resumed = progress != Progress::start();
             loop {
-                let mut turn = match self.users_page(opened, &progress, &run).await {
+                let mut turn = match self.users_page(requests, &progress, &run).await {
                     Err(error) if resumed && forgotten(&error) => {
                         tracing::warn!("The application no longer knows the checkpoint, so the listing begins anew");
                         resumed = false;
@@ -66,7 +67,7 @@ impl HttpSource {
                 resumed = false;
                 if !listing.details.is_empty() {
                     for slice in turn.users.chunks_mut(SLICE) {
-                        self.complete(opened, slice, &mut run.losses, &mut run.calls).await?;
+                        self.complete(requests, slice, &mut run.losses, &mut run.calls).await?;
                         yield sign_of_life(&progress);
                     }
                 }
@@ -80,13 +81,13 @@ impl HttpSource {
     }
 
     /// Reads the page that `progress` is at.
-    async fn users_page(&self, opened: &Opened, progress: &Progress, run: &Run) -> Result<Turn, SourceError> {
+    async fn users_page(&self, requests: &Requests, progress: &Progress, run: &Run) -> Result<Turn, SourceError> {
         let list = self.manifest.users.pass(progress.pass);
         let number = progress.number();
         let place = Place::Users { page: number };
         let size = list.page_size.map(|size| size.count);
         let Reading { records, signs, http_status, size } =
-            self.read(opened, &place, list, &progress.walk.position, size, false).await?;
+            self.read(requests, &place, list, &progress.walk.position, size, false).await?;
         if records.is_empty() && number > 1 && self.proves_nothing(list.pages) {
             // To some applications a refused credential is nobody, and nobody sees an empty list.
             self.first_call(false).await?;
@@ -152,19 +153,6 @@ impl HttpSource {
             }
         }
         Ok((page, more))
-    }
-
-    /// Works on an answer of this size: on a thread of its own if it is large.
-    async fn apart<T: Send + 'static>(
-        &self,
-        size: usize,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, SourceError> {
-        if size > call::LARGE_BODY {
-            tokio::task::spawn_blocking(work).await.map_err(|_| self.broken())
-        } else {
-            Ok(work())
-        }
     }
 
     /// At the end of a list: are there columns that not a single record carried,

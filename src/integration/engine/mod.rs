@@ -93,17 +93,13 @@ pub struct HttpSource {
     client: Client,
     credential: Credential,
     tokens: Tokens,
-    opened: OnceCell<Opened>,
+    /// The calls, once it is known whose credential it is.
+    opened: OnceCell<Requests>,
     /// When the next call may be made.
     hold: Mutex<Option<Instant>>,
     /// When the credential ends, as far as answers have told.
     ends: Mutex<Option<i64>>,
     watch: Option<Watch>,
-}
-
-/// What is known once the application has said whose credential it is.
-struct Opened {
-    requests: Requests,
 }
 
 /// A page of a list, as far as it has been understood.
@@ -152,37 +148,37 @@ impl HttpSource {
 
     /// Whose data the connection sees, once a listing or a check has begun.
     pub fn tenant(&self) -> Option<&str> {
-        self.opened.get()?.requests.tenant()
+        self.opened.get()?.tenant()
     }
 
     /// Obtains a token and asks whose credential it is, where the manifest says so; once.
-    async fn open(&self, hurried: bool) -> Result<&Opened, SourceError> {
+    async fn open(&self, hurried: bool) -> Result<&Requests, SourceError> {
         self.opened.get_or_try_init(|| self.first_call(hurried)).await
     }
 
     /// Asks for one record of each list.
     async fn first_records(&self) -> Result<Verified, SourceError> {
         // Asked anew each time: a second look must not trust the first.
-        let opened = &self.first_call(true).await?;
+        let requests = &self.first_call(true).await?;
         let (mut joined, mut losses) = (Joined::default(), Losses::default());
         for (name, join) in &self.manifest.users.joins {
             let kept = (&mut joined, &mut losses);
-            self.join_page(opened, (name, &join.value), &mut Walk::start(), kept, true).await?;
+            self.join_page(requests, (name, &join.value), &mut Walk::start(), kept, true).await?;
         }
         let place = Place::Users { page: 1 };
         let list = self.manifest.users.pass(0);
-        let reading = self.read(opened, &place, list, &Position::Start, Some(1), true).await?;
+        let reading = self.read(requests, &place, list, &Position::Start, Some(1), true).await?;
         let records = reading.records.len() as u64;
         next_place(list.pages, &Position::Start, &reading.signs, records, records)
             .map_err(|clause| place.misfit(&clause, FailureClass::Config, Some(reading.http_status)))?;
         Ok(Verified {
-            tenant: opened.requests.tenant().map(str::to_owned),
+            tenant: requests.tenant().map(str::to_owned),
             lost: losses.parts,
             credential_expires_at: self.ends(),
         })
     }
 
-    async fn first_call(&self, hurried: bool) -> Result<Opened, SourceError> {
+    async fn first_call(&self, hurried: bool) -> Result<Requests, SourceError> {
         let wrong = |message: String| plain_error(FailureClass::Config, message);
         let token = self.tokens.current(&self.policy(hurried)).await?;
         let mut found = token.as_ref().map(|token| token.found.clone()).unwrap_or_default();
@@ -212,8 +208,7 @@ impl HttpSource {
             let message = format!("The application does not say “{name}”, which the calls for its users need.");
             return Err(wrong(message));
         }
-        let requests = Requests::new(&self.manifest, &self.config, found).map_err(wrong)?;
-        Ok(Opened { requests })
+        Requests::new(&self.manifest, &self.config, found).map_err(wrong)
     }
 
     fn note_end(&self, end: Option<i64>) {
@@ -229,14 +224,14 @@ impl HttpSource {
     /// Reads one page of a list.
     async fn read(
         &self,
-        opened: &Opened,
+        requests: &Requests,
         place: &Place<'_>,
         list: List<'_>,
         at: &Position,
         size: Option<u32>,
         hurried: bool,
     ) -> Result<Reading, SourceError> {
-        let call = opened.requests.page(list, &self.config, at, size).map_err(|clause| place.unasked(&clause))?;
+        let call = requests.page(list, &self.config, at, size).map_err(|clause| place.unasked(&clause))?;
         let url = call.url.clone();
         let heard = self.ask(place, call, hurried).await?;
         let (http_status, size, headers) = (heard.http_status, heard.size, heard.headers.clone());
@@ -244,7 +239,7 @@ impl HttpSource {
         let mut body = heard.json(place)?;
         let mut signs = Signs::read(list.pages, &body, &headers);
         if let Some(next) = signs.next_url(list.pages) {
-            let mut next = opened.requests.own_address(&url, &next).map_err(|clause| misfit(&clause))?;
+            let mut next = requests.own_address(&url, &next).map_err(|clause| misfit(&clause))?;
             self.credential.strip(&mut next);
             signs.set_next_url(next.into());
         }

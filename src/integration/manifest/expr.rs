@@ -1,6 +1,7 @@
 //! RFC 9535 JSONPath: paths into a value, and tests on it.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use regex::Regex;
 use schemars::JsonSchema;
@@ -180,6 +181,10 @@ impl<'de> Deserialize<'de> for ListPath {
     }
 }
 
+/// A path in a test, such as `@.page['has more']`; what is more complicated is not looked for.
+static PLAIN_PATH: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"@((?:\.[A-Za-z_][A-Za-z0-9_]*|\['[^']*'\])+)").ok());
+
 /// A test on a record or an answer.
 #[derive(Clone, Debug)]
 pub enum Predicate {
@@ -213,9 +218,10 @@ impl Predicate {
 
     fn filter(text: &str) -> Result<Self, String> {
         let filter = compile(text)?;
-        // Plain paths only, such as @.page['has more']; what is more complicated is not looked for.
-        let plain = Regex::new(r"@((?:\.[A-Za-z_][A-Za-z0-9_]*|\['[^']*'\])+)").map_err(|error| error.to_string())?;
-        let paths = plain.captures_iter(text).filter_map(|found| JsonPath::parse(&format!("${}", &found[1])).ok());
+        let paths = PLAIN_PATH
+            .iter()
+            .flat_map(|plain| plain.captures_iter(text))
+            .filter_map(|found| JsonPath::parse(&format!("${}", &found[1])).ok());
         Ok(Self::Filter { filter, paths: paths.collect() })
     }
 }

@@ -1,6 +1,7 @@
 //! Where the users are listed, and the further calls for what the list does not say.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
@@ -255,35 +256,38 @@ pub struct Expiry {
 }
 
 /// `users: scim`, or a listing of the manifest's own.
-pub(super) fn listing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Listing, D::Error> {
+pub(super) fn listing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Listing>, D::Error> {
     struct ListingVisitor;
     impl<'de> Visitor<'de> for ListingVisitor {
-        type Value = Listing;
+        type Value = Arc<Listing>;
 
         fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("scim, or a listing with path, pages, records and map")
         }
 
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<Listing, E> {
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Arc<Listing>, E> {
             match text {
                 "scim" => scim().map_err(E::custom),
                 _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
             }
         }
 
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Listing, A::Error> {
-            Listing::deserialize(MapAccessDeserializer::new(map))
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Arc<Listing>, A::Error> {
+            Listing::deserialize(MapAccessDeserializer::new(map)).map(Arc::new)
         }
     }
     deserializer.deserialize_any(ListingVisitor)
 }
 
-/// The listing of the built-in connector for SCIM 2.0.
-fn scim() -> Result<Listing, String> {
+/// The listing of the built-in connector for SCIM 2.0, which several manifests share.
+fn scim() -> Result<Arc<Listing>, String> {
     #[derive(Deserialize)]
     struct Users {
         users: Listing,
     }
-    let text = include_str!("../connectors/scim.yaml");
-    serde_saphyr::from_str::<Users>(text).map(|manifest| manifest.users).map_err(|error| error.to_string())
+    static STANDARD: LazyLock<Result<Arc<Listing>, String>> = LazyLock::new(|| {
+        let parsed: Result<Users, _> = serde_saphyr::from_str(include_str!("../connectors/scim.yaml"));
+        parsed.map(|manifest| Arc::new(manifest.users)).map_err(|error| error.to_string())
+    });
+    STANDARD.clone()
 }
