@@ -2,6 +2,8 @@
 //! is new, then when nobody changed, then when 2 % leave and as many join; at last the
 //! deletion of all of them.
 //!
+//! On SQLite, or on the PostgreSQL database that `DATABASE_URL` names; it should be empty.
+//!
 //! `cargo bench --bench sync` with 1,000,000 users; `USERS=100000 cargo bench --bench sync` with fewer.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark measures time")]
@@ -12,7 +14,7 @@ use entity::instance::{Health, Model, Status, SyncState};
 use muster::app::App;
 use muster::auth::{Caller, Role};
 use muster::clock::Clock;
-use muster::config::Settings;
+use muster::config::{Roles, Settings};
 use muster::instance::create::Create;
 use muster::instance::update::Update;
 use tokio::net::TcpListener;
@@ -22,8 +24,10 @@ async fn main() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let users = std::env::var("USERS").unwrap_or_else(|_| "1000000".into());
     let dir = tempfile::tempdir().expect("a scratch folder");
+    let mut settings = Settings::defaults(dir.path());
+    settings.set_database(std::env::var("DATABASE_URL").ok());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let app = App::new(Settings::defaults(dir.path()), Clock::System).await.expect("a server");
+    let app = App::new(settings, Roles::BOTH, Clock::System).await.expect("a server");
     let instances = app.instances.clone();
     let shutdown = app.shutdown();
     let running = tokio::spawn(app.run(listener));

@@ -1,13 +1,15 @@
 //! The composition root: from settings to a running server.
 //!
-//! A server owns its database: it holds a lock beside it, so that two of them cannot work
-//! on one SQLite file and each believe it is alone. What it finds claimed at the start
-//! was claimed by a process that is gone, and is taken over at once.
+//! On SQLite a server owns its database: it holds a lock beside it, so that two of them
+//! cannot work on one file and each believe it is alone. What it finds claimed at the start
+//! was claimed by a process that is gone, and is taken over at once. On PostgreSQL there may
+//! be others: what a process that is gone has claimed is taken over when its lease runs out.
 
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,31 +19,66 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::auth::Tokens;
-use crate::clock::Clock;
-use crate::config::Settings;
-use crate::db::Db;
+use crate::clock::{Clock, Steady};
+use crate::config::{Roles, Settings};
+use crate::db::{Db, Location};
+use crate::error::Error;
 use crate::events::{self, Feed};
 use crate::graphql::gateway::Gateway;
 use crate::graphql::schema::{self, Api, ApiTools};
+use crate::installation;
 use crate::instance::authorization::Authorizations;
 use crate::instance::{Instances, Running, grants};
 use crate::integration::catalog::Catalog;
 use crate::integration::engine::{Client, ClientSettings};
 use crate::integration::manifest::Fault;
 use crate::jobs::{self, Beat};
+use crate::keep::{Keeper, Retention};
 use crate::mail::Mailer;
 use crate::notification::test_mail::TestMail;
 use crate::queue;
-use crate::secrets::SecretKey;
 use crate::server;
 use crate::sync::{Engine, Limits, progress::Progress};
 
 /// How long a stopping server waits for what it has begun.
 const GRACE: Duration = Duration::from_secs(9);
 
+/// Why a server does not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// Something that somebody has to mend, in one line.
+    Fatal(String),
+    /// The database cannot be used for the moment.
+    Database(String),
+}
+
+impl From<String> for StartError {
+    fn from(line: String) -> Self {
+        StartError::Fatal(line)
+    }
+}
+
+impl From<Error> for StartError {
+    fn from(error: Error) -> Self {
+        let line = error.to_string();
+        if error.is_passing() { StartError::Database(line) } else { StartError::Fatal(line) }
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (StartError::Fatal(line) | StartError::Database(line)) = self;
+        f.write_str(line)
+    }
+}
+
+/// How many connections a command needs that is no server.
+const COMMAND_CONNECTIONS: u32 = 3;
+
 /// A server that is ready to be run.
 pub struct App {
     pub settings: Settings,
+    roles: Roles,
     pub clock: Clock,
     pub db: Db,
     pub tokens: Tokens,
@@ -49,26 +86,30 @@ pub struct App {
     authorizations: Authorizations,
     pub engine: Engine,
     pub mailer: Mailer,
+    pub keeper: Keeper,
     feed: Feed<crate::instance::Happened>,
     /// The newest event at the start; the feed goes on from there.
     newest: i64,
     gateway: Gateway,
     beat: Beat,
     shutdown: CancellationToken,
-    /// Held as long as the server lives.
-    _lock: File,
+    /// Held as long as the server lives, if the database is a file.
+    _lock: Option<File>,
 }
 
 /// The database and the tokens of a data folder, for commands that need no more.
 pub async fn open_tokens(settings: &Settings) -> Result<Tokens, String> {
-    let file = database_file(settings)?;
-    if !settings.data_dir.exists() {
-        // Whoever is in the wrong folder should notice.
-        eprintln!("muster: makes the data folder {}", settings.data_dir.display());
+    let location = settings.database()?;
+    if matches!(location, Location::Sqlite(_)) {
+        if !settings.data_dir.exists() {
+            // Whoever is in the wrong folder should notice.
+            eprintln!("muster: makes the data folder {}", settings.data_dir.display());
+        }
+        prepare(&settings.data_dir)?;
     }
-    prepare(&settings.data_dir)?;
-    let db = open_database(&file).await?;
-    Ok(Tokens::new(db, Clock::System))
+    let db = Db::open(&location, COMMAND_CONNECTIONS).await.map_err(|error| format!("database {location}: {error}"))?;
+    let clock = db.clock(Clock::System);
+    Ok(Tokens::new(db, clock))
 }
 
 impl App {
@@ -76,12 +117,19 @@ impl App {
     ///
     /// # Errors
     /// One line for whoever starts it.
-    pub async fn new(settings: Settings, clock: Clock) -> Result<Self, String> {
-        let file = database_file(&settings)?;
+    pub async fn new(settings: Settings, roles: Roles, clock: Clock) -> Result<Self, StartError> {
+        let location = settings.database()?;
         prepare(&settings.data_dir)?;
-        let lock = lock(&file)?;
-        let db = open_database(&file).await?;
-        let keys = Arc::new(SecretKey::load_or_create(&settings.secret_key_file())?);
+        let lock = match &location {
+            Location::Sqlite(file) => Some(lock(file)?),
+            Location::Postgres(_) => None,
+        };
+        let db = Db::open(&location, settings.database_connections).await.map_err(|error| match error.into() {
+            StartError::Fatal(line) => StartError::Fatal(format!("database {location}: {line}")),
+            StartError::Database(line) => StartError::Database(format!("database {location}: {line}")),
+        })?;
+        let clock = db.clock(clock);
+        let keys = Arc::new(installation::key(&db, &settings.secret_key_file()).await?);
         let (catalog, faults) = load_catalog(&settings, clock.clone())?;
         for fault in faults {
             warn!(fault = %fault, "a connector manifest has a fault and is left out");
@@ -99,7 +147,9 @@ impl App {
         };
         let key_file = settings.secret_key_file();
         instances.check_key().await.map_err(|error| format!("secret key file {}: {error}", key_file.display()))?;
-        take_over(&db).await.map_err(|error| error.to_string())?;
+        if !db.shared() {
+            take_over(&db).await?;
+        }
 
         let public_url: Arc<str> = settings.public_url().into();
         let mail_host: Arc<str> = mail_host(&public_url).into();
@@ -112,7 +162,7 @@ impl App {
             mail_host: mail_host.clone(),
         };
         let feed = Feed::default();
-        let newest = events::newest(db.read()).await.map_err(|error| error.to_string())?;
+        let newest = events::newest(db.read()).await?;
         let test_mail = TestMail { db: db.clone(), clock: clock.clone(), public_url: public_url.clone(), mail_host };
         let authorizations = Authorizations::new(instances.clone(), tokens.clone(), &public_url);
         let api: Api = Arc::new(ApiTools {
@@ -121,6 +171,7 @@ impl App {
             feed: feed.clone(),
             progress,
             test_mail,
+            epoch: installation::epoch(&db).await?,
         });
         let shutdown = CancellationToken::new();
         let gateway = Gateway::new(
@@ -131,8 +182,10 @@ impl App {
             &public_url,
             shutdown.clone(),
         );
+        let keeper = Keeper { db: db.clone(), ages: Steady::new(clock.clone()), retention: Retention::of(&settings) };
         Ok(Self {
             settings,
+            roles,
             clock,
             db,
             tokens,
@@ -140,6 +193,7 @@ impl App {
             authorizations,
             engine,
             mailer,
+            keeper,
             feed,
             newest,
             gateway,
@@ -158,10 +212,13 @@ impl App {
     /// back what was begun, within ten seconds.
     pub async fn run(self, listener: TcpListener) {
         let tasks = TaskTracker::new();
-        jobs::spawn(&self.jobs(), &tasks, &self.shutdown);
-        let router =
-            server::router(self.gateway.clone(), self.authorizations.clone(), self.db.clone(), self.beat.clone());
-        let serving = server::serve(listener, router, self.shutdown.clone());
+        jobs::spawn(&self.jobs(), self.roles, &tasks, &self.shutdown);
+        let beat = self.roles.workers.then(|| self.beat.clone());
+        let mut router = server::health(self.db.clone(), beat, self.shutdown.clone());
+        if self.roles.api {
+            router = router.merge(server::doors(self.gateway.clone(), self.authorizations.clone()));
+        }
+        let serving = server::serve(&listener, server::dressed(router), self.shutdown.clone());
         let renewals = self.instances.renewals.clone();
         let finished = async {
             serving.await;
@@ -192,8 +249,10 @@ impl App {
             instances: self.instances.clone(),
             authorizations: self.authorizations.clone(),
             mailer: self.mailer.clone(),
+            keeper: self.keeper.clone(),
             feed: self.feed.clone(),
             newest: self.newest,
+            progress: self.engine.progress.clone(),
             beat: self.beat.clone(),
             sync_concurrency: self.settings.sync_concurrency,
         }
@@ -213,7 +272,7 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
 }
 
 /// Makes the data folder, for its owner alone.
-fn prepare(dir: &Path) -> Result<(), String> {
+pub(crate) fn prepare(dir: &Path) -> Result<(), String> {
     let at = |error: std::io::Error| format!("setting data_dir: {}: {error}", dir.display());
     if !dir.exists() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at)?;
@@ -225,24 +284,8 @@ fn prepare(dir: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn database_file(settings: &Settings) -> Result<PathBuf, String> {
-    let Some(url) = &settings.database_url else { return Ok(settings.database_file()) };
-    match url.strip_prefix("sqlite://") {
-        Some(path) if !path.is_empty() && !path.contains('?') => Ok(path.into()),
-        Some(_) => Err("setting database_url: must be sqlite:// and a path, without parameters".into()),
-        None if url.starts_with("postgres") => {
-            Err("setting database_url: this version keeps its data in SQLite; PostgreSQL is not supported yet".into())
-        }
-        None => Err("setting database_url: must begin with sqlite://".into()),
-    }
-}
-
-async fn open_database(file: &Path) -> Result<Db, String> {
-    Db::open(file).await.map_err(|error| format!("database {}: {error}", file.display()))
-}
-
 /// One server works on a database; the lock lies beside it.
-fn lock(database: &Path) -> Result<File, String> {
+pub(crate) fn lock(database: &Path) -> Result<File, String> {
     let path = database.with_extension("lock");
     let file = File::create(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     match file.try_lock() {
@@ -256,10 +299,12 @@ fn lock(database: &Path) -> Result<File, String> {
 
 /// Nobody else works on this database, so whatever is claimed was claimed by a process that died.
 async fn take_over(db: &Db) -> crate::error::Result<()> {
-    let tx = db.begin().await?;
-    let expired = queue::expire_leases(&tx).await?;
-    grants::expire_leases(&tx).await?;
-    tx.commit().await?;
+    let expired = db
+        .write(|tx| async move {
+            grants::expire_leases(&tx).await?;
+            queue::expire_leases(&tx).await
+        })
+        .await?;
     if expired > 0 {
         info!(jobs = expired, "work of a process that died is taken over");
     }

@@ -1,6 +1,7 @@
 //! What members did that changes no instance's state, and so leaves no event.
 
 use entity::audit_entry::{Action, ActiveModel, Column, Entity, Model};
+use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter,
     QueryOrder, QuerySelect,
@@ -18,14 +19,14 @@ pub async fn record(
     actor: &str,
     action: Action,
     instance_id: Option<Uuid>,
-    detail: String,
+    detail: &str,
 ) -> Result<()> {
     ActiveModel {
         at: Set(at),
         actor: Set(actor.to_owned()),
         action: Set(action),
         instance_id: Set(instance_id),
-        detail: Set(detail),
+        detail: Set(detail.to_owned()),
         ..Default::default()
     }
     .insert(tx.conn())
@@ -40,6 +41,25 @@ pub async fn page<C: ConnectionTrait>(conn: &C, before: Option<i64>, limit: u64)
         select = select.filter(Column::Id.lt(before));
     }
     Ok(select.order_by_desc(Column::Id).limit(limit).all(conn).await?)
+}
+
+/// Deletes up to `limit` of the oldest entries, as long as they are from before `before`
+/// (Unix milliseconds); answers how many.
+pub async fn prune(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
+    let oldest: Vec<(i64, i64)> = Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::At])
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    let past: Vec<i64> = oldest.into_iter().take_while(|(_, at)| *at < before).map(|(id, _)| id).collect();
+    if past.is_empty() {
+        return Ok(0);
+    }
+    Ok(Entity::delete_many().filter(Column::Id.is_in(past)).exec(tx.conn()).await?.rows_affected)
 }
 
 /// How many entries there are.

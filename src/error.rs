@@ -2,10 +2,6 @@
 
 use std::fmt;
 
-use sea_orm::DbErr;
-
-use crate::db;
-
 /// Why a request was refused; clients branch on these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, async_graphql::Enum)]
 #[graphql(name = "UserErrorCode")]
@@ -74,8 +70,12 @@ impl Refusal {
 pub enum Error {
     /// The caller's to mend; nothing was changed.
     Refused(Vec<Refusal>),
-    /// The database did not answer in time; worth another try.
+    /// The database cannot be used for the moment; nothing was changed, and it is worth another try.
     Unavailable(String),
+    /// The database undid the transaction, or lost it before its commit. `Db::write` runs it again.
+    Undone(String),
+    /// Nobody can say whether the transaction was committed.
+    Uncertain(String),
     /// Ours to mend. The text is for the log, never for a client.
     Internal(String),
 }
@@ -83,6 +83,14 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// Whether the same may go well in a moment, because the database was at fault.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Error::Unavailable(_) | Error::Undone(_) | Error::Uncertain(_) => true,
+            Error::Refused(_) | Error::Internal(_) => false,
+        }
+    }
+
     /// An inner failure with what was being done.
     pub fn internal(doing: &str, cause: impl fmt::Display) -> Self {
         Error::Internal(format!("{doing}: {cause}"))
@@ -96,7 +104,9 @@ impl fmt::Display for Error {
                 let messages: Vec<_> = refusals.iter().map(|r| r.message.as_str()).collect();
                 f.write_str(&messages.join("; "))
             }
-            Error::Unavailable(text) | Error::Internal(text) => f.write_str(text),
+            Error::Unavailable(text) | Error::Undone(text) | Error::Uncertain(text) | Error::Internal(text) => {
+                f.write_str(text)
+            }
         }
     }
 }
@@ -106,15 +116,6 @@ impl std::error::Error for Error {}
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         Error::Refused(vec![refusal])
-    }
-}
-
-impl From<DbErr> for Error {
-    fn from(error: DbErr) -> Self {
-        if db::is_unavailable(&error) {
-            return Error::Unavailable(format!("database: {error}"));
-        }
-        Error::Internal(format!("database: {error}"))
     }
 }
 

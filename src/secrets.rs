@@ -42,10 +42,22 @@ impl SecretKey {
                 let mut out =
                     fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(|e| at(&e))?;
                 writeln!(out, "{}", STANDARD.encode(bytes)).and_then(|()| out.sync_all()).map_err(|e| at(&e))?;
+                // The name of the file, too: a database that was sealed with a lost key is of no use.
+                if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| at(&e))?;
+                }
                 Self::from_bytes(&bytes).ok_or_else(|| at(&"could not be used"))
             }
             Err(error) => Err(at(&error)),
         }
+    }
+
+    /// Reads the key file; `None` if there is none.
+    ///
+    /// # Errors
+    /// One line that names the file.
+    pub fn load(file: &Path) -> Result<Option<Self>, String> {
+        if file.exists() { Self::load_or_create(file).map(Some) } else { Ok(None) }
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {

@@ -6,6 +6,7 @@
 pub mod api_token;
 pub mod audit_entry;
 pub mod event;
+pub mod installation;
 pub mod instance;
 pub mod job;
 pub mod notification;

@@ -1,9 +1,24 @@
 //! The database schema, as a chain of migrations that is only ever added to.
+//!
+//! **Old and new work side by side** while replicas are replaced one after another: the
+//! first new one migrates, and the old ones go on. So a release expands before a later one
+//! contracts:
+//!
+//! - A new column has a default or is nullable; an old binary neither reads nor writes it.
+//! - A new value of a stored enum (a cause, a kind of job) is written by the release after
+//!   the one that can read it.
+//! - What is renamed or dropped was not used by the release before. Such a migration sets
+//!   `installation.needs` to the number of migrations that a binary must know at least;
+//!   binaries that know fewer refuse to start.
+//! - A change is short: no rewrite of a large table; indexes by [`concurrently`].
 
 use sea_orm_migration::prelude::*;
 
+mod concurrently;
 mod m0001_first_tables;
 mod m0002_consent;
+mod m0003_installation;
+mod m0004_indexes;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -13,6 +28,11 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first_tables::Migration), Box::new(m0002_consent::Migration)]
+        vec![
+            Box::new(m0001_first_tables::Migration),
+            Box::new(m0002_consent::Migration),
+            Box::new(m0003_installation::Migration),
+            Box::new(m0004_indexes::Migration),
+        ]
     }
 }

@@ -69,8 +69,7 @@ impl Tokens {
     /// Makes a token and answers it; it cannot be had again.
     pub async fn create(&self, name: &str, role: Role, email: Option<String>) -> Result<String> {
         let token = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(secrets::random::<24>()));
-        let tx = self.db.begin().await?;
-        ActiveModel {
+        let row = &ActiveModel {
             id: Set(Uuid::now_v7()),
             name: Set(name.to_owned()),
             hash: Set(secrets::hash(&token)),
@@ -78,10 +77,8 @@ impl Tokens {
             email: Set(email),
             created_at: Set(self.clock.now()),
             revoked_at: Set(None),
-        }
-        .insert(tx.conn())
-        .await?;
-        tx.commit().await?;
+        };
+        self.db.write(|tx| async move { Ok(row.clone().insert(tx.conn()).await?) }).await?;
         Ok(token)
     }
 
@@ -92,15 +89,11 @@ impl Tokens {
 
     /// Revokes every token of that name; answers how many there were.
     pub async fn revoke(&self, name: &str) -> Result<u64> {
-        let tx = self.db.begin().await?;
-        let revoked = Entity::update_many()
+        let revoke = &Entity::update_many()
             .col_expr(Column::RevokedAt, Expr::value(self.clock.now()))
             .filter(Column::Name.eq(name))
-            .filter(Column::RevokedAt.is_null())
-            .exec(tx.conn())
-            .await?;
-        tx.commit().await?;
-        Ok(revoked.rows_affected)
+            .filter(Column::RevokedAt.is_null());
+        self.db.write(|tx| async move { Ok(revoke.clone().exec(tx.conn()).await?.rows_affected) }).await
     }
 
     /// Whose token it is; `None` when it is nobody's.

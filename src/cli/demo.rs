@@ -29,7 +29,7 @@ pub fn settings(mut settings: Settings) -> Result<Settings, String> {
         .create(&data_dir)
         .map_err(|error| format!("{}: {error}", data_dir.display()))?;
     settings.data_dir = data_dir;
-    settings.database_url = None;
+    settings.set_database(None);
     // Nothing of a real installation is touched, and no real mail is sent.
     settings.smtp_url = None;
     settings.secret_key_file = None;

@@ -2,20 +2,30 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use tracing::info;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
-use crate::app::{self, App};
+use crate::app::{self, App, StartError};
 use crate::auth::{Role, Tokens};
 use crate::clock::{Clock, date_time};
-use crate::config::Settings;
+use crate::config::{Roles, Settings};
 use crate::graphql::schema;
 use crate::mail::EmailAddress;
+use crate::server;
 use crate::telemetry;
 
+mod backup;
 mod connectors;
 mod demo;
+mod doctor;
+mod restore;
+
+/// How long to wait before a database that could not be used is tried again.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// Keeps an up-to-date register of every user account in the applications that a company uses.
 #[derive(Parser)]
@@ -31,7 +41,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve the API, the console and the workers (also without a command).
-    Serve,
+    Serve {
+        /// Serve the API and the console; the workers too only with --workers.
+        #[arg(long)]
+        api: bool,
+        /// Sync, remove, mail and keep the schedule; the API too only with --api.
+        #[arg(long)]
+        workers: bool,
+    },
     /// Serve from a scratch folder, with rehearsal instances to look at.
     Demo,
     /// API tokens.
@@ -39,6 +56,12 @@ enum Command {
     Token(TokenCommand),
     /// Print the schema of the API.
     Schema,
+    /// Copy the database into one file, while the server runs.
+    Backup(backup::Command),
+    /// Put a backup in the place of the database.
+    Restore(restore::Command),
+    /// Look at the database and tell what is not as it must be.
+    Doctor(doctor::Command),
     /// Connector manifests.
     #[command(subcommand)]
     Connectors(connectors::Command),
@@ -82,7 +105,7 @@ pub fn main() -> ExitCode {
         Err(error) => return fail(&format!("threads: {error}")),
     };
     match runtime.block_on(run(cli)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(line) => fail(&line),
     }
 }
@@ -92,18 +115,29 @@ fn fail(line: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn run(cli: Cli) -> Result<(), String> {
+async fn run(cli: Cli) -> Result<ExitCode, String> {
     let settings = || Settings::load(settings_file(&cli.config)?.as_deref());
-    match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve(settings()?, false).await,
-        Command::Demo => serve(demo::settings(settings()?)?, true).await,
+    match cli.command.unwrap_or(Command::Serve { api: false, workers: false }) {
+        Command::Serve { api, workers } if api || workers => serve(settings()?, Roles { api, workers }, false).await,
+        Command::Serve { .. } => serve(settings()?, Roles::BOTH, false).await,
+        Command::Demo => serve(demo::settings(settings()?)?, Roles::BOTH, true).await,
         Command::Token(command) => token(&settings()?, command).await,
         Command::Schema => {
             println!("{}", schema::sdl().trim_end());
             Ok(())
         }
+        Command::Backup(command) => backup::run(&command, &settings()?).await,
+        Command::Restore(command) => restore::run(&command, &settings()?).await,
+        Command::Doctor(command) => return Ok(doctor::run(&command, settings()).await),
         Command::Connectors(command) => connectors::run(command, &cli.config).await,
     }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+/// Why a file is not the way to back PostgreSQL up.
+fn postgres_keeps_itself() -> String {
+    "the data is in PostgreSQL: use pg_dump and pg_restore, as \"Back up and restore\" in docs/operations.md says"
+        .into()
 }
 
 /// The file of settings, if one is given.
@@ -115,18 +149,26 @@ fn settings_file(config: &[String]) -> Result<Option<PathBuf>, String> {
     }
 }
 
-async fn serve(settings: Settings, demo: bool) -> Result<(), String> {
+async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<(), String> {
     telemetry::start_logging(&settings);
     telemetry::metrics();
     let scratch = demo.then(|| settings.data_dir.clone());
-    let app = App::new(settings, Clock::System).await?;
-    let listener = app::bind(app.settings.listen).await?;
-    let shutdown = app.shutdown();
+    let stop = CancellationToken::new();
+    let signal = stop.clone();
     tokio::spawn(async move {
         signalled().await;
         info!("stopping");
+        signal.cancel();
+    });
+    let Some((app, listener)) = start(&settings, roles, &stop).await? else { return Ok(()) };
+    let shutdown = app.shutdown();
+    tokio::spawn(async move {
+        stop.cancelled().await;
         shutdown.cancel();
     });
+    if !roles.workers && !app.db.shared() {
+        warn!("nothing syncs and no mail is sent: --api alone is for a database that another process works on");
+    }
     info!(mail = %app.mailer.describe(), "mail");
     info!(data = %app.settings.data_dir.display(), "serving on {}", app.settings.public_url());
     if demo {
@@ -139,6 +181,41 @@ async fn serve(settings: Settings, demo: bool) -> Result<(), String> {
         let _ = std::fs::remove_dir_all(scratch);
     }
     Ok(())
+}
+
+/// Opens the server, and waits for its database as long as it takes: meanwhile it lives, and
+/// says that it is not ready. `None`: it was told to stop.
+async fn start(
+    settings: &Settings,
+    roles: Roles,
+    stop: &CancellationToken,
+) -> Result<Option<(App, TcpListener)>, String> {
+    let mut opened = App::new(settings.clone(), roles, Clock::System).await;
+    let listener = match &opened {
+        Err(StartError::Fatal(line)) => return Err(line.clone()),
+        Ok(_) | Err(StartError::Database(_)) => app::bind(settings.listen).await?,
+    };
+    if let Err(StartError::Database(_)) = opened {
+        let over = stop.child_token();
+        let serving = server::serve(&listener, server::dressed(server::waiting()), over.clone());
+        let trying = async {
+            while let Err(StartError::Database(line)) = &opened {
+                warn!(error = %line, "the database cannot be used yet; trying again");
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = tokio::time::sleep(RETRY) => {}
+                }
+                opened = App::new(settings.clone(), roles, Clock::System).await;
+            }
+            over.cancel();
+        };
+        tokio::join!(serving, trying);
+    }
+    match opened {
+        Ok(app) => Ok(Some((app, listener))),
+        Err(StartError::Fatal(line)) => Err(line),
+        Err(StartError::Database(_)) => Ok(None),
+    }
 }
 
 /// Waits for SIGINT or SIGTERM.

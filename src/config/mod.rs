@@ -13,6 +13,11 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
+use crate::db::Location;
+
+/// The longest time for which things may be kept, but for good: a hundred years.
+const LONGEST_DAYS: u32 = 36_500;
+
 /// All settings, checked.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,7 +28,10 @@ pub struct Settings {
     /// Where everything that is not in another database lives.
     #[serde(default = "default_data_dir")]
     pub data_dir: PathBuf,
-    pub database_url: Option<String>,
+    database_url: Option<String>,
+    /// How many connections this process keeps to PostgreSQL.
+    #[serde(default = "default_database_connections")]
+    pub database_connections: u32,
     public_url: Option<Url>,
     pub secret_key_file: Option<PathBuf>,
     /// None: mails are written as files.
@@ -50,6 +58,34 @@ pub struct Settings {
     /// … and at least this many.
     #[serde(default = "default_guard_minimum")]
     pub removal_guard_minimum: u32,
+    /// For how many days events are kept; 0 keeps them for good, as with all of these.
+    #[serde(default = "default_keep_events_days")]
+    pub keep_events_days: u32,
+    #[serde(default = "default_keep_days")]
+    pub keep_runs_days: u32,
+    /// What runs changed about single users.
+    #[serde(default = "default_keep_changes_days")]
+    pub keep_changes_days: u32,
+    #[serde(default = "default_keep_days")]
+    pub keep_mails_days: u32,
+    /// Users that are no longer listed.
+    #[serde(default = "default_keep_days")]
+    pub keep_removed_users_days: u32,
+    #[serde(default = "default_keep_days")]
+    pub keep_audit_days: u32,
+}
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles {
+    /// Serves the API and the console.
+    pub api: bool,
+    /// Syncs, removes, mails, keeps the schedule.
+    pub workers: bool,
+}
+
+impl Roles {
+    pub const BOTH: Roles = Roles { api: true, workers: true };
 }
 
 /// How log lines are written.
@@ -87,6 +123,7 @@ impl Settings {
             listen: default_listen(),
             data_dir: data_dir.to_path_buf(),
             database_url: None,
+            database_connections: default_database_connections(),
             public_url: None,
             secret_key_file: None,
             smtp_url: None,
@@ -99,6 +136,12 @@ impl Settings {
             sync_concurrency: default_sync_concurrency(),
             removal_guard_percent: default_guard_percent(),
             removal_guard_minimum: default_guard_minimum(),
+            keep_events_days: default_keep_events_days(),
+            keep_runs_days: default_keep_days(),
+            keep_changes_days: default_keep_changes_days(),
+            keep_mails_days: default_keep_days(),
+            keep_removed_users_days: default_keep_days(),
+            keep_audit_days: default_keep_days(),
         }
     }
 
@@ -110,11 +153,27 @@ impl Settings {
                 "setting public_url: must be an http or https address, such as https://muster.example.com".into()
             );
         }
+        self.database()?;
+        if !(3..=1000).contains(&self.database_connections) {
+            return Err("setting database_connections: must be from 3 to 1000".into());
+        }
         if !(1..=64).contains(&self.sync_concurrency) {
             return Err("setting sync_concurrency: must be from 1 to 64".into());
         }
         if self.removal_guard_percent > 100 {
             return Err("setting removal_guard_percent: must be from 0 to 100".into());
+        }
+        for (name, days) in [
+            ("keep_events_days", self.keep_events_days),
+            ("keep_runs_days", self.keep_runs_days),
+            ("keep_changes_days", self.keep_changes_days),
+            ("keep_mails_days", self.keep_mails_days),
+            ("keep_removed_users_days", self.keep_removed_users_days),
+            ("keep_audit_days", self.keep_audit_days),
+        ] {
+            if days > LONGEST_DAYS {
+                return Err(format!("setting {name}: must be from 1 to {LONGEST_DAYS}, or 0 for ever"));
+            }
         }
         tracing_subscriber::EnvFilter::try_new(&self.log).map_err(|error| format!("setting log: {error}"))?;
         Ok(())
@@ -132,8 +191,20 @@ impl Settings {
         self.secret_key_file.clone().unwrap_or_else(|| self.data_dir.join("secret.key"))
     }
 
-    pub fn database_file(&self) -> PathBuf {
-        self.data_dir.join("muster.db")
+    /// Where the database is.
+    ///
+    /// # Errors
+    /// One line that names the setting, and nothing of its value.
+    pub fn database(&self) -> Result<Location, String> {
+        match &self.database_url {
+            Some(url) => Location::parse(url).map_err(|error| format!("setting database_url: {error}")),
+            None => Ok(Location::Sqlite(self.data_dir.join("muster.db"))),
+        }
+    }
+
+    /// Sets where the database is; `None`: in the data folder.
+    pub fn set_database(&mut self, url: Option<String>) {
+        self.database_url = url;
     }
 }
 
@@ -206,6 +277,9 @@ fn default_log() -> String {
 fn yes() -> bool {
     true
 }
+fn default_database_connections() -> u32 {
+    20
+}
 fn default_sync_concurrency() -> usize {
     4
 }
@@ -214,4 +288,13 @@ fn default_guard_percent() -> u8 {
 }
 fn default_guard_minimum() -> u32 {
     10
+}
+fn default_keep_events_days() -> u32 {
+    30
+}
+fn default_keep_changes_days() -> u32 {
+    90
+}
+fn default_keep_days() -> u32 {
+    400
 }

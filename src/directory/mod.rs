@@ -5,4 +5,5 @@
 //! whether or not their rows are gone already. Every query here keeps to that, so a
 //! deletion is complete for readers the moment it commits.
 
+pub mod prune;
 pub mod users;

@@ -11,9 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use entity::event::{ActiveModel, Cause, Column, Entity, Model};
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -27,7 +25,7 @@ const FEED: usize = 1024;
 /// How many rows are read from the log at once.
 const PAGE: u64 = 200;
 /// How often the log is looked at when nothing wakes the reader.
-const POLL: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_secs(2);
 
 /// An event to be written.
 pub struct NewEvent {
@@ -39,22 +37,17 @@ pub struct NewEvent {
     pub state: serde_json::Value,
 }
 
-/// Appends to the log, inside the transaction that changed the state.
-pub async fn append(tx: &Tx, event: NewEvent) -> Result<()> {
-    // SQLite's writers come one after another, so numbers become visible in their order.
+/// Appends to the log when the transaction that changed the state is committed.
+pub fn append(tx: &Tx, event: NewEvent) {
     let NewEvent { instance_id, at, cause, actor, state } = event;
-    ActiveModel {
+    tx.log(ActiveModel {
         instance_id: Set(instance_id),
         at: Set(at),
         cause: Set(cause),
         actor: Set(actor),
         state: Set(state),
         ..Default::default()
-    }
-    .insert(tx.conn())
-    .await?;
-    tx.announce(Topic::Events);
-    Ok(())
+    });
 }
 
 /// The number of the newest event; 0 when there is none.
@@ -86,6 +79,25 @@ pub async fn oldest<C: ConnectionTrait>(conn: &C) -> Result<i64> {
 /// The next events after `seq`, oldest first, and no more than one page of them.
 pub async fn read_after<C: ConnectionTrait>(conn: &C, seq: i64) -> Result<Vec<Model>> {
     Ok(Entity::find().filter(Column::Seq.gt(seq)).order_by_asc(Column::Seq).limit(PAGE).all(conn).await?)
+}
+
+/// Deletes up to `limit` of the oldest events, as long as they are from before `before` (Unix
+/// milliseconds) and are not the newest; answers how many. What remains has no gap.
+pub async fn prune(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
+    let newest = newest(tx.conn()).await?;
+    // Whoever else prunes is waited for, and not passed by: that would leave a gap for a moment.
+    let oldest: Vec<(i64, i64)> = Entity::find()
+        .select_only()
+        .columns([Column::Seq, Column::At])
+        .order_by_asc(Column::Seq)
+        .limit(limit)
+        .lock_exclusive()
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    let past = oldest.into_iter().take_while(|(seq, at)| *at < before && *seq < newest);
+    let Some((last, _)) = past.last() else { return Ok(0) };
+    Ok(Entity::delete_many().filter(Column::Seq.lte(last)).exec(tx.conn()).await?.rows_affected)
 }
 
 /// Hands new events to everybody in the process who listens, as `T`: the row, decoded once.

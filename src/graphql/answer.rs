@@ -1,7 +1,7 @@
 //! What goes back to a client: GraphQL errors with a code, and the outcome of an
 //! operation as JSON, ready to be sent by any transport.
 
-use async_graphql::{ErrorExtensionValues, Response, ServerError, Value};
+use async_graphql::{ErrorExtensionValues, Name, Response, ServerError, Value};
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -49,6 +49,8 @@ pub enum Code {
     TooManyOperations,
     /// The execution took too long and was given up.
     ExecutionTimeout,
+    /// Nobody can say whether a change was made.
+    OutcomeUnknown,
     /// It was executed, and the result withheld for its size.
     AnswerTooLarge,
     /// A fault of ours.
@@ -76,6 +78,7 @@ impl Code {
             Self::IntrospectionDisabled => "INTROSPECTION_DISABLED",
             Self::TooManyOperations => "TOO_MANY_OPERATIONS",
             Self::ExecutionTimeout => "EXECUTION_TIMEOUT",
+            Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
             Self::AnswerTooLarge => "ANSWER_TOO_LARGE",
             Self::Internal => "INTERNAL",
         }
@@ -102,6 +105,8 @@ pub enum Answer {
     Refused(Bytes),
     /// It was executed, at least in part: the whole GraphQL response, as a JSON object.
     Executed(Bytes),
+    /// It came to nothing, because the database cannot be used; worth another try. A JSON object as above.
+    Unavailable(Bytes),
     /// We broke while executing it; what it did is unknown. A JSON object as above.
     Broken(Bytes),
 }
@@ -124,6 +129,7 @@ impl Answer {
             data: &response.data,
             extensions: (!response.extensions.is_empty()).then_some(&response.extensions),
         }) {
+            Ok(body) if is_unavailable(&errors, &response.data) => Self::Unavailable(body.into()),
             Ok(body) if body.len() <= MAX_ANSWER_BYTES => Self::Executed(body.into()),
             Ok(_) => Self::Executed(without_data(&error(
                 Code::AnswerTooLarge,
@@ -159,6 +165,12 @@ impl Answer {
         Self::Executed(without_data(&error(Code::ExecutionTimeout, "The operation took too long and was given up.")))
     }
 
+    /// The answer to a change that took too long to say what became of it.
+    pub fn uncertain() -> Self {
+        let message = "The change took too long and was given up: look whether it was made before you repeat it.";
+        Self::Executed(without_data(&error(Code::OutcomeUnknown, message)))
+    }
+
     /// The answer where our own code failed.
     pub fn broken() -> Self {
         Self::Broken(without_data(&error(Code::Internal, "The server failed; this is our fault.")))
@@ -168,7 +180,7 @@ impl Answer {
     pub fn into_body(self) -> Bytes {
         match self {
             Self::Refused(errors) => [br#"{"errors":"#, errors.as_ref(), b"}"].concat().into(),
-            Self::Executed(body) | Self::Broken(body) => body,
+            Self::Executed(body) | Self::Unavailable(body) | Self::Broken(body) => body,
         }
     }
 
@@ -177,9 +189,26 @@ impl Answer {
         match self {
             Self::Refused(_) => "refused",
             Self::Executed(_) => "executed",
+            Self::Unavailable(_) => "unavailable",
             Self::Broken(_) => "broken",
         }
     }
+}
+
+/// Whether the database is the reason for an error, and it may be gone in a moment.
+pub fn is_for_the_database(error: &ServerError) -> bool {
+    let code = Value::Enum(Name::new(Code::Unavailable.as_str()));
+    error.extensions.as_ref().is_some_and(|extensions| extensions.get("code") == Some(&code))
+}
+
+/// Whether there is no data, and the database is the reason for all of it.
+fn is_unavailable(errors: &[ServerError], data: &Value) -> bool {
+    let nothing = match data {
+        Value::Null => true,
+        Value::Object(fields) => fields.values().all(|value| *value == Value::Null),
+        _ => false,
+    };
+    nothing && !errors.is_empty() && errors.iter().all(is_for_the_database)
 }
 
 /// Errors before data, as the specification asks for.
@@ -234,6 +263,26 @@ mod tests {
         let body = text(Answer::refused(&errors));
         assert!(body.len() < 4096 && body.contains("QUERY_TOO_COMPLEX"), "{}", body.len());
         assert_eq!(body.matches("message").count(), MAX_ERRORS);
+    }
+
+    #[test]
+    fn an_answer_without_data_for_the_database_s_sake_says_so_as_a_whole() {
+        let gone = || {
+            let error: async_graphql::Error = crate::graphql::error::ApiError::Unavailable(uuid::Uuid::nil()).into();
+            error.into_server_error(async_graphql::Pos::default()).with_path(vec![PathSegment::Field("a".into())])
+        };
+        let of = |data, errors: Vec<ServerError>| {
+            let mut response = Response::new(data);
+            response.errors = errors;
+            Answer::of(&response)
+        };
+        let answer = of(Value::Null, vec![gone()]);
+        assert!(matches!(answer, Answer::Unavailable(_)));
+        assert!(text(answer).contains(r#""code":"UNAVAILABLE","requestId""#));
+        assert!(matches!(of(value!({ "a": null }), vec![gone(), gone()]), Answer::Unavailable(_)));
+        assert!(matches!(of(value!({ "a": null, "b": 1 }), vec![gone()]), Answer::Executed(_)), "a part was found");
+        let other = ServerError::new("boom", None).with_path(vec![PathSegment::Field("a".into())]);
+        assert!(matches!(of(Value::Null, vec![gone(), other]), Answer::Executed(_)), "another reason");
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl AuditEntry {
         self.model.action
     }
 
-    /// With which instance; null when with none.
+    /// With which instance; null when with none, or with one that was deleted so long ago that it is forgotten.
     async fn instance(&self, ctx: &Context<'_>) -> Option<Instance> {
         let id = self.model.instance_id?;
         let found = sync_run::instances(ctx, &self.instances, &id).await;
@@ -62,7 +62,7 @@ pub struct AuditQuery;
 
 #[Object]
 impl AuditQuery {
-    /// The audit log, newest first.
+    /// The audit log, newest first, as far back as the server keeps it.
     #[graphql(complexity = "page::cost(first, child_complexity)")]
     async fn audit_log(
         &self,

@@ -5,6 +5,9 @@ use uuid::Uuid;
 
 use crate::error::{Error, Refusal};
 
+/// How soon a request that found the database unavailable may be repeated, in seconds.
+pub const RETRY_AFTER_S: u32 = 5;
+
 /// The only thing that becomes a GraphQL error in a resolver. It does not implement
 /// `Display`, so that nothing else slips into its place.
 #[derive(Clone, Debug)]
@@ -13,8 +16,10 @@ pub enum ApiError {
     InvalidInput(String),
     /// The token's role does not allow it.
     Forbidden,
-    /// The database does not answer; the same request may succeed later.
+    /// The database does not answer; nothing was changed, and the same request may succeed later.
     Unavailable(Uuid),
+    /// The database did not answer when it was told to commit, and cannot be asked.
+    Uncertain(Uuid),
     /// An error of this server; the id finds it in the log.
     Internal(Uuid),
 }
@@ -28,7 +33,11 @@ impl ApiError {
                 let messages: Vec<_> = refusals.into_iter().map(|refusal| refusal.message).collect();
                 ApiError::InvalidInput(messages.join(" "))
             }
-            Error::Unavailable(text) => {
+            Error::Uncertain(text) => {
+                tracing::error!(request.id = %id, error = %text, "nobody can tell whether a change was made");
+                ApiError::Uncertain(id)
+            }
+            Error::Unavailable(text) | Error::Undone(text) => {
                 tracing::warn!(request.id = %id, error = %text, "a request found the database unavailable");
                 ApiError::Unavailable(id)
             }
@@ -49,12 +58,19 @@ impl From<Error> for ApiError {
 
 impl From<ApiError> for async_graphql::Error {
     fn from(error: ApiError) -> Self {
+        let retry_after = matches!(error, ApiError::Unavailable(_)).then_some(RETRY_AFTER_S);
         let (message, code, id) = match error {
             ApiError::InvalidInput(message) => (message, "BAD_USER_INPUT", None),
             ApiError::Forbidden => ("This token may read, but not change anything.".into(), "FORBIDDEN", None),
             ApiError::Unavailable(id) => {
                 ("The server cannot reach its database; try again in a moment.".into(), "UNAVAILABLE", Some(id))
             }
+            ApiError::Uncertain(id) => (
+                "The database was lost while it stored the change: look whether it was made before you repeat it."
+                    .into(),
+                "OUTCOME_UNKNOWN",
+                Some(id),
+            ),
             ApiError::Internal(id) => {
                 ("The server made an error; its log has the details.".into(), "INTERNAL", Some(id))
             }
@@ -64,6 +80,9 @@ impl From<ApiError> for async_graphql::Error {
         extensions.set("code", Value::Enum(Name::new(code)));
         if let Some(id) = id {
             extensions.set("requestId", id.to_string());
+        }
+        if let Some(seconds) = retry_after {
+            extensions.set("retryAfter", seconds);
         }
         error.extensions = Some(extensions);
         error

@@ -21,7 +21,7 @@ use crate::instance::{Happened, queries};
 #[derive(Clone)]
 pub struct InstanceEvent {
     seq: i64,
-    cursor: String,
+    cursor: Cursor,
     at: i64,
     cause: Cause,
     actor: Option<String>,
@@ -30,7 +30,7 @@ pub struct InstanceEvent {
 
 impl InstanceEvent {
     /// As a subscriber gets it, with the cursor to resume after it.
-    pub fn told(happened: &Happened, cursor: String) -> Option<Self> {
+    pub fn told(happened: &Happened, cursor: Cursor) -> Option<Self> {
         let mut events = Self::list(vec![happened.clone()]);
         let event = events.pop()?;
         Some(InstanceEvent { cursor, ..event })
@@ -43,7 +43,7 @@ impl InstanceEvent {
         let told = facts.into_iter().zip(instances);
         told.map(|((seq, at, cause, actor), instance)| InstanceEvent {
             seq,
-            cursor: Cursor::at(seq).encode(),
+            cursor: Cursor::at(seq),
             at,
             cause,
             actor,
@@ -57,8 +57,8 @@ impl InstanceEvent {
 #[Object]
 impl InstanceEvent {
     /// To be given to `instanceStateChanged` as `after`, to hear of everything after this event.
-    async fn cursor(&self) -> &str {
-        &self.cursor
+    async fn cursor(&self, ctx: &Context<'_>) -> String {
+        self.cursor.encode(ctx.data_unchecked::<Api>().epoch)
     }
 
     /// When it happened; for a snapshot, when it was taken.

@@ -15,6 +15,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::answer::is_for_the_database;
 use super::error::ApiError;
 use super::guard::Operation;
 use super::live::{Cursor, Plan, Turn};
@@ -228,32 +229,57 @@ impl Gateway {
         } else {
             self.answer_at_last(question, turn).await
         };
-        payload.map(|payload| Frame { payload, cursor: Some(cursor.encode()) })
+        payload.map(|payload| Frame { payload, cursor: Some(cursor.encode(self.0.api.epoch)) })
     }
 
     /// Executes a subscription's document for one event. A state must not be lost, so an
-    /// execution that gives no data is tried again before its errors are the answer.
+    /// execution that gives no data is tried again before its errors are the answer, and one
+    /// that the database could not answer is, for as long as that lasts.
     async fn answer_at_last(&self, question: &Question, turn: Turn) -> Option<Bytes> {
-        for wait in RETRIES {
-            let (payload, whole) = self.answer(question.request().data(turn.clone())).await?;
-            if whole {
-                return Some(payload);
+        let mut waits = RETRIES.into_iter();
+        loop {
+            let (payload, worth) = self.answer(question.request().data(turn.clone())).await?;
+            let wait = match worth {
+                Worth::Whole => return Some(payload),
+                Worth::Poor => match waits.next() {
+                    Some(wait) => wait,
+                    None => return Some(payload),
+                },
+                Worth::Unavailable => RETRIES[RETRIES.len() - 1],
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.0.shutdown.cancelled() => return None,
             }
-            tokio::time::sleep(wait).await;
         }
-        self.answer(question.request().data(turn)).await.map(|(payload, _)| payload)
     }
 
-    /// The answer to one request, and whether it has data.
-    async fn answer(&self, request: async_graphql::Request) -> Option<(Bytes, bool)> {
+    /// The answer to one request, and what it is worth.
+    async fn answer(&self, request: async_graphql::Request) -> Option<(Bytes, Worth)> {
         let mut answers = self.0.schema.execute_stream(request);
         let response = match tokio::time::timeout(EXECUTION, answers.next()).await {
             Ok(response) => response?,
             Err(_) => refused(ApiError::InvalidInput("Answering this event took too long; ask for less.".into())),
         };
-        let whole = !matches!(response.data, async_graphql::Value::Null);
-        serde_json::to_vec(&response).ok().map(|payload| (Bytes::from(payload), whole))
+        let worth = if response.errors.iter().any(is_for_the_database) {
+            Worth::Unavailable
+        } else if matches!(response.data, async_graphql::Value::Null) {
+            Worth::Poor
+        } else {
+            Worth::Whole
+        };
+        serde_json::to_vec(&response).ok().map(|payload| (Bytes::from(payload), worth))
     }
+}
+
+/// What an answer is worth to a subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Worth {
+    Whole,
+    /// It has no data.
+    Poor,
+    /// A part of it could not be had from the database.
+    Unavailable,
 }
 
 fn refused(error: ApiError) -> Response {
@@ -282,10 +308,10 @@ impl Follower {
             };
         };
         // One view for both: the number of the newest event, and the instances as of it.
-        let view = api.instances.db.snapshot().await?;
-        let newest = events::newest(&view).await?;
-        let page = Instances::snapshots_after(&view, &self.filter, told, SNAPSHOTS).await?;
-        view.commit().await?;
+        let view = api.instances.db.view().await?;
+        let newest = events::newest(view.conn()).await?;
+        let page = Instances::snapshots_after(view.conn(), &self.filter, told, SNAPSHOTS).await?;
+        view.close().await?;
         if self.cursor.seq > newest {
             // A cursor of a log that is no more: a backup was restored.
             self.cursor = Cursor::fresh();
@@ -309,12 +335,14 @@ impl Follower {
     /// `None`: the log does not reach back so far, and everything is told anew.
     async fn replay(&mut self, until: i64) -> Result<Option<(Told, bool)>> {
         let conn = self.gateway.0.api.instances.db.read();
-        let (oldest, newest) = (events::oldest(conn).await?, events::newest(conn).await?);
-        if self.cursor.seq + 1 < oldest || self.cursor.seq > newest {
+        let rows = events::read_after(conn, self.cursor.seq).await?;
+        // Only after the rows: what is there now was there when they were read, so nothing was missed.
+        let lost = self.cursor.seq + 1 < events::oldest(conn).await?;
+        let ahead = rows.is_empty() && self.cursor.seq > events::newest(conn).await?;
+        if lost || ahead {
             self.cursor = Cursor::fresh();
             return Ok(None);
         }
-        let rows = events::read_after(conn, self.cursor.seq).await?;
         let more = !rows.is_empty();
         let mut events = Vec::new();
         for row in rows.into_iter().take_while(|row| row.seq <= until) {

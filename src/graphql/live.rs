@@ -26,6 +26,7 @@ use super::event::InstanceEvent;
 use super::id::{self, Kind};
 use super::instance::list::InstanceFilter;
 use super::page::int;
+use super::schema::Api;
 use crate::clock::date_time;
 use crate::instance::Happened;
 use crate::instance::queries::Filter;
@@ -51,22 +52,27 @@ impl Cursor {
         Cursor { seq: 0, told: Some(Uuid::nil()) }
     }
 
-    pub fn encode(self) -> String {
+    /// As clients keep it, with the log that its numbers belong to.
+    pub fn encode(self, epoch: i64) -> String {
         let text = match self.told {
-            None => format!("e{}", self.seq),
-            Some(id) => format!("e{}.{}", self.seq, id.simple()),
+            None => format!("e{}@{epoch}", self.seq),
+            Some(id) => format!("e{}@{epoch}.{}", self.seq, id.simple()),
         };
         URL_SAFE_NO_PAD.encode(text)
     }
 
-    pub fn decode(text: &str) -> Option<Self> {
+    /// The holder of a cursor of another log knows nothing of this one.
+    pub fn decode(text: &str, epoch: i64) -> Option<Self> {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
         let text = text.strip_prefix('e')?;
-        let (seq, told) = match text.split_once('.') {
+        let (place, told) = match text.split_once('.') {
             None => (text, None),
-            Some((seq, id)) => (seq, Some(Uuid::try_parse(id).ok()?)),
+            Some((place, id)) => (place, Some(Uuid::try_parse(id).ok()?)),
         };
-        Some(Cursor { seq: seq.parse().ok().filter(|seq| (0..i64::MAX).contains(seq))?, told })
+        let (seq, log) = place.split_once('@').unwrap_or((place, ""));
+        let seq = seq.parse().ok().filter(|seq| (0..i64::MAX).contains(seq))?;
+        let known = log.parse() == Ok(epoch);
+        Some(if known { Cursor { seq, told } } else { Cursor::fresh() })
     }
 }
 
@@ -129,12 +135,12 @@ impl Subscription {
         #[graphql(desc = "The cursor of the last event that was received.")] after: Option<String>,
     ) -> Result<BoxStream<'static, InstanceEvent>, ApiError> {
         match ctx.data_unchecked::<Turn>() {
-            Turn::State(happened, cursor) => Ok(stream::iter(InstanceEvent::told(happened, cursor.encode())).boxed()),
+            Turn::State(happened, cursor) => Ok(stream::iter(InstanceEvent::told(happened, *cursor)).boxed()),
             turn => {
                 let filter = filter.unwrap_or_default().decode()?;
                 let after = after
                     .map(|text| {
-                        Cursor::decode(&text)
+                        Cursor::decode(&text, ctx.data_unchecked::<Api>().epoch)
                             .ok_or_else(|| ApiError::InvalidInput("after is not a cursor of an event.".into()))
                     })
                     .transpose()?;
@@ -179,10 +185,12 @@ mod tests {
         for cursor in
             [Cursor::at(0), Cursor::at(i64::MAX - 1), Cursor::fresh(), Cursor { seq: 7, told: Some(Uuid::now_v7()) }]
         {
-            assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
+            assert_eq!(Cursor::decode(&cursor.encode(42), 42), Some(cursor));
+            assert_eq!(Cursor::decode(&cursor.encode(42), 43), Some(Cursor::fresh()), "another log");
         }
+        assert_eq!(Cursor::decode("ZTE", 42), Some(Cursor::fresh()), "from before logs had numbers");
         for bad in ["", "e1", "ZS0x", "ZTEueA", "💥", &"A".repeat(9999)] {
-            assert_eq!(Cursor::decode(bad), None, "{bad}");
+            assert_eq!(Cursor::decode(bad, 42), None, "{bad}");
         }
     }
 }

@@ -69,14 +69,14 @@ impl Notification {
         &self.model.subject
     }
 
-    /// The instance it is about; null for a test mail.
+    /// The instance it is about; null for a test mail, and when the instance was deleted so long ago that it is forgotten.
     async fn instance(&self, ctx: &Context<'_>) -> Option<Instance> {
         let id = self.model.instance_id?;
         let found = sync_run::instances(ctx, &self.list.instances, &id).await;
         nullable(ctx, found)
     }
 
-    /// The run it is about; null for a test mail.
+    /// The run it is about; null for a test mail, and when the run is so old that it was removed.
     async fn run(&self, ctx: &Context<'_>) -> Option<SyncRun> {
         let id = self.model.run_id?;
         let api = ctx.data_unchecked::<Api>();
@@ -127,7 +127,7 @@ pub struct NotificationQuery;
 
 #[Object]
 impl NotificationQuery {
-    /// The ledger of mails, newest first.
+    /// The ledger of mails, newest first, as far back as the server keeps it.
     #[graphql(complexity = "page::cost(first, child_complexity)")]
     async fn notifications(
         &self,

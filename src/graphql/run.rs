@@ -62,6 +62,8 @@ pub async fn execute(gateway: &Gateway, caller: Caller, operation: Operation, do
         match timeout(EXECUTION_TIMEOUT, response).await {
             Ok(Ok(response)) => Answer::of(&response),
             Ok(Err(_panic)) => panicked(),
+            // A mutation may have been at its commit.
+            Err(_elapsed) if kind == OperationType::Mutation => Answer::uncertain(),
             Err(_elapsed) => Answer::timed_out(),
         }
     };

@@ -49,6 +49,8 @@ pub struct ApiTools {
     pub feed: Feed<Happened>,
     pub progress: Progress,
     pub test_mail: TestMail,
+    /// Which event log it is.
+    pub epoch: i64,
 }
 
 /// What can be read.

@@ -142,7 +142,7 @@ impl SyncRun {
         self.model.mail_reason.map(|reason| MailDecision { kind: self.model.mail_kind, reason })
     }
 
-    /// Which users it changed.
+    /// Which users it changed; none any more when it is so old that this was removed. The counts stay.
     #[graphql(complexity = "page::cost(first, child_complexity)")]
     async fn changes(
         &self,
@@ -259,7 +259,7 @@ pub struct SyncRunQuery;
 
 #[Object]
 impl SyncRunQuery {
-    /// The runs of all instances, newest first.
+    /// The runs of all instances, newest first, as far back as the server keeps them; the last one of an instance always.
     #[graphql(complexity = "page::cost(first, child_complexity)")]
     async fn sync_history(
         &self,
@@ -280,7 +280,7 @@ impl SyncRunQuery {
         Ok(connect(SyncRun::list(models), size, after.as_deref(), total))
     }
 
-    /// One run; null when there is none of that id.
+    /// One run; null when there is none of that id, or it is so old that it was removed.
     async fn sync_run(&self, ctx: &Context<'_>, #[graphql(desc = "The run's id.")] id: ID) -> Option<SyncRun> {
         let found = async {
             let id = id::argument(Kind::SyncRun, &id)?;

@@ -118,7 +118,7 @@ pub struct UserFilter {
     statuses: Option<Vec<UserStatus>>,
     /// The beginning of an e-mail address or a name, in any case.
     search: Option<String>,
-    /// Also those that are no longer listed.
+    /// Also those that are no longer listed, as far back as the server keeps them.
     include_removed: Option<bool>,
 }
 

@@ -128,7 +128,7 @@ fn public(model: &Model) -> Config {
     values.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }
 
-fn owner(id: Uuid) -> String {
+pub(super) fn owner(id: Uuid) -> String {
     format!("instance.secrets:{id}")
 }
 

@@ -93,7 +93,7 @@ impl Instances {
         let id = Uuid::now_v7();
         let (public, secrets) = self.seal(id, integration, &config)?;
         let state = State::new();
-        let mut model = Model {
+        let new = &Model {
             id,
             integration_key: integration.key.clone(),
             name_key: input::name_key(&name),
@@ -126,19 +126,24 @@ impl Instances {
             purging: false,
             purged_users: 0,
         };
-        let tx = self.db.begin().await?;
-        let row = ActiveModel { current_run_id: NotSet, ..model.clone().into_active_model().reset_all() };
-        if let Err(error) = row.insert(tx.conn()).await {
-            return Err(if is_duplicate(&error) { name_taken(&model.name).into() } else { error.into() });
-        }
-        if let Some(grant) = grant {
-            grants::replace(&tx, &self.keys, id, grant).await?;
-        }
-        runs::queue(&tx, &mut model, Trigger::Initial, false, now).await?;
-        let before = model.clone();
-        record(&tx, &before, &mut model, vec![(entity::event::Cause::Created, state)], Some(&caller.label()), now)
+        let steps = &vec![(entity::event::Cause::Created, state)];
+        let model = self
+            .db
+            .write(|tx| async move {
+                let mut model = new.clone();
+                let row = ActiveModel { current_run_id: NotSet, ..model.clone().into_active_model().reset_all() };
+                if let Err(error) = row.insert(tx.conn()).await {
+                    return Err(if is_duplicate(&error) { name_taken(&model.name).into() } else { error.into() });
+                }
+                if let Some(grant) = grant {
+                    grants::replace(&tx, &self.keys, id, grant).await?;
+                }
+                runs::queue(&tx, &mut model, Trigger::Initial, false, now).await?;
+                let before = model.clone();
+                record(&tx, &before, &mut model, steps.clone(), Some(&caller.label()), now).await?;
+                Ok(model)
+            })
             .await?;
-        tx.commit().await?;
         metrics::counter!("muster_instances_created_total").increment(1);
         Ok(model)
     }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::state::{Change, State};
 use super::{Instances, authorization, grants, lock, record, runs};
 use crate::auth::Caller;
+use crate::db::Tx;
 use crate::error::{Refusal, RefusalCode, Result};
 use crate::notification::outbox;
 use crate::queue;
@@ -26,25 +27,29 @@ impl Instances {
         let known = self.get(id).await?;
         acknowledged(acknowledge, "Deleting an instance")?;
         let now = self.clock.now();
-        let tx = self.db.begin().await?;
-        let mut model = lock(&tx, known.id).await?;
-        if State::of(&model).apply(Change::Delete, now)?.is_empty() {
-            return Ok(model);
-        }
-        let actor = caller.label();
-        let stopped = runs::cancel(&tx, &mut model, &actor, now).await?;
-        let before = model.clone();
-        let steps = State::of(&model).apply(Change::Delete, now)?;
-        model.secrets = None;
-        model.credential_expires_at = None;
-        grants::destroy(&tx, id).await?;
-        authorization::forget(&tx, id).await?;
-        model.next_sync_at = None;
-        model.revision += 1;
-        self.hide_users(&tx, &mut model, i64::MAX, now).await?;
-        outbox::drop_queued(&tx, id).await?;
-        record(&tx, &before, &mut model, steps, Some(&actor), now).await?;
-        tx.commit().await?;
+        let actor = &caller.label();
+        let (model, stopped) = self
+            .db
+            .write(|tx| async move {
+                let mut model = lock(&tx, known.id).await?;
+                if State::of(&model).apply(Change::Delete, now)?.is_empty() {
+                    return Ok((model, None));
+                }
+                let stopped = runs::cancel(&tx, &mut model, actor, now).await?;
+                let before = model.clone();
+                let steps = State::of(&model).apply(Change::Delete, now)?;
+                model.secrets = None;
+                model.credential_expires_at = None;
+                grants::destroy(&tx, id).await?;
+                authorization::forget(&tx, id).await?;
+                model.next_sync_at = None;
+                model.revision += 1;
+                hide_users(&tx, &mut model, i64::MAX, now).await?;
+                outbox::drop_queued(&tx, id).await?;
+                record(&tx, &before, &mut model, steps, Some(actor), now).await?;
+                Ok((model, stopped))
+            })
+            .await?;
         self.stop_run(stopped.as_ref());
         Ok(model)
     }
@@ -56,29 +61,33 @@ impl Instances {
         State::of(&known).apply(Change::DeleteUsers, 0)?;
         acknowledged(acknowledge, "Deleting all users")?;
         let now = self.clock.now();
-        let tx = self.db.begin().await?;
-        let mut model = lock(&tx, known.id).await?;
-        State::of(&model).apply(Change::DeleteUsers, now)?;
-        let actor = caller.label();
-        let stopped = runs::cancel(&tx, &mut model, &actor, now).await?;
-        let before = model.clone();
-        let steps = State::of(&model).apply(Change::DeleteUsers, now)?;
-        let through = model.run_number;
-        self.hide_users(&tx, &mut model, through, now).await?;
-        record(&tx, &before, &mut model, steps, Some(&actor), now).await?;
-        tx.commit().await?;
+        let actor = &caller.label();
+        let (model, stopped) = self
+            .db
+            .write(|tx| async move {
+                let mut model = lock(&tx, known.id).await?;
+                State::of(&model).apply(Change::DeleteUsers, now)?;
+                let stopped = runs::cancel(&tx, &mut model, actor, now).await?;
+                let before = model.clone();
+                let steps = State::of(&model).apply(Change::DeleteUsers, now)?;
+                let through = model.run_number;
+                hide_users(&tx, &mut model, through, now).await?;
+                record(&tx, &before, &mut model, steps, Some(actor), now).await?;
+                Ok((model, stopped))
+            })
+            .await?;
         self.stop_run(stopped.as_ref());
         Ok(model)
     }
+}
 
-    /// Takes the users last seen by run number `through` out of every report, and queues their removal.
-    async fn hide_users(&self, tx: &crate::db::Tx, model: &mut Model, through: i64, now: i64) -> Result<()> {
-        model.purge_through = through;
-        if !model.purging {
-            model.purged_users = 0;
-        }
-        model.purging = true;
-        model.user_count = 0;
-        queue::enqueue(tx, JobKind::Purge, &[model.id], now).await
+/// Takes the users last seen by run number `through` out of every report, and queues their removal.
+async fn hide_users(tx: &Tx, model: &mut Model, through: i64, now: i64) -> Result<()> {
+    model.purge_through = through;
+    if !model.purging {
+        model.purged_users = 0;
     }
+    model.purging = true;
+    model.user_count = 0;
+    queue::enqueue(tx, JobKind::Purge, &[model.id], now).await
 }

@@ -19,7 +19,7 @@ use entity::instance;
 use entity::oauth_grant::{ActiveModel, Column, Entity, Model};
 use entity::run::FailureClass;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect};
 use tracing::{error, warn};
 use uuid::Uuid;
 
@@ -32,21 +32,21 @@ use crate::secrets::SecretKey;
 
 /// How long a renewal may hold the row, in milliseconds: longer than [`LONGEST`].
 const LEASE_MS: i64 = 180_000;
+/// What lasts longer was written by a clock that was wrong. Not just [`LEASE_MS`]: who claimed first may have
+/// looked at the clock last.
+const FURTHEST_MS: i64 = 2 * LEASE_MS;
 /// How long the application may take, a little over the client's own limit of two minutes.
 const LONGEST: Duration = Duration::from_secs(150);
 /// How long a caller waits for somebody else's renewal: a lease, and the renewal after it.
 const PATIENCE: Duration = Duration::from_secs(200);
 /// How often somebody who waits looks.
 const POLL: Duration = Duration::from_millis(100);
-/// How long to wait before a new grant that could not be stored is stored again. It exists
-/// nowhere else.
-const RETRIES: [Duration; 5] = [
-    Duration::from_millis(200),
-    Duration::from_secs(1),
-    Duration::from_secs(3),
-    Duration::from_secs(5),
-    Duration::from_secs(10),
-];
+/// How long to wait before a new grant that could not be stored is stored again, at first and
+/// at most. It exists nowhere else.
+const RETRY: Duration = Duration::from_millis(200);
+const RETRY_AT_MOST: Duration = Duration::from_secs(10);
+/// How often a row is asked for while the database cannot be used, a second apart.
+const READS: u32 = 60;
 
 /// The stored grant of one instance.
 pub(super) struct Grants {
@@ -103,88 +103,104 @@ impl Grants {
                 return Ok(Turn::Renewed(self.open(&row)?));
             }
             let now = self.instances.clock.now();
-            if row.lease_until > now {
+            if row.lease_until > now && row.lease_until <= now + FURTHEST_MS {
                 tokio::time::sleep(POLL).await;
-            } else if self.claim(owner, seen, now).await.map_err(|error| self.hide(&error))? {
-                return Ok(Turn::Ours(self.open(&row)?.grant));
+            } else {
+                match self.claim(owner, seen, now).await {
+                    Ok(true) => return Ok(Turn::Ours(self.open(&row)?.grant)),
+                    Ok(false) => {}
+                    Err(error) if error.is_passing() => tokio::time::sleep(POLL).await,
+                    Err(error) => return Err(self.hide(&error)),
+                }
             }
         }
     }
 
     async fn claim(&self, owner: Uuid, seen: i64, now: i64) -> Result<bool> {
-        let tx = self.instances.db.begin().await?;
-        let claimed = Entity::update_many()
+        let claim = &Entity::update_many()
             .col_expr(Column::LeaseOwner, Expr::value(owner))
             .col_expr(Column::LeaseUntil, Expr::value(now + LEASE_MS))
             .filter(Column::InstanceId.eq(self.id))
             .filter(Column::Generation.eq(seen))
-            .filter(Column::LeaseUntil.lte(now))
-            .exec(tx.conn())
-            .await?;
-        tx.commit().await?;
-        Ok(claimed.rows_affected == 1)
+            .filter(free(now));
+        self.instances.db.write(|tx| async move { Ok(claim.clone().exec(tx.conn()).await?.rows_affected == 1) }).await
     }
 
     async fn release(&self, owner: Uuid) -> Result<()> {
-        let tx = self.instances.db.begin().await?;
-        Entity::update_many()
+        let release = &Entity::update_many()
             .col_expr(Column::LeaseOwner, Expr::value(None::<Uuid>))
-            .col_expr(Column::LeaseUntil, Expr::value(0))
+            .col_expr(Column::LeaseUntil, Expr::value(0_i64))
             .filter(Column::InstanceId.eq(self.id))
-            .filter(Column::LeaseOwner.eq(owner))
-            .exec(tx.conn())
-            .await?;
-        tx.commit().await
+            .filter(Column::LeaseOwner.eq(owner));
+        self.instances
+            .db
+            .write(|tx| async move {
+                release.clone().exec(tx.conn()).await?;
+                Ok(())
+            })
+            .await
     }
 
     /// Stores a new grant in place of generation `seen`, whether or not the lease still
     /// holds: of the tokens that the application gave out, these are the newest.
     async fn keep(&self, seen: i64, old: &Grant, grant: Grant) -> Result<StoredGrant, SourceError> {
-        let mut waits = RETRIES.into_iter();
+        let mut wait = RETRY;
         loop {
             match self.try_keep(seen, old, &grant).await {
                 Ok(true) => return Ok(StoredGrant { grant, generation: seen + 1 }),
                 // A person has consented again meanwhile, or the instance was deleted.
                 Ok(false) => return self.read().await?.ok_or_else(gone),
-                Err(error) => match waits.next() {
-                    Some(wait) => {
-                        warn!(instance.id = %self.id, error = %error, "a renewed grant could not be stored; trying again");
-                        tokio::time::sleep(wait).await;
-                    }
-                    None => return Err(self.hide(&error)),
-                },
+                Err(error) if error.is_passing() => {
+                    warn!(instance.id = %self.id, error = %error, "a renewed grant could not be stored; trying again");
+                    tokio::time::sleep(wait).await;
+                    wait = (2 * wait).min(RETRY_AT_MOST);
+                }
+                Err(error) => return Err(self.hide(&error)),
             }
         }
     }
 
     async fn try_keep(&self, seen: i64, old: &Grant, grant: &Grant) -> Result<bool> {
-        let tx = self.instances.db.begin().await?;
-        let stored = Entity::update_many()
+        let store = &Entity::update_many()
             .col_expr(Column::Sealed, Expr::value(seal(&self.instances.keys, self.id, grant)?))
             .col_expr(Column::Generation, Expr::value(seen + 1))
             .col_expr(Column::LeaseOwner, Expr::value(None::<Uuid>))
-            .col_expr(Column::LeaseUntil, Expr::value(0))
+            .col_expr(Column::LeaseUntil, Expr::value(0_i64))
             .filter(Column::InstanceId.eq(self.id))
-            .filter(Column::Generation.eq(seen))
-            .exec(tx.conn())
-            .await?;
-        if grant.ends_at() != old.ends_at() {
+            .filter(Column::Generation.eq(seen));
+        let forecast = &(grant.ends_at() != old.ends_at()).then(|| {
             instance::Entity::update_many()
                 .col_expr(instance::Column::CredentialExpiresAt, Expr::value(grant.ends_at()))
                 .filter(instance::Column::Id.eq(self.id))
-                .exec(tx.conn())
-                .await?;
-        }
-        if stored.rows_affected == 0 {
-            return Ok(false);
-        }
-        tx.commit().await?;
-        Ok(true)
+        });
+        self.instances
+            .db
+            .write(|tx| async move {
+                // The instance before its grant, as everywhere.
+                if forecast.is_some() {
+                    super::lock(&tx, self.id).await?;
+                }
+                let stored = store.clone().exec(tx.conn()).await?.rows_affected == 1;
+                if let Some(forecast) = forecast
+                    && stored
+                {
+                    forecast.clone().exec(tx.conn()).await?;
+                }
+                Ok(stored)
+            })
+            .await
     }
 
     async fn row(&self) -> Result<Option<Model>, SourceError> {
-        let found = Entity::find_by_id(self.id).one(self.instances.db.read()).await;
-        found.map_err(|error| self.hide(&error.into()))
+        for read in 1.. {
+            let found = Entity::find_by_id(self.id).one(self.instances.db.read()).await;
+            match found.map_err(Error::from) {
+                Ok(row) => return Ok(row),
+                Err(error) if error.is_passing() && read < READS => tokio::time::sleep(Duration::from_secs(1)).await,
+                Err(error) => return Err(self.hide(&error)),
+            }
+        }
+        unreachable!("the loop ends by returning")
     }
 
     fn open(&self, row: &Model) -> Result<StoredGrant, SourceError> {
@@ -198,6 +214,12 @@ impl Grants {
     }
 }
 
+/// Nobody renews the grant: no lease holds, and one that lasts longer than any was written
+/// by a clock that was wrong.
+fn free(now: i64) -> Condition {
+    Condition::any().add(Column::LeaseUntil.lte(now)).add(Column::LeaseUntil.gt(now + FURTHEST_MS))
+}
+
 fn ours(message: &str) -> SourceError {
     SourceError::new(FailureClass::Internal, message)
 }
@@ -207,7 +229,7 @@ fn gone() -> SourceError {
     SourceError { definite: true, ..SourceError::new(FailureClass::Token, message) }
 }
 
-fn owner(id: Uuid) -> String {
+pub(super) fn owner(id: Uuid) -> String {
     format!("instance.grant:{id}")
 }
 
@@ -225,7 +247,7 @@ pub(super) fn open(keys: &SecretKey, row: &Model) -> Result<Grant> {
 
 /// Stores what a person has consented to, in place of what was there.
 pub async fn replace(tx: &Tx, keys: &SecretKey, id: Uuid, grant: &Grant) -> Result<()> {
-    let before = Entity::find_by_id(id).one(tx.conn()).await?;
+    let before = Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?;
     let row = ActiveModel {
         instance_id: Set(id),
         sealed: Set(seal(keys, id, grant)?),
@@ -251,7 +273,7 @@ pub(super) async fn destroy(tx: &Tx, id: Uuid) -> Result<()> {
 /// Lets every lease run out now. Only for a process that knows that it is alone with the database.
 pub async fn expire_leases(tx: &Tx) -> Result<()> {
     Entity::update_many()
-        .col_expr(Column::LeaseUntil, Expr::value(0))
+        .col_expr(Column::LeaseUntil, Expr::value(0_i64))
         .filter(Column::LeaseUntil.gt(0))
         .exec(tx.conn())
         .await?;

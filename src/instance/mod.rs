@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use entity::instance::{ActiveModel, Entity, Model};
 use entity::run;
+use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QuerySelect};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -40,10 +41,12 @@ pub mod forecast;
 pub mod grants;
 pub mod history;
 pub mod input;
+pub mod prune;
 pub mod purge;
 pub mod queries;
 pub mod report;
 pub mod runs;
+pub mod sealed;
 pub mod state;
 pub mod test_connection;
 pub mod update;
@@ -142,6 +145,12 @@ pub async fn lock(tx: &Tx, id: Uuid) -> Result<Model> {
     Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?.ok_or_else(not_found)
 }
 
+/// The same, unless it is gone or somebody else holds it.
+pub async fn lock_free(tx: &Tx, id: Uuid) -> Result<Option<Model>> {
+    let free = Entity::find_by_id(id).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    Ok(free.one(tx.conn()).await?)
+}
+
 /// Stores the row after each step, with the event of each. `before` is the row as it
 /// was locked; `model` already carries what is not part of the state machine.
 pub async fn record(
@@ -169,7 +178,7 @@ pub async fn record(
             actor: actor.map(str::to_owned),
             state: serde_json::to_value(&snapshot)?,
         };
-        events::append(tx, event).await?;
+        events::append(tx, event);
     }
     save(tx, model).await
 }

@@ -26,9 +26,7 @@ impl Handler for Purge {
             }
             tokio::task::yield_now().await;
         }
-        let tx = instances.db.begin().await?;
-        queue::release(&tx, &claim, instances.clock.now()).await?;
-        tx.commit().await
+        queue::give_back(&instances.db, &claim, instances.clock.now()).await
     }
 }
 
@@ -36,32 +34,33 @@ impl Instances {
     /// Removes one batch. True: nothing is left to do.
     async fn purge_batch(&self, claim: &Claim) -> Result<bool> {
         let now = self.clock.now();
-        let tx = self.db.begin().await?;
-        if Entity::find_by_id(claim.subject).one(tx.conn()).await?.is_none() {
-            let _gone_either_way = queue::finish(&tx, claim).await?;
-            tx.commit().await?;
-            return Ok(true);
-        }
-        let before = lock(&tx, claim.subject).await?;
-        let mut model = before.clone();
-        let removed = users::remove_batch(tx.conn(), model.id, model.purge_through, BATCH).await?;
-        if removed > 0 {
-            if !queue::renew(tx.conn(), claim, now).await? {
-                return Ok(true);
-            }
-            model.purged_users += i64::try_from(removed).unwrap_or(0);
-            save(&tx, &model).await?;
-            tx.commit().await?;
-            return Ok(false);
-        }
-        if !queue::finish(&tx, claim).await? {
-            return Ok(true);
-        }
-        model.purging = false;
-        let steps = State::of(&model).apply(Change::UsersGone, now)?;
-        record(&tx, &before, &mut model, steps, None, now).await?;
-        tx.commit().await?;
-        info!(instance.id = %model.id, users = model.purged_users, "all users of an instance were removed");
-        Ok(true)
+        self.db
+            .write(|tx| async move {
+                if Entity::find_by_id(claim.subject).one(tx.conn()).await?.is_none() {
+                    let _gone_either_way = queue::finish(&tx, claim).await?;
+                    return Ok(true);
+                }
+                let before = lock(&tx, claim.subject).await?;
+                // Before the removal: whoever lost the claim removes nobody.
+                if !queue::renew(tx.conn(), claim, self.clock.now()).await? {
+                    return Ok(true);
+                }
+                let mut model = before.clone();
+                let removed = users::remove_batch(tx.conn(), model.id, model.purge_through, BATCH).await?;
+                if removed > 0 {
+                    model.purged_users += i64::try_from(removed).unwrap_or(0);
+                    save(&tx, &model).await?;
+                    return Ok(false);
+                }
+                if !queue::finish(&tx, claim).await? {
+                    return Ok(true);
+                }
+                model.purging = false;
+                let steps = State::of(&model).apply(Change::UsersGone, now)?;
+                record(&tx, &before, &mut model, steps, None, now).await?;
+                info!(instance.id = %model.id, users = model.purged_users, "all users of an instance were removed");
+                Ok(true)
+            })
+            .await
     }
 }

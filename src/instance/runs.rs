@@ -5,6 +5,7 @@ use entity::instance::{Column, Entity, Model, Status, SyncState};
 use entity::job::Kind as JobKind;
 use entity::notification::MailReason;
 use entity::run::{self, Outcome, Trigger};
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
     QueryOrder, QuerySelect,
@@ -12,13 +13,17 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::state::{Change, State};
-use super::{Instances, lock, record};
+use super::{Instances, lock, lock_free, record};
 use crate::audit;
 use crate::auth::Caller;
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::queue;
 
+/// How long an application may put off the next sync, in milliseconds.
+pub const LONGEST_WAIT_MS: i64 = 3_600_000;
+/// A minute of a sync interval, with the tenth that it may be longer, in milliseconds.
+const INTERVAL_AT_MOST: i64 = 66_000;
 /// How many instances one look of the scheduler queues at most.
 const DUE_AT_ONCE: u64 = 100;
 
@@ -112,49 +117,59 @@ pub fn next_due(now: i64, interval_minutes: i32, roll: f64) -> i64 {
     now + interval + moved
 }
 
+/// When the next scheduled run is due at the latest, if the clock was right.
+fn furthest(model: &Model, now: i64) -> i64 {
+    now + i64::from(model.sync_interval_minutes) * INTERVAL_AT_MOST + LONGEST_WAIT_MS
+}
+
 impl Instances {
     /// Asks for a sync now. An instance that has an active run answers with that one.
     pub async fn sync(&self, caller: &Caller, id: Uuid, accept_removals: bool) -> Result<run::Model> {
-        let now = self.clock.now();
-        let tx = self.db.begin().await?;
-        let before = lock(&tx, id).await?;
-        let mut model = before.clone();
-        let steps = State::of(&model).apply(Change::Queue, now)?;
-        let run = match model.current_run_id {
-            Some(current) if steps.is_empty() => {
-                let run = run::Entity::find_by_id(current).one(tx.conn()).await?;
-                let run = run.ok_or_else(|| Error::Internal("an active run without a row".into()))?;
-                if accept_removals && !run.accept_removals {
-                    let mut row = run.into_active_model();
-                    row.accept_removals = Set(true);
-                    row.update(tx.conn()).await?
-                } else {
-                    run
+        let (now, actor) = (self.clock.now(), &caller.label());
+        self.db
+            .write(|tx| async move {
+                let before = lock(&tx, id).await?;
+                let mut model = before.clone();
+                let steps = State::of(&model).apply(Change::Queue, now)?;
+                let run = match model.current_run_id {
+                    Some(current) if steps.is_empty() => {
+                        let run = run::Entity::find_by_id(current).one(tx.conn()).await?;
+                        let run = run.ok_or_else(|| Error::Internal("an active run without a row".into()))?;
+                        if accept_removals && !run.accept_removals {
+                            let mut row = run.into_active_model();
+                            row.accept_removals = Set(true);
+                            row.update(tx.conn()).await?
+                        } else {
+                            run
+                        }
+                    }
+                    _ => {
+                        let run = queue(&tx, &mut model, Trigger::Manual, accept_removals, now).await?;
+                        record(&tx, &before, &mut model, steps, Some(actor), now).await?;
+                        run
+                    }
+                };
+                if accept_removals {
+                    let detail = "This run may remove any number of users.";
+                    audit::record(&tx, now, actor, Action::RemovalsAccepted, Some(id), detail).await?;
                 }
-            }
-            _ => {
-                let run = queue(&tx, &mut model, Trigger::Manual, accept_removals, now).await?;
-                record(&tx, &before, &mut model, steps, Some(&caller.label()), now).await?;
-                run
-            }
-        };
-        if accept_removals {
-            let detail = "This run may remove any number of users.".to_owned();
-            audit::record(&tx, now, &caller.label(), Action::RemovalsAccepted, Some(id), detail).await?;
-        }
-        tx.commit().await?;
-        Ok(run)
+                Ok(run)
+            })
+            .await
     }
 
     /// Stops the run that waits or goes on. It counts as no outcome.
     pub async fn cancel_sync(&self, caller: &Caller, id: Uuid) -> Result<run::Model> {
-        let now = self.clock.now();
-        let tx = self.db.begin().await?;
-        let mut model = lock(&tx, id).await?;
-        // Refused when there is none.
-        State::of(&model).apply(Change::Cancel, now)?;
-        let stopped = cancel(&tx, &mut model, &caller.label(), now).await?;
-        tx.commit().await?;
+        let (now, actor) = (self.clock.now(), &caller.label());
+        let stopped = self
+            .db
+            .write(|tx| async move {
+                let mut model = lock(&tx, id).await?;
+                // Refused when there is none.
+                State::of(&model).apply(Change::Cancel, now)?;
+                cancel(&tx, &mut model, actor, now).await
+            })
+            .await?;
         self.stop_run(stopped.as_ref());
         stopped.ok_or_else(|| Error::Internal("an active run without a row".into()))
     }
@@ -174,25 +189,55 @@ impl Instances {
             .all(self.db.read())
             .await?;
         for id in due {
-            if let Err(error) = self.queue_if_due(id, now).await {
-                tracing::error!(instance.id = %id, error = %error, "a due instance could not be queued; trying again");
+            match self.queue_if_due(id, now).await {
+                Ok(()) => {}
+                // The others would find the same.
+                Err(error) if error.is_passing() => return Err(error),
+                Err(error) => {
+                    tracing::error!(instance.id = %id, error = %error, "a due instance could not be queued; trying again");
+                }
             }
         }
         Ok(())
     }
 
-    async fn queue_if_due(&self, id: Uuid, now: i64) -> Result<()> {
-        let tx = self.db.begin().await?;
-        let before = lock(&tx, id).await?;
-        let mut model = before.clone();
-        // Refused or empty: somebody was faster.
-        let steps = State::of(&model).apply(Change::Queue, now).unwrap_or_default();
-        if steps.is_empty() || model.next_sync_at.is_none_or(|at| at > now) {
-            return Ok(());
+    /// Makes due what waits for longer than it can have been told to: a clock was wrong when it
+    /// was written down.
+    pub async fn mend_schedule(&self) -> Result<()> {
+        let now = self.clock.now();
+        let furthest =
+            Expr::col(Column::SyncIntervalMinutes).cast_as("bigint").mul(INTERVAL_AT_MOST).add(now + LONGEST_WAIT_MS);
+        let wrong = Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::Status.eq(Status::Live))
+            .filter(Column::SyncState.eq(SyncState::Idle))
+            .filter(Expr::col(Column::NextSyncAt).gt(furthest));
+        let wrong: Vec<Uuid> = wrong.limit(DUE_AT_ONCE).into_tuple().all(self.db.read()).await?;
+        if !wrong.is_empty() {
+            tracing::warn!(instances = wrong.len(), "syncs were planned by a clock that was wrong; they are due now");
         }
-        queue(&tx, &mut model, Trigger::Scheduled, false, now).await?;
-        record(&tx, &before, &mut model, steps, None, now).await?;
-        tx.commit().await
+        for id in wrong {
+            self.queue_if_due(id, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn queue_if_due(&self, id: Uuid, now: i64) -> Result<()> {
+        self.db
+            .write(|tx| async move {
+                let Some(before) = lock_free(&tx, id).await? else { return Ok(()) };
+                let mut model = before.clone();
+                // Refused or empty: somebody was faster.
+                let steps = State::of(&model).apply(Change::Queue, now).unwrap_or_default();
+                let due = |at: i64| at <= now || at > furthest(&model, now);
+                if steps.is_empty() || !model.next_sync_at.is_some_and(due) {
+                    return Ok(());
+                }
+                queue(&tx, &mut model, Trigger::Scheduled, false, now).await?;
+                record(&tx, &before, &mut model, steps, None, now).await
+            })
+            .await
     }
 
     pub(super) fn stop_run(&self, run: Option<&run::Model>) {

@@ -60,10 +60,13 @@ impl Instances {
         };
         let result = self.verify(integration, config, run_number, grants).await;
         let verdict = if result.is_ok() { "accepted" } else { "refused" };
-        let tx = self.db.begin().await?;
-        let detail = format!("A connection to {} was tested and {verdict}.", integration.name);
-        audit::record(&tx, self.clock.now(), &caller.label(), Action::ConnectionTested, instance_id, detail).await?;
-        tx.commit().await?;
+        let detail = &format!("A connection to {} was tested and {verdict}.", integration.name);
+        let (now, actor) = (self.clock.now(), &caller.label());
+        self.db
+            .write(
+                |tx| async move { audit::record(&tx, now, actor, Action::ConnectionTested, instance_id, detail).await },
+            )
+            .await?;
         result
     }
 }

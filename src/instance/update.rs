@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use entity::event::Cause;
 use entity::instance::{InactiveReason, Model, Status};
-use entity::run::Trigger;
+use entity::run::{self, Trigger};
 use uuid::Uuid;
 
 use super::connect::authorization_required;
@@ -73,7 +73,7 @@ impl Instances {
             let read = self.get(id).await?;
             let plan = self.plan(&read, &update, fresh)?;
             let verified = self.check(&read, &plan).await?;
-            if let Some(model) = self.carry_out(caller, &read, plan, verified, &update).await? {
+            if let Some(model) = self.carry_out(caller, &read, &plan, verified.as_ref(), &update).await? {
                 return Ok(model);
             }
         }
@@ -170,52 +170,70 @@ impl Instances {
         &self,
         caller: &Caller,
         read: &Model,
-        mut plan: Plan,
-        verified: Option<Verified>,
+        plan: &Plan,
+        verified: Option<&Verified>,
         update: &Update,
     ) -> Result<Option<Model>> {
-        let now = self.clock.now();
-        let tx = self.db.begin().await?;
-        let before = lock(&tx, read.id).await?;
-        if before.revision != read.revision || before.status != read.status {
-            let asked = plan.check.is_some();
-            plan = self.plan(&before, update, plan.fresh.clone().as_ref())?;
-            if asked || plan.check.is_some() {
-                return Ok(None);
-            }
-        }
+        let (now, actor) = (self.clock.now(), &caller.label());
+        let changed = self
+            .db
+            .write(|tx| async move {
+                let before = lock(&tx, read.id).await?;
+                if before.revision == read.revision && before.status == read.status {
+                    return self.store(&tx, before, plan, verified, actor, now).await.map(Some);
+                }
+                let anew = self.plan(&before, update, plan.fresh.as_ref())?;
+                if plan.check.is_some() || anew.check.is_some() {
+                    return Ok(None);
+                }
+                self.store(&tx, before, &anew, verified, actor, now).await.map(Some)
+            })
+            .await?;
+        Ok(changed.map(|(model, stopped)| {
+            self.stop_run(stopped.as_ref());
+            model
+        }))
+    }
+
+    /// The row after the change, and the run that it stopped.
+    async fn store(
+        &self,
+        tx: &Tx,
+        before: Model,
+        plan: &Plan,
+        verified: Option<&Verified>,
+        actor: &str,
+        now: i64,
+    ) -> Result<(Model, Option<run::Model>)> {
         let mut model = before.clone();
-        self.keep_grant(&tx, &mut model, &plan).await?;
-        let edited = self.edit(&mut model, &plan, verified)?;
+        self.keep_grant(tx, &mut model, plan).await?;
+        let edited = self.edit(&mut model, plan, verified)?;
         let switched = match plan.activate {
             Some(true) => State::of(&model).apply(Change::Activate, now)?,
             Some(false) => State::of(&model).apply(Change::Deactivate, now)?,
             None => Vec::new(),
         };
         if !edited && switched.is_empty() {
-            return Ok(Some(model));
+            return Ok((model, None));
         }
         model.revision += 1;
-        let actor = caller.label();
         if edited {
             let steps = vec![(Cause::Updated, State::of(&model))];
-            record(&tx, &before, &mut model, steps, Some(&actor), now).await?;
+            record(tx, &before, &mut model, steps, Some(actor), now).await?;
         }
         let mut stopped = None;
         if !switched.is_empty() && plan.activate == Some(true) {
             let before = model.clone();
-            runs::queue(&tx, &mut model, Trigger::Reactivation, false, now).await?;
-            record(&tx, &before, &mut model, switched, Some(&actor), now).await?;
+            runs::queue(tx, &mut model, Trigger::Reactivation, false, now).await?;
+            record(tx, &before, &mut model, switched, Some(actor), now).await?;
         } else if !switched.is_empty() {
-            stopped = runs::cancel(&tx, &mut model, &actor, now).await?;
+            stopped = runs::cancel(tx, &mut model, actor, now).await?;
             let before = model.clone();
             let steps = State::of(&model).apply(Change::Deactivate, now)?;
             model.next_sync_at = None;
-            record(&tx, &before, &mut model, steps, Some(&actor), now).await?;
+            record(tx, &before, &mut model, steps, Some(actor), now).await?;
         }
-        tx.commit().await?;
-        self.stop_run(stopped.as_ref());
-        Ok(Some(model))
+        Ok((model, stopped))
     }
 
     /// Stores the grant that goes with a new configuration, and destroys one that no longer does.
@@ -236,7 +254,7 @@ impl Instances {
     }
 
     /// Whether anything differs now.
-    fn edit(&self, model: &mut Model, plan: &Plan, verified: Option<Verified>) -> Result<bool> {
+    fn edit(&self, model: &mut Model, plan: &Plan, verified: Option<&Verified>) -> Result<bool> {
         let mut edited = false;
         if let Some(name) = plan.name.as_ref().filter(|name| **name != model.name) {
             model.name.clone_from(name);
@@ -255,7 +273,7 @@ impl Instances {
             edited = true;
         }
         if let Some(Verified { tenant, lost: _, credential_expires_at }) = verified {
-            model.tenant = tenant.or(model.tenant.take());
+            model.tenant = tenant.clone().or(model.tenant.take());
             model.credential_expires_at = credential_expires_at.or(model.credential_expires_at);
         }
         Ok(edited)

@@ -9,21 +9,27 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use crate::clock::Clock;
+use crate::config::Roles;
 use crate::db::Db;
 use crate::events::Feed;
 use crate::instance::authorization::Authorizations;
 use crate::instance::purge::Purge;
 use crate::instance::{Happened, Instances};
+use crate::keep::Keeper;
 use crate::mail::Mailer;
 use crate::notification::deliver::{self, Delivery};
-use crate::queue::worker;
-use crate::sync::Engine;
+use crate::queue::{self, worker};
+use crate::sync::{Engine, progress::Progress};
 use crate::telemetry;
 
 /// How often the scheduler looks for instances that are due.
 const SCHEDULE: Duration = Duration::from_secs(1);
 /// How often consents that nobody came back from are removed.
 const FORGET: Duration = Duration::from_mins(1);
+/// How often it is looked for what a clock that was wrong has written down.
+const MEND: Duration = Duration::from_secs(30);
+/// When what is past its time is removed for the first time, and how often then.
+const KEEP: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(10));
 /// How often histograms are condensed.
 const UPKEEP: Duration = Duration::from_secs(5);
 /// How many instances are purged at once: SQLite writes one transaction at a time anyway.
@@ -37,9 +43,11 @@ pub struct Tools {
     pub instances: Instances,
     pub authorizations: Authorizations,
     pub mailer: Mailer,
+    pub keeper: Keeper,
     pub feed: Feed<Happened>,
     /// The event that the feed goes on from.
     pub newest: i64,
+    pub progress: Progress,
     pub beat: Beat,
     pub sync_concurrency: usize,
 }
@@ -61,10 +69,21 @@ impl Beat {
     }
 }
 
-/// Starts all of it.
-pub fn spawn(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
-    let Tools { db, clock, engine, instances, authorizations, mailer, feed, newest, beat, sync_concurrency } = tools;
-    tasks.spawn(feed.clone().follow(db.clone(), *newest, stop.clone()));
+/// Starts what belongs to the roles.
+pub fn spawn(tools: &Tools, roles: Roles, tasks: &TaskTracker, stop: &CancellationToken) {
+    tasks.spawn(upkeep(stop.clone()));
+    if roles.api {
+        let Tools { db, feed, newest, progress, .. } = tools;
+        tasks.spawn(feed.clone().follow(db.clone(), *newest, stop.clone()));
+        tasks.spawn(progress.clone().follow(db.clone(), stop.clone()));
+    }
+    if roles.workers {
+        spawn_workers(tools, tasks, stop);
+    }
+}
+
+fn spawn_workers(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
+    let Tools { db, clock, engine, instances, authorizations, mailer, keeper, beat, sync_concurrency, .. } = tools;
     tasks.spawn(worker::run(
         db.clone(),
         clock.clone(),
@@ -88,13 +107,14 @@ pub fn spawn(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
         clock.clone(),
         Kind::Mail,
         deliver::CONCURRENCY,
-        Arc::new(Delivery { db: db.clone(), clock: clock.clone(), mailer: mailer.clone() }),
+        Arc::new(Delivery { db: db.clone(), clock: clock.clone(), mailer: mailer.clone(), ages: keeper.ages.clone() }),
         tasks.clone(),
         stop.clone(),
     ));
     tasks.spawn(schedule(instances.clone(), beat.clone(), stop.clone()));
     tasks.spawn(forget(authorizations.clone(), stop.clone()));
-    tasks.spawn(upkeep(stop.clone()));
+    tasks.spawn(keep(keeper.clone(), stop.clone()));
+    tasks.spawn(mend(instances.clone(), stop.clone()));
 }
 
 async fn schedule(instances: Instances, beat: Beat, stop: CancellationToken) {
@@ -118,6 +138,35 @@ async fn forget(authorizations: Authorizations, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(FORGET) => {}
+        }
+    }
+}
+
+async fn keep(keeper: Keeper, stop: CancellationToken) {
+    let (mut wait, every) = KEEP;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+        keeper.round(&stop).await;
+        wait = every;
+    }
+}
+
+async fn mend(instances: Instances, stop: CancellationToken) {
+    let mut suspects = Vec::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(MEND) => {}
+        }
+        let mended = async {
+            queue::mend(&instances.db, &mut suspects, instances.clock.now()).await?;
+            instances.mend_schedule().await
+        };
+        if let Err(error) = mended.await {
+            warn!(error = %error, "what a wrong clock may have written down could not be looked for; trying again");
         }
     }
 }

@@ -64,6 +64,9 @@ pub struct Outgoing {
     pub date_ms: i64,
 }
 
+/// Whether a message is still ours to send.
+pub type Ours<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// Why a message was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -105,11 +108,12 @@ impl Mailer {
         Ok(Self { from, route })
     }
 
-    /// Hands one message over. Takes 60 seconds at most.
-    pub async fn send(&self, mail: &Outgoing) -> Result<(), SendError> {
+    /// Hands one message over. Takes 60 seconds at most. `ours` is asked at the last moment
+    /// at which the message can be held back; if it no longer is, somebody else sends it.
+    pub async fn send(&self, mail: &Outgoing, ours: Ours<'_>) -> Result<(), SendError> {
         let message = message::build(&self.from, mail)?;
         match &self.route {
-            Route::Smtp(smtp) => smtp.send(message.envelope(), &message.formatted()).await,
+            Route::Smtp(smtp) => smtp.send(message.envelope(), &message.formatted(), ours).await,
             Route::Folder(folder) => folder.write(&mail.message_id, message.formatted()).await,
         }
     }

@@ -21,7 +21,7 @@ use percent_encoding::percent_decode_str;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::SendError;
+use super::{Ours, SendError};
 
 const PARKED_AT_MOST: usize = 4;
 
@@ -126,14 +126,14 @@ impl Smtp {
         format!("mail is sent by SMTP through {} port {} ({security}, {login})", self.host, self.port)
     }
 
-    pub(super) async fn send(&self, envelope: &Envelope, message: &[u8]) -> Result<(), SendError> {
-        timeout(self.limits.whole, self.attempt(envelope, message))
+    pub(super) async fn send(&self, envelope: &Envelope, message: &[u8], ours: Ours<'_>) -> Result<(), SendError> {
+        timeout(self.limits.whole, self.attempt(envelope, message, ours))
             .await
             .unwrap_or_else(|_| Err(SendError::temporary("The mail server did not take the message within a minute.")))
     }
 
     /// Whenever this returns early or is dropped, its connection is closed with it.
-    async fn attempt(&self, envelope: &Envelope, message: &[u8]) -> Result<(), SendError> {
+    async fn attempt(&self, envelope: &Envelope, message: &[u8], ours: Ours<'_>) -> Result<(), SendError> {
         let mut connection = match self.unpark().await {
             Some(connection) => connection,
             None => self.open().await?,
@@ -146,6 +146,10 @@ impl Smtp {
             self.step(connection.command(Rcpt::new(to.clone(), vec![]))).await.map_err(|e| self.refusal(&e))?;
         }
         self.step(connection.command(Data)).await.map_err(|e| self.refusal(&e))?;
+        // A process that was stopped for a while does not know it, and goes on in the middle of a dialogue.
+        if !ours() {
+            return Err(SendError::temporary("The message was held back, because another process may send it."));
+        }
         self.step(connection.message(message)).await.map_err(|e| self.refusal(&e))?;
         self.park(connection);
         Ok(())

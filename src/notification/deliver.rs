@@ -7,7 +7,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Steady};
 use crate::db::Db;
 use crate::error::Result;
 use crate::mail::{Mailer, Outgoing, SendError};
@@ -17,8 +17,7 @@ use crate::queue::{self, Claim, worker::Handler};
 pub const CONCURRENCY: usize = 4;
 /// For how long a mail is tried.
 const PATIENCE_MS: i64 = 48 * 3600 * 1000;
-/// How often the record of an attempt is tried before the job fails.
-const RECORDINGS: usize = 5;
+/// How long to wait before the record of an attempt is tried again.
 const RECORDING_PAUSE: Duration = Duration::from_secs(2);
 /// How long a stopping server waits for a mail that is on the wire.
 const GRACE: Duration = Duration::from_secs(7);
@@ -28,6 +27,8 @@ pub struct Delivery {
     pub db: Db,
     pub clock: Clock,
     pub mailer: Mailer,
+    /// By which the age of a mail is measured.
+    pub ages: Steady,
 }
 
 impl Handler for Delivery {
@@ -38,6 +39,11 @@ impl Handler for Delivery {
         if mail.state != NotificationState::Queued {
             return self.settle(&claim, None).await;
         }
+        // Also what a backup that was restored still had to send: to its readers it is old news.
+        if self.ages.now() - mail.created_at > PATIENCE_MS {
+            let result = Attempt::Expired;
+            return self.settle(&claim, Some((mail, result, self.clock.now()))).await;
+        }
         let outgoing = Outgoing {
             to: mail.address.clone(),
             subject: mail.subject.clone(),
@@ -47,27 +53,26 @@ impl Handler for Delivery {
             in_reply_to: mail.in_reply_to.clone(),
             date_ms: mail.created_at,
         };
+        let ours = || claim.is_held();
         let sent = tokio::select! {
-            sent = self.mailer.send(&outgoing) => sent,
+            sent = self.mailer.send(&outgoing, &ours) => sent,
             () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => {
-                let tx = self.db.begin().await?;
-                queue::release(&tx, &claim, self.clock.now()).await?;
-                return tx.commit().await;
+                return queue::give_back(&self.db, &claim, self.clock.now()).await;
             }
         };
         let now = self.clock.now();
-        let result = after_attempt(&mail, sent, now, fastrand::f64());
+        let waited = self.ages.now() - mail.created_at;
+        let result = after_attempt(&mail, sent, now, waited, fastrand::f64());
         // What the server said must not be forgotten, or the mail would be sent again.
-        for _ in 0..RECORDINGS {
+        loop {
             match self.settle(&claim, Some((mail.clone(), result.clone(), now))).await {
-                Ok(()) => return Ok(()),
-                Err(error) => {
+                Err(error) if error.is_passing() && !stop.is_cancelled() => {
                     warn!(notification.id = %mail.id, error = %error, "an attempt could not be recorded; trying again");
                 }
+                settled => return settled,
             }
             tokio::time::sleep(RECORDING_PAUSE).await;
         }
-        self.settle(&claim, Some((mail, result, now))).await
     }
 }
 
@@ -76,21 +81,24 @@ impl Handler for Delivery {
 enum Attempt {
     Sent,
     GivenUp(String),
+    /// None was made: it is too old.
+    Expired,
     /// Not before this time.
     Again(i64, String),
 }
 
-fn after_attempt(mail: &Model, sent: Result<(), SendError>, now: i64, roll: f64) -> Attempt {
+/// `waited`: how long ago the mail was written, in milliseconds.
+fn after_attempt(mail: &Model, sent: Result<(), SendError>, now: i64, waited: i64, roll: f64) -> Attempt {
     match sent {
         Ok(()) => Attempt::Sent,
         // A test mail is an answer to the person who waits for it.
         Err(error) if error.permanent || mail.kind == NotificationKind::Test => Attempt::GivenUp(error.message),
         Err(error) => {
-            let at = now + retry_wait_ms(mail.attempts, roll);
-            if at - mail.created_at > PATIENCE_MS {
+            let wait = retry_wait_ms(mail.attempts, roll);
+            if waited + wait > PATIENCE_MS {
                 Attempt::GivenUp(format!("Given up after 48 hours. {}", error.message))
             } else {
-                Attempt::Again(at, error.message)
+                Attempt::Again(now + wait, error.message)
             }
         }
     }
@@ -106,45 +114,68 @@ fn retry_wait_ms(attempts: i32, roll: f64) -> i64 {
 
 impl Delivery {
     async fn settle(&self, claim: &Claim, attempt: Option<(Model, Attempt, i64)>) -> Result<()> {
-        let tx = self.db.begin().await?;
         let Some((mail, result, now)) = attempt else {
-            let _lost_is_fine = queue::finish(&tx, claim).await?;
-            return tx.commit().await;
+            return self
+                .db
+                .write(|tx| async move {
+                    let _lost_is_fine = queue::finish(&tx, claim).await?;
+                    Ok(())
+                })
+                .await;
         };
-        let (id, attempts, kind) = (mail.id, mail.attempts + 1, mail.kind);
+        let (id, kind) = (mail.id, mail.kind);
+        let attempts = mail.attempts + i32::from(result != Attempt::Expired);
         let mut row = mail.into_active_model();
         row.attempts = Set(attempts);
-        let held = match result {
+        let mut again = None;
+        let (outcome, word) = match result {
             Attempt::Sent => {
-                info!(notification.id = %id, attempts, "a mail was sent");
-                metrics::counter!("muster_mails_total", "outcome" => "sent").increment(1);
                 row.state = Set(NotificationState::Sent);
                 row.sent_at = Set(Some(now));
                 row.last_error = Set(None);
-                queue::finish(&tx, claim).await?
+                ("sent", "a mail was sent")
             }
             Attempt::GivenUp(message) => {
-                warn!(notification.id = %id, attempts, kind = ?kind, "a mail could not be sent and is given up");
-                metrics::counter!("muster_mails_total", "outcome" => "failed").increment(1);
                 row.state = Set(NotificationState::Failed);
                 row.last_error = Set(Some(message));
-                queue::finish(&tx, claim).await?
+                ("failed", "a mail could not be sent and is given up")
+            }
+            Attempt::Expired => {
+                row.state = Set(NotificationState::Failed);
+                let before = row.last_error.take().flatten().map(|error| format!(" {error}")).unwrap_or_default();
+                row.last_error = Set(Some(format!("Given up: it is older than 48 hours.{before}")));
+                ("failed", "a mail is older than 48 hours and is given up")
             }
             Attempt::Again(at, message) => {
-                warn!(notification.id = %id, attempts, "a mail could not be sent and is tried again");
-                metrics::counter!("muster_mails_total", "outcome" => "retried").increment(1);
+                again = Some(at);
                 row.last_error = Set(Some(message));
-                let held = queue::renew(tx.conn(), claim, now).await?;
-                queue::release(&tx, claim, at).await?;
-                held
+                ("retried", "a mail could not be sent and is tried again")
             }
         };
-        // Dropped, or taken over, while it was on the wire: the other's record stands.
-        if !held {
-            return Ok(());
+        let row = &row;
+        let recorded = self
+            .db
+            .write(|tx| async move {
+                let held = match again {
+                    None => queue::finish(&tx, claim).await?,
+                    Some(at) => {
+                        let held = queue::renew(tx.conn(), claim, now).await?;
+                        queue::release(&tx, claim, at).await?;
+                        held
+                    }
+                };
+                // Dropped, or taken over, while it was on the wire: the other's record stands.
+                if held {
+                    row.clone().update(tx.conn()).await?;
+                }
+                Ok(held)
+            })
+            .await?;
+        if recorded {
+            metrics::counter!("muster_mails_total", "outcome" => outcome).increment(1);
+            info!(notification.id = %id, attempts, kind = ?kind, outcome, "{word}");
         }
-        row.update(tx.conn()).await?;
-        tx.commit().await
+        Ok(())
     }
 }
 

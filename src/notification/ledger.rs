@@ -1,11 +1,13 @@
-//! Reading what became of mails.
+//! What became of mails: read, and in the end forgotten.
 
 use entity::notification::{Column, Entity, Model, NotificationKind, NotificationState};
+use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
 };
 use uuid::Uuid;
 
+use crate::db::Tx;
 use crate::error::Result;
 
 /// Which mails; `None` admits all.
@@ -54,4 +56,24 @@ pub async fn count<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<i64>
 /// One mail.
 pub async fn find<C: ConnectionTrait>(conn: &C, id: Uuid) -> Result<Option<Model>> {
     Ok(Entity::find_by_id(id).one(conn).await?)
+}
+
+/// Deletes up to `limit` mails that were written before the time of the id `before` and do
+/// not wait any more; answers how many.
+pub async fn prune(tx: &Tx, before: Uuid, limit: u64) -> Result<u64> {
+    let past: Vec<Uuid> = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::Id.lt(before))
+        .filter(Column::State.ne(NotificationState::Queued))
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    if past.is_empty() {
+        return Ok(0);
+    }
+    Ok(Entity::delete_many().filter(Column::Id.is_in(past)).exec(tx.conn()).await?.rows_affected)
 }

@@ -89,13 +89,16 @@ pub async fn drop_queued(tx: &Tx, instance_id: Uuid) -> Result<()> {
     if waiting.is_empty() {
         return Ok(());
     }
+    // The jobs before the mails, as whoever delivers takes them. One that was delivered meanwhile stays so.
+    queue::cancel(tx, JobKind::Mail, &waiting).await?;
     Entity::update_many()
         .col_expr(Column::State, Expr::value(NotificationState::Dropped))
         .col_expr(Column::LastError, Expr::value("The instance was deleted before this mail was sent."))
-        .filter(Column::Id.is_in(waiting.iter().copied()))
+        .filter(Column::Id.is_in(waiting))
+        .filter(Column::State.eq(NotificationState::Queued))
         .exec(tx.conn())
         .await?;
-    queue::cancel(tx, JobKind::Mail, &waiting).await
+    Ok(())
 }
 
 fn queued(id: Uuid, kind: NotificationKind, address: String, rendered: &Rendered, now: i64) -> ActiveModel {

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use entity::audit_entry::Action;
+use entity::installation;
 use entity::recipient::{ActiveModel, Column, Entity};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QueryOrder};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QueryOrder, QuerySelect};
 
 use crate::audit;
 use crate::clock::Clock;
@@ -48,18 +49,22 @@ pub async fn set(db: &Db, clock: &Clock, actor: &str, addresses: &[String]) -> R
     if !refusals.is_empty() {
         return Err(Error::Refused(refusals));
     }
-    let tx = db.begin().await?;
-    Entity::delete_many().exec(tx.conn()).await?;
-    if !list.is_empty() {
-        let rows = list.iter().zip(0..).map(|(address, position)| ActiveModel {
-            address_key: Set(address.key()),
-            address: Set(address.as_str().to_owned()),
-            position: Set(position),
-        });
-        Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
-    }
-    let detail = format!("The list of recipients was replaced; it has {} addresses.", list.len());
-    audit::record(&tx, clock.now(), actor, Action::RecipientsSet, None, detail).await?;
-    tx.commit().await?;
+    let (addresses, now) = (&list, clock.now());
+    let detail = &format!("The list of recipients was replaced; it has {} addresses.", list.len());
+    db.write(|tx| async move {
+        // One list is replaced after the other, never two into each other.
+        installation::Entity::find_by_id(installation::ID).lock_exclusive().one(tx.conn()).await?;
+        Entity::delete_many().exec(tx.conn()).await?;
+        if !addresses.is_empty() {
+            let rows = addresses.iter().zip(0..).map(|(address, position)| ActiveModel {
+                address_key: Set(address.key()),
+                address: Set(address.as_str().to_owned()),
+                position: Set(position),
+            });
+            Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+        }
+        audit::record(&tx, now, actor, Action::RecipientsSet, None, detail).await
+    })
+    .await?;
     Ok(list.into_iter().map(|address| address.as_str().to_owned()).collect())
 }

@@ -49,10 +49,14 @@ impl TestMail {
             link: format!("{}/", self.public_url),
             lost: &[],
         });
-        let tx = self.db.begin().await?;
-        let mut mail = outbox::record_test(&tx, address.as_str().to_owned(), &self.mail_host, &rendered, now).await?;
-        audit::record(&tx, now, actor, Action::TestMailSent, None, "A test mail was asked for.".into()).await?;
-        tx.commit().await?;
+        let (address, rendered) = (address.as_str(), &rendered);
+        let mut mail = self
+            .db
+            .write(|tx| async move {
+                audit::record(&tx, now, actor, Action::TestMailSent, None, "A test mail was asked for.").await?;
+                outbox::record_test(&tx, address.to_owned(), &self.mail_host, rendered, now).await
+            })
+            .await?;
         let settled = tokio::time::timeout(PATIENCE, async {
             while mail.state == NotificationState::Queued {
                 tokio::time::sleep(LOOK).await;

@@ -11,16 +11,24 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
-use super::{Claim, LEASE_MS};
+use super::Claim;
 use crate::clock::Clock;
 use crate::db::Db;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// How often the table is looked at when nothing wakes the worker.
 const POLL: Duration = Duration::from_secs(1);
 
+/// How long to let others renew their leases when the database is back.
+const AFTER_TROUBLE: Duration = Duration::from_secs(3);
+/// How often a lease is renewed, and how soon again when that failed.
+const RENEWAL: Duration = Duration::from_millis(super::LEASE_MS as u64 / 3);
+const RENEWAL_RETRY: Duration = Duration::from_secs(1);
+
 /// How soon a job is tried again that found the database unavailable, in milliseconds.
 const RETRY_MS: i64 = 2_000;
+/// How often it is tried to give such a job back, before its lease has to run out.
+const GIVE_BACKS: u32 = 30;
 
 /// What a worker does with a claimed job. It must finish or release the claim; the
 /// token is cancelled when the lease was lost or the server stops.
@@ -58,6 +66,7 @@ pub async fn run<H: Handler>(
 ) {
     let places = Arc::new(Semaphore::new(concurrency));
     let held = Held::default();
+    let mut troubled = false;
     let mut wake = db.listen(super::topic(kind));
     loop {
         let place = tokio::select! {
@@ -65,6 +74,14 @@ pub async fn run<H: Handler>(
             place = places.clone().acquire_owned() => place.expect("the semaphore is never closed"),
         };
         wake.mark_unchanged();
+        if troubled && db.ping().await.is_ok() {
+            // Those who hold jobs could not renew their leases either, and go first.
+            troubled = false;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(AFTER_TROUBLE) => {}
+            }
+        }
         match try_claim(&db, &clock, kind, &held).await {
             Ok(Some(claim)) => {
                 let (db, clock, handler, stop) = (db.clone(), clock.clone(), handler.clone(), stop.child_token());
@@ -79,7 +96,10 @@ pub async fn run<H: Handler>(
                 continue;
             }
             Ok(None) => {}
-            Err(error) => warn!(kind = ?kind, error = %error, "jobs could not be claimed; trying again"),
+            Err(error) => {
+                warn!(kind = ?kind, error = %error, "jobs could not be claimed; trying again");
+                troubled = true;
+            }
         }
         drop(place);
         tokio::select! {
@@ -93,56 +113,30 @@ pub async fn run<H: Handler>(
 async fn try_claim(db: &Db, clock: &Clock, kind: Kind, held: &Held) -> Result<Option<Claim>> {
     let held = held.list();
     // A look before the write: an idle worker must not take the write lock every second.
-    if !due(db, kind, &held, clock.now()).await? {
+    if !super::is_due(db.read(), kind, &held, clock.now()).await? {
         return Ok(None);
     }
-    let tx = db.begin().await?;
-    let claim = super::claim(&tx, kind, &held, clock.now()).await?;
-    tx.commit().await?;
-    Ok(claim)
-}
-
-async fn due(db: &Db, kind: Kind, held: &[i64], now: i64) -> Result<bool> {
-    use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
-    let found: Option<i64> = entity::job::Entity::find()
-        .select_only()
-        .column(entity::job::Column::Id)
-        .filter(entity::job::Column::Kind.eq(kind))
-        .filter(entity::job::Column::LeaseUntil.lt(now))
-        .filter(entity::job::Column::RunAt.lte(now))
-        .filter(entity::job::Column::Id.is_not_in(held.iter().copied()))
-        .limit(1)
-        .into_tuple()
-        .one(db.read())
-        .await?;
-    Ok(found.is_some())
-}
-
-async fn give_back(db: &Db, claim: &Claim, run_at: i64) -> Result<()> {
-    let tx = db.begin().await?;
-    super::release(&tx, claim, run_at).await?;
-    tx.commit().await
+    let held = &held;
+    db.write(|tx| async move { super::claim(&tx, kind, held, clock.now()).await }).await
 }
 
 async fn work<H: Handler>(db: &Db, clock: &Clock, kind: Kind, claim: Claim, handler: &H, stop: CancellationToken) {
     let heartbeat = async {
-        let mut tick = tokio::time::interval(Duration::from_millis(LEASE_MS as u64 / 3));
-        tick.tick().await;
+        let (mut wait, claim) = (RENEWAL, &claim);
         loop {
-            tick.tick().await;
-            let renewed = async {
-                let tx = db.begin().await?;
-                let held = super::renew(tx.conn(), &claim, clock.now()).await?;
-                tx.commit().await?;
-                Ok::<_, Error>(held)
-            };
-            match renewed.await {
-                Ok(true) => {}
+            tokio::time::sleep(wait).await;
+            wait = RENEWAL;
+            let begun = tokio::time::Instant::now();
+            match db.write(|tx| async move { super::renew(tx.conn(), claim, clock.now()).await }).await {
+                Ok(true) => claim.extend(begun),
                 Ok(false) => {
                     stop.cancel();
                     return;
                 }
-                Err(error) => warn!(job.id = claim.job, error = %error, "a lease could not be renewed"),
+                Err(error) => {
+                    warn!(job.id = claim.job, error = %error, "a lease could not be renewed; trying again");
+                    wait = RENEWAL_RETRY;
+                }
             }
         }
     };
@@ -153,10 +147,16 @@ async fn work<H: Handler>(db: &Db, clock: &Clock, kind: Kind, claim: Claim, hand
     };
     match outcome {
         Ok(Ok(())) => {}
-        Ok(Err(Error::Unavailable(text))) => {
-            warn!(kind = ?kind, job.id = claim.job, error = %text, "a job found the database unavailable; it is tried again soon");
-            if let Err(error) = give_back(db, &claim, clock.now() + RETRY_MS).await {
-                warn!(job.id = claim.job, error = %error, "it could not be given back; it is tried again when its lease ends");
+        Ok(Err(error)) if error.is_passing() => {
+            warn!(kind = ?kind, job.id = claim.job, error = %error, "a job found the database unavailable; it is tried again soon");
+            for _ in 0..GIVE_BACKS {
+                match super::give_back(db, &claim, clock.now() + RETRY_MS).await {
+                    Ok(()) => return,
+                    Err(error) => {
+                        warn!(job.id = claim.job, error = %error, "a job could not be given back; trying again");
+                    }
+                }
+                tokio::time::sleep(RENEWAL_RETRY).await;
             }
         }
         Ok(Err(error)) => {

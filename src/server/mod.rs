@@ -39,25 +39,42 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// How long the database may take to answer the readiness check.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// All paths.
-pub fn router(gateway: Gateway, authorizations: Authorizations, db: Db, beat: Beat) -> Router {
-    let health = Router::new()
+/// What every process has: whether it lives, whether it can be used, what it did. `beat` is
+/// that of the workers, if it has any.
+pub fn health(db: Db, beat: Option<Beat>, shutdown: CancellationToken) -> Router {
+    Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics_with))
+        .with_state(Readiness { db, beat, shutdown })
+}
+
+/// What members and their browsers come for.
+pub fn doors(gateway: Gateway, authorizations: Authorizations) -> Router {
+    Router::new()
+        .merge(graphql::http::routes().with_state(gateway))
+        .merge(callback::routes().with_state(authorizations))
+        .merge(console::routes())
+}
+
+/// All paths of a process whose database cannot be used yet.
+pub fn waiting() -> Router {
+    let report = json!({ "ready": false, "database": false, "workers": false, "stopping": false });
+    Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(|| async { (StatusCode::SERVICE_UNAVAILABLE, Json(report)) }))
         .route("/metrics", get(metrics))
-        .with_state(Readiness { db, beat, shutdown: gateway.shutdown().clone() });
+        .fallback(|| async { graphql::http::Problem::waiting().into_response("application/json") })
+}
+
+/// With what goes round all paths.
+pub fn dressed(router: Router) -> Router {
     let headers = [
         ("x-content-type-options", "nosniff"),
         ("referrer-policy", "no-referrer"),
         ("cross-origin-resource-policy", "same-origin"),
     ];
-    let mut router = Router::new()
-        .merge(graphql::http::routes().with_state(gateway))
-        .merge(callback::routes().with_state(authorizations))
-        .merge(health)
-        .merge(console::routes())
-        .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
-        .layer(CatchPanicLayer::new());
+    let mut router = router.layer(CatchPanicLayer::new());
     for (name, value) in headers {
         router = router.layer(SetResponseHeaderLayer::if_not_present(
             HeaderName::from_static(name),
@@ -69,7 +86,7 @@ pub fn router(gateway: Gateway, authorizations: Authorizations, db: Db, beat: Be
 
 /// Serves until `shutdown`, and then what is open to its end. A connection that takes
 /// too long to send its headers is closed, which axum's own loop does not do.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
+pub async fn serve(listener: &TcpListener, router: Router, shutdown: CancellationToken) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADERS);
     let open = TaskTracker::new();
@@ -102,7 +119,6 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
             let _ = connection.await;
         });
     }
-    drop(listener);
     open.close();
     open.wait().await;
 }
@@ -110,18 +126,26 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
 #[derive(Clone)]
 struct Readiness {
     db: Db,
-    beat: Beat,
+    beat: Option<Beat>,
     shutdown: CancellationToken,
 }
 
 async fn ready(State(state): State<Readiness>) -> Response {
     let database = matches!(tokio::time::timeout(PATIENCE, state.db.ping()).await, Ok(Ok(())));
-    let workers = state.beat.within(SILENCE);
+    let workers = state.beat.is_none_or(|beat| beat.within(SILENCE));
     let stopping = state.shutdown.is_cancelled();
     let ready = database && workers && !stopping;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let report = Json(json!({ "ready": ready, "database": database, "workers": workers, "stopping": stopping }));
     (status, [(header::CACHE_CONTROL, "no-store")], report).into_response()
+}
+
+async fn metrics_with(State(state): State<Readiness>) -> impl IntoResponse {
+    if let Some((open, busy)) = state.db.connections() {
+        metrics::gauge!("muster_database_connections_open").set(open);
+        metrics::gauge!("muster_database_connections_busy").set(busy);
+    }
+    metrics().await
 }
 
 async fn metrics() -> impl IntoResponse {

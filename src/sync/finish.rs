@@ -1,5 +1,7 @@
 //! The end of a run: outcome, state, event, removals and mail, in one transaction.
 
+use std::time::Duration;
+
 use entity::instance::{self, InactiveReason, Status};
 use entity::notification::{MailReason, NotificationKind};
 use entity::run::{self, FailureClass, Outcome, Trigger};
@@ -8,7 +10,7 @@ use tracing::{info, warn};
 
 use super::Engine;
 use super::reconcile::{self, Scope};
-use crate::db::Tx;
+use crate::db::{STATEMENT, Tx};
 use crate::error::{Error, Result};
 use crate::instance::state::{Change, State, Verdict};
 use crate::instance::{lock, record, runs};
@@ -18,8 +20,8 @@ use crate::notification::decide::{Ended, decide};
 use crate::notification::outbox::{self, Occasion};
 use crate::queue::{self, Claim};
 
-/// How long an application may put off the next sync, in milliseconds.
-const LONGEST_WAIT_MS: i64 = 3_600_000;
+/// How long the removal of those who left may take.
+const REMOVAL: Duration = Duration::from_mins(10);
 
 /// How a listing ended.
 pub(super) enum Ending {
@@ -36,50 +38,72 @@ pub(super) fn guarded(leaving: i64, known: i64, percent: i64, minimum: i64) -> b
 impl Engine {
     /// Records the outcome. A claim that was lost meanwhile records nothing.
     pub(super) async fn finish(&self, claim: &Claim, run_id: uuid::Uuid, ending: Ending) -> Result<()> {
-        let now = self.instances.clock.now();
-        let tx = self.instances.db.begin().await?;
-        if !queue::finish(&tx, claim).await? {
-            return Ok(());
+        let (now, roll, ending) = (self.instances.clock.now(), fastrand::f64(), &ending);
+        let ended = self
+            .instances
+            .db
+            .write(|tx| async move { self.record_end(&tx, claim, run_id, ending, now, roll).await })
+            .await?;
+        if let Some((model, run)) = ended {
+            tell(&model, &run);
+        }
+        Ok(())
+    }
+
+    /// `None`: the claim was lost.
+    async fn record_end(
+        &self,
+        tx: &Tx,
+        claim: &Claim,
+        run_id: uuid::Uuid,
+        ending: &Ending,
+        now: i64,
+        roll: f64,
+    ) -> Result<Option<(instance::Model, run::Model)>> {
+        let run = run::Entity::find_by_id(run_id).one(tx.conn()).await?;
+        let run = run.ok_or_else(|| Error::Internal("a run without a row".into()))?;
+        // The instance before its job, as everywhere; and the run as it is once nobody else changes it.
+        let before = lock(tx, run.instance_id).await?;
+        if !queue::finish(tx, claim).await? {
+            return Ok(None);
         }
         let run = run::Entity::find_by_id(run_id).one(tx.conn()).await?;
         let mut run = run.ok_or_else(|| Error::Internal("a run without a row".into()))?;
-        let before = lock(&tx, run.instance_id).await?;
         let mut model = before.clone();
 
         let (failure, certain) = match ending {
-            Ending::Failed(error, certain) => (Some(error), certain),
-            Ending::Complete => (self.remove_leavers(&tx, &before, &mut run, now).await?, false),
+            Ending::Failed(error, certain) => (Some(error.clone()), *certain),
+            Ending::Complete => (self.remove_leavers(tx, &before, &mut run, now).await?, false),
         };
+        tx.allow(STATEMENT).await?;
         let losses: Vec<Loss> = serde_json::from_value(run.lost.clone())?;
         let verdict = judge(failure.as_ref(), certain, !losses.is_empty());
         let retry_at = failure
             .as_ref()
             .and_then(|error| error.retry_after_ms)
-            .map_or(0, |wait| now.saturating_add(i64::try_from(wait).unwrap_or(i64::MAX).min(LONGEST_WAIT_MS)));
+            .map_or(0, |wait| now.saturating_add(i64::try_from(wait).unwrap_or(i64::MAX).min(runs::LONGEST_WAIT_MS)));
         describe(&mut run, verdict, failure, &losses, now);
         // What a run added stays, also when it failed: those people are there.
         model.user_count = before.user_count + run.added - run.removed;
         model.current_run_id = None;
         model.last_run_id = Some(run.id);
         let steps = State::of(&before).apply(Change::Finish(verdict), now)?;
-        let next = runs::next_due(now, model.sync_interval_minutes, fastrand::f64()).max(retry_at);
+        let next = runs::next_due(now, model.sync_interval_minutes, roll).max(retry_at);
         // The mail tells how it ended; the events, each step on the way.
         let mut ended = model.clone();
         if let Some((_, state)) = steps.last() {
             state.clone().store(&mut ended);
         }
         ended.next_sync_at = (ended.status == Status::Live).then_some(next);
-        self.mail(&tx, &before, &mut ended, &mut run, verdict, now).await?;
+        self.mail(tx, &before, &mut ended, &mut run, verdict, now).await?;
         model.revocation_mailed = ended.revocation_mailed;
         run.clone().into_active_model().reset_all().update(tx.conn()).await?;
         for step in steps {
             let previous = model.clone();
             model.next_sync_at = (step.1.status == Status::Live).then_some(next);
-            record(&tx, &previous, &mut model, vec![step], None, now).await?;
+            record(tx, &previous, &mut model, vec![step], None, now).await?;
         }
-        tx.commit().await?;
-        tell(&model, &run);
-        Ok(())
+        Ok(Some((model, run)))
     }
 
     /// Removes the users that the complete listing left behind, unless the guard holds
@@ -96,6 +120,8 @@ impl Engine {
         if instance.user_count + run.added == run.seen {
             return Ok(None);
         }
+        // However many there are, they leave with the outcome or not at all.
+        tx.allow(REMOVAL).await?;
         let leaving = reconcile::count_unseen(tx.conn(), &scope).await?;
         if leaving == 0 {
             return Ok(None);

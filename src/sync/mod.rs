@@ -21,6 +21,7 @@ use std::time::Duration;
 use crate::instance::Instances;
 use progress::Progress;
 
+mod bulk;
 mod finish;
 pub mod progress;
 pub mod reconcile;

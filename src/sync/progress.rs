@@ -1,13 +1,22 @@
-//! How far the running syncs are. Told from memory, about once a second per run, and
-//! may be lost: state never depends on it.
+//! How far the running syncs are. Told about once a second from the rows of the runs, on
+//! whichever replica they go on, and only while somebody watches. It may be lost: state
+//! never depends on it.
 
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
+use std::time::Duration;
 
+use entity::instance::{self, Status, SyncState};
+use entity::run;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::db::Db;
+use crate::error::Result;
+
 const FRAME: Duration = Duration::from_secs(1);
-const KEPT: usize = 256;
+const KEPT: usize = 1024;
 
 /// The counts of a run that goes on; `started_at` in Unix milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +29,7 @@ pub struct ProgressFrame {
     pub started_at: i64,
 }
 
-/// Hands frames to everybody who watches.
+/// Hands frames to everybody in this process who watches.
 #[derive(Clone)]
 pub struct Progress(broadcast::Sender<ProgressFrame>);
 
@@ -35,27 +44,66 @@ impl Progress {
         self.0.subscribe()
     }
 
-    /// For the frames of one run.
-    pub fn meter(&self) -> Meter {
-        Meter { sender: self.0.clone(), told: None }
-    }
-}
-
-/// Tells one run's progress, no more often than people can read.
-pub struct Meter {
-    sender: broadcast::Sender<ProgressFrame>,
-    told: Option<Instant>,
-}
-
-impl Meter {
-    pub fn tell(&mut self, frame: ProgressFrame) {
-        #[expect(clippy::disallowed_methods, reason = "measures an interval inside the process")]
-        let now = Instant::now();
-        if self.told.is_some_and(|at| now.duration_since(at) < FRAME) {
-            return;
+    /// Looks until `stop`.
+    pub async fn follow(self, db: Db, stop: CancellationToken) {
+        let mut told = HashMap::new();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(FRAME) => {}
+            }
+            if self.0.receiver_count() == 0 {
+                continue;
+            }
+            match frames(&db).await {
+                Ok(frames) => {
+                    for frame in &frames {
+                        if told.get(&frame.run_id) != Some(&frame.pages) {
+                            // An error only says that the last one has just gone.
+                            let _ = self.0.send(frame.clone());
+                        }
+                    }
+                    told = frames.into_iter().map(|frame| (frame.run_id, frame.pages)).collect();
+                }
+                Err(error) => tracing::debug!(error = %error, "the progress of syncs could not be read"),
+            }
         }
-        self.told = Some(now);
-        // An error only says that nobody watches.
-        let _ = self.sender.send(frame);
     }
+}
+
+type Row = (Uuid, Uuid, i64, Option<i64>, i32, Option<i64>, i64);
+
+async fn frames(db: &Db) -> Result<Vec<ProgressFrame>> {
+    let running = instance::Entity::find()
+        .select_only()
+        .column(instance::Column::CurrentRunId)
+        .filter(instance::Column::Status.eq(Status::Live))
+        .filter(instance::Column::SyncState.eq(SyncState::Running));
+    let rows: Vec<Row> = run::Entity::find()
+        .select_only()
+        .columns([
+            run::Column::InstanceId,
+            run::Column::Id,
+            run::Column::Seen,
+            run::Column::Expected,
+            run::Column::Pages,
+            run::Column::StartedAt,
+            run::Column::QueuedAt,
+        ])
+        .filter(run::Column::Id.in_subquery(running.into_query()))
+        .filter(run::Column::Pages.gt(0))
+        .into_tuple()
+        .all(db.read())
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(instance_id, run_id, seen, expected, pages, started_at, queued_at)| ProgressFrame {
+            instance_id,
+            run_id,
+            seen,
+            expected,
+            pages,
+            started_at: started_at.unwrap_or(queued_at),
+        })
+        .collect())
 }

@@ -2,17 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use entity::user::{ActiveModel, Column, Entity, Model};
+use entity::user::{Column, Entity, Model};
 use entity::user_change::{self, Kind};
-use sea_orm::sea_query::{Expr, OnConflict, Query};
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::sea_query::{Expr, Query};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
+use super::bulk::{self, Difference};
 use crate::error::Result;
 use crate::integration::source::SourceUser;
-
-/// How many users one statement carries: far below the least limit of bound values of any database.
-const CHUNK: usize = 1_000;
 
 /// Whose users, and the run that sees them.
 #[derive(Clone, Copy, Debug)]
@@ -36,15 +34,13 @@ pub struct Counts {
 }
 
 /// Stores a page.
-pub async fn store<C: ConnectionTrait>(conn: &C, scope: &Scope, users: Vec<SourceUser>) -> Result<Counts> {
-    let listed = users.len();
-    let mut met = HashSet::with_capacity(listed);
-    let mut users: Vec<_> = users.into_iter().filter(|user| met.insert(user.external_id.clone())).collect();
-    let mut counts = Counts { repeated: i64::try_from(listed - users.len()).unwrap_or(i64::MAX), ..Counts::default() };
-    while !users.is_empty() {
-        let rest = users.split_off(users.len().min(CHUNK));
-        store_chunk(conn, scope, users, &mut counts).await?;
-        users = rest;
+pub async fn store<C: ConnectionTrait>(conn: &C, scope: &Scope, users: &[SourceUser]) -> Result<Counts> {
+    let mut met = HashSet::with_capacity(users.len());
+    let once: Vec<_> = users.iter().filter(|user| met.insert(user.external_id.as_str())).collect();
+    let repeated = i64::try_from(users.len() - once.len()).unwrap_or(i64::MAX);
+    let mut counts = Counts { repeated, ..Counts::default() };
+    for chunk in once.chunks(bulk::ROWS) {
+        store_chunk(conn, scope, chunk, &mut counts).await?;
     }
     Ok(counts)
 }
@@ -52,108 +48,50 @@ pub async fn store<C: ConnectionTrait>(conn: &C, scope: &Scope, users: Vec<Sourc
 async fn store_chunk<C: ConnectionTrait>(
     conn: &C,
     scope: &Scope,
-    users: Vec<SourceUser>,
+    users: &[&SourceUser],
     counts: &mut Counts,
 ) -> Result<()> {
-    let mut known: HashMap<String, Model> = Entity::find()
-        .filter(Column::InstanceId.eq(scope.instance_id))
-        .filter(Column::ExternalId.is_in(users.iter().map(|user| user.external_id.as_str())))
-        .all(conn)
-        .await?
-        .into_iter()
-        .map(|user| (user.external_id.clone(), user))
-        .collect();
+    let ids: Vec<&str> = users.iter().map(|user| user.external_id.as_str()).collect();
+    let known = bulk::find(conn, scope.instance_id, &ids).await?;
+    let mut known: HashMap<String, Model> = known.into_iter().map(|user| (user.external_id.clone(), user)).collect();
     let mut written = Vec::new();
     let mut touched = Vec::new();
     let mut changes = Vec::new();
     for user in users {
-        let (id, verdict) = match known.remove(&user.external_id) {
+        counts.seen += 1;
+        match known.remove(&user.external_id) {
             Some(row) if row.generation == scope.number => {
+                counts.seen -= 1;
                 counts.repeated += 1;
-                continue;
             }
             Some(row) => {
                 let id = row.id;
-                let verdict = compare(&row, user, scope);
-                match &verdict {
+                match compare(&row, user, scope) {
                     Verdict::Same => touched.push(id),
-                    Verdict::Quiet(row) | Verdict::Changed(row, _) | Verdict::Added(row) => {
-                        written.push((**row).clone().into_active_model());
+                    Verdict::Quiet(row) => written.push(*row),
+                    Verdict::Changed(row, fields) => {
+                        written.push(*row);
+                        counts.changed += 1;
+                        changes.push(Difference { user_id: id, kind: Kind::Changed, fields: fields.join(",") });
+                    }
+                    Verdict::Added(row) => {
+                        written.push(*row);
+                        counts.added += 1;
+                        changes.push(Difference { user_id: id, kind: Kind::Added, fields: String::new() });
                     }
                 }
-                (id, verdict)
             }
             None => {
                 let row = new(user, scope);
-                let id = row.id;
-                written.push(row.clone().into_active_model());
-                (id, Verdict::Added(Box::new(row)))
-            }
-        };
-        counts.seen += 1;
-        let change = |kind, fields: &[&str]| user_change::ActiveModel {
-            run_id: Set(scope.run_id),
-            user_id: Set(id),
-            kind: Set(kind),
-            fields: Set(fields.join(",")),
-            ..Default::default()
-        };
-        match verdict {
-            Verdict::Added(_) => {
                 counts.added += 1;
-                changes.push(change(Kind::Added, &[]));
+                changes.push(Difference { user_id: row.id, kind: Kind::Added, fields: String::new() });
+                written.push(row);
             }
-            Verdict::Changed(_, fields) => {
-                counts.changed += 1;
-                changes.push(change(Kind::Changed, &fields));
-            }
-            Verdict::Same | Verdict::Quiet(_) => {}
         }
     }
-    write(conn, scope, written, touched, changes).await
-}
-
-async fn write<C: ConnectionTrait>(
-    conn: &C,
-    scope: &Scope,
-    written: Vec<ActiveModel>,
-    touched: Vec<Uuid>,
-    changes: Vec<user_change::ActiveModel>,
-) -> Result<()> {
-    if !written.is_empty() {
-        let replaced = [
-            Column::Email,
-            Column::EmailKey,
-            Column::DisplayName,
-            Column::NameKey,
-            Column::Status,
-            Column::IsAdmin,
-            Column::MfaEnabled,
-            Column::Licenses,
-            Column::LastActiveAt,
-            Column::LastSeenAt,
-            Column::RemovedAt,
-            Column::Generation,
-        ];
-        Entity::insert_many(written)
-            .on_conflict(
-                OnConflict::columns([Column::InstanceId, Column::ExternalId]).update_columns(replaced).to_owned(),
-            )
-            .exec_without_returning(conn)
-            .await?;
-    }
-    if !touched.is_empty() {
-        Entity::update_many()
-            .col_expr(Column::Generation, Expr::value(scope.number))
-            .col_expr(Column::LastSeenAt, Expr::value(scope.now))
-            .filter(Column::Id.is_in(touched))
-            .exec(conn)
-            .await?;
-    }
-    if !changes.is_empty() {
-        user_change::Entity::insert_many(changes).exec_without_returning(conn).await?;
-    }
-    Ok(())
+    bulk::write(conn, written).await?;
+    bulk::touch(conn, scope, &touched).await?;
+    bulk::record(conn, scope.run_id, &changes).await
 }
 
 /// What a user that was known already comes to.
@@ -169,22 +107,22 @@ enum Verdict {
 }
 
 /// What the application does not say stays as it was.
-fn compare(old: &Model, user: SourceUser, scope: &Scope) -> Verdict {
+fn compare(old: &Model, user: &SourceUser, scope: &Scope) -> Verdict {
     let SourceUser { external_id: _, email, display_name, status, is_admin, mfa_enabled, licenses, last_active_at } =
         user;
     let mut row = old.clone();
     if email.is_some() {
         row.email_key = email.as_deref().map(str::to_lowercase);
-        row.email = email;
+        row.email.clone_from(email);
     }
     if display_name.is_some() {
         row.name_key = display_name.as_deref().map(str::to_lowercase);
-        row.display_name = display_name;
+        row.display_name.clone_from(display_name);
     }
-    row.status = status;
+    row.status = *status;
     row.is_admin = is_admin.or(row.is_admin);
     row.mfa_enabled = mfa_enabled.or(row.mfa_enabled);
-    row.licenses = licenses.map(|list| list_text(&list)).or(row.licenses);
+    row.licenses = licenses.as_deref().map(list_text).or(row.licenses);
     row.last_active_at = last_active_at.or(row.last_active_at);
     let fields: Vec<&'static str> = [
         ("email", row.email != old.email),
@@ -210,8 +148,9 @@ fn compare(old: &Model, user: SourceUser, scope: &Scope) -> Verdict {
     }
 }
 
-fn new(user: SourceUser, scope: &Scope) -> Model {
-    let SourceUser { external_id, email, display_name, status, is_admin, mfa_enabled, licenses, last_active_at } = user;
+fn new(user: &SourceUser, scope: &Scope) -> Model {
+    let SourceUser { external_id, email, display_name, status, is_admin, mfa_enabled, licenses, last_active_at } =
+        user.clone();
     Model {
         id: Uuid::now_v7(),
         instance_id: scope.instance_id,
@@ -223,7 +162,7 @@ fn new(user: SourceUser, scope: &Scope) -> Model {
         status,
         is_admin,
         mfa_enabled,
-        licenses: licenses.map(|list| list_text(&list)),
+        licenses: licenses.as_deref().map(list_text),
         last_active_at,
         first_seen_at: scope.now,
         last_seen_at: scope.now,

@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::finish::Ending;
-use super::progress::ProgressFrame;
 use super::reconcile::{self, Scope};
 use super::{Engine, TAKE_OVERS};
+use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::instance::state::{Change, State};
 use crate::instance::{forecast, lock, record};
@@ -21,6 +21,8 @@ use crate::queue::{self, Claim, worker::Handler};
 
 /// How long a run waits for the removal of users to finish, in milliseconds.
 const PURGE_PAUSE_MS: i64 = 300;
+/// How long to wait before a page that could not be stored is stored again.
+const STORE_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 
 impl Handler for Engine {
     async fn handle(&self, claim: Claim, stop: CancellationToken) -> Result<()> {
@@ -49,21 +51,28 @@ impl From<Error> for Cut {
 impl Engine {
     /// Marks the run as running. `None`: there is nothing to carry out (now).
     async fn start(&self, claim: &Claim) -> Result<Option<(instance::Model, run::Model)>> {
-        let now = self.instances.clock.now();
-        let tx = self.instances.db.begin().await?;
+        self.instances.db.write(|tx| async move { self.begin(&tx, claim).await }).await
+    }
+
+    async fn begin(&self, tx: &Tx, claim: &Claim) -> Result<Option<(instance::Model, run::Model)>> {
         let run = run::Entity::find_by_id(claim.subject).one(tx.conn()).await?;
-        let Some(mut run) = run.filter(|run| run.outcome.is_none()) else {
-            let _gone_either_way = queue::finish(&tx, claim).await?;
-            tx.commit().await?;
+        let Some(run) = run else {
+            let _gone_either_way = queue::finish(tx, claim).await?;
             return Ok(None);
         };
+        // The instance first, and its run as it is once nobody else changes it.
+        let before = lock(tx, run.instance_id).await?;
+        let run = run::Entity::find_by_id(run.id).one(tx.conn()).await?.filter(|run| run.outcome.is_none());
+        let Some(mut run) = run else {
+            let _gone_either_way = queue::finish(tx, claim).await?;
+            return Ok(None);
+        };
+        let now = self.instances.clock.now();
         if !queue::renew(tx.conn(), claim, now).await? {
             return Ok(None);
         }
-        let before = lock(&tx, run.instance_id).await?;
         if before.purging {
-            queue::release(&tx, claim, now + PURGE_PAUSE_MS).await?;
-            tx.commit().await?;
+            queue::release(tx, claim, now + PURGE_PAUSE_MS).await?;
             return Ok(None);
         }
         let mut model = before.clone();
@@ -77,9 +86,8 @@ impl Engine {
             row.started_at = Set(Some(now));
             row.users_before = Set(model.user_count);
             run = row.update(tx.conn()).await?;
-            record(&tx, &before, &mut model, steps, None, now).await?;
+            record(tx, &before, &mut model, steps, None, now).await?;
         }
-        tx.commit().await?;
         Ok(Some((model, run)))
     }
 
@@ -108,10 +116,6 @@ impl Engine {
                         Ending::Failed(error, refused)
                     }
                     Err(Cut::Stopped) => return self.give_back(claim).await,
-                    Err(Cut::Error(error @ Error::Unavailable(_))) => {
-                        // The database will be back; the run goes on from its checkpoint then.
-                        return Err(error);
-                    }
                     Err(Cut::Error(error)) => {
                         tracing::error!(instance.id = %instance.id, sync_run.id = %run.id, error = %error, "a run met an error of our own");
                         Ending::Failed(
@@ -130,9 +134,7 @@ impl Engine {
 
     /// The run is not ours to end: it was cancelled, or another worker will go on with it.
     async fn give_back(&self, claim: &Claim) -> Result<()> {
-        let tx = self.instances.db.begin().await?;
-        queue::release(&tx, claim, self.instances.clock.now()).await?;
-        tx.commit().await
+        queue::give_back(&self.instances.db, claim, self.instances.clock.now()).await
     }
 
     /// Whether a refusal is certain enough to switch the instance off for it: `instance` is as it was
@@ -175,7 +177,6 @@ impl Engine {
             return Ok(());
         }
         let mut pages = source.pages(run.checkpoint.clone());
-        let mut meter = self.progress.meter();
         #[expect(clippy::disallowed_methods, reason = "measures a duration inside the process")]
         let began = Instant::now();
         loop {
@@ -194,17 +195,22 @@ impl Engine {
                 Ok(Some(Ok(page))) => page,
             };
             let last = page.next.is_none();
-            if !self.store(claim, instance, run, page).await? {
+            // A database that cannot be used will be back, and the page is here: nothing is asked for twice.
+            let held = loop {
+                match self.store(claim, instance, run, &page).await {
+                    Err(error) if error.is_passing() => {
+                        warn!(sync_run.id = %run.id, error = %error, "a page could not be stored; trying again");
+                    }
+                    stored => break stored?,
+                }
+                tokio::select! {
+                    () = stop.cancelled() => return Err(Cut::Stopped),
+                    () = tokio::time::sleep(STORE_PAUSE) => {}
+                }
+            };
+            if !held {
                 return Err(Cut::Stopped);
             }
-            meter.tell(ProgressFrame {
-                instance_id: run.instance_id,
-                run_id: run.id,
-                seen: run.seen,
-                expected: run.expected,
-                pages: run.pages,
-                started_at: run.started_at.unwrap_or(run.queued_at),
-            });
             if last {
                 return Ok(());
             }
@@ -215,30 +221,44 @@ impl Engine {
     }
 
     /// Stores one page with its checkpoint. False: the claim is lost.
-    async fn store(&self, claim: &Claim, instance: &instance::Model, run: &mut run::Model, page: Page) -> Result<bool> {
+    async fn store(
+        &self,
+        claim: &Claim,
+        instance: &instance::Model,
+        run: &mut run::Model,
+        page: &Page,
+    ) -> Result<bool> {
         let Page { users, next, expected, lost, credential_expires_at } = page;
         let now = self.instances.clock.now();
         let scope = Scope { instance_id: run.instance_id, run_id: run.id, number: run.number, now };
-        let tx = self.instances.db.begin().await?;
-        if !queue::renew(tx.conn(), claim, now).await? {
-            return Ok(false);
-        }
-        let counts = reconcile::store(tx.conn(), &scope, users).await?;
-        let losses = merge_losses(&run.lost, lost)?;
-        let mut row = run.clone().into_active_model();
-        row.seen = Set(run.seen + counts.seen);
-        row.added = Set(run.added + counts.added);
-        row.changed = Set(run.changed + counts.changed);
-        row.pages = Set(run.pages + 1);
-        row.expected = Set(expected.and_then(|count| i64::try_from(count).ok()).or(run.expected));
-        row.listed = Set(next.is_none());
-        row.checkpoint = Set(next);
-        row.lost = Set(losses);
-        let stored = row.update(tx.conn()).await?;
-        if let Some(at) = credential_expires_at {
-            forecast::learned(&tx, instance, at).await?;
-        }
-        tx.commit().await?;
+        let losses = &merge_losses(&run.lost, lost)?;
+        let (known, scope) = (&*run, &scope);
+        let stored = self
+            .instances
+            .db
+            .write(|tx| async move {
+                if let Some(at) = *credential_expires_at {
+                    // The instance before its job, as everywhere.
+                    forecast::learned(&tx, instance, at).await?;
+                }
+                // By the clock as it is now: the heartbeat may have renewed the lease since this was tried first.
+                if !queue::renew(tx.conn(), claim, self.instances.clock.now()).await? {
+                    return Ok(None);
+                }
+                let counts = reconcile::store(tx.conn(), scope, users).await?;
+                let mut row = known.clone().into_active_model();
+                row.seen = Set(known.seen + counts.seen);
+                row.added = Set(known.added + counts.added);
+                row.changed = Set(known.changed + counts.changed);
+                row.pages = Set(known.pages + 1);
+                row.expected = Set(expected.and_then(|count| i64::try_from(count).ok()).or(known.expected));
+                row.listed = Set(next.is_none());
+                row.checkpoint = Set(next.clone());
+                row.lost = Set(losses.clone());
+                Ok(Some((row.update(tx.conn()).await?, counts)))
+            })
+            .await?;
+        let Some((stored, counts)) = stored else { return Ok(false) };
         *run = stored;
         if counts.repeated > 0 {
             warn!(instance.id = %run.instance_id, sync_run.id = %run.id, page = run.pages, users = counts.repeated, "a page repeats users; they are counted once");
@@ -248,11 +268,11 @@ impl Engine {
     }
 }
 
-fn merge_losses(known: &serde_json::Value, more: Vec<Loss>) -> Result<serde_json::Value> {
+fn merge_losses(known: &serde_json::Value, more: &[Loss]) -> Result<serde_json::Value> {
     let mut losses: Vec<Loss> = serde_json::from_value(known.clone())?;
     for loss in more {
-        if !losses.contains(&loss) {
-            losses.push(loss);
+        if !losses.contains(loss) {
+            losses.push(loss.clone());
         }
     }
     Ok(serde_json::to_value(losses)?)

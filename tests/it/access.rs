@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::support::ask::pairs;
 use crate::support::peer::Application;
 use crate::support::wire::ENDLESS;
-use crate::support::{DEADLINE, Server};
+use crate::support::{DEADLINE, Place, Server};
 
 /// A value of a type, as a document writes it.
 fn example<'a>(kind: &impl Fn(&str) -> Option<&'a TypeKind>, of: &str) -> String {
@@ -158,18 +158,10 @@ async fn a_revoked_token_loses_what_it_has_open_within_two_seconds() {
     assert!(!rest.contains("event: complete"), "the stream was cut, not completed: {rest}");
 }
 
-/// Whether any file below the folder holds the bytes.
-fn holds(dir: &std::path::Path, canary: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(holds(&path, canary));
-        } else if std::fs::read(&path).unwrap().windows(canary.len()).any(|window| window == canary.as_bytes()) {
-            found.push(path.display().to_string());
-        }
-    }
-    found
+/// The files and tables that hold the bytes.
+async fn holds(place: &Place, canary: &str) -> Vec<String> {
+    let held = |bytes: &[u8]| bytes.windows(canary.len()).any(|window| window == canary.as_bytes());
+    place.stored().await.into_iter().filter(|(_, bytes)| held(bytes)).map(|(name, _)| name).collect()
 }
 
 #[tokio::test]
@@ -235,8 +227,8 @@ async fn a_credential_is_never_seen_again() {
         for answer in &answers {
             assert!(!answer.to_string().contains(canary), "{answer}");
         }
-        assert_eq!(holds(server.dir.path(), canary), Vec::<String>::new());
+        assert_eq!(holds(&server.place, canary).await, Vec::<String>::new());
     }
-    let folder = server.stop().await;
-    assert_eq!(holds(folder.path(), CANARY), Vec::<String>::new());
+    let place = server.stop().await;
+    assert_eq!(holds(&place, CANARY).await, Vec::<String>::new());
 }

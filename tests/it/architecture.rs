@@ -5,8 +5,23 @@ use std::path::{Path, PathBuf};
 
 const DOORS: [&str; 6] = ["app", "cli", "console", "graphql", "jobs", "server"];
 const NOUNS: [&str; 5] = ["directory", "instance", "integration", "notification", "sync"];
-const TOOLS: [&str; 11] =
-    ["audit", "auth", "clock", "config", "db", "error", "events", "mail", "queue", "secrets", "telemetry"];
+const TOOLS: [&str; 12] = [
+    "audit",
+    "auth",
+    "clock",
+    "config",
+    "db",
+    "error",
+    "events",
+    "installation",
+    "mail",
+    "queue",
+    "secrets",
+    "telemetry",
+];
+
+/// They see to all of it: they know nouns and tools, and rows of every table.
+const OVERSEERS: [&str; 2] = ["doctor", "keep"];
 
 /// The nouns that a noun may know.
 fn known_by(noun: &str) -> &'static [&'static str] {
@@ -100,8 +115,11 @@ fn every_part_of_the_source_has_its_layer() {
     for entry in fs::read_dir(root().join("src")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        let layers = [&DOORS[..], &NOUNS, &TOOLS].concat();
-        assert!(layers.contains(&&*name) || name == "lib" || name == "main", "{name} is neither door, noun nor tool");
+        let layers = [&DOORS[..], &NOUNS, &TOOLS, &OVERSEERS].concat();
+        assert!(
+            layers.contains(&&*name) || name == "lib" || name == "main",
+            "{name} is neither door, noun, tool nor overseer"
+        );
     }
 }
 
@@ -119,6 +137,16 @@ fn tools_know_tools_nouns_know_what_they_are_made_of_and_only_doors_know_doors()
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_overseers_stand_below_the_doors_and_nobody_leans_on_the_doctor() {
+    for (from, to, at) in edges() {
+        if OVERSEERS.contains(&&*from) {
+            assert!(!DOORS.contains(&&*to), "{at}: {from} uses {to}");
+        }
+        assert!(to != "doctor" || from == "doctor" || from == "cli", "{at}: {from} uses doctor");
+    }
 }
 
 #[test]

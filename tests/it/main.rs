@@ -2,14 +2,16 @@
 
 mod access;
 mod architecture;
+mod chaos;
 mod connector_schema;
 mod connector_trial;
 mod connectors;
 mod console;
+mod database;
 mod errors;
 mod jobs;
+mod keeping;
 mod limits;
-mod migration;
 mod mutations;
 mod oauth;
 mod peers;
@@ -21,3 +23,4 @@ mod subscriptions;
 mod support;
 mod sync;
 mod transports;
+mod trouble;

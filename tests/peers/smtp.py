@@ -14,7 +14,8 @@ standard input closes. PORT is that of SMTP; without it, or 0, it is a free one.
                    drop_after  the message is kept, the connection cut before the answer
                    greet_hang  new connections never see a greeting
   GET /messages    what was accepted, in order: to, message_id, in_reply_to, subject,
-                   headers (a list of pairs), text, html
+                   headers (a list of pairs), text, html, mode
+  GET /messages/N  the same without the first N
   GET /reset       forgets the messages; mode ok
 """
 import asyncio
@@ -42,6 +43,7 @@ def described(envelope):
         "headers": [[name, str(value)] for name, value in message.items()],
         "text": parts["plain"] and parts["plain"].get_content().replace("\r\n", "\n"),
         "html": parts["html"] and parts["html"].get_content().replace("\r\n", "\n"),
+        "mode": mode,
     }
 
 
@@ -75,6 +77,8 @@ def answer(path):
     global mode
     if path == "/messages":
         return 200, messages
+    if path.startswith("/messages/") and path[10:].isdigit():
+        return 200, messages[int(path[10:]):]
     if path == "/reset":
         messages.clear()
         mode = "ok"

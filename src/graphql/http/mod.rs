@@ -34,6 +34,7 @@ use super::{
     answer::{Answer, Code},
     bearer,
     browser::Browser,
+    error::RETRY_AFTER_S,
     gateway::Gateway,
     guard::{self, Operation},
     params::Params,
@@ -145,9 +146,14 @@ fn single(answer: Answer, media: Media) -> Response {
     let status = match (&answer, media) {
         (Answer::Refused(_), Media::GraphqlResponse) => StatusCode::BAD_REQUEST,
         (Answer::Refused(_), Media::Json) | (Answer::Executed(_), _) => StatusCode::OK,
+        (Answer::Unavailable(_), _) => StatusCode::SERVICE_UNAVAILABLE,
         (Answer::Broken(_), _) => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    (status, [(header::CONTENT_TYPE, media.content_type())], answer.into_body()).into_response()
+    let mut response = (status, [(header::CONTENT_TYPE, media.content_type())], answer.into_body()).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_S.into());
+    }
+    response
 }
 
 async fn read_json(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {

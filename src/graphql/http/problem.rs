@@ -62,6 +62,16 @@ impl Problem {
             .with(header::RETRY_AFTER, "5")
     }
 
+    /// 503, until the database can be used.
+    pub fn waiting() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Code::Unavailable,
+            "The server cannot reach its database; try again in a moment.",
+        )
+        .with(header::RETRY_AFTER, "5")
+    }
+
     /// The answer, as JSON of the given media type.
     pub fn into_response(self, content_type: &'static str) -> Response {
         let Parts { status, error, headers } = *self.0;

@@ -243,7 +243,7 @@ impl Instance {
         nullable(ctx, run)
     }
 
-    /// Its runs, newest first.
+    /// Its runs, newest first, as far back as the server keeps them; the last one always.
     #[graphql(complexity = "page::cost(first, child_complexity)")]
     async fn sync_history(
         &self,

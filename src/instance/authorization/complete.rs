@@ -158,10 +158,12 @@ impl Authorizations {
 
     /// A state is good once.
     async fn use_up(&self, row: &Model) -> Result<(), Why> {
-        let tx = self.instances.db.begin().await?;
-        let used = Entity::delete_many().filter(Column::StateHash.eq(row.state_hash.clone())).exec(tx.conn()).await;
-        let used = used.map_err(Error::from)?.rows_affected == 1;
-        tx.commit().await?;
+        let delete = &Entity::delete_many().filter(Column::StateHash.eq(row.state_hash.clone()));
+        let used = self
+            .instances
+            .db
+            .write(|tx| async move { Ok(delete.clone().exec(tx.conn()).await?.rows_affected == 1) })
+            .await?;
         if used { Ok(()) } else { Err(Why::Unknown) }
     }
 
@@ -211,7 +213,7 @@ impl Authorizations {
         };
         warn!(integration = row.integration_key, reason, "a consent came to nothing");
         let detail = format!("A consent in {application} came to nothing: {}.", reason.trim_end_matches('.'));
-        if let Err(error) = self.record_failure(row, detail).await {
+        if let Err(error) = self.record_failure(row, &detail).await {
             warn!(error = %error, "a consent that came to nothing could not be recorded");
         }
     }

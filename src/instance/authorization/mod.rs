@@ -152,7 +152,7 @@ impl Authorizations {
         let cookie = browser.then(Once::new);
         let sealed = serde_json::to_vec(&Sealed { config, verifier: verifier.text().to_owned() })?;
         let now = self.instances.clock.now();
-        let row = ActiveModel {
+        let row = &ActiveModel {
             browser_hash: Set(cookie.as_ref().map(Once::hash)),
             sealed: Set(self.instances.keys.seal(&owner(&state_hash), &sealed)),
             token_id: Set(caller.token_id),
@@ -162,9 +162,7 @@ impl Authorizations {
             state_hash: Set(state_hash.clone()),
             ..row
         };
-        let tx = self.instances.db.begin().await?;
-        row.insert(tx.conn()).await?;
-        tx.commit().await?;
+        self.instances.db.write(|tx| async move { Ok(row.clone().insert(tx.conn()).await?) }).await?;
         let cookie = cookie.map(|value| Cookie { name: cookie_name(&state_hash), value: value.text().to_owned() });
         Ok(Begun { url, expires_at: now + PATIENCE_MS, cookie })
     }
@@ -206,16 +204,21 @@ impl Authorizations {
         if expired.limit(1).into_tuple::<Vec<u8>>().one(db.read()).await?.is_none() {
             return Ok(());
         }
-        let tx = db.begin().await?;
-        Entity::delete_many().filter(Column::ExpiresAt.lte(now)).exec(tx.conn()).await?;
-        tx.commit().await
+        db.write(|tx| async move {
+            Entity::delete_many().filter(Column::ExpiresAt.lte(now)).exec(tx.conn()).await?;
+            Ok(())
+        })
+        .await
     }
 
-    async fn record_failure(&self, row: &Model, detail: String) -> Result<()> {
-        let tx = self.instances.db.begin().await?;
+    async fn record_failure(&self, row: &Model, detail: &str) -> Result<()> {
         let now = self.instances.clock.now();
-        audit::record(&tx, now, &row.actor, Action::AuthorizationFailed, row.instance_id, detail).await?;
-        tx.commit().await
+        self.instances
+            .db
+            .write(|tx| async move {
+                audit::record(&tx, now, &row.actor, Action::AuthorizationFailed, row.instance_id, detail).await
+            })
+            .await
     }
 }
 

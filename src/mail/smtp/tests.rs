@@ -71,7 +71,7 @@ fn smtp(url: &str) -> Smtp {
 
 async fn send(smtp: &Smtp) -> Result<(), super::SendError> {
     let envelope = Envelope::new(Some("muster@localhost".parse().unwrap()), vec!["ann@example.org".parse().unwrap()]);
-    smtp.send(&envelope.unwrap(), b"Subject: Hello\r\n\r\n.Text\r\n").await
+    smtp.send(&envelope.unwrap(), b"Subject: Hello\r\n\r\n.Text\r\n", &|| true).await
 }
 
 #[tokio::test]
@@ -82,6 +82,18 @@ async fn messages_share_a_connection() {
         send(&smtp).await.unwrap();
     }
     assert_eq!(peer.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_message_that_is_no_longer_ours_is_held_back_at_the_last_moment() {
+    // Were the message sent, its refusal would be final.
+    let peer = peer(|word| if word == "." { Some("550 5.7.1 too late") } else { friendly(word) }).await;
+    let smtp = smtp(&peer.url);
+    let envelope = Envelope::new(Some("muster@localhost".parse().unwrap()), vec!["ann@example.org".parse().unwrap()]);
+    let error = smtp.send(&envelope.unwrap(), b"Subject: Hello\r\n\r\n.Text\r\n", &|| false).await.unwrap_err();
+    assert!(!error.permanent && error.message.contains("held back"), "{error}");
+    assert!(send(&smtp).await.unwrap_err().permanent, "and the next one is sent");
+    assert_eq!(peer.connections.load(Ordering::SeqCst), 2, "on a connection of its own");
 }
 
 #[tokio::test]

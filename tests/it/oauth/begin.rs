@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use muster::db::Location;
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 
@@ -108,11 +109,14 @@ async fn the_address_has_all_that_the_application_needs_and_the_database_no_secr
     let server = server()
         .settings(|settings| {
             let text = r#"{"data_dir": "x", "public_url": "https://muster.example.com/inner/"}"#;
-            let (dir, listen) = (settings.data_dir.clone(), settings.listen);
+            let (dir, listen, database) = (settings.data_dir.clone(), settings.listen, settings.database().unwrap());
             let (connectors, networks) = (settings.connectors_dir.clone(), settings.allowed_networks.clone());
             *settings = serde_json::from_str(text).unwrap();
             (settings.data_dir, settings.listen) = (dir, listen);
             (settings.connectors_dir, settings.allowed_networks) = (connectors, networks);
+            if let Location::Postgres(url) = database {
+                settings.set_database(Some(url));
+            }
         })
         .start()
         .await;
@@ -132,12 +136,9 @@ async fn the_address_has_all_that_the_application_needs_and_the_database_no_secr
     let rows = entity::oauth_authorization::Entity::find().all(server.db.read()).await.unwrap();
     assert_eq!(rows.len(), 2);
     assert!(rows.iter().all(|row| row.browser_hash.is_none() && row.expires_at == row.created_at + 600_000));
-    let dir = server.stop().await;
-    for entry in std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file())
-    {
-        let bytes = std::fs::read(&entry).unwrap();
+    for (name, bytes) in server.stop().await.stored().await {
         for secret in [SECRET, query["state"].as_str()] {
-            assert!(!bytes.windows(secret.len()).any(|part| part == secret.as_bytes()), "{}", entry.display());
+            assert!(!bytes.windows(secret.len()).any(|part| part == secret.as_bytes()), "{name}");
         }
     }
 }

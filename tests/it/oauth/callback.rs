@@ -125,10 +125,10 @@ async fn whoever_may_no_longer_change_anything_completes_nothing() {
     let demote = |role| {
         let mut row = token.clone().into_active_model();
         row.role = Set(role);
-        async {
-            let tx = server.db.begin().await.unwrap();
-            row.update(tx.conn()).await.unwrap();
-            tx.commit().await.unwrap();
+        let db = &server.db;
+        async move {
+            let row = &row;
+            db.write(|tx| async move { Ok(row.clone().update(tx.conn()).await?) }).await.unwrap()
         }
     };
     demote(muster::auth::Role::Viewer).await;

@@ -39,6 +39,7 @@ async fn a_server_that_is_killed_when_it_first_uses_a_renewed_token_has_stored_t
         tokio::time::timeout(DEADLINE, provider.asked.notified()).await.expect("a renewed token in use");
         assert!(provider.world().renewals > before);
         program.kill();
+        home.leases_run_out().await;
         provider.world().held = false;
         program = home.serve(&token).await;
         let found = program.client.idle(&id, "status health lastSync { outcome failure { message } }").await;

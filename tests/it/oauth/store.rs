@@ -1,7 +1,6 @@
 //! One grant, and many who want to renew it at once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +9,6 @@ use entity::run::FailureClass;
 use ipnet::IpNet;
 use muster::auth::Tokens;
 use muster::clock::Clock;
-use muster::db::Db;
 use muster::instance::authorization::Authorizations;
 use muster::instance::{Instances, Running, grants};
 use muster::integration::catalog::Catalog;
@@ -22,7 +20,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::support::DEADLINE;
+use crate::support::{DEADLINE, Place};
 
 const FIRST: &str = "refresh-0";
 
@@ -79,17 +77,17 @@ fn grant(refresh_token: &str) -> Grant {
     }
 }
 
-/// What a process has that works on the database in `dir`.
-async fn process(dir: &Path, clock: Clock) -> Instances {
+/// What a process has that works there.
+async fn process(place: &Place, clock: Clock) -> Instances {
     let _already_installed = rustls::crypto::ring::default_provider().install_default();
     let client = Client::new(ClientSettings::new(Vec::<IpNet>::new(), || 0, || 0.5)).unwrap();
     let (catalog, faults) = Catalog::load(client, None).unwrap();
     assert!(faults.is_empty());
     Instances {
-        db: Db::open(&dir.join("muster.db")).await.unwrap(),
+        db: place.open().await,
         clock,
         catalog: Arc::new(catalog),
-        keys: Arc::new(SecretKey::load_or_create(&dir.join("secret.key")).unwrap()),
+        keys: Arc::new(SecretKey::load_or_create(&place.path().join("secret.key")).unwrap()),
         running: Running::default(),
         renewals: TaskTracker::new(),
     }
@@ -97,9 +95,8 @@ async fn process(dir: &Path, clock: Clock) -> Instances {
 
 /// Answers the generation of the grant.
 async fn consent(instances: &Instances, id: Uuid, grant: &Grant) -> i64 {
-    let tx = instances.db.begin().await.unwrap();
-    grants::replace(&tx, &instances.keys, id, grant).await.unwrap();
-    tx.commit().await.unwrap();
+    let replaced = instances.db.write(|tx| async move { grants::replace(&tx, &instances.keys, id, grant).await }).await;
+    replaced.unwrap();
     stored(instances, id).await.0
 }
 
@@ -119,8 +116,8 @@ fn renewing(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_callers_of_two_processes_renew_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let (one, other) = (process(dir.path(), Clock::System).await, process(dir.path(), Clock::System).await);
+    let place = Place::new();
+    let (one, other) = (process(&place, Clock::System).await, process(&place, Clock::System).await);
     let id = Uuid::now_v7();
     let first = consent(&one, id, &grant(FIRST)).await;
     let stores = [one.grants(id), other.grants(id)];
@@ -139,8 +136,8 @@ async fn twenty_callers_of_two_processes_renew_once() {
 
 #[tokio::test]
 async fn a_renewal_that_failed_leaves_the_next_one_its_turn() {
-    let dir = tempfile::tempdir().unwrap();
-    let instances = process(dir.path(), Clock::System).await;
+    let place = Place::new();
+    let instances = process(&place, Clock::System).await;
     let id = Uuid::now_v7();
     let first = consent(&instances, id, &grant(FIRST)).await;
     let (store, server) = (instances.grants(id), Rotating::new(9, 1));
@@ -152,10 +149,10 @@ async fn a_renewal_that_failed_leaves_the_next_one_its_turn() {
 
 #[tokio::test]
 async fn a_lease_whose_holder_died_is_taken_over_when_it_has_run_out() {
-    let dir = tempfile::tempdir().unwrap();
+    let place = Place::new();
     let time = Arc::new(AtomicI64::new(1_000_000));
-    let dead = process(dir.path(), Clock::Manual(time.clone())).await;
-    let alive = process(dir.path(), Clock::Manual(time.clone())).await;
+    let dead = process(&place, Clock::Manual(time.clone())).await;
+    let alive = process(&place, Clock::Manual(time.clone())).await;
     let id = Uuid::now_v7();
     let first = consent(&dead, id, &grant(FIRST)).await;
 
@@ -183,8 +180,8 @@ async fn a_lease_whose_holder_died_is_taken_over_when_it_has_run_out() {
 
 #[tokio::test]
 async fn a_server_that_stops_can_wait_for_a_renewal() {
-    let dir = tempfile::tempdir().unwrap();
-    let instances = process(dir.path(), Clock::System).await;
+    let place = Place::new();
+    let instances = process(&place, Clock::System).await;
     let id = Uuid::now_v7();
     let first = consent(&instances, id, &grant(FIRST)).await;
     let server = Rotating::new(0, 0);
@@ -201,8 +198,8 @@ async fn a_server_that_stops_can_wait_for_a_renewal() {
 
 #[tokio::test]
 async fn a_new_consent_wins_over_a_renewal_that_is_under_way() {
-    let dir = tempfile::tempdir().unwrap();
-    let instances = process(dir.path(), Clock::System).await;
+    let place = Place::new();
+    let instances = process(&place, Clock::System).await;
     let id = Uuid::now_v7();
     let first = consent(&instances, id, &grant(FIRST)).await;
     let server = Rotating::new(0, 0);
@@ -217,8 +214,8 @@ async fn a_new_consent_wins_over_a_renewal_that_is_under_way() {
 
 #[tokio::test]
 async fn what_was_destroyed_cannot_be_renewed_and_what_is_stored_cannot_be_read() {
-    let dir = tempfile::tempdir().unwrap();
-    let instances = process(dir.path(), Clock::System).await;
+    let place = Place::new();
+    let instances = process(&place, Clock::System).await;
     let id = Uuid::now_v7();
     let error = instances.grants(id).renew(1, Rotating::new(9, 0).as_ref()).await.err().expect("nothing to renew");
     assert_eq!((error.class, error.definite), (FailureClass::Token, true));
@@ -226,9 +223,8 @@ async fn what_was_destroyed_cannot_be_renewed_and_what_is_stored_cannot_be_read(
 
     consent(&instances, id, &grant("a-refresh-token-to-be-found")).await;
     instances.db.close().await.unwrap();
-    for entry in std::fs::read_dir(dir.path()).unwrap() {
-        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-        assert!(!String::from_utf8_lossy(&bytes).contains("a-refresh-token-to-be-found"));
+    for (name, bytes) in place.stored().await {
+        assert!(!String::from_utf8_lossy(&bytes).contains("a-refresh-token-to-be-found"), "{name}");
     }
 }
 
@@ -237,33 +233,37 @@ async fn consents_that_nobody_came_back_from_are_forgotten() {
     use entity::oauth_authorization::{Entity, Model};
     use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, PaginatorTrait};
 
-    let dir = tempfile::tempdir().unwrap();
+    let place = Place::new();
     let time = Arc::new(AtomicI64::new(1_000_000));
-    let instances = process(dir.path(), Clock::Manual(time.clone())).await;
+    let instances = process(&place, Clock::Manual(time.clone())).await;
     let authorizations = Authorizations::new(
         instances.clone(),
         Tokens::new(instances.db.clone(), instances.clock.clone()),
         "https://muster.example.com",
     );
-    let rows = (0..3u8).map(|number| {
-        let row = Model {
-            state_hash: vec![number; 32],
-            browser_hash: None,
-            integration_key: "x".into(),
-            instance_id: None,
-            name: None,
-            sync_interval_minutes: None,
-            sealed: Vec::new(),
-            token_id: Uuid::now_v7(),
-            actor: "ada".into(),
-            created_at: 0,
-            expires_at: 1_000_000 + i64::from(number),
-        };
-        row.into_active_model().reset_all()
-    });
-    let tx = instances.db.begin().await.unwrap();
-    Entity::insert_many(rows).exec_without_returning(tx.conn()).await.unwrap();
-    tx.commit().await.unwrap();
+    let rows: Vec<_> = (0..3u8)
+        .map(|number| {
+            let row = Model {
+                state_hash: vec![number; 32],
+                browser_hash: None,
+                integration_key: "x".into(),
+                instance_id: None,
+                name: None,
+                sync_interval_minutes: None,
+                sealed: Vec::new(),
+                token_id: Uuid::now_v7(),
+                actor: "ada".into(),
+                created_at: 0,
+                expires_at: 1_000_000 + i64::from(number),
+            };
+            row.into_active_model().reset_all()
+        })
+        .collect();
+    let rows = &rows;
+    let inserted = instances
+        .db
+        .write(|tx| async move { Ok(Entity::insert_many(rows.clone()).exec_without_returning(tx.conn()).await?) });
+    inserted.await.unwrap();
     for (now, left) in [(999_999, 3), (1_000_000, 2), (1_000_002, 0)] {
         time.store(now, Ordering::Relaxed);
         authorizations.forget_expired().await.unwrap();

@@ -4,17 +4,21 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
+pub use cluster::{Cluster, Stop, give_to_postgres};
 pub use oidc_peer::Oidc;
+pub use proxy::{Lost, Mode, Proxy};
 pub use scim::{server, users};
 pub use scim_peer::Scim;
 pub use smtp_peer::{Smtp, header, recipient};
 pub use vendor_peer::Vendor;
 
+mod cluster;
 mod faults;
 mod faulty;
 mod mail;
 mod mail_trouble;
 mod oidc_peer;
+mod proxy;
 mod scim;
 mod scim_pages;
 mod scim_peer;

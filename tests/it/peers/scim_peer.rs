@@ -1,5 +1,7 @@
 //! The SCIM server of `tests/peers/scim.py`.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use serde_json::{Value, json};
 
 use super::Script;
@@ -10,6 +12,8 @@ pub struct Scim {
     /// What `base_url` is set to.
     pub base_url: String,
     pub token: String,
+    /// How many it was last told to hold.
+    users: AtomicU32,
     http: reqwest::Client,
     _script: Script,
 }
@@ -21,7 +25,7 @@ impl Scim {
         let mut arguments = vec![format!("--users={users}"), format!("--token={token}")];
         arguments.extend(options.iter().map(|option| (*option).to_owned()));
         let script = Script::python("scim.py", &arguments);
-        Scim { base_url: script.first_line.clone(), token, http: http(), _script: script }
+        Scim { base_url: script.first_line.clone(), token, users: AtomicU32::new(users), http: http(), _script: script }
     }
 
     /// The configuration that connects it.
@@ -37,7 +41,13 @@ impl Scim {
 
     /// It holds the users 1 to `count` from now on.
     pub async fn set_users(&self, count: u32) {
+        self.users.store(count, Ordering::SeqCst);
         self.control("users", &count.to_string()).await;
+    }
+
+    /// How many it was last told to hold.
+    pub fn users(&self) -> u32 {
+        self.users.load(Ordering::SeqCst)
     }
 
     async fn control(&self, what: &str, body: &str) {

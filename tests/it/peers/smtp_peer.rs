@@ -44,7 +44,12 @@ impl Smtp {
 
     /// What it has accepted, in order.
     pub async fn messages(&self) -> Vec<Value> {
-        match self.get("messages").await {
+        self.messages_from(0).await
+    }
+
+    /// The same without so many of the first.
+    pub async fn messages_from(&self, first: usize) -> Vec<Value> {
+        match self.get(&format!("messages/{first}")).await {
             Value::Array(messages) => messages,
             other => panic!("{other}"),
         }

@@ -74,6 +74,7 @@ async fn a_sync_that_is_killed_resumes_and_counts_everybody_once() {
             accident(&mut random, 0..300).await;
             program.kill();
         }
+        home.leases_run_out().await;
         program = home.serve(&token).await;
 
         let instance = program.client.idle(&id, "name health userCount syncHistory { totalCount }").await;
@@ -117,6 +118,7 @@ async fn a_deletion_that_is_killed_finishes_and_takes_nobody_else_along() {
         assert_eq!(answer["deleteInstance"]["userErrors"], json!([]));
         accident(&mut random, 0..150).await;
         program.kill();
+        home.leases_run_out().await;
         program = home.serve(&token).await;
 
         let count = "query($id: ID!) { users(filter: { instanceId: $id, includeRemoved: true }) { totalCount } instance(id: $id) { status } }";

@@ -49,6 +49,7 @@ async fn mails_that_were_decided_arrive_although_the_server_is_killed() {
         program.client.ask(sync, json!({ "id": id })).await;
         accident(&mut random, 0..250).await;
         program.kill();
+        home.leases_run_out().await;
         program = home.serve(&token).await;
         program.client.idle(&id, "").await;
         until_all_are_sent(&program.client, &id).await;

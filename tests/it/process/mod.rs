@@ -4,12 +4,15 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use muster::db::Location;
+use sea_orm::ConnectionTrait;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::support::{Client, DEADLINE, http};
+use crate::support::{self, Client, DEADLINE, Database, http};
 
 mod cli;
 mod demo;
@@ -18,19 +21,36 @@ mod health;
 mod kill;
 mod kill_mail;
 mod secrets;
-mod settings;
+pub mod settings;
 mod stop;
 
-/// Where one installation lives: its data folder, its port, its settings. It outlives its processes.
+/// Where one installation lives: its data folder, its database, its port, its settings. It outlives its processes.
 pub struct Home {
     pub dir: TempDir,
+    pub database: Arc<Database>,
     pub port: u16,
     settings: Vec<(String, String)>,
 }
 
 impl Home {
     pub fn new() -> Home {
-        Home { dir: tempfile::tempdir().unwrap(), port: free_port(), settings: Vec::new() }
+        Self::on(Arc::new(Database::new()))
+    }
+
+    /// One whose database is a file, on which only one server works.
+    pub fn on_sqlite() -> Home {
+        Self::on(Arc::new(Database::File))
+    }
+
+    /// Another port and data folder on the same database, with the same secret key.
+    pub fn replica(&self) -> Home {
+        let key = self.data_dir().join("secret.key").display().to_string();
+        let replica = Home { settings: self.settings.clone(), ..Self::on(self.database.clone()) };
+        replica.set("SECRET_KEY_FILE", key)
+    }
+
+    fn on(database: Arc<Database>) -> Home {
+        Home { dir: tempfile::tempdir().unwrap(), database, port: free_port(), settings: Vec::new() }
     }
 
     /// `name` without `MUSTER_`.
@@ -56,6 +76,7 @@ impl Home {
             .current_dir(self.dir.path())
             .env("MUSTER_DATA_DIR", self.data_dir())
             .env("MUSTER_LISTEN", format!("127.0.0.1:{}", self.port))
+            .envs(self.database.url().map(|url| ("MUSTER_DATABASE_URL", url)))
             .envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -104,20 +125,38 @@ impl Home {
         self.dir.path().join("stderr.log")
     }
 
+    pub fn location(&self) -> Location {
+        self.database.location(&self.data_dir())
+    }
+
     /// The first column of the first row, from its database.
     pub async fn one(&self, sql: &str) -> String {
-        use sea_orm::ConnectionTrait;
-        let url = format!("sqlite://{}?mode=rw", self.data_dir().join("muster.db").display());
-        let db = sea_orm::Database::connect(url).await.unwrap();
-        let statement = sea_orm::Statement::from_string(sea_orm::DbBackend::Sqlite, sql);
-        let row = db.query_one_raw(statement).await.unwrap().expect("a row");
-        let value = row.try_get_by_index::<String>(0).unwrap();
-        db.close().await.unwrap();
-        value
+        support::one(&self.location(), sql).await
+    }
+
+    /// Lets the leases of servers that were killed run out, as time would. On SQLite the next start does it.
+    pub async fn leases_run_out(&self) {
+        if let Location::Postgres(url) = self.location() {
+            let others = "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+            // What was under way when its client died is not over before its connection is.
+            support::one(
+                &self.location(),
+                &format!("SELECT count(pg_terminate_backend(pid, 10000))::text FROM {others}"),
+            )
+            .await;
+            let db = sea_orm::Database::connect(url).await.unwrap();
+            db.execute_unprepared("UPDATE job SET lease_until = 1 WHERE lease_until > 0").await.unwrap();
+            db.close().await.unwrap();
+        }
+    }
+
+    /// All that is written down, except what the servers said.
+    pub async fn stored(&self) -> Vec<(String, Vec<u8>)> {
+        support::stored(&self.database, &self.data_dir()).await
     }
 
     pub async fn assert_intact(&self) {
-        assert_eq!(self.one("PRAGMA integrity_check").await, "ok");
+        support::assert_intact(&self.location()).await;
     }
 }
 

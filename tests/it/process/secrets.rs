@@ -1,8 +1,5 @@
 //! Nothing secret is ever written down in plain: not in logs, answers, files or mails.
 
-use std::fs;
-use std::path::Path;
-
 use serde_json::json;
 
 use super::Home;
@@ -10,17 +7,6 @@ use crate::peers::{Scim, Smtp};
 
 const PASSWORD: &str = "canary-mail-password-9d2c";
 const NEW_TOKEN: &str = "canary-scim-token-4b7e";
-
-fn files(dir: &Path, found: &mut Vec<(String, Vec<u8>)>) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files(&path, found);
-        } else {
-            found.push((path.display().to_string(), fs::read(&path).unwrap()));
-        }
-    }
-}
 
 #[tokio::test]
 async fn credentials_appear_in_no_log_answer_or_file_even_at_trace() {
@@ -64,7 +50,7 @@ async fn credentials_appear_in_no_log_answer_or_file_even_at_trace() {
     let log = home.log();
     assert!(log.contains("a sync failed"), "the log was read");
     let mut places = vec![("answers".to_owned(), answers.into_bytes()), ("log".to_owned(), log.into_bytes())];
-    files(&home.data_dir(), &mut places);
+    places.extend(home.stored().await);
     assert!(places.len() > 3, "the data folder was read");
     let bearer = token.trim_start_matches("muster_");
     for secret in [PASSWORD, NEW_TOKEN, "canary-wrong-token-0001", &old_token, bearer] {

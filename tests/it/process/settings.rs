@@ -11,7 +11,7 @@ use super::Home;
 use crate::support::DEADLINE;
 
 /// Starts a server that must not come up; gives the one line that it says.
-fn refusal(home: &Home, arguments: &[&str]) -> String {
+pub fn refusal(home: &Home, arguments: &[&str]) -> String {
     let mut child = home.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let deadline = Instant::now() + DEADLINE;
     while child.try_wait().unwrap().is_none() && Instant::now() < deadline {
@@ -42,7 +42,7 @@ fn a_setting_that_does_not_fit_stops_the_start_and_is_named() {
         ("INTROSPECTION", "perhaps", "setting introspection"),
         ("LOG", "muster=loud", "setting log"),
         ("LOG_FORMAT", "xml", "setting log_format"),
-        ("DATABASE_URL", "postgres://localhost/muster", "setting database_url"),
+        ("DATABASE_URL", "postgres://localhost", "setting database_url"),
         ("DATABASE_URL", "mysql://localhost/muster", "setting database_url"),
         ("SMTP_URL", "http://mail.example.com", "setting smtp_url"),
         ("MAIL_FROM", "nobody at all", "setting mail_from"),
@@ -83,8 +83,8 @@ async fn the_file_is_read_and_the_environment_wins_over_it() {
 }
 
 #[tokio::test]
-async fn a_second_server_on_the_same_data_folder_is_refused() {
-    let home = Home::new();
+async fn a_second_server_on_the_same_sqlite_file_is_refused() {
+    let home = Home::on_sqlite();
     let token = home.token();
     let _program = home.serve(&token).await;
     let line = refusal(&home, &["serve"]);

@@ -2,4 +2,4 @@
 
 mod progress;
 mod resume;
-mod states;
+pub mod states;

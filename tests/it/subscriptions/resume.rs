@@ -1,8 +1,7 @@
-use muster::db::Db;
 use serde_json::{Value, json};
 
 use super::states::{causes, hear};
-use crate::support::Server;
+use crate::support::{Server, change};
 
 fn after(cursor: &Value, fields: &str) -> String {
     format!("subscription {{ instanceStateChanged(after: {cursor}) {{ cursor cause instance {{ {fields} }} }} }}")
@@ -70,17 +69,10 @@ async fn a_cursor_older_than_the_log_gets_snapshots_again() {
     server.idle(&id, "").await;
     let events = server.instance(&id, "events(first: 100) { nodes { cursor cause } }").await;
     let first = events["events"]["nodes"].as_array().unwrap().last().unwrap()["cursor"].clone();
-    forget_all_but_the_newest(&server.db).await;
+    change(&server.db, "DELETE FROM event WHERE seq < (SELECT MAX(seq) FROM event)").await;
     let mut socket = server.acknowledged(&server.admin).await;
     socket.subscribe("s", &after(&first, "name")).await;
     assert_eq!(causes(&hear(&mut socket, "s", |_| true).await), ["SNAPSHOT"]);
-}
-
-async fn forget_all_but_the_newest(db: &Db) {
-    use sea_orm::ConnectionTrait;
-    let tx = db.begin().await.unwrap();
-    tx.conn().execute_unprepared("DELETE FROM event WHERE seq < (SELECT MAX(seq) FROM event)").await.unwrap();
-    tx.commit().await.unwrap();
 }
 
 #[tokio::test]

@@ -7,10 +7,9 @@ use std::time::Duration;
 use muster::app::App;
 use muster::auth::{Role, Tokens};
 use muster::clock::Clock;
-use muster::config::Settings;
+use muster::config::{Roles, Settings};
 use muster::db::Db;
 use muster::sync::Limits;
-use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -18,20 +17,22 @@ use tokio_util::sync::CancellationToken;
 pub mod ask;
 mod client;
 pub mod peer;
+mod place;
 pub mod wire;
 
 pub use client::{Client, http};
+pub use place::{Database, Place, assert_intact, change, one, stored};
 
 /// How long a test waits for anything.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A server in this process, on a port and a data folder of its own. To ask it, see [`Client`].
+/// A server in this process, on a port, a data folder and a database of its own. To ask it, see [`Client`].
 pub struct Server {
     client: Client,
     pub viewer: String,
     pub db: Db,
     pub tokens: Tokens,
-    pub dir: TempDir,
+    pub place: Place,
     shutdown: CancellationToken,
     running: JoinHandle<()>,
 }
@@ -40,22 +41,22 @@ type Change<T> = Box<dyn FnOnce(&mut T)>;
 
 /// How a server differs from the defaults.
 pub struct Builder {
-    dir: TempDir,
+    place: Place,
     clock: Clock,
     settings: Vec<Change<Settings>>,
     limits: Vec<Change<Limits>>,
 }
 
 impl Builder {
-    /// A data folder that another server has left.
-    pub fn dir(mut self, dir: TempDir) -> Self {
-        self.dir = dir;
-        self
-    }
-
     /// Its data folder.
     pub fn path(&self) -> &Path {
-        self.dir.path()
+        self.place.path()
+    }
+
+    /// What another server has left.
+    pub fn place(mut self, place: Place) -> Self {
+        self.place = place;
+        self
     }
 
     pub fn clock(mut self, clock: Clock) -> Self {
@@ -76,12 +77,13 @@ impl Builder {
     pub async fn start(self) -> Server {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut settings = Settings::defaults(self.dir.path());
+        let mut settings = Settings::defaults(self.place.path());
+        settings.set_database(self.place.database.url().map(str::to_owned));
         settings.listen = listener.local_addr().unwrap();
         for change in self.settings {
             change(&mut settings);
         }
-        let mut app = App::new(settings, self.clock).await.unwrap();
+        let mut app = App::new(settings, Roles::BOTH, self.clock).await.unwrap_or_else(|error| panic!("{error}"));
         for change in self.limits {
             change(&mut app.engine.limits);
         }
@@ -92,7 +94,7 @@ impl Builder {
             viewer,
             db: app.db.clone(),
             tokens: app.tokens.clone(),
-            dir: self.dir,
+            place: self.place,
             shutdown: app.shutdown(),
             running: tokio::spawn(app.run(listener)),
         }
@@ -101,7 +103,7 @@ impl Builder {
 
 impl Server {
     pub fn builder() -> Builder {
-        Builder { dir: tempfile::tempdir().unwrap(), clock: Clock::System, settings: Vec::new(), limits: Vec::new() }
+        Builder { place: Place::new(), clock: Clock::System, settings: Vec::new(), limits: Vec::new() }
     }
 
     pub async fn start() -> Server {
@@ -109,14 +111,14 @@ impl Server {
     }
 
     pub fn mail_dir(&self) -> PathBuf {
-        self.dir.path().join("mail")
+        self.place.path().join("mail")
     }
 
-    /// Stops gracefully and gives the data folder back.
-    pub async fn stop(self) -> TempDir {
+    /// Stops gracefully and gives back what it worked on.
+    pub async fn stop(self) -> Place {
         self.shutdown.cancel();
         self.running.await.unwrap();
-        self.dir
+        self.place
     }
 }
 

@@ -1,0 +1,38 @@
+//! `muster backup FILE`: a copy of the database, while the server runs.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::postgres_keeps_itself;
+use crate::config::Settings;
+use crate::db::Location;
+use crate::keep::backup::{self, Progress};
+
+#[derive(clap::Args)]
+pub(super) struct Command {
+    /// The file to write; there must be none of this name.
+    #[arg(value_name = "FILE")]
+    to: PathBuf,
+}
+
+pub(super) async fn run(command: &Command, settings: &Settings) -> Result<(), String> {
+    let Location::Sqlite(database) = settings.database()? else { return Err(postgres_keeps_itself()) };
+    #[expect(clippy::disallowed_methods, reason = "measures a duration inside the process")]
+    let began = Instant::now();
+    let progress = |progress| match progress {
+        Progress::Written(bytes) => eprintln!("muster: {} written so far", size(bytes)),
+        Progress::Checking => eprintln!("muster: written; checking it"),
+    };
+    let made = backup::make(&database, &command.to, progress).await?;
+    println!("{}: {} in {:.1} s, checked", command.to.display(), size(made.bytes), began.elapsed().as_secs_f64());
+    println!(
+        "The credentials in it are sealed. Keep the key, {}, too, and at another place: without it they cannot be read.",
+        settings.secret_key_file().display()
+    );
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn size(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1_000_000.0)
+}

@@ -1,0 +1,84 @@
+//! `muster doctor`: what is not as it must be, for people or for machines.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use crate::clock::{Clock, date_time};
+use crate::config::Settings;
+use crate::doctor::{self, Checked, Examination, Finding, Report};
+use crate::keep::Retention;
+
+#[derive(clap::Args)]
+pub(super) struct Command {
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Also check every page and index of a SQLite file, and the whole event log; this takes longer.
+    #[arg(long)]
+    thorough: bool,
+}
+
+/// Somebody has to look after something.
+const FINDINGS: u8 = 1;
+/// Nobody could look.
+const BLIND: u8 = 2;
+
+/// 0: all is well; 1: there are findings; 2: the database could not be looked at.
+pub(super) async fn run(command: &Command, settings: Result<Settings, String>) -> ExitCode {
+    let looked = async {
+        let settings = settings?;
+        let location = settings.database()?;
+        let key_file = settings.secret_key_file();
+        let now = Clock::System.now();
+        let examination = Examination {
+            key_file: Path::new(&key_file),
+            retention: Retention::of(&settings),
+            thorough: command.thorough,
+            now,
+        };
+        #[expect(clippy::disallowed_methods, reason = "measures a duration inside the process")]
+        let began = Instant::now();
+        let report = doctor::visit(&location, &examination).await.map_err(|error| format!("{location}: {error}"))?;
+        Ok::<_, String>((location.to_string(), now, report, began.elapsed()))
+    };
+    let (location, now, report, took) = match looked.await {
+        Ok(looked) => looked,
+        Err(line) => {
+            eprintln!("muster: doctor: could not look: {line}");
+            return ExitCode::from(BLIND);
+        }
+    };
+    let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    if command.json {
+        let Report { checks, findings, notes } = &report;
+        let at = date_time(now).to_rfc3339();
+        let whole = serde_json::json!({ "database": location, "at": at, "tookMs": milliseconds,
+            "checks": checks, "findings": findings, "notes": notes });
+        println!("{whole:#}");
+    } else {
+        print(&location, &report, milliseconds);
+    }
+    if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) }
+}
+
+fn print(location: &str, report: &Report, milliseconds: u64) {
+    for Finding { check, about, id, wrong, remedy } in &report.findings {
+        let about = format!("{about:?}").to_lowercase();
+        let id = id.map_or_else(String::new, |id| format!(" {id}"));
+        println!("{check}: {about}{id}: {wrong}\n    {remedy}");
+    }
+    if !report.findings.is_empty() {
+        println!();
+    }
+    for Checked { name, promise, findings } in &report.checks {
+        let mark = if *findings == 0 { "ok".to_owned() } else { format!("{findings} found") };
+        println!("{mark:>9}  {name}: {promise}");
+    }
+    for note in &report.notes {
+        println!("     note  {note}");
+    }
+    let count = report.findings.len();
+    let verdict = if count == 0 { "all is well".to_owned() } else { format!("{count} findings") };
+    println!("{location}: {} checks, {verdict}, {milliseconds} ms", report.checks.len());
+}

@@ -1,0 +1,135 @@
+//! Connections whose statements end in time, whatever becomes of the other side.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
+
+use super::STATEMENT;
+use super::trouble::is_lost;
+
+/// How much longer than the database itself we wait for it to end a statement.
+const MARGIN: Duration = Duration::from_secs(2);
+
+/// Waits for the database, but not for ever: a connection may be dead without saying so.
+pub(super) async fn in_time<T>(time: Duration, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+    tokio::time::timeout(time + MARGIN, work)
+        .await
+        .unwrap_or_else(|_| Err(DbErr::Conn(RuntimeErr::Internal("the database did not answer in time".into()))))
+}
+
+/// Measures statements.
+pub(super) fn timed(mut db: DatabaseConnection) -> DatabaseConnection {
+    db.set_metric_callback(|info| {
+        tracing::trace!(target: "muster::db", sql = %info.statement.sql, "a statement was executed");
+        metrics::histogram!("muster_database_statement_seconds").record(info.elapsed.as_secs_f64());
+    });
+    db
+}
+
+/// A transaction whose statements end in time.
+pub struct Timed<C> {
+    inner: C,
+    /// In milliseconds.
+    time: AtomicU64,
+}
+
+impl<C> Timed<C> {
+    pub(super) fn new(inner: C) -> Self {
+        let timed = Self { inner, time: AtomicU64::new(0) };
+        timed.allow(STATEMENT);
+        timed
+    }
+
+    pub(super) fn allow(&self, time: Duration) {
+        self.time.store(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(super) fn into_inner(self) -> C {
+        self.inner
+    }
+
+    pub(super) fn time(&self) -> Duration {
+        Duration::from_millis(self.time.load(Ordering::Relaxed))
+    }
+}
+
+#[async_trait]
+impl<C: ConnectionTrait + Send> ConnectionTrait for Timed<C> {
+    fn get_database_backend(&self) -> DbBackend {
+        self.inner.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        in_time(self.time(), self.inner.execute_raw(statement)).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        in_time(self.time(), self.inner.execute_unprepared(sql)).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        in_time(self.time(), self.inner.query_one_raw(statement)).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        in_time(self.time(), self.inner.query_all_raw(statement)).await
+    }
+}
+
+/// The pool for statements that change nothing, and so may be repeated when their
+/// connection was lost.
+pub struct Reader {
+    pool: DatabaseConnection,
+    statements: AtomicU64,
+}
+
+impl Reader {
+    pub(super) fn new(pool: DatabaseConnection) -> Self {
+        Self { pool, statements: AtomicU64::new(0) }
+    }
+
+    pub(super) fn pool(&self) -> &DatabaseConnection {
+        &self.pool
+    }
+
+    pub(super) fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
+    }
+
+    async fn repeatable<T, W>(&self, work: impl Fn() -> W) -> Result<T, DbErr>
+    where
+        W: Future<Output = Result<T, DbErr>>,
+    {
+        self.statements.fetch_add(1, Ordering::Relaxed);
+        match in_time(STATEMENT, work()).await {
+            Err(error) if is_lost(&error) => in_time(STATEMENT, work()).await,
+            answer => answer,
+        }
+    }
+}
+
+#[async_trait]
+impl ConnectionTrait for Reader {
+    fn get_database_backend(&self) -> DbBackend {
+        self.pool.get_database_backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.repeatable(|| self.pool.execute_raw(statement.clone())).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.repeatable(|| self.pool.execute_unprepared(sql)).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.repeatable(|| self.pool.query_one_raw(statement.clone())).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.repeatable(|| self.pool.query_all_raw(statement.clone())).await
+    }
+}

@@ -1,0 +1,119 @@
+//! Where the database is.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use sea_orm::DbBackend;
+use sea_orm::sqlx::postgres::PgConnectOptions;
+
+/// Where the database is: a file, or a server.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Location {
+    Sqlite(PathBuf),
+    /// The URL; it may hold a password.
+    Postgres(String),
+}
+
+impl Location {
+    /// Reads a database URL.
+    ///
+    /// # Errors
+    /// What is wrong with it, without repeating it.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        if let Some(path) = url.strip_prefix("sqlite://") {
+            return match path {
+                "" => Err("must name a file: sqlite:///var/lib/muster/muster.db".into()),
+                path if path.contains('?') => Err("must be sqlite:// and a path, without parameters".into()),
+                path => Ok(Location::Sqlite(path.into())),
+            };
+        }
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err("must begin with sqlite:// or postgres://".into());
+        }
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|_| "is not a PostgreSQL URL: postgres://user:password@host:port/database?sslmode=verify-full")?;
+        if options.get_database().is_none_or(str::is_empty) {
+            return Err("must name the database: postgres://user:password@host/muster".into());
+        }
+        check_files(url)?;
+        Ok(Location::Postgres(url.to_owned()))
+    }
+
+    pub fn sqlite(file: &Path) -> Self {
+        Location::Sqlite(file.to_path_buf())
+    }
+
+    pub fn backend(&self) -> DbBackend {
+        match self {
+            Location::Sqlite(_) => DbBackend::Sqlite,
+            Location::Postgres(_) => DbBackend::Postgres,
+        }
+    }
+}
+
+/// The driver itself would not say which file it is that it cannot read.
+fn check_files(url: &str) -> Result<(), String> {
+    let Ok(url) = url::Url::parse(url) else { return Ok(()) };
+    for (name, value) in url.query_pairs() {
+        if matches!(
+            name.as_ref(),
+            "sslrootcert" | "ssl-root-cert" | "ssl-ca" | "sslcert" | "ssl-cert" | "sslkey" | "ssl-key"
+        ) {
+            std::fs::File::open(value.as_ref()).map_err(|error| format!("{name}: {value}: {error}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// For people: without user and password.
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Location::Sqlite(file) => write!(f, "{}", file.display()),
+            Location::Postgres(url) => match PgConnectOptions::from_str(url) {
+                Ok(at) => write!(
+                    f,
+                    "PostgreSQL {}:{}/{}",
+                    at.get_host(),
+                    at.get_port(),
+                    at.get_database().unwrap_or_default()
+                ),
+                Err(_) => f.write_str("PostgreSQL"),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_is_read_and_never_shows_its_password() {
+        let file = Location::parse("sqlite:///var/lib/muster.db").unwrap();
+        assert_eq!(file, Location::Sqlite("/var/lib/muster.db".into()));
+        let server = Location::parse("postgres://muster:hush@db.example.com:5433/register?sslmode=require").unwrap();
+        assert_eq!(format!("{server} {server:?}"), ["PostgreSQL db.example.com:5433/register"; 2].join(" "));
+        let key = Location::parse("postgres://u:hush@h/d?sslrootcert=/nowhere/ca.pem").unwrap_err();
+        assert!(key.starts_with("sslrootcert: /nowhere/ca.pem: ") && !key.contains("hush"), "{key}");
+        for bad in [
+            "",
+            "muster.db",
+            "sqlite://",
+            "sqlite://a?mode=ro",
+            "mysql://hush@h/d",
+            "postgres://u:hush@h",
+            "postgres://u:hush@h:port/d",
+        ] {
+            let error = Location::parse(bad).unwrap_err();
+            assert!(!error.contains("hush"), "{bad}: {error}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Bringing the schema up to date: one process at a time, beside others that work.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
+use tracing::info;
+
+use super::{Db, Location, postgres};
+use crate::error::{Error, Result};
+
+/// Who holds it migrates. Any number; it must only stay the same.
+const LOCK: i64 = 7302;
+const POLL: Duration = Duration::from_millis(200);
+/// How long a migration's statement may take: indexes of large tables are built concurrently.
+const STATEMENT: Duration = Duration::from_hours(24);
+
+pub(super) async fn up(db: &Db) -> Result<()> {
+    match db.location.as_ref() {
+        Location::Sqlite(file) => {
+            let _held = lock_file(file).await?;
+            up_to_date(&db.writer).await
+        }
+        Location::Postgres(url) => {
+            // On a connection of its own, which the lock belongs to and ends with.
+            let own = postgres::connect(url, 1, STATEMENT).await?;
+            lock(&own).await?;
+            let done = up_to_date(&own).await;
+            let _ = own.close().await;
+            done
+        }
+    }
+}
+
+async fn up_to_date(db: &DatabaseConnection) -> Result<()> {
+    let known: Vec<String> = Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();
+    let applied = applied(db).await?;
+    if applied.iter().all(|name| known.contains(name)) {
+        return Ok(Migrator::up(db, None).await?);
+    }
+    // Somebody newer was here. That goes well as long as nothing that we need was taken away.
+    let needs = needs(db).await?;
+    let number = i32::try_from(known.len()).unwrap_or(i32::MAX);
+    if needs > number || !known.iter().all(|name| applied.contains(name)) {
+        return Err(Error::Internal(
+            "it was brought up to date by a newer Muster, which this one cannot work beside; start the newer one"
+                .into(),
+        ));
+    }
+    info!("the database was brought up to date by a newer Muster, which this one can work beside");
+    Ok(())
+}
+
+/// The names of the migrations that were applied; none in a new database.
+async fn applied(db: &DatabaseConnection) -> Result<HashSet<String>> {
+    Migrator::install(db).await?;
+    let rows = db.query_all_raw(text(db, "SELECT version FROM seaql_migrations")).await?;
+    rows.iter().map(|row| Ok(row.try_get("", "version")?)).collect()
+}
+
+/// How many migrations a binary must know at least to work on this database.
+async fn needs(db: &DatabaseConnection) -> Result<i32> {
+    let row = db.query_one_raw(text(db, "SELECT needs FROM installation")).await?;
+    Ok(row.map(|row| row.try_get("", "needs")).transpose()?.unwrap_or(0))
+}
+
+fn text(db: &DatabaseConnection, sql: &str) -> Statement {
+    Statement::from_string(db.get_database_backend(), sql)
+}
+
+/// Waits for the lock by asking again: a statement that waits inside the database would
+/// itself be waited for by whoever builds an index concurrently.
+async fn lock(db: &DatabaseConnection) -> Result<()> {
+    loop {
+        let row = db.query_one_raw(text(db, &format!("SELECT pg_try_advisory_lock({LOCK}) AS held"))).await?;
+        if row.is_some_and(|row| row.try_get("", "held").unwrap_or(false)) {
+            return Ok(());
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+async fn lock_file(database: &Path) -> Result<File> {
+    let path = database.with_extension("migration-lock");
+    let lock = tokio::task::spawn_blocking(move || {
+        let lock = File::create(path)?;
+        lock.lock().map(|()| lock)
+    });
+    lock.await
+        .map_err(|error| Error::internal("the migration lock", error))?
+        .map_err(|error| Error::internal("the migration lock", error))
+}

@@ -1,0 +1,72 @@
+//! Forgetting: users that left long ago, and what runs changed about users.
+
+use entity::{run, user, user_change};
+use sea_orm::sea_query::{LockBehavior, LockType};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use crate::db::Tx;
+use crate::error::Result;
+
+/// Deletes up to `limit` users that left before `before` (Unix milliseconds), with what
+/// runs changed about them; answers how many. One that comes back is a new user.
+pub async fn removed(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
+    let past: Vec<Uuid> = user::Entity::find()
+        .select_only()
+        .column(user::Column::Id)
+        .filter(user::Column::RemovedAt.lt(before))
+        .order_by_asc(user::Column::RemovedAt)
+        .limit(limit)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    if past.is_empty() {
+        return Ok(0);
+    }
+    user_change::Entity::delete_many()
+        .filter(user_change::Column::UserId.is_in(past.iter().copied()))
+        .exec(tx.conn())
+        .await?;
+    Ok(user::Entity::delete_many().filter(user::Column::Id.is_in(past)).exec(tx.conn()).await?.rows_affected)
+}
+
+/// Deletes up to `limit` of the oldest changes, as long as their runs were queued before
+/// the time of the id `before` and have ended; answers how many.
+pub async fn changes(tx: &Tx, before: Uuid, limit: u64) -> Result<u64> {
+    let oldest: Vec<(i64, Uuid)> = user_change::Entity::find()
+        .select_only()
+        .columns([user_change::Column::Id, user_change::Column::RunId])
+        .order_by_asc(user_change::Column::Id)
+        .limit(limit)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    let mut past: Vec<_> = oldest.into_iter().take_while(|(_, run)| *run < before).collect();
+    if past.is_empty() {
+        return Ok(0);
+    }
+    let mut runs: Vec<Uuid> = past.iter().map(|(_, run)| *run).collect();
+    runs.dedup();
+    let open: Vec<Uuid> = run::Entity::find()
+        .select_only()
+        .column(run::Column::Id)
+        .filter(run::Column::Id.is_in(runs))
+        .filter(run::Column::Outcome.is_null())
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    if let Some(end) = past.iter().position(|(_, run)| open.contains(run)) {
+        past.truncate(end);
+    }
+    let ids: Vec<i64> = past.into_iter().map(|(id, _)| id).collect();
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    Ok(user_change::Entity::delete_many()
+        .filter(user_change::Column::Id.is_in(ids))
+        .exec(tx.conn())
+        .await?
+        .rows_affected)
+}

@@ -1,0 +1,141 @@
+//! What a file has to be to stand in for the database.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, QueryResult, Statement};
+
+/// How long to wait for whoever writes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One connection to a SQLite file that must be there. Nothing is migrated.
+pub(super) async fn connect(file: &Path) -> Result<DatabaseConnection, String> {
+    let mut options = ConnectOptions::new("sqlite://");
+    let name = file.to_path_buf();
+    options.max_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(move |options| {
+        options.filename(&name).create_if_missing(false).busy_timeout(PATIENCE).synchronous(SqliteSynchronous::Full)
+    });
+    Database::connect(options)
+        .await
+        .map_err(|error| at(file, &format!("cannot be opened, and may be damaged: {error}")))
+}
+
+/// The same, for a file that must stay alone when the connection is closed.
+pub(super) async fn connect_alone(file: &Path) -> Result<DatabaseConnection, String> {
+    let mut options = ConnectOptions::new("sqlite://");
+    let name = file.to_path_buf();
+    options.max_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(move |options| {
+        options
+            .filename(&name)
+            .create_if_missing(false)
+            .journal_mode(SqliteJournalMode::Delete)
+            .synchronous(SqliteSynchronous::Full)
+    });
+    Database::connect(options)
+        .await
+        .map_err(|error| at(file, &format!("cannot be opened, and may be damaged: {error}")))
+}
+
+/// One line about a file.
+pub(super) fn at(file: &Path, error: &dyn std::fmt::Display) -> String {
+    format!("{}: {error}", file.display())
+}
+
+pub(super) fn statement(sql: &str) -> Statement {
+    Statement::from_string(sea_orm::DbBackend::Sqlite, sql)
+}
+
+pub(super) async fn rows(db: &DatabaseConnection, sql: &str) -> Result<Vec<QueryResult>, DbErr> {
+    db.query_all_raw(statement(sql)).await
+}
+
+/// One number.
+pub(super) async fn number(db: &DatabaseConnection, sql: &str) -> Result<i64, DbErr> {
+    let rows = rows(db, sql).await?;
+    rows.first().map_or(Ok(0), |row| row.try_get_by_index(0))
+}
+
+/// Copies what `db` holds, as of one moment, into `file`, which is made for its owner alone.
+/// The file holds all of it: nothing of it is in a file beside it.
+pub(super) async fn copy(db: &DatabaseConnection, file: &Path) -> Result<(), String> {
+    let error = |error: &dyn std::fmt::Display| at(file, error);
+    // SQLite writes into an empty file, and leaves its mode as it is.
+    let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(|e| error(&e))?;
+    let into = Statement::from_sql_and_values(
+        sea_orm::DbBackend::Sqlite,
+        "VACUUM INTO ?",
+        [file.display().to_string().into()],
+    );
+    db.execute_raw(into).await.map_err(|e| error(&e))?;
+    made.sync_all().map_err(|e| error(&e))
+}
+
+/// Makes sure that a rename in the folder of `file` outlives a power cut.
+pub(super) fn sync_folder(file: &Path) -> Result<(), String> {
+    let folder = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| at(folder, &error))
+}
+
+/// The path with something added to its name.
+pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
+    let mut name = file.file_name().unwrap_or_default().to_os_string();
+    name.push(ending);
+    file.with_file_name(name)
+}
+
+/// Whether the file begins as a SQLite database does.
+pub(super) fn check_header(file: &Path) -> Result<(), String> {
+    let mut header = [0; 16];
+    let mut open = File::open(file).map_err(|error| at(file, &error))?;
+    match open.read_exact(&mut header) {
+        Ok(()) if header == *b"SQLite format 3\0" => Ok(()),
+        _ => Err(at(file, &"is not a database of Muster")),
+    }
+}
+
+/// Whether every page of the database is what the others take it for.
+pub(super) async fn check_integrity(db: &DatabaseConnection, file: &Path) -> Result<(), String> {
+    let damaged = |what: &dyn std::fmt::Display| at(file, &format!("is damaged: {what}"));
+    let rows = rows(db, "PRAGMA integrity_check(1)").await.map_err(|error| damaged(&error))?;
+    let word: String =
+        rows.first().map_or_else(|| Ok(String::new()), |row| row.try_get_by_index(0)).map_err(|e| damaged(&e))?;
+    if word == "ok" { Ok(()) } else { Err(damaged(&word)) }
+}
+
+/// Whether it is a database of Muster, and one that this version can work with.
+pub(super) async fn check_schema(db: &DatabaseConnection, file: &Path) -> Result<(), String> {
+    let error = |error: &dyn std::fmt::Display| at(file, error);
+    let ours = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name IN ('seaql_migrations', 'instance')";
+    if number(db, ours).await.map_err(|e| error(&e))? < 2 {
+        return Err(error(&"is not a database of Muster"));
+    }
+    let names = rows(db, "SELECT version FROM seaql_migrations").await.map_err(|e| error(&e))?;
+    let applied: Vec<String> =
+        names.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>().map_err(|e| error(&e))?;
+    let known: Vec<String> = Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();
+    if known.first().is_none_or(|first| !applied.contains(first)) {
+        return Err(error(&"is not a database of Muster"));
+    }
+    if applied.iter().all(|name| known.contains(name)) {
+        return Ok(());
+    }
+    let needs = number(db, "SELECT needs FROM installation").await.map_err(|e| error(&e))?;
+    if usize::try_from(needs).is_ok_and(|needs| needs <= known.len()) {
+        return Ok(());
+    }
+    Err(error(&"comes from a newer Muster; restore it with that one"))
+}
+
+/// Whether the database has a table.
+pub(super) async fn has_table(db: &DatabaseConnection, name: &str) -> Result<bool, DbErr> {
+    let sql = format!("SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = '{name}'");
+    Ok(number(db, &sql).await? > 0)
+}

@@ -1,0 +1,3 @@
+//! Everything breaks, over and over; see [`on_postgres`].
+
+pub mod on_postgres;

@@ -1,0 +1,140 @@
+//! TLS to the database: a server that proves itself is used, another is told nothing.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::peers::Cluster;
+use crate::process::Home;
+use crate::process::settings::refusal;
+
+/// Certificate authorities of a test's own, and what they signed.
+struct Authority {
+    dir: TempDir,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let authority = Self { dir: tempfile::tempdir().unwrap() };
+        authority.openssl(&["req", "-x509", "-new", "-subj", "/CN=Authority of a test"], "ca.key", "ca.pem");
+        authority
+    }
+
+    /// A certificate for the host, with its key.
+    fn sign(&self, host: &str) -> (PathBuf, PathBuf) {
+        let alternative = format!("subjectAltName={host}");
+        let request = ["req", "-new", "-subj", "/CN=database", "-addext", &alternative];
+        self.openssl(&request, "server.key", "server.csr");
+        fs::write(self.path("extensions"), &alternative).unwrap();
+        let sign = ["x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"];
+        self.run(&[&sign[..], &["-days", "2", "-extfile", "extensions", "-out", "server.pem"]].concat());
+        (self.path("server.pem"), self.path("server.key"))
+    }
+
+    fn certificate(&self) -> String {
+        self.path("ca.pem").display().to_string()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn openssl(&self, arguments: &[&str], key: &str, out: &str) {
+        let new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key];
+        self.run(&[arguments, &new_key, &["-out", out]].concat());
+    }
+
+    fn run(&self, arguments: &[&str]) {
+        let done = Command::new("openssl").args(arguments).current_dir(self.dir.path()).output();
+        let done = done.expect("the openssl program (on Debian: apt-get install openssl)");
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+}
+
+/// Copies a file to where the server may read it, and nobody else.
+fn hand_over(file: &Path, to: &Path) {
+    let owner = fs::metadata(to.parent().unwrap()).unwrap();
+    fs::copy(file, to).unwrap();
+    fs::set_permissions(to, Permissions::from_mode(0o600)).unwrap();
+    chown(to, Some(owner.uid()), Some(owner.gid())).unwrap();
+}
+
+/// A server with TLS, whose certificate is for `host`.
+async fn cluster(authority: &Authority, host: &str) -> Cluster {
+    let cluster = Cluster::with(&["log_connections=on"], None).await;
+    let (certificate, key) = authority.sign(host);
+    let data = cluster.rows("SELECT current_setting('data_directory') AS at").await;
+    let data = Path::new(data[0]["at"].as_str().unwrap());
+    hand_over(&certificate, &data.join("server.crt"));
+    hand_over(&key, &data.join("server.key"));
+    cluster.set("ssl", "on").await;
+    // A setting is read again a moment later.
+    let deadline = tokio::time::Instant::now() + crate::support::DEADLINE;
+    while cluster.rows("SELECT current_setting('ssl') AS ssl").await[0]["ssl"] != "on" {
+        assert!(tokio::time::Instant::now() < deadline, "no TLS: {}", cluster.log());
+    }
+    cluster
+}
+
+fn home(cluster: &Cluster, parameters: &str) -> Home {
+    let url = cluster.url().replacen("muster@", "muster:canary-password-5e1f@", 1);
+    Home::on_sqlite().set("DATABASE_URL", format!("{url}?{parameters}"))
+}
+
+/// The one line of a start that is refused, after which the server knows of nobody.
+fn refused(cluster: &Cluster, parameters: &str) -> String {
+    let home = home(cluster, parameters);
+    let line = refusal(&home, &["serve"]);
+    assert!(line.contains("setting database_url") || line.contains("database"), "{line}");
+    assert!(!line.contains("canary"), "{line}");
+    assert!(!cluster.log().contains("user=muster"), "{parameters}: {}", cluster.log());
+    line
+}
+
+#[tokio::test]
+async fn a_server_that_proves_itself_is_used_over_tls() {
+    let authority = Authority::new();
+    let cluster = cluster(&authority, "IP:127.0.0.1").await;
+    let home = home(&cluster, &format!("sslmode=verify-full&sslrootcert={}", authority.certificate()));
+    let token = home.token();
+    let program = home.serve(&token).await;
+    let id = program.client.rehearse("Acme", &[("users", "7")]).await;
+    assert_eq!(program.client.idle(&id, "userCount").await["userCount"], 7);
+    let plain = "SELECT count(*) AS n FROM pg_stat_activity LEFT JOIN pg_stat_ssl USING (pid) WHERE usename = 'muster'";
+    assert!(cluster.count(plain).await > 1);
+    assert_eq!(cluster.count(&format!("{plain} AND ssl IS NOT TRUE")).await, 0);
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_prove_itself_is_told_nothing() {
+    let authority = Authority::new();
+    let cluster = cluster(&authority, "DNS:elsewhere.example.com").await;
+    let stranger = Authority::new();
+    for (parameters, named) in [
+        (format!("sslmode=verify-full&sslrootcert={}", stranger.certificate()), "certificate"),
+        (format!("sslmode=verify-ca&sslrootcert={}", stranger.certificate()), "certificate"),
+        // The right authority, another host.
+        (format!("sslmode=verify-full&sslrootcert={}", authority.certificate()), "certificate"),
+        ("sslmode=verify-full&sslrootcert=/nowhere/ca.pem".to_owned(), "/nowhere/ca.pem"),
+    ] {
+        let line = refused(&cluster, &parameters);
+        assert!(line.contains(named), "{parameters}: {line}");
+    }
+    // Whose authority alone is asked for.
+    let home = home(&cluster, &format!("sslmode=verify-ca&sslrootcert={}", authority.certificate()));
+    home.token();
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_refused_when_tls_is_asked_for() {
+    let cluster = Cluster::with(&["log_connections=on"], None).await;
+    for mode in ["require", "verify-ca", "verify-full"] {
+        let line = refused(&cluster, &format!("sslmode={mode}"));
+        assert!(line.to_lowercase().contains("tls"), "{line}");
+    }
+    // What does not insist takes what it gets.
+    home(&cluster, "sslmode=prefer").token();
+}

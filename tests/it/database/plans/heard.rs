@@ -1,0 +1,76 @@
+//! What the server and the driver tell of statements.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// The server's own statements, as texts.
+const STATEMENTS: &str = "muster::db";
+/// What PostgreSQL says beside its answers.
+const NOTICES: &str = "sqlx::postgres::notice";
+
+/// Each text that was told, with who told it.
+#[derive(Clone, Default)]
+pub struct Heard(Arc<Mutex<BTreeSet<(&'static str, String)>>>);
+
+impl Heard {
+    /// Listens to everything in this process, for good.
+    pub fn from_now_on() -> Self {
+        let heard = Self::default();
+        tracing_subscriber::registry().with(heard.clone()).init();
+        heard
+    }
+
+    pub fn statements(&self) -> Vec<String> {
+        self.by(STATEMENTS)
+    }
+
+    pub fn notices(&self) -> Vec<String> {
+        self.by(NOTICES)
+    }
+
+    fn by(&self, teller: &str) -> Vec<String> {
+        self.0.lock().unwrap().iter().filter(|(by, _)| *by == teller).map(|(_, text)| text.clone()).collect()
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Heard {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let Some((teller, wanted)) = [(STATEMENTS, "sql"), (NOTICES, "message")]
+            .into_iter()
+            .find(|(teller, _)| *teller == event.metadata().target())
+        else {
+            return;
+        };
+        let mut text = Text { wanted, found: None };
+        event.record(&mut text);
+        if let Some(found) = text.found {
+            self.0.lock().unwrap().insert((teller, found));
+        }
+    }
+}
+
+/// One field of an event.
+struct Text {
+    wanted: &'static str,
+    found: Option<String>,
+}
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == self.wanted {
+            self.found = Some(format!("{value:?}"));
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == self.wanted {
+            self.found = Some(value.to_owned());
+        }
+    }
+}

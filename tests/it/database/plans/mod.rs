@@ -1,0 +1,290 @@
+//! Every statement finds its rows by an index, and every index has a statement.
+//!
+//! A server with enough rows to matter is asked for every listing and given every kind of work. It tells
+//! each statement (what `MUSTER_LOG=muster::db=trace` would show), and the database tells how it finds the
+//! rows of each: PostgreSQL while it does (`auto_explain`, whose notices come back on the connection),
+//! SQLite when it is asked afterwards.
+
+mod heard;
+mod rows;
+
+use std::collections::BTreeMap;
+
+use muster::clock::{Clock, Steady};
+use muster::db::Location;
+use muster::keep::{Keeper, Retention};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::connect;
+use crate::support::{Client, Server, one};
+use heard::Heard;
+
+/// What an index is for.
+enum Use {
+    /// A statement with these parts finds its rows by it.
+    Finds(&'static [&'static str]),
+    /// It forbids a second row; whether statements find rows by it as well does not matter.
+    Forbids,
+}
+use Use::{Finds, Forbids};
+
+/// Every index that the migrations make. One that is not named here, or that is not used as is said here, is a fault.
+const INDEXES: &[(&str, Use)] = &[
+    ("ix_instance_name", Finds(&[r#"ORDER BY "name_key" ASC, "id" ASC"#])),
+    ("ix_instance_created", Finds(&[r#"ORDER BY "created_at" ASC, "id" ASC"#])),
+    ("ix_instance_synced", Finds(&[r#"ORDER BY "last_success_at" DESC, "id" DESC"#])),
+    ("ix_instance_integration", Finds(&[r#"GROUP BY "instance"."integration_key""#])),
+    ("ix_instance_due", Finds(&[r#""next_sync_at" <="#])),
+    ("ux_instance_name", Forbids),
+    ("ix_sync_run_instance", Finds(&[r#""sync_run"."instance_id" = "#, r#"ORDER BY "sync_run"."id" DESC"#])),
+    ("ux_user_external", Finds(&["SELECT", "external_id", r#""user_account"."instance_id" = "#])),
+    ("ix_user_instance", Finds(&[r#""user_account"."instance_id" = "#, r#"ORDER BY "user_account"."id" ASC"#])),
+    ("ix_user_removed", Finds(&[r#""user_account"."removed_at" < "#])),
+    ("ix_user_email", Finds(&[r#""email_key" >="#])),
+    ("ix_user_name", Finds(&[r#""name_key" >="#])),
+    ("ix_user_change_run", Finds(&[r#""user_change"."run_id" IN"#])),
+    ("ix_user_change_user", Finds(&[r#"DELETE FROM "user_change" WHERE "user_change"."user_id" IN"#])),
+    ("ix_event_instance", Finds(&[r#""event"."instance_id" = "#, r#"ORDER BY "event"."seq" DESC"#])),
+    ("ux_notification_once", Forbids),
+    ("ix_notification_instance", Finds(&[r#""notification"."instance_id" = "#])),
+    ("ux_job_subject", Forbids),
+    ("ix_job_next", Finds(&[r#"UPDATE "job""#, r#""job"."run_at" <= "#])),
+    ("ux_api_token_hash", Finds(&[r#""api_token"."hash" = "#])),
+    ("ix_oauth_authorization_expires", Finds(&[r#""oauth_authorization"."expires_at" <="#])),
+];
+
+/// The tables that grow; none is read from one end to the other.
+const GROWING: [&str; 10] = [
+    "instance",
+    "sync_run",
+    "user_account",
+    "user_change",
+    "event",
+    "notification",
+    "job",
+    "api_token",
+    "audit_entry",
+    "oauth_authorization",
+];
+
+/// Statements that may read a whole table, by a part of them, with the reason.
+const WHOLE: &[(&str, &str)] = &[
+    ("COUNT(", "a total is counted, when somebody asks for it"),
+    ("LIKE", "a search for a part of the name looks at every name"),
+    (r#"GROUP BY "instance"."integration_key""#, "the catalog shows how many instances each integration has"),
+    (r#""instance"."secrets" IS NOT NULL LIMIT"#, "a start tries the key on one stored secret"),
+    (r#"UPDATE "job" SET "lease_until" = ? WHERE"#, "a start on SQLite takes over what a dead process left"),
+    (r#"DELETE FROM "oauth_authorization""#, "consents that are waited for are few: each is forgotten after minutes"),
+];
+
+/// A statement, and how its rows were found.
+struct Plan {
+    sql: String,
+    steps: String,
+}
+
+#[tokio::test]
+async fn every_statement_finds_its_rows_by_an_index_and_every_index_has_a_statement() {
+    let server = Server::start().await;
+    first_rows(&server).await;
+    let place = server.stop().await;
+    let db = connect(&place.location()).await;
+    rows::fill(&db).await;
+    let settings = match place.location() {
+        Location::Sqlite(_) => Vec::new(),
+        Location::Postgres(_) => explaining(&one(&place.location(), "SELECT current_database()::text").await),
+    };
+    for statement in settings.iter().map(String::as_str).chain(["ANALYZE"]) {
+        db.execute_unprepared(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+    let heard = Heard::from_now_on();
+    let server = Server::builder().place(place).start().await;
+    everything(&server).await;
+    let place = server.stop().await;
+
+    let plans = plans(&db, &heard).await;
+    assert!(plans.len() > 50, "{} plans were told", plans.len());
+    let mut faults = idle_indexes(&indexes(&db).await, &plans);
+    faults.extend(whole_tables(&plans));
+    db.close().await.unwrap();
+    drop(place);
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+}
+
+/// Lets PostgreSQL tell every plan to whoever asked for it.
+fn explaining(database: &str) -> Vec<String> {
+    let set = |setting: &str| format!("ALTER DATABASE {database} SET {setting}");
+    vec![
+        set("session_preload_libraries = 'auto_explain'"),
+        set("auto_explain.log_min_duration = 0"),
+        set("auto_explain.log_level = 'notice'"),
+    ]
+}
+
+/// One row of each kind, to be copied.
+async fn first_rows(client: &Client) {
+    let id = client.rehearse("Acme", &[("users", "40"), ("churn_percent", "10")]).await;
+    client.idle(&id, "").await;
+    client.sync(&id, "id").await;
+    client.done("testConnection", json!({ "instanceId": id }), "ok").await;
+}
+
+/// Every listing, and every kind of work.
+async fn everything(server: &Server) {
+    let config = [("users", "40"), ("churn_percent", "20"), ("outcomes", "success,transient,success")];
+    let id = server.rehearse("Worker", &config).await;
+    server.idle(&id, "").await;
+    for _ in 0..3 {
+        server.sync(&id, "id").await;
+    }
+    listings(server, &id).await;
+    server.done("deleteAllUsers", json!({ "instanceId": id, "acknowledgeIrreversible": true }), "").await;
+    let newest = "events(first: 1) { nodes { cause } }";
+    server.until(&id, newest, |found| found["events"]["nodes"][0]["cause"] == "USERS_DELETED").await;
+    server.sync(&id, "id").await;
+    server.done("deleteInstance", json!({ "id": id, "acknowledgeIrreversible": true }), "").await;
+    server.until(&id, "status", |found| found["status"] == "DELETED").await;
+    let retention = Retention { events: 1, runs: 1, changes: 1, mails: 1, removed_users: 1, audit: 1 };
+    let keeper = Keeper { db: server.db.clone(), ages: Steady::new(Clock::System), retention };
+    keeper.round(&CancellationToken::new()).await;
+}
+
+async fn listings(client: &Client, id: &str) {
+    for field in ["NAME", "CREATED_AT", "LAST_SYNCED_AT"] {
+        for direction in ["ASC", "DESC"] {
+            pages(client, "instances", &format!("orderBy: {{ field: {field}, direction: {direction} }}")).await;
+        }
+    }
+    // Without the deleted ones, the index that forbids a second name serves as well.
+    pages(client, "instances", "filter: { statuses: [LIVE, DELETED] }, orderBy: { field: NAME, direction: ASC }").await;
+    for filter in ["search: \"opy 7\"", "integrationKeys: [\"scim\"]", "statuses: [DELETED]", "health: [FAILING]"] {
+        pages(client, "instances", &format!("filter: {{ {filter} }}")).await;
+    }
+    let of = format!("instanceId: \"{id}\"");
+    for filter in ["", &of, "search: \"person.7\"", "statuses: [SUSPENDED]", "includeRemoved: true"] {
+        pages(client, "users", &format!("filter: {{ {filter} }}")).await;
+    }
+    for filter in ["", &of, "outcomes: [FAILED]", "integrationKeys: [\"scim\"]"] {
+        pages(client, "syncHistory", &format!("filter: {{ {filter} }}")).await;
+    }
+    for filter in ["", &of] {
+        pages(client, "notifications", &format!("filter: {{ {filter} }}")).await;
+    }
+    pages(client, "auditLog", "").await;
+    let nested = "{ integrations(filter: { integrated: true }) { nodes { instanceCount userCount instances(first: 2) { totalCount nodes {
+        lastSync { id } currentSync { id } users(first: 2) { totalCount nodes { id } } events(first: 2) { totalCount nodes { cause } }
+        syncHistory(first: 2) { totalCount nodes { changes(first: 2) { totalCount nodes { user { id } } } } } } } } } }";
+    client.ask(nested, json!({})).await;
+    let one =
+        "{ integration(key: \"scim\") { instanceCount userCount instances(first: 2) { totalCount nodes { id } } } }";
+    client.ask(one, json!({})).await;
+}
+
+/// The first two pages of a listing, and its total.
+async fn pages(client: &Client, list: &str, arguments: &str) {
+    let mut after = Value::Null;
+    for _ in 0..2 {
+        let query = format!(
+            "{{ {list}(first: 10, after: {after} {arguments}) {{ totalCount nodes {{ __typename }} pageInfo {{ endCursor }} }} }}"
+        );
+        after = client.ask(&query, json!({})).await[list]["pageInfo"]["endCursor"].clone();
+        if after.is_null() {
+            break;
+        }
+    }
+}
+
+/// The plans of all statements, each once.
+async fn plans(db: &DatabaseConnection, heard: &Heard) -> Vec<Plan> {
+    if db.get_database_backend() == DbBackend::Postgres {
+        let told = heard.notices().into_iter();
+        let plans = told.filter_map(|notice| {
+            let (_, told) = notice.split_once("Query Text: ")?;
+            let (sql, steps) = told.split_once('\n')?;
+            Some(Plan { sql: sql.to_owned(), steps: format!("\n{steps}") })
+        });
+        return plans.collect();
+    }
+    let mut plans = Vec::new();
+    for sql in heard.statements() {
+        plans.push(Plan { steps: explained(db, &sql).await, sql });
+    }
+    plans
+}
+
+/// How SQLite would find the rows of a statement; nothing of one that finds none.
+async fn explained(db: &DatabaseConnection, sql: &str) -> String {
+    if !["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"].iter().any(|verb| sql.starts_with(verb)) {
+        return String::new();
+    }
+    let explain = Statement::from_string(DbBackend::Sqlite, format!("EXPLAIN QUERY PLAN {sql}"));
+    let rows = db.query_all_raw(explain).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let steps: Vec<_> = rows.iter().map(|row| row.try_get::<String>("", "detail").unwrap()).collect();
+    format!("\n{}", steps.join("\n"))
+}
+
+/// The indexes that migrations made, without those of primary keys.
+async fn indexes(db: &DatabaseConnection) -> Vec<String> {
+    let sql = match db.get_database_backend() {
+        DbBackend::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
+        _ => {
+            "SELECT relname::text AS name FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+                WHERE relnamespace = 'public'::regnamespace AND NOT indisprimary"
+        }
+    };
+    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap();
+    rows.iter().map(|row| row.try_get("", "name").unwrap()).collect()
+}
+
+/// What is said of indexes and does not hold.
+fn idle_indexes(there: &[String], plans: &[Plan]) -> Vec<String> {
+    let said: BTreeMap<_, _> = INDEXES.iter().map(|(name, used)| (*name, used)).collect();
+    let mut faults: Vec<_> = there
+        .iter()
+        .filter(|name| !said.contains_key(name.as_str()))
+        .map(|name| format!("nobody says what the index {name} is for"))
+        .collect();
+    for (name, used) in said {
+        if !there.iter().any(|index| index == name) {
+            faults.push(format!("there is no index {name}"));
+        }
+        let Finds(parts) = used else { continue };
+        let statements: Vec<_> = plans.iter().filter(|plan| parts.iter().all(|part| plan.sql.contains(part))).collect();
+        if !statements.iter().any(|plan| plan.uses(name)) {
+            let told: String = statements.iter().map(ToString::to_string).collect();
+            faults.push(format!("no statement with {parts:?} uses {name}:{told}"));
+        }
+    }
+    faults
+}
+
+/// The statements that read a whole table which grows, and may not.
+fn whole_tables(plans: &[Plan]) -> Vec<String> {
+    let excused = |plan: &&Plan| !WHOLE.iter().any(|(part, _)| plan.sql.contains(part));
+    let whole = plans.iter().filter(|plan| GROWING.iter().any(|table| plan.reads_all_of(table)));
+    whole.filter(excused).map(|plan| format!("a whole table is read:{plan}")).collect()
+}
+
+impl Plan {
+    fn uses(&self, index: &str) -> bool {
+        self.steps.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == index)
+    }
+
+    fn reads_all_of(&self, table: &str) -> bool {
+        // In the order of the rows themselves, and no further than to the limit.
+        let first_rows =
+            self.sql.contains(" LIMIT ") && !self.sql.contains(" WHERE ") && !self.steps.contains("B-TREE");
+        self.steps.lines().any(|step| {
+            let scanned = |verb| step.split_once(verb).is_some_and(|(_, rest)| rest.split(' ').next() == Some(table));
+            scanned("Seq Scan on ") || (scanned("SCAN ") && !step.contains(" USING ") && !first_rows)
+        })
+    }
+}
+
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "\n{:.2000}{:.2000}", self.sql, self.steps)
+    }
+}

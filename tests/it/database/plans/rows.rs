@@ -1,0 +1,165 @@
+//! Enough rows that a plan matters: copies of what one instance has left, with ids and keys of their own.
+
+use std::iter;
+
+use entity::instance::{Health, Status};
+use entity::job::Kind;
+use entity::run::Outcome;
+use entity::user::UserStatus;
+use entity::{api_token, audit_entry, event, instance, job, notification, oauth_authorization, run, user, user_change};
+use sea_orm::{
+    ActiveModelTrait, DatabaseConnection, EntityTrait, IntoActiveModel, Iterable, PrimaryKeyToColumn, PrimaryKeyTrait,
+};
+use uuid::Uuid;
+
+const INSTANCES: usize = 1_000;
+const RUNS_EACH: usize = 5;
+const USERS_EACH: usize = 10;
+const CHANGES_EACH: usize = 4;
+const EVENTS_EACH: usize = 10;
+const OTHERS: usize = 1_000;
+/// Nothing of this becomes due.
+const NEVER: i64 = 9_000_000_000_000;
+
+/// Writes rows down; the database numbers those that it numbers itself.
+async fn insert<E>(db: &DatabaseConnection, rows: impl Iterator<Item = E::Model>)
+where
+    E: EntityTrait,
+    E::Model: IntoActiveModel<E::ActiveModel>,
+    E::ActiveModel: ActiveModelTrait<Entity = E> + Send,
+{
+    let mut rows = rows.peekable();
+    while rows.peek().is_some() {
+        let chunk = rows.by_ref().take(500).map(|row| {
+            let mut row = row.into_active_model().reset_all();
+            if E::PrimaryKey::auto_increment() {
+                E::PrimaryKey::iter().for_each(|key| row.not_set(key.into_column()));
+            }
+            row
+        });
+        E::insert_many(chunk).exec_without_returning(db).await.unwrap();
+    }
+}
+
+async fn any<E: EntityTrait>(db: &DatabaseConnection) -> E::Model {
+    E::find().one(db).await.unwrap().unwrap_or_else(|| panic!("a row of {:?}", E::default()))
+}
+
+fn id() -> Uuid {
+    Uuid::now_v7()
+}
+
+/// Fills a database in which one instance has synced.
+pub async fn fill(db: &DatabaseConnection) {
+    let of = any::<instance::Entity>(db).await;
+    let instances: Vec<_> = (0..INSTANCES)
+        .map(|number| instance::Model {
+            id: id(),
+            integration_key: ["rehearsal", "scim", "okta", "github", "slack"][number % 5].into(),
+            name: format!("Copy {number}"),
+            name_key: format!("copy {number}"),
+            status: if number % 10 == 9 { Status::Deleted } else { Status::Live },
+            created_at: of.created_at + i64::try_from(number).unwrap(),
+            last_success_at: of.created_at + i64::try_from(number).unwrap(),
+            health: if number % 20 == 3 { Health::Failing } else { Health::Ok },
+            next_sync_at: Some(NEVER),
+            last_run_id: None,
+            ..of.clone()
+        })
+        .collect();
+    insert::<instance::Entity>(db, instances.iter().cloned()).await;
+
+    let of = any::<run::Entity>(db).await;
+    let runs: Vec<_> = instances
+        .iter()
+        .flat_map(|instance| iter::repeat_n(instance, RUNS_EACH))
+        .enumerate()
+        .map(|(number, instance)| run::Model {
+            id: id(),
+            instance_id: instance.id,
+            integration_key: instance.integration_key.clone(),
+            outcome: Some(if number % 10 == 0 { Outcome::Failed } else { Outcome::Succeeded }),
+            ..of.clone()
+        })
+        .collect();
+    insert::<run::Entity>(db, runs.iter().cloned()).await;
+
+    let of = any::<user::Entity>(db).await;
+    let users: Vec<_> = instances
+        .iter()
+        .flat_map(|instance| iter::repeat_n(instance, USERS_EACH))
+        .enumerate()
+        .map(|(number, instance)| user::Model {
+            id: id(),
+            instance_id: instance.id,
+            email_key: Some(format!("person.{number}@example.com")),
+            name_key: Some(format!("number {number}")),
+            external_id: format!("copy-{number}"),
+            status: if number % 10 == 0 { UserStatus::Suspended } else { UserStatus::Active },
+            removed_at: (number % 20 == 0).then_some(NEVER),
+            ..of.clone()
+        })
+        .collect();
+    insert::<user::Entity>(db, users.iter().cloned()).await;
+
+    let of = any::<user_change::Entity>(db).await;
+    let pairs = runs.iter().flat_map(|run| iter::repeat_n(run, CHANGES_EACH)).zip(users.iter().cycle());
+    let changes = pairs.map(|(run, user)| user_change::Model { run_id: run.id, user_id: user.id, ..of.clone() });
+    insert::<user_change::Entity>(db, changes).await;
+
+    let of = any::<event::Entity>(db).await;
+    let told = instances.iter().flat_map(|instance| iter::repeat_n(instance, EVENTS_EACH));
+    insert::<event::Entity>(db, told.map(|instance| event::Model { instance_id: instance.id, ..of.clone() })).await;
+
+    let of = any::<notification::Entity>(db).await;
+    let mails = runs.iter().step_by(2).map(|run| notification::Model {
+        id: id(),
+        instance_id: Some(run.instance_id),
+        run_id: Some(run.id),
+        ..of.clone()
+    });
+    insert::<notification::Entity>(db, mails).await;
+    others(db).await;
+}
+
+/// What belongs to no instance here.
+async fn others(db: &DatabaseConnection) {
+    let jobs = (0..OTHERS).flat_map(|_| [Kind::Sync, Kind::Mail, Kind::Purge]).map(|kind| job::Model {
+        id: 0,
+        kind,
+        subject: id(),
+        run_at: NEVER,
+        lease_until: 0,
+        claims: 0,
+        take_overs: 0,
+    });
+    insert::<job::Entity>(db, jobs).await;
+
+    let of = any::<api_token::Entity>(db).await;
+    let hash = || [id().into_bytes(), id().into_bytes()].concat();
+    let tokens = (0..OTHERS).map(|number| api_token::Model {
+        id: id(),
+        name: format!("copy {number}"),
+        hash: hash(),
+        ..of.clone()
+    });
+    insert::<api_token::Entity>(db, tokens).await;
+
+    let of = any::<audit_entry::Entity>(db).await;
+    insert::<audit_entry::Entity>(db, iter::repeat_n(of, OTHERS)).await;
+
+    let consents = (0..OTHERS).map(|_| oauth_authorization::Model {
+        state_hash: hash(),
+        browser_hash: None,
+        integration_key: "scim".into(),
+        instance_id: None,
+        name: None,
+        sync_interval_minutes: None,
+        sealed: Vec::new(),
+        token_id: id(),
+        actor: "ada".into(),
+        created_at: 0,
+        expires_at: NEVER,
+    });
+    insert::<oauth_authorization::Entity>(db, consents).await;
+}

@@ -1,0 +1,165 @@
+//! `muster restore`: the old database or the new one, and never anything else.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::backup::{damage, file, fold, one, refused, running, said, sql};
+use crate::process::{Home, rounds};
+
+/// A stopped home with an instance, and a backup of it.
+async fn backed_up() -> (Home, PathBuf, String) {
+    let home = Home::on_sqlite();
+    let (program, id) = running(&home).await;
+    let to = file(&home, "backup");
+    let made = home.run(&["backup", to.to_str().unwrap()]);
+    assert!(made.status.success(), "{}", said(&made));
+    program.kill();
+    (home, to, id)
+}
+
+#[tokio::test]
+async fn what_was_backed_up_is_there_again_in_a_new_place_on_sqlite() {
+    let (home, backup, id) = backed_up().await;
+    let other = Home::on_sqlite();
+    fs::create_dir(other.data_dir()).unwrap();
+    fs::copy(home.data_dir().join("secret.key"), other.data_dir().join("secret.key")).unwrap();
+    let restored = other.run(&["restore", backup.to_str().unwrap()]);
+    assert!(restored.status.success(), "{}", said(&restored));
+    assert!(said(&restored).contains("1 instances and 300 users"), "{}", said(&restored));
+    let token = other.token();
+    let program = other.serve(&token).await;
+    let found = program.client.instance(&id, "name userCount").await;
+    assert_eq!(found, json!({ "name": "Acme", "userCount": 300 }));
+    assert_eq!(program.client.sync(&id, "outcome").await["outcome"], "SUCCEEDED");
+    let looked = other.run(&["doctor", "--thorough"]);
+    assert!(looked.status.success(), "{}", said(&looked));
+}
+
+#[tokio::test]
+async fn a_database_that_is_replaced_is_kept_and_clients_are_told_everything_anew_on_sqlite() {
+    let home = Home::on_sqlite();
+    let (program, id) = running(&home).await;
+    let backup = file(&home, "backup");
+    assert!(home.run(&["backup", backup.to_str().unwrap()]).status.success());
+    // More happens after the backup, and somebody hears of it.
+    for round in 0..5 {
+        let input = json!({ "id": id, "name": format!("Acme {round}") });
+        program.client.done("updateInstance", input, "instance { id }").await;
+    }
+    let newest = program.client.instance(&id, "events(first: 1) { nodes { cursor } }").await;
+    let cursor = newest["events"]["nodes"][0]["cursor"].clone();
+    refused(&home.run(&["restore", "--replace", backup.to_str().unwrap()]), "another muster is running");
+    let token = program.client.admin.clone();
+    program.kill();
+    let restored = home.run(&["restore", "--replace", backup.to_str().unwrap()]);
+    assert!(restored.status.success(), "{}", said(&restored));
+    let kept: Vec<_> = fs::read_dir(home.data_dir()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let kept: Vec<_> = kept.iter().filter(|path| path.to_string_lossy().contains(".replaced-")).collect();
+    assert_eq!(kept.len(), 1, "{}", said(&restored));
+    assert!(said(&restored).contains(kept[0].to_str().unwrap()));
+    assert_eq!(one(kept[0], "SELECT name FROM instance").await, "Acme 4");
+
+    // As many events as before, so that the number alone would tell nothing.
+    let program = home.serve(&token).await;
+    for round in 0..9 {
+        let input = json!({ "id": id, "name": format!("Other {round}") });
+        program.client.done("updateInstance", input, "instance { id }").await;
+    }
+    let mut socket = program.client.acknowledged(&token).await;
+    let query = format!("subscription {{ instanceStateChanged(after: {cursor}) {{ cause instance {{ name }} }} }}");
+    socket.subscribe("s", &query).await;
+    let first = socket.next().await["payload"]["data"]["instanceStateChanged"].clone();
+    assert_eq!(first, json!({ "cause": "SNAPSHOT", "instance": { "name": "Other 8" } }));
+}
+
+#[tokio::test]
+async fn what_cannot_stand_in_for_the_database_is_refused_and_nothing_is_changed_on_sqlite() {
+    let (home, backup, _) = backed_up().await;
+    let database = home.data_dir().join("muster.db");
+    fold(&database).await;
+    let before = fs::read(&database).unwrap();
+    let copy = |name: &str| {
+        let path = file(&home, name);
+        fs::copy(&backup, &path).unwrap();
+        path
+    };
+    let text = file(&home, "text");
+    fs::write(&text, "no database at all, but long enough").unwrap();
+    let empty = file(&home, "empty");
+    fs::write(&empty, "").unwrap();
+    let foreign = file(&home, "foreign");
+    fs::write(&foreign, "").unwrap();
+    sql(&foreign, "CREATE TABLE instance (id INTEGER); CREATE TABLE seaql_migrations (version TEXT)").await;
+    let damaged = copy("broken");
+    damage(&damaged);
+    let short = copy("short");
+    fs::File::options().write(true).open(&short).unwrap().set_len(fs::metadata(&backup).unwrap().len() / 2).unwrap();
+    let newer = copy("newer");
+    sql(&newer, "INSERT INTO seaql_migrations VALUES ('m9999_future', 0); UPDATE installation SET needs = 9999").await;
+    for (path, words) in [
+        (&file(&home, "nowhere"), "nowhere"),
+        (&text, "is not a database of Muster"),
+        (&empty, "is not a database of Muster"),
+        (&foreign, "is not a database of Muster"),
+        (&damaged, " damaged: "),
+        (&short, " damaged: "),
+        (&newer, "comes from a newer Muster"),
+    ] {
+        refused(&home.run(&["restore", "--replace", path.to_str().unwrap()]), words);
+        assert!(fs::read(&database).unwrap() == before, "{words}");
+    }
+    refused(&home.run(&["restore", backup.to_str().unwrap()]), "--replace");
+
+    let key = home.data_dir().join("secret.key");
+    let right = fs::read(&key).unwrap();
+    fs::remove_file(&key).unwrap();
+    refused(&home.run(&["restore", "--replace", backup.to_str().unwrap()]), "secret key that is not here");
+    Home::on_sqlite().token();
+    fs::write(&key, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n").unwrap();
+    refused(&home.run(&["restore", "--replace", backup.to_str().unwrap()]), "another secret key");
+    fs::write(&key, right).unwrap();
+    assert!(fs::read(&database).unwrap() == before);
+    assert!(home.run(&["restore", "--replace", backup.to_str().unwrap()]).status.success());
+}
+
+#[tokio::test]
+async fn a_log_of_writes_that_was_left_behind_is_never_applied_to_another_database_on_sqlite() {
+    let (home, backup, _) = backed_up().await;
+    let database = home.data_dir().join("muster.db");
+    fs::remove_file(&database).unwrap();
+    fs::write(home.data_dir().join("muster.db-wal"), "of another database").unwrap();
+    refused(&home.run(&["restore", backup.to_str().unwrap()]), "muster.db-wal");
+}
+
+#[tokio::test]
+async fn killed_anywhere_it_leaves_the_old_database_or_the_new_one_on_sqlite() {
+    let (home, backup, _) = backed_up().await;
+    let database = home.data_dir().join("muster.db");
+    let (rounds, mut random) = rounds("restore");
+    let mut replaced = 0;
+    for round in 0..rounds {
+        sql(&database, "UPDATE instance SET name = 'Old'").await;
+        let mut child = home
+            .command(&["restore", "--replace", backup.to_str().unwrap()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        tokio::time::sleep(Duration::from_micros(random.u64(0..150_000))).await;
+        let _ended_already = child.kill();
+        child.wait().unwrap();
+        let name = one(&database, "SELECT name FROM instance").await;
+        assert!(name == "Old" || name == "Acme", "round {round}: {name}");
+        replaced += u32::from(name == "Acme");
+        assert_eq!(one(&database, "PRAGMA integrity_check").await, "ok", "round {round}");
+    }
+    println!("{replaced} of {rounds} were cut after the replacement");
+    assert!(home.run(&["restore", "--replace", backup.to_str().unwrap()]).status.success());
+    assert_eq!(one(&database, "SELECT name FROM instance").await, "Acme");
+    let left: Vec<_> = fs::read_dir(home.data_dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().contains("restoring")), "{left:?}");
+}
