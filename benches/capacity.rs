@@ -285,9 +285,9 @@ impl Bench {
                 let hello =
                     json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {token}") } });
                 let ask = json!({ "type": "subscribe", "id": "1", "payload": { "query": question } });
-                for message in [hello, ask] {
-                    socket.send(Message::text(message.to_string())).await.expect("sent");
-                }
+                socket.send(Message::text(hello.to_string())).await.expect("sent");
+                let _accepted = socket.next().await;
+                socket.send(Message::text(ask.to_string())).await.expect("sent");
                 while let Some(Ok(message)) = socket.next().await {
                     let Ok(text) = message.to_text() else { continue };
                     if text.contains("SNAPSHOT") {
