@@ -1,7 +1,6 @@
 //! What members did that changes no instance's state, and so leaves no event.
 
 use entity::audit_entry::{Action, ActiveModel, Column, Entity, Model};
-use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter,
     QueryOrder, QuerySelect,
@@ -46,15 +45,8 @@ pub async fn page<C: ConnectionTrait>(conn: &C, before: Option<i64>, limit: u64)
 /// Deletes up to `limit` of the oldest entries, as long as they are from before `before`
 /// (Unix milliseconds); answers how many.
 pub async fn prune(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
-    let oldest: Vec<(i64, i64)> = Entity::find()
-        .select_only()
-        .columns([Column::Id, Column::At])
-        .order_by_asc(Column::Id)
-        .limit(limit)
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
+    let oldest = Entity::find().select_only().columns([Column::Id, Column::At]).order_by_asc(Column::Id).limit(limit);
+    let oldest: Vec<(i64, i64)> = tx.hold_free(oldest).await?;
     let past: Vec<i64> = oldest.into_iter().take_while(|(_, at)| *at < before).map(|(id, _)| id).collect();
     if past.is_empty() {
         return Ok(0);

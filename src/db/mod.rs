@@ -22,9 +22,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{
-    AccessMode, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait, IsolationLevel,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    AccessMode, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait, IsolationLevel, QuerySelect,
+    Select, SqliteTransactionMode, TransactionOptions, TransactionTrait, TryGetableMany,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -80,14 +81,7 @@ impl Db {
             Location::Sqlite(file) => sqlite::open(file).await?,
             Location::Postgres(url) => postgres::open(url, connections).await?,
         };
-        let mut db = Db {
-            location: Arc::new(location.clone()),
-            reader: Arc::new(Reader::new(reader)),
-            writer,
-            wake: Arc::default(),
-            time: None,
-            stop: CancellationToken::new(),
-        };
+        let mut db = Self::of(location, reader, writer);
         migrate::up(&db).await?;
         if let Location::Postgres(url) = location {
             db.time = Some(postgres::follow_time(&db).await?);
@@ -102,14 +96,18 @@ impl Db {
             Location::Sqlite(file) => sqlite::inspect(file).await?,
             Location::Postgres(url) => postgres::open(url, 2).await?,
         };
-        Ok(Db {
+        Ok(Self::of(location, reader, writer))
+    }
+
+    fn of(location: &Location, reader: DatabaseConnection, writer: DatabaseConnection) -> Self {
+        Db {
             location: Arc::new(location.clone()),
             reader: Arc::new(Reader::new(reader)),
             writer,
             wake: Arc::default(),
             time: None,
             stop: CancellationToken::new(),
-        })
+        }
     }
 
     pub fn backend(&self) -> DbBackend {
@@ -291,6 +289,13 @@ impl Tx {
     /// The connection to run statements on.
     pub fn conn(&self) -> &Timed<DatabaseTransaction> {
         &self.0.conn
+    }
+
+    /// The values of those rows that nobody else holds, which are held until the transaction
+    /// ends. SQLite's transactions hold the whole database anyway.
+    pub async fn hold_free<E: EntityTrait, T: TryGetableMany>(&self, rows: Select<E>) -> Result<Vec<T>> {
+        let free = rows.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+        Ok(free.into_tuple().all(self.conn()).await?)
     }
 
     /// Wakes the listeners of `topic` once this is committed.

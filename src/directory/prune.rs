@@ -1,7 +1,6 @@
 //! Forgetting: users that left long ago, and what runs changed about users.
 
 use entity::{run, user, user_change};
-use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
@@ -11,16 +10,13 @@ use crate::error::Result;
 /// Deletes up to `limit` users that left before `before` (Unix milliseconds), with what
 /// runs changed about them; answers how many. One that comes back is a new user.
 pub async fn removed(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
-    let past: Vec<Uuid> = user::Entity::find()
+    let past = user::Entity::find()
         .select_only()
         .column(user::Column::Id)
         .filter(user::Column::RemovedAt.lt(before))
         .order_by_asc(user::Column::RemovedAt)
-        .limit(limit)
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
+        .limit(limit);
+    let past: Vec<Uuid> = tx.hold_free(past).await?;
     if past.is_empty() {
         return Ok(0);
     }
@@ -34,15 +30,12 @@ pub async fn removed(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
 /// Deletes up to `limit` of the oldest changes, as long as their runs were queued before
 /// the time of the id `before` and have ended; answers how many.
 pub async fn changes(tx: &Tx, before: Uuid, limit: u64) -> Result<u64> {
-    let oldest: Vec<(i64, Uuid)> = user_change::Entity::find()
+    let oldest = user_change::Entity::find()
         .select_only()
         .columns([user_change::Column::Id, user_change::Column::RunId])
         .order_by_asc(user_change::Column::Id)
-        .limit(limit)
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
+        .limit(limit);
+    let oldest: Vec<(i64, Uuid)> = tx.hold_free(oldest).await?;
     let mut past: Vec<_> = oldest.into_iter().take_while(|(_, run)| *run < before).collect();
     if past.is_empty() {
         return Ok(0);

@@ -2,7 +2,7 @@
 
 use entity::instance::{self, Status};
 use entity::{event, run};
-use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, Query};
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
@@ -19,18 +19,15 @@ pub async fn runs(tx: &Tx, before: Uuid, limit: u64) -> Result<u64> {
         .from(instance::Entity)
         .and_where(Expr::col((instance::Entity, instance::Column::Id)).equals((run::Entity, run::Column::InstanceId)))
         .and_where(own(instance::Column::LastRunId).or(own(instance::Column::CurrentRunId)));
-    let past: Vec<Uuid> = run::Entity::find()
+    let past = run::Entity::find()
         .select_only()
         .column(run::Column::Id)
         .filter(run::Column::Id.lt(before))
         .filter(run::Column::Outcome.is_not_null())
         .filter(Expr::exists(pointed_at).not())
         .order_by_asc(run::Column::Id)
-        .limit(limit)
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
+        .limit(limit);
+    let past: Vec<Uuid> = tx.hold_free(past).await?;
     if past.is_empty() {
         return Ok(0);
     }
@@ -53,7 +50,7 @@ pub async fn tombstones(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
     events.expr(Expr::value(1)).from(event::Entity).and_where(
         Expr::col((event::Entity, event::Column::InstanceId)).equals((instance::Entity, instance::Column::Id)),
     );
-    let past: Vec<Uuid> = instance::Entity::find()
+    let past = instance::Entity::find()
         .select_only()
         .column(instance::Column::Id)
         .filter(instance::Column::Status.eq(Status::Deleted))
@@ -61,11 +58,8 @@ pub async fn tombstones(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
         .filter(instance::Column::UpdatedAt.lt(before))
         .filter(Expr::exists(other_runs).not())
         .filter(Expr::exists(events).not())
-        .limit(limit)
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
+        .limit(limit);
+    let past: Vec<Uuid> = tx.hold_free(past).await?;
     if past.is_empty() {
         return Ok(0);
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, QueryResult, Statement};
 
 /// How long to wait for whoever writes.
@@ -15,26 +15,22 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One connection to a SQLite file that must be there. Nothing is migrated.
 pub(super) async fn connect(file: &Path) -> Result<DatabaseConnection, String> {
-    let mut options = ConnectOptions::new("sqlite://");
-    let name = file.to_path_buf();
-    options.max_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(move |options| {
-        options.filename(&name).create_if_missing(false).busy_timeout(PATIENCE).synchronous(SqliteSynchronous::Full)
-    });
-    Database::connect(options)
-        .await
-        .map_err(|error| at(file, &format!("cannot be opened, and may be damaged: {error}")))
+    open(file, |options| options.busy_timeout(PATIENCE)).await
 }
 
 /// The same, for a file that must stay alone when the connection is closed.
 pub(super) async fn connect_alone(file: &Path) -> Result<DatabaseConnection, String> {
+    open(file, |options| options.journal_mode(SqliteJournalMode::Delete)).await
+}
+
+async fn open(
+    file: &Path,
+    how: fn(SqliteConnectOptions) -> SqliteConnectOptions,
+) -> Result<DatabaseConnection, String> {
     let mut options = ConnectOptions::new("sqlite://");
     let name = file.to_path_buf();
     options.max_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(move |options| {
-        options
-            .filename(&name)
-            .create_if_missing(false)
-            .journal_mode(SqliteJournalMode::Delete)
-            .synchronous(SqliteSynchronous::Full)
+        how(options.filename(&name).create_if_missing(false).synchronous(SqliteSynchronous::Full))
     });
     Database::connect(options)
         .await

@@ -1,7 +1,6 @@
 //! What became of mails: read, and in the end forgotten.
 
 use entity::notification::{Column, Entity, Model, NotificationKind, NotificationState};
-use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
 };
@@ -61,17 +60,14 @@ pub async fn find<C: ConnectionTrait>(conn: &C, id: Uuid) -> Result<Option<Model
 /// Deletes up to `limit` mails that were written before the time of the id `before` and do
 /// not wait any more; answers how many.
 pub async fn prune(tx: &Tx, before: Uuid, limit: u64) -> Result<u64> {
-    let past: Vec<Uuid> = Entity::find()
+    let past = Entity::find()
         .select_only()
         .column(Column::Id)
         .filter(Column::Id.lt(before))
         .filter(Column::State.ne(NotificationState::Queued))
         .order_by_asc(Column::Id)
-        .limit(limit)
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
+        .limit(limit);
+    let past: Vec<Uuid> = tx.hold_free(past).await?;
     if past.is_empty() {
         return Ok(0);
     }
