@@ -22,6 +22,7 @@ pub mod directory;
 pub mod doctor;
 pub mod error;
 pub mod events;
+pub mod files;
 pub mod graphql;
 pub mod installation;
 pub mod instance;

@@ -15,6 +15,8 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundK
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 
+use crate::files::sync_name;
+
 const VERSION: u8 = 1;
 
 /// The key of this installation.
@@ -43,9 +45,7 @@ impl SecretKey {
                     fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(|e| at(&e))?;
                 writeln!(out, "{}", STANDARD.encode(bytes)).and_then(|()| out.sync_all()).map_err(|e| at(&e))?;
                 // The name of the file, too: a database that was sealed with a lost key is of no use.
-                if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-                    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| at(&e))?;
-                }
+                sync_name(file).map_err(|e| at(&e))?;
                 Self::from_bytes(&bytes).ok_or_else(|| at(&"could not be used"))
             }
             Err(error) => Err(at(&error)),

@@ -19,6 +19,7 @@ mod m0001_first_tables;
 mod m0002_consent;
 mod m0003_installation;
 mod m0004_indexes;
+mod m0005_room;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -33,6 +34,30 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_consent::Migration),
             Box::new(m0003_installation::Migration),
             Box::new(m0004_indexes::Migration),
+            Box::new(m0005_room::Migration),
         ]
     }
+}
+
+/// What a binary can do with a database, by the migrations that were applied to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// It knows all of them, and applies what is missing.
+    Known,
+    /// A newer binary was here, and left what this one needs.
+    Newer,
+    /// A newer binary was here, and took away what this one needs.
+    TooNew,
+}
+
+/// What this binary can do with a database to which the migrations `applied` were applied.
+/// `needs` is what its `installation.needs` says; it is not asked for when all are known.
+#[must_use]
+pub fn fit(applied: &[String], needs: Option<i32>) -> Fit {
+    let known: Vec<String> = Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();
+    if applied.iter().all(|name| known.contains(name)) {
+        return Fit::Known;
+    }
+    let enough = needs.and_then(|needs| usize::try_from(needs).ok()).is_some_and(|needs| needs <= known.len());
+    if enough && known.iter().all(|name| applied.contains(name)) { Fit::Newer } else { Fit::TooNew }
 }

@@ -26,6 +26,8 @@ mod restore;
 
 /// How long to wait before a database that could not be used is tried again.
 const RETRY: Duration = Duration::from_secs(2);
+/// How long a start may take before the server answers that it lives and is not ready.
+const SOON: Duration = Duration::from_millis(500);
 
 /// Keeps an up-to-date register of every user account in the applications that a company uses.
 #[derive(Parser)]
@@ -190,31 +192,41 @@ async fn start(
     roles: Roles,
     stop: &CancellationToken,
 ) -> Result<Option<(App, TcpListener)>, String> {
-    let mut opened = App::new(settings.clone(), roles, Clock::System).await;
-    let listener = match &opened {
-        Err(StartError::Fatal(line)) => return Err(line.clone()),
-        Ok(_) | Err(StartError::Database(_)) => app::bind(settings.listen).await?,
-    };
-    if let Err(StartError::Database(_)) = opened {
+    let open = || App::new(settings.clone(), roles, Clock::System);
+    let mut opening = Box::pin(open());
+    // Mostly it takes no longer, and nobody sees a server that is not ready.
+    let mut opened = tokio::time::timeout(SOON, &mut opening).await.ok();
+    if let Some(Err(StartError::Fatal(line))) = opened {
+        return Err(line);
+    }
+    let listener = app::bind(settings.listen).await?;
+    if !matches!(opened, Some(Ok(_))) {
         let over = stop.child_token();
         let serving = server::serve(&listener, server::dressed(server::waiting()), over.clone());
         let trying = async {
-            while let Err(StartError::Database(line)) = &opened {
-                warn!(error = %line, "the database cannot be used yet; trying again");
-                tokio::select! {
-                    () = stop.cancelled() => break,
-                    () = tokio::time::sleep(RETRY) => {}
+            while !stop.is_cancelled() {
+                if opened.is_none() {
+                    opened = tokio::select! {
+                        () = stop.cancelled() => None,
+                        outcome = &mut opening => Some(outcome),
+                    };
                 }
-                opened = App::new(settings.clone(), roles, Clock::System).await;
+                let Some(Err(StartError::Database(line))) = &opened else { break };
+                warn!(error = %line, "the database cannot be used yet; trying again");
+                opened = None;
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(RETRY) => opening = Box::pin(open()),
+                }
             }
             over.cancel();
         };
         tokio::join!(serving, trying);
     }
     match opened {
-        Ok(app) => Ok(Some((app, listener))),
-        Err(StartError::Fatal(line)) => Err(line),
-        Err(StartError::Database(_)) => Ok(None),
+        Some(Ok(app)) => Ok(Some((app, listener))),
+        Some(Err(error)) => Err(error.to_string()),
+        None => Ok(None),
     }
 }
 

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
 
 use super::STATEMENT;
+use super::postgres::FRESH;
 use super::trouble::is_lost;
 
 /// How much longer than the database itself we wait for it to end a statement.
@@ -105,7 +106,10 @@ impl Reader {
     {
         self.statements.fetch_add(1, Ordering::Relaxed);
         match in_time(STATEMENT, work()).await {
-            Err(error) if is_lost(&error) => in_time(STATEMENT, work()).await,
+            Err(error) if is_lost(&error) => {
+                tokio::time::sleep(FRESH).await;
+                in_time(STATEMENT, work()).await
+            }
             answer => answer,
         }
     }

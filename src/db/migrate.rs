@@ -1,12 +1,11 @@
 //! Bringing the schema up to date: one process at a time, beside others that work.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-use migration::{Migrator, MigratorTrait};
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
+use migration::{Fit, Migrator, MigratorTrait, fit};
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TryGetable};
 use tracing::info;
 
 use super::{Db, Location, postgres};
@@ -36,35 +35,29 @@ pub(super) async fn up(db: &Db) -> Result<()> {
 }
 
 async fn up_to_date(db: &DatabaseConnection) -> Result<()> {
-    let known: Vec<String> = Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();
-    let applied = applied(db).await?;
-    if applied.iter().all(|name| known.contains(name)) {
-        return Ok(Migrator::up(db, None).await?);
-    }
-    // Somebody newer was here. That goes well as long as nothing that we need was taken away.
-    let needs = needs(db).await?;
-    let number = i32::try_from(known.len()).unwrap_or(i32::MAX);
-    if needs > number || !known.iter().all(|name| applied.contains(name)) {
-        return Err(Error::Internal(
+    Migrator::install(db).await?;
+    let applied: Vec<String> = column(db, "SELECT version FROM seaql_migrations").await?;
+    // The table is one of the first that were made, and so there whenever it is asked for.
+    let needs = match fit(&applied, None) {
+        Fit::Known => None,
+        Fit::Newer | Fit::TooNew => column(db, "SELECT needs FROM installation").await?.pop(),
+    };
+    match fit(&applied, needs) {
+        Fit::Known => Ok(Migrator::up(db, None).await?),
+        Fit::Newer => {
+            info!("the database was brought up to date by a newer Muster, which this one can work beside");
+            Ok(())
+        }
+        Fit::TooNew => Err(Error::Internal(
             "it was brought up to date by a newer Muster, which this one cannot work beside; start the newer one"
                 .into(),
-        ));
+        )),
     }
-    info!("the database was brought up to date by a newer Muster, which this one can work beside");
-    Ok(())
 }
 
-/// The names of the migrations that were applied; none in a new database.
-async fn applied(db: &DatabaseConnection) -> Result<HashSet<String>> {
-    Migrator::install(db).await?;
-    let rows = db.query_all_raw(text(db, "SELECT version FROM seaql_migrations")).await?;
-    rows.iter().map(|row| Ok(row.try_get("", "version")?)).collect()
-}
-
-/// How many migrations a binary must know at least to work on this database.
-async fn needs(db: &DatabaseConnection) -> Result<i32> {
-    let row = db.query_one_raw(text(db, "SELECT needs FROM installation")).await?;
-    Ok(row.map(|row| row.try_get("", "needs")).transpose()?.unwrap_or(0))
+async fn column<T: TryGetable>(db: &DatabaseConnection, sql: &str) -> Result<Vec<T>> {
+    let rows = db.query_all_raw(text(db, sql)).await?;
+    rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
 }
 
 fn text(db: &DatabaseConnection, sql: &str) -> Statement {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use sea_orm::sqlx::{self, Row};
+use sea_orm::sqlx::{self, Connection, Row};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
     Statement,
@@ -25,6 +25,9 @@ use crate::error::{Error, Result};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a connection may take to be ready again.
 const ANSWER: Duration = Duration::from_secs(2);
+/// How long a connection that answered is believed to be well. Whatever is repeated because
+/// its connection was lost is repeated later than that.
+pub(super) const FRESH: Duration = Duration::from_millis(100);
 /// How long a row or a table may be waited for.
 const LOCK: Duration = Duration::from_secs(10);
 /// How long a transaction may do nothing: a process that is stopped must not hold what others wait for.
@@ -62,6 +65,7 @@ pub(super) async fn connect(url: &str, connections: u32, statement: Duration) ->
         .acquire_timeout(PATIENCE)
         .idle_timeout(age.map(|age| age / 6))
         .max_lifetime(age)
+        .test_before_acquire(connections == 1)
         .sqlx_logging(false)
         .map_sqlx_postgres_opts(move |options| session(options, statement))
         .map_sqlx_postgres_pool_opts(move |options| if connections > 1 { careful(options) } else { options });
@@ -114,7 +118,16 @@ fn refused(url: &str, error: &DbErr) -> Error {
 }
 
 /// A connection that does not answer is thrown away when it is given back; the pool itself would wait for ever.
+/// Before it is used it is asked again, unless that was a moment ago.
 fn careful(options: PgPoolOptions) -> PgPoolOptions {
+    let options = options.before_acquire(|connection, known| {
+        Box::pin(async move {
+            if known.idle_for < FRESH {
+                return Ok(true);
+            }
+            Ok(tokio::time::timeout(ANSWER, connection.ping()).await.is_ok_and(|answer| answer.is_ok()))
+        })
+    });
     options.after_release(|connection, _| {
         Box::pin(async move {
             // What was cut short is waited for, and undone, here. A transaction whose beginning was cut short is
@@ -144,6 +157,8 @@ pub(super) async fn allow(tx: &Timed<DatabaseTransaction>, time: Duration) -> Re
 /// do: one that was not committed may be given again after a crash.
 pub(super) struct Fate {
     mark: Uuid,
+    /// When the database made the mark, as it writes that down.
+    at: String,
     number: String,
 }
 
@@ -153,12 +168,13 @@ pub(super) struct Fate {
 pub(super) async fn fate(tx: &Timed<DatabaseTransaction>, events: bool) -> Result<Fate> {
     let turn = if events { format!("pg_advisory_xact_lock({EVENTS_LOCK})") } else { "(SELECT 1) one".into() };
     let sql = format!(
-        "WITH mark AS (INSERT INTO commit_mark (id) VALUES ($1)) SELECT pg_current_xact_id()::xid::text AS number FROM {turn}"
+        "WITH mark AS (INSERT INTO commit_mark (id) VALUES ($1)) \
+        SELECT now()::text AS at, pg_current_xact_id()::xid::text AS number FROM {turn}"
     );
     let mark = Uuid::now_v7();
     let row = tx.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [mark.into()])).await?;
-    let number = row.ok_or_else(|| Error::Internal("a query without a row".into()))?.try_get("", "number")?;
-    Ok(Fate { mark, number })
+    let row = row.ok_or_else(|| Error::Internal("a query without a row".into()))?;
+    Ok(Fate { mark, at: row.try_get("", "at")?, number: row.try_get("", "number")? })
 }
 
 /// Learns what became of a transaction whose commit gave no answer.
@@ -181,16 +197,21 @@ pub(super) async fn settle(db: &Db, fate: Fate, cause: &DbErr) -> Result<()> {
 
 /// Whether the transaction was committed; `None`: it goes on.
 async fn committed(db: &Db, fate: &Fate) -> Result<Option<bool>, DbErr> {
-    let ask = |sql: &str, value: sea_orm::Value| {
-        let question = Statement::from_sql_and_values(DbBackend::Postgres, sql, [value]);
-        async move { db.reader.query_one_raw(question).await }
-    };
-    let going_on = "SELECT 1 FROM pg_locks WHERE locktype = 'transactionid' AND transactionid::text = $1";
-    if ask(going_on, fate.number.clone().into()).await?.is_some() {
+    let going_on = Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "SELECT 1 FROM pg_locks WHERE locktype = 'transactionid' AND transactionid::text = $1",
+        [fate.number.clone().into()],
+    );
+    if db.reader.query_one_raw(going_on).await?.is_some() {
         return Ok(None);
     }
     // Asked for only now: whatever has ended is seen.
-    Ok(Some(ask("SELECT 1 FROM commit_mark WHERE id = $1", fate.mark.into()).await?.is_some()))
+    let mark = Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "SELECT 1 FROM commit_mark WHERE at = $1::text::timestamptz AND id = $2",
+        [fate.at.clone().into(), fate.mark.into()],
+    );
+    Ok(Some(db.reader.query_one_raw(mark).await?.is_some()))
 }
 
 /// Removes the marks that nobody asks after any more.
@@ -200,8 +221,8 @@ async fn forget_marks(db: Db) {
             () = db.stop.cancelled() => return,
             () = tokio::time::sleep(FORGET) => {}
         }
-        let sql = "DELETE FROM commit_mark WHERE ctid IN \
-            (SELECT ctid FROM commit_mark WHERE at < now() - interval '1 hour' LIMIT 10000)";
+        let sql = "DELETE FROM commit_mark WHERE (at, id) IN \
+            (SELECT at, id FROM commit_mark WHERE at < now() - interval '1 hour' ORDER BY at LIMIT 10000)";
         loop {
             match in_time(STATEMENT, db.writer.execute_unprepared(sql)).await {
                 Ok(removed) if removed.rows_affected() > 0 => {}

@@ -5,12 +5,14 @@
 //! it leaves a file ending in `.partial`, which can be deleted.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::file::{at, beside, check_integrity, connect, connect_alone, copy, sync_folder};
+use super::file::{at, beside, check_integrity, connect, connect_alone, copy};
+use crate::files::sync_name;
 
 /// How often it is told how far the copy is.
 const TELL: Duration = Duration::from_secs(5);
@@ -67,18 +69,34 @@ async fn write(from: &Path, to: &Path, partial: &Path, progress: impl Fn(Progres
     let checked = check_integrity(&db, partial).await;
     let _ = db.close().await;
     checked?;
-    free(to)?;
     let bytes = fs::metadata(partial).map_err(|error| at(partial, &error))?.len();
-    fs::rename(partial, to).map_err(|error| at(to, &error))?;
-    sync_folder(to)?;
+    place(partial, to)?;
+    sync_name(to).map_err(|error| at(to, &error))?;
     Ok(Made { bytes })
+}
+
+/// Gives the finished file its name, which a file that was made meanwhile keeps for itself.
+fn place(partial: &Path, to: &Path) -> Result<(), String> {
+    match fs::hard_link(partial, to) {
+        Ok(()) => fs::remove_file(partial).map_err(|error| at(partial, &error)),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(taken(to)),
+        // A file system without hard links.
+        Err(_) => {
+            free(to)?;
+            fs::rename(partial, to).map_err(|error| at(to, &error))
+        }
+    }
+}
+
+fn taken(to: &Path) -> String {
+    at(to, &"is there already; give a name that is free")
 }
 
 /// A backup never takes the place of another.
 fn free(to: &Path) -> Result<(), String> {
     match to.symlink_metadata() {
-        Ok(_) => Err(at(to, &"is there already; give a name that is free")),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Ok(_) => Err(taken(to)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(at(to, &error)),
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use migration::{Migrator, MigratorTrait};
+use migration::{Fit, Migrator, MigratorTrait, fit};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, QueryResult, Statement};
 
@@ -71,15 +71,6 @@ pub(super) async fn copy(db: &DatabaseConnection, file: &Path) -> Result<(), Str
     made.sync_all().map_err(|e| error(&e))
 }
 
-/// Makes sure that a rename in the folder of `file` outlives a power cut.
-pub(super) fn sync_folder(file: &Path) -> Result<(), String> {
-    let folder = match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| at(folder, &error))
-}
-
 /// The path with something added to its name.
 pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
     let mut name = file.file_name().unwrap_or_default().to_os_string();
@@ -116,18 +107,18 @@ pub(super) async fn check_schema(db: &DatabaseConnection, file: &Path) -> Result
     let names = rows(db, "SELECT version FROM seaql_migrations").await.map_err(|e| error(&e))?;
     let applied: Vec<String> =
         names.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>().map_err(|e| error(&e))?;
-    let known: Vec<String> = Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();
-    if known.first().is_none_or(|first| !applied.contains(first)) {
+    let first = Migrator::migrations().first().map(|migration| migration.name().to_owned());
+    if first.is_none_or(|first| !applied.contains(&first)) {
         return Err(error(&"is not a database of Muster"));
     }
-    if applied.iter().all(|name| known.contains(name)) {
-        return Ok(());
+    let needs = match fit(&applied, None) {
+        Fit::Known => None,
+        Fit::Newer | Fit::TooNew => number(db, "SELECT needs FROM installation").await.ok(),
+    };
+    match fit(&applied, needs.and_then(|needs| i32::try_from(needs).ok())) {
+        Fit::Known | Fit::Newer => Ok(()),
+        Fit::TooNew => Err(error(&"comes from a newer Muster; restore it with that one")),
     }
-    let needs = number(db, "SELECT needs FROM installation").await.map_err(|e| error(&e))?;
-    if usize::try_from(needs).is_ok_and(|needs| needs <= known.len()) {
-        return Ok(());
-    }
-    Err(error(&"comes from a newer Muster; restore it with that one"))
 }
 
 /// Whether the database has a table.

@@ -1,6 +1,6 @@
 //! Mail as files, for a server that has no SMTP server yet.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 
 use super::SendError;
+use crate::files::sync_name;
 
 /// A folder of `.eml` files, one a message. Readable by this process's user only, since
 /// mail says who looks after which application.
@@ -64,10 +65,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&unfinished, path)?;
-    match path.parent() {
-        Some(dir) => File::open(dir)?.sync_all(),
-        None => Ok(()),
-    }
+    sync_name(path)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use entity::user::{ActiveModel, Column, Entity, Model};
 use entity::user_change::{self, Kind};
-use sea_orm::sea_query::{ArrayType, Expr, OnConflict, Value, ValueType};
+use sea_orm::sea_query::{Expr, OnConflict, Value, ValueType};
 use sea_orm::{
     ActiveEnum, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, QueryFilter,
     Statement,
@@ -40,15 +40,18 @@ fn statement<const N: usize>(sql: &str, values: [Value; N]) -> Statement {
 
 /// The rows of those users of an instance that are known, left or not.
 pub(super) async fn find<C: ConnectionTrait>(conn: &C, instance: Uuid, external_ids: &[&str]) -> Result<Vec<Model>> {
-    let mut known = Entity::find().filter(Column::InstanceId.eq(instance));
-    known = if is_postgres(conn) {
-        let ids = Value::Array(ArrayType::String, Some(Box::new(external_ids.iter().map(|id| (*id).into()).collect())));
-        known.filter(Expr::cust_with_values("external_id = ANY($1)", [ids]))
-    } else {
-        known.filter(Column::ExternalId.is_in(external_ids.iter().copied()))
-    };
-    Ok(known.all(conn).await?)
+    if is_postgres(conn) {
+        let ids = array(external_ids.iter().map(|id| (*id).to_owned()));
+        return Ok(Entity::find().from_raw_sql(statement(FIND, [instance.into(), ids])).all(conn).await?);
+    }
+    let asked = Column::ExternalId.is_in(external_ids.iter().copied());
+    Ok(Entity::find().filter(Column::InstanceId.eq(instance)).filter(asked).all(conn).await?)
 }
+
+// One look into the unique index for each id, whatever the table's statistics say: during a first
+// sync they say that the instance has no users, and all of them would be read for every page.
+const FIND: &str = r#"SELECT known.* FROM UNNEST($2::text[]) AS asked (id) CROSS JOIN LATERAL
+    (SELECT * FROM user_account WHERE "user_account"."instance_id" = $1 AND external_id = asked.id OFFSET 0) AS known"#;
 
 /// Inserts the rows, or replaces all of those that are there but who they are and when they were first seen.
 pub(super) async fn write<C: ConnectionTrait>(conn: &C, rows: Vec<Model>) -> Result<()> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 const DOORS: [&str; 6] = ["app", "cli", "console", "graphql", "jobs", "server"];
 const NOUNS: [&str; 5] = ["directory", "instance", "integration", "notification", "sync"];
-const TOOLS: [&str; 12] = [
+const TOOLS: [&str; 13] = [
     "audit",
     "auth",
     "clock",
@@ -13,6 +13,7 @@ const TOOLS: [&str; 12] = [
     "db",
     "error",
     "events",
+    "files",
     "installation",
     "mail",
     "queue",
