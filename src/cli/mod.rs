@@ -171,6 +171,13 @@ async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<(), Strin
     if !roles.workers && !app.db.shared() {
         warn!("nothing syncs and no mail is sent: --api alone is for a database that another process works on");
     }
+    let writers = usize::try_from(settings.database_connections / 2).unwrap_or(usize::MAX);
+    if roles.workers && app.db.shared() && writers <= settings.sync_concurrency {
+        warn!(
+            "setting database_connections: half of them write, and {} syncs at once may keep all of those busy",
+            settings.sync_concurrency
+        );
+    }
     info!(mail = %app.mailer.describe(), "mail");
     info!(data = %app.settings.data_dir.display(), "serving on {}", app.settings.public_url());
     if demo {

@@ -81,6 +81,8 @@ fn session(options: PgConnectOptions, statement: Duration) -> PgConnectOptions {
         ("statement_timeout", ms(statement)),
         ("lock_timeout", ms(LOCK)),
         ("idle_in_transaction_session_timeout", ms(IDLE)),
+        // What is asked here is answered sooner than compiled.
+        ("jit", "off".into()),
         // The server's side of a connection whose other end is gone.
         ("tcp_keepalives_idle", "30".into()),
         ("tcp_keepalives_interval", "10".into()),

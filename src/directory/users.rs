@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
+use entity::instance::SyncState;
 use entity::user::{Column, Entity, Model, UserStatus};
 use entity::{instance, user_change};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Select,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
 };
 use uuid::Uuid;
 
@@ -26,12 +26,14 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Whether all users of the instances are meant, so that the instances know how many there are.
+    fn is_whole(&self) -> bool {
+        self.statuses.is_none() && self.search.as_ref().is_none_or(String::is_empty) && !self.include_removed
+    }
+
     /// What is the same for one instance and for all.
     fn condition(&self) -> Condition {
         let mut all = Condition::all();
-        if let Some(id) = self.instance_id {
-            all = all.add(Column::InstanceId.eq(id));
-        }
         if let Some(statuses) = &self.statuses {
             all = all.add(Column::Status.is_in(statuses.iter().copied()));
         }
@@ -77,6 +79,19 @@ fn prefix(column: Column, text: &str) -> SimpleExpr {
     from
 }
 
+/// The users of an instance after one of them, in the order of ids. Two bounds instead of an
+/// equality, and the instance in the order: then only its own index gives that order. With an
+/// equality PostgreSQL may read all users in the order of ids for the few of this instance that
+/// it takes to be spread evenly among them, when they came together and late.
+fn of_instance(select: Select<Entity>, instance: Uuid, after: Uuid) -> Select<Entity> {
+    let key = Expr::tuple([Expr::col((Entity, Column::InstanceId)), Expr::col((Entity, Column::Id))]);
+    select
+        .filter(key.gt(Expr::tuple([Expr::value(instance), Expr::value(after)])))
+        .filter(Column::InstanceId.lte(instance))
+        .order_by_asc(Column::InstanceId)
+        .order_by_asc(Column::Id)
+}
+
 /// One page in the order of ids, which is the order in which users were first seen.
 pub async fn page<C: ConnectionTrait>(
     conn: &C,
@@ -88,12 +103,12 @@ pub async fn page<C: ConnectionTrait>(
 }
 
 fn select_page(filter: &Filter, after: Option<Uuid>, limit: u64) -> Select<Entity> {
-    let mut select = filter.select();
-    if let Some(after) = after {
-        select = select.filter(Column::Id.gt(after));
-    }
-    QueryTrait::query(&mut select).order_by((Entity, Column::Id), Order::Asc).limit(limit);
-    select
+    let select = match (filter.instance_id, after) {
+        (Some(instance), after) => of_instance(filter.select(), instance, after.unwrap_or(Uuid::nil())),
+        (None, Some(after)) => filter.select().filter(Column::Id.gt(after)).order_by_asc(Column::Id),
+        (None, None) => filter.select().order_by_asc(Column::Id),
+    };
+    select.limit(limit)
 }
 
 /// A page of each of several instances, in one statement.
@@ -117,7 +132,38 @@ pub async fn pages_by_instance<C: ConnectionTrait>(
 
 /// How many users match.
 pub async fn count<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<i64> {
-    Ok(i64::try_from(filter.select().count(conn).await?).unwrap_or(i64::MAX))
+    if filter.is_whole() {
+        let mut instances =
+            instance::Entity::find().select_only().expr_as(known_count().sum().cast_as("BIGINT"), "users");
+        if let Some(id) = filter.instance_id {
+            instances = instances.filter(instance::Column::Id.eq(id));
+        }
+        if let Some(keys) = &filter.integration_keys {
+            instances = instances.filter(instance::Column::IntegrationKey.is_in(keys));
+        }
+        let users: Option<Option<i64>> = instances.into_tuple().one(conn).await?;
+        return Ok(users.flatten().unwrap_or(0));
+    }
+    let mut users = filter.select();
+    if let Some(id) = filter.instance_id {
+        users = users.filter(Column::InstanceId.eq(id));
+    }
+    Ok(i64::try_from(users.count(conn).await?).unwrap_or(i64::MAX))
+}
+
+/// How many users an instance has: it knows, as long as no run is changing them.
+fn known_count() -> SimpleExpr {
+    let of = |column| Expr::col((instance::Entity, column));
+    let mut counted = Query::select();
+    counted
+        .expr(Expr::col((Entity, Column::Id)).count())
+        .from(Entity)
+        .and_where(Expr::col((Entity, Column::InstanceId)).equals((instance::Entity, instance::Column::Id)))
+        .and_where(Expr::col((Entity, Column::RemovedAt)).is_null())
+        .and_where(Expr::col((Entity, Column::Generation)).gt(of(instance::Column::PurgeThrough)));
+    Expr::case(of(instance::Column::SyncState).eq(SyncState::Idle), of(instance::Column::UserCount))
+        .finally(SimpleExpr::SubQuery(None, Box::new(counted.into())))
+        .into()
 }
 
 /// How many users match, per instance.
@@ -126,16 +172,28 @@ pub async fn count_by_instance<C: ConnectionTrait>(
     instances: &[Uuid],
     filter: &Filter,
 ) -> Result<HashMap<Uuid, i64>> {
-    let rows: Vec<(Uuid, i64)> = filter
-        .select()
-        .select_only()
-        .column(Column::InstanceId)
-        .column_as(Column::Id.count(), "users")
-        .filter(Column::InstanceId.is_in(instances.iter().copied()))
-        .group_by(Column::InstanceId)
-        .into_tuple()
-        .all(conn)
-        .await?;
+    let ids = instances.iter().copied();
+    let rows: Vec<(Uuid, i64)> = if filter.is_whole() && filter.integration_keys.is_none() {
+        instance::Entity::find()
+            .select_only()
+            .column(instance::Column::Id)
+            .expr_as(known_count(), "users")
+            .filter(instance::Column::Id.is_in(ids))
+            .into_tuple()
+            .all(conn)
+            .await?
+    } else {
+        filter
+            .select()
+            .select_only()
+            .column(Column::InstanceId)
+            .column_as(Column::Id.count(), "users")
+            .filter(Column::InstanceId.is_in(ids))
+            .group_by(Column::InstanceId)
+            .into_tuple()
+            .all(conn)
+            .await?
+    };
     Ok(rows.into_iter().collect())
 }
 
@@ -221,15 +279,8 @@ fn select_changes(runs: &[Uuid], kind: Option<user_change::Kind>) -> Select<user
 /// Deletes up to `limit` users of an instance that have left reporting, with what runs
 /// changed about them; answers how many there were.
 pub async fn remove_batch<C: ConnectionTrait>(conn: &C, instance: Uuid, purge_through: i64, limit: u64) -> Result<u64> {
-    let ids: Vec<Uuid> = Entity::find()
-        .select_only()
-        .column(Column::Id)
-        .filter(Column::InstanceId.eq(instance))
-        .filter(Column::Generation.lte(purge_through))
-        .limit(limit)
-        .into_tuple()
-        .all(conn)
-        .await?;
+    let left = Entity::find().select_only().column(Column::Id).filter(Column::Generation.lte(purge_through));
+    let ids: Vec<Uuid> = of_instance(left, instance, Uuid::nil()).limit(limit).into_tuple().all(conn).await?;
     if ids.is_empty() {
         return Ok(0);
     }

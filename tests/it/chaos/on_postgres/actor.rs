@@ -20,7 +20,7 @@ use crate::peers::Cluster;
 const INSTANCES: usize = 6;
 /// Between two requests of one actor, in milliseconds.
 const PAUSE_MS: Range<u64> = 30..150;
-const OUTCOMES: [&str; 8] = [
+const OUTCOMES: [&str; 10] = [
     "success",
     "success",
     "success,transient,success",
@@ -29,12 +29,16 @@ const OUTCOMES: [&str; 8] = [
     "success,partial",
     "success,hang,success",
     "success,success,hang,transient,success",
+    "success,token_inactive,success,success",
+    "transient,token_inactive,token_inactive,success",
 ];
 
 /// What an actor knows of an instance.
 struct Known {
     id: String,
     hangs: bool,
+    /// A run may switch it off; only a member brings it back.
+    mortal: bool,
     /// One, or all that it may be called.
     names: Vec<String>,
     /// As `names`.
@@ -56,6 +60,23 @@ impl Known {
     fn live(&self) -> bool {
         self.statuses == ["LIVE"]
     }
+
+    fn may_be(&self, status: &str) -> bool {
+        self.statuses.contains(&status) || (self.mortal && status == "INACTIVE" && self.statuses.contains(&"LIVE"))
+    }
+
+    /// A run that switches an instance off changes it, too.
+    fn may_have(&self, revision: i64) -> bool {
+        self.revision.contains(&revision) || (self.mortal && revision >= self.revision.end)
+    }
+}
+
+fn hangs(outcomes: &str) -> bool {
+    outcomes.contains("hang")
+}
+
+fn mortal(outcomes: &str) -> bool {
+    outcomes.contains("token_inactive")
 }
 
 /// A member who acts.
@@ -126,7 +147,8 @@ impl Actor {
         let at = open[self.random.usize(..open.len())];
         match chance {
             28..50 => self.rename(&url, at).await,
-            50..58 => self.switch(&url, at).await,
+            // One that a run may have switched off just now has nothing to switch.
+            50..58 if !(self.known[at].mortal && self.known[at].live()) => self.switch(&url, at).await,
             58..63 => self.delete(&url, at).await,
             63..66 => self.cancel(&url, at).await,
             // Now and then also one that is not live, which must be refused.
@@ -163,7 +185,8 @@ impl Actor {
                 let run = instance["currentSync"]["id"].as_str().map(str::to_owned);
                 self.known.push(Known {
                     id: instance["id"].as_str().unwrap().to_owned(),
-                    hangs: outcomes.contains("hang"),
+                    hangs: hangs(outcomes),
+                    mortal: mortal(outcomes),
                     names: vec![name],
                     statuses: vec!["LIVE"],
                     revision: revision..revision + 1,
@@ -192,6 +215,9 @@ impl Actor {
         let status = if self.known[at].live() { "INACTIVE" } else { "LIVE" };
         let input = json!({ "id": self.known[at].id, "status": status });
         let answer = self.asker.mutate(url, "updateInstance", &input, "instance { status }").await;
+        if self.known[at].mortal && answer == Answer::Refused(vec!["CREDENTIAL_REJECTED".into()]) {
+            return;
+        }
         self.settle(at, status, &answer, |known, done| {
             if done {
                 known.statuses.clear();
@@ -213,12 +239,12 @@ impl Actor {
 
     async fn sync(&mut self, url: &str, at: usize) {
         let known = &self.known[at];
-        let (live, input) = (known.live(), json!({ "id": known.id }));
+        let (live, mortal, input) = (known.live(), known.mortal, json!({ "id": known.id }));
         match self.asker.mutate(url, "syncInstance", &input, "run { id }").await {
             Answer::Done(payload) if live => {
                 self.known[at].runs.push(payload["run"]["id"].as_str().unwrap().to_owned());
             }
-            Answer::Refused(codes) if !live && codes == ["INSTANCE_INACTIVE"] => {}
+            Answer::Refused(codes) if (!live || mortal) && codes == ["INSTANCE_INACTIVE"] => {}
             // Whether a run was queued shows in nothing that is compared.
             Answer::Unavailable | Answer::Lost => {}
             other => self.contradictions.push(format!("sync of one that is live: {live}, answered {other:?}")),
@@ -294,8 +320,7 @@ impl Actor {
                 _ => "DELETED",
             };
             let revision = row["revision"].as_i64().unwrap();
-            if !known.names.contains(&name) || !known.statuses.contains(&status) || !known.revision.contains(&revision)
-            {
+            if !known.names.contains(&name) || !known.may_be(status) || !known.may_have(revision) {
                 self.contradictions.push(format!(
                     "acknowledged: {:?} {:?} revision {:?}; stored: {name:?} {status} revision {revision}",
                     known.names, known.statuses, known.revision
@@ -326,10 +351,11 @@ impl Actor {
             let Some((id, row)) = stored.instances.iter().find(|(_, row)| row["name"] == *name) else { continue };
             let revision = row["revision"].as_i64().unwrap();
             let id = URL_SAFE_NO_PAD.encode(format!("Instance:{}", id.replace('-', "")));
-            let hangs = row["outcomes"].as_str().is_some_and(|outcomes| outcomes.contains("hang"));
+            let outcomes = row["outcomes"].as_str().unwrap_or_default();
             self.known.push(Known {
                 id,
-                hangs,
+                hangs: hangs(outcomes),
+                mortal: mortal(outcomes),
                 names: vec![name],
                 statuses: vec!["LIVE"],
                 revision: revision..revision + 1,

@@ -8,7 +8,7 @@ use super::stage::Stage;
 use crate::peers::{Cluster, Smtp};
 
 /// Each finds nothing in a database that keeps the rules of instances.
-const RULES: [(&str, &str); 12] = [
+const RULES: [(&str, &str); 14] = [
     (
         "an instance has two active runs",
         "SELECT instance_id FROM sync_run WHERE outcome IS NULL GROUP BY instance_id HAVING count(*) > 1",
@@ -27,6 +27,17 @@ const RULES: [(&str, &str); 12] = [
         "SELECT id FROM instance WHERE (sync_state = 'idle') <> (current_run_id IS NULL)",
     ),
     ("inactiveReason and status differ", "SELECT id FROM instance WHERE (inactive_reason IS NULL) = (status = 'inactive')"),
+    (
+        "an instance is switched off by a run that did not say so",
+        "SELECT instance.id, cause FROM instance JOIN LATERAL (SELECT cause FROM event WHERE instance_id = instance.id
+            AND cause IN ('revoked', 'deactivated', 'reactivated') ORDER BY seq DESC LIMIT 1) last ON true
+         WHERE (cause = 'revoked') <> (coalesce(inactive_reason, '') = 'token_inactive') AND status IN ('live', 'inactive')",
+    ),
+    (
+        "an instance was switched off, and no mail of its failing says so",
+        "SELECT id FROM instance WHERE inactive_reason = 'token_inactive' AND NOT EXISTS (SELECT 1 FROM sync_run
+         WHERE instance_id = instance.id AND mail_kind IN ('initial_sync_failed', 'sync_failed', 'auto_revoked'))",
+    ),
     (
         "a run that did not succeed removed users",
         "SELECT id FROM sync_run WHERE outcome IN ('failed', 'cancelled') AND removed <> 0",
@@ -74,7 +85,8 @@ pub async fn rules(cluster: &Cluster, faults: &mut Vec<String>) {
     mail_order(cluster, faults).await;
 }
 
-/// Per instance: one `INITIAL_*`, then failures and recoveries by turns.
+/// Per instance: one `INITIAL_*`, then failures and recoveries by turns; while it fails, it is
+/// switched off without a failure's mail at most once.
 async fn mail_order(cluster: &Cluster, faults: &mut Vec<String>) {
     let sql = "SELECT instance_id, mail_kind FROM sync_run WHERE mail_kind IS NOT NULL ORDER BY instance_id, number";
     let mut kinds = BTreeMap::<String, Vec<String>>::new();
@@ -83,17 +95,17 @@ async fn mail_order(cluster: &Cluster, faults: &mut Vec<String>) {
         kinds.entry(text("instance_id")).or_default().push(text("mail_kind"));
     }
     for (instance, kinds) in kinds {
-        let mut failing = None;
+        let mut told = "";
         for kind in &kinds {
-            let fits = match (kind.as_str(), failing) {
-                ("initial_sync_succeeded", None) | ("sync_recovered", Some(true)) => Some(false),
-                ("initial_sync_failed", None) | ("sync_failed", Some(false)) => Some(true),
+            told = match (kind.as_str(), told) {
+                ("initial_sync_succeeded", "") | ("sync_recovered", "failing" | "off") => "well",
+                ("initial_sync_failed", "") | ("sync_failed", "well") => "failing",
+                ("auto_revoked", "failing") => "off",
                 _ => {
                     faults.push(format!("instance {instance} has mails in the order {kinds:?}"));
                     break;
                 }
             };
-            failing = fits;
         }
     }
 }

@@ -40,7 +40,7 @@ const INDEXES: &[(&str, Use)] = &[
     ("ux_instance_name", Forbids),
     ("ix_sync_run_instance", Finds(&[r#""sync_run"."instance_id" = "#, r#"ORDER BY "sync_run"."id" DESC"#])),
     ("ux_user_external", Finds(&["SELECT", "external_id", r#""user_account"."instance_id" = "#])),
-    ("ix_user_instance", Finds(&[r#""user_account"."instance_id" = "#, r#"ORDER BY "user_account"."id" ASC"#])),
+    ("ix_user_instance", Finds(&[r#"ORDER BY "user_account"."instance_id" ASC, "user_account"."id" ASC"#])),
     ("ix_user_removed", Finds(&[r#""user_account"."removed_at" < "#])),
     ("ix_user_email", Finds(&[r#""email_key" >="#])),
     ("ix_user_name", Finds(&[r#""name_key" >="#])),
