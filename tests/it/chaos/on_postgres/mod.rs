@@ -304,6 +304,8 @@ impl Run {
     async fn end(&mut self) {
         if self.stage.cluster.connect("muster").await.is_ok() {
             self.report.events = self.stage.cluster.count("SELECT count(*) FROM event").await;
+            let revocations = "SELECT count(*) FROM event WHERE cause = 'revoked'";
+            self.report.revocations = self.stage.cluster.count(revocations).await;
         }
         self.report.mails = self.post.distinct();
         self.report.lost_commits = self.stage.lines.iter().map(crate::peers::Proxy::lost_commits).sum();

@@ -16,6 +16,7 @@ pub struct Report {
     pub carried_over: usize,
     pub lost_commits: u64,
     pub take_overs: usize,
+    pub revocations: i64,
     pub reconnections: usize,
     faults: BTreeMap<String, usize>,
     /// From the end of the faults until all replicas were ready and both APIs acknowledged a mutation.
@@ -42,6 +43,7 @@ impl Report {
             "chaos: {rounds} rounds, {events} events, {mails} mails, {copies} of them twice, {take_overs} runs taken over"
         );
         println!("  answers to COMMIT lost: {lost_commits}, subscriptions made again: {reconnections}");
+        println!("  instances switched off by a run: {}", self.revocations);
         println!(
             "  rounds whose rest was carried over: {}, mails dropped and yet sent: {}",
             self.carried_over, self.dropped_and_sent
