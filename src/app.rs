@@ -128,6 +128,21 @@ impl App {
             StartError::Fatal(line) => StartError::Fatal(format!("database {location}: {line}")),
             StartError::Database(line) => StartError::Database(format!("database {location}: {line}")),
         })?;
+        let app = Self::on(db.clone(), settings, roles, clock, lock).await;
+        if app.is_err() {
+            let _ = db.close().await;
+        }
+        app
+    }
+
+    /// Builds the rest on a database that is open.
+    async fn on(
+        db: Db,
+        settings: Settings,
+        roles: Roles,
+        clock: Clock,
+        lock: Option<File>,
+    ) -> Result<Self, StartError> {
         let clock = db.clock(clock);
         let keys = Arc::new(installation::key(&db, &settings.secret_key_file()).await?);
         let (catalog, faults) = load_catalog(&settings, clock.clone())?;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// Makes the name of `file` last: that it was made, renamed or removed. What is in it lasts
 /// by [`File::sync_all`].
-pub fn sync_name(file: &Path) -> io::Result<()> {
+pub fn fsync_name(file: &Path) -> io::Result<()> {
     let folder = match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

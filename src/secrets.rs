@@ -15,7 +15,7 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundK
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::files::sync_name;
+use crate::files::fsync_name;
 
 const VERSION: u8 = 1;
 
@@ -45,7 +45,7 @@ impl SecretKey {
                     fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(|e| at(&e))?;
                 writeln!(out, "{}", STANDARD.encode(bytes)).and_then(|()| out.sync_all()).map_err(|e| at(&e))?;
                 // The name of the file, too: a database that was sealed with a lost key is of no use.
-                sync_name(file).map_err(|e| at(&e))?;
+                fsync_name(file).map_err(|e| at(&e))?;
                 Self::from_bytes(&bytes).ok_or_else(|| at(&"could not be used"))
             }
             Err(error) => Err(at(&error)),

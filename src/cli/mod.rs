@@ -208,6 +208,7 @@ async fn start(
     }
     let listener = app::bind(settings.listen).await?;
     if !matches!(opened, Some(Ok(_))) {
+        info!("not ready: the database is not open yet");
         let over = stop.child_token();
         let serving = server::serve(&listener, server::dressed(server::waiting()), over.clone());
         let trying = async {
@@ -232,8 +233,8 @@ async fn start(
     }
     match opened {
         Some(Ok(app)) => Ok(Some((app, listener))),
-        Some(Err(error)) => Err(error.to_string()),
-        None => Ok(None),
+        Some(Err(StartError::Fatal(line))) => Err(line),
+        Some(Err(StartError::Database(_))) | None => Ok(None),
     }
 }
 

@@ -36,7 +36,7 @@ impl Location {
         if options.get_database().is_none_or(str::is_empty) {
             return Err("must name the database: postgres://user:password@host/muster".into());
         }
-        check_files(url)?;
+        check_parameters(url)?;
         Ok(Location::Postgres(url.to_owned()))
     }
 
@@ -52,15 +52,31 @@ impl Location {
     }
 }
 
-/// The driver itself would not say which file it is that it cannot read.
-fn check_files(url: &str) -> Result<(), String> {
+/// The parameters of a PostgreSQL URL, besides those that name a file.
+const PARAMETERS: [&str; 10] = [
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "sslmode",
+    "statement-cache-capacity",
+    "user",
+];
+
+/// The driver itself passes over a parameter that it does not know, also a mistyped `sslmode`, and would not
+/// say which file it is that it cannot read.
+fn check_parameters(url: &str) -> Result<(), String> {
     let Ok(url) = url::Url::parse(url) else { return Ok(()) };
     for (name, value) in url.query_pairs() {
-        if matches!(
-            name.as_ref(),
-            "sslrootcert" | "ssl-root-cert" | "ssl-ca" | "sslcert" | "ssl-cert" | "sslkey" | "ssl-key"
-        ) {
-            std::fs::File::open(value.as_ref()).map_err(|error| format!("{name}: {value}: {error}"))?;
+        match name.as_ref() {
+            "sslrootcert" | "sslcert" | "sslkey" => {
+                std::fs::File::open(value.as_ref()).map_err(|error| format!("{name}: {value}: {error}"))?;
+            }
+            name if PARAMETERS.contains(&name) || name.starts_with("options[") => {}
+            name => return Err(format!("there is no parameter {name}")),
         }
     }
     Ok(())
@@ -111,6 +127,8 @@ mod tests {
             "mysql://hush@h/d",
             "postgres://u:hush@h",
             "postgres://u:hush@h:port/d",
+            "postgres://u:hush@h/d?sslmod=require",
+            "postgres://u:hush@h/d?sslmode=bogus",
         ] {
             let error = Location::parse(bad).unwrap_err();
             assert!(!error.contains("hush"), "{bad}: {error}");

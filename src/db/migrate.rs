@@ -1,6 +1,6 @@
 //! Bringing the schema up to date: one process at a time, beside others that work.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::Duration;
 
@@ -76,13 +76,15 @@ async fn lock(db: &DatabaseConnection) -> Result<()> {
     }
 }
 
+/// The same for a file: also by asking again, so that a process that is told to stop does not wait on.
 async fn lock_file(database: &Path) -> Result<File> {
-    let path = database.with_extension("migration-lock");
-    let lock = tokio::task::spawn_blocking(move || {
-        let lock = File::create(path)?;
-        lock.lock().map(|()| lock)
-    });
-    lock.await
-        .map_err(|error| Error::internal("the migration lock", error))?
-        .map_err(|error| Error::internal("the migration lock", error))
+    let failed = |error: std::io::Error| Error::internal("the migration lock", error);
+    let lock = File::create(database.with_extension("migration-lock")).map_err(failed)?;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(POLL).await,
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+    }
 }

@@ -50,6 +50,8 @@ pub use wake::Topic;
 
 /// How long a statement may take.
 pub const STATEMENT: Duration = Duration::from_secs(20);
+/// How long the beginning of a transaction may take: waiting for a connection, and one round trip.
+const BEGIN: Duration = Duration::from_secs(6);
 /// How long a commit may take, before the database is asked what became of it.
 const COMMIT: Duration = Duration::from_secs(8);
 /// How often a transaction that the database undid is run.
@@ -143,8 +145,7 @@ impl Db {
             access_mode: self.shared().then_some(AccessMode::ReadOnly),
             ..TransactionOptions::default()
         };
-        let begun = conn::in_time(STATEMENT, self.reader.pool().begin_with_options(options)).await?;
-        Ok(View(Timed::new(begun)))
+        Ok(View(Timed::new(self.reader.begin(options).await?)))
     }
 
     /// Runs `work` in a transaction: `Ok` commits, `Err` undoes. It is run again when the
@@ -183,7 +184,7 @@ impl Db {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let begun = conn::in_time(STATEMENT, self.writer.begin_with_options(options)).await?;
+        let begun = conn::in_time(BEGIN, self.writer.begin_with_options(options)).await?;
         let tx = Tx(Arc::new(Inner { conn: Timed::new(begun), announced: AtomicU8::new(0), events: Mutex::default() }));
         let answer = work(tx.clone()).await?;
         let tx = Arc::into_inner(tx.0).ok_or_else(|| Error::Internal("a transaction outlived its work".into()))?;
@@ -195,7 +196,14 @@ impl Db {
         let Inner { conn, announced, events } = tx;
         let events = events.into_inner().unwrap_or_else(PoisonError::into_inner);
         // Last of all, because on PostgreSQL those who write events commit one after another.
-        let fate = if self.shared() { Some(postgres::fate(&conn, !events.is_empty()).await?) } else { None };
+        let fate = if self.shared() {
+            {
+                let now = self.clock(Clock::System).now();
+                Some(postgres::fate(&conn, !events.is_empty(), now).await?)
+            }
+        } else {
+            None
+        };
         if !events.is_empty() {
             entity::event::Entity::insert_many(events).exec_without_returning(&conn).await?;
         }

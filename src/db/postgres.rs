@@ -5,14 +5,14 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPoolOptions};
 use sea_orm::sqlx::{self, Connection, Row};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
     Statement,
 };
 use tracing::{info, warn};
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 use super::conn::{Timed, in_time, timed};
 use super::trouble::{Trouble, judge};
@@ -25,8 +25,8 @@ use crate::error::{Error, Result};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a connection may take to be ready again.
 const ANSWER: Duration = Duration::from_secs(2);
-/// How long a connection that answered is believed to be well. Whatever is repeated because
-/// its connection was lost is repeated later than that.
+/// How long a connection that answered is believed to be well. Whoever repeats something because
+/// its connection was lost comes back later than that, or often enough.
 pub(super) const FRESH: Duration = Duration::from_millis(100);
 /// How long a row or a table may be waited for.
 const LOCK: Duration = Duration::from_secs(10);
@@ -42,6 +42,8 @@ const PROMPT: Duration = Duration::from_millis(500);
 const EVENTS_LOCK: i64 = 7301;
 /// How often old marks of transactions are removed.
 const FORGET: Duration = Duration::from_mins(5);
+/// How long a mark is kept, in milliseconds.
+const KEPT_MS: i64 = 3_600_000;
 const CHANNEL: &str = "muster";
 /// How long wake-ups are gathered before they are sent.
 const GATHER: Duration = Duration::from_millis(5);
@@ -71,7 +73,7 @@ pub(super) async fn connect(url: &str, connections: u32, statement: Duration) ->
         .map_sqlx_postgres_pool_opts(move |options| if connections > 1 { careful(options) } else { options });
     match Database::connect(options).await {
         Ok(db) => Ok(timed(db)),
-        Err(error) => Err(refused(url, &error)),
+        Err(error) => Err(refused(url, &reason(url).await.unwrap_or(error))),
     }
 }
 
@@ -88,6 +90,13 @@ fn session(options: PgConnectOptions, statement: Duration) -> PgConnectOptions {
         ("tcp_keepalives_interval", "10".into()),
         ("tcp_keepalives_count", "3".into()),
     ])
+}
+
+/// What a pool does not say: that the server refuses connections, or that its name is not known.
+async fn reason(url: &str) -> Option<DbErr> {
+    let options = PgConnectOptions::from_str(url).ok()?;
+    let tried = tokio::time::timeout(ANSWER, PgConnection::connect_with(&options)).await.ok()?;
+    tried.err().map(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
 }
 
 /// Why there is no connection at the start: a setting to be mended, or something to wait for.
@@ -159,24 +168,26 @@ pub(super) async fn allow(tx: &Timed<DatabaseTransaction>, time: Duration) -> Re
 /// do: one that was not committed may be given again after a crash.
 pub(super) struct Fate {
     mark: Uuid,
-    /// When the database made the mark, as it writes that down.
-    at: String,
     number: String,
+}
+
+/// A mark of that time, by the database's clock: marks are removed by their age, and found by it in their key.
+fn mark(ms: i64, rest: &[u8; 10]) -> Uuid {
+    Builder::from_unix_timestamp_millis(u64::try_from(ms).unwrap_or(0), rest).into_uuid()
 }
 
 /// Marks the transaction, and, if it has events, waits for its turn to number them:
 /// numbers are drawn before a commit and seen after it, and without the lock a reader
 /// would see a later one first, and never the earlier.
-pub(super) async fn fate(tx: &Timed<DatabaseTransaction>, events: bool) -> Result<Fate> {
+pub(super) async fn fate(tx: &Timed<DatabaseTransaction>, events: bool, now: i64) -> Result<Fate> {
     let turn = if events { format!("pg_advisory_xact_lock({EVENTS_LOCK})") } else { "(SELECT 1) one".into() };
     let sql = format!(
-        "WITH mark AS (INSERT INTO commit_mark (id) VALUES ($1)) \
-        SELECT now()::text AS at, pg_current_xact_id()::xid::text AS number FROM {turn}"
+        "WITH mark AS (INSERT INTO commit_mark (id) VALUES ($1)) SELECT pg_current_xact_id()::xid::text AS number FROM {turn}"
     );
-    let mark = Uuid::now_v7();
+    let mark = mark(now, &crate::secrets::random());
     let row = tx.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [mark.into()])).await?;
-    let row = row.ok_or_else(|| Error::Internal("a query without a row".into()))?;
-    Ok(Fate { mark, at: row.try_get("", "at")?, number: row.try_get("", "number")? })
+    let number = row.ok_or_else(|| Error::Internal("a query without a row".into()))?.try_get("", "number")?;
+    Ok(Fate { mark, number })
 }
 
 /// Learns what became of a transaction whose commit gave no answer.
@@ -210,8 +221,8 @@ async fn committed(db: &Db, fate: &Fate) -> Result<Option<bool>, DbErr> {
     // Asked for only now: whatever has ended is seen.
     let mark = Statement::from_sql_and_values(
         DbBackend::Postgres,
-        "SELECT 1 FROM commit_mark WHERE at = $1::text::timestamptz AND id = $2",
-        [fate.at.clone().into(), fate.mark.into()],
+        "SELECT 1 FROM commit_mark WHERE id = $1",
+        [fate.mark.into()],
     );
     Ok(Some(db.reader.query_one_raw(mark).await?.is_some()))
 }
@@ -223,10 +234,12 @@ async fn forget_marks(db: Db) {
             () = db.stop.cancelled() => return,
             () = tokio::time::sleep(FORGET) => {}
         }
-        let sql = "DELETE FROM commit_mark WHERE (at, id) IN \
-            (SELECT at, id FROM commit_mark WHERE at < now() - interval '1 hour' ORDER BY at LIMIT 10000)";
+        let sql =
+            "DELETE FROM commit_mark WHERE id IN (SELECT id FROM commit_mark WHERE id < $1 ORDER BY id LIMIT 10000)";
+        let before = mark(db.clock(Clock::System).now() - KEPT_MS, &[0; 10]);
         loop {
-            match in_time(STATEMENT, db.writer.execute_unprepared(sql)).await {
+            let old = Statement::from_sql_and_values(DbBackend::Postgres, sql, [before.into()]);
+            match in_time(STATEMENT, db.writer.execute_raw(old)).await {
                 Ok(removed) if removed.rows_affected() > 0 => {}
                 Ok(_) => break,
                 Err(error) => {

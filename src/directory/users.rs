@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use entity::instance::SyncState;
 use entity::user::{Column, Entity, Model, UserStatus};
-use entity::{instance, user_change};
+use entity::{instance, run, user_change};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
@@ -62,6 +61,14 @@ impl Filter {
         }
         Entity::find().filter(self.condition()).filter(Expr::exists(reported))
     }
+
+    fn select_in_instance(&self) -> Select<Entity> {
+        let select = self.select();
+        match self.instance_id {
+            Some(id) => select.filter(Column::InstanceId.eq(id)),
+            None => select,
+        }
+    }
 }
 
 /// `column` begins with `text`, as a range that an index can serve.
@@ -103,10 +110,11 @@ pub async fn page<C: ConnectionTrait>(
 }
 
 fn select_page(filter: &Filter, after: Option<Uuid>, limit: u64) -> Select<Entity> {
-    let select = match (filter.instance_id, after) {
-        (Some(instance), after) => of_instance(filter.select(), instance, after.unwrap_or(Uuid::nil())),
-        (None, Some(after)) => filter.select().filter(Column::Id.gt(after)).order_by_asc(Column::Id),
-        (None, None) => filter.select().order_by_asc(Column::Id),
+    let after = after.unwrap_or(Uuid::nil());
+    let select = match filter.instance_id {
+        Some(instance) if filter.search.is_none() => of_instance(filter.select(), instance, after),
+        // A search finds its few by addresses and names, and puts them in order.
+        _ => filter.select_in_instance().filter(Column::Id.gt(after)).order_by_asc(Column::Id),
     };
     select.limit(limit)
 }
@@ -144,26 +152,18 @@ pub async fn count<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<i64>
         let users: Option<Option<i64>> = instances.into_tuple().one(conn).await?;
         return Ok(users.flatten().unwrap_or(0));
     }
-    let mut users = filter.select();
-    if let Some(id) = filter.instance_id {
-        users = users.filter(Column::InstanceId.eq(id));
-    }
-    Ok(i64::try_from(users.count(conn).await?).unwrap_or(i64::MAX))
+    Ok(i64::try_from(filter.select_in_instance().count(conn).await?).unwrap_or(i64::MAX))
 }
 
-/// How many users an instance has: it knows, as long as no run is changing them.
+/// How many users an instance has: it knows, but for those that the current run has added.
 fn known_count() -> SimpleExpr {
     let of = |column| Expr::col((instance::Entity, column));
-    let mut counted = Query::select();
-    counted
-        .expr(Expr::col((Entity, Column::Id)).count())
-        .from(Entity)
-        .and_where(Expr::col((Entity, Column::InstanceId)).equals((instance::Entity, instance::Column::Id)))
-        .and_where(Expr::col((Entity, Column::RemovedAt)).is_null())
-        .and_where(Expr::col((Entity, Column::Generation)).gt(of(instance::Column::PurgeThrough)));
-    Expr::case(of(instance::Column::SyncState).eq(SyncState::Idle), of(instance::Column::UserCount))
-        .finally(SimpleExpr::SubQuery(None, Box::new(counted.into())))
-        .into()
+    let mut added = Query::select();
+    added.column((run::Entity, run::Column::Added)).from(run::Entity).and_where(
+        Expr::col((run::Entity, run::Column::Id)).equals((instance::Entity, instance::Column::CurrentRunId)),
+    );
+    let added = SimpleExpr::SubQuery(None, Box::new(added.into()));
+    of(instance::Column::UserCount).add(Expr::expr(added).if_null(0))
 }
 
 /// How many users match, per instance.

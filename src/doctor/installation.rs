@@ -3,8 +3,11 @@
 use std::path::Path;
 
 use entity::{installation, instance, oauth_grant};
-use migration::{Migrator, MigratorTrait};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement};
+use migration::{Fit, Migrator, MigratorTrait, fit};
+use sea_orm::{
+    ColumnTrait, ConnectOptions, ConnectionTrait, Database, DbBackend, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Statement,
+};
 use uuid::Uuid;
 
 use super::{Finding, Report, TOLD, Thing};
@@ -19,35 +22,77 @@ fn finding(check: &'static str, wrong: String, remedy: &'static str) -> Finding 
     Finding { check, about: Thing::Database, id: None, wrong, remedy }
 }
 
-/// Whether the schema is one that the other checks understand.
-pub(super) async fn schema<C: ConnectionTrait>(conn: &C, report: &mut Report) -> Result<bool> {
+/// How the schema fits this version; `None`: the other checks would not understand it.
+pub(super) async fn schema<C: ConnectionTrait>(conn: &C, report: &mut Report) -> Result<Option<Fit>> {
     let sql = Statement::from_string(conn.get_database_backend(), "SELECT version FROM seaql_migrations");
     let rows = conn.query_all_raw(sql).await?;
     let applied: Vec<String> = rows.iter().map(|row| row.try_get("", "version")).collect::<Result<_, _>>()?;
     let known: Vec<String> = Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();
     let missing: Vec<_> = known.iter().filter(|name| !applied.contains(name)).cloned().collect();
     let mut found = Vec::new();
-    if !missing.is_empty() {
-        let wrong = format!("these migrations were not applied: {}", missing.join(", "));
-        found.push(finding(
-            "migrations",
-            wrong,
-            "Start `muster serve` of this version: it brings the database up to date.",
-        ));
-    } else if applied.len() > known.len() {
-        let needs = installation::Entity::find_by_id(installation::ID).one(conn).await?.map_or(0, |row| row.needs);
-        if usize::try_from(needs).is_ok_and(|needs| needs <= known.len()) {
-            report
-                .notes
-                .push("a newer version has brought the database up to date; this one can work beside it".into());
-        } else {
-            let wrong = "a newer version has brought the database up to date".to_owned();
-            found.push(finding("migrations", wrong, "Let the doctor of that version look."));
+    let mut fits = None;
+    if missing.is_empty() {
+        let needs = installation::Entity::find_by_id(installation::ID).one(conn).await?.map(|row| row.needs);
+        match fit(&applied, needs) {
+            Fit::TooNew => {
+                let wrong = "a newer version has brought the database up to date".to_owned();
+                found.push(finding("migrations", wrong, "Let the doctor of that version look."));
+            }
+            fit => fits = Some(fit),
         }
+    } else {
+        let wrong = format!("these migrations were not applied: {}", missing.join(", "));
+        let remedy = "Start `muster serve` of this version: it brings the database up to date.";
+        found.push(finding("migrations", wrong, remedy));
     }
-    let fits = found.is_empty();
+    if fits == Some(Fit::Newer) {
+        let note = "a newer version has brought the database up to date; this one can work beside it";
+        report.notes.push(note.into());
+    }
     report.add("migrations", "The schema is that of this version, or one that it can work with.", found);
     Ok(fits)
+}
+
+/// The names of what a schema is made of: tables, columns, indexes.
+const SHAPE_ON_SQLITE: &str = "
+    SELECT 'the table ' || name AS name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
+    UNION ALL
+    SELECT 'the column ' || t.name || '.' || c.name FROM sqlite_master t JOIN pragma_table_info(t.name) c
+    WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%'
+    UNION ALL
+    SELECT 'the index ' || name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL";
+const SHAPE_ON_POSTGRES: &str = "
+    SELECT 'the table ' || tablename AS name FROM pg_tables WHERE schemaname = current_schema()
+    UNION ALL
+    SELECT 'the column ' || table_name || '.' || column_name FROM information_schema.columns
+    WHERE table_schema = current_schema()
+    UNION ALL
+    SELECT 'the index ' || relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+    WHERE relnamespace = current_schema()::regnamespace AND indisvalid";
+
+async fn shape<C: ConnectionTrait>(conn: &C) -> Result<Vec<String>> {
+    let backend = conn.get_database_backend();
+    let sql = if backend == DbBackend::Postgres { SHAPE_ON_POSTGRES } else { SHAPE_ON_SQLITE };
+    let rows = conn.query_all_raw(Statement::from_string(backend, sql)).await?;
+    rows.iter().map(|row| Ok(row.try_get("", "name")?)).collect()
+}
+
+/// Whether everything is there that the migrations make, by making it once more in memory.
+pub(super) async fn whole<C: ConnectionTrait>(conn: &C, report: &mut Report) -> Result<()> {
+    let mut options = ConnectOptions::new("sqlite::memory:");
+    options.max_connections(1).sqlx_logging(false);
+    let model = Database::connect(options).await?;
+    Migrator::up(&model, None).await?;
+    let made = shape(&model).await?;
+    model.close().await?;
+    let there = shape(conn).await?;
+    let missing = made.into_iter().filter(|name| !there.contains(name));
+    let found = missing.map(|name| {
+        let remedy = "Somebody removed it: restore a backup, or make it again as the migrations do.";
+        finding("schema", format!("{name} is missing"), remedy)
+    });
+    report.add("schema", "Every table, column and index that the migrations make is there.", found.collect());
+    Ok(())
 }
 
 /// Whether the files are whole.
@@ -55,7 +100,7 @@ pub(super) async fn file<C: ConnectionTrait>(conn: &C, thorough: bool, report: &
     if conn.get_database_backend() == DbBackend::Postgres {
         report
             .notes
-            .push("files were not checked: `pg_amcheck --heapallindexed DATABASE` does that on PostgreSQL".into());
+            .push("files were not checked: `pg_amcheck` does that on PostgreSQL, see docs/operations.md".into());
         return Ok(());
     }
     let pragma = if thorough { "integrity_check" } else { "quick_check" };
@@ -145,6 +190,6 @@ fn unopened(id: Option<Uuid>, file: &Path, key: &Result<Option<SecretKey>, Strin
         Ok(Some(_)) => format!("it was sealed with another key than that in {}", file.display()),
     };
     let about = if id.is_some() { Thing::Instance } else { Thing::Database };
-    let remedy = "Put the right key file back. If it is lost, give the instance its credential again (updateInstance).";
+    let remedy = "Put the right key file back.";
     Finding { check: "secret-key", about, id, wrong, remedy }
 }

@@ -18,6 +18,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use migration::Fit;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde::Serialize;
 use uuid::Uuid;
@@ -32,6 +33,9 @@ mod questions;
 
 /// How long one statement may take.
 const STATEMENT: Duration = Duration::from_hours(1);
+/// To go on in the same view after an error.
+const LOOK: &str = "SAVEPOINT look";
+const LOOK_AGAIN: &str = "ROLLBACK TO SAVEPOINT look";
 /// How many findings of one check are told.
 const TOLD: usize = 50;
 
@@ -119,20 +123,31 @@ impl Examination<'_> {
     pub async fn of<C: ConnectionTrait>(&self, conn: &C) -> Result<Report> {
         let mut report = Report { checks: Vec::new(), findings: Vec::new(), notes: Vec::new() };
         let now = self.time(conn).await?;
-        if !installation::schema(conn, &mut report).await? {
+        let Some(fit) = installation::schema(conn, &mut report).await? else {
             report.notes.push("the rest was not checked: it needs the schema of this version".into());
             return Ok(report);
+        };
+        conn.execute_unprepared(LOOK).await?;
+        if fit == Fit::Known {
+            let done = installation::whole(conn, &mut report).await;
+            report.settle(conn, "schema", done).await?;
         }
-        installation::file(conn, self.thorough, &mut report).await?;
-        installation::key(conn, self.key_file, &mut report).await?;
+        let done = installation::file(conn, self.thorough, &mut report).await;
+        report.settle(conn, "database-file", done).await?;
+        let done = installation::key(conn, self.key_file, &mut report).await;
+        report.settle(conn, "secret-key", done).await?;
         for question in questions::all(conn.get_database_backend(), self.retention, now) {
-            let found = question.ask(conn).await?;
-            report.add(question.name, question.promise, found);
+            let asked = question.ask(conn).await;
+            let done = asked.map(|found| report.add(question.name, question.promise, found));
+            report.settle(conn, question.name, done).await?;
         }
-        history::newest_events(conn, &mut report).await?;
-        history::mail_order(conn, &mut report).await?;
+        let done = history::newest_events(conn, &mut report).await;
+        report.settle(conn, "newest-event", done).await?;
+        let done = history::mail_order(conn, &mut report).await;
+        report.settle(conn, "mail-order", done).await?;
         if self.thorough {
-            history::event_chain(conn, &mut report).await?;
+            let done = history::event_chain(conn, &mut report).await;
+            report.settle(conn, "event-chain", done).await?;
         }
         Ok(report)
     }
@@ -148,6 +163,21 @@ impl Examination<'_> {
 }
 
 impl Report {
+    /// A check that meets what it cannot read has found something; the others go on.
+    async fn settle<C: ConnectionTrait>(&mut self, conn: &C, name: &'static str, done: Result<()>) -> Result<()> {
+        let Err(error) = done else { return Ok(()) };
+        if error.is_passing() {
+            return Err(error);
+        }
+        // PostgreSQL answers nothing more in a transaction that met an error.
+        conn.execute_unprepared(LOOK_AGAIN).await?;
+        let wrong = format!("it could not be checked: {error}");
+        let remedy = "A row or a page cannot be read: keep a copy of the database, and restore a backup.";
+        let finding = Finding { check: name, about: Thing::Database, id: None, wrong, remedy };
+        self.add(name, "What is checked can be read.", vec![finding]);
+        Ok(())
+    }
+
     fn add(&mut self, name: &'static str, promise: &'static str, mut found: Vec<Finding>) {
         if found.len() > TOLD {
             found.truncate(TOLD);

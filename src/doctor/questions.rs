@@ -10,6 +10,8 @@ use crate::keep::{Retention, cutoff};
 
 /// How long a lease may have run out, in milliseconds: twice its length.
 const LATE_MS: i64 = 60_000;
+/// How long a job may be due while nobody works, in milliseconds.
+const UNCLAIMED_MS: i64 = 120_000;
 const DAY_MS: i64 = 24 * 3_600_000;
 
 /// A check that is one statement.
@@ -48,14 +50,16 @@ const WAIT: &str = "It mends itself with the next sync. If it stays, keep a back
 /// The statements, for one database, with the times that they compare with.
 pub(super) fn all(backend: DbBackend, retention: Retention, now: i64) -> Vec<Question> {
     let mails_from = cutoff(retention.mails, now).map_or(i64::MIN, |end| end.saturating_add(DAY_MS));
-    let (late, tomorrow) = (now - LATE_MS, now + DAY_MS);
+    let (late, unclaimed, tomorrow) = (now - LATE_MS, now - UNCLAIMED_MS, now + DAY_MS);
     let ask = |name, promise, about, remedy, sql: &str| Question {
         name,
         promise,
         about,
         remedy,
         sql: sql
+            .replace("{now}", &now.to_string())
             .replace("{late}", &late.to_string())
+            .replace("{unclaimed}", &unclaimed.to_string())
             .replace("{tomorrow}", &tomorrow.to_string())
             .replace("{mails_from}", &mails_from.to_string()),
     };
@@ -230,6 +234,15 @@ const QUESTIONS: &[Row] = &[
         SELECT instance_id, 'the grant of the instance is held for days' FROM oauth_grant WHERE lease_until > {tomorrow}",
     ),
     (
+        "workers",
+        "Where jobs are due, somebody works.",
+        Thing::Job,
+        "Start a process with workers (`muster serve` or `muster serve --workers`), or look into the log of the one that runs.",
+        "SELECT subject AS id, 'a job of the kind ' || kind || ' is due for more than two minutes, and nobody works on any' AS wrong
+        FROM job j WHERE lease_until <= {now} AND run_at < {unclaimed}
+            AND NOT EXISTS (SELECT 1 FROM job k WHERE k.kind = j.kind AND k.lease_until > {now})",
+    ),
+    (
         "deleting",
         "An instance that is being deleted has no credential left, and its users are being removed.",
         Thing::Instance,
@@ -263,7 +276,7 @@ const QUESTIONS: &[Row] = &[
         "user-count",
         "The number of users of an idle instance is that of its register.",
         Thing::Instance,
-        "Delete all users of the instance (deleteAllUsers) and sync it: the count begins anew. Keep a backup and report it.",
+        "Set user_count in its row of the table instance to what the register has, and sync it. Keep a backup and report it.",
         "SELECT i.id, 'it says ' || CAST(i.user_count AS TEXT) || ' users, and the register has ' ||
             CAST(COALESCE(c.users, 0) AS TEXT) AS wrong
         FROM instance i LEFT JOIN (SELECT u.instance_id, COUNT(*) AS users FROM user_account u

@@ -63,7 +63,7 @@ impl From<ApiError> for async_graphql::Error {
             ApiError::InvalidInput(message) => (message, "BAD_USER_INPUT", None),
             ApiError::Forbidden => ("This token may read, but not change anything.".into(), "FORBIDDEN", None),
             ApiError::Unavailable(id) => {
-                ("The server cannot reach its database; try again in a moment.".into(), "UNAVAILABLE", Some(id))
+                ("The server cannot use its database now; try again in a moment.".into(), "UNAVAILABLE", Some(id))
             }
             ApiError::Uncertain(id) => (
                 "The database was lost while it stored the change: look whether it was made before you repeat it."

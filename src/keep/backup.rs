@@ -12,7 +12,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::file::{at, beside, check_integrity, connect, connect_alone, copy};
-use crate::files::sync_name;
+use crate::files::fsync_name;
 
 /// How often it is told how far the copy is.
 const TELL: Duration = Duration::from_secs(5);
@@ -71,14 +71,17 @@ async fn write(from: &Path, to: &Path, partial: &Path, progress: impl Fn(Progres
     checked?;
     let bytes = fs::metadata(partial).map_err(|error| at(partial, &error))?.len();
     place(partial, to)?;
-    sync_name(to).map_err(|error| at(to, &error))?;
+    fsync_name(to).map_err(|error| at(to, &error))?;
     Ok(Made { bytes })
 }
 
 /// Gives the finished file its name, which a file that was made meanwhile keeps for itself.
 fn place(partial: &Path, to: &Path) -> Result<(), String> {
     match fs::hard_link(partial, to) {
-        Ok(()) => fs::remove_file(partial).map_err(|error| at(partial, &error)),
+        Ok(()) => {
+            let _second_name = fs::remove_file(partial);
+            Ok(())
+        }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(taken(to)),
         // A file system without hard links.
         Err(_) => {

@@ -113,9 +113,12 @@ pub(super) async fn check_schema(db: &DatabaseConnection, file: &Path) -> Result
     }
     let needs = match fit(&applied, None) {
         Fit::Known => None,
-        Fit::Newer | Fit::TooNew => number(db, "SELECT needs FROM installation").await.ok(),
+        Fit::Newer | Fit::TooNew => {
+            let needs = number(db, "SELECT needs FROM installation").await.map_err(|e| error(&e))?;
+            i32::try_from(needs).ok()
+        }
     };
-    match fit(&applied, needs.and_then(|needs| i32::try_from(needs).ok())) {
+    match fit(&applied, needs) {
         Fit::Known | Fit::Newer => Ok(()),
         Fit::TooNew => Err(error(&"comes from a newer Muster; restore it with that one")),
     }

@@ -19,7 +19,7 @@ use super::file::{
     at, beside, check_header, check_integrity, check_schema, connect, connect_alone, copy, has_table, number,
 };
 use crate::clock::date_time;
-use crate::files::sync_name;
+use crate::files::fsync_name;
 use crate::instance::sealed::Sealed;
 use crate::secrets::{self, SecretKey};
 
@@ -67,7 +67,7 @@ impl Restore<'_> {
         };
         let kept = if self.to.exists() { Some(self.keep().await?) } else { None };
         fs::rename(&next, self.to).map_err(|error| at(self.to, &error))?;
-        sync_name(self.to).map_err(|error| at(self.to, &error))?;
+        fsync_name(self.to).map_err(|error| at(self.to, &error))?;
         // An index of the old log of writes; SQLite makes it anew.
         remove(&beside(self.to, "-shm"))?;
         Ok(Restored { instances, users, kept })
@@ -169,7 +169,7 @@ impl Restore<'_> {
             fs::copy(self.to, &kept).map_err(|error| at(&kept, &error))?;
             fs::File::open(&kept).and_then(|file| file.sync_all()).map_err(|error| at(&kept, &error))?;
         }
-        sync_name(&kept).map_err(|error| at(&kept, &error))?;
+        fsync_name(&kept).map_err(|error| at(&kept, &error))?;
         Ok(kept)
     }
 

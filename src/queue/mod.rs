@@ -130,6 +130,21 @@ pub async fn is_due<C: ConnectionTrait>(conn: &C, kind: Kind, held: &[i64], now:
     Ok(due(kind, held, now).into_tuple::<i64>().one(conn).await?.is_some())
 }
 
+/// For how long the job that has waited longest is due, in milliseconds; none waits: 0.
+pub async fn longest_wait<C: ConnectionTrait>(conn: &C, now: i64) -> Result<i64> {
+    let oldest: Option<i64> = Entity::find()
+        .select_only()
+        .column(Column::RunAt)
+        .filter(Column::LeaseUntil.lt(now))
+        .filter(Column::RunAt.lte(now))
+        .order_by_asc(Column::RunAt)
+        .limit(1)
+        .into_tuple()
+        .one(conn)
+        .await?;
+    Ok(oldest.map_or(0, |due| now - due))
+}
+
 fn held(claim: &Claim) -> sea_orm::Condition {
     sea_orm::Condition::all()
         .add(Column::Id.eq(claim.job))

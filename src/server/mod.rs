@@ -22,12 +22,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tracing::warn;
 
+use crate::clock::Clock;
 use crate::console;
 use crate::db::Db;
 use crate::graphql;
 use crate::graphql::gateway::Gateway;
 use crate::instance::authorization::Authorizations;
 use crate::jobs::Beat;
+use crate::queue;
 use crate::telemetry;
 
 /// How long a client may take to send the headers of a request.
@@ -141,6 +143,11 @@ async fn ready(State(state): State<Readiness>) -> Response {
 }
 
 async fn metrics_with(State(state): State<Readiness>) -> impl IntoResponse {
+    let now = state.db.clock(Clock::System).now();
+    let waited = tokio::time::timeout(PATIENCE, queue::longest_wait(state.db.read(), now)).await;
+    if let Ok(Ok(ms)) = waited {
+        metrics::gauge!("muster_oldest_due_job_seconds").set(Duration::from_millis(ms.unsigned_abs()));
+    }
     if let Some((open, busy)) = state.db.connections() {
         metrics::gauge!("muster_database_connections_open").set(open);
         metrics::gauge!("muster_database_connections_busy").set(busy);

@@ -49,9 +49,10 @@ pub(super) async fn find<C: ConnectionTrait>(conn: &C, instance: Uuid, external_
 }
 
 // One look into the unique index for each id, whatever the table's statistics say: during a first
-// sync they say that the instance has no users, and all of them would be read for every page.
+// sync they say that the instance has no users, and all of them would be read for every page. The
+// instance comes from a subquery so that it is taken for one of average size.
 const FIND: &str = r#"SELECT known.* FROM UNNEST($2::text[]) AS asked (id) CROSS JOIN LATERAL
-    (SELECT * FROM user_account WHERE "user_account"."instance_id" = $1 AND external_id = asked.id OFFSET 0) AS known"#;
+    (SELECT * FROM user_account WHERE "user_account"."instance_id" = (SELECT $1::uuid) AND external_id = asked.id OFFSET 0) AS known"#;
 
 /// Inserts the rows, or replaces all of those that are there but who they are and when they were first seen.
 pub(super) async fn write<C: ConnectionTrait>(conn: &C, rows: Vec<Model>) -> Result<()> {

@@ -67,7 +67,7 @@ impl Problem {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             Code::Unavailable,
-            "The server cannot reach its database; try again in a moment.",
+            "The server cannot use its database now; try again in a moment.",
         )
         .with(header::RETRY_AFTER, "5")
     }

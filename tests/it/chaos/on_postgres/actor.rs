@@ -30,7 +30,7 @@ const OUTCOMES: [&str; 10] = [
     "success,hang,success",
     "success,success,hang,transient,success",
     "success,token_inactive,success,success",
-    "transient,token_inactive,token_inactive,success",
+    "transient,token_inactive,transient,token_inactive,success",
 ];
 
 /// What an actor knows of an instance.
@@ -63,11 +63,6 @@ impl Known {
 
     fn may_be(&self, status: &str) -> bool {
         self.statuses.contains(&status) || (self.mortal && status == "INACTIVE" && self.statuses.contains(&"LIVE"))
-    }
-
-    /// A run that switches an instance off changes it, too.
-    fn may_have(&self, revision: i64) -> bool {
-        self.revision.contains(&revision) || (self.mortal && revision >= self.revision.end)
     }
 }
 
@@ -320,7 +315,7 @@ impl Actor {
                 _ => "DELETED",
             };
             let revision = row["revision"].as_i64().unwrap();
-            if !known.names.contains(&name) || !known.may_be(status) || !known.may_have(revision) {
+            if !known.names.contains(&name) || !known.may_be(status) || !known.revision.contains(&revision) {
                 self.contradictions.push(format!(
                     "acknowledged: {:?} {:?} revision {:?}; stored: {name:?} {status} revision {revision}",
                     known.names, known.statuses, known.revision

@@ -29,14 +29,16 @@ const RULES: [(&str, &str); 14] = [
     ("inactiveReason and status differ", "SELECT id FROM instance WHERE (inactive_reason IS NULL) = (status = 'inactive')"),
     (
         "an instance is switched off by a run that did not say so",
-        "SELECT instance.id, cause FROM instance JOIN LATERAL (SELECT cause FROM event WHERE instance_id = instance.id
+        "SELECT instance.id, cause FROM instance LEFT JOIN LATERAL (SELECT cause FROM event WHERE instance_id = instance.id
             AND cause IN ('revoked', 'deactivated', 'reactivated') ORDER BY seq DESC LIMIT 1) last ON true
-         WHERE (cause = 'revoked') <> (coalesce(inactive_reason, '') = 'token_inactive') AND status IN ('live', 'inactive')",
+         WHERE (coalesce(cause, '') = 'revoked') <> (coalesce(inactive_reason, '') = 'token_inactive') AND status IN ('live', 'inactive')",
     ),
     (
-        "an instance was switched off, and no mail of its failing says so",
-        "SELECT id FROM instance WHERE inactive_reason = 'token_inactive' AND NOT EXISTS (SELECT 1 FROM sync_run
-         WHERE instance_id = instance.id AND mail_kind IN ('initial_sync_failed', 'sync_failed', 'auto_revoked'))",
+        "an instance was switched off, and no mail says so",
+        "SELECT id FROM instance WHERE inactive_reason = 'token_inactive'
+         AND NOT EXISTS (SELECT 1 FROM sync_run WHERE id = last_run_id AND mail_kind IS NOT NULL)
+         AND (SELECT mail_kind FROM sync_run WHERE instance_id = instance.id AND mail_kind IS NOT NULL
+            ORDER BY number DESC LIMIT 1) IS DISTINCT FROM 'auto_revoked'",
     ),
     (
         "a run that did not succeed removed users",

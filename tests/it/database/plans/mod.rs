@@ -72,6 +72,7 @@ const GROWING: [&str; 10] = [
 /// Statements that may read a whole table, by a part of them, with the reason.
 const WHOLE: &[(&str, &str)] = &[
     ("COUNT(", "a total is counted, when somebody asks for it"),
+    (r#"SUM("instance"."user_count""#, "the total of all users is the sum of what the instances know"),
     ("LIKE", "a search for a part of the name looks at every name"),
     (r#"GROUP BY "instance"."integration_key""#, "the catalog shows how many instances each integration has"),
     (r#""instance"."secrets" IS NOT NULL LIMIT"#, "a start tries the key on one stored secret"),
@@ -163,7 +164,8 @@ async fn listings(client: &Client, id: &str) {
         pages(client, "instances", &format!("filter: {{ {filter} }}")).await;
     }
     let of = format!("instanceId: \"{id}\"");
-    for filter in ["", &of, "search: \"person.7\"", "statuses: [SUSPENDED]", "includeRemoved: true"] {
+    let in_one = format!("{of}, search: \"person.7\"");
+    for filter in ["", &of, &in_one, "search: \"person.7\"", "statuses: [SUSPENDED]", "includeRemoved: true"] {
         pages(client, "users", &format!("filter: {{ {filter} }}")).await;
     }
     for filter in ["", &of, "outcomes: [FAILED]", "integrationKeys: [\"scim\"]"] {
