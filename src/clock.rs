@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
+use uuid::{Builder, Uuid};
 
 /// Tells the time in milliseconds since 1970 (UTC). Durations inside one process are
 /// measured by tokio's monotonic clock instead, which no change of the wall clock moves.
@@ -80,6 +81,12 @@ impl Steady {
             }
         }
     }
+}
+
+/// An id that was made at this time: ids rise with time. With nothing but zeros in its rest it is
+/// the least of them.
+pub fn id_at(ms: i64, rest: &[u8; 10]) -> Uuid {
+    Builder::from_unix_timestamp_millis(u64::try_from(ms).unwrap_or(0), rest).into_uuid()
 }
 
 /// A stored time as the API gives it. Times that no calendar holds become its beginning.

@@ -39,25 +39,21 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// What a binary can do with a database, by the migrations that were applied to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fit {
-    /// It knows all of them, and applies what is missing.
-    Known,
-    /// A newer binary was here, and left what this one needs.
-    Newer,
-    /// A newer binary was here, and took away what this one needs.
-    TooNew,
+fn known() -> Vec<String> {
+    Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect()
 }
 
-/// What this binary can do with a database to which the migrations `applied` were applied.
-/// `needs` is what its `installation.needs` says; it is not asked for when all are known.
+/// Whether this binary knows all migrations that were applied to a database.
 #[must_use]
-pub fn fit(applied: &[String], needs: Option<i32>) -> Fit {
-    let known: Vec<String> = Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();
-    if applied.iter().all(|name| known.contains(name)) {
-        return Fit::Known;
-    }
-    let enough = needs.and_then(|needs| usize::try_from(needs).ok()).is_some_and(|needs| needs <= known.len());
-    if enough && known.iter().all(|name| applied.contains(name)) { Fit::Newer } else { Fit::TooNew }
+pub fn knows_all(applied: &[String]) -> bool {
+    let known = known();
+    applied.iter().all(|name| known.contains(name))
+}
+
+/// Whether this binary can work on a database that a newer one brought up to date: all that it
+/// knows was applied, and `needs`, as `installation.needs` says, is no more than that.
+#[must_use]
+pub fn works_beside(applied: &[String], needs: i64) -> bool {
+    let known = known();
+    usize::try_from(needs).is_ok_and(|needs| needs <= known.len()) && known.iter().all(|name| applied.contains(name))
 }

@@ -13,6 +13,7 @@ use crate::app::{self, App, StartError};
 use crate::auth::{Role, Tokens};
 use crate::clock::{Clock, date_time};
 use crate::config::{Roles, Settings};
+use crate::db::Db;
 use crate::graphql::schema;
 use crate::mail::EmailAddress;
 use crate::server;
@@ -171,7 +172,7 @@ async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<(), Strin
     if !roles.workers && !app.db.shared() {
         warn!("nothing syncs and no mail is sent: --api alone is for a database that another process works on");
     }
-    let writers = usize::try_from(settings.database_connections / 2).unwrap_or(usize::MAX);
+    let writers = usize::try_from(Db::writers(settings.database_connections)).unwrap_or(usize::MAX);
     if roles.workers && app.db.shared() && writers <= settings.sync_concurrency {
         warn!(
             "setting database_connections: half of them write, and {} syncs at once may keep all of those busy",

@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::Duration;
 
-use migration::{Fit, Migrator, MigratorTrait, fit};
+use migration::{Migrator, MigratorTrait, knows_all, works_beside};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TryGetable};
 use tracing::info;
 
@@ -37,22 +37,18 @@ pub(super) async fn up(db: &Db) -> Result<()> {
 async fn up_to_date(db: &DatabaseConnection) -> Result<()> {
     Migrator::install(db).await?;
     let applied: Vec<String> = column(db, "SELECT version FROM seaql_migrations").await?;
-    // The table is one of the first that were made, and so there whenever it is asked for.
-    let needs = match fit(&applied, None) {
-        Fit::Known => None,
-        Fit::Newer | Fit::TooNew => column(db, "SELECT needs FROM installation").await?.pop(),
-    };
-    match fit(&applied, needs) {
-        Fit::Known => Ok(Migrator::up(db, None).await?),
-        Fit::Newer => {
-            info!("the database was brought up to date by a newer Muster, which this one can work beside");
-            Ok(())
-        }
-        Fit::TooNew => Err(Error::Internal(
+    if knows_all(&applied) {
+        return Ok(Migrator::up(db, None).await?);
+    }
+    let needs: Option<i32> = column(db, "SELECT needs FROM installation").await?.pop();
+    if !needs.is_some_and(|needs| works_beside(&applied, needs.into())) {
+        return Err(Error::Internal(
             "it was brought up to date by a newer Muster, which this one cannot work beside; start the newer one"
                 .into(),
-        )),
+        ));
     }
+    info!("the database was brought up to date by a newer Muster, which this one can work beside");
+    Ok(())
 }
 
 async fn column<T: TryGetable>(db: &DatabaseConnection, sql: &str) -> Result<Vec<T>> {

@@ -197,10 +197,8 @@ impl Db {
         let events = events.into_inner().unwrap_or_else(PoisonError::into_inner);
         // Last of all, because on PostgreSQL those who write events commit one after another.
         let fate = if self.shared() {
-            {
-                let now = self.clock(Clock::System).now();
-                Some(postgres::fate(&conn, !events.is_empty(), now).await?)
-            }
+            let now = self.clock(Clock::System).now();
+            Some(postgres::fate(&conn, !events.is_empty(), now).await?)
         } else {
             None
         };
@@ -254,6 +252,11 @@ impl Db {
         self.reader.pool().clone().close().await?;
         self.writer.close().await?;
         Ok(())
+    }
+
+    /// How many of so many connections to PostgreSQL write.
+    pub fn writers(connections: u32) -> u32 {
+        (connections / 2).max(1)
     }
 
     /// Whether other processes may work on the same database.

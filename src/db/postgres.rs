@@ -12,14 +12,15 @@ use sea_orm::{
     Statement,
 };
 use tracing::{info, warn};
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
 
 use super::conn::{Timed, in_time, timed};
 use super::trouble::{Trouble, judge};
 use super::wake::Wake;
 use super::{Db, STATEMENT};
-use crate::clock::{Clock, Kept};
+use crate::clock::{Clock, Kept, id_at};
 use crate::error::{Error, Result};
+use crate::secrets;
 
 /// How long to wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -51,7 +52,7 @@ const GATHER: Duration = Duration::from_millis(5);
 /// The readers' pool and the writers': apart, so that requests that read cannot keep the
 /// workers from renewing their leases.
 pub(super) async fn open(url: &str, connections: u32) -> Result<(DatabaseConnection, DatabaseConnection)> {
-    let writers = (connections / 2).max(1);
+    let writers = Db::writers(connections);
     let reader = connect(url, connections.saturating_sub(writers).max(1), STATEMENT).await?;
     let writer = connect(url, writers, STATEMENT).await?;
     Ok((reader, writer))
@@ -171,11 +172,6 @@ pub(super) struct Fate {
     number: String,
 }
 
-/// A mark of that time, by the database's clock: marks are removed by their age, and found by it in their key.
-fn mark(ms: i64, rest: &[u8; 10]) -> Uuid {
-    Builder::from_unix_timestamp_millis(u64::try_from(ms).unwrap_or(0), rest).into_uuid()
-}
-
 /// Marks the transaction, and, if it has events, waits for its turn to number them:
 /// numbers are drawn before a commit and seen after it, and without the lock a reader
 /// would see a later one first, and never the earlier.
@@ -184,7 +180,8 @@ pub(super) async fn fate(tx: &Timed<DatabaseTransaction>, events: bool, now: i64
     let sql = format!(
         "WITH mark AS (INSERT INTO commit_mark (id) VALUES ($1)) SELECT pg_current_xact_id()::xid::text AS number FROM {turn}"
     );
-    let mark = mark(now, &crate::secrets::random());
+    // By the database's clock: marks are removed by their age, and found by it in their key.
+    let mark = id_at(now, &secrets::random());
     let row = tx.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [mark.into()])).await?;
     let number = row.ok_or_else(|| Error::Internal("a query without a row".into()))?.try_get("", "number")?;
     Ok(Fate { mark, number })
@@ -236,7 +233,7 @@ async fn forget_marks(db: Db) {
         }
         let sql =
             "DELETE FROM commit_mark WHERE id IN (SELECT id FROM commit_mark WHERE id < $1 ORDER BY id LIMIT 10000)";
-        let before = mark(db.clock(Clock::System).now() - KEPT_MS, &[0; 10]);
+        let before = id_at(db.clock(Clock::System).now() - KEPT_MS, &[0; 10]);
         loop {
             let old = Statement::from_sql_and_values(DbBackend::Postgres, sql, [before.into()]);
             match in_time(STATEMENT, db.writer.execute_raw(old)).await {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use entity::{installation, instance, oauth_grant};
-use migration::{Fit, Migrator, MigratorTrait, fit};
+use migration::{Migrator, MigratorTrait, knows_all, works_beside};
 use sea_orm::{
     ColumnTrait, ConnectOptions, ConnectionTrait, Database, DbBackend, EntityTrait, QueryFilter, QueryOrder,
     QuerySelect, Statement,
@@ -22,35 +22,42 @@ fn finding(check: &'static str, wrong: String, remedy: &'static str) -> Finding 
     Finding { check, about: Thing::Database, id: None, wrong, remedy }
 }
 
-/// How the schema fits this version; `None`: the other checks would not understand it.
-pub(super) async fn schema<C: ConnectionTrait>(conn: &C, report: &mut Report) -> Result<Option<Fit>> {
+/// A schema that the other checks understand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Schema {
+    Ours,
+    /// A newer version's, which may have taken away what this one does not need.
+    Newer,
+}
+
+/// Whose the schema is; `None`: the other checks would not understand it.
+pub(super) async fn schema<C: ConnectionTrait>(conn: &C, report: &mut Report) -> Result<Option<Schema>> {
     let sql = Statement::from_string(conn.get_database_backend(), "SELECT version FROM seaql_migrations");
     let rows = conn.query_all_raw(sql).await?;
     let applied: Vec<String> = rows.iter().map(|row| row.try_get("", "version")).collect::<Result<_, _>>()?;
     let known: Vec<String> = Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();
     let missing: Vec<_> = known.iter().filter(|name| !applied.contains(name)).cloned().collect();
     let mut found = Vec::new();
-    let mut fits = None;
-    if missing.is_empty() {
-        let needs = installation::Entity::find_by_id(installation::ID).one(conn).await?.map(|row| row.needs);
-        match fit(&applied, needs) {
-            Fit::TooNew => {
-                let wrong = "a newer version has brought the database up to date".to_owned();
-                found.push(finding("migrations", wrong, "Let the doctor of that version look."));
-            }
-            fit => fits = Some(fit),
-        }
-    } else {
+    let mut schema = None;
+    if !missing.is_empty() {
         let wrong = format!("these migrations were not applied: {}", missing.join(", "));
         let remedy = "Start `muster serve` of this version: it brings the database up to date.";
         found.push(finding("migrations", wrong, remedy));
-    }
-    if fits == Some(Fit::Newer) {
-        let note = "a newer version has brought the database up to date; this one can work beside it";
-        report.notes.push(note.into());
+    } else if knows_all(&applied) {
+        schema = Some(Schema::Ours);
+    } else {
+        let row = installation::Entity::find_by_id(installation::ID).one(conn).await?;
+        if row.is_some_and(|row| works_beside(&applied, row.needs.into())) {
+            let note = "a newer version has brought the database up to date; this one can work beside it";
+            report.notes.push(note.into());
+            schema = Some(Schema::Newer);
+        } else {
+            let wrong = "a newer version has brought the database up to date".to_owned();
+            found.push(finding("migrations", wrong, "Let the doctor of that version look."));
+        }
     }
     report.add("migrations", "The schema is that of this version, or one that it can work with.", found);
-    Ok(fits)
+    Ok(schema)
 }
 
 /// The names of what a schema is made of: tables, columns, indexes.

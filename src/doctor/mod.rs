@@ -18,7 +18,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use migration::Fit;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde::Serialize;
 use uuid::Uuid;
@@ -30,6 +29,8 @@ use crate::keep::Retention;
 mod history;
 mod installation;
 mod questions;
+
+use installation::Schema;
 
 /// How long one statement may take.
 const STATEMENT: Duration = Duration::from_hours(1);
@@ -123,12 +124,12 @@ impl Examination<'_> {
     pub async fn of<C: ConnectionTrait>(&self, conn: &C) -> Result<Report> {
         let mut report = Report { checks: Vec::new(), findings: Vec::new(), notes: Vec::new() };
         let now = self.time(conn).await?;
-        let Some(fit) = installation::schema(conn, &mut report).await? else {
+        let Some(schema) = installation::schema(conn, &mut report).await? else {
             report.notes.push("the rest was not checked: it needs the schema of this version".into());
             return Ok(report);
         };
         conn.execute_unprepared(LOOK).await?;
-        if fit == Fit::Known {
+        if schema == Schema::Ours {
             let done = installation::whole(conn, &mut report).await;
             report.settle(conn, "schema", done).await?;
         }

@@ -5,6 +5,8 @@ use uuid::Uuid;
 
 use crate::error::{Error, Refusal};
 
+/// What a request is told that found the database unavailable.
+pub const UNAVAILABLE: &str = "The server cannot use its database now; try again in a moment.";
 /// How soon a request that found the database unavailable may be repeated, in seconds.
 pub const RETRY_AFTER_S: u32 = 5;
 
@@ -62,9 +64,7 @@ impl From<ApiError> for async_graphql::Error {
         let (message, code, id) = match error {
             ApiError::InvalidInput(message) => (message, "BAD_USER_INPUT", None),
             ApiError::Forbidden => ("This token may read, but not change anything.".into(), "FORBIDDEN", None),
-            ApiError::Unavailable(id) => {
-                ("The server cannot use its database now; try again in a moment.".into(), "UNAVAILABLE", Some(id))
-            }
+            ApiError::Unavailable(id) => (UNAVAILABLE.into(), "UNAVAILABLE", Some(id)),
             ApiError::Uncertain(id) => (
                 "The database was lost while it stored the change: look whether it was made before you repeat it."
                     .into(),

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use migration::{Fit, Migrator, MigratorTrait, fit};
+use migration::{Migrator, MigratorTrait, knows_all, works_beside};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, QueryResult, Statement};
 
@@ -111,17 +111,14 @@ pub(super) async fn check_schema(db: &DatabaseConnection, file: &Path) -> Result
     if first.is_none_or(|first| !applied.contains(&first)) {
         return Err(error(&"is not a database of Muster"));
     }
-    let needs = match fit(&applied, None) {
-        Fit::Known => None,
-        Fit::Newer | Fit::TooNew => {
-            let needs = number(db, "SELECT needs FROM installation").await.map_err(|e| error(&e))?;
-            i32::try_from(needs).ok()
-        }
-    };
-    match fit(&applied, needs) {
-        Fit::Known | Fit::Newer => Ok(()),
-        Fit::TooNew => Err(error(&"comes from a newer Muster; restore it with that one")),
+    if knows_all(&applied) {
+        return Ok(());
     }
+    let needs = number(db, "SELECT needs FROM installation").await.map_err(|e| error(&e))?;
+    if works_beside(&applied, needs) {
+        return Ok(());
+    }
+    Err(error(&"comes from a newer Muster; restore it with that one"))
 }
 
 /// Whether the database has a table.

@@ -25,9 +25,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
 
-use crate::clock::Steady;
+use crate::clock::{Steady, id_at};
 use crate::config::Settings;
 use crate::db::{Db, Tx};
 use crate::error::Result;
@@ -77,7 +77,7 @@ pub fn cutoff(days: u32, now: i64) -> Option<i64> {
 
 /// The least id that can have been made at this time: ids of runs and mails rise with time.
 fn first_id(ms: i64) -> Uuid {
-    Builder::from_unix_timestamp_millis(u64::try_from(ms).unwrap_or(0), &[0; 10]).into_uuid()
+    id_at(ms, &[0; 10])
 }
 
 /// Removes what is older than the settings say.
@@ -150,6 +150,8 @@ impl Keeper {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Builder;
+
     use super::*;
 
     #[test]

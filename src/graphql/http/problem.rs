@@ -8,6 +8,7 @@ use axum::{
 
 use crate::graphql::{
     answer::{Answer, Code, error},
+    error::UNAVAILABLE,
     gateway::AccessError,
 };
 
@@ -64,12 +65,7 @@ impl Problem {
 
     /// 503, until the database can be used.
     pub fn waiting() -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            Code::Unavailable,
-            "The server cannot use its database now; try again in a moment.",
-        )
-        .with(header::RETRY_AFTER, "5")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, UNAVAILABLE).with(header::RETRY_AFTER, "5")
     }
 
     /// The answer, as JSON of the given media type.
