@@ -7,14 +7,14 @@ use chrono::{DateTime, Utc};
 use entity::audit_entry::{Action, Model};
 use uuid::Uuid;
 
-use super::error::{ApiError, nullable};
-use super::instance::Instance;
-use super::page::{self, Page, Total, connection};
-use super::schema::Api;
-use super::siblings::Siblings;
-use super::sync_run;
 use crate::audit;
 use crate::clock::date_time;
+use crate::graphql::api::Api;
+use crate::graphql::batch::Siblings;
+use crate::graphql::error::{ApiError, nullable};
+use crate::graphql::instance::Instance;
+use crate::graphql::page::{self, Page, Total, connection};
+use crate::graphql::sync_run;
 
 /// Something that a member did.
 #[derive(Clone)]

@@ -5,8 +5,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
-use super::error::ApiError;
 use crate::error::Refusal;
+use crate::graphql::error::ApiError;
 
 /// What an id can be the id of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

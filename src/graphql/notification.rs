@@ -7,15 +7,16 @@ use chrono::{DateTime, Utc};
 use entity::notification::{Model, NotificationKind, NotificationState};
 use uuid::Uuid;
 
-use super::error::{ApiError, nullable, settle};
-use super::id::{self, Kind};
-use super::instance::Instance;
-use super::page::{self, Page, Total, connection};
-use super::schema::{Api, UserError, user_errors};
-use super::siblings::Siblings;
-use super::sync_run::{self, SyncRun};
 use crate::auth::Caller;
 use crate::clock::date_time;
+use crate::graphql::api::Api;
+use crate::graphql::batch::Siblings;
+use crate::graphql::error::{ApiError, nullable, settle};
+use crate::graphql::id::{self, Kind};
+use crate::graphql::instance::Instance;
+use crate::graphql::page::{self, Page, Total, connection};
+use crate::graphql::sync_run::{self, SyncRun};
+use crate::graphql::user_error::{UserError, user_errors};
 use crate::notification::ledger::{self, Filter};
 
 /// One mail to one address.

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::error::ApiError;
+use crate::graphql::error::ApiError;
 
 /// How many a page holds when nobody says.
 pub const DEFAULT: i32 = 20;

@@ -2,9 +2,10 @@
 
 use async_graphql::{Context, InputObject, Object, Scalar, ScalarType, SimpleObject, Value};
 
-use super::error::{ApiError, settle};
-use super::schema::{Api, UserError, user_errors};
 use crate::auth::Caller;
+use crate::graphql::api::Api;
+use crate::graphql::error::{ApiError, settle};
+use crate::graphql::user_error::{UserError, user_errors};
 use crate::notification::recipients;
 
 /// An e-mail address.

@@ -9,14 +9,14 @@ use entity::run::{FailureClass, Model, Outcome, Trigger};
 use entity::user_change::Kind as ChangeKind;
 use uuid::Uuid;
 
-use super::error::{ApiError, nullable};
-use super::id::{self, Kind};
-use super::instance::Instance;
-use super::page::{self, Page, Total, connection, int};
-use super::schema::Api;
-use super::siblings::{Siblings, regroup};
-use super::user::UserChangeConnection;
 use crate::clock::date_time;
+use crate::graphql::api::Api;
+use crate::graphql::batch::{Siblings, regroup};
+use crate::graphql::error::{ApiError, nullable};
+use crate::graphql::id::{self, Kind};
+use crate::graphql::instance::Instance;
+use crate::graphql::page::{self, Page, Total, connection, int};
+use crate::graphql::user::UserChangeConnection;
 use crate::instance::history::{self, Filter};
 use crate::instance::report;
 use crate::integration::source::{Capability, Loss};
@@ -151,7 +151,7 @@ impl SyncRun {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "Only changes of this kind.")] kind: Option<ChangeKind>,
     ) -> Result<UserChangeConnection, ApiError> {
-        super::user::changes_of_run(ctx, self, first, after, kind).await
+        crate::graphql::user::changes_of_run(ctx, self, first, after, kind).await
     }
 }
 

@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::console;
 use crate::db::Db;
 use crate::graphql;
-use crate::graphql::gateway::Gateway;
+use crate::graphql::transport::gateway::Gateway;
 use crate::instance::authorization::Authorizations;
 use crate::jobs::Beat;
 use crate::queue;
@@ -54,7 +54,7 @@ pub fn health(db: Db, beat: Option<Beat>, shutdown: CancellationToken) -> Router
 /// What members and their browsers come for.
 pub fn doors(gateway: Gateway, authorizations: Authorizations) -> Router {
     Router::new()
-        .merge(graphql::http::routes().with_state(gateway))
+        .merge(graphql::transport::http::routes().with_state(gateway))
         .merge(callback::routes().with_state(authorizations))
         .merge(console::routes())
 }
@@ -66,7 +66,7 @@ pub fn waiting() -> Router {
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(|| async { (StatusCode::SERVICE_UNAVAILABLE, Json(report)) }))
         .route("/metrics", get(metrics))
-        .fallback(|| async { graphql::http::Problem::waiting().into_response("application/json") })
+        .fallback(|| async { graphql::transport::problems::Problem::waiting().into_response("application/json") })
 }
 
 /// With what goes round all paths.

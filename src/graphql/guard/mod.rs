@@ -16,7 +16,7 @@
 //! It keeps no state; there is nothing to cut in the middle.
 
 mod cost;
-mod omitted;
+mod optional_variables;
 mod rules;
 mod scan;
 
@@ -35,10 +35,8 @@ use self::{
     cost::{Cost, Cycle, Scales},
     scan::Flaw,
 };
-use super::{
-    answer::{Code, error},
-    params::Params,
-};
+use crate::graphql::transport::params::Params;
+use crate::graphql::transport::responses::{Code, error};
 
 /// The longest document, in bytes.
 pub const MAX_DOCUMENT_BYTES: usize = 32 * 1024;
@@ -133,7 +131,7 @@ pub fn vet(params: Params, introspection: bool) -> Result<Operation, ServerError
     rules::check(&document, operation, &params.variables)?;
     let kind = operation.ty;
     let mut variables = params.variables;
-    omitted::fill(&document, &mut variables);
+    optional_variables::fill(&document, &mut variables);
     let mut request = Request::new(params.query).variables(variables);
     request.operation_name = params.operation_name;
     request.set_parsed_query(document);

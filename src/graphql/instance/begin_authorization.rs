@@ -5,10 +5,11 @@ use super::{ConfigValueInput, config_pairs};
 use crate::auth::Caller;
 use crate::clock::date_time;
 use crate::error::{Error, Refusal};
-use crate::graphql::browser::Browser;
+use crate::graphql::api::Api;
 use crate::graphql::error::{ApiError, settle};
 use crate::graphql::id::{self, Kind};
-use crate::graphql::schema::{Api, UserError, user_errors};
+use crate::graphql::transport::cookies::Browser;
+use crate::graphql::user_error::{UserError, user_errors};
 use crate::instance::authorization::{Begun, PATIENCE_MS, Purpose};
 use crate::instance::create::Create;
 

@@ -2,8 +2,9 @@ use async_graphql::{Context, InputObject, Object, SimpleObject};
 
 use super::{ConfigValueInput, Instance, config_pairs};
 use crate::auth::Caller;
+use crate::graphql::api::Api;
 use crate::graphql::error::{ApiError, settle};
-use crate::graphql::schema::{Api, UserError, user_errors};
+use crate::graphql::user_error::{UserError, user_errors};
 use crate::instance::create::Create;
 
 /// What to connect, and how.

@@ -2,9 +2,10 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
 use super::Instance;
 use crate::auth::Caller;
+use crate::graphql::api::Api;
 use crate::graphql::error::{ApiError, settle_about};
 use crate::graphql::id::{self, Kind};
-use crate::graphql::schema::{Api, UserError, user_errors};
+use crate::graphql::user_error::{UserError, user_errors};
 
 /// Whose users to delete.
 #[derive(InputObject)]

@@ -7,25 +7,26 @@ use chrono::{DateTime, Utc};
 use entity::instance::{Health, InactiveReason, Model, Status, SyncState};
 use uuid::Uuid;
 
-use super::error::{ApiError, nullable};
-use super::event::InstanceEventConnection;
-use super::id::{self, Kind};
-use super::integration::Integration;
-use super::page::{self, int};
-use super::schema::Api;
-use super::siblings::Siblings;
-use super::sync_run::{SyncRun, SyncRunConnection, SyncRunFilter};
-use super::user::{UserConnection, UserFilter};
 use crate::clock::date_time;
+use crate::graphql::api::Api;
+use crate::graphql::batch::Siblings;
+use crate::graphql::error::{ApiError, nullable};
+use crate::graphql::id::{self, Kind};
+use crate::graphql::instance::event::InstanceEventConnection;
+use crate::graphql::integration::Integration;
+use crate::graphql::page::{self, int};
+use crate::graphql::sync_run::{SyncRun, SyncRunConnection, SyncRunFilter};
+use crate::graphql::user::{UserConnection, UserFilter};
 use crate::instance::Snapshot;
 use crate::instance::report::{self, FreshnessState, Severity};
 
 pub mod begin_authorization;
 pub mod cancel_sync;
+pub mod connection;
 pub mod create;
 pub mod delete;
 pub mod delete_all_users;
-pub mod list;
+pub mod event;
 pub mod sync;
 pub mod test_connection;
 pub mod update;
@@ -252,7 +253,7 @@ impl Instance {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "Which of them.")] filter: Option<SyncRunFilter>,
     ) -> Result<SyncRunConnection, ApiError> {
-        super::sync_run::of_instance(ctx, self, first, after, filter).await
+        crate::graphql::sync_run::of_instance(ctx, self, first, after, filter).await
     }
 
     /// Its users, in the order in which they were first seen.
@@ -264,7 +265,7 @@ impl Instance {
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
         #[graphql(desc = "Which of them.")] filter: Option<UserFilter>,
     ) -> Result<UserConnection, ApiError> {
-        super::user::of_instance(ctx, self, first, after, filter).await
+        crate::graphql::user::of_instance(ctx, self, first, after, filter).await
     }
 
     /// What happened to it, newest first, as far back as the log is kept.
@@ -275,7 +276,7 @@ impl Instance {
         #[graphql(desc = "How many, from 1 to 100; 20 when left out.")] first: Option<i32>,
         #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
     ) -> Result<InstanceEventConnection, ApiError> {
-        super::event::of_instance(ctx, self, first, after).await
+        crate::graphql::instance::event::of_instance(ctx, self, first, after).await
     }
 }
 

@@ -1,10 +1,11 @@
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
 use crate::auth::Caller;
+use crate::graphql::api::Api;
 use crate::graphql::error::{ApiError, settle_about};
 use crate::graphql::id::{self, Kind};
-use crate::graphql::schema::{Api, UserError, user_errors};
 use crate::graphql::sync_run::SyncRun;
+use crate::graphql::user_error::{UserError, user_errors};
 
 /// Which instance to sync.
 #[derive(InputObject)]

@@ -2,9 +2,10 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
 use super::{ConfigValueInput, config_pairs};
 use crate::auth::Caller;
+use crate::graphql::api::Api;
 use crate::graphql::error::{ApiError, settle};
 use crate::graphql::id::{self, Kind};
-use crate::graphql::schema::{Api, UserError, user_errors};
+use crate::graphql::user_error::{UserError, user_errors};
 use crate::instance::test_connection::TestConnection as Test;
 use crate::integration::source::Capability;
 

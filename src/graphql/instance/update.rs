@@ -4,9 +4,10 @@ use entity::instance::Status;
 use super::{ConfigValueInput, Instance, config_pairs};
 use crate::auth::Caller;
 use crate::error::{Error, Refusal};
+use crate::graphql::api::Api;
 use crate::graphql::error::{ApiError, settle_about};
 use crate::graphql::id::{self, Kind};
-use crate::graphql::schema::{Api, UserError, user_errors};
+use crate::graphql::user_error::{UserError, user_errors};
 use crate::instance::input::DEFAULT_INTERVAL;
 use crate::instance::update::Update;
 

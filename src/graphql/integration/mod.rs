@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
-use super::error::{ApiError, nullable};
-use super::id::{self, Kind};
-use super::instance::list::{InstanceConnection, InstanceFilter, InstanceOrder};
-use super::page::{self, Page, connection, int, known_total};
-use super::schema::Api;
-use super::siblings::Siblings;
+use crate::graphql::api::Api;
+use crate::graphql::batch::Siblings;
+use crate::graphql::error::{ApiError, nullable};
+use crate::graphql::id::{self, Kind};
+use crate::graphql::instance::connection::{InstanceConnection, InstanceFilter, InstanceOrder};
+use crate::graphql::page::{self, Page, connection, int, known_total};
 use crate::integration::catalog::{self, UserField};
 use crate::integration::manifest::auth::AuthenticationKind;
 use crate::integration::manifest::config::{self, FieldKind};
@@ -133,7 +133,7 @@ impl Integration {
         #[graphql(desc = "Which of them.")] filter: Option<InstanceFilter>,
         #[graphql(desc = "In which order.")] order_by: Option<InstanceOrder>,
     ) -> Result<InstanceConnection, ApiError> {
-        super::instance::list::of_integration(ctx, self, first, after, filter, order_by).await
+        crate::graphql::instance::connection::of_integration(ctx, self, first, after, filter, order_by).await
     }
 }
 

@@ -12,6 +12,8 @@
 //! replayed before the next page. So each cursor says exactly what its holder knows: the
 //! events up to a number, and the instances up to an id; the rest it has not been told.
 
+pub mod event_query;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::{Context, ID, SimpleObject};
@@ -21,13 +23,13 @@ use chrono::{DateTime, Utc};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use uuid::Uuid;
 
-use super::error::ApiError;
-use super::event::InstanceEvent;
-use super::id::{self, Kind};
-use super::instance::list::InstanceFilter;
-use super::page::int;
-use super::schema::Api;
 use crate::clock::date_time;
+use crate::graphql::api::Api;
+use crate::graphql::error::ApiError;
+use crate::graphql::id::{self, Kind};
+use crate::graphql::instance::connection::InstanceFilter;
+use crate::graphql::instance::event::InstanceEvent;
+use crate::graphql::page::int;
 use crate::instance::Happened;
 use crate::instance::queries::Filter;
 use crate::sync::progress::ProgressFrame;

@@ -20,13 +20,11 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use tokio::time::{MissedTickBehavior, interval_at};
 
-use super::{
-    answer::Answer,
-    gateway::{Frame, Gateway},
-    guard::Operation,
-    run::{self, Door, Emission},
-};
+use super::execution::{self, Door, Emission};
+use super::gateway::{Frame, Gateway};
+use super::responses::Answer;
 use crate::auth::Caller;
+use crate::graphql::guard::Operation;
 
 /// The longest silence.
 const KEEP_ALIVE: Duration = Duration::from_secs(12);
@@ -58,7 +56,7 @@ fn events(gateway: Gateway, caller: Caller, operation: Operation) -> impl Stream
     async_stream::stream! {
         let _open = Open::new();
         let stopping = gateway.shutdown().clone();
-        let emissions = run::emissions(gateway.clone(), caller.clone(), operation, Door::Events);
+        let emissions = execution::emissions(gateway.clone(), caller.clone(), operation, Door::Events);
         let mut emissions = std::pin::pin!(emissions);
         let mut checks = interval_at(tokio::time::Instant::now() + ACCESS_CHECK, ACCESS_CHECK);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);

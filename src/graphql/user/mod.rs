@@ -9,15 +9,15 @@ use entity::user::{Model, UserStatus};
 use entity::user_change::{self, Kind as ChangeKind};
 use uuid::Uuid;
 
-use super::error::ApiError;
-use super::id::{self, Kind};
-use super::instance::Instance;
-use super::page::{self, Page, Total, connection};
-use super::schema::Api;
-use super::siblings::{Siblings, regroup};
-use super::sync_run::{self, SyncRun};
 use crate::clock::date_time;
 use crate::directory::users::{self, Filter};
+use crate::graphql::api::Api;
+use crate::graphql::batch::{Siblings, regroup};
+use crate::graphql::error::ApiError;
+use crate::graphql::id::{self, Kind};
+use crate::graphql::instance::Instance;
+use crate::graphql::page::{self, Page, Total, connection};
+use crate::graphql::sync_run::{self, SyncRun};
 
 /// A person's account in an integrated application.
 #[derive(Clone)]

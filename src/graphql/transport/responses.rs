@@ -37,7 +37,7 @@ pub enum Code {
     ParseFailed,
     /// The document breaks a rule of GraphQL or of the schema.
     ValidationFailed,
-    /// One of the limits of [`super::guard`].
+    /// One of the limits of [`crate::graphql::guard`].
     TooComplex,
     /// An argument cannot be read as its type.
     InvalidInput,

@@ -6,11 +6,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::graphql::{
-    answer::{Answer, Code, error},
-    error::UNAVAILABLE,
-    gateway::AccessError,
-};
+use super::gateway::AccessError;
+use super::responses::{Answer, Code, error};
+use crate::graphql::error::UNAVAILABLE;
 
 /// A status, the GraphQL error that explains it, and the headers that belong to it.
 #[derive(Debug)]

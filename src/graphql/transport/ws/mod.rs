@@ -14,9 +14,9 @@
 //! the client comes back with its last cursor. When a client goes, its queries
 //! and subscriptions go with it; a mutation that has begun is finished.
 
+mod outbox;
 mod protocol;
 mod session;
-mod wire;
 
 use axum::{
     extract::{FromRequestParts, ws::WebSocketUpgrade},
@@ -25,7 +25,10 @@ use axum::{
 };
 
 use self::{protocol::SUBPROTOCOL, session::Session};
-use super::{answer::Code, bearer, gateway::Gateway, http::Problem};
+use super::bearer;
+use super::gateway::Gateway;
+use super::problems::Problem;
+use super::responses::Code;
 
 /// The largest message, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;

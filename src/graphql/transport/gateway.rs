@@ -15,15 +15,16 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::answer::is_for_the_database;
-use super::error::ApiError;
-use super::guard::Operation;
-use super::live::{Cursor, Plan, Turn};
-use super::question::{Key, Question};
-use super::schema::{Api, AppSchema};
 use crate::auth::{Caller, Role, Tokens};
 use crate::error::Result;
 use crate::events;
+use crate::graphql::api::Api;
+use crate::graphql::error::ApiError;
+use crate::graphql::guard::Operation;
+use crate::graphql::schema::AppSchema;
+use crate::graphql::subscription::event_query::{Key, Question};
+use crate::graphql::subscription::{Cursor, Plan, Turn};
+use crate::graphql::transport::responses::is_for_the_database;
 use crate::instance::queries::Filter;
 use crate::instance::{Happened, Instances, Snapshot};
 

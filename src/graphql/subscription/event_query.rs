@@ -7,7 +7,7 @@ use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, Sele
 use async_graphql::{Name, Positioned, Request, Variables};
 use ring::digest::{SHA256, digest};
 
-use super::guard::Operation;
+use crate::graphql::guard::Operation;
 
 /// A subscription's document, to be executed once per event.
 pub struct Question {

@@ -2,8 +2,8 @@
 
 use axum::http::{HeaderMap, header};
 
-use super::gateway::{AccessError, Gateway};
 use crate::auth::Caller;
+use crate::graphql::transport::gateway::{AccessError, Gateway};
 
 /// Longer ones are refused unseen; ours are far shorter. In bytes.
 const MAX_TOKEN_BYTES: usize = 512;

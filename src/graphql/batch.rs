@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use super::error::ApiError;
+use crate::graphql::error::ApiError;
 
 /// The rows of one list, by their keys, and what was fetched for them.
 pub struct Siblings<K> {

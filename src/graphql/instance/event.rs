@@ -8,13 +8,13 @@ use chrono::{DateTime, Utc};
 use entity::event::Cause;
 use uuid::Uuid;
 
-use super::error::ApiError;
-use super::instance::Instance;
-use super::live::Cursor;
-use super::page::{self, Page, Total, connection, int};
-use super::schema::Api;
-use super::siblings::regroup;
 use crate::clock::date_time;
+use crate::graphql::api::Api;
+use crate::graphql::batch::regroup;
+use crate::graphql::error::ApiError;
+use crate::graphql::instance::Instance;
+use crate::graphql::page::{self, Page, Total, connection, int};
+use crate::graphql::subscription::Cursor;
 use crate::instance::{Happened, queries};
 
 /// One recorded change of an instance.

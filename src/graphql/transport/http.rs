@@ -9,10 +9,7 @@
 //!
 //! Cut in the middle: a body that is not complete after 30 s is given up; when
 //! the client goes, its query goes too, but a mutation that has begun is
-//! finished (see [`super::run`]).
-
-mod negotiation;
-mod problem;
+//! finished (see [`crate::graphql::transport::execution`]).
 
 use std::time::Duration;
 
@@ -28,20 +25,17 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
-use self::negotiation::{Accepted, Media, accepted, is_json};
-pub use self::problem::Problem;
-use super::{
-    answer::{Answer, Code},
-    bearer,
-    browser::Browser,
-    error::RETRY_AFTER_S,
-    gateway::Gateway,
-    guard::{self, Operation},
-    params::Params,
-    run::{self, Door},
-    sse, ws,
-};
+use super::cookies::Browser;
+use super::execution::{self, Door};
+use super::gateway::Gateway;
+use super::negotiation::{Accepted, Media, accepted, is_json};
+use super::params::Params;
+use super::problems::Problem;
+use super::responses::{Answer, Code};
+use super::{bearer, sse, ws};
 use crate::auth::Caller;
+use crate::graphql::error::RETRY_AFTER_S;
+use crate::graphql::guard::{self, Operation};
 
 /// The largest body, in bytes.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -64,7 +58,7 @@ async fn door(State(gateway): State<Gateway>, request: Request) -> Response {
         serve(gateway, parts, body, accepted).await
     };
     let mut response = served.unwrap_or_else(|problem| {
-        run::count_refused(Door::Http);
+        execution::count_refused(Door::Http);
         problem.into_response(accepted.single.unwrap_or(Media::Json).content_type())
     });
     let headers = response.headers_mut();
@@ -116,7 +110,7 @@ async fn answer(
                 Some(browser) => operation.with(browser.clone()),
                 None => operation,
             };
-            let mut response = single(run::execute(&gateway, caller, operation, Door::Http).await, media);
+            let mut response = single(execution::execute(&gateway, caller, operation, Door::Http).await, media);
             if let Some(cookie) = browser.and_then(|browser| browser.cookie()) {
                 response.headers_mut().append(header::SET_COOKIE, cookie);
             }
@@ -134,7 +128,7 @@ async fn answer(
 
 /// The answer to what the guard refused. A client that reads nothing but events gets an event.
 fn refuse(error: &ServerError, accepted: Accepted) -> Response {
-    run::count_refused(Door::Http);
+    execution::count_refused(Door::Http);
     let answer = Answer::refused(std::slice::from_ref(error));
     match accepted.single {
         Some(media) => single(answer, media),

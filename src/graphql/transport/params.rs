@@ -8,10 +8,10 @@ use async_graphql::{ServerError, Variables};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::answer::{Code, error};
+use crate::graphql::transport::responses::{Code, error};
 
 /// The parameters of one GraphQL request. Nothing in it has been judged yet:
-/// only [`super::guard::vet`] makes something of it that can be executed.
+/// only [`crate::graphql::guard::vet`] makes something of it that can be executed.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Params {

@@ -7,12 +7,12 @@ use entity::instance::{Health, Status};
 use uuid::Uuid;
 
 use super::Instance;
+use crate::graphql::api::Api;
+use crate::graphql::batch::regroup;
 use crate::graphql::error::{ApiError, nullable};
 use crate::graphql::id::{self, Kind};
 use crate::graphql::integration::Integration;
 use crate::graphql::page::{self, Page, Total, connection};
-use crate::graphql::schema::Api;
-use crate::graphql::siblings::regroup;
 use crate::instance::queries::{Filter, Key, OrderField, PageOf};
 
 connection!(InstanceConnection, InstanceEdge, Instance, "instances");

@@ -11,12 +11,10 @@ use bytes::Bytes;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use tokio::time::timeout;
 
-use super::{
-    answer::Answer,
-    gateway::{Frame, Gateway},
-    guard::Operation,
-};
+use super::gateway::{Frame, Gateway};
+use super::responses::Answer;
 use crate::auth::Caller;
+use crate::graphql::guard::Operation;
 
 /// How long a query or mutation, or the opening of a subscription, may take.
 pub const EXECUTION_TIMEOUT: Duration = Duration::from_secs(30);

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
-use super::gateway::Gateway;
+use crate::graphql::transport::gateway::Gateway;
 
 /// The browser of one request; clones share the cookie.
 #[derive(Clone, Default)]

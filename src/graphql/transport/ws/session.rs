@@ -16,21 +16,15 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_stream::StreamMap;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::{
-    protocol::{self, ClientMessage, Closure},
-    wire::Wire,
-};
-use crate::{
-    auth::Caller,
-    graphql::{
-        answer::{Answer, Code, error},
-        bearer,
-        gateway::{AccessError, Gateway},
-        guard,
-        params::Params,
-        run::{self, Door, Emission},
-    },
-};
+use super::outbox::Wire;
+use super::protocol::{self, ClientMessage, Closure};
+use crate::auth::Caller;
+use crate::graphql::guard;
+use crate::graphql::transport::bearer;
+use crate::graphql::transport::execution::{self, Door, Emission};
+use crate::graphql::transport::gateway::{AccessError, Gateway};
+use crate::graphql::transport::params::Params;
+use crate::graphql::transport::responses::{Answer, Code, error};
 
 /// The most operations that are active on one socket.
 pub const MAX_OPERATIONS: usize = 100;
@@ -280,11 +274,11 @@ impl Session {
         match vetted {
             Ok(operation) => {
                 let gateway = self.gateway.clone();
-                let stream = run::emissions(gateway, caller, operation, Door::WebSocket);
+                let stream = execution::emissions(gateway, caller, operation, Door::WebSocket);
                 self.operations.insert(id, Box::pin(stream));
             }
             Err(error) => {
-                run::count_refused(Door::WebSocket);
+                execution::count_refused(Door::WebSocket);
                 match Answer::refused(&[error]) {
                     Answer::Refused(errors) => self.wire.push(protocol::error(&id, &errors)),
                     broken => self.wire.push(protocol::next(&id, &broken.into_body())),

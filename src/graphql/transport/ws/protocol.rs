@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::graphql::params::Params;
+use crate::graphql::transport::params::Params;
 
 /// The name of the sub-protocol; there is no other.
 pub const SUBPROTOCOL: &str = "graphql-transport-ws";
