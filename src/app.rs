@@ -88,7 +88,7 @@ pub struct App {
     pub engine: Engine,
     pub mailer: Mailer,
     pub keeper: Keeper,
-    feed: Feed<crate::instance::Happened>,
+    feed: Feed<crate::instance::event::Event>,
     /// The newest event at the start; the feed goes on from there.
     newest: i64,
     gateway: Gateway,

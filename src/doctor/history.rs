@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Finding, Report, TOLD, Thing};
 use crate::error::Result;
-use crate::instance::{Before, Snapshot};
+use crate::instance::event::{Previous, Snapshot};
 
 /// How many instances are looked at together.
 const INSTANCES: u64 = 200;
@@ -87,7 +87,7 @@ fn after<T: ColumnTrait>(first: T, second: T, place: (Uuid, impl Into<sea_orm::V
 pub(super) async fn event_chain<C: ConnectionTrait>(conn: &C, report: &mut Report) -> Result<()> {
     let mut found = Vec::new();
     let mut place = (Uuid::nil(), 0_i64);
-    let mut known: Option<(Uuid, Before)> = None;
+    let mut known: Option<(Uuid, Previous)> = None;
     loop {
         let rows = event::Entity::find()
             .filter(after(event::Column::InstanceId, event::Column::Seq, place))
@@ -106,7 +106,7 @@ pub(super) async fn event_chain<C: ConnectionTrait>(conn: &C, report: &mut Repor
                     let breaks = previous.is_some() && before.is_some() && previous != before;
                     known = Some((
                         instance.id,
-                        Before { name: instance.name, status: instance.status, health: instance.health },
+                        Previous { name: instance.name, status: instance.status, health: instance.health },
                     ));
                     if instance.id == row.instance_id {
                         breaks.then(|| format!("event {} does not begin where the one before it ended", row.seq))

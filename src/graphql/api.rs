@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::events::Feed;
+use crate::instance::Instances;
 use crate::instance::authorization::Authorizations;
-use crate::instance::{Happened, Instances};
+use crate::instance::event::Event;
 use crate::notification::test_mail::TestMail;
 use crate::sync::progress::Progress;
 
@@ -15,7 +16,7 @@ pub type Api = Arc<ApiTools>;
 pub struct ApiTools {
     pub instances: Instances,
     pub authorizations: Authorizations,
-    pub feed: Feed<Happened>,
+    pub feed: Feed<Event>,
     pub progress: Progress,
     pub test_mail: TestMail,
     /// Which event log it is.

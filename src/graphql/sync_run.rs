@@ -17,8 +17,8 @@ use crate::graphql::id::{self, Kind};
 use crate::graphql::instance::Instance;
 use crate::graphql::page::{self, Page, Total, connection, int};
 use crate::graphql::user::UserChangeConnection;
-use crate::instance::history::{self, Filter};
-use crate::instance::report;
+use crate::instance::notice::missing_permissions;
+use crate::instance::runs::history::{self, Filter};
 use crate::integration::source::{Capability, Loss};
 
 /// One attempt to bring an instance's users up to date.
@@ -133,7 +133,7 @@ impl SyncRun {
             message: self.model.failure_message.clone().unwrap_or_default(),
             http_status: self.model.http_status,
             lost_capabilities: losses.into_iter().map(|loss| loss.capability).collect(),
-            missing_permissions: report::missing_permissions(&self.model),
+            missing_permissions: missing_permissions(&self.model),
         })
     }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::Instances;
 use super::grants::{self, Grants};
-use super::report::About;
+use super::notice::About;
 use crate::error::{Error, Refusal, RefusalCode, Result};
 use crate::integration::catalog::Integration;
 use crate::integration::engine::CodeFlow;

@@ -6,8 +6,9 @@ use sea_orm::{ActiveModelTrait, ActiveValue::NotSet, IntoActiveModel};
 use uuid::Uuid;
 
 use super::connect::authorization_required;
+use super::runs::queue::queue;
 use super::state::State;
-use super::{Instances, grants, input, record, runs};
+use super::{Instances, grants, input, record};
 use crate::auth::Caller;
 use crate::db::is_duplicate;
 use crate::error::{Error, Refusal, RefusalCode, Result};
@@ -138,7 +139,7 @@ impl Instances {
                 if let Some(grant) = grant {
                     grants::replace(&tx, &self.keys, id, grant).await?;
                 }
-                runs::queue(&tx, &mut model, Trigger::Initial, false, now).await?;
+                queue(&tx, &mut model, Trigger::Initial, false, now).await?;
                 let before = model.clone();
                 record(&tx, &before, &mut model, steps.clone(), Some(&caller.label()), now).await?;
                 Ok(model)

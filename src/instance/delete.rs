@@ -5,8 +5,9 @@ use entity::instance::Model;
 use entity::job::Kind as JobKind;
 use uuid::Uuid;
 
+use super::runs::cancel::cancel;
 use super::state::{Change, State};
-use super::{Instances, authorization, grants, lock, record, runs};
+use super::{Instances, authorization, grants, lock, record};
 use crate::auth::Caller;
 use crate::db::Tx;
 use crate::error::{Refusal, RefusalCode, Result};
@@ -35,7 +36,7 @@ impl Instances {
                 if State::of(&model).apply(Change::Delete, now)?.is_empty() {
                     return Ok((model, None));
                 }
-                let stopped = runs::cancel(&tx, &mut model, actor, now).await?;
+                let stopped = cancel(&tx, &mut model, actor, now).await?;
                 let before = model.clone();
                 let steps = State::of(&model).apply(Change::Delete, now)?;
                 model.secrets = None;
@@ -67,7 +68,7 @@ impl Instances {
             .write(|tx| async move {
                 let mut model = lock(&tx, known.id).await?;
                 State::of(&model).apply(Change::DeleteUsers, now)?;
-                let stopped = runs::cancel(&tx, &mut model, actor, now).await?;
+                let stopped = cancel(&tx, &mut model, actor, now).await?;
                 let before = model.clone();
                 let steps = State::of(&model).apply(Change::DeleteUsers, now)?;
                 let through = model.run_number;

@@ -18,14 +18,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use entity::instance::{ActiveModel, Entity, Model};
-use entity::run;
 use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QuerySelect};
-use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use self::event::{Previous, Snapshot};
 use crate::clock::Clock;
 use crate::db::{Db, Tx, is_duplicate};
 use crate::error::{Error, Refusal, RefusalCode, Result};
@@ -36,15 +35,16 @@ use crate::secrets::SecretKey;
 pub mod authorization;
 mod connect;
 pub mod create;
+pub mod credential_expiry;
 pub mod delete;
-pub mod forecast;
+pub mod event;
+pub mod freshness;
 pub mod grants;
-pub mod history;
 pub mod input;
+pub mod notice;
 pub mod prune;
 pub mod purge;
 pub mod queries;
-pub mod report;
 pub mod runs;
 pub mod sealed;
 pub mod state;
@@ -61,50 +61,6 @@ pub struct Instances {
     pub running: Running,
     /// The renewals of grants that are under way.
     pub renewals: TaskTracker,
-}
-
-/// An instance as one event shows it, as the log keeps it: a field that is added to a row
-/// later needs `#[serde(default)]`, or the older events can no longer be read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Snapshot {
-    pub instance: Model,
-    pub last_run: Option<run::Model>,
-    pub current_run: Option<run::Model>,
-    /// What a filter could have matched before the change, so that those who watch it see it leave.
-    pub before: Option<Before>,
-}
-
-/// One event of the log, decoded.
-#[derive(Clone, Debug)]
-pub struct Happened {
-    pub seq: i64,
-    pub at: i64,
-    pub cause: entity::event::Cause,
-    pub actor: Option<String>,
-    pub snapshot: Snapshot,
-}
-
-impl TryFrom<entity::event::Model> for Happened {
-    type Error = Error;
-
-    fn try_from(row: entity::event::Model) -> Result<Self> {
-        let entity::event::Model { seq, instance_id: _, at, cause, actor, state } = row;
-        Ok(Happened { seq, at, cause, actor, snapshot: serde_json::from_value(state)? })
-    }
-}
-
-/// The part of an instance that filters look at, as it was before a change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Before {
-    pub name: String,
-    pub status: entity::instance::Status,
-    pub health: entity::instance::Health,
-}
-
-impl Before {
-    fn of(model: &Model) -> Self {
-        Before { name: model.name.clone(), status: model.status, health: model.health }
-    }
 }
 
 /// The runs that go on in this process, so that a command can stop one at once. Only a
@@ -164,13 +120,13 @@ pub async fn record(
     if steps.is_empty() {
         return Ok(());
     }
-    let mut previous = Before::of(before);
+    let mut previous = Previous::of(before);
     for (cause, state) in steps {
         state.store(model);
         model.updated_at = now;
         let (last_run, current_run) = runs::of(tx.conn(), model).await?;
         let snapshot = Snapshot { instance: model.clone(), last_run, current_run, before: Some(previous) };
-        previous = Before::of(model);
+        previous = Previous::of(model);
         let event = NewEvent {
             instance_id: model.id,
             at: now,

@@ -8,7 +8,8 @@ use sea_orm::sea_query::{Expr, ExprTrait, Func, Order, SimpleExpr};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 use uuid::Uuid;
 
-use super::{Before, Happened, Instances, Snapshot};
+use super::Instances;
+use super::event::{Previous, Snapshot};
 use crate::db::keyset;
 use crate::error::Result;
 
@@ -97,15 +98,15 @@ impl Filter {
 
     /// Whether a subscriber with this filter hears of a change: if the instance matches
     /// after it, or did before. Without statuses the last event of a deletion is heard too.
-    pub fn hears(&self, snapshot: &Snapshot) -> bool {
+    pub fn matches_event(&self, snapshot: &Snapshot) -> bool {
         let model = &snapshot.instance;
-        let now = Before::of(model);
+        let now = Previous::of(model);
         self.ids.as_ref().is_none_or(|ids| ids.contains(&model.id))
             && self.integration_keys.as_ref().is_none_or(|keys| keys.contains(&model.integration_key))
             && (self.matches(&now) || snapshot.before.as_ref().is_some_and(|before| self.matches(before)))
     }
 
-    fn matches(&self, state: &Before) -> bool {
+    fn matches(&self, state: &Previous) -> bool {
         self.statuses.as_ref().is_none_or(|statuses| statuses.contains(&state.status))
             && self.health.as_ref().is_none_or(|health| health.contains(&state.health))
             && self.search.as_ref().is_none_or(|search| state.name.to_lowercase().contains(&search.to_lowercase()))
@@ -235,51 +236,4 @@ fn select_page(page: &PageOf) -> sea_orm::Select<Entity> {
     query.order_by(column, order.clone()).order_by(Column::Id, order).limit(page.limit);
     let _: &mut sea_orm::sea_query::SelectStatement = query;
     select
-}
-
-/// The newest events of several instances before `before`, in one statement.
-pub async fn events_by_instance<C: ConnectionTrait>(
-    conn: &C,
-    instances: &[Uuid],
-    before: Option<i64>,
-    limit: u64,
-) -> Result<HashMap<Uuid, Vec<Happened>>> {
-    use entity::event;
-    use sea_orm::QueryOrder;
-    let pages = instances.iter().map(|id| {
-        let mut select = event::Entity::find().filter(event::Column::InstanceId.eq(*id));
-        if let Some(before) = before {
-            select = select.filter(event::Column::Seq.lt(before));
-        }
-        select.order_by_desc(event::Column::Seq).limit(limit)
-    });
-    let rows = keyset::pages(conn, pages.collect(), |event: &event::Model| event.instance_id).await?;
-    let mut found: HashMap<Uuid, Vec<Happened>> = HashMap::new();
-    for row in rows.into_values().flatten() {
-        let (seq, instance) = (row.seq, row.instance_id);
-        match row.try_into() {
-            Ok(event) => found.entry(instance).or_default().push(event),
-            Err(error) => {
-                tracing::error!(event.seq = seq, error = %error, "an event cannot be read and is passed over");
-            }
-        }
-    }
-    for events in found.values_mut() {
-        events.sort_by_key(|event| std::cmp::Reverse(event.seq));
-    }
-    Ok(found)
-}
-
-pub async fn count_events_by_instance<C: ConnectionTrait>(conn: &C, instances: &[Uuid]) -> Result<HashMap<Uuid, i64>> {
-    use entity::event;
-    let rows: Vec<(Uuid, i64)> = event::Entity::find()
-        .select_only()
-        .column(event::Column::InstanceId)
-        .column_as(event::Column::Seq.count(), "events")
-        .filter(event::Column::InstanceId.is_in(instances.iter().copied()))
-        .group_by(event::Column::InstanceId)
-        .into_tuple()
-        .all(conn)
-        .await?;
-    Ok(rows.into_iter().collect())
 }

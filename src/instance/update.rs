@@ -9,8 +9,9 @@ use entity::run::{self, Trigger};
 use uuid::Uuid;
 
 use super::connect::authorization_required;
+use super::runs::{cancel::cancel, queue::queue, schedule::next_due};
 use super::state::{Change, State};
-use super::{Instances, grants, input, lock, record, runs};
+use super::{Instances, grants, input, lock, record};
 use crate::auth::Caller;
 use crate::db::Tx;
 use crate::error::{Error, Refusal, RefusalCode, Result};
@@ -224,10 +225,10 @@ impl Instances {
         let mut stopped = None;
         if !switched.is_empty() && plan.activate == Some(true) {
             let before = model.clone();
-            runs::queue(tx, &mut model, Trigger::Reactivation, false, now).await?;
+            queue(tx, &mut model, Trigger::Reactivation, false, now).await?;
             record(tx, &before, &mut model, switched, Some(actor), now).await?;
         } else if !switched.is_empty() {
-            stopped = runs::cancel(tx, &mut model, actor, now).await?;
+            stopped = cancel(tx, &mut model, actor, now).await?;
             let before = model.clone();
             let steps = State::of(&model).apply(Change::Deactivate, now)?;
             model.next_sync_at = None;
@@ -264,7 +265,7 @@ impl Instances {
         if let Some(interval) = plan.interval.filter(|interval| *interval != model.sync_interval_minutes) {
             model.sync_interval_minutes = interval;
             if model.next_sync_at.is_some() {
-                model.next_sync_at = Some(runs::next_due(self.clock.now(), interval, fastrand::f64()));
+                model.next_sync_at = Some(next_due(self.clock.now(), interval, fastrand::f64()));
             }
             edited = true;
         }

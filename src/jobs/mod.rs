@@ -12,9 +12,10 @@ use crate::clock::Clock;
 use crate::config::Roles;
 use crate::db::Db;
 use crate::events::Feed;
+use crate::instance::Instances;
 use crate::instance::authorization::Authorizations;
+use crate::instance::event::Event;
 use crate::instance::purge::Purge;
-use crate::instance::{Happened, Instances};
 use crate::keep::Keeper;
 use crate::mail::Mailer;
 use crate::notification::deliver::{self, Delivery};
@@ -44,7 +45,7 @@ pub struct Tools {
     pub authorizations: Authorizations,
     pub mailer: Mailer,
     pub keeper: Keeper,
-    pub feed: Feed<Happened>,
+    pub feed: Feed<Event>,
     /// The event that the feed goes on from.
     pub newest: i64,
     pub progress: Progress,

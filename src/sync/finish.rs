@@ -12,8 +12,10 @@ use super::Engine;
 use super::reconcile::{self, Scope};
 use crate::db::{STATEMENT, Tx};
 use crate::error::{Error, Result};
+use crate::instance::notice::missing_permissions;
+use crate::instance::runs::schedule;
 use crate::instance::state::{Change, State, Verdict};
-use crate::instance::{lock, record, runs};
+use crate::instance::{lock, record};
 use crate::integration::source::{Capability, Loss, SourceError};
 use crate::notification::compose::{self, Facts, FailureFacts, compose};
 use crate::notification::decide::{Ended, decide};
@@ -78,17 +80,16 @@ impl Engine {
         tx.allow(STATEMENT).await?;
         let losses: Vec<Loss> = serde_json::from_value(run.lost.clone())?;
         let verdict = judge(failure.as_ref(), certain, !losses.is_empty());
-        let retry_at = failure
-            .as_ref()
-            .and_then(|error| error.retry_after_ms)
-            .map_or(0, |wait| now.saturating_add(i64::try_from(wait).unwrap_or(i64::MAX).min(runs::LONGEST_WAIT_MS)));
+        let retry_at = failure.as_ref().and_then(|error| error.retry_after_ms).map_or(0, |wait| {
+            now.saturating_add(i64::try_from(wait).unwrap_or(i64::MAX).min(schedule::LONGEST_WAIT_MS))
+        });
         describe(&mut run, verdict, failure, &losses, now);
         // What a run added stays, also when it failed: those people are there.
         model.user_count = before.user_count + run.added - run.removed;
         model.current_run_id = None;
         model.last_run_id = Some(run.id);
         let steps = State::of(&before).apply(Change::Finish(verdict), now)?;
-        let next = runs::next_due(now, model.sync_interval_minutes, roll).max(retry_at);
+        let next = schedule::next_due(now, model.sync_interval_minutes, roll).max(retry_at);
         // The mail tells how it ended; the events, each step on the way.
         let mut ended = model.clone();
         if let Some((_, state)) = steps.last() {
@@ -163,7 +164,7 @@ impl Engine {
         run.mail_reason = Some(MailReason::NoChange);
         let Some(kind) = kind else { return Ok(()) };
         let about = self.instances.about(model);
-        let missing = crate::instance::report::missing_permissions(run);
+        let missing = missing_permissions(run);
         let lost: Vec<Loss> = serde_json::from_value(run.lost.clone())?;
         let lost: Vec<String> = lost.iter().map(|loss| words(loss.capability).to_owned()).collect();
         let count = |number: i64| number.unsigned_abs();

@@ -15,7 +15,7 @@ use super::{Engine, TAKE_OVERS};
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::instance::state::{Change, State};
-use crate::instance::{forecast, lock, record};
+use crate::instance::{credential_expiry, lock, record};
 use crate::integration::source::{Loss, Page, Source, SourceError};
 use crate::queue::{self, Claim, worker::Handler};
 
@@ -239,7 +239,7 @@ impl Engine {
             .write(|tx| async move {
                 if let Some(at) = *credential_expires_at {
                     // The instance before its job, as everywhere.
-                    forecast::learned(&tx, instance, at).await?;
+                    credential_expiry::learned(&tx, instance, at).await?;
                 }
                 // By the clock as it is now: the heartbeat may have renewed the lease since this was tried first.
                 if !queue::renew(tx.conn(), claim, self.instances.clock.now()).await? {

@@ -15,7 +15,7 @@ use crate::graphql::error::ApiError;
 use crate::graphql::instance::Instance;
 use crate::graphql::page::{self, Page, Total, connection, int};
 use crate::graphql::subscription::Cursor;
-use crate::instance::{Happened, queries};
+use crate::instance::event::{Event, history};
 
 /// One recorded change of an instance.
 #[derive(Clone)]
@@ -30,13 +30,13 @@ pub struct InstanceEvent {
 
 impl InstanceEvent {
     /// As a subscriber gets it, with the cursor to resume after it.
-    pub fn told(happened: &Happened, cursor: Cursor) -> Option<Self> {
+    pub fn told(happened: &Event, cursor: Cursor) -> Option<Self> {
         let mut events = Self::list(vec![happened.clone()]);
         let event = events.pop()?;
         Some(InstanceEvent { cursor, ..event })
     }
 
-    fn list(events: Vec<Happened>) -> Vec<Self> {
+    fn list(events: Vec<Event>) -> Vec<Self> {
         let (facts, snapshots): (Vec<_>, Vec<_>) =
             events.into_iter().map(|event| ((event.seq, event.at, event.cause, event.actor), event.snapshot)).unzip();
         let instances = Instance::list_of_snapshots(snapshots);
@@ -105,7 +105,7 @@ pub async fn of_instance(
         .load(name, &instance.model.id, |ids| {
             let api = api.clone();
             async move {
-                let pages = queries::events_by_instance(api.instances.db.read(), &ids, start, size as u64 + 1);
+                let pages = history::pages_by_instance(api.instances.db.read(), &ids, start, size as u64 + 1);
                 Ok(regroup(pages.await?, InstanceEvent::list))
             }
         })
@@ -119,8 +119,7 @@ pub async fn of_instance(
             let counts: Option<i64> = list
                 .instances
                 .load("events total".into(), &id, |ids: Vec<Uuid>| async move {
-                    let counts: HashMap<Uuid, i64> =
-                        queries::count_events_by_instance(api.instances.db.read(), &ids).await?;
+                    let counts: HashMap<Uuid, i64> = history::count_by_instance(api.instances.db.read(), &ids).await?;
                     Ok(counts)
                 })
                 .await?;

@@ -17,8 +17,9 @@ use crate::graphql::integration::Integration;
 use crate::graphql::page::{self, int};
 use crate::graphql::sync_run::{SyncRun, SyncRunConnection, SyncRunFilter};
 use crate::graphql::user::{UserConnection, UserFilter};
-use crate::instance::Snapshot;
-use crate::instance::report::{self, FreshnessState, Severity};
+use crate::instance::event::Snapshot;
+use crate::instance::freshness::{self, FreshnessState};
+use crate::instance::notice::{self, Severity};
 
 pub mod begin_authorization;
 pub mod cancel_sync;
@@ -161,7 +162,7 @@ impl Instance {
     /// Whether its users can be believed, and as of when.
     async fn freshness(&self, ctx: &Context<'_>) -> Freshness {
         let now = ctx.data_unchecked::<Api>().instances.clock.now();
-        let report::Freshness { state, as_of, stale_since } = report::freshness(&self.model, now);
+        let freshness::Freshness { state, as_of, stale_since } = freshness::Freshness::of(&self.model, now);
         Freshness { state, as_of: as_of.map(date_time), stale_since: stale_since.map(date_time) }
     }
 
@@ -170,7 +171,7 @@ impl Instance {
         let instances = &ctx.data_unchecked::<Api>().instances;
         let last = nullable(ctx, self.last_run(ctx).await);
         let last = last.as_ref().map(|run| run.model.as_ref());
-        report::notice(&self.model, instances.about(&self.model), last, instances.clock.now()).map(Notice::of)
+        notice::notice_of(&self.model, instances.about(&self.model), last, instances.clock.now()).map(Notice::of)
     }
 
     /// When its credential ends, if the application tells; `notice` warns two weeks ahead.
@@ -340,11 +341,11 @@ pub struct Remedy {
 }
 
 impl Notice {
-    fn of(notice: report::Notice) -> Self {
-        let report::Notice { severity, title, detail, since, remedies } = notice;
+    fn of(notice: notice::Notice) -> Self {
+        let notice::Notice { severity, title, detail, since, remedies } = notice;
         let remedies = remedies
             .into_iter()
-            .map(|report::Remedy { label, mutation }| Remedy { label, mutation: mutation.map(str::to_owned) })
+            .map(|notice::Remedy { label, mutation }| Remedy { label, mutation: mutation.map(str::to_owned) })
             .collect();
         Notice { severity, title, detail, since: date_time(since), remedies }
     }

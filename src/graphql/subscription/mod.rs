@@ -30,7 +30,7 @@ use crate::graphql::id::{self, Kind};
 use crate::graphql::instance::connection::InstanceFilter;
 use crate::graphql::instance::event::InstanceEvent;
 use crate::graphql::page::int;
-use crate::instance::Happened;
+use crate::instance::event::Event;
 use crate::instance::queries::Filter;
 use crate::sync::progress::ProgressFrame;
 
@@ -90,7 +90,7 @@ pub enum Plan {
 pub enum Turn {
     /// Leaves the plan here, or marks it as more than one.
     Plan(Arc<Mutex<Vec<Plan>>>),
-    State(Arc<Happened>, Cursor),
+    State(Arc<Event>, Cursor),
     Progress(ProgressFrame),
 }
 

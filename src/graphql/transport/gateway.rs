@@ -25,8 +25,9 @@ use crate::graphql::schema::AppSchema;
 use crate::graphql::subscription::event_query::{Key, Question};
 use crate::graphql::subscription::{Cursor, Plan, Turn};
 use crate::graphql::transport::responses::is_for_the_database;
+use crate::instance::Instances;
+use crate::instance::event::{Event, Snapshot};
 use crate::instance::queries::Filter;
-use crate::instance::{Happened, Instances, Snapshot};
 
 /// How many instances a new subscriber is told at once.
 const SNAPSHOTS: u64 = 100;
@@ -206,7 +207,7 @@ impl Gateway {
                             continue;
                         }
                         follower.cursor.seq = happened.seq;
-                        if follower.filter.hears(&happened.snapshot) {
+                        if follower.filter.matches_event(&happened.snapshot) {
                             let cursor = follower.cursor;
                             if let Some(frame) = gateway.state_frame(&question, happened, cursor).await {
                                 yield frame;
@@ -220,7 +221,7 @@ impl Gateway {
         }
     }
 
-    async fn state_frame(&self, question: &Arc<Question>, happened: Arc<Happened>, cursor: Cursor) -> Option<Frame> {
+    async fn state_frame(&self, question: &Arc<Question>, happened: Arc<Event>, cursor: Cursor) -> Option<Frame> {
         let shared = happened.cause != Cause::Snapshot && cursor.told.is_none();
         let turn = Turn::State(happened, cursor);
         let payload = if shared {
@@ -295,7 +296,7 @@ struct Follower {
     cursor: Cursor,
 }
 
-type Told = Vec<(Arc<Happened>, Cursor)>;
+type Told = Vec<(Arc<Event>, Cursor)>;
 
 impl Follower {
     /// The next things to tell, and whether there may be more of them at once.
@@ -350,8 +351,8 @@ impl Follower {
             let (seq, instance) = (row.seq, row.instance_id);
             self.cursor.seq = seq;
             if self.cursor.told.is_none_or(|told| instance <= told) {
-                match Happened::try_from(row) {
-                    Ok(happened) if self.filter.hears(&happened.snapshot) => {
+                match Event::try_from(row) {
+                    Ok(happened) if self.filter.matches_event(&happened.snapshot) => {
                         events.push((Arc::new(happened), self.cursor));
                     }
                     Ok(_) => {}
@@ -372,7 +373,7 @@ impl Follower {
         for (place, snapshot) in page.into_iter().enumerate() {
             let told = (full || place < last).then_some(snapshot.instance.id);
             let cursor = Cursor { seq: newest, told };
-            let happened = Happened { seq: newest, at: now, cause: Cause::Snapshot, actor: None, snapshot };
+            let happened = Event { seq: newest, at: now, cause: Cause::Snapshot, actor: None, snapshot };
             events.push((Arc::new(happened), cursor));
         }
         self.cursor = events.last().map_or(Cursor::at(newest), |(_, cursor)| *cursor);

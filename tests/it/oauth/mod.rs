@@ -9,7 +9,7 @@ use crate::support::{Builder, Client, Server, http};
 
 mod begin;
 mod callback;
-mod forecast;
+mod credential_expiry;
 mod provider;
 mod renewal;
 mod store;

@@ -4,7 +4,7 @@ use entity::instance::{Column, Entity, Model, Status};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
-use super::report::{About, Notice, Severity, here, there};
+use super::notice::{About, Notice, Severity, here, there};
 use crate::clock::date_time;
 use crate::db::Tx;
 use crate::error::Result;
@@ -60,7 +60,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn events_from_before_there_was_a_forecast_can_be_read() {
+    fn events_from_before_the_expiry_was_stored_can_be_read() {
         let old = json!({ "id": "01890a5d-ac96-774b-bcce-b302099a8057", "integration_key": "okta", "name": "Acme",
             "name_key": "acme", "status": "live", "inactive_reason": null, "inactive_since": null, "sync_state": "idle",
             "health": "ok", "failing_since": null, "consecutive_failures": 0, "revocation_mailed": false,

@@ -1,31 +1,10 @@
-//! What an instance's row means to a reader: how fresh its users are, and what somebody
-//! should know and do. Derived whenever it is asked for, never stored.
+//! What somebody should know about an instance, and what would help. Derived from its row
+//! whenever it is asked for, never stored.
 
 use entity::instance::{Health, InactiveReason, Model, Status};
 use entity::run::{self, FailureClass};
 
-use super::forecast;
-
-/// Whether an instance's users can be believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
-#[graphql(name = "FreshnessState")]
-pub enum FreshnessState {
-    /// No run has succeeded yet.
-    Never,
-    /// As of the last successful run, which is less than two sync intervals ago.
-    Fresh,
-    /// The instance is not live, or no run has succeeded for two sync intervals.
-    Stale,
-}
-
-/// How fresh an instance's users are; times in Unix milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Freshness {
-    pub state: FreshnessState,
-    /// When the last successful run finished.
-    pub as_of: Option<i64>,
-    pub stale_since: Option<i64>,
-}
+use super::credential_expiry;
 
 /// How urgent a notice is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
@@ -63,21 +42,6 @@ pub(super) fn there(label: String) -> Remedy {
     Remedy { label, mutation: None }
 }
 
-/// How fresh the users of an instance are at `now`.
-pub fn freshness(model: &Model, now: i64) -> Freshness {
-    if model.last_success_at == 0 {
-        return Freshness { state: FreshnessState::Never, as_of: None, stale_since: None };
-    }
-    let as_of = Some(model.last_success_at);
-    let overdue = model.last_success_at + 2 * i64::from(model.sync_interval_minutes) * 60_000;
-    let stale_since = match model.inactive_since {
-        Some(since) => Some(since.min(overdue)),
-        None => (now > overdue).then_some(overdue),
-    };
-    let state = if stale_since.is_some() { FreshnessState::Stale } else { FreshnessState::Fresh };
-    Freshness { state, as_of, stale_since }
-}
-
 /// The application that an instance connects, as far as notices speak of it.
 #[derive(Clone, Copy)]
 pub struct About<'a> {
@@ -87,7 +51,7 @@ pub struct About<'a> {
 }
 
 /// What somebody should know about an instance at `now`; `last` is its last completed run.
-pub fn notice(model: &Model, about: About, last: Option<&run::Model>, now: i64) -> Option<Notice> {
+pub fn notice_of(model: &Model, about: About, last: Option<&run::Model>, now: i64) -> Option<Notice> {
     let About { integration, consents } = about;
     match (model.status, model.inactive_reason) {
         (Status::Deleting | Status::Deleted, _) => None,
@@ -140,7 +104,7 @@ pub fn notice(model: &Model, about: About, last: Option<&run::Model>, now: i64) 
             })
         }
         (Status::Live | Status::Inactive, _) if model.health == Health::Failing => Some(failing(model, about, last)),
-        (Status::Live | Status::Inactive, _) => forecast::notice(model, about, now),
+        (Status::Live | Status::Inactive, _) => credential_expiry::notice(model, about, now),
     }
 }
 

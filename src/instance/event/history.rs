@@ -1,0 +1,56 @@
+//! Reading the events of instances.
+
+use std::collections::HashMap;
+
+use entity::event::{Column, Entity, Model};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use super::Event;
+use crate::db::keyset;
+use crate::error::Result;
+
+/// The newest events of several instances before `before`, in one statement.
+pub async fn pages_by_instance<C: ConnectionTrait>(
+    conn: &C,
+    instances: &[Uuid],
+    before: Option<i64>,
+    limit: u64,
+) -> Result<HashMap<Uuid, Vec<Event>>> {
+    let pages = instances.iter().map(|id| {
+        let mut select = Entity::find().filter(Column::InstanceId.eq(*id));
+        if let Some(before) = before {
+            select = select.filter(Column::Seq.lt(before));
+        }
+        select.order_by_desc(Column::Seq).limit(limit)
+    });
+    let rows = keyset::pages(conn, pages.collect(), |event: &Model| event.instance_id).await?;
+    let mut found: HashMap<Uuid, Vec<Event>> = HashMap::new();
+    for row in rows.into_values().flatten() {
+        let (seq, instance) = (row.seq, row.instance_id);
+        match row.try_into() {
+            Ok(event) => found.entry(instance).or_default().push(event),
+            Err(error) => {
+                tracing::error!(event.seq = seq, error = %error, "an event cannot be read and is passed over");
+            }
+        }
+    }
+    for events in found.values_mut() {
+        events.sort_by_key(|event| std::cmp::Reverse(event.seq));
+    }
+    Ok(found)
+}
+
+/// How many events each instance has.
+pub async fn count_by_instance<C: ConnectionTrait>(conn: &C, instances: &[Uuid]) -> Result<HashMap<Uuid, i64>> {
+    let rows: Vec<(Uuid, i64)> = Entity::find()
+        .select_only()
+        .column(Column::InstanceId)
+        .column_as(Column::Seq.count(), "events")
+        .filter(Column::InstanceId.is_in(instances.iter().copied()))
+        .group_by(Column::InstanceId)
+        .into_tuple()
+        .all(conn)
+        .await?;
+    Ok(rows.into_iter().collect())
+}

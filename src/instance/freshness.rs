@@ -1,0 +1,41 @@
+//! How fresh the users of an instance are. Derived whenever it is asked for, never stored.
+
+use entity::instance::Model;
+
+/// Whether an instance's users can be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
+#[graphql(name = "FreshnessState")]
+pub enum FreshnessState {
+    /// No run has succeeded yet.
+    Never,
+    /// As of the last successful run, which is less than two sync intervals ago.
+    Fresh,
+    /// The instance is not live, or no run has succeeded for two sync intervals.
+    Stale,
+}
+
+/// How fresh an instance's users are; times in Unix milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    pub state: FreshnessState,
+    /// When the last successful run finished.
+    pub as_of: Option<i64>,
+    pub stale_since: Option<i64>,
+}
+
+impl Freshness {
+    /// Of an instance's users, at `now`.
+    pub fn of(model: &Model, now: i64) -> Self {
+        if model.last_success_at == 0 {
+            return Freshness { state: FreshnessState::Never, as_of: None, stale_since: None };
+        }
+        let as_of = Some(model.last_success_at);
+        let overdue = model.last_success_at + 2 * i64::from(model.sync_interval_minutes) * 60_000;
+        let stale_since = match model.inactive_since {
+            Some(since) => Some(since.min(overdue)),
+            None => (now > overdue).then_some(overdue),
+        };
+        let state = if stale_since.is_some() { FreshnessState::Stale } else { FreshnessState::Fresh };
+        Freshness { state, as_of, stale_since }
+    }
+}

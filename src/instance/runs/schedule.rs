@@ -1,0 +1,114 @@
+//! When runs are due, and queueing those that are.
+
+use entity::instance::{Column, Entity, Model, Status, SyncState};
+use entity::run::Trigger;
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use super::queue::queue;
+use crate::error::Result;
+use crate::instance::state::{Change, State};
+use crate::instance::{Instances, lock_free, record};
+
+/// How long an application may put off the next sync, in milliseconds.
+pub const LONGEST_WAIT_MS: i64 = 3_600_000;
+/// A minute of a sync interval, with the tenth that it may be longer, in milliseconds.
+const INTERVAL_AT_MOST: i64 = 66_000;
+/// How many instances one look of the scheduler queues at most.
+const DUE_AT_ONCE: u64 = 100;
+
+/// When the next scheduled run is due: the interval, moved by up to a tenth either way,
+/// so that instances that were created together do not sync together for ever.
+pub fn next_due(now: i64, interval_minutes: i32, roll: f64) -> i64 {
+    let interval = i64::from(interval_minutes) * 60_000;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a tenth of 30 days")]
+    let moved = (interval as f64 * (roll * 0.2 - 0.1)) as i64;
+    now + interval + moved
+}
+
+/// When the next scheduled run is due at the latest, if the clock was right.
+fn furthest(model: &Model, now: i64) -> i64 {
+    now + i64::from(model.sync_interval_minutes) * INTERVAL_AT_MOST + LONGEST_WAIT_MS
+}
+
+impl Instances {
+    /// Queues a run for every instance whose time has come.
+    pub async fn queue_due(&self) -> Result<()> {
+        let now = self.clock.now();
+        let due: Vec<Uuid> = Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::Status.eq(Status::Live))
+            .filter(Column::SyncState.eq(SyncState::Idle))
+            .filter(Column::NextSyncAt.lte(now))
+            .order_by_asc(Column::NextSyncAt)
+            .limit(DUE_AT_ONCE)
+            .into_tuple()
+            .all(self.db.read())
+            .await?;
+        for id in due {
+            match self.queue_if_due(id, now).await {
+                Ok(()) => {}
+                // The others would find the same.
+                Err(error) if error.is_passing() => return Err(error),
+                Err(error) => {
+                    tracing::error!(instance.id = %id, error = %error, "a due instance could not be queued; trying again");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes due what waits for longer than it can have been told to: a clock was wrong when it
+    /// was written down.
+    pub async fn mend_schedule(&self) -> Result<()> {
+        let now = self.clock.now();
+        let furthest =
+            Expr::col(Column::SyncIntervalMinutes).cast_as("bigint").mul(INTERVAL_AT_MOST).add(now + LONGEST_WAIT_MS);
+        let wrong = Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::Status.eq(Status::Live))
+            .filter(Column::SyncState.eq(SyncState::Idle))
+            .filter(Expr::col(Column::NextSyncAt).gt(furthest));
+        let wrong: Vec<Uuid> = wrong.limit(DUE_AT_ONCE).into_tuple().all(self.db.read()).await?;
+        if !wrong.is_empty() {
+            tracing::warn!(instances = wrong.len(), "syncs were planned by a clock that was wrong; they are due now");
+        }
+        for id in wrong {
+            self.queue_if_due(id, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn queue_if_due(&self, id: Uuid, now: i64) -> Result<()> {
+        self.db
+            .write(|tx| async move {
+                let Some(before) = lock_free(&tx, id).await? else { return Ok(()) };
+                let mut model = before.clone();
+                // Refused or empty: somebody was faster.
+                let steps = State::of(&model).apply(Change::Queue, now).unwrap_or_default();
+                let due = |at: i64| at <= now || at > furthest(&model, now);
+                if steps.is_empty() || !model.next_sync_at.is_some_and(due) {
+                    return Ok(());
+                }
+                queue(&tx, &mut model, Trigger::Scheduled, false, now).await?;
+                record(&tx, &before, &mut model, steps, None, now).await
+            })
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::next_due;
+
+    #[test]
+    fn the_next_run_is_due_an_interval_later_give_or_take_a_tenth() {
+        for roll in [0.0, 0.3, 0.5, 0.999] {
+            let wait = next_due(1_000_000, 60, roll) - 1_000_000;
+            assert!((54 * 60_000..=66 * 60_000).contains(&wait), "{wait}");
+        }
+    }
+}
