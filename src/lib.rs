@@ -1,14 +1,4 @@
 #![doc = include_str!("../README.md")]
-#![allow(
-    clippy::module_name_repetitions,
-    clippy::missing_errors_doc,
-    clippy::missing_panics_doc,
-    clippy::must_use_candidate,
-    clippy::doc_markdown,
-    clippy::similar_names,
-    clippy::match_same_arms,
-    reason = "they ask for words that say nothing here"
-)]
 
 pub mod app;
 pub mod audit;
@@ -26,7 +16,6 @@ pub mod files;
 pub mod graphql;
 pub mod installation;
 pub mod instance;
-pub mod integration;
 pub mod jobs;
 pub mod keep;
 pub mod mail;

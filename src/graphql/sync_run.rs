@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use entity::notification::{MailReason, NotificationKind};
 use entity::run::{FailureClass, Model, Outcome, Trigger};
 use entity::user_change::Kind as ChangeKind;
+use integration::source::{Capability, Loss};
 use uuid::Uuid;
 
 use crate::clock::date_time;
@@ -19,7 +20,6 @@ use crate::graphql::page::{self, Page, Total, connection, int};
 use crate::graphql::user::UserChangeConnection;
 use crate::instance::notice::missing_permissions;
 use crate::instance::runs::history::{self, Filter};
-use crate::integration::source::{Capability, Loss};
 
 /// One attempt to bring an instance's users up to date.
 #[derive(Clone)]

@@ -6,7 +6,12 @@ use std::time::Duration;
 
 use entity::instance::{Column, Entity, Model};
 use entity::oauth_grant;
-use entity::run::FailureClass;
+use integration::catalog::Integration;
+use integration::engine::CodeFlow;
+use integration::grant::GrantStore;
+use integration::manifest::auth::AuthenticationKind;
+use integration::manifest::config::SettingError;
+use integration::source::{Config, ErrorClass, Source, SourceError, Verified};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::Value;
 use uuid::Uuid;
@@ -15,11 +20,6 @@ use super::Instances;
 use super::grants::{self, Grants};
 use super::notice::About;
 use crate::error::{Error, Refusal, RefusalCode, Result};
-use crate::integration::catalog::Integration;
-use crate::integration::engine::CodeFlow;
-use crate::integration::grant::GrantStore;
-use crate::integration::manifest::auth::AuthenticationKind;
-use crate::integration::source::{Config, Source, SourceError, Verified};
 
 /// How long a member waits for an application's word on a credential.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -74,11 +74,11 @@ impl Instances {
 
     /// The application behind an instance, for the run of that number.
     pub fn source(&self, model: &Model, run_number: i64) -> Result<Box<dyn Source>, SourceError> {
-        let internal = |message: String| SourceError::new(FailureClass::Internal, message);
+        let internal = |message: String| SourceError::new(ErrorClass::Internal, message);
         let config = self.config(model).map_err(|_| internal("The stored credential could not be opened.".into()))?;
         let integration = self.catalog.find(&model.integration_key).ok_or_else(|| {
             SourceError::new(
-                FailureClass::Config,
+                ErrorClass::Config,
                 format!("The catalog has no integration \"{}\" any more.", model.integration_key),
             )
         })?;
@@ -144,18 +144,22 @@ pub(super) fn authorization_required(integration: &Integration, field: &str) -> 
 /// A failed check as the caller is told of it.
 pub(super) fn refusal(error: &SourceError) -> Refusal {
     let code = match error.class {
-        FailureClass::Token => RefusalCode::CredentialRejected,
-        FailureClass::Permission => RefusalCode::InsufficientPermissions,
-        FailureClass::RateLimit
-        | FailureClass::Transient
-        | FailureClass::Config
-        | FailureClass::RemovalGuard
-        | FailureClass::Timeout
-        | FailureClass::Internal => RefusalCode::ApplicationUnreachable,
+        ErrorClass::Token => RefusalCode::CredentialRejected,
+        ErrorClass::Permission => RefusalCode::InsufficientPermissions,
+        ErrorClass::RateLimit
+        | ErrorClass::Transient
+        | ErrorClass::Config
+        | ErrorClass::Timeout
+        | ErrorClass::Internal => RefusalCode::ApplicationUnreachable,
     };
     let mut message = error.message.clone();
     if !error.missing_permissions.is_empty() {
         message = format!("{message} Missing: {}.", error.missing_permissions.join(", "));
     }
     Refusal::new(code, message).at(["config"])
+}
+
+/// Settings that do not fit the integration, as the caller is told of them.
+pub(super) fn refused_settings(errors: Vec<SettingError>) -> Vec<Refusal> {
+    errors.into_iter().map(|error| Refusal::invalid(error.message, ["config", &error.key])).collect()
 }

@@ -2,19 +2,19 @@
 
 use entity::instance::{ActiveModel, Model};
 use entity::run::Trigger;
+use integration::catalog::Integration;
+use integration::grant::Grant;
+use integration::source::{Config, Verified};
 use sea_orm::{ActiveModelTrait, ActiveValue::NotSet, IntoActiveModel};
 use uuid::Uuid;
 
-use super::connect::authorization_required;
+use super::connect::{authorization_required, refused_settings};
 use super::runs::queue::queue;
 use super::state::State;
 use super::{Instances, grants, input, record};
 use crate::auth::Caller;
 use crate::db::is_duplicate;
 use crate::error::{Error, Refusal, RefusalCode, Result};
-use crate::integration::catalog::Integration;
-use crate::integration::grant::Grant;
-use crate::integration::source::{Config, Verified};
 
 /// What the member gave.
 pub struct Create {
@@ -69,7 +69,7 @@ impl Instances {
             .map_err(&mut keep)
             .unwrap_or_default();
         let config = integration.check_config(None, &config).unwrap_or_else(|more| {
-            refusals.extend(more);
+            refusals.extend(refused_settings(more));
             Config::default()
         });
         if !refusals.is_empty() {

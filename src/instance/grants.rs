@@ -17,7 +17,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use entity::instance;
 use entity::oauth_grant::{ActiveModel, Column, Entity, Model};
-use entity::run::FailureClass;
+use integration::grant::{Grant, GrantStore, Renew, StoredGrant};
+use integration::source::{ErrorClass, SourceError};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect};
 use tracing::{error, warn};
@@ -26,8 +27,6 @@ use uuid::Uuid;
 use super::Instances;
 use crate::db::Tx;
 use crate::error::{Error, Result};
-use crate::integration::grant::{Grant, GrantStore, Renew, StoredGrant};
-use crate::integration::source::SourceError;
 use crate::secrets::SecretKey;
 
 /// How long a renewal may hold the row, in milliseconds: longer than [`LONGEST`].
@@ -73,14 +72,14 @@ impl GrantStore for Grants {
         let owner = Uuid::now_v7();
         let Ok(turn) = tokio::time::timeout(PATIENCE, self.turn(owner, seen)).await else {
             let message = "Another renewal of the grant has not come to its end.";
-            return Err(SourceError::new(FailureClass::Transient, message));
+            return Err(SourceError::new(ErrorClass::Transient, message));
         };
         let old = match turn? {
             Turn::Ours(old) => old,
             Turn::Renewed(stored) => return Ok(stored),
         };
         let renewed = tokio::time::timeout(LONGEST, renew.renew(&old)).await.unwrap_or_else(|_| {
-            Err(SourceError::new(FailureClass::Transient, "The application took too long to renew the grant."))
+            Err(SourceError::new(ErrorClass::Transient, "The application took too long to renew the grant."))
         });
         match renewed {
             Ok(grant) => self.keep(seen, &old, grant).await,
@@ -221,12 +220,12 @@ fn free(now: i64) -> Condition {
 }
 
 fn ours(message: &str) -> SourceError {
-    SourceError::new(FailureClass::Internal, message)
+    SourceError::new(ErrorClass::Internal, message)
 }
 
 fn gone() -> SourceError {
     let message = "There is no grant any more: a person has to consent again.";
-    SourceError { definite: true, ..SourceError::new(FailureClass::Token, message) }
+    SourceError { definite: true, ..SourceError::new(ErrorClass::Token, message) }
 }
 
 pub(super) fn owner(id: Uuid) -> String {

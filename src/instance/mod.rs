@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use entity::instance::{ActiveModel, Entity, Model};
+use integration::catalog::Catalog;
 use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QuerySelect};
 use tokio_util::sync::CancellationToken;
@@ -29,7 +30,6 @@ use crate::clock::Clock;
 use crate::db::{Db, Tx, is_duplicate};
 use crate::error::{Error, Refusal, RefusalCode, Result};
 use crate::events::{self, NewEvent};
-use crate::integration::catalog::Catalog;
 use crate::secrets::SecretKey;
 
 pub mod authorization;

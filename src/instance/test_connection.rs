@@ -2,14 +2,14 @@
 
 use entity::audit_entry::Action;
 use entity::instance::Status;
+use integration::source::Verified;
 use uuid::Uuid;
 
 use super::Instances;
-use super::connect::authorization_required;
+use super::connect::{authorization_required, refused_settings};
 use crate::audit;
 use crate::auth::Caller;
 use crate::error::{Error, Refusal, RefusalCode, Result};
-use crate::integration::source::Verified;
 
 /// What to try: an integration with a configuration, or an instance with the values to
 /// try in place of its own.
@@ -48,7 +48,9 @@ impl Instances {
                 .at(["integrationKey"])
                 .into());
         };
-        let config = integration.check_config(stored.as_ref(), &config).map_err(Error::Refused)?;
+        let config = integration
+            .check_config(stored.as_ref(), &config)
+            .map_err(|errors| Error::Refused(refused_settings(errors)))?;
         let changed = stored.as_ref().is_none_or(|stored| *stored != config);
         let consent = self.consent(integration, &config)?.is_some();
         let grants = match instance_id {

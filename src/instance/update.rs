@@ -6,18 +6,18 @@ use std::sync::Arc;
 use entity::event::Cause;
 use entity::instance::{InactiveReason, Model, Status};
 use entity::run::{self, Trigger};
+use integration::catalog::Integration;
+use integration::grant::{GrantInMemory, GrantStore};
+use integration::source::{Config, Verified};
 use uuid::Uuid;
 
-use super::connect::authorization_required;
+use super::connect::{authorization_required, refused_settings};
 use super::runs::{cancel::cancel, queue::queue, schedule::next_due};
 use super::state::{Change, State};
 use super::{Instances, grants, input, lock, record};
 use crate::auth::Caller;
 use crate::db::Tx;
 use crate::error::{Error, Refusal, RefusalCode, Result};
-use crate::integration::catalog::Integration;
-use crate::integration::grant::{GrantInMemory, GrantStore};
-use crate::integration::source::{Config, Verified};
 
 /// What the member gave; `None` leaves it as it is.
 #[derive(Clone, Debug, Default)]
@@ -115,7 +115,7 @@ impl Instances {
             (Some(given), Some(integration)) => match integration.check_config(Some(&stored), given) {
                 Ok(config) => Some(config),
                 Err(more) => {
-                    refusals.extend(more);
+                    refusals.extend(refused_settings(more));
                     None
                 }
             },

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use super::engine::{Client, CodeFlow, HttpSource};
 use super::grant::GrantStore;
 use super::manifest::auth::AuthenticationKind;
-use super::manifest::config::{self, ConfigField};
+use super::manifest::config::{self, ConfigField, SettingError};
 use super::manifest::mapping::Column;
 use super::manifest::{self, Fault, Manifest};
 use super::rehearsal::{self, Rehearsal};
 use super::source::{Capability, Config, Source, SourceError};
-use crate::error::Refusal;
 
 macro_rules! built_in {
     ($($key:literal),* $(,)?) => {
@@ -100,7 +99,8 @@ pub struct AuthenticationOption {
 }
 
 /// A column of the register that not every application provides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "graphql", derive(async_graphql::Enum))]
 pub enum UserField {
     /// The e-mail address.
     Email,
@@ -243,9 +243,13 @@ impl Integration {
     }
 
     /// The given values over the stored ones, completed with defaults. An empty value
-    /// clears a field. Refusals name each field at fault and never repeat a value.
-    pub fn check_config(&self, stored: Option<&Config>, given: &[(String, String)]) -> Result<Config, Vec<Refusal>> {
-        let mut refusals = Vec::new();
+    /// clears a field. Errors name each field at fault and never repeat a value.
+    pub fn check_config(
+        &self,
+        stored: Option<&Config>,
+        given: &[(String, String)],
+    ) -> Result<Config, Vec<SettingError>> {
+        let mut errors = Vec::new();
         let mut values = stored.cloned().unwrap_or_default();
         values.retain(|key, _| self.fields.iter().any(|field| field.key == *key));
         let mut seen = std::collections::HashSet::new();
@@ -253,9 +257,9 @@ impl Integration {
             if !self.fields.iter().any(|field| field.key == *key) {
                 let known: Vec<_> = self.fields.iter().map(|field| field.key.as_str()).collect();
                 let message = format!("{} has no such setting; it has {}.", self.name, known.join(", "));
-                refusals.push(Refusal::invalid(message, ["config", &cut(key)]));
+                errors.push(SettingError::new(&cut(key), message));
             } else if !seen.insert(key) {
-                refusals.push(Refusal::invalid("This setting is given twice.", ["config", key]));
+                errors.push(SettingError::new(key, "This setting is given twice."));
             } else {
                 values.insert(key.clone(), value.trim().to_owned());
             }
@@ -270,15 +274,14 @@ impl Integration {
                     "Give “{}” again: “{}” changed, and a stored secret is not sent to another address.",
                     field.label, moved.label
                 );
-                refusals.push(Refusal::invalid(message, ["config", &field.key]));
+                errors.push(SettingError::new(&field.key, message));
             }
         }
         let complete = match config::complete(&self.name, &self.fields, values) {
             Ok(complete) => complete,
             Err(faults) => {
-                let invalid = |fault: config::ConfigFault| Refusal::invalid(fault.message, ["config", &fault.key]);
-                refusals.extend(faults.into_iter().map(invalid));
-                return Err(refusals);
+                errors.extend(faults);
+                return Err(errors);
             }
         };
         let chosen = complete.get(config::AUTHENTICATION).map(String::as_str);
@@ -290,15 +293,13 @@ impl Integration {
                     config::AUTHENTICATION,
                     field.only_with.join(" or ")
                 );
-                refusals.push(Refusal::invalid(message, ["config", &field.key]));
+                errors.push(SettingError::new(&field.key, message));
             }
         }
         if self.is_rehearsal() {
-            refusals.extend(
-                rehearsal::objections(&complete).map(|(key, message)| Refusal::invalid(message, ["config", key])),
-            );
+            errors.extend(rehearsal::objections(&complete).map(|(key, message)| SettingError::new(key, message)));
         }
-        if refusals.is_empty() { Ok(complete) } else { Err(refusals) }
+        if errors.is_empty() { Ok(complete) } else { Err(errors) }
     }
 }
 
@@ -362,7 +363,7 @@ mod tests {
 
     #[test]
     fn every_manifest_of_the_folder_is_built_in() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/integration/connectors");
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/connectors");
         let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let yaml = |name: &String| Path::new(name).extension().is_some_and(|ending| ending == "yaml");
         let mut files: Vec<String> = names.filter(yaml).collect();

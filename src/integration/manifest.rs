@@ -44,7 +44,7 @@ use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 use url::Url;
 
-use crate::integration::source::Capability;
+use crate::source::Capability;
 
 pub mod answers;
 pub mod auth;
@@ -56,7 +56,7 @@ pub mod mapping;
 pub mod paging;
 pub mod schema;
 pub mod template;
-pub(in crate::integration) mod yaml;
+pub(crate) mod yaml;
 
 #[cfg(test)]
 mod hostile;

@@ -10,8 +10,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use entity::run::FailureClass;
-use entity::user::UserStatus;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use serde_json::json;
@@ -19,7 +17,9 @@ use serde_json::json;
 use super::catalog::{AuthenticationOption, Integration, UserField};
 use super::manifest::auth::AuthenticationKind;
 use super::manifest::config::{ConfigField, FieldKind};
-use super::source::{Capability, Checkpoint, Config, Loss, Page, Source, SourceError, SourceUser, Verified};
+use super::source::{
+    Capability, Checkpoint, Config, ErrorClass, Loss, Page, Source, SourceError, SourceUser, UserStatus, Verified,
+};
 
 pub const KEY: &str = "rehearsal";
 
@@ -156,7 +156,7 @@ impl Rehearsal {
     /// `run_number` counts the instance's runs from 1.
     pub fn new(config: &Config, run_number: i64) -> Result<Self, SourceError> {
         if let Some((_, message)) = objections(config).next() {
-            return Err(SourceError::new(FailureClass::Config, message));
+            return Err(SourceError::new(ErrorClass::Config, message));
         }
         let number = |key: &str| config.get(key).and_then(|text| text.parse::<i64>().ok()).unwrap_or_default();
         let words: Vec<Word> = config.get("outcomes").map_or("", String::as_str).split(',').filter_map(word).collect();
@@ -177,7 +177,7 @@ impl Rehearsal {
         SourceError {
             definite: true,
             http_status: Some(401),
-            ..SourceError::new(FailureClass::Token, "The rehearsal says that its token was revoked.")
+            ..SourceError::new(ErrorClass::Token, "The rehearsal says that its token was revoked.")
         }
     }
 
@@ -185,7 +185,7 @@ impl Rehearsal {
         SourceError {
             http_status: Some(403),
             missing_permissions: vec![PERMISSION.into()],
-            ..SourceError::new(FailureClass::Permission, "The rehearsal says that its token may not list users.")
+            ..SourceError::new(ErrorClass::Permission, "The rehearsal says that its token may not list users.")
         }
     }
 
@@ -200,16 +200,16 @@ impl Rehearsal {
             Word::RateLimited => Some(SourceError {
                 http_status: Some(429),
                 retry_after_ms: Some(60_000),
-                ..SourceError::new(FailureClass::RateLimit, "The rehearsal asks to wait for longer than a sync may.")
+                ..SourceError::new(ErrorClass::RateLimit, "The rehearsal asks to wait for longer than a sync may.")
             }),
             Word::Transient if late => Some(SourceError {
                 http_status: Some(503),
-                ..SourceError::new(FailureClass::Transient, "The rehearsal answers that it is out of service.")
+                ..SourceError::new(ErrorClass::Transient, "The rehearsal answers that it is out of service.")
             }),
             Word::Garbage if late => Some(SourceError {
                 http_status: Some(200),
                 ..SourceError::new(
-                    FailureClass::Config,
+                    ErrorClass::Config,
                     format!(
                         "Page {} of the rehearsal is not JSON: it begins with \"<html>\".",
                         position / self.page_size + 1
@@ -341,8 +341,8 @@ mod tests {
         let config = config(&[("outcomes", "success, token_inactive")]);
         assert!(Rehearsal::new(&config, 1).unwrap().check().await.is_ok());
         for run in [2, 3, 99] {
-            assert_eq!(Rehearsal::new(&config, run).unwrap().check().await.unwrap_err().class, FailureClass::Token);
-            assert_eq!(list(&config, run, None).await.pop().unwrap().unwrap_err().class, FailureClass::Token);
+            assert_eq!(Rehearsal::new(&config, run).unwrap().check().await.unwrap_err().class, ErrorClass::Token);
+            assert_eq!(list(&config, run, None).await.pop().unwrap().unwrap_err().class, ErrorClass::Token);
         }
     }
 

@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use entity::run::FailureClass;
-use entity::user::UserStatus;
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 /// An optional part of an application's user list, or the list itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, async_graphql::Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "graphql", derive(async_graphql::Enum))]
 #[serde(rename_all = "snake_case")]
 pub enum Capability {
     /// The list of users: who has an account, and its status.
@@ -41,6 +40,18 @@ pub struct SourceUser {
     pub licenses: Option<Vec<String>>,
     /// Unix milliseconds.
     pub last_active_at: Option<i64>,
+}
+
+/// Whether a user can sign in to the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UserStatus {
+    Active,
+    Suspended,
+    /// Invited, and not joined yet.
+    Invited,
+    /// The application gave no status, or one that the manifest does not know.
+    Unknown,
 }
 
 /// Where a listing goes on after a page, in the source's own words.
@@ -77,11 +88,31 @@ pub struct Verified {
     pub credential_expires_at: Option<i64>,
 }
 
-/// Why an application's answer could not be used, already classified.
+/// What kind of problem an application or its answer has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorClass {
+    /// The application does not accept the credential: it was revoked, it expired, or it was never valid.
+    Token,
+    /// The credential is valid but lacks a permission.
+    Permission,
+    /// The application asked to slow down.
+    RateLimit,
+    /// A network problem or a server error that may pass by itself.
+    Transient,
+    /// The settings do not fit the application, or its answer does not fit the manifest.
+    Config,
+    /// The application did not answer in time.
+    Timeout,
+    /// An error of this server, such as a grant that could not be stored.
+    Internal,
+}
+
+/// Why a source could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct SourceError {
-    pub class: FailureClass,
+    pub class: ErrorClass,
     /// One or two sentences for a person; never a credential, never raw bytes.
     pub message: String,
     pub http_status: Option<u16>,
@@ -96,7 +127,7 @@ pub struct SourceError {
 
 impl SourceError {
     /// An error of which no more is known than its class.
-    pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
+    pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
         Self {
             class,
             message: message.into(),

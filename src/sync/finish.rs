@@ -5,10 +5,12 @@ use std::time::Duration;
 use entity::instance::{self, InactiveReason, Status};
 use entity::notification::{MailReason, NotificationKind};
 use entity::run::{self, FailureClass, Outcome, Trigger};
+use integration::source::{Capability, Loss};
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use tracing::{info, warn};
 
 use super::Engine;
+use super::failure::Failure;
 use super::reconcile::{self, Scope};
 use crate::db::{STATEMENT, Tx};
 use crate::error::{Error, Result};
@@ -16,7 +18,6 @@ use crate::instance::notice::missing_permissions;
 use crate::instance::runs::schedule;
 use crate::instance::state::{Change, State, Verdict};
 use crate::instance::{lock, record};
-use crate::integration::source::{Capability, Loss, SourceError};
 use crate::notification::compose::{self, Facts, FailureFacts, compose};
 use crate::notification::decide::{Ended, decide};
 use crate::notification::outbox::{self, Occasion};
@@ -29,7 +30,7 @@ const REMOVAL: Duration = Duration::from_mins(10);
 pub(super) enum Ending {
     Complete,
     /// With whether the refusal is certain enough to switch the instance off.
-    Failed(SourceError, bool),
+    Failed(Failure, bool),
 }
 
 /// Whether the removal of `leaving` of `known` users has to be accepted by somebody first.
@@ -115,7 +116,7 @@ impl Engine {
         instance: &instance::Model,
         run: &mut run::Model,
         now: i64,
-    ) -> Result<Option<SourceError>> {
+    ) -> Result<Option<Failure>> {
         let scope = Scope { instance_id: run.instance_id, run_id: run.id, number: run.number, now };
         // The register's own count tells whether anybody is missing, without looking at everybody.
         if instance.user_count + run.added == run.seen {
@@ -136,7 +137,7 @@ impl Engine {
             let message = format!(
                 "The application no longer lists {leaving} of {known} users. Nobody was removed: if they really left, sync again and accept the removals."
             );
-            return Ok(Some(SourceError::new(FailureClass::RemovalGuard, message)));
+            return Ok(Some(Failure::new(FailureClass::RemovalGuard, message)));
         }
         run.removed = reconcile::remove_unseen(tx.conn(), &scope).await?;
         Ok(None)
@@ -207,7 +208,7 @@ impl Engine {
     }
 }
 
-fn judge(failure: Option<&SourceError>, certain: bool, lost: bool) -> Verdict {
+fn judge(failure: Option<&Failure>, certain: bool, lost: bool) -> Verdict {
     let Some(error) = failure else { return if lost { Verdict::Partial } else { Verdict::Succeeded } };
     let revoke = match error.class {
         FailureClass::Token if certain => Some(InactiveReason::TokenInactive),
@@ -225,7 +226,7 @@ fn judge(failure: Option<&SourceError>, certain: bool, lost: bool) -> Verdict {
 }
 
 /// Writes the outcome into the run's row.
-fn describe(run: &mut run::Model, verdict: Verdict, failure: Option<SourceError>, losses: &[Loss], now: i64) {
+fn describe(run: &mut run::Model, verdict: Verdict, failure: Option<Failure>, losses: &[Loss], now: i64) {
     run.finished_at = Some(now);
     run.checkpoint = None;
     run.outcome = Some(match verdict {
@@ -234,7 +235,7 @@ fn describe(run: &mut run::Model, verdict: Verdict, failure: Option<SourceError>
         Verdict::Failed { .. } => Outcome::Failed,
     });
     match failure {
-        Some(SourceError { class, message, http_status, missing_permissions, definite: _, retry_after_ms: _ }) => {
+        Some(Failure { class, message, http_status, missing_permissions, definite: _, retry_after_ms: _ }) => {
             run.failure_class = Some(class);
             run.failure_message = Some(message);
             run.http_status = http_status.map(i32::from);

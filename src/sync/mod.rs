@@ -22,6 +22,7 @@ use crate::instance::Instances;
 use progress::Progress;
 
 mod bulk;
+mod failure;
 mod finish;
 pub mod progress;
 pub mod reconcile;

@@ -2,15 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use entity::user::{Column, Entity, Model};
+use entity::user::{Column, Entity, Model, UserStatus};
 use entity::user_change::{self, Kind};
+use integration::source::{self, SourceUser};
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::bulk::{self, Difference};
 use crate::error::Result;
-use crate::integration::source::SourceUser;
 
 /// Whose users, and the run that sees them.
 #[derive(Clone, Copy, Debug)]
@@ -119,7 +119,7 @@ fn compare(old: &Model, user: &SourceUser, scope: &Scope) -> Verdict {
         row.name_key = display_name.as_deref().map(str::to_lowercase);
         row.display_name.clone_from(display_name);
     }
-    row.status = *status;
+    row.status = user_status(*status);
     row.is_admin = is_admin.or(row.is_admin);
     row.mfa_enabled = mfa_enabled.or(row.mfa_enabled);
     row.licenses = licenses.as_deref().map(list_text).or(row.licenses);
@@ -148,6 +148,15 @@ fn compare(old: &Model, user: &SourceUser, scope: &Scope) -> Verdict {
     }
 }
 
+fn user_status(status: source::UserStatus) -> UserStatus {
+    match status {
+        source::UserStatus::Active => UserStatus::Active,
+        source::UserStatus::Suspended => UserStatus::Suspended,
+        source::UserStatus::Invited => UserStatus::Invited,
+        source::UserStatus::Unknown => UserStatus::Unknown,
+    }
+}
+
 fn new(user: &SourceUser, scope: &Scope) -> Model {
     let SourceUser { external_id, email, display_name, status, is_admin, mfa_enabled, licenses, last_active_at } =
         user.clone();
@@ -159,7 +168,7 @@ fn new(user: &SourceUser, scope: &Scope) -> Model {
         email,
         name_key: display_name.as_deref().map(str::to_lowercase),
         display_name,
-        status,
+        status: user_status(status),
         is_admin,
         mfa_enabled,
         licenses: licenses.as_deref().map(list_text),

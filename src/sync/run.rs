@@ -5,10 +5,12 @@ use std::time::Instant;
 use entity::instance;
 use entity::run::{self, FailureClass};
 use futures_util::StreamExt;
+use integration::source::{ErrorClass, Loss, Page, Source};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::failure::Failure;
 use super::finish::Ending;
 use super::reconcile::{self, Scope};
 use super::{Engine, TAKE_OVERS};
@@ -16,7 +18,6 @@ use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::instance::state::{Change, State};
 use crate::instance::{credential_expiry, lock, record};
-use crate::integration::source::{Loss, Page, Source, SourceError};
 use crate::queue::{self, Claim, worker::Handler};
 
 /// How long a run waits for the removal of users to finish, in milliseconds.
@@ -38,7 +39,7 @@ impl Handler for Engine {
 enum Cut {
     /// Somebody cancelled the run, or has it now, or the server stops.
     Stopped,
-    Failed(SourceError),
+    Failed(Failure),
     Error(Error),
 }
 
@@ -100,12 +101,12 @@ impl Engine {
     ) -> Result<()> {
         let ending = if claim.take_overs > TAKE_OVERS {
             Ending::Failed(
-                SourceError::new(FailureClass::Timeout, "The sync was interrupted too often and was given up."),
+                Failure::new(FailureClass::Timeout, "The sync was interrupted too often and was given up."),
                 false,
             )
         } else {
             match self.instances.source(instance, run.number) {
-                Err(error) => Ending::Failed(error, false),
+                Err(error) => Ending::Failed(error.into(), false),
                 Ok(source) => match self.list(claim, source.as_ref(), instance, &mut run, stop).await {
                     Ok(()) => Ending::Complete,
                     Err(Cut::Failed(error)) => {
@@ -119,7 +120,7 @@ impl Engine {
                     Err(Cut::Error(error)) => {
                         tracing::error!(instance.id = %instance.id, sync_run.id = %run.id, error = %error, "a run met an error of our own");
                         Ending::Failed(
-                            SourceError::new(
+                            Failure::new(
                                 FailureClass::Internal,
                                 "This server made an error while it stored the users; its log has the details.",
                             ),
@@ -139,20 +140,20 @@ impl Engine {
 
     /// Whether a refusal is certain enough to switch the instance off for it: `instance` is as it was
     /// when the run began, and whoever changed it since may have given it another credential.
-    async fn still_refused(&self, source: &dyn Source, instance: &instance::Model, error: &SourceError) -> bool {
+    async fn still_refused(&self, source: &dyn Source, instance: &instance::Model, error: &Failure) -> bool {
         let refused = self.is_certain(source, error).await;
         let now = self.instances.get(instance.id).await;
         refused && now.is_ok_and(|now| now.revision == instance.revision)
     }
 
-    async fn is_certain(&self, source: &dyn Source, error: &SourceError) -> bool {
+    async fn is_certain(&self, source: &dyn Source, error: &Failure) -> bool {
         match error.class {
             FailureClass::Permission => true,
             FailureClass::Token if error.definite => true,
             FailureClass::Token => {
                 tokio::time::sleep(self.limits.second_look).await;
                 let second = tokio::time::timeout(self.limits.page, source.check()).await;
-                matches!(second, Ok(Err(error)) if error.class == FailureClass::Token)
+                matches!(second, Ok(Err(error)) if error.class == ErrorClass::Token)
             }
             FailureClass::RateLimit
             | FailureClass::Transient
@@ -180,7 +181,7 @@ impl Engine {
         #[expect(clippy::disallowed_methods, reason = "measures a duration inside the process")]
         let began = Instant::now();
         loop {
-            let timeout = |what: &str| Cut::Failed(SourceError::new(FailureClass::Timeout, what));
+            let timeout = |what: &str| Cut::Failed(Failure::new(FailureClass::Timeout, what));
             let page = tokio::select! {
                 () = stop.cancelled() => return Err(Cut::Stopped),
                 page = tokio::time::timeout(self.limits.page, pages.next()) => page,
@@ -189,9 +190,9 @@ impl Engine {
                 Err(_) => return Err(timeout("The application stopped answering.")),
                 Ok(None) => {
                     let message = "The application's list ended without saying that it is complete.";
-                    return Err(Cut::Failed(SourceError::new(FailureClass::Config, message)));
+                    return Err(Cut::Failed(Failure::new(FailureClass::Config, message)));
                 }
-                Ok(Some(Err(error))) => return Err(Cut::Failed(error)),
+                Ok(Some(Err(error))) => return Err(Cut::Failed(error.into())),
                 Ok(Some(Ok(page))) => page,
             };
             let last = page.next.is_none();

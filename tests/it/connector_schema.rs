@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use muster::integration::manifest;
+use integration::manifest;
 use serde_json::{Value, json};
 
 fn root() -> &'static Path {

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::integration::manifest::{self, Fault};
-use crate::integration::samples;
+use integration::manifest::{self, Fault};
+use integration::samples;
 
 /// Checks each file, and each of a folder's. Fails if there is any fault.
 pub async fn run(files: &[PathBuf]) -> Result<(), String> {

@@ -5,11 +5,11 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use integration::manifest;
 
 use crate::app;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::integration::manifest;
 
 mod check;
 mod report;

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use entity::run::FailureClass;
+use integration::engine::Seen;
+use integration::manifest::Manifest;
+use integration::manifest::mapping::Column;
+use integration::source::{ErrorClass, Loss, Page, SourceError, SourceUser};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::clock::date_time;
-use crate::integration::engine::Seen;
-use crate::integration::manifest::Manifest;
-use crate::integration::manifest::mapping::Column;
-use crate::integration::source::{Loss, Page, SourceError, SourceUser};
 
 /// How many users are printed if nothing is said.
 const USERS: usize = 100;
@@ -234,16 +233,16 @@ impl<'a> Report<'a> {
         };
         let documentation = self.manifest.documentation_url.as_ref().map_or("", |url| url.value.as_str());
         let advice = match error.class {
-            FailureClass::Token => "Make a new credential as the manifest's setup says, and give that one.".to_owned(),
-            FailureClass::Permission => format!("Give the credential what it lacks: {}.", missing.join(", ")),
-            FailureClass::RateLimit => match error.retry_after_ms {
+            ErrorClass::Token => "Make a new credential as the manifest's setup says, and give that one.".to_owned(),
+            ErrorClass::Permission => format!("Give the credential what it lacks: {}.", missing.join(", ")),
+            ErrorClass::RateLimit => match error.retry_after_ms {
                 Some(wait) => format!("Try again in {} seconds.", wait.div_ceil(1000)),
                 None => "Try again later.".to_owned(),
             },
-            FailureClass::Transient | FailureClass::Timeout => {
+            ErrorClass::Transient | ErrorClass::Timeout => {
                 "Try again; if it stays so, check the address and the application's own status.".to_owned()
             }
-            FailureClass::Config | FailureClass::RemovalGuard | FailureClass::Internal => {
+            ErrorClass::Config | ErrorClass::Internal => {
                 let place = if documentation.is_empty() { String::new() } else { format!(": {documentation}") };
                 format!("Compare the settings and the manifest with what the vendor says{place}")
             }

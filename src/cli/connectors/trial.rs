@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex};
 
 use clap::Args;
 use futures_util::StreamExt as _;
+use integration::engine::{Client, ClientSettings, HttpSource, Seen};
+use integration::grant::{Grant, GrantInMemory, GrantStore};
+use integration::manifest::auth::Auth;
+use integration::manifest::{self, Manifest};
+use integration::source::{Config, Source as _};
 use url::{Origin, Url};
 
 use super::report::{Form, Report};
 use crate::app;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::integration::engine::{Client, ClientSettings, HttpSource, Seen};
-use crate::integration::grant::{Grant, GrantInMemory, GrantStore};
-use crate::integration::manifest::auth::Auth;
-use crate::integration::manifest::{self, Manifest};
-use crate::integration::source::{Config, Source as _};
 
 /// The setting that stands for a person's consent in a trial.
 const ACCESS_TOKEN: &str = "access_token";

@@ -207,7 +207,7 @@ impl Instance {
         };
         // A secret that was destroyed with its instance is not set any more.
         let destroyed = matches!(self.model.status, Status::Deleting | Status::Deleted);
-        let value = |field: &crate::integration::manifest::config::ConfigField| {
+        let value = |field: &integration::manifest::config::ConfigField| {
             let stored = values.get(&field.key);
             ConfigValue {
                 key: field.key.clone(),

@@ -1,4 +1,5 @@
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use integration::source::Capability;
 
 use super::{ConfigValueInput, config_pairs};
 use crate::auth::Caller;
@@ -7,7 +8,6 @@ use crate::graphql::error::{ApiError, settle};
 use crate::graphql::id::{self, Kind};
 use crate::graphql::user_error::{UserError, user_errors};
 use crate::instance::test_connection::TestConnection as Test;
-use crate::integration::source::Capability;
 
 /// What to try: either an integration with a configuration, or an instance with the
 /// values to try in place of its own.

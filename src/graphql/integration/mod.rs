@@ -3,6 +3,10 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use integration::catalog::{self, UserField};
+use integration::manifest::auth::AuthenticationKind;
+use integration::manifest::config::{self, FieldKind};
+use integration::source::Capability;
 
 use crate::graphql::api::Api;
 use crate::graphql::batch::Siblings;
@@ -10,10 +14,6 @@ use crate::graphql::error::{ApiError, nullable};
 use crate::graphql::id::{self, Kind};
 use crate::graphql::instance::connection::{InstanceConnection, InstanceFilter, InstanceOrder};
 use crate::graphql::page::{self, Page, connection, int, known_total};
-use crate::integration::catalog::{self, UserField};
-use crate::integration::manifest::auth::AuthenticationKind;
-use crate::integration::manifest::config::{self, FieldKind};
-use crate::integration::source::Capability;
 
 /// An application that can be connected.
 #[derive(Clone)]

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use entity::instance;
 use entity::oauth_authorization::{Column, Entity, Model};
-use entity::run::FailureClass;
+use integration::engine::CodeFlow;
+use integration::grant::GrantInMemory;
+use integration::source::ErrorClass;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use tracing::{error, info, warn};
 
@@ -14,8 +16,6 @@ use crate::auth::{Caller, Role};
 use crate::error::{Error, Refusal, Result};
 use crate::instance::connect::{PATIENCE, refusal};
 use crate::instance::create::Create;
-use crate::integration::engine::CodeFlow;
-use crate::integration::grant::GrantInMemory;
 use crate::secrets::{Once, hash};
 
 /// What a person's browser brought back.
@@ -184,7 +184,7 @@ impl Authorizations {
     async fn exchange(&self, flow: &CodeFlow, code: &str, verifier: &str) -> Result<Arc<GrantInMemory>, Why> {
         match tokio::time::timeout(PATIENCE, flow.exchange(&self.redirect_uri, code, verifier)).await {
             Ok(Ok(grant)) => Ok(Arc::new(GrantInMemory::new(grant))),
-            Ok(Err(error)) if error.class == FailureClass::Token => Err(Why::CodeRefused(error.message)),
+            Ok(Err(error)) if error.class == ErrorClass::Token => Err(Why::CodeRefused(error.message)),
             Ok(Err(error)) => Err(Why::Refused(vec![refusal(&error)])),
             Err(_) => {
                 let message = format!("It did not answer within {} seconds.", PATIENCE.as_secs());

@@ -22,6 +22,8 @@ use std::sync::Arc;
 use entity::audit_entry::Action;
 use entity::instance::{self, Status};
 use entity::oauth_authorization::{ActiveModel, Column, Entity, Model};
+use integration::catalog::Integration;
+use integration::engine::CodeFlow;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -33,8 +35,6 @@ use crate::audit;
 use crate::auth::{Caller, Tokens};
 use crate::db::Tx;
 use crate::error::{Error, Refusal, RefusalCode, Result};
-use crate::integration::catalog::Integration;
-use crate::integration::engine::CodeFlow;
 use crate::secrets::Once;
 
 mod complete;
@@ -189,7 +189,9 @@ impl Authorizations {
             at_instance(RefusalCode::UnknownIntegration, "The catalog has no integration of this key any more.")
         })?;
         let stored = self.instances.config(&model)?;
-        let config = integration.check_config(Some(&stored), given).map_err(Error::Refused)?;
+        let config = integration
+            .check_config(Some(&stored), given)
+            .map_err(|errors| Error::Refused(connect::refused_settings(errors)))?;
         let flow = self.instances.consent(integration, &config)?;
         let flow =
             flow.ok_or_else(|| needless(integration, "updateInstance takes a new credential").at(["instanceId"]))?;

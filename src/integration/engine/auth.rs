@@ -9,10 +9,10 @@ use url::{Url, form_urlencoded};
 
 use super::client::Call;
 use super::token::Token;
-use crate::integration::manifest::Manifest;
-use crate::integration::manifest::auth::{Auth, Session};
-use crate::integration::manifest::template::Scope;
-use crate::integration::source::Config;
+use crate::manifest::Manifest;
+use crate::manifest::auth::{Auth, Session};
+use crate::manifest::template::Scope;
+use crate::source::Config;
 
 /// A piece of a secret that is shorter says nothing by itself, such as the kind of a key, in bytes.
 const SHORTEST: usize = 16;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use entity::run::FailureClass;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde_saphyr::Spanned;
 use tokio::time::Instant;
@@ -12,9 +11,9 @@ use super::classify::{Evidence, is_spent, no_answer, plain_error, refusal};
 use super::client::{Answer, Call};
 use super::retry::{Attempts, RetryPolicy, asked_wait};
 use super::select::{self, Unreadable, moment};
-use crate::integration::manifest::answers::ErrorRule;
-use crate::integration::manifest::expr::Subject;
-use crate::integration::source::SourceError;
+use crate::manifest::answers::ErrorRule;
+use crate::manifest::expr::Subject;
+use crate::source::{ErrorClass, SourceError};
 
 /// A body of more bytes is read on a thread of its own, so that other work goes on.
 const LARGE_BODY: usize = 256 * 1024;
@@ -59,14 +58,14 @@ impl Place<'_> {
     }
 
     /// An answer that does not fit; the clause tells why.
-    pub fn misfit(self, clause: &str, class: FailureClass, http_status: Option<u16>) -> SourceError {
+    pub fn misfit(self, clause: &str, class: ErrorClass, http_status: Option<u16>) -> SourceError {
         let message = format!("{} does not fit: {clause}.", self.subject());
         SourceError { http_status, ..plain_error(class, message) }
     }
 
     /// A call that cannot be made; the clause tells why.
     pub fn unasked(self, clause: &str) -> SourceError {
-        plain_error(FailureClass::Config, format!("{} cannot be read: {clause}.", self.subject()))
+        plain_error(ErrorClass::Config, format!("{} cannot be read: {clause}.", self.subject()))
     }
 }
 
@@ -86,7 +85,7 @@ impl Heard {
 }
 
 pub(super) fn unreadable(place: Place<'_>, fault: &Unreadable, http_status: u16) -> SourceError {
-    let class = if *fault == Unreadable::BreaksOff { FailureClass::Transient } else { FailureClass::Config };
+    let class = if *fault == Unreadable::BreaksOff { ErrorClass::Transient } else { ErrorClass::Config };
     place.misfit(&fault.to_string(), class, Some(http_status))
 }
 
@@ -118,7 +117,7 @@ impl HttpSource {
                 Ok(heard) => return Ok(heard),
                 Err(failure) => failure,
             };
-            if error.class == FailureClass::Token
+            if error.class == ErrorClass::Token
                 && let Some(refused) = token
                 && !renewed
             {
@@ -128,7 +127,7 @@ impl HttpSource {
                 }
             }
             let Some(wait) = attempts.after(error.class, asked, (self.client.settings().random)()) else {
-                if error.class == FailureClass::RateLimit {
+                if error.class == ErrorClass::RateLimit {
                     error.retry_after_ms = asked.and_then(|asked| u64::try_from(asked.as_millis()).ok());
                 }
                 return Err(error);
@@ -168,7 +167,7 @@ impl HttpSource {
         let auth = &self.manifest.chosen(&self.config).auth;
         self.credential.sign(auth, &self.config, &mut call, token).map_err(|_| {
             let message = "The credential has characters in it that cannot be sent; connect it again.";
-            plain(plain_error(FailureClass::Config, message.to_owned()))
+            plain(plain_error(ErrorClass::Config, message.to_owned()))
         })?;
         let answer = self.client.send(call).await.map_err(|error| plain(no_answer(error)))?;
         let Answer { status, headers, body } = answer;
@@ -213,7 +212,7 @@ impl HttpSource {
     fn broken(&self) -> SourceError {
         let key = &self.manifest.key;
         tracing::error!(integration.key = %key, "Reading an answer failed");
-        plain_error(FailureClass::Internal, "This server failed to read an answer of the application.".to_owned())
+        plain_error(ErrorClass::Internal, "This server failed to read an answer of the application.".to_owned())
     }
 
     /// Takes the end of the credential from an answer's headers.

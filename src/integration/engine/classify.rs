@@ -4,17 +4,16 @@
 //! none of them decides is decided by the status code, as the table in
 //! [`by_status`] says.
 
-use entity::run::FailureClass;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
 use super::client::CallError;
-use crate::integration::manifest::Manifest;
-use crate::integration::manifest::answers::{ErrorRule, RateLimit, Verdict};
-use crate::integration::manifest::expr::{Subject, scalar};
-use crate::integration::source::SourceError;
+use crate::manifest::Manifest;
+use crate::manifest::answers::{ErrorRule, RateLimit, Verdict};
+use crate::manifest::expr::{Subject, scalar};
+use crate::source::{ErrorClass, SourceError};
 
 /// The longest quotation from an answer, in characters.
 const LONGEST_EXCERPT: usize = 200;
@@ -132,26 +131,24 @@ fn is_definite(answer: &Evidence<'_>) -> bool {
     body || challenges(answer).any(|text| outright(&text))
 }
 
-fn explain(manifest: &Manifest, verdict: Verdict, status: StatusCode, missing: &[String]) -> (FailureClass, String) {
+fn explain(manifest: &Manifest, verdict: Verdict, status: StatusCode, missing: &[String]) -> (ErrorClass, String) {
     let code = status.as_u16();
     match verdict {
         Verdict::TokenRevoked => {
-            (FailureClass::Token, format!("The credential was revoked or has expired (HTTP {code})."))
+            (ErrorClass::Token, format!("The credential was revoked or has expired (HTTP {code})."))
         }
         Verdict::Token => {
-            (FailureClass::Token, format!("The application no longer accepts the credential (HTTP {code})."))
+            (ErrorClass::Token, format!("The application no longer accepts the credential (HTTP {code})."))
         }
         Verdict::Permission => {
             let needed = if missing.is_empty() { manifest.required_permissions.as_slice() } else { missing };
             let what = if missing.is_empty() { "It needs" } else { "Missing" };
             let needed = if needed.is_empty() { String::new() } else { format!(" {what}: {}.", needed.join(", ")) };
-            (FailureClass::Permission, format!("The credential may not list users (HTTP {code}).{needed}"))
+            (ErrorClass::Permission, format!("The credential may not list users (HTTP {code}).{needed}"))
         }
-        Verdict::RateLimit => (FailureClass::RateLimit, format!("The application asked to slow down (HTTP {code}).")),
-        Verdict::Transient => {
-            (FailureClass::Transient, format!("The application has trouble of its own (HTTP {code})."))
-        }
-        Verdict::Config => (FailureClass::Config, misfit(status)),
+        Verdict::RateLimit => (ErrorClass::RateLimit, format!("The application asked to slow down (HTTP {code}).")),
+        Verdict::Transient => (ErrorClass::Transient, format!("The application has trouble of its own (HTTP {code}).")),
+        Verdict::Config => (ErrorClass::Config, misfit(status)),
     }
 }
 
@@ -238,29 +235,29 @@ fn quotable(text: &str, secrets: &[String]) -> String {
 pub(super) fn no_answer(error: CallError) -> SourceError {
     let (class, message) = match error {
         CallError::Blocked => (
-            FailureClass::Config,
+            ErrorClass::Config,
             "The address leads to a private, loopback or otherwise closed network, which this server does not call. \
              Whoever runs it can allow the network with MUSTER_ALLOWED_NETWORKS.",
         ),
         CallError::Unencrypted => (
-            FailureClass::Config,
+            ErrorClass::Config,
             "The address must begin with https: plain http is used only for hosts within MUSTER_ALLOWED_NETWORKS.",
         ),
-        CallError::TooLong => (FailureClass::Config, "The application's answer is larger than a page of users may be."),
-        CallError::Unresolved => (FailureClass::Transient, "The application's host name could not be resolved."),
-        CallError::Unreachable => (FailureClass::Transient, "No connection to the application came about."),
+        CallError::TooLong => (ErrorClass::Config, "The application's answer is larger than a page of users may be."),
+        CallError::Unresolved => (ErrorClass::Transient, "The application's host name could not be resolved."),
+        CallError::Unreachable => (ErrorClass::Transient, "No connection to the application came about."),
         CallError::Tls => (
-            FailureClass::Transient,
+            ErrorClass::Transient,
             "No encrypted connection to the application came about; its certificate may be wrong.",
         ),
-        CallError::BrokeOff => (FailureClass::Transient, "The application's answer broke off in the middle."),
-        CallError::TimedOut => (FailureClass::Timeout, "The application stopped answering."),
+        CallError::BrokeOff => (ErrorClass::Transient, "The application's answer broke off in the middle."),
+        CallError::TimedOut => (ErrorClass::Timeout, "The application stopped answering."),
     };
     plain_error(class, message.to_owned())
 }
 
 /// An error without an HTTP status.
-pub(super) fn plain_error(class: FailureClass, message: String) -> SourceError {
+pub(super) fn plain_error(class: ErrorClass, message: String) -> SourceError {
     SourceError {
         class,
         message,

@@ -7,17 +7,16 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use entity::run::FailureClass;
 use ring::digest::{SHA256, digest};
 use url::Url;
 
 use super::Client;
 use super::classify::plain_error;
 use super::token::{SignIn, exchange};
-use crate::integration::grant::Grant;
-use crate::integration::manifest::Manifest;
-use crate::integration::manifest::auth::{Auth, AuthorizationCode};
-use crate::integration::source::{Config, SourceError};
+use crate::grant::Grant;
+use crate::manifest::Manifest;
+use crate::manifest::auth::{Auth, AuthorizationCode};
+use crate::source::{Config, ErrorClass, SourceError};
 
 /// The consent that one configuration needs. It has no `Debug`, because it holds the settings.
 pub struct CodeFlow {
@@ -33,7 +32,7 @@ impl CodeFlow {
         }
         let complete = manifest.complete(config.clone()).map_err(|faults| {
             let sentences: Vec<String> = faults.into_iter().map(|fault| fault.message).collect();
-            plain_error(FailureClass::Config, sentences.join(" "))
+            plain_error(ErrorClass::Config, sentences.join(" "))
         })?;
         let flow = Self { sign_in: SignIn::new(Arc::clone(manifest), Arc::new(complete), client.clone()) };
         flow.sign_in.address(&flow.kind()?.authorize_url)?;
@@ -43,7 +42,7 @@ impl CodeFlow {
     fn kind(&self) -> Result<&AuthorizationCode, SourceError> {
         match self.sign_in.auth() {
             Auth::AuthorizationCode(kind) => Ok(kind),
-            _ => Err(plain_error(FailureClass::Config, "The settings need no consent.".to_owned())),
+            _ => Err(plain_error(ErrorClass::Config, "The settings need no consent.".to_owned())),
         }
     }
 

@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 use std::future::ready;
 
-use entity::run::FailureClass;
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
@@ -17,8 +16,8 @@ use super::join::Losses;
 use super::request::Requests;
 use super::select::Candidate;
 use super::{HttpSource, Place};
-use crate::integration::manifest::listing::Detail;
-use crate::integration::source::SourceError;
+use crate::manifest::listing::Detail;
+use crate::source::{ErrorClass, SourceError};
 
 /// Where a record has the answers of the calls for it.
 const DETAILS: &str = "_details";
@@ -106,14 +105,14 @@ impl HttpSource {
     async fn ask_one(&self, place: Place<'_>, call: Call) -> Result<Said, SourceError> {
         match self.ask(&place, call, false).await {
             Ok(answer) if answer.size > LONGEST => {
-                Err(place.misfit("it is too long", FailureClass::Config, Some(answer.http_status)))
+                Err(place.misfit("it is too long", ErrorClass::Config, Some(answer.http_status)))
             }
             Ok(answer) => Ok(Said::Something(answer.json(&place)?.into_value())),
             // Unless a rule of the manifest says otherwise.
-            Err(error) if error.class == FailureClass::Config && matches!(error.http_status, Some(404 | 410)) => {
+            Err(error) if error.class == ErrorClass::Config && matches!(error.http_status, Some(404 | 410)) => {
                 Ok(Said::Nothing)
             }
-            Err(error) if error.class == FailureClass::Permission => Ok(Said::Refusal(error)),
+            Err(error) if error.class == ErrorClass::Permission => Ok(Said::Refusal(error)),
             Err(error) => Err(error),
         }
     }

@@ -6,16 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use entity::run::FailureClass;
 use serde_json::{Map, Value};
 
 use super::paginate::Walk;
 use super::request::Requests;
 use super::{HttpSource, Place};
-use crate::integration::manifest::expr::{Path, Subject};
-use crate::integration::manifest::listing::{Join, Listing};
-use crate::integration::manifest::mapping::Column;
-use crate::integration::source::{Loss, SourceError};
+use crate::manifest::expr::{Path, Subject};
+use crate::manifest::listing::{Join, Listing};
+use crate::manifest::mapping::Column;
+use crate::source::{ErrorClass, Loss, SourceError};
 
 /// Where a record has its joined parts.
 pub(super) const JOINED: &str = "_joined";
@@ -44,7 +43,7 @@ impl Losses {
     /// Notes what a refusal of an optional call costs. Any other error is passed on, and so is
     /// the loss of a column that is not optional.
     pub fn note(&mut self, provides: &[Column], permission: &str, error: SourceError) -> Result<(), SourceError> {
-        if error.class != FailureClass::Permission || provides.is_empty() {
+        if error.class != ErrorClass::Permission || provides.is_empty() {
             return Err(error);
         }
         let missing = error.missing_permissions.first().cloned().unwrap_or_else(|| permission.to_owned());
@@ -98,7 +97,7 @@ impl HttpSource {
             }
         };
         let rows = joined.lists.entry(name.to_owned()).or_default();
-        let misfit = |clause: &str| place.misfit(clause, FailureClass::Config, Some(page.http_status));
+        let misfit = |clause: &str| place.misfit(clause, ErrorClass::Config, Some(page.http_status));
         let count = page.records.len() as u64;
         // Whole records, because an id may come several times.
         let mut seen = Vec::with_capacity(page.records.len());

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use entity::run::FailureClass;
 use futures_util::stream::Stream;
 
 use super::call::{self, Place};
@@ -14,8 +13,8 @@ use super::request::Requests;
 use super::select::{self, Candidate, Sifted};
 use super::watch::Seen;
 use super::{HttpSource, Reading, capability};
-use crate::integration::manifest::paging::Paging;
-use crate::integration::source::{Checkpoint, Loss, Page, SourceError};
+use crate::manifest::paging::Paging;
+use crate::source::{Checkpoint, ErrorClass, Loss, Page, SourceError};
 
 /// What a run holds besides its checkpoint.
 struct Run {
@@ -134,7 +133,7 @@ impl HttpSource {
         let more = progress
             .walk
             .advance(list.pages, &signs, records, ids)
-            .map_err(|clause| place.misfit(&clause, FailureClass::Config, Some(http_status)))?;
+            .map_err(|clause| place.misfit(&clause, ErrorClass::Config, Some(http_status)))?;
         let more = more || progress.next_pass(listing.passes());
 
         let mut page = Page {
@@ -165,7 +164,7 @@ impl HttpSource {
             let permission = permission.value.clone();
             let Some(capability) = capability(*column) else {
                 let message = format!("The list came without a part that every user has. Missing: {permission}.");
-                let error = plain_error(FailureClass::Permission, message);
+                let error = plain_error(ErrorClass::Permission, message);
                 return Err(SourceError { missing_permissions: vec![permission], ..error });
             };
             lost.push(Loss { capability, missing_permission: Some(permission) });
@@ -181,5 +180,5 @@ fn sign_of_life(progress: &Progress) -> Page {
 
 /// Whether the application answered that the place to resume from does not exist (any more).
 fn forgotten(error: &SourceError) -> bool {
-    error.class == FailureClass::Config && error.http_status.is_some()
+    error.class == ErrorClass::Config && error.http_status.is_some()
 }

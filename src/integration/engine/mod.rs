@@ -41,18 +41,17 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use entity::run::FailureClass;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use crate::integration::grant::GrantStore;
-use crate::integration::manifest::Manifest;
-use crate::integration::manifest::listing::List;
-use crate::integration::manifest::mapping::Column;
-use crate::integration::manifest::template::Part;
-use crate::integration::source::{Capability, Checkpoint, Config, Page, Source, SourceError, Verified};
+use crate::grant::GrantStore;
+use crate::manifest::Manifest;
+use crate::manifest::listing::List;
+use crate::manifest::mapping::Column;
+use crate::manifest::template::Part;
+use crate::source::{Capability, Checkpoint, Config, ErrorClass, Page, Source, SourceError, Verified};
 
 mod address;
 mod auth;
@@ -120,7 +119,7 @@ impl HttpSource {
         client: &Client,
         grants: Option<Arc<dyn GrantStore>>,
     ) -> Result<Self, SourceError> {
-        let wrong = |message: String| plain_error(FailureClass::Config, message);
+        let wrong = |message: String| plain_error(ErrorClass::Config, message);
         let config = manifest.complete(config).map_err(|faults| {
             let sentences: Vec<String> = faults.into_iter().map(|fault| fault.message).collect();
             wrong(sentences.join(" "))
@@ -170,7 +169,7 @@ impl HttpSource {
         let reading = self.read(requests, &place, list, &Position::Start, Some(1), true).await?;
         let records = reading.records.len() as u64;
         next_place(list.pages, &Position::Start, &reading.signs, records, records)
-            .map_err(|clause| place.misfit(&clause, FailureClass::Config, Some(reading.http_status)))?;
+            .map_err(|clause| place.misfit(&clause, ErrorClass::Config, Some(reading.http_status)))?;
         Ok(Verified {
             tenant: requests.tenant().map(str::to_owned),
             lost: losses.parts,
@@ -179,7 +178,7 @@ impl HttpSource {
     }
 
     async fn first_call(&self, hurried: bool) -> Result<Requests, SourceError> {
-        let wrong = |message: String| plain_error(FailureClass::Config, message);
+        let wrong = |message: String| plain_error(ErrorClass::Config, message);
         let token = self.tokens.current(&self.policy(hurried)).await?;
         let mut found = token.as_ref().map(|token| token.found.clone()).unwrap_or_default();
         if let Some(identify) = self.manifest.identify.as_ref().map(|call| &call.value) {
@@ -235,7 +234,7 @@ impl HttpSource {
         let url = call.url.clone();
         let heard = self.ask(place, call, hurried).await?;
         let (http_status, size, headers) = (heard.http_status, heard.size, heard.headers.clone());
-        let misfit = |clause: &str| place.misfit(clause, FailureClass::Config, Some(http_status));
+        let misfit = |clause: &str| place.misfit(clause, ErrorClass::Config, Some(http_status));
         let mut body = heard.json(place)?;
         let mut signs = Signs::read(list.pages, &body, &headers);
         if let Some(next) = signs.next_url(list.pages) {
@@ -284,5 +283,5 @@ impl Source for HttpSource {
 
 /// Whether the application answered that it does not tell. A refused credential is another matter.
 fn is_refusal(error: &SourceError) -> bool {
-    matches!(error.class, FailureClass::Config | FailureClass::Permission) && error.http_status.is_some()
+    matches!(error.class, ErrorClass::Config | ErrorClass::Permission) && error.http_status.is_some()
 }

@@ -8,10 +8,10 @@ use reqwest::header::{HeaderMap, LINK};
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-use crate::integration::manifest::expr::{Path, Predicate, Subject};
-use crate::integration::manifest::mapping::Column;
-use crate::integration::manifest::paging::{Cursor, LinkHeader, NextUrl, Paging};
-use crate::integration::source::Checkpoint;
+use crate::manifest::expr::{Path, Predicate, Subject};
+use crate::manifest::mapping::Column;
+use crate::manifest::paging::{Cursor, LinkHeader, NextUrl, Paging};
+use crate::source::Checkpoint;
 
 /// A list that goes on for longer than this is taken to have no end.
 pub(super) const MOST_PAGES: u64 = 100_000;

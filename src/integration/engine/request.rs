@@ -9,11 +9,11 @@ use url::{Origin, Url};
 
 use super::client::{Body, Call};
 use super::paginate::Position;
-use crate::integration::manifest::Manifest;
-use crate::integration::manifest::listing::{Detail, Identify, List, PageSize, Query};
-use crate::integration::manifest::paging::{Paging, Slot};
-use crate::integration::manifest::template::{Part, Scope, Template};
-use crate::integration::source::Config;
+use crate::manifest::Manifest;
+use crate::manifest::listing::{Detail, Identify, List, PageSize, Query};
+use crate::manifest::paging::{Paging, Slot};
+use crate::manifest::template::{Part, Scope, Template};
+use crate::source::Config;
 
 /// What is encoded in a part of a path: all but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use chrono::DateTime;
-use entity::run::FailureClass;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
-use crate::integration::manifest::answers::RateLimit;
-use crate::integration::manifest::expr::Subject;
+use crate::manifest::answers::RateLimit;
+use crate::manifest::expr::Subject;
+use crate::source::ErrorClass;
 
 /// The wait when the application asks to slow down and does not say for how long.
 const UNSAID: Duration = Duration::from_mins(1);
@@ -64,22 +64,21 @@ impl<'a> Attempts<'a> {
 
     /// How long to wait before the next attempt after one that failed like this;
     /// `None`: give up. `asked` is what the application asked for, `random` from 0 to 1.
-    pub fn after(&mut self, class: FailureClass, asked: Option<Duration>, random: f64) -> Option<Duration> {
+    pub fn after(&mut self, class: ErrorClass, asked: Option<Duration>, random: f64) -> Option<Duration> {
         self.made += 1;
         let wait = match class {
-            FailureClass::Transient | FailureClass::Timeout if self.made < self.policy.attempts => {
+            ErrorClass::Transient | ErrorClass::Timeout if self.made < self.policy.attempts => {
                 let doubled = self.policy.base * 2_u32.saturating_pow(self.made - 1);
                 // From half to the whole, so that many clients do not come back at once.
                 doubled.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0).max(asked.unwrap_or_default())
             }
-            FailureClass::RateLimit => asked.unwrap_or(UNSAID).max(self.policy.base),
-            FailureClass::Transient
-            | FailureClass::Timeout
-            | FailureClass::Token
-            | FailureClass::Permission
-            | FailureClass::Config
-            | FailureClass::RemovalGuard
-            | FailureClass::Internal => return None,
+            ErrorClass::RateLimit => asked.unwrap_or(UNSAID).max(self.policy.base),
+            ErrorClass::Transient
+            | ErrorClass::Timeout
+            | ErrorClass::Token
+            | ErrorClass::Permission
+            | ErrorClass::Config
+            | ErrorClass::Internal => return None,
         };
         self.waited += wait;
         (self.waited <= self.policy.max_wait).then_some(wait)

@@ -6,17 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta};
-use entity::user::UserStatus;
 use serde_json::Value;
 use serde_json::error::Category;
 
 use super::join::{JOINED, Joined};
-use crate::integration::manifest::expr::{Subject, scalar};
-use crate::integration::manifest::listing::{List, Listing};
-use crate::integration::manifest::mapping::{
-    Column, Flag, FlagTest, Labels, Mapping, StatusRule, Text, Time, TimeFormat,
-};
-use crate::integration::source::SourceUser;
+use crate::manifest::expr::{Subject, scalar};
+use crate::manifest::listing::{List, Listing};
+use crate::manifest::mapping::{Column, Flag, FlagTest, Labels, Mapping, StatusRule, Text, Time, TimeFormat};
+use crate::source::{SourceUser, UserStatus};
 
 /// The longest external id, in bytes.
 const LONGEST_ID: usize = 512;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::HttpSource;
 use super::classify::masked;
 use super::select::Candidate;
-use crate::integration::source::SourceError;
+use crate::source::SourceError;
 
 /// A page of users as it came.
 #[derive(Debug, Default)]

@@ -308,7 +308,8 @@ impl Auth {
 }
 
 /// What kind of credential an integration asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, async_graphql::Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "graphql", derive(async_graphql::Enum))]
 pub enum AuthenticationKind {
     /// Nothing is asked for.
     None,
@@ -317,10 +318,10 @@ pub enum AuthenticationKind {
     /// A user name and a password.
     Basic,
     /// OAuth 2.0, as the application itself.
-    #[graphql(name = "OAUTH2_CLIENT_CREDENTIALS")]
+    #[cfg_attr(feature = "graphql", graphql(name = "OAUTH2_CLIENT_CREDENTIALS"))]
     OAuth2ClientCredentials,
     /// OAuth 2.0, with a person's consent.
-    #[graphql(name = "OAUTH2_AUTHORIZATION_CODE")]
+    #[cfg_attr(feature = "graphql", graphql(name = "OAUTH2_AUTHORIZATION_CODE"))]
     OAuth2AuthorizationCode,
     /// The key of a service account.
     ServiceAccount,

@@ -9,7 +9,7 @@ use super::Manifest;
 use super::answers::compile_regex;
 use super::auth::AuthOption;
 use super::schema::Scalar;
-use crate::integration::source::Config;
+use crate::source::Config;
 
 /// The setting that says which of several kinds of `auth` is used.
 pub const AUTHENTICATION: &str = "authentication";
@@ -53,9 +53,10 @@ pub struct ConfigField {
 }
 
 /// What a setting may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, async_graphql::Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "graphql", derive(async_graphql::Enum))]
 #[serde(rename_all = "snake_case")]
-#[graphql(name = "ConfigFieldType")]
+#[cfg_attr(feature = "graphql", graphql(name = "ConfigFieldType"))]
 pub enum FieldKind {
     /// One line of text.
     Text,
@@ -185,12 +186,18 @@ fn is_email(value: &str) -> bool {
         && !value.contains(char::is_whitespace)
 }
 
-/// A setting that does not fit.
+/// A setting that was given a wrong value, or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigFault {
+pub struct SettingError {
     pub key: String,
     /// A sentence for a person; it never repeats the value.
     pub message: String,
+}
+
+impl SettingError {
+    pub fn new(key: &str, message: impl Into<String>) -> Self {
+        Self { key: key.to_owned(), message: message.into() }
+    }
 }
 
 impl Manifest {
@@ -210,16 +217,16 @@ impl Manifest {
     /// The settings as the engine takes them: trimmed, with defaults filled in, and without
     /// those of alternatives that were not chosen. An empty value counts as left out.
     /// Errors are all that is wrong, in the order of the form.
-    pub fn complete(&self, given: Config) -> Result<Config, Vec<ConfigFault>> {
+    pub fn complete(&self, given: Config) -> Result<Config, Vec<SettingError>> {
         complete(&self.name, &self.form, given)
     }
 }
 
 /// What [`Manifest::complete`] does, for any form.
-pub fn complete(name: &str, form: &[ConfigField], mut given: Config) -> Result<Config, Vec<ConfigFault>> {
+pub fn complete(name: &str, form: &[ConfigField], mut given: Config) -> Result<Config, Vec<SettingError>> {
     let mut complete = Config::new();
     let mut faults = Vec::new();
-    let mut fault = |key: &str, message: String| faults.push(ConfigFault { key: key.to_owned(), message });
+    let mut fault = |key: &str, message: String| faults.push(SettingError::new(key, message));
     for field in form {
         let value = given.remove(&field.key);
         if !field.asked_with(complete.get(AUTHENTICATION).map(String::as_str)) {

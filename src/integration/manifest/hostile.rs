@@ -16,7 +16,7 @@ const QUICK: Duration = Duration::from_secs(5);
 
 /// The texts of the built-in manifests.
 fn built_in() -> Vec<String> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/integration/connectors");
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("connectors");
     let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|ending| ending == "yaml"));
     files.sort();

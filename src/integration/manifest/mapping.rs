@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use entity::user::UserStatus;
 use schemars::JsonSchema;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 
@@ -16,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::expr::{Path, Predicate};
 use super::schema::{self, Scalar};
 use super::template::OneOrMany;
+use crate::source::UserStatus;
 
 /// Which part of a record is which column.
 #[derive(Debug, Deserialize, JsonSchema)]

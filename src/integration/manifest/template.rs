@@ -10,7 +10,7 @@ use serde::de::{self, Deserialize, Deserializer, IntoDeserializer, SeqAccess, Vi
 use serde_json::{Map, Value};
 
 use super::expr::scalar;
-use crate::integration::source::Config;
+use crate::source::Config;
 
 /// A text with values in it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::DateTime;
-use entity::run::FailureClass;
-use entity::user::UserStatus;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Deserializer, de};
@@ -12,8 +10,8 @@ use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
 use url::Url;
 
-use crate::integration::manifest::template::OneOrMany;
-use crate::integration::source::{Capability, Config};
+use crate::manifest::template::OneOrMany;
+use crate::source::{Capability, Config, ErrorClass, UserStatus};
 
 /// The whole file.
 #[derive(Deserialize)]
@@ -113,7 +111,7 @@ pub struct SampleUser {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SampleError {
-    pub class: FailureClass,
+    pub class: ErrorClass,
     #[serde(default)]
     pub definite: Option<bool>,
     #[serde(default)]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
 
 use super::format::{Case, SampleError, SampleUser};
-use crate::integration::source::{Capability, SourceError, SourceUser};
+use crate::source::{Capability, SourceError, SourceUser};
 
 /// What came of a case.
 #[derive(Default)]

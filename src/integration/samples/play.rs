@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use entity::run::FailureClass;
-use entity::user::UserStatus;
 use futures_util::StreamExt as _;
 use serde_saphyr::{Location, Spanned};
 
@@ -12,13 +10,13 @@ use super::format::{Case, Exchange, SampleGrant};
 use super::outcome::Outcome;
 use super::recording::Recording;
 use super::{NOW, Played, Samples};
-use crate::integration::engine::{Client, ClientSettings, HttpSource, RetryPolicy};
-use crate::integration::grant::{Grant, GrantInMemory, GrantStore};
-use crate::integration::manifest::Manifest;
-use crate::integration::manifest::auth::Auth;
-use crate::integration::manifest::expr::Subject;
-use crate::integration::manifest::paging::Paging;
-use crate::integration::source::{Config, Loss, Source as _};
+use crate::engine::{Client, ClientSettings, HttpSource, RetryPolicy};
+use crate::grant::{Grant, GrantInMemory, GrantStore};
+use crate::manifest::Manifest;
+use crate::manifest::auth::Auth;
+use crate::manifest::expr::Subject;
+use crate::manifest::paging::Paging;
+use crate::source::{Config, ErrorClass, Loss, Source as _, UserStatus};
 
 impl Samples {
     /// Plays every case against the manifest.
@@ -73,7 +71,7 @@ impl Samples {
         if !counted && !cases().any(several) {
             gaps.push("no case has a first and a last page".to_owned());
         }
-        let refused = |case: &Case| case.error.as_ref().is_some_and(|error| error.value.class == FailureClass::Token);
+        let refused = |case: &Case| case.error.as_ref().is_some_and(|error| error.value.class == ErrorClass::Token);
         if !manifest.options().iter().all(|option| matches!(option.auth, Auth::None)) && !cases().any(refused) {
             gaps.push("in no case the credential is refused (error: {class: token})".to_owned());
         }

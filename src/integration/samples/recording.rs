@@ -12,9 +12,9 @@ use serde_saphyr::{Location, Spanned};
 use url::Url;
 
 use super::format::{Exchange, Request};
-use crate::integration::engine::{Answer, Body, Call, CallError, Transport};
-use crate::integration::manifest::Manifest;
-use crate::integration::manifest::template::Part;
+use crate::engine::{Answer, Body, Call, CallError, Transport};
+use crate::manifest::Manifest;
+use crate::manifest::template::Part;
 
 /// Parameters of a form that are made anew each time, so that a sample need not have them.
 const MADE_ANEW: [&str; 4] = ["assertion", "client_assertion", "code_verifier", "jti"];

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::*;
-use crate::integration::manifest::{self, Manifest};
+use crate::manifest::{self, Manifest};
 
 const MANIFEST: &str = r#"name: Acme
 category: identity
@@ -194,7 +194,7 @@ async fn what_samples_do_not_show_is_told() {
 }
 
 fn connectors() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/integration/connectors")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("connectors")
 }
 
 /// The keys of a folder's files.

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const DOORS: [&str; 6] = ["app", "cli", "console", "graphql", "jobs", "server"];
-const NOUNS: [&str; 5] = ["directory", "instance", "integration", "notification", "sync"];
+const NOUNS: [&str; 4] = ["directory", "instance", "notification", "sync"];
+/// A crate of its own in a folder of `src`, below all of these.
+const INTEGRATION: &str = "integration";
 const TOOLS: [&str; 13] = [
     "audit",
     "auth",
@@ -27,8 +29,8 @@ const OVERSEERS: [&str; 2] = ["doctor", "keep"];
 /// The nouns that a noun may know.
 fn known_by(noun: &str) -> &'static [&'static str] {
     match noun {
-        "sync" => &["instance", "integration", "directory", "notification"],
-        "instance" => &["integration", "directory", "notification"],
+        "sync" => &["instance", INTEGRATION, "directory", "notification"],
+        "instance" => &[INTEGRATION, "directory", "notification"],
         _ => &[],
     }
 }
@@ -95,16 +97,20 @@ fn edges() -> Vec<(String, String, String)> {
         }
         let inside = path.strip_prefix(root().join("src")).unwrap();
         let from = inside.components().next().unwrap().as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned();
-        if from == "lib" || from == "main" {
+        if from == "lib" || from == "main" || from == INTEGRATION {
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();
         let code: String =
             text.lines().filter_map(|line| line.split("//").next()).flat_map(|line| [line, "\n"]).collect();
-        let mut line = 1;
+        let place = |before: &str| format!("{}:{}", short(&path), before.matches('\n').count() + 1);
         for (before, after) in code.match_indices("crate::").map(|(at, found)| code.split_at(at + found.len())) {
-            line = line.max(before.matches('\n').count() + 1);
-            found.extend(heads(after).into_iter().map(|to| (from.clone(), to, format!("{}:{line}", short(&path)))));
+            found.extend(heads(after).into_iter().map(|to| (from.clone(), to, place(before))));
+        }
+        for (before, _) in code.match_indices("integration::").map(|(at, _)| code.split_at(at)) {
+            if !before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':') {
+                found.push((from.clone(), INTEGRATION.to_owned(), place(before)));
+            }
         }
     }
     assert!(found.len() > 100, "the scan finds next to nothing");
@@ -118,7 +124,7 @@ fn every_part_of_the_source_has_its_layer() {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         let layers = [&DOORS[..], &NOUNS, &TOOLS, &OVERSEERS].concat();
         assert!(
-            layers.contains(&&*name) || name == "lib" || name == "main",
+            layers.contains(&&*name) || name == "lib" || name == "main" || name == INTEGRATION,
             "{name} is neither door, noun, tool nor overseer"
         );
     }
@@ -138,6 +144,14 @@ fn tools_know_tools_nouns_know_what_they_are_made_of_and_only_doors_know_doors()
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_integration_crate_knows_neither_the_database_nor_the_server() {
+    let manifest = fs::read_to_string(root().join("src/integration/Cargo.toml")).unwrap();
+    for crate_above in ["entity", "migration", "muster", "sea-orm"] {
+        assert!(!manifest.contains(crate_above), "integration depends on {crate_above}");
+    }
 }
 
 #[test]

@@ -5,16 +5,15 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use entity::run::FailureClass;
+use integration::catalog::Catalog;
+use integration::engine::{Client, ClientSettings};
+use integration::grant::{Grant, GrantStore, Renew, StoredGrant};
+use integration::source::{ErrorClass, SourceError};
 use ipnet::IpNet;
 use muster::auth::Tokens;
 use muster::clock::Clock;
 use muster::instance::authorization::Authorizations;
 use muster::instance::{Instances, Running, grants};
-use muster::integration::catalog::Catalog;
-use muster::integration::engine::{Client, ClientSettings};
-use muster::integration::grant::{Grant, GrantStore, Renew, StoredGrant};
-use muster::integration::source::SourceError;
 use muster::secrets::SecretKey;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -59,7 +58,7 @@ impl Renew for Rotating {
         let number = self.calls.fetch_add(1, Ordering::SeqCst);
         self.answers.acquire().await.unwrap().forget();
         if number < self.failing {
-            return Err(SourceError::new(FailureClass::Transient, "Out of order."));
+            return Err(SourceError::new(ErrorClass::Transient, "Out of order."));
         }
         let token = old.refresh_token.clone().unwrap();
         assert!(self.used.lock().unwrap().insert(token.clone()), "{token} was used twice");
@@ -141,7 +140,7 @@ async fn a_renewal_that_failed_leaves_the_next_one_its_turn() {
     let id = Uuid::now_v7();
     let first = consent(&instances, id, &grant(FIRST)).await;
     let (store, server) = (instances.grants(id), Rotating::new(9, 1));
-    assert_eq!(store.renew(first, server.as_ref()).await.err().map(|error| error.class), Some(FailureClass::Transient));
+    assert_eq!(store.renew(first, server.as_ref()).await.err().map(|error| error.class), Some(ErrorClass::Transient));
     assert_eq!(stored(&instances, id).await, (first, FIRST.to_owned()));
     let renewed = store.renew(first, server.as_ref()).await.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((renewed.generation, server.calls()), (first + 1, 2));
@@ -218,7 +217,7 @@ async fn what_was_destroyed_cannot_be_renewed_and_what_is_stored_cannot_be_read(
     let instances = process(&place, Clock::System).await;
     let id = Uuid::now_v7();
     let error = instances.grants(id).renew(1, Rotating::new(9, 0).as_ref()).await.err().expect("nothing to renew");
-    assert_eq!((error.class, error.definite), (FailureClass::Token, true));
+    assert_eq!((error.class, error.definite), (ErrorClass::Token, true));
     assert!(instances.grants(id).read().await.is_ok_and(|found| found.is_none()));
 
     consent(&instances, id, &grant("a-refresh-token-to-be-found")).await;

@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use entity::run::FailureClass;
 use serde_json::json;
 
 use super::*;
-use crate::integration::engine::address::{Addresses, Reach};
+use crate::engine::address::{Addresses, Reach};
+use crate::source::ErrorClass;
 
 const CLOSED: [&str; 40] = [
     "0.0.0.0",
@@ -119,7 +119,7 @@ async fn closed_addresses_are_refused_in_every_spelling_before_a_byte_is_sent() 
     for host in hosts {
         for scheme in ["https", "http"] {
             let error = error_of(&client, &format!("{scheme}://{host}:{port}")).await;
-            assert_eq!(error.class, FailureClass::Config, "{scheme}://{host}: {}", error.message);
+            assert_eq!(error.class, ErrorClass::Config, "{scheme}://{host}: {}", error.message);
             assert!(error.message.contains("MUSTER_ALLOWED_NETWORKS"), "{scheme}://{host}: {}", error.message);
         }
     }
@@ -129,7 +129,7 @@ async fn closed_addresses_are_refused_in_every_spelling_before_a_byte_is_sent() 
 #[tokio::test]
 async fn plain_http_is_for_allowed_networks_only() {
     let error = error_of(&public_only(), "http://1.1.1.1").await;
-    assert_eq!(error.class, FailureClass::Config);
+    assert_eq!(error.class, ErrorClass::Config);
     assert!(error.message.contains("must begin with https"), "{}", error.message);
 }
 
@@ -139,6 +139,6 @@ async fn redirects_are_not_followed() {
     let target = elsewhere.origin.clone();
     let peer = Peer::answering(move |_, _| respond(307, &[("location", &target)], "{}")).await;
     let error = ids(&source(one_page(), &peer.origin)).await.unwrap_err();
-    assert_eq!((error.class, error.http_status), (FailureClass::Config, Some(307)));
+    assert_eq!((error.class, error.http_status), (ErrorClass::Config, Some(307)));
     assert!(elsewhere.calls().is_empty());
 }

@@ -2,10 +2,10 @@
 
 use std::io::Write as _;
 
-use entity::run::FailureClass;
 use serde_json::json;
 
 use super::*;
+use crate::source::ErrorClass;
 
 async fn error_of(response: impl Fn() -> Response<Body> + Clone + Send + Sync + 'static) -> (SourceError, usize) {
     let peer = Peer::answering(move |_, _| response()).await;
@@ -53,7 +53,7 @@ async fn bad_answers_fail_at_once_and_name_what_is_wrong() {
         let (error, calls) = error_of(move || respond(200, &[("content-type", label)], body.clone())).await;
         assert_eq!(
             (error.class, calls, error.http_status),
-            (FailureClass::Config, 1, Some(200)),
+            (ErrorClass::Config, 1, Some(200)),
             "{name}: {}",
             error.message
         );
@@ -82,7 +82,7 @@ async fn answers_that_break_off_are_tried_again() {
     for (name, bytes) in cases {
         let origin = raw_peer(bytes.into_bytes(), true).await;
         let error = ids(&source(one_page(), &origin)).await.unwrap_err();
-        assert_eq!(error.class, FailureClass::Transient, "{name}: {}", error.message);
+        assert_eq!(error.class, ErrorClass::Transient, "{name}: {}", error.message);
     }
 }
 
@@ -92,7 +92,7 @@ async fn an_application_that_stops_answering_is_a_timeout() {
     for bytes in ["", head] {
         let origin = raw_peer(bytes.as_bytes().to_vec(), false).await;
         let error = ids(&source(one_page(), &origin)).await.unwrap_err();
-        assert_eq!(error.class, FailureClass::Timeout, "{}", error.message);
+        assert_eq!(error.class, ErrorClass::Timeout, "{}", error.message);
     }
 }
 
@@ -102,11 +102,11 @@ async fn a_closed_port_and_an_unknown_name_are_transient() {
     let closed = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let error = ids(&source(one_page(), &closed)).await.unwrap_err();
-    assert_eq!(error.class, FailureClass::Transient);
+    assert_eq!(error.class, ErrorClass::Transient);
     // A name with a part of more than 63 letters is given up before anybody is asked.
     let unknown = format!("http://{}.invalid", "x".repeat(64));
     let error = ids(&source(one_page(), &unknown)).await.unwrap_err();
-    assert_eq!(error.class, FailureClass::Transient);
+    assert_eq!(error.class, ErrorClass::Transient);
     assert!(error.message.contains("resolved"), "{}", error.message);
 }
 
@@ -114,7 +114,7 @@ async fn a_closed_port_and_an_unknown_name_are_transient() {
 async fn a_server_without_tls_is_transient_and_said_so() {
     let origin = raw_peer(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), true).await;
     let error = ids(&source(one_page(), &origin.replace("http:", "https:"))).await.unwrap_err();
-    assert_eq!(error.class, FailureClass::Transient);
+    assert_eq!(error.class, ErrorClass::Transient);
     assert!(error.message.contains("certificate"), "{}", error.message);
 }
 
@@ -123,7 +123,7 @@ async fn a_page_is_bounded_also_after_decompression() {
     let bomb = bomb(40);
     let peer = Peer::answering(move |_, _| respond(200, &[("content-encoding", "gzip")], bomb.clone())).await;
     let error = ids(&source(one_page(), &peer.origin)).await.unwrap_err();
-    assert_eq!((error.class, peer.calls().len()), (FailureClass::Config, 1));
+    assert_eq!((error.class, peer.calls().len()), (ErrorClass::Config, 1));
     assert!(error.message.contains("larger"), "{}", error.message);
 
     let values = format!("[{}1]", "1,".repeat(1_250_001));
@@ -132,7 +132,7 @@ async fn a_page_is_bounded_also_after_decompression() {
     assert!(error.message.contains("too large"), "{}", error.message);
 
     let (error, _) = error_of(|| respond(200, &[("x-a", &"x".repeat(100_000))], r#"{"users": []}"#)).await;
-    assert_eq!(error.class, FailureClass::Config);
+    assert_eq!(error.class, ErrorClass::Config);
 }
 
 /// So many MiB of spaces, compressed.

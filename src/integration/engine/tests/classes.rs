@@ -1,9 +1,9 @@
 //! What a refusal means: by the manifest's rules first, by the status code then.
 
-use entity::run::FailureClass;
 use serde_json::json;
 
 use super::*;
+use crate::source::ErrorClass;
 
 async fn refused(
     manifest: Manifest,
@@ -18,11 +18,11 @@ async fn refused(
 }
 
 /// A status with headers, and what comes of it: the class, whether it is definite, the calls made.
-type Case = (u16, &'static [(&'static str, &'static str)], FailureClass, bool, usize);
+type Case = (u16, &'static [(&'static str, &'static str)], ErrorClass, bool, usize);
 
 #[tokio::test]
 async fn status_codes_have_a_class_each() {
-    use FailureClass::{Config, Permission, RateLimit, Token, Transient};
+    use ErrorClass::{Config, Permission, RateLimit, Token, Transient};
     let cases: [Case; 17] = [
         (401, &[], Token, false, 1),
         (401, &[("www-authenticate", "Bearer error=\"invalid_token\"")], Token, false, 1),
@@ -104,21 +104,21 @@ error_details: {message: $.error, permission: $.needed}
 "#;
     let rules = || manifest("  pages: none\n  records: $.members", rules);
     let (error, _) = refused(rules(), 200, &[], json!({"ok": false, "error": "token_revoked"})).await;
-    assert_eq!((error.class, error.definite), (FailureClass::Token, true));
+    assert_eq!((error.class, error.definite), (ErrorClass::Token, true));
     let (error, _) =
         refused(rules(), 200, &[], json!({"ok": false, "error": "missing_scope", "needed": "users:read"})).await;
     assert_eq!(
         (error.class, error.missing_permissions.as_slice()),
-        (FailureClass::Permission, ["users:read".to_owned()].as_slice())
+        (ErrorClass::Permission, ["users:read".to_owned()].as_slice())
     );
     let (error, calls) = refused(rules(), 200, &[], json!({"ok": false, "error": "internal_error"})).await;
-    assert_eq!((error.class, calls), (FailureClass::Transient, 3));
+    assert_eq!((error.class, calls), (ErrorClass::Transient, 3));
     let (error, _) = refused(rules(), 401, &[], json!({"code": "FEATURE_OFF"})).await;
-    assert_eq!((error.class, error.message.as_str()), (FailureClass::Config, "Turn the API on first."));
+    assert_eq!((error.class, error.message.as_str()), (ErrorClass::Config, "Turn the API on first."));
     let (error, _) = refused(rules(), 401, &[("x-quota", "0"), ("retry-after", "9")], json!({})).await;
-    assert_eq!((error.class, error.retry_after_ms), (FailureClass::RateLimit, Some(9000)));
+    assert_eq!((error.class, error.retry_after_ms), (ErrorClass::RateLimit, Some(9000)));
     let (error, _) = refused(rules(), 401, &[("x-quota", "10")], json!({})).await;
-    assert_eq!(error.class, FailureClass::Token);
+    assert_eq!(error.class, ErrorClass::Token);
 }
 
 #[tokio::test]

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use entity::run::FailureClass;
-use entity::user::UserStatus::{Active, Invited, Suspended, Unknown};
 use serde_json::json;
 
 use super::*;
-use crate::integration::engine::join::Joined;
-use crate::integration::engine::select::{self, Selected};
-use crate::integration::manifest::expr::Subject;
-use crate::integration::source::{Capability, Loss, SourceUser};
+use crate::engine::join::Joined;
+use crate::engine::select::{self, Selected};
+use crate::manifest::expr::Subject;
+use crate::source::UserStatus::{Active, Invited, Suspended, Unknown};
+use crate::source::{Capability, ErrorClass, Loss, SourceUser};
 
 fn read(map: &str, page: Value) -> Vec<SourceUser> {
     let manifest = manifest(&format!("  pages: none\n  records: $\n  map: {map}"), "");
@@ -169,10 +168,7 @@ async fn a_column_that_no_record_carries_is_a_missing_permission() {
     let run = async |page: Value| all(&source(manifest(&users, ""), &Peer::always(200, page).await.origin)).await;
 
     let error = run(json!([{"id": 1, "mfa": true}, {"id": 2}])).await.unwrap_err();
-    assert_eq!(
-        (error.class, error.missing_permissions),
-        (FailureClass::Permission, vec!["users:read.email".to_owned()])
-    );
+    assert_eq!((error.class, error.missing_permissions), (ErrorClass::Permission, vec!["users:read.email".to_owned()]));
     let pages = run(json!([{"id": 1}, {"id": 2, "email": "b"}])).await.unwrap();
     assert_eq!(pages[0].lost, [Loss { capability: Capability::Mfa, missing_permission: Some("admin".to_owned()) }]);
     assert!(run(json!([])).await.unwrap()[0].lost.is_empty(), "nobody there, nothing missing");

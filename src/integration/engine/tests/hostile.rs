@@ -12,12 +12,12 @@ use super::super::join::Joined;
 use super::super::paginate::Signs;
 use super::super::select::{self, Selected, Unreadable};
 use super::*;
-use crate::integration::manifest::expr::Subject;
-use crate::integration::manifest::paging::Paging;
+use crate::manifest::expr::Subject;
+use crate::manifest::paging::Paging;
 
 /// Each built-in manifest, with the answers of its samples.
 static BUILT_IN: LazyLock<Vec<(Manifest, Vec<Value>)>> = LazyLock::new(|| {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/integration/connectors");
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("connectors");
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|ending| ending == "yaml"));
     files.sort();

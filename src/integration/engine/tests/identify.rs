@@ -1,8 +1,7 @@
 //! The call before the listing, addresses that it gives, and when the credential ends.
 
-use entity::run::FailureClass;
-
 use super::*;
+use crate::source::ErrorClass;
 
 /// A manifest whose base address stands in the answer of `/me`.
 fn discovering(hosts: &str) -> String {
@@ -74,7 +73,7 @@ async fn an_address_that_the_application_gives_must_be_one_of_its_own_hosts() {
     let front = Peer::always(200, json!({"home": "https://evil.example.net/", "account": {"id": 1}})).await;
     let manifest = manifest::parse(&discovering("'*.example.com'"), "test.yaml").unwrap();
     let error = all(&source(manifest, &front.origin)).await.unwrap_err();
-    assert_eq!(error.class, FailureClass::Config);
+    assert_eq!(error.class, ErrorClass::Config);
     assert!(error.message.contains("a host that is not its own"), "{}", error.message);
 }
 
@@ -88,7 +87,7 @@ async fn a_refused_question_fails_the_run_unless_it_is_optional() {
     let keys = "  pages: none\n  records: $";
     let strict = manifest(keys, "tenant: '{{found.id}}'\nidentify: {path: /me, keep: {id: $.id}}");
     let error = source(strict, &peer.origin).check().await.unwrap_err();
-    assert_eq!(error.class, FailureClass::Permission);
+    assert_eq!(error.class, ErrorClass::Permission);
     assert!(error.message.contains("whose credential it is"), "{}", error.message);
     let lenient = manifest(keys, "tenant: '{{found.id}}'\nidentify: {path: /me, keep: {id: $.id}, optional: true}");
     assert_eq!(source(lenient, &peer.origin).check().await.unwrap().tenant, None);
@@ -116,7 +115,7 @@ async fn an_empty_page_of_a_list_without_a_total_is_believed_only_of_somebody_wh
     let keys = "  pages: {offset: {param: from}}\n  records: $";
     let manifest = manifest(keys, "identify: {path: /me, keep: {id: $.id}}\ntenant: '{{found.id}}'");
     let error = all(&source(manifest, &peer.origin)).await.unwrap_err();
-    assert_eq!(error.class, FailureClass::Token);
+    assert_eq!(error.class, ErrorClass::Token);
     assert_eq!(peer.uris(), ["/me", "/users?from=0", "/users?from=2", "/me"]);
 }
 

@@ -1,9 +1,7 @@
 //! Several passes over a list, lists joined by id, and calls per user.
 
-use entity::run::FailureClass;
-
 use super::*;
-use crate::integration::source::{Capability, Loss, SourceUser};
+use crate::source::{Capability, ErrorClass, Loss, SourceUser};
 
 fn path(call: &Call) -> &str {
     call.uri.split('?').next().unwrap_or_default()
@@ -109,7 +107,7 @@ async fn a_joined_list_that_is_refused_costs_its_columns_and_not_the_run() {
 
 #[tokio::test]
 async fn trouble_with_a_joined_list_fails_the_run() {
-    for (status, class) in [(500, FailureClass::Transient), (401, FailureClass::Token), (404, FailureClass::Config)] {
+    for (status, class) in [(500, ErrorClass::Transient), (401, ErrorClass::Token), (404, ErrorClass::Config)] {
         let answer = move |_: usize, call: &Call| match path(call) {
             "/admins" => respond(status, &[], "{}"),
             _ => ok(&records(1..=2).into()),
@@ -129,7 +127,7 @@ async fn a_joined_list_that_runs_in_a_circle_fails_the_run() {
     };
     let peer = Peer::answering(answer).await;
     let error = all(&source(manifest(JOINED, ""), &peer.origin)).await.unwrap_err();
-    assert_eq!(error.class, FailureClass::Config);
+    assert_eq!(error.class, ErrorClass::Config);
     assert!(error.message.starts_with("Page 2 of the list “admins” does not fit"), "{}", error.message);
 }
 

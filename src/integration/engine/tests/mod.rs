@@ -15,8 +15,8 @@ use tokio::net::TcpListener;
 
 use super::retry::RetryPolicy;
 use super::{Client, ClientSettings, HttpSource};
-use crate::integration::manifest::{self, Manifest};
-use crate::integration::source::{Config, Page, Source as _, SourceError};
+use crate::manifest::{self, Manifest};
+use crate::source::{Config, Page, Source as _, SourceError};
 
 mod addresses;
 mod broken;

@@ -1,10 +1,10 @@
 //! Each way of paging: it reads all, in as many calls as it should, and never ends early.
 
-use entity::run::FailureClass;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::json;
 
 use super::*;
+use crate::source::ErrorClass;
 
 /// A list of `total` users; pages hold at most `cap`, whatever is asked for.
 fn slice(start: u64, asked: Option<u64>, cap: u64, total: u64) -> Vec<Value> {
@@ -108,7 +108,7 @@ async fn an_address_on_another_origin_is_not_called() {
     let link = format!("<{}/users?page=2>; rel=next", elsewhere.origin);
     let peer = Peer::answering(move |_, _| respond(200, &[("link", &link)], json!(records([1])).to_string())).await;
     let error = ids(&source(manifest("  pages: {link_header: {}}\n  records: $", ""), &peer.origin)).await.unwrap_err();
-    assert_eq!(error.class, FailureClass::Config);
+    assert_eq!(error.class, ErrorClass::Config);
     assert!(error.message.contains("another host"), "{}", error.message);
     assert!(elsewhere.calls().is_empty());
 }
@@ -118,7 +118,7 @@ async fn lists_that_run_in_a_circle_fail() {
     let users = "  pages: {cursor: {at: $.next, param: cursor}}\n  records: $.users";
     let same_cursor = Peer::always(200, json!({"users": records([1]), "next": "again"})).await;
     let error = ids(&source(manifest(users, ""), &same_cursor.origin)).await.unwrap_err();
-    assert_eq!((error.class, same_cursor.calls().len()), (FailureClass::Config, 2), "{}", error.message);
+    assert_eq!((error.class, same_cursor.calls().len()), (ErrorClass::Config, 2), "{}", error.message);
 
     let long_circle =
         Peer::answering(|number, _| ok(&json!({"users": [], "next": format!("cursor-{}", number % 100)}))).await;
@@ -143,7 +143,7 @@ async fn a_list_that_says_there_is_more_and_gives_nothing_is_not_complete() {
     let outcome: Vec<_> = source.pages(None).collect().await;
     assert_eq!(outcome.len(), 2, "a stream ends with its first error");
     let error = outcome[1].as_ref().unwrap_err();
-    assert_eq!(error.class, FailureClass::Config);
+    assert_eq!(error.class, ErrorClass::Config);
     assert!(error.message.contains("only 4 of 9") && error.message.starts_with("Page 2 of"), "{}", error.message);
 }
 

@@ -1,11 +1,9 @@
 //! The connector `scim`.
 
-use entity::run::FailureClass;
-use entity::user::UserStatus;
 use serde_json::json;
 
 use super::*;
-use crate::integration::source::{Capability, SourceUser};
+use crate::source::{Capability, ErrorClass, SourceUser, UserStatus};
 
 fn connector() -> Manifest {
     let text = include_str!("../../connectors/scim.yaml");
@@ -75,7 +73,7 @@ async fn a_list_may_be_missing_only_if_nobody_is_in_it() {
         json!({"Resources": [{"id": "1"}]}),
     ] {
         let error = users_of(page.clone()).await.unwrap_err();
-        assert_eq!(error.class, FailureClass::Config, "{page}: {}", error.message);
+        assert_eq!(error.class, ErrorClass::Config, "{page}: {}", error.message);
     }
 }
 
@@ -118,6 +116,6 @@ async fn a_check_is_the_list_itself_and_names_the_tenant() {
     let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"], "status": "401", "detail": "Authorization failure."});
     let peer = Peer::always(401, body).await;
     let error = source(connector(), &peer.origin).check().await.unwrap_err();
-    assert_eq!((error.class, error.definite), (FailureClass::Token, false));
+    assert_eq!((error.class, error.definite), (ErrorClass::Token, false));
     assert!(error.message.ends_with("It said: “Authorization failure.”."), "{}", error.message);
 }

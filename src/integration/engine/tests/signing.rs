@@ -1,10 +1,10 @@
 //! How calls are signed, and that the credential stays where it belongs.
 
-use entity::run::FailureClass;
 use futures_util::TryStreamExt as _;
 use serde_json::json;
 
 use super::*;
+use crate::source::ErrorClass;
 
 async fn signed(auth: &str) -> Call {
     let peer = Peer::always(200, json!({"users": []})).await;
@@ -69,7 +69,7 @@ fn settings_that_do_not_fit_are_refused_by_name() {
         HttpSource::new(Arc::new(one_page()), config, &client, None).map(|_| ()).unwrap_err()
     };
     let error = new(&[("token", "x"), ("colour", "red")]);
-    assert_eq!(error.class, FailureClass::Config);
+    assert_eq!(error.class, ErrorClass::Config);
     assert!(error.message.contains("Address is required") && error.message.contains("colour"), "{}", error.message);
     for address in
         ["ftp://example.com", "https://me:pw@example.com", "https://example.com/?a=1", "example.com", "https://"]

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use entity::run::FailureClass;
 use reqwest::header::HeaderName;
 use serde_json::json;
 
 use super::*;
-use crate::integration::engine::retry::{Attempts, asked_wait};
-use crate::integration::manifest::answers::RateLimit;
+use crate::engine::retry::{Attempts, asked_wait};
+use crate::manifest::answers::RateLimit;
+use crate::source::ErrorClass;
 
 fn asked(headers: &[(&str, &str)]) -> Option<Duration> {
     let headers =
@@ -36,18 +36,18 @@ fn the_wait_that_is_asked_for_is_understood_in_every_form() {
 fn waits_grow_are_jittered_and_bounded() {
     let policy = RetryPolicy::default();
     let mut attempts = Attempts::new(&policy);
-    let waits: Vec<_> = (0..5).map(|_| attempts.after(FailureClass::Transient, None, 1.0)).collect();
+    let waits: Vec<_> = (0..5).map(|_| attempts.after(ErrorClass::Transient, None, 1.0)).collect();
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     assert_eq!(waits, [seconds(1), seconds(2), seconds(4), seconds(8), None]);
-    assert_eq!(Attempts::new(&policy).after(FailureClass::Transient, None, 0.0), Some(Duration::from_millis(500)));
-    assert_eq!(Attempts::new(&policy).after(FailureClass::Transient, seconds(9), 0.0), seconds(9));
+    assert_eq!(Attempts::new(&policy).after(ErrorClass::Transient, None, 0.0), Some(Duration::from_millis(500)));
+    assert_eq!(Attempts::new(&policy).after(ErrorClass::Transient, seconds(9), 0.0), seconds(9));
 
     let mut attempts = Attempts::new(&policy);
-    let waits: Vec<_> = (0..3).map(|_| attempts.after(FailureClass::RateLimit, None, 0.0)).collect();
+    let waits: Vec<_> = (0..3).map(|_| attempts.after(ErrorClass::RateLimit, None, 0.0)).collect();
     assert_eq!(waits, [seconds(60), seconds(60), None]);
-    assert_eq!(Attempts::new(&policy).after(FailureClass::RateLimit, seconds(121), 0.0), None);
-    assert_eq!(Attempts::new(&policy).after(FailureClass::RateLimit, seconds(0), 0.0), seconds(1), "never in a rush");
-    for class in [FailureClass::Token, FailureClass::Permission, FailureClass::Config] {
+    assert_eq!(Attempts::new(&policy).after(ErrorClass::RateLimit, seconds(121), 0.0), None);
+    assert_eq!(Attempts::new(&policy).after(ErrorClass::RateLimit, seconds(0), 0.0), seconds(1), "never in a rush");
+    for class in [ErrorClass::Token, ErrorClass::Permission, ErrorClass::Config] {
         assert_eq!(Attempts::new(&policy).after(class, seconds(1), 0.0), None);
     }
 }
@@ -77,7 +77,7 @@ async fn a_request_to_slow_down_is_heeded_and_past_the_limit_handed_on() {
 
     let peer = Peer::always(429, json!({"retry_after_ms": 3_600_000})).await;
     let error = ids(&source(manifest(), &peer.origin)).await.unwrap_err();
-    assert_eq!((error.class, error.retry_after_ms), (FailureClass::RateLimit, Some(3_600_000)));
+    assert_eq!((error.class, error.retry_after_ms), (ErrorClass::RateLimit, Some(3_600_000)));
     assert_eq!(peer.calls().len(), 1);
 }
 

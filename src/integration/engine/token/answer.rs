@@ -6,20 +6,19 @@
 
 use std::time::Duration;
 
-use entity::run::FailureClass;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, SET_COOKIE};
 
 use super::sign_in::SignIn;
-use crate::integration::engine::classify::{Evidence, excerpt, is_limited, rule};
-use crate::integration::engine::client::Answer;
-use crate::integration::engine::retry::asked_wait;
-use crate::integration::engine::select::{self, Unreadable};
-use crate::integration::grant::Grant;
-use crate::integration::manifest::answers::Verdict;
-use crate::integration::manifest::auth::{Auth, Session};
-use crate::integration::manifest::expr::{Path, Subject, scalar};
-use crate::integration::source::SourceError;
+use crate::engine::classify::{Evidence, excerpt, is_limited, rule};
+use crate::engine::client::Answer;
+use crate::engine::retry::asked_wait;
+use crate::engine::select::{self, Unreadable};
+use crate::grant::Grant;
+use crate::manifest::answers::Verdict;
+use crate::manifest::auth::{Auth, Session};
+use crate::manifest::expr::{Path, Subject, scalar};
+use crate::source::{ErrorClass, SourceError};
 
 /// The client itself is not accepted (any more).
 const CLIENT_CODES: [&str; 7] = [
@@ -103,11 +102,11 @@ pub fn read(sign_in: &SignIn, secrets: &[String], answer: &Answer) -> Result<Gra
         _ => sentence,
     };
     let class = match verdict {
-        Verdict::TokenRevoked | Verdict::Token => FailureClass::Token,
-        Verdict::Permission => FailureClass::Permission,
-        Verdict::RateLimit => FailureClass::RateLimit,
-        Verdict::Transient => FailureClass::Transient,
-        Verdict::Config => FailureClass::Config,
+        Verdict::TokenRevoked | Verdict::Token => ErrorClass::Token,
+        Verdict::Permission => ErrorClass::Permission,
+        Verdict::RateLimit => ErrorClass::RateLimit,
+        Verdict::Transient => ErrorClass::Transient,
+        Verdict::Config => ErrorClass::Config,
     };
     let asked = asked_wait(&sign_in.manifest.rate_limit, &answer.headers, body, sign_in.now());
     let error = SourceError {

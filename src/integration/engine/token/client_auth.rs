@@ -2,18 +2,17 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use entity::run::FailureClass;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde_json::json;
 use url::{Url, form_urlencoded};
 
 use super::sign_in::{Request, SignIn};
 use super::statement::{self, Key};
-use crate::integration::engine::classify::plain_error;
-use crate::integration::engine::client::Body;
-use crate::integration::manifest::auth::ClientAuth;
-use crate::integration::manifest::template::Template;
-use crate::integration::source::SourceError;
+use crate::engine::classify::plain_error;
+use crate::engine::client::Body;
+use crate::manifest::auth::ClientAuth;
+use crate::manifest::template::Template;
+use crate::source::{ErrorClass, SourceError};
 
 /// How long a statement about the client holds, in seconds.
 const LIFETIME: i64 = 300;
@@ -76,5 +75,5 @@ impl ClientProof<'_> {
 
 fn unsendable() -> SourceError {
     let message = "The client's id or secret has characters in it that cannot be sent; paste it again.";
-    plain_error(FailureClass::Config, message.to_owned())
+    plain_error(ErrorClass::Config, message.to_owned())
 }

@@ -3,10 +3,10 @@
 use super::client_auth::ClientProof;
 use super::sign_in::{Repeat, SignIn};
 use super::statement::Key;
-use crate::integration::engine::retry::RetryPolicy;
-use crate::integration::grant::Grant;
-use crate::integration::manifest::auth::ClientCredentials;
-use crate::integration::source::SourceError;
+use crate::engine::retry::RetryPolicy;
+use crate::grant::Grant;
+use crate::manifest::auth::ClientCredentials;
+use crate::source::SourceError;
 
 pub async fn obtain(sign_in: &SignIn, kind: &ClientCredentials, policy: &RetryPolicy) -> Result<Grant, SourceError> {
     let url = sign_in.address(&kind.token_url)?;

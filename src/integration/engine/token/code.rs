@@ -3,17 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use entity::run::FailureClass;
 use tracing::Instrument as _;
 
 use super::BUFFER;
 use super::client_auth::ClientProof;
 use super::sign_in::{Repeat, SignIn};
-use crate::integration::engine::classify::plain_error;
-use crate::integration::engine::retry::RetryPolicy;
-use crate::integration::grant::{Grant, GrantStore, Renew};
-use crate::integration::manifest::auth::{Auth, AuthorizationCode};
-use crate::integration::source::SourceError;
+use crate::engine::classify::plain_error;
+use crate::engine::retry::RetryPolicy;
+use crate::grant::{Grant, GrantStore, Renew};
+use crate::manifest::auth::{Auth, AuthorizationCode};
+use crate::source::{ErrorClass, SourceError};
 
 /// The stored grant, renewed if it ends within a minute, or if the application refused its access
 /// token. `None` if it was refused and there is nothing to renew it with.
@@ -46,13 +45,13 @@ pub async fn grant(
     // Of its own, so that it is not cut between the application's rotation and the store.
     let task = tokio::spawn(async move { grants.renew(seen, &renewal).await }.in_current_span());
     let renewed = task.await.unwrap_or_else(|_| {
-        Err(plain_error(FailureClass::Internal, "This server failed to renew the consent.".to_owned()))
+        Err(plain_error(ErrorClass::Internal, "This server failed to renew the consent.".to_owned()))
     })?;
     Ok(Some(renewed.grant))
 }
 
 fn definite(message: &str) -> SourceError {
-    SourceError { definite: true, ..plain_error(FailureClass::Token, message.to_owned()) }
+    SourceError { definite: true, ..plain_error(ErrorClass::Token, message.to_owned()) }
 }
 
 struct Renewal {
@@ -99,7 +98,7 @@ async fn ask(
     policy: &RetryPolicy,
 ) -> Result<Grant, SourceError> {
     let Auth::AuthorizationCode(kind) = sign_in.auth() else {
-        return Err(plain_error(FailureClass::Config, "The settings need no consent.".to_owned()));
+        return Err(plain_error(ErrorClass::Config, "The settings need no consent.".to_owned()));
     };
     let AuthorizationCode { token_url, client_id, client_secret, client_auth, params, .. } = kind;
     let url = sign_in.address(token_url)?;

@@ -4,11 +4,11 @@ use serde_json::json;
 
 use super::sign_in::{Repeat, Request, SignIn};
 use super::statement::{self, Key};
-use crate::integration::engine::client::Body;
-use crate::integration::engine::retry::RetryPolicy;
-use crate::integration::grant::Grant;
-use crate::integration::manifest::auth::JwtBearer;
-use crate::integration::source::SourceError;
+use crate::engine::client::Body;
+use crate::engine::retry::RetryPolicy;
+use crate::grant::Grant;
+use crate::manifest::auth::JwtBearer;
+use crate::source::SourceError;
 
 pub async fn obtain(sign_in: &SignIn, kind: &JwtBearer, policy: &RetryPolicy) -> Result<Grant, SourceError> {
     let url = sign_in.address(&kind.token_url)?;

@@ -14,7 +14,7 @@
 //!
 //! **Cut in the middle,** a renewal with a refresh token goes on in the background, because the
 //! application may have rotated it already; only the end of the process stops it, and then the grant
-//! may be lost (see [`grant`](crate::integration::grant)). Everything else is dropped, and asked for
+//! may be lost (see [`grant`](crate::grant)). Everything else is dropped, and asked for
 //! anew by the next one who needs it. A session that was not closed ends when the application thinks fit.
 //!
 //! | file | what it does |
@@ -32,10 +32,10 @@ use tokio::sync::Mutex;
 
 use super::client::Client;
 use super::retry::RetryPolicy;
-use crate::integration::grant::{Grant, GrantStore};
-use crate::integration::manifest::Manifest;
-use crate::integration::manifest::auth::Auth;
-use crate::integration::source::{Config, SourceError};
+use crate::grant::{Grant, GrantStore};
+use crate::manifest::Manifest;
+use crate::manifest::auth::Auth;
+use crate::source::{Config, SourceError};
 
 mod answer;
 mod client_auth;

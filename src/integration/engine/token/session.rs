@@ -2,22 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use entity::run::FailureClass;
 use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};
 use url::Url;
 
 use super::Token;
 use super::sign_in::{Repeat, Request, SignIn};
-use crate::integration::engine::auth::Credential;
-use crate::integration::engine::classify::plain_error;
-use crate::integration::engine::client::{Body, Call};
-use crate::integration::engine::request::{base_url, below, constant_headers};
-use crate::integration::engine::retry::RetryPolicy;
-use crate::integration::grant::Grant;
-use crate::integration::manifest::auth::Session;
-use crate::integration::manifest::template::{Scope, Template};
-use crate::integration::source::SourceError;
+use crate::engine::auth::Credential;
+use crate::engine::classify::plain_error;
+use crate::engine::client::{Body, Call};
+use crate::engine::request::{base_url, below, constant_headers};
+use crate::engine::retry::RetryPolicy;
+use crate::grant::Grant;
+use crate::manifest::auth::Session;
+use crate::manifest::template::{Scope, Template};
+use crate::source::{ErrorClass, SourceError};
 
 pub async fn log_in(sign_in: &SignIn, kind: &Session, policy: &RetryPolicy) -> Result<Grant, SourceError> {
     let login = &kind.login;
@@ -80,5 +79,5 @@ fn address(sign_in: &SignIn, path: &Template, found: &BTreeMap<String, String>) 
 }
 
 fn config(message: String) -> SourceError {
-    plain_error(FailureClass::Config, message)
+    plain_error(ErrorClass::Config, message)
 }

@@ -3,21 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use entity::run::FailureClass;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use url::Url;
 
 use super::answer::{self, Refusal};
-use crate::integration::engine::auth::Credential;
-use crate::integration::engine::classify::{no_answer, plain_error};
-use crate::integration::engine::client::{Body, Call, CallError, Client};
-use crate::integration::engine::request::absolute;
-use crate::integration::engine::retry::{Attempts, RetryPolicy};
-use crate::integration::grant::Grant;
-use crate::integration::manifest::Manifest;
-use crate::integration::manifest::auth::Auth;
-use crate::integration::manifest::template::{Scope, Template};
-use crate::integration::source::{Config, SourceError};
+use crate::engine::auth::Credential;
+use crate::engine::classify::{no_answer, plain_error};
+use crate::engine::client::{Body, Call, CallError, Client};
+use crate::engine::request::absolute;
+use crate::engine::retry::{Attempts, RetryPolicy};
+use crate::grant::Grant;
+use crate::manifest::Manifest;
+use crate::manifest::auth::Auth;
+use crate::manifest::template::{Scope, Template};
+use crate::source::{Config, ErrorClass, SourceError};
 
 /// What a connection signs in with. It has no `Debug`, because it holds the settings.
 #[derive(Clone)]
@@ -96,7 +95,7 @@ impl SignIn {
     pub fn address(&self, template: &Template) -> Result<Url, SourceError> {
         absolute(template, Scope::new(&self.config, &BTreeMap::new())).ok_or_else(|| {
             let message = "The settings do not make a proper address to sign in at.";
-            plain_error(FailureClass::Config, message.to_owned())
+            plain_error(ErrorClass::Config, message.to_owned())
         })
     }
 
@@ -119,7 +118,7 @@ impl SignIn {
                 Ok(answer) => match answer::read(self, &secrets, &answer) {
                     Ok(grant) => return Ok(grant),
                     Err(refusal) => {
-                        let unused = refusal.error.class == FailureClass::RateLimit;
+                        let unused = refusal.error.class == ErrorClass::RateLimit;
                         (refusal, unused)
                     }
                 },
@@ -131,7 +130,7 @@ impl SignIn {
                 Repeat::OnlyUnused | Repeat::Freely => attempts.after(error.class, asked, (settings.random)()),
             };
             let Some(wait) = wait else {
-                if error.class == FailureClass::RateLimit {
+                if error.class == ErrorClass::RateLimit {
                     error.retry_after_ms = asked.and_then(|asked| u64::try_from(asked.as_millis()).ok());
                 }
                 return Err(error);

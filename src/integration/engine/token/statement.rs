@@ -2,7 +2,6 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use entity::run::FailureClass;
 use rustls::SignatureScheme;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::PrivateKeyDer;
@@ -10,10 +9,10 @@ use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 
 use super::sign_in::SignIn;
-use crate::integration::engine::classify::plain_error;
-use crate::integration::manifest::auth::Algorithm;
-use crate::integration::manifest::template::Template;
-use crate::integration::source::SourceError;
+use crate::engine::classify::plain_error;
+use crate::manifest::auth::Algorithm;
+use crate::manifest::template::Template;
+use crate::source::{ErrorClass, SourceError};
 
 /// What signs.
 pub struct Key<'a> {
@@ -42,7 +41,7 @@ pub fn new_id(sign_in: &SignIn) -> String {
 pub fn unusable() -> SourceError {
     let message = "The private key cannot be used: paste the whole PEM text, from -----BEGIN to the END line, \
                    without a password.";
-    plain_error(FailureClass::Config, message.to_owned())
+    plain_error(ErrorClass::Config, message.to_owned())
 }
 
 fn signed(algorithm: Algorithm, pem: &str, id: Option<&str>, claims: &Value) -> Result<String, SourceError> {
@@ -59,7 +58,7 @@ fn signed(algorithm: Algorithm, pem: &str, id: Option<&str>, claims: &Value) -> 
             Algorithm::Rs256 => "an RSA key",
             Algorithm::Es256 => "an elliptic key on P-256",
         };
-        plain_error(FailureClass::Config, format!("The private key does not fit: {name} needs {needed}."))
+        plain_error(ErrorClass::Config, format!("The private key does not fit: {name} needs {needed}."))
     })?;
 
     let mut header = json!({"alg": name, "typ": "JWT"});

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::Check;
-use crate::integration::manifest::auth::{Auth, AuthOption, AuthorizationCode, ClientAuth, ClientCredentials, Session};
-use crate::integration::manifest::template::{Part, Template};
+use crate::manifest::auth::{Auth, AuthOption, AuthorizationCode, ClientAuth, ClientCredentials, Session};
+use crate::manifest::template::{Part, Template};
 
 impl Check<'_> {
     pub(super) fn auth(&mut self) {

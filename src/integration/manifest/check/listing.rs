@@ -8,10 +8,10 @@ use serde_saphyr::{Location, Spanned};
 
 use super::Check;
 use super::mentions::{self, Decides};
-use crate::integration::manifest::listing::{List, PageSize};
-use crate::integration::manifest::mapping::Column;
-use crate::integration::manifest::paging::{Paging, Slot};
-use crate::integration::manifest::template::OneOrMany;
+use crate::manifest::listing::{List, PageSize};
+use crate::manifest::mapping::Column;
+use crate::manifest::paging::{Paging, Slot};
+use crate::manifest::template::OneOrMany;
 
 /// More passes over a list than any application needs.
 const MOST_VARIANTS: usize = 20;

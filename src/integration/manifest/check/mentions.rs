@@ -1,7 +1,7 @@
 //! All paths and tests of a mapping as text, to look for the names of joins and details in.
 
-use crate::integration::manifest::expr::Predicate;
-use crate::integration::manifest::mapping::{Column, Flag, FlagTest, Mapping, StatusRule, Text};
+use crate::manifest::expr::Predicate;
+use crate::manifest::mapping::{Column, Flag, FlagTest, Mapping, StatusRule, Text};
 
 /// What a path or test decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

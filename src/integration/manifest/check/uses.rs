@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_saphyr::{Location, Spanned};
 
-use crate::integration::manifest::Manifest;
-use crate::integration::manifest::auth::Auth;
-use crate::integration::manifest::listing::Query;
-use crate::integration::manifest::template::{JsonTemplate, Template};
+use crate::manifest::Manifest;
+use crate::manifest::auth::Auth;
+use crate::manifest::listing::Query;
+use crate::manifest::template::{JsonTemplate, Template};
 
 /// Where a template stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -90,7 +90,7 @@ async fn a_setting_stays_within_its_part_of_the_address() {
             outcome.unwrap();
             assert_eq!(peer.uris(), [path, "/users"]);
         } else {
-            assert_eq!(outcome.unwrap_err().class, FailureClass::Config);
+            assert_eq!(outcome.unwrap_err().class, ErrorClass::Config);
             assert!(peer.calls().is_empty());
         }
     }
@@ -101,7 +101,7 @@ async fn plain_http_is_for_permitted_addresses_only() {
     let peer = application(vec![given("t1")], &["t1"]).await;
     let settings = ClientSettings { allowed_networks: Vec::new(), ..settings() };
     let error = ids(&signed_in(&client_credentials(""), config(&peer, &[]), settings)).await.unwrap_err();
-    assert_eq!(error.class, FailureClass::Config);
+    assert_eq!(error.class, ErrorClass::Config);
     assert!(error.message.contains("https") && error.message.contains("at sign-in"), "{error}");
     assert!(peer.calls().is_empty());
 }

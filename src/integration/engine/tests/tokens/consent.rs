@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::integration::engine::client::{Answer, Call as Sent, CallError, Transport};
-use crate::integration::grant::{Grant, GrantStore, Renew, StoredGrant};
+use crate::engine::client::{Answer, Call as Sent, CallError, Transport};
+use crate::grant::{Grant, GrantStore, Renew, StoredGrant};
 
 /// A store in memory that notes what it does, beside the calls.
 struct Store {
@@ -107,7 +107,7 @@ async fn without_consent_there_is_no_token() {
     let peer = Peer::always(200, json!({})).await;
     for store in [None, Some(Store::of(None))] {
         let error = ids(&consented(&peer, store.as_ref(), &client())).await.unwrap_err();
-        assert_eq!((error.class, error.definite), (FailureClass::Token, true));
+        assert_eq!((error.class, error.definite), (ErrorClass::Token, true));
         assert!(error.message.contains("Nobody has given consent"), "{error}");
     }
     assert!(peer.calls().is_empty());
@@ -179,7 +179,7 @@ async fn a_refresh_token_that_was_used_before_ends_the_grant() {
     let store = Store::of(Some(stolen));
     let peer = rotating(&store).await;
     let error = ids(&consented(&peer, Some(&store), &client())).await.unwrap_err();
-    assert_eq!((error.class, error.definite, error.http_status), (FailureClass::Token, true, Some(400)));
+    assert_eq!((error.class, error.definite, error.http_status), (ErrorClass::Token, true, Some(400)));
     assert!(error.message.contains("invalid_grant") && error.message.contains("used before"), "{error}");
     assert!(!error.message.contains("canary"), "{error}");
     assert_eq!(peer.uris(), ["/token"]);
@@ -191,7 +191,7 @@ async fn a_grant_that_cannot_be_renewed_ends() {
     let store = Store::of(unrenewable(Some(NOW)));
     let peer = rotating(&store).await;
     let error = ids(&consented(&peer, Some(&store), &client())).await.unwrap_err();
-    assert_eq!((error.class, error.definite), (FailureClass::Token, true));
+    assert_eq!((error.class, error.definite), (ErrorClass::Token, true));
     assert!(error.message.contains("cannot be renewed"), "{error}");
     assert!(peer.calls().is_empty());
 
@@ -204,7 +204,7 @@ async fn a_grant_that_cannot_be_renewed_ends() {
     let store = Store::of(Some(Grant { access_token: "old".to_owned(), refresh_token: None, ..grant(None) }));
     let peer = rotating(&store).await;
     let error = ids(&consented(&peer, Some(&store), &client())).await.unwrap_err();
-    assert_eq!((error.class, error.definite), (FailureClass::Token, false));
+    assert_eq!((error.class, error.definite), (ErrorClass::Token, false));
     assert_eq!(peer.uris(), ["/users/7"]);
 }
 
@@ -213,7 +213,7 @@ async fn trouble_leaves_the_grant_alone_and_the_refresh_token_is_not_sent_twice(
     let store = Store::of(Some(grant(Some(NOW))));
     let peer = Peer::always(503, json!({"error": "invalid_grant"})).await;
     let error = ids(&consented(&peer, Some(&store), &client())).await.unwrap_err();
-    assert_eq!((error.class, error.definite), (FailureClass::Transient, false));
+    assert_eq!((error.class, error.definite), (ErrorClass::Transient, false));
     assert_eq!(peer.uris(), ["/token"]);
     assert_eq!(store.grant().refresh_token.as_deref(), Some("r1-canary"));
 }

@@ -1,8 +1,8 @@
 //! A person's consent: the address they are sent to, and the code they come back with.
 
 use super::*;
-use crate::integration::engine::CodeFlow;
-use crate::integration::grant::Grant;
+use crate::engine::CodeFlow;
+use crate::grant::Grant;
 
 const BACK: &str = "https://muster.example.com/oauth/callback";
 /// That of RFC 7636, appendix B.
@@ -112,7 +112,7 @@ async fn a_refused_code_is_beyond_doubt_and_not_repeated() {
         })
         .await;
         let error = exchanged(&manifest(SECRET), &peer).await.err().unwrap();
-        assert_eq!((error.class, error.definite), (FailureClass::Token, true), "{error}");
+        assert_eq!((error.class, error.definite), (ErrorClass::Token, true), "{error}");
         assert!(error.message.contains(code), "{error}");
         for secret in ["canary", VERIFIER] {
             assert!(!error.message.contains(secret), "{error}");
@@ -125,7 +125,7 @@ async fn a_refused_code_is_beyond_doubt_and_not_repeated() {
 async fn a_code_is_not_sent_twice() {
     let peer = Peer::always(500, json!({})).await;
     let error = exchanged(&manifest(SECRET), &peer).await.err().unwrap();
-    assert_eq!((error.class, error.definite), (FailureClass::Transient, false));
+    assert_eq!((error.class, error.definite), (ErrorClass::Transient, false));
     assert_eq!(peer.calls().len(), 1);
 }
 
@@ -136,6 +136,6 @@ async fn consent_is_for_those_who_need_it() {
     let none = CodeFlow::of(&client_credentials(""), &config(&peer, &[]), &client).unwrap();
     assert!(none.is_none());
     let error = CodeFlow::of(&manifest(SECRET), &Config::new(), &client).err().unwrap();
-    assert_eq!(error.class, FailureClass::Config);
+    assert_eq!(error.class, ErrorClass::Config);
     assert!(error.message.contains("Address is required"), "{error}");
 }

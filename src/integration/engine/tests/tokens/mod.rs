@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use entity::run::FailureClass;
 use url::form_urlencoded;
 
 use super::*;
-use crate::integration::engine::token::Tokens;
+use crate::engine::token::Tokens;
+use crate::source::ErrorClass;
 
 mod clients;
 mod consent;

@@ -15,12 +15,12 @@ async fn refused(manifest: &Arc<Manifest>, status: u16, headers: Headers, body: 
 
 #[tokio::test]
 async fn every_answer_has_its_class() {
-    use FailureClass::{Config, Permission, RateLimit, Token, Transient};
+    use ErrorClass::{Config, Permission, RateLimit, Token, Transient};
     let manifest = client_credentials("");
     let wait: Headers = &[("retry-after", "999")];
     let html: Headers = &[("content-type", "text/html")];
     let moved: Headers = &[("location", "https://elsewhere.example.com/")];
-    let cases: [(u16, Headers, &str, FailureClass, bool, &str); 26] = [
+    let cases: [(u16, Headers, &str, ErrorClass, bool, &str); 26] = [
         (400, &[], r#"{"error": "invalid_grant"}"#, Token, true, "invalid_grant"),
         (403, &[], r#"{"error": "invalid_grant"}"#, Token, true, "no longer accepts"),
         (401, &[], r#"{"error": "invalid_client"}"#, Token, true, "id, or its secret"),
@@ -72,10 +72,10 @@ users:
     client_secret: '{{config.secret}}'";
     let manifest = connector(CLIENT, auth, rules);
     let error = refused(&manifest, 400, &[], r#"{"error": "invalid_grant", "why": "no licence"}"#).await;
-    assert_eq!((error.class, error.definite), (FailureClass::Permission, false));
+    assert_eq!((error.class, error.definite), (ErrorClass::Permission, false));
     assert_eq!(error.message, "Ask Ben. It said: “no licence”.");
     let error = refused(&manifest, 200, &[], r#"{"ok": false, "access_token": "t1", "wait": 900}"#).await;
-    assert_eq!((error.class, error.retry_after_ms), (FailureClass::RateLimit, Some(900_000)));
+    assert_eq!((error.class, error.retry_after_ms), (ErrorClass::RateLimit, Some(900_000)));
 }
 
 #[tokio::test]
@@ -110,11 +110,11 @@ async fn no_error_repeats_a_token_that_is_not_where_it_should_be() {
 async fn an_endpoint_that_is_not_there_is_named() {
     let peer = Peer { origin: "http://127.0.0.1:1".to_owned(), calls: Arc::default() };
     let error = ids(&signed_in(&client_credentials(""), config(&peer, &[]), settings())).await.unwrap_err();
-    assert_eq!((error.class, error.http_status), (FailureClass::Transient, None));
+    assert_eq!((error.class, error.http_status), (ErrorClass::Transient, None));
     assert!(error.message.contains("at sign-in, with 127.0.0.1"), "{error}");
 
     let origin = raw_peer(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{".to_vec(), false).await;
     let peer = Peer { origin, calls: Arc::default() };
     let error = ids(&signed_in(&client_credentials(""), config(&peer, &[]), settings())).await.unwrap_err();
-    assert_eq!(error.class, FailureClass::Timeout, "{error}");
+    assert_eq!(error.class, ErrorClass::Timeout, "{error}");
 }

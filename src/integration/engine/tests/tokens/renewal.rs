@@ -51,7 +51,7 @@ async fn a_second_refusal_stands() {
     let peer = application(vec![given("t1"), given("t2"), given("t3")], &["t3"]).await;
     let source = signed_in(&client_credentials(""), config(&peer, &[]), settings());
     let error = ids(&source).await.unwrap_err();
-    assert_eq!((error.class, error.definite, error.http_status), (FailureClass::Token, false, Some(401)));
+    assert_eq!((error.class, error.definite, error.http_status), (ErrorClass::Token, false, Some(401)));
     assert_eq!(peer.uris(), ["/token", "/users", "/token", "/users"]);
 }
 
@@ -92,7 +92,7 @@ async fn trouble_that_may_pass_is_tried_again() {
 
     let peer = application(vec![trouble], &[]).await;
     let error = ids(&signed_in(&client_credentials(""), config(&peer, &[]), settings())).await.unwrap_err();
-    assert_eq!((error.class, error.definite), (FailureClass::Transient, false));
+    assert_eq!((error.class, error.definite), (ErrorClass::Transient, false));
     assert_eq!(peer.uris(), ["/token", "/token", "/token"]);
 }
 
@@ -111,7 +111,7 @@ async fn a_wait_that_is_asked_for_is_waited_for_if_it_is_bearable() {
             assert_eq!(peer.uris(), ["/token", "/token", "/users"]);
         } else {
             let error = outcome.unwrap_err();
-            assert_eq!((error.class, error.retry_after_ms), (FailureClass::RateLimit, Some(3_600_000)));
+            assert_eq!((error.class, error.retry_after_ms), (ErrorClass::RateLimit, Some(3_600_000)));
             assert_eq!(peer.uris(), ["/token"]);
         }
     }

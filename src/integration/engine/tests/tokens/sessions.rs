@@ -85,7 +85,7 @@ async fn a_cookie_ends_when_it_says() {
 #[tokio::test]
 async fn a_login_that_gives_nothing_is_an_error() {
     let manifest = session("      path: /login\n      form: {p: '{{config.id}}{{config.secret}}'}\n    cookie: sid");
-    for (status, class) in [(200, FailureClass::Config), (302, FailureClass::Config), (401, FailureClass::Token)] {
+    for (status, class) in [(200, ErrorClass::Config), (302, ErrorClass::Config), (401, ErrorClass::Token)] {
         let peer = Peer::answering(move |_, _| respond(status, &[("set-cookie", "anonymous=1")], "{}")).await;
         let error = ids(&signed_in(&manifest, config(&peer, &[]), settings())).await.unwrap_err();
         assert_eq!((error.class, error.definite), (class, false), "{error}");

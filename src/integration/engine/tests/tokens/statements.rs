@@ -169,7 +169,7 @@ async fn a_key_that_does_not_fit_is_a_fault_of_the_settings() {
         let mut config = config(&peer, &[("private_key", key)]);
         config.remove("secret");
         let error = ids(&signed_in(&service_account(""), config, settings())).await.unwrap_err();
-        assert_eq!(error.class, FailureClass::Config);
+        assert_eq!(error.class, ErrorClass::Config);
         assert!(error.message.contains(part), "{error}");
         assert!(peer.calls().is_empty());
     }
