@@ -1,9 +1,9 @@
-//! How far three replicas and one PostgreSQL go on this machine: many instances, many users,
-//! many changes, many subscribers. Its figures are unit costs, to reckon with for others.
+//! The capacity of three replicas and one PostgreSQL on this machine, with many instances, users,
+//! changes and subscribers. Prints costs per unit, from which other installations can be planned.
 //!
-//! `DATABASE_URL=postgres://… cargo bench --bench capacity`, on an empty database of a server
-//! that is set up as for production. `SMALL` (9,990) instances of 10 users, `BIG` (10)
-//! instances of `BIG_USERS` (1,000,000), `SUBSCRIBERS` (1,000) a replica.
+//! `DATABASE_URL=postgres://… cargo bench --bench capacity`, with an empty database on a server
+//! that is configured as in production. `SMALL` (9,990) instances with 10 users each, `BIG` (10)
+//! instances with `BIG_USERS` (1,000,000) each, and `SUBSCRIBERS` (1,000) per replica.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark measures time")]
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
@@ -22,7 +22,7 @@ const REPLICAS: usize = 3;
 const PORT: u16 = 18_400;
 const CLIENTS: usize = 24;
 
-/// One replica: a process of its own.
+/// One replica, in its own process.
 struct Replica {
     child: Child,
     url: String,
@@ -35,7 +35,7 @@ impl Drop for Replica {
     }
 }
 
-/// Everybody who asks.
+/// A client of all replicas.
 #[derive(Clone)]
 struct Client {
     http: reqwest::Client,
@@ -110,7 +110,7 @@ impl Bench {
         &self.replicas[turn % self.replicas.len()].url
     }
 
-    /// CPU seconds of all replicas so far.
+    /// The CPU seconds used by all replicas so far.
     fn cpu(&self) -> f64 {
         let ticks = |replica: &Replica| {
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", replica.child.id())).unwrap_or_default();
@@ -120,13 +120,13 @@ impl Bench {
         self.replicas.iter().map(ticks).sum::<f64>() / 100.0
     }
 
-    /// CPU seconds of the whole machine so far.
+    /// The CPU seconds used by the whole machine so far.
     fn machine() -> f64 {
         let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
         let mut fields = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
-        // Without what other machines on the same host took.
+        // Without steal time.
         let parts: Vec<f64> = fields.by_ref().take(7).filter_map(|n| n.parse().ok()).collect();
-        // Without idle and waiting.
+        // Without idle and iowait.
         parts.iter().enumerate().filter(|(place, _)| *place != 3 && *place != 4).map(|(_, n)| n).sum::<f64>() / 100.0
     }
 
@@ -214,7 +214,7 @@ impl Bench {
         }
     }
 
-    /// A second run, in which nothing differs.
+    /// A second run without changes.
     async fn again(&self, name: &str, users: usize) {
         let id = self.id(name).await;
         let (began, cpu) = (Instant::now(), self.cpu());
@@ -232,7 +232,7 @@ impl Bench {
         );
     }
 
-    /// How many changes of state are committed a second, each with its event.
+    /// The rate of state changes, each with its event.
     async fn renames(&self, replicas: usize) {
         let query = "query { instances(first: 100, filter: { search: \"small\" }) { nodes { id } } }";
         let found = self.client.ask(self.url(0), query, json!({})).await["instances"]["nodes"].clone();
@@ -264,7 +264,7 @@ impl Bench {
         );
     }
 
-    /// How soon, and for how much, every subscriber of every replica hears of a change.
+    /// The latency and CPU cost of delivering an event to all subscribers of all replicas.
     async fn subscribers(&self, each: usize) {
         let id = self.id("small 0").await;
         let (heard, mut hearing) = mpsc::unbounded_channel::<Instant>();
@@ -301,7 +301,7 @@ impl Bench {
         }
         for _ in 0..tasks.len() {
             let ready = tokio::time::timeout(Duration::from_mins(1), readies.recv()).await;
-            ready.expect("all subscribers are told within a minute");
+            ready.expect("all subscribers get a snapshot within a minute");
         }
         println!("{} subscribers: memory {before}, now {}", tasks.len(), self.memory());
         let (mut times, cpu) = (Vec::new(), self.cpu());
@@ -311,7 +311,7 @@ impl Bench {
             self.client.ask(self.url(change), query, json!({ "id": id, "minutes": 2_000 + change })).await;
             for _ in 0..tasks.len() {
                 let at = tokio::time::timeout(Duration::from_secs(30), hearing.recv()).await;
-                times.push(at.expect("everybody hears of it").expect("a time").duration_since(began));
+                times.push(at.expect("every subscriber gets the event").expect("a time").duration_since(began));
             }
         }
         let deliveries = times.len() as f64;

@@ -1,10 +1,9 @@
-//! How fast a large application is synced, and in how much memory: first when everybody
-//! is new, then when nobody changed, then when 2 % leave and as many join; at last the
-//! deletion of all of them.
+//! Time and memory of syncing one large application: a first sync, a sync without changes, a sync
+//! in which 2 % of the users leave and as many join, and finally the deletion of the instance.
 //!
-//! On SQLite, or on the PostgreSQL database that `DATABASE_URL` names; it should be empty.
+//! Uses SQLite, or the PostgreSQL database of `DATABASE_URL`, which should be empty.
 //!
-//! `cargo bench --bench sync` with 1,000,000 users; `USERS=100000 cargo bench --bench sync` with fewer.
+//! `cargo bench --bench sync` uses 1,000,000 users; `USERS=100000 cargo bench --bench sync` fewer.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark measures time")]
 
@@ -87,7 +86,7 @@ async fn main() {
     running.await.expect("the server");
 }
 
-/// In MiB, as the kernel counts it.
+/// The memory of this process in MiB.
 fn memory(what: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with(what)).unwrap_or_default();

@@ -1,9 +1,9 @@
-//! The composition root: from settings to a running server.
+//! The composition root: builds a running server from the settings.
 //!
-//! On SQLite a server owns its database: it holds a lock beside it, so that two of them
-//! cannot work on one file and each believe it is alone. What it finds claimed at the start
-//! was claimed by a process that is gone, and is taken over at once. On PostgreSQL there may
-//! be others: what a process that is gone has claimed is taken over when its lease runs out.
+//! On SQLite, one server owns the database. It holds a lock file, so that no second server
+//! works on the same file. All leases that it finds at the start belong to dead processes, so
+//! it releases them at once. On PostgreSQL several servers share the database, and the leases
+//! of a dead process expire.
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};
@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::auth::Tokens;
-use crate::clock::{Clock, Steady};
+use crate::clock::{Clock, SteadyClock};
 use crate::config::{Roles, Settings};
 use crate::db::{Db, Location};
 use crate::error::Error;
@@ -34,22 +34,22 @@ use crate::installation;
 use crate::instance::authorization::Authorizations;
 use crate::instance::{Instances, Running, grants};
 use crate::jobs::{self, Beat};
-use crate::keep::{Keeper, Retention};
 use crate::mail::Mailer;
+use crate::maintenance::retention::{Pruner, Retention};
 use crate::notification::test_mail::TestMail;
 use crate::queue;
 use crate::server;
 use crate::sync::{Engine, Limits, progress::Progress};
 
-/// How long a stopping server waits for what it has begun.
-const GRACE: Duration = Duration::from_secs(9);
+/// How long a stopping server waits for running work.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(9);
 
 /// Why a server does not start.
 #[derive(Debug)]
 pub enum StartError {
-    /// Something that somebody has to mend, in one line.
+    /// An error that a person has to fix, on one line.
     Fatal(String),
-    /// The database cannot be used for the moment.
+    /// The database cannot be used at the moment.
     Database(String),
 }
 
@@ -73,10 +73,10 @@ impl fmt::Display for StartError {
     }
 }
 
-/// How many connections a command needs that is no server.
+/// The number of database connections of a command other than `serve`.
 const COMMAND_CONNECTIONS: u32 = 3;
 
-/// A server that is ready to be run.
+/// A server that is ready to run.
 pub struct App {
     pub settings: Settings,
     roles: Roles,
@@ -87,26 +87,26 @@ pub struct App {
     authorizations: Authorizations,
     pub engine: Engine,
     pub mailer: Mailer,
-    pub keeper: Keeper,
+    pub pruner: Pruner,
     feed: Feed<crate::instance::event::Event>,
-    /// The newest event at the start; the feed goes on from there.
+    /// The newest event at the start. The feed continues from there.
     newest: i64,
     gateway: Gateway,
     beat: Beat,
     shutdown: CancellationToken,
-    /// Held as long as the server lives, if the database is a file.
+    /// The lock of a SQLite database, held as long as the server lives.
     _lock: Option<File>,
 }
 
-/// The database and the tokens of a data folder, for commands that need no more.
+/// Opens only the database and its tokens, for commands that need nothing else.
 pub async fn open_tokens(settings: &Settings) -> Result<Tokens, String> {
     let location = settings.database()?;
     if matches!(location, Location::Sqlite(_)) {
         if !settings.data_dir.exists() {
-            // Whoever is in the wrong folder should notice.
-            eprintln!("muster: makes the data folder {}", settings.data_dir.display());
+            // The person should notice if this is the wrong folder.
+            eprintln!("muster: creates the data folder {}", settings.data_dir.display());
         }
-        prepare(&settings.data_dir)?;
+        prepare_data_dir(&settings.data_dir)?;
     }
     let db = Db::open(&location, COMMAND_CONNECTIONS).await.map_err(|error| format!("database {location}: {error}"))?;
     let clock = db.clock(Clock::System);
@@ -117,12 +117,12 @@ impl App {
     /// Opens everything that a server needs.
     ///
     /// # Errors
-    /// One line for whoever starts it.
+    /// One line for the person who starts the server.
     pub async fn new(settings: Settings, roles: Roles, clock: Clock) -> Result<Self, StartError> {
         let location = settings.database()?;
-        prepare(&settings.data_dir)?;
+        prepare_data_dir(&settings.data_dir)?;
         let lock = match &location {
-            Location::Sqlite(file) => Some(lock(file)?),
+            Location::Sqlite(file) => Some(lock_database(file)?),
             Location::Postgres(_) => None,
         };
         let db = Db::open(&location, settings.database_connections).await.map_err(|error| match error.into() {
@@ -136,7 +136,7 @@ impl App {
         app
     }
 
-    /// Builds the rest on a database that is open.
+    /// Builds everything else on an open database.
     async fn on(
         db: Db,
         settings: Settings,
@@ -145,49 +145,28 @@ impl App {
         lock: Option<File>,
     ) -> Result<Self, StartError> {
         let clock = db.clock(clock);
-        let keys = Arc::new(installation::key(&db, &settings.secret_key_file()).await?);
-        let (catalog, faults) = load_catalog(&settings, clock.clone())?;
-        for fault in faults {
-            warn!(fault = %fault, "a connector manifest has a fault and is left out");
-        }
+        let instances = open_instances(&db, &settings, &clock).await?;
         let mailer = Mailer::new(settings.smtp_url.as_deref(), &settings.mail_from, &settings.data_dir.join("mail"))?;
-
-        let tokens = Tokens::new(db.clone(), clock.clone());
-        let instances = Instances {
-            db: db.clone(),
-            clock: clock.clone(),
-            catalog: Arc::new(catalog),
-            keys,
-            running: Running::default(),
-            renewals: TaskTracker::new(),
-        };
-        let key_file = settings.secret_key_file();
-        instances.check_key().await.map_err(|error| format!("secret key file {}: {error}", key_file.display()))?;
         if !db.shared() {
-            take_over(&db).await?;
+            release_stale_leases(&db).await?;
         }
-
-        let public_url: Arc<str> = settings.public_url().into();
-        let mail_host: Arc<str> = mail_host(&public_url).into();
-        let progress = Progress::default();
-        let engine = Engine {
-            instances: instances.clone(),
-            progress: progress.clone(),
-            limits: Limits::new(settings.removal_guard_percent, settings.removal_guard_minimum),
-            public_url: public_url.clone(),
-            mail_host: mail_host.clone(),
-        };
+        let tokens = Tokens::new(db.clone(), clock.clone());
+        let engine = sync_engine(&instances, &settings);
         let feed = Feed::default();
         let newest = events::newest(db.read()).await?;
-        let test_mail = TestMail { db: db.clone(), clock: clock.clone(), public_url: public_url.clone(), mail_host };
-        let authorizations = Authorizations::new(instances.clone(), tokens.clone(), &public_url);
+        let authorizations = Authorizations::new(instances.clone(), tokens.clone(), &engine.public_url);
         let api: Api = Arc::new(ApiTools {
             instances: instances.clone(),
             authorizations: authorizations.clone(),
             feed: feed.clone(),
-            progress,
-            test_mail,
-            epoch: installation::epoch(&db).await?,
+            progress: engine.progress.clone(),
+            test_mail: TestMail {
+                db: db.clone(),
+                clock: clock.clone(),
+                public_url: engine.public_url.clone(),
+                mail_host: engine.mail_host.clone(),
+            },
+            epoch: installation::log_epoch(&db).await?,
         });
         let shutdown = CancellationToken::new();
         let gateway = Gateway::new(
@@ -195,10 +174,11 @@ impl App {
             api,
             tokens.clone(),
             settings.introspection,
-            &public_url,
+            &engine.public_url,
             shutdown.clone(),
         );
-        let keeper = Keeper { db: db.clone(), ages: Steady::new(clock.clone()), retention: Retention::of(&settings) };
+        let age_clock = SteadyClock::new(clock.clone());
+        let pruner = Pruner { db: db.clone(), age_clock, retention: Retention::of(&settings) };
         Ok(Self {
             settings,
             roles,
@@ -209,7 +189,7 @@ impl App {
             authorizations,
             engine,
             mailer,
-            keeper,
+            pruner,
             feed,
             newest,
             gateway,
@@ -224,8 +204,8 @@ impl App {
         self.shutdown.clone()
     }
 
-    /// Serves and works until [`App::shutdown`] is cancelled, then finishes or gives
-    /// back what was begun, within ten seconds.
+    /// Runs the server until [`App::shutdown`] is cancelled. Then finishes or releases the running
+    /// work within ten seconds.
     pub async fn run(self, listener: TcpListener) {
         let tasks = TaskTracker::new();
         jobs::spawn(&self.jobs(), self.roles, &tasks, &self.shutdown);
@@ -243,13 +223,13 @@ impl App {
             renewals.close();
             renewals.wait().await;
         };
-        let out_of_time = async {
+        let timed_out = async {
             self.shutdown.cancelled().await;
-            tokio::time::sleep(GRACE).await;
+            tokio::time::sleep(SHUTDOWN_GRACE).await;
         };
         tokio::select! {
             () = finished => {}
-            () = out_of_time => warn!("some work did not stop in time; it is taken over at the next start"),
+            () = timed_out => warn!("some work did not stop in time; another process, or the next start, will continue it"),
         }
         if let Err(error) = self.db.close().await {
             warn!(error = %error, "the database did not close cleanly");
@@ -265,7 +245,7 @@ impl App {
             instances: self.instances.clone(),
             authorizations: self.authorizations.clone(),
             mailer: self.mailer.clone(),
-            keeper: self.keeper.clone(),
+            pruner: self.pruner.clone(),
             feed: self.feed.clone(),
             newest: self.newest,
             progress: self.engine.progress.clone(),
@@ -275,7 +255,39 @@ impl App {
     }
 }
 
-/// The catalog, and the faults of the manifests that were left out of it.
+/// Opens the secret key and the catalog, and checks that the key fits the stored credentials.
+async fn open_instances(db: &Db, settings: &Settings, clock: &Clock) -> Result<Instances, StartError> {
+    let key_file = settings.secret_key_file();
+    let keys = Arc::new(installation::load_key(db, &key_file).await?);
+    let (catalog, faults) = load_catalog(settings, clock.clone())?;
+    for fault in faults {
+        warn!(fault = %fault, "a connector manifest has an error and is left out");
+    }
+    let instances = Instances {
+        db: db.clone(),
+        clock: clock.clone(),
+        catalog: Arc::new(catalog),
+        keys,
+        running: Running::default(),
+        renewals: TaskTracker::new(),
+    };
+    instances.check_key().await.map_err(|error| format!("secret key file {}: {error}", key_file.display()))?;
+    Ok(instances)
+}
+
+fn sync_engine(instances: &Instances, settings: &Settings) -> Engine {
+    let public_url: Arc<str> = settings.public_url().into();
+    let mail_host = mail_host(&public_url).into();
+    Engine {
+        instances: instances.clone(),
+        progress: Progress::default(),
+        limits: Limits::new(settings.removal_guard_percent, settings.removal_guard_minimum),
+        public_url,
+        mail_host,
+    }
+}
+
+/// The catalog, and the errors of the manifests that were left out of it.
 pub fn load_catalog(settings: &Settings, clock: Clock) -> Result<(Catalog, Vec<Fault>), String> {
     let client = ClientSettings::new(settings.allowed_networks.clone(), move || clock.now(), fastrand::f64);
     let client = Client::new(client).map_err(|error| format!("HTTP client: {error}"))?;
@@ -287,21 +299,21 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| format!("setting listen: {address}: {error}"))
 }
 
-/// Makes the data folder, for its owner alone.
-pub(crate) fn prepare(dir: &Path) -> Result<(), String> {
+/// Creates the data folder with access for its owner only.
+pub(crate) fn prepare_data_dir(dir: &Path) -> Result<(), String> {
     let at = |error: std::io::Error| format!("setting data_dir: {}: {error}", dir.display());
     if !dir.exists() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at)?;
     }
     let mode = fs::metadata(dir).map_err(at)?.permissions().mode();
     if mode & 0o077 != 0 {
-        warn!(dir = %dir.display(), "others on this machine may look into the data folder; make it 0700");
+        warn!(dir = %dir.display(), "other users of this machine can read the data folder; change its mode to 0700");
     }
     Ok(())
 }
 
-/// One server works on a database; the lock lies beside it.
-pub(crate) fn lock(database: &Path) -> Result<File, String> {
+/// Locks a SQLite database for one server, with a lock file next to it.
+pub(crate) fn lock_database(database: &Path) -> Result<File, String> {
     let path = database.with_extension("lock");
     let file = File::create(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     match file.try_lock() {
@@ -313,8 +325,8 @@ pub(crate) fn lock(database: &Path) -> Result<File, String> {
     }
 }
 
-/// Nobody else works on this database, so whatever is claimed was claimed by a process that died.
-async fn take_over(db: &Db) -> crate::error::Result<()> {
+/// Releases all leases. On SQLite no other server is running, so they belong to processes that died.
+async fn release_stale_leases(db: &Db) -> crate::error::Result<()> {
     let expired = db
         .write(|tx| async move {
             grants::expire_leases(&tx).await?;
@@ -322,14 +334,14 @@ async fn take_over(db: &Db) -> crate::error::Result<()> {
         })
         .await?;
     if expired > 0 {
-        info!(jobs = expired, "work of a process that died is taken over");
+        info!(jobs = expired, "released the jobs of a process that died");
     }
     Ok(())
 }
 
-/// What Message-IDs name: the host of the public address.
+/// The host name in Message-IDs: that of the public address.
 fn mail_host(public_url: &str) -> String {
     let host = url::Url::parse(public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
-    // An IP address is no domain, and some mail servers are strict about it.
+    // Some mail servers reject an IP address instead of a domain name.
     host.filter(|host| host.parse::<std::net::IpAddr>().is_err()).unwrap_or_else(|| "muster.localhost".into())
 }

@@ -1,4 +1,4 @@
-//! What members did that changes no instance's state, and so leaves no event.
+//! The audit log: actions of members that do not change an instance's state and so have no event.
 
 use entity::audit_entry::{Action, ActiveModel, Column, Entity, Model};
 use sea_orm::{
@@ -10,8 +10,8 @@ use uuid::Uuid;
 use crate::db::Tx;
 use crate::error::Result;
 
-/// Records an entry in the transaction that did it. `detail` is a sentence for a
-/// person, without addresses and secrets.
+/// Adds an entry in the transaction of the action. `detail` is a sentence for a person,
+/// without addresses or secrets.
 pub async fn record(
     tx: &Tx,
     at: i64,
@@ -42,16 +42,16 @@ pub async fn page<C: ConnectionTrait>(conn: &C, before: Option<i64>, limit: u64)
     Ok(select.order_by_desc(Column::Id).limit(limit).all(conn).await?)
 }
 
-/// Deletes up to `limit` of the oldest entries, as long as they are from before `before`
-/// (Unix milliseconds); answers how many.
+/// Deletes up to `limit` of the oldest entries if they are from before `before` (Unix
+/// milliseconds). Returns how many were deleted.
 pub async fn prune(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
     let oldest = Entity::find().select_only().columns([Column::Id, Column::At]).order_by_asc(Column::Id).limit(limit);
     let oldest: Vec<(i64, i64)> = tx.hold_free(oldest).await?;
-    let past: Vec<i64> = oldest.into_iter().take_while(|(_, at)| *at < before).map(|(id, _)| id).collect();
-    if past.is_empty() {
+    let expired: Vec<i64> = oldest.into_iter().take_while(|(_, at)| *at < before).map(|(id, _)| id).collect();
+    if expired.is_empty() {
         return Ok(0);
     }
-    Ok(Entity::delete_many().filter(Column::Id.is_in(past)).exec(tx.conn()).await?.rows_affected)
+    Ok(Entity::delete_many().filter(Column::Id.is_in(expired)).exec(tx.conn()).await?.rows_affected)
 }
 
 /// How many entries there are.

@@ -1,4 +1,4 @@
-//! The time, as a parameter: tests turn it by hand.
+//! The current time as a parameter, so that tests can control it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -7,15 +7,15 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use uuid::{Builder, Uuid};
 
-/// Tells the time in milliseconds since 1970 (UTC). Durations inside one process are
-/// measured by tokio's monotonic clock instead, which no change of the wall clock moves.
+/// A source of the current time in milliseconds since 1970 (UTC). Durations within a process are
+/// measured with tokio's monotonic clock instead, which ignores changes of the wall clock.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
     #[default]
     System,
-    /// A time that was told by somebody else, kept since by the monotonic clock.
-    Database(Arc<Kept>),
-    /// Stands still at the value until somebody moves it.
+    /// The database's clock, read every 10 s and advanced monotonically in between.
+    Database(Arc<SyncedClock>),
+    /// A fixed time, until a test changes it.
     Manual(Arc<AtomicI64>),
 }
 
@@ -24,26 +24,26 @@ impl Clock {
         match self {
             #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
             Clock::System => Utc::now().timestamp_millis(),
-            Clock::Database(kept) => kept.now(),
+            Clock::Database(clock) => clock.now(),
             Clock::Manual(at) => at.load(Ordering::Relaxed),
         }
     }
 }
 
-/// A time that goes on by itself between two readings.
+/// A clock that is set from outside and advances monotonically in between.
 #[derive(Debug)]
-pub struct Kept {
+pub struct SyncedClock {
     base: Instant,
-    /// What the time was at `base`, by the last reading.
+    /// The time at `base`, according to the last reading.
     origin: AtomicI64,
 }
 
-impl Kept {
+impl SyncedClock {
     pub fn new(now: i64) -> Self {
         Self { base: Instant::now(), origin: AtomicI64::new(now) }
     }
 
-    /// Takes a new reading; answers by how many milliseconds it moved the time.
+    /// Sets the clock. Returns by how many milliseconds it moved.
     pub fn set(&self, now: i64) -> i64 {
         let moved = now - self.now();
         self.origin.fetch_add(moved, Ordering::Relaxed);
@@ -56,16 +56,16 @@ impl Kept {
     }
 }
 
-/// The time by which ages are measured: it goes on evenly from when it was made, so that a
-/// wall clock that jumps ahead makes nothing old. A wall clock that is behind it is believed.
+/// The clock for measuring ages. It does not follow a wall clock that jumps ahead, so that data is
+/// not removed too early. It does follow a wall clock that is set back.
 #[derive(Clone, Debug)]
-pub struct Steady {
+pub struct SteadyClock {
     clock: Clock,
     since: Instant,
     origin: i64,
 }
 
-impl Steady {
+impl SteadyClock {
     pub fn new(clock: Clock) -> Self {
         Self { origin: clock.now(), since: Instant::now(), clock }
     }
@@ -83,13 +83,13 @@ impl Steady {
     }
 }
 
-/// An id that was made at this time: ids rise with time. With nothing but zeros in its rest it is
-/// the least of them.
+/// A version 7 UUID of this time. These ids sort by time. With only zeros in `rest` it is the
+/// smallest id of its millisecond.
 pub fn id_at(ms: i64, rest: &[u8; 10]) -> Uuid {
     Builder::from_unix_timestamp_millis(u64::try_from(ms).unwrap_or(0), rest).into_uuid()
 }
 
-/// A stored time as the API gives it. Times that no calendar holds become its beginning.
+/// Converts a stored time for the API. A time outside the calendar becomes 1970.
 pub fn date_time(ms: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(ms).unwrap_or_default()
 }
@@ -99,17 +99,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_do_not_follow_a_clock_that_jumps_ahead_and_believe_one_that_is_set_back() {
+    fn a_steady_clock_ignores_jumps_ahead_and_follows_jumps_back() {
         const MONTH: i64 = 30 * 24 * 3_600_000;
-        let kept = Arc::new(Kept::new(MONTH));
-        let steady = Steady::new(Clock::Database(kept.clone()));
-        kept.set(2 * MONTH);
+        let synced = Arc::new(SyncedClock::new(MONTH));
+        let steady = SteadyClock::new(Clock::Database(synced.clone()));
+        synced.set(2 * MONTH);
         assert!(steady.now() < MONTH + 60_000);
-        kept.set(MONTH / 2);
+        synced.set(MONTH / 2);
         assert!(steady.now() < MONTH / 2 + 60_000);
-        let hand = Arc::new(AtomicI64::new(1));
-        let steady = Steady::new(Clock::Manual(hand.clone()));
-        hand.store(MONTH, Ordering::Relaxed);
+        let manual = Arc::new(AtomicI64::new(1));
+        let steady = SteadyClock::new(Clock::Manual(manual.clone()));
+        manual.store(MONTH, Ordering::Relaxed);
         assert_eq!(steady.now(), MONTH);
     }
 }

@@ -1,12 +1,12 @@
-//! What a file needs to outlive a power cut.
+//! Durable files.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// Makes the name of `file` last: that it was made, renamed or removed. What is in it lasts
-/// by [`File::sync_all`].
-pub fn fsync_name(file: &Path) -> io::Result<()> {
+/// Makes the creation, renaming or removal of `file` durable. [`File::sync_all`] does the same for
+/// its content.
+pub fn fsync_parent_dir(file: &Path) -> io::Result<()> {
     let folder = match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

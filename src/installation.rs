@@ -1,5 +1,5 @@
-//! What is true of the whole installation, over all its processes: its key, and which
-//! event log it has.
+//! Facts about the whole installation that all its processes share: the secret key and the
+//! epoch of the event log.
 
 use std::path::Path;
 
@@ -10,38 +10,38 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::secrets::SecretKey;
 
-/// What the key check is sealed for, and what it says.
-const OWNER: &str = "installation.key_check";
-const WORD: &[u8] = b"muster";
+/// The owner and the plain text of the sealed `key_check`.
+const CHECK_OWNER: &str = "installation.key_check";
+const CHECK_TEXT: &[u8] = b"muster";
 
 async fn row(db: &Db) -> Result<Model> {
     let row = Entity::find_by_id(ID).one(db.read()).await?;
     row.ok_or_else(|| Error::Internal("the table installation is empty".into()))
 }
 
-/// The key of the file, which is made at the first start of an installation and must be the
-/// same one ever after, in every process.
+/// Reads the secret key from its file. The first start of an installation creates the key; from
+/// then on every process must use the same one.
 ///
 /// # Errors
-/// One line for whoever starts it.
-pub async fn key(db: &Db, file: &Path) -> Result<SecretKey> {
+/// One line for the person who starts the process.
+pub async fn load_key(db: &Db, file: &Path) -> Result<SecretKey> {
     let check = row(db).await?.key_check;
     if check.is_some() && !file.exists() {
         return Err(Error::Internal(format!(
-            "secret key file {}: is missing, and the database has secrets that were sealed with it; put it there",
+            "secret key file {}: is missing, but the database has secrets that were sealed with it; copy it there",
             file.display()
         )));
     }
     let key = SecretKey::load_or_create(file).map_err(Error::Internal)?;
     if check.is_none() {
-        // Whoever comes first decides; whoever comes at the same time finds out below.
+        // The first process stores its check. Others that start at the same time compare with it below.
         let first = &Entity::update_many()
-            .set(ActiveModel { key_check: Set(Some(key.seal(OWNER, WORD))), ..Default::default() })
+            .set(ActiveModel { key_check: Set(Some(key.seal(CHECK_OWNER, CHECK_TEXT))), ..Default::default() })
             .filter(Column::KeyCheck.is_null());
         db.write(|tx| async move { Ok(first.clone().exec(tx.conn()).await?) }).await?;
     }
     let check = row(db).await?.key_check.unwrap_or_default();
-    if opens(&key, &check) {
+    if key_matches(&key, &check) {
         return Ok(key);
     }
     Err(Error::Internal(format!(
@@ -50,13 +50,13 @@ pub async fn key(db: &Db, file: &Path) -> Result<SecretKey> {
     )))
 }
 
-/// Whether the key is the installation's.
-pub fn opens(key: &SecretKey, check: &[u8]) -> bool {
-    key.open(OWNER, check).is_ok_and(|word| word == WORD)
+/// True if the key opens the installation's `key_check`.
+pub fn key_matches(key: &SecretKey, check: &[u8]) -> bool {
+    key.open(CHECK_OWNER, check).is_ok_and(|text| text == CHECK_TEXT)
 }
 
-/// Which event log it is: another number after a backup was restored, whose events may have
-/// the same numbers as others that were told already.
-pub async fn epoch(db: &Db) -> Result<i64> {
+/// The epoch of the event log. It changes when a backup is restored, because new events may then
+/// get numbers that clients have already seen on other events.
+pub async fn log_epoch(db: &Db) -> Result<i64> {
     Ok(row(db).await?.log_epoch)
 }

@@ -1,8 +1,8 @@
-//! Secrets at rest: sealed with a key that never enters the database.
+//! Encryption of secrets at rest, with a key that is never stored in the database.
 //!
 //! A sealed value is a version byte, a random nonce and the ciphertext of
-//! ChaCha20-Poly1305. What it belongs to is authenticated with it, so that a sealed
-//! value moved to another row does not open.
+//! ChaCha20-Poly1305. Its owner is authenticated as associated data, so a sealed value
+//! that is moved to another row does not open.
 
 use std::fs;
 use std::io::Write;
@@ -15,20 +15,20 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundK
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::files::fsync_name;
+use crate::files::fsync_parent_dir;
 
 const VERSION: u8 = 1;
 
-/// The key of this installation.
+/// The secret key of the installation.
 pub struct SecretKey(LessSafeKey);
 
-/// A sealed value that does not open: another key, another row, or damage.
+/// A sealed value cannot be opened: it has another key or owner, or is damaged.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the stored secret does not open with this key")]
-pub struct Unsealable;
+pub struct OpenError;
 
 impl SecretKey {
-    /// Reads the key file, or makes it (mode 0600) when there is none.
+    /// Reads the key file, or creates it (mode 0600) if it does not exist.
     ///
     /// # Errors
     /// One line that names the file.
@@ -44,15 +44,15 @@ impl SecretKey {
                 let mut out =
                     fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(|e| at(&e))?;
                 writeln!(out, "{}", STANDARD.encode(bytes)).and_then(|()| out.sync_all()).map_err(|e| at(&e))?;
-                // The name of the file, too: a database that was sealed with a lost key is of no use.
-                fsync_name(file).map_err(|e| at(&e))?;
+                // The file name must be durable too: without its key, the database is lost.
+                fsync_parent_dir(file).map_err(|e| at(&e))?;
                 Self::from_bytes(&bytes).ok_or_else(|| at(&"could not be used"))
             }
             Err(error) => Err(at(&error)),
         }
     }
 
-    /// Reads the key file; `None` if there is none.
+    /// Reads the key file; `None` if it does not exist.
     ///
     /// # Errors
     /// One line that names the file.
@@ -64,7 +64,7 @@ impl SecretKey {
         UnboundKey::new(&CHACHA20_POLY1305, bytes).ok().map(|key| Self(LessSafeKey::new(key)))
     }
 
-    /// Seals `plain` so that it opens only for the same `owner`.
+    /// Encrypts `plain` so that it can be opened only with the same `owner`.
     pub fn seal(&self, owner: &str, plain: &[u8]) -> Vec<u8> {
         let nonce: [u8; NONCE_LEN] = random();
         let mut text = plain.to_vec();
@@ -74,15 +74,15 @@ impl SecretKey {
         [&[VERSION][..], &nonce, &text].concat()
     }
 
-    pub fn open(&self, owner: &str, sealed: &[u8]) -> Result<Vec<u8>, Unsealable> {
-        let (&version, rest) = sealed.split_first().ok_or(Unsealable)?;
-        let (nonce, text) = rest.split_at_checked(NONCE_LEN).ok_or(Unsealable)?;
+    pub fn open(&self, owner: &str, sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
+        let (&version, rest) = sealed.split_first().ok_or(OpenError)?;
+        let (nonce, text) = rest.split_at_checked(NONCE_LEN).ok_or(OpenError)?;
         if version != VERSION {
-            return Err(Unsealable);
+            return Err(OpenError);
         }
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Unsealable)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| OpenError)?;
         let mut text = text.to_vec();
-        let plain = self.0.open_in_place(nonce, Aad::from(owner.as_bytes()), &mut text).map_err(|_| Unsealable)?;
+        let plain = self.0.open_in_place(nonce, Aad::from(owner.as_bytes()), &mut text).map_err(|_| OpenError)?;
         Ok(plain.to_vec())
     }
 }
@@ -94,11 +94,11 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// A secret of 256 random bits that comes back once, and of which only the hash is kept.
-pub struct Once(String);
+/// A secret of 256 random bits that is given away and comes back once. Only its hash is stored.
+pub struct OneTimeSecret(String);
 
-impl Once {
-    #[expect(clippy::new_without_default, reason = "each is another one")]
+impl OneTimeSecret {
+    #[expect(clippy::new_without_default, reason = "each value is different")]
     pub fn new() -> Self {
         Self(URL_SAFE_NO_PAD.encode(random::<32>()))
     }
@@ -112,14 +112,14 @@ impl Once {
         hash(&self.0)
     }
 
-    /// The hash of what came back; `None` if it cannot be one of these secrets.
+    /// The hash of a received text; `None` if it cannot be such a secret.
     pub fn hash_of(text: &str) -> Option<Vec<u8>> {
         let plausible = text.len() == 43 && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_');
         plausible.then(|| hash(text))
     }
 }
 
-/// SHA-256, of random secrets: others would need a slow hash.
+/// SHA-256. Only for random secrets: passwords would need a slow hash.
 pub fn hash(text: &str) -> Vec<u8> {
     digest(&SHA256, text.as_bytes()).as_ref().to_vec()
 }
@@ -135,26 +135,26 @@ mod tests {
         let other = SecretKey::load_or_create(&dir.path().join("b")).unwrap();
         let sealed = key.seal("instance:1", b"s3cret");
         assert_eq!(key.open("instance:1", &sealed).unwrap(), b"s3cret");
-        assert_eq!(key.open("instance:2", &sealed), Err(Unsealable));
-        assert_eq!(other.open("instance:1", &sealed), Err(Unsealable));
-        assert_eq!(key.open("instance:1", &sealed[..sealed.len() - 1]), Err(Unsealable));
-        assert_eq!(key.open("instance:1", &[]), Err(Unsealable));
+        assert_eq!(key.open("instance:2", &sealed), Err(OpenError));
+        assert_eq!(other.open("instance:1", &sealed), Err(OpenError));
+        assert_eq!(key.open("instance:1", &sealed[..sealed.len() - 1]), Err(OpenError));
+        assert_eq!(key.open("instance:1", &[]), Err(OpenError));
         assert!(!sealed.windows(6).any(|w| w == b"s3cret"));
     }
 
     #[test]
-    fn a_secret_that_comes_back_is_known_by_its_hash() {
-        let (one, other) = (Once::new(), Once::new());
-        assert_eq!(Once::hash_of(one.text()), Some(one.hash()));
+    fn a_secret_is_recognised_by_its_hash() {
+        let (one, other) = (OneTimeSecret::new(), OneTimeSecret::new());
+        assert_eq!(OneTimeSecret::hash_of(one.text()), Some(one.hash()));
         assert_ne!(one.hash(), other.hash());
         let long = one.text().repeat(2);
         for bad in ["", "x", &one.text()[1..], &long, &"%".repeat(43), &"\u{e9}".repeat(22)] {
-            assert_eq!(Once::hash_of(bad), None, "{bad}");
+            assert_eq!(OneTimeSecret::hash_of(bad), None, "{bad}");
         }
     }
 
     #[test]
-    fn the_key_file_is_made_once_and_for_its_owner_alone() {
+    fn the_key_file_is_created_once_and_readable_by_its_owner_only() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("secret.key");

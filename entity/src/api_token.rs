@@ -1,4 +1,4 @@
-//! A token of the API. Only its hash is stored.
+//! An API token. Only its hash is stored.
 
 use sea_orm::entity::prelude::*;
 
@@ -22,7 +22,7 @@ pub struct Model {
     /// SHA-256 of the token.
     pub hash: Vec<u8>,
     pub role: Role,
-    /// Where mail about the instances that this token creates goes.
+    /// Receives mail about the instances that were created with this token.
     pub email: Option<String>,
     pub created_at: i64,
     pub revoked_at: Option<i64>,

@@ -1,4 +1,4 @@
-//! What members did that changes no instance's state: recipients, connection tests, consents that failed.
+//! The audit log: what members did without changing an instance's state, such as connection tests.
 
 use sea_orm::entity::prelude::*;
 
@@ -11,11 +11,11 @@ pub enum Action {
     RecipientsSet,
     /// A connection was tested.
     ConnectionTested,
-    /// A test mail was asked for.
+    /// A test mail was requested.
     TestMailSent,
     /// A run was allowed to remove any number of users.
     RemovalsAccepted,
-    /// A person was sent to an application for their consent, and it came to nothing.
+    /// A person was sent to an application to give consent, and the authorization failed.
     AuthorizationFailed,
 }
 
@@ -29,7 +29,7 @@ pub struct Model {
     pub actor: String,
     pub action: Action,
     pub instance_id: Option<Uuid>,
-    /// One sentence for a person; no addresses, no secrets.
+    /// One sentence for a person, without addresses or secrets.
     pub detail: String,
 }
 

@@ -1,4 +1,4 @@
-//! The durable log of changes: one row per change of an instance's state.
+//! The durable event log: one row per change of an instance's state.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[graphql(name = "InstanceEventCause")]
 pub enum Cause {
-    /// Nothing happened: the instance as it is now, sent first to a new subscriber. Never stored.
+    /// No change: the current state of the instance, sent first to a new subscriber. Never stored.
     Snapshot,
-    /// A member integrated the application.
+    /// A member created the instance.
     Created,
     /// Its name, configuration or interval was changed.
     Updated,
@@ -21,27 +21,27 @@ pub enum Cause {
     Deactivated,
     /// A member set it live, or reconnected it.
     Reactivated,
-    /// The server switched it off, because the token is dead or lacks a permission.
+    /// The server set it inactive, because the token is no longer accepted or lacks a permission.
     Revoked,
-    /// A run waits for its turn.
+    /// A run was queued.
     SyncQueued,
     /// A run started.
     SyncStarted,
     /// A run succeeded.
     SyncSucceeded,
-    /// A run completed the user list, but an optional part was refused.
+    /// A run read the whole user list, but the application refused an optional part.
     SyncPartial,
     /// A run failed.
     SyncFailed,
-    /// A run was stopped by a member or by a change of the instance.
+    /// A run was cancelled by a member or by a change of the instance.
     SyncCancelled,
-    /// All users left reporting and are being removed; the instance stays.
+    /// All users are no longer reported and are being removed; the instance stays.
     UsersDeletionStarted,
-    /// The removal of all users has finished.
+    /// All users have been removed.
     UsersDeleted,
-    /// The instance is being deleted; its credential is destroyed and its users left reporting.
+    /// The instance is being deleted: its credential is destroyed and its users are no longer reported.
     DeletionStarted,
-    /// The last user was removed, and the name is free again.
+    /// The last user was removed, and the name can be used again.
     Deleted,
 }
 
@@ -49,7 +49,7 @@ pub enum Cause {
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "event")]
 pub struct Model {
-    /// Rises in the order in which the changes became visible.
+    /// Increases in the order in which the changes became visible to readers.
     #[sea_orm(primary_key)]
     pub seq: i64,
     pub instance_id: Uuid,

@@ -1,8 +1,8 @@
-//! What is true of the whole installation: one row.
+//! Facts about the whole installation. The table has exactly one row.
 
 use sea_orm::entity::prelude::*;
 
-/// The key of the one row.
+/// The primary key of the only row.
 pub const ID: i32 = 1;
 
 #[sea_orm::model]
@@ -11,11 +11,12 @@ pub const ID: i32 = 1;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: i32,
-    /// Sealed with the secret key; none until the first start that has one. Every process must be able to open it.
+    /// A known text that was sealed with the secret key. A process whose key does not open it refuses to start.
+    /// Null until the first start.
     pub key_check: Option<Vec<u8>>,
-    /// Another number when the event log is another one: after a backup was restored.
+    /// Identifies the event log. A restored backup gets a new number, which invalidates the cursors of clients.
     pub log_epoch: i64,
-    /// How many migrations a binary must know at least.
+    /// How many migrations a binary must know to work with this database.
     pub needs: i32,
 }
 

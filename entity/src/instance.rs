@@ -1,9 +1,9 @@
-//! One connection of an application.
+//! An instance: one connection to an application.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// Whether an instance is meant to be synced.
+/// Whether an instance is supposed to be synced.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, async_graphql::Enum,
 )]
@@ -15,39 +15,39 @@ pub enum Status {
     Live,
     /// Does not sync; `inactiveReason` says why. Its users stay reported and go stale.
     Inactive,
-    /// Its users are being removed; it cannot be brought back.
+    /// It and its users are being removed. This cannot be undone.
     Deleting,
-    /// A tombstone: hidden unless asked for, kept for its history.
+    /// Deleted: hidden by default, and kept for its history.
     Deleted,
 }
 
-/// Why an instance does not sync.
+/// Why an instance is inactive.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, async_graphql::Enum,
 )]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(32))", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum InactiveReason {
-    /// A member switched it off.
+    /// A member set it inactive.
     UserDeactivated,
-    /// The application no longer accepts the token; the server switched the instance off.
+    /// The server set it inactive, because the application no longer accepts the token.
     TokenInactive,
-    /// The token may not list users; the server switched the instance off.
+    /// The server set it inactive, because the token may not list users.
     InsufficientPermissions,
 }
 
-/// What the sync engine is doing for an instance.
+/// Whether a run of an instance is queued or running.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, async_graphql::Enum,
 )]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum SyncState {
-    /// No run is waiting or going on.
+    /// No run is queued or running.
     Idle,
-    /// A run waits for its turn.
+    /// A run is queued.
     Queued,
-    /// A run is going on; `currentSync` has its counts.
+    /// A run is in progress; `currentSync` has its counts.
     Running,
 }
 
@@ -63,9 +63,9 @@ pub enum Health {
     Pending,
     /// The last completed run succeeded.
     Ok,
-    /// The user list is complete, but an optional part of it was refused and keeps its old data.
+    /// The user list is complete, but the application refused an optional part, which keeps its old data.
     Partial,
-    /// The last completed run failed; `failingSince` tells since when.
+    /// The last completed run failed; see `failingSince`.
     Failing,
 }
 
@@ -88,22 +88,22 @@ pub struct Model {
     pub consecutive_failures: i32,
     /// An `AUTO_REVOKED` mail went out since the last recovery.
     pub revocation_mailed: bool,
-    /// When the last successful run finished; 0 means never, so that it can be a sort key.
+    /// When the last successful run finished. 0 means never (not null, because lists are sorted by this column).
     pub last_success_at: i64,
-    /// Whose tenant the credential belongs to, as the application said when it was verified.
+    /// The tenant that the credential belongs to, as the application reported it when the credential was verified.
     pub tenant: Option<String>,
     pub created_by: String,
     pub created_by_email: Option<String>,
     pub created_at: i64,
     pub updated_at: i64,
-    /// Counts the changes of name, status, configuration and interval.
+    /// Incremented by every change of name, status, configuration or interval.
     pub revision: i32,
-    /// An object of the public values; a secret that is set stands in it as null.
+    /// A JSON object with the public settings. A secret that is set is present with the value null.
     pub config: Json,
     /// The sealed secrets; null once the instance is being deleted.
     #[serde(skip)]
     pub secrets: Option<Vec<u8>>,
-    /// When the credential ends, if that is known.
+    /// When the credential expires, if known.
     #[serde(default)]
     pub credential_expires_at: Option<i64>,
     pub sync_interval_minutes: i32,
@@ -113,11 +113,11 @@ pub struct Model {
     pub current_run_id: Option<Uuid>,
     /// The number of the last run that was started, from 1.
     pub run_number: i64,
-    /// Users last seen by this run number or an earlier one have left reporting.
+    /// Users whose `generation` is not above this number were deleted and are no longer reported.
     pub purge_through: i64,
-    /// Users that left reporting are still being removed.
+    /// Whether a job is still removing the rows of deleted users.
     pub purging: bool,
-    /// How many users the purge has removed so far.
+    /// How many user rows that job has removed so far.
     pub purged_users: i64,
 }
 

@@ -1,4 +1,4 @@
-//! Work to be done by exactly one worker at a time. A row is deleted when its work is done.
+//! The job queue. One worker at a time works on a job; the row is deleted when the work is done.
 
 use sea_orm::entity::prelude::*;
 
@@ -6,11 +6,11 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
 pub enum Kind {
-    /// Carries out the sync run of that id.
+    /// Executes the sync run with that id.
     Sync,
-    /// Removes the users that left reporting, of the instance of that id.
+    /// Removes the deleted users of the instance with that id.
     Purge,
-    /// Delivers the notification of that id.
+    /// Delivers the notification with that id.
     Mail,
 }
 
@@ -21,15 +21,15 @@ pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i64,
     pub kind: Kind,
-    /// The row that the work is about; one job of a kind per subject.
+    /// The id of the row that the job is about. A subject has at most one job of each kind.
     pub subject: Uuid,
-    /// Not before this time.
+    /// The earliest time to start.
     pub run_at: i64,
-    /// Until when its worker holds it; 0 when nobody does.
+    /// When the lease of its worker ends; 0 if no worker holds the job.
     pub lease_until: i64,
-    /// How often it was claimed. Together with the id it is the fencing token of a claim.
+    /// How often the job was claimed. With the id, it forms the fencing token of a claim.
     pub claims: i32,
-    /// How often a worker lost it without giving it back.
+    /// How often a worker's lease ended before the worker released the job.
     pub take_overs: i32,
 }
 

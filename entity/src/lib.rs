@@ -1,7 +1,7 @@
-//! Tables and ids: what is stored, and nothing about what it means to do with it.
+//! The database tables, one module each: rows and stored enums, without queries or business rules.
 //!
-//! Every time is a count of milliseconds since 1970 (UTC), in a `BIGINT`: it
-//! compares alike on every database, which text and native timestamps do not.
+//! Every time is stored as milliseconds since 1970 (UTC) in a `BIGINT`. Unlike text and
+//! native timestamps, it compares in the same way on every database.
 
 pub mod api_token;
 pub mod audit_entry;

@@ -1,9 +1,9 @@
-//! One mail to one address about one event, and what became of it.
+//! One mail to one address, and its delivery state.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// What a mail tells.
+/// What a mail is about.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, async_graphql::Enum,
 )]
@@ -14,17 +14,17 @@ pub enum NotificationKind {
     InitialSyncSucceeded,
     /// The first sync of an instance failed.
     InitialSyncFailed,
-    /// A sync failed after one that had not.
+    /// A sync failed after a successful one.
     SyncFailed,
-    /// A sync succeeded after one that had failed.
+    /// A sync succeeded after a failed one.
     SyncRecovered,
-    /// The server switched off an instance whose syncs were failing already.
+    /// The server set an instance inactive whose syncs were already failing.
     AutoRevoked,
-    /// A member asked for it, to try the mail settings.
+    /// A member requested it to try the mail settings.
     Test,
 }
 
-/// What became of a mail.
+/// The delivery state of a mail.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, async_graphql::Enum,
 )]
@@ -33,15 +33,15 @@ pub enum NotificationKind {
 pub enum NotificationState {
     /// Waits for its first or next attempt.
     Queued,
-    /// The mail server took it.
+    /// The mail server accepted it.
     Sent,
-    /// The mail server refused it for good, or did not take it for 48 hours.
+    /// The mail server refused it permanently, or did not accept it within 48 hours.
     Failed,
-    /// Never sent, because its instance was deleted meanwhile.
+    /// Not sent, because its instance was deleted first.
     Dropped,
 }
 
-/// Why a run's outcome led to a mail, or to none.
+/// Why a run's outcome caused a mail, or none.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, async_graphql::Enum,
 )]
@@ -49,13 +49,13 @@ pub enum NotificationState {
 #[serde(rename_all = "snake_case")]
 #[graphql(name = "MailDecisionReason")]
 pub enum MailReason {
-    /// The outcome differs from the one before it: a mail was called for.
+    /// The outcome differs from the previous one, so it is mailed.
     Edge,
-    /// The outcome is as the one before it: nobody needs to hear it again.
+    /// The outcome is the same as the previous one, so it is not mailed.
     NoChange,
-    /// The run was cancelled: that is not an outcome to tell.
+    /// The run was cancelled, which is never mailed.
     Cancelled,
-    /// A mail was called for, but neither the creator nor the recipients have an address.
+    /// A mail was due, but there is no address: neither of the creator nor of a recipient.
     NoRecipient,
 }
 
@@ -70,12 +70,12 @@ pub struct Model {
     pub instance_id: Option<Uuid>,
     pub run_id: Option<Uuid>,
     pub address: String,
-    /// The address in lower case: unique with run and kind.
+    /// The address in lower case. Unique together with run and kind.
     pub address_key: String,
     pub subject: String,
     pub text: String,
     pub html: String,
-    /// Without angle brackets; the same on every attempt.
+    /// The Message-ID without angle brackets. It stays the same on every attempt.
     pub message_id: String,
     pub in_reply_to: Option<String>,
     pub attempts: i32,

@@ -1,4 +1,4 @@
-//! What an application granted to an instance after a person consented (OAuth 2.0).
+//! The OAuth 2.0 tokens that an application granted to an instance.
 
 use sea_orm::entity::prelude::*;
 
@@ -10,11 +10,11 @@ pub struct Model {
     pub instance_id: Uuid,
     /// The tokens, sealed.
     pub sealed: Vec<u8>,
-    /// Rises with every renewal and every consent.
+    /// Incremented by every renewal and every new consent.
     pub generation: i64,
-    /// Who renews it now.
+    /// The worker that is renewing the tokens.
     pub lease_owner: Option<Uuid>,
-    /// Until when nobody else may; 0 when nobody renews.
+    /// When that worker's lease ends; 0 if no worker holds it.
     pub lease_until: i64,
 }
 

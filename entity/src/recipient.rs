@@ -10,7 +10,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub address_key: String,
     pub address: String,
-    /// Its place in the list, from 0.
+    /// The index in the list, from 0.
     pub position: i32,
 }
 

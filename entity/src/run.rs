@@ -1,4 +1,4 @@
-//! One attempt to bring an instance's users up to date.
+//! A sync run: one attempt to bring an instance's users up to date.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 pub enum Trigger {
     /// The first run of a new instance; there is exactly one.
     Initial,
-    /// The instance's interval had passed.
+    /// The instance's sync interval had passed.
     Scheduled,
-    /// A member asked for it.
+    /// A member requested it.
     Manual,
     /// The instance was set live again, or reconnected.
     Reactivation,
@@ -29,17 +29,17 @@ pub enum Trigger {
 #[serde(rename_all = "snake_case")]
 #[graphql(name = "SyncOutcome")]
 pub enum Outcome {
-    /// The listing was complete and every part of it was given.
+    /// The whole user list was read, with every part of it.
     Succeeded,
-    /// The listing of users was complete, but an optional part was refused and keeps its old data.
+    /// The whole user list was read, but the application refused an optional part, which keeps its old data.
     Partial,
-    /// The listing was not completed; nobody was removed.
+    /// The user list was not read to its end; nobody was removed.
     Failed,
-    /// Somebody stopped it: nobody was removed, and it does not count as a completed run.
+    /// It was cancelled: nobody was removed, and it does not count as a completed run.
     Cancelled,
 }
 
-/// What kind of trouble made a run fail.
+/// The kind of error that made a run fail.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, async_graphql::Enum,
 )]
@@ -50,13 +50,13 @@ pub enum FailureClass {
     Token,
     /// The credential is valid, but lacks a permission that the user list needs.
     Permission,
-    /// The application asked to slow down for longer than a run may wait.
+    /// The application demanded a longer pause than a run may wait.
     RateLimit,
-    /// Network trouble, or an error of the application's own, that may pass by itself.
+    /// A network error, or an error of the application, that may be temporary.
     Transient,
-    /// The application's answer does not fit: not JSON, a missing field, a cursor that repeats.
+    /// The application's response is not as the connector expects: not JSON, a missing field, a repeated cursor.
     Config,
-    /// Too many users would have been removed at once; held until somebody accepts it.
+    /// Too many users would have been removed at once. A member must accept the removals.
     RemovalGuard,
     /// The application stopped answering, or the run was interrupted too often.
     Timeout,
@@ -73,7 +73,7 @@ pub struct Model {
     pub instance_id: Uuid,
     pub integration_key: String,
     pub trigger: Trigger,
-    /// Null while the run waits or goes on.
+    /// Null while the run is queued or running.
     pub outcome: Option<Outcome>,
     /// The instance's run number; 0 until the run starts.
     pub number: i64,
@@ -85,28 +85,28 @@ pub struct Model {
     pub changed: i64,
     pub removed: i64,
     pub pages: i32,
-    /// How many users the application said there are.
+    /// The total that the application reported.
     pub expected: Option<i64>,
-    /// Somebody accepted that this run may remove any number of users.
+    /// Disables the removal guard for this run.
     pub accept_removals: bool,
-    /// How many users the register held when the run started.
+    /// How many users the instance had when the run started.
     pub users_before: i64,
-    /// The whole list was read; only the outcome is still to be recorded.
+    /// The whole list has been read, and only the outcome is not recorded yet.
     #[serde(skip)]
     pub listed: bool,
-    /// Where the listing goes on; null before the first page and after the last.
+    /// Where to continue the listing; null before the first page and after the last one.
     #[serde(skip)]
     pub checkpoint: Option<Json>,
     pub failure_class: Option<FailureClass>,
     pub failure_message: Option<String>,
     pub http_status: Option<i32>,
-    /// The optional parts that were refused, as an array of losses.
+    /// The optional parts that the application refused: a JSON array of `Loss`.
     pub lost: Json,
-    /// The names of the permissions that the application said are missing, as an array.
+    /// The permissions that the application reported as missing: a JSON array of names.
     pub missing_permissions: Json,
     /// The kind of mail that the outcome called for.
     pub mail_kind: Option<super::notification::NotificationKind>,
-    /// Why that mail was sent, or none; null while the run goes on.
+    /// Why a mail was sent or not; null until the run has ended.
     pub mail_reason: Option<super::notification::MailReason>,
 }
 

@@ -1,9 +1,9 @@
-//! A person's account in an integrated application, as the last sync saw it.
+//! A person's account in an application, as the last sync saw it.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// What the application says of an account.
+/// The state of an account in its application.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, async_graphql::Enum,
 )]
@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 pub enum UserStatus {
     /// The person can sign in.
     Active,
-    /// The account exists and is switched off.
+    /// The account exists but is disabled.
     Suspended,
     /// The person was invited and has not joined yet.
     Invited,
-    /// The application gave a status that the connector does not know, or none.
+    /// The application reported no status, or one that the connector does not know.
     Unknown,
 }
 
@@ -27,24 +27,24 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub instance_id: Uuid,
-    /// The application's own id of the account; unique in its instance.
+    /// The application's id of the account. Unique within the instance.
     pub external_id: String,
     pub email: Option<String>,
-    /// The address in lower case, for searching.
+    /// The address in lower case, for searches.
     pub email_key: Option<String>,
     pub display_name: Option<String>,
-    /// The name in lower case, for searching.
+    /// The name in lower case, for searches.
     pub name_key: Option<String>,
     pub status: UserStatus,
     pub is_admin: Option<bool>,
     pub mfa_enabled: Option<bool>,
-    /// A JSON array of texts; null when the application does not say.
+    /// A JSON array of names; null if the application does not report them.
     pub licenses: Option<String>,
     pub last_active_at: Option<i64>,
     pub first_seen_at: i64,
     pub last_seen_at: i64,
     pub removed_at: Option<i64>,
-    /// The number of the run that saw the account last.
+    /// The number of the last run that saw the account.
     pub generation: i64,
 }
 

@@ -7,7 +7,7 @@ use sea_orm::entity::prelude::*;
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(8))", rename_all = "snake_case")]
 #[graphql(name = "UserChangeKind")]
 pub enum Kind {
-    /// The account is new, or came back.
+    /// The account is new, or is listed again.
     Added,
     /// A field of the account changed.
     Changed,
@@ -24,7 +24,7 @@ pub struct Model {
     pub run_id: Uuid,
     pub user_id: Uuid,
     pub kind: Kind,
-    /// The API names of the fields that changed, separated by commas; empty for joiners and leavers.
+    /// The API names of the changed fields, separated by commas. Empty unless the kind is `Changed`.
     pub fields: String,
 }
 

@@ -1,10 +1,10 @@
-//! Indexes of tables that may be large, built while others read and write.
+//! Builds indexes of large tables without blocking readers and writers.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{DbBackend, Statement};
 
-/// Creates an index on `target`: a table with columns in brackets, and a condition if it has
-/// one. Safe to be run again after it was cut: PostgreSQL leaves an invalid index then.
+/// Creates an index on `target`, such as `job(kind, run_at) WHERE …`. Can be repeated after an
+/// interruption, which leaves an invalid index on PostgreSQL.
 pub async fn create_index(m: &SchemaManager<'_>, name: &str, target: &str) -> Result<(), DbErr> {
     let db = m.get_connection();
     if m.get_database_backend() != DbBackend::Postgres {
@@ -15,7 +15,7 @@ pub async fn create_index(m: &SchemaManager<'_>, name: &str, target: &str) -> Re
     if db.query_one_raw(Statement::from_string(DbBackend::Postgres, invalid)).await?.is_some() {
         db.execute_unprepared(&format!("DROP INDEX CONCURRENTLY {name}")).await?;
     }
-    // It waits for older transactions, however long they take, and holds nobody up meanwhile.
+    // The statement waits for all older transactions, but blocks nobody while it waits.
     db.execute_unprepared("SET lock_timeout = 0").await?;
     db.execute_unprepared(&format!("CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {target}")).await?;
     db.execute_unprepared("RESET lock_timeout").await?;

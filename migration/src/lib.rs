@@ -1,16 +1,17 @@
-//! The database schema, as a chain of migrations that is only ever added to.
+//! The database schema, as a list of migrations. Released migrations are never changed.
 //!
-//! **Old and new work side by side** while replicas are replaced one after another: the
-//! first new one migrates, and the old ones go on. So a release expands before a later one
-//! contracts:
+//! **Rolling upgrades.** Replicas are replaced one after another. The first new replica
+//! migrates the database while old replicas go on using it, so every migration must follow
+//! the expand/contract pattern:
 //!
-//! - A new column has a default or is nullable; an old binary neither reads nor writes it.
-//! - A new value of a stored enum (a cause, a kind of job) is written by the release after
-//!   the one that can read it.
-//! - What is renamed or dropped was not used by the release before. Such a migration sets
-//!   `installation.needs` to the number of migrations that a binary must know at least;
-//!   binaries that know fewer refuse to start.
-//! - A change is short: no rewrite of a large table; indexes by [`concurrently`].
+//! - A new column is nullable or has a default, because old binaries do not write it.
+//! - A new value of a stored enum (such as an event cause or a job kind) is first written one
+//!   release after the release that can read it.
+//! - A column or table is renamed or dropped only if the previous release no longer used it.
+//!   Such a migration sets `installation.needs` to the number of migrations that a binary
+//!   must know. Binaries that know fewer refuse to start.
+//! - A migration is fast: it does not rewrite large tables, and it builds indexes with
+//!   [`concurrently`].
 
 use sea_orm_migration::prelude::*;
 
@@ -23,7 +24,7 @@ mod m0005_room;
 
 pub use sea_orm_migration::MigratorTrait;
 
-/// The chain.
+/// All migrations, in order.
 pub struct Migrator;
 
 #[async_trait::async_trait]
@@ -43,17 +44,17 @@ fn known() -> Vec<String> {
     Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect()
 }
 
-/// Whether this binary knows all migrations that were applied to a database.
+/// True if this binary knows every migration that was applied to a database.
 #[must_use]
-pub fn knows_all(applied: &[String]) -> bool {
+pub fn knows_all_migrations(applied: &[String]) -> bool {
     let known = known();
     applied.iter().all(|name| known.contains(name))
 }
 
-/// Whether this binary can work on a database that a newer one brought up to date: all that it
-/// knows was applied, and `needs`, as `installation.needs` says, is no more than that.
+/// True if this binary can use a database that a newer binary migrated: every migration that it
+/// knows was applied, and it knows at least `needs` (`installation.needs`) of them.
 #[must_use]
-pub fn works_beside(applied: &[String], needs: i64) -> bool {
+pub fn is_compatible(applied: &[String], needs: i64) -> bool {
     let known = known();
     usize::try_from(needs).is_ok_and(|needs| needs <= known.len()) && known.iter().all(|name| applied.contains(name))
 }

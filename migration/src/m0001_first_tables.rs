@@ -11,7 +11,7 @@ pub struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
-    /// Whole or not at all, also when the process is killed in the middle.
+    /// All or nothing, even if the process is killed.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
@@ -42,7 +42,7 @@ impl MigrationTrait for Migration {
             }
             m.create_index(index).await?;
         }
-        // A partial index has the same SQL on every database we support, and no builder.
+        // SeaORM has no builder for partial indexes. The SQL is the same on both databases.
         m.get_connection()
             .execute_unprepared("CREATE UNIQUE INDEX ux_instance_name ON instance(name_key) WHERE status <> 'deleted'")
             .await?;
@@ -55,9 +55,9 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// What PostgreSQL has to be told besides. Keys are compared byte by byte, as SQLite does,
-/// whatever the database's language is. Rows that change often leave room on their page, so
-/// that a change touches no index, and are vacuumed early.
+/// Additional settings for PostgreSQL. Keys are compared byte by byte, as in SQLite and
+/// independently of the database's locale. Tables whose rows change often leave free space on
+/// each page, so that updates do not touch the indexes, and are vacuumed early.
 const POSTGRES: &[&str] = &[
     r#"ALTER TABLE instance ALTER COLUMN name_key TYPE text COLLATE "C", ALTER COLUMN integration_key TYPE text COLLATE "C""#,
     r#"ALTER TABLE user_account ALTER COLUMN external_id TYPE text COLLATE "C",
@@ -70,7 +70,7 @@ const POSTGRES: &[&str] = &[
     "ALTER TABLE job SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05)",
 ];
 
-/// Name, table, columns, unique; each with the listing or worker that needs it.
+/// Name, table, columns, unique. Each comment names the query that needs the index.
 const INDEXES: &[(&str, &str, &[&str], bool)] = &[
     // instances, ordered by name, creation, last success
     ("ix_instance_name", "instance", &["name_key", "id"], false),
@@ -82,14 +82,14 @@ const INDEXES: &[(&str, &str, &[&str], bool)] = &[
     ("ix_instance_due", "instance", &["status", "sync_state", "next_sync_at"], false),
     // an instance's history
     ("ix_sync_run_instance", "sync_run", &["instance_id", "id"], false),
-    // the upsert's conflict
+    // the conflict target of the upsert
     ("ux_user_external", "user_account", &["instance_id", "external_id"], true),
-    // an instance's users; the removal and the purge
+    // an instance's users; removals; the purge
     ("ix_user_instance", "user_account", &["instance_id", "id"], false),
-    // the search by prefix
+    // prefix search
     ("ix_user_email", "user_account", &["email_key", "id"], false),
     ("ix_user_name", "user_account", &["name_key", "id"], false),
-    // a run's diff
+    // a run's changes
     ("ix_user_change_run", "user_change", &["run_id", "id"], false),
     // the purge
     ("ix_user_change_user", "user_change", &["user_id"], false),
@@ -97,11 +97,11 @@ const INDEXES: &[(&str, &str, &[&str], bool)] = &[
     ("ix_event_instance", "event", &["instance_id", "seq"], false),
     // one mail per run, kind and address
     ("ux_notification_once", "notification", &["run_id", "kind", "address_key"], true),
-    // what a deletion drops; a recovery's thread
+    // mails dropped by a deletion; the thread of a recovery mail
     ("ix_notification_instance", "notification", &["instance_id", "id"], false),
-    // one job of a kind per subject
+    // one job of each kind per subject
     ("ux_job_subject", "job", &["kind", "subject"], true),
-    // the claim
+    // claiming a job
     ("ix_job_due", "job", &["kind", "lease_until", "run_at"], false),
     ("ux_api_token_hash", "api_token", &["hash"], true),
 ];

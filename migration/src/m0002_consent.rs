@@ -9,7 +9,7 @@ pub struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
-    /// Whole or not at all, also when the process is killed in the middle.
+    /// All or nothing, even if the process is killed.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
@@ -21,7 +21,7 @@ impl MigrationTrait for Migration {
         for table in [oauth_grant(), oauth_authorization()] {
             m.create_table(table).await?;
         }
-        // what the workers remove
+        // removal of expired authorizations
         let mut index = Index::create();
         index.name("ix_oauth_authorization_expires").table("oauth_authorization").col("expires_at");
         m.create_index(index).await

@@ -7,7 +7,7 @@ pub struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
-    /// Whole or not at all, also when the process is killed in the middle.
+    /// All or nothing, even if the process is killed.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
@@ -28,8 +28,8 @@ impl MigrationTrait for Migration {
         let sql = format!("INSERT INTO installation (id, log_epoch, needs) VALUES (1, {random}, 3)");
         m.get_connection().execute_unprepared(&sql).await?;
         if m.get_database_backend() == DbBackend::Postgres {
-            // By which a transaction is known whose commit gave no answer. A number of its own would not do: after a
-            // crash, PostgreSQL may give the same one to another.
+            // Tells whether a transaction was committed if the connection is lost during COMMIT. PostgreSQL's own
+            // transaction ids cannot tell, because they may be reused after a crash.
             let sql = "CREATE TABLE commit_mark (id uuid PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())";
             m.get_connection().execute_unprepared(sql).await?;
         }

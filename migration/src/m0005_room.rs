@@ -6,16 +6,16 @@ pub struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
-    /// Whole or not at all, also when the process is killed in the middle.
+    /// All or nothing, even if the process is killed.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
 
     async fn up(&self, m: &SchemaManager) -> Result<(), DbErr> {
         if m.get_database_backend() == DbBackend::Postgres {
-            // A run touches every user it sees, and so all rows of a page at once: half of a page has to be free,
-            // or most of the new versions land on other pages and every index is written, too. Holds for pages
-            // that are written from now on; readers and writers go on meanwhile.
+            // A run updates every user that it sees, and so all rows of a page at once. Half of the page must be
+            // free, or most new row versions go to other pages and every index has to be written too. This applies
+            // to pages written from now on, and does not block readers or writers.
             let sql = "ALTER TABLE user_account SET (fillfactor = 50)";
             m.get_connection().execute_unprepared(sql).await?;
         }

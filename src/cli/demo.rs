@@ -1,4 +1,4 @@
-//! The demo: a scratch folder, and rehearsal instances to look at.
+//! `muster demo`: a temporary data folder with instances of the `rehearsal` integration.
 
 use std::os::unix::fs::DirBuilderExt;
 
@@ -21,7 +21,7 @@ const INSTANCES: [(&str, &[(&str, &str)]); 6] = [
     ("Data warehouse", &[("users", "40"), ("outcomes", "insufficient_permissions")]),
 ];
 
-/// The settings, but for a data folder of its own.
+/// Replaces the data folder by a temporary one.
 pub fn settings(mut settings: Settings) -> Result<Settings, String> {
     let data_dir = std::env::temp_dir().join(format!("muster-demo-{}", Uuid::now_v7().simple()));
     std::fs::DirBuilder::new()
@@ -30,13 +30,13 @@ pub fn settings(mut settings: Settings) -> Result<Settings, String> {
         .map_err(|error| format!("{}: {error}", data_dir.display()))?;
     settings.data_dir = data_dir;
     settings.set_database(None);
-    // Nothing of a real installation is touched, and no real mail is sent.
+    // The demo must not touch a real installation or send real mail.
     settings.smtp_url = None;
     settings.secret_key_file = None;
     Ok(settings)
 }
 
-/// Makes the instances and says how to look at them.
+/// Creates the instances and prints how to open the console.
 pub async fn fill(app: &App) -> Result<(), String> {
     let email = Some(CREATOR.to_owned());
     let token = app.tokens.create("demo", Role::Admin, email.clone()).await.map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! `muster doctor`: what is not as it must be, for people or for machines.
+//! `muster doctor`: checks the database, and prints the findings for people or as JSON.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -6,27 +6,25 @@ use std::time::Instant;
 
 use crate::clock::{Clock, date_time};
 use crate::config::Settings;
-use crate::doctor::{self, Checked, Examination, Finding, Report};
-use crate::keep::Retention;
+use crate::doctor::{self, CheckResult, Examination, Finding, Report};
+use crate::maintenance::retention::Retention;
 
 #[derive(clap::Args)]
 pub(super) struct Command {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-    /// Also check every page and index of a SQLite file, and the whole event log; this takes longer.
+    /// Also check every page and index of a SQLite file, and the whole event log. This takes longer.
     #[arg(long)]
     thorough: bool,
 }
 
-/// Somebody has to look after something.
-const FINDINGS: u8 = 1;
-/// Nobody could look.
-const BLIND: u8 = 2;
+const EXIT_FINDINGS: u8 = 1;
+const EXIT_NOT_CHECKED: u8 = 2;
 
-/// 0: all is well; 1: there are findings; 2: the database could not be looked at.
+/// Exit code 0: no findings; 1: findings; 2: the database could not be checked.
 pub(super) async fn run(command: &Command, settings: Result<Settings, String>) -> ExitCode {
-    let looked = async {
+    let examined = async {
         let settings = settings?;
         let location = settings.database()?;
         let key_file = settings.secret_key_file();
@@ -39,27 +37,27 @@ pub(super) async fn run(command: &Command, settings: Result<Settings, String>) -
         };
         #[expect(clippy::disallowed_methods, reason = "measures a duration inside the process")]
         let began = Instant::now();
-        let report = doctor::visit(&location, &examination).await.map_err(|error| format!("{location}: {error}"))?;
+        let report = doctor::examine(&location, &examination).await.map_err(|error| format!("{location}: {error}"))?;
         Ok::<_, String>((location.to_string(), now, report, began.elapsed()))
     };
-    let (location, now, report, took) = match looked.await {
-        Ok(looked) => looked,
+    let (location, now, report, took) = match examined.await {
+        Ok(examined) => examined,
         Err(line) => {
             eprintln!("muster: doctor: could not look: {line}");
-            return ExitCode::from(BLIND);
+            return ExitCode::from(EXIT_NOT_CHECKED);
         }
     };
     let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     if command.json {
         let Report { checks, findings, notes } = &report;
         let at = date_time(now).to_rfc3339();
-        let whole = serde_json::json!({ "database": location, "at": at, "tookMs": milliseconds,
+        let document = serde_json::json!({ "database": location, "at": at, "tookMs": milliseconds,
             "checks": checks, "findings": findings, "notes": notes });
-        println!("{whole:#}");
+        println!("{document:#}");
     } else {
         print(&location, &report, milliseconds);
     }
-    if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) }
+    if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FINDINGS) }
 }
 
 fn print(location: &str, report: &Report, milliseconds: u64) {
@@ -71,7 +69,7 @@ fn print(location: &str, report: &Report, milliseconds: u64) {
     if !report.findings.is_empty() {
         println!();
     }
-    for Checked { name, promise, findings } in &report.checks {
+    for CheckResult { name, promise, findings } in &report.checks {
         let mark = if *findings == 0 { "ok".to_owned() } else { format!("{findings} found") };
         println!("{mark:>9}  {name}: {promise}");
     }
@@ -79,6 +77,6 @@ fn print(location: &str, report: &Report, milliseconds: u64) {
         println!("     note  {note}");
     }
     let count = report.findings.len();
-    let verdict = if count == 0 { "all is well".to_owned() } else { format!("{count} findings") };
-    println!("{location}: {} checks, {verdict}, {milliseconds} ms", report.checks.len());
+    let summary = if count == 0 { "all is well".to_owned() } else { format!("{count} findings") };
+    println!("{location}: {} checks, {summary}, {milliseconds} ms", report.checks.len());
 }

@@ -25,16 +25,16 @@ mod demo;
 mod doctor;
 mod restore;
 
-/// How long to wait before a database that could not be used is tried again.
-const RETRY: Duration = Duration::from_secs(2);
-/// How long a start may take before the server answers that it lives and is not ready.
-const SOON: Duration = Duration::from_millis(500);
+/// The pause before another attempt to open the database.
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// How long a start may take before the server begins to answer that it is not ready.
+const READY_SOON: Duration = Duration::from_millis(500);
 
 /// Keeps an up-to-date register of every user account in the applications that a company uses.
 #[derive(Parser)]
 #[command(name = "muster", version, arg_required_else_help = false)]
 struct Cli {
-    /// A TOML file of settings; the environment (`MUSTER_…`) wins over it.
+    /// A TOML file with settings. Environment variables (`MUSTER_…`) override it.
     #[arg(long, global = true, value_name = "FILE")]
     config: Vec<String>,
     #[command(subcommand)]
@@ -43,49 +43,49 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve the API, the console and the workers (also without a command).
+    /// Run the API, the console and the workers (the default command).
     Serve {
-        /// Serve the API and the console; the workers too only with --workers.
+        /// Run the API and the console, without the workers unless --workers is given too.
         #[arg(long)]
         api: bool,
-        /// Sync, remove, mail and keep the schedule; the API too only with --api.
+        /// Run the workers (sync, deletion, mail, schedule), without the API unless --api is given too.
         #[arg(long)]
         workers: bool,
     },
-    /// Serve from a scratch folder, with rehearsal instances to look at.
+    /// Run with a temporary data folder and simulated applications.
     Demo,
-    /// API tokens.
+    /// Manage API tokens.
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Print the schema of the API.
+    /// Print the GraphQL schema of the API.
     Schema,
     /// Copy the database into one file, while the server runs.
     Backup(backup::Command),
-    /// Put a backup in the place of the database.
+    /// Replace the database by a backup.
     Restore(restore::Command),
-    /// Look at the database and tell what is not as it must be.
+    /// Check the database for violated rules.
     Doctor(doctor::Command),
-    /// Connector manifests.
+    /// List, check and try connector manifests.
     #[command(subcommand)]
     Connectors(connectors::Command),
 }
 
 #[derive(Subcommand)]
 enum TokenCommand {
-    /// Make a token and print it, once.
+    /// Create a token and print it. It cannot be shown again.
     Create {
-        /// What the token is for; histories name it.
+        /// The name of the token. Histories show it.
         #[arg(long)]
         name: String,
         #[arg(long, value_enum, default_value = "admin")]
         role: RoleName,
-        /// Where mail about the instances that it creates goes.
+        /// The address that gets mail about the instances that are created with this token.
         #[arg(long, value_name = "ADDRESS")]
         email: Option<String>,
     },
-    /// List the tokens, without the tokens themselves.
+    /// List the tokens without their secret text.
     List,
-    /// Revoke every token of a name.
+    /// Revoke every token with this name.
     Revoke {
         #[arg(long)]
         name: String,
@@ -98,10 +98,10 @@ enum RoleName {
     Viewer,
 }
 
-/// Runs the command that the process was started with.
+/// Runs the command of the command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    // Fails only when a provider is installed already, and then there is one.
+    // Fails only if a provider is installed already, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -137,18 +137,17 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
     .map(|()| ExitCode::SUCCESS)
 }
 
-/// Why a file is not the way to back PostgreSQL up.
-fn postgres_keeps_itself() -> String {
-    "the data is in PostgreSQL: use pg_dump and pg_restore, as \"Back up and restore\" in docs/operations.md says"
-        .into()
+/// The error of `backup` and `restore` on PostgreSQL.
+fn use_postgres_tools() -> String {
+    "the data is in PostgreSQL: use pg_dump and pg_restore, see \"Back up and restore\" in docs/operations.md".into()
 }
 
-/// The file of settings, if one is given.
+/// The value of `--config`.
 fn settings_file(config: &[String]) -> Result<Option<PathBuf>, String> {
     match config {
         [] => Ok(None),
         [file] => Ok(Some(PathBuf::from(file))),
-        [_, _, ..] => Err("--config: give one file of settings".to_owned()),
+        [_, _, ..] => Err("--config: give only one file".to_owned()),
     }
 }
 
@@ -159,7 +158,7 @@ async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<(), Strin
     let stop = CancellationToken::new();
     let signal = stop.clone();
     tokio::spawn(async move {
-        signalled().await;
+        shutdown_signal().await;
         info!("stopping");
         signal.cancel();
     });
@@ -170,12 +169,12 @@ async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<(), Strin
         shutdown.cancel();
     });
     if !roles.workers && !app.db.shared() {
-        warn!("nothing syncs and no mail is sent: --api alone is for a database that another process works on");
+        warn!("nothing is synced and no mail is sent: use --api alone only if another process runs the workers");
     }
     let writers = usize::try_from(Db::writers(settings.database_connections)).unwrap_or(usize::MAX);
     if roles.workers && app.db.shared() && writers <= settings.sync_concurrency {
         warn!(
-            "setting database_connections: half of them write, and {} syncs at once may keep all of those busy",
+            "setting database_connections: half of the connections are for writing, and {} concurrent syncs may use all of them",
             settings.sync_concurrency
         );
     }
@@ -184,7 +183,7 @@ async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<(), Strin
     if demo {
         demo::fill(&app).await?;
     } else if app.tokens.list().await.map_err(|error| error.to_string())?.is_empty() {
-        info!("nobody has a token yet: make one with `muster token create --name NAME --email ADDRESS`");
+        info!("there is no API token yet: create one with `muster token create --name NAME --email ADDRESS`");
     }
     app.run(listener).await;
     if let Some(scratch) = scratch {
@@ -193,8 +192,8 @@ async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<(), Strin
     Ok(())
 }
 
-/// Opens the server, and waits for its database as long as it takes: meanwhile it lives, and
-/// says that it is not ready. `None`: it was told to stop.
+/// Opens the app, and waits for its database as long as necessary. In the meantime the server
+/// answers health checks and reports that it is not ready. `None` if it was stopped.
 async fn start(
     settings: &Settings,
     roles: Roles,
@@ -202,16 +201,16 @@ async fn start(
 ) -> Result<Option<(App, TcpListener)>, String> {
     let open = || App::new(settings.clone(), roles, Clock::System);
     let mut opening = Box::pin(open());
-    // Mostly it takes no longer, and nobody sees a server that is not ready.
-    let mut opened = tokio::time::timeout(SOON, &mut opening).await.ok();
+    // Usually the database opens at once, and the server never has to report that it is not ready.
+    let mut opened = tokio::time::timeout(READY_SOON, &mut opening).await.ok();
     if let Some(Err(StartError::Fatal(line))) = opened {
         return Err(line);
     }
     let listener = app::bind(settings.listen).await?;
     if !matches!(opened, Some(Ok(_))) {
         info!("not ready: the database is not open yet");
-        let over = stop.child_token();
-        let serving = server::serve(&listener, server::dressed(server::waiting()), over.clone());
+        let opened_or_stopped = stop.child_token();
+        let serving = server::serve(&listener, server::dressed(server::waiting()), opened_or_stopped.clone());
         let trying = async {
             while !stop.is_cancelled() {
                 if opened.is_none() {
@@ -225,10 +224,10 @@ async fn start(
                 opened = None;
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = tokio::time::sleep(RETRY) => opening = Box::pin(open()),
+                    () = tokio::time::sleep(RETRY_PAUSE) => opening = Box::pin(open()),
                 }
             }
-            over.cancel();
+            opened_or_stopped.cancel();
         };
         tokio::join!(serving, trying);
     }
@@ -240,7 +239,7 @@ async fn start(
 }
 
 /// Waits for SIGINT or SIGTERM.
-async fn signalled() {
+async fn shutdown_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return std::future::pending().await;

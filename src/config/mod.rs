@@ -1,8 +1,8 @@
-//! The settings: defaults, under a TOML file, under the environment.
+//! The settings. Environment variables override a TOML file, which overrides the defaults.
 //!
-//! Every setting has one name: `MUSTER_LISTEN` in the environment is `listen` in the
-//! file. A name that does not exist, or a value that does not fit, stops the start
-//! with one line that names it.
+//! A setting has the same name everywhere: `MUSTER_LISTEN` in the environment is `listen`
+//! in the file. An unknown name or an invalid value stops the start with an error message
+//! of one line that names the setting.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,17 +15,17 @@ use url::Url;
 
 use crate::db::Location;
 
-/// The longest time for which things may be kept, but for good: a hundred years.
-const LONGEST_DAYS: u32 = 36_500;
+/// The maximum of the `keep_…_days` settings: a hundred years.
+const MAX_KEEP_DAYS: u32 = 36_500;
 
-/// All settings, checked.
+/// All settings, validated.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Where the API and the console are served.
+    /// The address that the server listens on.
     #[serde(default = "default_listen")]
     pub listen: SocketAddr,
-    /// Where everything that is not in another database lives.
+    /// The folder with the SQLite database, the secret key and mails that are written as files.
     #[serde(default = "default_data_dir")]
     pub data_dir: PathBuf,
     database_url: Option<String>,
@@ -34,53 +34,53 @@ pub struct Settings {
     pub database_connections: u32,
     public_url: Option<Url>,
     pub secret_key_file: Option<PathBuf>,
-    /// None: mails are written as files.
+    /// Without it, mails are written as files.
     pub smtp_url: Option<String>,
     #[serde(default = "default_mail_from")]
     pub mail_from: String,
     pub connectors_dir: Option<PathBuf>,
-    /// Private and loopback networks that connectors may call.
+    /// Private and loopback networks that connectors may send requests to.
     #[serde(default, deserialize_with = "networks")]
     pub allowed_networks: Vec<IpNet>,
     #[serde(default = "default_log")]
     pub log: String,
     #[serde(default)]
     pub log_format: LogFormat,
-    /// Whether clients may ask for the schema.
-    #[serde(default = "yes", deserialize_with = "switch")]
+    /// Whether clients may query the schema.
+    #[serde(default = "default_true", deserialize_with = "on_or_off")]
     pub introspection: bool,
-    /// How many sync runs go on at once.
+    /// The maximum number of concurrent sync runs.
     #[serde(default = "default_sync_concurrency")]
     pub sync_concurrency: usize,
-    /// The removal guard holds a run that would remove more than this share of the users, in percent …
+    /// The removal guard stops a run that would remove more than this percentage of the users …
     #[serde(default = "default_guard_percent")]
     pub removal_guard_percent: u8,
     /// … and at least this many.
     #[serde(default = "default_guard_minimum")]
     pub removal_guard_minimum: u32,
-    /// For how many days events are kept; 0 keeps them for good, as with all of these.
+    /// For how many days events are kept. In all `keep_…_days` settings 0 means for ever.
     #[serde(default = "default_keep_events_days")]
     pub keep_events_days: u32,
     #[serde(default = "default_keep_days")]
     pub keep_runs_days: u32,
-    /// What runs changed about single users.
+    /// The changes that runs made to single users.
     #[serde(default = "default_keep_changes_days")]
     pub keep_changes_days: u32,
     #[serde(default = "default_keep_days")]
     pub keep_mails_days: u32,
-    /// Users that are no longer listed.
+    /// Users that their application no longer lists.
     #[serde(default = "default_keep_days")]
     pub keep_removed_users_days: u32,
     #[serde(default = "default_keep_days")]
     pub keep_audit_days: u32,
 }
 
-/// What a process does.
+/// The roles of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Roles {
-    /// Serves the API and the console.
+    /// Run the API and the console.
     pub api: bool,
-    /// Syncs, removes, mails, keeps the schedule.
+    /// Run the workers: sync, deletion, mail, schedule.
     pub workers: bool,
 }
 
@@ -88,19 +88,19 @@ impl Roles {
     pub const BOTH: Roles = Roles { api: true, workers: true };
 }
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
     #[default]
     Text,
-    /// For machines: one JSON object a line.
+    /// For machines: one JSON object per line.
     Json,
 }
 
 impl Settings {
-    /// Reads the file, if there is one, and the environment.
+    /// Reads the file, if given, and the environment.
     ///
     /// # Errors
     /// One line that names the setting at fault.
@@ -117,7 +117,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The settings of a fresh installation in `data_dir`.
+    /// The default settings of an installation in `data_dir`.
     pub fn defaults(data_dir: &Path) -> Self {
         Settings {
             listen: default_listen(),
@@ -171,15 +171,15 @@ impl Settings {
             ("keep_removed_users_days", self.keep_removed_users_days),
             ("keep_audit_days", self.keep_audit_days),
         ] {
-            if days > LONGEST_DAYS {
-                return Err(format!("setting {name}: must be from 1 to {LONGEST_DAYS}, or 0 for ever"));
+            if days > MAX_KEEP_DAYS {
+                return Err(format!("setting {name}: must be from 1 to {MAX_KEEP_DAYS}, or 0 for ever"));
             }
         }
         tracing_subscriber::EnvFilter::try_new(&self.log).map_err(|error| format!("setting log: {error}"))?;
         Ok(())
     }
 
-    /// The address under which people and applications reach this server, without a trailing slash.
+    /// The address at which people and applications reach this server, without a trailing slash.
     pub fn public_url(&self) -> String {
         match &self.public_url {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
@@ -191,10 +191,10 @@ impl Settings {
         self.secret_key_file.clone().unwrap_or_else(|| self.data_dir.join("secret.key"))
     }
 
-    /// Where the database is.
+    /// The location of the database.
     ///
     /// # Errors
-    /// One line that names the setting, and nothing of its value.
+    /// One line that names the setting but not its value, which may contain a password.
     pub fn database(&self) -> Result<Location, String> {
         match &self.database_url {
             Some(url) => Location::parse(url).map_err(|error| format!("setting database_url: {error}")),
@@ -202,13 +202,13 @@ impl Settings {
         }
     }
 
-    /// Sets where the database is; `None`: in the data folder.
+    /// Sets the location of the database; `None` means a SQLite file in the data folder.
     pub fn set_database(&mut self, url: Option<String>) {
         self.database_url = url;
     }
 }
 
-/// Only the first error, and where it stands: a start-up line has room for one thing to mend.
+/// Describes only the first error, on one line.
 fn describe(error: &figment::Error) -> String {
     let name = error.path.join(".");
     match &error.kind {
@@ -245,7 +245,7 @@ fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D:
         .collect()
 }
 
-fn switch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+fn on_or_off<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Form {
@@ -274,7 +274,7 @@ fn default_mail_from() -> String {
 fn default_log() -> String {
     "info".into()
 }
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 fn default_database_connections() -> u32 {

@@ -1,19 +1,19 @@
-//! The console: the pages at `/`, for people who want to see what the instances do, to
-//! connect applications, and to help what is failing.
+//! The console: the web pages at `/`, for people who watch instances, connect applications and
+//! fix failing ones.
 //!
-//! **What it promises.** The pages are in the binary and load nothing from elsewhere. They
-//! are a client of the public API like any other: what they show and do, a script can do
-//! with the same token. Under their content security policy no inline script, no foreign
-//! address and no frame works; whatever the server sends is shown as text.
+//! **What it promises.** The pages are part of the binary and load nothing from elsewhere.
+//! They use only the public API, so a script can do the same with the same token. Their
+//! content security policy forbids inline scripts, foreign addresses and frames. All data
+//! from the server is shown as text, never as HTML.
 //!
-//! **What it does not.** The pages themselves hold no data and need no token, so they are
-//! served to everybody. A token that is pasted into them stays in that browser tab. A
-//! credential that is typed into a form goes to the server alone, which never gives it back.
+//! **What it does not do.** The pages contain no data and need no token, so they are served to
+//! everybody. A token stays in the browser tab in which it was entered. A credential that is
+//! entered into a form is sent only to the server, which never returns it.
 //!
-//! **Cut in the middle.** A lost connection is shown and taken up again from the last
-//! event's cursor, so nothing is missed; a new version of the pages is seen on reload. A
-//! form that was not sent is lost with the tab; one whose answer was lost may have been
-//! carried out, which the list of instances then shows.
+//! **Interruptions.** After a lost connection the console resumes from the cursor of the last
+//! event, so nothing is missed. A reload loads the newest version of the pages. A form that
+//! was not sent is lost with its tab. If the response to a form is lost, the change may have
+//! been made; the list of instances then shows it.
 
 use std::sync::LazyLock;
 
@@ -66,32 +66,32 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
     .into()
 });
 
-/// The pages and what they load, each at its own path.
+/// One route per asset.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     ASSETS.iter().fold(Router::new(), |router, asset| {
-        router.route(asset.path, get(async move |headers: HeaderMap| asset.answer(&headers)))
+        router.route(asset.path, get(async move |headers: HeaderMap| asset.respond(&headers)))
     })
 }
 
 impl Asset {
-    fn answer(&self, asked: &HeaderMap) -> Response {
+    fn respond(&self, request: &HeaderMap) -> Response {
         let common = [
             (ETAG, self.etag.as_str()),
-            // Kept by the browser, but asked for each time: after an update all parts fit each other.
+            // The browser revalidates each asset, so that all assets have the same version after an update.
             (CACHE_CONTROL, "no-cache"),
             (CONTENT_SECURITY_POLICY, POLICY),
             (X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (REFERRER_POLICY, "no-referrer"),
         ];
-        if self.is_known(asked) {
+        if self.is_cached(request) {
             return (StatusCode::NOT_MODIFIED, common).into_response();
         }
         (common, [(CONTENT_TYPE, self.content_type)], self.content).into_response()
     }
 
-    /// Whether the browser has this very content already.
-    fn is_known(&self, asked: &HeaderMap) -> bool {
-        asked
+    /// True if the browser already has this content.
+    fn is_cached(&self, request: &HeaderMap) -> bool {
+        request
             .get_all(IF_NONE_MATCH)
             .iter()
             .filter_map(|value| value.to_str().ok())
@@ -110,23 +110,23 @@ mod tests {
 
     use super::{ASSETS, POLICY, SCRIPT, routes};
 
-    /// Serves the routes, asks for `path`, gives head and body.
-    async fn ask(path: &str, header: &str) -> (String, String) {
+    /// Serves the routes and requests `path`. Returns the head and the body of the response.
+    async fn get(path: &str, header: &str) -> (String, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         tokio::spawn(async move { axum::serve(listener, routes::<()>()).await });
         let request = format!("GET {path} HTTP/1.1\r\nHost: muster\r\nConnection: close\r\n{header}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
         (head.to_lowercase(), body.to_owned())
     }
 
     #[tokio::test]
     async fn every_asset_is_served_with_its_type_and_the_policy() {
         for asset in ASSETS.iter() {
-            let (head, body) = ask(asset.path, "").await;
+            let (head, body) = get(asset.path, "").await;
             assert!(head.starts_with("http/1.1 200"), "{}: {head}", asset.path);
             assert_eq!(body, asset.content);
             for header in [
@@ -143,20 +143,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn content_that_is_known_is_not_sent_again() {
+    async fn cached_content_is_not_sent_again() {
         let etag = &ASSETS[0].etag;
         for known in [etag.clone(), format!("W/{etag}"), format!("\"other\", {etag}"), "*".to_owned()] {
-            let (head, body) = ask("/", &format!("If-None-Match: {known}\r\n")).await;
+            let (head, body) = get("/", &format!("If-None-Match: {known}\r\n")).await;
             assert!(head.starts_with("http/1.1 304") && body.is_empty(), "{known}: {head}");
         }
-        let (head, _) = ask("/", "If-None-Match: \"other\"\r\n").await;
+        let (head, _) = get("/", "If-None-Match: \"other\"\r\n").await;
         assert!(head.starts_with("http/1.1 200"), "{head}");
-        let (head, _) = ask("/assets/other.js", "").await;
+        let (head, _) = get("/assets/other.js", "").await;
         assert!(head.starts_with("http/1.1 404"), "{head}");
     }
 
     #[test]
-    fn the_pages_load_only_what_is_served_and_nothing_inline() {
+    fn the_pages_load_only_existing_assets_and_nothing_inline() {
         let served: BTreeSet<_> = ASSETS.iter().map(|asset| asset.path).collect();
         let index = ASSETS[0].content;
         for attribute in ["src=\"", "href=\"assets"] {

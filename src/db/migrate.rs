@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::Duration;
 
-use migration::{Migrator, MigratorTrait, knows_all, works_beside};
+use migration::{Migrator, MigratorTrait, is_compatible, knows_all_migrations};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TryGetable};
 use tracing::info;
 
@@ -37,11 +37,11 @@ pub(super) async fn up(db: &Db) -> Result<()> {
 async fn up_to_date(db: &DatabaseConnection) -> Result<()> {
     Migrator::install(db).await?;
     let applied: Vec<String> = column(db, "SELECT version FROM seaql_migrations").await?;
-    if knows_all(&applied) {
+    if knows_all_migrations(&applied) {
         return Ok(Migrator::up(db, None).await?);
     }
     let needs: Option<i32> = column(db, "SELECT needs FROM installation").await?.pop();
-    if !needs.is_some_and(|needs| works_beside(&applied, needs.into())) {
+    if !needs.is_some_and(|needs| is_compatible(&applied, needs.into())) {
         return Err(Error::Internal(
             "it was brought up to date by a newer Muster, which this one cannot work beside; start the newer one"
                 .into(),

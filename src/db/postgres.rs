@@ -18,7 +18,7 @@ use super::conn::{Timed, in_time, timed};
 use super::trouble::{Trouble, judge};
 use super::wake::Wake;
 use super::{Db, STATEMENT};
-use crate::clock::{Clock, Kept, id_at};
+use crate::clock::{Clock, SyncedClock, id_at};
 use crate::error::{Error, Result};
 use crate::secrets;
 
@@ -255,7 +255,7 @@ pub(super) async fn follow_time(db: &Db) -> Result<Clock> {
     if off.abs() > 60 {
         warn!(seconds = off, "the clock of this machine is not the database's; ids carry its time: set it right");
     }
-    let time = Arc::new(Kept::new(told));
+    let time = Arc::new(SyncedClock::new(told));
     let (db, kept) = (db.clone(), time.clone());
     tokio::spawn(async move {
         loop {

@@ -1,4 +1,4 @@
-//! The checks that follow a history: of the event log, and of the mails of an instance.
+//! The checks that follow a sequence of rows: the event log, and the mails of an instance.
 
 use std::collections::HashMap;
 
@@ -10,19 +10,19 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Finding, Report, TOLD, Thing};
+use super::{Finding, MAX_FINDINGS, Report, Subject};
 use crate::error::Result;
 use crate::instance::event::{Previous, Snapshot};
 
-/// How many instances are looked at together.
+/// How many instances are read at a time.
 const INSTANCES: u64 = 200;
-/// How many rows of a history are looked at together.
+/// How many rows of a sequence are read at a time.
 const ROWS: u64 = 1_000;
 
-/// What may change without an event.
-const UNTOLD: [&str; 3] = ["credential_expires_at", "next_sync_at", "purged_users"];
+/// Columns that may change without an event.
+const CHANGE_WITHOUT_EVENT: [&str; 3] = ["credential_expires_at", "next_sync_at", "purged_users"];
 
-/// Replaying the log gives the current state.
+/// Checks that the newest event of each instance has its current state.
 pub(super) async fn newest_events<C: ConnectionTrait>(conn: &C, report: &mut Report) -> Result<()> {
     let mut found = Vec::new();
     let mut after = Uuid::nil();
@@ -38,22 +38,22 @@ pub(super) async fn newest_events<C: ConnectionTrait>(conn: &C, report: &mut Rep
         let ids: Vec<Uuid> = models.iter().map(|model| model.id).collect();
         let mut newest = newest_of(conn, &ids).await?;
         for model in models {
-            // Of an instance to which nothing happened for long, the log tells nothing any more.
+            // The events of an instance that has not changed for long may have been pruned.
             let Some((seq, state)) = newest.remove(&model.id) else { continue };
             let row = serde_json::to_value(&model)?;
             let differing = differing(&state["instance"], &row);
-            if !differing.is_empty() && found.len() <= TOLD {
+            if !differing.is_empty() && found.len() <= MAX_FINDINGS {
                 found.push(Finding {
                     check: "newest-event",
-                    about: Thing::Instance,
+                    about: Subject::Instance,
                     id: Some(model.id),
                     wrong: format!("it differs from its newest event, number {seq}, in {}", differing.join(", ")),
-                    remedy: "Change the instance (updateInstance): its next event tells the state as it is. Clients that watch had another one. Keep a backup and report it.",
+                    remedy: "Change the instance (updateInstance): its next event has the right state. Until then, subscribers see a wrong one. Keep a backup and report it.",
                 });
             }
         }
     }
-    report.add("newest-event", "The newest event of an instance tells its state.", found);
+    report.add("newest-event", "The newest event of an instance has its current state.", found);
     Ok(())
 }
 
@@ -68,22 +68,23 @@ async fn newest_of<C: ConnectionTrait>(conn: &C, instances: &[Uuid]) -> Result<H
     Ok(rows.into_iter().map(|row| (row.instance_id, (row.seq, row.state))).collect())
 }
 
-/// The fields that an event has of an instance and that differ from the row's. Events from
-/// before there was a field do not have it.
-fn differing(told: &Value, row: &Value) -> Vec<String> {
-    let Some(told) = told.as_object() else { return vec!["everything".into()] };
-    let told = told.iter().filter(|(name, _)| !UNTOLD.contains(&name.as_str()));
-    told.filter(|(name, value)| row.get(name.as_str()).is_some_and(|row| row != *value))
+/// The fields of an event that differ from the instance's row. Older events do not have
+/// fields that were added later.
+fn differing(event: &Value, row: &Value) -> Vec<String> {
+    let Some(event) = event.as_object() else { return vec!["everything".into()] };
+    let compared = event.iter().filter(|(name, _)| !CHANGE_WITHOUT_EVENT.contains(&name.as_str()));
+    compared
+        .filter(|(name, value)| row.get(name.as_str()).is_some_and(|row| row != *value))
         .map(|(name, _)| name.clone())
         .collect()
 }
 
-/// The condition for rows after a place in the order of both columns.
+/// The condition for rows after `place`, in the order of both columns.
 fn after<T: ColumnTrait>(first: T, second: T, place: (Uuid, impl Into<sea_orm::Value>)) -> SimpleExpr {
     first.gt(place.0).or(first.eq(place.0).and(second.gt(place.1)))
 }
 
-/// Every event begins where the one before it has ended.
+/// Checks that each event begins in the state in which the previous one ended.
 pub(super) async fn event_chain<C: ConnectionTrait>(conn: &C, report: &mut Report) -> Result<()> {
     let mut found = Vec::new();
     let mut place = (Uuid::nil(), 0_i64);
@@ -109,63 +110,65 @@ pub(super) async fn event_chain<C: ConnectionTrait>(conn: &C, report: &mut Repor
                         Previous { name: instance.name, status: instance.status, health: instance.health },
                     ));
                     if instance.id == row.instance_id {
-                        breaks.then(|| format!("event {} does not begin where the one before it ended", row.seq))
+                        breaks.then(|| {
+                            format!("event {} does not begin in the state in which the previous one ended", row.seq)
+                        })
                     } else {
-                        Some(format!("event {} tells of another instance", row.seq))
+                        Some(format!("event {} contains another instance", row.seq))
                     }
                 }
             };
-            if let Some(wrong) = wrong.filter(|_| found.len() <= TOLD) {
+            if let Some(wrong) = wrong.filter(|_| found.len() <= MAX_FINDINGS) {
                 found.push(Finding {
                     check: "event-chain",
-                    about: Thing::Instance,
+                    about: Subject::Instance,
                     id: Some(row.instance_id),
                     wrong,
-                    remedy: "An event is missing or was changed. Clients may have missed it: give the log a new epoch, as docs/operations.md says, so that they are told everything anew.",
+                    remedy: "An event is missing or was changed. Clients may have missed it: give the log a new epoch, see docs/operations.md, so that they start again from snapshots.",
                 });
             }
         }
     }
-    report.add("event-chain", "Each event of an instance begins in the state in which the one before it ended.", found);
+    report.add("event-chain", "Each event of an instance begins in the state in which the previous one ended.", found);
     Ok(())
 }
 
-/// What the mails of an instance have told so far.
+/// The state of an instance according to its mails so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
-    /// Nothing yet.
-    Nothing,
-    /// Its beginning was pruned.
+enum MailState {
+    /// There was no mail yet.
+    NoMail,
+    /// The first mails were pruned.
     Unknown,
-    Well,
-    /// With whether the server said that it switched the instance off.
+    Healthy,
+    /// `revoked`: a mail said that the server set the instance inactive.
     Failing {
         revoked: bool,
     },
 }
 
-impl Told {
-    /// What they have told after one of this kind; `None` if it must not come now.
-    fn then(self, kind: NotificationKind) -> Option<Self> {
+impl MailState {
+    /// The state after a mail of this kind; `None` if this kind is not allowed now.
+    fn after(self, kind: NotificationKind) -> Option<Self> {
+        use MailState::{Failing, Healthy, NoMail, Unknown};
         use NotificationKind as Kind;
-        use Told::{Failing, Nothing, Unknown, Well};
         match (self, kind) {
-            (Nothing | Unknown, Kind::InitialSyncSucceeded) => Some(Well),
-            (Nothing | Unknown, Kind::InitialSyncFailed) | (Well | Unknown, Kind::SyncFailed) => {
+            (NoMail | Unknown, Kind::InitialSyncSucceeded) => Some(Healthy),
+            (NoMail | Unknown, Kind::InitialSyncFailed) | (Healthy | Unknown, Kind::SyncFailed) => {
                 Some(Failing { revoked: false })
             }
-            (Failing { .. } | Unknown, Kind::SyncRecovered) => Some(Well),
+            (Failing { .. } | Unknown, Kind::SyncRecovered) => Some(Healthy),
             (Failing { revoked: false } | Unknown, Kind::AutoRevoked) => Some(Failing { revoked: true }),
             _ => None,
         }
     }
 }
 
-/// The kinds of mail that the outcomes of an instance called for come in their order.
+/// Checks the order of the mails of each instance.
 pub(super) async fn mail_order<C: ConnectionTrait>(conn: &C, report: &mut Report) -> Result<()> {
     let mut found: Vec<Finding> = Vec::new();
     let mut place = (Uuid::nil(), Uuid::nil());
-    let mut told = Told::Nothing;
+    let mut state = MailState::NoMail;
     loop {
         let rows: Vec<(Uuid, Uuid, Trigger, Option<NotificationKind>)> = run::Entity::find()
             .select_only()
@@ -183,27 +186,27 @@ pub(super) async fn mail_order<C: ConnectionTrait>(conn: &C, report: &mut Report
         }
         for (instance, run, trigger, kind) in rows {
             if place.0 != instance {
-                told = if trigger == Trigger::Initial { Told::Nothing } else { Told::Unknown };
+                state = if trigger == Trigger::Initial { MailState::NoMail } else { MailState::Unknown };
             }
             place = (instance, run);
             let Some(kind) = kind else { continue };
-            if let Some(next) = told.then(kind) {
-                told = next;
+            if let Some(next) = state.after(kind) {
+                state = next;
                 continue;
             }
-            told = Told::Unknown;
-            if found.len() <= TOLD {
+            state = MailState::Unknown;
+            if found.len() <= MAX_FINDINGS {
                 found.push(Finding {
                     check: "mail-order",
-                    about: Thing::Run,
+                    about: Subject::Run,
                     id: Some(run),
-                    wrong: format!("its outcome called for a mail ({kind:?}) that must not follow those before it"),
-                    remedy: "Somebody was told twice, or not at all. Keep a backup and report it.",
+                    wrong: format!("its mail ({kind:?}) must not follow the previous mails"),
+                    remedy: "A mail was sent twice, or is missing. Keep a backup and report it.",
                 });
             }
         }
     }
-    let promise = "The mails of an instance are one about its initial sync, then failures and recoveries by turns, and at most one revocation between two recoveries.";
+    let promise = "The mails of an instance are one about its initial sync, then alternating failures and recoveries, and at most one revocation between two recoveries.";
     report.add("mail-order", promise, found);
     Ok(())
 }
@@ -215,10 +218,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mails_come_in_an_order_whose_beginning_may_be_unknown() {
-        let holds = |from, kinds: &[_]| kinds.iter().try_fold(from, |told: Told, kind| told.then(*kind)).is_some();
-        assert!(holds(Told::Nothing, &[InitialSyncFailed, AutoRevoked, SyncRecovered, SyncFailed, SyncRecovered]));
-        assert!(holds(Told::Unknown, &[SyncRecovered, SyncFailed, AutoRevoked]));
+    fn the_order_of_mails_is_checked_even_if_the_first_ones_are_unknown() {
+        let holds =
+            |from, kinds: &[_]| kinds.iter().try_fold(from, |state: MailState, kind| state.after(*kind)).is_some();
+        assert!(holds(MailState::NoMail, &[InitialSyncFailed, AutoRevoked, SyncRecovered, SyncFailed, SyncRecovered]));
+        assert!(holds(MailState::Unknown, &[SyncRecovered, SyncFailed, AutoRevoked]));
         for wrong in [
             &[SyncFailed][..],
             &[InitialSyncSucceeded, InitialSyncSucceeded],
@@ -226,16 +230,16 @@ mod tests {
             &[InitialSyncFailed, SyncFailed],
             &[InitialSyncFailed, AutoRevoked, AutoRevoked],
         ] {
-            assert!(!holds(Told::Nothing, wrong), "{wrong:?}");
+            assert!(!holds(MailState::NoMail, wrong), "{wrong:?}");
         }
     }
 
     #[test]
-    fn only_what_an_event_has_is_compared() {
-        let told = serde_json::json!({ "name": "A", "purged_users": 3 });
+    fn only_fields_that_an_event_has_are_compared() {
+        let event = serde_json::json!({ "name": "A", "purged_users": 3 });
         let row = serde_json::json!({ "name": "A", "purged_users": 9, "new": 1 });
-        assert!(differing(&told, &row).is_empty());
-        assert_eq!(differing(&told, &serde_json::json!({ "name": "B" })), ["name"]);
+        assert!(differing(&event, &row).is_empty());
+        assert_eq!(differing(&event, &serde_json::json!({ "name": "B" })), ["name"]);
         assert_eq!(differing(&Value::Null, &row), ["everything"]);
     }
 }

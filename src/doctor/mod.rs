@@ -1,19 +1,18 @@
-//! The doctor: looks at a live database and tells what is not as it must be.
+//! The doctor: checks a live database for violated invariants.
 //!
-//! **What it promises.** It reads, in one view, and changes nothing: no row, no schema, no
-//! lease. Everything that the rules say must hold at the end of every transaction is
-//! checked, so a server that is busy gives it nothing to find: what it finds is damage, a
-//! fault of ours, or somebody's hand in the tables. The names of the checks are stable,
-//! for scripts that read the JSON.
+//! **What it promises.** It only reads, in one snapshot, and changes nothing. It checks rules
+//! that hold at the end of every transaction, so a busy server causes no findings. A finding
+//! means damaged data, a bug, or a manual change of the tables. The names of the checks never
+//! change, because scripts read them from the JSON output.
 //!
-//! **What it does not.** It mends nothing; each finding says what a person can do. It
-//! cannot know what is gone without a trace, such as a mail that was pruned.
+//! **What it does not do.** It repairs nothing; each finding says what a person can do. It
+//! cannot detect losses that leave no trace, such as a mail that was pruned.
 //!
-//! **What it costs.** A few statements per check, however much there is, and little
-//! memory; every row of users, runs and events is read once by some check. On SQLite the
-//! server's writers go on meanwhile, and their log of writes grows until it is done.
+//! **What it costs.** A few statements per check, independent of the amount of data, and
+//! little memory. Some checks read every user, run and event. On SQLite the server can write
+//! at the same time, but its write-ahead log grows until the doctor is done.
 //!
-//! It reads every table through `entity` and plain SQL. Nothing depends on it.
+//! It reads the tables through `entity` and plain SQL. No other module depends on it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -24,26 +23,26 @@ use uuid::Uuid;
 
 use crate::db::{Db, Location};
 use crate::error::{Error, Result};
-use crate::keep::Retention;
+use crate::maintenance::retention::Retention;
 
 mod history;
 mod installation;
-mod questions;
+mod sql_checks;
 
 use installation::Schema;
 
 /// How long one statement may take.
-const STATEMENT: Duration = Duration::from_hours(1);
-/// To go on in the same view after an error.
-const LOOK: &str = "SAVEPOINT look";
-const LOOK_AGAIN: &str = "ROLLBACK TO SAVEPOINT look";
-/// How many findings of one check are told.
-const TOLD: usize = 50;
+const STATEMENT_TIMEOUT: Duration = Duration::from_hours(1);
+/// The savepoint allows to continue in the same snapshot after an error.
+const SAVEPOINT: &str = "SAVEPOINT look";
+const ROLLBACK_TO_SAVEPOINT: &str = "ROLLBACK TO SAVEPOINT look";
+/// How many findings of one check are reported.
+const MAX_FINDINGS: usize = 50;
 
 /// What a finding is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Thing {
+pub enum Subject {
     Database,
     Instance,
     Run,
@@ -53,13 +52,13 @@ pub enum Thing {
     Event,
 }
 
-/// Something that is not as it must be.
+/// A violated rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The name of the check.
     pub check: &'static str,
-    pub about: Thing,
-    /// The id of what it is about; of a job, the id of its subject. None for the database as a whole.
+    pub about: Subject,
+    /// The id of the row; for a job, the id of its subject. `None` for the database as a whole.
     pub id: Option<Uuid>,
     /// What is wrong, for a person.
     pub wrong: String,
@@ -67,41 +66,41 @@ pub struct Finding {
     pub remedy: &'static str,
 }
 
-/// A check and what came of it.
+/// A check and the number of its findings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Checked {
+pub struct CheckResult {
     pub name: &'static str,
-    /// What must hold.
+    /// The rule that must hold.
     pub promise: &'static str,
-    /// How many findings there are; of each check no more than 50 are counted and told.
+    /// The number of findings; counting stops at 50.
     pub findings: usize,
 }
 
-/// What the doctor says.
+/// The result of an examination.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    pub checks: Vec<Checked>,
+    pub checks: Vec<CheckResult>,
     pub findings: Vec<Finding>,
-    /// What was left out, and why.
+    /// What was not checked, and why.
     pub notes: Vec<String>,
 }
 
-/// What the doctor has to know besides the database.
+/// The parameters of an examination.
 pub struct Examination<'a> {
     /// The file of the secret key.
     pub key_file: &'a Path,
     pub retention: Retention,
-    /// Reads everything, also what takes long.
+    /// Also runs the checks that take long.
     pub thorough: bool,
-    /// In Unix milliseconds; of a shared database, its own time is taken.
+    /// In Unix milliseconds. On PostgreSQL the time of the database is used instead.
     pub now: i64,
 }
 
-/// Opens the database as it is, and examines it.
+/// Opens the database without migrating it, and examines it.
 ///
 /// # Errors
-/// Why nobody could look.
-pub async fn visit(location: &Location, examination: &Examination<'_>) -> Result<Report> {
+/// If the database cannot be opened or read.
+pub async fn examine(location: &Location, examination: &Examination<'_>) -> Result<Report> {
     if let Location::Sqlite(file) = location
         && !file.is_file()
     {
@@ -109,46 +108,46 @@ pub async fn visit(location: &Location, examination: &Examination<'_>) -> Result
     }
     let db = Db::inspect(location).await?;
     let view = db.view().await?;
-    view.allow(STATEMENT).await?;
-    let report = examination.of(view.conn()).await;
+    view.allow(STATEMENT_TIMEOUT).await?;
+    let report = examination.run(view.conn()).await;
     view.close().await?;
     db.close().await?;
     report
 }
 
 impl Examination<'_> {
-    /// Examines what a connection sees; it should see one moment.
+    /// Examines the database through a connection, which should be in a snapshot.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub async fn of<C: ConnectionTrait>(&self, conn: &C) -> Result<Report> {
+    /// If the database cannot be read.
+    pub async fn run<C: ConnectionTrait>(&self, conn: &C) -> Result<Report> {
         let mut report = Report { checks: Vec::new(), findings: Vec::new(), notes: Vec::new() };
         let now = self.time(conn).await?;
-        let Some(schema) = installation::schema(conn, &mut report).await? else {
+        let Some(schema) = installation::migrations(conn, &mut report).await? else {
             report.notes.push("the rest was not checked: it needs the schema of this version".into());
             return Ok(report);
         };
-        conn.execute_unprepared(LOOK).await?;
-        if schema == Schema::Ours {
-            let done = installation::whole(conn, &mut report).await;
-            report.settle(conn, "schema", done).await?;
+        conn.execute_unprepared(SAVEPOINT).await?;
+        if schema == Schema::Current {
+            let done = installation::schema_objects(conn, &mut report).await;
+            report.record_error(conn, "schema", done).await?;
         }
-        let done = installation::file(conn, self.thorough, &mut report).await;
-        report.settle(conn, "database-file", done).await?;
-        let done = installation::key(conn, self.key_file, &mut report).await;
-        report.settle(conn, "secret-key", done).await?;
-        for question in questions::all(conn.get_database_backend(), self.retention, now) {
-            let asked = question.ask(conn).await;
-            let done = asked.map(|found| report.add(question.name, question.promise, found));
-            report.settle(conn, question.name, done).await?;
+        let done = installation::database_file(conn, self.thorough, &mut report).await;
+        report.record_error(conn, "database-file", done).await?;
+        let done = installation::secret_key(conn, self.key_file, &mut report).await;
+        report.record_error(conn, "secret-key", done).await?;
+        for check in sql_checks::all(conn.get_database_backend(), self.retention, now) {
+            let asked = check.run(conn).await;
+            let done = asked.map(|found| report.add(check.name, check.promise, found));
+            report.record_error(conn, check.name, done).await?;
         }
         let done = history::newest_events(conn, &mut report).await;
-        report.settle(conn, "newest-event", done).await?;
+        report.record_error(conn, "newest-event", done).await?;
         let done = history::mail_order(conn, &mut report).await;
-        report.settle(conn, "mail-order", done).await?;
+        report.record_error(conn, "mail-order", done).await?;
         if self.thorough {
             let done = history::event_chain(conn, &mut report).await;
-            report.settle(conn, "event-chain", done).await?;
+            report.record_error(conn, "event-chain", done).await?;
         }
         Ok(report)
     }
@@ -164,27 +163,27 @@ impl Examination<'_> {
 }
 
 impl Report {
-    /// A check that meets what it cannot read has found something; the others go on.
-    async fn settle<C: ConnectionTrait>(&mut self, conn: &C, name: &'static str, done: Result<()>) -> Result<()> {
+    /// Turns an error of a check into a finding, so that the other checks can continue.
+    async fn record_error<C: ConnectionTrait>(&mut self, conn: &C, name: &'static str, done: Result<()>) -> Result<()> {
         let Err(error) = done else { return Ok(()) };
         if error.is_passing() {
             return Err(error);
         }
-        // PostgreSQL answers nothing more in a transaction that met an error.
-        conn.execute_unprepared(LOOK_AGAIN).await?;
+        // PostgreSQL rejects all further statements of a transaction after an error.
+        conn.execute_unprepared(ROLLBACK_TO_SAVEPOINT).await?;
         let wrong = format!("it could not be checked: {error}");
         let remedy = "A row or a page cannot be read: keep a copy of the database, and restore a backup.";
-        let finding = Finding { check: name, about: Thing::Database, id: None, wrong, remedy };
-        self.add(name, "What is checked can be read.", vec![finding]);
+        let finding = Finding { check: name, about: Subject::Database, id: None, wrong, remedy };
+        self.add(name, "Everything that is checked can be read.", vec![finding]);
         Ok(())
     }
 
     fn add(&mut self, name: &'static str, promise: &'static str, mut found: Vec<Finding>) {
-        if found.len() > TOLD {
-            found.truncate(TOLD);
-            self.notes.push(format!("{name}: there are more than the {TOLD} that are told"));
+        if found.len() > MAX_FINDINGS {
+            found.truncate(MAX_FINDINGS);
+            self.notes.push(format!("{name}: there are more findings than the {MAX_FINDINGS} reported"));
         }
-        self.checks.push(Checked { name, promise, findings: found.len() });
+        self.checks.push(CheckResult { name, promise, findings: found.len() });
         self.findings.extend(found);
     }
 }

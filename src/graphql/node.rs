@@ -11,7 +11,7 @@ use super::notification::Notification;
 use super::sync_run::SyncRun;
 use super::user::User;
 use crate::directory::users;
-use crate::notification::ledger;
+use crate::notification::history;
 
 /// Anything with an id of its own.
 #[derive(Interface)]
@@ -56,7 +56,7 @@ async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, ApiError> {
             api.instances.runs_by_ids(&[id]).await?.into_values().next().map(|model| Node::SyncRun(SyncRun::one(model)))
         }
         Kind::User => users::find(conn, id).await?.and_then(|model| User::list(vec![model]).pop()).map(Node::User),
-        Kind::Notification => ledger::find(conn, id)
+        Kind::Notification => history::find(conn, id)
             .await?
             .and_then(|model| Notification::list(vec![model]).pop())
             .map(Node::Notification),

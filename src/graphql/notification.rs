@@ -17,7 +17,7 @@ use crate::graphql::instance::Instance;
 use crate::graphql::page::{self, Page, Total, connection};
 use crate::graphql::sync_run::{self, SyncRun};
 use crate::graphql::user_error::{UserError, user_errors};
-use crate::notification::ledger::{self, Filter};
+use crate::notification::history::{self, Filter};
 
 /// One mail to one address.
 #[derive(Clone)]
@@ -143,14 +143,14 @@ impl NotificationQuery {
         let NotificationFilter { instance_id, kinds, states } = filter.unwrap_or_default();
         let instance_id = instance_id.map(|id| id::argument(Kind::Instance, &id)).transpose()?;
         let filter = Filter { instance_id, kinds, states };
-        let models = ledger::page(api.instances.db.read(), &filter, start, size as u64 + 1).await?;
+        let models = history::page(api.instances.db.read(), &filter, start, size as u64 + 1).await?;
         let rows = Notification::list(models)
             .into_iter()
             .map(|mail| (page::encode("notifications", &mail.model.id), mail))
             .collect();
         let total: Total = Arc::new(move || {
             let (api, filter) = (api.clone(), filter.clone());
-            Box::pin(async move { Ok(ledger::count(api.instances.db.read(), &filter).await?) })
+            Box::pin(async move { Ok(history::count(api.instances.db.read(), &filter).await?) })
         });
         Ok(NotificationConnection(Page::new(rows, size, after.as_deref(), total)))
     }

@@ -16,8 +16,8 @@ use crate::instance::Instances;
 use crate::instance::authorization::Authorizations;
 use crate::instance::event::Event;
 use crate::instance::purge::Purge;
-use crate::keep::Keeper;
 use crate::mail::Mailer;
+use crate::maintenance::retention::Pruner;
 use crate::notification::deliver::{self, Delivery};
 use crate::queue::{self, worker};
 use crate::sync::{Engine, progress::Progress};
@@ -44,7 +44,7 @@ pub struct Tools {
     pub instances: Instances,
     pub authorizations: Authorizations,
     pub mailer: Mailer,
-    pub keeper: Keeper,
+    pub pruner: Pruner,
     pub feed: Feed<Event>,
     /// The event that the feed goes on from.
     pub newest: i64,
@@ -84,7 +84,7 @@ pub fn spawn(tools: &Tools, roles: Roles, tasks: &TaskTracker, stop: &Cancellati
 }
 
 fn spawn_workers(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
-    let Tools { db, clock, engine, instances, authorizations, mailer, keeper, beat, sync_concurrency, .. } = tools;
+    let Tools { db, clock, engine, instances, authorizations, mailer, pruner, beat, sync_concurrency, .. } = tools;
     tasks.spawn(worker::run(
         db.clone(),
         clock.clone(),
@@ -108,13 +108,18 @@ fn spawn_workers(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
         clock.clone(),
         Kind::Mail,
         deliver::CONCURRENCY,
-        Arc::new(Delivery { db: db.clone(), clock: clock.clone(), mailer: mailer.clone(), ages: keeper.ages.clone() }),
+        Arc::new(Delivery {
+            db: db.clone(),
+            clock: clock.clone(),
+            mailer: mailer.clone(),
+            age_clock: pruner.age_clock.clone(),
+        }),
         tasks.clone(),
         stop.clone(),
     ));
     tasks.spawn(schedule(instances.clone(), beat.clone(), stop.clone()));
     tasks.spawn(forget(authorizations.clone(), stop.clone()));
-    tasks.spawn(keep(keeper.clone(), stop.clone()));
+    tasks.spawn(keep(pruner.clone(), stop.clone()));
     tasks.spawn(mend(instances.clone(), stop.clone()));
 }
 
@@ -143,14 +148,14 @@ async fn forget(authorizations: Authorizations, stop: CancellationToken) {
     }
 }
 
-async fn keep(keeper: Keeper, stop: CancellationToken) {
+async fn keep(pruner: Pruner, stop: CancellationToken) {
     let (mut wait, every) = KEEP;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
         }
-        keeper.round(&stop).await;
+        pruner.run_once(&stop).await;
         wait = every;
     }
 }

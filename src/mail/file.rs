@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 
 use super::SendError;
-use crate::files::fsync_name;
+use crate::files::fsync_parent_dir;
 
 /// A folder of `.eml` files, one a message. Readable by this process's user only, since
 /// mail says who looks after which application.
@@ -65,7 +65,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&unfinished, path)?;
-    fsync_name(path)
+    fsync_parent_dir(path)
 }
 
 #[cfg(test)]

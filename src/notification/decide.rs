@@ -1,31 +1,31 @@
-//! Which mail an outcome calls for.
+//! The mail decision: which mail, if any, the outcome of a run causes.
 
 use entity::instance::Health;
 use entity::notification::NotificationKind;
 
-/// How a completed run ended, as far as mail is concerned.
+/// How a completed run ended, as far as the mail decision needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// Succeeded, or with an optional part missing.
-    Well,
-    Badly,
-    /// Badly, and the server switched the instance off for it.
-    Revoked,
+pub enum RunResult {
+    /// It succeeded, perhaps without an optional part.
+    Succeeded,
+    Failed,
+    /// It failed, and the server set the instance inactive because of it.
+    FailedAndRevoked,
 }
 
-/// Decides from how the last completed run left the instance (`previous`), how this one
-/// ended, and whether an `AUTO_REVOKED` was mailed since the last recovery. `None`:
-/// nobody needs to hear it. Cancelled runs are not asked about.
-pub fn decide(previous: Health, ended: Ended, revocation_mailed: bool) -> Option<NotificationKind> {
+/// Decides from the health after the previous completed run, the result of this run, and whether
+/// an `AUTO_REVOKED` mail was sent since the last recovery. `None` means that no mail is sent.
+/// Not called for cancelled runs, which are never mailed.
+pub fn decide(previous: Health, result: RunResult, revocation_mailed: bool) -> Option<NotificationKind> {
     use NotificationKind as Kind;
-    match (previous, ended) {
-        (Health::Pending, Ended::Well) => Some(Kind::InitialSyncSucceeded),
-        (Health::Pending, Ended::Badly | Ended::Revoked) => Some(Kind::InitialSyncFailed),
-        (Health::Ok | Health::Partial, Ended::Badly | Ended::Revoked) => Some(Kind::SyncFailed),
-        (Health::Ok | Health::Partial, Ended::Well) => None,
-        (Health::Failing, Ended::Well) => Some(Kind::SyncRecovered),
-        (Health::Failing, Ended::Revoked) if !revocation_mailed => Some(Kind::AutoRevoked),
-        (Health::Failing, Ended::Badly | Ended::Revoked) => None,
+    match (previous, result) {
+        (Health::Pending, RunResult::Succeeded) => Some(Kind::InitialSyncSucceeded),
+        (Health::Pending, RunResult::Failed | RunResult::FailedAndRevoked) => Some(Kind::InitialSyncFailed),
+        (Health::Ok | Health::Partial, RunResult::Failed | RunResult::FailedAndRevoked) => Some(Kind::SyncFailed),
+        (Health::Ok | Health::Partial, RunResult::Succeeded) => None,
+        (Health::Failing, RunResult::Succeeded) => Some(Kind::SyncRecovered),
+        (Health::Failing, RunResult::FailedAndRevoked) if !revocation_mailed => Some(Kind::AutoRevoked),
+        (Health::Failing, RunResult::Failed | RunResult::FailedAndRevoked) => None,
     }
 }
 
@@ -35,21 +35,21 @@ mod tests {
 
     use super::*;
 
-    fn health(ended: Ended) -> Health {
-        if ended == Ended::Well { Health::Ok } else { Health::Failing }
+    fn health(result: RunResult) -> Health {
+        if result == RunResult::Succeeded { Health::Ok } else { Health::Failing }
     }
 
     proptest! {
         #[test]
-        fn kinds_come_in_their_order(
-            outcomes in prop::collection::vec(prop_oneof![Just(Ended::Well), Just(Ended::Badly), Just(Ended::Revoked)], 1..40)
+        fn kinds_are_in_the_allowed_order(
+            outcomes in prop::collection::vec(prop_oneof![Just(RunResult::Succeeded), Just(RunResult::Failed), Just(RunResult::FailedAndRevoked)], 1..40)
         ) {
             use NotificationKind::*;
             let (mut previous, mut revocation_mailed, mut kinds) = (Health::Pending, false, Vec::new());
-            for ended in outcomes {
-                let kind = decide(previous, ended, revocation_mailed);
-                previous = health(ended);
-                revocation_mailed = ended != Ended::Well && (revocation_mailed || kind == Some(AutoRevoked));
+            for result in outcomes {
+                let kind = decide(previous, result, revocation_mailed);
+                previous = health(result);
+                revocation_mailed = result != RunResult::Succeeded && (revocation_mailed || kind == Some(AutoRevoked));
                 kinds.extend(kind);
             }
             prop_assert!(matches!(kinds[0], InitialSyncSucceeded | InitialSyncFailed));

@@ -1,4 +1,4 @@
-//! Handing the mails of the outbox to the mail server.
+//! Delivers the mails of the outbox to the mail server.
 
 use std::time::Duration;
 
@@ -7,42 +7,41 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::clock::{Clock, Steady};
+use crate::clock::{Clock, SteadyClock};
 use crate::db::Db;
 use crate::error::Result;
 use crate::mail::{Mailer, Outgoing, SendError};
 use crate::queue::{self, Claim, worker::Handler};
 
-/// How many mails are handed over at once.
+/// How many mails are delivered at the same time.
 pub const CONCURRENCY: usize = 4;
-/// For how long a mail is tried.
-const PATIENCE_MS: i64 = 48 * 3600 * 1000;
-/// How long to wait before the record of an attempt is tried again.
-const RECORDING_PAUSE: Duration = Duration::from_secs(2);
-/// How long a stopping server waits for a mail that is on the wire.
-const GRACE: Duration = Duration::from_secs(7);
+/// For how long delivery is tried.
+const MAX_AGE_MS: i64 = 48 * 3600 * 1000;
+/// The pause before recording an attempt again after a database error.
+const RECORD_RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// How long a stopping server waits for a mail that is being sent.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(7);
 
-/// The worker that delivers.
+/// The worker for mail jobs.
 pub struct Delivery {
     pub db: Db,
     pub clock: Clock,
     pub mailer: Mailer,
-    /// By which the age of a mail is measured.
-    pub ages: Steady,
+    /// Measures the age of mails.
+    pub age_clock: SteadyClock,
 }
 
 impl Handler for Delivery {
     async fn handle(&self, claim: Claim, stop: CancellationToken) -> Result<()> {
         let Some(mail) = Entity::find_by_id(claim.subject).one(self.db.read()).await? else {
-            return self.settle(&claim, None).await;
+            return self.finish_job(&claim).await;
         };
         if mail.state != NotificationState::Queued {
-            return self.settle(&claim, None).await;
+            return self.finish_job(&claim).await;
         }
-        // Also what a backup that was restored still had to send: to its readers it is old news.
-        if self.ages.now() - mail.created_at > PATIENCE_MS {
-            let result = Attempt::Expired;
-            return self.settle(&claim, Some((mail, result, self.clock.now()))).await;
+        // Mails in a restored backup expire too: their content is out of date.
+        if self.age_clock.now() - mail.created_at > MAX_AGE_MS {
+            return self.record(&claim, mail, Attempt::Expired, self.clock.now()).await;
         }
         let outgoing = Outgoing {
             to: mail.address.clone(),
@@ -53,110 +52,112 @@ impl Handler for Delivery {
             in_reply_to: mail.in_reply_to.clone(),
             date_ms: mail.created_at,
         };
-        let ours = || claim.is_held();
+        let may_send = || claim.is_held();
         let sent = tokio::select! {
-            sent = self.mailer.send(&outgoing, &ours) => sent,
-            () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => {
+            sent = self.mailer.send(&outgoing, &may_send) => sent,
+            () = async { stop.cancelled().await; tokio::time::sleep(SHUTDOWN_GRACE).await } => {
                 return queue::give_back(&self.db, &claim, self.clock.now()).await;
             }
         };
         let now = self.clock.now();
-        let waited = self.ages.now() - mail.created_at;
-        let result = after_attempt(&mail, sent, now, waited, fastrand::f64());
-        // What the server said must not be forgotten, or the mail would be sent again.
+        let waited = self.age_clock.now() - mail.created_at;
+        let attempt = after_attempt(&mail, sent, now, waited, fastrand::f64());
+        // The result must be recorded, or the mail would be sent again.
         loop {
-            match self.settle(&claim, Some((mail.clone(), result.clone(), now))).await {
+            match self.record(&claim, mail.clone(), attempt.clone(), now).await {
                 Err(error) if error.is_passing() && !stop.is_cancelled() => {
                     warn!(notification.id = %mail.id, error = %error, "an attempt could not be recorded; trying again");
                 }
-                settled => return settled,
+                recorded => return recorded,
             }
-            tokio::time::sleep(RECORDING_PAUSE).await;
+            tokio::time::sleep(RECORD_RETRY_PAUSE).await;
         }
     }
 }
 
-/// What an attempt leads to.
+/// The result of a delivery attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Attempt {
     Sent,
     GivenUp(String),
-    /// None was made: it is too old.
+    /// No attempt was made, because the mail is too old.
     Expired,
-    /// Not before this time.
-    Again(i64, String),
+    /// Retry not before this time.
+    Retry(i64, String),
 }
 
-/// `waited`: how long ago the mail was written, in milliseconds.
+/// `waited` is the age of the mail in milliseconds.
 fn after_attempt(mail: &Model, sent: Result<(), SendError>, now: i64, waited: i64, roll: f64) -> Attempt {
     match sent {
         Ok(()) => Attempt::Sent,
-        // A test mail is an answer to the person who waits for it.
+        // A person is waiting for the result of a test mail, so it is not retried.
         Err(error) if error.permanent || mail.kind == NotificationKind::Test => Attempt::GivenUp(error.message),
         Err(error) => {
             let wait = retry_wait_ms(mail.attempts, roll);
-            if waited + wait > PATIENCE_MS {
+            if waited + wait > MAX_AGE_MS {
                 Attempt::GivenUp(format!("Given up after 48 hours. {}", error.message))
             } else {
-                Attempt::Again(now + wait, error.message)
+                Attempt::Retry(now + wait, error.message)
             }
         }
     }
 }
 
-/// 5 s, doubling to 15 min, moved by up to a fifth so that mails do not come back all at once.
+/// 5 s, doubled with each attempt up to 15 min, with a jitter of 20 % so that retries spread out.
 fn retry_wait_ms(attempts: i32, roll: f64) -> i64 {
     let wait = 5_000_i64.saturating_mul(1 << attempts.clamp(0, 10)).min(15 * 60 * 1000);
     #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "below a million")]
-    let moved = (wait as f64 * (0.8 + 0.4 * roll)) as i64;
-    moved
+    let jittered = (wait as f64 * (0.8 + 0.4 * roll)) as i64;
+    jittered
 }
 
 impl Delivery {
-    async fn settle(&self, claim: &Claim, attempt: Option<(Model, Attempt, i64)>) -> Result<()> {
-        let Some((mail, result, now)) = attempt else {
-            return self
-                .db
-                .write(|tx| async move {
-                    let _lost_is_fine = queue::finish(&tx, claim).await?;
-                    Ok(())
-                })
-                .await;
-        };
+    /// Ends a job that has nothing to deliver.
+    async fn finish_job(&self, claim: &Claim) -> Result<()> {
+        self.db
+            .write(|tx| async move {
+                let _lost_is_fine = queue::finish(&tx, claim).await?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Records an attempt, and ends or reschedules the job in the same transaction.
+    async fn record(&self, claim: &Claim, mail: Model, attempt: Attempt, now: i64) -> Result<()> {
         let (id, kind) = (mail.id, mail.kind);
-        let attempts = mail.attempts + i32::from(result != Attempt::Expired);
+        let attempts = mail.attempts + i32::from(attempt != Attempt::Expired);
         let mut row = mail.into_active_model();
         row.attempts = Set(attempts);
-        let mut again = None;
-        let (outcome, word) = match result {
+        let mut retry_at = None;
+        let (outcome, message) = match attempt {
             Attempt::Sent => {
                 row.state = Set(NotificationState::Sent);
                 row.sent_at = Set(Some(now));
                 row.last_error = Set(None);
                 ("sent", "a mail was sent")
             }
-            Attempt::GivenUp(message) => {
+            Attempt::GivenUp(error) => {
                 row.state = Set(NotificationState::Failed);
-                row.last_error = Set(Some(message));
-                ("failed", "a mail could not be sent and is given up")
+                row.last_error = Set(Some(error));
+                ("failed", "a mail could not be sent and will not be retried")
             }
             Attempt::Expired => {
                 row.state = Set(NotificationState::Failed);
                 let before = row.last_error.take().flatten().map(|error| format!(" {error}")).unwrap_or_default();
                 row.last_error = Set(Some(format!("Given up: it is older than 48 hours.{before}")));
-                ("failed", "a mail is older than 48 hours and is given up")
+                ("failed", "a mail is older than 48 hours and will not be sent")
             }
-            Attempt::Again(at, message) => {
-                again = Some(at);
-                row.last_error = Set(Some(message));
-                ("retried", "a mail could not be sent and is tried again")
+            Attempt::Retry(at, error) => {
+                retry_at = Some(at);
+                row.last_error = Set(Some(error));
+                ("retried", "a mail could not be sent and will be retried")
             }
         };
         let row = &row;
         let recorded = self
             .db
             .write(|tx| async move {
-                let held = match again {
+                let held = match retry_at {
                     None => queue::finish(&tx, claim).await?,
                     Some(at) => {
                         let held = queue::renew(tx.conn(), claim, now).await?;
@@ -164,7 +165,7 @@ impl Delivery {
                         held
                     }
                 };
-                // Dropped, or taken over, while it was on the wire: the other's record stands.
+                // If the lease was lost while the mail was being sent, another worker's record is kept.
                 if held {
                     row.clone().update(tx.conn()).await?;
                 }
@@ -173,7 +174,7 @@ impl Delivery {
             .await?;
         if recorded {
             metrics::counter!("muster_mails_total", "outcome" => outcome).increment(1);
-            info!(notification.id = %id, attempts, kind = ?kind, outcome, "{word}");
+            info!(notification.id = %id, attempts, kind = ?kind, outcome, "{message}");
         }
         Ok(())
     }

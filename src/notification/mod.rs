@@ -1,22 +1,22 @@
-//! Mail about instances: whether to write one, to whom, and what became of it.
+//! Mail about instances: deciding, writing, delivering, and the history of all mails.
 //!
-//! **Decided once.** [`decide`](decide::decide) is pure; it runs in the transaction that
-//! records a run's outcome, and what it called for is written there too: one row per
-//! address, with the rendered body and its Message-ID. After that no crash can lose a
-//! mail or invent one.
+//! **Decided once.** The pure function [`decide`](decide::decide) is called in the transaction
+//! that records the outcome of a run. The same transaction stores the resulting mails: one
+//! row per address, with the rendered body and its Message-ID. After that, no crash can lose
+//! a mail or create an additional one.
 //!
-//! **Delivered apart.** A job per mail hands it to the mail server. Trouble there is
-//! retried for 48 hours and never touches the state of an instance. A crash between the
-//! server's "OK" and our record of it sends the same message again, with the same
-//! Message-ID; nothing else can.
+//! **Delivered separately.** One job per mail delivers it to the mail server, and retries for
+//! 48 hours. Delivery never changes the state of an instance. If the process crashes between
+//! the server's "OK" and our record of it, the same message is sent again with the same
+//! Message-ID. Nothing else sends a mail twice.
 //!
-//! **Kept.** Every mail stays in the ledger with its attempts and its last error; every
-//! decision, also to send nothing, stands on its run.
+//! **Recorded.** Every mail is kept with its number of attempts and its last error. Every
+//! decision, including the decision to send nothing, is stored in its run.
 
 pub mod compose;
 pub mod decide;
 pub mod deliver;
-pub mod ledger;
+pub mod history;
 pub mod outbox;
 pub mod recipients;
 pub mod test_mail;

@@ -1,4 +1,4 @@
-//! Writing mails down in the transaction that decided on them.
+//! The outbox: stores mails in the transaction that decided to send them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,17 +10,17 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::compose::Rendered;
+use super::compose::RenderedMail;
 use super::recipients;
 use crate::db::Tx;
 use crate::error::Result;
 use crate::queue;
 
-/// The part of a Message-ID that makes it this server's.
+/// The UUID namespace of Message-IDs.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6d75_7374_6572_4d61_9c3a_1e5f_70d4_b2e8);
 
-/// A mail that an outcome called for.
-pub struct Occasion<'a> {
+/// A mail to send because of a run's outcome.
+pub struct MailRequest<'a> {
     pub kind: NotificationKind,
     pub instance_id: Uuid,
     pub run_id: Uuid,
@@ -30,18 +30,19 @@ pub struct Occasion<'a> {
     pub now: i64,
 }
 
-/// Writes one mail per address: the creator's and every recipient's, each once, without
-/// regard to case. Answers how many there are; 0 means that nobody has an address.
-pub async fn record(tx: &Tx, occasion: &Occasion<'_>, rendered: &Rendered) -> Result<usize> {
-    let mut addresses: Vec<String> = occasion.creator_email.map(str::to_owned).into_iter().collect();
+/// Stores one mail per address and queues its delivery. The addresses are those of the creator
+/// and of all recipients, without duplicates (ignoring case). Returns the number of mails; 0
+/// means that there is no address.
+pub async fn enqueue(tx: &Tx, request: &MailRequest<'_>, rendered: &RenderedMail) -> Result<usize> {
+    let mut addresses: Vec<String> = request.creator_email.map(str::to_owned).into_iter().collect();
     addresses.extend(recipients::list(tx.conn()).await?);
     let mut seen = HashSet::new();
     addresses.retain(|address| seen.insert(address.to_lowercase()));
     if addresses.is_empty() {
         return Ok(0);
     }
-    let threads = match occasion.kind {
-        NotificationKind::SyncRecovered => failure_mails(tx.conn(), occasion.instance_id).await?,
+    let threads = match request.kind {
+        NotificationKind::SyncRecovered => failure_mails(tx.conn(), request.instance_id).await?,
         _ => HashMap::new(),
     };
     let mut ids = Vec::new();
@@ -49,36 +50,36 @@ pub async fn record(tx: &Tx, occasion: &Occasion<'_>, rendered: &Rendered) -> Re
     for address in addresses {
         let key = address.to_lowercase();
         let id = Uuid::now_v7();
-        let name = format!("{} {:?} {key}", occasion.run_id, occasion.kind);
+        let name = format!("{} {:?} {key}", request.run_id, request.kind);
         ids.push(id);
         rows.push(ActiveModel {
-            message_id: Set(message_id(&name, occasion.host)),
+            message_id: Set(message_id(&name, request.host)),
             in_reply_to: Set(threads.get(&key).cloned()),
-            instance_id: Set(Some(occasion.instance_id)),
-            run_id: Set(Some(occasion.run_id)),
-            ..queued(id, occasion.kind, address, rendered, occasion.now)
+            instance_id: Set(Some(request.instance_id)),
+            run_id: Set(Some(request.run_id)),
+            ..queued_mail(id, request.kind, address, rendered, request.now)
         });
     }
     Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
-    queue::enqueue(tx, JobKind::Mail, &ids, occasion.now).await?;
+    queue::enqueue(tx, JobKind::Mail, &ids, request.now).await?;
     Ok(ids.len())
 }
 
-/// Writes a test mail down.
-pub async fn record_test(tx: &Tx, address: String, host: &str, rendered: &Rendered, now: i64) -> Result<Model> {
+/// Stores a test mail and queues its delivery.
+pub async fn enqueue_test(tx: &Tx, address: String, host: &str, rendered: &RenderedMail, now: i64) -> Result<Model> {
     let id = Uuid::now_v7();
     let row = ActiveModel {
         message_id: Set(message_id(&id.to_string(), host)),
-        ..queued(id, NotificationKind::Test, address, rendered, now)
+        ..queued_mail(id, NotificationKind::Test, address, rendered, now)
     };
     let model = row.insert(tx.conn()).await?;
     queue::enqueue(tx, JobKind::Mail, &[id], now).await?;
     Ok(model)
 }
 
-/// Drops what still waits for an instance that is being deleted, and says so in the ledger.
+/// Drops the queued mails of an instance that is being deleted, and records this in their rows.
 pub async fn drop_queued(tx: &Tx, instance_id: Uuid) -> Result<()> {
-    let waiting: Vec<Uuid> = Entity::find()
+    let queued: Vec<Uuid> = Entity::find()
         .select_only()
         .column(Column::Id)
         .filter(Column::InstanceId.eq(instance_id))
@@ -86,22 +87,22 @@ pub async fn drop_queued(tx: &Tx, instance_id: Uuid) -> Result<()> {
         .into_tuple()
         .all(tx.conn())
         .await?;
-    if waiting.is_empty() {
+    if queued.is_empty() {
         return Ok(());
     }
-    // The jobs before the mails, as whoever delivers takes them. One that was delivered meanwhile stays so.
-    queue::cancel(tx, JobKind::Mail, &waiting).await?;
+    // Lock order: jobs, then mails. Mails already sent keep their state.
+    queue::cancel(tx, JobKind::Mail, &queued).await?;
     Entity::update_many()
         .col_expr(Column::State, Expr::value(NotificationState::Dropped))
         .col_expr(Column::LastError, Expr::value("The instance was deleted before this mail was sent."))
-        .filter(Column::Id.is_in(waiting))
+        .filter(Column::Id.is_in(queued))
         .filter(Column::State.eq(NotificationState::Queued))
         .exec(tx.conn())
         .await?;
     Ok(())
 }
 
-fn queued(id: Uuid, kind: NotificationKind, address: String, rendered: &Rendered, now: i64) -> ActiveModel {
+fn queued_mail(id: Uuid, kind: NotificationKind, address: String, rendered: &RenderedMail, now: i64) -> ActiveModel {
     ActiveModel {
         id: Set(id),
         kind: Set(kind),
@@ -122,12 +123,12 @@ fn queued(id: Uuid, kind: NotificationKind, address: String, rendered: &Rendered
     }
 }
 
-/// The same name gives the same id, so that a mail written down twice would still be one.
+/// The same name always gives the same Message-ID.
 fn message_id(name: &str, host: &str) -> String {
     format!("{}@{host}", Uuid::new_v5(&NAMESPACE, name.as_bytes()).simple())
 }
 
-/// The Message-ID of the last failure mail to each address.
+/// The Message-ID of the last failure mail to each address (in lower case).
 async fn failure_mails<C: ConnectionTrait>(conn: &C, instance_id: Uuid) -> Result<HashMap<String, String>> {
     let mails: Vec<(String, String)> = Entity::find()
         .select_only()

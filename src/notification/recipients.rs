@@ -13,37 +13,38 @@ use crate::db::Db;
 use crate::error::{Error, Refusal, Result};
 use crate::mail::EmailAddress;
 
-/// More would be a mailing list, which is the mail server's business.
-const MOST: usize = 100;
+/// For more recipients, a distribution list of the mail server is the right tool.
+const MAX_RECIPIENTS: usize = 100;
 
-/// The addresses, in the order in which they were given.
+/// The addresses, in the order of the list.
 pub async fn list<C: ConnectionTrait>(conn: &C) -> Result<Vec<String>> {
     let rows = Entity::find().order_by_asc(Column::Position).all(conn).await?;
     Ok(rows.into_iter().map(|row| row.address).collect())
 }
 
-/// Replaces the whole list, or refuses it whole with one refusal per bad address. An
-/// address that comes twice, in whatever case, is kept once.
+/// Replaces the whole list, or changes nothing and returns one refusal per invalid address.
+/// Duplicates (ignoring case) are stored once.
 pub async fn set(db: &Db, clock: &Clock, actor: &str, addresses: &[String]) -> Result<Vec<String>> {
-    let too_many =
-        || Refusal::invalid(format!("At most {MOST} recipients; use a distribution list for more."), ["emails"]);
-    if addresses.len() > 10 * MOST {
+    let too_many = || {
+        Refusal::invalid(format!("At most {MAX_RECIPIENTS} recipients; use a distribution list for more."), ["emails"])
+    };
+    if addresses.len() > 10 * MAX_RECIPIENTS {
         return Err(too_many().into());
     }
     let mut refusals = Vec::new();
     let mut seen = HashSet::new();
     let mut list = Vec::new();
-    for (place, text) in addresses.iter().enumerate() {
+    for (index, text) in addresses.iter().enumerate() {
         match text.trim().parse::<EmailAddress>() {
             Ok(address) => {
                 if seen.insert(address.key()) {
                     list.push(address);
                 }
             }
-            Err(reason) => refusals.push(Refusal::invalid(reason.to_string(), ["emails".into(), place.to_string()])),
+            Err(reason) => refusals.push(Refusal::invalid(reason.to_string(), ["emails".into(), index.to_string()])),
         }
     }
-    if list.len() > MOST {
+    if list.len() > MAX_RECIPIENTS {
         refusals.push(too_many());
     }
     if !refusals.is_empty() {
@@ -52,7 +53,7 @@ pub async fn set(db: &Db, clock: &Clock, actor: &str, addresses: &[String]) -> R
     let (addresses, now) = (&list, clock.now());
     let detail = &format!("The list of recipients was replaced; it has {} addresses.", list.len());
     db.write(|tx| async move {
-        // One list is replaced after the other, never two into each other.
+        // This lock serialises concurrent replacements, so that two lists are never mixed.
         installation::Entity::find_by_id(installation::ID).lock_exclusive().one(tx.conn()).await?;
         Entity::delete_many().exec(tx.conn()).await?;
         if !addresses.is_empty() {

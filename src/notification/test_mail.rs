@@ -1,4 +1,4 @@
-//! A mail to one address, to try the mail settings: tried once, and answered.
+//! Test mails: one mail to one address to try the mail settings. It is attempted only once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,18 +7,18 @@ use entity::audit_entry::Action;
 use entity::notification::{Model, NotificationKind, NotificationState};
 
 use super::compose::{Counts, Facts, compose};
-use super::{ledger, outbox};
+use super::{history, outbox};
 use crate::audit;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Refusal, RefusalCode, Result};
 use crate::mail::EmailAddress;
 
-/// How long the caller waits for the mail server.
-const PATIENCE: Duration = Duration::from_secs(20);
-const LOOK: Duration = Duration::from_millis(50);
+/// How long the caller waits for the attempt.
+const TIMEOUT: Duration = Duration::from_secs(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Sends test mails, through the same outbox as every other mail.
+/// Sends test mails through the same outbox as all other mails.
 #[derive(Clone)]
 pub struct TestMail {
     pub db: Db,
@@ -28,14 +28,14 @@ pub struct TestMail {
 }
 
 impl TestMail {
-    /// The mail as it stands after its attempt, and why it was not taken, if it was not.
+    /// Sends a mail. Returns it as it is after the attempt, with a refusal if the server rejected it.
     pub async fn send(&self, actor: &str, address: &str) -> Result<(Model, Option<Refusal>)> {
         let address: EmailAddress =
             address.trim().parse().map_err(|reason| Error::from(Refusal::invalid(format!("{reason}"), ["address"])))?;
         let now = self.clock.now();
         let rendered = compose(&Facts {
             kind: NotificationKind::Test,
-            consents: false,
+            uses_consent: false,
             integration: "",
             instance: "",
             outcome_at_ms: now,
@@ -53,22 +53,22 @@ impl TestMail {
         let mut mail = self
             .db
             .write(|tx| async move {
-                audit::record(&tx, now, actor, Action::TestMailSent, None, "A test mail was asked for.").await?;
-                outbox::record_test(&tx, address.to_owned(), &self.mail_host, rendered, now).await
+                audit::record(&tx, now, actor, Action::TestMailSent, None, "A test mail was requested.").await?;
+                outbox::enqueue_test(&tx, address.to_owned(), &self.mail_host, rendered, now).await
             })
             .await?;
-        let settled = tokio::time::timeout(PATIENCE, async {
+        let attempted = tokio::time::timeout(TIMEOUT, async {
             while mail.state == NotificationState::Queued {
-                tokio::time::sleep(LOOK).await;
-                if let Some(found) = ledger::find(self.db.read(), mail.id).await? {
+                tokio::time::sleep(POLL_INTERVAL).await;
+                if let Some(found) = history::find(self.db.read(), mail.id).await? {
                     mail = found;
                 }
             }
             Ok::<_, Error>(())
         });
-        // Past the patience the mail stays queued, and the answer says so.
-        if let Ok(settled) = settled.await {
-            settled?;
+        // After the timeout the mail is still queued, which the caller sees in its state.
+        if let Ok(result) = attempted.await {
+            result?;
         }
         let refusal = (mail.state == NotificationState::Failed).then(|| {
             let reason = mail.last_error.clone().unwrap_or_default();

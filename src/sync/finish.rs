@@ -19,8 +19,8 @@ use crate::instance::runs::schedule;
 use crate::instance::state::{Change, State, Verdict};
 use crate::instance::{lock, record};
 use crate::notification::compose::{self, Facts, FailureFacts, compose};
-use crate::notification::decide::{Ended, decide};
-use crate::notification::outbox::{self, Occasion};
+use crate::notification::decide::{RunResult, decide};
+use crate::notification::outbox::{self, MailRequest};
 use crate::queue::{self, Claim};
 
 /// How long the removal of those who left may take.
@@ -154,13 +154,13 @@ impl Engine {
         now: i64,
     ) -> Result<()> {
         let ended = match verdict {
-            Verdict::Succeeded | Verdict::Partial => Ended::Well,
-            Verdict::Failed { revoke: None } => Ended::Badly,
-            Verdict::Failed { revoke: Some(_) } => Ended::Revoked,
+            Verdict::Succeeded | Verdict::Partial => RunResult::Succeeded,
+            Verdict::Failed { revoke: None } => RunResult::Failed,
+            Verdict::Failed { revoke: Some(_) } => RunResult::FailedAndRevoked,
         };
         let kind = decide(before.health, ended, before.revocation_mailed);
         model.revocation_mailed =
-            ended != Ended::Well && (before.revocation_mailed || kind == Some(NotificationKind::AutoRevoked));
+            ended != RunResult::Succeeded && (before.revocation_mailed || kind == Some(NotificationKind::AutoRevoked));
         run.mail_kind = kind;
         run.mail_reason = Some(MailReason::NoChange);
         let Some(kind) = kind else { return Ok(()) };
@@ -171,7 +171,7 @@ impl Engine {
         let count = |number: i64| number.unsigned_abs();
         let rendered = compose(&Facts {
             kind,
-            consents: about.consents,
+            uses_consent: about.consents,
             integration: about.integration,
             instance: &model.name,
             outcome_at_ms: now,
@@ -182,7 +182,7 @@ impl Engine {
                 message: run.failure_message.as_deref().unwrap_or_default(),
                 missing_permissions: &missing,
             }),
-            revoked: ended == Ended::Revoked,
+            revoked: ended == RunResult::FailedAndRevoked,
             counts: compose::Counts {
                 seen: count(run.seen),
                 added: count(run.added),
@@ -194,7 +194,7 @@ impl Engine {
             link: format!("{}/?instance={}", self.public_url, model.id),
             lost: &lost,
         });
-        let occasion = Occasion {
+        let request = MailRequest {
             kind,
             instance_id: model.id,
             run_id: run.id,
@@ -202,7 +202,7 @@ impl Engine {
             host: &self.mail_host,
             now,
         };
-        let mails = outbox::record(tx, &occasion, &rendered).await?;
+        let mails = outbox::enqueue(tx, &request, &rendered).await?;
         run.mail_reason = Some(if mails == 0 { MailReason::NoRecipient } else { MailReason::Edge });
         Ok(())
     }

@@ -95,7 +95,7 @@ Page 2: 2 users, 1 status that the manifest does not know
 3 users on 2 pages in ";
     assert!(out.starts_with(expected), "{out}");
     assert!(out.contains(" s: 1 active, 1 suspended, 1 unknown\n1 record skipped (skip_if)\n"), "{out}");
-    assert!(out.ends_with("Tenant: @team\nCredential ends: not told\n"), "{out}");
+    assert!(out.ends_with("Tenant: @team\nCredential expires: not reported\n"), "{out}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

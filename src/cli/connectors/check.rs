@@ -1,4 +1,4 @@
-//! `muster connectors check`
+//! `muster connectors check`: checks manifests and replays their samples.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,11 +6,11 @@ use std::sync::Arc;
 use integration::manifest::{self, Fault};
 use integration::samples;
 
-/// Checks each file, and each of a folder's. Fails if there is any fault.
+/// Checks each file, and each manifest in a folder. Fails if there is any error.
 pub async fn run(files: &[PathBuf]) -> Result<(), String> {
     let mut faults = 0;
     for file in expand(files)? {
-        faults += one(&file).await?;
+        faults += check_file(&file).await?;
     }
     match faults {
         0 => Ok(()),
@@ -19,7 +19,7 @@ pub async fn run(files: &[PathBuf]) -> Result<(), String> {
     }
 }
 
-/// The manifests among files and in folders.
+/// Replaces each folder by its manifests.
 fn expand(files: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut found = Vec::new();
     for file in files {
@@ -28,24 +28,24 @@ fn expand(files: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
             continue;
         }
         let at = |error: std::io::Error| format!("{}: {error}", file.display());
-        let mut inside = Vec::new();
+        let mut manifests = Vec::new();
         for entry in std::fs::read_dir(file).map_err(at)? {
             let path = entry.map_err(at)?.path();
             if path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
-                inside.push(path);
+                manifests.push(path);
             }
         }
-        if inside.is_empty() {
-            return Err(format!("{}: there are no manifests (KEY.yaml) in this folder", file.display()));
+        if manifests.is_empty() {
+            return Err(format!("{}: this folder has no manifests (KEY.yaml)", file.display()));
         }
-        inside.sort();
-        found.extend(inside);
+        manifests.sort();
+        found.extend(manifests);
     }
     Ok(found)
 }
 
-/// How many faults a manifest and its samples have.
-async fn one(file: &Path) -> Result<usize, String> {
+/// Checks one manifest with its samples, and returns the number of errors.
+async fn check_file(file: &Path) -> Result<usize, String> {
     let shown = file.display().to_string();
     let print = |faults: Vec<Fault>| {
         for fault in &faults {

@@ -1,6 +1,6 @@
-//! The catalog, and manifests under construction: what the author of a manifest works with.
+//! `muster connectors`: tools for authors of connector manifests.
 //!
-//! Nothing here needs a database or a running server, and nothing is written.
+//! They need neither a database nor a running server, and write nothing.
 
 use std::path::PathBuf;
 
@@ -19,13 +19,13 @@ mod trial;
 pub enum Command {
     /// List the applications that can be connected.
     List,
-    /// Check manifests, and play the samples beside them: each fault with its line and column.
+    /// Check manifests and replay their samples. Prints each error with its line and column.
     Check {
-        /// Manifests, or folders of them. The samples of DIR/KEY.yaml are DIR/samples/KEY.yaml.
+        /// Manifests, or folders with manifests. The samples of DIR/KEY.yaml are in DIR/samples/KEY.yaml.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
-    /// List a real application with a manifest, and print what was mapped. Nothing is written.
+    /// List the users of a real application with a manifest, and print them as mapped. Writes nothing.
     Try(trial::Trial),
     /// Print the JSON Schema of manifests, for editors.
     Schema,
@@ -52,5 +52,5 @@ fn list(config: &[String]) -> Result<(), String> {
     for fault in &faults {
         eprintln!("{fault}");
     }
-    if faults.is_empty() { Ok(()) } else { Err("some manifests have faults and were left out".into()) }
+    if faults.is_empty() { Ok(()) } else { Err("some manifests have errors and were left out".into()) }
 }

@@ -1,4 +1,4 @@
-//! What a trial prints.
+//! The output of a trial.
 
 use std::collections::BTreeMap;
 
@@ -11,28 +11,28 @@ use serde_json::{Value, json};
 
 use crate::clock::date_time;
 
-/// How many users are printed if nothing is said.
-const USERS: usize = 100;
-/// The widest cell of the table, in characters.
-const WIDEST: usize = 40;
+/// How many users are printed by default.
+const DEFAULT_LIMIT: usize = 100;
+/// The maximum width of a table cell, in characters.
+const MAX_CELL_WIDTH: usize = 40;
 const COLUMNS: [&str; 8] = ["external_id", "e-mail", "name", "status", "admin", "mfa", "licences", "last active"];
 
-/// How a trial prints.
+/// The output options of a trial.
 #[derive(Clone, Copy)]
-pub struct Form {
-    /// One document at the end, in place of tables as pages come.
+pub struct OutputOptions {
+    /// Print one JSON document at the end instead of a table for each page.
     pub json: bool,
-    /// Each record beside its user.
+    /// Print the original record of each user too.
     pub raw: bool,
-    /// How many users are printed.
+    /// How many users to print.
     pub limit: Option<usize>,
 }
 
-/// What has come so far.
+/// The results so far.
 pub struct Report<'a> {
     manifest: &'a Manifest,
-    form: Form,
-    /// For the document.
+    options: OutputOptions,
+    /// The users of the JSON document.
     users: Vec<Value>,
     pages: u64,
     found: usize,
@@ -42,15 +42,15 @@ pub struct Report<'a> {
     lost: Vec<Loss>,
     credential_expires_at: Option<i64>,
     error: Option<SourceError>,
-    /// Whether the list was read to its end.
-    whole: bool,
+    /// The list was read to its end.
+    complete: bool,
 }
 
 impl<'a> Report<'a> {
-    pub fn new(manifest: &'a Manifest, form: Form) -> Self {
+    pub fn new(manifest: &'a Manifest, options: OutputOptions) -> Self {
         Self {
             manifest,
-            form,
+            options,
             users: Vec::new(),
             pages: 0,
             found: 0,
@@ -60,7 +60,7 @@ impl<'a> Report<'a> {
             lost: Vec::new(),
             credential_expires_at: None,
             error: None,
-            whole: false,
+            complete: false,
         }
     }
 
@@ -68,24 +68,25 @@ impl<'a> Report<'a> {
         self.pages
     }
 
-    /// A page of users came.
-    pub fn page(&mut self, page: Page, seen: Seen) {
+    /// Adds a page of users.
+    pub fn add_page(&mut self, page: Page, seen: Seen) {
         self.pages += 1;
         self.skipped += seen.skipped;
         self.unknown_statuses += seen.unknown_statuses;
         self.credential_expires_at = page.credential_expires_at.or(self.credential_expires_at);
-        self.whole = page.next.is_none();
+        self.complete = page.next.is_none();
         self.lost.extend(page.lost);
         for user in &page.users {
-            *self.by_status.entry(word(user.status)).or_default() += 1;
+            *self.by_status.entry(wire_name(user.status)).or_default() += 1;
         }
-        let usual = if self.form.json { usize::MAX } else { USERS };
-        let left = self.form.limit.unwrap_or(usual).saturating_sub(self.found);
+        let default = if self.options.json { usize::MAX } else { DEFAULT_LIMIT };
+        let left = self.options.limit.unwrap_or(default).saturating_sub(self.found);
         self.found += page.users.len();
         let records: BTreeMap<String, Value> = seen.records.into_iter().collect();
         let shown = page.users.get(..left).unwrap_or(&page.users);
-        if self.form.json {
-            self.users.extend(shown.iter().map(|user| document(user, records.get(&user.external_id), self.form.raw)));
+        if self.options.json {
+            self.users
+                .extend(shown.iter().map(|user| document(user, records.get(&user.external_id), self.options.raw)));
             return;
         }
         let more = [
@@ -94,8 +95,8 @@ impl<'a> Report<'a> {
             (seen.unknown_statuses, "status", " that the manifest does not know"),
         ];
         let more = more.iter().filter(|(count, ..)| *count > 0);
-        let more = more.map(|(count, what, how)| format!("{}{how}", counted(*count, what)));
-        let counts: Vec<String> = [counted(page.users.len() as u64, "user")].into_iter().chain(more).collect();
+        let more = more.map(|(count, what, how)| format!("{}{how}", count_of(*count, what)));
+        let counts: Vec<String> = [count_of(page.users.len() as u64, "user")].into_iter().chain(more).collect();
         println!("Page {}: {}", seen.page, counts.join(", "));
         self.table(shown, &records);
         if shown.len() < page.users.len() {
@@ -121,7 +122,7 @@ impl<'a> Report<'a> {
         line(&head);
         for (user, row) in users.iter().zip(&rows) {
             line(row);
-            if let Some(record) = records.get(&user.external_id).filter(|_| self.form.raw) {
+            if let Some(record) = records.get(&user.external_id).filter(|_| self.options.raw) {
                 for text in format!("{record:#}").lines() {
                     println!("      {text}");
                 }
@@ -132,79 +133,78 @@ impl<'a> Report<'a> {
     fn row(&self, user: &SourceUser) -> [String; 8] {
         let cell = |column: Column, value: Option<String>| match value {
             _ if !self.manifest.users.map.value.has(column) => "-".to_owned(),
-            Some(value) => cut(&value),
+            Some(value) => truncate(&value),
             None => "?".to_owned(),
         };
         let flag = |value: Option<bool>| value.map(|yes| if yes { "yes" } else { "no" }.to_owned());
         let licenses =
             user.licenses.as_ref().map(|list| if list.is_empty() { "none".to_owned() } else { list.join(", ") });
         [
-            cut(&user.external_id),
+            truncate(&user.external_id),
             cell(Column::Email, user.email.clone()),
             cell(Column::DisplayName, user.display_name.clone()),
-            word(user.status),
+            wire_name(user.status),
             cell(Column::IsAdmin, flag(user.is_admin)),
             cell(Column::MfaEnabled, flag(user.mfa_enabled)),
             cell(Column::Licenses, licenses),
-            cell(Column::LastActiveAt, user.last_active_at.map(moment)),
+            cell(Column::LastActiveAt, user.last_active_at.map(timestamp)),
         ]
     }
 
-    /// The listing failed.
+    /// Records that the listing failed.
     pub fn fail(&mut self, error: SourceError) {
-        self.whole = false;
+        self.complete = false;
         self.error = Some(error);
     }
 
-    /// The listing came to its end.
-    pub fn end(&mut self) {
-        self.whole = true;
+    /// Records that the listing is complete.
+    pub fn complete(&mut self) {
+        self.complete = true;
     }
 
-    /// Prints what there is to say at the end. The error is that of the listing.
+    /// Prints the summary. Returns the error of the listing, if there was one.
     pub fn finish(self, tenant: Option<&str>, took_ms: i64) -> Result<(), String> {
-        if self.form.json {
+        if self.options.json {
             println!("{:#}", self.as_document(tenant));
             return match self.error {
-                Some(error) => Err(format!("the listing failed ({})", word(error.class))),
+                Some(error) => Err(format!("the listing failed ({})", wire_name(error.class))),
                 None => Ok(()),
             };
         }
         let statuses: Vec<String> = self.by_status.iter().map(|(status, count)| format!("{count} {status}")).collect();
         let statuses = if statuses.is_empty() { String::new() } else { format!(": {}", statuses.join(", ")) };
         let seconds = format!("{}.{:01} s", took_ms / 1000, took_ms % 1000 / 100);
-        let (users, pages) = (counted(self.found as u64, "user"), counted(self.pages, "page"));
+        let (users, pages) = (count_of(self.found as u64, "user"), count_of(self.pages, "page"));
         println!("{users} on {pages} in {seconds}{statuses}");
         if self.skipped > 0 {
-            println!("{} skipped (skip_if)", counted(self.skipped, "record"));
+            println!("{} skipped (skip_if)", count_of(self.skipped, "record"));
         }
         if self.unknown_statuses > 0 {
-            let statuses = counted(self.unknown_statuses, "status");
-            println!("{statuses} that the manifest does not know; see them with --raw");
+            let statuses = count_of(self.unknown_statuses, "status");
+            println!("{statuses} that the manifest does not know; use --raw to see them");
         }
         for Loss { capability, missing_permission } in &self.lost {
             let missing = missing_permission.as_ref().map(|name| format!("; missing: {name}")).unwrap_or_default();
-            println!("Refused: {}{missing}", word(capability));
+            println!("Refused: {}{missing}", wire_name(capability));
         }
-        println!("Tenant: {}", tenant.unwrap_or("not told"));
-        println!("Credential ends: {}", self.credential_expires_at.map_or("not told".to_owned(), moment));
+        println!("Tenant: {}", tenant.unwrap_or("not reported"));
+        println!("Credential expires: {}", self.credential_expires_at.map_or("not reported".to_owned(), timestamp));
         if let Some(error) = &self.error {
             return Err(self.explain(error));
         }
-        if !self.whole {
-            println!("The list goes on; this is where --pages ends it.");
+        if !self.complete {
+            println!("The list goes on; stopped because of --pages.");
         }
         Ok(())
     }
 
     fn as_document(&self, tenant: Option<&str>) -> Value {
-        let lost = self
-            .lost
-            .iter()
-            .map(|loss| json!({"capability": word(loss.capability), "missingPermission": loss.missing_permission}));
+        let lost = self.lost.iter().map(
+            |loss| json!({"capability": wire_name(loss.capability), "missingPermission": loss.missing_permission}),
+        );
         let error = self.error.as_ref().map(|error| {
             json!({
-                "class": word(error.class),
+                "class": wire_name(error.class),
                 "message": error.message,
                 "definite": error.definite,
                 "missingPermissions": error.missing_permissions,
@@ -218,13 +218,13 @@ impl<'a> Report<'a> {
             "unknownStatuses": self.unknown_statuses,
             "lost": lost.collect::<Vec<_>>(),
             "tenant": tenant,
-            "credentialExpiresAt": self.credential_expires_at.map(moment),
-            "whole": self.whole,
+            "credentialExpiresAt": self.credential_expires_at.map(timestamp),
+            "whole": self.complete,
             "error": error,
         })
     }
 
-    /// An error, and what to do about it.
+    /// Describes an error and what to do about it.
     fn explain(&self, error: &SourceError) -> String {
         let missing = if error.missing_permissions.is_empty() {
             &self.manifest.required_permissions
@@ -247,21 +247,21 @@ impl<'a> Report<'a> {
                 format!("Compare the settings and the manifest with what the vendor says{place}")
             }
         };
-        format!("{}: {}\n{advice}", word(error.class), error.message)
+        format!("{}: {}\n{advice}", wire_name(error.class), error.message)
     }
 }
 
-/// A user as the document has it.
+/// A user in the JSON document.
 fn document(user: &SourceUser, record: Option<&Value>, raw: bool) -> Value {
     let mut document = json!({
         "external_id": user.external_id,
         "email": user.email,
         "display_name": user.display_name,
-        "status": word(user.status),
+        "status": wire_name(user.status),
         "is_admin": user.is_admin,
         "mfa_enabled": user.mfa_enabled,
         "licenses": user.licenses,
-        "last_active_at": user.last_active_at.map(moment),
+        "last_active_at": user.last_active_at.map(timestamp),
     });
     if let (true, Some(record)) = (raw, record) {
         document["raw"] = record.clone();
@@ -269,7 +269,7 @@ fn document(user: &SourceUser, record: Option<&Value>, raw: bool) -> Value {
     document
 }
 
-fn counted(count: u64, what: &str) -> String {
+fn count_of(count: u64, what: &str) -> String {
     let ending = match count {
         1 => "",
         _ if what.ends_with('s') => "es",
@@ -278,18 +278,18 @@ fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{ending}")
 }
 
-fn cut(text: &str) -> String {
-    if text.chars().count() <= WIDEST {
+fn truncate(text: &str) -> String {
+    if text.chars().count() <= MAX_CELL_WIDTH {
         text.to_owned()
     } else {
-        text.chars().take(WIDEST - 1).chain(['…']).collect()
+        text.chars().take(MAX_CELL_WIDTH - 1).chain(['…']).collect()
     }
 }
 
-fn word<T: Serialize>(value: T) -> String {
+fn wire_name<T: Serialize>(value: T) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-fn moment(milliseconds: i64) -> String {
+fn timestamp(milliseconds: i64) -> String {
     date_time(milliseconds).format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -1,4 +1,4 @@
-//! `muster connectors try`: the real engine against the real application, and what was mapped.
+//! `muster connectors try`: runs a manifest against the real application, and prints the mapped users.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -14,52 +14,52 @@ use integration::manifest::{self, Manifest};
 use integration::source::{Config, Source as _};
 use url::{Origin, Url};
 
-use super::report::{Form, Report};
+use super::report::{OutputOptions, Report};
 use crate::app;
 use crate::clock::Clock;
 use crate::config::Settings;
 
-/// The setting that stands for a person's consent in a trial.
+/// The setting that replaces a person's consent in a trial.
 const ACCESS_TOKEN: &str = "access_token";
 
 #[derive(Args)]
 pub struct Trial {
-    /// A manifest, or the key of an integration in the catalog.
+    /// A manifest file, or the key of an integration in the catalog.
     manifest: String,
     /// A setting of the connection: KEY=VALUE, KEY=@FILE, or KEY=- for standard input.
     ///
-    /// Give secrets as KEY=@FILE or KEY=-, so that they stay out of the list of processes and of
-    /// the shell's history. A value that begins with @ is written with a second one: KEY=@@name.
-    /// Of an integration that asks for a person's consent, `access_token` is a token to try it with.
-    /// What is not KEY=VALUE is the file of the server's own settings, as with other commands.
+    /// Give secrets as KEY=@FILE or KEY=-, so that they do not appear in the process list or in
+    /// the shell's history. To give a value that begins with @, double it: KEY=@@name.
+    /// If the integration needs a person's consent, give an access token as `access_token`.
+    /// A value without = is the file with the server's settings, as for other commands.
     #[arg(long, value_name = "KEY=VALUE")]
     config: Vec<String>,
-    /// A YAML file of settings of the connection; those of --config win.
+    /// A YAML file with settings of the connection. --config overrides it.
     #[arg(long, value_name = "FILE")]
     config_file: Option<PathBuf>,
-    /// Send calls for the first origin to the second: https://api.example.com=http://127.0.0.1:4010
+    /// Send requests for one origin to another: https://api.example.com=http://127.0.0.1:4010
     #[arg(long, value_name = "FROM=TO")]
     origin: Vec<String>,
-    /// Print each user's record as it came; secrets are masked.
+    /// Print each user's original record too, with secrets masked.
     #[arg(long)]
     raw: bool,
     /// Print one JSON document at the end.
     #[arg(long)]
     json: bool,
-    /// Stop after so many pages.
+    /// Stop after N pages.
     #[arg(long, value_name = "N")]
     pages: Option<u64>,
-    /// Print so many users; 100 without --json, all with it.
+    /// Print at most N users. The default is 100, or all with --json.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 }
 
-/// Lists the application, and prints what comes.
+/// Lists the users of the application, and prints them.
 pub async fn run(trial: Trial) -> Result<(), String> {
     let (own, server): (Vec<_>, Vec<_>) = trial.config.iter().partition(|text| setting(text).is_some());
     if let Some((key, _)) = server.iter().find_map(|text| text.split_once('=')) {
-        // What follows may be a secret.
-        return Err(format!("--config {key}=…: a setting's key is of lower-case letters, digits and _"));
+        // The value may be a secret.
+        return Err(format!("--config {key}=…: a key has only lower-case letters, digits and _"));
     }
     let server: Vec<String> = server.into_iter().cloned().collect();
     let settings = Settings::load(super::super::settings_file(&server)?.as_deref())?;
@@ -69,9 +69,9 @@ pub async fn run(trial: Trial) -> Result<(), String> {
         config.insert(key.to_owned(), value_of(key, value)?);
     }
     let grants = consent(&manifest, &mut config)?;
-    judge(&manifest, &config)?;
+    check_config(&manifest, &config)?;
 
-    let detours = trial.origin.iter().map(|text| detour(text)).collect::<Result<_, _>>()?;
+    let detours = trial.origin.iter().map(|text| parse_origin(text)).collect::<Result<_, _>>()?;
     let clock = Clock::System;
     let begun = clock.now();
     let networks = settings.allowed_networks.clone();
@@ -79,22 +79,22 @@ pub async fn run(trial: Trial) -> Result<(), String> {
     let client = Client::new(client).map_err(|error| format!("HTTP client: {error}"))?;
     let source = HttpSource::new(Arc::clone(&manifest), config, &client, grants).map_err(|error| error.message)?;
     let seen: Arc<Mutex<Option<Seen>>> = Arc::default();
-    let kept = Arc::clone(&seen);
+    let latest = Arc::clone(&seen);
     let source = source.watched(Arc::new(move |page| {
-        if let Ok(mut kept) = kept.lock() {
-            *kept = Some(page);
+        if let Ok(mut latest) = latest.lock() {
+            *latest = Some(page);
         }
     }));
 
-    let form = Form { json: trial.json, raw: trial.raw, limit: trial.limit };
-    let mut report = Report::new(&manifest, form);
+    let options = OutputOptions { json: trial.json, raw: trial.raw, limit: trial.limit };
+    let mut report = Report::new(&manifest, options);
     let mut pages = source.pages(None);
     while trial.pages.is_none_or(|most| report.pages() < most) {
         match pages.next().await {
-            // Before the users, the pages of joined lists are signs of life.
+            // Pages of joined lists come before the first users, without anything to report.
             Some(Ok(page)) => {
                 if let Some(seen) = seen.lock().ok().and_then(|mut seen| seen.take()) {
-                    report.page(page, seen);
+                    report.add_page(page, seen);
                 }
             }
             Some(Err(error)) => {
@@ -102,7 +102,7 @@ pub async fn run(trial: Trial) -> Result<(), String> {
                 break;
             }
             None => {
-                report.end();
+                report.complete();
                 break;
             }
         }
@@ -126,7 +126,7 @@ fn find(name: &str, settings: &Settings) -> Result<Arc<Manifest>, String> {
     found.ok_or_else(|| format!("{name}: there is no such file, and no such integration; see: muster connectors list"))
 }
 
-/// The two halves of KEY=VALUE.
+/// Splits KEY=VALUE.
 fn setting(text: &str) -> Option<(&str, &str)> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     text.split_once('=').filter(|(key, _)| !key.is_empty() && key.bytes().all(plain))
@@ -149,42 +149,42 @@ fn read_file(file: Option<&Path>) -> Result<Config, String> {
     let Some(file) = file else { return Ok(Config::new()) };
     let wrong = |error: String| format!("--config-file: {}: {error}", file.display());
     let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-    // The error would show the lines around, and a secret may be among them.
-    let place = |error: serde_saphyr::Error| error.location().map_or(0, |at| at.line());
+    // The error itself would show the lines around it, which may contain a secret.
+    let line = |error: serde_saphyr::Error| error.location().map_or(0, |at| at.line());
     serde_saphyr::from_str::<BTreeMap<String, String>>(&text)
-        .map_err(|error| wrong(format!("line {}: write KEY: VALUE, one a line", place(error))))
+        .map_err(|error| wrong(format!("line {}: write one KEY: VALUE per line", line(error))))
 }
 
-/// What stands for a person's consent, where the kind of auth needs one.
+/// The access token as a grant, if the manifest's authentication needs a person's consent.
 fn consent(manifest: &Manifest, config: &mut Config) -> Result<Option<Arc<dyn GrantStore>>, String> {
     if !matches!(manifest.chosen(config).auth, Auth::AuthorizationCode(_)) || manifest.field(ACCESS_TOKEN).is_some() {
         return Ok(None);
     }
     let Some(access_token) = config.remove(ACCESS_TOKEN) else {
         return Err(format!(
-            "{} asks for a person's consent in the browser, which a trial cannot have.\n\
-             Make an access token with the application's own tools, and give it with --config access_token=@FILE;\n\
+            "{} needs a person's consent in the browser, which a trial cannot ask for.\n\
+             Create an access token with the application's own tools, and give it with --config access_token=@FILE;\n\
              or start the server with this manifest, and connect it there (beginAuthorization).",
             manifest.name
         ));
     };
     let access_token = access_token.trim().to_owned();
-    // Without a refresh token, which a trial might use up.
+    // Without a refresh token, because a trial must not use it up.
     let (refresh_token, expires_at, refresh_expires_at) = (None, None, None);
     let grant = Grant { access_token, refresh_token, expires_at, refresh_expires_at, found: BTreeMap::new() };
     Ok(Some(Arc::new(GrantInMemory::new(grant))))
 }
 
-/// Names every setting that is missing or does not fit.
-fn judge(manifest: &Manifest, config: &Config) -> Result<(), String> {
+/// Fails with every setting that is missing or invalid.
+fn check_config(manifest: &Manifest, config: &Config) -> Result<(), String> {
     let Err(faults) = manifest.complete(config.clone()) else { return Ok(()) };
     let lines = faults.iter().map(|fault| format!("  --config {}=…  {}", fault.key, fault.message));
-    Err(format!("the settings do not fit\n{}", lines.collect::<Vec<_>>().join("\n")))
+    Err(format!("the settings are invalid\n{}", lines.collect::<Vec<_>>().join("\n")))
 }
 
-fn detour(text: &str) -> Result<(Origin, Url), String> {
+fn parse_origin(text: &str) -> Result<(Origin, Url), String> {
     let parse = || {
-        // An address may have a = in it, but no origin has.
+        // The target address may contain a =, but an origin cannot.
         let (from, to) = text.split_once('=')?;
         let from = Url::parse(from).ok().filter(Url::has_host)?.origin();
         Some((from, Url::parse(to).ok().filter(Url::has_host)?))

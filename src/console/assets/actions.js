@@ -1,4 +1,4 @@
-// What a member can do to an instance: the remedies of its notice, a sync at any time, deletion.
+// The actions on an instance: the remedies of its notice, sync, and deletion.
 
 import { h, number } from "./dom.js";
 import { tested } from "./form.js";
@@ -14,7 +14,7 @@ const MUTATIONS = {
   deleteInstance:
     "mutation Delete($input: DeleteInstanceInput!) { deleteInstance(input: $input) { userErrors { message } } }",
 };
-/** What is done by filling in a form. */
+/** Mutations that need a form. */
 const FORMS = new Set(["updateInstance", "beginAuthorization"]);
 
 export function reconnectLink(instance) {
@@ -23,14 +23,14 @@ export function reconnectLink(instance) {
 
 export class Actions {
   #session;
-  /** The instances with an answer outstanding; their buttons do nothing, but keep the focus. */
+  /** The ids of instances with a pending request. Their buttons do nothing but keep the focus. */
   busy = new Set();
 
   constructor(session) {
     this.#session = session;
   }
 
-  /** A button or link for a remedy that the server can carry out, plain text for one that needs a person elsewhere. */
+  /** A button or link for a remedy that is a mutation, and plain text for one outside Muster. */
   remedy(instance, { label, mutation }) {
     if (!mutation) return h("span", {}, label);
     if (this.#session.readOnly) return h("span", {}, `${label} (an administrator can)`);
@@ -46,7 +46,7 @@ export class Actions {
     return start ? this.#button(instance, label, start) : h("span", {}, label);
   }
 
-  /** A button that starts a sync, when one can be started. */
+  /** A button that starts a sync, or null if none can be started. */
   syncButton(instance) {
     if (this.#session.readOnly || instance.status !== "LIVE" || instance.syncState !== "IDLE") return null;
     return this.#button(instance, "Sync now", () => this.sync(instance));
@@ -74,12 +74,12 @@ export class Actions {
 
   /** A link to the form with the instance's configuration. */
   reconnectLink(instance) {
-    if (this.#session.readOnly || !isThere(instance)) return null;
+    if (this.#session.readOnly || !exists(instance)) return null;
     return h("a", { class: "button", href: reconnectLink(instance) }, "Reconnect");
   }
 
   deleteButton(instance) {
-    if (this.#session.readOnly || !isThere(instance)) return null;
+    if (this.#session.readOnly || !exists(instance)) return null;
     return this.#button(instance, "Delete", () => this.#delete(instance), "quiet danger");
   }
 
@@ -128,7 +128,7 @@ export class Actions {
     }
   }
 
-  /** A dialog; what had the focus before has it again afterwards, if it is still there. */
+  /** Shows a confirmation dialog. The browser returns the focus when it closes. */
   #ask(title, confirm, content, act) {
     document.querySelector("dialog")?.remove();
     const close = () => {
@@ -163,7 +163,7 @@ export class Actions {
   }
 }
 
-/** Whether it is neither deleted nor being deleted. */
-function isThere({ status }) {
+/** True if the instance is neither deleted nor being deleted. */
+function exists({ status }) {
   return status === "LIVE" || status === "INACTIVE";
 }

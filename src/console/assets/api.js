@@ -1,13 +1,13 @@
-// The API as the console uses it: queries over HTTP, subscriptions over one WebSocket.
+// The API client: queries and mutations over HTTP, subscriptions over one WebSocket.
 
 const ENDPOINT = new URL("graphql", document.baseURI);
-/** The server itself waits 20 seconds for an application. */
-const PATIENCE_MS = 30_000;
+/** Longer than the 20 seconds that the server waits for an application. */
+const REQUEST_TIMEOUT_MS = 30_000;
 const SILENCE_MS = 40_000;
 const PING_MS = 15_000;
-const LONGEST_WAIT_MS = 30_000;
+const MAX_RETRY_WAIT_MS = 30_000;
 
-/** Something that the server refused; `code` is its `extensions.code`, or `UNAUTHENTICATED`. */
+/** A failed request. `code` is the `extensions.code` of the first error, `UNAUTHENTICATED` or `UNREACHABLE`. */
 export class ApiError extends Error {
   constructor(message, code) {
     super(message);
@@ -15,9 +15,9 @@ export class ApiError extends Error {
   }
 }
 
-/** Runs a query or a mutation and gives its `data`. `signal` gives it up early. */
+/** Runs a query or a mutation and returns its `data`. `signal` aborts it. */
 export async function request(token, query, variables = {}, signal = null) {
-  const patience = AbortSignal.timeout(PATIENCE_MS);
+  const timeout = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
   let response;
   try {
     response = await fetch(ENDPOINT, {
@@ -28,9 +28,9 @@ export async function request(token, query, variables = {}, signal = null) {
         "content-type": "application/json",
       },
       body: JSON.stringify({ query, variables }),
-      // So that the cookie is kept that ties a consent to the browser in which it was begun.
+      // Stores the cookie that binds an authorization to this browser.
       credentials: "same-origin",
-      signal: signal ? AbortSignal.any([signal, patience]) : patience,
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     });
   } catch (error) {
     if (signal?.aborted) throw error;
@@ -45,10 +45,10 @@ export async function request(token, query, variables = {}, signal = null) {
 }
 
 /**
- * Subscriptions (graphql-transport-ws) that survive a lost connection. `subscriptions()` is
- * called anew for each connection, so that it can resume from where it was; each entry is
- * `{ query, variables, next(data), failed() }`. `changed({ state, message, retryAt })` tells of the
- * connection: `connecting`, `live`, `lost`, or `refused` (no further attempts).
+ * Subscriptions (graphql-transport-ws) that reconnect after a lost connection. `subscriptions()`
+ * is called for each new connection, so that it can resume from the last cursor. It returns a list
+ * of `{ query, variables, next(data), failed() }`. `changed({ state, message, retryAt })` reports
+ * the state of the connection: `connecting`, `live`, `lost`, or `refused` (no further attempts).
  */
 export class Live {
   #token;
@@ -71,7 +71,7 @@ export class Live {
     this.#drop();
   }
 
-  /** Connects now, whether or not a wait for the next attempt goes on. */
+  /** Connects now, even while waiting for the next attempt. */
   connect() {
     if (this.#stopped) return;
     this.#drop();
@@ -121,16 +121,16 @@ export class Live {
       }
     };
     this.#repeat(PING_MS, () => {
-      if (Date.now() - heard > SILENCE_MS) this.#lose("The server fell silent.");
+      if (Date.now() - heard > SILENCE_MS) this.#lose("The server stopped responding.");
       else send({ type: "ping" });
     });
   }
 
-  /** Gives the connection up and comes back, later each time, and not all tabs at once. */
+  /** Drops the connection and reconnects after a growing wait with jitter. */
   #lose(message) {
     if (this.#stopped) return;
     this.#drop();
-    const wait = Math.min(LONGEST_WAIT_MS, 500 * 2 ** this.#attempts) * (0.5 + Math.random() / 2);
+    const wait = Math.min(MAX_RETRY_WAIT_MS, 500 * 2 ** this.#attempts) * (0.5 + Math.random() / 2);
     this.#attempts = Math.min(this.#attempts + 1, 10);
     this.#changed({ state: "lost", message, retryAt: Date.now() + wait });
     const timer = setTimeout(() => this.connect(), wait);

@@ -1,4 +1,4 @@
-// The console: signing in, the live state of all instances, and which page is shown.
+// The console: sign-in, the live state of all instances, and routing.
 
 import { ApiError, Live, request } from "./api.js";
 import { Actions } from "./actions.js";
@@ -27,13 +27,13 @@ const WELCOME = "query Welcome { instances(first: 1) { totalCount } }";
 
 const at = (id) => document.getElementById(id);
 
-/** What is known, and what the pages may do with it. Made anew at each sign-in. */
+/** The state that all pages share. Each sign-in creates a new session. */
 class Session {
   instances = new Map();
   progress = new Map();
-  /** Whether the list is known: false until the first answer. */
+  /** True once the list of instances is known. */
   loaded = false;
-  /** The server refused a change: the token is a viewer's, and buttons would only disappoint. */
+  /** True once the server has refused a change: the token is a viewer's, so the buttons are hidden. */
   readOnly = false;
   #cursor = null;
   #live;
@@ -48,7 +48,7 @@ class Session {
     );
   }
 
-  /** The errors that end the session end it; others are shown. */
+  /** Runs a query. An invalid token ends the session; other errors are thrown only. */
   async query(query, variables, signal) {
     try {
       return await request(this.token, query, variables, signal);
@@ -70,9 +70,9 @@ class Session {
     scheduleUpdate();
   }
 
-  /** Shows another page, with what has been done said above it. */
-  go(address, done) {
-    said = done;
+  /** Shows another page with a message above it. */
+  go(address, message) {
+    nextMessage = message;
     location.hash = address;
   }
 
@@ -89,7 +89,7 @@ class Session {
         variables: { after: this.#cursor },
         failed: () => (this.#cursor = null),
         next: ({ instanceStateChanged: event }) => {
-          // Snapshots where a replay was asked for: the log no longer reaches back, so start afresh.
+          // A snapshot instead of a replay: the cursor is older than the event log, so start again.
           if (first && resumed && event.cause === "SNAPSHOT") this.instances.clear();
           first = false;
           this.#apply(event);
@@ -121,10 +121,10 @@ class Session {
 let session = null;
 let shownPage = null;
 let updating = false;
-/** What the next page says has been done. */
-let said = "";
+/** The message to show on the next page. */
+let nextMessage = "";
 
-/** Many events in one frame cost one drawing. */
+/** Draws at most once per animation frame. */
 function scheduleUpdate() {
   if (updating) return;
   updating = true;
@@ -155,7 +155,7 @@ function showConnection({ state, message, retryAt }, live) {
   if (state === "refused") signOut(message);
 }
 
-/** The page that the address names; the instances when it names none. */
+/** The page for an address; by default the instances. */
 function pageFor(address) {
   const [path, query] = address.split("?");
   const [, kind, id, part] = path.split("/").map(decode);
@@ -175,8 +175,8 @@ function decode(part) {
 function route() {
   if (!session) return;
   session.showError("");
-  session.showDone(said);
-  said = "";
+  session.showDone(nextMessage);
+  nextMessage = "";
   document.querySelector("dialog")?.remove();
   shownPage?.close?.();
   document.title = "Muster";
@@ -220,7 +220,7 @@ function signOut(message = "") {
   at("token").focus();
 }
 
-/** Asks for something cheap first, since a socket cannot say clearly what is wrong with a token. */
+/** Checks the token with a cheap query first, because a WebSocket cannot report clearly what is wrong with it. */
 async function signIn(token) {
   const button = at("sign-in").querySelector("button");
   button.disabled = true;
@@ -243,14 +243,14 @@ at("sign-in").addEventListener("submit", (event) => {
 });
 at("sign-out").addEventListener("click", () => signOut());
 window.addEventListener("hashchange", route);
-// Its address would be taken for a page's.
+// The router would treat its address as a page.
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   at("main").focus();
 });
 
-/** Mail names an instance in the query, by the bare key that its id is made of. */
-function followMail() {
+/** Opens the instance of a link in a mail, which has its UUID in the query. */
+function followMailLink() {
   const named = new URLSearchParams(location.search).get("instance");
   if (!named) return;
   const isKey = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(named);
@@ -258,7 +258,7 @@ function followMail() {
   history.replaceState(null, "", `${location.pathname}#/instances/${encodeURIComponent(id)}`);
 }
 
-followMail();
+followMailLink();
 const remembered = sessionStorage.getItem(TOKEN);
 if (remembered) signIn(remembered);
 else signOut();

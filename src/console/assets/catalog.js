@@ -1,4 +1,4 @@
-// The catalog: every application that can be connected.
+// The catalog page: all applications that can be connected.
 
 import { badge, h, number, redraw, words } from "./dom.js";
 
@@ -50,7 +50,7 @@ function entry({ key, name, category, description, instanceCount }) {
   );
 }
 
-/** What is searched for stands in the address, so that it is there again on the way back. */
+/** The search is kept in the address, so that the browser's back button restores it. */
 export function catalogPage(session, wanted) {
   const asked = new AbortController();
   const search = h("input", {

@@ -1,4 +1,4 @@
-// Elements and times. Text is only ever inserted as text nodes.
+// Elements and times. Text is always inserted as text nodes, never as HTML.
 
 /** `h("td", { class: "x", onclick: f }, "text", child)`; `null` and `false` are left out. */
 export function h(tag, attributes = {}, ...children) {
@@ -21,8 +21,9 @@ function shown(children) {
 const drawn = new WeakMap();
 
 /**
- * Replaces what is in `element`, but only when `facts` differ from last time, so that focus and selection
- * stay. What had the focus has it again if it is still there; else the page's heading gets it.
+ * Replaces the content of `element` if `facts` changed since the last call, so that focus and
+ * selection are kept otherwise. A focused element gets the focus back if it still exists;
+ * otherwise the heading of the page gets it.
  */
 export function redraw(element, facts, draw) {
   const key = JSON.stringify(facts);
@@ -55,7 +56,7 @@ function ago(date) {
   return "";
 }
 
-/** A moment, told relative to now; the exact time is its title. */
+/** A time relative to now, with the exact time as its title. */
 export function moment(iso) {
   if (!iso) return null;
   const date = new Date(iso);

@@ -1,4 +1,4 @@
-// One field of a form: its control, its help, and what is wrong with it, beside it.
+// A form field: its control, help text and error message.
 
 import { h } from "./dom.js";
 
@@ -8,7 +8,7 @@ const KEPT = "Stored. Leave it empty to keep it.";
 
 let count = 0;
 
-/** A `pattern` is written for the server, which decides; what a browser cannot read is left to it. */
+/** Patterns are written for the server. If the browser cannot parse one, only the server checks it. */
 function fits(pattern, value) {
   try {
     return new RegExp(`^(?:${pattern})$`, "u").test(value);
@@ -27,11 +27,11 @@ function isObject(text) {
 }
 
 /**
- * `about` is a `ConfigField` of the API. `stored` is what the instance has of it, as
- * `{ value, isSet }`: a secret that is set stays as it is when its field is left empty.
+ * `about` is a `ConfigField` of the API. `stored` is the value of the instance, `{ value, isSet }`.
+ * A secret that is set is kept if its field is left empty.
  */
 export class Field {
-  /** Whether it takes part: a field of an alternative that is not chosen does not. */
+  /** False for a field of an authentication option that is not chosen. */
   shown = true;
   #id = `field-${++count}`;
   #error;
@@ -62,13 +62,13 @@ export class Field {
     return this.control.value.trim();
   }
 
-  /** Whether somebody gave it another value than the one that is stored. */
+  /** True if the value differs from the stored one. */
   get changed() {
     if (this.#remove?.checked) return true;
     return this.about.secret ? this.value !== "" : this.value !== this.before;
   }
 
-  /** What is wrong with it as far as a browser can tell; empty when nothing is. */
+  /** The error that the browser can detect; empty if there is none. */
   fault() {
     const { label, type, required, pattern, placeholder } = this.about;
     const { value, control } = this;
@@ -138,13 +138,13 @@ export class Field {
   }
 }
 
-/** Which way of authentication is used, where an application has several. Its help would only repeat their labels. */
+/** The choice between several authentication options. It shows no help, which would only repeat their labels. */
 export class Choice {
   shown = true;
   #radios;
   #error;
 
-  /** `options` are `{ key, label }`; `changed` is called when somebody chooses another. */
+  /** `options` are `{ key, label }`; `changed` is called when another one is chosen. */
   constructor(about, options, stored, changed) {
     this.about = about;
     const keys = options.map(({ key }) => key);

@@ -1,9 +1,9 @@
-// Forms: the fields of an integration's configuration, and sending what was filled in.
+// Forms: the configuration fields of an integration, and submitting them.
 
 import { h, words } from "./dom.js";
 import { Choice, Field } from "./field.js";
 
-/** The setting that says which alternative of authentication is used. */
+/** The setting that selects the authentication option. */
 const AUTHENTICATION = "authentication";
 
 export const NAME = { key: "name", label: "Name of the instance", type: "TEXT", required: true };
@@ -18,18 +18,18 @@ export const INTERVAL = {
   most: 43200,
 };
 
-/** What a form needs to know of an integration. */
+/** The GraphQL fields of an integration that a form needs. */
 export const FORM_FIELDS = `authenticationOptions { key label kind redirectUri }
   configFields { key label help placeholder pattern default required secret type options onlyWith }`;
 
-/** The fields of an integration's configuration; those of alternatives that are not chosen are not shown. */
+/** The configuration fields of an integration. Fields of other authentication options are hidden. */
 export class Configuration {
   #integration;
   #choice = null;
-  /** Called when another alternative is chosen. */
+  /** Called when another authentication option is chosen. */
   chosen = () => {};
 
-  /** `stored` is the instance's `config`; without one the values are those of a new instance. */
+  /** `stored` is the `config` of an existing instance. */
   constructor(integration, stored = []) {
     this.#integration = integration;
     const known = new Map(stored.map((value) => [value.key, value]));
@@ -42,12 +42,12 @@ export class Configuration {
     this.#choose();
   }
 
-  /** Whether a person must consent in the application, with the alternative that is chosen. */
+  /** True if the chosen option needs a person's consent in the application. */
   get needsConsent() {
     return this.#option?.kind === "OAUTH2_AUTHORIZATION_CODE";
   }
 
-  /** Where the application sends that person back to. */
+  /** The redirect URI of the chosen option. */
   get redirectUri() {
     return this.#option?.redirectUri ?? null;
   }
@@ -57,7 +57,7 @@ export class Configuration {
     return this.#values(({ value }) => value !== "");
   }
 
-  /** The values to send for an instance that has some already. */
+  /** The changed values to send for an existing instance. */
   get changed() {
     return this.#values(({ changed }) => changed);
   }
@@ -121,7 +121,7 @@ export class Form {
     this.#status.textContent = message;
   }
 
-  /** Runs `act`, which gives the refusals, unless a field is at fault already. */
+  /** Runs `act`, which returns the user errors, unless a field is already invalid. */
   async run(waiting, act) {
     if (this.#busy) return;
     this.#clear();
@@ -157,7 +157,7 @@ export class Form {
     return faults.length === 0;
   }
 
-  /** What belongs to a field that is shown stands beside it, the rest above the buttons. */
+  /** Shows the errors of visible fields next to them, and the others above the buttons. */
   #refuse(refusals) {
     const rest = [];
     const told = new Map();
@@ -175,13 +175,13 @@ export class Form {
     return new Map(this.#entries).get((path ?? []).join("."));
   }
 
-  /** A credential is refused as a whole; where it is a single field, that is the one at fault. */
+  /** A refused credential has no field; if it consists of a single field, that one is meant. */
   #credential(path) {
     const secrets = this.#entries.map(([, field]) => field).filter((field) => field.shown && field.about.secret);
     return this.#at(path) ?? (secrets.length === 1 ? secrets[0] : undefined);
   }
 
-  /** Says how many fields are at fault, and leads to the first. */
+  /** Shows how many fields are invalid, and focuses the first. */
   #lead(fields) {
     if (fields.length === 0) return;
     const count = fields.length === 1 ? "One field needs" : `${fields.length} fields need`;
@@ -189,14 +189,14 @@ export class Form {
     this.#entries.find(([, field]) => fields.includes(field))[1].focus();
   }
 
-  /** The buttons are not disabled, since the one that was pressed would lose the focus. */
+  /** Does not disable the buttons, because the pressed one would lose the focus. */
   #setBusy(busy) {
     this.#busy = busy;
     for (const button of this.buttons) button.setAttribute("aria-disabled", String(busy));
   }
 }
 
-/** What a connection test found, in a sentence or three. */
+/** The result of a connection test in a few sentences. */
 export function tested({ ok, tenant, lostCapabilities, missingPermissions }) {
   return [
     `The connection${tenant ? ` to ${tenant}` : ""} ${ok ? "works" : "does not work"}.`,

@@ -1,4 +1,4 @@
-// The page of one instance: its state, its users, its sync history.
+// The page of an instance: its state, users and sync history.
 
 import { badge, h, moment, number, redraw, words } from "./dom.js";
 import { integrationLink } from "./catalog.js";
@@ -36,12 +36,12 @@ const USER_CHANGES = new Set([
   "DELETION_STARTED",
 ]);
 const OUTCOMES = { SUCCEEDED: "good", PARTIAL: "warning", FAILED: "danger", CANCELLED: "quiet" };
-/** Credentials that end within this time are pointed out. */
+/** Credentials that expire within this time are highlighted. */
 const SOON_MS = 14 * 24 * 60 * 60 * 1000;
 const faint = (text) => h("span", { class: "unknown" }, text);
 const yes = (value) => (value ? "Yes" : "No");
 
-/** `provided` are the columns that the application has; what it does not have is never shown as "no". */
+/** `provided` are the columns that the application provides. Others are never shown as "no". */
 function userRow(user, provided) {
   const cell = (field, value, show) => {
     if (!provided.includes(field)) return faint("not provided");
@@ -94,7 +94,7 @@ function runRow(run) {
   );
 }
 
-/** When the credential ends, if that is known. */
+/** When the credential expires, if known. */
 function expiry(iso) {
   const left = new Date(iso) - Date.now();
   if (left > SOON_MS) return moment(iso);
@@ -117,7 +117,7 @@ function drawFacts(instance, progress) {
 }
 
 export function instancePage(session, id) {
-  /** The instance as it was shown last; its name is still told when it has been deleted. */
+  /** The instance as last shown, so that its name is still shown after it was deleted. */
   let last = null;
   let gone = false;
   let provided = [];
@@ -191,7 +191,7 @@ export function instancePage(session, id) {
   function update() {
     const instance = session.instances.get(id);
     const progress = session.progress.get(id);
-    // It was there and is not any more: its last user is gone.
+    // The instance has been deleted.
     if (last && !instance) gone = true;
     if (instance) {
       last = instance;
@@ -209,7 +209,7 @@ export function instancePage(session, id) {
     }
     const { actions, readOnly } = session;
     const busy = actions.busy.has(id);
-    // What is pressed stands apart from what changes with every frame of progress: a click needs a button that stays.
+    // Buttons are drawn separately from the progress: a click needs a button that is not replaced.
     redraw(notice, [instance, gone, readOnly, busy], () => {
       if (gone) return h("p", {}, last ? "It has been deleted." : "There is no such instance (any more).");
       return instance ? pieces.notice(instance, actions) : h("p", {}, "Loading…");
@@ -229,7 +229,7 @@ export function instancePage(session, id) {
     if (users.isLong)
       users.say(
         "The users have changed. ",
-        h("button", { type: "button", onclick: () => users.reload() }, "Show them anew"),
+        h("button", { type: "button", onclick: () => users.reload() }, "Reload"),
       );
     else users.reload();
   }

@@ -1,4 +1,4 @@
-// The table of all instances, and the pieces of state that both pages show.
+// The table of all instances, and the parts of an instance that both pages show.
 
 import { badge, h, moment, number, redraw, words } from "./dom.js";
 
@@ -11,7 +11,7 @@ export function link(instance) {
   return `#/instances/${encodeURIComponent(instance.id)}`;
 }
 
-/** How each piece of an instance is shown; used by the table's cells and by the instance's page. */
+/** How the parts of an instance are shown, in the table and on the instance's page. */
 export const pieces = {
   status: ({ status, inactiveReason }) => [
     badge(inactiveReason && inactiveReason !== "USER_DEACTIVATED" ? "danger" : STATUS[status], words(status)),
@@ -24,11 +24,11 @@ export const pieces = {
   sync: ({ syncState, nextSyncAt }, progress) => {
     if (syncState === "RUNNING" && progress) {
       const { seen, expected } = progress;
-      const told = expected ? `${number(seen)} of ${number(expected)}` : `${number(seen)} so far`;
+      const counts = expected ? `${number(seen)} of ${number(expected)}` : `${number(seen)} so far`;
       return [
         "Running",
         h("progress", { "aria-label": "Users seen", max: expected, value: expected && Math.min(seen, expected) }),
-        h("small", {}, told),
+        h("small", {}, counts),
       ];
     }
     return [words(syncState), syncState === "IDLE" && nextSyncAt && h("small", {}, "next ", moment(nextSyncAt))];
@@ -106,7 +106,7 @@ class Row {
     ];
     shown.forEach(([facts, draw], index) => redraw(this.cells[index], facts, draw));
     const { actions, readOnly } = session;
-    // Remedies act on the instance as it is shown, so everything that they read belongs to the key.
+    // The remedies use these facts of the instance, so they are part of the key.
     redraw(
       this.notice,
       [notice, readOnly, actions.busy.has(instance.id), instance.name, inactiveReason, lastSync],

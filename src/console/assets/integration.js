@@ -1,4 +1,4 @@
-// The page of one application of the catalog: what it is, what it gives, and connecting it.
+// The page of an application in the catalog: its description, its columns, and a form to connect it.
 
 import { categoryName, counted } from "./catalog.js";
 import { h, redraw } from "./dom.js";
@@ -21,7 +21,7 @@ const BEGIN = `mutation Begin($input: BeginAuthorizationInput!) {
   beginAuthorization(input: $input) { authorizationUrl userErrors { code field message } }
 }`;
 
-/** The columns of the register, and what people call them. */
+/** The columns of users, and their labels. */
 const COLUMNS = {
   EMAIL: "E-mail address",
   DISPLAY_NAME: "Name",
@@ -32,14 +32,14 @@ const COLUMNS = {
   LAST_ACTIVE_AT: "When somebody was last active",
 };
 
-/** Sends a test of what was filled in, and tells of it; gives the refusals. */
+/** Tests the connection with the given input and shows the result. Returns the user errors. */
 export async function test(session, form, input) {
   const { testConnection: found } = await session.query(TEST, { input });
   if (found.ok) form.say(tested(found));
   return found.userErrors;
 }
 
-/** Leaves for the application's page of consent; gives the refusals, if there are any. */
+/** Goes to the application's consent page. Returns the user errors, if there are any. */
 export async function beginAuthorization(session, form, name, input) {
   const { beginAuthorization: begun } = await session.query(BEGIN, { input });
   if (begun.userErrors.length) return begun.userErrors;
@@ -59,8 +59,8 @@ export function consentHint(name, redirectUri) {
 }
 
 /**
- * The paragraphs of a text. Manifests wrap their lines: where a long line ends within a sentence, the
- * paragraph goes on. They cannot name Muster's own address, which is known here.
+ * Splits a text into paragraphs. Manifests wrap long lines, so a long line that ends within a sentence
+ * is joined with the next one. Replaces the placeholder for Muster's own address, which manifests cannot know.
  */
 function paragraphs(text, redirectUri) {
   return text
@@ -70,7 +70,7 @@ function paragraphs(text, redirectUri) {
     .filter((line) => line.trim());
 }
 
-/** What a person does in the application first, and where the vendor says more. */
+/** What a person has to do in the application first, with a link to the vendor's documentation. */
 export function preparation({ name, setup, documentationUrl, requiredPermissions, authenticationOptions }) {
   const redirectUri = authenticationOptions.map((option) => option.redirectUri).find(Boolean);
   const address = URL.canParse(documentationUrl ?? "") ? new URL(documentationUrl) : null;
@@ -106,7 +106,7 @@ function provided({ providedFields }) {
   });
 }
 
-/** A name that no instance has yet. */
+/** A name that no instance has. */
 function suggestion(session, name) {
   const taken = new Set([...session.instances.values()].map((instance) => instance.name.toLowerCase()));
   let free = name;
@@ -114,7 +114,7 @@ function suggestion(session, name) {
   return free;
 }
 
-/** The form, and `suggest`, which offers another name when instances have come to be known. */
+/** The form, and `suggest`, which updates the suggested name when the list of instances changes. */
 function connectForm(session, integration) {
   const name = new Field(NAME);
   let suggested = "";
@@ -211,7 +211,7 @@ export function integrationPage(session, key) {
           { "aria-labelledby": "about-title" },
           h("h2", { id: "about-title" }, `In ${found.name}`),
           preparation(found),
-          h("h3", {}, "What its users come with"),
+          h("h3", {}, "What is known about its users"),
           h("ul", { class: "provided" }, provided(found)),
         ),
         h(

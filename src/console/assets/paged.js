@@ -1,8 +1,8 @@
-// A table that is loaded page by page.
+// Tables that are loaded page by page.
 
 import { h, number } from "./dom.js";
 
-/** A list that comes in pages: the first at once, further ones by a button. */
+/** A paged table: the first page is loaded at once, further ones with a button. */
 export class Paged {
   #load;
   #empty;
@@ -10,7 +10,7 @@ export class Paged {
   #cursor = null;
   #count = 0;
 
-  /** `load(after, signal)` gives a connection; `row(node)` a table row. */
+  /** `load(after, signal)` returns a connection; `row(node)` returns a table row. */
   constructor(caption, columns, load, row, empty) {
     this.#load = load;
     this.#empty = empty;
@@ -40,13 +40,13 @@ export class Paged {
     this.element = h("div", {}, this.status, this.table, h("p", {}, this.more));
   }
 
-  /** Loads the first page again; what is shown stays until it is there. */
+  /** Loads the first page again. The current rows stay visible until it is loaded. */
   reload() {
     this.#cursor = null;
     return this.#next();
   }
 
-  /** Whether a reload would lose pages that somebody asked for. */
+  /** True if a reload would drop additional pages that were loaded. */
   get isLong() {
     return this.#count > 50;
   }

@@ -1,4 +1,4 @@
-// Changing an instance: its credential and the rest of its configuration, its name, its interval.
+// The page for changing an instance: its credential and configuration, name and interval.
 
 import { h } from "./dom.js";
 import { Field } from "./field.js";
@@ -16,9 +16,9 @@ const UPDATE = `mutation Update($input: UpdateInstanceInput!) {
   updateInstance(input: $input) { instance { id } userErrors { code field message } }
 }`;
 
-const KEPT = "What you leave as it is stays as it is. A credential is checked before it is stored.";
+const KEPT = "Fields that you do not change keep their values. A credential is checked before it is stored.";
 
-/** Whether the server switched it off, so that a credential that works brings it back. */
+/** True if the server set it inactive, so that a working credential sets it live again. */
 function isRevoked({ status, inactiveReason }) {
   return status === "INACTIVE" && inactiveReason !== "USER_DEACTIVATED";
 }

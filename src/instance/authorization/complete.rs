@@ -16,7 +16,7 @@ use crate::auth::{Caller, Role};
 use crate::error::{Error, Refusal, Result};
 use crate::instance::connect::{PATIENCE, refusal};
 use crate::instance::create::Create;
-use crate::secrets::{Once, hash};
+use crate::secrets::{OneTimeSecret, hash};
 
 /// What a person's browser brought back.
 #[derive(Default)]
@@ -107,7 +107,7 @@ impl Authorizations {
 
     /// The authorization of that state. One look by key is all that a stranger can cause.
     async fn find(&self, returned: &Returned) -> Result<Model, Why> {
-        let state_hash = returned.state.as_deref().and_then(Once::hash_of).ok_or(Why::Unknown)?;
+        let state_hash = returned.state.as_deref().and_then(OneTimeSecret::hash_of).ok_or(Why::Unknown)?;
         let found = Entity::find_by_id(state_hash).one(self.instances.db.read()).await.map_err(Error::from)?;
         let row = found.filter(|row| row.expires_at > self.instances.clock.now()).ok_or(Why::Unknown)?;
         if returned.code.is_none() && returned.error.is_none() {

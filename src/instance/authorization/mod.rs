@@ -35,7 +35,7 @@ use crate::audit;
 use crate::auth::{Caller, Tokens};
 use crate::db::Tx;
 use crate::error::{Error, Refusal, RefusalCode, Result};
-use crate::secrets::Once;
+use crate::secrets::OneTimeSecret;
 
 mod complete;
 
@@ -144,16 +144,16 @@ impl Authorizations {
                 (flow, row, config)
             }
         };
-        let (state, verifier) = (Once::new(), Once::new());
+        let (state, verifier) = (OneTimeSecret::new(), OneTimeSecret::new());
         let url = flow
             .authorization_url(&self.redirect_uri, state.text(), verifier.text())
             .map_err(|error| connect::refusal(&error))?;
         let state_hash = state.hash();
-        let cookie = browser.then(Once::new);
+        let cookie = browser.then(OneTimeSecret::new);
         let sealed = serde_json::to_vec(&Sealed { config, verifier: verifier.text().to_owned() })?;
         let now = self.instances.clock.now();
         let row = &ActiveModel {
-            browser_hash: Set(cookie.as_ref().map(Once::hash)),
+            browser_hash: Set(cookie.as_ref().map(OneTimeSecret::hash)),
             sealed: Set(self.instances.keys.seal(&owner(&state_hash), &sealed)),
             token_id: Set(caller.token_id),
             actor: Set(caller.label()),

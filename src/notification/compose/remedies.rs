@@ -1,14 +1,14 @@
-//! What each failure class means, and what a person can do about it.
+//! The meaning of each failure class, and what a person can do about it.
 
 use entity::run::FailureClass as Class;
 
-use super::moment;
-use super::wording::Words;
+use super::format_time;
+use super::wording::Writer;
 
-const PROOF: &str = "Muster checks the token first, then syncs at once. A mail tells you when it works again.";
+const VERIFICATION: &str = "Muster checks the token first, then syncs at once. A mail tells you when it works again.";
 
-impl Words<'_> {
-    /// Why, in the few words that a subject has room for.
+impl Writer<'_> {
+    /// The reason in a few words, for the subject.
     pub(super) fn reason(&self, class: Class) -> String {
         let app = &self.app;
         match class {
@@ -23,7 +23,7 @@ impl Words<'_> {
         }
     }
 
-    /// The same in a sentence.
+    /// The reason in a sentence.
     pub(super) fn cause(&self, class: Class) -> String {
         let app = &self.app;
         match class {
@@ -50,108 +50,117 @@ impl Words<'_> {
         }
     }
 
-    /// What to do now, in order.
+    /// What to do now, step by step.
     pub(super) fn steps(&self, class: Class) -> Vec<String> {
-        let Self { app, revoked, .. } = self;
-        let grant = if self.permissions.is_empty() {
-            format!("In {app}, allow the token to list users.")
+        let special = if self.facts.uses_consent { self.steps_for_consent(class) } else { None };
+        special.unwrap_or_else(|| if self.revoked { self.steps_if_revoked(class) } else { self.steps_if_live(class) })
+    }
+
+    fn grant_permissions(&self) -> String {
+        if self.permissions.is_empty() {
+            format!("In {}, allow the token to list users.", self.app)
         } else {
-            format!("In {app}, give the token what is missing: {}.", self.permissions)
-        };
-        if self.facts.consents
-            && let Some(steps) = self.steps_of_consent(class, &grant)
-        {
-            return steps;
+            format!("In {}, give the token what is missing: {}.", self.app, self.permissions)
         }
-        match (class, revoked) {
-            (Class::Token, true) => vec![
+    }
+
+    fn steps_if_revoked(&self, class: Class) -> Vec<String> {
+        let app = &self.app;
+        match class {
+            Class::Token => vec![
                 format!("In {app}, make a new token with the same permissions, or make the old one valid again."),
                 "In Muster, open the instance and enter the new token; if the old one is valid again, set the \
                     instance to Live."
                     .to_owned(),
-                PROOF.to_owned(),
+                VERIFICATION.to_owned(),
             ],
-            (Class::Permission, true) => vec![
-                grant,
+            Class::Permission => vec![
+                self.grant_permissions(),
                 format!(
                     "In Muster, open the instance and set it to Live; if {app} gave you a new token, enter \
                     that instead."
                 ),
-                PROOF.to_owned(),
+                VERIFICATION.to_owned(),
             ],
-            (_, true) => self.steps_without_class(),
-            (Class::Token, false) => vec![
-                format!("Look in {app} whether the token is still valid."),
+            _ => self.steps_without_class(),
+        }
+    }
+
+    fn steps_if_live(&self, class: Class) -> Vec<String> {
+        let app = &self.app;
+        match class {
+            Class::Token => vec![
+                format!("Check in {app} whether the token is still valid."),
                 "If it is not, open the instance in Muster and enter a new one.".to_owned(),
                 format!("If it is, {}", self.wait()),
             ],
-            (Class::Permission, false) => vec![grant, format!("Then {}", self.wait())],
-            (Class::RateLimit, false) => vec![
+            Class::Permission => vec![self.grant_permissions(), format!("Then {}", self.wait())],
+            Class::RateLimit => vec![
                 format!("At first, {}", self.wait()),
                 format!(
-                    "If it keeps failing, let this instance sync less often, or look in {app} what else \
+                    "If it keeps failing, let this instance sync less often, or check in {app} what else \
                     uses up its limit."
                 ),
             ],
-            (Class::Transient, false) => vec![
+            Class::Transient => vec![
                 format!("At first, {}", self.wait()),
                 format!(
-                    "If it keeps failing, look at the status page of {app}, and whether this server can \
+                    "If it keeps failing, look at the status page of {app}, and check whether this server can \
                     reach {app}."
                 ),
             ],
-            (Class::Config, false) => vec![
+            Class::Config => vec![
                 "In Muster, check the settings of the instance, first of all its address, and test the \
                     connection."
                     .to_owned(),
                 format!(
                     "If they are right, {app} may have changed its interface: give the detail above to \
-                    whoever looks after Muster."
+                    the administrator of Muster."
                 ),
             ],
-            (Class::RemovalGuard, false) => vec![
-                format!("Look in {app} whether these users are really gone."),
+            Class::RemovalGuard => vec![
+                format!("Check in {app} whether these users are really gone."),
                 "If they are, start a sync in Muster that accepts the removals.".to_owned(),
-                format!("If they are not, put right in {app} what the token may see; then {}", self.wait()),
+                format!("If they are not, correct in {app} what the token may see; then {}", self.wait()),
             ],
-            (Class::Timeout, false) => vec![
+            Class::Timeout => vec![
                 format!("At first, {}", self.wait()),
                 format!(
-                    "If it keeps failing, look whether {app} answers slowly, and whether this server is \
+                    "If it keeps failing, check whether {app} answers slowly, and whether this server is \
                     restarted often."
                 ),
             ],
-            (Class::Internal, false) => vec![
+            Class::Internal => vec![
                 format!("There is nothing to do in {app}: {}", self.wait()),
                 format!(
                     "If it keeps failing, look into the log of the Muster server at \
                     {}.",
-                    moment(self.facts.outcome_at_ms)
+                    format_time(self.facts.outcome_at_ms)
                 ),
             ],
         }
     }
 
-    /// The same where a person consents in their browser; `None` where that makes no difference.
-    fn steps_of_consent(&self, class: Class, grant: &str) -> Option<Vec<String>> {
+    /// The steps for an instance that uses consent; `None` if they are the same.
+    fn steps_for_consent(&self, class: Class) -> Option<Vec<String>> {
         let app = &self.app;
         Some(match (class, self.revoked) {
             (Class::Token, true) => vec![
                 format!(
                     "In Muster, open the instance and choose to consent again; {app} then asks you in your browser."
                 ),
-                "If the old consent counts again, set the instance to Live instead.".to_owned(),
-                PROOF.to_owned(),
+                "If the old consent is valid again, set the instance to Live instead.".to_owned(),
+                VERIFICATION.to_owned(),
             ],
             (Class::Permission, true) => vec![
-                grant.to_owned(),
+                self.grant_permissions(),
                 format!(
                     "In Muster, open the instance and set it to Live; if {app} asks for a new consent, give it there."
                 ),
-                PROOF.to_owned(),
+                VERIFICATION.to_owned(),
             ],
             (Class::Token, false) => vec![
-                format!("Look in {app} whether the consent still counts."),
+                format!("Check in {app} whether the consent is still valid."),
                 "If it does not, open the instance in Muster and choose to consent again.".to_owned(),
                 format!("If it does, {}", self.wait()),
             ],
@@ -159,13 +168,13 @@ impl Words<'_> {
         })
     }
 
-    /// When the class says nothing, or does not fit what the server did.
+    /// The steps if there is no failure class, or none for which the server revokes.
     pub(super) fn steps_without_class(&self) -> Vec<String> {
         if self.revoked {
             vec![
-                format!("Put right in {} what is described above.", self.app),
+                format!("Fix in {} what is described above.", self.app),
                 "In Muster, open the instance and set it to Live.".to_owned(),
-                PROOF.to_owned(),
+                VERIFICATION.to_owned(),
             ]
         } else {
             vec!["Open the instance in Muster and look at its history.".to_owned()]
@@ -177,7 +186,7 @@ impl Words<'_> {
             Some(next) => format!(
                 "wait: Muster tries again at {}. You can also start a sync in \
                 Muster.",
-                moment(next)
+                format_time(next)
             ),
             None => "start a sync in Muster, or wait for the next one.".to_owned(),
         }

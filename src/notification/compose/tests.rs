@@ -3,14 +3,14 @@ use entity::run::FailureClass as Class;
 use proptest::prelude::*;
 use sea_orm::Iterable as _;
 
-use super::{Counts, Facts, FailureFacts, Rendered, compose, moment, wrap};
+use super::{Counts, Facts, FailureFacts, RenderedMail, compose, format_time, wrap};
 
 const OUTCOME_AT: i64 = 1_795_356_180_000;
 
 fn facts(kind: Kind) -> Facts<'static> {
     Facts {
         kind,
-        consents: false,
+        uses_consent: false,
         integration: "Slack",
         instance: "Acme HQ",
         outcome_at_ms: OUTCOME_AT,
@@ -31,12 +31,12 @@ fn failed(kind: Kind, class: Class, revoked: bool) -> Facts<'static> {
     Facts { failure: Some(failure), revoked, next_sync_ms: (!revoked).then_some(OUTCOME_AT), ..facts(kind) }
 }
 
-fn every_mail() -> Vec<(Facts<'static>, Rendered)> {
+fn every_mail() -> Vec<(Facts<'static>, RenderedMail)> {
     let mut all: Vec<_> = Kind::iter().map(facts).collect();
     for kind in Kind::iter() {
         for class in Class::iter() {
-            for consents in [false, true] {
-                all.extend([false, true].map(|revoked| Facts { consents, ..failed(kind, class, revoked) }));
+            for uses_consent in [false, true] {
+                all.extend([false, true].map(|revoked| Facts { uses_consent, ..failed(kind, class, revoked) }));
             }
         }
     }
@@ -189,8 +189,8 @@ fn lines_break_between_words_only() {
 
 #[test]
 fn times_are_written_in_utc() {
-    assert_eq!(moment(OUTCOME_AT), "2026-11-22 14:03 UTC");
-    assert_eq!(moment(i64::MAX), "an unknown time");
+    assert_eq!(format_time(OUTCOME_AT), "2026-11-22 14:03 UTC");
+    assert_eq!(format_time(i64::MAX), "an unknown time");
 }
 
 proptest! {
@@ -203,7 +203,7 @@ proptest! {
         let [seen, added, changed, removed, user_count] = numbers;
         let mail = compose(&Facts {
             kind: kinds[pick[0] % kinds.len()],
-            consents: pick[1] % 2 == 0,
+            uses_consent: pick[1] % 2 == 0,
             integration: &name,
             instance: &name,
             outcome_at_ms: times[0],

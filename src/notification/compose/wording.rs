@@ -1,16 +1,16 @@
-//! What a mail says: what happened, what it means, what to do now.
+//! The content of a mail: what happened, what it means, and what to do now.
 
 use entity::notification::NotificationKind as Kind;
 use serde::Serialize;
 
-use super::{Counts, Facts, moment};
+use super::{Counts, Facts, format_time};
 use crate::mail::text::one_line;
 
-/// A mail before it is laid out.
+/// The content of a mail, before the templates lay it out.
 #[derive(Serialize)]
-pub(super) struct Letter {
+pub(super) struct MailContent {
     pub(super) subject: String,
-    /// `good`, `bad` or `plain`: the colour of the headline.
+    /// The colour of the headline: `good`, `bad` or `plain`.
     tone: &'static str,
     headline: String,
     happened: Vec<String>,
@@ -31,17 +31,17 @@ const FOOTER: &str = "You get this mail because you created this instance, or be
     of recipients. Muster writes when a state changes; repeated failures and routine syncs are not mailed.";
 const TEST_FOOTER: &str = "You get this mail because an administrator of Muster had it sent to this address.";
 
-pub(super) fn letter(facts: &Facts) -> Letter {
-    let words = Words::new(facts);
+pub(super) fn content(facts: &Facts) -> MailContent {
+    let writer = Writer::new(facts);
     match facts.kind {
-        Kind::InitialSyncSucceeded | Kind::SyncRecovered => words.good_news(),
-        Kind::InitialSyncFailed | Kind::SyncFailed | Kind::AutoRevoked => words.bad_news(),
-        Kind::Test => words.test(),
+        Kind::InitialSyncSucceeded | Kind::SyncRecovered => writer.good_news(),
+        Kind::InitialSyncFailed | Kind::SyncFailed | Kind::AutoRevoked => writer.bad_news(),
+        Kind::Test => writer.test(),
     }
 }
 
-/// The facts, with everything from outside made fit to be printed.
-pub(super) struct Words<'a> {
+/// Writes the content from the facts. Its texts from outside are cleaned for printing.
+pub(super) struct Writer<'a> {
     pub(super) facts: &'a Facts<'a>,
     pub(super) app: String,
     pub(super) name: String,
@@ -49,7 +49,7 @@ pub(super) struct Words<'a> {
     pub(super) revoked: bool,
 }
 
-impl<'a> Words<'a> {
+impl<'a> Writer<'a> {
     fn new(facts: &'a Facts<'a>) -> Self {
         let app = one_line(facts.integration, 60);
         let permissions: &[String] = facts.failure.map_or(&[], |failure| failure.missing_permissions);
@@ -57,12 +57,12 @@ impl<'a> Words<'a> {
             facts,
             app: if app.is_empty() { "the application".to_owned() } else { app },
             name: one_line(facts.instance, 80),
-            permissions: list(permissions),
+            permissions: comma_separated(permissions),
             revoked: facts.revoked || facts.kind == Kind::AutoRevoked,
         }
     }
 
-    fn good_news(&self) -> Letter {
+    fn good_news(&self) -> MailContent {
         let Self { facts, app, name, .. } = self;
         let users = users(facts.user_count);
         let first = facts.kind == Kind::InitialSyncSucceeded;
@@ -75,13 +75,14 @@ impl<'a> Words<'a> {
                 ),
             )
         } else {
-            let after = facts.since_ms.map(|ms| format!(" It had failed since {}.", moment(ms))).unwrap_or_default();
+            let after =
+                facts.since_ms.map(|ms| format!(" It had been failing since {}.", format_time(ms))).unwrap_or_default();
             (
                 "sync works again",
                 format!(
                     "The sync of “{name}” succeeded again.{after} {} of {app} are up to \
                 date.",
-                    capital(&users)
+                    capitalized(&users)
                 ),
             )
         };
@@ -89,13 +90,13 @@ impl<'a> Words<'a> {
             Some(next) => format!(
                 "Muster keeps them up to date from here; the next sync is due at \
                 {}.",
-                moment(next)
+                format_time(next)
             ),
             None => "Muster keeps them up to date from here.".to_owned(),
         }];
         let mut steps = vec![];
         if !facts.lost.is_empty() {
-            let lost = list(facts.lost);
+            let lost = comma_separated(facts.lost);
             meaning.push(format!(
                 "One thing is missing: {app} refused optional parts of its user list ({lost}). They keep \
                  what was known before; everything else is complete."
@@ -110,13 +111,13 @@ impl<'a> Words<'a> {
         self.finish("good", headline, &users, vec![happened], meaning, steps)
     }
 
-    fn bad_news(&self) -> Letter {
+    fn bad_news(&self) -> MailContent {
         let Self { facts, name, .. } = self;
         let (reason, cause) = match facts.failure {
             Some(failure) => (self.reason(failure.class), self.cause(failure.class)),
             None => (
                 "the reason is in its history".to_owned(),
-                "The reason stands in the history of the \
+                "The reason is in the history of the \
                 instance."
                     .to_owned(),
             ),
@@ -150,22 +151,22 @@ impl<'a> Words<'a> {
         self.finish("bad", headline, &reason, happened, self.consequences(), steps)
     }
 
-    fn test(&self) -> Letter {
-        let mut letter = self.finish("plain", "", "", vec![], vec![], vec![]);
-        "Muster test mail: sending works".clone_into(&mut letter.subject);
-        "Sending mail works".clone_into(&mut letter.headline);
-        letter.happened = vec![
+    fn test(&self) -> MailContent {
+        let mut content = self.finish("plain", "", "", vec![], vec![], vec![]);
+        "Muster test mail: sending works".clone_into(&mut content.subject);
+        "Sending mail works".clone_into(&mut content.headline);
+        content.happened = vec![
             "This is a test. Since you can read it, Muster can send mail to this \
             address."
                 .to_owned(),
         ];
-        letter.meaning = vec![
+        content.meaning = vec![
             "Real mails come when the first sync of an instance ends, when a sync fails, when it \
              works again, and when Muster has to switch an instance off."
                 .to_owned(),
         ];
-        letter.footer = TEST_FOOTER;
-        letter
+        content.footer = TEST_FOOTER;
+        content
     }
 
     fn consequences(&self) -> Vec<String> {
@@ -176,7 +177,7 @@ impl<'a> Words<'a> {
             (_, Some(as_of)) => format!(
                 "Nobody was removed: the {users} known from {} stay reported, and go \
                 stale until a sync succeeds.",
-                moment(as_of)
+                format_time(as_of)
             ),
             (_, None) => format!(
                 "Nobody was removed: the {users} known so far stay reported, and go stale \
@@ -187,7 +188,7 @@ impl<'a> Words<'a> {
             "The instance is Inactive: Muster does not try again until somebody has acted. Its users and its \
                 history are kept."
         } else {
-            "The instance stays Live. If the next attempts fail too, no further mail comes; the next one tells \
+            "The instance stays Live. If the next attempts fail too, no further mail is sent; the next one says \
                 that it works again."
         };
         vec![data, future.to_owned()]
@@ -201,12 +202,12 @@ impl<'a> Words<'a> {
         happened: Vec<String>,
         meaning: Vec<String>,
         steps: Vec<String>,
-    ) -> Letter {
+    ) -> MailContent {
         let Self { facts, app, name, .. } = self;
-        Letter {
+        MailContent {
             subject: format!("{app} “{name}”: {headline} — {short}"),
             tone,
-            headline: capital(&format!("{headline} — {short}")),
+            headline: capitalized(&format!("{headline} — {short}")),
             happened,
             meaning,
             steps,
@@ -220,30 +221,30 @@ impl<'a> Words<'a> {
         let Self { facts, app, name, .. } = self;
         let Counts { seen, added, changed, removed } = facts.counts;
         let mut details = vec![];
-        let mut tell = |label, value| details.push(Detail { label, value });
+        let mut add = |label, value| details.push(Detail { label, value });
         if facts.kind == Kind::Test {
-            tell("Sent", moment(facts.outcome_at_ms));
+            add("Sent", format_time(facts.outcome_at_ms));
             return details;
         }
         let failed = !matches!(facts.kind, Kind::InitialSyncSucceeded | Kind::SyncRecovered);
-        tell("Integration", app.clone());
-        tell("Instance", name.clone());
+        add("Integration", app.clone());
+        add("Instance", name.clone());
         let outcome = match (failed, facts.lost.is_empty()) {
             (true, _) => "Failed",
             (false, true) => "Succeeded",
             (false, false) => "Succeeded in part",
         };
-        tell("Outcome", format!("{outcome}, {}", moment(facts.outcome_at_ms)));
+        add("Outcome", format!("{outcome}, {}", format_time(facts.outcome_at_ms)));
         match facts.since_ms {
-            Some(since) if failed => tell("Since", moment(since)),
-            Some(since) if facts.kind == Kind::SyncRecovered => tell("Had failed since", moment(since)),
+            Some(since) if failed => add("Since", format_time(since)),
+            Some(since) if facts.kind == Kind::SyncRecovered => add("Failing since", format_time(since)),
             _ => {}
         }
         if self.revoked {
-            tell("Status", "Inactive, switched off by Muster".to_owned());
+            add("Status", "Inactive, switched off by Muster".to_owned());
         }
-        tell("Users", grouped(facts.user_count));
-        tell(
+        add("Users", grouped(facts.user_count));
+        add(
             "This run",
             format!(
                 "{} seen, {} added, {} changed, {} \
@@ -255,16 +256,16 @@ impl<'a> Words<'a> {
             ),
         );
         match facts.next_sync_ms {
-            Some(next) if !self.revoked => tell("Next sync", moment(next)),
-            _ if self.revoked => tell("Next sync", "none while Inactive".to_owned()),
+            Some(next) if !self.revoked => add("Next sync", format_time(next)),
+            _ if self.revoked => add("Next sync", "none while Inactive".to_owned()),
             _ => {}
         }
         details
     }
 }
 
-/// At most a dozen short words, separated by commas.
-fn list(items: &[String]) -> String {
+/// At most twelve items, separated by commas.
+fn comma_separated(items: &[String]) -> String {
     let mut shown: Vec<_> =
         items.iter().take(12).map(|item| one_line(item, 80)).filter(|item| !item.is_empty()).collect();
     if items.len() > 12 {
@@ -294,7 +295,7 @@ fn grouped(number: u64) -> String {
     out
 }
 
-fn capital(text: &str) -> String {
+fn capitalized(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

@@ -24,7 +24,7 @@ const TOOLS: [&str; 13] = [
 ];
 
 /// They see to all of it: they know nouns and tools, and rows of every table.
-const OVERSEERS: [&str; 2] = ["doctor", "keep"];
+const OVERSEERS: [&str; 2] = ["doctor", "maintenance"];
 
 /// The nouns that a noun may know.
 fn known_by(noun: &str) -> &'static [&'static str] {

@@ -1,4 +1,4 @@
-//! A PostgreSQL cluster of one test's own, to be broken.
+//! A PostgreSQL cluster for a single test, which can break it.
 
 use std::fs::{self, File, Permissions};
 use std::net::TcpListener;
@@ -14,26 +14,26 @@ use tokio::time::Instant;
 
 use crate::support::DEADLINE;
 
-/// The role and the database that the program is given; it may not do what only a superuser may.
+/// The role and the database of the program. The role is not a superuser.
 const NAME: &str = "muster";
 
 /// How a cluster is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Connections are ended, everything is written out: an orderly restart.
+    /// An orderly stop: connections are closed, and everything is written to disk.
     Fast,
-    /// Everything is dropped; the next start recovers from the log.
+    /// A crash: the next start recovers from the write-ahead log.
     Immediate,
-    /// SIGKILL of the postmaster alone; the others notice and leave.
+    /// SIGKILL of the postmaster only. Its children notice and exit.
     Kill,
 }
 
-/// A PostgreSQL server with its data in a temporary folder. It writes through to the disk
-/// (`fsync` is on). Dropped, it is stopped and removed.
+/// A PostgreSQL server with its data in a temporary folder and `fsync` on. When dropped, it is
+/// stopped and its data is removed.
 pub struct Cluster {
     pub port: u16,
     dir: TempDir,
-    /// Where its data lies; in `dir` unless told otherwise.
+    /// The folder of the data; by default inside of `dir`.
     data: PathBuf,
     /// Options of the server, each as `name=value`.
     options: Vec<String>,
@@ -41,12 +41,12 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Makes a cluster and starts it.
+    /// Creates and starts a cluster.
     pub async fn start() -> Cluster {
         Self::with(&[], None).await
     }
 
-    /// With options of the server (`max_connections=20`), and with its data in a folder of an own file system.
+    /// The same with server options (`max_connections=20`) and the data in a given folder, perhaps on another file system.
     pub async fn with(options: &[&str], data: Option<&Path>) -> Cluster {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
@@ -66,7 +66,7 @@ impl Cluster {
         cluster
     }
 
-    /// What `MUSTER_DATABASE_URL` is set to.
+    /// The value for `MUSTER_DATABASE_URL`.
     pub fn url(&self) -> String {
         Self::url_at(self.port)
     }
@@ -76,7 +76,7 @@ impl Cluster {
         format!("postgres://{NAME}@127.0.0.1:{port}/{NAME}")
     }
 
-    /// Starts it, and waits until it answers.
+    /// Starts the server and waits until it answers.
     pub async fn bring_up(&mut self) {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -102,13 +102,13 @@ impl Cluster {
         self.server = Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
     }
 
-    /// Whether the postmaster lives; one that has just been killed refuses to start again
-    /// until the last of its children has left.
+    /// True if the postmaster is running. After it was killed, it cannot be started again until
+    /// its last child has exited.
     fn runs(&mut self) -> bool {
         self.server.as_mut().is_some_and(|server| server.try_wait().unwrap().is_none())
     }
 
-    /// Stops it, and waits for its end.
+    /// Stops the server and waits until it has exited.
     pub async fn take_down(&mut self, how: Stop) {
         let Some(mut server) = self.server.take() else { return };
         let signal = match how {
@@ -124,14 +124,14 @@ impl Cluster {
         }
     }
 
-    /// Stops it, leaves it down for a while, and starts it again.
+    /// Stops the server, waits, and starts it again.
     pub async fn restart(&mut self, how: Stop, down: Duration) {
         self.take_down(how).await;
         tokio::time::sleep(down).await;
         self.bring_up().await;
     }
 
-    /// Kills one backend of the program: PostgreSQL then drops them all and recovers. False: there was none.
+    /// Kills one backend of the program, so that PostgreSQL closes all connections and recovers. False if there was none.
     pub async fn kill_backend(&mut self) -> bool {
         let backends = self.rows(&format!("SELECT pid FROM {OTHERS} ORDER BY random() LIMIT 1")).await;
         let Some(pid) = backends.first().and_then(|row| row["pid"].as_u64()) else { return false };
@@ -140,12 +140,12 @@ impl Cluster {
         true
     }
 
-    /// Ends every connection of the program; the server stays.
+    /// Closes every connection of the program. The server keeps running.
     pub async fn terminate_all(&self) {
         self.rows(&format!("SELECT count(pg_terminate_backend(pid)) FROM {OTHERS}")).await;
     }
 
-    /// Refuses all writes, as a server does that is about to hand over to another; or takes them again.
+    /// Makes the server read-only, as before a switchover, or writable again.
     pub async fn read_only(&self, on: bool) {
         let value = if on { "on" } else { "off" };
         self.set("default_transaction_read_only", value).await;
@@ -157,14 +157,14 @@ impl Cluster {
         self.execute("SELECT pg_reload_conf()").await;
     }
 
-    /// Executes a statement as a superuser, past every proxy.
+    /// Executes a statement as a superuser, bypassing every proxy.
     pub async fn execute(&self, sql: &str) {
         let db = self.connect(NAME).await.or(self.connect("postgres").await).unwrap();
         db.execute_unprepared(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
         db.close().await.unwrap();
     }
 
-    /// The rows of a query, each as an object; asked as a superuser, past every proxy.
+    /// The rows of a query as objects. Runs as a superuser, bypassing every proxy.
     pub async fn rows(&self, sql: &str) -> Vec<Value> {
         let db = self.connect(NAME).await.unwrap();
         let sql = format!("SELECT row_to_json(found)::text AS found FROM ({sql}) AS found");
@@ -176,14 +176,14 @@ impl Cluster {
         found
     }
 
-    /// The one number that a query gives.
+    /// The single number that a query returns.
     pub async fn count(&self, sql: &str) -> i64 {
         let rows = self.rows(sql).await;
         let value = rows[0].as_object().unwrap().values().next().and_then(Value::as_i64);
         value.unwrap_or_else(|| panic!("{sql}: {rows:?}"))
     }
 
-    /// A connection of a superuser, past every proxy; also writes in a read-only window.
+    /// A connection of a superuser, bypassing every proxy. It can write even while the server is read-only.
     pub async fn connect(&self, database: &str) -> Result<DatabaseConnection, DbErr> {
         let mut options = ConnectOptions::new(format!("postgres://postgres@127.0.0.1:{}/{database}", self.port));
         options.max_connections(1).sqlx_logging(false).connect_timeout(Duration::from_secs(5));
@@ -201,12 +201,12 @@ impl Cluster {
         }
     }
 
-    /// What the server wrote.
+    /// The log of the server.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
-    /// It outlives the test, with the data.
+    /// Keeps the server and its data when the test ends.
     pub fn keep_log(&mut self) {
         self.dir.disable_cleanup(true);
     }
@@ -238,7 +238,7 @@ fn kill(signal: &str, pid: u32) {
     let _gone_already = Command::new("kill").args([signal, &pid.to_string()]).stderr(Stdio::null()).status();
 }
 
-/// A program of PostgreSQL, run by a user that it accepts: it refuses to be run by root.
+/// A command of PostgreSQL as a user other than root, which PostgreSQL refuses.
 fn as_postgres(program: &str) -> Command {
     let program = bin().join(program);
     if !is_root() {
@@ -263,7 +263,7 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
-/// Makes a folder the property of the user that PostgreSQL runs as.
+/// Gives a folder to the user that PostgreSQL runs as.
 pub fn give_to_postgres(folder: &Path) {
     if !is_root() {
         return;
@@ -276,7 +276,7 @@ pub fn give_to_postgres(folder: &Path) {
     chown(folder, Some(id("-u")), Some(id("-g"))).unwrap();
 }
 
-/// Below those that the system gives to outgoing connections, so that it stays free while the server is down.
+/// A free port below the ephemeral range, so that it stays free while the server is down.
 fn spare_port() -> u16 {
     std::iter::repeat_with(|| fastrand::u16(10_000..32_000))
         .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())

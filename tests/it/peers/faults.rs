@@ -1,5 +1,5 @@
-//! What becomes of an instance when its application misbehaves: the run fails and says
-//! why, everybody stays, and nothing is revoked but for the token's sake.
+//! An application that misbehaves: the run fails with a reason, no user is removed, and the
+//! instance is revoked only because of its token.
 
 use std::io::Write;
 use std::time::Duration;
@@ -25,7 +25,7 @@ async fn connected() -> (Faulty, Server, String) {
     (faulty, server, id)
 }
 
-/// Syncs against the fault; everybody has to stay.
+/// Syncs with the fault and checks that no user is removed.
 async fn failure(server: &Server, id: &str, class: &str) -> String {
     let run = server.sync(id, RUN).await;
     assert_eq!((&run["outcome"], &run["removed"]), (&json!("FAILED"), &json!(0)), "{run:#}");
@@ -46,7 +46,7 @@ async fn assert_recovers(faulty: &Faulty, server: &Server, id: &str) {
     assert_eq!(server.instance(id, "health notice { title }").await, json!({ "health": "OK", "notice": null }));
 }
 
-/// The fault strikes on the second page: the first has been read by then.
+/// The fault occurs on the second page, after the first has been read.
 fn late(answer: impl Fn() -> Response + Send + 'static) -> impl Fn(usize) -> Option<Response> + Send + 'static {
     move |start| (start > 1).then(&answer)
 }

@@ -1,4 +1,4 @@
-//! A SCIM application that can be told to misbehave.
+//! A SCIM application that misbehaves on demand.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// Answers a request for the users from this place (the first is 1), or leaves it to the healthy answer.
+/// Responds to a request for the users from this index (from 1), or returns `None` for the normal response.
 type Fault = Box<dyn Fn(usize) -> Option<Response> + Send>;
 
 struct Inner {
@@ -21,7 +21,7 @@ struct Inner {
     authorized: usize,
 }
 
-/// The application; dropped with the test's runtime.
+/// The application. It ends with the runtime of the test.
 pub struct Faulty {
     pub base_url: String,
     inner: Arc<Mutex<Inner>>,
@@ -42,12 +42,12 @@ impl Faulty {
         [("base_url", &self.base_url), ("token", "faulty-secret-1b9c")]
     }
 
-    /// From now on it answers like this.
+    /// Sets the fault for the following requests.
     pub fn answer(&self, fault: impl Fn(usize) -> Option<Response> + Send + 'static) {
         self.inner.lock().unwrap().fault = Box::new(fault);
     }
 
-    /// From now on all is well.
+    /// Removes the fault.
     pub fn recover(&self) {
         self.answer(|_| None);
     }
@@ -56,7 +56,7 @@ impl Faulty {
         self.inner.lock().unwrap().calls
     }
 
-    /// How many calls carried a credential.
+    /// How many requests had a credential.
     pub fn authorized(&self) -> usize {
         self.inner.lock().unwrap().authorized
     }
@@ -75,7 +75,7 @@ async fn answer(
     (inner.fault)(start).unwrap_or_else(|| page(inner.users, start, count))
 }
 
-/// Users from `start` on.
+/// A page of users from `start`.
 pub fn page(users: usize, start: usize, count: usize) -> Response {
     let end = (start + count).min(users + 1);
     let resources: Vec<_> = (start..end).map(user).collect();
@@ -93,7 +93,7 @@ pub fn json_answer(body: &Value) -> Response {
     with_type("application/scim+json", body.to_string())
 }
 
-/// A 200 of this type and body.
+/// A response with status 200 and this content type and body.
 pub fn with_type(content_type: &'static str, body: impl Into<Body>) -> Response {
     ([("content-type", content_type)], body.into()).into_response()
 }

@@ -1,4 +1,4 @@
-//! Mail as people get it, from a real SMTP server.
+//! Mails as they arrive at a real SMTP server.
 
 use std::collections::BTreeSet;
 
@@ -19,14 +19,14 @@ pub async fn set_recipients(client: &Client, emails: &[&str]) {
     assert_eq!(answer["setRecipients"]["userErrors"], json!([]));
 }
 
-/// The mails of an instance as the ledger has them, newest first.
-pub async fn ledger(client: &Client, instance: &str) -> Vec<Value> {
+/// The mails of an instance in the API, newest first.
+pub async fn notifications(client: &Client, instance: &str) -> Vec<Value> {
     let query = "query($id: ID!) { notifications(first: 100, filter: { instanceId: $id }) { nodes {
         id kind state address attempts lastError sentAt subject run { id } } } }";
     client.ask(query, json!({ "id": instance })).await["notifications"]["nodes"].as_array().unwrap().clone()
 }
 
-/// To whom the messages went, and what they answer.
+/// The recipients of messages.
 fn addressees(messages: &[Value]) -> BTreeSet<String> {
     messages.iter().map(recipient).collect()
 }
@@ -35,7 +35,7 @@ fn addressees(messages: &[Value]) -> BTreeSet<String> {
 async fn the_edges_are_mailed_to_the_creator_and_every_recipient_once() {
     let smtp = Smtp::start();
     let server = server(&smtp).await;
-    // The creator, ada@example.com, is among the recipients in other letters.
+    // The creator, ada@example.com, is also a recipient, in different case.
     set_recipients(&server, &["Ada@Example.com", "bo@example.com"]).await;
     let outcomes = "success,garbage,garbage,success,success";
     let id = server.rehearse("Acme", &[("users", "12"), ("outcomes", outcomes)]).await;
@@ -60,7 +60,7 @@ async fn the_edges_are_mailed_to_the_creator_and_every_recipient_once() {
         assert_eq!(mail["in_reply_to"], failure["message_id"], "a recovery answers its failure");
     }
     assert!(first.iter().chain(&failed).all(|mail| mail["in_reply_to"].is_null()));
-    let mails = ledger(&server, &id).await;
+    let mails = notifications(&server, &id).await;
     let kinds: Vec<_> = mails.iter().map(|mail| mail["kind"].as_str().unwrap()).collect();
     let edges = ["SYNC_RECOVERED", "SYNC_FAILED", "INITIAL_SYNC_SUCCEEDED"];
     assert_eq!(kinds, edges.iter().flat_map(|kind| [*kind; 2]).collect::<Vec<_>>());
@@ -102,7 +102,7 @@ async fn a_revoked_start_and_a_revocation_while_failing_are_mailed_with_the_reme
     let revoked = server.rehearse("Revoked at once", &[("outcomes", "token_inactive")]).await;
     server.idle(&revoked, "").await;
     let initial = smtp.until(1).await;
-    assert_eq!(ledger(&server, &revoked).await[0]["kind"], "INITIAL_SYNC_FAILED");
+    assert_eq!(notifications(&server, &revoked).await[0]["kind"], "INITIAL_SYNC_FAILED");
     assert!(initial[0]["text"].as_str().unwrap().contains("token"), "{initial:#?}");
 
     let later = server.rehearse("Failing, then revoked", &[("outcomes", "garbage,insufficient_permissions")]).await;
@@ -110,7 +110,7 @@ async fn a_revoked_start_and_a_revocation_while_failing_are_mailed_with_the_reme
     smtp.until(2).await;
     server.sync(&later, "outcome").await;
     let messages = smtp.until(3).await;
-    assert_eq!(ledger(&server, &later).await[0]["kind"], "AUTO_REVOKED");
+    assert_eq!(notifications(&server, &later).await[0]["kind"], "AUTO_REVOKED");
     let text = messages[2]["text"].as_str().unwrap();
     assert!(text.contains("rehearsal.users.read"), "it names the missing permission: {text}");
 }

@@ -1,19 +1,19 @@
-//! Mail when the mail server is in trouble: nothing is lost, nothing is sent twice as another, nobody else waits.
+//! Mail while the mail server fails: no mail is lost or duplicated, and other mails do not wait.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::mail::{ledger, server, set_recipients};
+use super::mail::{notifications, server, set_recipients};
 use super::{Smtp, recipient};
 use crate::support::{Client, DEADLINE, Server};
 
-/// Waits until the mails of an instance are as wanted.
-async fn until_ledger(client: &Client, instance: &str, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+/// Waits until the mails of an instance fulfil a condition.
+async fn until_notifications(client: &Client, instance: &str, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
     let deadline = tokio::time::Instant::now() + DEADLINE;
     loop {
-        let mails = ledger(client, instance).await;
+        let mails = notifications(client, instance).await;
         if wanted(&mails) {
             return mails;
         }
@@ -47,13 +47,13 @@ async fn while_the_mail_server_is_down_mails_wait_and_arrive_when_it_is_back() {
         (&json!("LIVE"), &json!("OK")),
         "mail trouble is no sync trouble"
     );
-    let waiting = until_ledger(&server, &id, |mails| mails.iter().all(|mail| mail["attempts"] == 1)).await;
+    let waiting = until_notifications(&server, &id, |mails| mails.iter().all(|mail| mail["attempts"] == 1)).await;
     assert!(waiting.len() == 3 && waiting.iter().all(|mail| mail["state"] == "QUEUED"), "{waiting:#?}");
     assert!(waiting[0]["lastError"].as_str().unwrap().contains("cannot be reached"), "{waiting:#?}");
 
     let smtp = Smtp::start_at(port);
     let messages = smtp.until(3).await;
-    let mails = until_ledger(&server, &id, |mails| mails.iter().all(|mail| mail["state"] == "SENT")).await;
+    let mails = until_notifications(&server, &id, |mails| mails.iter().all(|mail| mail["state"] == "SENT")).await;
     assert!(mails.iter().all(|mail| mail["lastError"].is_null() && mail["sentAt"].is_string()), "{mails:#?}");
     assert_eq!(messages.iter().map(recipient).collect::<BTreeSet<_>>().len(), 3);
     assert_eq!(smtp.messages().await.len(), 3, "each once");
@@ -65,12 +65,12 @@ async fn a_recipient_who_is_refused_for_now_is_tried_again() {
     let server = server(&smtp).await;
     smtp.mode("tempfail").await;
     let id = server.rehearse("Acme", &[]).await;
-    let waiting = until_ledger(&server, &id, |mails| mails.iter().any(|mail| mail["attempts"] == 1)).await;
+    let waiting = until_notifications(&server, &id, |mails| mails.iter().any(|mail| mail["attempts"] == 1)).await;
     assert_eq!(waiting[0]["state"], "QUEUED");
     assert!(waiting[0]["lastError"].as_str().unwrap().contains("450 4.2.1 mailbox busy"), "{waiting:#?}");
     smtp.mode("ok").await;
     smtp.until(1).await;
-    let sent = until_ledger(&server, &id, |mails| mails[0]["state"] == "SENT").await;
+    let sent = until_notifications(&server, &id, |mails| mails[0]["state"] == "SENT").await;
     assert_eq!(sent[0]["attempts"], 2);
 }
 
@@ -80,7 +80,7 @@ async fn a_recipient_who_is_refused_for_good_is_given_up_at_once() {
     let server = server(&smtp).await;
     smtp.mode("permfail").await;
     let id = server.rehearse("Acme", &[]).await;
-    let failed = until_ledger(&server, &id, |mails| mails.iter().any(|mail| mail["state"] == "FAILED")).await;
+    let failed = until_notifications(&server, &id, |mails| mails.iter().any(|mail| mail["state"] == "FAILED")).await;
     assert_eq!((failed.len(), &failed[0]["attempts"]), (1, &json!(1)));
     assert!(failed[0]["lastError"].as_str().unwrap().contains("550 5.1.1 no such user"), "{failed:#?}");
     assert_eq!(server.instance(&id, "status health").await, json!({ "status": "LIVE", "health": "OK" }));
@@ -94,9 +94,9 @@ async fn a_copy_that_a_lost_answer_causes_carries_the_same_message_id() {
     smtp.mode("drop_after").await;
     let id = server.rehearse("Acme", &[]).await;
     smtp.until(1).await;
-    until_ledger(&server, &id, |mails| mails.iter().any(|mail| mail["attempts"] == 1)).await;
+    until_notifications(&server, &id, |mails| mails.iter().any(|mail| mail["attempts"] == 1)).await;
     smtp.mode("ok").await;
-    until_ledger(&server, &id, |mails| mails[0]["state"] == "SENT").await;
+    until_notifications(&server, &id, |mails| mails[0]["state"] == "SENT").await;
     let messages = smtp.messages().await;
     assert_eq!(messages.len(), 2);
     for part in ["message_id", "subject", "text", "html", "to"] {
@@ -113,21 +113,21 @@ async fn a_mail_server_that_hangs_holds_up_neither_syncs_nor_requests() {
         let id = server.rehearse(name, &[("users", "5")]).await;
         let instance = server.idle(&id, "health").await;
         assert_eq!(instance["health"], "OK");
-        assert_eq!(ledger(&server, &id).await[0]["state"], "QUEUED");
+        assert_eq!(notifications(&server, &id).await[0]["state"], "QUEUED");
     }
     assert_eq!(smtp.messages().await.len(), 0);
 }
 
 #[tokio::test]
-async fn mail_that_waits_for_an_instance_that_is_deleted_is_dropped_and_the_ledger_says_so() {
+async fn mail_that_waits_for_an_instance_that_is_deleted_is_dropped_and_recorded() {
     let smtp = Smtp::start();
     let server = server(&smtp).await;
     smtp.mode("tempfail").await;
     let id = server.rehearse("Acme", &[]).await;
-    until_ledger(&server, &id, |mails| mails.iter().any(|mail| mail["attempts"] == 1)).await;
+    until_notifications(&server, &id, |mails| mails.iter().any(|mail| mail["attempts"] == 1)).await;
     delete(&server, &id).await;
     server.until(&id, "status", |found| found["status"] == "DELETED").await;
-    let dropped = ledger(&server, &id).await;
+    let dropped = notifications(&server, &id).await;
     assert_eq!((dropped.len(), &dropped[0]["state"]), (1, &json!("DROPPED")));
     assert!(dropped[0]["lastError"].as_str().unwrap().contains("deleted"), "{dropped:#?}");
     smtp.mode("ok").await;

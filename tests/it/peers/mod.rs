@@ -1,5 +1,5 @@
-//! Real servers of other makers for a test to talk to: each in a process of its own, on
-//! loopback, ended when its handle is dropped. They run in the Python and the Node of `tests/run`.
+//! Real third-party servers for tests. Each runs in its own process on the loopback interface, in
+//! the Python or Node environment of `tests/run`, and ends when its handle is dropped.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -28,7 +28,7 @@ mod vendor_peer;
 /// A script of `tests/peers` that runs until this is dropped.
 struct Script {
     child: Child,
-    /// The line with which it said that it serves.
+    /// The line that it printed when it was ready.
     first_line: String,
 }
 
@@ -58,7 +58,7 @@ impl Script {
         Script { child, first_line: first_line.trim().to_owned() }
     }
 
-    /// One of the addresses that its first line names, if that is JSON.
+    /// One of the addresses in the first line, which must be JSON.
     fn address(&self, name: &str) -> String {
         let addresses: serde_json::Value = serde_json::from_str(&self.first_line).unwrap();
         addresses[name].as_str().unwrap_or_else(|| panic!("no {name} in {addresses}")).to_owned()

@@ -1,4 +1,4 @@
-//! The authorization server of `tests/peers/oidc.mjs`, and the application beside it.
+//! The authorization server of `tests/peers/oidc.mjs`, and its application.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,9 @@ use serde::Deserialize;
 use super::Script;
 use crate::support::http;
 
-/// An application whose five users are listed with a token of a real authorization server.
+/// An application with five users that accepts tokens of a real authorization server.
 pub struct Oidc {
-    /// What its addresses begin with: `/auth`, `/token`, `/api/users`.
+    /// The origin of `/auth`, `/token` and `/api/users`.
     pub origin: String,
     control: String,
     /// Follows no redirects.
@@ -17,18 +17,18 @@ pub struct Oidc {
     _script: Script,
 }
 
-/// One request to the token endpoint, and what became of it.
+/// A request to the token endpoint and its result.
 #[derive(Debug, Deserialize)]
 pub struct TokenRequest {
     pub grant_type: String,
-    /// How the client proved who it is: `basic`, `body`, `private_key_jwt` or `none`.
+    /// The client authentication: `basic`, `body`, `private_key_jwt` or `none`.
     pub auth: String,
     pub scope: Option<String>,
     pub status: u16,
     pub error: Option<String>,
-    /// Which refresh token was presented, counted from the first that was ever issued.
+    /// The number of the presented refresh token, in the order of issue.
     pub presented: Option<i64>,
-    /// Which refresh token was issued.
+    /// The number of the issued refresh token.
     pub issued: Option<i64>,
 }
 
@@ -50,38 +50,38 @@ impl Oidc {
         serde_json::from_slice(&self.get("private-key").await).unwrap()
     }
 
-    /// How long the access tokens are good that are made from now on.
+    /// Sets the lifetime of new access tokens.
     pub async fn lifetime(&self, seconds: u32) {
         self.put("lifetime", &seconds.to_string()).await;
     }
 
-    /// All access tokens end now, whatever was said about them.
+    /// Invalidates all access tokens.
     pub async fn expire(&self) {
         self.put("expire", "").await;
     }
 
-    /// Everything that anybody consented to ends now.
+    /// Revokes all grants.
     pub async fn revoke(&self) {
         self.put("revoke", "").await;
     }
 
-    /// Somebody else presents a refresh token that was used before.
+    /// Presents a refresh token again that was used before, as a thief would.
     pub async fn replay(&self) {
         self.put("replay", "").await;
     }
 
-    /// People decline from now on.
+    /// Makes people decline from now on.
     pub async fn deny(&self) {
         self.put("consent", "deny").await;
     }
 
-    /// The application shows the data of somebody else from now on.
+    /// Changes the tenant of the application.
     pub async fn tenant(&self, name: &str) {
         self.put("tenant", name).await;
     }
 
-    /// Goes where a person's browser would go, cookies and all, until an address begins with
-    /// `stop`; gives that address, which is not called.
+    /// Follows redirects like a browser with cookies, until an address begins with `stop`. Returns
+    /// that address without requesting it.
     pub async fn browse(&self, from: &str, stop: &str) -> String {
         let mut cookies = BTreeMap::new();
         let mut address = reqwest::Url::parse(from).unwrap();

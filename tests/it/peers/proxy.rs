@@ -1,5 +1,5 @@
-//! A TCP proxy that spoils what it carries: connections that are refused, cut, frozen or
-//! slow, and answers to COMMIT that are lost on the way.
+//! A TCP proxy that disturbs connections: it refuses, cuts, freezes or delays them, and loses
+//! the response to COMMIT.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,35 +12,35 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What sqlx sends to end a transaction: a message of the simple query protocol.
+/// The message with which sqlx commits a transaction (simple query protocol).
 const COMMIT: &[u8] = b"Q\0\0\0\x0bCOMMIT\0";
 
-/// How connections fare.
+/// What happens to connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     Pass,
     /// New connections are reset at once.
     Down,
-    /// New connections are accepted, and nothing is carried on them; open ones go on.
+    /// New connections are accepted, but forward nothing. Open ones continue.
     Blackhole,
-    /// Nothing is carried, on open connections neither.
+    /// No connection forwards anything.
     Freeze,
-    /// Each piece takes as long to arrive.
+    /// Each chunk is delayed.
     Latency(Duration),
-    /// Each connection is reset when so many bytes have come from the server.
+    /// Each connection is reset after this number of bytes from the server.
     CutAfter(usize),
 }
 
-/// What becomes of a COMMIT that is chosen.
+/// How a COMMIT is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
-    /// It is carried out, and nobody hears of it.
+    /// It is executed, but the response is lost.
     Answer,
-    /// It never arrives.
+    /// It never reaches the server.
     Request,
 }
 
-/// A proxy on a port of its own. Dropped, it goes away with all its connections.
+/// A proxy on its own port. When dropped, it closes all its connections.
 pub struct Proxy {
     pub port: u16,
     line: Arc<Line>,
@@ -50,17 +50,17 @@ pub struct Proxy {
 struct Line {
     target: SocketAddr,
     mode: watch::Sender<Mode>,
-    /// Counted up: everything that is open is reset.
+    /// When it is incremented, all open connections are reset.
     cuts: watch::Sender<u64>,
     /// How many of the next COMMITs are lost …
     commits: AtomicUsize,
-    /// … with or without being carried out.
+    /// … and how.
     carried_out: AtomicBool,
     lost: AtomicU64,
 }
 
 impl Proxy {
-    /// In front of a port of this machine.
+    /// A proxy for a port of this machine.
     pub async fn start(target: u16) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -76,7 +76,7 @@ impl Proxy {
         Proxy { port, line, accepting }
     }
 
-    /// From now on.
+    /// Sets the mode from now on.
     pub fn set(&self, mode: Mode) {
         self.line.mode.send_replace(mode);
         if mode == Mode::Down {
@@ -84,18 +84,18 @@ impl Proxy {
         }
     }
 
-    /// Resets every connection that is open.
+    /// Resets every open connection.
     pub fn cut(&self) {
         self.line.cuts.send_modify(|count| *count += 1);
     }
 
-    /// The next so many COMMITs are lost, and their connections with them; 0: no more.
+    /// Loses the next `count` COMMITs together with their connections; 0 stops this.
     pub fn lose_commits(&self, count: usize, lost: Lost) {
         self.line.carried_out.store(lost == Lost::Answer, Ordering::SeqCst);
         self.line.commits.store(count, Ordering::SeqCst);
     }
 
-    /// How many were lost so far.
+    /// How many COMMITs were lost so far.
     pub fn lost_commits(&self) -> u64 {
         self.line.lost.load(Ordering::SeqCst)
     }
@@ -118,7 +118,7 @@ async fn accept(listener: TcpListener, line: Arc<Line>) {
     }
 }
 
-/// One connection, to its end.
+/// Serves one connection until it ends.
 async fn carry(mut client: TcpStream, line: &Line, mut cuts: watch::Receiver<u64>) {
     if *line.mode.borrow() == Mode::Down {
         return reset(&client);
@@ -143,12 +143,12 @@ async fn carry(mut client: TcpStream, line: &Line, mut cuts: watch::Receiver<u64
     }
 }
 
-/// Makes the close that follows an abrupt one.
+/// Makes the following close send a reset.
 fn reset(stream: &TcpStream) {
     let _ = stream.set_zero_linger();
 }
 
-/// A connection ends with a reset.
+/// Ends a connection with a reset.
 struct Cut;
 
 impl From<std::io::Error> for Cut {
@@ -159,9 +159,9 @@ impl From<std::io::Error> for Cut {
 
 struct Pump<'a> {
     line: &'a Line,
-    /// Opened while there was a black hole.
+    /// Opened in the mode `Blackhole`.
     dark: bool,
-    /// What the server says next is kept from the client, and the connection cut.
+    /// Drop the next response of the server and cut the connection.
     swallow: &'a AtomicBool,
 }
 
@@ -207,7 +207,7 @@ impl Pump<'_> {
         }
     }
 
-    /// Holds a piece up for as long as the mode wants it.
+    /// Delays a chunk according to the mode.
     async fn hindered(&self) {
         let mut mode = self.line.mode.subscribe();
         let held = |mode: &Mode| *mode == Mode::Freeze || (self.dark && *mode == Mode::Blackhole);
@@ -220,7 +220,7 @@ impl Pump<'_> {
 }
 
 impl Line {
-    /// Whether this COMMIT is one of those that are to be lost.
+    /// True if this COMMIT must be lost.
     fn chosen(&self) -> bool {
         let taken = self.commits.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
         self.lost.fetch_add(u64::from(taken), Ordering::SeqCst);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Scim;
 use crate::support::{Builder, Client, Server};
 
-/// A server that may call loopback addresses, and does not wait long before it looks at a refused token again.
+/// A server that may send requests to loopback addresses, and checks a refused token again almost at once.
 pub fn server() -> Builder {
     Server::builder()
         .settings(|settings| settings.allowed_networks = vec!["127.0.0.0/8".parse().unwrap()])

@@ -1,4 +1,4 @@
-//! How a real SCIM server pages, and how it refuses.
+//! Pages and refusals of a real SCIM server.
 
 use std::collections::HashSet;
 
@@ -63,7 +63,7 @@ async fn many_who_leave_at_once_are_held_until_somebody_accepts_it() {
     );
 }
 
-/// The one refusal of an integration that must not come about.
+/// The only refusal of an instance that must not be created.
 async fn refusal(client: &Client, base_url: &str, token: &str) -> Value {
     let config = json!([{ "key": "base_url", "value": base_url }, { "key": "token", "value": token }]);
     let mutation = "mutation($config: [ConfigValueInput!]!) {

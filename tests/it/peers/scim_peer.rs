@@ -9,17 +9,17 @@ use crate::support::http;
 
 /// An application that speaks SCIM 2.0.
 pub struct Scim {
-    /// What `base_url` is set to.
+    /// The value for `base_url`.
     pub base_url: String,
     pub token: String,
-    /// How many it was last told to hold.
+    /// The number of users that was set last.
     users: AtomicU32,
     http: reqwest::Client,
     _script: Script,
 }
 
 impl Scim {
-    /// With the users 1 to `users`, and further options of the script.
+    /// Starts it with the users 1 to `users` and further options of the script.
     pub fn start(users: u32, options: &[&str]) -> Scim {
         let token = "scim-secret-7f3a".to_owned();
         let mut arguments = vec![format!("--users={users}"), format!("--token={token}")];
@@ -33,19 +33,19 @@ impl Scim {
         [("base_url", &self.base_url), ("token", &self.token)]
     }
 
-    /// Only this token is accepted from now on.
+    /// Sets the only accepted token.
     pub async fn accept_only(&mut self, token: &str) {
         self.control("token", token).await;
         token.clone_into(&mut self.token);
     }
 
-    /// It holds the users 1 to `count` from now on.
+    /// Sets its users to 1 to `count`.
     pub async fn set_users(&self, count: u32) {
         self.users.store(count, Ordering::SeqCst);
         self.control("users", &count.to_string()).await;
     }
 
-    /// How many it was last told to hold.
+    /// The number of users that was set last.
     pub fn users(&self) -> u32 {
         self.users.load(Ordering::SeqCst)
     }
@@ -56,7 +56,7 @@ impl Scim {
         assert!(answer.status().is_success(), "{}", answer.status());
     }
 
-    /// How many SCIM calls it has had.
+    /// How many SCIM requests it has received.
     pub async fn calls(&self) -> u64 {
         let url = format!("{}/control/requests", self.base_url.trim_end_matches("/v2"));
         self.http.get(url).send().await.unwrap().text().await.unwrap().parse().unwrap()
@@ -67,7 +67,7 @@ impl Scim {
         self.call(reqwest::Method::DELETE, &format!("/Users/{id}"), None).await;
     }
 
-    /// Switches a user off, as an administrator of the application would.
+    /// Disables a user, as an administrator of the application would.
     pub async fn deactivate(&self, id: &str) {
         let patch = json!({
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],

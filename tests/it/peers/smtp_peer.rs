@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Script;
 use crate::support::{DEADLINE, http};
 
-/// A mail server that keeps what it accepts.
+/// A mail server that stores the mails that it accepts.
 pub struct Smtp {
     port: u16,
     control: u16,
@@ -20,7 +20,7 @@ impl Smtp {
         Self::start_at(0)
     }
 
-    /// On a port that an earlier one had.
+    /// Starts it on the port of an earlier one.
     pub fn start_at(port: u16) -> Smtp {
         let script = Script::python("smtp.py", &[port.to_string()]);
         let ports: Value = serde_json::from_str(&script.first_line).unwrap();
@@ -32,22 +32,22 @@ impl Smtp {
         self.port
     }
 
-    /// What `MUSTER_SMTP_URL` is set to.
+    /// The value for `MUSTER_SMTP_URL`.
     pub fn url(&self) -> String {
         format!("smtp://127.0.0.1:{}", self.port)
     }
 
-    /// How it answers from now on; the script has the list.
+    /// Sets its mode; the script lists them.
     pub async fn mode(&self, mode: &str) {
         self.get(&format!("mode/{mode}")).await;
     }
 
-    /// What it has accepted, in order.
+    /// The accepted messages, in order.
     pub async fn messages(&self) -> Vec<Value> {
         self.messages_from(0).await
     }
 
-    /// The same without so many of the first.
+    /// The same without the first ones.
     pub async fn messages_from(&self, first: usize) -> Vec<Value> {
         match self.get(&format!("messages/{first}")).await {
             Value::Array(messages) => messages,
@@ -55,7 +55,7 @@ impl Smtp {
         }
     }
 
-    /// Waits for as many messages, and gives them.
+    /// Waits until there are this many messages, and returns them.
     pub async fn until(&self, count: usize) -> Vec<Value> {
         let deadline = tokio::time::Instant::now() + DEADLINE;
         loop {
@@ -75,7 +75,7 @@ impl Smtp {
     }
 }
 
-/// The value of a header of a message; it stands there once.
+/// The value of a header that occurs once in the message.
 pub fn header(message: &Value, name: &str) -> String {
     let found: Vec<_> = message["headers"]
         .as_array()
@@ -88,7 +88,7 @@ pub fn header(message: &Value, name: &str) -> String {
     found[0].clone()
 }
 
-/// To whom the message went, in small letters.
+/// The recipient of the message, in lower case.
 pub fn recipient(message: &Value) -> String {
     let to = message["to"].as_array().unwrap();
     assert_eq!(to.len(), 1, "one address a message");

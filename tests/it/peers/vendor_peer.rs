@@ -1,4 +1,4 @@
-//! The fake applications of `tests/peers/fakes.mjs`, each behind its vendor's own document.
+//! The fake applications of `tests/peers/fakes.mjs`, checked against the vendors' API descriptions.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -6,32 +6,32 @@ use serde_json::Value;
 use super::Script;
 use crate::support::http;
 
-/// A vendor's application with eight people, of whom it shows at most three a page.
+/// A vendor's application with eight people and at most three per page.
 pub struct Vendor {
-    /// Where it serves.
+    /// The origin at which it serves.
     pub origin: String,
-    /// The vendor's address, for which it stands.
+    /// The vendor's origin that it replaces.
     pub plays: String,
     control: String,
     http: reqwest::Client,
     _script: Script,
 }
 
-/// What the vendor's document has to say about the calls so far, and about their answers.
+/// The result of checking requests and responses against the vendor's document.
 #[derive(Debug, Deserialize)]
 pub struct Report {
-    /// How many calls agreed with it, and were answered as it says.
+    /// How many requests and their responses conformed to it.
     pub judged: u64,
-    /// What did not agree, as Prism says it.
+    /// The violations that Prism reported.
     pub violations: Vec<Value>,
-    /// Parameters that it does not declare.
+    /// Parameters that the document does not declare.
     pub undeclared: Vec<String>,
-    /// Calls that it says nothing about.
+    /// Requests that the document does not describe.
     pub outside: Vec<String>,
 }
 
 impl Vendor {
-    /// One of those in `tests/peers/specs`.
+    /// Starts the vendor with this key in `tests/peers/specs`.
     pub fn start(key: &str) -> Vendor {
         let script = Script::node("fakes.mjs", &[key.to_owned()]);
         let address = |name: &str| script.address(name);
@@ -49,7 +49,7 @@ impl Vendor {
         serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
     }
 
-    /// From now on its records are not as the vendor's document says.
+    /// Makes its records violate the vendor's document.
     pub async fn spoil(&self) {
         let answer = self.http.put(format!("{}/spoil", self.control)).send().await.unwrap();
         assert!(answer.status().is_success());

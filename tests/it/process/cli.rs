@@ -1,4 +1,4 @@
-//! The commands that do not serve.
+//! The commands other than `serve`.
 
 use std::process::Output;
 

@@ -10,9 +10,9 @@ mod rows;
 
 use std::collections::BTreeMap;
 
-use muster::clock::{Clock, Steady};
+use muster::clock::{Clock, SteadyClock};
 use muster::db::Location;
-use muster::keep::{Keeper, Retention};
+use muster::maintenance::retention::{Pruner, Retention};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -148,8 +148,8 @@ async fn everything(server: &Server) {
     server.done("deleteInstance", json!({ "id": id, "acknowledgeIrreversible": true }), "").await;
     server.until(&id, "status", |found| found["status"] == "DELETED").await;
     let retention = Retention { events: 1, runs: 1, changes: 1, mails: 1, removed_users: 1, audit: 1 };
-    let keeper = Keeper { db: server.db.clone(), ages: Steady::new(Clock::System), retention };
-    keeper.round(&CancellationToken::new()).await;
+    let pruner = Pruner { db: server.db.clone(), age_clock: SteadyClock::new(Clock::System), retention };
+    pruner.run_once(&CancellationToken::new()).await;
 }
 
 async fn listings(client: &Client, id: &str) {

@@ -1,12 +1,12 @@
-//! Putting a backup in the place of the database.
+//! Restore: replaces a SQLite database by a backup.
 //!
-//! The backup is checked first, and only read. A copy of it is made beside the database,
-//! and told that its event log is another one than clients know. Then the
-//! database that is there gets a second name, and the copy takes its first one, in one
-//! step. Cut before that step, the old database is there as it was; cut after it, the new
-//! one. What a cut leaves beside (`.restoring`) the next attempt removes.
+//! The backup is checked first and is never changed. A copy of it is written next to the
+//! database, and its event log gets a new epoch, which invalidates the cursors of clients.
+//! Then the current database gets a second name, and the copy is renamed over it in one
+//! atomic step. An interruption before that step leaves the old database in place, and one
+//! after it the new one. The next attempt removes a `.restoring` file that is left over.
 //!
-//! Whoever calls this holds the lock of the server, so that none runs.
+//! The caller holds the lock of the server, so no server is running.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,30 +15,30 @@ use entity::{installation, instance, oauth_grant};
 use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter, QuerySelect, Statement};
 use uuid::Uuid;
 
-use super::file::{
-    at, beside, check_header, check_integrity, check_schema, connect, connect_alone, copy, has_table, number,
+use super::sqlite_file::{
+    at, check_header, check_integrity, check_schema, connect, connect_without_wal, copy, has_table, number, with_suffix,
 };
 use crate::clock::date_time;
-use crate::files::fsync_name;
+use crate::files::fsync_parent_dir;
 use crate::instance::sealed::Sealed;
 use crate::secrets::{self, SecretKey};
 
-/// What was put back.
+/// The result of a restore.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restored {
     pub instances: i64,
     pub users: i64,
-    /// Where the database that was there is kept.
-    pub kept: Option<PathBuf>,
+    /// Where the previous database was kept.
+    pub previous: Option<PathBuf>,
 }
 
-/// How a backup is to be put back.
+/// What to restore, and where.
 pub struct Restore<'a> {
     /// The backup.
     pub from: &'a Path,
-    /// Where the database is, or will be.
+    /// The database file.
     pub to: &'a Path,
-    /// Whether a database that is there may be replaced.
+    /// Whether an existing database may be replaced.
     pub replace: bool,
     /// The file of this installation's secret key.
     pub key_file: &'a Path,
@@ -47,15 +47,15 @@ pub struct Restore<'a> {
 }
 
 impl Restore<'_> {
-    /// Puts it back.
+    /// Restores the backup.
     ///
     /// # Errors
-    /// One line that names the file at fault; then the database is as it was.
+    /// One line that names the file at fault. In this case the database is unchanged.
     pub async fn run(&self) -> Result<Restored, String> {
-        self.check_place()?;
-        let next = beside(self.to, ".restoring");
+        self.check_target()?;
+        let next = with_suffix(self.to, ".restoring");
         for left in ["", "-journal", "-wal", "-shm"] {
-            remove(&beside(&next, left))?;
+            remove(&with_suffix(&next, left))?;
         }
         let prepared = self.prepare(&next).await;
         let (instances, users) = match prepared {
@@ -65,32 +65,32 @@ impl Restore<'_> {
                 return Err(error);
             }
         };
-        let kept = if self.to.exists() { Some(self.keep().await?) } else { None };
+        let previous = if self.to.exists() { Some(self.keep_previous().await?) } else { None };
         fs::rename(&next, self.to).map_err(|error| at(self.to, &error))?;
-        fsync_name(self.to).map_err(|error| at(self.to, &error))?;
-        // An index of the old log of writes; SQLite makes it anew.
-        remove(&beside(self.to, "-shm"))?;
-        Ok(Restored { instances, users, kept })
+        fsync_parent_dir(self.to).map_err(|error| at(self.to, &error))?;
+        // The index of the old write-ahead log. SQLite creates a new one.
+        remove(&with_suffix(self.to, "-shm"))?;
+        Ok(Restored { instances, users, previous })
     }
 
-    fn check_place(&self) -> Result<(), String> {
+    fn check_target(&self) -> Result<(), String> {
         if self.to.exists() {
             if self.replace {
                 return Ok(());
             }
-            return Err(at(self.to, &"there is a database already; --replace puts the backup in its place"));
+            return Err(at(self.to, &"there already is a database; use --replace to replace it"));
         }
-        // SQLite would apply it to the new database.
+        // SQLite would apply such a log to the new database.
         for left in ["-wal", "-journal"] {
-            let left = beside(self.to, left);
+            let left = with_suffix(self.to, left);
             if fs::metadata(&left).is_ok_and(|found| found.len() > 0) {
-                return Err(at(&left, &"belongs to a database that is not here any more; move it away first"));
+                return Err(at(&left, &"belongs to a database that no longer exists; move this file away first"));
             }
         }
         Ok(())
     }
 
-    /// Makes the database that will be put in place; answers how many instances and users it has.
+    /// Writes the new database to `next`. Returns how many instances and users it has.
     async fn prepare(&self, next: &Path) -> Result<(i64, i64), String> {
         check_header(self.from)?;
         let db = connect(self.from).await?;
@@ -103,21 +103,21 @@ impl Restore<'_> {
         let copied: Result<_, String> = copied.await;
         let _ = db.close().await;
         copied?;
-        let db = connect_alone(next).await?;
-        let marked = async {
+        let db = connect_without_wal(next).await?;
+        let finished = async {
             new_epoch(&db).await.map_err(|error| at(next, &error))?;
             let instances = number(&db, "SELECT COUNT(*) FROM instance WHERE status <> 'deleted'").await;
             let users = number(&db, "SELECT COALESCE(CAST(SUM(user_count) AS BIGINT), 0) FROM instance").await;
             Ok((instances.map_err(|error| at(next, &error))?, users.map_err(|error| at(next, &error))?))
         };
-        let marked: Result<_, String> = marked.await;
+        let finished: Result<_, String> = finished.await;
         let _ = db.close().await;
-        let counts = marked?;
+        let counts = finished?;
         fs::File::open(next).and_then(|file| file.sync_all()).map_err(|error| at(next, &error))?;
         Ok(counts)
     }
 
-    /// Whether this installation's key opens what the backup has sealed.
+    /// Checks that this installation's key opens the secrets in the backup.
     async fn check_key(&self, db: &DatabaseConnection) -> Result<(), String> {
         let error = |error: &dyn std::fmt::Display| at(self.from, error);
         let key = SecretKey::load(self.key_file)?;
@@ -126,7 +126,7 @@ impl Restore<'_> {
             let row = installation::Entity::find_by_id(installation::ID).one(db).await.map_err(|e| error(&e))?;
             check = row.and_then(|row| row.key_check);
         }
-        // What an older Muster has sealed before there was a check.
+        // Backups of older versions have no `key_check`, so a stored secret is tried too.
         let mut sealed = Vec::new();
         let secrets: Option<(Uuid, Vec<u8>)> = instance::Entity::find()
             .select_only()
@@ -147,55 +147,54 @@ impl Restore<'_> {
                 return Ok(());
             }
             return Err(error(&format!(
-                "was made with a secret key that is not here: put the key file that belongs to it at {file}"
+                "was made with a secret key that is not here: copy the key file of that installation to {file}"
             )));
         };
-        if check.is_none_or(|check| crate::installation::opens(&key, &check))
+        if check.is_none_or(|check| crate::installation::key_matches(&key, &check))
             && sealed.iter().all(|sealed| sealed.opens(&key))
         {
             return Ok(());
         }
         Err(error(&format!(
-            "was made with another secret key than that in {file}: put the key file that belongs to it there"
+            "was made with another secret key than the one in {file}: replace it by the key file of that installation"
         )))
     }
 
-    /// Gives the database that is there a second name; answers it.
-    async fn keep(&self) -> Result<PathBuf, String> {
-        self.fold().await?;
-        let kept = beside(self.to, &date_time(self.now).format(".replaced-%Y%m%dT%H%M%S%3fZ").to_string());
-        // Not a rename: there must be a database at every moment.
+    /// Gives the current database a second name, and returns it.
+    async fn keep_previous(&self) -> Result<PathBuf, String> {
+        self.checkpoint().await?;
+        let kept = with_suffix(self.to, &date_time(self.now).format(".replaced-%Y%m%dT%H%M%S%3fZ").to_string());
+        // A link and not a rename, so that a database is in place at every moment.
         if fs::hard_link(self.to, &kept).is_err() {
             fs::copy(self.to, &kept).map_err(|error| at(&kept, &error))?;
             fs::File::open(&kept).and_then(|file| file.sync_all()).map_err(|error| at(&kept, &error))?;
         }
-        fsync_name(&kept).map_err(|error| at(&kept, &error))?;
+        fsync_parent_dir(&kept).map_err(|error| at(&kept, &error))?;
         Ok(kept)
     }
 
-    /// Moves what the database has in its log of writes into the file itself.
-    async fn fold(&self) -> Result<(), String> {
-        let stuck = |why: &dyn std::fmt::Display| {
+    /// Moves the contents of the write-ahead log into the database file.
+    async fn checkpoint(&self) -> Result<(), String> {
+        let cannot_close = |why: &dyn std::fmt::Display| {
             at(
                 self.to,
                 &format!(
-                    "the database that is here cannot be closed ({why}); move it away by hand, with its -wal and -shm files, and restore without --replace"
+                    "the current database cannot be closed ({why}); move it away by hand, with its -wal and -shm files, and restore without --replace"
                 ),
             )
         };
-        let db = connect_alone(self.to).await.map_err(|error| stuck(&error))?;
-        db.close().await.map_err(|error| stuck(&error))?;
-        let wal = beside(self.to, "-wal");
+        let db = connect_without_wal(self.to).await.map_err(|error| cannot_close(&error))?;
+        db.close().await.map_err(|error| cannot_close(&error))?;
+        let wal = with_suffix(self.to, "-wal");
         if fs::metadata(&wal).is_ok_and(|found| found.len() > 0) {
-            return Err(stuck(&"somebody has it open"));
+            return Err(cannot_close(&"somebody has it open"));
         }
         Ok(())
     }
 }
 
-/// Makes the event log another one, so that clients that remember a place in what came
-/// after the backup are told everything anew. An older database gets its number when it
-/// is brought up to date.
+/// Gives the event log a new epoch, so that clients whose cursors point to events after the
+/// backup start again from snapshots. An older database gets its epoch when it is migrated.
 async fn new_epoch(db: &DatabaseConnection) -> Result<(), sea_orm::DbErr> {
     if !has_table(db, "installation").await? {
         return Ok(());

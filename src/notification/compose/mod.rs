@@ -1,9 +1,9 @@
-//! From the facts of an outcome to the mail about it. Pure: the same facts give the same
-//! text, which is stored before the first attempt to send it.
+//! Writes the text of a mail. Pure: the same facts always give the same text, which is stored
+//! before the first attempt to send it.
 //!
-//! `compose/wording.rs` and `compose/remedies.rs` decide what is said, the templates in
-//! `mail/templates` only how it is laid out. Names and messages from outside are values
-//! there, never templates, and have lost everything that is invisible.
+//! `wording.rs` and `remedies.rs` write the content; the templates in `mail/templates` only
+//! define the layout. Names and messages from outside are passed to the templates as values
+//! and are stripped of invisible characters.
 
 mod remedies;
 mod wording;
@@ -17,35 +17,35 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 
-use self::wording::Letter;
+use self::wording::MailContent;
 
-/// What a mail is about.
+/// The facts that a mail reports.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
     pub kind: NotificationKind,
-    /// A person consents in their browser, and there is no token to be entered.
-    pub consents: bool,
+    /// The instance is authorized by a person's consent in the browser, not by a token that is entered.
+    pub uses_consent: bool,
     /// The application's name, such as `Slack`; empty in a test mail.
     pub integration: &'a str,
     /// The instance's name; empty in a test mail.
     pub instance: &'a str,
     /// When the run ended, in Unix milliseconds.
     pub outcome_at_ms: i64,
-    /// Since when the instance fails, or is revoked; of a recovery, since when it had failed.
+    /// Since when the instance has been failing or revoked; for a recovery, since when it had been failing.
     pub since_ms: Option<i64>,
-    /// When the users were last brought up to date by a whole run.
+    /// When the last complete run finished.
     pub data_as_of_ms: Option<i64>,
     /// Why the run failed.
     pub failure: Option<FailureFacts<'a>>,
-    /// The server switched the instance to Inactive.
+    /// The server set the instance inactive.
     pub revoked: bool,
     pub counts: Counts,
-    /// How many users of the instance are reported after the run.
+    /// The number of users of the instance after the run.
     pub user_count: u64,
     pub next_sync_ms: Option<i64>,
     /// The instance's page in the console.
     pub link: String,
-    /// Optional parts that were refused, in plain words, such as `last activity`.
+    /// The optional parts that the application refused, in plain words, such as `last activity`.
     pub lost: &'a [String],
 }
 
@@ -53,13 +53,13 @@ pub struct Facts<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct FailureFacts<'a> {
     pub class: FailureClass,
-    /// The run's own message, fit for a person.
+    /// The run's failure message, written for people.
     pub message: &'a str,
-    /// What the application says is missing.
+    /// The permissions that the application reported as missing.
     pub missing_permissions: &'a [String],
 }
 
-/// What a run did, in users.
+/// The user counts of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
     pub seen: u64,
@@ -70,7 +70,7 @@ pub struct Counts {
 
 /// A mail that is ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rendered {
+pub struct RenderedMail {
     /// One line.
     pub subject: String,
     pub text: String,
@@ -78,12 +78,12 @@ pub struct Rendered {
 }
 
 /// Writes the mail.
-pub fn compose(facts: &Facts) -> Rendered {
-    let letter = wording::letter(facts);
-    Rendered {
-        text: render("notification.txt", &letter),
-        html: render("notification.html", &letter),
-        subject: letter.subject,
+pub fn compose(facts: &Facts) -> RenderedMail {
+    let content = wording::content(facts);
+    RenderedMail {
+        text: render("notification.txt", &content),
+        html: render("notification.html", &content),
+        subject: content.subject,
     }
 }
 
@@ -91,27 +91,27 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut templates = Environment::new();
     templates.set_undefined_behavior(UndefinedBehavior::Strict);
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
-    templates.set_syntax(syntax.expect("these are the usual delimiters"));
+    templates.set_syntax(syntax.expect("these are the default delimiters"));
     templates.add_filter("wrap", wrap);
     for (name, source) in [
-        ("notification.txt", include_str!("../mail/templates/notification.txt")),
-        ("notification.html", include_str!("../mail/templates/notification.html")),
+        ("notification.txt", include_str!("../../mail/templates/notification.txt")),
+        ("notification.html", include_str!("../../mail/templates/notification.html")),
     ] {
         templates.add_template(name, source).expect("the embedded templates are well-formed");
     }
     templates
 });
 
-/// Only the template can make this fail, never the facts.
-fn render(template: &str, letter: &Letter) -> String {
+/// Cannot fail because of the facts, only because of a wrong template.
+fn render(template: &str, content: &MailContent) -> String {
     TEMPLATES
         .get_template(template)
-        .and_then(|template| template.render(Serde(letter)))
-        .expect("a letter has every field that the embedded templates name")
+        .and_then(|template| template.render(Serde(content)))
+        .expect("the content has every field that the embedded templates use")
 }
 
-/// Breaks a paragraph into lines of 72 characters, those after the first indented; longer
-/// words stay whole.
+/// Breaks a paragraph into lines of 72 characters without breaking words, and indents all lines
+/// but the first.
 #[expect(clippy::needless_pass_by_value, reason = "the signature of a filter")]
 fn wrap(text: String, indent: usize) -> String {
     let mut wrapped = String::new();
@@ -134,7 +134,7 @@ fn wrap(text: String, indent: usize) -> String {
 }
 
 /// `2026-11-22 14:03 UTC`.
-fn moment(unix_ms: i64) -> String {
+fn format_time(unix_ms: i64) -> String {
     DateTime::from_timestamp_millis(unix_ms)
         .map_or_else(|| "an unknown time".to_owned(), |at| at.format("%Y-%m-%d %H:%M UTC").to_string())
 }

@@ -1,4 +1,4 @@
-//! What is kept, copied, put back and looked after.
+//! Retention, backup, restore and the doctor.
 
 use std::future::Future;
 use std::time::Duration;
@@ -13,13 +13,13 @@ mod postgres;
 mod restore;
 mod retention;
 
-/// A mail server where nobody listens: mails wait.
+/// An SMTP address where no server listens, so that mails stay queued.
 const NOBODY: &str = "smtp://127.0.0.1:9";
 
-/// Waits until it is so.
-async fn eventually<F: Future<Output = bool>>(so: impl Fn() -> F) {
+/// Waits until a condition is fulfilled.
+async fn eventually<F: Future<Output = bool>>(condition: impl Fn() -> F) {
     let deadline = Instant::now() + DEADLINE;
-    while !so().await {
+    while !condition().await {
         assert!(Instant::now() < deadline, "waited too long");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

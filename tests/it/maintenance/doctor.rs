@@ -1,4 +1,4 @@
-//! `muster doctor`: finds exactly what is wrong, and nothing on a server that is merely busy.
+//! `muster doctor`: finds exactly the violated rules, and nothing on a busy server.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -8,15 +8,15 @@ use muster::auth::{Caller, Role};
 use muster::clock::Clock;
 use muster::config::{Roles, Settings};
 use muster::db::Db;
-use muster::doctor::{Examination, Finding, Report, visit};
+use muster::doctor::{Examination, Finding, Report, examine};
 use muster::error::Error;
-use muster::keep::Retention;
+use muster::maintenance::retention::Retention;
 use muster::secrets::SecretKey;
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::backup::{damage, fold, running, said, sql};
+use super::backup::{checkpoint, damage, running, said, sql};
 use super::{NOBODY, eventually};
 use crate::process::Home;
 use crate::support::{Place, Server};
@@ -26,9 +26,9 @@ fn examination(key_file: &Path, thorough: bool) -> Examination<'_> {
     Examination { key_file, retention, thorough, now: Clock::System.now() }
 }
 
-/// A stopped server's place in which something of everything is under way: an instance that is well and
-/// has lost people, one that fails, one that was revoked, one whose run hangs, one that is being deleted,
-/// one that was deleted; mails that wait.
+/// The data of a stopped server with an instance in every state: one that is healthy and has lost users,
+/// one that fails, one that was revoked, one with a run in progress, one that is being deleted, one that was
+/// deleted; and queued mails.
 async fn specimen() -> Place {
     let builder = Server::builder().settings(|settings| settings.smtp_url = Some(NOBODY.into()));
     let server = builder.start().await;
@@ -64,7 +64,7 @@ async fn specimen() -> Place {
     place
 }
 
-/// Deletes an instance while nobody removes its users.
+/// Deletes an instance without a worker that removes its users.
 async fn delete_without_workers(place: &Place, name: &str) {
     let mut settings = Settings::defaults(place.path());
     settings.set_database(place.database.url().map(str::to_owned));
@@ -83,14 +83,14 @@ async fn delete_without_workers(place: &Place, name: &str) {
     app.db.close().await.unwrap();
 }
 
-/// What the doctor finds after these statements, which are undone.
+/// The report after these statements, which are rolled back.
 async fn found_after(db: &Db, key_file: &Path, thorough: bool, statements: &str) -> Report {
     let found = Mutex::new(None);
     let kept = &found;
     let undone: Result<(), Error> = db
         .write(|tx| async move {
             tx.conn().execute_unprepared(statements).await?;
-            *kept.lock().unwrap() = Some(examination(key_file, thorough).of(tx.conn()).await);
+            *kept.lock().unwrap() = Some(examination(key_file, thorough).run(tx.conn()).await);
             Err(Error::Internal("undo".into()))
         })
         .await;
@@ -105,7 +105,7 @@ fn names(report: &Report) -> Vec<&'static str> {
     names
 }
 
-/// Bytes as the database writes them.
+/// A literal of the database for bytes.
 fn bytes(backend: DbBackend, bytes: &[u8]) -> String {
     let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     if backend == DbBackend::Postgres { format!("'\\x{hex}'") } else { format!("X'{hex}'") }
@@ -113,8 +113,8 @@ fn bytes(backend: DbBackend, bytes: &[u8]) -> String {
 
 const WELL: &str = "(SELECT id FROM instance WHERE name = 'Well')";
 
-/// A check, and statements after which it alone finds something. Those about rows that events
-/// carry too forget the events first.
+/// Each check with statements after which only this check has findings. Statements that change
+/// instances delete the events first, because events contain the instance too.
 fn breaks(backend: DbBackend, key: &SecretKey, orphan: Uuid) -> Vec<(&'static str, String)> {
     let quoted = |id: Uuid| {
         if backend == DbBackend::Postgres { format!("'{id}'") } else { bytes(backend, id.as_bytes()) }
@@ -262,7 +262,7 @@ async fn a_server_that_is_busy_has_no_findings() {
     };
     let (location, key_file) = (server.place.location(), server.place.path().join("secret.key"));
     let look = async || {
-        let report = visit(&location, &examination(&key_file, true)).await.unwrap();
+        let report = examine(&location, &examination(&key_file, true)).await.unwrap();
         assert_eq!(report.findings, []);
         report
     };
@@ -334,7 +334,7 @@ async fn a_damaged_file_is_found_on_sqlite() {
     let (program, _) = running(&home).await;
     program.kill();
     let database = home.data_dir().join("muster.db");
-    fold(&database).await;
+    checkpoint(&database).await;
     // Two indexes take each other's pages for their own: the file still opens.
     sql(
         &database,

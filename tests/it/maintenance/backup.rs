@@ -1,4 +1,4 @@
-//! `muster backup`: one file that is whole, while the server runs.
+//! `muster backup`: a complete copy in one file, while the server runs.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -17,7 +17,7 @@ pub fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.as_slice(), output.stderr.as_slice()].concat()).into_owned()
 }
 
-/// Asserts that a command was refused with one line that has these words.
+/// Asserts that a command failed with one line that contains this text.
 pub fn refused(output: &Output, words: &str) {
     let line = said(output);
     assert!(!output.status.success() && line.contains(words), "{words}: {line}");
@@ -33,7 +33,7 @@ pub async fn running(home: &Home) -> (Program, String) {
     (program, id)
 }
 
-/// A file of that home.
+/// A file in the folder of that home.
 pub fn file(home: &Home, name: &str) -> PathBuf {
     home.dir.path().join(name)
 }
@@ -91,7 +91,7 @@ async fn a_damaged_database_gives_no_backup_on_sqlite() {
     let (program, _) = running(&home).await;
     program.kill();
     let database = home.data_dir().join("muster.db");
-    fold(&database).await;
+    checkpoint(&database).await;
     damage(&database);
     let to = file(&home, "backup");
     let made = home.run(&["backup", to.to_str().unwrap()]);
@@ -107,8 +107,8 @@ pub async fn sql(file: &Path, statements: &str) {
     db.close().await.unwrap();
 }
 
-/// Moves what is in the log of writes into the file.
-pub async fn fold(file: &Path) {
+/// Moves the contents of the write-ahead log into the file.
+pub async fn checkpoint(file: &Path) {
     sql(file, "PRAGMA wal_checkpoint(TRUNCATE)").await;
 }
 

@@ -1,13 +1,13 @@
-//! What is past its time is forgotten, and nothing else.
+//! Expired rows are removed, and nothing else.
 
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use muster::clock::{Clock, Steady};
+use muster::clock::{Clock, SteadyClock};
 use muster::db::Db;
 use muster::events;
-use muster::keep::{Keeper, Retention};
+use muster::maintenance::retention::{Pruner, Retention};
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -20,14 +20,14 @@ const ALL: Retention = Retention { events: 30, runs: 400, changes: 90, mails: 40
 const TABLES: [&str; 7] =
     ["event", "sync_run", "user_change", "notification", "user_account", "audit_entry", "instance"];
 
-/// Removes what is past its time, as it will be after so many days.
-async fn keep(db: &Db, days: i64, retention: Retention) {
+/// Removes expired rows as if `days` had passed.
+async fn prune_after(db: &Db, days: i64, retention: Retention) {
     let now = Clock::System.now() + days * 24 * 3_600_000;
-    let ages = Steady::new(Clock::Manual(Arc::new(AtomicI64::new(now))));
-    Keeper { db: db.clone(), ages, retention }.round(&CancellationToken::new()).await;
+    let age_clock = SteadyClock::new(Clock::Manual(Arc::new(AtomicI64::new(now))));
+    Pruner { db: db.clone(), age_clock, retention }.run_once(&CancellationToken::new()).await;
 }
 
-/// How many rows each table has.
+/// The number of rows of each table.
 async fn counts(db: &Db) -> Vec<(&'static str, i64)> {
     let mut found = Vec::new();
     for table in TABLES {
@@ -42,7 +42,7 @@ fn of(counts: &[(&'static str, i64)], table: &str) -> i64 {
     counts.iter().find(|(name, _)| *name == table).unwrap().1
 }
 
-/// A server with a history: runs with changes, people who left, mails, an audit log, and an instance that was deleted.
+/// A server with runs and changes, removed users, mails, an audit log, and a deleted instance.
 async fn with_history() -> (Server, String) {
     let server = Server::start().await;
     let gone = server.rehearse("Gone", &[("users", "5")]).await;
@@ -68,15 +68,19 @@ async fn with_history() -> (Server, String) {
 }
 
 #[tokio::test]
-async fn what_is_past_its_time_goes_and_what_must_stay_stays() {
+async fn expired_rows_are_removed_and_protected_rows_stay() {
     let (server, id) = with_history().await;
     let before = counts(&server.db).await;
     for table in TABLES {
         assert!(of(&before, table) > 0, "{table}: the history has none");
     }
     // As several replicas would, all at once; then once more for what they left to each other.
-    tokio::join!(keep(&server.db, 1_000, ALL), keep(&server.db, 1_000, ALL), keep(&server.db, 1_000, ALL));
-    keep(&server.db, 1_000, ALL).await;
+    tokio::join!(
+        prune_after(&server.db, 1_000, ALL),
+        prune_after(&server.db, 1_000, ALL),
+        prune_after(&server.db, 1_000, ALL)
+    );
+    prune_after(&server.db, 1_000, ALL).await;
     let after = counts(&server.db).await;
     // The newest event; the last run of each of the two instances; the users who are there.
     let users = server.instance(&id, "userCount").await["userCount"].as_i64().unwrap();
@@ -97,17 +101,17 @@ async fn what_is_past_its_time_goes_and_what_must_stay_stays() {
 }
 
 #[tokio::test]
-async fn nothing_goes_before_its_time_or_when_it_is_kept_for_good() {
+async fn nothing_is_removed_early_or_if_it_is_kept_for_ever() {
     let (server, _) = with_history().await;
     let before = counts(&server.db).await;
-    keep(&server.db, 29, ALL).await;
+    prune_after(&server.db, 29, ALL).await;
     assert_eq!(counts(&server.db).await, before);
-    keep(&server.db, 100_000, Retention::default()).await;
+    prune_after(&server.db, 100_000, Retention::default()).await;
     assert_eq!(counts(&server.db).await, before);
 }
 
 #[tokio::test]
-async fn each_kind_has_its_own_time() {
+async fn each_kind_has_its_own_retention() {
     let none = Retention::default();
     for (retention, tables) in [
         (Retention { events: 1, ..none }, &["event"][..]),
@@ -120,7 +124,7 @@ async fn each_kind_has_its_own_time() {
     ] {
         let (server, _) = with_history().await;
         let before = counts(&server.db).await;
-        keep(&server.db, 2, retention).await;
+        prune_after(&server.db, 2, retention).await;
         for ((table, before), (_, after)) in before.into_iter().zip(counts(&server.db).await) {
             assert_eq!(after < before, tables.contains(&table), "{retention:?}: {table}: {before} {after}");
         }
@@ -128,7 +132,7 @@ async fn each_kind_has_its_own_time() {
 }
 
 #[tokio::test]
-async fn mails_and_runs_that_are_not_at_their_end_stay() {
+async fn queued_mails_and_open_runs_stay() {
     let nowhere = NOBODY.to_owned();
     let server = Server::builder().settings(move |settings| settings.smtp_url = Some(nowhere)).start().await;
     let id = server.rehearse("Slow", &[("users", "40"), ("outcomes", "success,hang"), ("page_size", "10")]).await;
@@ -145,11 +149,11 @@ async fn mails_and_runs_that_are_not_at_their_end_stay() {
     .await;
     let before = counts(&server.db).await;
     assert_eq!((of(&before, "notification"), of(&before, "sync_run")), (1, 2), "{before:?}");
-    keep(&server.db, 1_000, Retention { events: 0, ..ALL }).await;
+    prune_after(&server.db, 1_000, Retention { events: 0, ..ALL }).await;
     assert_eq!(counts(&server.db).await, before);
 }
 
-/// The number in the instance's name.
+/// The number at the end of the instance's name.
 fn number(event: &Value) -> usize {
     event["instance"]["name"].as_str().unwrap().rsplit(' ').next().unwrap().parse().unwrap()
 }
@@ -162,9 +166,9 @@ async fn next(socket: &mut Socket) -> Value {
 
 const FIELDS: &str = "{ cursor cause instance { name } }";
 
-/// Somebody resumes again and again at the very event before the oldest, while that one goes.
+/// A subscriber resumes repeatedly at the event before the oldest one, while the oldest ones are removed.
 #[tokio::test]
-async fn a_subscriber_that_is_behind_what_is_pruned_gets_snapshots_and_never_a_gap() {
+async fn a_subscriber_behind_the_pruned_events_gets_snapshots_and_never_a_gap() {
     const RENAMES: usize = 150;
     let server = Arc::new(Server::start().await);
     let id = server.rehearse("Busy 0", &[("users", "1")]).await;
@@ -231,7 +235,7 @@ async fn a_subscriber_that_is_behind_what_is_pruned_gets_snapshots_and_never_a_g
 }
 
 #[tokio::test]
-async fn a_mail_that_has_waited_for_more_than_two_days_is_given_up_without_another_attempt() {
+async fn a_mail_older_than_two_days_fails_without_another_attempt() {
     let nowhere = NOBODY.to_owned();
     let server = Server::builder().settings(move |settings| settings.smtp_url = Some(nowhere)).start().await;
     for name in ["Old", "New"] {
@@ -248,13 +252,13 @@ async fn a_mail_that_has_waited_for_more_than_two_days_is_given_up_without_anoth
     .await;
     db.close().await.unwrap();
     let server = Server::builder().place(place).start().await;
-    let ledger = "{ notifications { nodes { subject state attempts lastError } } }";
+    let query = "{ notifications { nodes { subject state attempts lastError } } }";
     let settled = || async {
-        let found = server.ask(ledger, json!({})).await;
+        let found = server.ask(query, json!({})).await;
         found["notifications"]["nodes"].as_array().unwrap().iter().all(|mail| mail["state"] != "QUEUED")
     };
     eventually(settled).await;
-    let found = server.ask(ledger, json!({})).await;
+    let found = server.ask(query, json!({})).await;
     for mail in found["notifications"]["nodes"].as_array().unwrap() {
         if mail["subject"].as_str().unwrap().contains("Old") {
             assert_eq!((&mail["state"], &mail["attempts"]), (&json!("FAILED"), &json!(7)), "{mail}");

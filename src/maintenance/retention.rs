@@ -1,24 +1,18 @@
-//! Keeping: what is forgotten after its time, and how all of it is copied and put back.
+//! Retention: removes rows that are older than the settings allow.
 //!
-//! **Retention** removes what is older than the settings say, oldest first, in small
-//! transactions with a pause between them, so that nobody who reads or syncs waits for
-//! it. Each table is pruned by the code beside it; [`Keeper::round`] goes through them
-//! all, and costs one short transaction per table when there is nothing to remove. It is cut anywhere
-//! without harm: what was not removed is removed in the next round. Several replicas may
-//! do it at once.
+//! The oldest rows go first, in small transactions with a pause between them, so that
+//! readers and syncs never wait for long. Each table's own module has the statement that
+//! prunes it; [`Pruner::run_once`] goes through all of them. A round with nothing to
+//! remove costs one short transaction per table. A round that is interrupted does no
+//! harm: the next one removes the rest. Several replicas may prune at the same time.
 //!
 //! **Never removed**, however old: the newest event (so that the cursors of a quiet log
-//! stay valid), the last and the current run of an instance, mails that wait, anything of
-//! a run that goes on. The event log is removed from its beginning only, so what remains
-//! has no gap. A deleted instance is forgotten when its last run and its last event are.
+//! stay valid), the last and the current run of an instance, queued mails, and all data of
+//! a run in progress. The event log is only removed from its beginning, so it has no gaps.
+//! A deleted instance's row is removed once its last run and its last event are.
 //!
-//! **Ages** go by a clock that a jump of the wall clock does not move ([`Steady`]).
-//!
-//! **[`backup`] and [`restore`]** are SQLite's; PostgreSQL has its own tools. A copy is
-//! made beside the running server. What is put back replaces the database in one step:
-//! cut at any point, there is either the old one or the new one.
-//!
-//! [`Steady`]: crate::clock::Steady
+//! **Ages** are measured by a clock that does not follow jumps of the wall clock
+//! ([`SteadyClock`]).
 
 use std::future::Future;
 use std::time::Duration;
@@ -27,32 +21,28 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use crate::clock::{Steady, id_at};
+use crate::clock::{SteadyClock, id_at};
 use crate::config::Settings;
 use crate::db::{Db, Tx};
 use crate::error::Result;
-use crate::notification::ledger;
+use crate::notification::history;
 use crate::{audit, directory, events, instance};
 
-pub mod backup;
-mod file;
-pub mod restore;
-
-/// How many rows one transaction removes.
+/// How many rows one transaction removes at most.
 const BATCH: u64 = 500;
-/// How long others have the database to themselves after each.
+/// The pause between two transactions, which leaves the database to others.
 const PAUSE: Duration = Duration::from_millis(50);
 const DAY_MS: i64 = 24 * 3_600_000;
 
-/// For how long things are kept, in days; 0 keeps them for good.
+/// For how many days each kind of row is kept; 0 means for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     pub events: u32,
     pub runs: u32,
-    /// What runs changed about single users; no longer than the runs themselves.
+    /// The changes that runs made to single users. They are never kept longer than the runs.
     pub changes: u32,
     pub mails: u32,
-    /// Users that are no longer listed.
+    /// Users that their application no longer lists.
     pub removed_users: u32,
     pub audit: u32,
 }
@@ -70,31 +60,31 @@ impl Retention {
     }
 }
 
-/// The end of the time that is pruned, in Unix milliseconds; `None` when things are kept for good.
+/// Rows from before this time (Unix milliseconds) are removed; `None` if they are kept for ever.
 pub fn cutoff(days: u32, now: i64) -> Option<i64> {
     (days > 0).then(|| now.saturating_sub(i64::from(days).saturating_mul(DAY_MS)))
 }
 
-/// The least id that can have been made at this time: ids of runs and mails rise with time.
+/// The smallest id of this time. Ids of runs and mails increase with time.
 fn first_id(ms: i64) -> Uuid {
     id_at(ms, &[0; 10])
 }
 
-/// Removes what is older than the settings say.
+/// Removes what is older than the settings allow.
 #[derive(Clone)]
-pub struct Keeper {
+pub struct Pruner {
     pub db: Db,
-    pub ages: Steady,
+    pub age_clock: SteadyClock,
     pub retention: Retention,
 }
 
-impl Keeper {
-    /// Goes once through everything that ages, until `stop`.
-    pub async fn round(&self, stop: &CancellationToken) {
-        let now = self.ages.now();
+impl Pruner {
+    /// Prunes every table once, or until `stop`.
+    pub async fn run_once(&self, stop: &CancellationToken) {
+        let now = self.age_clock.now();
         let Retention { events: keep_events, runs, changes, mails, removed_users, audit: keep_audit } = self.retention;
         let run_end = cutoff(runs, now);
-        // What a run changed cannot be asked for without the run.
+        // The API reads changes through their run, so they end with it.
         let change_end = cutoff(changes, now).max(run_end);
         if let Some(end) = cutoff(keep_events, now) {
             self.prune("events", stop, async |tx| events::prune(&tx, end, BATCH).await).await;
@@ -109,7 +99,7 @@ impl Keeper {
             self.prune("instances", stop, async |tx| instance::prune::tombstones(&tx, end, BATCH).await).await;
         }
         if let Some(end) = cutoff(mails, now).map(first_id) {
-            self.prune("mails", stop, async |tx| ledger::prune(&tx, end, BATCH).await).await;
+            self.prune("mails", stop, async |tx| history::prune(&tx, end, BATCH).await).await;
         }
         if let Some(end) = cutoff(removed_users, now) {
             self.prune("removed_users", stop, async |tx| directory::prune::removed(&tx, end, BATCH).await).await;
@@ -119,7 +109,7 @@ impl Keeper {
         }
     }
 
-    /// Removes batch after batch, until there are no more.
+    /// Removes batches until there is nothing left to remove.
     async fn prune<W>(&self, kind: &'static str, stop: &CancellationToken, batch: impl Fn(Tx) -> W)
     where
         W: Future<Output = Result<u64>>,
@@ -133,7 +123,7 @@ impl Keeper {
                     removed += rows;
                 }
                 Err(error) => {
-                    warn!(kind, error = %error, "what is past its time could not be removed; trying again later");
+                    warn!(kind, error = %error, "expired rows could not be removed; trying again later");
                     break;
                 }
             }
@@ -143,7 +133,7 @@ impl Keeper {
             }
         }
         if removed > 0 {
-            info!(kind, rows = removed, "rows that are past their time were removed");
+            info!(kind, rows = removed, "expired rows were removed");
         }
     }
 }
@@ -155,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_id_of_a_time_stands_before_every_id_of_it_and_after_those_before_it() {
+    fn the_first_id_of_a_time_sorts_before_its_ids_and_after_all_earlier_ones() {
         let id = |ms, rest| Builder::from_unix_timestamp_millis(ms, &[rest; 10]).into_uuid();
         assert!(first_id(5_000) <= id(5_000, 0) && first_id(5_000) < id(5_000, 1));
         assert!(id(4_999, u8::MAX) < first_id(5_000));
@@ -163,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_past_its_time_when_it_is_kept_for_good() {
+    fn zero_days_keep_rows_for_ever() {
         assert_eq!(cutoff(0, i64::MAX), None);
         assert_eq!(cutoff(2, 10 * DAY_MS), Some(8 * DAY_MS));
     }

@@ -1,4 +1,4 @@
-//! What became of mails: read, and in the end forgotten.
+//! The history of mails: queries, and the removal of old mails.
 
 use entity::notification::{Column, Entity, Model, NotificationKind, NotificationState};
 use sea_orm::{
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::db::Tx;
 use crate::error::Result;
 
-/// Which mails; `None` admits all.
+/// A filter for mails. `None` matches all.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub instance_id: Option<Uuid>,
@@ -57,19 +57,19 @@ pub async fn find<C: ConnectionTrait>(conn: &C, id: Uuid) -> Result<Option<Model
     Ok(Entity::find_by_id(id).one(conn).await?)
 }
 
-/// Deletes up to `limit` mails that were written before the time of the id `before` and do
-/// not wait any more; answers how many.
+/// Deletes up to `limit` mails that were created before the id `before` and are not queued.
+/// Returns how many were deleted.
 pub async fn prune(tx: &Tx, before: Uuid, limit: u64) -> Result<u64> {
-    let past = Entity::find()
+    let expired = Entity::find()
         .select_only()
         .column(Column::Id)
         .filter(Column::Id.lt(before))
         .filter(Column::State.ne(NotificationState::Queued))
         .order_by_asc(Column::Id)
         .limit(limit);
-    let past: Vec<Uuid> = tx.hold_free(past).await?;
-    if past.is_empty() {
+    let expired: Vec<Uuid> = tx.hold_free(expired).await?;
+    if expired.is_empty() {
         return Ok(0);
     }
-    Ok(Entity::delete_many().filter(Column::Id.is_in(past)).exec(tx.conn()).await?.rows_affected)
+    Ok(Entity::delete_many().filter(Column::Id.is_in(expired)).exec(tx.conn()).await?.rows_affected)
 }

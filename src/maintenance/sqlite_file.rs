@@ -1,4 +1,4 @@
-//! What a file has to be to stand in for the database.
+//! Opens, copies and checks SQLite files for backup and restore.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -6,38 +6,36 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use migration::{Migrator, MigratorTrait, knows_all, works_beside};
+use migration::{Migrator, MigratorTrait, is_compatible, knows_all_migrations};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, QueryResult, Statement};
 
-/// How long to wait for whoever writes.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to wait for another writer.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// One connection to a SQLite file that must be there. Nothing is migrated.
+/// Opens one connection to an existing SQLite file, without migrating it.
 pub(super) async fn connect(file: &Path) -> Result<DatabaseConnection, String> {
-    open(file, |options| options.busy_timeout(PATIENCE)).await
+    open(file, |options| options.busy_timeout(BUSY_TIMEOUT)).await
 }
 
-/// The same, for a file that must stay alone when the connection is closed.
-pub(super) async fn connect_alone(file: &Path) -> Result<DatabaseConnection, String> {
+/// The same without a write-ahead log, so that closing it leaves no `-wal` or `-shm` file.
+pub(super) async fn connect_without_wal(file: &Path) -> Result<DatabaseConnection, String> {
     open(file, |options| options.journal_mode(SqliteJournalMode::Delete)).await
 }
 
 async fn open(
     file: &Path,
-    how: fn(SqliteConnectOptions) -> SqliteConnectOptions,
+    configure: fn(SqliteConnectOptions) -> SqliteConnectOptions,
 ) -> Result<DatabaseConnection, String> {
     let mut options = ConnectOptions::new("sqlite://");
     let name = file.to_path_buf();
     options.max_connections(1).sqlx_logging(false).map_sqlx_sqlite_opts(move |options| {
-        how(options.filename(&name).create_if_missing(false).synchronous(SqliteSynchronous::Full))
+        configure(options.filename(&name).create_if_missing(false).synchronous(SqliteSynchronous::Full))
     });
-    Database::connect(options)
-        .await
-        .map_err(|error| at(file, &format!("cannot be opened, and may be damaged: {error}")))
+    Database::connect(options).await.map_err(|error| at(file, &format!("cannot be opened and may be damaged: {error}")))
 }
 
-/// One line about a file.
+/// An error message of one line about a file.
 pub(super) fn at(file: &Path, error: &dyn std::fmt::Display) -> String {
     format!("{}: {error}", file.display())
 }
@@ -50,17 +48,17 @@ pub(super) async fn rows(db: &DatabaseConnection, sql: &str) -> Result<Vec<Query
     db.query_all_raw(statement(sql)).await
 }
 
-/// One number.
+/// Reads one number; 0 if there is no row.
 pub(super) async fn number(db: &DatabaseConnection, sql: &str) -> Result<i64, DbErr> {
     let rows = rows(db, sql).await?;
     rows.first().map_or(Ok(0), |row| row.try_get_by_index(0))
 }
 
-/// Copies what `db` holds, as of one moment, into `file`, which is made for its owner alone.
-/// The file holds all of it: nothing of it is in a file beside it.
+/// Copies a consistent snapshot of `db` into the new `file`, readable by its owner only.
+/// The file is complete: it needs no `-wal` file.
 pub(super) async fn copy(db: &DatabaseConnection, file: &Path) -> Result<(), String> {
     let error = |error: &dyn std::fmt::Display| at(file, error);
-    // SQLite writes into an empty file, and leaves its mode as it is.
+    // SQLite accepts an empty target file and keeps its mode.
     let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(|e| error(&e))?;
     let into = Statement::from_sql_and_values(
         sea_orm::DbBackend::Sqlite,
@@ -71,14 +69,14 @@ pub(super) async fn copy(db: &DatabaseConnection, file: &Path) -> Result<(), Str
     made.sync_all().map_err(|e| error(&e))
 }
 
-/// The path with something added to its name.
-pub(super) fn beside(file: &Path, ending: &str) -> PathBuf {
+/// The path with `ending` appended to its file name.
+pub(super) fn with_suffix(file: &Path, ending: &str) -> PathBuf {
     let mut name = file.file_name().unwrap_or_default().to_os_string();
     name.push(ending);
     file.with_file_name(name)
 }
 
-/// Whether the file begins as a SQLite database does.
+/// Checks that the file begins like a SQLite database.
 pub(super) fn check_header(file: &Path) -> Result<(), String> {
     let mut header = [0; 16];
     let mut open = File::open(file).map_err(|error| at(file, &error))?;
@@ -88,16 +86,16 @@ pub(super) fn check_header(file: &Path) -> Result<(), String> {
     }
 }
 
-/// Whether every page of the database is what the others take it for.
+/// Checks the consistency of every page and index.
 pub(super) async fn check_integrity(db: &DatabaseConnection, file: &Path) -> Result<(), String> {
-    let damaged = |what: &dyn std::fmt::Display| at(file, &format!("is damaged: {what}"));
+    let damaged = |detail: &dyn std::fmt::Display| at(file, &format!("is damaged: {detail}"));
     let rows = rows(db, "PRAGMA integrity_check(1)").await.map_err(|error| damaged(&error))?;
-    let word: String =
+    let result: String =
         rows.first().map_or_else(|| Ok(String::new()), |row| row.try_get_by_index(0)).map_err(|e| damaged(&e))?;
-    if word == "ok" { Ok(()) } else { Err(damaged(&word)) }
+    if result == "ok" { Ok(()) } else { Err(damaged(&result)) }
 }
 
-/// Whether it is a database of Muster, and one that this version can work with.
+/// Checks that it is a Muster database that this version can use.
 pub(super) async fn check_schema(db: &DatabaseConnection, file: &Path) -> Result<(), String> {
     let error = |error: &dyn std::fmt::Display| at(file, error);
     let ours = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name IN ('seaql_migrations', 'instance')";
@@ -111,17 +109,17 @@ pub(super) async fn check_schema(db: &DatabaseConnection, file: &Path) -> Result
     if first.is_none_or(|first| !applied.contains(&first)) {
         return Err(error(&"is not a database of Muster"));
     }
-    if knows_all(&applied) {
+    if knows_all_migrations(&applied) {
         return Ok(());
     }
     let needs = number(db, "SELECT needs FROM installation").await.map_err(|e| error(&e))?;
-    if works_beside(&applied, needs) {
+    if is_compatible(&applied, needs) {
         return Ok(());
     }
-    Err(error(&"comes from a newer Muster; restore it with that one"))
+    Err(error(&"comes from a newer Muster; restore it with that version"))
 }
 
-/// Whether the database has a table.
+/// True if the database has this table.
 pub(super) async fn has_table(db: &DatabaseConnection, name: &str) -> Result<bool, DbErr> {
     let sql = format!("SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = '{name}'");
     Ok(number(db, &sql).await? > 0)

@@ -1,4 +1,4 @@
-//! PostgreSQL keeps itself: its own tools copy it and put it back, as `docs/operations.md` says.
+//! Backup and restore with PostgreSQL's own tools, as described in `docs/operations.md`.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::backup::{refused, running, said};
 use crate::process::Home;
 
-/// A program of PostgreSQL's: on the path, or where Debian has it.
+/// Runs a command of PostgreSQL, from the path or from Debian's folder.
 fn tool(name: &str, arguments: &[&str]) -> Output {
     let debian = Path::new("/usr/lib/postgresql/15/bin").join(name);
     let program = if debian.is_file() { debian } else { name.into() };
@@ -18,7 +18,7 @@ fn tool(name: &str, arguments: &[&str]) -> Output {
     ended
 }
 
-/// The statement of the manual that gives the log a new epoch.
+/// The statement in the manual that gives the event log a new epoch.
 fn new_epoch() -> String {
     let manual = include_str!("../../../docs/operations.md");
     let start = manual.find("UPDATE installation").expect("the statement is in the manual");

@@ -1,4 +1,4 @@
-//! `muster restore`: the old database or the new one, and never anything else.
+//! `muster restore`: either the old database or the new one is in place, never anything else.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::backup::{damage, file, fold, one, refused, running, said, sql};
+use super::backup::{checkpoint, damage, file, one, refused, running, said, sql};
 use crate::process::{Home, rounds};
 
-/// A stopped home with an instance, and a backup of it.
+/// A stopped installation with an instance, and its backup.
 async fn backed_up() -> (Home, PathBuf, String) {
     let home = Home::on_sqlite();
     let (program, id) = running(&home).await;
@@ -80,7 +80,7 @@ async fn a_database_that_is_replaced_is_kept_and_clients_are_told_everything_ane
 async fn what_cannot_stand_in_for_the_database_is_refused_and_nothing_is_changed_on_sqlite() {
     let (home, backup, _) = backed_up().await;
     let database = home.data_dir().join("muster.db");
-    fold(&database).await;
+    checkpoint(&database).await;
     let before = fs::read(&database).unwrap();
     let copy = |name: &str| {
         let path = file(&home, name);

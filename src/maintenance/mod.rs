@@ -1,0 +1,11 @@
+//! Maintenance of the stored data: [`retention`], [`backup`] and [`restore`].
+//!
+//! Retention works on both databases. Backup and restore are for SQLite only, because
+//! PostgreSQL has its own tools. A backup is made while the server runs. A restore replaces
+//! the database in one step: whenever it is interrupted, either the old database or the new
+//! one is in place.
+
+pub mod backup;
+pub mod restore;
+pub mod retention;
+mod sqlite_file;
