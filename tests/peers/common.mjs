@@ -1,18 +1,16 @@
-// What the peers in Node have in common: their packages, a port, an end.
+// Shared by all peers in Node: loading packages, listening, and ending with the test.
 
 import { createRequire } from 'node:module';
 import http from 'node:http';
 import { pathToFileURL } from 'node:url';
 
-/**
- * A package of package.json. They lie in the environment that tests/run makes, not beside this file.
- */
+// The packages of package.json are in the environment that tests/run creates, not next to this file.
 const environment = process.env.TEST_NODE_MODULES;
 if (!environment) throw new Error('TEST_NODE_MODULES must name the packages of tests/peers: run the tests with tests/run');
 const require = createRequire(`${environment}/`);
 export const load = (name) => import(pathToFileURL(require.resolve(name)).href);
 
-/** Listens on a free port of the loopback address; gives the origin. */
+/** Listens on a free port of the loopback interface and returns the origin. */
 export const listen = async (handler) => {
   const server = http.createServer((request, response) => {
     Promise.resolve(handler(request, response)).catch((error) => {
@@ -25,7 +23,7 @@ export const listen = async (handler) => {
   return `http://127.0.0.1:${server.address().port}`;
 };
 
-/** Tells the test where this peer serves, and ends with the test. */
+/** Prints the addresses for the test, and exits when the test ends. */
 export const serving = (addresses) => {
   process.stdin.on('end', () => process.exit()).resume();
   process.stdout.write(`${JSON.stringify(addresses)}\n`);

@@ -1,20 +1,20 @@
-// A fake application, and its vendor's own document to judge it and whoever calls it.
+// A fake application. Its responses and the requests to it are checked against the vendor's API description.
 //
 //     node fakes.mjs okta|slack|asana|box|pagerduty|sentry [--page 3]
 //
-// Prints one line, {"origin": …, "plays": …, "control": …}, once it serves; ends when its standard input is
-// closed. `plays` is the address of the vendor that it stands for. A page has at most --page records.
+// Prints one line, {"origin": …, "plays": …, "control": …}, when it is ready. Exits when its standard input is
+// closed. `plays` is the origin of the vendor that it replaces. A page has at most --page records.
 //
-// Calls come in at `origin`. Those that the document (specs/VENDOR.json) describes pass through Stoplight
-// Prism, the whole of it that `prism proxy --errors` is made of: it holds the call, and then the answer of
-// vendors.mjs, against the document, and answers a violation with an error. Prism lets parameters pass
-// that the document does not know; those are found here. What the document leaves out goes past Prism.
+// Requests arrive at `origin`. Those that the document (specs/VENDOR.json) describes are sent through Stoplight
+// Prism, with the same components as `prism proxy --errors`. Prism checks the request, and then the response of
+// vendors.mjs, against the document, and responds to a violation with an error. Prism does not check for
+// undeclared parameters; this script does. Requests that the document does not describe bypass Prism.
 //
-// Under the control address:
+// The control address:
 //
-//     GET /report   {"judged": n, "violations": […], "undeclared": […], "outside": […]}: how many calls
-//                   Prism let pass, what it found, parameters that are not declared, calls past it
-//     PUT /spoil    from now on a record has a number for an id, which no vendor's document allows
+//     GET /report   {"judged": n, "violations": […], "undeclared": […], "outside": […]}: the number of requests
+//                   that conformed, the violations, undeclared parameters, and requests that bypassed Prism
+//     PUT /spoil    from now on the ids of records are numbers, which no vendor's document allows
 
 import http from 'node:http';
 import { readFile } from 'node:fs/promises';
@@ -42,7 +42,7 @@ const pageOf = (path) => (records, cursor, limit) => {
   return { records: records.slice(start, end), next };
 };
 
-/** The same answer with a number for the id of each record. */
+/** Replaces the id of each record by a number. */
 const spoil = (body) => {
   const records = [body, ...Object.values(body ?? {})].find((value) => Array.isArray(value)) ?? [];
   for (const record of records) record[record.gid ? 'gid' : 'id'] = 7;
@@ -72,7 +72,7 @@ const application = await listen(async (request, response) => {
 
 const specification = JSON.parse(await readFile(new URL(`specs/${key}.json`, import.meta.url)));
 
-/** What the document is put to, with `server` in front of its paths, as Prism leaves the servers' paths out. */
+/** Prepends the path of the server to all paths, because Prism ignores it. */
 const prepare = (document) => {
   const server = document.swagger ? document.basePath : new URL(document.servers[0].url.replace(/[{}]/g, 'x')).pathname;
   document.paths = Object.fromEntries(Object.entries(document.paths).map(([path, item]) => [server.replace(/\/$/, '') + path, item]));
@@ -81,7 +81,7 @@ const prepare = (document) => {
   return document.swagger ? eitherOf(document) : document;
 };
 
-/** Slack writes `items: [A, B]` on what is no list, and means `anyOf`; read to the letter, it allows everything. */
+/** Slack writes `items: [A, B]` for `anyOf`, also for values that are not lists. Taken literally, that allows everything. */
 const eitherOf = (value) => {
   if (!value || typeof value !== 'object') return value;
   if (Array.isArray(value)) return value.map(eitherOf);
@@ -105,7 +105,7 @@ const operationOf = (method, pathname) => {
   return null;
 };
 
-/** `page[size]` is declared as itself, or as a member of the object `page`. */
+/** `page[size]` may be declared by this name, or as a member of the object `page`. */
 const declares = (parameters, name) =>
   parameters.some(
     (known) =>
@@ -159,7 +159,7 @@ const origin = await listen(async (request, response) => {
   const violation = headers['sl-violations'] ?? (headers['content-type'] === 'application/problem+json' ? body.toString() : null);
   if (violation) report.violations.push({ call: name, found: violation });
   else if (parameters) report.judged += 1;
-  // Prism answers 500 where the application is at fault; nobody is to take that for trouble that may pass.
+  // Prism responds with 500 if the application is at fault. 422 keeps the client from treating it as temporary.
   response.writeHead(violation ? 422 : answer.statusCode, headers);
   response.end(body);
 });

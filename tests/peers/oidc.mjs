@@ -1,30 +1,30 @@
-// A real authorization server, for tests: npm `oidc-provider`. Beside it a small application that
-// accepts only the access tokens which it gave out.
+// A real authorization server for tests (npm `oidc-provider`), and a small application that accepts only
+// its access tokens.
 //
 //     node oidc.mjs
 //
-// Prints one line, {"origin": …, "control": …}, once it serves; ends when its standard input is closed.
+// Prints one line, {"origin": …, "control": …}, when it is ready. Exits when its standard input is closed.
 //
-// Clients, each with the secret `secret-of-NAME` where it has one:
+// Clients. A secret is `secret-of-NAME`:
 //
 //     basic, post, key   client_credentials; client_secret_basic, client_secret_post, private_key_jwt
-//     consent            authorization_code with PKCE, and refresh tokens that rotate; sent back to
+//     consent            authorization_code with PKCE and rotating refresh tokens; redirects to
 //                        http://127.0.0.1:ANY/oauth/callback
 //
-// Whoever comes to the authorization endpoint is signed in as `ada` and consents, by redirects alone.
-// `GET /api/users` lists five users in two pages, if the token has the scope `users.read`.
+// The authorization endpoint signs everybody in as `ada` and gives consent, with redirects only.
+// `GET /api/users` lists five users on two pages, if the token has the scope `users.read`.
 //
-// Under the control address:
+// The control address:
 //
 //     GET  /tokens       the requests to the token endpoint: grant_type, auth, scope, status, error;
-//                        presented and issued are numbers of refresh tokens, in the order of their making
-//     GET  /private-key  the key of the client `key`, PKCS 8
-//     PUT  /lifetime     the body is how many seconds an access token made from now on is good for
-//     PUT  /consent      the body is `grant` or `deny`: what people answer from now on
-//     PUT  /expire       all access tokens end now
-//     PUT  /revoke       all grants end now, as when an administrator removes the application
-//     PUT  /replay       presents the newest refresh token but one again, as a thief would
-//     PUT  /tenant       the body is whose data the application shows from now on
+//                        presented and issued are numbers of refresh tokens, in the order of issue
+//     GET  /private-key  the key of the client `key` (PKCS 8)
+//     PUT  /lifetime     the body is the lifetime of new access tokens in seconds
+//     PUT  /consent      the body is `grant` or `deny`: the answer of people from now on
+//     PUT  /expire       expires all access tokens
+//     PUT  /revoke       revokes all grants, as when an administrator removes the application
+//     PUT  /replay       presents the second newest refresh token again, as a thief would
+//     PUT  /tenant       the body is the tenant of the application from now on
 
 import { generateKeyPairSync } from 'node:crypto';
 
@@ -60,7 +60,7 @@ const application = (client_id, token_endpoint_auth_method, more) => ({
 });
 
 let provider;
-// The provider's name has its port in it, which is known only once it listens.
+// The issuer contains the port, which is known only after listening.
 const origin = await listen((request, response) => {
   const { pathname, searchParams } = new URL(request.url, 'http://peer');
   if (pathname === '/api/users') return users(request, response, searchParams);
@@ -78,7 +78,7 @@ provider = new Provider(origin, {
     }),
     application('consent', 'client_secret_basic', {
       client_secret: 'secret-of-consent',
-      // Of native clients alone the port of a loopback address is not compared (RFC 8252, 7.3).
+      // Only for native clients, the port of a loopback address is not compared (RFC 8252, 7.3).
       application_type: 'native',
       grant_types: ['authorization_code', 'refresh_token'],
       redirect_uris: ['http://127.0.0.1/oauth/callback'],
@@ -126,7 +126,7 @@ provider.on('refresh_token.saved', (token) => {
   if (!refreshTokens.some((known) => known.jti === token.jti)) refreshTokens.push(token);
 });
 
-// Takes part in every call of the provider: writes down what the token endpoint was asked.
+// Records every request to the token endpoint.
 provider.use(async (ctx, next) => {
   const made = refreshTokens.length;
   await next();

@@ -1,20 +1,20 @@
-"""A real SCIM 2.0 server with users in it, for tests: PyPI `scim2-server[cursor]`.
+"""A real SCIM 2.0 server with users for tests (PyPI `scim2-server[cursor]`).
 
     python scim.py [--port 0] [--users 250] [--token secret] [--max-page 1000] [--cursor] [--list-first]
 
-Prints one line, the base address (`http://127.0.0.1:PORT/v2`), once it serves.
-Ends when its standard input is closed, so that no test leaves it behind.
+Prints one line, the base address (`http://127.0.0.1:PORT/v2`), when it is ready.
+Exits when its standard input is closed, so that it ends with its test.
 
-While it runs, under the same host and port:
+Control paths on the same host and port:
 
-    PUT /control/token     the body is the only token that is accepted from now on
+    PUT /control/token     the body is the only accepted token from now on
     PUT /control/users     the body is the number of users from now on
-    GET /control/requests  how many calls the SCIM part has had
+    GET /control/requests  the number of SCIM requests so far
 
---list-first puts "Resources" before all else in an answer, for fault proxies that spoil the first list they find.
+--list-first puts "Resources" first in a response, for fault proxies that damage the first list.
 
-User number n (from 1) has the id `user-n` and the address `user-n@example.com`;
-every tenth is switched off, every 25th is an administrator, all hold the entitlement `pro`.
+User number n (from 1) has the id `user-n` and the address `user-n@example.com`.
+Every tenth is disabled, every 25th is an administrator, and all have the entitlement `pro`.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from scim2_server.utils import (
 
 
 class Storage(InMemoryStorage):
-    """Ids that a test can foretell."""
+    """Predictable ids."""
 
     def generate_id(self, resource_type, resource):
         return resource.user_name.partition("@")[0]
@@ -52,7 +52,7 @@ class Handler(WSGIRequestHandler):
 
 
 class Peer:
-    """The SCIM application, and the control paths beside it."""
+    """The SCIM application and the control paths."""
 
     def __init__(self, options):
         config = load_default_service_provider_config()

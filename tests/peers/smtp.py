@@ -3,20 +3,21 @@
 
     python smtp.py [PORT]
 
-Prints one line, {"smtp": port, "control": port}, both on 127.0.0.1, and ends when its
-standard input closes. PORT is that of SMTP; without it, or 0, it is a free one. The control port speaks HTTP:
+Prints one line, {"smtp": port, "control": port}, both on 127.0.0.1, and exits when its
+standard input is closed. PORT is the SMTP port; 0, the default, chooses a free one. The
+control port uses HTTP:
 
-  GET /mode/MODE   how messages are answered from now on:
-                   ok          accepted
-                   tempfail    450 to the recipient
-                   permfail    550 to the recipient
-                   hang        the end of the message is never answered
-                   drop_after  the message is kept, the connection cut before the answer
-                   greet_hang  new connections never see a greeting
-  GET /messages    what was accepted, in order: to, message_id, in_reply_to, subject,
+  GET /mode/MODE   sets how messages are treated from now on:
+                   ok          accept
+                   tempfail    respond with 450 to the recipient
+                   permfail    respond with 550 to the recipient
+                   hang        never respond to the end of the message
+                   drop_after  store the message, but cut the connection before responding
+                   greet_hang  never send a greeting on new connections
+  GET /messages    the accepted messages, in order: to, message_id, in_reply_to, subject,
                    headers (a list of pairs), text, html, mode
   GET /messages/N  the same without the first N
-  GET /reset       forgets the messages; mode ok
+  GET /reset       deletes the messages and sets the mode ok
 """
 import asyncio
 import email
@@ -66,7 +67,7 @@ class Handler:
 
 
 class Mute(asyncio.Protocol):
-    """Takes a connection and says nothing."""
+    """Accepts a connection and sends nothing."""
 
 
 def protocol():
@@ -111,7 +112,7 @@ async def main():
     http = await asyncio.start_server(control, "127.0.0.1", 0)
     print(json.dumps({"smtp": port(smtp), "control": port(http)}), flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
-    os._exit(0)  # connections that hang on purpose would hold up an orderly end
+    os._exit(0)  # an orderly exit would wait for connections that hang on purpose
 
 
 asyncio.run(main())

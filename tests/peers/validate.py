@@ -1,6 +1,6 @@
-"""Holds documents against a JSON Schema; another maker's word on what this project generates.
+"""Validates documents against a JSON Schema with an independent validator.
 
-Reads {"schema": …, "documents": {name: document}} and writes {name: [what is wrong, …]}.
+Reads {"schema": …, "documents": {name: document}} and writes {name: [error, …]}.
 """
 
 import json

@@ -1,9 +1,9 @@
-// The applications that fakes.mjs plays: the same eight people in each, in records as complete as the
-// vendor's document has them, on the vendor's own paths, with the vendor's own way of going on.
+// The applications of fakes.mjs. Each has the same eight people, with records as complete as in the vendor's
+// document, and the paths and the pagination of the vendor.
 //
-// A vendor is {origin, credential, refused, routes}; a `*` in a route's path is any one part. A route gets
-// {parts, query, form, at, cap, page} and gives {status, body, headers}. `page(records, cursor, limit)`
-// begins a listing or goes on with it, and gives {records, next}, or null for a cursor that nobody was given.
+// A vendor is {origin, credential, refused, routes}. A `*` in a route's path matches one segment. A route gets
+// {parts, query, form, at, cap, page} and returns {status, body, headers}. `page(records, cursor, limit)` begins
+// or continues a listing, and returns {records, next}, or null for an unknown cursor.
 
 const DAY = '2026-02-27T08:15:30.000Z';
 const MADE = '2024-05-06T07:08:09.000Z';
@@ -65,7 +65,7 @@ const okta = {
   refused: { errorCode: 'E0000011', errorSummary: 'Invalid token provided', errorLink: 'E0000011', errorId: 'oae1', errorCauses: [] },
   routes: {
     'GET /api/v1/users': ({ query, page, at }) => {
-      // As its document says, accounts that are switched off are listed only if somebody searches.
+      // According to its document, disabled accounts are listed only by a search.
       const wanted = query.has('search') ? humans : humans.filter((person) => person.state !== 'disabled');
       const found = page(wanted.map(oktaUser), query.get('after'), Number(query.get('limit') ?? 200));
       if (!found) return bad({ errorCode: 'E0000031', errorSummary: 'Invalid search criteria' });
@@ -128,7 +128,7 @@ const slackUser = (person) => {
     is_app_user: false,
     updated: 1_772_180_130,
     ...(person.state === 'invited' ? { is_invited_user: true } : {}),
-    // Of those who were switched off it tells no more.
+    // Disabled users have no further fields.
     ...(person.state === 'disabled'
       ? {}
       : {
@@ -238,7 +238,7 @@ const boxUser = (person) => ({
   is_platform_access_only: Boolean(person.bot),
   enterprise: { type: 'enterprise', id: '987654', name: 'Acme' },
 });
-// Who names fields gets those alone; who names none gets the standard ones, without role and enterprise.
+// Returns only the requested fields; by default the standard ones, without role and enterprise.
 const boxFields = (query, { role, enterprise, is_platform_access_only, ...user }) => {
   const fields = query.get('fields')?.split(',');
   return fields ? only({ ...user, role, enterprise, is_platform_access_only }, ['type', 'id', ...fields]) : user;
@@ -292,7 +292,7 @@ const pagerdutyUser = (person) => ({
   contact_methods: [reference('PCONT1', 'email_contact_method_reference', 'Default')],
   notification_rules: [reference('PRULE1', 'assignment_notification_rule_reference', 'Default')],
 });
-// It goes on by numbers: what is counted is what the next call asks for.
+// Paginates by offset.
 const pagerdutyPage = ({ query, cap }, name, records) => {
   const limit = Math.min(Number(query.get('limit') ?? 25), cap);
   const offset = Number(query.get('offset') ?? 0);
@@ -304,7 +304,7 @@ const pagerduty = {
   credential: { authorization: 'Token token=u+AbCdEfGhIjKlMnOpQr' },
   refused: { error: { message: 'Unauthorized', code: 2006 } },
   routes: {
-    // Who was switched off is not listed.
+    // Disabled users are not listed.
     'GET /users': (call) => pagerdutyPage(call, 'users', humans.filter((person) => person.state !== 'disabled').map(pagerdutyUser)),
     'GET /license_allocations': (call) =>
       pagerdutyPage(
@@ -378,7 +378,7 @@ const sentry = {
     'GET /api/0/organizations/acme/members/': ({ query, page, at }) => {
       const found = page(humans.map(sentryMember), query.get('cursor'), 100);
       if (!found) return bad({ detail: 'Invalid cursor parameter.' });
-      // There is always a next link; `results` says whether anything is behind it.
+      // There is always a next link; `results` says whether the next page has any records.
       const link = (rel, cursor, results) => `<${new URL(at).origin}${new URL(at).pathname}?&cursor=${cursor}>; rel="${rel}"; results="${results}"; cursor="${cursor}"`;
       return { body: found.records, headers: { link: `${link('previous', '0:0:1', false)}, ${link('next', found.next ?? '0:100:0', Boolean(found.next))}` } };
     },
