@@ -67,7 +67,7 @@ async fn a_backup_is_made_while_a_server_works_and_is_of_one_moment_on_sqlite() 
     }
     let names: Vec<_> = fs::read_dir(home.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(names.iter().all(|name| !name.to_string_lossy().contains("partial")), "{names:?}");
-    // Nobody was held up so much that it failed.
+    // No mutation failed because it had to wait.
     let failed = program.client.ask("{ syncHistory(filter: { outcomes: [FAILED] }) { totalCount } }", json!({})).await;
     assert_eq!(failed["syncHistory"]["totalCount"], 0);
 }

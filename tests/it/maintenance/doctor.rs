@@ -121,7 +121,7 @@ fn breaks(backend: DbBackend, key: &SecretKey, orphan: Uuid) -> Vec<(&'static st
     };
     let rows = |sql: &str| format!("DELETE FROM event; {sql}");
     let sealed = bytes(backend, &key.seal(&format!("instance.grant:{orphan}"), b"{}"));
-    // A run of the middle, of which nothing depends.
+    // A run in the middle, on which nothing depends.
     let middle = format!("instance_id = {WELL} AND number = 2");
     vec![
         ("instance-inactive", rows("UPDATE instance SET inactive_reason = NULL WHERE name = 'Off'")),
@@ -181,7 +181,7 @@ async fn each_check_finds_what_it_is_for_and_no_other_does() {
     let mut tried = vec!["event-chain", "database-file"];
     for (check, statements) in breaks(db.backend(), &key, Uuid::now_v7()) {
         let report = found_after(&db, &key_file, false, &statements).await;
-        // There can be none as long as there is the index.
+        // The index has to be removed to create duplicates.
         let told = if check == "duplicate-users" { vec![check, "schema"] } else { vec![check] };
         assert_eq!(names(&report), told, "{statements}: {:#?}", report.findings);
         tried.push(check);
@@ -189,7 +189,7 @@ async fn each_check_finds_what_it_is_for_and_no_other_does() {
     for check in whole.checks {
         assert!(tried.contains(&check.name), "{} has no test", check.name);
     }
-    // The first failure of the instance that was revoked is left out.
+    // Removes the first failure of the revoked instance.
     let hole =
         "DELETE FROM event WHERE cause = 'sync_failed' AND instance_id = (SELECT id FROM instance WHERE name = 'Off')";
     let report = found_after(&db, &key_file, true, hole).await;
@@ -335,7 +335,7 @@ async fn a_damaged_file_is_found_on_sqlite() {
     program.kill();
     let database = home.data_dir().join("muster.db");
     checkpoint(&database).await;
-    // Two indexes take each other's pages for their own: the file still opens.
+    // Exchanges the pages of two indexes, so that the file still opens.
     sql(
         &database,
         "PRAGMA writable_schema = ON;

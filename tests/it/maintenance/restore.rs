@@ -45,7 +45,7 @@ async fn a_database_that_is_replaced_is_kept_and_clients_are_told_everything_ane
     let (program, id) = running(&home).await;
     let backup = file(&home, "backup");
     assert!(home.run(&["backup", backup.to_str().unwrap()]).status.success());
-    // More happens after the backup, and somebody hears of it.
+    // More events happen after the backup, and a subscriber sees them.
     for round in 0..5 {
         let input = json!({ "id": id, "name": format!("Acme {round}") });
         program.client.done("updateInstance", input, "instance { id }").await;
@@ -63,7 +63,7 @@ async fn a_database_that_is_replaced_is_kept_and_clients_are_told_everything_ane
     assert!(said(&restored).contains(kept[0].to_str().unwrap()));
     assert_eq!(one(kept[0], "SELECT name FROM instance").await, "Acme 4");
 
-    // As many events as before, so that the number alone would tell nothing.
+    // As many events as before, so that the numbers alone reveal nothing.
     let program = home.serve(&token).await;
     for round in 0..9 {
         let input = json!({ "id": id, "name": format!("Other {round}") });

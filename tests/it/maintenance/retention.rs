@@ -74,7 +74,7 @@ async fn expired_rows_are_removed_and_protected_rows_stay() {
     for table in TABLES {
         assert!(of(&before, table) > 0, "{table}: the history has none");
     }
-    // As several replicas would, all at once; then once more for what they left to each other.
+    // Three replicas at the same time, and once more for rows that they skipped because of each other.
     tokio::join!(
         prune_after(&server.db, 1_000, ALL),
         prune_after(&server.db, 1_000, ALL),
@@ -82,7 +82,7 @@ async fn expired_rows_are_removed_and_protected_rows_stay() {
     );
     prune_after(&server.db, 1_000, ALL).await;
     let after = counts(&server.db).await;
-    // The newest event; the last run of each of the two instances; the users who are there.
+    // Left: the newest event, the last run of each of the two instances, and the existing users.
     let users = server.instance(&id, "userCount").await["userCount"].as_i64().unwrap();
     let expected =
         [("event", 1), ("sync_run", 2), ("user_change", 0), ("notification", 0), ("audit_entry", 0), ("instance", 2)];
@@ -90,7 +90,7 @@ async fn expired_rows_are_removed_and_protected_rows_stay() {
         assert_eq!(of(&after, table), rows, "{table}: {before:?} {after:?}");
     }
     assert_eq!(of(&after, "user_account"), users + 100);
-    // All of it can still be asked for, and goes on.
+    // Queries and syncs still work.
     let found = server
         .instance(&id, "lastSync { outcome added changes { totalCount nodes { kind } } } events { nodes { cause } }")
         .await;
@@ -119,7 +119,7 @@ async fn each_kind_has_its_own_retention() {
         (Retention { mails: 1, ..none }, &["notification"]),
         (Retention { removed_users: 1, ..none }, &["user_account", "user_change"]),
         (Retention { audit: 1, ..none }, &["audit_entry"]),
-        // Without its run a change cannot be asked for; as long as there are events of a deleted instance, it stays.
+        // Changes are removed with their run. A deleted instance stays as long as it has events.
         (Retention { runs: 1, ..none }, &["sync_run", "user_change"]),
     ] {
         let (server, _) = with_history().await;
@@ -140,7 +140,7 @@ async fn queued_mails_and_open_runs_stay() {
     server.ask("mutation($id: ID!) { syncInstance(input: { id: $id }) { run { id } } }", json!({ "id": id })).await;
     let runs = |found: &Value| found["syncState"] == "RUNNING";
     server.until(&id, "syncState", runs).await;
-    // As if the run had changed somebody already.
+    // Pretends that the run has changed a user.
     change(
         &server.db,
         "DELETE FROM user_change; INSERT INTO user_change (run_id, user_id, kind, fields)
@@ -176,7 +176,7 @@ async fn a_subscriber_behind_the_pruned_events_gets_snapshots_and_never_a_gap() 
     let base = events::newest(server.db.read()).await.unwrap();
     let mut socket = server.acknowledged(&server.admin).await;
     socket.subscribe("s", &format!("subscription {{ instanceStateChanged {FIELDS} }}")).await;
-    // The cursor of each number, by the number.
+    // The cursor of each event, indexed by the number in its name.
     let cursors = Arc::new(Mutex::new(vec![next(&mut socket).await["cursor"].clone()]));
     let watch = {
         let cursors = cursors.clone();

@@ -193,7 +193,7 @@ impl Cluster {
     }
 
     async fn answers(&self) -> bool {
-        // The library would try for long; but the server may have to be started again.
+        // A short timeout, because the server may have to be started again.
         let connected = tokio::time::timeout(Duration::from_millis(500), self.connect("postgres")).await;
         match connected {
             Ok(Ok(db)) => db.close().await.is_ok(),
@@ -255,7 +255,7 @@ fn bin() -> PathBuf {
         .unwrap_or_default();
     versions.retain(|bin| bin.join("postgres").exists());
     versions.sort();
-    // Elsewhere they are on the path.
+    // On other systems they are on the path.
     versions.pop().unwrap_or_default()
 }
 

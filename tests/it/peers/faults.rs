@@ -102,7 +102,7 @@ async fn a_user_who_is_listed_twice_is_counted_once() {
         let last = (start + 100).min(251);
         let mut resources: Vec<Value> = (start..last).map(user).collect();
         let place = resources.len() - 1;
-        // Somebody of the page before comes again, in the place of nobody.
+        // A user of the previous page is repeated, in addition to the others.
         resources.insert(place, user(start.saturating_sub(1).max(1)));
         Some(json_answer(
             &json!({ "totalResults": 250, "startIndex": start, "itemsPerPage": last - start, "Resources": resources }),
@@ -224,7 +224,7 @@ async fn trouble_that_stays_fails_the_run_after_a_few_tries() {
 async fn an_answer_that_breaks_off_fails_the_run() {
     let (faulty, server, id) = connected().await;
     let half = "{\"totalResults\": 250, \"Resources\": [{\"id\": \"u1\"";
-    // The connection is cut; and the answer is shorter than its list, as some proxies leave it.
+    // A cut connection, and a response with a truncated list, as some proxies produce it.
     faulty.answer(late(move || {
         let half = stream::iter([Ok(Bytes::from(half)), Err(std::io::Error::other("cut"))]);
         with_type("application/json", Body::from_stream(half))

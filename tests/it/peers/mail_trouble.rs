@@ -131,7 +131,7 @@ async fn mail_that_waits_for_an_instance_that_is_deleted_is_dropped_and_recorded
     assert_eq!((dropped.len(), &dropped[0]["state"]), (1, &json!("DROPPED")));
     assert!(dropped[0]["lastError"].as_str().unwrap().contains("deleted"), "{dropped:#?}");
     smtp.mode("ok").await;
-    // A later mail comes through, and the dropped one has not overtaken it.
+    // A later mail arrives, and the dropped one has not arrived before it.
     assert_eq!(send_test_mail(&server, "bo@example.com").await["userErrors"], json!([]));
     assert_eq!(smtp.messages().await.iter().map(recipient).collect::<Vec<_>>(), ["bo@example.com"]);
 }

@@ -112,7 +112,7 @@ async fn accept(listener: TcpListener, line: Arc<Line>) {
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
         let line = line.clone();
-        // The cuts are listened to from here on: none is missed.
+        // Subscribes to the cuts now, so that none is missed.
         let cuts = line.cuts.subscribe();
         tokio::spawn(async move { carry(client, &line, cuts).await });
     }
