@@ -1,19 +1,16 @@
 //! Integrating an application: a new instance, whose initial sync starts at once.
 
-use entity::instance::{ActiveModel, Model};
-use entity::run::Trigger;
+use entity::instance::Model;
 use integration::catalog::Integration;
 use integration::grant::Grant;
 use integration::source::{Config, Verified};
-use sea_orm::{ActiveModelTrait, ActiveValue::NotSet, IntoActiveModel};
 use uuid::Uuid;
 
 use super::connect::{authorization_required, refused_settings};
-use super::runs::queue::queue;
 use super::state::State;
-use super::{Instances, grants, input, record};
+use super::transition::Transition;
+use super::{Instances, grants, input};
 use crate::auth::Caller;
-use crate::db::is_duplicate;
 use crate::error::{Error, Refusal, RefusalCode, Result};
 
 /// What the member gave.
@@ -93,7 +90,7 @@ impl Instances {
         let now = self.clock.now();
         let id = Uuid::now_v7();
         let (public, secrets) = self.seal(id, integration, &config)?;
-        let state = State::new();
+        let state = State::create().state;
         let new = &Model {
             id,
             integration_key: integration.key.clone(),
@@ -127,22 +124,15 @@ impl Instances {
             purging: false,
             purged_users: 0,
         };
-        let steps = &vec![(entity::event::Cause::Created, state)];
+        let actor = &caller.label();
         let model = self
             .db
             .write(|tx| async move {
-                let mut model = new.clone();
-                let row = ActiveModel { current_run_id: NotSet, ..model.clone().into_active_model().reset_all() };
-                if let Err(error) = row.insert(tx.conn()).await {
-                    return Err(if is_duplicate(&error) { name_taken(&model.name).into() } else { error.into() });
-                }
+                let transition = Transition::create(&tx, new.clone(), actor, now).await?;
                 if let Some(grant) = grant {
                     grants::replace(&tx, &self.keys, id, grant).await?;
                 }
-                queue(&tx, &mut model, Trigger::Initial, false, now).await?;
-                let before = model.clone();
-                record(&tx, &before, &mut model, steps.clone(), Some(&caller.label()), now).await?;
-                Ok(model)
+                Ok(transition.commit().await?.instance)
             })
             .await?;
         metrics::counter!("muster_instances_created_total").increment(1);

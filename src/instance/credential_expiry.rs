@@ -12,9 +12,9 @@ use crate::error::Result;
 /// How long before the end the notice appears, in milliseconds: two weeks.
 pub const AHEAD_MS: i64 = 14 * 24 * 3_600_000;
 
-/// Stores when the credential ends, as a run has learned it that began with `instance` as it is here.
-/// Whoever changed the instance since may have given it another credential.
-pub async fn learned(tx: &Tx, instance: &Model, at: i64) -> Result<()> {
+/// Stores when the credential ends, as a run has learned it. `instance` is the row with which the
+/// run began: if a member has changed it since, it may have another credential.
+pub async fn store(tx: &Tx, instance: &Model, at: i64) -> Result<()> {
     Entity::update_many()
         .col_expr(Column::CredentialExpiresAt, Expr::value(at))
         .filter(Column::Id.eq(instance.id))

@@ -1,35 +1,34 @@
 //! Instances: the connections of applications, and everything that may happen to them.
 //!
-//! **One door for every change.** A command reads the row inside its transaction, asks
-//! the pure [`state`] machine what follows, and [`record`]s the answer: the row, the
-//! run, the jobs and one event per step commit together. So a subscriber never hears of
-//! a state that it cannot query, and replaying the log gives the current state.
+//! **One way to change an instance.** A command begins a [`transition`], which locks the
+//! row, asks the pure [`state`] machine for the steps of the change and carries out every
+//! effect of every step. The row, the runs, the jobs and one [`event`] for each step commit
+//! together. So a subscriber never hears of a state that it cannot query, and replaying the
+//! log gives the current state.
 //!
-//! **The network comes first.** Credentials are verified before the transaction begins;
-//! a command that finds that somebody else changed the row meanwhile starts again.
+//! **The network comes first.** Credentials are verified before the transaction begins. A
+//! command that finds that the row has changed meanwhile starts again.
 //!
-//! **Cut in the middle** there are only two cases: the transaction committed, and what
-//! it queued is done after the restart; or it did not, and nothing happened.
+//! **Interruption.** Either the transaction committed, and what it queued is done after the
+//! restart; or it did not, and nothing happened.
 //!
-//! **Deletion** destroys the credential and hides the users at once; a job removes the
-//! rows in batches, as often as it is interrupted, and then writes the last event.
+//! **Deletion** destroys the credential and hides the users at once. A job then removes
+//! their rows in batches and writes the last event. It goes on where it was interrupted.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use entity::instance::{ActiveModel, Entity, Model};
+use entity::instance::{Entity, Model};
 use integration::catalog::Catalog;
 use sea_orm::sea_query::{LockBehavior, LockType};
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QuerySelect};
+use sea_orm::{EntityTrait, QuerySelect};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use self::event::{Previous, Snapshot};
 use crate::clock::Clock;
-use crate::db::{Db, Tx, is_duplicate};
+use crate::db::{Db, Tx};
 use crate::error::{Error, Refusal, RefusalCode, Result};
-use crate::events::{self, NewEvent};
 use crate::secrets::SecretKey;
 
 pub mod authorization;
@@ -49,6 +48,7 @@ pub mod runs;
 pub mod sealed;
 pub mod state;
 pub mod test_connection;
+pub mod transition;
 pub mod update;
 
 /// The instances of this server, and the tools that commands on them need.
@@ -105,47 +105,4 @@ pub async fn lock(tx: &Tx, id: Uuid) -> Result<Model> {
 pub async fn lock_free(tx: &Tx, id: Uuid) -> Result<Option<Model>> {
     let free = Entity::find_by_id(id).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
     Ok(free.one(tx.conn()).await?)
-}
-
-/// Stores the row after each step, with the event of each. `before` is the row as it
-/// was locked; `model` already carries what is not part of the state machine.
-pub async fn record(
-    tx: &Tx,
-    before: &Model,
-    model: &mut Model,
-    steps: Vec<state::Step>,
-    actor: Option<&str>,
-    now: i64,
-) -> Result<()> {
-    if steps.is_empty() {
-        return Ok(());
-    }
-    let mut previous = Previous::of(before);
-    for (cause, state) in steps {
-        state.store(model);
-        model.updated_at = now;
-        let (last_run, current_run) = runs::of(tx.conn(), model).await?;
-        let snapshot = Snapshot { instance: model.clone(), last_run, current_run, before: Some(previous) };
-        previous = Previous::of(model);
-        let event = NewEvent {
-            instance_id: model.id,
-            at: now,
-            cause,
-            actor: actor.map(str::to_owned),
-            state: serde_json::to_value(&snapshot)?,
-        };
-        events::append(tx, event);
-    }
-    save(tx, model).await
-}
-
-/// Writes every column of a row that exists.
-async fn save(tx: &Tx, model: &Model) -> Result<()> {
-    let row: ActiveModel = model.clone().into_active_model().reset_all();
-    match row.update(tx.conn()).await {
-        Ok(_) => Ok(()),
-        // The table has one unique index besides its key.
-        Err(error) if is_duplicate(&error) => Err(create::name_taken(&model.name).into()),
-        Err(error) => Err(error.into()),
-    }
 }

@@ -1,12 +1,14 @@
 //! Removing the users that left reporting, in batches, until none remains.
 
-use entity::instance::Entity;
-use sea_orm::EntityTrait;
+use entity::instance::{ActiveModel, Entity, Model};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::state::{Change, State};
-use super::{Instances, lock, record, save};
+use super::state::Change;
+use super::transition::Transition;
+use super::{Instances, lock};
+use crate::db::Tx;
 use crate::directory::users;
 use crate::error::Result;
 use crate::queue::{self, Claim, worker::Handler};
@@ -40,27 +42,32 @@ impl Instances {
                     let _gone_either_way = queue::finish(&tx, claim).await?;
                     return Ok(true);
                 }
-                let before = lock(&tx, claim.subject).await?;
-                // Before the removal: whoever lost the claim removes nobody.
+                let instance = lock(&tx, claim.subject).await?;
+                // Before the removal, so that a worker that lost its claim removes nobody.
                 if !queue::renew(tx.conn(), claim, self.clock.now()).await? {
                     return Ok(true);
                 }
-                let mut model = before.clone();
-                let removed = users::remove_batch(tx.conn(), model.id, model.purge_through, BATCH).await?;
+                let removed = users::remove_batch(tx.conn(), instance.id, instance.purge_through, BATCH).await?;
                 if removed > 0 {
-                    model.purged_users += i64::try_from(removed).unwrap_or(0);
-                    save(&tx, &model).await?;
+                    count(&tx, instance, removed).await?;
                     return Ok(false);
                 }
                 if !queue::finish(&tx, claim).await? {
                     return Ok(true);
                 }
-                model.purging = false;
-                let steps = State::of(&model).apply(Change::UsersGone, now)?;
-                record(&tx, &before, &mut model, steps, None, now).await?;
-                info!(instance.id = %model.id, users = model.purged_users, "all users of an instance were removed");
+                let mut transition = Transition::of(&tx, instance, None, now).await?;
+                transition.apply(Change::UsersRemoved).await?;
+                let instance = transition.commit().await?.instance;
+                info!(instance.id = %instance.id, users = instance.purged_users, "all users of an instance were removed");
                 Ok(true)
             })
             .await
     }
+}
+
+async fn count(tx: &Tx, instance: Model, removed: u64) -> Result<()> {
+    let purged_users = instance.purged_users + i64::try_from(removed).unwrap_or(0);
+    let row = ActiveModel { purged_users: Set(purged_users), ..instance.into_active_model() };
+    row.update(tx.conn()).await?;
+    Ok(())
 }

@@ -24,22 +24,29 @@ pub struct MailRequest<'a> {
     pub kind: NotificationKind,
     pub instance_id: Uuid,
     pub run_id: Uuid,
-    pub creator_email: Option<&'a str>,
     /// The host of the public address, for Message-IDs.
     pub host: &'a str,
     pub now: i64,
 }
 
-/// Stores one mail per address and queues its delivery. The addresses are those of the creator
-/// and of all recipients, without duplicates (ignoring case). Returns the number of mails; 0
-/// means that there is no address.
-pub async fn enqueue(tx: &Tx, request: &MailRequest<'_>, rendered: &RenderedMail) -> Result<usize> {
-    let mut addresses: Vec<String> = request.creator_email.map(str::to_owned).into_iter().collect();
+/// The addresses of the creator and of all recipients, without duplicates (ignoring case).
+pub async fn addresses(tx: &Tx, creator: Option<String>) -> Result<Vec<String>> {
+    let mut addresses: Vec<String> = creator.into_iter().collect();
     addresses.extend(recipients::list(tx.conn()).await?);
     let mut seen = HashSet::new();
     addresses.retain(|address| seen.insert(address.to_lowercase()));
+    Ok(addresses)
+}
+
+/// Stores one mail for each address and queues its delivery.
+pub async fn enqueue(
+    tx: &Tx,
+    request: &MailRequest<'_>,
+    addresses: Vec<String>,
+    rendered: &RenderedMail,
+) -> Result<()> {
     if addresses.is_empty() {
-        return Ok(0);
+        return Ok(());
     }
     let threads = match request.kind {
         NotificationKind::SyncRecovered => failure_mails(tx.conn(), request.instance_id).await?,
@@ -61,8 +68,7 @@ pub async fn enqueue(tx: &Tx, request: &MailRequest<'_>, rendered: &RenderedMail
         });
     }
     Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
-    queue::enqueue(tx, JobKind::Mail, &ids, request.now).await?;
-    Ok(ids.len())
+    queue::enqueue(tx, JobKind::Mail, &ids, request.now).await
 }
 
 /// Stores a test mail and queues its delivery.

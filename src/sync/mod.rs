@@ -18,14 +18,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use integration::source::Capability;
+
 use crate::instance::Instances;
 use progress::Progress;
 
 mod bulk;
 mod failure;
 mod finish;
+mod mail;
+mod pages;
 pub mod progress;
 pub mod reconcile;
+mod removal;
 mod run;
 
 /// How far the engine goes.
@@ -68,4 +73,15 @@ pub struct Engine {
     pub public_url: Arc<str>,
     /// The host that Message-IDs name.
     pub mail_host: Arc<str>,
+}
+
+/// A capability in the middle of a sentence.
+fn words(capability: Capability) -> &'static str {
+    match capability {
+        Capability::Users => "the users",
+        Capability::LastActivity => "last activity",
+        Capability::Mfa => "second factors",
+        Capability::AdminRoles => "administrator roles",
+        Capability::Licenses => "licences",
+    }
 }

@@ -4,29 +4,61 @@ use entity::audit_entry::Action;
 use entity::instance::Model;
 use entity::job::Kind as JobKind;
 use entity::run::{self, Trigger};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 use uuid::Uuid;
 
 use crate::audit;
 use crate::auth::Caller;
 use crate::db::Tx;
 use crate::error::{Error, Result};
-use crate::instance::state::{Change, State};
-use crate::instance::{Instances, lock, record};
+use crate::instance::Instances;
+use crate::instance::state::{Change, RunRequest};
+use crate::instance::transition::Transition;
 use crate::queue;
 
-/// Adds a run and its job; the caller records the step that goes with it.
-pub(in crate::instance) async fn queue(
+impl Instances {
+    /// Asks for a sync now. An instance that has an active run answers with that one.
+    pub async fn sync(&self, caller: &Caller, id: Uuid, accept_removals: bool) -> Result<run::Model> {
+        let (now, actor) = (self.clock.now(), &caller.label());
+        self.db
+            .write(|tx| async move {
+                let mut transition = Transition::begin(&tx, id, Some(actor), now).await?;
+                let request = RunRequest { trigger: Trigger::Manual, accept_removals };
+                transition.apply(Change::Queue(request)).await?;
+                let run = transition.commit().await?.current_run;
+                let mut run = run.ok_or_else(|| Error::Internal("an active run without a row".into()))?;
+                if accept_removals {
+                    run = accept(&tx, run).await?;
+                    let detail = "This run may remove any number of users.";
+                    audit::record(&tx, now, actor, Action::RemovalsAccepted, Some(id), detail).await?;
+                }
+                Ok(run)
+            })
+            .await
+    }
+}
+
+/// Lets a run that is active already remove any number of users.
+async fn accept(tx: &Tx, run: run::Model) -> Result<run::Model> {
+    if run.accept_removals {
+        return Ok(run);
+    }
+    let row = run::ActiveModel { accept_removals: Set(true), ..run.into_active_model() };
+    Ok(row.update(tx.conn()).await?)
+}
+
+/// Adds a run and its job.
+pub(in crate::instance) async fn insert(
     tx: &Tx,
-    model: &mut Model,
-    trigger: Trigger,
-    accept_removals: bool,
+    instance: &Model,
+    request: RunRequest,
     now: i64,
 ) -> Result<run::Model> {
+    let RunRequest { trigger, accept_removals } = request;
     let run = run::Model {
         id: Uuid::now_v7(),
-        instance_id: model.id,
-        integration_key: model.integration_key.clone(),
+        instance_id: instance.id,
+        integration_key: instance.integration_key.clone(),
         trigger,
         outcome: None,
         number: 0,
@@ -40,7 +72,7 @@ pub(in crate::instance) async fn queue(
         pages: 0,
         expected: None,
         accept_removals,
-        users_before: model.user_count,
+        users_before: instance.user_count,
         listed: false,
         checkpoint: None,
         failure_class: None,
@@ -53,44 +85,5 @@ pub(in crate::instance) async fn queue(
     };
     run.clone().into_active_model().reset_all().insert(tx.conn()).await?;
     queue::enqueue(tx, JobKind::Sync, &[run.id], now).await?;
-    model.current_run_id = Some(run.id);
-    model.next_sync_at = None;
     Ok(run)
-}
-
-impl Instances {
-    /// Asks for a sync now. An instance that has an active run answers with that one.
-    pub async fn sync(&self, caller: &Caller, id: Uuid, accept_removals: bool) -> Result<run::Model> {
-        let (now, actor) = (self.clock.now(), &caller.label());
-        self.db
-            .write(|tx| async move {
-                let before = lock(&tx, id).await?;
-                let mut model = before.clone();
-                let steps = State::of(&model).apply(Change::Queue, now)?;
-                let run = match model.current_run_id {
-                    Some(current) if steps.is_empty() => {
-                        let run = run::Entity::find_by_id(current).one(tx.conn()).await?;
-                        let run = run.ok_or_else(|| Error::Internal("an active run without a row".into()))?;
-                        if accept_removals && !run.accept_removals {
-                            let mut row = run.into_active_model();
-                            row.accept_removals = Set(true);
-                            row.update(tx.conn()).await?
-                        } else {
-                            run
-                        }
-                    }
-                    _ => {
-                        let run = queue(&tx, &mut model, Trigger::Manual, accept_removals, now).await?;
-                        record(&tx, &before, &mut model, steps, Some(actor), now).await?;
-                        run
-                    }
-                };
-                if accept_removals {
-                    let detail = "This run may remove any number of users.";
-                    audit::record(&tx, now, actor, Action::RemovalsAccepted, Some(id), detail).await?;
-                }
-                Ok(run)
-            })
-            .await
-    }
 }

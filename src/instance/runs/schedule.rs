@@ -6,10 +6,10 @@ use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::queue::queue;
 use crate::error::Result;
-use crate::instance::state::{Change, State};
-use crate::instance::{Instances, lock_free, record};
+use crate::instance::state::{Change, RunRequest};
+use crate::instance::transition::Transition;
+use crate::instance::{Instances, lock_free};
 
 /// How long an application may put off the next sync, in milliseconds.
 pub const LONGEST_WAIT_MS: i64 = 3_600_000;
@@ -85,16 +85,16 @@ impl Instances {
     async fn queue_if_due(&self, id: Uuid, now: i64) -> Result<()> {
         self.db
             .write(|tx| async move {
-                let Some(before) = lock_free(&tx, id).await? else { return Ok(()) };
-                let mut model = before.clone();
-                // Refused or empty: somebody was faster.
-                let steps = State::of(&model).apply(Change::Queue, now).unwrap_or_default();
-                let due = |at: i64| at <= now || at > furthest(&model, now);
-                if steps.is_empty() || !model.next_sync_at.is_some_and(due) {
+                let Some(instance) = lock_free(&tx, id).await? else { return Ok(()) };
+                let is_due = |at: i64| at <= now || at > furthest(&instance, now);
+                // Scheduled exactly while it is live and idle: otherwise somebody was faster.
+                if !instance.next_sync_at.is_some_and(is_due) {
                     return Ok(());
                 }
-                queue(&tx, &mut model, Trigger::Scheduled, false, now).await?;
-                record(&tx, &before, &mut model, steps, None, now).await
+                let mut transition = Transition::of(&tx, instance, None, now).await?;
+                transition.apply(Change::Queue(RunRequest::guarded(Trigger::Scheduled))).await?;
+                transition.commit().await?;
+                Ok(())
             })
             .await
     }

@@ -1,0 +1,171 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const MANUAL: Change = Change::Queue(RunRequest { trigger: Trigger::Manual, accept_removals: false });
+const FAIL: Change = Change::Complete(Completion::Failed { revoke: None, not_before: None });
+
+fn revoke(reason: InactiveReason) -> Change {
+    Change::Complete(Completion::Failed { revoke: Some(reason), not_before: None })
+}
+
+fn changes() -> impl Strategy<Value = Vec<Change>> {
+    let change = prop_oneof![
+        4 => Just(MANUAL),
+        4 => Just(Change::Start),
+        4 => Just(Change::Complete(Completion::Succeeded)),
+        1 => Just(Change::Complete(Completion::Partial)),
+        4 => Just(FAIL),
+        2 => Just(revoke(InactiveReason::TokenInactive)),
+        1 => Just(revoke(InactiveReason::InsufficientPermissions)),
+        2 => Just(Change::Cancel),
+        1 => Just(Change::Edit),
+        2 => Just(Change::Deactivate),
+        3 => Just(Change::Activate),
+        1 => Just(Change::DeleteUsers),
+        1 => Just(Change::UsersRemoved),
+    ];
+    (prop::collection::vec(change, 0..60), prop::option::of(Just(Change::Delete)), any::<bool>()).prop_map(
+        |(mut changes, delete, gone)| {
+            changes.extend(delete);
+            if gone {
+                changes.extend([Change::UsersRemoved, MANUAL, Change::Activate, Change::Delete]);
+            }
+            changes
+        },
+    )
+}
+
+fn holds(state: &State) {
+    let active = state.sync_state != SyncState::Idle;
+    assert!(!active || state.status == Status::Live, "an active run needs a live instance: {state:?}");
+    assert_eq!(state.inactive_reason.is_some(), state.status == Status::Inactive, "{state:?}");
+    assert_eq!(state.inactive_since.is_some(), state.status == Status::Inactive, "{state:?}");
+    assert_eq!(state.failing_since.is_some(), state.health == Health::Failing, "{state:?}");
+    assert_eq!(state.consecutive_failures > 0, state.health == Health::Failing, "{state:?}");
+}
+
+/// What the effects of the steps so far have left behind.
+#[derive(Debug)]
+struct Left {
+    /// The run that is active, and whether it has started.
+    run: Option<bool>,
+    scheduled: bool,
+    credential: bool,
+    removal: bool,
+}
+
+impl Left {
+    fn after(&mut self, effect: Effect) {
+        match effect {
+            Effect::QueueRun(_) => {
+                assert_eq!(self.run, None, "a second run");
+                (self.run, self.scheduled) = (Some(false), false);
+            }
+            Effect::StartRun => assert_eq!(self.run.replace(true), Some(false), "a run starts once"),
+            Effect::CompleteRun => assert_eq!(self.run.take(), Some(true), "only a started run completes"),
+            Effect::CancelRun => assert!(self.run.take().is_some(), "no run to cancel"),
+            Effect::ScheduleRun { .. } => self.scheduled = true,
+            Effect::ClearSchedule => self.scheduled = false,
+            Effect::DestroyCredential => self.credential = false,
+            Effect::HideUsers(_) => self.removal = true,
+            Effect::EndRemoval => self.removal = false,
+            Effect::DropMails | Effect::Revise => {}
+        }
+    }
+
+    fn agrees_with(&self, state: &State) {
+        let run = match state.sync_state {
+            SyncState::Idle => None,
+            SyncState::Queued => Some(false),
+            SyncState::Running => Some(true),
+        };
+        assert_eq!(self.run, run, "{state:?}");
+        let due = state.status == Status::Live && state.sync_state == SyncState::Idle;
+        assert_eq!(self.scheduled, due, "{state:?}");
+        assert_eq!(self.credential, matches!(state.status, Status::Live | Status::Inactive), "{state:?}");
+        assert!(self.removal || state.status != Status::Deleting, "{state:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_invariants_hold_after_every_step(changes in changes()) {
+        let mut state = State::create().state;
+        holds(&state);
+        for (now, change) in (1..).zip(changes) {
+            let Ok(steps) = state.apply(change, now) else { continue };
+            for Step { state: next, .. } in steps {
+                holds(&next);
+                if matches!(state.status, Status::Deleting | Status::Deleted) {
+                    prop_assert_eq!(next.status, Status::Deleted);
+                }
+                state = next;
+            }
+        }
+    }
+
+    #[test]
+    fn the_effects_of_every_step_lead_to_its_state(changes in changes()) {
+        let Step { mut state, effects, .. } = State::create();
+        let mut left = Left { run: None, scheduled: false, credential: true, removal: false };
+        effects.into_iter().for_each(|effect| left.after(effect));
+        left.agrees_with(&state);
+        for (now, change) in (1..).zip(changes) {
+            let Ok(steps) = state.apply(change, now) else { continue };
+            for step in steps {
+                step.effects.into_iter().for_each(|effect| left.after(effect));
+                left.agrees_with(&step.state);
+                state = step.state;
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_or_a_repeat_changes_nothing(changes in changes(), repeat in 0..9usize) {
+        let mut state = State::create().state;
+        for (now, change) in (1..).zip(changes) {
+            if let Ok(steps) = state.apply(change, now)
+                && let Some(step) = steps.into_iter().last() { state = step.state }
+        }
+        let idempotent = [Change::Deactivate, Change::Activate, Change::Delete, MANUAL];
+        let change = idempotent[repeat % idempotent.len()];
+        if let Ok(first) = state.apply(change, 1000) {
+            let after = first.last().map_or(state.clone(), |step| step.state.clone());
+            prop_assert_eq!(after.apply(change, 2000).unwrap(), vec![]);
+        }
+    }
+}
+
+/// The state after these changes, each at its time.
+fn after(changes: &[(i64, Change)]) -> State {
+    changes
+        .iter()
+        .fold(State::create().state, |state, (at, change)| state.apply(*change, *at).unwrap().pop().unwrap().state)
+}
+
+#[test]
+fn an_auto_revoked_instance_that_is_set_inactive_keeps_its_reason() {
+    let state = after(&[(5, Change::Start), (5, revoke(InactiveReason::TokenInactive))]);
+    assert_eq!(state.apply(Change::Deactivate, 9).unwrap(), vec![]);
+    assert_eq!(state.inactive_reason, Some(InactiveReason::TokenInactive));
+}
+
+#[test]
+fn a_repeated_failure_keeps_its_beginning() {
+    let state = after(&[(1, Change::Start), (2, FAIL), (3, MANUAL), (4, Change::Start), (5, FAIL)]);
+    assert_eq!((state.failing_since, state.consecutive_failures), (Some(2), 2));
+}
+
+#[test]
+fn what_ends_syncing_cancels_a_running_run_first() {
+    let state = after(&[(1, Change::Start)]);
+    for (change, cause) in [
+        (Change::Deactivate, Cause::Deactivated),
+        (Change::DeleteUsers, Cause::UsersDeletionStarted),
+        (Change::Delete, Cause::DeletionStarted),
+    ] {
+        let causes: Vec<_> = state.apply(change, 2).unwrap().into_iter().map(|step| step.cause).collect();
+        assert_eq!(causes, [Cause::SyncCancelled, cause]);
+    }
+}

@@ -1,0 +1,128 @@
+//! Every effect of the state machine, carried out.
+
+use entity::job::Kind as JobKind;
+use entity::notification::MailReason;
+use entity::run::{self, Outcome};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
+
+use super::{Transition, no_current_run};
+use crate::error::Result;
+use crate::instance::runs::schedule;
+use crate::instance::state::{Effect, HiddenUsers, RunRequest};
+use crate::instance::{authorization, grants, runs};
+use crate::notification::outbox;
+use crate::queue;
+
+impl Transition<'_> {
+    pub(super) async fn carry_out_effect(&mut self, effect: Effect) -> Result<()> {
+        match effect {
+            Effect::QueueRun(request) => self.queue_run(request).await,
+            Effect::StartRun => self.start_run().await,
+            Effect::CompleteRun => self.complete_run().await,
+            Effect::CancelRun => self.cancel_run().await,
+            Effect::ScheduleRun { not_before } => {
+                let due = schedule::next_due(self.now, self.instance.sync_interval_minutes, fastrand::f64());
+                self.instance.next_sync_at = Some(not_before.map_or(due, |time| due.max(time)));
+                Ok(())
+            }
+            Effect::ClearSchedule => {
+                self.instance.next_sync_at = None;
+                Ok(())
+            }
+            Effect::DestroyCredential => self.destroy_credential().await,
+            Effect::HideUsers(users) => self.hide_users(users).await,
+            Effect::EndRemoval => {
+                self.instance.purging = false;
+                Ok(())
+            }
+            Effect::DropMails => outbox::drop_queued(self.tx, self.instance.id).await,
+            Effect::Revise => {
+                self.instance.revision += i32::from(!self.revised);
+                self.revised = true;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Transition<'_> {
+    async fn queue_run(&mut self, request: RunRequest) -> Result<()> {
+        let run = runs::queue::insert(self.tx, &self.instance, request, self.now).await?;
+        self.instance.current_run_id = Some(run.id);
+        self.instance.next_sync_at = None;
+        self.current_run = Some(run);
+        Ok(())
+    }
+
+    async fn start_run(&mut self) -> Result<()> {
+        let run = self.take_current_run()?;
+        self.instance.run_number += 1;
+        let run = run::ActiveModel {
+            number: Set(self.instance.run_number),
+            started_at: Set(Some(self.now)),
+            users_before: Set(self.instance.user_count),
+            ..run.into_active_model()
+        };
+        self.current_run = Some(run.update(self.tx.conn()).await?);
+        Ok(())
+    }
+
+    async fn complete_run(&mut self) -> Result<()> {
+        let run = self.take_current_run()?;
+        run.clone().into_active_model().reset_all().update(self.tx.conn()).await?;
+        self.end_run(run);
+        Ok(())
+    }
+
+    /// The worker finds its claim gone, and stops.
+    async fn cancel_run(&mut self) -> Result<()> {
+        let run = self.take_current_run()?;
+        queue::cancel(self.tx, JobKind::Sync, &[run.id]).await?;
+        // Its counts as they are now: the worker may have stored a page until its job was deleted.
+        let run = run::ActiveModel {
+            id: Set(run.id),
+            outcome: Set(Some(Outcome::Cancelled)),
+            finished_at: Set(Some(self.now)),
+            checkpoint: Set(None),
+            mail_reason: Set(Some(MailReason::Cancelled)),
+            ..Default::default()
+        };
+        let run = run.update(self.tx.conn()).await?;
+        self.cancelled_run = Some(run.id);
+        self.end_run(run);
+        Ok(())
+    }
+
+    fn take_current_run(&mut self) -> Result<run::Model> {
+        self.current_run.take().ok_or_else(no_current_run)
+    }
+
+    fn end_run(&mut self, run: run::Model) {
+        self.instance.current_run_id = None;
+        self.instance.last_run_id = Some(run.id);
+        // The users that a run added stay, however it ended.
+        self.instance.user_count += run.added - run.removed;
+        self.last_run = Some(run);
+    }
+
+    async fn destroy_credential(&mut self) -> Result<()> {
+        self.instance.secrets = None;
+        self.instance.credential_expires_at = None;
+        grants::destroy(self.tx, self.instance.id).await?;
+        authorization::forget(self.tx, self.instance.id).await
+    }
+
+    async fn hide_users(&mut self, users: HiddenUsers) -> Result<()> {
+        let instance = &mut self.instance;
+        instance.purge_through = match users {
+            HiddenUsers::SeenSoFar => instance.run_number,
+            HiddenUsers::All => i64::MAX,
+        };
+        if !instance.purging {
+            instance.purged_users = 0;
+        }
+        instance.purging = true;
+        instance.user_count = 0;
+        queue::enqueue(self.tx, JobKind::Purge, &[instance.id], self.now).await
+    }
+}
