@@ -27,9 +27,12 @@ use crate::config::{Roles, Settings};
 use crate::db::{Db, Location};
 use crate::error::Error;
 use crate::events::{self, Feed};
-use crate::graphql::api::{Api, ApiTools};
+use crate::graphql::api::Api;
 use crate::graphql::schema;
-use crate::graphql::transport::gateway::Gateway;
+use crate::graphql::subscription::{EventSources, Subscriptions};
+use crate::graphql::transport::endpoint::Endpoint;
+use crate::graphql::transport::execution::Executor;
+use crate::graphql::transport::origin::PublicOrigin;
 use crate::installation;
 use crate::instance::authorization::Authorizations;
 use crate::instance::{Instances, Running, grants};
@@ -91,7 +94,7 @@ pub struct App {
     feed: Feed<crate::instance::event::Event>,
     /// The newest event at the start. The feed continues from there.
     newest: i64,
-    gateway: Gateway,
+    endpoint: Arc<Endpoint>,
     beat: Beat,
     shutdown: CancellationToken,
     /// The lock of a SQLite database, held as long as the server lives.
@@ -155,28 +158,16 @@ impl App {
         let feed = Feed::default();
         let newest = events::newest(db.read()).await?;
         let authorizations = Authorizations::new(instances.clone(), tokens.clone(), &engine.public_url);
-        let api: Api = Arc::new(ApiTools {
-            instances: instances.clone(),
-            authorizations: authorizations.clone(),
-            feed: feed.clone(),
-            progress: engine.progress.clone(),
-            test_mail: TestMail {
-                db: db.clone(),
-                clock: clock.clone(),
-                public_url: engine.public_url.clone(),
-                mail_host: engine.mail_host.clone(),
-            },
-            epoch: installation::log_epoch(&db).await?,
-        });
         let shutdown = CancellationToken::new();
-        let gateway = Gateway::new(
-            schema::with_tools(api.clone()),
-            api,
-            tokens.clone(),
-            settings.introspection,
-            &engine.public_url,
-            shutdown.clone(),
-        );
+        let test_mail = TestMail {
+            db: db.clone(),
+            clock: clock.clone(),
+            public_url: engine.public_url.clone(),
+            mail_host: engine.mail_host.clone(),
+        };
+        let epoch = installation::log_epoch(&db).await?;
+        let api = Api { instances: instances.clone(), authorizations: authorizations.clone(), test_mail, epoch };
+        let endpoint = endpoint(api, &engine, &feed, &tokens, &settings, &shutdown);
         let age_clock = SteadyClock::new(clock.clone());
         let pruner = Pruner { db: db.clone(), age_clock, retention: Retention::of(&settings) };
         Ok(Self {
@@ -192,7 +183,7 @@ impl App {
             pruner,
             feed,
             newest,
-            gateway,
+            endpoint,
             beat: Beat::default(),
             shutdown,
             _lock: lock,
@@ -212,7 +203,7 @@ impl App {
         let beat = self.roles.workers.then(|| self.beat.clone());
         let mut router = server::health(self.db.clone(), beat, self.shutdown.clone());
         if self.roles.api {
-            router = router.merge(server::doors(self.gateway.clone(), self.authorizations.clone()));
+            router = router.merge(server::doors(self.endpoint.clone(), self.authorizations.clone()));
         }
         let serving = server::serve(&listener, server::dressed(router), self.shutdown.clone());
         let renewals = self.instances.renewals.clone();
@@ -285,6 +276,32 @@ fn sync_engine(instances: &Instances, settings: &Settings) -> Engine {
         public_url,
         mail_host,
     }
+}
+
+/// The API with everything that it works with.
+fn endpoint(
+    api: Api,
+    engine: &Engine,
+    feed: &Feed<crate::instance::event::Event>,
+    tokens: &Tokens,
+    settings: &Settings,
+    shutdown: &CancellationToken,
+) -> Arc<Endpoint> {
+    let sources = EventSources {
+        db: api.instances.db.clone(),
+        clock: api.instances.clock.clone(),
+        feed: feed.clone(),
+        progress: engine.progress.clone(),
+        epoch: api.epoch,
+    };
+    let schema = schema::build(api);
+    let subscriptions = Subscriptions::new(schema.clone(), sources, shutdown.clone());
+    Arc::new(Endpoint {
+        executor: Executor::new(schema, subscriptions, settings.introspection),
+        tokens: tokens.clone(),
+        origin: PublicOrigin::of(&engine.public_url),
+        shutdown: shutdown.clone(),
+    })
 }
 
 /// The catalog, and the errors of the manifests that were left out of it.

@@ -1,24 +1,14 @@
 //! What resolvers work with.
 
-use std::sync::Arc;
-
-use crate::events::Feed;
 use crate::instance::Instances;
 use crate::instance::authorization::Authorizations;
-use crate::instance::event::Event;
 use crate::notification::test_mail::TestMail;
-use crate::sync::progress::Progress;
 
-/// What resolvers work with.
-pub type Api = Arc<ApiTools>;
-
-/// See [`Api`].
-pub struct ApiTools {
+/// In the schema's data: `ctx.data_unchecked::<Api>()`.
+pub struct Api {
     pub instances: Instances,
     pub authorizations: Authorizations,
-    pub feed: Feed<Event>,
-    pub progress: Progress,
     pub test_mail: TestMail,
-    /// Which event log it is.
+    /// Identifies the event log that cursors belong to.
     pub epoch: i64,
 }

@@ -1,5 +1,6 @@
-//! The audit log: what members did that changes no instance's state.
+//! The audit log: what members did that changes no instance.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_graphql::{Context, Object};
@@ -7,85 +8,103 @@ use chrono::{DateTime, Utc};
 use entity::audit_entry::{Action, Model};
 use uuid::Uuid;
 
+use super::api::Api;
+use super::batch::Batch;
+use super::connection::{self, connection};
+use super::error::{ApiError, nullable};
+use super::instance::{Instance, InstanceById};
+use super::list::{List, RootList};
+use super::page;
 use crate::audit;
 use crate::clock::date_time;
-use crate::graphql::api::Api;
-use crate::graphql::batch::Siblings;
-use crate::graphql::error::{ApiError, nullable};
-use crate::graphql::instance::Instance;
-use crate::graphql::page::{self, Page, Total, connection};
-use crate::graphql::sync_run;
 
-/// Something that a member did.
 #[derive(Clone)]
 pub struct AuditEntry {
     model: Arc<Model>,
-    instances: Arc<Siblings<Uuid>>,
+    instances: Arc<Batch<Uuid>>,
 }
 
-/// Something that a member did and that changes no instance's state. What does is in
-/// `Instance.events`.
+impl AuditEntry {
+    /// Rows of one list.
+    fn list(models: Vec<Model>) -> Vec<AuditEntry> {
+        let instances = Arc::new(Batch::new(models.iter().filter_map(|model| model.instance_id)));
+        models.into_iter().map(|model| AuditEntry { model: Arc::new(model), instances: instances.clone() }).collect()
+    }
+}
+
+/// Something that a member did without changing an instance. The changes of an instance are
+/// its `events`.
 #[Object]
 impl AuditEntry {
-    /// When.
+    /// When it was done.
     async fn at(&self) -> DateTime<Utc> {
         date_time(self.model.at)
     }
 
-    /// Who: an address, or the name of a token.
+    /// Who did it: an e-mail address, or the name of a token.
     async fn actor(&self) -> &str {
         &self.model.actor
     }
 
-    /// What.
+    /// What was done.
     async fn action(&self) -> Action {
         self.model.action
     }
 
-    /// With which instance; null when with none, or with one that was deleted so long ago that it is forgotten.
+    /// The instance that it was done with. Null when it was done with none, or when the instance was
+    /// deleted so long ago that the server no longer has it.
     async fn instance(&self, ctx: &Context<'_>) -> Option<Instance> {
         let id = self.model.instance_id?;
-        let found = sync_run::instances(ctx, &self.instances, &id).await;
-        nullable(ctx, found)
+        nullable(ctx, self.instances.load(ctx.data_unchecked::<Api>(), InstanceById, &id).await)
     }
 
-    /// A sentence for a person.
+    /// A sentence that says what was done, for a person.
     async fn detail(&self) -> &str {
         &self.model.detail
     }
 }
 
-connection!(AuditEntryConnection, AuditEntryEdge, AuditEntry, "entries of the audit log");
+/// The newest entry comes first.
+pub struct AuditLog;
+
+impl List for AuditLog {
+    type Row = AuditEntry;
+    type Position = i64;
+
+    fn name(&self) -> Cow<'static, str> {
+        "audit".into()
+    }
+
+    fn position(&self, entry: &AuditEntry) -> i64 {
+        entry.model.id
+    }
+}
+
+impl RootList for AuditLog {
+    async fn page(&self, api: &Api, after: Option<i64>, limit: u64) -> Result<Vec<AuditEntry>, ApiError> {
+        Ok(AuditEntry::list(audit::page(api.instances.db.read(), after, limit).await?))
+    }
+
+    async fn count(&self, api: &Api) -> Result<i64, ApiError> {
+        Ok(audit::count(api.instances.db.read()).await?)
+    }
+}
+
+connection!(AuditEntryConnection, AuditEntryEdge, AuditLog, "entries of the audit log");
 
 #[derive(Default)]
 pub struct AuditQuery;
 
 #[Object]
 impl AuditQuery {
-    /// The audit log, newest first, as far back as the server keeps it.
+    /// The entries of the audit log that the server still has, the newest first.
     #[graphql(complexity = "page::cost(first, child_complexity)")]
     async fn audit_log(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, from 1 to 100; 20 when left out.")] first: Option<i32>,
-        #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
     ) -> Result<AuditEntryConnection, ApiError> {
-        let api = ctx.data_unchecked::<Api>().clone();
-        let size = page::size(first)?;
-        let start: Option<i64> = page::decode("audit", after.as_deref())?;
-        let models = audit::page(api.instances.db.read(), start, size as u64 + 1).await?;
-        let instances = Arc::new(Siblings::new(models.iter().filter_map(|model| model.instance_id)));
-        let rows = models
-            .into_iter()
-            .map(|model| {
-                let entry = AuditEntry { model: Arc::new(model), instances: instances.clone() };
-                (page::encode("audit", &entry.model.id), entry)
-            })
-            .collect();
-        let total: Total = Arc::new(move || {
-            let api = api.clone();
-            Box::pin(async move { Ok(audit::count(api.instances.db.read()).await?) })
-        });
-        Ok(AuditEntryConnection(Page::new(rows, size, after.as_deref(), total)))
+        Ok(AuditEntryConnection(connection::root(ctx, AuditLog, first, after).await?))
     }
 }

@@ -1,57 +1,90 @@
-//! One statement per relation, however many rows a list has.
+//! Relations of the rows of one list, each fetched in one statement for all of them.
 //!
-//! The rows of a list know each other. The first row that is asked for a relation
-//! fetches it for all of them, in one statement; the others wait for that and take
-//! their part. Unlike a data loader it waits on no timer and splits no batch, and unlike
-//! looking ahead in the selection it follows aliases, arguments and fragments by itself,
-//! because it acts where the field is resolved. A row that stands alone is a list of one.
+//! The rows of a list share a [`Batch`]. The first row that is asked for a relation
+//! fetches it for the whole list; the other rows wait for that and take their part. Unlike
+//! a data loader, a batch waits on no timer and is never split. Unlike looking ahead in the
+//! selection, it needs no handling of aliases, arguments and fragments, because it works where
+//! the field is resolved. A single row is a list of one.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
-use crate::graphql::error::ApiError;
+use super::api::Api;
+use super::error::ApiError;
 
-/// The rows of one list, by their keys, and what was fetched for them.
-pub struct Siblings<K> {
-    pub keys: Vec<K>,
-    relations: Mutex<HashMap<String, Arc<dyn Any + Send + Sync>>>,
+/// What rows relate to. Its value holds the arguments of the field: equal relations are
+/// fetched once.
+pub trait Relation<Source = Api>: PartialEq + Send + Sync + 'static {
+    type Key: Eq + Hash + Clone + Send + Sync + 'static;
+    type Value: Clone + Send + Sync + 'static;
+
+    /// The values of several keys. A key without a value is left out.
+    fn fetch(
+        &self,
+        source: &Source,
+        keys: &[Self::Key],
+    ) -> impl Future<Output = Result<HashMap<Self::Key, Self::Value>, ApiError>> + Send;
 }
 
-type Cell<K, V> = OnceCell<Arc<HashMap<K, V>>>;
+/// The keys of the rows of one list, and the relations that were fetched for them.
+pub struct Batch<K> {
+    keys: Vec<K>,
+    /// Each is a [`Fetched`] of its own type.
+    relations: Mutex<Vec<Arc<dyn Any + Send + Sync>>>,
+}
 
-impl<K: Eq + Hash + Clone + Send + Sync + 'static> Siblings<K> {
+struct Fetched<R, K, V> {
+    relation: R,
+    values: OnceCell<HashMap<K, V>>,
+}
+
+impl<K: Eq + Hash + Clone + Send + Sync + 'static> Batch<K> {
+    /// Keys may repeat.
     pub fn new(keys: impl IntoIterator<Item = K>) -> Self {
-        let mut seen = std::collections::HashSet::new();
-        let keys = keys.into_iter().filter(|key| seen.insert(key.clone())).collect();
-        Self { keys, relations: Mutex::default() }
+        Self { keys: keys.into_iter().collect(), relations: Mutex::default() }
     }
 
-    /// What the relation called `name` (with its arguments in the name) holds for `key`.
-    /// `fetch` gets all keys, and is called once for all of them.
-    pub async fn load<V, F, R>(&self, name: String, key: &K, fetch: F) -> Result<Option<V>, ApiError>
+    /// The value that a relation has for `key`.
+    pub async fn load<S, R>(&self, source: &S, relation: R, key: &K) -> Result<Option<R::Value>, ApiError>
     where
-        V: Clone + Send + Sync + 'static,
-        F: FnOnce(Vec<K>) -> R + Send,
-        R: Future<Output = Result<HashMap<K, V>, ApiError>> + Send,
+        S: Sync,
+        R: Relation<S, Key = K>,
     {
-        let cell = {
-            let mut relations = self.relations.lock().unwrap_or_else(PoisonError::into_inner);
-            let entry = relations.entry(name).or_insert_with(|| Arc::new(Cell::<K, V>::new()));
-            entry.clone().downcast::<Cell<K, V>>()
+        let fetched = self.entry::<R, R::Value>(relation);
+        let fetch = || async {
+            let mut seen = HashSet::new();
+            let keys: Vec<K> = self.keys.iter().filter(|key| seen.insert(*key)).cloned().collect();
+            fetched.relation.fetch(source, &keys).await
         };
-        // Two types under one name would be a mistake of ours; each then fetches for itself.
-        let cell = cell.unwrap_or_default();
-        let found = cell.get_or_try_init(|| async { fetch(self.keys.clone()).await.map(Arc::new) }).await?;
-        Ok(found.get(key).cloned())
+        Ok(fetched.values.get_or_try_init(fetch).await?.get(key).cloned())
+    }
+
+    fn entry<R, V>(&self, relation: R) -> Arc<Fetched<R, K, V>>
+    where
+        R: PartialEq + Send + Sync + 'static,
+        V: Send + Sync + 'static,
+    {
+        let mut relations = self.relations.lock();
+        let of_relation = |entry: &&Arc<dyn Any + Send + Sync>| {
+            entry.downcast_ref::<Fetched<R, K, V>>().is_some_and(|fetched| fetched.relation == relation)
+        };
+        let known = relations.iter().find(of_relation).cloned();
+        if let Some(Ok(entry)) = known.map(Arc::downcast) {
+            return entry;
+        }
+        let entry = Arc::new(Fetched { relation, values: OnceCell::new() });
+        relations.push(entry.clone());
+        entry
     }
 }
 
-/// Makes rows of one list of what was fetched for several parents, so that what they
-/// relate to is fetched once for all of them too.
+/// Makes rows that were fetched for several parents the rows of one list, so that their
+/// own relations are fetched once for all of them.
 #[expect(clippy::implicit_hasher, reason = "every caller has the standard one")]
 pub fn regroup<K: Eq + Hash, M, T>(
     groups: HashMap<K, Vec<M>>,
@@ -69,26 +102,34 @@ pub fn regroup<K: Eq + Hash, M, T>(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::future::join_all;
+
     use super::*;
 
+    #[derive(PartialEq)]
+    struct Power(u32);
+
+    impl Relation<AtomicUsize> for Power {
+        type Key = i32;
+        type Value = i32;
+
+        async fn fetch(&self, fetches: &AtomicUsize, keys: &[i32]) -> Result<HashMap<i32, i32>, ApiError> {
+            fetches.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+            Ok(keys.iter().map(|key| (*key, key.pow(self.0))).collect())
+        }
+    }
+
     #[tokio::test]
-    async fn a_relation_is_fetched_once_for_all() {
-        let siblings = Arc::new(Siblings::new([1, 2, 3, 2]));
-        let calls = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        let loads = [1, 2, 3].map(|key| {
-            let (siblings, calls) = (siblings.clone(), calls.clone());
-            async move {
-                siblings
-                    .load("square".into(), &key, |keys: Vec<i32>| async move {
-                        calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                        tokio::task::yield_now().await;
-                        Ok(keys.into_iter().map(|key| (key, key * key)).collect())
-                    })
-                    .await
-                    .unwrap()
-            }
-        });
-        assert_eq!(futures_util::future::join_all(loads).await, [Some(1), Some(4), Some(9)]);
-        assert_eq!(calls.load(std::sync::atomic::Ordering::Relaxed), 1);
+    async fn a_relation_is_fetched_once_for_all_and_once_for_each_of_its_arguments() {
+        let (batch, fetches) = (Batch::new([1, 2, 3, 2]), AtomicUsize::new(0));
+        let squares = join_all([1, 2, 3].map(async |key| batch.load(&fetches, Power(2), &key).await.unwrap())).await;
+        assert_eq!(squares, [Some(1), Some(4), Some(9)]);
+        assert_eq!(fetches.load(Ordering::Relaxed), 1);
+        assert_eq!(batch.load(&fetches, Power(3), &2).await.unwrap(), Some(8));
+        assert_eq!(batch.load(&fetches, Power(2), &4).await.unwrap(), None);
+        assert_eq!(fetches.load(Ordering::Relaxed), 2);
     }
 }

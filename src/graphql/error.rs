@@ -1,52 +1,157 @@
-//! How errors leave the house: as one kind of GraphQL error, without inner text.
+//! GraphQL errors: the codes that clients branch on, and the one error type of resolvers.
+//! No inner error text reaches a client.
 
-use async_graphql::{Context, ErrorExtensionValues, Name, Value};
+use async_graphql::{Context, ErrorExtensionValues, ServerError, Value};
 use uuid::Uuid;
 
-use crate::error::{Error, Refusal};
+use crate::error::Error;
 
-/// What a request is told that found the database unavailable.
+/// The message for a request that found the database unavailable.
 pub const UNAVAILABLE: &str = "The server cannot use its database now; try again in a moment.";
-/// How soon a request that found the database unavailable may be repeated, in seconds.
+/// After how many seconds a request that found the database unavailable may be repeated.
 pub const RETRY_AFTER_S: u32 = 5;
 
-/// The only thing that becomes a GraphQL error in a resolver. It does not implement
-/// `Display`, so that nothing else slips into its place.
-#[derive(Clone, Debug)]
-pub enum ApiError {
-    /// An argument does not fit; the sentence says what would.
-    InvalidInput(String),
-    /// The token's role does not allow it.
+/// Why a request failed, in whole or in part (`extensions.code`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// The parameters are not those of a GraphQL request.
+    BadRequest,
+    /// The request has no valid token.
+    Unauthenticated,
+    /// The token's role does not allow the operation.
     Forbidden,
-    /// The database does not answer; nothing was changed, and the same request may succeed later.
-    Unavailable(Uuid),
-    /// The database did not answer when it was told to commit, and cannot be asked.
-    Uncertain(Uuid),
-    /// An error of this server; the id finds it in the log.
-    Internal(Uuid),
+    /// A web page of another origin.
+    ForeignOrigin,
+    /// The database does not answer, or the server is stopping. The request may be repeated.
+    Unavailable,
+    /// Neither GET nor POST, or a mutation by GET.
+    MethodNotAllowed,
+    /// `Accept` allows no media type that the response can have.
+    NotAcceptable,
+    /// The body is not plain `application/json`.
+    UnsupportedMediaType,
+    /// The body is larger than allowed.
+    PayloadTooLarge,
+    /// The body took too long to arrive.
+    RequestTimeout,
+    /// The document is not GraphQL.
+    ParseFailed,
+    /// The document breaks a rule of GraphQL or of the schema.
+    ValidationFailed,
+    /// The document exceeds one of the limits of [`super::guard`].
+    TooComplex,
+    /// An argument has the wrong type or value.
+    InvalidInput,
+    /// `operationName` is missing, or the document has no operation of that name.
+    OperationUnresolved,
+    /// The document uses `__schema` or `__type`, and introspection is switched off.
+    IntrospectionDisabled,
+    /// Too many operations are active on one WebSocket.
+    TooManyOperations,
+    /// The execution took too long and was stopped.
+    ExecutionTimeout,
+    /// It is unknown whether a change was stored.
+    OutcomeUnknown,
+    /// The operation was executed, but its result is too large to be sent.
+    AnswerTooLarge,
+    /// An error of this server.
+    Internal,
+}
+
+impl Code {
+    /// The code as clients see it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "BAD_REQUEST",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Forbidden => "FORBIDDEN",
+            Self::ForeignOrigin => "FOREIGN_ORIGIN",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            Self::NotAcceptable => "NOT_ACCEPTABLE",
+            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
+            Self::RequestTimeout => "REQUEST_TIMEOUT",
+            Self::ParseFailed => "GRAPHQL_PARSE_FAILED",
+            Self::ValidationFailed => "GRAPHQL_VALIDATION_FAILED",
+            Self::TooComplex => "QUERY_TOO_COMPLEX",
+            Self::InvalidInput => "BAD_USER_INPUT",
+            Self::OperationUnresolved => "OPERATION_RESOLUTION_FAILURE",
+            Self::IntrospectionDisabled => "INTROSPECTION_DISABLED",
+            Self::TooManyOperations => "TOO_MANY_OPERATIONS",
+            Self::ExecutionTimeout => "EXECUTION_TIMEOUT",
+            Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
+            Self::AnswerTooLarge => "ANSWER_TOO_LARGE",
+            Self::Internal => "INTERNAL",
+        }
+    }
+
+    /// Whether `error` has this code.
+    pub fn is_of(self, error: &ServerError) -> bool {
+        let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
+        matches!(code, Some(Value::String(code)) if code == self.as_str())
+    }
+}
+
+/// A GraphQL error with a code.
+pub fn error(code: Code, message: impl Into<String>) -> ServerError {
+    with_code(ServerError::new(message, None), code)
+}
+
+/// Gives an error that has no code this one.
+pub fn with_code(mut error: ServerError, code: Code) -> ServerError {
+    let values = error.extensions.get_or_insert_with(ErrorExtensionValues::default);
+    if values.get("code").is_none() {
+        values.set("code", code.as_str());
+    }
+    error
+}
+
+/// Gives an error whose cause is only in the log the id that finds it there.
+pub fn with_request_id(mut error: ServerError, id: Uuid) -> ServerError {
+    let logged = [Code::Internal, Code::Unavailable, Code::OutcomeUnknown].into_iter().any(|code| code.is_of(&error));
+    if logged && let Some(values) = &mut error.extensions {
+        values.set("requestId", id.to_string());
+    }
+    error
+}
+
+/// The only type that becomes a GraphQL error in a resolver. It does not implement
+/// `Display`: `async_graphql` turns every type that does into an error with that text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApiError {
+    /// An argument has a wrong value; the sentence says what is allowed.
+    InvalidInput(String),
+    /// The token's role does not allow the operation.
+    Forbidden,
+    /// The database does not answer. Nothing was changed, and the request may be repeated.
+    Unavailable,
+    /// The connection to the database was lost during the commit, and its outcome cannot be found out.
+    OutcomeUnknown,
+    /// An error of this server.
+    Internal,
 }
 
 impl ApiError {
-    /// Logs an inner failure, and hides it behind a request id.
+    /// Logs an inner error and hides its text.
     pub fn hide(error: Error) -> Self {
-        let id = Uuid::now_v7();
         match error {
             Error::Refused(refusals) => {
                 let messages: Vec<_> = refusals.into_iter().map(|refusal| refusal.message).collect();
                 ApiError::InvalidInput(messages.join(" "))
             }
             Error::Uncertain(text) => {
-                tracing::error!(request.id = %id, error = %text, "nobody can tell whether a change was made");
-                ApiError::Uncertain(id)
+                tracing::error!(error = %text, "it is unknown whether a change was stored");
+                ApiError::OutcomeUnknown
             }
             Error::Unavailable(text) | Error::Undone(text) => {
-                tracing::warn!(request.id = %id, error = %text, "a request found the database unavailable");
-                ApiError::Unavailable(id)
+                tracing::warn!(error = %text, "the database was unavailable for a request");
+                ApiError::Unavailable
             }
             Error::Internal(text) => {
-                tracing::error!(request.id = %id, error = %text, "a request met an error of our own");
+                tracing::error!(error = %text, "internal error during a request");
                 metrics::counter!("muster_internal_errors_total").increment(1);
-                ApiError::Internal(id)
+                ApiError::Internal
             }
         }
     }
@@ -58,34 +163,31 @@ impl From<Error> for ApiError {
     }
 }
 
+impl From<ApiError> for ServerError {
+    fn from(cause: ApiError) -> Self {
+        match cause {
+            ApiError::InvalidInput(message) => error(Code::InvalidInput, message),
+            ApiError::Forbidden => error(Code::Forbidden, "This token may read, but not change anything."),
+            ApiError::Unavailable => {
+                let mut unavailable = error(Code::Unavailable, UNAVAILABLE);
+                if let Some(values) = &mut unavailable.extensions {
+                    values.set("retryAfter", RETRY_AFTER_S);
+                }
+                unavailable
+            }
+            ApiError::OutcomeUnknown => error(
+                Code::OutcomeUnknown,
+                "The connection to the database was lost while the change was stored: check whether it was made before you repeat it.",
+            ),
+            ApiError::Internal => error(Code::Internal, "The server made an error; its log has the details."),
+        }
+    }
+}
+
 impl From<ApiError> for async_graphql::Error {
     fn from(error: ApiError) -> Self {
-        let retry_after = matches!(error, ApiError::Unavailable(_)).then_some(RETRY_AFTER_S);
-        let (message, code, id) = match error {
-            ApiError::InvalidInput(message) => (message, "BAD_USER_INPUT", None),
-            ApiError::Forbidden => ("This token may read, but not change anything.".into(), "FORBIDDEN", None),
-            ApiError::Unavailable(id) => (UNAVAILABLE.into(), "UNAVAILABLE", Some(id)),
-            ApiError::Uncertain(id) => (
-                "The database was lost while it stored the change: look whether it was made before you repeat it."
-                    .into(),
-                "OUTCOME_UNKNOWN",
-                Some(id),
-            ),
-            ApiError::Internal(id) => {
-                ("The server made an error; its log has the details.".into(), "INTERNAL", Some(id))
-            }
-        };
-        let mut error = async_graphql::Error::new(message);
-        let mut extensions = ErrorExtensionValues::default();
-        extensions.set("code", Value::Enum(Name::new(code)));
-        if let Some(id) = id {
-            extensions.set("requestId", id.to_string());
-        }
-        if let Some(seconds) = retry_after {
-            extensions.set("retryAfter", seconds);
-        }
-        error.extensions = Some(extensions);
-        error
+        let ServerError { message, extensions, source, .. } = error.into();
+        Self { message, extensions, source }
     }
 }
 
@@ -96,22 +198,4 @@ pub fn nullable<T>(ctx: &Context<'_>, result: Result<Option<T>, ApiError>) -> Op
         ctx.add_error(ctx.set_error_path(error.into_server_error(ctx.item.pos)));
         None
     })
-}
-
-/// As [`settle`], for a change to one thing: a refusal that names no field is about the
-/// thing itself, and names `field`, which holds its id.
-pub fn settle_about<T>(field: &str, result: Result<T, Error>) -> Result<Result<T, Vec<Refusal>>, ApiError> {
-    Ok(settle(result)?.map_err(|refusals| {
-        let name = |refusal: Refusal| if refusal.field.is_empty() { refusal.at([field]) } else { refusal };
-        refusals.into_iter().map(name).collect()
-    }))
-}
-
-/// The refusals of a mutation, apart from its failures.
-pub fn settle<T>(result: Result<T, Error>) -> Result<Result<T, Vec<Refusal>>, ApiError> {
-    match result {
-        Ok(value) => Ok(Ok(value)),
-        Err(Error::Refused(refusals)) => Ok(Err(refusals)),
-        Err(other) => Err(ApiError::hide(other)),
-    }
 }

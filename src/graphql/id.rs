@@ -5,10 +5,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
+use super::error::ApiError;
 use crate::error::Refusal;
-use crate::graphql::error::ApiError;
 
-/// What an id can be the id of.
+/// The type of the thing that an id identifies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Integration,
@@ -37,27 +37,29 @@ pub fn encode(kind: Kind, id: Uuid) -> ID {
     encode_key(kind, &id.simple().to_string())
 }
 
-/// The id of something that is named by a text.
+/// The id of something that is identified by a text.
 pub fn encode_key(kind: Kind, key: &str) -> ID {
     ID(URL_SAFE_NO_PAD.encode(format!("{}:{key}", kind.name())))
 }
 
-/// What an id names, of whatever kind.
-pub fn decode_any(id: &str) -> Option<(Kind, String)> {
-    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(id).ok()?).ok()?;
-    let (name, key) = text.split_once(':')?;
-    let (kind, _) = KINDS.iter().find(|(_, known)| *known == name)?;
-    Some((*kind, key.to_owned()))
+/// The kind and the key of an id of any kind; the error is a sentence for the client.
+pub fn decode_any(id: &str) -> Result<(Kind, String), String> {
+    let parse = || {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(id).ok()?).ok()?;
+        let (name, key) = text.split_once(':')?;
+        let (kind, _) = KINDS.iter().find(|(_, known)| *known == name)?;
+        Some((*kind, key.to_owned()))
+    };
+    parse().ok_or_else(|| "This is not an id that this server gave.".into())
 }
 
-/// The row that an id names; a sentence that says why it names none.
+/// The row that an id of this kind identifies; the error is a sentence for the client.
 pub fn decode(kind: Kind, id: &str) -> Result<Uuid, String> {
-    match decode_any(id) {
-        Some((found, key)) if found == kind => {
+    match decode_any(id)? {
+        (found, key) if found == kind => {
             Uuid::try_parse(&key).map_err(|_| format!("This is not an id of a {}.", kind.name()))
         }
-        Some((found, _)) => Err(format!("This is the id of a {}, not of a {}.", found.name(), kind.name())),
-        None => Err("This is not an id that this server gave.".into()),
+        (found, _) => Err(format!("This is the id of a {}, not of a {}.", found.name(), kind.name())),
     }
 }
 

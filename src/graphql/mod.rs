@@ -1,22 +1,25 @@
 //! The API: GraphQL over HTTP, WebSocket and server-sent events.
 //!
-//! A resolver translates, calls one noun function, and translates back. The schema's
-//! lists and limits are in [schema]; each noun has its file. What arrives goes through
-//! the [guard] first, whichever door it comes through, and is executed by the [transport::gateway],
-//! the one place where role and document meet.
+//! The way of a request: a [transport] reads it and finds out its caller, the [guard] checks the size and
+//! cost of the document, and [transport::execution] executes it against the [schema]. A resolver
+//! translates its arguments, calls one function below [`crate::instance`], [`crate::directory`] or
+//! [`crate::notification`], and translates the result. It uses what is in the [api] and nothing else. For
+//! the way of an event to its subscribers, see [subscription].
 //!
-//! Three tools keep the answers honest and cheap: [error] lets no inner text out,
-//! [batch] fetches a relation once for a whole list, and [subscription] carries events to
-//! subscribers without gap or repeat, executing each question once per event.
+//! Each type of the schema has a file or folder of its own. Four modules serve all of them: [list] says
+//! what a list is, [connection] reads its pages, [batch] fetches a relation once for all rows of a
+//! list, and [error] lets no inner text reach a client.
 
 pub mod api;
 pub mod audit;
 pub mod batch;
+pub mod connection;
 pub mod error;
 pub mod guard;
 pub mod id;
 pub mod instance;
 pub mod integration;
+pub mod list;
 pub mod node;
 pub mod notification;
 pub mod page;

@@ -1,4 +1,4 @@
-//! Anything by its id.
+//! Everything that has an id, by its id.
 
 use async_graphql::{Context, ID, Interface, Object};
 
@@ -29,36 +29,22 @@ pub struct NodeQuery;
 
 #[Object]
 impl NodeQuery {
-    /// Anything by its id; null when nothing has that id (any more).
+    /// Anything by its id. Null if nothing has that id, or no longer.
     async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The id.")] id: ID) -> Option<Node> {
-        let found = find(ctx, &id).await;
-        nullable(ctx, found)
+        nullable(ctx, find(ctx.data_unchecked(), &id).await)
     }
 }
 
-async fn find(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, ApiError> {
-    let api = ctx.data_unchecked::<Api>();
+async fn find(api: &Api, id: &ID) -> Result<Option<Node>, ApiError> {
+    let (kind, key) = id::decode_any(id).map_err(ApiError::InvalidInput)?;
     let conn = api.instances.db.read();
-    let Some((kind, key)) = id::decode_any(id) else {
-        return Err(ApiError::InvalidInput("This is not an id that this server gave.".into()));
-    };
-    if kind == Kind::Integration {
-        let found = api.instances.catalog.find(&key);
-        return Ok(found.and_then(|entry| Integration::list(vec![entry.key.clone()]).pop()).map(Node::Integration));
-    }
-    let id = id::argument(kind, id)?;
     Ok(match kind {
-        Kind::Integration => None,
-        Kind::Instance => {
-            api.instances.by_ids(&[id]).await?.into_values().next().map(|model| Node::Instance(Instance::one(model)))
+        Kind::Integration => Integration::find(api, &key).map(Node::Integration),
+        Kind::Instance => Instance::find(api, id).await?.map(Node::Instance),
+        Kind::SyncRun => SyncRun::find(api, id).await?.map(Node::SyncRun),
+        Kind::User => users::find(conn, id::argument(kind, id)?).await?.map(User::one).map(Node::User),
+        Kind::Notification => {
+            history::find(conn, id::argument(kind, id)?).await?.map(Notification::one).map(Node::Notification)
         }
-        Kind::SyncRun => {
-            api.instances.runs_by_ids(&[id]).await?.into_values().next().map(|model| Node::SyncRun(SyncRun::one(model)))
-        }
-        Kind::User => users::find(conn, id).await?.and_then(|model| User::list(vec![model]).pop()).map(Node::User),
-        Kind::Notification => history::find(conn, id)
-            .await?
-            .and_then(|model| Notification::list(vec![model]).pop())
-            .map(Node::Notification),
     })
 }

@@ -1,5 +1,6 @@
-//! Mails: the ledger, and the test mail.
+//! Mails: the list of those that were sent or are to be sent, and the test mail.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
@@ -7,42 +8,50 @@ use chrono::{DateTime, Utc};
 use entity::notification::{Model, NotificationKind, NotificationState};
 use uuid::Uuid;
 
+use super::api::Api;
+use super::batch::Batch;
+use super::connection::{self, connection};
+use super::error::{ApiError, nullable};
+use super::id::{self, Kind};
+use super::instance::{Instance, InstanceById};
+use super::list::{List, RootList};
+use super::page;
+use super::sync_run::{RunById, SyncRun};
+use super::user_error::{UserError, split_refusals};
 use crate::auth::Caller;
 use crate::clock::date_time;
-use crate::graphql::api::Api;
-use crate::graphql::batch::Siblings;
-use crate::graphql::error::{ApiError, nullable, settle};
-use crate::graphql::id::{self, Kind};
-use crate::graphql::instance::Instance;
-use crate::graphql::page::{self, Page, Total, connection};
-use crate::graphql::sync_run::{self, SyncRun};
-use crate::graphql::user_error::{UserError, user_errors};
 use crate::notification::history::{self, Filter};
 
-/// One mail to one address.
 #[derive(Clone)]
 pub struct Notification {
-    pub model: Arc<Model>,
-    list: Arc<List>,
+    model: Arc<Model>,
+    relations: Arc<Relations>,
 }
 
-struct List {
-    instances: Siblings<Uuid>,
-    runs: Siblings<Uuid>,
+/// Shared by the mails of one list.
+struct Relations {
+    instances: Batch<Uuid>,
+    runs: Batch<Uuid>,
 }
 
 impl Notification {
     /// Rows of one list.
-    pub fn list(models: Vec<Model>) -> Vec<Notification> {
-        let list = Arc::new(List {
-            instances: Siblings::new(models.iter().filter_map(|model| model.instance_id)),
-            runs: Siblings::new(models.iter().filter_map(|model| model.run_id)),
+    fn list(models: Vec<Model>) -> Vec<Notification> {
+        let relations = Arc::new(Relations {
+            instances: Batch::new(models.iter().filter_map(|model| model.instance_id)),
+            runs: Batch::new(models.iter().filter_map(|model| model.run_id)),
         });
-        models.into_iter().map(|model| Notification { model: Arc::new(model), list: list.clone() }).collect()
+        models.into_iter().map(|model| Notification { model: Arc::new(model), relations: relations.clone() }).collect()
+    }
+
+    /// A row that stands alone.
+    pub fn one(model: Model) -> Notification {
+        let relations = Relations { instances: Batch::new(model.instance_id), runs: Batch::new(model.run_id) };
+        Notification { model: Arc::new(model), relations: Arc::new(relations) }
     }
 }
 
-/// One mail to one address about one event, and what became of it.
+/// One mail to one address about one event, and whether it was sent.
 #[Object]
 impl Notification {
     /// The opaque, permanent id.
@@ -50,17 +59,17 @@ impl Notification {
         id::encode(Kind::Notification, self.model.id)
     }
 
-    /// What it tells.
+    /// What the mail is about.
     async fn kind(&self) -> NotificationKind {
         self.model.kind
     }
 
-    /// What became of it.
+    /// Whether it was sent.
     async fn state(&self) -> NotificationState {
         self.model.state
     }
 
-    /// To whom.
+    /// The address that it is sent to.
     async fn address(&self) -> &str {
         &self.model.address
     }
@@ -70,105 +79,120 @@ impl Notification {
         &self.model.subject
     }
 
-    /// The instance it is about; null for a test mail, and when the instance was deleted so long ago that it is forgotten.
+    /// The instance that it is about. Null for a test mail, and when the instance was deleted so
+    /// long ago that the server no longer has it.
     async fn instance(&self, ctx: &Context<'_>) -> Option<Instance> {
         let id = self.model.instance_id?;
-        let found = sync_run::instances(ctx, &self.list.instances, &id).await;
-        nullable(ctx, found)
+        nullable(ctx, self.relations.instances.load(ctx.data_unchecked::<Api>(), InstanceById, &id).await)
     }
 
-    /// The run it is about; null for a test mail, and when the run is so old that it was removed.
+    /// The run that it is about. Null for a test mail, and when the run is so old that the server
+    /// no longer has it.
     async fn run(&self, ctx: &Context<'_>) -> Option<SyncRun> {
         let id = self.model.run_id?;
-        let api = ctx.data_unchecked::<Api>();
-        let load = |ids: Vec<Uuid>| async move {
-            let models = api.instances.runs_by_ids(&ids).await?;
-            Ok(SyncRun::list(models.into_values().collect()).into_iter().map(|run| (run.model.id, run)).collect())
-        };
-        let found = self.list.runs.load("run".into(), &id, load).await;
-        nullable(ctx, found)
+        nullable(ctx, self.relations.runs.load(ctx.data_unchecked::<Api>(), RunById, &id).await)
     }
 
-    /// How often it was offered to the mail server.
+    /// How many times the server tried to send it.
     async fn attempts(&self) -> i32 {
         self.model.attempts
     }
 
-    /// What the last attempt that failed met, or why it was dropped.
+    /// The error of the last attempt that failed, or why the mail was dropped.
     async fn last_error(&self) -> Option<&str> {
         self.model.last_error.as_deref()
     }
 
-    /// When it was decided on.
+    /// When the server decided to send it.
     async fn created_at(&self) -> DateTime<Utc> {
         date_time(self.model.created_at)
     }
 
-    /// When the mail server took it; null until then.
+    /// When the mail server accepted it; null until then.
     async fn sent_at(&self) -> Option<DateTime<Utc>> {
         self.model.sent_at.map(date_time)
     }
 }
 
-connection!(NotificationConnection, NotificationEdge, Notification, "mails");
-
-/// Which mails. All that is given must hold.
+/// Selects mails. All fields that are given must match.
 #[derive(InputObject, Default)]
 pub struct NotificationFilter {
-    /// About this instance.
+    /// Mails about this instance.
     instance_id: Option<ID>,
-    /// Of one of these kinds.
+    /// Mails of one of these kinds.
     kinds: Option<Vec<NotificationKind>>,
-    /// In one of these states.
+    /// Mails in one of these states.
     states: Option<Vec<NotificationState>>,
 }
+
+/// The newest mail comes first.
+pub struct NotificationList(Filter);
+
+impl NotificationList {
+    fn new(filter: Option<NotificationFilter>) -> Result<Self, ApiError> {
+        let NotificationFilter { instance_id, kinds, states } = filter.unwrap_or_default();
+        let instance_id = instance_id.map(|id| id::argument(Kind::Instance, &id)).transpose()?;
+        Ok(Self(Filter { instance_id, kinds, states }))
+    }
+}
+
+impl List for NotificationList {
+    type Row = Notification;
+    type Position = Uuid;
+
+    fn name(&self) -> Cow<'static, str> {
+        "notifications".into()
+    }
+
+    fn position(&self, mail: &Notification) -> Uuid {
+        mail.model.id
+    }
+}
+
+impl RootList for NotificationList {
+    async fn page(&self, api: &Api, after: Option<Uuid>, limit: u64) -> Result<Vec<Notification>, ApiError> {
+        Ok(Notification::list(history::page(api.instances.db.read(), &self.0, after, limit).await?))
+    }
+
+    async fn count(&self, api: &Api) -> Result<i64, ApiError> {
+        Ok(history::count(api.instances.db.read(), &self.0).await?)
+    }
+}
+
+connection!(NotificationConnection, NotificationEdge, NotificationList, "mails");
 
 #[derive(Default)]
 pub struct NotificationQuery;
 
 #[Object]
 impl NotificationQuery {
-    /// The ledger of mails, newest first, as far back as the server keeps it.
+    /// The mails that the server still has, the newest first.
     #[graphql(complexity = "page::cost(first, child_complexity)")]
     async fn notifications(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, from 1 to 100; 20 when left out.")] first: Option<i32>,
-        #[graphql(desc = "Begin after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Which of them.")] filter: Option<NotificationFilter>,
+        #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
+        #[graphql(desc = "Selects mails.")] filter: Option<NotificationFilter>,
     ) -> Result<NotificationConnection, ApiError> {
-        let api = ctx.data_unchecked::<Api>().clone();
-        let size = page::size(first)?;
-        let start: Option<Uuid> = page::decode("notifications", after.as_deref())?;
-        let NotificationFilter { instance_id, kinds, states } = filter.unwrap_or_default();
-        let instance_id = instance_id.map(|id| id::argument(Kind::Instance, &id)).transpose()?;
-        let filter = Filter { instance_id, kinds, states };
-        let models = history::page(api.instances.db.read(), &filter, start, size as u64 + 1).await?;
-        let rows = Notification::list(models)
-            .into_iter()
-            .map(|mail| (page::encode("notifications", &mail.model.id), mail))
-            .collect();
-        let total: Total = Arc::new(move || {
-            let (api, filter) = (api.clone(), filter.clone());
-            Box::pin(async move { Ok(history::count(api.instances.db.read(), &filter).await?) })
-        });
-        Ok(NotificationConnection(Page::new(rows, size, after.as_deref(), total)))
+        let list = NotificationList::new(filter)?;
+        Ok(NotificationConnection(connection::root(ctx, list, first, after).await?))
     }
 }
 
-/// Where to send a test mail.
+/// The address for a test mail.
 #[derive(InputObject)]
 pub struct SendTestMailInput {
-    /// One address.
+    /// One e-mail address.
     address: String,
 }
 
-/// What became of `sendTestMail`.
+/// The result of `sendTestMail`.
 #[derive(SimpleObject)]
 pub struct SendTestMailPayload {
-    /// The mail; still `QUEUED` when the mail server takes longer than 20 seconds. Null when the address was refused.
+    /// The mail. It is still `QUEUED` if the mail server takes longer than 20 seconds. Null if the address was refused.
     notification: Option<Notification>,
-    /// Why it was not sent; empty when it was.
+    /// Why the mail was not sent; empty if it was.
     user_errors: Vec<UserError>,
 }
 
@@ -177,21 +201,21 @@ pub struct NotificationMutation;
 
 #[Object]
 impl NotificationMutation {
-    /// Sends a mail to one address, once, and answers what the mail server said.
+    /// Sends one mail to one address, with a single attempt, and returns the response of the mail server.
     async fn send_test_mail(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Where to send it.")] input: SendTestMailInput,
+        #[graphql(desc = "The address.")] input: SendTestMailInput,
     ) -> Result<SendTestMailPayload, ApiError> {
         let SendTestMailInput { address } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
-        let one = |model| Notification::list(vec![model]).pop();
-        Ok(match settle(api.test_mail.send(&caller.label(), &address).await)? {
-            Ok((model, None)) => SendTestMailPayload { notification: one(model), user_errors: Vec::new() },
-            Ok((model, Some(refusal))) => {
-                SendTestMailPayload { notification: one(model), user_errors: user_errors(vec![refusal]) }
+        let sent = split_refusals(api.test_mail.send(&caller.label(), &address).await)?;
+        let (notification, user_errors) = match sent {
+            Ok((model, refusal)) => {
+                (Some(Notification::one(model)), refusal.into_iter().map(UserError::from).collect())
             }
-            Err(refusals) => SendTestMailPayload { notification: None, user_errors: user_errors(refusals) },
-        })
+            Err(user_errors) => (None, user_errors),
+        };
+        Ok(SendTestMailPayload { notification, user_errors })
     }
 }

@@ -1,14 +1,13 @@
-//! The organisation-wide list of recipients.
+//! The recipients of mail about every instance.
 
 use async_graphql::{Context, InputObject, Object, Scalar, ScalarType, SimpleObject, Value};
 
+use super::api::Api;
+use super::error::ApiError;
+use super::user_error::{UserError, split_refusals};
 use crate::auth::Caller;
-use crate::graphql::api::Api;
-use crate::graphql::error::{ApiError, settle};
-use crate::graphql::user_error::{UserError, user_errors};
 use crate::notification::recipients;
 
-/// An e-mail address.
 pub struct EmailAddress(String);
 
 /// An e-mail address, such as `ada@example.com`.
@@ -29,13 +28,13 @@ impl ScalarType for EmailAddress {
 /// The addresses that get mail about every instance of every integration.
 #[derive(SimpleObject)]
 pub struct Recipients {
-    /// In the order in which they were given. Empty: only the creators of instances get mail.
+    /// The addresses in the order in which they were given. If there are none, only the creators of instances get mail.
     emails: Vec<EmailAddress>,
 }
 
 impl Recipients {
-    fn of(list: Vec<String>) -> Self {
-        Recipients { emails: list.into_iter().map(EmailAddress).collect() }
+    fn of(addresses: Vec<String>) -> Self {
+        Recipients { emails: addresses.into_iter().map(EmailAddress).collect() }
     }
 }
 
@@ -50,20 +49,20 @@ impl RecipientsQuery {
     }
 }
 
-/// Replaces the whole list, or refuses it whole with one error per bad address. An empty
-/// list: only the creators of instances get mail.
+/// The new list of recipients. If one address is invalid, the whole list is refused, with one
+/// error per invalid address. With an empty list, only the creators of instances get mail.
 #[derive(InputObject)]
 pub struct SetRecipientsInput {
-    /// At most 100 addresses. One that comes twice, in whatever case, is kept once.
+    /// At most 100 addresses. Duplicates, which may differ in case, are removed.
     emails: Vec<String>,
 }
 
-/// What became of `setRecipients`.
+/// The result of `setRecipients`.
 #[derive(SimpleObject)]
 pub struct SetRecipientsPayload {
-    /// The list as it stands now.
+    /// The list as it is now.
     recipients: Recipients,
-    /// Why nothing was changed; empty when it was.
+    /// Why the list was not changed; empty if it was.
     user_errors: Vec<UserError>,
 }
 
@@ -80,13 +79,12 @@ impl RecipientsMutation {
     ) -> Result<SetRecipientsPayload, ApiError> {
         let SetRecipientsInput { emails } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
-        let db = &api.instances.db;
-        Ok(match settle(recipients::set(db, &api.instances.clock, &caller.label(), &emails).await)? {
-            Ok(list) => SetRecipientsPayload { recipients: Recipients::of(list), user_errors: Vec::new() },
-            Err(refusals) => SetRecipientsPayload {
-                recipients: Recipients::of(recipients::list(db.read()).await?),
-                user_errors: user_errors(refusals),
-            },
-        })
+        let (db, clock) = (&api.instances.db, &api.instances.clock);
+        let set = split_refusals(recipients::set(db, clock, &caller.label(), &emails).await)?;
+        let (addresses, user_errors) = match set {
+            Ok(addresses) => (addresses, Vec::new()),
+            Err(user_errors) => (recipients::list(db.read()).await?, user_errors),
+        };
+        Ok(SetRecipientsPayload { recipients: Recipients::of(addresses), user_errors })
     }
 }

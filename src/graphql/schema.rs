@@ -1,34 +1,37 @@
-//! The schema: which parts it is made of, and its limits.
+//! The schema: its parts and its limits.
 
-use async_graphql::{MergedObject, SDLExportOptions, Schema};
+use std::time::Duration;
 
-use crate::graphql::api::Api;
-use crate::graphql::audit::AuditQuery;
-use crate::graphql::instance::begin_authorization::BeginAuthorization;
-use crate::graphql::instance::cancel_sync::CancelSync;
-use crate::graphql::instance::connection::InstanceQuery;
-use crate::graphql::instance::create::CreateInstance;
-use crate::graphql::instance::delete::DeleteInstance;
-use crate::graphql::instance::delete_all_users::DeleteAllUsers;
-use crate::graphql::instance::sync::SyncInstance;
-use crate::graphql::instance::test_connection::TestConnection;
-use crate::graphql::instance::update::UpdateInstance;
-use crate::graphql::integration::IntegrationQuery;
-use crate::graphql::node::NodeQuery;
-use crate::graphql::notification::{NotificationMutation, NotificationQuery};
-use crate::graphql::recipients::{RecipientsMutation, RecipientsQuery};
-use crate::graphql::subscription::Subscription;
-use crate::graphql::sync_run::SyncRunQuery;
-use crate::graphql::user::UserQuery;
+use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, Schema, SchemaBuilder};
 
-/// The deepest that fields may nest: the standard introspection query needs 15.
-const DEPTH: usize = 15;
-/// The price that a document may have: a field costs 1, a list its page size times its row.
-const COMPLEXITY: usize = 20_000;
-/// The deepest that the schema's own walks may recurse.
-const RECURSION: usize = 32;
+use super::api::Api;
+use super::audit::AuditQuery;
+use super::guard::MAX_DEPTH;
+use super::guard::scan::MAX_NESTING;
+use super::instance::begin_authorization::BeginAuthorization;
+use super::instance::cancel_sync::CancelSync;
+use super::instance::create::CreateInstance;
+use super::instance::delete::DeleteInstance;
+use super::instance::delete_all_users::DeleteAllUsers;
+use super::instance::list::InstanceQuery;
+use super::instance::state_changed::InstanceSubscription;
+use super::instance::sync::SyncInstance;
+use super::instance::test_connection::TestConnection;
+use super::instance::update::UpdateInstance;
+use super::integration::list::IntegrationQuery;
+use super::node::NodeQuery;
+use super::notification::{NotificationMutation, NotificationQuery};
+use super::recipients::{RecipientsMutation, RecipientsQuery};
+use super::sync_run::list::SyncRunQuery;
+use super::sync_run::progress::ProgressSubscription;
+use super::user::list::UserQuery;
 
-/// What can be read.
+/// The highest price of a document: a field costs 1, a list its page size times the price of a row.
+const MAX_COMPLEXITY: usize = 20_000;
+/// The longest time for a query or mutation, for the start of a subscription, and for each of its events.
+pub const EXECUTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Everything that can be read.
 #[derive(MergedObject, Default)]
 pub struct Query(
     NodeQuery,
@@ -41,8 +44,8 @@ pub struct Query(
     AuditQuery,
 );
 
-/// What can be changed. Every mutation needs a token of role admin. Expected refusals
-/// are `userErrors` of its payload; then nothing was changed.
+/// Everything that can be changed. Every mutation needs a token of the role admin. Expected refusals
+/// are the `userErrors` of its payload. If there are any, nothing was changed.
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     CreateInstance,
@@ -57,27 +60,27 @@ pub struct Mutation(
     NotificationMutation,
 );
 
+/// Everything that can be subscribed to.
+#[derive(MergedSubscription, Default)]
+pub struct Subscription(InstanceSubscription, ProgressSubscription);
+
 pub type AppSchema = Schema<Query, Mutation, Subscription>;
 
-/// The schema, without the tools that executing it takes.
-pub fn build() -> AppSchema {
-    builder().finish()
-}
-
-fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
-    Schema::build(Query::default(), Mutation::default(), Subscription)
-        .limit_depth(DEPTH)
-        .limit_complexity(COMPLEXITY)
-        .limit_recursive_depth(RECURSION)
-        .disable_suggestions()
-}
-
 /// The schema as it is executed.
-pub fn with_tools(api: Api) -> AppSchema {
+pub fn build(api: Api) -> AppSchema {
     builder().data(api).finish()
 }
 
-/// The schema in the schema definition language, the same whenever it is asked for.
+/// The schema in the schema definition language, always in the same order.
 pub fn sdl() -> String {
-    build().sdl_with_options(SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items())
+    let sorted = SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items();
+    builder().finish().sdl_with_options(sorted)
+}
+
+fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
+    Schema::build(Query::default(), Mutation::default(), Subscription::default())
+        .limit_depth(MAX_DEPTH as usize)
+        .limit_complexity(MAX_COMPLEXITY)
+        .limit_recursive_depth(MAX_NESTING)
+        .disable_suggestions()
 }

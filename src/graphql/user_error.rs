@@ -1,28 +1,48 @@
-//! Refusals that a caller can act on.
+//! Refusals as payloads of mutations show them.
 
 use async_graphql::SimpleObject;
 
-use crate::error::{Refusal, RefusalCode};
+use super::error::ApiError;
+use crate::error::{Error, Refusal, RefusalCode};
 
-/// A refusal that the caller can act on. Nothing was changed.
+/// An expected refusal, which the caller can act on. Nothing was changed.
 #[derive(SimpleObject)]
 pub struct UserError {
     /// What is wrong, for a program.
     code: RefusalCode,
     /// What is wrong, for a person.
     message: String,
-    /// The path of the input field at fault, from the top of the input: `["config", "token"]`. Null when it is no single one.
+    /// The path of the wrong input field, from the top of the input: `["config", "token"]`. Null when no single field is wrong.
     field: Option<Vec<String>>,
 }
 
-/// Refusals as a payload shows them.
-pub fn user_errors(refusals: Vec<Refusal>) -> Vec<UserError> {
-    refusals
-        .into_iter()
-        .map(|Refusal { code, message, field }| UserError {
-            code,
-            message,
-            field: (!field.is_empty()).then_some(field),
-        })
-        .collect()
+impl From<Refusal> for UserError {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { code, message, field } = refusal;
+        UserError { code, message, field: (!field.is_empty()).then_some(field) }
+    }
+}
+
+/// Separates refusals, which are part of a payload, from errors, which replace it.
+pub fn split_refusals<T>(result: Result<T, Error>) -> Result<Result<T, Vec<UserError>>, ApiError> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(Error::Refused(refusals)) => Ok(Err(refusals.into_iter().map(UserError::from).collect())),
+        Err(other) => Err(ApiError::hide(other)),
+    }
+}
+
+/// As [`split_refusals`], for a mutation of one thing: a refusal without a field is about
+/// the thing itself, and gets `id_field`, the input field that holds its id.
+pub fn split_refusals_about<T>(
+    id_field: &str,
+    result: Result<T, Error>,
+) -> Result<Result<T, Vec<UserError>>, ApiError> {
+    let mut split = split_refusals(result)?;
+    if let Err(errors) = &mut split {
+        for error in errors {
+            error.field.get_or_insert_with(|| vec![id_field.to_owned()]);
+        }
+    }
+    Ok(split)
 }

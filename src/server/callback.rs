@@ -14,6 +14,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use cookie::Cookie;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 
@@ -75,12 +76,12 @@ fn read(query: &str, headers: &HeaderMap) -> Returned {
         }
     };
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let cookies = cookies.flat_map(|value| value.split(';')).filter_map(|cookie| cookie.trim().split_once('='));
+    let cookies = cookies.flat_map(Cookie::split_parse).filter_map(Result::ok);
     Returned {
         state: parameter("state"),
         code: parameter("code"),
         error: parameter("error"),
-        cookies: cookies.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        cookies: cookies.map(|cookie| (cookie.name().to_owned(), cookie.value().to_owned())).collect(),
     }
 }
 

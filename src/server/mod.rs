@@ -4,6 +4,7 @@ mod callback;
 mod explain;
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -26,7 +27,7 @@ use crate::clock::Clock;
 use crate::console;
 use crate::db::Db;
 use crate::graphql;
-use crate::graphql::transport::gateway::Gateway;
+use crate::graphql::transport::endpoint::Endpoint;
 use crate::instance::authorization::Authorizations;
 use crate::jobs::Beat;
 use crate::queue;
@@ -52,9 +53,9 @@ pub fn health(db: Db, beat: Option<Beat>, shutdown: CancellationToken) -> Router
 }
 
 /// What members and their browsers come for.
-pub fn doors(gateway: Gateway, authorizations: Authorizations) -> Router {
+pub fn doors(endpoint: Arc<Endpoint>, authorizations: Authorizations) -> Router {
     Router::new()
-        .merge(graphql::transport::http::routes().with_state(gateway))
+        .merge(graphql::transport::routes(endpoint))
         .merge(callback::routes().with_state(authorizations))
         .merge(console::routes())
 }

@@ -1,14 +1,12 @@
-//! What a document would cost with every fragment expanded, without expanding
-//! it: each fragment is weighed once, and its weight added at each spread.
+//! The cost of a document with all fragments expanded. Nothing is expanded: the cost of each fragment
+//! is computed once, and added at each spread.
 
 use std::collections::HashMap;
 
-use async_graphql::{
-    Positioned,
-    parser::types::{Directive, ExecutableDocument, Selection, SelectionSet},
-};
+use async_graphql::Positioned;
+use async_graphql::parser::types::{Directive, ExecutableDocument, Selection, SelectionSet};
 
-/// The cost of a selection set. Sums saturate, so a fragment bomb is merely a large number.
+/// The cost of a selection set. Sums saturate, so that a fragment bomb is only a large number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cost {
     /// Fields, spreads and inline fragments.
@@ -19,22 +17,22 @@ pub(super) struct Cost {
     pub depth: u32,
     /// Uses of `__schema` and `__type`.
     pub introspections: u32,
-    /// Levels of the list fields by which introspection can be made to go in circles.
-    pub circle_levels: u32,
-    /// The most of `circle_levels` below one use of `__schema` or `__type`.
-    pub introspection_circles: u32,
+    /// Levels of those list fields of introspection that lead back to types.
+    pub cycle_levels: u32,
+    /// The most `cycle_levels` below one use of `__schema` or `__type`.
+    pub introspection_cycles: u32,
 }
 
 impl Cost {
-    fn beside(self, other: Self) -> Self {
+    fn combined_with(self, other: Self) -> Self {
         Self {
             selections: self.selections.saturating_add(other.selections),
             aliases: self.aliases.saturating_add(other.aliases),
             directives: self.directives.saturating_add(other.directives),
             depth: self.depth.max(other.depth),
             introspections: self.introspections.saturating_add(other.introspections),
-            circle_levels: self.circle_levels.max(other.circle_levels),
-            introspection_circles: self.introspection_circles.max(other.introspection_circles),
+            cycle_levels: self.cycle_levels.max(other.cycle_levels),
+            introspection_cycles: self.introspection_cycles.max(other.introspection_cycles),
         }
     }
 
@@ -47,35 +45,35 @@ impl Cost {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Cycle;
 
-/// Weighs a document's parts.
-pub(super) struct Scales<'a> {
+/// Computes the costs of a document's parts.
+pub(super) struct CostAnalysis<'a> {
     document: &'a ExecutableDocument,
-    /// `None` while the fragment is being weighed: to meet it then is a cycle.
+    /// `None` while the cost of the fragment is being computed: meeting it then is a cycle.
     fragments: HashMap<&'a str, Option<Cost>>,
 }
 
-impl<'a> Scales<'a> {
+impl<'a> CostAnalysis<'a> {
     pub(super) fn new(document: &'a ExecutableDocument) -> Self {
         Self { document, fragments: HashMap::new() }
     }
 
-    /// All operations together: the schema's own checks walk every one of them.
+    /// The cost of all operations together: the schema's own checks visit every one of them.
     pub(super) fn operations(&mut self) -> Result<Cost, Cycle> {
         let mut total = Cost::default();
         for (_, operation) in self.document.operations.iter() {
             let operation = &operation.node;
             total = total
-                .beside(Cost::of_directives(&operation.directives))
-                .beside(self.selection_set(&operation.selection_set.node)?);
+                .combined_with(Cost::of_directives(&operation.directives))
+                .combined_with(self.selection_set(&operation.selection_set.node)?);
             for variable in &operation.variable_definitions {
-                total = total.beside(Cost::of_directives(&variable.node.directives));
+                total = total.combined_with(Cost::of_directives(&variable.node.directives));
             }
         }
         Ok(total)
     }
 
-    /// The dearest in each respect of all fragments, used or not.
-    pub(super) fn dearest_fragment(&mut self) -> Result<Cost, Cycle> {
+    /// The highest of each cost among all fragments, used or not.
+    pub(super) fn largest_fragment(&mut self) -> Result<Cost, Cycle> {
         let mut most = Cost::default();
         for name in self.document.fragments.keys() {
             let cost = self.fragment(name)?;
@@ -84,7 +82,7 @@ impl<'a> Scales<'a> {
                 aliases: most.aliases.max(cost.aliases),
                 directives: most.directives.max(cost.directives),
                 introspections: most.introspections.max(cost.introspections),
-                ..most.beside(cost)
+                ..most.combined_with(cost)
             };
         }
         Ok(most)
@@ -99,17 +97,17 @@ impl<'a> Scales<'a> {
                 Selection::Field(field) => {
                     cost.aliases = u32::from(field.node.alias.is_some());
                     let inner = self.selection_set(&field.node.selection_set.node)?;
-                    around(field.node.name.node.as_str(), inner)
+                    field_cost(field.node.name.node.as_str(), inner)
                 }
                 Selection::InlineFragment(inline) => self.selection_set(&inline.node.selection_set.node)?,
                 Selection::FragmentSpread(spread) => self.fragment(spread.node.fragment_name.node.as_str())?,
             };
-            total = total.beside(cost).beside(inner);
+            total = total.combined_with(cost).combined_with(inner);
         }
         Ok(total)
     }
 
-    /// An unknown fragment costs nothing: validation refuses it.
+    /// An unknown fragment costs nothing; validation refuses it.
     fn fragment(&mut self, name: &str) -> Result<Cost, Cycle> {
         let Some((name, fragment)) = self.document.fragments.get_key_value(name) else {
             return Ok(Cost::default());
@@ -121,7 +119,7 @@ impl<'a> Scales<'a> {
                 self.fragments.insert(name.as_str(), None);
                 let cost = self
                     .selection_set(&fragment.node.selection_set.node)?
-                    .beside(Cost::of_directives(&fragment.node.directives));
+                    .combined_with(Cost::of_directives(&fragment.node.directives));
                 self.fragments.insert(name.as_str(), Some(cost));
                 Ok(cost)
             }
@@ -129,16 +127,16 @@ impl<'a> Scales<'a> {
     }
 }
 
-/// The cost of what stands in a field, seen from outside the field.
-fn around(field: &str, mut inner: Cost) -> Cost {
+/// The cost of a field whose selection set has the cost `inner`.
+fn field_cost(field: &str, mut inner: Cost) -> Cost {
     inner.depth = inner.depth.saturating_add(1);
     match field {
         "fields" | "inputFields" | "interfaces" | "possibleTypes" => {
-            inner.circle_levels = inner.circle_levels.saturating_add(1);
+            inner.cycle_levels = inner.cycle_levels.saturating_add(1);
         }
         "__schema" | "__type" => {
             inner.introspections = inner.introspections.saturating_add(1);
-            inner.introspection_circles = inner.introspection_circles.max(inner.circle_levels);
+            inner.introspection_cycles = inner.introspection_cycles.max(inner.cycle_levels);
         }
         _ => {}
     }
@@ -151,43 +149,42 @@ mod tests {
 
     use super::*;
 
-    fn weigh(document: &str) -> Result<Cost, Cycle> {
-        Scales::new(&parse_query(document).expect(document)).operations()
+    fn cost(document: &str) -> Result<Cost, Cycle> {
+        CostAnalysis::new(&parse_query(document).expect(document)).operations()
     }
 
     #[test]
-    fn a_spread_weighs_what_its_fragment_holds() {
-        let cost = weigh("{ x: a { ...F ...F b @skip(if: true) } } fragment F on A { y: c { d } }");
+    fn a_spread_costs_what_its_fragment_costs() {
+        let found = cost("{ x: a { ...F ...F b @skip(if: true) } } fragment F on A { y: c { d } }");
         let expected = Cost { selections: 8, aliases: 3, directives: 1, depth: 3, ..Cost::default() };
-        assert_eq!(cost, Ok(expected));
+        assert_eq!(found, Ok(expected));
     }
 
     #[test]
-    fn a_fragment_bomb_is_weighed_without_being_lit() {
+    fn the_cost_of_a_fragment_bomb_is_computed_without_expansion() {
         let bomb: String = (0..60)
             .map(|i| format!("fragment f{i} on Query {{ ...f{0} ...f{0} }} ", i + 1))
             .chain(["fragment f60 on Query { __typename } { ...f0 }".to_owned()])
             .collect();
-        assert_eq!(weigh(&bomb).map(|cost| cost.selections), Ok(u32::MAX));
+        assert_eq!(cost(&bomb).map(|cost| cost.selections), Ok(u32::MAX));
     }
 
     #[test]
     fn cycles_are_found_in_unused_fragments_too() {
         let used = "{ ...A } fragment A on Q { ...B } fragment B on Q { a { ...A } }";
-        assert_eq!(weigh(used), Err(Cycle));
+        assert_eq!(cost(used), Err(Cycle));
         let document = parse_query("{ a } fragment A on Q { ...A }").expect("valid");
-        assert!(Scales::new(&document).operations().is_ok());
-        assert_eq!(Scales::new(&document).dearest_fragment(), Err(Cycle));
+        assert!(CostAnalysis::new(&document).operations().is_ok());
+        assert_eq!(CostAnalysis::new(&document).largest_fragment(), Err(Cycle));
     }
 
     #[test]
-    fn introspection_circles_count_below_introspection_only() {
-        let plain = weigh("{ run { fields { fields { fields } } } }").expect("no cycle");
-        assert_eq!((plain.introspections, plain.introspection_circles), (0, 0));
-        let circle = weigh(
-            "{ a: __schema { types { ...T } } } fragment T on __Type { fields { type { interfaces { name } } } }",
-        )
-        .expect("no cycle");
-        assert_eq!((circle.introspections, circle.introspection_circles), (1, 2));
+    fn introspection_cycles_count_below_introspection_only() {
+        let plain = cost("{ run { fields { fields { fields } } } }").expect("no cycle");
+        assert_eq!((plain.introspections, plain.introspection_cycles), (0, 0));
+        let cyclic =
+            cost("{ a: __schema { types { ...T } } } fragment T on __Type { fields { type { interfaces { name } } } }")
+                .expect("no cycle");
+        assert_eq!((cyclic.introspections, cyclic.introspection_cycles), (1, 2));
     }
 }

@@ -1,20 +1,17 @@
-//! Variables that may be left out, and are.
+//! Gives null to optional variables without a value.
 //!
-//! Where such a variable is the whole value of an argument, the argument counts as left
-//! out, which for every argument of this schema is the same as null. The schema prices a
-//! list by its `first` before anything is executed, and would take the missing variable
-//! for an error there; so it is given the null. Inside an input object absent and null
-//! differ, and such variables stay as they are.
+//! If such a variable is the whole value of an argument, the argument counts as left out. For every
+//! argument of this schema, that is the same as null. But the schema computes the price of a list from
+//! `first` before the execution, and reports the missing variable as an error. With the null it does
+//! not. Inside an input object, a missing field and null differ, so that such variables are not changed.
 
 use std::collections::HashSet;
 
-use async_graphql::{
-    Name, Variables,
-    parser::types::{ExecutableDocument, Selection, SelectionSet},
-};
+use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
+use async_graphql::{Name, Variables};
 use async_graphql_value::{ConstValue, Value};
 
-/// Gives null to the variables that were left out and are only ever whole arguments.
+/// Gives null to the variables without a value that are used as whole arguments only.
 pub(super) fn fill(document: &ExecutableDocument, variables: &mut Variables) {
     let mut uses = Uses::default();
     for (_, operation) in document.operations.iter() {
@@ -23,7 +20,7 @@ pub(super) fn fill(document: &ExecutableDocument, variables: &mut Variables) {
     for fragment in document.fragments.values() {
         uses.collect(&fragment.node.selection_set.node);
     }
-    // Of all operations: the schema prices those that are not executed, too.
+    // Of all operations: the schema also computes the price of those that are not executed.
     let definitions = || document.operations.iter().flat_map(|(_, operation)| &operation.node.variable_definitions);
     let defaulted: HashSet<&Name> = definitions()
         .filter(|definition| definition.node.default_value.is_some())
@@ -39,7 +36,7 @@ pub(super) fn fill(document: &ExecutableDocument, variables: &mut Variables) {
     }
 }
 
-/// Where variables stand.
+/// Where variables are used.
 #[derive(Default)]
 struct Uses<'a> {
     /// As the whole value of an argument.

@@ -1,14 +1,14 @@
-//! Rules of the GraphQL specification that the schema's own validation leaves
-//! out, and that need no knowledge of the schema.
+//! Rules of the GraphQL specification that the schema's own validation leaves out. None of them
+//! depends on the schema.
 
-use async_graphql::{
-    Positioned, ServerError, Value, Variables,
-    parser::types::{ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet},
+use async_graphql::parser::types::{
+    ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
 };
+use async_graphql::{Positioned, ServerError, Value, Variables};
 
-use super::invalid;
+use crate::graphql::error::{Code, error};
 
-/// Judges the document, and the operation of it that is to be executed.
+/// Checks the document, and the operation of it that is to be executed.
 pub(super) fn check(
     document: &ExecutableDocument,
     operation: &OperationDefinition,
@@ -27,7 +27,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Validation passes `__typename` by, whatever is written on it.
+/// The arguments, directives and selections of `__typename`, which the validation ignores.
 fn check_typenames(set: &SelectionSet) -> Result<(), ServerError> {
     for item in &set.items {
         match &item.node {
@@ -53,29 +53,28 @@ fn check_typename(field: &Positioned<Field>) -> Result<(), ServerError> {
     } else {
         return Ok(());
     };
-    let mut refusal = invalid(message);
-    refusal.locations = vec![field.pos];
-    Err(refusal)
+    let mut error = invalid(message);
+    error.locations = vec![field.pos];
+    Err(error)
 }
 
-/// The schema would notice at the field that uses the variable, when the mutations before it
-/// have been executed.
+/// The schema would notice only at the field that uses the variable, after it executed the mutations
+/// before that field.
 fn check_required_variables(operation: &OperationDefinition, variables: &Variables) -> Result<(), ServerError> {
     for definition in &operation.variable_definitions {
         let variable = &definition.node;
-        let needed = !variable.var_type.node.nullable && variable.default_value.is_none();
+        let required = !variable.var_type.node.nullable && variable.default_value.is_none();
         let null = |value: &Value| *value == Value::Null;
-        if needed && variables.get(&variable.name.node).is_none_or(null) {
-            let mut refusal =
-                invalid(&format!("A value that is not null is needed for the variable ${}.", variable.name.node));
-            refusal.locations = vec![definition.pos];
-            return Err(refusal);
+        if required && variables.get(&variable.name.node).is_none_or(null) {
+            let mut error = invalid(format!("The variable ${} needs a value that is not null.", variable.name.node));
+            error.locations = vec![definition.pos];
+            return Err(error);
         }
     }
     Ok(())
 }
 
-/// A subscription has exactly one source of events: the schema would merge several in no order.
+/// A subscription has exactly one root field. The schema would merge several in no order.
 fn check_single_root(document: &ExecutableDocument, operation: &OperationDefinition) -> Result<(), ServerError> {
     let mut roots = Vec::new();
     collect_roots(document, &operation.selection_set.node, &mut roots);
@@ -100,4 +99,8 @@ fn collect_roots<'a>(document: &'a ExecutableDocument, set: &'a SelectionSet, ro
             }
         }
     }
+}
+
+fn invalid(message: impl Into<String>) -> ServerError {
+    error(Code::ValidationFailed, message)
 }

@@ -1,20 +1,23 @@
-//! A look at the bytes of a document before the parser sees them. The parser
-//! recurses for every bracket, so brackets are counted here, without recursion.
+//! Counts tokens and brackets in the bytes of a document. The parser recurses for every bracket, so that
+//! they must be counted before, without recursion.
 
-use super::{MAX_NESTING, MAX_TOKENS};
+/// The most lexical tokens in a document.
+pub const MAX_TOKENS: usize = 2_000;
+/// The most brackets of any kind that are open at once.
+pub const MAX_NESTING: usize = 32;
 
-/// Why a document does not reach the parser.
+/// Why a document is not parsed.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Flaw {
+pub(super) enum ScanError {
     TooManyTokens,
     NestedTooDeeply,
-    /// The parser would fail at this string, but might first read what follows its opening
-    /// quotes as something else: this scan and the parser must see the same brackets.
+    /// The parser would fail at this string, but it might first read the text after the opening
+    /// quotes as something else. The scan and the parser must see the same brackets.
     UnterminatedString,
 }
 
-/// Counts tokens and open brackets, and stops at the first limit that is passed.
-pub(super) fn check(document: &str) -> Result<(), Flaw> {
+/// Stops at the first limit that is exceeded.
+pub(super) fn check(document: &str) -> Result<(), ScanError> {
     let bytes = document.as_bytes();
     let (mut at, mut tokens, mut nesting) = (0, 0_usize, 0_usize);
     while let Some(&byte) = bytes.get(at) {
@@ -27,7 +30,7 @@ pub(super) fn check(document: &str) -> Result<(), Flaw> {
                 at += run(&bytes[at..], |b| b != b'\n' && b != b'\r');
                 continue;
             }
-            b'"' => at = end_of_string(bytes, at).ok_or(Flaw::UnterminatedString)?,
+            b'"' => at = end_of_string(bytes, at).ok_or(ScanError::UnterminatedString)?,
             b'{' | b'[' | b'(' => {
                 nesting += 1;
                 at += 1;
@@ -44,20 +47,21 @@ pub(super) fn check(document: &str) -> Result<(), Flaw> {
         }
         tokens += 1;
         if tokens > MAX_TOKENS {
-            return Err(Flaw::TooManyTokens);
+            return Err(ScanError::TooManyTokens);
         }
         if nesting > MAX_NESTING {
-            return Err(Flaw::NestedTooDeeply);
+            return Err(ScanError::NestedTooDeeply);
         }
     }
     Ok(())
 }
 
-fn run(bytes: &[u8], belongs: impl Fn(u8) -> bool) -> usize {
-    bytes.iter().take_while(|b| belongs(**b)).count()
+/// How many bytes in a row match, from the first on.
+fn run(bytes: &[u8], matches: impl Fn(u8) -> bool) -> usize {
+    bytes.iter().take_while(|byte| matches(**byte)).count()
 }
 
-/// The position after the string or block string that opens at `start`.
+/// The position after the string or block string that begins at `start`.
 fn end_of_string(bytes: &[u8], start: usize) -> Option<usize> {
     const TRIPLE: &[u8] = br#"""""#;
     let block = bytes[start..].starts_with(TRIPLE);
@@ -86,14 +90,14 @@ mod tests {
     #[test]
     fn brackets_count_and_those_in_strings_and_comments_do_not() {
         assert_eq!(check(&nested(MAX_NESTING)), Ok(()));
-        assert_eq!(check(&nested(MAX_NESTING + 1)), Err(Flaw::NestedTooDeeply));
-        assert_eq!(check(&nested(1_000_000)), Err(Flaw::NestedTooDeeply));
+        assert_eq!(check(&nested(MAX_NESTING + 1)), Err(ScanError::NestedTooDeeply));
+        assert_eq!(check(&nested(1_000_000)), Err(ScanError::NestedTooDeeply));
         let quoted = "[".repeat(1000);
         assert_eq!(check(&format!(r#"{{a(b:"{quoted}")}}"#)), Ok(()));
         assert_eq!(check(&format!(r#"{{a(b:"""{quoted}\""" "" {quoted}""")}}"#)), Ok(()));
         assert_eq!(check(&format!("{{a}} #{quoted}\n")), Ok(()));
-        assert_eq!(check(&format!("{{a(b:[[ # \" \n {quoted}")), Err(Flaw::NestedTooDeeply));
-        assert_eq!(check(&format!(r#"{{a(b:"\\" {quoted}"#)), Err(Flaw::NestedTooDeeply));
+        assert_eq!(check(&format!("{{a(b:[[ # \" \n {quoted}")), Err(ScanError::NestedTooDeeply));
+        assert_eq!(check(&format!(r#"{{a(b:"\\" {quoted}"#)), Err(ScanError::NestedTooDeeply));
     }
 
     #[test]
@@ -107,16 +111,16 @@ mod tests {
             r#"{a(b:"\"#.to_owned(),
             r#"{a(b:"abc"#.to_owned(),
         ] {
-            assert_eq!(check(&document), Err(Flaw::UnterminatedString), "{document}");
+            assert_eq!(check(&document), Err(ScanError::UnterminatedString), "{document}");
         }
     }
 
     #[test]
     fn tokens_count_and_what_the_grammar_ignores_does_not() {
         assert_eq!(check(&"a ".repeat(MAX_TOKENS)), Ok(()));
-        assert_eq!(check(&"a ".repeat(MAX_TOKENS + 1)), Err(Flaw::TooManyTokens));
+        assert_eq!(check(&"a ".repeat(MAX_TOKENS + 1)), Err(ScanError::TooManyTokens));
         assert_eq!(check(&", \t\r\n".repeat(MAX_TOKENS)), Ok(()));
-        assert_eq!(check(&"é".repeat(MAX_TOKENS)), Err(Flaw::TooManyTokens));
+        assert_eq!(check(&"é".repeat(MAX_TOKENS)), Err(ScanError::TooManyTokens));
         assert_eq!(check(&"a...b".repeat(MAX_TOKENS / 3)), Ok(()));
     }
 }

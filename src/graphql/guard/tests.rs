@@ -1,10 +1,12 @@
 use std::fmt::Write;
 
+use async_graphql::Variables;
+use serde_json::json;
+
 use super::*;
 
-fn ask(query: &str) -> Params {
-    let body = serde_json::json!({ "query": query }).to_string();
-    Params::from_body(body.as_bytes()).expect("a valid body")
+fn ask(query: &str) -> Request {
+    Request::new(query)
 }
 
 fn code(refusal: &ServerError) -> String {
@@ -13,7 +15,7 @@ fn code(refusal: &ServerError) -> String {
 }
 
 fn refusal(query: &str) -> ServerError {
-    vet(ask(query), true).expect_err("to be refused")
+    check(ask(query), true).expect_err("to be refused")
 }
 
 #[track_caller]
@@ -25,14 +27,20 @@ fn assert_refused(query: &str, expected: Code) {
 
 #[test]
 fn an_ordinary_operation_passes_with_its_parts() {
-    let body = r#"{"query":"query A($n: Int) { a(n: $n) } mutation B { b }","operationName":"B","variables":{"n":1}}"#;
-    let operation = vet(Params::from_body(body.as_bytes()).expect("valid"), false).expect("to pass");
+    let request = Request::new("query A($n: Int) { a(n: $n) } mutation B { b }")
+        .operation_name("B")
+        .variables(Variables::from_json(json!({ "n": 1 })));
+    let operation = check(request, false).expect("to pass");
     assert_eq!(operation.kind(), OperationType::Mutation);
-    assert_eq!(operation.operation_name(), Some("B"));
-    assert_eq!(operation.variables().len(), 1);
+    assert_eq!(operation.name(), Some("B"));
     assert!(!format!("{operation:?}").contains('1'));
-    assert!(operation.query().starts_with("query A"));
-    assert_eq!(operation.into_request().variables.len(), 1);
+    let request = operation.into_request();
+    assert_eq!(request.operation_name.as_deref(), Some("B"));
+    assert!(request.query.starts_with("query A"));
+    assert_eq!(request.variables.len(), 1);
+    let unnamed = check(ask("query A { a }"), false).expect("to pass");
+    assert_eq!(unnamed.name(), Some("A"));
+    assert_eq!(unnamed.into_request().operation_name, None);
 }
 
 #[test]
@@ -62,8 +70,8 @@ fn each_limit_holds() {
 fn deep_input_of_every_kind_leaves_the_stack_alone() {
     for (open, close) in [("{a", "}"), ("{...on A{", "}}"), ("{a(b:[", "])}"), ("{a(b:{c:", "})}")] {
         for levels in [MAX_NESTING / 2, 100, 3000] {
-            let _ = vet(ask(&format!("{}{}", open.repeat(levels), close.repeat(levels))), true);
-            let _ = vet(ask(&open.repeat(levels)), true);
+            let _ = check(ask(&format!("{}{}", open.repeat(levels), close.repeat(levels))), true);
+            let _ = check(ask(&open.repeat(levels)), true);
         }
     }
     let lists = "[".repeat(3000);
@@ -96,11 +104,7 @@ fn a_syntax_error_says_where_and_repeats_nothing() {
 
 #[test]
 fn the_operation_is_chosen_or_the_request_refused() {
-    let choose = |query: &str, name: &str| {
-        let mut params = ask(query);
-        params.operation_name = Some(name.to_owned());
-        vet(params, true)
-    };
+    let choose = |query: &str, name: &str| check(ask(query).operation_name(name), true);
     assert_eq!(choose("query A{a} mutation B{b}", "B").expect("to pass").kind(), OperationType::Mutation);
     assert!(choose("query A{a}", "C").is_err());
     assert!(choose("{a}", "A").is_err());
@@ -118,10 +122,10 @@ fn introspection_can_be_switched_off_and_typename_cannot() {
         "query A{a} query B{__schema{queryType{name}}}",
         "{a} fragment F on Query{__schema{queryType{name}}}",
     ] {
-        let refusal = vet(ask(query), false).expect_err(query);
+        let refusal = check(ask(query), false).expect_err(query);
         assert_eq!(code(&refusal), "INTROSPECTION_DISABLED");
     }
-    assert!(vet(ask("{__typename a{__typename}}"), false).is_ok());
+    assert!(check(ask("{__typename a{__typename}}"), false).is_ok());
 }
 
 #[test]
@@ -140,13 +144,13 @@ fn the_standard_introspection_query_passes() {
         fragment InputValue on __InputValue {{ name description type {{ ...TypeRef }} defaultValue isDeprecated deprecationReason }}
         fragment TypeRef on __Type {{ {types} }}"
     );
-    vet(ask(&query), true).expect("to pass");
+    check(ask(&query), true).expect("to pass");
 }
 
 #[test]
 fn a_subscription_has_one_root_field() {
-    assert!(vet(ask("subscription { a { b c } }"), true).is_ok());
-    assert!(vet(ask("subscription { ...F } fragment F on S { a }"), true).is_ok());
+    assert!(check(ask("subscription { a { b c } }"), true).is_ok());
+    assert!(check(ask("subscription { ...F } fragment F on S { a }"), true).is_ok());
     for query in [
         "subscription { a b }",
         "subscription { ...F ...F } fragment F on S { a }",
@@ -159,7 +163,7 @@ fn a_subscription_has_one_root_field() {
 
 #[test]
 fn typename_is_a_plain_field() {
-    assert!(vet(ask("query($b: Boolean = true) { __typename @skip(if: $b) a { __typename } }"), true).is_ok());
+    assert!(check(ask("query($b: Boolean = true) { __typename @skip(if: $b) a { __typename } }"), true).is_ok());
     for query in [
         "{ __typename @aa }",
         "{ a { ... on A { __typename @include(if: true) @aa } } }",
@@ -172,13 +176,12 @@ fn typename_is_a_plain_field() {
 
 #[test]
 fn a_mutation_does_not_begin_without_its_variables() {
-    let give = |variables: &str| {
-        let query = "mutation A($n: Int!, $m: Int! = 1, $o: Int) { a b(n: $n, m: $m, o: $o) }";
-        let body = format!(r#"{{"query":"{query}","variables":{variables}}}"#);
-        vet(Params::from_body(body.as_bytes()).expect("valid"), true)
+    let give = |variables: serde_json::Value| {
+        let request = ask("mutation A($n: Int!, $m: Int! = 1, $o: Int) { a b(n: $n, m: $m, o: $o) }");
+        check(request.variables(Variables::from_json(variables)), true)
     };
-    assert!(give(r#"{"n":1}"#).is_ok());
-    for variables in ["null", "{}", r#"{"n":null}"#, r#"{"m":1}"#] {
-        assert_eq!(code(&give(variables).expect_err(variables)), "GRAPHQL_VALIDATION_FAILED");
+    assert!(give(json!({ "n": 1 })).is_ok());
+    for variables in [json!(null), json!({}), json!({ "n": null }), json!({ "m": 1 })] {
+        assert_eq!(code(&give(variables).expect_err("to be refused")), "GRAPHQL_VALIDATION_FAILED");
     }
 }

@@ -1,13 +1,14 @@
 use async_graphql::{Context, InputObject, Object, SimpleObject};
 
-use super::{ConfigValueInput, Instance, config_pairs};
+use super::Instance;
+use super::config::{self, ConfigValueInput};
 use crate::auth::Caller;
 use crate::graphql::api::Api;
-use crate::graphql::error::{ApiError, settle};
-use crate::graphql::user_error::{UserError, user_errors};
+use crate::graphql::error::ApiError;
+use crate::graphql::user_error::{UserError, split_refusals};
 use crate::instance::create::Create;
 
-/// What to connect, and how.
+/// The application to connect, and how.
 #[derive(InputObject)]
 pub struct CreateInstanceInput {
     /// The application: the key of an integration.
@@ -16,16 +17,16 @@ pub struct CreateInstanceInput {
     name: String,
     /// The values of the integration's `configFields`.
     config: Vec<ConfigValueInput>,
-    /// How often to sync, from 1 to 43200; 60 when left out.
+    /// The minutes between two syncs, from 1 to 43200; 60 by default.
     sync_interval_minutes: Option<i32>,
 }
 
-/// What became of `createInstance`.
+/// The result of `createInstance`.
 #[derive(SimpleObject)]
 pub struct CreateInstancePayload {
-    /// The new instance; null when there is none.
+    /// The new instance; null if it was not created.
     instance: Option<Instance>,
-    /// Why there is none; empty when there is one.
+    /// Why it was not created; empty if it was.
     user_errors: Vec<UserError>,
 }
 
@@ -34,19 +35,19 @@ pub struct CreateInstance;
 
 #[Object]
 impl CreateInstance {
-    /// Integrates an application: asks it whether it accepts the credential, creates the
-    /// instance, and starts its initial sync.
+    /// Connects an application: asks it whether it accepts the credential, creates the
+    /// instance, and starts its first sync.
     async fn create_instance(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What to connect, and how.")] input: CreateInstanceInput,
+        #[graphql(desc = "The application to connect, and how.")] input: CreateInstanceInput,
     ) -> Result<CreateInstancePayload, ApiError> {
         let CreateInstanceInput { integration_key, name, config, sync_interval_minutes } = input;
-        let create = Create { integration_key, name, config: config_pairs(config), sync_interval_minutes };
+        let create = Create { integration_key, name, config: config::pairs(config), sync_interval_minutes };
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
-        Ok(match settle(api.instances.create(caller, create).await)? {
+        Ok(match split_refusals(api.instances.create(caller, create).await)? {
             Ok(model) => CreateInstancePayload { instance: Some(Instance::one(model)), user_errors: Vec::new() },
-            Err(refusals) => CreateInstancePayload { instance: None, user_errors: user_errors(refusals) },
+            Err(user_errors) => CreateInstancePayload { instance: None, user_errors },
         })
     }
 }

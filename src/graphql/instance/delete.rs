@@ -3,25 +3,25 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use super::Instance;
 use crate::auth::Caller;
 use crate::graphql::api::Api;
-use crate::graphql::error::{ApiError, settle_about};
+use crate::graphql::error::ApiError;
 use crate::graphql::id::{self, Kind};
-use crate::graphql::user_error::{UserError, user_errors};
+use crate::graphql::user_error::{UserError, split_refusals_about};
 
-/// Which instance to delete.
+/// The instance to delete.
 #[derive(InputObject)]
 pub struct DeleteInstanceInput {
-    /// Which instance.
+    /// The instance.
     id: ID,
-    /// Must be true: neither the instance nor its users can be brought back.
+    /// Must be true: neither the instance nor its users can be restored.
     acknowledge_irreversible: bool,
 }
 
-/// What became of `deleteInstance`.
+/// The result of `deleteInstance`.
 #[derive(SimpleObject)]
 pub struct DeleteInstancePayload {
-    /// The instance: `DELETING`, or `DELETED` when its last user is gone. Null when it was refused.
+    /// The instance: `DELETING`, or `DELETED` once its last user is removed. Null if the deletion was refused.
     instance: Option<Instance>,
-    /// Why it is not deleted; empty when it is.
+    /// Why it is not deleted; empty if it is.
     user_errors: Vec<UserError>,
 }
 
@@ -30,12 +30,12 @@ pub struct DeleteInstance;
 
 #[Object]
 impl DeleteInstance {
-    /// Deletes an instance: its credential is destroyed and its users leave reporting at
-    /// once; they are removed in the background. Repeating it answers the same.
+    /// Deletes an instance. Its credential is destroyed and its users are no longer reported from
+    /// now on; the users are removed in the background. A second call has the same result.
     async fn delete_instance(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which instance.")] input: DeleteInstanceInput,
+        #[graphql(desc = "The instance to delete.")] input: DeleteInstanceInput,
     ) -> Result<DeleteInstancePayload, ApiError> {
         let DeleteInstanceInput { id, acknowledge_irreversible } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
@@ -43,9 +43,9 @@ impl DeleteInstance {
             let id = id::input(Kind::Instance, &id, "id")?;
             api.instances.delete(caller, id, acknowledge_irreversible).await
         };
-        Ok(match settle_about("id", deleted.await)? {
+        Ok(match split_refusals_about("id", deleted.await)? {
             Ok(model) => DeleteInstancePayload { instance: Some(Instance::one(model)), user_errors: Vec::new() },
-            Err(refusals) => DeleteInstancePayload { instance: None, user_errors: user_errors(refusals) },
+            Err(user_errors) => DeleteInstancePayload { instance: None, user_errors },
         })
     }
 }

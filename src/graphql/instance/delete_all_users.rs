@@ -3,25 +3,25 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use super::Instance;
 use crate::auth::Caller;
 use crate::graphql::api::Api;
-use crate::graphql::error::{ApiError, settle_about};
+use crate::graphql::error::ApiError;
 use crate::graphql::id::{self, Kind};
-use crate::graphql::user_error::{UserError, user_errors};
+use crate::graphql::user_error::{UserError, split_refusals_about};
 
-/// Whose users to delete.
+/// The instance whose users are to be deleted.
 #[derive(InputObject)]
 pub struct DeleteAllUsersInput {
-    /// Which instance.
+    /// The instance.
     instance_id: ID,
-    /// Must be true: what the register knew of them, such as when each was first seen, cannot be brought back.
+    /// Must be true: what is known of the users beyond the application's list, such as when each was first seen, cannot be restored.
     acknowledge_irreversible: bool,
 }
 
-/// What became of `deleteAllUsers`.
+/// The result of `deleteAllUsers`.
 #[derive(SimpleObject)]
 pub struct DeleteAllUsersPayload {
-    /// The instance, which reports no users any more. Null when it was refused.
+    /// The instance, which no longer reports users. Null if the deletion was refused.
     instance: Option<Instance>,
-    /// Why they are not deleted; empty when they are.
+    /// Why the users are not deleted; empty if they are.
     user_errors: Vec<UserError>,
 }
 
@@ -30,12 +30,12 @@ pub struct DeleteAllUsers;
 
 #[Object]
 impl DeleteAllUsers {
-    /// Deletes all users of an instance: they leave reporting at once and are removed in
-    /// the background. The instance stays; if it is live, its next sync imports them again.
+    /// Deletes all users of an instance. They are no longer reported from now on, and are removed in
+    /// the background. The instance stays; if it is live, its next sync imports the users again.
     async fn delete_all_users(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whose users.")] input: DeleteAllUsersInput,
+        #[graphql(desc = "The instance whose users are to be deleted.")] input: DeleteAllUsersInput,
     ) -> Result<DeleteAllUsersPayload, ApiError> {
         let DeleteAllUsersInput { instance_id, acknowledge_irreversible } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
@@ -43,9 +43,9 @@ impl DeleteAllUsers {
             let id = id::input(Kind::Instance, &instance_id, "instanceId")?;
             api.instances.delete_all_users(caller, id, acknowledge_irreversible).await
         };
-        Ok(match settle_about("instanceId", deleted.await)? {
+        Ok(match split_refusals_about("instanceId", deleted.await)? {
             Ok(model) => DeleteAllUsersPayload { instance: Some(Instance::one(model)), user_errors: Vec::new() },
-            Err(refusals) => DeleteAllUsersPayload { instance: None, user_errors: user_errors(refusals) },
+            Err(user_errors) => DeleteAllUsersPayload { instance: None, user_errors },
         })
     }
 }

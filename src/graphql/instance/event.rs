@@ -1,23 +1,24 @@
-//! Events: what happened to instances.
+//! The events of instances.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use async_graphql::{Context, Object};
 use chrono::{DateTime, Utc};
 use entity::event::Cause;
 use uuid::Uuid;
 
+use super::Instance;
 use crate::clock::date_time;
 use crate::graphql::api::Api;
 use crate::graphql::batch::regroup;
+use crate::graphql::connection::connection;
 use crate::graphql::error::ApiError;
-use crate::graphql::instance::Instance;
-use crate::graphql::page::{self, Page, Total, connection, int};
-use crate::graphql::subscription::Cursor;
+use crate::graphql::list::{List, NestedList};
+use crate::graphql::page::int;
+use crate::graphql::subscription::cursor::Cursor;
 use crate::instance::event::{Event, history};
 
-/// One recorded change of an instance.
 #[derive(Clone)]
 pub struct InstanceEvent {
     seq: i64,
@@ -30,9 +31,8 @@ pub struct InstanceEvent {
 
 impl InstanceEvent {
     /// As a subscriber gets it, with the cursor to resume after it.
-    pub fn told(happened: &Event, cursor: Cursor) -> Option<Self> {
-        let mut events = Self::list(vec![happened.clone()]);
-        let event = events.pop()?;
+    pub fn live(event: &Event, cursor: Cursor) -> Option<Self> {
+        let event = Self::list(vec![event.clone()]).pop()?;
         Some(InstanceEvent { cursor, ..event })
     }
 
@@ -40,23 +40,23 @@ impl InstanceEvent {
         let (facts, snapshots): (Vec<_>, Vec<_>) =
             events.into_iter().map(|event| ((event.seq, event.at, event.cause, event.actor), event.snapshot)).unzip();
         let instances = Instance::list_of_snapshots(snapshots);
-        let told = facts.into_iter().zip(instances);
-        told.map(|((seq, at, cause, actor), instance)| InstanceEvent {
+        let event = |((seq, at, cause, actor), instance)| InstanceEvent {
             seq,
             cursor: Cursor::at(seq),
             at,
             cause,
             actor,
             instance,
-        })
-        .collect()
+        };
+        facts.into_iter().zip(instances).map(event).collect()
     }
 }
 
-/// One recorded change, with the instance as it stood right after it. Apply it by replacing the instance of that id.
+/// One change of an instance, with the instance as it was right after the change. To apply it,
+/// replace the instance that has this id.
 #[Object]
 impl InstanceEvent {
-    /// To be given to `instanceStateChanged` as `after`, to hear of everything after this event.
+    /// The position of the event in the log. Give it to `instanceStateChanged` as `after` to get every later event.
     async fn cursor(&self, ctx: &Context<'_>) -> String {
         self.cursor.encode(ctx.data_unchecked::<Api>().epoch)
     }
@@ -71,60 +71,56 @@ impl InstanceEvent {
         self.cause
     }
 
-    /// Who did it: an address or the name of a token; null when the server did.
+    /// Who did it: an e-mail address or the name of a token; null if the server did.
     async fn actor(&self) -> Option<&str> {
         self.actor.as_deref()
     }
 
-    /// The instance right after it. Its lists of users, runs and events are as they are now.
+    /// The instance right after the change. Its lists of users, runs and events are the present ones.
     async fn instance(&self) -> &Instance {
         &self.instance
     }
 
-    /// How many users were removed: set when a deletion of users, or of the instance, has finished.
+    /// How many users were removed; set if the deletion of users, or of the instance, has finished.
     async fn users_removed(&self) -> Option<i32> {
         matches!(self.cause, Cause::Deleted | Cause::UsersDeleted).then(|| int(self.instance.model.purged_users))
     }
 }
 
-connection!(InstanceEventConnection, InstanceEventEdge, InstanceEvent, "events");
+/// The newest event comes first.
+#[derive(Clone, PartialEq)]
+pub struct EventList;
 
-pub async fn of_instance(
-    ctx: &Context<'_>,
-    instance: &Instance,
-    first: Option<i32>,
-    after: Option<String>,
-) -> Result<InstanceEventConnection, ApiError> {
-    let api = ctx.data_unchecked::<Api>().clone();
-    let size = page::size(first)?;
-    let start: Option<i64> = page::decode("events", after.as_deref())?;
-    let name = format!("events {start:?} {size}");
-    let events: Option<Vec<InstanceEvent>> = instance
-        .list
-        .instances
-        .load(name, &instance.model.id, |ids| {
-            let api = api.clone();
-            async move {
-                let pages = history::pages_by_instance(api.instances.db.read(), &ids, start, size as u64 + 1);
-                Ok(regroup(pages.await?, InstanceEvent::list))
-            }
-        })
-        .await?;
-    let rows =
-        events.unwrap_or_default().into_iter().map(|event| (page::encode("events", &event.seq), event)).collect();
-    let (list, id) = (instance.list.clone(), instance.model.id);
-    let total: Total = Arc::new(move || {
-        let (api, list) = (api.clone(), list.clone());
-        Box::pin(async move {
-            let counts: Option<i64> = list
-                .instances
-                .load("events total".into(), &id, |ids: Vec<Uuid>| async move {
-                    let counts: HashMap<Uuid, i64> = history::count_by_instance(api.instances.db.read(), &ids).await?;
-                    Ok(counts)
-                })
-                .await?;
-            Ok(counts.unwrap_or(0))
-        })
-    });
-    Ok(InstanceEventConnection(Page::new(rows, size, after.as_deref(), total)))
+impl List for EventList {
+    type Row = InstanceEvent;
+    type Position = i64;
+
+    fn name(&self) -> Cow<'static, str> {
+        "events".into()
+    }
+
+    fn position(&self, event: &InstanceEvent) -> i64 {
+        event.seq
+    }
 }
+
+impl NestedList for EventList {
+    type Parent = Instance;
+
+    async fn pages(
+        &self,
+        api: &Api,
+        instances: &[Uuid],
+        after: Option<i64>,
+        limit: u64,
+    ) -> Result<HashMap<Uuid, Vec<InstanceEvent>>, ApiError> {
+        let pages = history::pages_by_instance(api.instances.db.read(), instances, after, limit).await?;
+        Ok(regroup(pages, InstanceEvent::list))
+    }
+
+    async fn counts(&self, api: &Api, instances: &[Uuid]) -> Result<HashMap<Uuid, i64>, ApiError> {
+        Ok(history::count_by_instance(api.instances.db.read(), instances).await?)
+    }
+}
+
+connection!(InstanceEventConnection, InstanceEventEdge, EventList, "events");

@@ -2,26 +2,26 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
 use crate::auth::Caller;
 use crate::graphql::api::Api;
-use crate::graphql::error::{ApiError, settle_about};
+use crate::graphql::error::ApiError;
 use crate::graphql::id::{self, Kind};
 use crate::graphql::sync_run::SyncRun;
-use crate::graphql::user_error::{UserError, user_errors};
+use crate::graphql::user_error::{UserError, split_refusals_about};
 
-/// Which instance to sync.
+/// The instance to sync.
 #[derive(InputObject)]
 pub struct SyncInstanceInput {
-    /// Which instance; it must be live.
+    /// The instance, which must be live.
     id: ID,
-    /// True: this run may remove any number of users, which the removal guard would otherwise hold.
+    /// True to let this run remove any number of users, without the removal guard.
     accept_removals: Option<bool>,
 }
 
-/// What became of `syncInstance`.
+/// The result of `syncInstance`.
 #[derive(SimpleObject)]
 pub struct SyncInstancePayload {
-    /// The run that waits or goes on now: a new one, or the one that was active already.
+    /// The run that is now queued or running: a new one, or the one that was active already.
     run: Option<SyncRun>,
-    /// Why there is none; empty when there is one.
+    /// Why there is none; empty if there is one.
     user_errors: Vec<UserError>,
 }
 
@@ -30,21 +30,21 @@ pub struct SyncInstance;
 
 #[Object]
 impl SyncInstance {
-    /// Asks for a sync now. An instance that has an active run answers with that one.
+    /// Starts a sync now. If the instance has an active run, that run is returned.
     async fn sync_instance(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which instance.")] input: SyncInstanceInput,
+        #[graphql(desc = "The instance to sync.")] input: SyncInstanceInput,
     ) -> Result<SyncInstancePayload, ApiError> {
         let SyncInstanceInput { id, accept_removals } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
-        let asked = async {
+        let started = async {
             let id = id::input(Kind::Instance, &id, "id")?;
             api.instances.sync(caller, id, accept_removals.unwrap_or(false)).await
         };
-        Ok(match settle_about("id", asked.await)? {
+        Ok(match split_refusals_about("id", started.await)? {
             Ok(run) => SyncInstancePayload { run: Some(SyncRun::one(run)), user_errors: Vec::new() },
-            Err(refusals) => SyncInstancePayload { run: None, user_errors: user_errors(refusals) },
+            Err(user_errors) => SyncInstancePayload { run: None, user_errors },
         })
     }
 }

@@ -1,73 +1,43 @@
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 use entity::instance::Status;
+use uuid::Uuid;
 
-use super::{ConfigValueInput, Instance, config_pairs};
+use super::Instance;
+use super::config::{self, ConfigValueInput};
 use crate::auth::Caller;
 use crate::error::{Error, Refusal};
 use crate::graphql::api::Api;
-use crate::graphql::error::{ApiError, settle_about};
+use crate::graphql::error::ApiError;
 use crate::graphql::id::{self, Kind};
-use crate::graphql::user_error::{UserError, user_errors};
+use crate::graphql::user_error::{UserError, split_refusals_about};
 use crate::instance::input::DEFAULT_INTERVAL;
 use crate::instance::update::Update;
 
-/// What to change. Only what is given is changed; null is a value, and most fields have no such value.
+/// The changes. A field that is left out keeps its value. Null is a value of its own, which most fields do not accept.
 #[derive(InputObject)]
 pub struct UpdateInstanceInput {
-    /// Which instance.
+    /// The instance.
     id: ID,
     /// The new name; must not be null.
     name: MaybeUndefined<String>,
     /// `LIVE` or `INACTIVE`; must not be null.
     status: MaybeUndefined<Status>,
-    /// New values; a key that is left out keeps its value, an empty value clears its field. Must not be null.
+    /// The new values. A key that is left out keeps its value; an empty value clears its field. Must not be null.
     config: MaybeUndefined<Vec<ConfigValueInput>>,
-    /// How often to sync, from 1 to 43200; null for the default of 60.
+    /// The minutes between two syncs, from 1 to 43200; null sets the default of 60.
     sync_interval_minutes: MaybeUndefined<i32>,
-    /// Refuse the change if the instance is no longer at this revision.
+    /// If the instance is no longer at this revision, the changes are refused.
     expected_revision: Option<i32>,
 }
 
-/// What became of `updateInstance`.
-#[derive(SimpleObject)]
-pub struct UpdateInstancePayload {
-    /// The instance as it is now; null when nothing was changed.
-    instance: Option<Instance>,
-    /// Why nothing was changed; empty when it was, or was so already.
-    user_errors: Vec<UserError>,
-}
-
-/// The value of a field that has no null.
-fn given<T>(value: MaybeUndefined<T>, field: &str, refusals: &mut Vec<Refusal>) -> Option<T> {
-    match value {
-        MaybeUndefined::Undefined => None,
-        MaybeUndefined::Null => {
-            refusals.push(Refusal::invalid("This field has no null: leave it out to keep its value.", [field]));
-            None
-        }
-        MaybeUndefined::Value(value) => Some(value),
-    }
-}
-
-#[derive(Default)]
-pub struct UpdateInstance;
-
-#[Object]
-impl UpdateInstance {
-    /// Changes an instance: renames it, switches it off and on, gives it a new
-    /// configuration. A new credential brings an instance back that the server switched off.
-    async fn update_instance(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "What to change.")] input: UpdateInstanceInput,
-    ) -> Result<UpdateInstancePayload, ApiError> {
-        let UpdateInstanceInput { id, name, status, config, sync_interval_minutes, expected_revision } = input;
-        let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
+impl UpdateInstanceInput {
+    fn decode(self) -> Result<(Uuid, Update), Error> {
+        let UpdateInstanceInput { id, name, status, config, sync_interval_minutes, expected_revision } = self;
         let mut refusals = Vec::new();
         let update = Update {
-            name: given(name, "name", &mut refusals),
-            status: given(status, "status", &mut refusals),
-            config: given(config, "config", &mut refusals).map(config_pairs),
+            name: not_null(name, "name", &mut refusals),
+            status: not_null(status, "status", &mut refusals),
+            config: not_null(config, "config", &mut refusals).map(config::pairs),
             sync_interval_minutes: match sync_interval_minutes {
                 MaybeUndefined::Undefined => None,
                 MaybeUndefined::Null => Some(DEFAULT_INTERVAL),
@@ -75,14 +45,57 @@ impl UpdateInstance {
             },
             expected_revision,
         };
-        let id = id::input(Kind::Instance, &id, "id").map_err(|refusal| refusals.push(refusal));
-        let result = match id {
-            Ok(id) if refusals.is_empty() => api.instances.update(caller, id, update).await,
-            _ => Err(Error::Refused(refusals)),
+        match id::input(Kind::Instance, &id, "id") {
+            Ok(id) if refusals.is_empty() => Ok((id, update)),
+            Ok(_) => Err(Error::Refused(refusals)),
+            Err(refusal) => {
+                refusals.push(refusal);
+                Err(Error::Refused(refusals))
+            }
+        }
+    }
+}
+
+fn not_null<T>(value: MaybeUndefined<T>, field: &str, refusals: &mut Vec<Refusal>) -> Option<T> {
+    match value {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => {
+            refusals.push(Refusal::invalid("This field must not be null: leave it out to keep its value.", [field]));
+            None
+        }
+        MaybeUndefined::Value(value) => Some(value),
+    }
+}
+
+/// The result of `updateInstance`.
+#[derive(SimpleObject)]
+pub struct UpdateInstancePayload {
+    /// The instance as it is now; null if the changes were refused.
+    instance: Option<Instance>,
+    /// Why the changes were refused; empty if they were made, or if there was nothing to change.
+    user_errors: Vec<UserError>,
+}
+
+#[derive(Default)]
+pub struct UpdateInstance;
+
+#[Object]
+impl UpdateInstance {
+    /// Changes an instance: its name, its status, its configuration or its interval. A new
+    /// credential makes an instance live again that the server made inactive.
+    async fn update_instance(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The changes.")] input: UpdateInstanceInput,
+    ) -> Result<UpdateInstancePayload, ApiError> {
+        let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
+        let updated = async {
+            let (id, update) = input.decode()?;
+            api.instances.update(caller, id, update).await
         };
-        Ok(match settle_about("id", result)? {
+        Ok(match split_refusals_about("id", updated.await)? {
             Ok(model) => UpdateInstancePayload { instance: Some(Instance::one(model)), user_errors: Vec::new() },
-            Err(refusals) => UpdateInstancePayload { instance: None, user_errors: user_errors(refusals) },
+            Err(user_errors) => UpdateInstancePayload { instance: None, user_errors },
         })
     }
 }

@@ -1,43 +1,44 @@
-//! What a subscriber asks of each event, told apart from where it begins: two subscribers
-//! with the same document and the same values below the subscribed field ask the same.
+//! A subscription's query for each event, without its start position and filter. Subscribers with the
+//! same document and the same values below the subscribed field share one execution.
 
 use std::collections::BTreeSet;
 
-use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, Selection, SelectionSet};
+use async_graphql::parser::types::{Directive, ExecutableDocument, OperationDefinition, Selection, SelectionSet};
 use async_graphql::{Name, Positioned, Request, Variables};
+use async_graphql_value::{ConstValue, Value};
 use ring::digest::{SHA256, digest};
+use uuid::Uuid;
 
 use crate::graphql::guard::Operation;
 
-/// A subscription's document, to be executed once per event.
-pub struct Question {
+/// A subscription's document, which is executed once for each event.
+pub struct EventQuery {
     query: String,
     operation_name: Option<String>,
     variables: Variables,
     document: ExecutableDocument,
-    /// Equal for questions with equal answers.
-    pub key: Key,
+    /// Queries with equal keys have equal results.
+    pub key: QueryKey,
+    /// The request id of errors.
+    pub request_id: Uuid,
 }
 
-pub type Key = [u8; 32];
+pub type QueryKey = [u8; 32];
 
-impl Question {
-    /// `None`: the guard let something through that it did not parse, which it does not.
-    pub fn new(operation: Operation) -> Option<Self> {
-        let query = operation.query().to_owned();
-        let operation_name = operation.operation_name().map(str::to_owned);
-        let variables = operation.variables().clone();
+impl EventQuery {
+    /// `None` if the document was not parsed, which the guard does for every operation.
+    pub fn new(operation: Operation, request_id: Uuid) -> Option<Self> {
         let mut request = operation.into_request();
         let document = request.parsed_query().ok()?.clone();
+        let Request { query, operation_name, variables, .. } = request;
         let used = used_below_the_root(&document, operation_name.as_deref());
-        let values: Vec<(&Name, Option<&async_graphql_value::ConstValue>)> =
-            used.iter().map(|name| (name, variables.get(name))).collect();
+        let values: Vec<(&Name, Option<&ConstValue>)> = used.iter().map(|name| (name, variables.get(name))).collect();
         let text = serde_json::to_vec(&(&query, &operation_name, values)).ok()?;
         let key = digest(&SHA256, &text).as_ref().try_into().ok()?;
-        Some(Self { query, operation_name, variables, document, key })
+        Some(Self { query, operation_name, variables, document, key, request_id })
     }
 
-    /// The request that asks it once more.
+    /// A request that executes it.
     pub fn request(&self) -> Request {
         let mut request = Request::new(self.query.clone()).variables(self.variables.clone());
         request.operation_name.clone_from(&self.operation_name);
@@ -46,77 +47,71 @@ impl Question {
     }
 }
 
-/// The variables that the answers depend on: all but those of the subscribed field's own
-/// arguments, which say where to begin and what to hear of.
+/// The variables that the results depend on. Those of the subscribed field's own arguments are not
+/// among them: they give the start position and the filter.
 fn used_below_the_root(document: &ExecutableDocument, name: Option<&str>) -> BTreeSet<Name> {
     let mut used = BTreeSet::new();
     for (operation_name, operation) in document.operations.iter() {
         if name.is_none() || operation_name.map(Name::as_str) == name {
-            root(&operation.node, &mut used);
+            collect_root(&operation.node, &mut used);
         }
     }
     for fragment in document.fragments.values() {
-        selections(&fragment.node.selection_set.node, &mut used);
+        collect_set(&fragment.node.selection_set.node, &mut used);
     }
     used
 }
 
-fn root(operation: &OperationDefinition, used: &mut BTreeSet<Name>) {
+fn collect_root(operation: &OperationDefinition, used: &mut BTreeSet<Name>) {
     for selection in &operation.selection_set.node.items {
         match &selection.node {
             Selection::Field(field) => {
-                directives(&field.node.directives, used);
-                selections(&field.node.selection_set.node, used);
+                collect_directives(&field.node.directives, used);
+                collect_set(&field.node.selection_set.node, used);
             }
-            Selection::FragmentSpread(_) | Selection::InlineFragment(_) => one(&selection.node, used),
+            Selection::FragmentSpread(_) | Selection::InlineFragment(_) => collect_selection(&selection.node, used),
         }
     }
 }
 
-fn selections(set: &SelectionSet, used: &mut BTreeSet<Name>) {
+fn collect_set(set: &SelectionSet, used: &mut BTreeSet<Name>) {
     for selection in &set.items {
-        one(&selection.node, used);
+        collect_selection(&selection.node, used);
     }
 }
 
-fn one(selection: &Selection, used: &mut BTreeSet<Name>) {
+fn collect_selection(selection: &Selection, used: &mut BTreeSet<Name>) {
     match selection {
         Selection::Field(field) => {
             for (_, argument) in &field.node.arguments {
-                value(&argument.node, used);
+                collect_value(&argument.node, used);
             }
-            directives(&field.node.directives, used);
-            selections(&field.node.selection_set.node, used);
+            collect_directives(&field.node.directives, used);
+            collect_set(&field.node.selection_set.node, used);
         }
         Selection::InlineFragment(fragment) => {
-            directives(&fragment.node.directives, used);
-            selections(&fragment.node.selection_set.node, used);
+            collect_directives(&fragment.node.directives, used);
+            collect_set(&fragment.node.selection_set.node, used);
         }
-        Selection::FragmentSpread(spread) => directives(&spread.node.directives, used),
+        Selection::FragmentSpread(spread) => collect_directives(&spread.node.directives, used),
     }
 }
 
-fn directives(list: &[Positioned<async_graphql::parser::types::Directive>], used: &mut BTreeSet<Name>) {
+fn collect_directives(list: &[Positioned<Directive>], used: &mut BTreeSet<Name>) {
     for directive in list {
         for (_, argument) in &directive.node.arguments {
-            value(&argument.node, used);
+            collect_value(&argument.node, used);
         }
     }
 }
 
-fn value(argument: &async_graphql_value::Value, used: &mut BTreeSet<Name>) {
-    use async_graphql_value::Value as Argument;
+fn collect_value(argument: &Value, used: &mut BTreeSet<Name>) {
     match argument {
-        Argument::Variable(name) => {
+        Value::Variable(name) => {
             used.insert(name.clone());
         }
-        Argument::List(items) => items.iter().for_each(|item| value(item, used)),
-        Argument::Object(fields) => fields.values().for_each(|item| value(item, used)),
-        Argument::Null
-        | Argument::Number(_)
-        | Argument::String(_)
-        | Argument::Boolean(_)
-        | Argument::Binary(_)
-        | Argument::Enum(_) => {}
+        Value::List(items) => items.iter().for_each(|item| collect_value(item, used)),
+        Value::Object(fields) => fields.values().for_each(|item| collect_value(item, used)),
+        Value::Null | Value::Number(_) | Value::String(_) | Value::Boolean(_) | Value::Binary(_) | Value::Enum(_) => {}
     }
 }

@@ -1,198 +1,136 @@
-//! Subscriptions: state that is never lost, progress that may be.
+//! Subscriptions: no change of an instance is lost; progress may be.
 //!
-//! A subscription is executed in two turns. The first *plans*: it resolves the
-//! arguments, once per subscriber. The second *answers*: it executes the
-//! document for one event, once for all subscribers that ask the same question, and its
-//! bytes are shared. In between, each subscriber has a place in the log, and is brought
-//! forward from there by what it can take: the log when it is behind, the live feed when
-//! it is not. A slow subscriber holds nobody up and misses nothing.
+//! A subscription is executed in the two steps of the GraphQL specification (see [`step`]).
+//! `CreateSourceEventStream` resolves the arguments of the subscribed field, once for each subscriber.
+//! `ExecuteSubscriptionEvent` executes the document for one event, once for all subscribers with
+//! the same [`event_query`], which share the bytes of the result ([`shared_results`]). In between, a
+//! [`follower`] keeps the position of each subscriber in the event log. It advances only as fast as the
+//! subscriber reads: from the log while the subscriber is behind, from the live feed after that. A slow
+//! subscriber delays nobody and loses nothing.
 //!
-//! A new subscriber is first told every instance, in the order of ids, page by page,
-//! while the log goes on: what happens meanwhile to those that it was told already is
-//! replayed before the next page. So each cursor says exactly what its holder knows: the
-//! events up to a number, and the instances up to an id; the rest it has not been told.
+//! A new subscriber first gets a snapshot of every instance, page by page in the order of the ids. The log
+//! goes on meanwhile: before each page, the subscriber gets the new events of the instances whose
+//! snapshots it already has. A [`cursor`] therefore says exactly what its holder has: all events up to a
+//! number, of the instances up to an id.
 
-pub mod event_query;
+use std::sync::Arc;
 
-use std::sync::{Arc, Mutex, PoisonError};
-
-use async_graphql::{Context, ID, SimpleObject};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
-use futures_util::stream::{self, BoxStream, StreamExt};
+use async_graphql::{Response, ServerError};
+use async_stream::stream;
+use futures_util::Stream;
+use futures_util::stream::{BoxStream, StreamExt};
+use parking_lot::Mutex;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::clock::date_time;
-use crate::graphql::api::Api;
-use crate::graphql::error::ApiError;
-use crate::graphql::id::{self, Kind};
-use crate::graphql::instance::connection::InstanceFilter;
-use crate::graphql::instance::event::InstanceEvent;
-use crate::graphql::page::int;
+use self::event_execution::{EventExecutor, ExecutionResult};
+use self::event_query::EventQuery;
+use self::follower::LogFollower;
+use self::step::{Source, Step};
+use super::error::ApiError;
+use super::guard::Operation;
+use super::schema::AppSchema;
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::events::Feed;
 use crate::instance::event::Event;
-use crate::instance::queries::Filter;
-use crate::sync::progress::ProgressFrame;
+use crate::sync::progress::Progress;
 
-/// What a holder of a cursor knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    /// All events up to this one …
-    pub seq: i64,
-    /// … of the instances up to this id; `None`: of all.
-    pub told: Option<Uuid>,
+pub mod cursor;
+pub mod event_execution;
+pub mod event_query;
+pub mod follower;
+pub mod shared_results;
+pub mod step;
+
+/// What the events of subscriptions are read from.
+pub struct EventSources {
+    pub db: Db,
+    pub clock: Clock,
+    pub feed: Feed<Event>,
+    pub progress: Progress,
+    /// Identifies the event log that cursors belong to.
+    pub epoch: i64,
 }
 
-impl Cursor {
-    /// The events up to this one.
-    pub fn at(seq: i64) -> Self {
-        Cursor { seq, told: None }
+/// Starts subscriptions.
+pub struct Subscriptions {
+    schema: AppSchema,
+    sources: EventSources,
+    executor: Arc<EventExecutor>,
+}
+
+impl Subscriptions {
+    pub fn new(schema: AppSchema, sources: EventSources, shutdown: CancellationToken) -> Self {
+        let executor = Arc::new(EventExecutor::new(schema.clone(), sources.epoch, shutdown));
+        Self { schema, sources, executor }
     }
 
-    /// Nothing yet.
-    pub fn fresh() -> Self {
-        Cursor { seq: 0, told: Some(Uuid::nil()) }
-    }
-
-    /// As clients keep it, with the log that its numbers belong to.
-    pub fn encode(self, epoch: i64) -> String {
-        let text = match self.told {
-            None => format!("e{}@{epoch}", self.seq),
-            Some(id) => format!("e{}@{epoch}.{}", self.seq, id.simple()),
-        };
-        URL_SAFE_NO_PAD.encode(text)
-    }
-
-    /// The holder of a cursor of another log knows nothing of this one.
-    pub fn decode(text: &str, epoch: i64) -> Option<Self> {
-        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-        let text = text.strip_prefix('e')?;
-        let (place, told) = match text.split_once('.') {
-            None => (text, None),
-            Some((place, id)) => (place, Some(Uuid::try_parse(id).ok()?)),
-        };
-        let (seq, log) = place.split_once('@').unwrap_or((place, ""));
-        let seq = seq.parse().ok().filter(|seq| (0..i64::MAX).contains(seq))?;
-        let known = log.parse() == Ok(epoch);
-        Some(if known { Cursor { seq, told } } else { Cursor::fresh() })
-    }
-}
-
-/// What a subscriber wants, with its arguments resolved.
-#[derive(Clone, Debug)]
-pub enum Plan {
-    States { filter: Filter, after: Option<Cursor> },
-    Progress { instance_id: Option<Uuid> },
-}
-
-/// Which turn of a subscription is being executed.
-#[derive(Clone)]
-pub enum Turn {
-    /// Leaves the plan here, or marks it as more than one.
-    Plan(Arc<Mutex<Vec<Plan>>>),
-    State(Arc<Event>, Cursor),
-    Progress(ProgressFrame),
-}
-
-impl Turn {
-    fn leave(&self, plan: Plan) {
-        if let Turn::Plan(plans) = self {
-            plans.lock().unwrap_or_else(PoisonError::into_inner).push(plan);
-        }
-    }
-}
-
-/// How far a running sync is.
-#[derive(SimpleObject)]
-pub struct SyncProgress {
-    /// Whose sync.
-    instance_id: ID,
-    /// Which run.
-    run_id: ID,
-    /// How many users it has seen.
-    seen: i32,
-    /// How many there are, if the application says so.
-    expected: Option<i32>,
-    /// How many pages it has read.
-    pages: i32,
-    /// When it started.
-    started_at: DateTime<Utc>,
-}
-
-pub struct Subscription;
-
-/// What can be watched.
-#[allow(clippy::unused_async, reason = "the macro takes asynchronous functions only")]
-#[async_graphql::Subscription]
-impl Subscription {
-    /// Every change of an instance's state: first one frame per matching instance (cause
-    /// `SNAPSHOT`), then each change as it happens. With `after`: what happened since that
-    /// cursor, then each change; no gap, no repeat. A cursor that is older than the log is
-    /// kept gets snapshots again. A change is told when the instance matches the filter
-    /// after it, or did before it; without statuses also the last one, `DELETED`.
-    async fn instance_state_changed(
+    /// Starts a subscription; the error is the response that says why it cannot be started.
+    pub async fn open(
         &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Which instances.")] filter: Option<InstanceFilter>,
-        #[graphql(desc = "The cursor of the last event that was received.")] after: Option<String>,
-    ) -> Result<BoxStream<'static, InstanceEvent>, ApiError> {
-        match ctx.data_unchecked::<Turn>() {
-            Turn::State(happened, cursor) => Ok(stream::iter(InstanceEvent::told(happened, *cursor)).boxed()),
-            turn => {
-                let filter = filter.unwrap_or_default().decode()?;
-                let after = after
-                    .map(|text| {
-                        Cursor::decode(&text, ctx.data_unchecked::<Api>().epoch)
-                            .ok_or_else(|| ApiError::InvalidInput("after is not a cursor of an event.".into()))
-                    })
-                    .transpose()?;
-                turn.leave(Plan::States { filter, after });
-                Ok(stream::empty().boxed())
+        operation: Operation,
+        request_id: Uuid,
+    ) -> Result<BoxStream<'static, ExecutionResult>, Response> {
+        let query = EventQuery::new(operation, request_id).ok_or_else(|| refused("The document was not parsed."))?;
+        let slot = Arc::new(Mutex::new(None));
+        let request = query.request().data(Step::CreateSource(slot.clone()));
+        if let Some(response) = self.schema.execute_stream(request).next().await {
+            return Err(response);
+        }
+        let source = slot.lock().take().ok_or_else(|| refused("A subscription selects exactly one field."))?;
+        let (query, executor) = (Arc::new(query), self.executor.clone());
+        Ok(match source {
+            Source::InstanceStates { filter, after } => {
+                let EventSources { db, clock, feed, .. } = &self.sources;
+                let follower = LogFollower::new(db.clone(), clock.clone(), filter, after);
+                let deliveries = follower.follow(feed.clone());
+                instance_states(executor, query, deliveries).boxed()
             }
-        }
+            Source::Progress { instance_id } => {
+                progress(executor, query, self.sources.progress.clone(), instance_id).boxed()
+            }
+        })
     }
+}
 
-    /// How far running syncs are, about once a second per instance. Frames may be lost;
-    /// what matters is told by `instanceStateChanged`.
-    async fn sync_progress(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Only of this instance.")] instance_id: Option<ID>,
-    ) -> Result<BoxStream<'static, SyncProgress>, ApiError> {
-        match ctx.data_unchecked::<Turn>() {
-            Turn::Progress(frame) => Ok(stream::iter([SyncProgress {
-                instance_id: id::encode(Kind::Instance, frame.instance_id),
-                run_id: id::encode(Kind::SyncRun, frame.run_id),
-                seen: int(frame.seen),
-                expected: frame.expected.map(int),
-                pages: frame.pages,
-                started_at: date_time(frame.started_at),
-            }])
-            .boxed()),
-            turn => {
-                let instance_id = instance_id.map(|id| id::argument(Kind::Instance, &id)).transpose()?;
-                turn.leave(Plan::Progress { instance_id });
-                Ok(stream::empty().boxed())
+fn refused(message: &str) -> Response {
+    Response::from_errors(vec![ServerError::from(ApiError::InvalidInput(message.into()))])
+}
+
+fn instance_states(
+    executor: Arc<EventExecutor>,
+    query: Arc<EventQuery>,
+    deliveries: impl Stream<Item = follower::Delivery>,
+) -> impl Stream<Item = ExecutionResult> {
+    stream! {
+        for await (event, cursor) in deliveries {
+            if let Some(result) = executor.instance_state(&query, event, cursor).await {
+                yield result;
             }
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_says_what_its_holder_knows() {
-        for cursor in
-            [Cursor::at(0), Cursor::at(i64::MAX - 1), Cursor::fresh(), Cursor { seq: 7, told: Some(Uuid::now_v7()) }]
-        {
-            assert_eq!(Cursor::decode(&cursor.encode(42), 42), Some(cursor));
-            assert_eq!(Cursor::decode(&cursor.encode(42), 43), Some(Cursor::fresh()), "another log");
-        }
-        assert_eq!(Cursor::decode("ZTE", 42), Some(Cursor::fresh()), "from before logs had numbers");
-        for bad in ["", "e1", "ZS0x", "ZTEueA", "💥", &"A".repeat(9999)] {
-            assert_eq!(Cursor::decode(bad, 42), None, "{bad}");
+fn progress(
+    executor: Arc<EventExecutor>,
+    query: Arc<EventQuery>,
+    progress: Progress,
+    only: Option<Uuid>,
+) -> impl Stream<Item = ExecutionResult> {
+    stream! {
+        let mut frames = progress.watch();
+        loop {
+            match frames.recv().await {
+                Ok(frame) if only.is_none_or(|id| id == frame.instance_id) => {
+                    if let Some(result) = executor.progress(&query, frame).await {
+                        yield result;
+                    }
+                }
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            }
         }
     }
 }

@@ -1,23 +1,41 @@
-//! The token that a request presents, and whom it stands for.
+//! The bearer token of a request, and the caller that it identifies.
 
 use axum::http::{HeaderMap, header};
 
-use crate::auth::Caller;
-use crate::graphql::transport::gateway::{AccessError, Gateway};
+use crate::auth::{Caller, Tokens};
 
-/// Longer ones are refused unseen; ours are far shorter. In bytes.
+/// The longest token that is looked up, in bytes. Our tokens are far shorter.
 const MAX_TOKEN_BYTES: usize = 512;
 
-/// Who presents `credentials`, the value of an `Authorization` header or of the key
+/// Why a token was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessError {
+    /// It does not exist, or was revoked.
+    Refused,
+    /// The database does not answer.
+    Unavailable,
+}
+
+/// The caller with these credentials: the value of an `Authorization` header, or of the key
 /// `authorization` in a `connection_init` payload.
-pub async fn authenticate(gateway: &Gateway, credentials: Option<&str>) -> Result<Caller, AccessError> {
-    match credentials.and_then(token) {
-        Some(token) => gateway.authenticate(token).await,
-        None => Err(AccessError::Refused),
+pub async fn authenticate(tokens: &Tokens, credentials: Option<&str>) -> Result<Caller, AccessError> {
+    let token = credentials.and_then(token).ok_or(AccessError::Refused)?;
+    match tokens.authenticate(token).await {
+        Ok(Some(caller)) => Ok(caller),
+        Ok(None) => Err(AccessError::Refused),
+        Err(error) => {
+            tracing::warn!(error = %error, "a token could not be looked up");
+            Err(AccessError::Unavailable)
+        }
     }
 }
 
-/// The request's credentials. Several `Authorization` headers are as good as a bad one.
+/// Whether the caller's token is still valid. It counts as valid while the database does not answer.
+pub async fn still_valid(tokens: &Tokens, caller: &Caller) -> bool {
+    tokens.still_valid(caller).await.unwrap_or(true)
+}
+
+/// The credentials in the headers of a request. Several `Authorization` headers count as none.
 pub fn credentials(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     match (values.next(), values.next()) {
@@ -47,7 +65,7 @@ mod tests {
         for bad in ["", "abc", "Bearer", "Bearer ", "Basic abc", "Bearer a b", "Bearer é"] {
             assert_eq!(token(bad), None, "{bad}");
         }
-        assert_eq!(token(&format!("Bearer {}", "x".repeat(513))), None);
+        assert_eq!(token(&format!("Bearer {}", "x".repeat(MAX_TOKEN_BYTES + 1))), None);
 
         let mut headers = HeaderMap::new();
         assert_eq!(credentials(&headers), None);

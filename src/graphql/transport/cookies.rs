@@ -1,41 +1,44 @@
-//! The browser in which the console is open, when a request comes from there: what lets a
-//! mutation leave a cookie. Nothing else in the API reads or writes one.
+//! The cookie that a mutation of the console may set. No other part of the API uses cookies.
 
 use std::sync::{Arc, OnceLock};
 
 use axum::http::{HeaderMap, HeaderValue, header};
+use cookie::time::Duration;
+use cookie::{Cookie, SameSite};
 
-use crate::graphql::transport::gateway::Gateway;
+use super::origin::PublicOrigin;
 
-/// The browser of one request; clones share the cookie.
+/// Takes one cookie for the browser that sent the request; clones share it. It is in the data of
+/// requests that come from the console.
 #[derive(Clone, Default)]
-pub struct Browser(Arc<OnceLock<HeaderValue>>);
+pub struct ConsoleCookies(Arc<OnceLock<Cookie<'static>>>);
 
-impl Browser {
-    /// `None` unless a page of this server's public address makes the request, as browsers tell and
-    /// pages cannot forge.
-    pub fn of(headers: &HeaderMap, gateway: &Gateway) -> Option<Self> {
+impl ConsoleCookies {
+    /// `None` unless the request comes from a page of this server. The headers that say so are set by
+    /// the browser and cannot be changed by a page.
+    pub fn for_request(headers: &HeaderMap, console: &PublicOrigin) -> Option<Self> {
         let origin = headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
-        // Over plain http, browsers tell the origin alone.
-        let same = headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin");
-        let told = origin.is_some() || headers.contains_key("sec-fetch-site");
-        (told && same && origin.is_none_or(|origin| gateway.allows_origin(origin))).then(Self::default)
+        // Over plain HTTP, browsers send Origin only.
+        let site = headers.get("sec-fetch-site");
+        let from_browser = origin.is_some() || site.is_some();
+        let same_site = site.is_none_or(|site| site == "same-origin");
+        (from_browser && same_site && origin.is_none_or(|origin| console.allows(origin))).then(Self::default)
     }
 
-    /// Leaves a cookie for `url` and what is below it, out of the reach of pages, for so many seconds.
-    pub fn keep(&self, name: &str, value: &str, url: &str, seconds: i64) {
-        let (path, secure) = match url::Url::parse(url) {
-            Ok(url) => (url.path().to_owned(), if url.scheme() == "https" { "; Secure" } else { "" }),
-            Err(_) => return,
-        };
-        let cookie = format!("{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
-        if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-            let _kept_before = self.0.set(cookie);
-        }
+    /// Sets a cookie for `url` and the paths below it, which scripts cannot read.
+    pub fn set(&self, name: String, value: String, url: &str, max_age_ms: i64) {
+        let Ok(url) = url::Url::parse(url) else { return };
+        let cookie = Cookie::build((name, value))
+            .path(url.path().to_owned())
+            .max_age(Duration::milliseconds(max_age_ms))
+            .http_only(true)
+            .same_site(SameSite::Lax)
+            .secure(url.scheme() == "https");
+        let _already_set = self.0.set(cookie.build());
     }
 
-    /// What the answer's `Set-Cookie` says.
-    pub fn cookie(&self) -> Option<HeaderValue> {
-        self.0.get().cloned()
+    /// The value of the response's `Set-Cookie` header.
+    pub fn header(&self) -> Option<HeaderValue> {
+        HeaderValue::from_str(&self.0.get()?.to_string()).ok()
     }
 }

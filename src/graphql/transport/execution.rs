@@ -1,148 +1,222 @@
-//! Executing a vetted operation, for every door alike: bounded in time, a panic
-//! caught, the outcome counted.
+//! The execution of operations, the same for every transport: in a span, within a time limit, with
+//! panics caught and the outcome counted.
 //!
-//! A query dies with its client. A mutation does not: once begun it runs to its
-//! end or its time limit, so that a client that leaves cannot cut it in half.
+//! A query is dropped when its client disconnects. A mutation that has begun runs to its end or its
+//! time limit, so that no client can interrupt it halfway.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
+use async_graphql::ServerError;
 use async_graphql::parser::types::OperationType;
 use bytes::Bytes;
-use futures_util::{FutureExt, Stream, StreamExt, stream};
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::time::timeout;
+use tracing::{Instrument, Span};
+use uuid::Uuid;
 
-use super::gateway::{Frame, Gateway};
-use super::responses::Answer;
-use crate::auth::Caller;
-use crate::graphql::guard::Operation;
+use super::params::Params;
+use super::responses::OperationResponse;
+use crate::auth::{Caller, Role};
+use crate::graphql::error::ApiError;
+use crate::graphql::guard::{self, Operation};
+use crate::graphql::schema::{AppSchema, EXECUTION_TIMEOUT};
+use crate::graphql::subscription::Subscriptions;
+use crate::graphql::subscription::event_execution::ExecutionResult;
 
-/// How long a query or mutation, or the opening of a subscription, may take.
-pub const EXECUTION_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The transport by which an operation came in; a label of the metrics.
+/// The transport of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
-    /// A single answer over HTTP.
+pub enum Transport {
+    /// A single response over HTTP.
     Http,
     /// graphql-transport-ws.
     WebSocket,
     /// Server-sent events.
-    Events,
+    Sse,
 }
 
-impl Door {
+impl Transport {
     fn label(self) -> &'static str {
         match self {
             Self::Http => "http",
             Self::WebSocket => "websocket",
-            Self::Events => "sse",
+            Self::Sse => "sse",
         }
     }
 }
 
-/// What a long-lived transport sends on about one operation.
+/// A message about one operation, as graphql-transport-ws and GraphQL over SSE define them.
 #[derive(Clone, Debug)]
-pub enum Emission {
+pub enum Message {
     /// A result.
-    Next(Frame),
-    /// The operation was not executed: the GraphQL errors as a JSON array. Nothing follows.
-    Refused(Bytes),
-    /// The operation is over. Nothing follows.
+    Next(ExecutionResult),
+    /// The operation was not executed: the GraphQL errors as a JSON array. No message follows.
+    Error(Bytes),
+    /// The operation has ended. No message follows.
     Complete,
 }
 
-/// Executes a query or a mutation.
-pub async fn execute(gateway: &Gateway, caller: Caller, operation: Operation, door: Door) -> Answer {
-    let kind = operation.kind();
-    let gateway = gateway.clone();
-    let work = async move {
-        let response = AssertUnwindSafe(gateway.execute(caller, operation)).catch_unwind();
-        match timeout(EXECUTION_TIMEOUT, response).await {
-            Ok(Ok(response)) => Answer::of(&response),
-            Ok(Err(_panic)) => panicked(),
-            // A mutation may have been at its commit.
-            Err(_elapsed) if kind == OperationType::Mutation => Answer::uncertain(),
-            Err(_elapsed) => Answer::timed_out(),
-        }
-    };
-    let answer = if kind == OperationType::Mutation {
-        tokio::spawn(work).await.unwrap_or_else(|_| panicked())
-    } else {
-        work.await
-    };
-    count(door, kind_label(kind), answer.outcome());
-    answer
+/// Executes operations for callers.
+#[derive(Clone)]
+pub struct Executor {
+    schema: AppSchema,
+    subscriptions: Arc<Subscriptions>,
+    introspection: bool,
 }
 
-/// Executes an operation of any kind. The stream makes progress only while it is polled, and
-/// ends after [`Emission::Refused`] or [`Emission::Complete`].
-pub fn emissions(
-    gateway: Gateway,
-    caller: Caller,
-    operation: Operation,
-    door: Door,
-) -> impl Stream<Item = Emission> + Send + 'static {
-    async_stream::stream! {
-        if operation.kind() != OperationType::Subscription {
-            for emission in of_answer(execute(&gateway, caller, operation, door).await) {
-                yield emission;
+impl Executor {
+    pub fn new(schema: AppSchema, subscriptions: Subscriptions, introspection: bool) -> Self {
+        Self { schema, subscriptions: Arc::new(subscriptions), introspection }
+    }
+
+    /// Makes an operation of parameters that pass the guard.
+    pub fn check(&self, params: Params) -> Result<Operation, ServerError> {
+        guard::check(params.into(), self.introspection)
+    }
+
+    /// Executes a query or a mutation.
+    pub async fn execute(&self, caller: Caller, operation: Operation, transport: Transport) -> OperationResponse {
+        let run = OperationRun::start(&operation, transport);
+        let forbidden = run.kind == OperationType::Mutation && caller.role != Role::Admin;
+        let schema = self.schema.clone();
+        let work = run.clone().bounded(async move {
+            if forbidden {
+                return Err(OperationResponse::refused([ApiError::Forbidden.into()]));
             }
-            return;
-        }
-        let opened = subscribe(&gateway, caller, operation).await;
-        let outcome = opened.as_ref().map_or_else(Answer::outcome, |_| "executed");
-        count(door, "subscription", outcome);
-        let mut frames = match opened {
-            Ok(frames) => frames,
-            Err(answer) => {
-                for emission in of_answer(answer) {
-                    yield emission;
-                }
-                return;
-            }
+            Ok(schema.execute(operation.into_request().data(caller)).await)
+        });
+        let executed = if run.kind == OperationType::Mutation {
+            tokio::spawn(work).await.unwrap_or_else(|_| Err(run.panicked()))
+        } else {
+            work.await
         };
-        while let Some(frame) = frames.next().await {
-            match frame {
-                Ok(frame) => yield Emission::Next(frame),
-                Err(_panic) => yield next(panicked()),
+        let response = executed.map_or_else(|response| response, |response| OperationResponse::of(response, run.id));
+        run.count(response.outcome());
+        response
+    }
+
+    /// Executes an operation of any kind. The stream does nothing unless it is polled.
+    pub fn messages(
+        self,
+        caller: Caller,
+        operation: Operation,
+        transport: Transport,
+    ) -> impl Stream<Item = Message> + Send + 'static {
+        async_stream::stream! {
+            let response = if operation.kind() == OperationType::Subscription {
+                match self.subscribe(operation, transport).await {
+                    Ok(mut results) => {
+                        while let Some(result) = results.next().await {
+                            yield Message::Next(result);
+                        }
+                        yield Message::Complete;
+                        return;
+                    }
+                    Err(response) => response,
+                }
+            } else {
+                self.execute(caller, operation, transport).await
+            };
+            match response {
+                OperationResponse::Refused(errors) => yield Message::Error(errors),
+                response => {
+                    yield Message::Next(ExecutionResult { json: response.into_body(), cursor: None });
+                    yield Message::Complete;
+                }
             }
         }
-        yield Emission::Complete;
+    }
+
+    async fn subscribe(
+        &self,
+        operation: Operation,
+        transport: Transport,
+    ) -> Result<BoxStream<'static, ExecutionResult>, OperationResponse> {
+        let run = OperationRun::start(&operation, transport);
+        let subscriptions = self.subscriptions.clone();
+        let opened = run.clone().bounded(async move {
+            let opened = subscriptions.open(operation, run.id).await;
+            opened.map_err(|response| OperationResponse::refused(response.errors))
+        });
+        let opened = opened.await;
+        run.count(opened.as_ref().map_or_else(OperationResponse::outcome, |_| "executed"));
+        opened.map(|results| run.results(results).boxed())
     }
 }
 
-/// Counts a request that came to nothing before its kind was known.
-pub fn count_refused(door: Door) {
-    count(door, "unknown", "refused");
+/// One operation from its start. Every query, mutation and subscription of every transport has one.
+#[derive(Clone)]
+struct OperationRun {
+    /// The request id of errors, which finds them in the log.
+    id: Uuid,
+    transport: Transport,
+    kind: OperationType,
+    /// Adds the operation to every log line below it. Documents and variables are never logged.
+    span: Span,
 }
 
-type Frames = stream::CatchUnwind<AssertUnwindSafe<stream::BoxStream<'static, Frame>>>;
+impl OperationRun {
+    fn start(operation: &Operation, transport: Transport) -> Self {
+        let (id, kind) = (Uuid::now_v7(), operation.kind());
+        // A span of a lower level would be missing from errors if the log shows only errors.
+        let span = tracing::error_span!(
+            "graphql.operation",
+            transport = transport.label(),
+            kind = kind_label(kind),
+            name = operation.name(),
+            request.id = %id,
+        );
+        Self { id, transport, kind, span }
+    }
 
-async fn subscribe(gateway: &Gateway, caller: Caller, operation: Operation) -> Result<Frames, Answer> {
-    let opening = AssertUnwindSafe(gateway.subscribe(caller, operation)).catch_unwind();
-    match timeout(EXECUTION_TIMEOUT, opening).await {
-        Ok(Ok(Ok(frames))) => Ok(AssertUnwindSafe(frames).catch_unwind()),
-        Ok(Ok(Err(response))) => Err(Answer::refused(&response.errors)),
-        Ok(Err(_panic)) => Err(panicked()),
-        Err(_elapsed) => Err(Answer::timed_out()),
+    /// Does the work of the operation, or of its start.
+    async fn bounded<T>(
+        self,
+        work: impl Future<Output = Result<T, OperationResponse>>,
+    ) -> Result<T, OperationResponse> {
+        let work = AssertUnwindSafe(work).catch_unwind().instrument(self.span.clone());
+        match timeout(EXECUTION_TIMEOUT, work).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_panic)) => Err(self.panicked()),
+            // It may have been at its commit.
+            Err(_elapsed) if self.kind == OperationType::Mutation => Err(OperationResponse::outcome_unknown(self.id)),
+            Err(_elapsed) => Err(OperationResponse::timed_out()),
+        }
+    }
+
+    /// The results of a subscription, each of which is produced in the span.
+    fn results(self, results: BoxStream<'static, ExecutionResult>) -> impl Stream<Item = ExecutionResult> {
+        let mut results = AssertUnwindSafe(results).catch_unwind();
+        stream::poll_fn(move |cx| {
+            let _entered = self.span.enter();
+            let panicked = |_| ExecutionResult { json: self.panicked().into_body(), cursor: None };
+            results.poll_next_unpin(cx).map(|next| next.map(|result| result.unwrap_or_else(panicked)))
+        })
+    }
+
+    fn panicked(&self) -> OperationResponse {
+        metrics::counter!("muster_graphql_panics_total").increment(1);
+        tracing::error!(parent: &self.span, "an operation panicked; only its own request failed");
+        OperationResponse::failed(self.id)
+    }
+
+    fn count(&self, outcome: &'static str) {
+        count(self.transport, kind_label(self.kind), outcome);
     }
 }
 
-fn of_answer(answer: Answer) -> Vec<Emission> {
-    match answer {
-        Answer::Refused(errors) => vec![Emission::Refused(errors)],
-        answer => vec![next(answer), Emission::Complete],
-    }
+/// Counts a request that was refused before its kind was known.
+pub fn count_refused(transport: Transport) {
+    count(transport, "unknown", "refused");
 }
 
-fn next(answer: Answer) -> Emission {
-    Emission::Next(Frame { payload: answer.into_body(), cursor: None })
-}
-
-fn panicked() -> Answer {
-    metrics::counter!("muster_graphql_panics_total").increment(1);
-    tracing::error!("an operation panicked; only its own request failed");
-    Answer::broken()
+fn count(transport: Transport, kind: &'static str, outcome: &'static str) {
+    metrics::counter!(
+        "muster_graphql_requests_total",
+        "door" => transport.label(), "kind" => kind, "outcome" => outcome
+    )
+    .increment(1);
 }
 
 fn kind_label(kind: OperationType) -> &'static str {
@@ -151,12 +225,4 @@ fn kind_label(kind: OperationType) -> &'static str {
         OperationType::Mutation => "mutation",
         OperationType::Subscription => "subscription",
     }
-}
-
-fn count(door: Door, kind: &'static str, outcome: &'static str) {
-    metrics::counter!(
-        "muster_graphql_requests_total",
-        "door" => door.label(), "kind" => kind, "outcome" => outcome
-    )
-    .increment(1);
 }

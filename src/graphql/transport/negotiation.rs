@@ -1,17 +1,17 @@
-//! Media types: what a client accepts, and what its body is.
+//! MediaType types: what a client accepts, and what its body is.
 
 use axum::http::{HeaderMap, header};
 
-/// A media type of a single answer.
+/// The media type of a single response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Media {
+pub enum MediaType {
     /// `application/graphql-response+json`: a 4xx status if nothing was executed.
     GraphqlResponse,
-    /// `application/json`: status 200 for every well-formed request, as older clients expect.
+    /// `application/json`: status 200 for every well-formed request, which older clients expect.
     Json,
 }
 
-impl Media {
+impl MediaType {
     /// The value of `Content-Type`.
     pub fn content_type(self) -> &'static str {
         match self {
@@ -21,20 +21,20 @@ impl Media {
     }
 }
 
-/// What a client can read.
+/// What the `Accept` header allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// The best media type for a single answer, if any.
-    pub single: Option<Media>,
-    /// Whether it asked for `text/event-stream` by name.
+    /// The best media type for a single response, if any.
+    pub single: Option<MediaType>,
+    /// Whether it names `text/event-stream`.
     pub events: bool,
 }
 
-/// Reads `Accept`. Without one, or with nothing but wildcards, it is `application/json`.
+/// Reads `Accept`. Without one, or with wildcards only, a single response is `application/json`.
 pub fn accepted(headers: &HeaderMap) -> Accepted {
     let values: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     if values.is_empty() {
-        return Accepted { single: Some(Media::Json), events: false };
+        return Accepted { single: Some(MediaType::Json), events: false };
     }
     let ranges: Vec<Range<'_>> = values.iter().flat_map(|value| value.split(',')).filter_map(Range::parse).collect();
     let graphql = quality(&ranges, "application", "graphql-response+json");
@@ -42,16 +42,16 @@ pub fn accepted(headers: &HeaderMap) -> Accepted {
     let single = if graphql.weight <= 0.0 && json.weight <= 0.0 {
         None
     } else if graphql.weight > json.weight || (graphql.weight >= json.weight && graphql.by_name) {
-        Some(Media::GraphqlResponse)
+        Some(MediaType::GraphqlResponse)
     } else {
-        Some(Media::Json)
+        Some(MediaType::Json)
     };
     let events = quality(&ranges, "text", "event-stream");
     Accepted { single, events: events.by_name && events.weight > 0.0 }
 }
 
-/// Whether the one `Content-Type` is JSON in UTF-8. Everything that a web page can send to
-/// another origin without asking first (forms, plain text) is not.
+/// Whether there is one `Content-Type`, and it is JSON in UTF-8. The types that a web page can send to
+/// another origin without a CORS preflight (forms, plain text) are not.
 pub fn is_json(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
@@ -64,7 +64,7 @@ pub fn is_json(headers: &HeaderMap) -> bool {
         .is_some_and(|range| range.main.eq_ignore_ascii_case("application") && range.sub.eq_ignore_ascii_case("json"))
 }
 
-/// One media range of `Accept`, or a media type. Other charsets than UTF-8 make it void.
+/// One media range of `Accept`, or a media type.
 struct Range<'a> {
     main: &'a str,
     sub: &'a str,
@@ -72,6 +72,7 @@ struct Range<'a> {
 }
 
 impl<'a> Range<'a> {
+    /// `None` for a charset other than UTF-8, too.
     fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.split(';').map(str::trim);
         let (main, sub) = parts.next()?.split_once('/')?;
@@ -126,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_best_media_type_is_chosen() {
-        use Media::{GraphqlResponse, Json};
+        use MediaType::{GraphqlResponse, Json};
         for (accept, single, events) in [
             (vec![], Some(Json), false),
             (vec!["*/*"], Some(Json), false),

@@ -1,29 +1,28 @@
-//! What a client asks for, as JSON, as a query string, or as the payload of a
-//! WebSocket message: the same four parameters, and the same strictness, at
-//! every door.
+//! The parameters of a request, from a JSON body, a query string, or the payload of a
+//! WebSocket message. Every transport accepts the same four, and is equally strict.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::borrow::Cow;
+use std::collections::HashMap;
 
-use async_graphql::{ServerError, Variables};
+use async_graphql::{Request, ServerError, Variables};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::graphql::transport::responses::{Code, error};
+use crate::graphql::error::{Code, error};
 
-/// The parameters of one GraphQL request. Nothing in it has been judged yet:
-/// only [`crate::graphql::guard::vet`] makes something of it that can be executed.
+/// The parameters of one GraphQL request, of which nothing has been checked yet.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Params {
     /// The GraphQL document.
     pub query: String,
-    /// Which of the document's operations to execute; may be absent if there is just one.
+    /// The operation of the document to execute; may be absent if there is only one.
     #[serde(default)]
     pub operation_name: Option<String>,
     /// The values of the operation's variables; empty if absent or null.
     #[serde(default)]
     pub variables: Variables,
-    /// Accepted, since the specification says so, and not used.
+    /// The specification requires that it is accepted; it is not used.
     #[serde(default, rename = "extensions")]
     _extensions: Option<Map<String, Value>>,
 }
@@ -31,10 +30,9 @@ pub struct Params {
 impl Params {
     /// Reads the body of a POST request.
     pub fn from_body(body: &[u8]) -> Result<Self, ServerError> {
-        // Without this look at the first byte, a JSON array would pass for an object whose
-        // members stand in order, and a batch for a malformed request.
+        // Serde reads a JSON array as an object whose fields stand in order.
         match body.trim_ascii_start().first() {
-            Some(b'{') => serde_json::from_slice(body).map_err(|flaw| body_error(&flaw)),
+            Some(b'{') => serde_json::from_slice(body).map_err(|fault| body_error(&fault)),
             Some(b'[') => Err(bad_request("Batches are not supported: send one request at a time.")),
             Some(_) => Err(bad_request("The body is not a JSON object.")),
             None => Err(bad_request("The body is empty.")),
@@ -72,18 +70,26 @@ impl Params {
     }
 }
 
+impl From<Params> for Request {
+    fn from(params: Params) -> Self {
+        let mut request = Request::new(params.query).variables(params.variables);
+        request.operation_name = params.operation_name;
+        request
+    }
+}
+
 const WRONG_TYPES: &str =
     "query must be a string, operationName a string or null, variables and extensions objects or null.";
 
-fn bad_request(message: &str) -> ServerError {
+fn bad_request(message: impl Into<String>) -> ServerError {
     error(Code::BadRequest, message)
 }
 
-/// Says where the fault is and never what stood there: the text may be long or secret.
-fn body_error(flaw: &serde_json::Error) -> ServerError {
-    match flaw.classify() {
+/// Gives the position of the fault and none of the text, which may be long or secret.
+fn body_error(fault: &serde_json::Error) -> ServerError {
+    match fault.classify() {
         serde_json::error::Category::Data => bad_request(WRONG_TYPES),
-        _ => bad_request(&format!("The body is not valid JSON: see line {}, column {}.", flaw.line(), flaw.column())),
+        _ => bad_request(format!("The body is not valid JSON: see line {}, column {}.", fault.line(), fault.column())),
     }
 }
 

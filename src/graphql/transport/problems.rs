@@ -1,16 +1,14 @@
-//! A request that HTTP itself refuses, before there is an operation.
+//! Requests that are refused at the level of HTTP, before there is an operation.
 
 use async_graphql::ServerError;
-use axum::{
-    http::{HeaderName, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 
-use super::gateway::AccessError;
-use super::responses::{Answer, Code, error};
-use crate::graphql::error::UNAVAILABLE;
+use super::bearer::AccessError;
+use super::responses::OperationResponse;
+use crate::graphql::error::{Code, RETRY_AFTER_S, UNAVAILABLE, error};
 
-/// A status, the GraphQL error that explains it, and the headers that belong to it.
+/// A status, the GraphQL error that explains it, and its headers.
 #[derive(Debug)]
 pub struct Problem(Box<Parts>);
 
@@ -18,62 +16,73 @@ pub struct Problem(Box<Parts>);
 struct Parts {
     status: StatusCode,
     error: ServerError,
-    headers: Vec<(HeaderName, &'static str)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
-    /// A refusal in the words of the transports.
-    pub fn new(status: StatusCode, code: Code, message: &str) -> Self {
+    pub fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Self {
         Self::of(status, error(code, message))
     }
 
-    /// A refusal that carries an error made elsewhere.
     pub fn of(status: StatusCode, error: ServerError) -> Self {
         Self(Box::new(Parts { status, error, headers: Vec::new() }))
     }
 
-    /// The same, with a header.
     #[must_use]
-    pub fn with(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.0.headers.push((name, value));
+    pub fn with_header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
+        self.0.headers.push((name, value.into()));
         self
     }
 
-    /// 405, with the methods that are allowed instead.
-    pub fn method(allowed: &'static str, message: &str) -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, message).with(header::ALLOW, allowed)
+    /// 400.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Code::BadRequest, message)
+    }
+
+    /// 405, with the methods that are allowed.
+    pub fn method_not_allowed(allowed: &'static str, message: &str) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, message)
+            .with_header(header::ALLOW, HeaderValue::from_static(allowed))
+    }
+
+    /// 406.
+    pub fn not_acceptable(message: &str) -> Self {
+        Self::new(StatusCode::NOT_ACCEPTABLE, Code::NotAcceptable, message)
     }
 
     /// 415.
-    pub fn media_type(message: &str) -> Self {
+    pub fn unsupported_media_type(message: &str) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::UnsupportedMediaType, message)
     }
 
     /// 413.
-    pub fn too_large() -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::PayloadTooLarge, "The body is larger than 1 MiB.")
-            .with(header::CONNECTION, "close")
+    pub fn payload_too_large(limit: usize) -> Self {
+        let message = format!("The body is larger than {} KiB.", limit / 1024);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::PayloadTooLarge, message)
+            .with_header(header::CONNECTION, HeaderValue::from_static("close"))
     }
 
-    /// 503, while the server stops.
+    /// 503, while the server is stopping.
     pub fn stopping() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "The server is stopping.")
-            .with(header::RETRY_AFTER, "5")
+        Self::unavailable("The server is stopping.")
     }
 
     /// 503, until the database can be used.
     pub fn waiting() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, UNAVAILABLE).with(header::RETRY_AFTER, "5")
+        Self::unavailable(UNAVAILABLE)
     }
 
-    /// The answer, as JSON of the given media type.
+    fn unavailable(message: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message)
+            .with_header(header::RETRY_AFTER, RETRY_AFTER_S)
+    }
+
+    /// The response, as JSON of this media type.
     pub fn into_response(self, content_type: &'static str) -> Response {
         let Parts { status, error, headers } = *self.0;
-        let body = Answer::refused(&[error]).into_body();
+        let body = OperationResponse::refused([error]).into_body();
         let mut response = (status, [(header::CONTENT_TYPE, content_type)], body).into_response();
-        for (name, value) in headers {
-            response.headers_mut().append(name, HeaderValue::from_static(value));
-        }
+        response.headers_mut().extend(headers);
         response
     }
 }
@@ -86,13 +95,8 @@ impl From<AccessError> for Problem {
                 Code::Unauthenticated,
                 "A valid token is needed: Authorization: Bearer <token>.",
             )
-            .with(header::WWW_AUTHENTICATE, "Bearer"),
-            AccessError::Unavailable => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                Code::Unavailable,
-                "The token cannot be checked at the moment; try again.",
-            )
-            .with(header::RETRY_AFTER, "5"),
+            .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            AccessError::Unavailable => Self::unavailable("The token cannot be checked at the moment; try again."),
         }
     }
 }

@@ -1,94 +1,102 @@
-//! GraphQL over server-sent events, in the "distinct connections" mode of the
-//! graphql-sse protocol: one request, one stream.
+//! GraphQL over server-sent events, in distinct-connections mode: one request, one stream.
 //!
-//! Promises: `next` events, then one `complete` if the operation came to its
-//! end; a comment at least every 12 s; the cursor of a frame as the event's id,
-//! by which a client subscribes again. Frames are made only as fast as the
-//! client takes them, so a slow one costs no memory and loses nothing.
+//! A stream consists of `next` events, and of one `complete` event when the operation has ended. It
+//! has a comment at least every 12 s. The id of an event is its cursor, with which the client can
+//! subscribe again. Results are produced only as fast as the client reads them, so that a slow client
+//! needs no memory and loses nothing.
 //!
-//! Cut in the middle: when the server stops or the token is revoked, the stream
-//! ends without `complete`, and the client knows that there may be more.
+//! When the server stops or the token is revoked, the stream ends without `complete`. The client then
+//! knows that there may be more.
 
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
+use std::time::Duration;
 
-use axum::{
-    body::Body,
-    http::{HeaderName, HeaderValue, header},
-    response::{IntoResponse, Response},
-};
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
-use tokio::time::{MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
 
-use super::execution::{self, Door, Emission};
-use super::gateway::{Frame, Gateway};
-use super::responses::Answer;
-use crate::auth::Caller;
+use super::bearer;
+use super::execution::{Executor, Message, Transport};
+use super::responses::OperationResponse;
+use crate::auth::{Caller, Tokens};
 use crate::graphql::guard::Operation;
+use crate::graphql::subscription::event_execution::ExecutionResult;
 
-/// The longest silence.
+/// The longest time without an event or a comment.
 const KEEP_ALIVE: Duration = Duration::from_secs(12);
-/// How often it is asked whether the caller is still welcome.
+/// The time between two checks of the caller's token.
 const ACCESS_CHECK: Duration = Duration::from_millis(500);
 const COMPLETE: Bytes = Bytes::from_static(b"event: complete\ndata: \n\n");
 
-/// The answer that streams an operation's results.
-pub fn stream(gateway: Gateway, caller: Caller, operation: Operation) -> Response {
-    respond(Body::from_stream(events(gateway, caller, operation).map(Ok::<_, Infallible>)))
+/// The response that streams the messages of an operation.
+pub fn stream(
+    executor: &Executor,
+    tokens: Tokens,
+    shutdown: CancellationToken,
+    caller: Caller,
+    operation: Operation,
+) -> Response {
+    let messages = executor.clone().messages(caller.clone(), operation, Transport::Sse);
+    respond(Body::from_stream(events(messages, tokens, shutdown, caller).map(Ok::<_, Infallible>)))
 }
 
-/// The answer to an operation that was not executed: its errors as the only result.
-pub fn refusal(answer: Answer) -> Response {
-    let next = next(&Frame { payload: answer.into_body(), cursor: None });
-    respond(Body::from([next, COMPLETE].concat()))
+/// The response to an operation that was not executed: its errors as the only result.
+pub fn refusal(response: OperationResponse) -> Response {
+    respond(Body::from([single(response), COMPLETE].concat()))
 }
 
 fn respond(body: Body) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
-        // Reverse proxies that collect answers before passing them on are asked not to.
+        // Asks reverse proxies not to buffer the response.
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
     (headers, body).into_response()
 }
 
-fn events(gateway: Gateway, caller: Caller, operation: Operation) -> impl Stream<Item = Bytes> {
+fn events(
+    messages: impl Stream<Item = Message>,
+    tokens: Tokens,
+    shutdown: CancellationToken,
+    caller: Caller,
+) -> impl Stream<Item = Bytes> {
     async_stream::stream! {
         let _open = Open::new();
-        let stopping = gateway.shutdown().clone();
-        let emissions = execution::emissions(gateway.clone(), caller.clone(), operation, Door::Events);
-        let mut emissions = std::pin::pin!(emissions);
-        let mut checks = interval_at(tokio::time::Instant::now() + ACCESS_CHECK, ACCESS_CHECK);
+        let mut messages = std::pin::pin!(messages);
+        let mut checks = interval_at(Instant::now() + ACCESS_CHECK, ACCESS_CHECK);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut spoke = tokio::time::Instant::now();
+        let mut last_sent = Instant::now();
         loop {
-            // The check comes first: after a long wait for the client it is overdue, and no
-            // frame may leave before it.
-            let emission = tokio::select! {
+            // The check comes first: after a long wait for the client it is overdue, and nothing
+            // may be sent before it.
+            let message = tokio::select! {
                 biased;
-                () = stopping.cancelled() => return,
+                () = shutdown.cancelled() => return,
                 _ = checks.tick() => {
-                    if !gateway.still_valid(&caller).await {
+                    if !bearer::still_valid(&tokens, &caller).await {
                         return;
                     }
-                    if spoke.elapsed() + ACCESS_CHECK > KEEP_ALIVE {
-                        spoke = tokio::time::Instant::now();
+                    if last_sent.elapsed() + ACCESS_CHECK > KEEP_ALIVE {
+                        last_sent = Instant::now();
                         yield Bytes::from_static(b":\n\n");
                     }
                     continue;
                 }
-                emission = emissions.next() => emission,
+                message = messages.next() => message,
             };
-            spoke = tokio::time::Instant::now();
-            match emission {
-                Some(Emission::Next(frame)) => yield next(&frame),
-                Some(Emission::Refused(errors)) => {
-                    let payload = Answer::Refused(errors).into_body();
-                    yield next(&Frame { payload, cursor: None });
+            last_sent = Instant::now();
+            match message {
+                Some(Message::Next(result)) => yield next(&result),
+                Some(Message::Error(errors)) => {
+                    yield single(OperationResponse::Refused(errors));
                     yield COMPLETE;
                     return;
                 }
-                Some(Emission::Complete) | None => {
+                Some(Message::Complete) | None => {
                     yield COMPLETE;
                     return;
                 }
@@ -97,22 +105,26 @@ fn events(gateway: Gateway, caller: Caller, operation: Operation) -> impl Stream
     }
 }
 
-/// A `next` event. The payload is JSON on one line, and passed on as it is.
-fn next(frame: &Frame) -> Bytes {
-    let mut event = BytesMut::with_capacity(frame.payload.len() + 64);
+fn single(response: OperationResponse) -> Bytes {
+    next(&ExecutionResult { json: response.into_body(), cursor: None })
+}
+
+/// A `next` event. The result is JSON on one line and is not changed.
+fn next(result: &ExecutionResult) -> Bytes {
+    let mut event = BytesMut::with_capacity(result.json.len() + 64);
     event.put_slice(b"event: next\n");
-    if let Some(cursor) = frame.cursor.as_deref().filter(|c| !c.contains(['\n', '\r', '\0'])) {
+    if let Some(cursor) = result.cursor.as_deref().filter(|cursor| !cursor.contains(['\n', '\r', '\0'])) {
         event.put_slice(b"id: ");
         event.put_slice(cursor.as_bytes());
         event.put_u8(b'\n');
     }
     event.put_slice(b"data: ");
-    event.put_slice(&frame.payload);
+    event.put_slice(&result.json);
     event.put_slice(b"\n\n");
     event.freeze()
 }
 
-/// Counts a stream for as long as it lives.
+/// Counts a stream while it is open.
 struct Open;
 
 impl Open {
@@ -134,12 +146,12 @@ mod tests {
 
     #[test]
     fn an_event_carries_its_cursor_and_its_payload_untouched() {
-        let payload = Bytes::from_static(br#"{"data":{"a":1}}"#);
-        let with = Frame { payload: payload.clone(), cursor: Some("c1".to_owned()) };
+        let json = Bytes::from_static(br#"{"data":{"a":1}}"#);
+        let with = ExecutionResult { json: json.clone(), cursor: Some("c1".to_owned()) };
         let expected = "event: next\nid: c1\ndata: {\"data\":{\"a\":1}}\n\n";
         assert_eq!(next(&with), expected.as_bytes());
         for cursor in [None, Some("c\nevent: x".to_owned())] {
-            let without = Frame { payload: payload.clone(), cursor };
+            let without = ExecutionResult { json: json.clone(), cursor };
             assert_eq!(next(&without), "event: next\ndata: {\"data\":{\"a\":1}}\n\n".as_bytes());
         }
     }

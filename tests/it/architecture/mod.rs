@@ -1,5 +1,7 @@
 //! The rules of the house, read from its texts: who may know whom, and what no file may hold.
 
+mod circles;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -9,17 +9,14 @@ use serde_json::{Value, json};
 
 use crate::graphql::transport::params::Params;
 
-/// The name of the sub-protocol; there is no other.
-pub const SUBPROTOCOL: &str = "graphql-transport-ws";
-
-/// The longest id that a client may give an operation, in bytes.
+/// The longest id of an operation, in bytes.
 const MAX_ID_BYTES: usize = 256;
-/// RFC 6455 leaves 123 bytes for a reason.
+/// The longest reason for a close, in bytes, by RFC 6455.
 const MAX_REASON_BYTES: usize = 123;
 
-/// What a client says.
+/// A message of the client.
 pub enum ClientMessage {
-    /// With the credentials of the key `authorization`, if its payload has one.
+    /// `credentials` is the value of the key `authorization` in the payload.
     ConnectionInit {
         credentials: Option<String>,
     },
@@ -34,39 +31,39 @@ pub enum ClientMessage {
     },
 }
 
-/// Why we close a socket.
+/// Why the server closes a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Closure {
+pub struct CloseReason {
     pub code: u16,
-    reason: Cow<'static, str>,
+    text: Cow<'static, str>,
 }
 
-impl Closure {
+impl CloseReason {
     pub const UNAUTHORIZED: Self = Self::new(4401, "Unauthorized");
     pub const INIT_TIMEOUT: Self = Self::new(4408, "Connection initialisation timeout");
     pub const TOO_MANY_INITS: Self = Self::new(4429, "Too many initialisation requests");
     pub const GOING_AWAY: Self = Self::new(1001, "The server is stopping");
     pub const TRY_AGAIN_LATER: Self = Self::new(1013, "The token cannot be checked at the moment");
-    pub const UNREADABLE: Self = Self::invalid("Invalid message: broken, or larger than 256 KiB");
-    pub const NOT_TEXT: Self = Self::invalid("Invalid message: only text is understood");
+    pub const UNREADABLE: Self = Self::invalid("Invalid message: not readable, or too large");
+    pub const NOT_TEXT: Self = Self::invalid("Invalid message: not text");
 
-    const fn new(code: u16, reason: &'static str) -> Self {
-        Self { code, reason: Cow::Borrowed(reason) }
+    const fn new(code: u16, text: &'static str) -> Self {
+        Self { code, text: Cow::Borrowed(text) }
     }
 
-    const fn invalid(reason: &'static str) -> Self {
-        Self::new(4400, reason)
+    const fn invalid(text: &'static str) -> Self {
+        Self::new(4400, text)
     }
 
-    /// A second operation with the id of one that is still active.
+    /// The client started a second operation with the id of an active one.
     pub fn duplicate(id: &str) -> Self {
         let room = MAX_REASON_BYTES - "Subscriber for  already exists".len();
         let shown = &id[..id.floor_char_boundary(room)];
-        Self { code: 4409, reason: format!("Subscriber for {shown} already exists").into() }
+        Self { code: 4409, text: format!("Subscriber for {shown} already exists").into() }
     }
 
     pub fn into_message(self) -> Message {
-        let reason = match self.reason {
+        let reason = match self.text {
             Cow::Borrowed(text) => Utf8Bytes::from_static(text),
             Cow::Owned(text) => text.into(),
         };
@@ -84,50 +81,49 @@ struct Envelope {
     payload: Option<Value>,
 }
 
-/// Reads a message. Whatever the protocol does not know is a reason to close.
-pub fn parse(text: &str) -> Result<ClientMessage, Closure> {
-    // A JSON array would otherwise pass for an object whose members stand in order.
-    let envelope = text
-        .trim_ascii_start()
-        .starts_with('{')
-        .then(|| serde_json::from_str::<Envelope>(text).ok())
-        .flatten()
-        .ok_or(Closure::invalid("Invalid message: not a JSON object with a type"))?;
-    let Envelope { kind, id, payload } = envelope;
+/// Reads a message of the client. A message that the protocol does not define closes the socket.
+pub fn parse(text: &str) -> Result<ClientMessage, CloseReason> {
+    let Envelope { kind, id, payload } = envelope(text)?;
     match kind.as_str() {
         "connection_init" => Ok(ClientMessage::ConnectionInit { credentials: credentials(payload)? }),
         "ping" => Ok(ClientMessage::Ping),
         "pong" => Ok(ClientMessage::Pong),
-        "subscribe" => {
-            let id = operation_id(id)?;
-            let params = payload
-                .and_then(|payload| Params::from_value(payload).ok())
-                .ok_or(Closure::invalid("Invalid message: the payload is not a GraphQL request"))?;
-            Ok(ClientMessage::Subscribe { id, params })
-        }
+        "subscribe" => Ok(ClientMessage::Subscribe { id: operation_id(id)?, params: params(payload)? }),
         "complete" => Ok(ClientMessage::Complete { id: operation_id(id)? }),
-        _ => Err(Closure::invalid("Invalid message: unknown type")),
+        _ => Err(CloseReason::invalid("Invalid message: unknown type")),
     }
 }
 
-fn credentials(payload: Option<Value>) -> Result<Option<String>, Closure> {
+fn envelope(text: &str) -> Result<Envelope, CloseReason> {
+    // Serde reads a JSON array as an object whose fields stand in order.
+    let object = text.trim_ascii_start().starts_with('{');
+    let envelope = object.then(|| serde_json::from_str(text).ok()).flatten();
+    envelope.ok_or(CloseReason::invalid("Invalid message: not a JSON object with a type"))
+}
+
+fn credentials(payload: Option<Value>) -> Result<Option<String>, CloseReason> {
     match payload {
         None => Ok(None),
         Some(Value::Object(mut payload)) => {
             match payload.remove("authorization").or_else(|| payload.remove("Authorization")) {
                 None | Some(Value::Null) => Ok(None),
                 Some(Value::String(credentials)) => Ok(Some(credentials)),
-                Some(_) => Err(Closure::invalid("Invalid message: authorization must be a string")),
+                Some(_) => Err(CloseReason::invalid("Invalid message: authorization must be a string")),
             }
         }
-        Some(_) => Err(Closure::invalid("Invalid message: the payload must be an object")),
+        Some(_) => Err(CloseReason::invalid("Invalid message: the payload must be an object")),
     }
 }
 
-fn operation_id(id: Option<Value>) -> Result<String, Closure> {
+fn params(payload: Option<Value>) -> Result<Params, CloseReason> {
+    let params = payload.and_then(|payload| Params::from_value(payload).ok());
+    params.ok_or(CloseReason::invalid("Invalid message: the payload is not a GraphQL request"))
+}
+
+fn operation_id(id: Option<Value>) -> Result<String, CloseReason> {
     match id {
         Some(Value::String(id)) if !id.is_empty() && id.len() <= MAX_ID_BYTES => Ok(id),
-        _ => Err(Closure::invalid("Invalid message: the id must be a string of 1 to 256 bytes")),
+        _ => Err(CloseReason::invalid("Invalid message: the id must be a string, neither empty nor too long")),
     }
 }
 
@@ -139,9 +135,9 @@ pub fn pong() -> Message {
     Message::Text(Utf8Bytes::from_static(r#"{"type":"pong"}"#))
 }
 
-/// A result. The payload is JSON already and goes into the message as it is.
-pub fn next(id: &str, payload: &Bytes) -> Message {
-    with_payload("next", id, payload)
+/// A result. `json` goes into the message as it is.
+pub fn next(id: &str, json: &Bytes) -> Message {
+    with_payload("next", id, json)
 }
 
 /// The end of an operation that was not executed; `errors` is a JSON array.
@@ -158,7 +154,7 @@ fn with_payload(kind: &str, id: &str, payload: &Bytes) -> Message {
     let text =
         [br#"{"type":""#, kind.as_bytes(), br#"","id":"#, id.as_bytes(), br#","payload":"#, payload.as_ref(), b"}"]
             .concat();
-    // JSON is UTF-8 by definition, so the other branch is never taken.
+    // JSON is always UTF-8, so that the other branch is never taken.
     Utf8Bytes::try_from(text).map_or_else(|_| complete(&id), Message::Text)
 }
 
@@ -166,7 +162,7 @@ fn with_payload(kind: &str, id: &str, payload: &Bytes) -> Message {
 mod tests {
     use super::*;
 
-    fn closure(text: &str) -> Closure {
+    fn close_reason(text: &str) -> CloseReason {
         parse(text).err().unwrap_or_else(|| panic!("accepted: {text}"))
     }
 
@@ -193,7 +189,7 @@ mod tests {
     #[test]
     fn everything_else_closes_with_4400() {
         let deep = "[".repeat(100_000);
-        let long = format!(r#"{{"type":"complete","id":"{}"}}"#, "x".repeat(257));
+        let long = format!(r#"{{"type":"complete","id":"{}"}}"#, "x".repeat(MAX_ID_BYTES + 1));
         for text in [
             "",
             "null",
@@ -218,9 +214,9 @@ mod tests {
             r#"{"type":"complete"}"#,
             r#"{"type":"ping","type":"pong"}"#,
         ] {
-            let closure = closure(text);
-            assert_eq!(closure.code, 4400, "{text}");
-            assert!(closure.reason.len() <= MAX_REASON_BYTES);
+            let reason = close_reason(text);
+            assert_eq!(reason.code, 4400, "{text}");
+            assert!(reason.text.len() <= MAX_REASON_BYTES);
         }
     }
 
@@ -233,8 +229,8 @@ mod tests {
 
     #[test]
     fn a_reason_fits_its_frame_whatever_the_id() {
-        let closure = Closure::duplicate(&"é".repeat(128));
-        assert!(closure.reason.len() <= MAX_REASON_BYTES && closure.reason.ends_with("exists"));
-        assert_eq!(Closure::duplicate("7").reason, "Subscriber for 7 already exists");
+        let reason = CloseReason::duplicate(&"é".repeat(128));
+        assert!(reason.text.len() <= MAX_REASON_BYTES && reason.text.ends_with("exists"));
+        assert_eq!(CloseReason::duplicate("7").text, "Subscriber for 7 already exists");
     }
 }

@@ -1,225 +1,237 @@
-//! One socket from its opening to its end, as a state machine: an event comes
-//! in from one of five sources, and the state moves on without waiting.
+//! The state machine of one socket. Events come from the client, the operations, the check of the token,
+//! the clock and the server's shutdown; none of them is waited for longer than another.
 
-use std::{
-    future::{Future, poll_fn},
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use axum::extract::ws::{Message, WebSocket};
+use axum::extract::ws::{Message as WsMessage, WebSocket};
 use bytes::Bytes;
-use futures_util::{Stream, future::BoxFuture, stream::BoxStream};
+use futures_util::Stream;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_stream::StreamMap;
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::outbox::Wire;
-use super::protocol::{self, ClientMessage, Closure};
-use crate::auth::Caller;
-use crate::graphql::guard;
-use crate::graphql::transport::bearer;
-use crate::graphql::transport::execution::{self, Door, Emission};
-use crate::graphql::transport::gateway::{AccessError, Gateway};
+use super::protocol::{self, ClientMessage, CloseReason};
+use super::socket::QueuedSocket;
+use crate::auth::{Caller, Tokens};
+use crate::graphql::error::{Code, error};
+use crate::graphql::transport::bearer::{self, AccessError};
+use crate::graphql::transport::execution::{self, Executor, Message, Transport};
 use crate::graphql::transport::params::Params;
-use crate::graphql::transport::responses::{Answer, Code, error};
+use crate::graphql::transport::responses::OperationResponse;
 
 /// The most operations that are active on one socket.
-pub const MAX_OPERATIONS: usize = 100;
-/// How long a client may take to be acknowledged.
-pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often the client is pinged.
-pub const PING_INTERVAL: Duration = Duration::from_secs(15);
-/// How long a client may be silent, pongs included, before it counts as dead.
-pub const MAX_SILENCE: Duration = Duration::from_secs(40);
-/// How long the client's socket may accept nothing.
-pub const MAX_STALL: Duration = Duration::from_secs(30);
-/// How long the client may take to answer our close.
+const MAX_OPERATIONS: usize = 100;
+/// The longest time from the opening of the socket to the acknowledgement.
+const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time between two pings.
+const PING_INTERVAL: Duration = Duration::from_secs(15);
+/// The longest time without a message of the client, pongs included.
+const MAX_SILENCE: Duration = Duration::from_secs(40);
+/// The longest time in which the client's socket accepts no message.
+const MAX_STALL: Duration = Duration::from_secs(30);
+/// The longest time for the client to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often access, silence and stalls are looked at.
+/// The time between two checks of the token, of silence and of stalls.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Where the conversation stands.
 enum Phase {
-    /// Nothing but `connection_init` is due. Whom the request's header stood for, if it had one.
-    Opened { caller: Option<Arc<Caller>> },
-    /// `connection_init` has come and its token is being looked at.
-    Checking,
-    /// Acknowledged.
-    Ready { caller: Arc<Caller> },
-    /// One side has closed; what is left is to send our part, and to hear the other's if it can
-    /// still be understood.
-    Closing { until: Instant, deaf: bool },
+    /// Only `connection_init` is allowed. `caller` has the token of the upgrade request, if it had one.
+    AwaitingInit {
+        caller: Option<Arc<Caller>>,
+    },
+    /// The token of `connection_init` is being checked.
+    Authenticating,
+    Acknowledged {
+        caller: Arc<Caller>,
+    },
+    /// One side has closed. The queue is sent, and the client's close is awaited if the client
+    /// can still be read.
+    Closing {
+        deadline: Instant,
+        unreadable: bool,
+    },
     /// The socket can be dropped.
-    Over,
+    Closed,
 }
 
 enum Event {
-    Lost,
-    Received(Message),
-    /// Something came that is not a message; nothing after it can be understood.
-    Garbled,
-    Emitted(String, Emission),
-    Judged(Verdict),
-    Stopping,
+    Disconnected,
+    Received(WsMessage),
+    /// The client sent something that is no message, and nothing after it can be read.
+    Unreadable,
+    Produced(String, Message),
+    AccessChecked(AccessCheck),
+    ShuttingDown,
     Tick,
     Flushed,
 }
 
-/// What the gateway says about the caller.
-enum Verdict {
-    Presented(Result<Caller, AccessError>),
+/// The result of a check of a token.
+enum AccessCheck {
+    Authenticated(Result<Caller, AccessError>),
     StillValid(bool),
 }
 
-/// The state of one socket.
+/// One socket with its operations.
 pub struct Session {
-    gateway: Gateway,
-    wire: Wire,
+    executor: Executor,
+    tokens: Tokens,
+    socket: QueuedSocket,
     phase: Phase,
-    operations: StreamMap<String, BoxStream<'static, Emission>>,
-    /// The question to the gateway that is open; there is never a second.
-    question: Option<BoxFuture<'static, Verdict>>,
-    stopping: Pin<Box<WaitForCancellationFutureOwned>>,
+    operations: StreamMap<String, BoxStream<'static, Message>>,
+    /// The check that is under way; there is never more than one.
+    access_check: Option<BoxFuture<'static, AccessCheck>>,
+    shutdown: Pin<Box<WaitForCancellationFutureOwned>>,
     ticks: Interval,
     opened: Instant,
-    heard: Instant,
-    pinged: Instant,
+    last_received: Instant,
+    last_pinged: Instant,
 }
 
 impl Session {
-    /// `caller`: whom the upgrade request's `Authorization` header stood for, if it had one.
-    pub fn new(gateway: Gateway, socket: WebSocket, caller: Option<Caller>) -> Self {
+    /// `caller` has the token of the upgrade request, if it had one.
+    pub fn new(
+        executor: Executor,
+        tokens: Tokens,
+        shutdown: &CancellationToken,
+        socket: WebSocket,
+        caller: Option<Caller>,
+    ) -> Self {
         let now = Instant::now();
         let mut ticks = interval_at(now + TICK, TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
-            stopping: Box::pin(gateway.shutdown().clone().cancelled_owned()),
-            gateway,
-            wire: Wire::new(socket),
-            phase: Phase::Opened { caller: caller.map(Arc::new) },
+            executor,
+            tokens,
+            socket: QueuedSocket::new(socket),
+            phase: Phase::AwaitingInit { caller: caller.map(Arc::new) },
             operations: StreamMap::new(),
-            question: None,
+            access_check: None,
+            shutdown: Box::pin(shutdown.clone().cancelled_owned()),
             ticks,
             opened: now,
-            heard: now,
-            pinged: now,
+            last_received: now,
+            last_pinged: now,
         }
     }
 
-    /// Serves the socket until it is gone.
+    /// Serves the socket until it is closed.
     pub async fn run(mut self) {
-        while !matches!(self.phase, Phase::Over) {
+        while !matches!(self.phase, Phase::Closed) {
             let event = poll_fn(|cx| self.poll_event(cx)).await;
             self.handle(event);
         }
     }
 
-    /// Verdicts come before operations, so that nothing more is sent to a caller who is no
-    /// longer welcome; operations are asked only while the queue has room.
+    /// Checks of the token come before operations, so that nothing is sent after the token was revoked.
+    /// Operations are polled only while the queue has room.
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        if self.wire.poll_write(cx).is_err() {
-            return Poll::Ready(Event::Lost);
+        if self.socket.poll_write(cx).is_err() {
+            return Poll::Ready(Event::Disconnected);
         }
-        if let Phase::Closing { deaf: true, .. } = self.phase {
-            if self.wire.is_idle() {
+        if let Phase::Closing { unreadable: true, .. } = self.phase {
+            if self.socket.is_idle() {
                 return Poll::Ready(Event::Flushed);
             }
             return self.ticks.poll_tick(cx).map(|_| Event::Tick);
         }
         let closing = matches!(self.phase, Phase::Closing { .. });
-        if !closing && self.stopping.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Event::Stopping);
+        if !closing && self.shutdown.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Event::ShuttingDown);
         }
-        if let Some(question) = &mut self.question
-            && let Poll::Ready(verdict) = question.as_mut().poll(cx)
+        if let Some(check) = &mut self.access_check
+            && let Poll::Ready(checked) = check.as_mut().poll(cx)
         {
-            self.question = None;
-            return Poll::Ready(Event::Judged(verdict));
+            self.access_check = None;
+            return Poll::Ready(Event::AccessChecked(checked));
         }
         if self.ticks.poll_tick(cx).is_ready() {
             return Poll::Ready(Event::Tick);
         }
-        if self.wire.has_reply_room()
-            && let Poll::Ready(received) = self.wire.poll_read(cx)
+        if self.socket.has_reply_room()
+            && let Poll::Ready(received) = self.socket.poll_read(cx)
         {
             return Poll::Ready(match received {
                 Some(Ok(message)) => Event::Received(message),
-                Some(Err(_)) if !closing => Event::Garbled,
-                Some(Err(_)) | None => Event::Lost,
+                Some(Err(_)) if !closing => Event::Unreadable,
+                Some(Err(_)) | None => Event::Disconnected,
             });
         }
-        if self.wire.has_room()
-            && let Poll::Ready(Some((id, emission))) = Pin::new(&mut self.operations).poll_next(cx)
+        if self.socket.has_room()
+            && let Poll::Ready(Some((id, message))) = Pin::new(&mut self.operations).poll_next(cx)
         {
-            return Poll::Ready(Event::Emitted(id, emission));
+            return Poll::Ready(Event::Produced(id, message));
         }
         Poll::Pending
     }
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Lost | Event::Flushed => self.phase = Phase::Over,
-            Event::Garbled => self.give_up_reading(),
+            Event::Disconnected | Event::Flushed => self.phase = Phase::Closed,
+            Event::Unreadable => self.close_unreadable(),
             Event::Received(message) => {
-                self.heard = Instant::now();
+                self.last_received = Instant::now();
                 self.receive(message);
             }
-            Event::Emitted(id, emission) => self.emit(&id, &emission),
-            Event::Judged(verdict) => self.judge(verdict),
-            Event::Stopping => self.close(Closure::GOING_AWAY),
+            Event::Produced(id, message) => self.send(&id, &message),
+            Event::AccessChecked(check) => self.apply(check),
+            Event::ShuttingDown => self.close(CloseReason::GOING_AWAY),
             Event::Tick => self.tick(),
         }
     }
 
-    fn close(&mut self, closure: Closure) {
-        tracing::debug!(code = closure.code, "closing a WebSocket");
-        metrics::counter!("muster_graphql_closures_total", "code" => closure.code.to_string()).increment(1);
-        self.wire.push_last(closure.into_message());
-        self.wind_up(false);
+    fn close(&mut self, reason: CloseReason) {
+        tracing::debug!(code = reason.code, "closing a WebSocket");
+        metrics::counter!("muster_graphql_closures_total", "code" => reason.code.to_string()).increment(1);
+        self.socket.push_last(reason.into_message());
+        self.begin_closing(false);
     }
 
-    /// Most often the connection is simply gone; a client that is still there is told why.
-    fn give_up_reading(&mut self) {
-        self.wire.push_last(Closure::UNREADABLE.into_message());
-        self.wind_up(true);
+    /// Usually the connection is simply lost; a client that is still connected is told the reason.
+    fn close_unreadable(&mut self) {
+        self.socket.push_last(CloseReason::UNREADABLE.into_message());
+        self.begin_closing(true);
     }
 
-    fn wind_up(&mut self, deaf: bool) {
+    fn begin_closing(&mut self, unreadable: bool) {
         self.operations.clear();
-        self.question = None;
-        self.phase = Phase::Closing { until: Instant::now() + CLOSE_TIMEOUT, deaf };
+        self.access_check = None;
+        self.phase = Phase::Closing { deadline: Instant::now() + CLOSE_TIMEOUT, unreadable };
     }
 
-    fn receive(&mut self, message: Message) {
+    fn receive(&mut self, message: WsMessage) {
         if matches!(self.phase, Phase::Closing { .. }) {
             return;
         }
         match message {
-            Message::Text(text) => match protocol::parse(&text) {
+            WsMessage::Text(text) => match protocol::parse(&text) {
                 Ok(message) => self.dispatch(message),
-                Err(closure) => self.close(closure),
+                Err(reason) => self.close(reason),
             },
-            Message::Binary(_) => self.close(Closure::NOT_TEXT),
-            // The WebSocket layer answers pings and closes by itself.
-            Message::Ping(_) | Message::Pong(_) => {}
-            Message::Close(_) => self.wind_up(false),
+            WsMessage::Binary(_) => self.close(CloseReason::NOT_TEXT),
+            // The library answers pings and closes by itself.
+            WsMessage::Ping(_) | WsMessage::Pong(_) => {}
+            WsMessage::Close(_) => self.begin_closing(false),
         }
     }
 
     fn dispatch(&mut self, message: ClientMessage) {
         match message {
             ClientMessage::ConnectionInit { credentials } => self.initialise(credentials),
-            ClientMessage::Ping => self.wire.push(protocol::pong()),
+            ClientMessage::Ping => self.socket.push(protocol::pong()),
             ClientMessage::Pong => {}
             ClientMessage::Subscribe { id, params } => match &self.phase {
-                Phase::Ready { caller } => {
+                Phase::Acknowledged { caller } => {
                     let caller = Caller::clone(caller);
                     self.subscribe(id, params, caller);
                 }
-                _ => self.close(Closure::UNAUTHORIZED),
+                _ => self.close(CloseReason::UNAUTHORIZED),
             },
             ClientMessage::Complete { id } => {
                 self.operations.remove(&id);
@@ -228,76 +240,72 @@ impl Session {
     }
 
     fn initialise(&mut self, credentials: Option<String>) {
-        let Phase::Opened { caller } = &mut self.phase else {
-            return self.close(Closure::TOO_MANY_INITS);
+        let Phase::AwaitingInit { caller } = &mut self.phase else {
+            return self.close(CloseReason::TOO_MANY_INITS);
         };
         match (credentials, caller.take()) {
             (Some(credentials), _) => {
-                let gateway = self.gateway.clone();
-                self.phase = Phase::Checking;
-                self.question = Some(Box::pin(async move {
-                    Verdict::Presented(bearer::authenticate(&gateway, Some(&credentials)).await)
+                let tokens = self.tokens.clone();
+                self.phase = Phase::Authenticating;
+                self.access_check = Some(Box::pin(async move {
+                    AccessCheck::Authenticated(bearer::authenticate(&tokens, Some(&credentials)).await)
                 }));
             }
             (None, Some(caller)) => self.acknowledge(caller),
-            (None, None) => self.close(Closure::UNAUTHORIZED),
+            (None, None) => self.close(CloseReason::UNAUTHORIZED),
         }
     }
 
     fn acknowledge(&mut self, caller: Arc<Caller>) {
-        self.phase = Phase::Ready { caller };
-        self.wire.push(protocol::connection_ack());
+        self.phase = Phase::Acknowledged { caller };
+        self.socket.push(protocol::connection_ack());
     }
 
-    fn judge(&mut self, verdict: Verdict) {
-        match verdict {
-            Verdict::Presented(Ok(caller)) => self.acknowledge(Arc::new(caller)),
-            Verdict::StillValid(true) => {}
-            Verdict::Presented(Err(AccessError::Unavailable)) => {
-                self.close(Closure::TRY_AGAIN_LATER);
+    fn apply(&mut self, check: AccessCheck) {
+        match check {
+            AccessCheck::Authenticated(Ok(caller)) => self.acknowledge(Arc::new(caller)),
+            AccessCheck::StillValid(true) => {}
+            AccessCheck::Authenticated(Err(AccessError::Unavailable)) => {
+                self.close(CloseReason::TRY_AGAIN_LATER);
             }
-            Verdict::Presented(Err(AccessError::Refused)) | Verdict::StillValid(false) => {
-                self.close(Closure::UNAUTHORIZED);
+            AccessCheck::Authenticated(Err(AccessError::Refused)) | AccessCheck::StillValid(false) => {
+                self.close(CloseReason::UNAUTHORIZED);
             }
         }
     }
 
     fn subscribe(&mut self, id: String, params: Params, caller: Caller) {
         if self.operations.contains_key(&id) {
-            return self.close(Closure::duplicate(&id));
+            return self.close(CloseReason::duplicate(&id));
         }
-        let vetted = if self.operations.len() < MAX_OPERATIONS {
-            guard::vet(params, self.gateway.introspection())
+        let checked = if self.operations.len() < MAX_OPERATIONS {
+            self.executor.check(params)
         } else {
             Err(error(Code::TooManyOperations, "Too many operations on this socket; end one first."))
         };
-        match vetted {
+        match checked {
             Ok(operation) => {
-                let gateway = self.gateway.clone();
-                let stream = execution::emissions(gateway, caller, operation, Door::WebSocket);
-                self.operations.insert(id, Box::pin(stream));
+                let messages = self.executor.clone().messages(caller, operation, Transport::WebSocket);
+                self.operations.insert(id, Box::pin(messages));
             }
             Err(error) => {
-                execution::count_refused(Door::WebSocket);
-                match Answer::refused(&[error]) {
-                    Answer::Refused(errors) => self.wire.push(protocol::error(&id, &errors)),
-                    broken => self.wire.push(protocol::next(&id, &broken.into_body())),
-                }
+                execution::count_refused(Transport::WebSocket);
+                self.socket.push(protocol::error(&id, &OperationResponse::errors([error])));
             }
         }
     }
 
-    fn emit(&mut self, id: &str, emission: &Emission) {
-        match emission {
-            Emission::Next(frame) => self.wire.push(protocol::next(id, &frame.payload)),
-            // The id is free from here on: the client may use it again at once.
-            Emission::Refused(errors) => {
+    fn send(&mut self, id: &str, message: &Message) {
+        match message {
+            Message::Next(result) => self.socket.push(protocol::next(id, &result.json)),
+            // From here on, the client may use the id again.
+            Message::Error(errors) => {
                 self.operations.remove(id);
-                self.wire.push(protocol::error(id, errors));
+                self.socket.push(protocol::error(id, errors));
             }
-            Emission::Complete => {
+            Message::Complete => {
                 self.operations.remove(id);
-                self.wire.push(protocol::complete(id));
+                self.socket.push(protocol::complete(id));
             }
         }
     }
@@ -305,27 +313,28 @@ impl Session {
     fn tick(&mut self) {
         let now = Instant::now();
         match &self.phase {
-            Phase::Closing { until, .. } => {
-                if now >= *until {
-                    self.phase = Phase::Over;
+            Phase::Closing { deadline, .. } => {
+                if now >= *deadline {
+                    self.phase = Phase::Closed;
                 }
                 return;
             }
-            Phase::Opened { .. } | Phase::Checking if now - self.opened >= INIT_TIMEOUT => {
-                return self.close(Closure::INIT_TIMEOUT);
+            Phase::AwaitingInit { .. } | Phase::Authenticating if now - self.opened >= INIT_TIMEOUT => {
+                return self.close(CloseReason::INIT_TIMEOUT);
             }
-            Phase::Ready { caller } if self.question.is_none() => {
-                let (gateway, caller) = (self.gateway.clone(), Arc::clone(caller));
-                self.question = Some(Box::pin(async move { Verdict::StillValid(gateway.still_valid(&caller).await) }));
+            Phase::Acknowledged { caller } if self.access_check.is_none() => {
+                let (tokens, caller) = (self.tokens.clone(), Arc::clone(caller));
+                self.access_check =
+                    Some(Box::pin(async move { AccessCheck::StillValid(bearer::still_valid(&tokens, &caller).await) }));
             }
             _ => {}
         }
-        if now - self.heard >= MAX_SILENCE || self.wire.stalled_for() >= MAX_STALL {
-            // Nobody would hear a close.
-            self.phase = Phase::Over;
-        } else if now - self.pinged >= PING_INTERVAL {
-            self.pinged = now;
-            self.wire.push(Message::Ping(Bytes::new()));
+        if now - self.last_received >= MAX_SILENCE || self.socket.stalled_for() >= MAX_STALL {
+            // The client would not receive a close.
+            self.phase = Phase::Closed;
+        } else if now - self.last_pinged >= PING_INTERVAL {
+            self.last_pinged = now;
+            self.socket.push(WsMessage::Ping(Bytes::new()));
         }
     }
 }

@@ -1,75 +1,71 @@
-//! The socket with the bounded queue in front of it. Both directions are polled
-//! from one task, so that waiting to write never keeps from reading.
+//! A WebSocket with a bounded queue of outgoing messages. One task polls both directions, so that
+//! it still reads while it waits to write.
 
-use std::{
-    collections::VecDeque,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::{Sink, Stream};
 use tokio::time::Instant;
 
-/// The most messages of operations that wait for the client, and the most of their bytes (save
-/// that one message may pass the limit by itself).
+/// The most messages of operations in the queue.
 const MAX_QUEUED: usize = 128;
+/// The most bytes in the queue. A single message may be larger.
 const MAX_QUEUED_BYTES: usize = 256 * 1024;
-/// Room kept for replies to the client's own messages (acknowledgements, pongs, errors), so that
-/// it is still heard while operations fill the queue.
+/// Room for more messages that reply to the client's own (acknowledgements, pongs, errors), so that the
+/// client is still read from while operations fill the queue.
 const REPLY_ROOM: usize = 64;
 
-/// A socket, and what waits to be sent on it.
-pub struct Wire {
+pub struct QueuedSocket {
     socket: WebSocket,
     queue: VecDeque<Message>,
     queued_bytes: usize,
     unflushed: bool,
-    /// Since when the socket has taken nothing of what waits.
+    /// Since when the socket has accepted none of the queued messages.
     stalled_since: Option<Instant>,
 }
 
-impl Wire {
+impl QueuedSocket {
     pub fn new(socket: WebSocket) -> Self {
         Self { socket, queue: VecDeque::new(), queued_bytes: 0, unflushed: false, stalled_since: None }
     }
 
-    /// Whether an operation may be asked for its next message.
+    /// Whether there is room for a message of an operation.
     pub fn has_room(&self) -> bool {
         self.queue.len() < MAX_QUEUED && self.queued_bytes < MAX_QUEUED_BYTES
     }
 
-    /// Whether the client may be listened to, and so be owed a reply.
+    /// Whether there is room for a reply, so that the client may be read from.
     pub fn has_reply_room(&self) -> bool {
         self.queue.len() < MAX_QUEUED + REPLY_ROOM
     }
 
-    /// Appends a message. Nothing is refused here: the caller asks for room first.
+    /// Queues a message. The caller has made sure that there is room.
     pub fn push(&mut self, message: Message) {
         self.queued_bytes += size(&message);
         self.queue.push_back(message);
     }
 
-    /// Sends nothing more of what waits, but this.
+    /// Replaces everything in the queue by one last message.
     pub fn push_last(&mut self, message: Message) {
         self.queue.clear();
         self.queued_bytes = 0;
         self.push(message);
     }
 
-    /// Whether the socket has taken everything.
+    /// Whether everything was sent.
     pub fn is_idle(&self) -> bool {
         self.queue.is_empty() && !self.unflushed
     }
 
-    /// For how long the socket has accepted nothing. A message counts as accepted when it has
-    /// been handed over as a whole.
+    /// For how long the socket has accepted no whole message.
     pub fn stalled_for(&self) -> Duration {
         self.stalled_since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// Writes what the socket takes now. An error means that the connection is gone.
+    /// Writes as much as the socket accepts now. An error means that the connection is lost.
     pub fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<(), axum::Error> {
         loop {
             let step = if self.queue.is_empty() {
@@ -96,7 +92,7 @@ impl Wire {
         }
     }
 
-    /// The next message of the client; pings and closes are answered underneath.
+    /// The next message of the client. The library answers pings and closes by itself.
     pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, axum::Error>>> {
         Pin::new(&mut self.socket).poll_next(cx)
     }

@@ -1,0 +1,215 @@
+//! Pages of lists as the API shows them: connections, as the Relay specification describes them.
+//!
+//! [`root`] and [`nested`] are the only two ways to read a page of a list.
+
+use std::collections::HashMap;
+
+use async_graphql::Context;
+use async_trait::async_trait;
+
+use super::api::Api;
+use super::batch::Relation;
+use super::error::ApiError;
+use super::list::{Key, List, NestedList, Parent, RootList};
+use super::page::{self, PageRequest};
+
+/// A page of a list at the root of the schema.
+pub async fn root<L: RootList>(
+    ctx: &Context<'_>,
+    list: L,
+    first: Option<i32>,
+    after: Option<String>,
+) -> Result<Page<L>, ApiError> {
+    let PageRequest { size, after } = PageRequest::new(&list, first, after.as_deref())?;
+    let has_previous = after.is_some();
+    let rows = list.page(ctx.data_unchecked(), after, size as u64 + 1).await?;
+    Ok(Page::new(list, rows, size, has_previous, Box::new(RootTotal)))
+}
+
+/// A page of a list below `parent`.
+pub async fn nested<L: NestedList>(
+    ctx: &Context<'_>,
+    parent: &L::Parent,
+    list: L,
+    first: Option<i32>,
+    after: Option<String>,
+) -> Result<Page<L>, ApiError> {
+    let PageRequest { size, after } = PageRequest::new(&list, first, after.as_deref())?;
+    let has_previous = after.is_some();
+    let pages = Pages { list: list.clone(), after, limit: size as u64 + 1 };
+    let api: &Api = ctx.data_unchecked();
+    let rows = parent.batch().load(api, pages, parent.key()).await?.unwrap_or_default();
+    Ok(Page::new(list, rows, size, has_previous, Box::new(NestedTotal(parent.clone()))))
+}
+
+/// A page of a list, and what it takes to count the whole list.
+pub struct Page<L: List> {
+    list: L,
+    rows: Vec<L::Row>,
+    has_next: bool,
+    has_previous: bool,
+    total: Box<dyn Total<L>>,
+}
+
+impl<L: List> Page<L> {
+    /// `rows` may hold one more than `size`, which shows that there is another page.
+    fn new(list: L, mut rows: Vec<L::Row>, size: usize, has_previous: bool, total: Box<dyn Total<L>>) -> Self {
+        let has_next = rows.len() > size;
+        rows.truncate(size);
+        Self { list, rows, has_next, has_previous, total }
+    }
+
+    pub fn rows(&self) -> &[L::Row] {
+        &self.rows
+    }
+
+    /// The rows with their cursors, each of which is encoded only when it is asked for.
+    pub fn edges(&self) -> impl Iterator<Item = Edge<'_, L>> {
+        self.rows.iter().map(|row| Edge { list: &self.list, row })
+    }
+
+    pub fn info(&self) -> PageInfo {
+        let cursor = |row| page::cursor(&self.list, row);
+        PageInfo {
+            has_next_page: self.has_next,
+            has_previous_page: self.has_previous,
+            start_cursor: self.rows.first().map(cursor),
+            end_cursor: self.rows.last().map(cursor),
+        }
+    }
+
+    pub async fn total(&self, api: &Api) -> Result<i32, ApiError> {
+        Ok(page::int(self.total.count(&self.list, api).await?))
+    }
+}
+
+/// A row of a page, and the list that it is in.
+pub struct Edge<'a, L: List> {
+    list: &'a L,
+    pub row: &'a L::Row,
+}
+
+impl<L: List> Edge<'_, L> {
+    pub fn cursor(&self) -> String {
+        page::cursor(self.list, self.row)
+    }
+}
+
+/// The position of a page in its list.
+#[derive(async_graphql::SimpleObject)]
+pub struct PageInfo {
+    /// Whether there are more rows after `endCursor`.
+    has_next_page: bool,
+    /// Whether this page began after a cursor, so that there may be rows before it.
+    has_previous_page: bool,
+    /// The cursor of the first row; null on an empty page.
+    start_cursor: Option<String>,
+    /// The cursor of the last row, for `after` of the next page; null on an empty page.
+    end_cursor: Option<String>,
+}
+
+/// Counts a whole list.
+#[async_trait]
+trait Total<L>: Send + Sync {
+    async fn count(&self, list: &L, api: &Api) -> Result<i64, ApiError>;
+}
+
+struct RootTotal;
+
+#[async_trait]
+impl<L: RootList> Total<L> for RootTotal {
+    async fn count(&self, list: &L, api: &Api) -> Result<i64, ApiError> {
+        list.count(api).await
+    }
+}
+
+struct NestedTotal<P>(P);
+
+#[async_trait]
+impl<L: NestedList> Total<L> for NestedTotal<L::Parent> {
+    async fn count(&self, list: &L, api: &Api) -> Result<i64, ApiError> {
+        let NestedTotal(parent) = self;
+        Ok(parent.batch().load(api, Counts(list.clone()), parent.key()).await?.unwrap_or(0))
+    }
+}
+
+/// The pages of a nested list as a relation of its parents.
+#[derive(PartialEq)]
+struct Pages<L: NestedList> {
+    list: L,
+    after: Option<L::Position>,
+    limit: u64,
+}
+
+impl<L: NestedList> Relation for Pages<L> {
+    type Key = Key<L>;
+    type Value = Vec<L::Row>;
+
+    async fn fetch(&self, api: &Api, parents: &[Key<L>]) -> Result<HashMap<Key<L>, Vec<L::Row>>, ApiError> {
+        self.list.pages(api, parents, self.after.clone(), self.limit).await
+    }
+}
+
+/// The sizes of a nested list as a relation of its parents.
+#[derive(PartialEq)]
+struct Counts<L: NestedList>(L);
+
+impl<L: NestedList> Relation for Counts<L> {
+    type Key = Key<L>;
+    type Value = i64;
+
+    async fn fetch(&self, api: &Api, parents: &[Key<L>]) -> Result<HashMap<Key<L>, i64>, ApiError> {
+        self.0.counts(api, parents).await
+    }
+}
+
+/// The connection and edge types of a list.
+macro_rules! connection {
+    ($connection:ident, $edge:ident, $list:ty, $rows:literal) => {
+        pub struct $connection(pub crate::graphql::connection::Page<$list>);
+
+        pub struct $edge<'a>(crate::graphql::connection::Edge<'a, $list>);
+
+        #[doc = concat!("A page of ", $rows, ".")]
+        #[async_graphql::Object]
+        impl $connection {
+            /// The rows with their cursors.
+            async fn edges(&self) -> Vec<$edge<'_>> {
+                self.0.edges().map($edge).collect()
+            }
+
+            /// The rows without their cursors.
+            async fn nodes(&self) -> &[<$list as crate::graphql::list::List>::Row] {
+                self.0.rows()
+            }
+
+            /// Whether there are more pages, and the cursors of this one.
+            async fn page_info(&self) -> crate::graphql::connection::PageInfo {
+                self.0.info()
+            }
+
+            /// How many rows there are on all pages. They are counted only if this field is selected.
+            async fn total_count(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> Result<i32, crate::graphql::error::ApiError> {
+                self.0.total(ctx.data_unchecked()).await
+            }
+        }
+
+        #[doc = concat!("One row of a list of ", $rows, ", with its cursor.")]
+        #[async_graphql::Object]
+        impl $edge<'_> {
+            /// The position of the row in the list, for `after`.
+            async fn cursor(&self) -> String {
+                self.0.cursor()
+            }
+
+            /// The row.
+            async fn node(&self) -> &<$list as crate::graphql::list::List>::Row {
+                self.0.row
+            }
+        }
+    };
+}
+pub(crate) use connection;

@@ -1,0 +1,177 @@
+//! Lists of instances, and one instance by its id.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use async_graphql::{Context, Enum, ID, InputObject, Object};
+use entity::instance::{Health, Status};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::Instance;
+use crate::graphql::api::Api;
+use crate::graphql::batch::regroup;
+use crate::graphql::connection::{self, connection};
+use crate::graphql::error::{ApiError, nullable};
+use crate::graphql::id::{self, Kind};
+use crate::graphql::integration::Integration;
+use crate::graphql::list::{List, NestedList, RootList};
+use crate::graphql::page;
+use crate::instance::queries::{Filter, Key, OrderField, PageOf};
+
+/// Selects instances. All fields that are given must match. Without `statuses`, deleted
+/// instances are left out.
+#[derive(InputObject, Default)]
+pub struct InstanceFilter {
+    /// Instances with one of these ids.
+    ids: Option<Vec<ID>>,
+    /// Instances of one of these integrations.
+    integration_keys: Option<Vec<String>>,
+    /// Instances in one of these statuses.
+    statuses: Option<Vec<Status>>,
+    /// Instances in one of these states of health.
+    health: Option<Vec<Health>>,
+    /// Instances whose name contains this text, in any case.
+    search: Option<String>,
+}
+
+impl InstanceFilter {
+    pub fn decode(self) -> Result<Filter, ApiError> {
+        let InstanceFilter { ids, integration_keys, statuses, health, search } = self;
+        let ids = page::bounded(ids, "ids")?;
+        let integration_keys = page::bounded(integration_keys, "integrationKeys")?;
+        let ids = ids.map(|ids| ids.iter().map(|id| id::argument(Kind::Instance, id)).collect()).transpose()?;
+        Ok(Filter { ids, integration_keys, statuses, health, search })
+    }
+}
+
+/// The direction of an order.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+pub enum OrderDirection {
+    /// From the smallest to the greatest, or from the oldest to the newest.
+    Asc,
+    /// From the greatest to the smallest, or from the newest to the oldest.
+    Desc,
+}
+
+/// The order of instances.
+#[derive(InputObject)]
+pub struct InstanceOrder {
+    /// What they are ordered by.
+    field: OrderField,
+    /// The direction of the order.
+    direction: OrderDirection,
+}
+
+#[derive(Clone, PartialEq)]
+pub struct InstanceList {
+    filter: Filter,
+    field: OrderField,
+    descending: bool,
+}
+
+impl InstanceList {
+    pub fn new(filter: Option<InstanceFilter>, order: Option<InstanceOrder>) -> Result<Self, ApiError> {
+        let (field, descending) = order
+            .map_or((OrderField::CreatedAt, false), |order| (order.field, order.direction == OrderDirection::Desc));
+        Ok(Self { filter: filter.unwrap_or_default().decode()?, field, descending })
+    }
+
+    fn query(&self, after: Option<Position>, limit: u64) -> Result<PageOf, ApiError> {
+        let after = match after {
+            None => None,
+            Some((KeyText::Text(key), id)) if self.field == OrderField::Name => Some((Key::Text(key), id)),
+            Some((KeyText::Number(key), id)) if self.field != OrderField::Name => Some((Key::Number(key), id)),
+            Some(_) => return Err(page::not_a_cursor()),
+        };
+        Ok(PageOf { filter: self.filter.clone(), field: self.field, descending: self.descending, after, limit })
+    }
+}
+
+type Position = (KeyText, Uuid);
+
+/// A sort key as cursors hold it.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum KeyText {
+    Text(String),
+    Number(i64),
+}
+
+impl List for InstanceList {
+    type Row = Instance;
+    type Position = Position;
+
+    /// Each order is a list of its own.
+    fn name(&self) -> Cow<'static, str> {
+        format!("instances {:?} {}", self.field, self.descending).into()
+    }
+
+    fn position(&self, instance: &Instance) -> Position {
+        let key = match self.field.key(&instance.model) {
+            Key::Text(key) => KeyText::Text(key),
+            Key::Number(key) => KeyText::Number(key),
+        };
+        (key, instance.model.id)
+    }
+}
+
+impl RootList for InstanceList {
+    async fn page(&self, api: &Api, after: Option<Position>, limit: u64) -> Result<Vec<Instance>, ApiError> {
+        Ok(Instance::list(api.instances.page(&self.query(after, limit)?).await?))
+    }
+
+    async fn count(&self, api: &Api) -> Result<i64, ApiError> {
+        Ok(api.instances.count(&self.filter).await?)
+    }
+}
+
+impl NestedList for InstanceList {
+    type Parent = Integration;
+
+    async fn pages(
+        &self,
+        api: &Api,
+        integrations: &[String],
+        after: Option<Position>,
+        limit: u64,
+    ) -> Result<HashMap<String, Vec<Instance>>, ApiError> {
+        let query = self.query(after, limit)?;
+        Ok(regroup(api.instances.pages_by_integration(integrations, &query).await?, Instance::list))
+    }
+
+    async fn counts(&self, api: &Api, integrations: &[String]) -> Result<HashMap<String, i64>, ApiError> {
+        Ok(api.instances.count_by_integration(integrations, &self.filter).await?)
+    }
+}
+
+connection!(InstanceConnection, InstanceEdge, InstanceList, "instances");
+
+#[derive(Default)]
+pub struct InstanceQuery;
+
+#[Object]
+impl InstanceQuery {
+    /// The instances of all integrations, the oldest first by default.
+    #[graphql(complexity = "page::cost(first, child_complexity)")]
+    async fn instances(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
+        #[graphql(desc = "Selects instances.")] filter: Option<InstanceFilter>,
+        #[graphql(desc = "The order of the instances.")] order_by: Option<InstanceOrder>,
+    ) -> Result<InstanceConnection, ApiError> {
+        let list = InstanceList::new(filter, order_by)?;
+        Ok(InstanceConnection(connection::root(ctx, list, first, after).await?))
+    }
+
+    /// One instance, which may be deleted. Null if there is none with that id.
+    async fn instance(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The id of the instance.")] id: ID,
+    ) -> Option<Instance> {
+        nullable(ctx, Instance::find(ctx.data_unchecked(), &id).await)
+    }
+}

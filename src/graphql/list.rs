@@ -1,0 +1,74 @@
+//! What a list is. Each list that clients page through has a type of its own, whose value
+//! holds the filter and the order. A list may be a field of the root type ([`RootList`]), of each
+//! row of another list ([`NestedList`]), or of both. [`super::connection`] reads its pages.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::api::Api;
+use super::batch::Batch;
+use super::error::ApiError;
+
+/// A list, with its filter and order.
+pub trait List: Send + Sync + 'static {
+    type Row: Clone + Send + Sync + 'static;
+    /// What a cursor holds: where a row stands in the order of the list.
+    type Position: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync + 'static;
+
+    /// The name that cursors carry, so that a cursor of another list is refused.
+    fn name(&self) -> Cow<'static, str>;
+
+    fn position(&self, row: &Self::Row) -> Self::Position;
+}
+
+/// A field of the root type.
+pub trait RootList: List {
+    /// At most `limit` rows after a position.
+    fn page(
+        &self,
+        api: &Api,
+        after: Option<Self::Position>,
+        limit: u64,
+    ) -> impl Future<Output = Result<Vec<Self::Row>, ApiError>> + Send;
+
+    /// How many rows there are on all pages.
+    fn count(&self, api: &Api) -> impl Future<Output = Result<i64, ApiError>> + Send;
+}
+
+/// A row that has lists below it.
+pub trait Parent: Clone + Send + Sync + 'static {
+    type Key: Eq + Hash + Clone + Send + Sync + 'static;
+
+    fn key(&self) -> &Self::Key;
+
+    /// The rows beside it.
+    fn batch(&self) -> &Batch<Self::Key>;
+}
+
+/// A field of each row of another list. The pages of equal ones are read at once for all parents.
+pub trait NestedList: List + Clone + PartialEq {
+    type Parent: Parent;
+
+    /// For each of several parents, at most `limit` rows after the same position.
+    fn pages(
+        &self,
+        api: &Api,
+        parents: &[Key<Self>],
+        after: Option<Self::Position>,
+        limit: u64,
+    ) -> impl Future<Output = Result<HashMap<Key<Self>, Vec<Self::Row>>, ApiError>> + Send;
+
+    /// For each of several parents, how many rows there are on all pages.
+    fn counts(
+        &self,
+        api: &Api,
+        parents: &[Key<Self>],
+    ) -> impl Future<Output = Result<HashMap<Key<Self>, i64>, ApiError>> + Send;
+}
+
+/// The key of a row that a nested list is below.
+pub type Key<L> = <<L as NestedList>::Parent as Parent>::Key;

@@ -1,0 +1,210 @@
+//! Sync runs: the type, its lists, and the progress of those that are running.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Object, SimpleObject};
+use chrono::{DateTime, Utc};
+use entity::notification::{MailReason, NotificationKind};
+use entity::run::{FailureClass, Model, Outcome, Trigger};
+use entity::user_change::Kind as ChangeKind;
+use uuid::Uuid;
+
+use super::api::Api;
+use super::batch::{Batch, Relation};
+use super::connection;
+use super::error::ApiError;
+use super::id::{self, Kind};
+use super::instance::{Instance, InstanceById};
+use super::list::Parent;
+use super::page::{self, int};
+use super::user::change::{ChangeList, UserChangeConnection};
+use crate::clock::date_time;
+use crate::error::Error;
+use crate::instance::notice::missing_permissions;
+use integration::source::{Capability, Loss};
+
+pub mod list;
+pub mod progress;
+
+#[derive(Clone)]
+pub struct SyncRun {
+    pub model: Arc<Model>,
+    relations: Arc<Relations>,
+}
+
+/// Shared by the runs of one list.
+struct Relations {
+    runs: Batch<Uuid>,
+    instances: Batch<Uuid>,
+}
+
+impl SyncRun {
+    /// Rows of one list.
+    pub fn list(models: Vec<Model>) -> Vec<SyncRun> {
+        let relations = Arc::new(Relations {
+            runs: Batch::new(models.iter().map(|model| model.id)),
+            instances: Batch::new(models.iter().map(|model| model.instance_id)),
+        });
+        models.into_iter().map(|model| SyncRun { model: Arc::new(model), relations: relations.clone() }).collect()
+    }
+
+    /// A row that stands alone.
+    pub fn one(model: Model) -> SyncRun {
+        let relations = Relations { runs: Batch::new([model.id]), instances: Batch::new([model.instance_id]) };
+        SyncRun { model: Arc::new(model), relations: Arc::new(relations) }
+    }
+
+    /// The run with this id.
+    pub async fn find(api: &Api, id: &ID) -> Result<Option<SyncRun>, ApiError> {
+        let id = id::argument(Kind::SyncRun, id)?;
+        Ok(api.instances.runs_by_ids(&[id]).await?.into_values().next().map(SyncRun::one))
+    }
+}
+
+impl Parent for SyncRun {
+    type Key = Uuid;
+
+    fn key(&self) -> &Uuid {
+        &self.model.id
+    }
+
+    fn batch(&self) -> &Batch<Uuid> {
+        &self.relations.runs
+    }
+}
+
+/// The runs that rows of other types name.
+#[derive(PartialEq)]
+pub struct RunById;
+
+impl Relation for RunById {
+    type Key = Uuid;
+    type Value = SyncRun;
+
+    async fn fetch(&self, api: &Api, ids: &[Uuid]) -> Result<HashMap<Uuid, SyncRun>, ApiError> {
+        let models = api.instances.runs_by_ids(ids).await?.into_values().collect();
+        Ok(SyncRun::list(models).into_iter().map(|run| (run.model.id, run)).collect())
+    }
+}
+
+/// One attempt to bring the users of an instance up to date, with its outcome and counts.
+#[Object]
+impl SyncRun {
+    /// The opaque, permanent id.
+    pub async fn id(&self) -> ID {
+        id::encode(Kind::SyncRun, self.model.id)
+    }
+
+    /// The instance whose users it reads.
+    async fn instance(&self, ctx: &Context<'_>) -> Result<Instance, ApiError> {
+        let api = ctx.data_unchecked::<Api>();
+        let found = self.relations.instances.load(api, InstanceById, &self.model.instance_id).await?;
+        found.ok_or_else(|| Error::Internal("a run without an instance".into()).into())
+    }
+
+    /// Why it was started.
+    async fn trigger(&self) -> Trigger {
+        self.model.trigger
+    }
+
+    /// How it ended; null while it is queued or running.
+    async fn outcome(&self) -> Option<Outcome> {
+        self.model.outcome
+    }
+
+    /// When it was requested.
+    async fn queued_at(&self) -> DateTime<Utc> {
+        date_time(self.model.queued_at)
+    }
+
+    /// When it started; null while it is queued, and if it was cancelled before it started.
+    async fn started_at(&self) -> Option<DateTime<Utc>> {
+        self.model.started_at.map(date_time)
+    }
+
+    /// When it ended; null while it is queued or running.
+    async fn finished_at(&self) -> Option<DateTime<Utc>> {
+        self.model.finished_at.map(date_time)
+    }
+
+    /// How many users the application listed.
+    async fn seen(&self) -> i32 {
+        int(self.model.seen)
+    }
+
+    /// How many of them are new, or came back.
+    async fn added(&self) -> i32 {
+        int(self.model.added)
+    }
+
+    /// How many of them changed. A later time of last activity alone is not counted.
+    async fn changed(&self) -> i32 {
+        int(self.model.changed)
+    }
+
+    /// How many users the application no longer lists; 0 unless the run was completed.
+    async fn removed(&self) -> i32 {
+        int(self.model.removed)
+    }
+
+    /// What failed, or which part is missing; null if nothing did.
+    async fn failure(&self) -> Option<SyncFailure> {
+        SyncFailure::of(&self.model)
+    }
+
+    /// Whether a mail was sent about the outcome, and why; null while the run is queued or running.
+    async fn mail_decision(&self) -> Option<MailDecision> {
+        self.model.mail_reason.map(|reason| MailDecision { kind: self.model.mail_kind, reason })
+    }
+
+    /// The users that it changed. The changes of old runs are removed; the counts stay.
+    #[graphql(complexity = "page::cost(first, child_complexity)")]
+    async fn changes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
+        #[graphql(desc = "Selects changes of one kind.")] kind: Option<ChangeKind>,
+    ) -> Result<UserChangeConnection, ApiError> {
+        Ok(UserChangeConnection(connection::nested(ctx, self, ChangeList { kind }, first, after).await?))
+    }
+}
+
+/// What failed in a run, or which part of it is missing.
+#[derive(SimpleObject)]
+pub struct SyncFailure {
+    /// The class of the failure; always `PERMISSION` for a `PARTIAL` run.
+    class: FailureClass,
+    /// What happened, for a person.
+    message: String,
+    /// The HTTP status of the response that caused it, if there was one.
+    http_status: Option<i32>,
+    /// The optional parts of the list that the application refused. They keep their old data.
+    lost_capabilities: Vec<Capability>,
+    /// The scopes, roles or rights that the application says are missing.
+    missing_permissions: Vec<String>,
+}
+
+impl SyncFailure {
+    fn of(run: &Model) -> Option<Self> {
+        let class = run.failure_class?;
+        let losses: Vec<Loss> = serde_json::from_value(run.lost.clone()).unwrap_or_default();
+        Some(SyncFailure {
+            class,
+            message: run.failure_message.clone().unwrap_or_default(),
+            http_status: run.http_status,
+            lost_capabilities: losses.into_iter().map(|loss| loss.capability).collect(),
+            missing_permissions: missing_permissions(run),
+        })
+    }
+}
+
+/// Which mail was sent about the outcome of a run, or why none was.
+#[derive(SimpleObject)]
+pub struct MailDecision {
+    /// The kind of the mail; null if the outcome called for none.
+    kind: Option<NotificationKind>,
+    /// Why it was sent, or not.
+    reason: MailReason,
+}

@@ -1,0 +1,15 @@
+//! What the transports have in common.
+
+use tokio_util::sync::CancellationToken;
+
+use super::execution::Executor;
+use super::origin::PublicOrigin;
+use crate::auth::Tokens;
+
+pub struct Endpoint {
+    pub executor: Executor,
+    pub tokens: Tokens,
+    pub origin: PublicOrigin,
+    /// Cancelled when the server stops. It ends the open streams and sockets.
+    pub shutdown: CancellationToken,
+}

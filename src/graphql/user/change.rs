@@ -1,0 +1,90 @@
+//! What a run changed about users.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use async_graphql::Object;
+use entity::user;
+use entity::user_change::{Kind, Model};
+use uuid::Uuid;
+
+use super::User;
+use crate::directory::users;
+use crate::graphql::api::Api;
+use crate::graphql::batch::regroup;
+use crate::graphql::connection::connection;
+use crate::graphql::error::ApiError;
+use crate::graphql::list::{List, NestedList};
+use crate::graphql::sync_run::SyncRun;
+
+#[derive(Clone)]
+pub struct UserChange {
+    change: Model,
+    user: User,
+}
+
+impl UserChange {
+    /// Rows of one list.
+    fn list(changes: Vec<(Model, user::Model)>) -> Vec<UserChange> {
+        let (changes, models): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
+        changes.into_iter().zip(User::list(models)).map(|(change, user)| UserChange { change, user }).collect()
+    }
+}
+
+/// What one run changed about one user.
+#[Object]
+impl UserChange {
+    /// Whether the user was added, changed or removed.
+    async fn kind(&self) -> Kind {
+        self.change.kind
+    }
+
+    /// The user as it is now.
+    async fn user(&self) -> &User {
+        &self.user
+    }
+
+    /// The names of the fields of `User` that changed; empty if the user was added or removed.
+    async fn fields(&self) -> Vec<&str> {
+        self.change.fields.split(',').filter(|name| !name.is_empty()).collect()
+    }
+}
+
+#[derive(Clone, PartialEq)]
+pub struct ChangeList {
+    pub kind: Option<Kind>,
+}
+
+impl List for ChangeList {
+    type Row = UserChange;
+    type Position = i64;
+
+    fn name(&self) -> Cow<'static, str> {
+        "changes".into()
+    }
+
+    fn position(&self, change: &UserChange) -> i64 {
+        change.change.id
+    }
+}
+
+impl NestedList for ChangeList {
+    type Parent = SyncRun;
+
+    async fn pages(
+        &self,
+        api: &Api,
+        runs: &[Uuid],
+        after: Option<i64>,
+        limit: u64,
+    ) -> Result<HashMap<Uuid, Vec<UserChange>>, ApiError> {
+        let pages = users::changes_by_run(api.instances.db.read(), runs, self.kind, after, limit).await?;
+        Ok(regroup(pages, UserChange::list))
+    }
+
+    async fn counts(&self, api: &Api, runs: &[Uuid]) -> Result<HashMap<Uuid, i64>, ApiError> {
+        Ok(users::count_changes_by_run(api.instances.db.read(), runs, self.kind).await?)
+    }
+}
+
+connection!(UserChangeConnection, UserChangeEdge, ChangeList, "changes of users");
