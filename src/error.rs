@@ -2,39 +2,39 @@
 
 use std::fmt;
 
-/// Why a request was refused; clients branch on these.
+/// Why a request was refused, for a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, async_graphql::Enum)]
 #[graphql(name = "UserErrorCode")]
 pub enum RefusalCode {
-    /// Nothing has that id.
+    /// There is nothing with that id.
     NotFound,
-    /// The value does not fit; the message says what would.
+    /// A value is not allowed; the message says what is.
     InvalidInput,
     /// Another instance that is not deleted has that name.
     NameTaken,
-    /// The catalog has no integration of that key.
+    /// The catalog has no integration with that key.
     UnknownIntegration,
-    /// What was asked for cannot be undone, and `acknowledgeIrreversible` was not true.
+    /// The request cannot be undone, and `acknowledgeIrreversible` was not true.
     AcknowledgementRequired,
-    /// Somebody changed the instance since `expectedRevision` was read.
+    /// Somebody changed the instance after `expectedRevision` was read.
     RevisionConflict,
     /// The application does not accept the credential.
     CredentialRejected,
-    /// The credential is accepted, but may not list users.
+    /// The application accepts the credential, but does not let it list users.
     InsufficientPermissions,
-    /// The application could not be asked, or its answer made no sense.
+    /// The application could not be reached, or its response was not as expected.
     ApplicationUnreachable,
     /// The credential belongs to another tenant of the application than the instance's users do.
     DifferentTenant,
     /// The instance is not live.
     InstanceInactive,
-    /// The instance is being deleted, or was.
+    /// The instance is deleted or is being deleted.
     InstanceDeleted,
-    /// No run is waiting or going on.
+    /// No run is queued or running.
     NothingToCancel,
-    /// A person has to consent in the application first: `beginAuthorization`.
+    /// A person must consent in the application first: use `beginAuthorization`.
     AuthorizationRequired,
-    /// The mail server did not take the test mail.
+    /// The mail server did not accept the test mail.
     MailNotAccepted,
 }
 

@@ -11,7 +11,7 @@ pub enum Kind {
     Added,
     /// A field of the account changed.
     Changed,
-    /// The account is no longer listed.
+    /// The application no longer lists the account.
     Removed,
 }
 

@@ -2,13 +2,13 @@
 
 use entity::instance::Model;
 
-/// Whether an instance's users can be believed.
+/// Whether the users of an instance are up to date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
 #[graphql(name = "FreshnessState")]
 pub enum FreshnessState {
     /// No run has succeeded yet.
     Never,
-    /// As of the last successful run, which is less than two sync intervals ago.
+    /// The last successful run is less than two sync intervals ago.
     Fresh,
     /// The instance is not live, or no run has succeeded for two sync intervals.
     Stale,

@@ -10,9 +10,9 @@ use super::credential_expiry;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
 #[graphql(name = "NoticeSeverity")]
 pub enum Severity {
-    /// Somebody switched the instance off, or its syncs fail and may recover by themselves.
+    /// A member made the instance inactive, or its syncs fail and may recover by themselves.
     Warning,
-    /// The server switched the instance off; it stays off until somebody acts.
+    /// The server made the instance inactive. It stays inactive until somebody acts.
     Danger,
 }
 

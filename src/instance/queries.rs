@@ -29,7 +29,7 @@ pub struct Filter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, async_graphql::Enum)]
 #[graphql(name = "InstanceOrderField")]
 pub enum OrderField {
-    /// The name, without regard to case.
+    /// The name, in which upper and lower case are the same.
     Name,
     /// When the instance was created.
     CreatedAt,

@@ -98,21 +98,21 @@ pub struct AuthenticationOption {
     pub kind: AuthenticationKind,
 }
 
-/// A column of the register that not every application provides.
+/// A field of `User` that not every application provides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "graphql", derive(async_graphql::Enum))]
 pub enum UserField {
     /// The e-mail address.
     Email,
-    /// What people call the user.
+    /// The name of the user.
     DisplayName,
-    /// Whether an account is suspended or invited; without it every listed account counts as active.
+    /// Whether an account is suspended or invited. Without it, every listed account counts as active.
     Status,
     /// Whether the user is an administrator.
     IsAdmin,
-    /// Whether the user has a second factor.
+    /// Whether a second factor is set up for the user.
     MfaEnabled,
-    /// Which licences or seats the user holds.
+    /// The licences or seats of the user.
     Licenses,
     /// When the user was last active.
     LastActiveAt,

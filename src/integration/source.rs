@@ -16,11 +16,11 @@ pub enum Capability {
     Users,
     /// When each user was last active.
     LastActivity,
-    /// Whether each user has a second factor.
+    /// Whether a second factor is set up for each user.
     Mfa,
     /// Whether each user is an administrator.
     AdminRoles,
-    /// Which licences or seats each user holds.
+    /// The licences or seats of each user.
     Licenses,
 }
 

@@ -307,13 +307,13 @@ impl Auth {
     }
 }
 
-/// What kind of credential an integration asks for.
+/// The kind of credential that an integration needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "graphql", derive(async_graphql::Enum))]
 pub enum AuthenticationKind {
-    /// Nothing is asked for.
+    /// No credential.
     None,
-    /// A token or key that somebody makes in the application.
+    /// A token or key that a person creates in the application.
     ApiToken,
     /// A user name and a password.
     Basic,

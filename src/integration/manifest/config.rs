@@ -52,7 +52,7 @@ pub struct ConfigField {
     pub decides_host: bool,
 }
 
-/// What a setting may hold.
+/// The type of a configuration field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "graphql", derive(async_graphql::Enum))]
 #[serde(rename_all = "snake_case")]
@@ -60,15 +60,15 @@ pub struct ConfigField {
 pub enum FieldKind {
     /// One line of text.
     Text,
-    /// Stored encrypted, never shown again.
+    /// A secret of one line. Secrets are stored encrypted and never shown again.
     Secret,
     /// A secret of several lines, such as a PEM key.
     SecretText,
     /// A secret that is a JSON object, such as a service account's key.
     SecretJson,
-    /// `https://…`, without user, query or fragment.
+    /// An address that begins with `https://`, without user, query or fragment.
     Url,
-    /// A host name, with a port if need be.
+    /// A host name, optionally with a port.
     Host,
     /// An e-mail address.
     Email,
