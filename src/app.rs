@@ -36,7 +36,7 @@ use crate::graphql::transport::origin::PublicOrigin;
 use crate::installation;
 use crate::instance::authorization::Authorizations;
 use crate::instance::{Instances, Running, grants};
-use crate::jobs::{self, Beat};
+use crate::jobs::{self, Heartbeat};
 use crate::mail::Mailer;
 use crate::maintenance::retention::{Pruner, Retention};
 use crate::notification::test_mail::TestMail;
@@ -64,7 +64,7 @@ impl From<String> for StartError {
 
 impl From<Error> for StartError {
     fn from(error: Error) -> Self {
-        let line = error.to_string();
+        let line = error.chain().to_string();
         if error.is_passing() { StartError::Database(line) } else { StartError::Fatal(line) }
     }
 }
@@ -95,7 +95,7 @@ pub struct App {
     /// The newest event at the start. The feed continues from there.
     newest: i64,
     endpoint: Arc<Endpoint>,
-    beat: Beat,
+    heartbeat: Heartbeat,
     shutdown: CancellationToken,
     /// The lock of a SQLite database, held as long as the server lives.
     _lock: Option<File>,
@@ -111,7 +111,9 @@ pub async fn open_tokens(settings: &Settings) -> Result<Tokens, String> {
         }
         prepare_data_dir(&settings.data_dir)?;
     }
-    let db = Db::open(&location, COMMAND_CONNECTIONS).await.map_err(|error| format!("database {location}: {error}"))?;
+    let db = Db::open(&location, COMMAND_CONNECTIONS)
+        .await
+        .map_err(|error| format!("database {location}: {}", error.chain()))?;
     let clock = db.clock(Clock::System);
     Ok(Tokens::new(db, clock))
 }
@@ -184,7 +186,7 @@ impl App {
             feed,
             newest,
             endpoint,
-            beat: Beat::default(),
+            heartbeat: Heartbeat::default(),
             shutdown,
             _lock: lock,
         })
@@ -200,12 +202,12 @@ impl App {
     pub async fn run(self, listener: TcpListener) {
         let tasks = TaskTracker::new();
         jobs::spawn(&self.jobs(), self.roles, &tasks, &self.shutdown);
-        let beat = self.roles.workers.then(|| self.beat.clone());
-        let mut router = server::health(self.db.clone(), beat, self.shutdown.clone());
+        let heartbeat = self.roles.workers.then(|| self.heartbeat.clone());
+        let mut router = server::health(self.db.clone(), heartbeat, self.shutdown.clone());
         if self.roles.api {
-            router = router.merge(server::doors(self.endpoint.clone(), self.authorizations.clone()));
+            router = router.merge(server::api(self.endpoint.clone(), self.authorizations.clone()));
         }
-        let serving = server::serve(&listener, server::dressed(router), self.shutdown.clone());
+        let serving = server::serve(&listener, server::with_middleware(router), self.shutdown.clone());
         let renewals = self.instances.renewals.clone();
         let finished = async {
             serving.await;
@@ -223,7 +225,7 @@ impl App {
             () = timed_out => warn!("some work did not stop in time; another process, or the next start, will continue it"),
         }
         if let Err(error) = self.db.close().await {
-            warn!(error = %error, "the database did not close cleanly");
+            warn!(error = %error.chain(), "the database did not close cleanly");
         }
         info!("stopped");
     }
@@ -240,7 +242,7 @@ impl App {
             feed: self.feed.clone(),
             newest: self.newest,
             progress: self.engine.progress.clone(),
-            beat: self.beat.clone(),
+            heartbeat: self.heartbeat.clone(),
             sync_concurrency: self.settings.sync_concurrency,
         }
     }
@@ -262,7 +264,8 @@ async fn open_instances(db: &Db, settings: &Settings, clock: &Clock) -> Result<I
         running: Running::default(),
         renewals: TaskTracker::new(),
     };
-    instances.check_key().await.map_err(|error| format!("secret key file {}: {error}", key_file.display()))?;
+    let checked = instances.check_key().await;
+    checked.map_err(|error| format!("secret key file {}: {}", key_file.display(), error.chain()))?;
     Ok(instances)
 }
 

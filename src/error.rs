@@ -1,5 +1,6 @@
 //! What can go wrong inside, told apart by who can do something about it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// Why a request was refused, for a program.
@@ -65,25 +66,72 @@ impl Refusal {
     }
 }
 
-/// An outcome of a noun function other than the one that was asked for.
-#[derive(Debug)]
+/// An outcome of a function other than the one that was asked for.
+///
+/// `Display` names the step that failed, and never its cause: [`Error::chain`] gives both, for the log.
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The caller's to mend; nothing was changed.
+    /// The caller can correct it; nothing was changed.
+    #[error("{}", messages(.0))]
     Refused(Vec<Refusal>),
-    /// The database cannot be used for the moment; nothing was changed, and it is worth another try.
-    Unavailable(String),
-    /// The database undid the transaction, or lost it before its commit. `Db::write` runs it again.
-    Undone(String),
-    /// Nobody can say whether the transaction was committed.
-    Uncertain(String),
-    /// Ours to mend. The text is for the log, never for a client.
-    Internal(String),
+    /// The database cannot be used at the moment; nothing was changed, and another try may succeed.
+    #[error(transparent)]
+    Unavailable(Failure),
+    /// The database rolled the transaction back, or lost it before its commit. `Db::write` runs it again.
+    #[error(transparent)]
+    Undone(Failure),
+    /// The database did not say whether it committed the transaction.
+    #[error(transparent)]
+    Uncertain(Failure),
+    /// A fault of the server. For the log, never for a client.
+    #[error(transparent)]
+    Internal(Failure),
 }
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// The step that failed, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{step}")]
+pub struct Failure {
+    step: Cow<'static, str>,
+    #[source]
+    source: Option<Source>,
+}
+
+impl Failure {
+    pub fn new(step: impl Into<Cow<'static, str>>, source: impl Into<Source>) -> Self {
+        Self { step: step.into(), source: Some(source.into()) }
+    }
+
+    /// The same failure, as the cause of `step`.
+    fn within(self, step: Cow<'static, str>) -> Self {
+        Self { step, source: Some(self.into()) }
+    }
+
+    /// The step and all causes, on one line.
+    pub fn chain(&self) -> Chain<'_> {
+        Chain(self)
+    }
+}
+
+/// A failure without a deeper cause.
+impl From<&'static str> for Failure {
+    fn from(step: &'static str) -> Self {
+        Self { step: step.into(), source: None }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(step: String) -> Self {
+        Self { step: step.into(), source: None }
+    }
+}
+
 impl Error {
-    /// Whether the same may go well in a moment, because the database was at fault.
+    /// True if the database was at fault, so that the same may succeed in a moment.
     pub fn is_passing(&self) -> bool {
         match self {
             Error::Unavailable(_) | Error::Undone(_) | Error::Uncertain(_) => true,
@@ -91,27 +139,60 @@ impl Error {
         }
     }
 
-    /// An inner failure with what was being done.
-    pub fn internal(doing: &str, cause: impl fmt::Display) -> Self {
-        Error::Internal(format!("{doing}: {cause}"))
+    /// A fault of the server: the step that failed, and its cause.
+    pub fn internal(step: impl Into<Cow<'static, str>>, cause: impl Into<Source>) -> Self {
+        Error::Internal(Failure::new(step, cause))
+    }
+
+    /// The step and all causes, on one line.
+    pub fn chain(&self) -> Chain<'_> {
+        Chain(self)
     }
 }
 
-impl fmt::Display for Error {
+/// Adds what was being done to an error on its way up.
+pub trait Context<T> {
+    /// Names the step that the error interrupted, such as "storing a page". A refusal stays as it is, because
+    /// it is for the caller.
+    fn context(self, step: impl Into<Cow<'static, str>>) -> Result<T>;
+}
+
+impl<T, E: Into<Error>> Context<T> for Result<T, E> {
+    fn context(self, step: impl Into<Cow<'static, str>>) -> Result<T> {
+        self.map_err(|error| match error.into() {
+            refused @ Error::Refused(_) => refused,
+            Error::Unavailable(failure) => Error::Unavailable(failure.within(step.into())),
+            Error::Undone(failure) => Error::Undone(failure.within(step.into())),
+            Error::Uncertain(failure) => Error::Uncertain(failure.within(step.into())),
+            Error::Internal(failure) => Error::Internal(failure.within(step.into())),
+        })
+    }
+}
+
+/// Shows an error with all its causes on one line, separated by colons. Many libraries repeat the cause in
+/// their own text; it is then shown once.
+pub struct Chain<'a>(pub &'a (dyn std::error::Error + 'static));
+
+impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Refused(refusals) => {
-                let messages: Vec<_> = refusals.iter().map(|r| r.message.as_str()).collect();
-                f.write_str(&messages.join("; "))
+        let mut line = self.0.to_string();
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !line.contains(&text) {
+                line.push_str(": ");
+                line.push_str(&text);
             }
-            Error::Unavailable(text) | Error::Undone(text) | Error::Uncertain(text) | Error::Internal(text) => {
-                f.write_str(text)
-            }
+            cause = error.source();
         }
+        f.write_str(&line)
     }
 }
 
-impl std::error::Error for Error {}
+fn messages(refusals: &[Refusal]) -> String {
+    let messages: Vec<_> = refusals.iter().map(|refusal| refusal.message.as_str()).collect();
+    messages.join("; ")
+}
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
@@ -121,6 +202,30 @@ impl From<Refusal> for Error {
 
 impl From<serde_json::Error> for Error {
     fn from(error: serde_json::Error) -> Self {
-        Error::internal("stored JSON", error)
+        Error::internal("stored JSON cannot be read", error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chain_names_every_step_and_each_cause_once() {
+        let inner = sea_orm::DbErr::Custom("disk I/O error".into());
+        let error = Err::<(), _>(inner).context("reading the run").context("finishing the run").unwrap_err();
+        assert_eq!(error.to_string(), "finishing the run");
+        assert_eq!(
+            error.chain().to_string(),
+            "finishing the run: reading the run: a database statement failed: Custom Error: disk I/O error"
+        );
+        assert!(matches!(error, Error::Internal(_)));
+    }
+
+    #[test]
+    fn a_refusal_is_for_the_caller_and_gets_no_context() {
+        let refused: Error = Refusal::new(RefusalCode::NotFound, "There is no such instance.").into();
+        let error = Err::<(), _>(refused).context("finding the instance").unwrap_err();
+        assert_eq!(error.chain().to_string(), "There is no such instance.");
     }
 }

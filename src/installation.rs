@@ -27,12 +27,13 @@ async fn row(db: &Db) -> Result<Model> {
 pub async fn load_key(db: &Db, file: &Path) -> Result<SecretKey> {
     let check = row(db).await?.key_check;
     if check.is_some() && !file.exists() {
-        return Err(Error::Internal(format!(
-            "secret key file {}: is missing, but the database has secrets that were sealed with it; copy it there",
-            file.display()
-        )));
+        let file = file.display();
+        let missing = format!(
+            "secret key file {file}: is missing, but the database has secrets that were sealed with it; copy it there"
+        );
+        return Err(Error::Internal(missing.into()));
     }
-    let key = SecretKey::load_or_create(file).map_err(Error::Internal)?;
+    let key = SecretKey::load_or_create(file).map_err(|line| Error::Internal(line.into()))?;
     if check.is_none() {
         // The first process stores its check. Others that start at the same time compare with it below.
         let first = &Entity::update_many()
@@ -44,10 +45,11 @@ pub async fn load_key(db: &Db, file: &Path) -> Result<SecretKey> {
     if key_matches(&key, &check) {
         return Ok(key);
     }
-    Err(Error::Internal(format!(
+    let other = format!(
         "secret key file {}: is not the key that this database's secrets were sealed with; every process needs the same file",
         file.display()
-    )))
+    );
+    Err(Error::Internal(other.into()))
 }
 
 /// True if the key opens the installation's `key_check`.

@@ -5,13 +5,14 @@
 //! is made. A revoked token stops working within a second, everywhere.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub use entity::api_token::Role;
 use entity::api_token::{ActiveModel, Column, Entity, Model};
+use parking_lot::{Mutex, MutexGuard};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
@@ -125,14 +126,14 @@ impl Tokens {
     /// open, so an answer is believed for a moment.
     pub async fn still_valid(&self, caller: &Caller) -> Result<bool> {
         let id = caller.token_id;
-        if let Some((at, valid)) = self.standing.lock().unwrap_or_else(PoisonError::into_inner).get(&id)
+        if let Some((at, valid)) = self.standing.lock().get(&id)
             && at.elapsed() < STANDING
         {
             return Ok(*valid);
         }
         let found = Entity::find_by_id(id).one(self.db.read()).await?;
         let valid = found.is_some_and(|token| token.revoked_at.is_none() && token.role == caller.role);
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner).insert(id, (now(), valid));
+        self.standing.lock().insert(id, (now(), valid));
         Ok(valid)
     }
 
@@ -142,8 +143,8 @@ impl Tokens {
         Ok(found.map(Caller::of))
     }
 
-    fn remembered(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn remembered(&self) -> MutexGuard<'_, Known> {
+        self.known.lock()
     }
 }
 

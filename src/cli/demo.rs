@@ -39,7 +39,8 @@ pub fn settings(mut settings: Settings) -> Result<Settings, String> {
 /// Creates the instances and prints how to open the console.
 pub async fn fill(app: &App) -> Result<(), String> {
     let email = Some(CREATOR.to_owned());
-    let token = app.tokens.create("demo", Role::Admin, email.clone()).await.map_err(|error| error.to_string())?;
+    let token =
+        app.tokens.create("demo", Role::Admin, email.clone()).await.map_err(|error| error.chain().to_string())?;
     let caller = Caller { token_id: Uuid::nil(), name: "demo".into(), email, role: Role::Admin };
     for (name, config) in INSTANCES {
         let create = Create {
@@ -48,7 +49,7 @@ pub async fn fill(app: &App) -> Result<(), String> {
             config: config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             sync_interval_minutes: Some(1),
         };
-        app.instances.create(&caller, create).await.map_err(|error| error.to_string())?;
+        app.instances.create(&caller, create).await.map_err(|error| error.chain().to_string())?;
     }
     println!();
     println!("  console   {}/", app.settings.public_url());

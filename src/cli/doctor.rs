@@ -37,7 +37,8 @@ pub(super) async fn run(command: &Command, settings: Result<Settings, String>) -
         };
         #[expect(clippy::disallowed_methods, reason = "measures a duration inside the process")]
         let began = Instant::now();
-        let report = doctor::examine(&location, &examination).await.map_err(|error| format!("{location}: {error}"))?;
+        let report =
+            doctor::examine(&location, &examination).await.map_err(|error| format!("{location}: {}", error.chain()))?;
         Ok::<_, String>((location.to_string(), now, report, began.elapsed()))
     };
     let (location, now, report, took) = match examined.await {

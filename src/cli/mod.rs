@@ -152,7 +152,7 @@ fn settings_file(config: &[String]) -> Result<Option<PathBuf>, String> {
 }
 
 async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<(), String> {
-    telemetry::start_logging(&settings);
+    let exporter = telemetry::start(&settings)?;
     telemetry::metrics();
     let scratch = demo.then(|| settings.data_dir.clone());
     let stop = CancellationToken::new();
@@ -182,10 +182,11 @@ async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<(), Strin
     info!(data = %app.settings.data_dir.display(), "serving on {}", app.settings.public_url());
     if demo {
         demo::fill(&app).await?;
-    } else if app.tokens.list().await.map_err(|error| error.to_string())?.is_empty() {
+    } else if app.tokens.list().await.map_err(|error| error.chain().to_string())?.is_empty() {
         info!("there is no API token yet: create one with `muster token create --name NAME --email ADDRESS`");
     }
     app.run(listener).await;
+    exporter.stop().await;
     if let Some(scratch) = scratch {
         let _ = std::fs::remove_dir_all(scratch);
     }
@@ -210,7 +211,7 @@ async fn start(
     if !matches!(opened, Some(Ok(_))) {
         info!("not ready: the database is not open yet");
         let opened_or_stopped = stop.child_token();
-        let serving = server::serve(&listener, server::dressed(server::waiting()), opened_or_stopped.clone());
+        let serving = server::serve(&listener, server::with_middleware(server::not_ready()), opened_or_stopped.clone());
         let trying = async {
             while !stop.is_cancelled() {
                 if opened.is_none() {
@@ -265,10 +266,10 @@ async fn token(settings: &Settings, command: TokenCommand) -> Result<(), String>
                 RoleName::Admin => Role::Admin,
                 RoleName::Viewer => Role::Viewer,
             };
-            println!("{}", tokens.create(name.trim(), role, email).await.map_err(|error| error.to_string())?);
+            println!("{}", tokens.create(name.trim(), role, email).await.map_err(|error| error.chain().to_string())?);
         }
         TokenCommand::List => {
-            for token in tokens.list().await.map_err(|error| error.to_string())? {
+            for token in tokens.list().await.map_err(|error| error.chain().to_string())? {
                 let state = if token.revoked_at.is_some() { "revoked" } else { "valid" };
                 let role = format!("{:?}", token.role).to_lowercase();
                 let created = date_time(token.created_at).format("%Y-%m-%d");
@@ -276,7 +277,7 @@ async fn token(settings: &Settings, command: TokenCommand) -> Result<(), String>
             }
         }
         TokenCommand::Revoke { name } => {
-            let revoked = tokens.revoke(&name).await.map_err(|error| error.to_string())?;
+            let revoked = tokens.revoke(&name).await.map_err(|error| error.chain().to_string())?;
             if revoked == 0 {
                 return Err(format!("--name: there is no valid token named \"{name}\""));
             }

@@ -46,6 +46,8 @@ pub struct Settings {
     pub log: String,
     #[serde(default)]
     pub log_format: LogFormat,
+    /// The OpenTelemetry collector that traces are sent to; `None`: they are not sent.
+    pub otlp_endpoint: Option<Url>,
     /// Whether clients may query the schema.
     #[serde(default = "default_true", deserialize_with = "on_or_off")]
     pub introspection: bool,
@@ -132,6 +134,7 @@ impl Settings {
             allowed_networks: Vec::new(),
             log: default_log(),
             log_format: LogFormat::default(),
+            otlp_endpoint: None,
             introspection: true,
             sync_concurrency: default_sync_concurrency(),
             removal_guard_percent: default_guard_percent(),
@@ -146,12 +149,13 @@ impl Settings {
     }
 
     fn check(&self) -> Result<(), String> {
-        if let Some(url) = &self.public_url
-            && (!matches!(url.scheme(), "http" | "https") || url.host().is_none())
-        {
-            return Err(
-                "setting public_url: must be an http or https address, such as https://muster.example.com".into()
-            );
+        for (name, url, example) in [
+            ("public_url", &self.public_url, "https://muster.example.com"),
+            ("otlp_endpoint", &self.otlp_endpoint, "http://localhost:4318"),
+        ] {
+            if url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https") || url.host().is_none()) {
+                return Err(format!("setting {name}: must be an http or https address, such as {example}"));
+            }
         }
         self.database()?;
         if !(3..=1000).contains(&self.database_connections) {

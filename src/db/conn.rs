@@ -1,4 +1,4 @@
-//! Connections whose statements end in time, whatever becomes of the other side.
+//! Connections with a time limit for every statement, even if the server never answers.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,21 +11,21 @@ use sea_orm::{
 };
 
 use super::STATEMENT;
+use super::classify::is_lost;
 use super::postgres::FRESH;
-use super::trouble::is_lost;
 
-/// How much longer than the database itself we wait for it to end a statement.
+/// How much longer we wait than the database's own limit for a statement.
 const MARGIN: Duration = Duration::from_secs(2);
 
-/// Waits for the database, but not for ever: a connection may be dead without saying so.
+/// Fails if the database does not answer in time, as when a connection was lost without notice.
 pub(super) async fn in_time<T>(time: Duration, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
     tokio::time::timeout(time + MARGIN, work)
         .await
         .unwrap_or_else(|_| Err(DbErr::Conn(RuntimeErr::Internal("the database did not answer in time".into()))))
 }
 
-/// Measures statements.
-pub(super) fn timed(mut db: DatabaseConnection) -> DatabaseConnection {
+/// Records the duration of every statement.
+pub(super) fn measured(mut db: DatabaseConnection) -> DatabaseConnection {
     db.set_metric_callback(|info| {
         tracing::trace!(target: "muster::db", sql = %info.statement.sql, "a statement was executed");
         metrics::histogram!("muster_database_statement_seconds").record(info.elapsed.as_secs_f64());
@@ -33,10 +33,10 @@ pub(super) fn timed(mut db: DatabaseConnection) -> DatabaseConnection {
     db
 }
 
-/// A transaction whose statements end in time.
+/// A transaction with a time limit for each statement.
 pub struct Timed<C> {
     inner: C,
-    /// In milliseconds.
+    /// The limit in milliseconds.
     time: AtomicU64,
 }
 
@@ -83,8 +83,7 @@ impl<C: ConnectionTrait + Send> ConnectionTrait for Timed<C> {
     }
 }
 
-/// The pool for statements that change nothing, and so may be repeated when their
-/// connection was lost.
+/// The pool for statements that change nothing. If the connection is lost, the statement is repeated once.
 pub struct Reader {
     pool: DatabaseConnection,
     statements: AtomicU64,
@@ -103,7 +102,7 @@ impl Reader {
         self.statements.load(Ordering::Relaxed)
     }
 
-    /// Begins a transaction that changes nothing.
+    /// Begins a read-only transaction.
     pub(super) async fn begin(&self, options: TransactionOptions) -> Result<DatabaseTransaction, DbErr> {
         self.repeatable(|| self.pool.begin_with_options(options)).await
     }
@@ -118,7 +117,7 @@ impl Reader {
                 tokio::time::sleep(FRESH).await;
                 in_time(STATEMENT, work()).await
             }
-            answer => answer,
+            outcome => outcome,
         }
     }
 }

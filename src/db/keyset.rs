@@ -1,5 +1,5 @@
-//! Pages by key: the next page begins after the last key of the one before, so that
-//! deep pages cost as much as the first, and rows that come or go shift nothing.
+//! Keyset pagination: a page begins after the last key of the page before. Deep pages cost as much as the first,
+//! and rows that are added or removed do not shift the others.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -9,10 +9,10 @@ use sea_orm::{ConnectionTrait, EntityTrait, QueryTrait, Select};
 
 use crate::error::Result;
 
-/// How many selects one union holds at most: SQLite takes 500.
+/// How many selects are joined in one union. SQLite allows 500.
 const PARTS: usize = 400;
 
-/// The condition for rows after `(key, id)` in the order of both.
+/// The condition for rows after `(key_value, id_value)`, ordered by key and then id.
 pub fn after<K: IntoColumnRef, I: IntoColumnRef>(
     key: K,
     id: I,
@@ -27,9 +27,8 @@ pub fn after<K: IntoColumnRef, I: IntoColumnRef>(
     }
 }
 
-/// The pages of several parents, by parent, in one statement (for every 400 parents): the union of one limited
-/// select each. Every part uses the index that the single page would use. The union
-/// promises no order, so whoever asks sorts the rows again.
+/// One page for each of several parents, in one statement per 400 parents: a union of limited selects, each of which
+/// uses the index of a single page. A union has no guaranteed order, so the caller sorts the rows.
 pub async fn pages<C: ConnectionTrait, E: EntityTrait, K: Eq + Hash>(
     conn: &C,
     pages: Vec<Select<E>>,

@@ -1,4 +1,4 @@
-//! Where the database is.
+//! The location of the database, as the setting `database_url` names it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,19 +7,19 @@ use std::str::FromStr;
 use sea_orm::DbBackend;
 use sea_orm::sqlx::postgres::PgConnectOptions;
 
-/// Where the database is: a file, or a server.
+/// A file or a server.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Location {
     Sqlite(PathBuf),
-    /// The URL; it may hold a password.
+    /// The URL; it may contain a password.
     Postgres(String),
 }
 
 impl Location {
-    /// Reads a database URL.
+    /// Parses a database URL.
     ///
     /// # Errors
-    /// What is wrong with it, without repeating it.
+    /// What is wrong, without the URL itself.
     pub fn parse(url: &str) -> Result<Self, String> {
         if let Some(path) = url.strip_prefix("sqlite://") {
             return match path {
@@ -52,7 +52,7 @@ impl Location {
     }
 }
 
-/// The parameters of a PostgreSQL URL, besides those that name a file.
+/// The parameters that a PostgreSQL URL may have, besides those that name a file.
 const PARAMETERS: [&str; 10] = [
     "application_name",
     "dbname",
@@ -66,8 +66,8 @@ const PARAMETERS: [&str; 10] = [
     "user",
 ];
 
-/// The driver itself passes over a parameter that it does not know, also a mistyped `sslmode`, and would not
-/// say which file it is that it cannot read.
+/// The driver ignores parameters that it does not know, such as a mistyped `sslmode`, and does not name a file that
+/// it cannot read.
 fn check_parameters(url: &str) -> Result<(), String> {
     let Ok(url) = url::Url::parse(url) else { return Ok(()) };
     for (name, value) in url.query_pairs() {
@@ -82,7 +82,7 @@ fn check_parameters(url: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// For people: without user and password.
+/// Without user and password.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

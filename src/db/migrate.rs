@@ -1,4 +1,4 @@
-//! Bringing the schema up to date: one process at a time, beside others that work.
+//! Schema migrations: one process at a time, while older replicas go on working.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -11,10 +11,10 @@ use tracing::info;
 use super::{Db, Location, postgres};
 use crate::error::{Error, Result};
 
-/// Who holds it migrates. Any number; it must only stay the same.
+/// The advisory lock of the process that migrates. The number is arbitrary, and must stay the same.
 const LOCK: i64 = 7302;
 const POLL: Duration = Duration::from_millis(200);
-/// How long a migration's statement may take: indexes of large tables are built concurrently.
+/// How long a statement of a migration may take: building the index of a large table takes long.
 const STATEMENT: Duration = Duration::from_hours(24);
 
 pub(super) async fn up(db: &Db) -> Result<()> {
@@ -24,7 +24,7 @@ pub(super) async fn up(db: &Db) -> Result<()> {
             up_to_date(&db.writer).await
         }
         Location::Postgres(url) => {
-            // On a connection of its own, which the lock belongs to and ends with.
+            // On a connection of its own, because the lock ends with its connection.
             let own = postgres::connect(url, 1, STATEMENT).await?;
             lock(&own).await?;
             let done = up_to_date(&own).await;
@@ -43,11 +43,11 @@ async fn up_to_date(db: &DatabaseConnection) -> Result<()> {
     let needs: Option<i32> = column(db, "SELECT needs FROM installation").await?.pop();
     if !needs.is_some_and(|needs| is_compatible(&applied, needs.into())) {
         return Err(Error::Internal(
-            "it was brought up to date by a newer Muster, which this one cannot work beside; start the newer one"
+            "a newer Muster has migrated it, and this version cannot work with the new schema; start the newer one"
                 .into(),
         ));
     }
-    info!("the database was brought up to date by a newer Muster, which this one can work beside");
+    info!("a newer Muster has migrated the database; this version can still work with it");
     Ok(())
 }
 
@@ -60,8 +60,8 @@ fn text(db: &DatabaseConnection, sql: &str) -> Statement {
     Statement::from_string(db.get_database_backend(), sql)
 }
 
-/// Waits for the lock by asking again: a statement that waits inside the database would
-/// itself be waited for by whoever builds an index concurrently.
+/// Polls for the lock. A statement that waits inside the database would block CREATE INDEX CONCURRENTLY, which waits
+/// for all running statements.
 async fn lock(db: &DatabaseConnection) -> Result<()> {
     loop {
         let row = db.query_one_raw(text(db, &format!("SELECT pg_try_advisory_lock({LOCK}) AS held"))).await?;
@@ -72,9 +72,9 @@ async fn lock(db: &DatabaseConnection) -> Result<()> {
     }
 }
 
-/// The same for a file: also by asking again, so that a process that is told to stop does not wait on.
+/// Polls for the lock of a file, so that a process that is told to stop can.
 async fn lock_file(database: &Path) -> Result<File> {
-    let failed = |error: std::io::Error| Error::internal("the migration lock", error);
+    let failed = |error: std::io::Error| Error::internal("taking the migration lock", error);
     let lock = File::create(database.with_extension("migration-lock")).map_err(failed)?;
     loop {
         match lock.try_lock() {

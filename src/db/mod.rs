@@ -1,27 +1,30 @@
-//! The database: how it is opened, how it is read and written, and who is woken by it.
+//! The database: opening it, reading and writing it, and waking the code that waits for changes.
 //!
-//! **Two databases, one meaning.** SQLite is embedded and belongs to one process;
-//! PostgreSQL is shared by as many as there are. Everything above sees [`Db`]. What
-//! differs is in [`sqlite`], [`postgres`], [`trouble`], in the bulk statements of the
-//! sync, and in the migrations.
+//! **Two databases, one interface.** SQLite is embedded and belongs to one process; PostgreSQL is shared by any
+//! number of replicas. All other code sees [`Db`]. The differences are in [`sqlite`], [`postgres`] and [`classify`],
+//! in the bulk statements of the sync, and in the migrations.
 //!
-//! **Writing** is [`Db::write`]: a closure in a transaction. What it announces (new
-//! events, new jobs) wakes its listeners after the commit and never before, on the other
-//! replicas too. A wake-up may be lost; the tables are the truth, and every listener
-//! looks at them again by itself after a while. Events are numbered in the order in which
-//! they become visible, so whoever reads the log by number misses none.
+//! **Writing** is [`Db::write`]: a closure that runs in a transaction. What the transaction announces (new events,
+//! new jobs) wakes the listeners of all replicas after the commit and never before. A wake-up may be lost; the tables
+//! are the truth, and every listener also polls them. Events are numbered in the order in which they become visible,
+//! so a reader that follows the log by number misses none.
 //!
-//! **Trouble.** A transaction that the database undoes (a deadlock, a connection that is
-//! lost) is run again as a whole. When the answer to COMMIT is lost, the database is asked
-//! what became of it, so that nothing is done twice and nothing is taken for lost that was
-//! done. A database that cannot be used is [`Error::Unavailable`], at the latest after the
-//! time that a statement may take.
+//! **Lock order.** A transaction locks rows in this order: first the instance, then its job, then its run, grant or
+//! mails. An advisory lock that numbers events is taken last, inside the commit. A transaction that starts from a run
+//! or a job reads it without a lock, locks the instance, and then reads it again. Rows of several instances are not
+//! locked together, except with SKIP LOCKED.
+//!
+//! **Failures.** A transaction that the database rolls back (a deadlock, a lost connection) is run again as a whole.
+//! When the answer to COMMIT is lost, the database is asked whether the commit happened, so that nothing is done
+//! twice and nothing that was done is reported as failed. A database that cannot be used is [`Error::Unavailable`],
+//! at the latest when the time limit of a statement has passed.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{
     AccessMode, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait, IsolationLevel, QuerySelect,
@@ -30,34 +33,37 @@ use sea_orm::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::backoff::Backoff;
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use conn::{Reader, Timed};
 use wake::Wake;
 
+mod classify;
 mod conn;
 pub mod keyset;
 mod location;
 mod migrate;
 mod postgres;
 mod sqlite;
-mod trouble;
 mod wake;
 
+pub use classify::{ErrorClass, classify, is_duplicate};
 pub use location::Location;
-pub use trouble::{Trouble, is_duplicate, judge};
 pub use wake::Topic;
 
 /// How long a statement may take.
 pub const STATEMENT: Duration = Duration::from_secs(20);
-/// How long the beginning of a transaction may take: waiting for a connection, and one round trip.
+/// How long it may take to begin a transaction: waiting for a connection, and one round trip.
 const BEGIN: Duration = Duration::from_secs(6);
-/// How long a commit may take, before the database is asked what became of it.
+/// How long a commit may take before the database is asked whether it happened.
 const COMMIT: Duration = Duration::from_secs(8);
-/// How often a transaction that the database undid is run.
-const TRIES: u32 = 6;
-/// After how long it is not run again: somebody waits for the answer.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How often a transaction is run at most when the database rolls it back.
+const ATTEMPTS: u32 = 6;
+/// How long to wait before it is run again. The jitter keeps two transactions from colliding again.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(20), longest: Duration::from_secs(1), jitter: 0.5 };
+/// After how long it is not run again, because the caller is waiting.
+const RETRY_LIMIT: Duration = Duration::from_secs(15);
 
 /// A handle on the database; clones share it.
 #[derive(Clone)]
@@ -66,42 +72,42 @@ pub struct Db {
     reader: Arc<Reader>,
     writer: DatabaseConnection,
     wake: Arc<Wake>,
-    /// The time of the database; SQLite has none of its own.
+    /// The clock of the database; SQLite has none.
     time: Option<Clock>,
-    /// Ends what runs beside.
+    /// Ends the background tasks.
     stop: CancellationToken,
 }
 
 impl Db {
-    /// Opens the database and brings its schema up to date. `connections` is how many this
-    /// process keeps to PostgreSQL, besides the one on which it is woken.
+    /// Opens the database and migrates its schema. `connections` is how many connections to PostgreSQL this process
+    /// keeps, besides the one for wake-ups.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when it may be worth another try.
+    /// [`Error::Unavailable`] if another try may succeed.
     pub async fn open(location: &Location, connections: u32) -> Result<Self> {
         let (reader, writer) = match location {
             Location::Sqlite(file) => sqlite::open(file).await?,
             Location::Postgres(url) => postgres::open(url, connections).await?,
         };
-        let mut db = Self::of(location, reader, writer);
+        let mut db = Self::new(location, reader, writer);
         migrate::up(&db).await?;
         if let Location::Postgres(url) = location {
             db.time = Some(postgres::follow_time(&db).await?);
-            postgres::spread(&db, url);
+            postgres::spawn(&db, url);
         }
         Ok(db)
     }
 
-    /// Opens the database as it is, to look at it; nothing is changed, also not its schema.
+    /// Opens the database for reading, without migrating its schema.
     pub async fn inspect(location: &Location) -> Result<Self> {
         let (reader, writer) = match location {
             Location::Sqlite(file) => sqlite::inspect(file).await?,
             Location::Postgres(url) => postgres::open(url, 2).await?,
         };
-        Ok(Self::of(location, reader, writer))
+        Ok(Self::new(location, reader, writer))
     }
 
-    fn of(location: &Location, reader: DatabaseConnection, writer: DatabaseConnection) -> Self {
+    fn new(location: &Location, reader: DatabaseConnection, writer: DatabaseConnection) -> Self {
         Db {
             location: Arc::new(location.clone()),
             reader: Arc::new(Reader::new(reader)),
@@ -116,7 +122,7 @@ impl Db {
         self.location.backend()
     }
 
-    /// The file, when it is one.
+    /// The file of an SQLite database.
     pub fn file(&self) -> Option<&PathBuf> {
         match self.location.as_ref() {
             Location::Sqlite(file) => Some(file),
@@ -124,8 +130,8 @@ impl Db {
         }
     }
 
-    /// The clock by which leases and schedules go: the database's, if several processes
-    /// share it, so that they agree; a clock that a test turns stays what it is.
+    /// The clock for leases and schedules: the database's, if several processes share it, so that they agree.
+    /// A clock that a test controls is kept.
     pub fn clock(&self, own: Clock) -> Clock {
         match (&self.time, own) {
             (Some(time), Clock::System) => time.clone(),
@@ -133,12 +139,12 @@ impl Db {
         }
     }
 
-    /// For statements that change nothing.
+    /// The connection for statements that change nothing.
     pub fn read(&self) -> &Reader {
         &self.reader
     }
 
-    /// A view that does not move while several statements look at it.
+    /// A consistent snapshot for several statements.
     pub async fn view(&self) -> Result<View> {
         let options = TransactionOptions {
             isolation_level: self.shared().then_some(IsolationLevel::RepeatableRead),
@@ -148,12 +154,12 @@ impl Db {
         Ok(View(Timed::new(self.reader.begin(options).await?)))
     }
 
-    /// Runs `work` in a transaction: `Ok` commits, `Err` undoes. It is run again when the
-    /// database undid it, so it must do nothing but change rows, and look at them afresh.
+    /// Runs `work` in a transaction: `Ok` commits, `Err` rolls back. `work` is run again when the database rolls the
+    /// transaction back, so it must read all rows itself and have no effect outside the database.
     ///
     /// # Errors
-    /// What `work` answers; [`Error::Unavailable`] when nothing was changed because the
-    /// database cannot be used; [`Error::Uncertain`] when that cannot be learned.
+    /// The error of `work`; [`Error::Unavailable`] if the database cannot be used and nothing was changed;
+    /// [`Error::Uncertain`] if it is unknown whether the commit happened.
     pub async fn write<T, W>(&self, work: impl Fn(Tx) -> W) -> Result<T>
     where
         W: Future<Output = Result<T>>,
@@ -161,17 +167,15 @@ impl Db {
         let begun = tokio::time::Instant::now();
         for attempt in 1.. {
             let undone = match self.attempt(&work).await {
-                Err(Error::Undone(text)) => text,
+                Err(Error::Undone(failure)) => failure,
                 done => return done,
             };
             metrics::counter!("muster_database_transactions_undone_total").increment(1);
-            if attempt >= TRIES || begun.elapsed() > PATIENCE {
+            if attempt >= ATTEMPTS || begun.elapsed() > RETRY_LIMIT {
                 return Err(Error::Unavailable(undone));
             }
-            tracing::info!(error = %undone, attempt, "a transaction was undone by the database and is run again");
-            // Rivals that met once should not meet again.
-            let wait = f64::from(1 << attempt) * 10.0 * (0.5 + fastrand::f64());
-            tokio::time::sleep(Duration::from_secs_f64(wait / 1000.0)).await;
+            tracing::info!(error = %undone.chain(), attempt, "the database rolled a transaction back; it is run again");
+            tokio::time::sleep(BACKOFF.wait(attempt, fastrand::f64())).await;
         }
         unreachable!("the loop ends by returning")
     }
@@ -186,31 +190,31 @@ impl Db {
         };
         let begun = conn::in_time(BEGIN, self.writer.begin_with_options(options)).await?;
         let tx = Tx(Arc::new(Inner { conn: Timed::new(begun), announced: AtomicU8::new(0), events: Mutex::default() }));
-        let answer = work(tx.clone()).await?;
+        let value = work(tx.clone()).await?;
         let tx = Arc::into_inner(tx.0).ok_or_else(|| Error::Internal("a transaction outlived its work".into()))?;
         self.commit(tx).await?;
-        Ok(answer)
+        Ok(value)
     }
 
     async fn commit(&self, tx: Inner) -> Result<()> {
         let Inner { conn, announced, events } = tx;
-        let events = events.into_inner().unwrap_or_else(PoisonError::into_inner);
-        // Last of all, because on PostgreSQL those who write events commit one after another.
-        let fate = if self.shared() {
+        let events = events.into_inner();
+        // At the very end, because on PostgreSQL transactions with events commit one after another.
+        let mark = if self.shared() {
             let now = self.clock(Clock::System).now();
-            Some(postgres::fate(&conn, !events.is_empty(), now).await?)
+            Some(postgres::mark(&conn, !events.is_empty(), now).await?)
         } else {
             None
         };
         if !events.is_empty() {
             entity::event::Entity::insert_many(events).exec_without_returning(&conn).await?;
         }
-        match fate {
-            // Begun, SQLite's commit goes on whether somebody waits for it or not.
+        match mark {
+            // Once begun, SQLite's commit completes even if nobody waits for it.
             None => conn.into_inner().commit().await?,
-            Some(fate) => {
+            Some(mark) => {
                 if let Err(error) = conn::in_time(COMMIT, conn.into_inner().commit()).await {
-                    postgres::settle(self, fate, &error).await?;
+                    postgres::resolve(self, mark, error).await?;
                 }
             }
         }
@@ -218,24 +222,24 @@ impl Db {
         Ok(())
     }
 
-    /// A receiver that changes after each commit that announced `topic`, also another replica's.
+    /// A receiver that changes after each commit, of any replica, that announced `topic`.
     pub fn listen(&self, topic: Topic) -> watch::Receiver<u64> {
         self.wake.listen(topic)
     }
 
-    /// How many statements were executed since the start, transactions' own not counted.
+    /// How many statements were executed outside of transactions since the start.
     pub fn statements(&self) -> u64 {
         self.reader.statements()
     }
 
-    /// Whether the database answers, and how far it can be used.
+    /// Tests that the database answers a statement.
     pub async fn ping(&self) -> Result<()> {
         use sea_orm::ConnectionTrait;
         self.reader.execute_unprepared("SELECT 1").await?;
         Ok(())
     }
 
-    /// How many connections are open, and how many of them are at work; `None` for a file.
+    /// How many connections are open, and how many of them are in use; `None` for a file.
     pub fn connections(&self) -> Option<(u32, u32)> {
         if !self.shared() {
             return None;
@@ -246,7 +250,7 @@ impl Db {
         Some((open, open.saturating_sub(u32::try_from(idle).unwrap_or(u32::MAX))))
     }
 
-    /// Ends all connections, after what they are doing.
+    /// Closes all connections once their statements have ended.
     pub async fn close(self) -> Result<()> {
         self.stop.cancel();
         self.reader.pool().clone().close().await?;
@@ -254,18 +258,18 @@ impl Db {
         Ok(())
     }
 
-    /// How many of so many connections to PostgreSQL write.
+    /// How many of the given number of connections to PostgreSQL are for writing.
     pub fn writers(connections: u32) -> u32 {
         (connections / 2).max(1)
     }
 
-    /// Whether other processes may work on the same database.
+    /// True if other processes may use the same database.
     pub fn shared(&self) -> bool {
         matches!(self.location.as_ref(), Location::Postgres(_))
     }
 }
 
-/// A read transaction.
+/// A read transaction, whose statements all see the same state.
 pub struct View(Timed<DatabaseTransaction>);
 
 impl View {
@@ -274,19 +278,19 @@ impl View {
         &self.0
     }
 
-    /// Lets each statement from here on take this long.
+    /// Lets each later statement take as long as `time`.
     pub async fn allow(&self, time: Duration) -> Result<()> {
         self.0.allow(time);
         postgres::allow(&self.0, time).await
     }
 
-    /// Gives the connection back. Dropping the view does so, too, a little later.
+    /// Gives the connection back. Dropping the view does the same, a little later.
     pub async fn close(self) -> Result<()> {
         Ok(conn::in_time(STATEMENT, self.0.into_inner().commit()).await?)
     }
 }
 
-/// A writing transaction; clones are the same one.
+/// A writing transaction; clones share it.
 #[derive(Clone)]
 pub struct Tx(Arc<Inner>);
 
@@ -302,25 +306,25 @@ impl Tx {
         &self.0.conn
     }
 
-    /// The values of those rows that nobody else holds, which are held until the transaction
-    /// ends. SQLite's transactions hold the whole database anyway.
+    /// Reads and locks those of the rows that no other transaction has locked. SQLite needs no row locks: its
+    /// writing transactions lock the whole database.
     pub async fn hold_free<E: EntityTrait, T: TryGetableMany>(&self, rows: Select<E>) -> Result<Vec<T>> {
         let free = rows.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
         Ok(free.into_tuple().all(self.conn()).await?)
     }
 
-    /// Wakes the listeners of `topic` once this is committed.
+    /// Wakes the listeners of `topic` after the commit.
     pub fn announce(&self, topic: Topic) {
         self.0.announced.fetch_or(1 << topic as u8, Ordering::Relaxed);
     }
 
-    /// Writes the event when this is committed.
+    /// Writes the event as a part of the commit.
     pub fn log(&self, event: entity::event::ActiveModel) {
-        self.0.events.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+        self.0.events.lock().push(event);
         self.announce(Topic::Events);
     }
 
-    /// Lets each statement from here on take this long: for the few that touch very many rows.
+    /// Lets each later statement take as long as `time`: for those that change very many rows.
     pub async fn allow(&self, time: Duration) -> Result<()> {
         if self.0.conn.time() == time {
             return Ok(());
@@ -332,12 +336,13 @@ impl Tx {
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
-        let text = format!("database: {error}");
-        match judge(&error) {
-            Trouble::Undone => Error::Undone(text),
-            Trouble::Unavailable => Error::Unavailable(text),
-            Trouble::Text => trouble::unstorable(),
-            Trouble::Other => Error::Internal(text),
+        let class = classify(&error);
+        let failure = Failure::new("a database statement failed", error);
+        match class {
+            ErrorClass::Undone => Error::Undone(failure),
+            ErrorClass::Unavailable => Error::Unavailable(failure),
+            ErrorClass::Text => classify::unstorable(),
+            ErrorClass::Other => Error::Internal(failure),
         }
     }
 }

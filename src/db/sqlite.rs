@@ -7,15 +7,15 @@ use sea_orm::sqlx::Connection;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
 
-use super::conn::timed;
+use super::conn::measured;
 use crate::error::{Error, Result};
 
-/// Older versions lose data when a checkpoint and a writer meet (the WAL-reset bug).
+/// Older versions can lose data when a checkpoint and a write coincide (the WAL-reset bug).
 const OLDEST: (u32, u32, u32) = (3, 51, 3);
 const READERS: u32 = 8;
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The readers' pool and the writer's, where a second writer would only wait for the first.
+/// A pool for readers, and one connection for writing: SQLite lets only one connection write.
 pub(super) async fn open(file: &Path) -> Result<(DatabaseConnection, DatabaseConnection)> {
     let writer = connect(file, "rwc", 1).await?;
     let reader = connect(file, "rwc", READERS).await?;
@@ -23,9 +23,9 @@ pub(super) async fn open(file: &Path) -> Result<(DatabaseConnection, DatabaseCon
     Ok((reader, writer))
 }
 
-/// The same for somebody who only looks. The file must be there.
+/// One connection to an existing file, for reading.
 pub(super) async fn inspect(file: &Path) -> Result<(DatabaseConnection, DatabaseConnection)> {
-    // Not "ro": without write access a WAL that nobody has open cannot be read.
+    // Not "ro": reading the write-ahead log of a file that no process has open needs write access.
     let reader = connect(file, "rw", 1).await?;
     check_version(&reader).await?;
     Ok((reader.clone(), reader))
@@ -53,25 +53,29 @@ async fn connect(file: &Path, mode: &str, connections: u32) -> Result<DatabaseCo
         .map_sqlx_sqlite_pool_opts(|options| {
             options.after_release(|connection, _| {
                 Box::pin(async move {
-                    // SQLite ends a transaction by itself when its disk is full, or fails. The library then takes
-                    // the next ones for parts of that one, and none of them would ever be committed.
+                    // SQLite rolls back by itself when the disk is full or fails. The library does not notice, and
+                    // would take later transactions for savepoints that are never committed.
                     connection.ping().await?;
                     Ok(!connection.is_in_transaction())
                 })
             })
         });
-    Ok(timed(Database::connect(options).await?))
+    Ok(measured(Database::connect(options).await?))
 }
 
 async fn check_version(db: &DatabaseConnection) -> Result<()> {
     let row =
         db.query_one_raw(Statement::from_string(db.get_database_backend(), "SELECT sqlite_version() AS v")).await?;
-    let version: String = row.ok_or_else(|| Error::Internal("SQLite tells no version".into()))?.try_get("", "v")?;
+    let version: String =
+        row.ok_or_else(|| Error::Internal("SQLite did not report its version".into()))?.try_get("", "v")?;
     let parts: Vec<u32> = version.split('.').filter_map(|part| part.parse().ok()).collect();
     match parts[..] {
         [major, minor, patch, ..] if (major, minor, patch) >= OLDEST => Ok(()),
-        _ => Err(Error::Internal(format!(
-            "this binary carries SQLite {version}, which can corrupt its files; build it with 3.51.3 or later"
-        ))),
+        _ => {
+            let old = format!(
+                "this binary carries SQLite {version}, which can corrupt its files; build it with 3.51.3 or later"
+            );
+            Err(Error::Internal(old.into()))
+        }
     }
 }

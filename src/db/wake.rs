@@ -1,10 +1,10 @@
-//! Who is woken by a commit.
+//! Wake-ups: commits announce topics, and listeners of a topic look at its tables again.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::{Notify, watch};
 
-/// What a committed transaction can announce.
+/// What a transaction can announce when it commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
     Events,
@@ -15,11 +15,11 @@ pub enum Topic {
 
 const TOPICS: usize = 4;
 
-/// The listeners in this process, and what the other replicas are still to be told.
+/// The listeners of this process, and the topics that are still to be sent to the other replicas.
 pub(super) struct Wake {
     listeners: [watch::Sender<u64>; TOPICS],
     outgoing: AtomicU8,
-    ring: Notify,
+    send: Notify,
 }
 
 impl Default for Wake {
@@ -27,7 +27,7 @@ impl Default for Wake {
         Self {
             listeners: std::array::from_fn(|_| watch::Sender::new(0)),
             outgoing: AtomicU8::new(0),
-            ring: Notify::new(),
+            send: Notify::new(),
         }
     }
 }
@@ -37,17 +37,17 @@ impl Wake {
         self.listeners[topic as usize].subscribe()
     }
 
-    /// Wakes everybody, here and elsewhere; one bit per topic.
+    /// Wakes the listeners of all replicas. `topics` has one bit per topic.
     pub fn announce(&self, topics: u8) {
         if topics != 0 {
-            self.rouse(topics);
+            self.wake_local(topics);
             self.outgoing.fetch_or(topics, Ordering::Relaxed);
-            self.ring.notify_one();
+            self.send.notify_one();
         }
     }
 
-    /// Wakes those in this process.
-    pub fn rouse(&self, topics: u8) {
+    /// Wakes the listeners of this process.
+    pub fn wake_local(&self, topics: u8) {
         for (bit, listeners) in self.listeners.iter().enumerate() {
             if topics & (1 << bit) != 0 {
                 listeners.send_modify(|count| *count += 1);
@@ -55,10 +55,10 @@ impl Wake {
         }
     }
 
-    /// Waits until there is something to tell the others.
+    /// Waits until there are topics for the other replicas.
     pub async fn outgoing(&self) -> u8 {
         loop {
-            self.ring.notified().await;
+            self.send.notified().await;
             let topics = self.outgoing.swap(0, Ordering::Relaxed);
             if topics != 0 {
                 return topics;

@@ -104,7 +104,7 @@ pub async fn examine(location: &Location, examination: &Examination<'_>) -> Resu
     if let Location::Sqlite(file) = location
         && !file.is_file()
     {
-        return Err(Error::Unavailable(format!("there is no database {}", file.display())));
+        return Err(Error::Unavailable(format!("there is no database {}", file.display()).into()));
     }
     let db = Db::inspect(location).await?;
     let view = db.view().await?;
@@ -171,7 +171,7 @@ impl Report {
         }
         // PostgreSQL rejects all further statements of a transaction after an error.
         conn.execute_unprepared(ROLLBACK_TO_SAVEPOINT).await?;
-        let wrong = format!("it could not be checked: {error}");
+        let wrong = format!("it could not be checked: {}", error.chain());
         let remedy = "A row or a page cannot be read: keep a copy of the database, and restore a backup.";
         let finding = Finding { check: name, about: Subject::Database, id: None, wrong, remedy };
         self.add(name, "Everything that is checked can be read.", vec![finding]);

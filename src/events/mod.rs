@@ -128,7 +128,7 @@ impl<T: TryFrom<Model, Error = Error>> Feed<T> {
         loop {
             wake.mark_unchanged();
             if let Err(error) = self.catch_up(&db, &mut seq).await {
-                warn!(error = %error, "the event log could not be read; trying again");
+                warn!(error = %error.chain(), "the event log could not be read; trying again");
             }
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -148,7 +148,7 @@ impl<T: TryFrom<Model, Error = Error>> Feed<T> {
                     // An error only says that nobody listens.
                     Ok(event) => drop(self.0.send(Arc::new(event))),
                     Err(error) => {
-                        error!(event.seq = *seq, error = %error, "an event cannot be read and is passed over");
+                        error!(event.seq = *seq, error = %error.chain(), "an event cannot be read and is passed over");
                     }
                 }
             }

@@ -140,16 +140,16 @@ impl ApiError {
                 let messages: Vec<_> = refusals.into_iter().map(|refusal| refusal.message).collect();
                 ApiError::InvalidInput(messages.join(" "))
             }
-            Error::Uncertain(text) => {
-                tracing::error!(error = %text, "it is unknown whether a change was stored");
+            Error::Uncertain(failure) => {
+                tracing::error!(error = %failure.chain(), "it is unknown whether a change was stored");
                 ApiError::OutcomeUnknown
             }
-            Error::Unavailable(text) | Error::Undone(text) => {
-                tracing::warn!(error = %text, "the database was unavailable for a request");
+            Error::Unavailable(failure) | Error::Undone(failure) => {
+                tracing::warn!(error = %failure.chain(), "the database was unavailable for a request");
                 ApiError::Unavailable
             }
-            Error::Internal(text) => {
-                tracing::error!(error = %text, "internal error during a request");
+            Error::Internal(failure) => {
+                tracing::error!(error = %failure.chain(), "internal error during a request");
                 metrics::counter!("muster_internal_errors_total").increment(1);
                 ApiError::Internal
             }

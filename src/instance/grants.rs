@@ -85,7 +85,7 @@ impl GrantStore for Grants {
             Ok(grant) => self.keep(seen, &old, grant).await,
             Err(refused) => {
                 if let Err(error) = self.release(owner).await {
-                    warn!(instance.id = %self.id, error = %error, "a lease on a grant could not be given back; it runs out");
+                    warn!(instance.id = %self.id, error = %error.chain(), "a lease on a grant could not be given back; it runs out");
                 }
                 Err(refused)
             }
@@ -150,7 +150,7 @@ impl Grants {
                 // A person has consented again meanwhile, or the instance was deleted.
                 Ok(false) => return self.read().await?.ok_or_else(gone),
                 Err(error) if error.is_passing() => {
-                    warn!(instance.id = %self.id, error = %error, "a renewed grant could not be stored; trying again");
+                    warn!(instance.id = %self.id, error = %error.chain(), "a renewed grant could not be stored; trying again");
                     tokio::time::sleep(wait).await;
                     wait = (2 * wait).min(RETRY_AT_MOST);
                 }
@@ -208,7 +208,7 @@ impl Grants {
     }
 
     fn hide(&self, error: &Error) -> SourceError {
-        error!(instance.id = %self.id, error = %error, "a stored grant could not be used");
+        error!(instance.id = %self.id, error = %error.chain(), "a stored grant could not be used");
         ours("This server could not use the stored grant; its log has the details.")
     }
 }

@@ -58,7 +58,7 @@ impl Instances {
                 let mut transition = Transition::of(&tx, instance, None, now).await?;
                 transition.apply(Change::UsersRemoved).await?;
                 let instance = transition.commit().await?.instance;
-                info!(instance.id = %instance.id, users = instance.purged_users, "all users of an instance were removed");
+                info!(users = instance.purged_users, "all users of an instance were removed");
                 Ok(true)
             })
             .await

@@ -1,9 +1,11 @@
 //! Everything that runs without being asked, on one screen.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use entity::job::Kind;
+use parking_lot::Mutex;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
@@ -19,18 +21,18 @@ use crate::instance::purge::Purge;
 use crate::mail::Mailer;
 use crate::maintenance::retention::Pruner;
 use crate::notification::deliver::{self, Delivery};
-use crate::queue::{self, worker};
+use crate::queue::{self, worker::Worker};
 use crate::sync::{Engine, progress::Progress};
 use crate::telemetry;
 
 /// How often the scheduler looks for instances that are due.
 const SCHEDULE: Duration = Duration::from_secs(1);
-/// How often consents that nobody came back from are removed.
+/// How often consents that were never completed are removed.
 const FORGET: Duration = Duration::from_mins(1);
-/// How often it is looked for what a clock that was wrong has written down.
-const MEND: Duration = Duration::from_secs(30);
-/// When what is past its time is removed for the first time, and how often then.
-const KEEP: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(10));
+/// How often due times that a wrong clock wrote are looked for.
+const REPAIR: Duration = Duration::from_secs(30);
+/// When rows past their retention are removed for the first time, and how often after that.
+const PRUNE: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(10));
 /// How often histograms are condensed.
 const UPKEEP: Duration = Duration::from_secs(5);
 /// How many instances are purged at once: SQLite writes one transaction at a time anyway.
@@ -46,27 +48,27 @@ pub struct Tools {
     pub mailer: Mailer,
     pub pruner: Pruner,
     pub feed: Feed<Event>,
-    /// The event that the feed goes on from.
+    /// The number of the event after which the feed begins.
     pub newest: i64,
     pub progress: Progress,
-    pub beat: Beat,
+    pub heartbeat: Heartbeat,
     pub sync_concurrency: usize,
 }
 
-/// When the scheduler went round last.
+/// When the scheduler last completed a round.
 #[derive(Clone, Default)]
-pub struct Beat(Arc<Mutex<Option<Instant>>>);
+pub struct Heartbeat(Arc<Mutex<Option<Instant>>>);
 
-impl Beat {
-    fn count(&self) {
+impl Heartbeat {
+    fn beat(&self) {
         #[expect(clippy::disallowed_methods, reason = "measures silence inside the process")]
         let now = Instant::now();
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        *self.0.lock() = Some(now);
     }
 
-    /// Whether the workers worked no longer ago than this.
+    /// Whether the last round was at most this long ago.
     pub fn within(&self, silence: Duration) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < silence)
+        self.0.lock().is_some_and(|at| at.elapsed() < silence)
     }
 }
 
@@ -84,54 +86,32 @@ pub fn spawn(tools: &Tools, roles: Roles, tasks: &TaskTracker, stop: &Cancellati
 }
 
 fn spawn_workers(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
-    let Tools { db, clock, engine, instances, authorizations, mailer, pruner, beat, sync_concurrency, .. } = tools;
-    tasks.spawn(worker::run(
-        db.clone(),
-        clock.clone(),
-        Kind::Sync,
-        *sync_concurrency,
-        Arc::new(engine.clone()),
-        tasks.clone(),
-        stop.clone(),
-    ));
-    tasks.spawn(worker::run(
-        db.clone(),
-        clock.clone(),
-        Kind::Purge,
-        PURGES,
-        Arc::new(Purge(instances.clone())),
-        tasks.clone(),
-        stop.clone(),
-    ));
-    tasks.spawn(worker::run(
-        db.clone(),
-        clock.clone(),
-        Kind::Mail,
-        deliver::CONCURRENCY,
-        Arc::new(Delivery {
-            db: db.clone(),
-            clock: clock.clone(),
-            mailer: mailer.clone(),
-            age_clock: pruner.age_clock.clone(),
-        }),
-        tasks.clone(),
-        stop.clone(),
-    ));
-    tasks.spawn(schedule(instances.clone(), beat.clone(), stop.clone()));
+    let Tools { db, clock, engine, instances, authorizations, mailer, pruner, heartbeat, sync_concurrency, .. } = tools;
+    let (db, clock, mailer, age_clock) = (db.clone(), clock.clone(), mailer.clone(), pruner.age_clock.clone());
+    let purge = Purge(instances.clone());
+    let delivery = Delivery { db: db.clone(), clock: clock.clone(), mailer, age_clock };
+
+    let sync = Worker::new(&db, &clock, Kind::Sync, *sync_concurrency, engine.clone());
+    tasks.spawn(sync.run(tasks.clone(), stop.clone()));
+    let purge = Worker::new(&db, &clock, Kind::Purge, PURGES, purge);
+    tasks.spawn(purge.run(tasks.clone(), stop.clone()));
+    let mail = Worker::new(&db, &clock, Kind::Mail, deliver::CONCURRENCY, delivery);
+    tasks.spawn(mail.run(tasks.clone(), stop.clone()));
+
+    tasks.spawn(schedule(instances.clone(), heartbeat.clone(), stop.clone()));
     tasks.spawn(forget(authorizations.clone(), stop.clone()));
-    tasks.spawn(keep(pruner.clone(), stop.clone()));
-    tasks.spawn(mend(instances.clone(), stop.clone()));
+    tasks.spawn(prune(pruner.clone(), stop.clone()));
+    tasks.spawn(repair(instances.clone(), stop.clone()));
 }
 
-async fn schedule(instances: Instances, beat: Beat, stop: CancellationToken) {
+async fn schedule(instances: Instances, heartbeat: Heartbeat, stop: CancellationToken) {
     loop {
         match instances.queue_due().await {
-            Ok(()) => beat.count(),
-            Err(error) => warn!(error = %error, "due instances could not be queued; trying again"),
+            Ok(()) => heartbeat.beat(),
+            Err(error) => warn!(error = %error.chain(), "due instances could not be queued; trying again"),
         }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(SCHEDULE) => {}
+        if stop.run_until_cancelled(sleep(SCHEDULE)).await.is_none() {
+            return;
         }
     }
 }
@@ -139,49 +119,37 @@ async fn schedule(instances: Instances, beat: Beat, stop: CancellationToken) {
 async fn forget(authorizations: Authorizations, stop: CancellationToken) {
     loop {
         if let Err(error) = authorizations.forget_expired().await {
-            warn!(error = %error, "consents that nobody came back from could not be removed; trying again");
+            warn!(error = %error.chain(), "consents that were never completed could not be removed; trying again");
         }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(FORGET) => {}
+        if stop.run_until_cancelled(sleep(FORGET)).await.is_none() {
+            return;
         }
     }
 }
 
-async fn keep(pruner: Pruner, stop: CancellationToken) {
-    let (mut wait, every) = KEEP;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(wait) => {}
-        }
+async fn prune(pruner: Pruner, stop: CancellationToken) {
+    let (mut wait, every) = PRUNE;
+    while stop.run_until_cancelled(sleep(wait)).await.is_some() {
         pruner.run_once(&stop).await;
         wait = every;
     }
 }
 
-async fn mend(instances: Instances, stop: CancellationToken) {
+async fn repair(instances: Instances, stop: CancellationToken) {
     let mut suspects = Vec::new();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(MEND) => {}
-        }
-        let mended = async {
-            queue::mend(&instances.db, &mut suspects, instances.clock.now()).await?;
+    while stop.run_until_cancelled(sleep(REPAIR)).await.is_some() {
+        let repaired = async {
+            queue::repair(&instances.db, &mut suspects, instances.clock.now()).await?;
             instances.mend_schedule().await
         };
-        if let Err(error) = mended.await {
-            warn!(error = %error, "what a wrong clock may have written down could not be looked for; trying again");
+        if let Err(error) = repaired.await {
+            warn!(error = %error.chain(), "due times that a wrong clock wrote could not be looked for; trying again");
         }
     }
 }
 
 async fn upkeep(stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(UPKEEP) => telemetry::metrics().run_upkeep(),
-        }
+    while stop.run_until_cancelled(sleep(UPKEEP)).await.is_some() {
+        telemetry::metrics().run_upkeep();
     }
 }

@@ -1,15 +1,15 @@
-//! E-mail addresses that people type in.
+//! E-mail addresses as people type them.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::text::is_deceptive;
 
-/// One address, without a name, as it was typed.
+/// One address without a name, spelled as it was typed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EmailAddress(String);
 
-/// What is wrong with an address, in words for the person who typed it.
+/// What is wrong with an address, for the person who typed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAddress {
     #[error("An e-mail address is needed here.")]
@@ -32,12 +32,11 @@ impl EmailAddress {
     /// The longest address that SMTP can carry, in bytes.
     pub const LIMIT: usize = 254;
 
-    /// The address as it was typed.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What two addresses of the same mailbox have in common: compare and de-duplicate by this.
+    /// Equal for two spellings of the same mailbox: for comparison and removal of duplicates.
     pub fn key(&self) -> String {
         self.0.to_lowercase()
     }
@@ -46,7 +45,7 @@ impl EmailAddress {
 impl FromStr for EmailAddress {
     type Err = InvalidAddress;
 
-    /// Spaces around the address are dropped, everything else is kept as it is.
+    /// Removes surrounding spaces and keeps the spelling.
     fn from_str(typed: &str) -> Result<Self, InvalidAddress> {
         let address = typed.trim_matches(' ');
         if address.is_empty() {
@@ -75,7 +74,7 @@ impl FromStr for EmailAddress {
     }
 }
 
-/// A name that DNS could know; addresses of machines are none.
+/// True for a DNS name, false for an IP address.
 fn is_domain_name(domain: &str) -> bool {
     matches!(url::Host::parse(domain), Ok(url::Host::Domain(name)) if !name.ends_with('.'))
 }

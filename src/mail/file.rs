@@ -1,4 +1,4 @@
-//! Mail as files, for a server that has no SMTP server yet.
+//! Mail as files, for an installation without an SMTP server.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -11,8 +11,8 @@ use ring::digest::{SHA256, digest};
 use super::SendError;
 use crate::files::fsync_parent_dir;
 
-/// A folder of `.eml` files, one a message. Readable by this process's user only, since
-/// mail says who looks after which application.
+/// A folder with one `.eml` file per message. Only this process's user may read it, because mails say who is
+/// responsible for which application.
 pub(super) struct Folder {
     dir: PathBuf,
 }
@@ -23,7 +23,7 @@ impl Folder {
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(dir).map_err(|e| format!("the folder for mail, {}, cannot be made: {e}", dir.display()))?;
+        builder.create(dir).map_err(|e| format!("the folder for mail, {}, cannot be created: {e}", dir.display()))?;
         Ok(Self { dir: dir.to_owned() })
     }
 
@@ -31,7 +31,7 @@ impl Folder {
         format!("mail is written as .eml files to {}", self.dir.display())
     }
 
-    /// Writes the message; the same id always gives the same file.
+    /// Writes the message. The same id always gives the same file.
     pub(super) async fn write(&self, message_id: &str, bytes: Vec<u8>) -> Result<(), SendError> {
         let path = self.dir.join(format!("{}.eml", stem(message_id)));
         let written = tokio::task::spawn_blocking(move || replace(&path, &bytes)).await;
@@ -43,7 +43,7 @@ impl Folder {
     }
 }
 
-/// A file name that says which message it is; ids that are no file names are hashed.
+/// The file name of a message: its id, or a hash of an id that is not safe as a file name.
 fn stem(message_id: &str) -> String {
     let plain = message_id.len() <= 120
         && !message_id.starts_with('.')
@@ -54,7 +54,7 @@ fn stem(message_id: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest(&SHA256, message_id.as_bytes()))
 }
 
-/// The name shows the old content or the new one, never a part.
+/// Replaces a file as a whole: a reader sees the old content or the new, never a part.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let unfinished = path.with_extension("unfinished");
     let mut options = OpenOptions::new();

@@ -1,4 +1,4 @@
-//! From the parts of a message to its bytes.
+//! Building a message: headers, plain text and HTML.
 
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
@@ -13,10 +13,10 @@ use super::text::{is_deceptive, one_line};
 use super::{EmailAddress, Outgoing, SendError};
 
 const SUBJECT_LIMIT: usize = 250;
-/// The last second of the year 9999; the header has four digits.
+/// The last second of the year 9999: the `Date` header has four digits for the year.
 const LAST_DATE_MS: i64 = 253_402_300_799_000;
 
-/// Reads the sender of all mail: an address, with or without a name.
+/// Parses the sender of all mail: an address with or without a name.
 pub(super) fn sender(from: &str) -> Result<Mailbox, String> {
     let refused = || {
         format!(
@@ -32,8 +32,7 @@ pub(super) fn sender(from: &str) -> Result<Mailbox, String> {
     Ok(Mailbox::new(mailbox.name, email))
 }
 
-/// Makes the message: two parts, plain text and HTML, and the headers that keep other
-/// machines from answering it.
+/// Builds a message of two parts, plain text and HTML, with headers that stop automatic replies.
 pub(super) fn build(from: &Mailbox, mail: &Outgoing) -> Result<Message, SendError> {
     let to: EmailAddress = mail.to.parse().map_err(|e: super::InvalidAddress| SendError::permanent(&e.to_string()))?;
     let to =
@@ -57,7 +56,7 @@ pub(super) fn build(from: &Mailbox, mail: &Outgoing) -> Result<Message, SendErro
         .map_err(|e| SendError::permanent(&format!("The message cannot be built: {e}.")))
 }
 
-/// The address with its domain in ASCII, as every server understands it.
+/// The address with its domain in ASCII, which every server understands.
 fn wire_address(address: &str) -> Option<Address> {
     let (local, domain) = address.rsplit_once('@')?;
     if domain.is_ascii() {
@@ -81,8 +80,8 @@ fn fixed(name: &'static str, value: &'static str) -> HeaderValue {
 fn subject(text: &str) -> HeaderValue {
     let name = HeaderName::new_from_ascii_str("Subject");
     let text = one_line(text, SUBJECT_LIMIT);
-    // lettre leaves ASCII words as they are, and a mail program would decode a word that
-    // looks encoded already: it has to arrive as it was written.
+    // lettre does not encode ASCII words. A word that looks encoded already must be encoded, or the mail program would
+    // decode it.
     if text.contains("=?") {
         let encoded = encoded_words(&text);
         HeaderValue::dangerous_new_pre_encoded(name, text, encoded)
@@ -91,7 +90,7 @@ fn subject(text: &str) -> HeaderValue {
     }
 }
 
-/// RFC 2047: each encoded word has at most 75 characters and ends with a whole character.
+/// Encodes by RFC 2047: an encoded word has at most 75 characters and does not split a character.
 fn encoded_words(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;

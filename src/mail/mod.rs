@@ -1,20 +1,18 @@
 //! Sending mail: one message to one address, through an SMTP server or into a folder.
 //!
-//! **What it promises.** [`Mailer::send`] answers within a minute, whatever the other
-//! side does. `Ok` means that the server took the message over (or that the file lies
-//! complete in its folder). An error says whether another attempt can help, in the
-//! server's own words, without credentials. A message with the same [`Outgoing`] is the
-//! same message each time: same `Message-ID`, same date, same file name. Nothing in a
-//! subject, an address or an id can add a header or a recipient.
+//! **Guarantees.** [`Mailer::send`] returns within a minute, whatever the server does. `Ok` means that the server
+//! accepted the message, or that the file is complete in its folder. An error says whether another attempt can
+//! succeed, in the server's own words and without credentials. The same [`Outgoing`] always gives the same message:
+//! the same `Message-ID`, date and file name. Nothing in a subject, an address or an id can add a header or a
+//! recipient.
 //!
-//! **What it does not.** It does not retry, does not remember, and knows nothing of
-//! instances: that is the business of the notification ledger. It does not tell a bad
-//! recipient from a bad sender when the server's refusal of the recipient does not.
+//! **Not its task.** It does not retry, stores nothing, and knows nothing of instances; the notification ledger does
+//! that. If the server's reply does not say whether it refuses the sender or the recipient, neither does the error.
 //!
-//! **Cut in the middle.** A connection that saw an error, a timeout or a dropped future
-//! is closed and never used again. If the cut falls between the server's acceptance and
-//! its answer, the message may arrive twice, with one `Message-ID`. A file appears under
-//! its name only when it is whole; sending again replaces it.
+//! **Interruptions.** A connection that met an error, a timeout or a dropped future is closed and never reused. If
+//! the connection is lost after the server accepted the message and before its reply arrived, the message may arrive
+//! twice, with the same `Message-ID`. A file appears under its name only when it is complete; sending again
+//! replaces it.
 
 pub mod address;
 mod file;
@@ -32,7 +30,7 @@ pub use self::address::{EmailAddress, InvalidAddress};
 use self::file::Folder;
 use self::smtp::Smtp;
 
-/// Sends mail; cheap to clone, and clones share their connections.
+/// Sends mail. Clones share their connections.
 #[derive(Clone)]
 pub struct Mailer {
     from: Mailbox,
@@ -54,26 +52,26 @@ pub struct Outgoing {
     pub subject: String,
     /// The plain-text part.
     pub text: String,
-    /// The HTML part: a whole document.
+    /// The HTML part: a complete document.
     pub html: String,
     /// Without the angle brackets, such as `run-17@muster.example.org`.
     pub message_id: String,
-    /// The `message_id` of the message that this one answers.
+    /// The `message_id` of the message that this one replies to.
     pub in_reply_to: Option<String>,
-    /// What the `Date` header says, in Unix milliseconds.
+    /// The time in the `Date` header, in Unix milliseconds.
     pub date_ms: i64,
 }
 
-/// Whether a message is still ours to send.
-pub type Ours<'a> = &'a (dyn Fn() -> bool + Sync);
+/// Asked right before the message is sent: false if another process may send it instead.
+pub type StillOurs<'a> = &'a (dyn Fn() -> bool + Sync);
 
-/// Why a message was not taken.
+/// Why a message was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct SendError {
-    /// Whether the same message to the same address will be refused again.
+    /// True if the same message to the same address will be refused again.
     pub permanent: bool,
-    /// The server's words, or ours: one line of at most 300 characters, no credentials.
+    /// The server's reply or our own words: one line of at most 300 characters, without credentials.
     pub message: String,
 }
 
@@ -90,12 +88,14 @@ impl SendError {
 const MESSAGE_LIMIT: usize = 300;
 
 impl Mailer {
-    /// Reads the settings; connects to nothing.
+    /// Checks the settings; does not connect.
     ///
-    /// `smtp_url` is `smtp://` or `smtps://`, `[user:password@]host[:port][/hello-name]`,
-    /// for `smtp` also `?tls=required` or `?tls=opportunistic`. Without it, messages are
-    /// written into `dir` as `.eml` files. `from` is an address with or without a name.
-    /// The error is one line that names the fault and never repeats the URL.
+    /// `smtp_url` is `smtp://` or `smtps://`, followed by `[user:password@]host[:port][/hello-name]`. With `smtp` it may
+    /// end with `?tls=required` or `?tls=opportunistic`. Without `smtp_url`, messages are written to `dir` as `.eml`
+    /// files. `from` is an address with or without a name.
+    ///
+    /// # Errors
+    /// One line that says what is wrong, without the URL.
     pub fn new(smtp_url: Option<&str>, from: &str, dir: &Path) -> Result<Self, String> {
         let from = message::sender(from).map_err(|fault| format!("setting mail_from: {fault}"))?;
         let route = match smtp_url {
@@ -108,17 +108,16 @@ impl Mailer {
         Ok(Self { from, route })
     }
 
-    /// Hands one message over. Takes 60 seconds at most. `ours` is asked at the last moment
-    /// at which the message can be held back; if it no longer is, somebody else sends it.
-    pub async fn send(&self, mail: &Outgoing, ours: Ours<'_>) -> Result<(), SendError> {
+    /// Sends one message, within 60 seconds.
+    pub async fn send(&self, mail: &Outgoing, still_ours: StillOurs<'_>) -> Result<(), SendError> {
         let message = message::build(&self.from, mail)?;
         match &self.route {
-            Route::Smtp(smtp) => smtp.send(message.envelope(), &message.formatted(), ours).await,
+            Route::Smtp(smtp) => smtp.send(message.envelope(), &message.formatted(), still_ours).await,
             Route::Folder(folder) => folder.write(&mail.message_id, message.formatted()).await,
         }
     }
 
-    /// Where mail goes, for the start-up line; without credentials.
+    /// Where mail is sent, for the log line at the start; without credentials.
     pub fn describe(&self) -> String {
         match &self.route {
             Route::Smtp(smtp) => smtp.describe(),

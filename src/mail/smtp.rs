@@ -1,12 +1,11 @@
-//! The SMTP side: what the URL says, a few parked connections, and one message at a time.
+//! Sending through an SMTP server: the URL, a small pool of connections, and the dialogue for one message.
 //!
-//! lettre's own transport is not used, only its connection: the transport parks a
-//! connection again when a timeout cuts a message off half-way, waits for a greeting
-//! without end, and does not say whether a refusal was of the session or of the message.
+//! Only lettre's connection is used, not its transport. The transport returns a connection to its pool when a timeout
+//! cuts a message off in the middle, waits for a greeting without a limit, and does not say whether the server refused
+//! the session or the message.
 
 use std::error::Error as _;
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -17,30 +16,31 @@ use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Noop, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::{Ours, SendError};
+use super::{SendError, StillOurs};
 
-const PARKED_AT_MOST: usize = 4;
+const IDLE_CONNECTIONS: usize = 4;
 
 /// How long the server may take.
 struct Limits {
-    /// To accept a connection on one of its addresses, or to show that it is still there.
+    /// To accept a connection on one of its addresses, or to answer NOOP on an idle connection.
     connect: Duration,
-    /// To answer one command; from the connection to the end of the greeting.
+    /// To answer one command, or to complete the greeting.
     step: Duration,
-    /// For everything that one message needs.
-    whole: Duration,
-    /// How long a connection is kept for the next message. Servers hang up after some minutes.
-    parked: Duration,
+    /// For one message in all.
+    message: Duration,
+    /// How long an idle connection is kept. Servers close it after some minutes.
+    idle: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        let [connect, step, whole, parked] = [10, 30, 60, 60].map(Duration::from_secs);
-        Self { connect, step, whole, parked }
+        let [connect, step, message, idle] = [10, 30, 60, 60].map(Duration::from_secs);
+        Self { connect, step, message, idle }
     }
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Smtp {
     hello: ClientId,
     login: Option<Login>,
     limits: Limits,
-    parked: Mutex<Vec<Parked>>,
+    idle: Mutex<Vec<Idle>>,
 }
 
 enum Security {
@@ -68,17 +68,17 @@ struct Login {
     password: String,
 }
 
-struct Parked {
+struct Idle {
     connection: AsyncSmtpConnection,
     since: Instant,
 }
 
 impl Smtp {
-    /// Reads the URL in the form that lettre documents. The error never repeats it.
+    /// Parses a URL of the form that lettre documents. The error does not contain it.
     pub(super) fn from_url(url: &str) -> Result<Self, String> {
         let url = Url::parse(url).map_err(|e| format!("the SMTP URL cannot be read: {e}"))?;
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or("the SMTP URL names no host")?;
-        // The brackets round an IPv6 address belong to the URL, not to the address.
+        // The brackets of an IPv6 address are a part of the URL only.
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let mut tls = None;
         for (key, value) in url.query_pairs() {
@@ -112,7 +112,7 @@ impl Smtp {
         };
         let login = Login::from_url(&url)?;
         let port = url.port().unwrap_or(usual_port);
-        Ok(Self { host, port, security, hello, login, limits: Limits::default(), parked: Mutex::default() })
+        Ok(Self { host, port, security, hello, login, limits: Limits::default(), idle: Mutex::default() })
     }
 
     pub(super) fn describe(&self) -> String {
@@ -126,32 +126,37 @@ impl Smtp {
         format!("mail is sent by SMTP through {} port {} ({security}, {login})", self.host, self.port)
     }
 
-    pub(super) async fn send(&self, envelope: &Envelope, message: &[u8], ours: Ours<'_>) -> Result<(), SendError> {
-        timeout(self.limits.whole, self.attempt(envelope, message, ours))
+    pub(super) async fn send(
+        &self,
+        envelope: &Envelope,
+        message: &[u8],
+        still_ours: StillOurs<'_>,
+    ) -> Result<(), SendError> {
+        timeout(self.limits.message, self.attempt(envelope, message, still_ours))
             .await
             .unwrap_or_else(|_| Err(SendError::temporary("The mail server did not take the message within a minute.")))
     }
 
-    /// Whenever this returns early or is dropped, its connection is closed with it.
-    async fn attempt(&self, envelope: &Envelope, message: &[u8], ours: Ours<'_>) -> Result<(), SendError> {
-        let mut connection = match self.unpark().await {
+    /// Closes the connection when it fails or is dropped.
+    async fn attempt(&self, envelope: &Envelope, message: &[u8], still_ours: StillOurs<'_>) -> Result<(), SendError> {
+        let mut connection = match self.take_idle().await {
             Some(connection) => connection,
             None => self.open().await?,
         };
         let parameters = parameters(&connection, envelope, message)?;
-        // The sender's name is a setting, and its refusal no fault of the recipient.
+        // The sender is a setting, so its refusal says nothing about the recipient.
         let mail = Mail::new(envelope.from().cloned(), parameters);
-        self.step(connection.command(mail)).await.map_err(|e| self.trouble("The sender was not accepted", &e))?;
+        self.step(connection.command(mail)).await.map_err(|e| self.session_error("The sender was not accepted", &e))?;
         for to in envelope.to() {
-            self.step(connection.command(Rcpt::new(to.clone(), vec![]))).await.map_err(|e| self.refusal(&e))?;
+            self.step(connection.command(Rcpt::new(to.clone(), vec![]))).await.map_err(|e| self.message_error(&e))?;
         }
-        self.step(connection.command(Data)).await.map_err(|e| self.refusal(&e))?;
-        // A process that was stopped for a while does not know it, and goes on in the middle of a dialogue.
-        if !ours() {
+        self.step(connection.command(Data)).await.map_err(|e| self.message_error(&e))?;
+        // A process that was suspended resumes in the middle of the dialogue without noticing.
+        if !still_ours() {
             return Err(SendError::temporary("The message was held back, because another process may send it."));
         }
-        self.step(connection.message(message)).await.map_err(|e| self.refusal(&e))?;
-        self.park(connection);
+        self.step(connection.message(message)).await.map_err(|e| self.message_error(&e))?;
+        self.keep_idle(connection);
         Ok(())
     }
 
@@ -164,7 +169,7 @@ impl Smtp {
         let opening =
             AsyncSmtpConnection::connect_tokio1(server, Some(self.limits.connect), &self.hello, wrapper, None);
         let mut connection =
-            self.step(opening).await.map_err(|e| self.trouble("The mail server cannot be reached", &e))?;
+            self.step(opening).await.map_err(|e| self.session_error("The mail server cannot be reached", &e))?;
         let starttls = match &self.security {
             Security::Required(tls) => Some(tls),
             Security::Opportunistic(tls) if connection.can_starttls() => Some(tls),
@@ -173,13 +178,13 @@ impl Smtp {
         if let Some(tls) = starttls {
             self.step(connection.starttls(tls.clone(), &self.hello))
                 .await
-                .map_err(|e| self.trouble("The connection cannot be encrypted", &e))?;
+                .map_err(|e| self.session_error("The connection cannot be encrypted", &e))?;
         }
         if let Some(login) = &self.login {
             let credentials = Credentials::new(login.user.clone(), login.password.clone());
             self.step(connection.auth(DEFAULT_MECHANISMS, &credentials))
                 .await
-                .map_err(|e| self.trouble("The mail server refused the login", &e))?;
+                .map_err(|e| self.session_error("The mail server refused the login", &e))?;
         }
         Ok(connection)
     }
@@ -192,13 +197,13 @@ impl Smtp {
         }
     }
 
-    /// A connection from an earlier message that still answers.
-    async fn unpark(&self) -> Option<AsyncSmtpConnection> {
+    /// An idle connection that still answers.
+    async fn take_idle(&self) -> Option<AsyncSmtpConnection> {
         loop {
             let mut connection = {
-                let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
-                parked.retain(|p| p.since.elapsed() < self.limits.parked);
-                parked.pop()?.connection
+                let mut idle = self.idle.lock();
+                idle.retain(|kept| kept.since.elapsed() < self.limits.idle);
+                idle.pop()?.connection
             };
             if let Ok(Ok(_)) = timeout(self.limits.connect, connection.command(Noop)).await {
                 return Some(connection);
@@ -206,31 +211,30 @@ impl Smtp {
         }
     }
 
-    fn park(&self, connection: AsyncSmtpConnection) {
-        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
-        if parked.len() < PARKED_AT_MOST {
-            parked.push(Parked { connection, since: Instant::now() });
+    fn keep_idle(&self, connection: AsyncSmtpConnection) {
+        let mut idle = self.idle.lock();
+        if idle.len() < IDLE_CONNECTIONS {
+            idle.push(Idle { connection, since: Instant::now() });
         }
     }
 
-    /// An error before the recipient was named. Even a 5xx here (a wrong password, a
-    /// greeting of 554) tells of a setting that somebody will correct and not of the
-    /// address, so the message has to wait instead of being given up.
-    fn trouble(&self, context: &str, failure: &Failure) -> SendError {
-        SendError::temporary(&format!("{context}: {}", self.words(failure)))
+    /// An error before the recipient was named. Even a 5xx (a wrong password, a greeting of 554) is then about a
+    /// setting that somebody will correct and not about the address, so the message is tried again.
+    fn session_error(&self, context: &str, failure: &Failure) -> SendError {
+        SendError::temporary(&format!("{context}: {}", self.describe_failure(failure)))
     }
 
-    /// An error about this message: final if the server says so with a 5xx. The codes
-    /// 530 to 538 are about signing in wherever they appear, so [`Self::trouble`] holds.
-    fn refusal(&self, failure: &Failure) -> SendError {
-        let words = self.words(failure);
+    /// An error about this message: permanent if the server answers 5xx. The codes 530 to 538 are about authentication
+    /// wherever they appear, so they count as a [`Self::session_error`].
+    fn message_error(&self, failure: &Failure) -> SendError {
+        let words = self.describe_failure(failure);
         match failure {
             Failure::Smtp(e) if e.is_permanent() && !words.starts_with("53") => SendError::permanent(&words),
             Failure::Smtp(_) | Failure::TimedOut => SendError::temporary(&words),
         }
     }
 
-    fn words(&self, failure: &Failure) -> String {
+    fn describe_failure(&self, failure: &Failure) -> String {
         let words = match failure {
             Failure::TimedOut => format!("no answer within {} seconds", self.limits.step.as_secs()),
             Failure::Smtp(e) => match (e.status(), e.source()) {
@@ -267,7 +271,7 @@ impl Login {
         }
     }
 
-    /// Some servers repeat what they refuse.
+    /// Some servers repeat the login in their reply.
     fn remove_from(&self, words: String) -> String {
         let Self { user, password } = self;
         [BASE64.encode(format!("\0{user}\0{password}")), BASE64.encode(password), BASE64.encode(user), password.clone()]
@@ -277,7 +281,7 @@ impl Login {
     }
 }
 
-/// What the message needs of the server beyond plain ASCII.
+/// The parameters of MAIL FROM for addresses and text beyond ASCII.
 fn parameters(
     connection: &AsyncSmtpConnection,
     envelope: &Envelope,

@@ -1,8 +1,8 @@
-//! Text from outside, made fit to stand in a line of our own.
+//! Making text from outside safe to show on one line.
 
-/// Puts `text` on one line of at most `limit` characters: line breaks and other control
-/// characters become spaces, runs of spaces become one, characters that are invisible or
-/// turn the direction of writing are left out, and a cut is marked with `…`.
+/// Puts `text` on one line of at most `limit` characters. Line breaks and other control characters become spaces, and
+/// several spaces become one. Characters that are invisible or change the direction of writing are removed. A text that
+/// is cut ends with `…`.
 pub fn one_line(text: &str, limit: usize) -> String {
     let mut line = String::new();
     let mut length = 0;
@@ -35,8 +35,8 @@ pub fn one_line(text: &str, limit: usize) -> String {
     line
 }
 
-/// Whether a character shows nothing, or changes how its neighbours are shown. The
-/// joiners U+200C and U+200D stay: scripts and emoji need them.
+/// True if a character is invisible or changes how its neighbours are shown. The joiners U+200C and U+200D are
+/// allowed, because some scripts and emoji need them.
 pub fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c,

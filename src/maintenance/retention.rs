@@ -123,7 +123,7 @@ impl Pruner {
                     removed += rows;
                 }
                 Err(error) => {
-                    warn!(kind, error = %error, "expired rows could not be removed; trying again later");
+                    warn!(kind, error = %error.chain(), "expired rows could not be removed; trying again later");
                     break;
                 }
             }

@@ -7,6 +7,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::backoff::Backoff;
 use crate::clock::{Clock, SteadyClock};
 use crate::db::Db;
 use crate::error::Result;
@@ -17,6 +18,8 @@ use crate::queue::{self, Claim, worker::Handler};
 pub const CONCURRENCY: usize = 4;
 /// For how long delivery is tried.
 const MAX_AGE_MS: i64 = 48 * 3600 * 1000;
+/// The pause before the next attempt.
+const BACKOFF: Backoff = Backoff { first: Duration::from_secs(5), longest: Duration::from_mins(15), jitter: 0.2 };
 /// The pause before recording an attempt again after a database error.
 const RECORD_RETRY_PAUSE: Duration = Duration::from_secs(2);
 /// How long a stopping server waits for a mail that is being sent.
@@ -66,7 +69,7 @@ impl Handler for Delivery {
         loop {
             match self.record(&claim, mail.clone(), attempt.clone(), now).await {
                 Err(error) if error.is_passing() && !stop.is_cancelled() => {
-                    warn!(notification.id = %mail.id, error = %error, "an attempt could not be recorded; trying again");
+                    warn!(error = %error.chain(), "an attempt could not be recorded; trying again");
                 }
                 recorded => return recorded,
             }
@@ -93,7 +96,8 @@ fn after_attempt(mail: &Model, sent: Result<(), SendError>, now: i64, waited: i6
         // A person is waiting for the result of a test mail, so it is not retried.
         Err(error) if error.permanent || mail.kind == NotificationKind::Test => Attempt::GivenUp(error.message),
         Err(error) => {
-            let wait = retry_wait_ms(mail.attempts, roll);
+            let wait = BACKOFF.wait(mail.attempts.unsigned_abs() + 1, roll);
+            let wait = i64::try_from(wait.as_millis()).unwrap_or(MAX_AGE_MS);
             if waited + wait > MAX_AGE_MS {
                 Attempt::GivenUp(format!("Given up after 48 hours. {}", error.message))
             } else {
@@ -101,14 +105,6 @@ fn after_attempt(mail: &Model, sent: Result<(), SendError>, now: i64, waited: i6
             }
         }
     }
-}
-
-/// 5 s, doubled with each attempt up to 15 min, with a jitter of 20 % so that retries spread out.
-fn retry_wait_ms(attempts: i32, roll: f64) -> i64 {
-    let wait = 5_000_i64.saturating_mul(1 << attempts.clamp(0, 10)).min(15 * 60 * 1000);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "below a million")]
-    let jittered = (wait as f64 * (0.8 + 0.4 * roll)) as i64;
-    jittered
 }
 
 impl Delivery {
@@ -124,7 +120,7 @@ impl Delivery {
 
     /// Records an attempt, and ends or reschedules the job in the same transaction.
     async fn record(&self, claim: &Claim, mail: Model, attempt: Attempt, now: i64) -> Result<()> {
-        let (id, kind) = (mail.id, mail.kind);
+        let kind = mail.kind;
         let attempts = mail.attempts + i32::from(attempt != Attempt::Expired);
         let mut row = mail.into_active_model();
         row.attempts = Set(attempts);
@@ -174,7 +170,7 @@ impl Delivery {
             .await?;
         if recorded {
             metrics::counter!("muster_mails_total", "outcome" => outcome).increment(1);
-            info!(notification.id = %id, attempts, kind = ?kind, outcome, "{message}");
+            info!(attempts, kind = ?kind, outcome, "{message}");
         }
         Ok(())
     }
@@ -186,10 +182,12 @@ mod tests {
 
     #[test]
     fn waits_grow_from_five_seconds_to_fifteen_minutes() {
-        let waits: Vec<_> = (0..12).map(|attempts| retry_wait_ms(attempts, 0.5)).collect();
-        assert_eq!(waits[0], 5_000);
-        assert_eq!(waits[11], 900_000);
+        let waits: Vec<_> = (1..=12).map(|failures| BACKOFF.wait(failures, 0.5)).collect();
+        assert_eq!(waits[0], Duration::from_secs(5));
+        assert_eq!(waits[11], Duration::from_mins(15));
         assert!(waits.is_sorted());
-        assert!((4_000..=6_000).contains(&retry_wait_ms(0, 0.0)) && (4_000..=6_000).contains(&retry_wait_ms(0, 1.0)));
+        for random in [0.0, 1.0] {
+            assert!((4_000..=6_000).contains(&BACKOFF.wait(1, random).as_millis()));
+        }
     }
 }

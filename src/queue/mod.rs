@@ -1,16 +1,19 @@
-//! Work that survives the worker: a table of jobs, claimed with leases.
+//! A durable job queue: a table of jobs that workers claim with leases.
 //!
-//! A job names a row and what to do to it; it carries no data. It is enqueued in the
-//! transaction that made the work necessary, claimed by one worker at a time, and
-//! deleted in the transaction that records its result. A worker that dies leaves a
-//! lease that runs out, and the next claim counts as a take-over. `(id, claims)` is the
-//! fencing token: a worker that lost its lease finds that its claim no longer matches,
-//! and must not write. So work is done at least once, and recorded exactly once.
+//! A job names a row and what to do with it; it carries no data. It is enqueued in the transaction that made the
+//! work necessary, claimed by one worker at a time, and deleted in the transaction that records its result.
+//!
+//! If a worker dies, its lease expires, and the next claim of the job counts as a take-over. `(id, claims)` is the
+//! fencing token: a worker that lost its lease no longer matches it, and must not write. Work is therefore done at
+//! least once, and recorded exactly once.
+//!
+//! A wrong clock can write a due time or a lease that is far in the future. [`repair`] finds and corrects these.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use entity::job::{Column, Entity, Kind, Model};
+use parking_lot::Mutex;
 use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, OnConflict, SimpleExpr};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
@@ -24,14 +27,15 @@ use crate::error::Result;
 
 pub mod worker;
 
-/// How long a claim holds without being renewed, in milliseconds.
+/// How long a lease lasts unless it is renewed, in milliseconds.
 pub const LEASE_MS: i64 = 30_000;
 const LEASE: Duration = Duration::from_millis(LEASE_MS as u64);
-/// How far ahead a job may be put off: the longest wait of a mail or a run, and some more.
-const FURTHEST_MS: i64 = 2 * 3_600_000;
-const MENDED_AT_ONCE: u64 = 1_000;
+/// No job is put off for longer than this: the longest wait of a mail or a run, and a margin.
+const LONGEST_WAIT_MS: i64 = 2 * 3_600_000;
+/// How many jobs one call of [`repair`] corrects at most.
+const REPAIR_BATCH: u64 = 1_000;
 
-/// A job in the hands of a worker.
+/// A worker's claim on a job.
 #[derive(Clone, Debug)]
 pub struct Claim {
     pub job: i64,
@@ -39,20 +43,20 @@ pub struct Claim {
     claims: i32,
     /// How often a worker lost this job without giving it back.
     pub take_overs: i32,
-    /// Until when, by the clock of this process that nobody sets, nobody else can have it.
+    /// When the lease ends at the earliest, by this process's monotonic clock.
     until: Arc<Mutex<Instant>>,
 }
 
 impl Claim {
-    /// Whether nobody else can have the job, as far as this process knows. For what no
-    /// transaction can fence; rows are fenced by [`renew`] and [`finish`].
+    /// Whether our lease is certainly unexpired. Check before effects outside a transaction, such as sending mail;
+    /// inside one, [`renew`] and [`finish`] check the claim.
     pub fn is_held(&self) -> bool {
-        Instant::now() < *self.until.lock().unwrap_or_else(PoisonError::into_inner)
+        Instant::now() < *self.until.lock()
     }
 
-    /// The lease was extended by a statement that was begun then.
+    /// Notes a renewal whose statement was begun at `begun`.
     fn extend(&self, begun: Instant) {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = begun + LEASE;
+        *self.until.lock() = begun + LEASE;
     }
 }
 
@@ -64,7 +68,7 @@ fn topic(kind: Kind) -> Topic {
     }
 }
 
-/// Adds jobs for `subjects`, not before `run_at`. One that has a job of this kind keeps it.
+/// Adds a job for each of `subjects`, due at `run_at`. A subject that already has a job of this kind keeps it.
 pub async fn enqueue(tx: &Tx, kind: Kind, subjects: &[Uuid], run_at: i64) -> Result<()> {
     if subjects.is_empty() {
         return Ok(());
@@ -86,12 +90,12 @@ pub async fn enqueue(tx: &Tx, kind: Kind, subjects: &[Uuid], run_at: i64) -> Res
     Ok(())
 }
 
-/// Takes the job that has waited longest, if one is due. `held` are those that the
-/// caller works on already: its leases may have run out while nobody could write.
-pub async fn claim(tx: &Tx, kind: Kind, held: &[i64], now: i64) -> Result<Option<Claim>> {
+/// Claims the job that has been due the longest, if there is one. `in_progress` are the caller's own jobs, which
+/// are left out: their leases may have expired while the database could not be written.
+pub async fn claim(tx: &Tx, kind: Kind, in_progress: &[i64], now: i64) -> Result<Option<Claim>> {
     let until = Instant::now() + LEASE;
-    // One value, and not a list: PostgreSQL may look a list up more than once, and lock more than it answers.
-    let due = due(kind, held, now).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked).into_query();
+    // As `id = (…)`, not `id IN (…)`: PostgreSQL may evaluate a list more than once, and lock more rows than it returns.
+    let due = due(kind, in_progress, now).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked).into_query();
     let claimed: Vec<Model> = Entity::update_many()
         .col_expr(Column::Claims, Expr::col(Column::Claims).add(1))
         .col_expr(
@@ -111,26 +115,26 @@ pub async fn claim(tx: &Tx, kind: Kind, held: &[i64], now: i64) -> Result<Option
     }))
 }
 
-/// The job that has waited longest.
-fn due(kind: Kind, held: &[i64], now: i64) -> Select<Entity> {
+/// The id of the job that has been due the longest.
+fn due(kind: Kind, in_progress: &[i64], now: i64) -> Select<Entity> {
     Entity::find()
         .select_only()
         .column(Column::Id)
         .filter(Column::Kind.eq(kind))
         .filter(Column::LeaseUntil.lt(now))
         .filter(Column::RunAt.lte(now))
-        .filter(Column::Id.is_not_in(held.iter().copied()))
+        .filter(Column::Id.is_not_in(in_progress.iter().copied()))
         .order_by_asc(Column::RunAt)
         .order_by_asc(Column::Id)
         .limit(1)
 }
 
-/// Whether there is a job to claim. A look costs no lock.
-pub async fn is_due<C: ConnectionTrait>(conn: &C, kind: Kind, held: &[i64], now: i64) -> Result<bool> {
-    Ok(due(kind, held, now).into_tuple::<i64>().one(conn).await?.is_some())
+/// Whether there is a job to claim. Takes no lock.
+pub async fn is_due<C: ConnectionTrait>(conn: &C, kind: Kind, in_progress: &[i64], now: i64) -> Result<bool> {
+    Ok(due(kind, in_progress, now).into_tuple::<i64>().one(conn).await?.is_some())
 }
 
-/// For how long the job that has waited longest is due, in milliseconds; none waits: 0.
+/// How long the oldest due job has been waiting, in milliseconds; 0 if none is due.
 pub async fn longest_wait<C: ConnectionTrait>(conn: &C, now: i64) -> Result<i64> {
     let oldest: Option<i64> = Entity::find()
         .select_only()
@@ -145,19 +149,20 @@ pub async fn longest_wait<C: ConnectionTrait>(conn: &C, now: i64) -> Result<i64>
     Ok(oldest.map_or(0, |due| now - due))
 }
 
-fn held(claim: &Claim) -> sea_orm::Condition {
+/// Matches the job as long as the claim is the latest one.
+fn still_ours(claim: &Claim) -> sea_orm::Condition {
     sea_orm::Condition::all()
         .add(Column::Id.eq(claim.job))
         .add(Column::Claims.eq(claim.claims))
         .add(Column::LeaseUntil.gt(0))
 }
 
-/// Extends the lease. False: somebody else has the job, or it is gone, and nothing more may be written for it.
+/// Extends the lease. False if the claim was lost or the job is gone: the caller must then write nothing more.
 #[must_use = "a lost claim must stop the work"]
 pub async fn renew<C: ConnectionTrait>(conn: &C, claim: &Claim, now: i64) -> Result<bool> {
     let updated = Entity::update_many()
         .col_expr(Column::LeaseUntil, Expr::value(now + LEASE_MS))
-        .filter(held(claim))
+        .filter(still_ours(claim))
         .exec(conn)
         .await?;
     Ok(updated.rows_affected == 1)
@@ -166,26 +171,26 @@ pub async fn renew<C: ConnectionTrait>(conn: &C, claim: &Claim, now: i64) -> Res
 /// Deletes a job whose work is done. False as in [`renew`].
 #[must_use = "a lost claim must not be committed"]
 pub async fn finish(tx: &Tx, claim: &Claim) -> Result<bool> {
-    Ok(Entity::delete_many().filter(held(claim)).exec(tx.conn()).await?.rows_affected == 1)
+    Ok(Entity::delete_many().filter(still_ours(claim)).exec(tx.conn()).await?.rows_affected == 1)
 }
 
-/// As [`release`], in a transaction of its own.
+/// [`release`] in a transaction of its own.
 pub async fn give_back(db: &Db, claim: &Claim, run_at: i64) -> Result<()> {
     db.write(|tx| async move { release(&tx, claim, run_at).await }).await
 }
 
-/// Gives a job back, to be done not before `run_at`; that is no take-over.
+/// Gives a job back, due again at `run_at`. The next claim does not count as a take-over.
 pub async fn release(tx: &Tx, claim: &Claim, run_at: i64) -> Result<()> {
     Entity::update_many()
         .col_expr(Column::LeaseUntil, Expr::value(0_i64))
         .col_expr(Column::RunAt, Expr::value(run_at))
-        .filter(held(claim))
+        .filter(still_ours(claim))
         .exec(tx.conn())
         .await?;
     Ok(())
 }
 
-/// Deletes the jobs of `subjects`, whoever has them.
+/// Deletes the jobs of `subjects`, claimed or not.
 pub async fn cancel(tx: &Tx, kind: Kind, subjects: &[Uuid]) -> Result<()> {
     Entity::delete_many()
         .filter(Column::Kind.eq(kind))
@@ -195,8 +200,8 @@ pub async fn cancel(tx: &Tx, kind: Kind, subjects: &[Uuid]) -> Result<()> {
     Ok(())
 }
 
-/// Lets every lease run out now. Only for a process that knows that it is alone with
-/// the database: what it finds claimed was claimed by one that died.
+/// Ends every lease. Only for a process that is alone with the database: whatever is claimed at its start was
+/// claimed by a process that died.
 pub async fn expire_leases(tx: &Tx) -> Result<u64> {
     let expired = Entity::update_many()
         .col_expr(Column::LeaseUntil, Expr::value(1_i64))
@@ -206,15 +211,14 @@ pub async fn expire_leases(tx: &Tx) -> Result<u64> {
     Ok(expired.rows_affected)
 }
 
-/// Looks for what a clock that was wrong has written down: jobs that are put off for longer
-/// than anybody puts one off are due now, and so are those whose lease lasts longer than any.
-/// A worker that lives renews its lease meanwhile, so a lease must look wrong twice: `suspects`
-/// are the jobs of the last look, and then of this one.
-pub async fn mend(db: &Db, suspects: &mut Vec<i64>, now: i64) -> Result<()> {
+/// Corrects times that a wrong clock wrote: jobs whose due time or lease ends later than any right clock writes are
+/// due now. A worker that is alive renews its lease meanwhile, so a lease must be wrong in two calls in a row:
+/// `suspects` holds the jobs with a wrong lease from one call to the next.
+pub async fn repair(db: &Db, suspects: &mut Vec<i64>, now: i64) -> Result<()> {
     let wrong = Entity::find().select_only().column(Column::Id).filter(Column::LeaseUntil.gt(now + 2 * LEASE_MS));
-    let wrong: Vec<i64> = wrong.limit(MENDED_AT_ONCE).into_tuple().all(db.read()).await?;
-    let late = Entity::find().select_only().column(Column::Id).filter(Column::RunAt.gt(now + FURTHEST_MS));
-    let late: Vec<i64> = late.limit(MENDED_AT_ONCE).into_tuple().all(db.read()).await?;
+    let wrong: Vec<i64> = wrong.limit(REPAIR_BATCH).into_tuple().all(db.read()).await?;
+    let late = Entity::find().select_only().column(Column::Id).filter(Column::RunAt.gt(now + LONGEST_WAIT_MS));
+    let late: Vec<i64> = late.limit(REPAIR_BATCH).into_tuple().all(db.read()).await?;
     let twice: Vec<i64> = wrong.iter().copied().filter(|job| suspects.contains(job)).collect();
     *suspects = wrong;
     if twice.is_empty() && late.is_empty() {
@@ -223,15 +227,15 @@ pub async fn mend(db: &Db, suspects: &mut Vec<i64>, now: i64) -> Result<()> {
     tracing::warn!(
         leases = twice.len(),
         jobs = late.len(),
-        "a clock that was wrong wrote down when jobs are due; they are due now"
+        "jobs had due times or leases that only a wrong clock can have written; they are due now"
     );
     let (twice, late) = (&twice, &late);
     db.write(|tx| async move {
         let jobs = |ids: &[i64]| Entity::update_many().filter(Column::Id.is_in(ids.iter().copied()));
-        // As they are now: another replica may have been here, and somebody at work since.
+        // Checked again, as another replica may have repaired or claimed them since.
         let wrong = jobs(twice).filter(Column::LeaseUntil.gt(now + 2 * LEASE_MS));
         wrong.col_expr(Column::LeaseUntil, Expr::value(1_i64)).exec(tx.conn()).await?;
-        let late = jobs(late).filter(Column::RunAt.gt(now + FURTHEST_MS));
+        let late = jobs(late).filter(Column::RunAt.gt(now + LONGEST_WAIT_MS));
         late.col_expr(Column::RunAt, Expr::value(now)).exec(tx.conn()).await?;
         Ok(())
     })

@@ -1,171 +1,183 @@
-//! The loop that claims jobs of one kind and hands them to a function.
+//! A worker: the loop that claims jobs of one kind and hands them to a handler.
 
 use std::collections::HashSet;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use entity::job::Kind;
-use tokio::sync::Semaphore;
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, warn};
+use tracing::{Instrument, Span, error, error_span, field, warn};
 
 use super::Claim;
+use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::Result;
 
-/// How often the table is looked at when nothing wakes the worker.
+/// How often the table is read when nothing wakes the worker.
 const POLL: Duration = Duration::from_secs(1);
-
-/// How long to let others renew their leases when the database is back.
-const AFTER_TROUBLE: Duration = Duration::from_secs(3);
+/// How long the worker claims nothing after the database is back, so that others can renew their leases first.
+const RENEWALS_FIRST: Duration = Duration::from_secs(3);
 /// How often a lease is renewed, and how soon again when that failed.
 const RENEWAL: Duration = Duration::from_millis(super::LEASE_MS as u64 / 3);
 const RENEWAL_RETRY: Duration = Duration::from_secs(1);
 
-/// How soon a job is tried again that found the database unavailable, in milliseconds.
+/// How soon a job that found the database unavailable is due again, in milliseconds.
 const RETRY_MS: i64 = 2_000;
-/// How often it is tried to give such a job back, before its lease has to run out.
-const GIVE_BACKS: u32 = 30;
+/// How often the worker tries to give such a job back before it leaves that to the end of the lease.
+const RELEASE_ATTEMPTS: u32 = 16;
+const RELEASE_BACKOFF: Backoff =
+    Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(2), jitter: 0.2 };
 
-/// What a worker does with a claimed job. It must finish or release the claim; the
-/// token is cancelled when the lease was lost or the server stops.
+/// Works on claimed jobs.
 pub trait Handler: Send + Sync + 'static {
+    /// Does the work, and finishes or releases the claim. `stop` is cancelled when the lease was lost or the
+    /// server stops.
     fn handle(&self, claim: Claim, stop: CancellationToken) -> impl Future<Output = Result<()>> + Send;
 }
 
-/// The jobs that this worker works on.
-#[derive(Clone, Default)]
-struct Held(Arc<Mutex<HashSet<i64>>>);
-
-impl Held {
-    fn add(&self, job: i64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(job);
-    }
-
-    fn remove(&self, job: i64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
-    }
-
-    fn list(&self) -> Vec<i64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
-    }
-}
-
-/// Claims jobs until `stop`, at most `concurrency` at once.
-pub async fn run<H: Handler>(
+/// Claims jobs of one kind, and runs up to `concurrency` of them at once.
+pub struct Worker<H> {
     db: Db,
     clock: Clock,
     kind: Kind,
     concurrency: usize,
-    handler: Arc<H>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-) {
-    let places = Arc::new(Semaphore::new(concurrency));
-    let held = Held::default();
-    let mut troubled = false;
-    let mut wake = db.listen(super::topic(kind));
-    loop {
-        let place = tokio::select! {
-            () = stop.cancelled() => return,
-            place = places.clone().acquire_owned() => place.expect("the semaphore is never closed"),
+    handler: H,
+}
+
+/// The jobs that this worker is working on.
+#[derive(Default)]
+struct InProgress(Mutex<HashSet<i64>>);
+
+impl<H: Handler> Worker<H> {
+    pub fn new(db: &Db, clock: &Clock, kind: Kind, concurrency: usize, handler: H) -> Self {
+        Self { db: db.clone(), clock: clock.clone(), kind, concurrency, handler }
+    }
+
+    /// Claims until `stop` is cancelled. The jobs run in `tasks`, which may outlast this.
+    pub async fn run(self, tasks: TaskTracker, stop: CancellationToken) {
+        let worker = Arc::new(self);
+        let permits = Arc::new(Semaphore::new(worker.concurrency));
+        let in_progress = Arc::new(InProgress::default());
+        let mut wake = worker.db.listen(super::topic(worker.kind));
+        let mut database_failed = false;
+        // Only waits are cut by `stop`: a claim that was cut could be committed, and nobody would release it.
+        while let Some(permit) = stop.run_until_cancelled(permits.clone().acquire_owned()).await {
+            let permit = permit.expect("the semaphore is never closed");
+            wake.mark_unchanged();
+            if database_failed && worker.db.ping().await.is_ok() {
+                database_failed = false;
+                stop.run_until_cancelled(tokio::time::sleep(RENEWALS_FIRST)).await;
+            }
+            match worker.try_claim(&in_progress).await {
+                Ok(Some(claim)) => {
+                    let span = worker.span(&claim);
+                    let work = worker.clone().work(claim, in_progress.clone(), permit, stop.child_token());
+                    tasks.spawn(work.instrument(span));
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    warn!(kind = ?worker.kind, error = %error.chain(), "jobs could not be claimed; trying again");
+                    database_failed = true;
+                }
+            }
+            drop(permit);
+            let woken = tokio::time::timeout(POLL, wake.changed());
+            let _either = stop.run_until_cancelled(woken).await;
+        }
+    }
+
+    async fn try_claim(&self, in_progress: &InProgress) -> Result<Option<Claim>> {
+        let held: &Vec<i64> = &in_progress.0.lock().iter().copied().collect();
+        // Read first: an idle worker must not take the write lock every second.
+        if !super::is_due(self.db.read(), self.kind, held, self.clock.now()).await? {
+            return Ok(None);
+        }
+        let claim = self.db.write(|tx| async move { super::claim(&tx, self.kind, held, self.clock.now()).await });
+        let claim = claim.await?;
+        in_progress.0.lock().extend(claim.iter().map(|claim| claim.job));
+        Ok(claim)
+    }
+
+    /// What every log line of the job carries. The handler of a sync adds the instance.
+    fn span(&self, claim: &Claim) -> Span {
+        let (job, subject) = (claim.job, claim.subject);
+        match self.kind {
+            Kind::Sync => error_span!("sync", job.id = job, instance.id = field::Empty, sync_run.id = %subject),
+            Kind::Purge => error_span!("purge", job.id = job, instance.id = %subject),
+            Kind::Mail => error_span!("mail", job.id = job, notification.id = %subject),
+        }
+    }
+
+    async fn work(
+        self: Arc<Self>,
+        claim: Claim,
+        in_progress: Arc<InProgress>,
+        permit: OwnedSemaphorePermit,
+        stop: CancellationToken,
+    ) {
+        let handled = AssertUnwindSafe(self.handler.handle(claim.clone(), stop.clone())).catch_unwind();
+        let outcome = tokio::select! {
+            outcome = handled => outcome,
+            () = self.keep_lease(&claim, &stop) => unreachable!("it renews the lease for ever"),
         };
-        wake.mark_unchanged();
-        if troubled && db.ping().await.is_ok() {
-            // Those who hold jobs could not renew their leases either, and go first.
-            troubled = false;
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(AFTER_TROUBLE) => {}
+        match outcome {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) if error.is_passing() => {
+                warn!(error = %error.chain(), "a job found the database unavailable; it is tried again soon");
+                self.give_back(&claim).await;
+            }
+            Ok(Err(error)) => {
+                self.count("muster_job_errors_total");
+                error!(error = %error.chain(), "a job failed; it is tried again when its lease ends");
+            }
+            Err(_) => {
+                self.count("muster_job_panics_total");
+                error!("a job panicked; it is tried again when its lease ends");
             }
         }
-        match try_claim(&db, &clock, kind, &held).await {
-            Ok(Some(claim)) => {
-                let (db, clock, handler, stop) = (db.clone(), clock.clone(), handler.clone(), stop.child_token());
-                let held = held.clone();
-                held.add(claim.job);
-                tasks.spawn(async move {
-                    let job = claim.job;
-                    work(&db, &clock, kind, claim, handler.as_ref(), stop).await;
-                    held.remove(job);
-                    drop(place);
-                });
-                continue;
-            }
-            Ok(None) => {}
-            Err(error) => {
-                warn!(kind = ?kind, error = %error, "jobs could not be claimed; trying again");
-                troubled = true;
-            }
-        }
-        drop(place);
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = wake.changed() => {}
-            () = tokio::time::sleep(POLL) => {}
-        }
+        in_progress.0.lock().remove(&claim.job);
+        drop(permit);
     }
-}
 
-async fn try_claim(db: &Db, clock: &Clock, kind: Kind, held: &Held) -> Result<Option<Claim>> {
-    let held = held.list();
-    // A look before the write: an idle worker must not take the write lock every second.
-    if !super::is_due(db.read(), kind, &held, clock.now()).await? {
-        return Ok(None);
+    fn count(&self, name: &'static str) {
+        metrics::counter!(name, "kind" => format!("{:?}", self.kind)).increment(1);
     }
-    let held = &held;
-    db.write(|tx| async move { super::claim(&tx, kind, held, clock.now()).await }).await
-}
 
-async fn work<H: Handler>(db: &Db, clock: &Clock, kind: Kind, claim: Claim, handler: &H, stop: CancellationToken) {
-    let heartbeat = async {
-        let (mut wait, claim) = (RENEWAL, &claim);
+    /// Renews the lease and never returns. Cancels `stop` when the lease was lost.
+    async fn keep_lease(&self, claim: &Claim, stop: &CancellationToken) {
+        let mut wait = RENEWAL;
         loop {
             tokio::time::sleep(wait).await;
             wait = RENEWAL;
             let begun = tokio::time::Instant::now();
-            match db.write(|tx| async move { super::renew(tx.conn(), claim, clock.now()).await }).await {
+            let renewal = self.db.write(|tx| async move { super::renew(tx.conn(), claim, self.clock.now()).await });
+            match renewal.await {
                 Ok(true) => claim.extend(begun),
                 Ok(false) => {
                     stop.cancel();
-                    return;
+                    std::future::pending::<()>().await;
                 }
                 Err(error) => {
-                    warn!(job.id = claim.job, error = %error, "a lease could not be renewed; trying again");
+                    warn!(error = %error.chain(), "a lease could not be renewed; trying again");
                     wait = RENEWAL_RETRY;
                 }
             }
         }
-    };
-    let task = std::panic::AssertUnwindSafe(handler.handle(claim.clone(), stop.clone()));
-    let outcome = tokio::select! {
-        outcome = futures_util::FutureExt::catch_unwind(task) => outcome,
-        () = async { heartbeat.await; std::future::pending().await } => unreachable!("pending never ends"),
-    };
-    match outcome {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) if error.is_passing() => {
-            warn!(kind = ?kind, job.id = claim.job, error = %error, "a job found the database unavailable; it is tried again soon");
-            for _ in 0..GIVE_BACKS {
-                match super::give_back(db, &claim, clock.now() + RETRY_MS).await {
-                    Ok(()) => return,
-                    Err(error) => {
-                        warn!(job.id = claim.job, error = %error, "a job could not be given back; trying again");
-                    }
-                }
-                tokio::time::sleep(RENEWAL_RETRY).await;
-            }
-        }
-        Ok(Err(error)) => {
-            metrics::counter!("muster_job_errors_total", "kind" => format!("{kind:?}")).increment(1);
-            error!(kind = ?kind, job.id = claim.job, error = %error, "a job could not be done; it is tried again when its lease ends");
-        }
-        Err(_) => {
-            metrics::counter!("muster_job_panics_total", "kind" => format!("{kind:?}")).increment(1);
-            error!(kind = ?kind, job.id = claim.job, "a job panicked; it is tried again when its lease ends");
+    }
+
+    async fn give_back(&self, claim: &Claim) {
+        for attempt in 1..=RELEASE_ATTEMPTS {
+            let Err(error) = super::give_back(&self.db, claim, self.clock.now() + RETRY_MS).await else { return };
+            warn!(error = %error.chain(), "a job could not be given back; trying again");
+            tokio::time::sleep(RELEASE_BACKOFF.wait(attempt, fastrand::f64())).await;
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Where applications send people back to after they were asked for their consent.
+//! The OAuth redirect URI: applications send people back here after asking for their consent.
 //!
-//! No token is presented here: what comes is believed for its `state` alone (see
-//! [`crate::instance::authorization`]). Whoever gets no further is shown a page that says what
-//! happened and what to do, with nothing in it of what the request brought along.
+//! The request carries no token; its `state` alone identifies the authorization (see
+//! [`crate::instance::authorization`]). If the authorization fails, the person sees a page that says what happened and
+//! what to do. The page shows nothing from the request.
 
 use std::sync::LazyLock;
 
@@ -23,13 +23,12 @@ use crate::error::Error;
 use crate::graphql::id::{self, Kind};
 use crate::instance::authorization::{Authorizations, CALLBACK, Failure, Returned, Why};
 
-/// Nothing but the stylesheet, which is the console's.
+/// Allows the console's stylesheet only.
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// Longer queries are not looked at, in bytes.
-const LONGEST: usize = 16 * 1024;
+/// Longer queries are ignored, in bytes.
+const QUERY_LIMIT: usize = 16 * 1024;
 
-/// The callback, at its path.
 pub fn routes() -> Router<Authorizations> {
     Router::new().route(CALLBACK, any(callback))
 }
@@ -45,16 +44,16 @@ async fn callback(
     }
     let console = authorizations.console().to_owned();
     let returned = read(uri.query().unwrap_or_default(), &headers);
-    // A browser that leaves does not cut what a consent has begun.
+    // A task of its own, so that it is completed even if the browser disconnects.
     let completed = tokio::spawn(async move { authorizations.complete(returned).await }).await;
     let completed = completed.unwrap_or_else(|_| {
-        let why = Why::Inner(Error::Internal("the completion of a consent panicked".into()));
+        let why = Why::Inner(Error::Internal("completing an authorization panicked".into()));
         Err(Failure { why, application: None, reconnection: false })
     });
     let mut response = match completed {
         Ok(model) => {
-            let place = format!("{console}/#/instances/{}", id::encode(Kind::Instance, model.id).as_str());
-            (StatusCode::SEE_OTHER, [(LOCATION, place)]).into_response()
+            let address = format!("{console}/#/instances/{}", id::encode(Kind::Instance, model.id).as_str());
+            (StatusCode::SEE_OTHER, [(LOCATION, address)]).into_response()
         }
         Err(failure) => refuse(&failure),
     };
@@ -65,9 +64,9 @@ async fn callback(
     response
 }
 
-/// What the browser brought. A parameter that comes twice is as good as none.
+/// What the browser sent. A parameter that is given twice counts as missing.
 fn read(query: &str, headers: &HeaderMap) -> Returned {
-    let query = if query.len() > LONGEST { "" } else { query };
+    let query = if query.len() > QUERY_LIMIT { "" } else { query };
     let parameter = |name: &str| {
         let mut values = url::form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
         match (values.next(), values.next()) {
@@ -76,7 +75,7 @@ fn read(query: &str, headers: &HeaderMap) -> Returned {
         }
     };
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let cookies = cookies.flat_map(Cookie::split_parse).filter_map(Result::ok);
+    let cookies = cookies.flat_map(Cookie::split_parse).flatten();
     Returned {
         state: parameter("state"),
         code: parameter("code"),
@@ -88,7 +87,7 @@ fn read(query: &str, headers: &HeaderMap) -> Returned {
 static PAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut templates = Environment::new();
     templates.set_undefined_behavior(UndefinedBehavior::Strict);
-    // The name's ending has every value escaped.
+    // The suffix of the name turns on HTML escaping.
     templates
         .add_template("callback.html", include_str!("callback.html"))
         .expect("the embedded template is well-formed");

@@ -1,4 +1,4 @@
-//! What a person is told whose consent came to nothing.
+//! The page for a person whose authorization failed.
 
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::error::{Error, Refusal, RefusalCode};
 use crate::instance::authorization::{Failure, Why};
 
-/// A page before it is laid out.
+/// The values for the template of the page.
 #[derive(Serialize)]
 pub(super) struct Page {
     #[serde(skip)]
@@ -18,81 +18,22 @@ pub(super) struct Page {
 
 const AGAIN: &str = "Then begin again in Muster.";
 
-/// The words for a failure.
+/// The page for a failure.
 pub(super) fn explain(failure: &Failure) -> Page {
     let app = failure.application.as_deref().unwrap_or("the application");
     let mut page = match &failure.why {
-        Why::Unknown => page(
-            StatusCode::BAD_REQUEST,
-            "This consent is not expected",
-            "The address that brought you here was used already, is older than ten minutes, or is not of Muster's making.",
-            &[
-                "Look in Muster whether the application is connected: this page also shows when it is loaded twice.",
-                "If it is not, begin again there.",
-            ],
-        ),
-        Why::Incomplete => page(
-            StatusCode::BAD_REQUEST,
-            "The answer is not complete",
-            "The application sent you back without saying whether you consented.",
-            &["Begin again in Muster. If it happens again, tell whoever looks after Muster."],
-        ),
-        Why::OtherBrowser => page(
-            StatusCode::FORBIDDEN,
-            "This is another browser",
-            "This consent was begun in another browser, or in another kind of window of this one. So that nobody can be led to consent for somebody else, it counts only where it was begun.",
-            &[
-                "Begin again in Muster, in this browser.",
-                "If somebody sent you an address to consent at, and you do not know what for, ask them first.",
-            ],
-        ),
-        Why::NotAllowed => page(
-            StatusCode::FORBIDDEN,
-            "Whoever began this may no longer do so",
-            "The token with which this was begun was revoked, or may not change anything any more.",
-            &["Sign in to Muster with a token that is valid and of role admin.", AGAIN],
-        ),
-        Why::Denied => page(
-            StatusCode::FORBIDDEN,
-            &format!("{app} was not connected"),
-            &format!("{app} says that the consent was declined."),
-            &[
-                &format!("If that was not meant, begin again in Muster and allow what {app} asks for."),
-                "If you may not consent, ask an administrator of the application to do it.",
-            ],
-        ),
-        Why::Error(error) => page(
-            StatusCode::BAD_GATEWAY,
-            &format!("{app} was not connected"),
-            &format!("{app} sent you back with an error ({error}) before it asked you."),
-            &[
-                &format!(
-                    "Look in {app} whether the app is registered with the address of this page, without what follows the question mark, and with the permissions that Muster lists."
-                ),
-                AGAIN,
-            ],
-        ),
-        Why::CodeRefused(message) => page(
-            StatusCode::BAD_GATEWAY,
-            &format!("{app} was not connected"),
-            &format!("You consented, but {app} then refused to hand over the access. {message}"),
-            &[&format!("Compare the client ID and the client secret in Muster with those in {app}."), AGAIN],
-        ),
+        Why::Unknown => unknown(),
+        Why::Incomplete => incomplete(),
+        Why::OtherBrowser => other_browser(),
+        Why::NotAllowed => not_allowed(),
+        Why::Denied => denied(app),
+        Why::Error(error) => sent_back(app, error),
+        Why::CodeRefused(message) => code_refused(app, message),
         Why::Refused(refusals) => refused(app, refusals),
-        Why::Inner(Error::Unavailable(_)) => page(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "Muster is not available",
-            "Muster could not reach its database.",
-            &["Wait a moment, then begin again in Muster."],
-        ),
-        Why::Inner(_) => page(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "Muster made an error",
-            "The error is Muster's own; its log has the details.",
-            &["Tell whoever looks after Muster."],
-        ),
+        Why::Inner(Error::Unavailable(_)) => unavailable(),
+        Why::Inner(_) => internal(),
     };
-    // Where another answer to the same consent may be at work, nobody knows.
+    // After these two, another request with the same consent may have succeeded.
     let certain = !matches!(failure.why, Why::Unknown | Why::Inner(_));
     if failure.application.is_some() && certain {
         page.happened.push(if failure.reconnection {
@@ -102,6 +43,101 @@ pub(super) fn explain(failure: &Failure) -> Page {
         });
     }
     page
+}
+
+fn unknown() -> Page {
+    page(
+        StatusCode::BAD_REQUEST,
+        "This consent is not expected",
+        "The address that brought you here was used already, is older than ten minutes, or was not made by Muster.",
+        &[
+            "Check in Muster whether the application is connected: this page also appears when it is loaded twice.",
+            "If it is not, begin again there.",
+        ],
+    )
+}
+
+fn incomplete() -> Page {
+    page(
+        StatusCode::BAD_REQUEST,
+        "The answer is not complete",
+        "The application sent you back without saying whether you consented.",
+        &["Begin again in Muster. If it happens again, tell your Muster administrator."],
+    )
+}
+
+fn other_browser() -> Page {
+    page(
+        StatusCode::FORBIDDEN,
+        "This is another browser",
+        "This consent was begun in another browser, or in another kind of window of this one. So that nobody can be led to consent for somebody else, it counts only where it was begun.",
+        &[
+            "Begin again in Muster, in this browser.",
+            "If somebody sent you an address to consent at, and you do not know what for, ask them first.",
+        ],
+    )
+}
+
+fn not_allowed() -> Page {
+    page(
+        StatusCode::FORBIDDEN,
+        "This is no longer allowed",
+        "The token with which this was begun was revoked, or may not change anything any more.",
+        &["Sign in to Muster with a token that is valid and of role admin.", AGAIN],
+    )
+}
+
+fn denied(app: &str) -> Page {
+    page(
+        StatusCode::FORBIDDEN,
+        &format!("{app} was not connected"),
+        &format!("{app} says that the consent was declined."),
+        &[
+            &format!("If that was not meant, begin again in Muster and allow what {app} asks for."),
+            "If you may not consent, ask an administrator of the application to do it.",
+        ],
+    )
+}
+
+fn sent_back(app: &str, error: &str) -> Page {
+    page(
+        StatusCode::BAD_GATEWAY,
+        &format!("{app} was not connected"),
+        &format!("{app} sent you back with an error ({error}) before it asked you."),
+        &[
+            &format!(
+                "Check in {app} that the app is registered with the address of this page, without the question mark and what follows it, and with the permissions that Muster lists."
+            ),
+            AGAIN,
+        ],
+    )
+}
+
+fn code_refused(app: &str, message: &str) -> Page {
+    page(
+        StatusCode::BAD_GATEWAY,
+        &format!("{app} was not connected"),
+        &format!("You consented, but {app} then refused to hand over the access. {message}"),
+        &[&format!("Compare the client ID and the client secret in Muster with those in {app}."), AGAIN],
+    )
+}
+
+fn unavailable() -> Page {
+    page(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Muster is not available",
+        "Muster could not reach its database.",
+        &["Wait a moment, then begin again in Muster."],
+    )
+}
+
+fn internal() -> Page {
+    page(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "Muster made an error",
+        "The error is Muster's own; its log has the details.",
+        &["Tell your Muster administrator."],
+    )
 }
 
 fn refused(app: &str, refusals: &[Refusal]) -> Page {
@@ -121,23 +157,22 @@ fn refused(app: &str, refusals: &[Refusal]) -> Page {
             StatusCode::FORBIDDEN,
             vec![
                 format!(
-                    "Have somebody consent who may list the users of {app}, or have the missing permission granted there."
+                    "Ask somebody who may list the users of {app} to consent, or have the missing permission granted there."
                 ),
                 AGAIN.to_owned(),
             ],
         ),
-        Some(RefusalCode::CredentialRejected) => (
-            StatusCode::FORBIDDEN,
-            vec![format!("Look in {app} whether the access was taken away again."), AGAIN.to_owned()],
-        ),
+        Some(RefusalCode::CredentialRejected) => {
+            (StatusCode::FORBIDDEN, vec![format!("Check in {app} whether the access was revoked."), AGAIN.to_owned()])
+        }
         Some(RefusalCode::ApplicationUnreachable) => (
             StatusCode::BAD_GATEWAY,
-            vec![format!("Look whether {app} works, and whether this server can reach it."), AGAIN.to_owned()],
+            vec![format!("Check that {app} works, and that this server can reach it."), AGAIN.to_owned()],
         ),
         Some(RefusalCode::InstanceDeleted | RefusalCode::NotFound) => {
             (StatusCode::CONFLICT, vec!["Integrate the application as a new instance.".to_owned()])
         }
-        _ => (StatusCode::CONFLICT, vec!["Put that right, and begin again in Muster.".to_owned()]),
+        _ => (StatusCode::CONFLICT, vec!["Correct that, and begin again in Muster.".to_owned()]),
     };
     Page { status, title: format!("{app} was not connected"), happened: vec![happened.join(" ")], steps }
 }

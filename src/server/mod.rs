@@ -1,4 +1,4 @@
-//! The HTTP server: which paths there are, and what goes round all of them.
+//! The HTTP server: its routes, its middleware, and the loop that accepts connections.
 
 mod callback;
 mod explain;
@@ -29,39 +29,38 @@ use crate::db::Db;
 use crate::graphql;
 use crate::graphql::transport::endpoint::Endpoint;
 use crate::instance::authorization::Authorizations;
-use crate::jobs::Beat;
+use crate::jobs::Heartbeat;
 use crate::queue;
 use crate::telemetry;
 
 /// How long a client may take to send the headers of a request.
 const HEADERS: Duration = Duration::from_secs(10);
-/// How long to wait after a connection could not be accepted.
+/// How long to wait after accepting a connection failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long the workers may be silent before the server counts as not ready.
+/// How long the workers may be silent before the server reports that it is not ready.
 const SILENCE: Duration = Duration::from_secs(15);
 /// How long the database may take to answer the readiness check.
-const PATIENCE: Duration = Duration::from_secs(2);
+const READINESS: Duration = Duration::from_secs(2);
 
-/// What every process has: whether it lives, whether it can be used, what it did. `beat` is
-/// that of the workers, if it has any.
-pub fn health(db: Db, beat: Option<Beat>, shutdown: CancellationToken) -> Router {
+/// Liveness, readiness and metrics, which every process serves. `heartbeat` is that of its workers, if it has any.
+pub fn health(db: Db, heartbeat: Option<Heartbeat>, shutdown: CancellationToken) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_with))
-        .with_state(Readiness { db, beat, shutdown })
+        .with_state(Readiness { db, heartbeat, shutdown })
 }
 
-/// What members and their browsers come for.
-pub fn doors(endpoint: Arc<Endpoint>, authorizations: Authorizations) -> Router {
+/// The API, the console and the OAuth callback.
+pub fn api(endpoint: Arc<Endpoint>, authorizations: Authorizations) -> Router {
     Router::new()
         .merge(graphql::transport::routes(endpoint))
         .merge(callback::routes().with_state(authorizations))
         .merge(console::routes())
 }
 
-/// All paths of a process whose database cannot be used yet.
-pub fn waiting() -> Router {
+/// The routes of a process whose database cannot be used yet.
+pub fn not_ready() -> Router {
     let report = json!({ "ready": false, "database": false, "workers": false, "stopping": false });
     Router::new()
         .route("/healthz", get(|| async { "ok" }))
@@ -70,8 +69,8 @@ pub fn waiting() -> Router {
         .fallback(|| async { graphql::transport::problems::Problem::waiting().into_response("application/json") })
 }
 
-/// With what goes round all paths.
-pub fn dressed(router: Router) -> Router {
+/// Adds the middleware of all routes: a panic becomes a status 500, and the headers that a browser needs.
+pub fn with_middleware(router: Router) -> Router {
     let headers = [
         ("x-content-type-options", "nosniff"),
         ("referrer-policy", "no-referrer"),
@@ -87,8 +86,8 @@ pub fn dressed(router: Router) -> Router {
     router
 }
 
-/// Serves until `shutdown`, and then what is open to its end. A connection that takes
-/// too long to send its headers is closed, which axum's own loop does not do.
+/// Serves until `shutdown` is cancelled, and then until the open connections have ended. Unlike axum's own loop, it
+/// closes connections that take too long to send their headers.
 pub async fn serve(listener: &TcpListener, router: Router, shutdown: CancellationToken) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADERS);
@@ -101,20 +100,20 @@ pub async fn serve(listener: &TcpListener, router: Router, shutdown: Cancellatio
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Out of file descriptors, most likely: others will be closed in a moment.
+                // Most likely there are no file descriptors left; others will be closed soon.
                 warn!(error = %error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        // Events are small, and waited for.
+        // Events are small and must not be delayed.
         let _ = stream.set_nodelay(true);
         let connection =
             http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone())).with_upgrades();
         let shutdown = shutdown.clone();
         open.spawn(async move {
             let mut connection = pin!(connection);
-            // An error here is the other side's: it left, or does not speak HTTP.
+            // An error here is the client's: it disconnected, or does not speak HTTP.
             tokio::select! {
                 _ = connection.as_mut() => return,
                 () = shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
@@ -129,13 +128,13 @@ pub async fn serve(listener: &TcpListener, router: Router, shutdown: Cancellatio
 #[derive(Clone)]
 struct Readiness {
     db: Db,
-    beat: Option<Beat>,
+    heartbeat: Option<Heartbeat>,
     shutdown: CancellationToken,
 }
 
 async fn ready(State(state): State<Readiness>) -> Response {
-    let database = matches!(tokio::time::timeout(PATIENCE, state.db.ping()).await, Ok(Ok(())));
-    let workers = state.beat.is_none_or(|beat| beat.within(SILENCE));
+    let database = matches!(tokio::time::timeout(READINESS, state.db.ping()).await, Ok(Ok(())));
+    let workers = state.heartbeat.is_none_or(|heartbeat| heartbeat.within(SILENCE));
     let stopping = state.shutdown.is_cancelled();
     let ready = database && workers && !stopping;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -145,7 +144,7 @@ async fn ready(State(state): State<Readiness>) -> Response {
 
 async fn metrics_with(State(state): State<Readiness>) -> impl IntoResponse {
     let now = state.db.clock(Clock::System).now();
-    let waited = tokio::time::timeout(PATIENCE, queue::longest_wait(state.db.read(), now)).await;
+    let waited = tokio::time::timeout(READINESS, queue::longest_wait(state.db.read(), now)).await;
     if let Ok(Ok(ms)) = waited {
         metrics::gauge!("muster_oldest_due_job_seconds").set(Duration::from_millis(ms.unsigned_abs()));
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::failure::Failure;
 use super::{Engine, words};
 use crate::db::{STATEMENT, Tx};
-use crate::error::{Error, Result};
+use crate::error::{Context as _, Error, Result};
 use crate::instance::runs::schedule::LONGEST_WAIT_MS;
 use crate::instance::state::{Change, Completion};
 use crate::instance::transition::{Committed, Transition};
@@ -38,7 +38,8 @@ impl Engine {
     pub(super) async fn finish(&self, claim: &Claim, run: Uuid, ending: Ending) -> Result<()> {
         let (now, ending) = (self.instances.clock.now(), &ending);
         let ended =
-            self.instances.db.write(|tx| async move { self.record_end(&tx, claim, run, ending, now).await }).await?;
+            self.instances.db.write(|tx| async move { self.record_end(&tx, claim, run, ending, now).await }).await;
+        let ended = ended.context("recording the end of the run")?;
         if let Some(Committed { instance, last_run: Some(run), .. }) = ended {
             report(&instance, &run);
         }
@@ -131,12 +132,11 @@ fn describe(run: &mut run::Model, completion: Completion, failure: Option<Failur
 /// One metric and one log line for each run.
 fn report(instance: &instance::Model, run: &run::Model) {
     metrics::counter!("muster_sync_runs_total", "outcome" => format!("{:?}", run.outcome.unwrap_or(Outcome::Failed)).to_lowercase()).increment(1);
-    let (instance_id, id) = (instance.id, run.id);
     if run.outcome == Some(Outcome::Failed) {
         let revoked = instance.inactive_reason.is_some();
-        warn!(instance.id = %instance_id, sync_run.id = %id, class = ?run.failure_class, revoked, "a sync failed");
+        warn!(class = ?run.failure_class, revoked, "a sync failed");
     } else {
         let (seen, added, changed, removed) = (run.seen, run.added, run.changed, run.removed);
-        info!(instance.id = %instance_id, sync_run.id = %id, seen, added, changed, removed, "a sync succeeded");
+        info!(seen, added, changed, removed, "a sync succeeded");
     }
 }

@@ -103,7 +103,7 @@ impl Engine {
                 Ok(true) => return Ok(()),
                 Ok(false) => return Err(Interruption::Stopped),
                 Err(error) if error.is_passing() => {
-                    warn!(sync_run.id = %run.id, error = %error, "a page could not be stored; trying again");
+                    warn!(error = %error.chain(), "a page could not be stored; trying again");
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -154,7 +154,7 @@ impl Engine {
         let Some((stored, counts)) = stored else { return Ok(false) };
         *run = stored;
         if counts.repeated > 0 {
-            warn!(instance.id = %run.instance_id, sync_run.id = %run.id, page = run.pages, users = counts.repeated, "a page repeats users; they are counted once");
+            warn!(page = run.pages, users = counts.repeated, "a page repeats users; they are counted once");
         }
         metrics::counter!("muster_users_synced_total").increment(counts.seen.unsigned_abs());
         Ok(true)

@@ -65,7 +65,7 @@ impl Progress {
                     }
                     told = frames.into_iter().map(|frame| (frame.run_id, frame.pages)).collect();
                 }
-                Err(error) => tracing::debug!(error = %error, "the progress of syncs could not be read"),
+                Err(error) => tracing::debug!(error = %error.chain(), "the progress of syncs could not be read"),
             }
         }
     }

@@ -5,14 +5,14 @@ use entity::run::{self, FailureClass};
 use integration::source::{ErrorClass, Source};
 use sea_orm::EntityTrait;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{Span, error, field, info};
 
 use super::failure::Failure;
 use super::finish::Ending;
 use super::pages::Interruption;
 use super::{Engine, TAKE_OVERS};
 use crate::db::Tx;
-use crate::error::Result;
+use crate::error::{Context as _, Result};
 use crate::instance::state::Change;
 use crate::instance::transition::Transition;
 use crate::queue::{self, Claim, worker::Handler};
@@ -22,7 +22,11 @@ const REMOVAL_PAUSE_MS: i64 = 300;
 
 impl Handler for Engine {
     async fn handle(&self, claim: Claim, stop: CancellationToken) -> Result<()> {
-        let Some((instance, run)) = self.start(&claim).await? else { return Ok(()) };
+        let Some(Started { instance, run, resumed }) = self.start(&claim).await? else { return Ok(()) };
+        Span::current().record("instance.id", field::display(instance.id));
+        if resumed {
+            info!(take_overs = claim.take_overs, "a run goes on where it was interrupted");
+        }
         self.instances.running.add(run.id, stop.clone());
         let result = self.carry_out(&claim, &instance, run, &stop).await;
         self.instances.running.remove(claim.subject);
@@ -30,13 +34,20 @@ impl Handler for Engine {
     }
 }
 
+struct Started {
+    instance: instance::Model,
+    run: run::Model,
+    /// The run was interrupted before, and goes on.
+    resumed: bool,
+}
+
 impl Engine {
     /// Marks the run as running. `None`: there is nothing to do, or not yet.
-    async fn start(&self, claim: &Claim) -> Result<Option<(instance::Model, run::Model)>> {
-        self.instances.db.write(|tx| async move { self.begin(&tx, claim).await }).await
+    async fn start(&self, claim: &Claim) -> Result<Option<Started>> {
+        self.instances.db.write(|tx| async move { self.begin(&tx, claim).await }).await.context("starting the run")
     }
 
-    async fn begin(&self, tx: &Tx, claim: &Claim) -> Result<Option<(instance::Model, run::Model)>> {
+    async fn begin(&self, tx: &Tx, claim: &Claim) -> Result<Option<Started>> {
         let Some(run) = run::Entity::find_by_id(claim.subject).one(tx.conn()).await? else {
             let _gone_either_way = queue::finish(tx, claim).await?;
             return Ok(None);
@@ -55,11 +66,9 @@ impl Engine {
             queue::release(tx, claim, now + REMOVAL_PAUSE_MS).await?;
             return Ok(None);
         }
-        if !transition.apply(Change::Start).await? {
-            info!(instance.id = %run.instance_id, sync_run.id = %run.id, take_overs = claim.take_overs, "a run goes on where it was interrupted");
-        }
+        let resumed = !transition.apply(Change::Start).await?;
         let committed = transition.commit().await?;
-        Ok(committed.current_run.map(|run| (committed.instance, run)))
+        Ok(committed.current_run.map(|run| Started { instance: committed.instance, run, resumed }))
     }
 
     async fn carry_out(
@@ -101,7 +110,7 @@ impl Engine {
                 () = stop.cancelled() => None,
             },
             Err(Interruption::Error(error)) => {
-                error!(instance.id = %instance.id, sync_run.id = %run.id, error = %error, "a run met an error of our own");
+                error!(error = %error.chain(), "a run failed by a fault of this server");
                 let message = "This server made an error while it stored the users; its log has the details.";
                 Some(Ending::failed(Failure::new(FailureClass::Internal, message)))
             }

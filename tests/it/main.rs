@@ -18,6 +18,7 @@ mod oauth;
 mod peers;
 mod process;
 mod queries;
+mod rules;
 mod schema;
 mod subscriptions;
 mod support;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use clap::Args;
 use futures_util::StreamExt as _;
@@ -12,6 +12,7 @@ use integration::grant::{Grant, GrantInMemory, GrantStore};
 use integration::manifest::auth::Auth;
 use integration::manifest::{self, Manifest};
 use integration::source::{Config, Source as _};
+use parking_lot::Mutex;
 use url::{Origin, Url};
 
 use super::report::{OutputOptions, Report};
@@ -81,9 +82,7 @@ pub async fn run(trial: Trial) -> Result<(), String> {
     let seen: Arc<Mutex<Option<Seen>>> = Arc::default();
     let latest = Arc::clone(&seen);
     let source = source.watched(Arc::new(move |page| {
-        if let Ok(mut latest) = latest.lock() {
-            *latest = Some(page);
-        }
+        *latest.lock() = Some(page);
     }));
 
     let options = OutputOptions { json: trial.json, raw: trial.raw, limit: trial.limit };
@@ -93,7 +92,7 @@ pub async fn run(trial: Trial) -> Result<(), String> {
         match pages.next().await {
             // Pages of joined lists come before the first users, without anything to report.
             Some(Ok(page)) => {
-                if let Some(seen) = seen.lock().ok().and_then(|mut seen| seen.take()) {
+                if let Some(seen) = seen.lock().take() {
                     report.add_page(page, seen);
                 }
             }

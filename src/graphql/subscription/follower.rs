@@ -56,7 +56,7 @@ impl LogFollower {
                             behind = more;
                         }
                         Err(error) => {
-                            tracing::warn!(error = %error, "the event log could not be read for a subscriber; trying again");
+                            tracing::warn!(error = %error.chain(), "the event log could not be read for a subscriber; trying again");
                             tokio::time::sleep(RETRY).await;
                         }
                     }
@@ -138,7 +138,7 @@ impl LogFollower {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::error!(event.seq = seq, error = %error, "an event cannot be read and is skipped");
+                    tracing::error!(event.seq = seq, error = %error.chain(), "an event cannot be read and is skipped");
                 }
             }
         }

@@ -24,7 +24,7 @@ pub async fn authenticate(tokens: &Tokens, credentials: Option<&str>) -> Result<
         Ok(Some(caller)) => Ok(caller),
         Ok(None) => Err(AccessError::Refused),
         Err(error) => {
-            tracing::warn!(error = %error, "a token could not be looked up");
+            tracing::warn!(error = %error.chain(), "a token could not be looked up");
             Err(AccessError::Unavailable)
         }
     }

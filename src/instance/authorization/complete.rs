@@ -207,14 +207,14 @@ impl Authorizations {
                 refusals.iter().map(|refusal| refusal.message.as_str()).collect::<Vec<_>>().join(" ")
             }
             Why::Inner(error) => {
-                error!(integration = row.integration_key, error = %error, "a consent met an error of our own");
+                error!(integration = row.integration_key, error = %error.chain(), "a consent met an error of our own");
                 "this server made an error".to_owned()
             }
         };
         warn!(integration = row.integration_key, reason, "a consent came to nothing");
         let detail = format!("A consent in {application} came to nothing: {}.", reason.trim_end_matches('.'));
         if let Err(error) = self.record_failure(row, &detail).await {
-            warn!(error = %error, "a consent that came to nothing could not be recorded");
+            warn!(error = %error.chain(), "a consent that came to nothing could not be recorded");
         }
     }
 }

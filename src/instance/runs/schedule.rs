@@ -53,7 +53,7 @@ impl Instances {
                 // The others would find the same.
                 Err(error) if error.is_passing() => return Err(error),
                 Err(error) => {
-                    tracing::error!(instance.id = %id, error = %error, "a due instance could not be queued; trying again");
+                    tracing::error!(instance.id = %id, error = %error.chain(), "a due instance could not be queued; trying again");
                 }
             }
         }

@@ -65,7 +65,7 @@ fn friendly(word: &str) -> Option<&'static str> {
 fn smtp(url: &str) -> Smtp {
     let mut smtp = Smtp::from_url(url).unwrap();
     let short = Duration::from_millis(200);
-    smtp.limits = Limits { connect: short, step: short, whole: 3 * short, ..Limits::default() };
+    smtp.limits = Limits { connect: short, step: short, message: 3 * short, ..Limits::default() };
     smtp
 }
 
@@ -156,7 +156,7 @@ async fn silence_ends_and_its_connection_is_not_used_again() {
 }
 
 #[tokio::test]
-async fn a_parked_connection_that_died_is_replaced() {
+async fn an_idle_connection_that_died_is_replaced() {
     static NOOPS: AtomicUsize = AtomicUsize::new(0);
     let peer = peer(|w| match w {
         "NOOP" if NOOPS.fetch_add(1, Ordering::SeqCst) == 0 => Some("421 idle for too long"),

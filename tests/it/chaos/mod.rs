@@ -1,3 +1,3 @@
-//! Everything breaks, over and over; see [`on_postgres`].
+//! The chaos suite: see [`on_postgres`].
 
 pub mod on_postgres;

@@ -1,4 +1,4 @@
-//! The schema: first starts that come at once or are cut, and what earlier and later versions have left.
+//! Migrations: concurrent and interrupted first starts, and databases of earlier and later versions.
 
 use ::migration::{Migrator, MigratorTrait};
 use muster::db::{Db, Location};

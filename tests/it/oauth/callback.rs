@@ -132,11 +132,11 @@ async fn whoever_may_no_longer_change_anything_completes_nothing() {
         }
     };
     demote(muster::auth::Role::Viewer).await;
-    page(&visit(&back, None).await, 403, "Whoever began this may no longer do so");
+    page(&visit(&back, None).await, 403, "This is no longer allowed");
     demote(muster::auth::Role::Admin).await;
     let back = consent(&server, new(&provider, "Acme")).await;
     assert_eq!(server.tokens.revoke("admin").await.unwrap(), 1);
-    page(&visit(&back, None).await, 403, "Whoever began this may no longer do so");
+    page(&visit(&back, None).await, 403, "This is no longer allowed");
     assert_eq!(entity::instance::Entity::find().count(server.db.read()).await.unwrap(), 0);
     let entries = entity::audit_entry::Entity::find().all(server.db.read()).await.unwrap();
     assert_eq!(entries.len(), 2);

@@ -14,7 +14,7 @@ pub use vendor_peer::Vendor;
 
 mod cluster;
 mod faults;
-mod faulty;
+pub mod faulty;
 mod mail;
 mod mail_trouble;
 mod oidc_peer;

@@ -1,4 +1,4 @@
-//! The demo: one command, and there is something to look at.
+//! The demo command starts a server with data to look at.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;

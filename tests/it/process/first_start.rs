@@ -1,4 +1,4 @@
-//! The first start, when nothing is there yet and everything can be cut or come twice.
+//! The first start of an installation, also if it is interrupted or happens twice at once.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What an operator's tools look at, and the console.
+//! Liveness, readiness and metrics, and the console.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn a_server_that_stops_is_not_ready_any_more() {
     let token = home.token();
     let mut program = home.serve(&token).await;
     program.terminate();
-    // Either it says that it stops, or it is gone already; it never says that it is ready.
+    // It reports that it is stopping, or is gone already. It must not report that it is ready.
     let deadline = tokio::time::Instant::now() + DEADLINE;
     loop {
         match http().get(format!("{}/readyz", program.client.url)).send().await {

@@ -1,4 +1,4 @@
-//! Killed in the middle, over and over: nothing that was accepted is lost, nothing happens twice.
+//! A server that is killed again and again: no acknowledged change is lost, and nothing happens twice.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Home, rounds};
 use crate::support::{Client, http};
 
-/// The time until the power cut: not a wait for something, but the accident itself.
+/// The time until the server is killed. This wait is the accident itself, not a wait for a condition.
 pub async fn accident(random: &mut fastrand::Rng, after_ms: Range<u64>) {
     tokio::time::sleep(Duration::from_millis(random.u64(after_ms))).await;
 }
@@ -31,7 +31,7 @@ async fn external_ids(client: &Client, instance: &str) -> BTreeSet<String> {
     }
 }
 
-/// Renames the instance again and again until the server is gone; gives the last name that was acknowledged.
+/// Renames the instance again and again until the server is gone. Returns the last name that was acknowledged.
 async fn rename_until_gone(url: String, token: String, id: String, round: u32) -> String {
     let web = http();
     let mut acknowledged = String::new();

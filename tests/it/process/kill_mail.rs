@@ -1,4 +1,4 @@
-//! Killed while mail is sent: each mail that was decided on arrives.
+//! A server that is killed while it sends mail: every queued mail arrives.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,11 +10,11 @@ use crate::peers::{Smtp, recipient};
 use crate::support::Client;
 
 const RECIPIENTS: usize = 20;
-/// How many mails are handed over at once, and so may be between "accepted" and "recorded" when the server is killed.
+/// How many mails are sent at once, and can therefore be accepted but not recorded when the server is killed.
 const AT_ONCE: usize = 4;
 
 async fn until_all_are_sent(client: &Client, id: &str) {
-    // The wait is the instance's; the ledger is looked at each time.
+    // Polls the instance, and reads the ledger each time.
     let open = "query($id: ID!) { notifications(filter: { instanceId: $id, states: [QUEUED] }) { totalCount nodes { attempts lastError } } }";
     let deadline = tokio::time::Instant::now() + crate::support::DEADLINE;
     loop {
@@ -38,7 +38,7 @@ async fn mails_that_were_decided_arrive_although_the_server_is_killed() {
     let recipients =
         "mutation($emails: [String!]!) { setRecipients(input: { emails: $emails }) { userErrors { code } } }";
     program.client.ask(recipients, json!({ "emails": emails })).await;
-    // Every run is an edge: each calls for a mail to everybody.
+    // The outcome alternates, so that every run sends a mail to every recipient.
     let outcomes: Vec<_> = (0..=rounds).map(|run| if run % 2 == 0 { "success" } else { "garbage" }).collect();
     let id = program.client.rehearse("Acme", &[("users", "10"), ("outcomes", &outcomes.join(","))]).await;
     program.client.idle(&id, "").await;

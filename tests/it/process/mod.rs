@@ -1,4 +1,4 @@
-//! The program itself: started, killed and asked as an operator would.
+//! The program as an operator runs it: started, stopped, killed and called.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -23,8 +23,9 @@ mod kill_mail;
 mod secrets;
 pub mod settings;
 mod stop;
+mod telemetry;
 
-/// Where one installation lives: its data folder, its database, its port, its settings. It outlives its processes.
+/// One installation: its data folder, database, port and settings. It outlives its processes.
 pub struct Home {
     pub dir: TempDir,
     pub database: Arc<Database>,
@@ -37,7 +38,7 @@ impl Home {
         Self::on(Arc::new(Database::new()))
     }
 
-    /// One whose database is a file, on which only one server works.
+    /// An installation on SQLite, whichever database the tests run on.
     pub fn on_sqlite() -> Home {
         Self::on(Arc::new(Database::File))
     }
@@ -53,7 +54,7 @@ impl Home {
         Home { dir: tempfile::tempdir().unwrap(), database, port: free_port(), settings: Vec::new() }
     }
 
-    /// `name` without `MUSTER_`.
+    /// Adds a setting; `name` is without `MUSTER_`.
     pub fn set(mut self, name: &str, value: impl Into<String>) -> Home {
         self.settings.push((format!("MUSTER_{name}"), value.into()));
         self
@@ -63,7 +64,7 @@ impl Home {
         self.dir.path().join("data")
     }
 
-    /// The program with these settings and no others.
+    /// The program, with these settings only.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
         for (name, _) in std::env::vars_os() {
@@ -86,7 +87,7 @@ impl Home {
         self.command(arguments).output().unwrap()
     }
 
-    /// A new token, of an administrator with an address.
+    /// A new token of an administrator with an e-mail address.
     pub fn token(&self) -> String {
         let made = self.run(&["token", "create", "--name", "tests", "--email", "ada@example.com"]);
         assert!(made.status.success(), "{made:?}");
@@ -116,7 +117,7 @@ impl Home {
         }
     }
 
-    /// All that its servers wrote to standard error.
+    /// The standard error of all its servers.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap()
     }
@@ -129,16 +130,16 @@ impl Home {
         self.database.location(&self.data_dir())
     }
 
-    /// The first column of the first row, from its database.
+    /// The first column of the first row, read from its database.
     pub async fn one(&self, sql: &str) -> String {
         support::one(&self.location(), sql).await
     }
 
-    /// Lets the leases of servers that were killed run out, as time would. On SQLite the next start does it.
+    /// Ends the leases of servers that were killed, as time would. On SQLite the next start ends them.
     pub async fn leases_run_out(&self) {
         if let Location::Postgres(url) = self.location() {
             let others = "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
-            // What was under way when its client died is not over before its connection is.
+            // A statement of a client that died goes on until its connection is closed.
             support::one(
                 &self.location(),
                 &format!("SELECT count(pg_terminate_backend(pid, 10000))::text FROM {others}"),
@@ -150,7 +151,7 @@ impl Home {
         }
     }
 
-    /// All that is written down, except what the servers said.
+    /// Everything that is stored, without the log.
     pub async fn stored(&self) -> Vec<(String, Vec<u8>)> {
         support::stored(&self.database, &self.data_dir()).await
     }
@@ -160,14 +161,14 @@ impl Home {
     }
 }
 
-/// A server that runs. Dropped, it is killed.
+/// A running server. Dropping it kills it.
 pub struct Program {
     pub client: Client,
     child: Child,
 }
 
 impl Program {
-    /// As a power cut would: SIGKILL.
+    /// Ends it as a power cut would: SIGKILL.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -199,15 +200,14 @@ impl Drop for Program {
     }
 }
 
-/// A port below those that the system gives to outgoing connections, so that it stays
-/// free while the server is down between two starts.
+/// A port outside the range for outgoing connections, so that it stays free between two starts.
 fn free_port() -> u16 {
     std::iter::repeat_with(|| fastrand::u16(10_000..32_000))
         .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
         .unwrap()
 }
 
-/// How often a test kills its server, and a randomness that can be had again.
+/// How often a test kills its server, and random numbers that can be repeated by their seed.
 pub fn rounds(test: &str) -> (u32, fastrand::Rng) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let rounds = number("TEST_KILL_ROUNDS").map_or(20, |rounds| u32::try_from(rounds).unwrap());

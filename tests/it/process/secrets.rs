@@ -1,4 +1,4 @@
-//! Nothing secret is ever written down in plain: not in logs, answers, files or mails.
+//! No secret is written in plain text: not in logs, responses, files or mails.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ const NEW_TOKEN: &str = "canary-scim-token-4b7e";
 async fn credentials_appear_in_no_log_answer_or_file_even_at_trace() {
     let mut scim = Scim::start(3, &[]);
     let smtp = Smtp::start();
-    // The peer offers no login: each attempt fails at it, and is logged.
+    // The peer offers no login, so each attempt fails and is logged.
     let url = format!("smtp://canary-user:{PASSWORD}@127.0.0.1:{}", smtp.port());
     let home = Home::new().set("SMTP_URL", url).set("ALLOWED_NETWORKS", "127.0.0.0/8").set("LOG", "trace");
     let token = home.token();
@@ -21,7 +21,7 @@ async fn credentials_appear_in_no_log_answer_or_file_even_at_trace() {
     let id = client.integrate("scim", "Directory", &scim.config()).await;
     let mut answers = client.idle(&id, "config { key isSet value } lastSync { failure { message } }").await.to_string();
 
-    // A token that is refused, one that replaces it, and one that is wrong.
+    // A token that is refused, then its replacement, then a wrong one.
     let old_token = scim.token.clone();
     scim.accept_only(NEW_TOKEN).await;
     answers += &client.sync(&id, "failure { message }").await.to_string();
@@ -31,7 +31,7 @@ async fn credentials_appear_in_no_log_answer_or_file_even_at_trace() {
         answers += &client.ask(update, json!({ "id": id, "token": token })).await.to_string();
     }
     client.idle(&id, "").await;
-    // In an answer to a document that does not parse, a client's own text may come back; a secret of ours must not.
+    // The response to a document that does not parse may repeat the client's text, but no secret.
     answers += &client.ask_as(&token, "{ canary", json!({ "token": "canary" })).await.to_string();
     answers += &client
         .ask("{ notifications { nodes { lastError subject } } instances { nodes { events { nodes { cause actor instance { config { value } } } } } } }", json!({}))
@@ -43,7 +43,7 @@ async fn credentials_appear_in_no_log_answer_or_file_even_at_trace() {
         answers +=
             &crate::support::http().get(format!("{}/{path}", client.url)).send().await.unwrap().text().await.unwrap();
     }
-    // The token in a message of its own, which libraries would log at trace.
+    // The token in a WebSocket message, which libraries would log at trace.
     client.acknowledged(&token).await;
     program.kill();
 

@@ -1,4 +1,4 @@
-//! Settings: what does not fit stops the start with one line that names it.
+//! Settings: a wrong one stops the start with one line that names it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::Home;
 use crate::support::DEADLINE;
 
-/// Starts a server that must not come up; gives the one line that it says.
+/// Starts a server that must refuse to start. Returns its only line of output.
 pub fn refusal(home: &Home, arguments: &[&str]) -> String {
     let mut child = home.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let deadline = Instant::now() + DEADLINE;
@@ -35,6 +35,7 @@ fn a_setting_that_does_not_fit_stops_the_start_and_is_named() {
         ("LISTEN", "127.0.0.1", "setting listen"),
         ("PUBLIC_URL", "not an address", "setting public_url"),
         ("PUBLIC_URL", "ftp://example.com", "setting public_url"),
+        ("OTLP_ENDPOINT", "localhost:4318", "setting otlp_endpoint"),
         ("ALLOWED_NETWORKS", "10.0.0.0/8,everything", "setting allowed_networks"),
         ("SYNC_CONCURRENCY", "0", "setting sync_concurrency"),
         ("SYNC_CONCURRENCY", "many", "setting sync_concurrency"),
@@ -74,7 +75,7 @@ fn a_file_of_settings_is_held_to_the_same() {
 async fn the_file_is_read_and_the_environment_wins_over_it() {
     let home = Home::new();
     let token = home.token();
-    // Where the server listens comes from the environment; otherwise nobody would find it.
+    // The address comes from the environment, so that the test knows it.
     let file = home.dir.path().join("muster.toml");
     fs::write(&file, "listen = \"127.0.0.1:1\"\nintrospection = false\n").unwrap();
     let program = home.serve_with(&["serve", "--config", file.to_str().unwrap()], &token).await;

@@ -1,4 +1,4 @@
-//! Asked to stop: what runs is given back, who listens is told, and a restart goes on.
+//! A graceful stop: jobs are given back, subscribers are told, and a restart continues.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::{Home, Program};
 
-/// What a graceful stop may take.
+/// How long a graceful stop may take.
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// A server with a sync in the middle of forty pages.
@@ -101,7 +101,7 @@ async fn a_stop_during_a_deletion_leaves_the_rest_of_it_to_the_next_start() {
     let program = home.serve(&token).await;
     program.client.until(&id, "status", |found| found["status"] == "DELETED").await;
     assert_eq!(home.one("SELECT CAST(count(*) AS TEXT) FROM user_account").await, "0");
-    // The name is free, and work goes on.
+    // The name is free again, and jobs are worked on.
     let again = program.client.rehearse("Acme", &[("users", "10")]).await;
     assert_eq!(program.client.idle(&again, "userCount").await["userCount"], 10);
 }

@@ -1,10 +1,10 @@
-//! Ways to ask that most tests need.
+//! Calls that most tests need.
 
 use serde_json::{Value, json};
 
 use super::Client;
 
-/// Everything that a client can see: what a refused request must leave as it was.
+/// Everything that a client can see. A refused request must not change it.
 const EVERYTHING: &str = "{
   instances(first: 100, filter: { statuses: [LIVE, INACTIVE, DELETING, DELETED] }) { totalCount nodes {
     id name status inactiveReason syncState health failingSince createdBy createdAt updatedAt revision
@@ -17,7 +17,7 @@ const EVERYTHING: &str = "{
 }";
 
 impl Client {
-    /// The payload of a mutation that takes one input; `fields` of it besides `userErrors`.
+    /// The payload of a mutation with one input: `userErrors` and `fields`.
     pub async fn mutate(&self, field: &str, input: Value, fields: &str) -> Value {
         let kind = format!("{}{}Input", field[..1].to_uppercase(), &field[1..]);
         let query = format!(
@@ -26,14 +26,14 @@ impl Client {
         self.ask(&query, json!({ "input": input })).await[field].clone()
     }
 
-    /// The payload of a mutation that is not refused.
+    /// The payload of a mutation, which must not be refused.
     pub async fn done(&self, field: &str, input: Value, fields: &str) -> Value {
         let payload = self.mutate(field, input, fields).await;
         assert_eq!(payload["userErrors"], json!([]), "{field}");
         payload
     }
 
-    /// The refusals of a mutation, as code and path; asserts that nothing has changed.
+    /// The refusals of a mutation, as code and path. Asserts that nothing was changed.
     pub async fn refused(&self, field: &str, input: Value) -> Vec<(String, Value)> {
         let before = self.everything().await;
         let payload = self.mutate(field, input.clone(), "__typename").await;
@@ -49,12 +49,12 @@ impl Client {
             .collect()
     }
 
-    /// All that can be seen.
+    /// Everything that a client can see.
     pub async fn everything(&self) -> Value {
         self.ask(EVERYTHING, json!({})).await
     }
 
-    /// The one error of a query, as its code; nothing of the answer is hidden elsewhere.
+    /// The code of the only error of a query.
     pub async fn error_code(&self, query: &str, variables: Value) -> String {
         let answer = self.ask_as(&self.admin, query, variables).await;
         let errors = answer["errors"].as_array().unwrap_or_else(|| panic!("{query} is answered: {answer}"));
@@ -77,13 +77,13 @@ impl Client {
         nodes.iter().map(|user| user["externalId"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Gives an instance new values for its configuration.
+    /// Changes the configuration of an instance.
     pub async fn configure(&self, id: &str, config: &[(&str, &str)]) {
         self.done("updateInstance", json!({ "id": id, "config": pairs(config) }), "").await;
     }
 }
 
-/// A configuration as inputs take it.
+/// A configuration in the form of the API.
 pub fn pairs(config: &[(&str, &str)]) -> Value {
     config.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect()
 }

@@ -1,4 +1,4 @@
-//! Asking a server, whichever process it runs in.
+//! A client for a server in this process or another.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub struct Client {
     http: reqwest::Client,
 }
 
-/// For calls that are no GraphQL.
+/// An HTTP client for calls other than GraphQL.
 pub fn http() -> reqwest::Client {
     let _already_installed = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::new()
@@ -24,7 +24,7 @@ impl Client {
         Self { url, admin, http: http() }
     }
 
-    /// The whole answer to a document.
+    /// The complete response to a document.
     pub async fn ask_as(&self, token: &str, query: &str, variables: Value) -> Value {
         let answer = self
             .http
@@ -38,19 +38,19 @@ impl Client {
         serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
     }
 
-    /// The data of an answer that has no errors.
+    /// The data of a response, which must have no errors.
     pub async fn ask(&self, query: &str, variables: Value) -> Value {
         let answer = self.ask_as(&self.admin, query, variables).await;
         assert!(answer.get("errors").is_none(), "{answer:#}");
         answer["data"].clone()
     }
 
-    /// Creates a rehearsal instance and gives its id.
+    /// Creates a rehearsal instance and returns its id.
     pub async fn rehearse(&self, name: &str, config: &[(&str, &str)]) -> String {
         self.integrate("rehearsal", name, config).await
     }
 
-    /// Creates an instance and gives its id.
+    /// Creates an instance and returns its id.
     pub async fn integrate(&self, key: &str, name: &str, config: &[(&str, &str)]) -> String {
         let config: Vec<_> = config.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect();
         let data = self
@@ -69,7 +69,7 @@ impl Client {
         self.ask(&query, json!({ "id": id })).await["instance"].clone()
     }
 
-    /// Waits until the fields of an instance are as wanted, and gives them.
+    /// Waits until `wanted` is true for the fields of an instance, and returns them.
     pub async fn until(&self, id: &str, fields: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let deadline = tokio::time::Instant::now() + DEADLINE;
         loop {
@@ -82,12 +82,12 @@ impl Client {
         }
     }
 
-    /// Waits until no run is active, and gives the fields.
+    /// Waits until no run is active, and returns the fields.
     pub async fn idle(&self, id: &str, fields: &str) -> Value {
         self.until(id, &format!("syncState {fields}"), |found| found["syncState"] == "IDLE").await
     }
 
-    /// Asks for a sync and waits for its end; gives the run's fields.
+    /// Starts a sync, waits for its end, and returns the fields of the run.
     pub async fn sync(&self, id: &str, fields: &str) -> Value {
         let data = self
             .ask(

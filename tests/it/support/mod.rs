@@ -1,4 +1,4 @@
-//! What every test begins with: a server of its own, and ways to ask it.
+//! A server for each test, and ways to call it.
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -23,10 +23,10 @@ pub mod wire;
 pub use client::{Client, http};
 pub use place::{Database, Place, assert_intact, change, one, stored};
 
-/// How long a test waits for anything.
+/// How long a test waits for a condition.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A server in this process, on a port, a data folder and a database of its own. To ask it, see [`Client`].
+/// A server in this process with its own port, data folder and database. See [`Client`] for calls.
 pub struct Server {
     client: Client,
     pub viewer: String,
@@ -39,7 +39,7 @@ pub struct Server {
 
 type Change<T> = Box<dyn FnOnce(&mut T)>;
 
-/// How a server differs from the defaults.
+/// Builds a server that differs from the defaults.
 pub struct Builder {
     place: Place,
     clock: Clock,
@@ -53,7 +53,7 @@ impl Builder {
         self.place.path()
     }
 
-    /// What another server has left.
+    /// Uses the storage that another server has left.
     pub fn place(mut self, place: Place) -> Self {
         self.place = place;
         self
@@ -114,7 +114,7 @@ impl Server {
         self.place.path().join("mail")
     }
 
-    /// Stops gracefully and gives back what it worked on.
+    /// Stops gracefully and returns the storage.
     pub async fn stop(self) -> Place {
         self.shutdown.cancel();
         self.running.await.unwrap();

@@ -1,4 +1,4 @@
-//! Peers in the test's own process: an application with a user list, a mail server that refuses.
+//! Peers in the test's own process: an application with a list of users, and a mail server that refuses mail.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,9 +11,9 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
-/// An application that speaks as much SCIM as listing users takes, and accepts one token.
+/// An application that lists users by SCIM and accepts one token.
 pub struct Application {
-    /// What the integration's `base_url` takes.
+    /// For the configuration key `base_url`.
     pub url: String,
     token: Arc<Mutex<String>>,
 }
@@ -28,7 +28,7 @@ impl Application {
         Self { url, token }
     }
 
-    /// From now on only this token is accepted.
+    /// Changes the token that is accepted.
     pub fn accept(&self, token: &str) {
         token.clone_into(&mut self.token.lock().unwrap());
     }
@@ -48,7 +48,7 @@ async fn list(State((token, users)): State<(Arc<Mutex<String>>, usize)>, headers
     ([("content-type", "application/scim+json")], body.to_string()).into_response()
 }
 
-/// A mail server that knows nobody; gives its address as `smtp_url` takes it.
+/// A mail server that refuses every recipient. Returns its `smtp_url`.
 pub async fn unwelcoming_mail_server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("smtp://{}", listener.local_addr().unwrap());

@@ -1,8 +1,8 @@
-//! Where a test's server keeps what it has: a folder, and a database of its own.
+//! The storage of a test's server: a data folder and a database of its own.
 //!
-//! On SQLite, the default, the database is a file in the folder. With `TEST_DATABASE=postgres` it is made
-//! in the server of `TEST_POSTGRES_URL`, and dropped with its guard; `tests/run` sets both. A test whose
-//! name says `on_sqlite` or `on_postgres` is run on that alone.
+//! By default the database is SQLite, a file in the folder. With `TEST_DATABASE=postgres` it is created in the server
+//! of `TEST_POSTGRES_URL`, and dropped with its guard. `tests/run` sets both. A test with `on_sqlite` or `on_postgres`
+//! in its name runs on that database only.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// The connections of a server in a test.
+/// How many connections a server in a test has.
 const CONNECTIONS: u32 = 4;
 
 /// Whether the tests run on PostgreSQL.
@@ -26,17 +26,17 @@ fn on_postgres() -> bool {
     }
 }
 
-/// The address of PostgreSQL's administrator.
+/// The URL of PostgreSQL's administrator.
 fn postgres() -> url::Url {
     let url = std::env::var("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL: run the tests by tests/run");
     url.parse().expect("TEST_POSTGRES_URL is an address")
 }
 
-/// A database for one test, empty at first. It is dropped with this.
+/// A database for one test, empty at first. Dropping this drops the database.
 pub enum Database {
-    /// `muster.db` in the data folder, as the server has it by default.
+    /// `muster.db` in the data folder, the default of the server.
     File,
-    /// The address of one in PostgreSQL.
+    /// The URL of a database in PostgreSQL.
     Made(String),
 }
 
@@ -53,7 +53,7 @@ impl Database {
         Self::Made(url.into())
     }
 
-    /// The address, when it is not the default.
+    /// The URL, unless it is the default.
     pub fn url(&self) -> Option<&str> {
         match self {
             Self::File => None,
@@ -61,7 +61,7 @@ impl Database {
         }
     }
 
-    /// As the server names it that has its data in `folder`.
+    /// The location as a server with the data folder `folder` sees it.
     pub fn location(&self, folder: &Path) -> Location {
         match self {
             Self::File => Location::Sqlite(folder.join("muster.db")),
@@ -74,13 +74,13 @@ impl Drop for Database {
     fn drop(&mut self) {
         if let Self::Made(url) = self {
             let name = url.rsplit_once('/').map_or_else(String::new, |(_, name)| name.to_owned());
-            // What is left goes with the server.
+            // If it fails, the database is removed with the server.
             let _ = administer(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
         }
     }
 }
 
-/// Runs a statement as PostgreSQL's administrator; on a thread of its own, because guards are dropped anywhere.
+/// Runs a statement as PostgreSQL's administrator, on its own thread because a guard can be dropped inside a runtime.
 fn administer(statement: String) -> Result<(), sea_orm::sqlx::Error> {
     let work = async move {
         let mut connection = PgConnection::connect(postgres().as_str()).await?;
@@ -102,7 +102,7 @@ impl Place {
         Self::on(Arc::new(Database::new()))
     }
 
-    /// Another data folder, with the same secret key, on the same database: only on PostgreSQL.
+    /// Another data folder with the same secret key and database. PostgreSQL only.
     pub fn replica(&self) -> Self {
         let replica = Self::on(self.database.clone());
         std::fs::copy(self.path().join("secret.key"), replica.path().join("secret.key")).unwrap();
@@ -122,18 +122,18 @@ impl Place {
         self.database.location(self.path())
     }
 
-    /// The database, opened beside the server or after it.
+    /// Opens the database, beside the server or after it.
     pub async fn open(&self) -> Db {
         Db::open(&self.location(), CONNECTIONS).await.unwrap()
     }
 
-    /// All that is written down: the files of the folder and, of PostgreSQL, the tables' rows.
+    /// Everything that is stored: the files of the folder and, on PostgreSQL, the rows of all tables.
     pub async fn stored(&self) -> Vec<(String, Vec<u8>)> {
         stored(&self.database, self.path()).await
     }
 }
 
-/// All that is written down in a data folder and a database, each with its name.
+/// Everything that is stored in a data folder and a database, with names.
 pub async fn stored(database: &Database, folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found: Vec<_> =
         files(folder).into_iter().map(|path| (path.display().to_string(), std::fs::read(&path).unwrap())).collect();
@@ -148,7 +148,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// Every table as PostgreSQL copies it out, where texts and bytes stand as they are.
+/// Every table in the format of PostgreSQL's binary COPY, in which texts and bytes are not encoded.
 async fn rows(url: &str) -> Vec<(String, Vec<u8>)> {
     use futures_util::TryStreamExt;
     let mut connection = PgConnection::connect(url).await.unwrap();
@@ -163,7 +163,7 @@ async fn rows(url: &str) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// Changes rows behind the server's back.
+/// Changes rows without the server.
 pub async fn change(db: &Db, statement: &str) {
     let changed = db.write(|tx| async move { Ok(tx.conn().execute_unprepared(statement).await?) }).await;
     changed.unwrap_or_else(|error| panic!("{statement}: {error}"));
@@ -182,7 +182,7 @@ pub async fn one(location: &Location, sql: &str) -> String {
     value
 }
 
-/// Asserts that the database holds together, by its own judgement.
+/// Asserts that the database passes its own integrity check.
 pub async fn assert_intact(location: &Location) {
     let check = match location {
         Location::Sqlite(_) => "PRAGMA integrity_check",
@@ -196,7 +196,7 @@ pub async fn assert_intact(location: &Location) {
     assert_eq!(one(location, check).await, "ok");
 }
 
-/// Every table's pages, and every index with all rows of its table.
+/// Checks the pages of every table, and every index against all rows of its table.
 const POSTGRES_CHECK: &str = "
     WITH tables AS (SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace),
         faults AS (SELECT msg FROM tables, LATERAL verify_heapam(tables.oid)),

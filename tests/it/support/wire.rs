@@ -1,4 +1,4 @@
-//! The doors of `/graphql` as bytes on sockets.
+//! The transports of `/graphql`, as bytes on sockets.
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use super::{Client, DEADLINE};
 
-/// A subscription that goes on for ever.
+/// A subscription without an end.
 pub const ENDLESS: &str = "subscription { instanceStateChanged { cursor cause instance { id name } } }";
 
 impl Client {
@@ -18,7 +18,7 @@ impl Client {
         self.url.trim_start_matches("http://")
     }
 
-    /// Sends a request with the given header lines, and gives the stream to read the answer from.
+    /// Sends a request with the given header lines, and returns the stream with the response.
     pub async fn send(&self, start: &str, headers: &[&str], body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address()).await.unwrap();
         let mut request =
@@ -31,7 +31,7 @@ impl Client {
         stream
     }
 
-    /// The answer's status and all of it.
+    /// The status and the complete response.
     pub async fn http(&self, start: &str, headers: &[&str], body: &str) -> (u16, String) {
         let mut stream = self.send(start, headers, body).await;
         let mut answer = Vec::new();
@@ -41,21 +41,21 @@ impl Client {
         (answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status"), answer)
     }
 
-    /// The answer to a document, asked for by POST.
+    /// The response to a document sent by POST.
     pub async fn post(&self, query: &str, accept: &str) -> (u16, String) {
         let token = format!("Authorization: Bearer {}", self.admin);
         let headers = [&token, "Content-Type: application/json", &format!("Accept: {accept}")];
         self.http("POST /graphql", &headers, &json!({ "query": query }).to_string()).await
     }
 
-    /// A WebSocket on which nothing has been said.
+    /// A new WebSocket, before `connection_init`.
     pub async fn socket(&self) -> Socket {
         let mut request = format!("ws://{}/graphql", self.address()).into_client_request().unwrap();
         request.headers_mut().insert("Sec-WebSocket-Protocol", "graphql-transport-ws".parse().unwrap());
         Socket(tokio_tungstenite::connect_async(request).await.expect("upgraded").0)
     }
 
-    /// A WebSocket that accepted a token.
+    /// A WebSocket after `connection_ack`.
     pub async fn acknowledged(&self, token: &str) -> Socket {
         let mut socket = self.socket().await;
         socket.init(&format!("Bearer {token}")).await;
@@ -64,7 +64,7 @@ impl Client {
     }
 }
 
-/// The client's end of a WebSocket.
+/// The client side of a WebSocket.
 pub struct Socket(pub WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Socket {
@@ -85,7 +85,7 @@ impl Socket {
         tokio::time::timeout(DEADLINE, self.0.next()).await.expect("in time").expect("open").expect("valid")
     }
 
-    /// The next message of the protocol.
+    /// The next GraphQL message; pings are skipped.
     pub async fn next(&mut self) -> Value {
         loop {
             match self.receive().await {
@@ -96,7 +96,7 @@ impl Socket {
         }
     }
 
-    /// The code with which the server closes, whatever it says before.
+    /// The close code. Messages before it are skipped.
     pub async fn close_code(&mut self) -> u16 {
         loop {
             if let Message::Close(frame) = self.receive().await {

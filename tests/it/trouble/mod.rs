@@ -1,12 +1,12 @@
-//! Databases that misbehave: restarted, out of reach, half-open, read-only, full, crowded, at odds with themselves,
-//! and a clock that jumps. Each test has a database of its own, and the real program in front of it.
+//! Databases that fail: restarted, unreachable, half-open, read-only, full, out of connections, with deadlocks; and a
+//! clock that jumps. Each test has its own database and the real program.
 //!
-//! **What must hold.** The process stays up, and is ready again within seconds of its database. No
-//! request hangs: what cannot be done is answered as `UNAVAILABLE`, with `Retry-After`, and was not done.
-//! What was acknowledged is stored, once. Workers pause and go on, and subscribers stay connected and miss nothing.
+//! **What must hold.** The process stays up, and is ready again within seconds of its database. No request hangs: what
+//! cannot be done is answered with `UNAVAILABLE` and `Retry-After`, and was not done. An acknowledged change is stored
+//! once. Workers pause and continue, and subscribers stay connected and miss nothing.
 //!
-//! Those that need a file system of a given size need root, and those with a clock that jumps need libfaketime; they
-//! say so when they are left out.
+//! Tests that need a file system of a given size need root, and those with a jumping clock need libfaketime. They
+//! report it when they are skipped.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,13 +16,13 @@ use tempfile::TempDir;
 mod on_postgres;
 mod on_sqlite;
 
-/// A file system of a given size. Dropped, it is unmounted.
+/// A file system of a given size. Dropping this unmounts it.
 struct SmallDisk {
     dir: TempDir,
 }
 
 impl SmallDisk {
-    /// `None`: it cannot be had here.
+    /// `None` if it cannot be mounted here.
     fn mount(megabytes: u32) -> Option<SmallDisk> {
         let dir = tempfile::tempdir().unwrap();
         let mounted = Command::new("mount")
@@ -40,7 +40,7 @@ impl SmallDisk {
         self.dir.path()
     }
 
-    /// Fills it up to the last byte.
+    /// Fills it completely.
     fn fill(&self) {
         use std::io::Write;
         let mut file = std::fs::File::create(self.path().join("ballast")).unwrap();
@@ -57,7 +57,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Whatever still has a file open there is on its way out.
+        // A process that still has a file open there is about to end.
         let _ = Command::new("umount").arg("--lazy").arg(self.path()).status();
     }
 }

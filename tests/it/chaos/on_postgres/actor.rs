@@ -1,8 +1,7 @@
-//! Members who change things all the time, and remember what they were told.
+//! Users who change instances all the time and remember what was acknowledged.
 //!
-//! Each has instances of its own, so that it knows what must be stored. An answer that
-//! never came leaves two possibilities; its instance is then left alone until the
-//! actor has looked at what became of it.
+//! Each has its own instances and so knows what must be stored. A missing response leaves two possibilities; the actor
+//! then leaves the instance alone until it has read its state.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -18,7 +17,7 @@ use crate::peers::Cluster;
 
 /// How many instances each actor keeps.
 const INSTANCES: usize = 6;
-/// Between two requests of one actor, in milliseconds.
+/// The pause between two requests of an actor, in milliseconds.
 const PAUSE_MS: Range<u64> = 30..150;
 const OUTCOMES: [&str; 10] = [
     "success",
@@ -37,19 +36,19 @@ const OUTCOMES: [&str; 10] = [
 struct Known {
     id: String,
     hangs: bool,
-    /// A run may switch it off; only a member brings it back.
+    /// A run may switch it off; only an actor switches it on again.
     mortal: bool,
-    /// One, or all that it may be called.
+    /// Its name, or all its possible names.
     names: Vec<String>,
     /// As `names`.
     statuses: Vec<&'static str>,
     revision: Range<i64>,
-    /// Runs that were acknowledged since the last look.
+    /// Runs acknowledged since the last comparison.
     runs: Vec<String>,
 }
 
 impl Known {
-    /// It is there, and nothing is open about it.
+    /// It exists, and its state is certain.
     fn certain(&self) -> bool {
         self.statuses != ["DELETED"]
             && self.names.len() == 1
@@ -74,7 +73,7 @@ fn mortal(outcomes: &str) -> bool {
     outcomes.contains("token_inactive")
 }
 
-/// A member who acts.
+/// A user who changes instances.
 pub struct Actor {
     number: usize,
     random: fastrand::Rng,
@@ -88,7 +87,7 @@ pub struct Actor {
     made: usize,
     /// Instances that are known to be deleted, or being deleted.
     pub deleted: usize,
-    /// What contradicts what was acknowledged.
+    /// Contradictions to what was acknowledged.
     pub contradictions: Vec<String>,
 }
 
@@ -108,7 +107,7 @@ impl Actor {
         }
     }
 
-    /// Acts until `stop`, and gives itself back.
+    /// Sends requests until `stop`.
     pub async fn act(mut self, stop: CancellationToken) -> Actor {
         while !stop.is_cancelled() {
             self.step().await;
@@ -142,11 +141,11 @@ impl Actor {
         let at = open[self.random.usize(..open.len())];
         match chance {
             28..50 => self.rename(&url, at).await,
-            // One that a run may have switched off just now has nothing to switch.
+            // A run may have switched it off just now.
             50..58 if !(self.known[at].mortal && self.known[at].live()) => self.switch(&url, at).await,
             58..63 => self.delete(&url, at).await,
             63..66 => self.cancel(&url, at).await,
-            // Now and then also one that is not live, which must be refused.
+            // Sometimes an instance that is not live, which must be refused.
             _ if self.known[at].live() || chance < 70 => self.sync(&url, at).await,
             _ => self.switch(&url, at).await,
         }
@@ -240,7 +239,7 @@ impl Actor {
                 self.known[at].runs.push(payload["run"]["id"].as_str().unwrap().to_owned());
             }
             Answer::Refused(codes) if (!live || mortal) && codes == ["INSTANCE_INACTIVE"] => {}
-            // Whether a run was queued shows in nothing that is compared.
+            // A queued run does not show in the fields that are compared.
             Answer::Unavailable | Answer::Lost => {}
             other => self.contradictions.push(format!("sync of one that is live: {live}, answered {other:?}")),
         }
@@ -272,7 +271,7 @@ impl Actor {
         }
     }
 
-    /// Remembers what an answer to a change of one instance means.
+    /// Records the outcome of a change of one instance.
     fn settle(&mut self, at: usize, what: &str, answer: &Answer, change: impl FnOnce(&mut Known, bool)) {
         let known = &mut self.known[at];
         match answer {
@@ -300,7 +299,7 @@ impl Actor {
         }
     }
 
-    /// Compares what was acknowledged with what is stored, and takes over what was open.
+    /// Compares what was acknowledged with what is stored, and resolves what was uncertain.
     pub async fn look(&mut self, cluster: &Cluster) {
         let stored = Stored::read(cluster).await;
         for known in &mut self.known {
@@ -340,7 +339,7 @@ impl Actor {
         }
     }
 
-    /// Those of the instances that may have been created that were.
+    /// Of the instances that may have been created, those that were.
     fn adopt(&mut self, stored: &Stored) {
         for name in self.unborn.drain(..) {
             let Some((id, row)) = stored.instances.iter().find(|(_, row)| row["name"] == *name) else { continue };
@@ -381,7 +380,7 @@ impl Stored {
     }
 }
 
-/// The row that an id of the API names.
+/// The key of the row for an id of the API.
 fn row_id(id: &str) -> String {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(id).unwrap()).unwrap();
     let (_, hex) = text.split_once(':').unwrap();

@@ -1,4 +1,4 @@
-//! Asking a server that may be gone, frozen or without its database, and sorting what comes back.
+//! Requests to a server that may be down, frozen or without its database, and what their outcomes mean.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,23 +8,23 @@ use tokio::time::Instant;
 
 use crate::support::http;
 
-/// What no request may take, whatever the database does.
+/// No request may take longer, whatever the database does.
 pub const LONGEST: Duration = Duration::from_secs(30);
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// The payload of a mutation, or the data of a query.
     Done(Value),
     /// The codes of `userErrors`: nothing was changed.
     Refused(Vec<String>),
-    /// The typed error for a database that cannot be used now: nothing was changed.
+    /// The error `UNAVAILABLE`: nothing was changed.
     Unavailable,
-    /// No answer, or none that can be told from no answer: it may have been done, or not.
+    /// No usable response: the change may have been made or not.
     Lost,
 }
 
-/// How a crowd of clients fared; shared by them.
+/// Statistics that several clients share.
 #[derive(Clone, Default)]
 pub struct Tally(Arc<Mutex<Figures>>);
 
@@ -37,7 +37,7 @@ pub struct Figures {
     pub reads: usize,
     pub failed_reads: usize,
     pub slowest: Duration,
-    /// Answers that no client should get.
+    /// Responses that no client may receive.
     pub faults: Vec<String>,
 }
 
@@ -62,12 +62,12 @@ pub struct Asker {
 impl Asker {
     pub fn new(token: &str, tally: &Tally) -> Asker {
         let _provider_of_cryptography = http();
-        // A little longer than a request may take, so that one that hangs is seen to hang.
+        // Longer than a request may take, so that a hanging request is noticed.
         let http = reqwest::Client::builder().timeout(LONGEST + Duration::from_secs(5)).build().unwrap();
         Asker { token: token.to_owned(), http, tally: tally.clone() }
     }
 
-    /// A mutation with one input; `fields` of its payload besides `userErrors`.
+    /// A mutation with one input; its payload has `userErrors` and `fields`.
     pub async fn mutate(&self, url: &str, field: &str, input: &Value, fields: &str) -> Answer {
         let kind = format!("{}{}Input", field[..1].to_uppercase(), &field[1..]);
         let query = format!(
@@ -134,7 +134,7 @@ impl Asker {
         };
         match error["extensions"]["code"].as_str() {
             Some("UNAVAILABLE") => {
-                // A query of which other parts were answered is no failure as a whole.
+                // A query with partial data has not failed as a whole.
                 if !retry_after && body["data"].is_null() {
                     self.fault(format!("without Retry-After, HTTP {status}: {body}"));
                 }

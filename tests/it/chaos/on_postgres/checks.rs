@@ -1,4 +1,4 @@
-//! What must hold after every round, looked up past the program.
+//! What must hold after every round, checked in the database itself.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::stage::Stage;
 use crate::peers::{Cluster, Smtp};
 
-/// Each finds nothing in a database that keeps the rules of instances.
+/// Queries that find a row only if a rule of instances is broken.
 const RULES: [(&str, &str); 14] = [
     (
         "an instance has two active runs",
@@ -76,7 +76,7 @@ const RULES: [(&str, &str); 14] = [
     ),
 ];
 
-/// Whether the rules hold.
+/// Checks the rules.
 pub async fn rules(cluster: &Cluster, faults: &mut Vec<String>) {
     for (rule, sql) in RULES {
         let found = cluster.rows(sql).await;
@@ -87,8 +87,8 @@ pub async fn rules(cluster: &Cluster, faults: &mut Vec<String>) {
     mail_order(cluster, faults).await;
 }
 
-/// Per instance: one `INITIAL_*`, then failures and recoveries by turns; while it fails, it is
-/// switched off without a failure's mail at most once.
+/// Mails of an instance: one `INITIAL_*`, then failures and recoveries in turn. While it fails, it may be switched off
+/// at most once without a mail about a failure.
 async fn mail_order(cluster: &Cluster, faults: &mut Vec<String>) {
     let sql = "SELECT instance_id, mail_kind FROM sync_run WHERE mail_kind IS NOT NULL ORDER BY instance_id, number";
     let mut kinds = BTreeMap::<String, Vec<String>>::new();
@@ -115,7 +115,7 @@ async fn mail_order(cluster: &Cluster, faults: &mut Vec<String>) {
 /// The mail that has arrived so far.
 #[derive(Default)]
 pub struct Post {
-    /// By Message-ID: the first copy, and how many there are that nothing excuses.
+    /// By Message-ID: the first copy, and the number of copies without an allowed cause.
     arrived: HashMap<String, (Value, usize)>,
     read: usize,
 }
@@ -125,10 +125,11 @@ impl Post {
         self.arrived.len()
     }
 
-    /// Reads what came since the last look, and compares with the ledger. `complete`: nothing may wait any more.
+    /// Reads the mail that arrived since the last call, and compares it with the ledger. With `complete`, no mail may be
+    /// queued any more.
     pub async fn check(&mut self, stage: &Stage, complete: bool, faults: &mut Vec<String>) -> Looked {
-        // What is marked as sent now has arrived by the time that the post is read, and what
-        // has arrived by then was decided on before the ledger is read again.
+        // In this order: a mail marked as sent now arrives before the mailbox is read, and a mail in the mailbox was
+        // queued before the ledger is read again.
         let before = ledger(&stage.cluster).await;
         let copies = self.collect(&stage.smtp, faults).await;
         let after = ledger(&stage.cluster).await;
@@ -150,8 +151,8 @@ impl Post {
         Looked { copies, dropped_and_sent: dropped.count() }
     }
 
-    /// Gives how many copies came of what was there already, those left out that follow from
-    /// an answer that the mail server withheld.
+    /// Returns how many further copies of known mails arrived, without those for which the mail server withheld its
+    /// reply.
     async fn collect(&mut self, smtp: &Smtp, faults: &mut Vec<String>) -> usize {
         let fresh = smtp.messages_from(self.read).await;
         self.read += fresh.len();
@@ -173,11 +174,11 @@ impl Post {
     }
 }
 
-/// What a look at the post found.
+/// The result of comparing mail and ledger.
 pub struct Looked {
-    /// Mails that arrived again since the last look.
+    /// Mails that arrived again since the last call.
     pub copies: usize,
-    /// Mails that the ledger says were dropped, and that arrived: so far.
+    /// All mails so far that were dropped by the ledger and arrived.
     pub dropped_and_sent: usize,
 }
 
@@ -188,8 +189,7 @@ async fn ledger(cluster: &Cluster) -> HashMap<String, (String, String)> {
     rows.iter().map(|row| (text(row, "message_id"), (text(row, "state"), text(row, "address")))).collect()
 }
 
-/// What has not come to rest, as a sentence; `None`: everything has. The second part is
-/// whether all that is left waits for a lease to end.
+/// Describes the work that is left; `None` if there is none. The flag is true if all of it waits for a lease to end.
 pub async fn unrest(cluster: &Cluster) -> Option<(String, bool)> {
     let sql = "SELECT kind, count(*) AS jobs, count(*) FILTER (WHERE lease_until > 0) AS leased FROM job GROUP BY kind";
     let jobs = cluster.rows(sql).await;
@@ -201,8 +201,8 @@ pub async fn unrest(cluster: &Cluster) -> Option<(String, bool)> {
     Some((format!("{jobs:?}, {purging} purges"), leased))
 }
 
-/// Whether the users that the register reports are those that the applications hold, for
-/// every instance of the rehearsal whose last change was a complete run.
+/// Compares the users in the register with those in the application, for every rehearsal instance whose last change was
+/// a complete run.
 pub async fn users(cluster: &Cluster, faults: &mut Vec<String>) {
     let sql = "SELECT instance.name, run.number, (config->>'users')::bigint AS users, (config->>'churn_percent')::bigint AS churn, reported.ids
          FROM instance JOIN sync_run run ON run.id = last_run_id
@@ -229,7 +229,7 @@ pub async fn users(cluster: &Cluster, faults: &mut Vec<String>) {
     }
 }
 
-/// The doctor's word.
+/// The findings of `muster doctor`.
 pub fn doctor(stage: &Stage, faults: &mut Vec<String>) {
     let told = stage.replicas[0].home.run(&["doctor"]);
     if !told.status.success() {

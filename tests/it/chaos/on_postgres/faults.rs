@@ -1,11 +1,11 @@
-//! What is done to the stage, and how it is undone.
+//! The faults, and how they are undone.
 
 use std::time::Duration;
 
 use super::stage::Stage;
 use crate::peers::{Lost, Mode, Stop};
 
-/// One way of breaking something. The number is the replica that it happens to.
+/// A fault. The number is the replica that it happens to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     ReplicaKilled(usize),
@@ -43,7 +43,7 @@ pub enum Group {
 }
 
 impl Fault {
-    /// Each as likely as its weight says; a replica that is frozen makes a round long.
+    /// All faults with their weights. A frozen replica makes a round long, so it is rare.
     pub fn draw(random: &mut fastrand::Rng) -> Fault {
         let replica = random.usize(..3);
         let faults = [
@@ -114,9 +114,8 @@ impl Fault {
         name.split('(').next().unwrap_or_default().to_owned()
     }
 
-    /// How many mails it may cause to arrive twice: those that are on the wire of a process
-    /// that goes away, or on a wire that is cut. Answers that the mail server itself
-    /// withholds are counted there.
+    /// How many mails may arrive twice because of it: those in delivery by a process that fails or through a connection
+    /// that is cut. Replies that the mail server withholds are counted there.
     pub fn copies(self) -> usize {
         const ON_THE_WIRE: usize = 4;
         match self {

@@ -1,4 +1,4 @@
-//! Subscribers that come back after every interruption, and remember all that they hear.
+//! Subscribers that reconnect after every interruption and record every event.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,19 +16,19 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use crate::peers::Cluster;
 use crate::support::{DEADLINE, http};
 
-/// The server speaks at least every twelve seconds (SSE) or is pinged by us (WebSocket);
-/// whoever hears nothing for so long looks for another connection.
+/// The server sends something at least every twelve seconds (SSE), or answers our pings (WebSocket). After this silence
+/// a subscriber reconnects.
 const SILENCE: Duration = Duration::from_secs(20);
 const QUERY: &str = "subscription($after: String) { instanceStateChanged(after: $after) { cursor cause } }";
 
-/// How a subscriber is connected.
+/// The transport of a subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
     Events,
     WebSocket,
 }
 
-/// A subscriber. Dropped, it goes away.
+/// A subscriber. Dropping it disconnects it.
 pub struct Listener {
     pub door: Door,
     heard: Arc<Heard>,
@@ -37,10 +37,10 @@ pub struct Listener {
 
 #[derive(Default)]
 struct Heard {
-    /// The number of the event before the first that it is to hear.
+    /// The number of the event before the first that it must receive.
     first: i64,
     events: Mutex<Vec<(i64, String)>>,
-    /// Where it goes on.
+    /// The cursor from which it resumes.
     cursor: Mutex<String>,
     connections: AtomicUsize,
 }
@@ -53,7 +53,7 @@ fn number(cursor: &str) -> i64 {
 }
 
 impl Listener {
-    /// Subscribes to all that happens after the event of this cursor.
+    /// Subscribes to all events after this cursor.
     pub fn start(door: Door, url: String, token: String, after: &str) -> Listener {
         let cursor = Mutex::new(after.to_owned());
         let heard = Arc::new(Heard { first: number(after), cursor, ..Heard::default() });
@@ -61,7 +61,7 @@ impl Listener {
         Listener { door, heard, listening }
     }
 
-    /// Waits until it listens for the first time.
+    /// Waits until it is subscribed for the first time.
     pub async fn connected(&self) {
         let connected = async {
             while self.connections() == 0 {
@@ -76,10 +76,10 @@ impl Listener {
         self.heard.connections.load(Ordering::SeqCst)
     }
 
-    /// Waits until it has heard the newest event of the log, then compares: each once, in order.
+    /// Waits until it has received the newest event of the log, then checks that it received each once and in order.
     ///
     /// # Errors
-    /// What it missed or heard twice.
+    /// The events that it missed or received twice.
     pub async fn check(&self, cluster: &Cluster, within: Duration) -> Result<(), String> {
         let sql = format!("SELECT seq, upper(cause) AS cause FROM event WHERE seq > {} ORDER BY seq", self.heard.first);
         let log = cluster.rows(&sql).await;
@@ -118,7 +118,7 @@ async fn listen(door: Door, url: String, token: String, heard: Arc<Heard>) {
     loop {
         let variables = json!({ "after": *heard.cursor.lock().unwrap() });
         let request = json!({ "query": QUERY, "variables": variables });
-        // However it ends, it begins again from what was heard last.
+        // However it ends, the next connection resumes after the last event received.
         let _ended: Option<()> = match door {
             Door::Events => events(&url, &token, &request, &heard).await,
             Door::WebSocket => web_socket(&url, &token, &request, &heard).await,
@@ -128,7 +128,7 @@ async fn listen(door: Door, url: String, token: String, heard: Arc<Heard>) {
 }
 
 impl Heard {
-    /// False: the answer is a refusal.
+    /// False if the server refused it.
     fn take(&self, payload: &Value) -> bool {
         let event = &payload["data"]["instanceStateChanged"];
         let Some(told) = event["cursor"].as_str() else { return false };

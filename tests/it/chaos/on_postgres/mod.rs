@@ -1,20 +1,20 @@
-//! The chaos suite: three replicas on one PostgreSQL, and everything around them breaks.
+//! The chaos suite: three replicas on one PostgreSQL, while everything around them fails.
 //!
-//! **What happens.** Members change things without a pause, subscribers listen, applications
-//! are synced, mails go out. Each round draws one or two faults from a seed and makes them: processes are
-//! killed, stopped and frozen, the database is killed, restarted, refuses writes, its connections are
-//! cut, frozen, slow, or lose the answer to a COMMIT; the mail server and the applications go away.
+//! **What happens.** Users change instances without a pause, subscribers listen, applications are synced, mails are
+//! sent. Each round draws one or two faults from a seed and causes them. Processes are killed, stopped and frozen. The
+//! database is killed, restarted, or refuses writes. Its connections are cut, frozen, slow, or lose the answer to a
+//! COMMIT. The mail server and the applications become unreachable.
 //!
-//! **What must hold.** After every round: all replicas are ready within seconds; every mutation that was
-//! acknowledged is stored, and was carried out once; every event has reached every subscriber once, in
-//! order; the rules of instances hold, by our own look and by the doctor's; mails arrived with one
-//! Message-ID each, and twice only where a process or a wire went away in the middle of a delivery. Every tenth round, and
-//! the last, waits until nothing is left to do; the others carry over what waits for the lease of a dead worker.
+//! **What must hold.** After every round, all replicas are ready within seconds. Every acknowledged mutation is stored
+//! and was carried out once. Every event has reached every subscriber once and in order. The rules of instances hold, by
+//! our own checks and by the doctor's. Each mail arrived with one Message-ID, and twice only if a process or connection
+//! failed during its delivery. Every tenth round and the last wait until no work is left; the others carry over work
+//! that waits for the lease of a dead worker.
 //!
-//! **What it does not show.** A mutation without an answer may have been carried out or not: both are right.
+//! **What it does not show.** A mutation without a response may have been carried out or not; both are correct.
 //!
-//! `TEST_CHAOS_ROUNDS` and `TEST_CHAOS_SEED` choose; both are printed, with the figures, whatever the outcome. The same
-//! seed draws the same faults; what they strike depends on the moment.
+//! `TEST_CHAOS_ROUNDS` and `TEST_CHAOS_SEED` are parameters; both are printed with the statistics, whatever the outcome.
+//! The same seed draws the same faults; what they hit depends on timing.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -42,14 +42,14 @@ mod report;
 mod stage;
 
 const ACTORS: usize = 3;
-/// How often nothing may be left to do.
+/// After how many rounds no work may be left.
 const REST_EVERY: u32 = 10;
-/// How long a replica may need to be ready again; longer when it has to be started.
+/// How long a replica may take to be ready again, and how long if it must be started.
 const READY: Duration = Duration::from_secs(5);
 const STARTED: Duration = Duration::from_secs(15);
-/// How long all work may take to end: a lease, and what it held.
+/// How long all work may take: a lease, and the work after it.
 const REST: Duration = Duration::from_secs(90);
-/// After so long, what waits for a lease is carried over.
+/// After this time, work that waits for a lease is carried over.
 const SHORT_REST: Duration = Duration::from_secs(5);
 
 struct Run {
@@ -59,11 +59,11 @@ struct Run {
     asker: Asker,
     actors: Vec<Actor>,
     listeners: Vec<Listener>,
-    /// An instance of the application that is a process of its own.
+    /// The instance whose application is a process of its own.
     application: String,
     renamed: usize,
     post: Post,
-    /// Since when so many mails may arrive twice.
+    /// How many mails may arrive twice, and since when.
     excuses: Vec<(Instant, usize)>,
     report: Report,
     slowest: Duration,
@@ -217,8 +217,8 @@ impl Run {
         self.answers(faults);
     }
 
-    /// How many mails may have arrived twice, of which so many did. What was on the wire when a process
-    /// went away is sent again when its lease has ended, which may be some rounds later.
+    /// How many mails may have arrived twice, and how many did. A mail whose process failed during its delivery is sent
+    /// again when the lease ends, which may be some rounds later.
     fn excuse(&mut self, faults: &[Fault], mut copies: usize) -> usize {
         self.excuses.extend(faults.iter().map(|fault| (Instant::now(), fault.copies())));
         self.excuses.retain(|(since, left)| *left > 0 && since.elapsed() < REST);
@@ -230,7 +230,7 @@ impl Run {
         excused
     }
 
-    /// What clients were told must be fit for clients, and in time.
+    /// Checks that clients received timely responses without inner error text.
     fn answers(&mut self, faults: &[Fault]) {
         let mut slowest = Duration::ZERO;
         self.tally.change(|figures| {
@@ -244,11 +244,11 @@ impl Run {
         }
     }
 
-    /// Waits until nothing is left to do. False: some work waits for the lease of a dead worker.
+    /// Waits until no work is left. False if some work waits for the lease of a dead worker.
     async fn rest(&mut self, to_the_end: bool) -> bool {
         let began = Instant::now();
         loop {
-            // Mails that were put off are due now: the waits between attempts have tests of their own.
+            // Makes delayed mails due now; the waits between attempts have their own tests.
             self.stage.cluster.execute("UPDATE job SET run_at = 0 WHERE kind = 'mail' AND lease_until = 0").await;
             let Some((rest, waits_for_lease)) = checks::unrest(&self.stage.cluster).await else { return true };
             if began.elapsed() > SHORT_REST && waits_for_lease && !to_the_end {
@@ -268,7 +268,7 @@ impl Run {
         self.asker.mutate(&urls[0], "syncInstance", &json!({ "id": self.application }), "run { id }").await
     }
 
-    /// After one more sync the register holds whom the application holds.
+    /// Checks that after one more sync the register has the users of the application.
     async fn application_is_known(&mut self) {
         let wanted = self.stage.scim.users();
         let deadline = Instant::now() + REST;

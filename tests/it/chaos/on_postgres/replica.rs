@@ -1,4 +1,4 @@
-//! One replica: the program as an operator runs it, to be killed, stopped and started again.
+//! One replica: the program, which can be killed, frozen, stopped and restarted.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -10,18 +10,18 @@ use tokio::time::Instant;
 use crate::process::Home;
 use crate::support::{DEADLINE, http};
 
-/// A replica with a data folder of its own. Dropped, it is killed.
+/// A replica with its own data folder. Dropping it kills it.
 pub struct Replica {
     pub home: Home,
     arguments: &'static [&'static str],
-    /// What its environment has besides the settings.
+    /// Further environment variables.
     environment: Vec<(&'static str, String)>,
     child: Option<Child>,
     http: reqwest::Client,
 }
 
 impl Replica {
-    /// Not started yet.
+    /// A replica that is not started yet.
     pub fn new(home: Home, arguments: &'static [&'static str]) -> Replica {
         Self::with(home, arguments, &[])
     }
@@ -44,7 +44,7 @@ impl Replica {
         self.child = Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
     }
 
-    /// SIGKILL, and its end.
+    /// Kills it with SIGKILL and waits for its end.
     pub fn kill(&mut self) {
         let Some(mut child) = self.child.take() else { return };
         let _ = child.kill();
@@ -58,7 +58,7 @@ impl Replica {
         assert!(done.success(), "{name}");
     }
 
-    /// Asks it to stop and waits for its orderly end.
+    /// Stops it with SIGTERM and waits for its end.
     pub async fn stop(&mut self) {
         self.signal("TERM");
         let mut child = self.child.take().expect("it runs");
@@ -81,18 +81,18 @@ impl Replica {
         }
     }
 
-    /// Whether it lives; a process that ends by itself is a fault.
+    /// Whether it is running. A process that ends by itself is a fault.
     pub fn lives(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
     }
 
-    /// The status with which it answers, if it does.
+    /// The status of its response, if there is one.
     pub async fn status(&self, path: &str) -> Option<u16> {
         let answer = self.http.get(format!("{}{path}", self.url())).send().await.ok()?;
         Some(answer.status().as_u16())
     }
 
-    /// Waits until it says that it is ready.
+    /// Waits until it is ready.
     pub async fn until_ready(&mut self, within: Duration) {
         let deadline = Instant::now() + within;
         while self.status("/readyz").await != Some(200) {
@@ -106,7 +106,7 @@ impl Replica {
         self.home.dir.path().join("replica.log")
     }
 
-    /// All that it wrote.
+    /// Its complete log.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! The figures that a run ends with, also one that fails.
+//! The statistics that are printed at the end of a run, also if it fails.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Everything that a round happens to: the database, three replicas, and whom they talk to.
+//! The test bed of a round: the database, three replicas, an application and a mail server.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use super::replica::Replica;
 use crate::peers::{Cluster, Proxy, Scim, Smtp};
 use crate::process::Home;
 
-/// The replicas, by what they do.
+/// The replicas, by their roles.
 const ROLES: [&[&str]; 3] = [&["serve", "--api"], &["serve", "--workers"], &["serve"]];
-/// Those that answer the API.
+/// The replicas that serve the API.
 pub const APIS: [usize; 2] = [0, 2];
 
 pub struct Stage {
     pub cluster: Cluster,
-    /// Each replica's way to the database.
+    /// The proxy between each replica and the database.
     pub lines: Vec<Proxy>,
     pub replicas: Vec<Replica>,
     pub smtp: Smtp,
@@ -58,17 +58,17 @@ impl Stage {
         stage
     }
 
-    /// The configuration that connects the application, past its proxy.
+    /// The configuration for the application, through its proxy.
     pub fn scim_config(&self) -> [(&'static str, String); 2] {
         [("base_url", format!("http://127.0.0.1:{}/v2", self.scim_line.port)), ("token", self.scim.token.clone())]
     }
 
-    /// Where the API can be asked.
+    /// The URLs of the API.
     pub fn api_urls(&self) -> Vec<String> {
         APIS.iter().map(|at| self.replicas[*at].url()).collect()
     }
 
-    /// Waits until every replica says that it is ready, and tells how long that took.
+    /// Waits until every replica is ready, and returns how long that took.
     pub async fn until_ready(&mut self, within: Duration) -> Duration {
         let began = Instant::now();
         for replica in &mut self.replicas {
@@ -85,7 +85,7 @@ impl Stage {
         }
     }
 
-    /// Where everybody wrote what happened, and the end of it.
+    /// The places of all logs, and their last lines.
     pub fn describe(&self) -> String {
         let mut text = String::new();
         for (role, replica) in ROLES.iter().zip(&self.replicas) {

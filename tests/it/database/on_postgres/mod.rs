@@ -1,4 +1,4 @@
-//! What only PostgreSQL has: several replicas, and a network between them and it.
+//! Tests for PostgreSQL only: several replicas, TLS, roles of processes.
 
 mod replicas;
 mod roles;

@@ -1,4 +1,4 @@
-//! Several servers on one database: what one does, the others know.
+//! Several replicas on one database: each sees what the others do.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use crate::subscriptions::states::hear;
 use crate::support::wire::Socket;
 use crate::support::{DEADLINE, Server, http};
 
-/// How soon the others must know.
+/// How soon the other replica must see a change.
 const SOON: Duration = Duration::from_secs(1);
 const QUERY: &str = "subscription { instanceStateChanged { cursor cause instance { id name } } }";
 
-/// Two servers on one database.
+/// Two replicas on one database.
 async fn two() -> (Server, Server) {
     let one = Server::start().await;
     let other = Server::builder().place(one.place.replica()).start().await;
@@ -149,7 +149,7 @@ async fn the_work_of_many_instances_is_done_once_by_whoever_takes_it() {
         let runs = other.runs(id, "added seen outcome").await;
         assert_eq!(runs, [json!({ "added": 40, "seen": 40, "outcome": "SUCCEEDED" })]);
     }
-    // One mail each, by whichever replica; each writes them to a folder of its own.
+    // One mail per recipient, sent by either replica. Each writes to a folder of its own.
     let deadline = Instant::now() + DEADLINE;
     let mails = || [&one, &other].map(|server| std::fs::read_dir(server.mail_dir()).map_or(0, Iterator::count));
     while mails().iter().sum::<usize>() < 30 {

@@ -1,4 +1,4 @@
-//! Roles: some processes answer, others work, and together they are one server.
+//! Roles: processes that serve only the API, and processes that only work on jobs.
 
 use serde_json::json;
 
@@ -16,7 +16,7 @@ async fn what_one_process_accepts_another_carries_out() {
     let api = home.serve_with(&["serve", "--api"], &token).await;
     let config = [("users", "40"), ("page_size", "10")];
     let id = api.client.rehearse("Acme", &config).await;
-    // Whoever works beats about once a second; nobody does.
+    // A process with workers has a heartbeat every second; this one has none.
     for _ in 0..20 {
         assert_eq!(api.client.instance(&id, "syncState").await["syncState"], "QUEUED");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -35,7 +35,7 @@ async fn what_one_process_accepts_another_carries_out() {
     assert_eq!(causes, ["SNAPSHOT", "SYNC_STARTED", "SYNC_SUCCEEDED"]);
     assert_eq!(api.client.idle(&id, "userCount").await["userCount"], 40);
 
-    // It answers an operator, and nobody else.
+    // It serves the health checks and metrics only.
     for (path, expected) in [("/healthz", 200), ("/readyz", 200), ("/metrics", 200), ("/graphql", 404), ("/", 404)] {
         assert_eq!(status(&workers.client.url, path).await, expected, "{path}");
     }
@@ -58,7 +58,7 @@ async fn a_run_of_a_worker_that_is_killed_goes_on_with_another() {
     api.client.until(&id, "currentSync { seen }", |found| found["currentSync"]["seen"].as_i64() >= Some(50)).await;
     doomed.kill();
     let _heir = second.serve_with(&["serve", "--workers"], &token).await;
-    // The lease of the dead one has to run out first; the run is the same.
+    // The lease of the dead process must end first. The run is the same.
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_mins(1);
     while api.client.instance(&id, "syncState").await["syncState"] != "IDLE" {
         assert!(tokio::time::Instant::now() < deadline, "{}", second.log());

@@ -1,4 +1,4 @@
-//! TLS to the database: a server that proves itself is used, another is told nothing.
+//! TLS to the database: a server with a valid certificate is used, and another receives no login.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -11,7 +11,7 @@ use crate::peers::Cluster;
 use crate::process::Home;
 use crate::process::settings::refusal;
 
-/// Certificate authorities of a test's own, and what they signed.
+/// The test's own certificate authorities, and the certificates that they signed.
 struct Authority {
     dir: TempDir,
 }
@@ -54,7 +54,7 @@ impl Authority {
     }
 }
 
-/// Copies a file to where the server may read it, and nobody else.
+/// Copies a file to a place where only the server may read it.
 fn hand_over(file: &Path, to: &Path) {
     let owner = fs::metadata(to.parent().unwrap()).unwrap();
     fs::copy(file, to).unwrap();
@@ -62,7 +62,7 @@ fn hand_over(file: &Path, to: &Path) {
     chown(to, Some(owner.uid()), Some(owner.gid())).unwrap();
 }
 
-/// A server with TLS, whose certificate is for `host`.
+/// A server with TLS and a certificate for `host`.
 async fn cluster(authority: &Authority, host: &str) -> Cluster {
     let cluster = Cluster::with(&["log_connections=on"], None).await;
     let (certificate, key) = authority.sign(host);
@@ -71,7 +71,7 @@ async fn cluster(authority: &Authority, host: &str) -> Cluster {
     hand_over(&certificate, &data.join("server.crt"));
     hand_over(&key, &data.join("server.key"));
     cluster.set("ssl", "on").await;
-    // A setting is read again a moment later.
+    // The server reloads its settings a moment later.
     let deadline = tokio::time::Instant::now() + crate::support::DEADLINE;
     while cluster.rows("SELECT current_setting('ssl') AS ssl").await[0]["ssl"] != "on" {
         assert!(tokio::time::Instant::now() < deadline, "no TLS: {}", cluster.log());
@@ -84,7 +84,7 @@ fn home(cluster: &Cluster, parameters: &str) -> Home {
     Home::on_sqlite().set("DATABASE_URL", format!("{url}?{parameters}"))
 }
 
-/// The one line of a start that is refused, after which the server knows of nobody.
+/// The line with which the start fails. No login must have reached the server.
 fn refused(cluster: &Cluster, parameters: &str) -> String {
     let home = home(cluster, parameters);
     let line = refusal(&home, &["serve"]);
@@ -116,14 +116,14 @@ async fn a_server_that_cannot_prove_itself_is_told_nothing() {
     for (parameters, named) in [
         (format!("sslmode=verify-full&sslrootcert={}", stranger.certificate()), "certificate"),
         (format!("sslmode=verify-ca&sslrootcert={}", stranger.certificate()), "certificate"),
-        // The right authority, another host.
+        // The right authority, but another host.
         (format!("sslmode=verify-full&sslrootcert={}", authority.certificate()), "certificate"),
         ("sslmode=verify-full&sslrootcert=/nowhere/ca.pem".to_owned(), "/nowhere/ca.pem"),
     ] {
         let line = refused(&cluster, &parameters);
         assert!(line.contains(named), "{parameters}: {line}");
     }
-    // Whose authority alone is asked for.
+    // Only the authority is checked.
     let home = home(&cluster, &format!("sslmode=verify-ca&sslrootcert={}", authority.certificate()));
     home.token();
 }
@@ -135,6 +135,6 @@ async fn a_server_without_tls_is_refused_when_tls_is_asked_for() {
         let line = refused(&cluster, &format!("sslmode={mode}"));
         assert!(line.to_lowercase().contains("tls"), "{line}");
     }
-    // What does not insist takes what it gets.
+    // TLS is optional, and the certificate is not checked.
     home(&cluster, "sslmode=prefer").token();
 }

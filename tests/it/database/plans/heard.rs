@@ -1,4 +1,4 @@
-//! What the server and the driver tell of statements.
+//! Collects the statements that the server logs and the plans that the driver logs.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -9,17 +9,17 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// The server's own statements, as texts.
+/// The server's statements.
 const STATEMENTS: &str = "muster::db";
-/// What PostgreSQL says beside its answers.
+/// PostgreSQL's notices.
 const NOTICES: &str = "sqlx::postgres::notice";
 
-/// Each text that was told, with who told it.
+/// Each text with the target that logged it.
 #[derive(Clone, Default)]
 pub struct Heard(Arc<Mutex<BTreeSet<(&'static str, String)>>>);
 
 impl Heard {
-    /// Listens to everything in this process, for good.
+    /// Collects from everything in this process from now on.
     pub fn from_now_on() -> Self {
         let heard = Self::default();
         tracing_subscriber::registry().with(heard.clone()).init();

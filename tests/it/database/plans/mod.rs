@@ -1,9 +1,8 @@
-//! Every statement finds its rows by an index, and every index has a statement.
+//! Query plans: every statement finds its rows by an index, and every index is used.
 //!
-//! A server with enough rows to matter is asked for every listing and given every kind of work. It tells
-//! each statement (what `MUSTER_LOG=muster::db=trace` would show), and the database tells how it finds the
-//! rows of each: PostgreSQL while it does (`auto_explain`, whose notices come back on the connection),
-//! SQLite when it is asked afterwards.
+//! A server with enough rows answers every listing and does every kind of work. Its statements are collected from the
+//! log (as `MUSTER_LOG=muster::db=trace` shows them). PostgreSQL reports each plan by `auto_explain`, whose notices
+//! arrive on the connection; SQLite is asked for the plans afterwards.
 
 mod heard;
 mod rows;
@@ -21,16 +20,16 @@ use super::connect;
 use crate::support::{Client, Server, one};
 use heard::Heard;
 
-/// What an index is for.
+/// The use of an index.
 enum Use {
-    /// A statement with these parts finds its rows by it.
+    /// A statement that contains these parts uses it.
     Finds(&'static [&'static str]),
-    /// It forbids a second row; whether statements find rows by it as well does not matter.
+    /// It enforces uniqueness; statements need not use it.
     Forbids,
 }
 use Use::{Finds, Forbids};
 
-/// Every index that the migrations make. One that is not named here, or that is not used as is said here, is a fault.
+/// Every index of the migrations. The test fails for one that is missing here or is not used as stated.
 const INDEXES: &[(&str, Use)] = &[
     ("ix_instance_name", Finds(&[r#"ORDER BY "name_key" ASC, "id" ASC"#])),
     ("ix_instance_created", Finds(&[r#"ORDER BY "created_at" ASC, "id" ASC"#])),
@@ -55,7 +54,7 @@ const INDEXES: &[(&str, Use)] = &[
     ("ix_oauth_authorization_expires", Finds(&[r#""oauth_authorization"."expires_at" <="#])),
 ];
 
-/// The tables that grow; none is read from one end to the other.
+/// The tables that grow. None may be scanned.
 const GROWING: [&str; 10] = [
     "instance",
     "sync_run",
@@ -69,7 +68,7 @@ const GROWING: [&str; 10] = [
     "oauth_authorization",
 ];
 
-/// Statements that may read a whole table, by a part of them, with the reason.
+/// Statements that may scan a table, by a part of their text, with the reason.
 const WHOLE: &[(&str, &str)] = &[
     ("COUNT(", "a total is counted, when somebody asks for it"),
     (r#"SUM("instance"."user_count""#, "the total of all users is the sum of what the instances know"),
@@ -80,7 +79,7 @@ const WHOLE: &[(&str, &str)] = &[
     (r#"DELETE FROM "oauth_authorization""#, "consents that are waited for are few: each is forgotten after minutes"),
 ];
 
-/// A statement, and how its rows were found.
+/// A statement and its plan.
 struct Plan {
     sql: String,
     steps: String,
@@ -114,7 +113,7 @@ async fn every_statement_finds_its_rows_by_an_index_and_every_index_has_a_statem
     assert!(faults.is_empty(), "{}", faults.join("\n\n"));
 }
 
-/// Lets PostgreSQL tell every plan to whoever asked for it.
+/// Makes PostgreSQL report the plan of every statement on its connection.
 fn explaining(database: &str) -> Vec<String> {
     let set = |setting: &str| format!("ALTER DATABASE {database} SET {setting}");
     vec![
@@ -132,7 +131,7 @@ async fn first_rows(client: &Client) {
     client.done("testConnection", json!({ "instanceId": id }), "ok").await;
 }
 
-/// Every listing, and every kind of work.
+/// Uses every listing and every kind of work.
 async fn everything(server: &Server) {
     let config = [("users", "40"), ("churn_percent", "20"), ("outcomes", "success,transient,success")];
     let id = server.rehearse("Worker", &config).await;
@@ -158,7 +157,7 @@ async fn listings(client: &Client, id: &str) {
             pages(client, "instances", &format!("orderBy: {{ field: {field}, direction: {direction} }}")).await;
         }
     }
-    // Without the deleted ones, the index that forbids a second name serves as well.
+    // Without deleted instances, the unique index on the name serves as well.
     pages(client, "instances", "filter: { statuses: [LIVE, DELETED] }, orderBy: { field: NAME, direction: ASC }").await;
     for filter in ["search: \"opy 7\"", "integrationKeys: [\"scim\"]", "statuses: [DELETED]", "health: [FAILING]"] {
         pages(client, "instances", &format!("filter: {{ {filter} }}")).await;
@@ -198,7 +197,7 @@ async fn pages(client: &Client, list: &str, arguments: &str) {
     }
 }
 
-/// The plans of all statements, each once.
+/// The plans of all distinct statements.
 async fn plans(db: &DatabaseConnection, heard: &Heard) -> Vec<Plan> {
     if db.get_database_backend() == DbBackend::Postgres {
         let told = heard.notices().into_iter();
@@ -216,7 +215,7 @@ async fn plans(db: &DatabaseConnection, heard: &Heard) -> Vec<Plan> {
     plans
 }
 
-/// How SQLite would find the rows of a statement; nothing of one that finds none.
+/// SQLite's plan of a statement; empty for one that reads no rows.
 async fn explained(db: &DatabaseConnection, sql: &str) -> String {
     if !["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"].iter().any(|verb| sql.starts_with(verb)) {
         return String::new();
@@ -227,7 +226,7 @@ async fn explained(db: &DatabaseConnection, sql: &str) -> String {
     format!("\n{}", steps.join("\n"))
 }
 
-/// The indexes that migrations made, without those of primary keys.
+/// The indexes of the migrations, without those of primary keys.
 async fn indexes(db: &DatabaseConnection) -> Vec<String> {
     let sql = match db.get_database_backend() {
         DbBackend::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
@@ -240,7 +239,7 @@ async fn indexes(db: &DatabaseConnection) -> Vec<String> {
     rows.iter().map(|row| row.try_get("", "name").unwrap()).collect()
 }
 
-/// What is said of indexes and does not hold.
+/// The statements about indexes that do not hold.
 fn idle_indexes(there: &[String], plans: &[Plan]) -> Vec<String> {
     let said: BTreeMap<_, _> = INDEXES.iter().map(|(name, used)| (*name, used)).collect();
     let mut faults: Vec<_> = there
@@ -262,7 +261,7 @@ fn idle_indexes(there: &[String], plans: &[Plan]) -> Vec<String> {
     faults
 }
 
-/// The statements that read a whole table which grows, and may not.
+/// The statements that scan a growing table without permission.
 fn whole_tables(plans: &[Plan]) -> Vec<String> {
     let excused = |plan: &&Plan| !WHOLE.iter().any(|(part, _)| plan.sql.contains(part));
     let whole = plans.iter().filter(|plan| GROWING.iter().any(|table| plan.reads_all_of(table)));
@@ -275,7 +274,7 @@ impl Plan {
     }
 
     fn reads_all_of(&self, table: &str) -> bool {
-        // In the order of the rows themselves, and no further than to the limit.
+        // In the order of the primary key, up to the limit.
         let first_rows =
             self.sql.contains(" LIMIT ") && !self.sql.contains(" WHERE ") && !self.steps.contains("B-TREE");
         self.steps.lines().any(|step| {

@@ -1,4 +1,4 @@
-//! Enough rows that a plan matters: copies of what one instance has left, with ids and keys of their own.
+//! Fills the tables so that plans matter: copies of the rows of one instance, with new ids and keys.
 
 use std::iter;
 
@@ -18,10 +18,10 @@ const USERS_EACH: usize = 10;
 const CHANGES_EACH: usize = 4;
 const EVENTS_EACH: usize = 10;
 const OTHERS: usize = 1_000;
-/// Nothing of this becomes due.
+/// So far in the future that nothing becomes due.
 const NEVER: i64 = 9_000_000_000_000;
 
-/// Writes rows down; the database numbers those that it numbers itself.
+/// Inserts rows; columns that the database numbers are left out.
 async fn insert<E>(db: &DatabaseConnection, rows: impl Iterator<Item = E::Model>)
 where
     E: EntityTrait,

@@ -1,4 +1,4 @@
-//! The answer to COMMIT is lost: what was asked for is done once, and known to be done.
+//! The answer to COMMIT is lost: the change is made once, and reported as made.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! PostgreSQL has no connection to spare.
+//! PostgreSQL has no free connection.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::{Ground, done};
 use crate::chaos::on_postgres::asking::{Answer, LONGEST};
 use crate::peers::Cluster;
 
-/// Connections of somebody else, as many as there still are.
+/// Takes all connections that are still free.
 async fn crowd(cluster: &Cluster) -> Vec<DatabaseConnection> {
     let mut crowd = Vec::new();
     loop {
@@ -30,7 +30,7 @@ async fn without_connections_to_spare_requests_wait_or_are_refused_and_nothing_b
     ground.idle(&id, "").await;
     let crowd = crowd(&ground.cluster).await;
     assert!(!crowd.is_empty());
-    // Whatever the program held is taken from it as well, in part.
+    // Some of the program's own connections are taken as well.
     let mine = "SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity WHERE application_name = 'muster' AND usename = 'muster' LIMIT 3) AS taken";
     ground.cluster.rows(mine).await;
     let more = self::crowd(&ground.cluster).await;

@@ -1,4 +1,4 @@
-//! PostgreSQL's disk is full.
+//! A full disk under PostgreSQL.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use crate::chaos::on_postgres::asking::Answer;
 use crate::peers::Cluster;
 use crate::trouble::SmallDisk;
 
-/// Renames until that fails, as it must when there is no room for another event.
+/// Renames until it fails, which it must when there is no room for another event.
 async fn until_refused(ground: &Ground, id: &str) {
     for number in 0..2_000 {
         match ground.rename(id, &format!("{number} {}", "x".repeat(180))).await {

@@ -1,4 +1,4 @@
-//! PostgreSQL that misbehaves.
+//! Failures of PostgreSQL.
 
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ mod tools;
 mod unreachable;
 mod worker;
 
-/// How soon the program is itself again once its database is.
+/// How soon the program must work again after its database does.
 const READY: Duration = Duration::from_secs(5);
 
-/// A cluster, the program, and a proxy between them.
+/// A database cluster, the program, and a proxy between the two.
 struct Ground {
     cluster: Cluster,
     line: Proxy,
@@ -35,12 +35,12 @@ struct Ground {
 }
 
 impl Ground {
-    /// With the program running and ready.
+    /// Starts all, and waits until the program is ready.
     async fn build() -> Ground {
         Self::around(Cluster::start().await).await.serving().await
     }
 
-    /// The program has not been started yet.
+    /// Starts all but the program.
     async fn around(cluster: Cluster) -> Ground {
         let line = Proxy::start(cluster.port).await;
         let home = Home::on_sqlite().set("DATABASE_URL", Cluster::url_at(line.port));
@@ -64,7 +64,7 @@ impl Ground {
         self.asker.read(&self.replica.url(), query).await
     }
 
-    /// Creates an instance of the rehearsal and gives its id.
+    /// Creates a rehearsal instance and returns its id.
     async fn rehearse(&self, name: &str, config: &[(&str, &str)]) -> String {
         let config: Vec<_> = config.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect();
         let input = json!({ "integrationKey": "rehearsal", "name": name, "config": config });
@@ -72,12 +72,12 @@ impl Ground {
         made["instance"]["id"].as_str().unwrap().to_owned()
     }
 
-    /// A rename, which changes nothing else.
+    /// A mutation that renames the instance.
     async fn rename(&self, id: &str, name: &str) -> Answer {
         self.mutate("updateInstance", json!({ "id": id, "name": name }), "instance { name revision }").await
     }
 
-    /// Waits until the fields of an instance are as wanted; answers that there is no database are passed over.
+    /// Waits until `wanted` is true for the fields of an instance. Responses without a database are ignored.
     async fn until(&self, id: &str, fields: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let query = format!("{{ instance(id: {id:?}) {{ {fields} }} }}");
         let deadline = Instant::now() + 2 * DEADLINE;
@@ -111,7 +111,7 @@ impl Ground {
         }
     }
 
-    /// Until it says that it is ready, and acknowledges a mutation.
+    /// Waits until it reports that it is ready and acknowledges a mutation.
     async fn recovered(&mut self, id: &str) -> Duration {
         let began = Instant::now();
         self.replica.until_ready(READY).await;
@@ -122,7 +122,7 @@ impl Ground {
         began.elapsed()
     }
 
-    /// No client was told what is not for clients, and the doctor finds nothing wrong.
+    /// Asserts that no client received inner error text, and that the doctor finds no fault.
     fn assert_clean(&self) {
         let figures = self.tally.figures();
         assert!(figures.faults.is_empty(), "{:#?}", figures.faults);
@@ -131,7 +131,7 @@ impl Ground {
     }
 }
 
-/// The payload of a mutation that was acknowledged.
+/// The payload of an acknowledged mutation.
 fn done(answer: Answer) -> Value {
     match answer {
         Answer::Done(payload) => payload,

@@ -1,4 +1,4 @@
-//! PostgreSQL takes no writes for a while, as when it hands over to another.
+//! PostgreSQL is read-only for a while, as during a fail-over.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ async fn in_a_read_only_window_mutations_are_refused_reads_work_and_workers_wait
     let id = ground.rehearse("Acme", &config).await;
     ground.until(&id, "currentSync { seen }", |found| found["currentSync"]["seen"].as_i64() > Some(20)).await;
     ground.cluster.read_only(true).await;
-    // The setting reaches each of the connections when that one is used next.
+    // The setting takes effect on a connection when it is used next.
     tokio::time::sleep(Duration::from_millis(300)).await;
     for _ in 0..10 {
         assert_eq!(ground.rename(&id, "in vain").await, Answer::Unavailable);

@@ -1,4 +1,4 @@
-//! PostgreSQL is restarted, killed, and its connections are, while it is worked on.
+//! PostgreSQL is restarted or killed, or its connections are cut, during work.
 
 use std::time::Duration;
 

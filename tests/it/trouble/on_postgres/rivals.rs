@@ -1,4 +1,5 @@
-//! Somebody else works on the same rows, in another order: what PostgreSQL undoes is done again as a whole.
+//! Deadlocks and lock waits: another session locks the same rows in another order. A transaction that PostgreSQL rolls
+//! back is run again as a whole.
 
 use std::time::Duration;
 
@@ -7,14 +8,14 @@ use sea_orm::{ConnectionTrait, DatabaseConnection};
 use super::{Ground, done};
 use crate::peers::Cluster;
 
-/// A rival that holds what it has touched until it says `COMMIT`.
+/// A session that keeps its locks until `COMMIT`.
 async fn rival(cluster: &Cluster) -> DatabaseConnection {
     let rival = cluster.connect("muster").await.unwrap();
     rival.execute_unprepared("BEGIN").await.unwrap();
     rival
 }
 
-/// Waits until somebody waits for a lock.
+/// Waits until a session waits for a lock.
 async fn until_somebody_waits(cluster: &Cluster) {
     let deadline = tokio::time::Instant::now() + crate::support::DEADLINE;
     while cluster
@@ -42,7 +43,8 @@ async fn a_mutation_that_loses_a_deadlock_is_done_again_as_a_whole() {
     let rival = rival(&ground.cluster).await;
     rival.execute_unprepared("LOCK TABLE event IN EXCLUSIVE MODE").await.unwrap();
     let renaming = async {
-        // It holds the instance and waits for the log; the rival holds the log and waits for the instance.
+        // The program holds the instance and waits for the log; the other session holds the log and waits for the
+        // instance.
         done(ground.rename(&id, "after all").await)
     };
     let rivalry = async {
@@ -87,7 +89,7 @@ async fn a_row_that_is_held_for_long_is_waited_for_and_not_for_ever() {
     rival.execute_unprepared("SELECT * FROM instance FOR UPDATE").await.unwrap();
     let began = tokio::time::Instant::now();
     let rivalry = async {
-        // Longer than a lock may be waited for.
+        // Longer than the lock timeout.
         tokio::time::sleep(Duration::from_secs(12)).await;
         rival.execute_unprepared("COMMIT").await.unwrap();
     };

@@ -1,4 +1,4 @@
-//! The tools themselves: a proxy that does nothing would let every test here pass.
+//! Tests of the tools: with a proxy that does nothing, every test here would pass.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn insert(db: &DatabaseConnection, number: i32) -> Result<(), sea_orm::DbE
     tx.commit().await
 }
 
-/// The process that serves the one connection.
+/// The server process of the only connection.
 async fn backend(cluster: &Cluster) -> serde_json::Value {
     let mut found = cluster.rows("SELECT pid FROM pg_stat_activity WHERE usename = 'muster'").await;
     assert_eq!(found.len(), 1, "{found:?}");
@@ -57,7 +57,7 @@ async fn connections_are_cut_frozen_and_refused() {
     waiting.await.unwrap();
     let open = backend(&cluster).await;
     line.cut();
-    // The first may find that its connection is gone.
+    // The first request may find its connection lost.
     let _either = ask().await;
     ask().await.unwrap();
     assert_ne!(backend(&cluster).await, open);

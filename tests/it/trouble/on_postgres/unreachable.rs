@@ -1,4 +1,4 @@
-//! PostgreSQL cannot be reached, or is reached and says nothing. Ten seconds stand for any time.
+//! PostgreSQL cannot be reached, or accepts connections and never answers. Ten seconds stand for any time.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ async fn a_program_without_a_database_starts_waits_and_is_ready_by_itself() {
         let mut ground = Ground::around(Cluster::start().await).await;
         ground.line.set(mode);
         ground.replica.launch();
-        // Long before the first attempt to reach the database is over.
+        // Long before the first connection attempt ends.
         ground.until_status("/healthz", 200, Duration::from_secs(3)).await;
         let until = Instant::now() + A_WHILE;
         while Instant::now() < until {
@@ -52,7 +52,7 @@ async fn a_program_that_loses_its_database_says_so_and_is_ready_by_itself() {
     ground.line.set(Mode::Pass);
     let took = ground.recovered(&id).await;
     println!("itself again after {took:.2?}");
-    // The run goes on where it was cut, at the latest when its lease has ended.
+    // The run continues where it was cut, at the latest when its lease ends.
     let run = "lastSync { outcome seen added } syncHistory { totalCount }";
     let found = ground.idle(&id, run).await;
     assert_eq!(found["lastSync"], serde_json::json!({ "outcome": "SUCCEEDED", "seen": 300, "added": 300 }));
@@ -73,7 +73,7 @@ async fn no_request_hangs_on_connections_that_say_nothing() {
     for mode in [Mode::Freeze, Mode::Blackhole] {
         ground.line.set(mode);
         if mode == Mode::Blackhole {
-            // Whoever connects now is accepted, and hears nothing.
+            // New connections are accepted and never answered.
             ground.line.cut();
         }
         let began = Instant::now();
@@ -86,7 +86,7 @@ async fn no_request_hangs_on_connections_that_say_nothing() {
         assert!(took < LONGEST + Duration::from_secs(1), "{mode:?}: {took:?}");
         assert!(read.iter().all(|answer| *answer != Answer::Lost), "{mode:?}: {read:?}");
         if mode == Mode::Blackhole {
-            // There was no connection, so there is no doubt either.
+            // There was no connection, so the change was certainly not made.
             assert!(told.iter().chain(&read).all(|answer| *answer == Answer::Unavailable), "{told:?} {read:?}");
         }
         assert_eq!(ground.replica.status("/healthz").await, Some(200));
@@ -109,7 +109,7 @@ async fn connections_that_are_slow_or_cut_again_and_again_are_lived_with() {
     ground.line.set(Mode::Latency(Duration::from_millis(20)));
     let id = ground.rehearse("Slow", &[("users", "100"), ("page_size", "50")]).await;
     assert_eq!(ground.idle(&id, "userCount").await["userCount"], 100);
-    // A few statements, and the connection is gone.
+    // The connection is lost after a few statements.
     ground.line.set(Mode::CutAfter(6_000));
     ground.line.cut();
     for number in 0..20 {

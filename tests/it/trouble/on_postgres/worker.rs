@@ -1,4 +1,4 @@
-//! A worker that stands still for longer than its lease.
+//! A worker that is suspended for longer than its lease.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn a_worker_that_stood_still_for_longer_than_its_lease_writes_nothing_more
         }
     };
     tokio::time::timeout(Duration::from_mins(1), taken_over).await.expect("taken over within a minute");
-    // The first one wakes in the middle of what the second does.
+    // The first resumes while the second is working.
     ground.replica.signal("CONT");
     let going_on = "SELECT count(*) FROM sync_run WHERE outcome IS NULL AND seen < 900";
     assert_eq!(ground.cluster.count(going_on).await, 1, "it woke too late to do any harm");

@@ -1,5 +1,5 @@
-//! The machine's clock jumps back two hours, ahead thirty days, and back again. It is turned by libfaketime
-//! (Debian: libfaketime); what measures durations is left alone, as it is on a real machine.
+//! The machine's clock jumps back two hours, ahead thirty days, and back again, by means of libfaketime (Debian:
+//! libfaketime). The monotonic clock goes on as usual, as on a real machine.
 
 use std::fs;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ fn library() -> Option<PathBuf> {
     found
 }
 
-/// Runs, and how they were called for.
+/// The runs, and what triggered them.
 async fn runs(client: &Client, id: &str) -> Vec<String> {
     let runs = client.runs(id, "trigger outcome").await;
     runs.iter()
@@ -51,7 +51,7 @@ async fn a_clock_that_jumps_stops_nothing_repeats_nothing_and_loses_nothing() {
     client.idle(&hourly, "").await;
     let slow = [("users", "400"), ("page_size", "10"), ("latency_ms", "50")];
 
-    // Back: what runs goes on, what is asked for is done.
+    // Back: the running sync continues, and a new one is carried out.
     let running = client.rehearse("Running", &slow).await;
     client.until(&running, "currentSync { seen }", |found| found["currentSync"]["seen"].as_i64() > Some(20)).await;
     turn("-2h");
@@ -61,7 +61,7 @@ async fn a_clock_that_jumps_stops_nothing_repeats_nothing_and_loses_nothing() {
     turn("+0");
     assert_eq!(runs(&client, &hourly).await, ["INITIAL SUCCEEDED", "MANUAL SUCCEEDED"]);
 
-    // Ahead: what is due is done once, and nothing is forgotten.
+    // Ahead: due syncs run once, and nothing is pruned.
     turn("+30d");
     for id in [&hourly, &running] {
         client
@@ -79,7 +79,7 @@ async fn a_clock_that_jumps_stops_nothing_repeats_nothing_and_loses_nothing() {
         json!({ "users": { "totalCount": 430 }, "instances": { "totalCount": 2 }, "notifications": { "totalCount": 2 } })
     );
 
-    // And back, killed in the middle: no lease and no schedule lies a month ahead.
+    // Back again, with a kill in the middle: no lease or schedule may stay a month ahead.
     client
         .ask("mutation($id: ID!) { syncInstance(input: { id: $id }) { run { id } } }", json!({ "id": running }))
         .await;
@@ -88,7 +88,7 @@ async fn a_clock_that_jumps_stops_nothing_repeats_nothing_and_loses_nothing() {
     replica.kill();
     replica.launch();
     replica.until_ready(DEADLINE).await;
-    // What lies a month ahead is looked for now and then.
+    // The repair job finds the times that are a month ahead.
     let deadline = tokio::time::Instant::now() + 4 * DEADLINE;
     let found = loop {
         let found = client.instance(&running, "syncState lastSync { trigger outcome seen added }").await;

@@ -1,4 +1,4 @@
-//! The disk with the SQLite file is full.
+//! A full disk under the SQLite file.
 
 use serde_json::{Value, json};
 

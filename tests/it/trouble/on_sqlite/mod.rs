@@ -1,4 +1,4 @@
-//! SQLite that has no room, and a machine whose clock jumps.
+//! SQLite on a full disk, and a machine whose clock jumps.
 
 mod clock;
 mod full;

@@ -1,0 +1,83 @@
+//! What a database error means for the caller.
+
+use sea_orm::sqlx::{self, postgres::PgDatabaseError};
+use sea_orm::{DbErr, RuntimeErr};
+
+use crate::error::{Error, Refusal, RefusalCode};
+
+/// What can be done about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// The transaction was rolled back, and may succeed if it is run again: a deadlock, a conflict, a connection
+    /// lost before the commit.
+    Undone,
+    /// The database cannot be used at the moment: unreachable, starting, read-only, full, too busy.
+    Unavailable,
+    /// A text contains a character that the database cannot store.
+    Text,
+    /// A fault of this program.
+    Other,
+}
+
+pub fn classify(error: &DbErr) -> ErrorClass {
+    let cause = match error {
+        DbErr::ConnectionAcquire(_) | DbErr::Conn(RuntimeErr::Internal(_)) => return ErrorClass::Unavailable,
+        DbErr::Conn(RuntimeErr::SqlxError(cause))
+        | DbErr::Exec(RuntimeErr::SqlxError(cause))
+        | DbErr::Query(RuntimeErr::SqlxError(cause)) => cause,
+        _ => return ErrorClass::Other,
+    };
+    match cause.as_ref() {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) | sqlx::Error::BeginFailed => {
+            ErrorClass::Undone
+        }
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => ErrorClass::Unavailable,
+        sqlx::Error::Database(cause) => match cause.try_downcast_ref::<PgDatabaseError>() {
+            Some(cause) => by_sqlstate(cause.code()),
+            None => by_sqlite_code(cause.code().and_then(|code| code.parse().ok())),
+        },
+        _ => ErrorClass::Other,
+    }
+}
+
+/// Classifies PostgreSQL's error codes, see <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn by_sqlstate(code: &str) -> ErrorClass {
+    match code {
+        // serialization_failure, deadlock_detected, lock_not_available, idle_in_transaction_session_timeout
+        "40001" | "40P01" | "55P03" | "25P03"
+        // admin_shutdown, crash_shutdown, idle_session_timeout: the connection is gone
+        | "57P01" | "57P02" | "57P05" => ErrorClass::Undone,
+        // read_only_sql_transaction, query_canceled (by statement_timeout), cannot_connect_now, database_dropped,
+        // statement_completion_unknown
+        "25006" | "57014" | "57P03" | "57P04" | "40003" => ErrorClass::Unavailable,
+        // character_not_in_repertoire, untranslatable_character: U+0000, above all
+        "22021" | "22P05" => ErrorClass::Text,
+        // connection exceptions, refused logins (during a fail-over), insufficient resources (disk, connections),
+        // system errors
+        _ if ["08", "28", "53", "58"].iter().any(|class| code.starts_with(class)) => ErrorClass::Unavailable,
+        _ => ErrorClass::Other,
+    }
+}
+
+/// Classifies SQLite's result codes: BUSY, LOCKED, READONLY, IOERR, FULL and CANTOPEN in the low byte.
+fn by_sqlite_code(code: Option<u32>) -> ErrorClass {
+    match code {
+        Some(code) if matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14) => ErrorClass::Unavailable,
+        _ => ErrorClass::Other,
+    }
+}
+
+/// True if the connection was lost during the statement.
+pub(super) fn is_lost(error: &DbErr) -> bool {
+    classify(error) == ErrorClass::Undone
+}
+
+/// True if the value is already in a unique index.
+pub fn is_duplicate(error: &DbErr) -> bool {
+    matches!(error.sql_err(), Some(sea_orm::SqlErr::UniqueConstraintViolation(_)))
+}
+
+/// The refusal of a text that the database cannot store.
+pub(super) fn unstorable() -> Error {
+    Refusal::new(RefusalCode::InvalidInput, "Text must not hold the character U+0000.").into()
+}

@@ -1,0 +1,159 @@
+//! PostgreSQL, which several replicas share: connections, the database's clock, lost commits, wake-ups.
+
+use std::io::ErrorKind;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sea_orm::sqlx::{self, Connection, Row};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
+    Statement,
+};
+
+use super::classify::{ErrorClass, classify};
+use super::conn::{Timed, measured};
+use super::{Db, STATEMENT};
+use crate::error::{Error, Failure, Result};
+
+mod clock;
+mod commit;
+mod wakeups;
+
+pub(super) use clock::follow as follow_time;
+pub(super) use commit::{mark, resolve};
+
+/// How long to wait for a connection of the pool.
+const ACQUIRE: Duration = Duration::from_secs(5);
+/// How long a connection may take to pass a test.
+const TEST: Duration = Duration::from_secs(2);
+/// A connection that was idle for less than this is used without a test. Code that repeats a statement because its
+/// connection was lost waits at least this long, or repeats it several times.
+pub(super) const FRESH: Duration = Duration::from_millis(100);
+/// How long a statement may wait for a lock.
+const LOCK: Duration = Duration::from_secs(10);
+/// How long a transaction may be idle: a process that hangs must not keep its locks.
+const IDLE: Duration = Duration::from_secs(15);
+
+/// Starts what runs in the background until the database is closed.
+pub(super) fn spawn(db: &Db, url: &str) {
+    wakeups::exchange(db, url);
+    tokio::spawn(commit::prune_marks(db.clone()));
+}
+
+/// A pool for readers and a pool for writers, so that requests that only read cannot keep the workers from renewing
+/// their leases.
+pub(super) async fn open(url: &str, connections: u32) -> Result<(DatabaseConnection, DatabaseConnection)> {
+    let writers = Db::writers(connections);
+    let reader = connect(url, connections.saturating_sub(writers).max(1), STATEMENT).await?;
+    let writer = connect(url, writers, STATEMENT).await?;
+    Ok((reader, writer))
+}
+
+/// A pool whose statements may take as long as `statement`. A pool of one connection never replaces it.
+pub(super) async fn connect(url: &str, connections: u32, statement: Duration) -> Result<DatabaseConnection> {
+    let age = (connections > 1).then_some(Duration::from_mins(30));
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(ACQUIRE)
+        .idle_timeout(age.map(|age| age / 6))
+        .max_lifetime(age)
+        .test_before_acquire(connections == 1)
+        .sqlx_logging(false)
+        .map_sqlx_postgres_opts(move |options| session(options, statement))
+        .map_sqlx_postgres_pool_opts(move |options| if connections > 1 { tested(options) } else { options });
+    match Database::connect(options).await {
+        Ok(db) => Ok(measured(db)),
+        Err(error) => Err(refused(url, reason(url).await.unwrap_or(error))),
+    }
+}
+
+fn session(options: PgConnectOptions, statement: Duration) -> PgConnectOptions {
+    let ms = |time: Duration| time.as_millis().to_string();
+    options.application_name("muster").options([
+        ("statement_timeout", ms(statement)),
+        ("lock_timeout", ms(LOCK)),
+        ("idle_in_transaction_session_timeout", ms(IDLE)),
+        // Our statements take less time than their compilation would.
+        ("jit", "off".into()),
+        // The server then notices a client that is gone.
+        ("tcp_keepalives_idle", "30".into()),
+        ("tcp_keepalives_interval", "10".into()),
+        ("tcp_keepalives_count", "3".into()),
+    ])
+}
+
+/// The reason that a pool hides behind its timeout, such as a refused connection or an unknown host.
+async fn reason(url: &str) -> Option<DbErr> {
+    let options = PgConnectOptions::from_str(url).ok()?;
+    let tried = tokio::time::timeout(TEST, PgConnection::connect_with(&options)).await.ok()?;
+    tried.err().map(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
+}
+
+/// Tells a wrong setting (internal) from a server that may become available.
+fn refused(url: &str, error: DbErr) -> Error {
+    let class = classify(&error);
+    if let DbErr::Conn(RuntimeErr::SqlxError(cause)) = &error {
+        // A missing socket is a server that has not started yet.
+        let local = PgConnectOptions::from_str(url).is_ok_and(|at| at.get_socket().is_some());
+        let fatal = match cause.as_ref() {
+            sqlx::Error::Tls(_) => true,
+            sqlx::Error::Io(cause) => match cause.kind() {
+                // An untrusted certificate.
+                ErrorKind::InvalidData => true,
+                // The file of a certificate or a key.
+                ErrorKind::NotFound | ErrorKind::PermissionDenied => !local,
+                _ => false,
+            },
+            // The user, the password.
+            sqlx::Error::Database(cause) => cause.code().is_some_and(|code| code.starts_with("28")),
+            _ => false,
+        };
+        if fatal {
+            return Error::internal("no connection", error);
+        }
+    }
+    let failure = Failure::new("no connection", error);
+    match class {
+        ErrorClass::Undone | ErrorClass::Unavailable => Error::Unavailable(failure),
+        ErrorClass::Text | ErrorClass::Other => Error::Internal(failure),
+    }
+}
+
+/// Tests connections when they return to the pool, and again before use unless that was a moment ago. A connection
+/// that does not answer is dropped; the pool itself would wait for it without end.
+fn tested(options: PgPoolOptions) -> PgPoolOptions {
+    let options = options.before_acquire(|connection, known| {
+        Box::pin(async move {
+            if known.idle_for < FRESH {
+                return Ok(true);
+            }
+            Ok(tokio::time::timeout(TEST, connection.ping()).await.is_ok_and(|answer| answer.is_ok()))
+        })
+    });
+    options.after_release(|connection, _| {
+        Box::pin(async move {
+            // If BEGIN was cut short, a transaction is open that the library does not know of, and the next user
+            // would read old data. Inside a transaction the two times differ. A raw query, because a prepared one
+            // is several messages, each with a time of its own.
+            let alone = sqlx::raw_sql("SELECT now() = statement_timestamp()").fetch_one(connection);
+            let answered = tokio::time::timeout(TEST, alone).await;
+            Ok(answered.is_ok_and(|row| row.and_then(|row| row.try_get::<bool, _>(0)).unwrap_or(false)))
+        })
+    })
+}
+
+fn statement(sql: &str) -> Statement {
+    Statement::from_string(DbBackend::Postgres, sql)
+}
+
+/// Lets each later statement of the transaction take as long as `time`.
+pub(super) async fn allow(tx: &Timed<DatabaseTransaction>, time: Duration) -> Result<()> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        tx.execute_raw(statement(&format!("SET LOCAL statement_timeout = {}", time.as_millis()))).await?;
+    }
+    Ok(())
+}

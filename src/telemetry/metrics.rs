@@ -1,0 +1,65 @@
+//! The metrics of this process, as Prometheus reads them.
+
+use std::sync::OnceLock;
+
+use entity::job::Kind;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use sea_orm::Iterable;
+
+/// Each metric with its help text.
+const COUNTERS: [(&str, &str); 12] = [
+    (
+        "muster_database_transactions_undone_total",
+        "Transactions that the database rolled back, and that were run again.",
+    ),
+    ("muster_graphql_closures_total", "WebSockets that the server closed, by close code."),
+    ("muster_graphql_panics_total", "Requests that panicked."),
+    ("muster_graphql_requests_total", "GraphQL operations, by transport, kind and outcome."),
+    ("muster_instances_created_total", "Instances that were created."),
+    ("muster_internal_errors_total", "Responses with the code INTERNAL: faults of the server."),
+    ("muster_job_errors_total", "Jobs that failed by a fault of the server and are tried again, by kind."),
+    ("muster_job_panics_total", "Jobs that panicked and are tried again, by kind."),
+    ("muster_mails_total", "Attempts to send a mail, by outcome."),
+    ("muster_pruned_rows_total", "Rows removed because they were older than the retention settings allow, by kind."),
+    ("muster_sync_runs_total", "Sync runs that ended, by outcome."),
+    ("muster_users_synced_total", "Users that sync runs have read."),
+];
+const GAUGES: [(&str, &str); 5] = [
+    ("muster_database_connections_busy", "Connections to PostgreSQL that are in use."),
+    ("muster_database_connections_open", "Connections to PostgreSQL that are open."),
+    ("muster_graphql_event_streams", "Open streams of server-sent events."),
+    ("muster_graphql_sockets", "Open WebSockets."),
+    ("muster_oldest_due_job_seconds", "How long the oldest due job has been waiting for a worker of any replica."),
+];
+/// The histogram buckets, in seconds.
+const BUCKETS: [f64; 9] = [0.0001, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0];
+
+/// The registry, with every metric described.
+pub fn metrics() -> &'static PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE.get_or_init(|| {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &BUCKETS)
+            .unwrap_or_else(|_| PrometheusBuilder::new())
+            .build_recorder();
+        let handle = recorder.handle();
+        let _already_set = metrics::set_global_recorder(recorder);
+        for (name, help) in COUNTERS {
+            metrics::describe_counter!(name, help);
+        }
+        for (name, help) in GAUGES {
+            metrics::describe_gauge!(name, help);
+        }
+        metrics::describe_histogram!("muster_database_statement_seconds", "Duration of database statements.");
+        // Counters that alerts watch exist from the start, so that their first increase is seen.
+        for name in ["muster_internal_errors_total", "muster_database_transactions_undone_total"] {
+            metrics::counter!(name).increment(0);
+        }
+        for kind in Kind::iter() {
+            for name in ["muster_job_errors_total", "muster_job_panics_total"] {
+                metrics::counter!(name, "kind" => format!("{kind:?}")).increment(0);
+            }
+        }
+        handle
+    })
+}
