@@ -109,12 +109,16 @@ proptest! {
     fn the_effects_of_every_step_lead_to_its_state(changes in changes()) {
         let Step { mut state, effects, .. } = State::create();
         let mut left = Left { run: None, scheduled: false, credential: true, removal: false };
-        effects.into_iter().for_each(|effect| left.after(effect));
+        for effect in effects {
+            left.after(effect);
+        }
         left.agrees_with(&state);
         for (now, change) in (1..).zip(changes) {
             let Ok(steps) = state.apply(change, now) else { continue };
             for step in steps {
-                step.effects.into_iter().for_each(|effect| left.after(effect));
+                for effect in step.effects {
+                    left.after(effect);
+                }
                 left.agrees_with(&step.state);
                 state = step.state;
             }
