@@ -31,6 +31,7 @@ mod pages;
 pub mod progress;
 pub mod reconcile;
 mod removal;
+mod row;
 mod run;
 
 /// How far the engine goes.

@@ -1,18 +1,20 @@
-//! From a page of a listing to rows: who is new, who changed, who was only seen again.
+//! Stores a page of a listing: which users are new, which changed, which were only seen again.
 
 use std::collections::{HashMap, HashSet};
 
-use entity::user::{Column, Entity, Model, UserStatus};
+use entity::user::{Column, Entity, Model};
 use entity::user_change::{self, Kind};
-use integration::source::{self, SourceUser};
+use integration::source::SourceUser;
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
-use super::bulk::{self, Difference};
+use super::bulk::{self, Change};
+use super::row;
 use crate::error::Result;
 
-/// Whose users, and the run that sees them.
+
+/// The instance whose users are stored, and the run that lists them.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope {
     pub instance_id: Uuid,
@@ -22,14 +24,14 @@ pub struct Scope {
     pub now: i64,
 }
 
-/// What a page came to.
+/// What a page changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Users that this run had not seen before.
     pub seen: i64,
     pub added: i64,
     pub changed: i64,
-    /// Users that this run had seen already; they are counted once and stored as first seen.
+    /// Users that this run had seen before. They are counted once, and stored as first seen.
     pub repeated: i64,
 }
 
@@ -51,140 +53,59 @@ async fn store_chunk<C: ConnectionTrait>(
     users: &[&SourceUser],
     counts: &mut Counts,
 ) -> Result<()> {
-    let ids: Vec<&str> = users.iter().map(|user| user.external_id.as_str()).collect();
-    let known = bulk::find(conn, scope.instance_id, &ids).await?;
-    let mut known: HashMap<String, Model> = known.into_iter().map(|user| (user.external_id.clone(), user)).collect();
+    let rows = find(conn, scope, users).await?;
     let mut written = Vec::new();
     let mut touched = Vec::new();
     let mut changes = Vec::new();
-    for user in users {
-        counts.seen += 1;
-        match known.remove(&user.external_id) {
+    for (user, row) in users.iter().zip(rows) {
+        let (mut row, is_added) = match row {
+            None => (row::new(user, scope), true),
             Some(row) if row.generation == scope.number => {
-                counts.seen -= 1;
                 counts.repeated += 1;
+                continue;
             }
             Some(row) => {
-                let id = row.id;
-                match compare(&row, user, scope) {
-                    Verdict::Same => touched.push(id),
-                    Verdict::Quiet(row) => written.push(*row),
-                    Verdict::Changed(row, fields) => {
-                        written.push(*row);
-                        counts.changed += 1;
-                        changes.push(Difference { user_id: id, kind: Kind::Changed, fields: fields.join(",") });
-                    }
-                    Verdict::Added(row) => {
-                        written.push(*row);
-                        counts.added += 1;
-                        changes.push(Difference { user_id: id, kind: Kind::Added, fields: String::new() });
-                    }
-                }
+                let was_removed = row.removed_at.is_some();
+                (row, was_removed)
             }
-            None => {
-                let row = new(user, scope);
-                counts.added += 1;
-                changes.push(Difference { user_id: row.id, kind: Kind::Added, fields: String::new() });
-                written.push(row);
-            }
+        };
+        counts.seen += 1;
+        let changed = row::update(&mut row, user);
+        let fields = row::recorded(&changed);
+        if is_added {
+            counts.added += 1;
+            changes.push(Change { user_id: row.id, kind: Kind::Added, fields: String::new() });
+        } else if !fields.is_empty() {
+            counts.changed += 1;
+            changes.push(Change { user_id: row.id, kind: Kind::Changed, fields });
+        } else if changed.is_empty() {
+            touched.push(row.id);
+            continue;
         }
+        row.removed_at = None;
+        row.generation = scope.number;
+        row.last_seen_at = scope.now;
+        written.push(row);
     }
     bulk::write(conn, written).await?;
     bulk::touch(conn, scope, &touched).await?;
     bulk::record(conn, scope.run_id, &changes).await
 }
 
-/// What a user that was known already comes to.
-enum Verdict {
-    /// Nothing differs.
-    Same,
-    /// Only what moves by itself differs: when the user was last active.
-    Quiet(Box<Model>),
-    /// With the API names of the fields that differ.
-    Changed(Box<Model>, Vec<&'static str>),
-    /// The user had left, and is back.
-    Added(Box<Model>),
+/// The row of each user, `None` for a user that is new.
+async fn find<C: ConnectionTrait>(conn: &C, scope: &Scope, users: &[&SourceUser]) -> Result<Vec<Option<Model>>> {
+    let ids: Vec<&str> = users.iter().map(|user| user.external_id.as_str()).collect();
+    let positions: HashMap<&str, usize> = ids.iter().enumerate().map(|(position, id)| (*id, position)).collect();
+    let mut rows = vec![None; users.len()];
+    for row in bulk::find(conn, scope.instance_id, &ids).await? {
+        if let Some(position) = positions.get(row.external_id.as_str()) {
+            rows[*position] = Some(row);
+        }
+    }
+    Ok(rows)
 }
 
-/// What the application does not say stays as it was.
-fn compare(old: &Model, user: &SourceUser, scope: &Scope) -> Verdict {
-    let SourceUser { external_id: _, email, display_name, status, is_admin, mfa_enabled, licenses, last_active_at } =
-        user;
-    let mut row = old.clone();
-    if email.is_some() {
-        row.email_key = email.as_deref().map(str::to_lowercase);
-        row.email.clone_from(email);
-    }
-    if display_name.is_some() {
-        row.name_key = display_name.as_deref().map(str::to_lowercase);
-        row.display_name.clone_from(display_name);
-    }
-    row.status = user_status(*status);
-    row.is_admin = is_admin.or(row.is_admin);
-    row.mfa_enabled = mfa_enabled.or(row.mfa_enabled);
-    row.licenses = licenses.as_deref().map(list_text).or(row.licenses);
-    row.last_active_at = last_active_at.or(row.last_active_at);
-    let fields: Vec<&'static str> = [
-        ("email", row.email != old.email),
-        ("displayName", row.display_name != old.display_name),
-        ("status", row.status != old.status),
-        ("isAdmin", row.is_admin != old.is_admin),
-        ("mfaEnabled", row.mfa_enabled != old.mfa_enabled),
-        ("licenses", row.licenses != old.licenses),
-    ]
-    .into_iter()
-    .filter_map(|(name, differs)| differs.then_some(name))
-    .collect();
-    let active = row.last_active_at != old.last_active_at;
-    let back = old.removed_at.is_some();
-    row.removed_at = None;
-    row.generation = scope.number;
-    row.last_seen_at = scope.now;
-    match (back, fields.is_empty(), active) {
-        (true, ..) => Verdict::Added(Box::new(row)),
-        (false, false, _) => Verdict::Changed(Box::new(row), fields),
-        (false, true, true) => Verdict::Quiet(Box::new(row)),
-        (false, true, false) => Verdict::Same,
-    }
-}
-
-fn user_status(status: source::UserStatus) -> UserStatus {
-    match status {
-        source::UserStatus::Active => UserStatus::Active,
-        source::UserStatus::Suspended => UserStatus::Suspended,
-        source::UserStatus::Invited => UserStatus::Invited,
-        source::UserStatus::Unknown => UserStatus::Unknown,
-    }
-}
-
-fn new(user: &SourceUser, scope: &Scope) -> Model {
-    let SourceUser { external_id, email, display_name, status, is_admin, mfa_enabled, licenses, last_active_at } =
-        user.clone();
-    Model {
-        id: Uuid::now_v7(),
-        instance_id: scope.instance_id,
-        external_id,
-        email_key: email.as_deref().map(str::to_lowercase),
-        email,
-        name_key: display_name.as_deref().map(str::to_lowercase),
-        display_name,
-        status: user_status(status),
-        is_admin,
-        mfa_enabled,
-        licenses: licenses.as_deref().map(list_text),
-        last_active_at,
-        first_seen_at: scope.now,
-        last_seen_at: scope.now,
-        removed_at: None,
-        generation: scope.number,
-    }
-}
-
-fn list_text(list: &[String]) -> String {
-    serde_json::Value::from(list).to_string()
-}
-
-/// How many users a complete listing left behind.
+/// How many users are not on the complete list.
 pub async fn count_unseen<C: ConnectionTrait>(conn: &C, scope: &Scope) -> Result<i64> {
     use sea_orm::PaginatorTrait;
     let unseen = Entity::find()
@@ -196,14 +117,14 @@ pub async fn count_unseen<C: ConnectionTrait>(conn: &C, scope: &Scope) -> Result
     Ok(i64::try_from(unseen).unwrap_or(i64::MAX))
 }
 
-/// Marks the users that a complete listing left behind as removed; answers how many.
+/// Marks the users that are not on the complete list as removed, and returns how many there are.
 pub async fn remove_unseen<C: ConnectionTrait>(conn: &C, scope: &Scope) -> Result<i64> {
     let unseen = sea_orm::Condition::all()
         .add(Column::InstanceId.eq(scope.instance_id))
         .add(Column::RemovedAt.is_null())
         .add(Column::Generation.lt(scope.number));
-    let mut leavers = Query::select();
-    leavers
+    let mut removals = Query::select();
+    removals
         .expr(Expr::value(scope.run_id))
         .column(Column::Id)
         .expr(Expr::value(Kind::Removed))
@@ -217,7 +138,7 @@ pub async fn remove_unseen<C: ConnectionTrait>(conn: &C, scope: &Scope) -> Resul
         user_change::Column::Kind,
         user_change::Column::Fields,
     ]);
-    insert.select_from(leavers).map_err(|error| crate::error::Error::internal("the removal", error))?;
+    insert.select_from(removals).map_err(|error| crate::error::Error::internal("the removal", error))?;
     conn.execute(&insert).await?;
     let removed =
         Entity::update_many().col_expr(Column::RemovedAt, Expr::value(scope.now)).filter(unseen).exec(conn).await?;
