@@ -5,7 +5,18 @@ use serde::{Deserialize, Serialize};
 
 /// The state of an account in its application.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, async_graphql::Enum,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    EnumIter,
+    DeriveActiveEnum,
+    Serialize,
+    Deserialize,
+    async_graphql::Enum,
 )]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
@@ -17,9 +28,11 @@ pub enum UserStatus {
     /// The person was invited and has not joined yet.
     Invited,
     /// The application reported no status, or one that the connector does not know.
+    #[default]
     Unknown,
 }
 
+/// The fields that applications provide are those of the table in `integration::user`, with the same names.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize)]
 #[sea_orm(table_name = "user_account")]

@@ -15,6 +15,7 @@
 //! was not sent is lost with its tab. If the response to a form is lost, the change may have
 //! been made; the list of instances then shows it.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use axum::Router;
@@ -26,7 +27,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use integration::user::UserField;
 use ring::digest::{SHA256, digest};
+use serde_json::json;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
     img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -38,12 +41,12 @@ const STYLE: &str = "text/css; charset=utf-8";
 struct Asset {
     path: &'static str,
     content_type: &'static str,
-    content: &'static str,
+    content: Cow<'static, str>,
     etag: String,
 }
 
 static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
-    [
+    let files = [
         ("/", HTML, include_str!("assets/index.html")),
         ("/assets/style.css", STYLE, include_str!("assets/style.css")),
         ("/assets/app.js", SCRIPT, include_str!("assets/app.js")),
@@ -58,13 +61,30 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         ("/assets/integration.js", SCRIPT, include_str!("assets/integration.js")),
         ("/assets/paged.js", SCRIPT, include_str!("assets/paged.js")),
         ("/assets/reconnect.js", SCRIPT, include_str!("assets/reconnect.js")),
-    ]
-    .map(|(path, content_type, content)| {
-        let hash = digest(&SHA256, content.as_bytes());
-        Asset { path, content_type, content, etag: format!("\"{}\"", URL_SAFE_NO_PAD.encode(hash)) }
-    })
-    .into()
+    ];
+    let files = files.map(|(path, content_type, content)| Asset::new(path, content_type, content.into()));
+    files.into_iter().chain([Asset::new("/assets/user-fields.js", SCRIPT, user_fields().into())]).collect()
 });
+
+/// A script with the fields of users, made from their table.
+fn user_fields() -> String {
+    let fields = UserField::ALL.iter().map(|field| field.info());
+    let names: Vec<_> = fields.clone().map(|field| field.api_name).collect();
+    let fields: Vec<_> = fields
+        .map(|field| {
+            json!({
+                "key": field.name.to_uppercase(),
+                "name": field.api_name,
+                "heading": field.heading,
+                // The first sentence, without its full stop.
+                "description": field.description.trim().split(". ").next().map(|text| text.trim_end_matches('.')),
+                "kind": field.kind,
+            })
+        })
+        .collect();
+    let names = names.join(" ");
+    format!("export const USER_FIELDS = {:#};\nexport const USER_FIELD_NAMES = \"{names}\";\n", json!(fields))
+}
 
 /// One route per asset.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
@@ -74,7 +94,12 @@ pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
 }
 
 impl Asset {
-    fn respond(&self, request: &HeaderMap) -> Response {
+    fn new(path: &'static str, content_type: &'static str, content: Cow<'static, str>) -> Self {
+        let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(digest(&SHA256, content.as_bytes())));
+        Self { path, content_type, content, etag }
+    }
+
+    fn respond(&'static self, request: &HeaderMap) -> Response {
         let common = [
             (ETAG, self.etag.as_str()),
             // The browser revalidates each asset, so that all assets have the same version after an update.
@@ -86,7 +111,7 @@ impl Asset {
         if self.is_cached(request) {
             return (StatusCode::NOT_MODIFIED, common).into_response();
         }
-        (common, [(CONTENT_TYPE, self.content_type)], self.content).into_response()
+        (common, [(CONTENT_TYPE, self.content_type)], &*self.content).into_response()
     }
 
     /// True if the browser already has this content.
@@ -158,7 +183,7 @@ mod tests {
     #[test]
     fn the_pages_load_only_existing_assets_and_nothing_inline() {
         let served: BTreeSet<_> = ASSETS.iter().map(|asset| asset.path).collect();
-        let index = ASSETS[0].content;
+        let index = &*ASSETS[0].content;
         for attribute in ["src=\"", "href=\"assets"] {
             for (at, _) in index.match_indices(attribute) {
                 let value = &index[at..].split('"').nth(1).unwrap();

@@ -8,10 +8,10 @@ use super::engine::{Client, CodeFlow, HttpSource};
 use super::grant::GrantStore;
 use super::manifest::auth::AuthenticationKind;
 use super::manifest::config::{self, ConfigField, SettingError};
-use super::manifest::mapping::Column;
 use super::manifest::{self, Fault, Manifest};
 use super::rehearsal::{self, Rehearsal};
 use super::source::{Capability, Config, Source, SourceError};
+use super::user::UserField;
 
 macro_rules! built_in {
     ($($key:literal),* $(,)?) => {
@@ -84,7 +84,7 @@ pub struct Integration {
     pub documentation_url: Option<String>,
     /// What a person does in the application to get the credential.
     pub setup: String,
-    /// The columns that the user list can tell; the others are not provided by the application.
+    /// The fields that the application provides for its users.
     pub provided_fields: Vec<UserField>,
     pub(super) connector: Connector,
 }
@@ -96,26 +96,6 @@ pub struct AuthenticationOption {
     pub key: String,
     pub label: String,
     pub kind: AuthenticationKind,
-}
-
-/// A field of `User` that not every application provides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "graphql", derive(async_graphql::Enum))]
-pub enum UserField {
-    /// The e-mail address.
-    Email,
-    /// The name of the user.
-    DisplayName,
-    /// Whether an account is suspended or invited. Without it, every listed account counts as active.
-    Status,
-    /// Whether the user is an administrator.
-    IsAdmin,
-    /// Whether a second factor is set up for the user.
-    MfaEnabled,
-    /// The licences or seats of the user.
-    Licenses,
-    /// When the user was last active.
-    LastActiveAt,
 }
 
 pub(super) enum Connector {
@@ -204,7 +184,7 @@ impl Integration {
             required_permissions: manifest.required_permissions.clone(),
             documentation_url: manifest.documentation_url.as_ref().map(|url| url.value.clone()),
             setup: manifest.setup.clone(),
-            provided_fields: provided_fields(&manifest),
+            provided_fields: manifest.provided_fields(),
             connector: Connector::Manifest(Arc::new(manifest)),
         }
     }
@@ -310,20 +290,6 @@ fn options(manifest: &Manifest) -> Vec<AuthenticationOption> {
         kind: option.auth.kind(),
     };
     manifest.options().iter().map(option).collect()
-}
-
-fn provided_fields(manifest: &Manifest) -> Vec<UserField> {
-    let map = &manifest.users.map.value;
-    let field = |column: Column| match column {
-        Column::Email => UserField::Email,
-        Column::DisplayName => UserField::DisplayName,
-        Column::IsAdmin => UserField::IsAdmin,
-        Column::MfaEnabled => UserField::MfaEnabled,
-        Column::Licenses => UserField::Licenses,
-        Column::LastActiveAt => UserField::LastActiveAt,
-    };
-    let status = map.tells_status().then_some(UserField::Status);
-    map.columns().map(field).chain(status).collect()
 }
 
 /// An unknown key as an answer may repeat it.

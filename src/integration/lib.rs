@@ -13,3 +13,4 @@ pub mod manifest;
 pub mod rehearsal;
 pub mod samples;
 pub mod source;
+pub mod user;

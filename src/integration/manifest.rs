@@ -45,6 +45,7 @@ use serde_saphyr::{Location, Spanned};
 use url::Url;
 
 use crate::source::Capability;
+use crate::user::UserField;
 
 pub mod answers;
 pub mod auth;
@@ -165,19 +166,14 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// What the listing provides: the users, and each optional column that is mapped.
+    /// What the listing provides: the users, and the optional parts that are mapped.
     pub fn capabilities(&self) -> Vec<Capability> {
+        Capability::of(&self.provided_fields())
+    }
+
+    pub fn provided_fields(&self) -> Vec<UserField> {
         let map = &self.users.map.value;
-        [
-            (true, Capability::Users),
-            (map.last_active_at.is_some(), Capability::LastActivity),
-            (map.mfa_enabled.is_some(), Capability::Mfa),
-            (map.is_admin.is_some(), Capability::AdminRoles),
-            (map.licenses.is_some(), Capability::Licenses),
-        ]
-        .into_iter()
-        .filter_map(|(provided, capability)| provided.then_some(capability))
-        .collect()
+        UserField::ALL.iter().copied().filter(|field| map.provides(*field)).collect()
     }
 
     /// The ways of signing, of which the user picks one.

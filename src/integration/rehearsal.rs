@@ -14,12 +14,12 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use serde_json::json;
 
-use super::catalog::{AuthenticationOption, Integration, UserField};
+use super::catalog::{AuthenticationOption, Integration};
 use super::manifest::auth::AuthenticationKind;
 use super::manifest::config::{ConfigField, FieldKind};
-use super::source::{
-    Capability, Checkpoint, Config, ErrorClass, Loss, Page, Source, SourceError, SourceUser, UserStatus, Verified,
-};
+use super::source::{Capability, Checkpoint, Config, ErrorClass, Loss, Page, Source, SourceError, Verified};
+use super::user::{SourceUser, Timestamp, UserField, UserStatus};
+use crate::with_user_fields;
 
 pub const KEY: &str = "rehearsal";
 
@@ -101,26 +101,12 @@ pub(super) fn integration(connector: super::catalog::Connector) -> Integration {
             label: "None".into(),
             kind: AuthenticationKind::None,
         }],
-        capabilities: vec![
-            Capability::Users,
-            Capability::LastActivity,
-            Capability::Mfa,
-            Capability::AdminRoles,
-            Capability::Licenses,
-        ],
+        capabilities: Capability::of(UserField::ALL),
         fields,
         required_permissions: Vec::new(),
         documentation_url: None,
         setup: "Nothing has to be set up: it is built in.".into(),
-        provided_fields: vec![
-            UserField::Email,
-            UserField::DisplayName,
-            UserField::Status,
-            UserField::IsAdmin,
-            UserField::MfaEnabled,
-            UserField::Licenses,
-            UserField::LastActiveAt,
-        ],
+        provided_fields: UserField::ALL.to_vec(),
         connector,
     }
 }
@@ -230,8 +216,12 @@ impl Rehearsal {
         } else {
             Vec::new()
         };
+        let user = |number| {
+            let user = Person { number: self.offset + number }.user();
+            if partial { SourceUser { last_active_at: None, ..user } } else { user }
+        };
         Page {
-            users: (position..end).map(|place| invent(self.offset + place, !partial)).collect(),
+            users: (position..end).map(user).collect(),
             next: (end < total).then(|| json!({ "position": end })),
             expected: u64::try_from(total).ok(),
             lost,
@@ -283,25 +273,56 @@ const LAST: [&str; 16] = [
     "Novak", "Okoye", "Park",
 ];
 
-/// The person at a place in the row; the same whenever it is asked for.
-fn invent(place: i64, with_activity: bool) -> SourceUser {
-    let at = |table: &[&'static str; 16], n: i64| table[usize::try_from(n.rem_euclid(16)).unwrap_or(0)];
-    let (first, last) = (at(&FIRST, place), at(&LAST, place / 16));
-    SourceUser {
-        external_id: format!("person-{place}"),
-        email: Some(format!("{}.{}.{place}@rehearsal.example", first.to_lowercase(), last.to_lowercase())),
-        display_name: Some(format!("{first} {last}")),
-        status: match place % 50 {
+/// An invented person. The number decides everything.
+struct Person {
+    number: i64,
+}
+
+impl Person {
+    fn first_and_last_name(&self) -> (&'static str, &'static str) {
+        let at = |table: &[&'static str; 16], n: i64| table[usize::try_from(n.rem_euclid(16)).unwrap_or(0)];
+        (at(&FIRST, self.number), at(&LAST, self.number / 16))
+    }
+
+    fn email(&self) -> String {
+        let (first, last) = self.first_and_last_name();
+        format!("{}.{}.{}@rehearsal.example", first.to_lowercase(), last.to_lowercase(), self.number)
+    }
+
+    fn name(&self) -> String {
+        let (first, last) = self.first_and_last_name();
+        format!("{first} {last}")
+    }
+
+    fn status(&self) -> UserStatus {
+        match self.number % 50 {
             7 | 8 => UserStatus::Suspended,
             9 => UserStatus::Invited,
             _ => UserStatus::Active,
-        },
-        is_admin: Some(place % 40 == 0),
-        mfa_enabled: Some(place % 5 != 0),
-        licenses: Some(vec![if place % 3 == 0 { "Full".into() } else { "Basic".into() }]),
-        last_active_at: with_activity.then(|| EPOCH_MS + (place % 300) * 86_400_000),
+        }
+    }
+
+    fn last_active_at(&self) -> Timestamp {
+        Timestamp(EPOCH_MS + (self.number % 300) * 86_400_000)
     }
 }
+
+macro_rules! define {
+    ($(
+        #[$doc:meta] $name:ident: $Variant:ident($Type:ty) { $($info:tt)* } rehearsal(|$person:ident| $value:expr)
+    )*) => {
+        impl Person {
+            fn user(&self) -> SourceUser {
+                SourceUser {
+                    external_id: format!("person-{}", self.number),
+                    $($name: { let $person = self; $value },)*
+                }
+            }
+        }
+    };
+}
+
+with_user_fields!(define);
 
 #[cfg(test)]
 mod tests {

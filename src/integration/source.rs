@@ -1,11 +1,13 @@
 //! What an integrated application looks like from inside: something that can be
 //! checked, and a listing of users that comes in pages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
+
+use crate::user::{SourceUser, UserField};
 
 /// An optional part of an application's user list, or the list itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -24,35 +26,16 @@ pub enum Capability {
     Licenses,
 }
 
+impl Capability {
+    /// The capabilities of an application that provides these fields.
+    pub fn of(fields: &[UserField]) -> Vec<Self> {
+        let optional: BTreeSet<Self> = fields.iter().filter_map(|field| field.info().capability).collect();
+        [Self::Users].into_iter().chain(optional).collect()
+    }
+}
+
 /// The settings of one connection, secrets among them; never logged.
 pub type Config = BTreeMap<String, String>;
-
-/// One user as the application's listing gave it. `None` means that the
-/// application did not say, and the register keeps what it knew.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceUser {
-    pub external_id: String,
-    pub email: Option<String>,
-    pub display_name: Option<String>,
-    pub status: UserStatus,
-    pub is_admin: Option<bool>,
-    pub mfa_enabled: Option<bool>,
-    pub licenses: Option<Vec<String>>,
-    /// Unix milliseconds.
-    pub last_active_at: Option<i64>,
-}
-
-/// Whether a user can sign in to the application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum UserStatus {
-    Active,
-    Suspended,
-    /// Invited, and not joined yet.
-    Invited,
-    /// The application gave no status, or one that the manifest does not know.
-    Unknown,
-}
 
 /// Where a listing goes on after a page, in the source's own words.
 pub type Checkpoint = serde_json::Value;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use entity::user::{Column, Entity, Model};
 use entity::user_change::{self, Kind};
-use integration::source::SourceUser;
+use integration::user::SourceUser;
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
@@ -12,7 +12,6 @@ use uuid::Uuid;
 use super::bulk::{self, Change};
 use super::row;
 use crate::error::Result;
-
 
 /// The instance whose users are stored, and the run that lists them.
 #[derive(Clone, Copy, Debug)]

@@ -3,81 +3,97 @@
 use std::io::{self, ErrorKind, Write};
 
 use entity::user::{Model, UserStatus};
-use integration::catalog::UserField;
-use integration::source::{self, SourceUser};
+use integration::user::{self, SourceUser, Timestamp, UserField};
 use uuid::Uuid;
 
 use super::reconcile::Scope;
 
-/// The row of a new user. [`update`] fills in the fields that the application provides.
-pub(super) fn new(user: &SourceUser, scope: &Scope) -> Model {
-    Model {
-        id: Uuid::now_v7(),
-        instance_id: scope.instance_id,
-        external_id: user.external_id.clone(),
-        email: None,
-        email_key: None,
-        display_name: None,
-        name_key: None,
-        status: user.status.to_stored(),
-        is_admin: None,
-        mfa_enabled: None,
-        licenses: None,
-        last_active_at: None,
-        first_seen_at: scope.now,
-        last_seen_at: scope.now,
-        removed_at: None,
-        generation: scope.number,
-    }
-}
+macro_rules! for_rows {
+    ($( #[$doc:meta] $name:ident: $Variant:ident($Type:ty) { $($info:tt)* } rehearsal($($rehearsal:tt)*) )*) => {
+        /// The row of a new user. [`update`] fills in the fields that the application provides.
+        pub(super) fn new(user: &SourceUser, scope: &Scope) -> Model {
+            Model {
+                id: Uuid::now_v7(),
+                instance_id: scope.instance_id,
+                external_id: user.external_id.clone(),
+                $($name: Default::default(),)*
+                email_key: None,
+                name_key: None,
+                first_seen_at: scope.now,
+                last_seen_at: scope.now,
+                removed_at: None,
+                generation: scope.number,
+            }
+        }
 
-/// Copies what differs from the user into the row, and returns the fields that differed. A field
-/// that the application did not provide keeps its value. A user that did not change costs no allocation.
-pub(super) fn update(row: &mut Model, user: &SourceUser) -> Vec<UserField> {
-    let SourceUser { external_id: _, email, display_name, status, is_admin, mfa_enabled, licenses, last_active_at } =
-        user;
-    let mut changed = Vec::new();
-    let mut note = |field, differs| {
-        if differs {
-            changed.push(field);
+        /// Copies what differs from the user into the row, and returns the fields that differed. A
+        /// field that the application did not provide keeps its value. Nothing is allocated for a
+        /// user that did not change.
+        pub(super) fn update(row: &mut Model, user: &SourceUser) -> Vec<UserField> {
+            let SourceUser { external_id: _, $($name),* } = user;
+            let mut changed = Vec::new();
+            $(if $name.copy_to(&mut row.$name) {
+                changed.push(UserField::$Variant);
+            })*
+            if !changed.is_empty() {
+                update_search_keys(row);
+            }
+            changed
         }
     };
-    note(UserField::Email, replace(&mut row.email, email.as_ref()));
-    note(UserField::DisplayName, replace(&mut row.display_name, display_name.as_ref()));
-    note(UserField::Status, replace_required(&mut row.status, status));
-    note(UserField::IsAdmin, replace(&mut row.is_admin, is_admin.as_ref()));
-    note(UserField::MfaEnabled, replace(&mut row.mfa_enabled, mfa_enabled.as_ref()));
-    note(UserField::Licenses, replace(&mut row.licenses, licenses.as_ref()));
-    note(UserField::LastActiveAt, replace(&mut row.last_active_at, last_active_at.as_ref()));
-    if !changed.is_empty() {
-        update_search_keys(row);
-    }
-    changed
 }
 
-/// Replaces a column's value if the application provided another one. Returns whether it did.
-fn replace<T, S: Stored<T>>(column: &mut Option<T>, provided: Option<&S>) -> bool {
-    let Some(value) = provided else { return false };
-    if column.as_ref().is_some_and(|stored| value.is_stored_as(stored)) {
-        return false;
-    }
-    *column = Some(value.to_stored());
-    true
-}
+integration::with_user_fields!(for_rows);
 
-/// The columns that are made of others.
+/// The columns that are made from other columns.
 fn update_search_keys(row: &mut Model) {
     row.email_key = row.email.as_deref().map(str::to_lowercase);
     row.name_key = row.display_name.as_deref().map(str::to_lowercase);
 }
 
-/// A value of an application's list that a column of type `T` stores.
+/// The API names of the fields whose changes are recorded, separated by commas.
+pub(super) fn recorded(changed: &[UserField]) -> String {
+    let recorded = changed.iter().map(|field| field.info()).filter(|field| field.recorded);
+    recorded.map(|field| field.api_name).collect::<Vec<_>>().join(",")
+}
+
+/// A field of a user, for a column of type `C`.
+trait Provided<C> {
+    /// Copies the value if the column has another one. Returns whether it did.
+    fn copy_to(&self, column: &mut C) -> bool;
+}
+
+impl<T, V: Stored<T>> Provided<Option<T>> for Option<V> {
+    fn copy_to(&self, column: &mut Option<T>) -> bool {
+        let Some(value) = self else { return false };
+        let differs = !column.as_ref().is_some_and(|stored| value.is_stored_as(stored));
+        if differs {
+            *column = Some(value.to_stored());
+        }
+        differs
+    }
+}
+
+impl Provided<UserStatus> for user::UserStatus {
+    fn copy_to(&self, column: &mut UserStatus) -> bool {
+        let status = match self {
+            Self::Active => UserStatus::Active,
+            Self::Suspended => UserStatus::Suspended,
+            Self::Invited => UserStatus::Invited,
+            Self::Unknown => UserStatus::Unknown,
+        };
+        std::mem::replace(column, status) != status
+    }
+}
+
+/// A value that a column of type `Option<T>` stores.
 trait Stored<T> {
     /// Compares without an allocation.
     fn is_stored_as(&self, stored: &T) -> bool;
     fn to_stored(&self) -> T;
 }
 
+/// Most values are stored as they are.
 impl<T: Clone + PartialEq> Stored<T> for T {
     fn is_stored_as(&self, stored: &T) -> bool {
         self == stored
@@ -88,18 +104,13 @@ impl<T: Clone + PartialEq> Stored<T> for T {
     }
 }
 
-impl Stored<UserStatus> for source::UserStatus {
-    fn is_stored_as(&self, stored: &UserStatus) -> bool {
-        self.to_stored() == *stored
+impl Stored<i64> for Timestamp {
+    fn is_stored_as(&self, stored: &i64) -> bool {
+        self.0 == *stored
     }
 
-    fn to_stored(&self) -> UserStatus {
-        match self {
-            Self::Active => UserStatus::Active,
-            Self::Suspended => UserStatus::Suspended,
-            Self::Invited => UserStatus::Invited,
-            Self::Unknown => UserStatus::Unknown,
-        }
+    fn to_stored(&self) -> i64 {
+        self.0
     }
 }
 
@@ -115,7 +126,7 @@ impl Stored<String> for Vec<String> {
     }
 }
 
-/// The bytes that are still to be written; other bytes are an error.
+/// The bytes that are still to be written. Other bytes are an error.
 struct Expected<'a>(&'a [u8]);
 
 impl Write for Expected<'_> {
@@ -129,30 +140,11 @@ impl Write for Expected<'_> {
     }
 }
 
-/// The API names of those fields whose changes are recorded, separated by commas.
-pub(super) fn recorded(changed: &[UserField]) -> String {
-    changed.iter().filter_map(|field| api_name(*field)).collect::<Vec<_>>().join(",")
-}
-
-/// The API name of a field whose changes are recorded.
-fn api_name(field: UserField) -> Option<&'static str> {
-    match field {
-        UserField::Email => Some("email"),
-        UserField::DisplayName => Some("displayName"),
-        UserField::Status => Some("status"),
-        UserField::IsAdmin => Some("isAdmin"),
-        UserField::MfaEnabled => Some("mfaEnabled"),
-        UserField::Licenses => Some("licenses"),
-        // Differs at nearly every sync.
-        UserField::LastActiveAt => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use integration::source::UserStatus;
+    use integration::user::UserStatus;
 
-    use super::*;
+    use super::{Model, Scope, SourceUser, Timestamp, UserField, Uuid, new, recorded, update};
 
     fn user() -> SourceUser {
         SourceUser {
@@ -163,13 +155,13 @@ mod tests {
             is_admin: Some(false),
             mfa_enabled: Some(true),
             licenses: Some(vec!["Full \"seat\"".into(), "Add-on".into()]),
-            last_active_at: Some(1),
+            last_active_at: Some(Timestamp(1)),
         }
     }
 
     fn row_of(user: &SourceUser) -> Model {
         let scope = Scope { instance_id: Uuid::nil(), run_id: Uuid::nil(), number: 1, now: 1 };
-        let mut row = new(user, &scope);
+        let mut row = Model { id: Uuid::nil(), ..new(user, &scope) };
         update(&mut row, user);
         row
     }
@@ -191,24 +183,27 @@ mod tests {
     fn each_field_that_differs_is_returned_and_stored() {
         let (fields, row) = updated(|user| user.email = Some("ANN@acme.example".into()));
         assert_eq!(fields, [UserField::Email]);
-        assert_eq!((row.email.as_deref(), row.email_key.as_deref()), (Some("ANN@acme.example"), Some("ann@acme.example")));
+        assert_eq!(
+            (row.email.as_deref(), row.email_key.as_deref()),
+            (Some("ANN@acme.example"), Some("ann@acme.example"))
+        );
         let (fields, row) = updated(|user| user.display_name = Some("Ann B".into()));
         assert_eq!(fields, [UserField::DisplayName]);
         assert_eq!((row.display_name.as_deref(), row.name_key.as_deref()), (Some("Ann B"), Some("ann b")));
         let (fields, row) = updated(|user| user.status = UserStatus::Suspended);
-        assert_eq!((fields, row.status), (vec![UserField::Status], UserStatus::Suspended));
+        assert_eq!((fields, row.status), (vec![UserField::Status], entity::user::UserStatus::Suspended));
         let (fields, row) = updated(|user| user.is_admin = Some(true));
         assert_eq!((fields, row.is_admin), (vec![UserField::IsAdmin], Some(true)));
         let (fields, row) = updated(|user| user.mfa_enabled = Some(false));
         assert_eq!((fields, row.mfa_enabled), (vec![UserField::MfaEnabled], Some(false)));
-        let (fields, row) = updated(|user| user.last_active_at = Some(2));
+        let (fields, row) = updated(|user| user.last_active_at = Some(Timestamp(2)));
         assert_eq!((fields, row.last_active_at), (vec![UserField::LastActiveAt], Some(2)));
     }
 
     #[test]
     fn several_fields_are_returned_together() {
         let (fields, _) = updated(|user| {
-            user.last_active_at = Some(2);
+            user.last_active_at = Some(Timestamp(2));
             user.email = Some("b@acme.example".into());
             user.is_admin = Some(true);
         });
@@ -218,7 +213,8 @@ mod tests {
     #[test]
     fn a_list_differs_by_its_entries_and_their_order() {
         let same = ["Full \"seat\"", "Add-on"];
-        let lists: [&[&str]; 6] = [&[], &same[..1], &["Add-on", same[0]], &[same[0], "Add-on", ""], &["Full"], &["\u{1}"]];
+        let lists: [&[&str]; 6] =
+            [&[], &same[..1], &["Add-on", same[0]], &[same[0], "Add-on", ""], &["Full"], &["\u{1}"]];
         for list in lists {
             let list: Vec<String> = list.iter().map(|text| (*text).to_owned()).collect();
             let (fields, row) = updated(|user| user.licenses = Some(list.clone()));

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use integration::manifest;
+use integration::user::UserField;
 use serde_json::{Value, json};
 
 fn root() -> &'static Path {
@@ -18,6 +19,17 @@ fn the_committed_schema_is_the_one_of_the_types() {
     let committed = fs::read_to_string(root().join("docs/connector.schema.json")).unwrap();
     let current = committed == format!("{:#}\n", manifest::schema::schema());
     assert!(current, "run: muster connectors schema > docs/connector.schema.json");
+}
+
+#[test]
+fn the_reference_describes_every_field() {
+    let reference = fs::read_to_string(root().join("docs/connectors.md")).unwrap();
+    let (_, map) = reference.split_once("### `map`").unwrap();
+    let (map, _) = map.split_once("\n### ").unwrap();
+    for field in UserField::ALL {
+        let row = |line: &str| line.split('|').nth(1).is_some_and(|names| names.contains(&format!("`{field}`")));
+        assert!(map.lines().any(row), "docs/connectors.md: the table under map has no row for {field}");
+    }
 }
 
 /// The built-in manifests by file name.

@@ -67,6 +67,17 @@ async fn everything_in_the_schema_is_described() {
     assert!(bare.is_empty(), "without a sentence: {bare:#?}");
 }
 
+#[test]
+fn every_field_of_the_table_of_fields_is_in_the_type_of_users() {
+    let sdl = muster::graphql::schema::sdl();
+    let (_, user) = sdl.split_once("\ntype User ").unwrap();
+    let (user, _) = user.split_once("\n}\n").unwrap();
+    for field in integration::user::UserField::ALL {
+        let name = field.info().api_name;
+        assert!(user.contains(&format!("\n\t{name}:")), "User has no field {name}");
+    }
+}
+
 #[tokio::test]
 async fn every_list_is_a_connection_of_the_same_shape() {
     let server = Server::start().await;

@@ -4,18 +4,15 @@ use std::collections::BTreeMap;
 
 use integration::engine::Seen;
 use integration::manifest::Manifest;
-use integration::manifest::mapping::Column;
-use integration::source::{ErrorClass, Loss, Page, SourceError, SourceUser};
+use integration::source::{ErrorClass, Loss, Page, SourceError};
+use integration::user::{FieldValue, SourceUser, Timestamp, UserField};
 use serde::Serialize;
 use serde_json::{Value, json};
-
-use crate::clock::date_time;
 
 /// How many users are printed by default.
 const DEFAULT_LIMIT: usize = 100;
 /// The maximum width of a table cell, in characters.
 const MAX_CELL_WIDTH: usize = 40;
-const COLUMNS: [&str; 8] = ["external_id", "e-mail", "name", "status", "admin", "mfa", "licences", "last active"];
 
 /// The output options of a trial.
 #[derive(Clone, Copy)]
@@ -109,12 +106,13 @@ impl<'a> Report<'a> {
         if users.is_empty() {
             return;
         }
-        let rows: Vec<[String; 8]> = users.iter().map(|user| self.row(user)).collect();
-        let head = COLUMNS.map(str::to_owned);
+        let rows: Vec<Vec<String>> = users.iter().map(|user| self.row(user)).collect();
+        let headings = UserField::ALL.iter().map(|field| field.info().heading.to_lowercase());
+        let head: Vec<String> = ["external_id".to_owned()].into_iter().chain(headings).collect();
         let width =
             |column: usize| rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..COLUMNS.len()).map(width).collect();
-        let line = |row: &[String; 8]| {
+        let widths: Vec<usize> = (0..head.len()).map(width).collect();
+        let line = |row: &[String]| {
             let cells: Vec<String> =
                 row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
             println!("  {}", cells.join("  ").trim_end());
@@ -130,25 +128,13 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn row(&self, user: &SourceUser) -> [String; 8] {
-        let cell = |column: Column, value: Option<String>| match value {
-            _ if !self.manifest.users.map.value.has(column) => "-".to_owned(),
-            Some(value) => truncate(&value),
+    fn row(&self, user: &SourceUser) -> Vec<String> {
+        let cell = |(field, value): (UserField, Option<FieldValue<'_>>)| match value {
+            _ if !self.manifest.users.map.value.has(field) => "-".to_owned(),
+            Some(value) => cell(value),
             None => "?".to_owned(),
         };
-        let flag = |value: Option<bool>| value.map(|yes| if yes { "yes" } else { "no" }.to_owned());
-        let licenses =
-            user.licenses.as_ref().map(|list| if list.is_empty() { "none".to_owned() } else { list.join(", ") });
-        [
-            truncate(&user.external_id),
-            cell(Column::Email, user.email.clone()),
-            cell(Column::DisplayName, user.display_name.clone()),
-            wire_name(user.status),
-            cell(Column::IsAdmin, flag(user.is_admin)),
-            cell(Column::MfaEnabled, flag(user.mfa_enabled)),
-            cell(Column::Licenses, licenses),
-            cell(Column::LastActiveAt, user.last_active_at.map(timestamp)),
-        ]
+        [truncate(&user.external_id)].into_iter().chain(user.values().map(cell)).collect()
     }
 
     /// Records that the listing failed.
@@ -188,7 +174,8 @@ impl<'a> Report<'a> {
             println!("Refused: {}{missing}", wire_name(capability));
         }
         println!("Tenant: {}", tenant.unwrap_or("not reported"));
-        println!("Credential expires: {}", self.credential_expires_at.map_or("not reported".to_owned(), timestamp));
+        let expires_at = self.credential_expires_at.map(Timestamp);
+        println!("Credential expires: {}", expires_at.map_or("not reported".to_owned(), |time| time.to_string()));
         if let Some(error) = &self.error {
             return Err(self.explain(error));
         }
@@ -218,7 +205,7 @@ impl<'a> Report<'a> {
             "unknownStatuses": self.unknown_statuses,
             "lost": lost.collect::<Vec<_>>(),
             "tenant": tenant,
-            "credentialExpiresAt": self.credential_expires_at.map(timestamp),
+            "credentialExpiresAt": self.credential_expires_at.map(Timestamp),
             "whole": self.complete,
             "error": error,
         })
@@ -251,18 +238,22 @@ impl<'a> Report<'a> {
     }
 }
 
+/// A value in a cell of the table.
+fn cell(value: FieldValue<'_>) -> String {
+    match value {
+        FieldValue::Text(text) => truncate(text),
+        FieldValue::Flag(true) => "yes".to_owned(),
+        FieldValue::Flag(false) => "no".to_owned(),
+        FieldValue::Texts([]) => "none".to_owned(),
+        FieldValue::Texts(texts) => truncate(&texts.join(", ")),
+        FieldValue::Time(time) => time.to_string(),
+        FieldValue::Word(word) => word.to_owned(),
+    }
+}
+
 /// A user in the JSON document.
 fn document(user: &SourceUser, record: Option<&Value>, raw: bool) -> Value {
-    let mut document = json!({
-        "external_id": user.external_id,
-        "email": user.email,
-        "display_name": user.display_name,
-        "status": wire_name(user.status),
-        "is_admin": user.is_admin,
-        "mfa_enabled": user.mfa_enabled,
-        "licenses": user.licenses,
-        "last_active_at": user.last_active_at.map(timestamp),
-    });
+    let mut document = json!(user);
     if let (true, Some(record)) = (raw, record) {
         document["raw"] = record.clone();
     }
@@ -288,8 +279,4 @@ fn truncate(text: &str) -> String {
 
 fn wire_name<T: Serialize>(value: T) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-fn timestamp(milliseconds: i64) -> String {
-    date_time(milliseconds).format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

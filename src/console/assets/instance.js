@@ -2,13 +2,14 @@
 
 import { badge, h, moment, number, redraw, words } from "./dom.js";
 import { integrationLink } from "./catalog.js";
+import { USER_FIELDS, USER_FIELD_NAMES } from "./user-fields.js";
 import { pieces } from "./instances.js";
 import { Paged } from "./paged.js";
 
 const USERS = `query Users($id: ID!, $after: String, $search: String) {
   instance(id: $id) { status integration { providedFields } users(first: 50, after: $after, filter: { search: $search }) {
     totalCount pageInfo { hasNextPage endCursor }
-    nodes { id externalId email displayName status isAdmin mfaEnabled licenses lastActiveAt }
+    nodes { id externalId ${USER_FIELD_NAMES} }
   } }
 }`;
 const HISTORY = `query History($id: ID!, $after: String) {
@@ -39,29 +40,28 @@ const OUTCOMES = { SUCCEEDED: "good", PARTIAL: "warning", FAILED: "danger", CANC
 /** Credentials that expire within this time are highlighted. */
 const SOON_MS = 14 * 24 * 60 * 60 * 1000;
 const faint = (text) => h("span", { class: "unknown" }, text);
-const yes = (value) => (value ? "Yes" : "No");
+/** How a value of each kind of field is shown. */
+const SHOWN = {
+  text: (value) => value,
+  flag: (value) => (value ? "Yes" : "No"),
+  texts: (value) => (value.length ? value.join(", ") : faint("none known")),
+  time: moment,
+  word: words,
+};
+/** The fields with a column of their own; the name heads the row. */
+const COLUMNS = USER_FIELDS.filter(({ name }) => name !== "displayName");
 
-/** `provided` are the columns that the application provides. Others are never shown as "no". */
+/** `provided` are the fields that the application provides. Others are never shown as "no". */
 function userRow(user, provided) {
-  const cell = (field, value, show) => {
-    if (!provided.includes(field)) return faint("not provided");
-    return value === null ? faint("unknown") : show(value);
+  const cell = ({ key, name, kind }) => {
+    if (!provided.includes(key)) return faint("not provided");
+    return user[name] === null ? faint("unknown") : SHOWN[kind](user[name]);
   };
-  const text = (value) => value;
   return h(
     "tr",
     {},
     h("th", { scope: "row" }, user.displayName ?? user.email ?? user.externalId),
-    h("td", { class: "long" }, cell("EMAIL", user.email, text)),
-    h("td", {}, cell("STATUS", user.status, words)),
-    h("td", {}, cell("IS_ADMIN", user.isAdmin, yes)),
-    h("td", {}, cell("MFA_ENABLED", user.mfaEnabled, yes)),
-    h(
-      "td",
-      {},
-      cell("LICENSES", user.licenses, (licenses) => (licenses.length ? licenses.join(", ") : faint("none known"))),
-    ),
-    h("td", {}, cell("LAST_ACTIVE_AT", user.lastActiveAt, moment)),
+    COLUMNS.map((field) => h("td", { class: field.kind === "text" ? "long" : null }, cell(field))),
   );
 }
 
@@ -135,7 +135,7 @@ export function instancePage(session, id) {
   const loadUsers = list("users", USERS);
   const users = new Paged(
     "Users",
-    ["Name", "E-mail", "Status", "Admin", "MFA", "Licences", "Last active"],
+    ["Name", ...COLUMNS.map(({ heading }) => heading)],
     (after, signal) => loadUsers(after, signal, search.value.trim() || null),
     (user) => userRow(user, provided),
     () => (search.value.trim() ? "No user begins like that." : "No users yet."),

@@ -3,6 +3,7 @@
 import { categoryName, counted } from "./catalog.js";
 import { h, redraw } from "./dom.js";
 import { Field } from "./field.js";
+import { USER_FIELDS } from "./user-fields.js";
 import { Configuration, FORM_FIELDS, Form, INTERVAL, NAME, tested } from "./form.js";
 import { link, pieces } from "./instances.js";
 
@@ -20,17 +21,6 @@ const TEST = `mutation Test($input: TestConnectionInput!) {
 const BEGIN = `mutation Begin($input: BeginAuthorizationInput!) {
   beginAuthorization(input: $input) { authorizationUrl userErrors { code field message } }
 }`;
-
-/** The columns of users, and their labels. */
-const COLUMNS = {
-  EMAIL: "E-mail address",
-  DISPLAY_NAME: "Name",
-  STATUS: "Status",
-  IS_ADMIN: "Whether somebody is an administrator",
-  MFA_ENABLED: "Whether somebody has a second factor",
-  LICENSES: "Licences",
-  LAST_ACTIVE_AT: "When somebody was last active",
-};
 
 /** Tests the connection with the given input and shows the result. Returns the user errors. */
 export async function test(session, form, input) {
@@ -95,12 +85,12 @@ export function preparation({ name, setup, documentationUrl, requiredPermissions
 }
 
 function provided({ providedFields }) {
-  return Object.entries(COLUMNS).map(([field, label]) => {
-    const given = providedFields.includes(field);
+  return USER_FIELDS.map(({ key, description }) => {
+    const given = providedFields.includes(key);
     return h(
       "li",
       { class: given ? "given" : "missing" },
-      label,
+      description,
       !given && h("span", { class: "unknown" }, ": not provided by this application"),
     );
   });

@@ -4,6 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
+use integration::catalog;
+use integration::manifest::auth::AuthenticationKind;
+use integration::source::Capability;
+use integration::user::UserField;
 
 use self::authentication::AuthenticationOption;
 use self::config_field::ConfigField;
@@ -15,9 +19,6 @@ use super::id::{self, Kind};
 use super::instance::list::{InstanceConnection, InstanceFilter, InstanceList, InstanceOrder};
 use super::list::Parent;
 use super::page::{self, int};
-use integration::catalog::{self, UserField};
-use integration::manifest::auth::AuthenticationKind;
-use integration::source::Capability;
 
 pub mod authentication;
 pub mod config_field;

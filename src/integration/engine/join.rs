@@ -13,8 +13,8 @@ use super::request::Requests;
 use super::{HttpSource, Place};
 use crate::manifest::expr::{Path, Subject};
 use crate::manifest::listing::{Join, Listing};
-use crate::manifest::mapping::Column;
 use crate::source::{ErrorClass, Loss, SourceError};
+use crate::user::UserField;
 
 /// Where a record has its joined parts.
 pub(super) const JOINED: &str = "_joined";
@@ -35,27 +35,27 @@ pub(super) struct Joined {
 /// What was refused, and is not known in this run.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
-    pub columns: BTreeSet<Column>,
+    pub fields: BTreeSet<UserField>,
     pub parts: Vec<Loss>,
 }
 
 impl Losses {
     /// Notes what a refusal of an optional call costs. Any other error is passed on, and so is
-    /// the loss of a column that is not optional.
-    pub fn note(&mut self, provides: &[Column], permission: &str, error: SourceError) -> Result<(), SourceError> {
+    /// the loss of a field that no application may leave out.
+    pub fn note(&mut self, provides: &[UserField], permission: &str, error: SourceError) -> Result<(), SourceError> {
         if error.class != ErrorClass::Permission || provides.is_empty() {
             return Err(error);
         }
         let missing = error.missing_permissions.first().cloned().unwrap_or_else(|| permission.to_owned());
-        let loss = |column: &Column| {
-            let capability = super::capability(*column)?;
+        let loss = |field: &UserField| {
+            let capability = field.info().capability?;
             Some(Loss { capability, missing_permission: Some(missing.clone()) })
         };
         let Some(losses) = provides.iter().map(loss).collect::<Option<Vec<_>>>() else {
             return Err(SourceError { missing_permissions: vec![missing], ..error });
         };
         self.parts.extend(losses);
-        self.columns.extend(provides);
+        self.fields.extend(provides);
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use super::paginate::{Progress, Signs, Walk};
 use super::request::Requests;
 use super::select::{self, Candidate, Sifted};
 use super::watch::Seen;
-use super::{HttpSource, Reading, capability};
+use super::{HttpSource, Reading};
 use crate::manifest::paging::Paging;
 use crate::source::{Checkpoint, ErrorClass, Loss, Page, SourceError};
 
@@ -92,7 +92,7 @@ impl HttpSource {
             self.first_call(false).await?;
         }
         let (manifest, joined) = (Arc::clone(&self.manifest), Arc::clone(&run.joined));
-        let lost = run.losses.columns.clone();
+        let lost = run.losses.fields.clone();
         let sift = move || select::sift(&manifest.users, &joined, &lost, records);
         let sifted = self.apart(size, sift).await?.map_err(|fault| call::unreadable(place, &fault, http_status))?;
         let Sifted { users, records, duplicates } = sifted;
@@ -124,7 +124,7 @@ impl HttpSource {
 
         progress.users += selected.users.len() as u64;
         progress.unknown_statuses += selected.unknown_statuses;
-        let required = selected.carried.iter().filter(|column| listing.require_some.contains_key(*column));
+        let required = selected.carried.iter().filter(|field| listing.require_some.contains_key(*field));
         progress.carried.extend(required);
         if duplicates > 0 {
             tracing::warn!(page = number, duplicates, "A page held the same user more than once");
@@ -145,7 +145,7 @@ impl HttpSource {
             credential_expires_at: self.ends(),
         };
         if !more {
-            page.lost.extend(self.judge_columns(progress)?);
+            page.lost.extend(self.find_missing_fields(progress)?);
             if progress.unknown_statuses > 0 {
                 let count = progress.unknown_statuses;
                 tracing::warn!(count, "The application gave statuses that the connector does not know");
@@ -154,15 +154,15 @@ impl HttpSource {
         Ok((page, more))
     }
 
-    /// At the end of a list: are there columns that not a single record carried,
-    /// although one must? That is how some applications refuse a permission.
-    fn judge_columns(&self, progress: &Progress) -> Result<Vec<Loss>, SourceError> {
+    /// At the end of a list: the required fields that no record had. Some applications refuse a
+    /// permission in this way.
+    fn find_missing_fields(&self, progress: &Progress) -> Result<Vec<Loss>, SourceError> {
         let required = &self.manifest.users.require_some;
-        let absent = required.iter().filter(|(column, _)| progress.users > 0 && !progress.carried.contains(column));
+        let absent = required.iter().filter(|(field, _)| progress.users > 0 && !progress.carried.contains(field));
         let mut lost = Vec::new();
-        for (column, permission) in absent {
+        for (field, permission) in absent {
             let permission = permission.value.clone();
-            let Some(capability) = capability(*column) else {
+            let Some(capability) = field.info().capability else {
                 let message = format!("The list came without a part that every user has. Missing: {permission}.");
                 let error = plain_error(ErrorClass::Permission, message);
                 return Err(SourceError { missing_permissions: vec![permission], ..error });

@@ -49,9 +49,8 @@ use tokio::time::Instant;
 use crate::grant::GrantStore;
 use crate::manifest::Manifest;
 use crate::manifest::listing::List;
-use crate::manifest::mapping::Column;
 use crate::manifest::template::Part;
-use crate::source::{Capability, Checkpoint, Config, ErrorClass, Page, Source, SourceError, Verified};
+use crate::source::{Checkpoint, Config, ErrorClass, Page, Source, SourceError, Verified};
 
 mod address;
 mod auth;
@@ -245,17 +244,6 @@ impl HttpSource {
         let records =
             select::records(list, &mut body).map_err(|fault| call::unreadable(*place, &fault, http_status))?;
         Ok(Reading { records, signs, http_status, size })
-    }
-}
-
-/// The optional part that a column belongs to; the other columns are not optional.
-fn capability(column: Column) -> Option<Capability> {
-    match column {
-        Column::Email | Column::DisplayName => None,
-        Column::IsAdmin => Some(Capability::AdminRoles),
-        Column::MfaEnabled => Some(Capability::Mfa),
-        Column::Licenses => Some(Capability::Licenses),
-        Column::LastActiveAt => Some(Capability::LastActivity),
     }
 }
 

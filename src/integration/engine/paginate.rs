@@ -9,9 +9,9 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::expr::{Path, Predicate, Subject};
-use crate::manifest::mapping::Column;
 use crate::manifest::paging::{Cursor, LinkHeader, NextUrl, Paging};
 use crate::source::Checkpoint;
+use crate::user::UserField;
 
 /// A list that goes on for longer than this is taken to have no end.
 pub(super) const MOST_PAGES: u64 = 100_000;
@@ -342,7 +342,7 @@ pub(super) struct Progress {
     /// Users so far.
     pub users: u64,
     /// Columns that some record has carried, of those that one must.
-    pub carried: BTreeSet<Column>,
+    pub carried: BTreeSet<UserField>,
     /// Statuses that the manifest does not know.
     pub unknown_statuses: u64,
 }

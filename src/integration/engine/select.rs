@@ -12,19 +12,15 @@ use serde_json::error::Category;
 use super::join::{JOINED, Joined};
 use crate::manifest::expr::{Subject, scalar};
 use crate::manifest::listing::{List, Listing};
-use crate::manifest::mapping::{Column, Flag, FlagTest, Labels, Mapping, StatusRule, Text, Time, TimeFormat};
-use crate::source::{SourceUser, UserStatus};
+use crate::manifest::mapping::{Choice, Flag, FlagTest, Labels, Mapping, Text, Time, TimeFormat};
+use crate::manifest::template::OneOrMany;
+use crate::user::{SourceUser, Timestamp, UserField, UserStatus};
+use crate::with_user_fields;
 
 /// The longest external id, in bytes.
 const LONGEST_ID: usize = 512;
-/// The longest e-mail address, in characters.
-const LONGEST_EMAIL: usize = 320;
-/// The longest name, in characters.
-const LONGEST_NAME: usize = 500;
-/// The longest licence, in characters.
-const LONGEST_LICENSE: usize = 200;
-/// The most licences of a user.
-const MOST_LICENSES: usize = 100;
+/// The largest number of texts in a list.
+const MOST_TEXTS: usize = 100;
 /// The most values in a page. A value takes two bytes of JSON or more, and about 180 bytes of memory.
 const MOST_VALUES: usize = 1_250_000;
 
@@ -57,8 +53,8 @@ pub(super) struct Selected {
     pub users: Vec<SourceUser>,
     /// Statuses that the manifest does not know.
     pub unknown_statuses: u64,
-    /// Columns that some record carries.
-    pub carried: BTreeSet<Column>,
+    /// Fields that some record has.
+    pub carried: BTreeSet<UserField>,
 }
 
 /// Reads JSON. The label of an answer does not make it JSON, but HTML is taken at its word.
@@ -95,8 +91,8 @@ pub(super) fn records(list: List<'_>, page: &mut Subject) -> Result<Vec<Value>, 
 pub(super) struct Candidate {
     pub id: String,
     pub record: Subject,
-    /// Columns that are not known, whatever the record says.
-    pub blank: BTreeSet<Column>,
+    /// Fields that are not known, whatever the record says.
+    pub blank: BTreeSet<UserField>,
 }
 
 /// A page's users, before they are mapped.
@@ -113,7 +109,7 @@ pub(super) struct Sifted {
 pub(super) fn sift(
     listing: &Listing,
     joined: &Joined,
-    lost: &BTreeSet<Column>,
+    lost: &BTreeSet<UserField>,
     records: Vec<Value>,
 ) -> Result<Sifted, Unreadable> {
     let mut sifted = Sifted { users: Vec::with_capacity(records.len()), ..Sifted::default() };
@@ -146,50 +142,102 @@ pub(super) fn sift(
 pub(super) fn map(listing: &Listing, users: Vec<Candidate>) -> Selected {
     let mut selected = Selected { users: Vec::with_capacity(users.len()), ..Selected::default() };
     for Candidate { id, record, blank } in users {
-        let mut user = user(&listing.map.value, &record, id, &mut selected.unknown_statuses);
-        // A path into a part that is not there comes to nothing by itself; a test and a list do not.
-        for column in blank {
-            match column {
-                Column::IsAdmin => user.is_admin = None,
-                Column::MfaEnabled => user.mfa_enabled = None,
-                Column::Licenses => user.licenses = None,
-                Column::Email | Column::DisplayName | Column::LastActiveAt => {}
-            }
-        }
-        selected.carried.extend(carried(&user));
+        let mut context = Context { record: &record, blank: &blank, unknown_statuses: &mut selected.unknown_statuses };
+        let user = user(&listing.map.value, id, &mut context);
+        let carried = user.values().filter(|(_, value)| value.is_some_and(|value| !value.is_empty()));
+        selected.carried.extend(carried.map(|(field, _)| field));
         selected.users.push(user);
     }
     selected
 }
 
-fn user(map: &Mapping, record: &Subject, external_id: String, unknown_statuses: &mut u64) -> SourceUser {
-    let short = |rule: &Option<Text>, longest| {
-        let text = text(rule.as_ref()?, record)?;
-        Some(tidy(&text, longest)).filter(|text| !text.is_empty())
+macro_rules! define {
+    ($( #[$doc:meta] $name:ident: $Variant:ident($Type:ty) { $($info:tt)* } rehearsal($($rehearsal:tt)*) )*) => {
+        fn user(map: &Mapping, external_id: String, context: &mut Context<'_>) -> SourceUser {
+            SourceUser { external_id, $($name: map.$name.evaluate(UserField::$Variant, context),)* }
+        }
     };
-    SourceUser {
-        external_id,
-        email: short(&map.email, LONGEST_EMAIL),
-        display_name: short(&map.display_name, LONGEST_NAME),
-        status: status(&map.status.0, record, unknown_statuses),
-        is_admin: map.is_admin.as_ref().and_then(|rule| flag(rule, record)),
-        mfa_enabled: map.mfa_enabled.as_ref().and_then(|rule| flag(rule, record)),
-        licenses: map.licenses.as_ref().map(|rules| licenses(&rules.0, record)),
-        last_active_at: map.last_active_at.as_ref().and_then(|rule| time(rule, record)),
+}
+
+with_user_fields!(define);
+
+/// What the value of a field depends on, besides its rule.
+struct Context<'a> {
+    record: &'a Subject,
+    blank: &'a BTreeSet<UserField>,
+    unknown_statuses: &'a mut u64,
+}
+
+/// A rule that gives the value of a field.
+trait Evaluate {
+    type Value;
+    fn evaluate(&self, field: UserField, context: &mut Context<'_>) -> Self::Value;
+}
+
+impl Evaluate for OneOrMany<Choice<UserStatus>> {
+    type Value = UserStatus;
+
+    fn evaluate(&self, field: UserField, context: &mut Context<'_>) -> UserStatus {
+        self.extract(field, context).unwrap_or(UserStatus::Unknown)
     }
 }
 
-fn carried(user: &SourceUser) -> impl Iterator<Item = Column> {
-    [
-        (user.email.is_some(), Column::Email),
-        (user.display_name.is_some(), Column::DisplayName),
-        (user.is_admin.is_some(), Column::IsAdmin),
-        (user.mfa_enabled.is_some(), Column::MfaEnabled),
-        (user.licenses.as_ref().is_some_and(|list| !list.is_empty()), Column::Licenses),
-        (user.last_active_at.is_some(), Column::LastActiveAt),
-    ]
-    .into_iter()
-    .filter_map(|(there, column)| there.then_some(column))
+impl<R: Extract> Evaluate for Option<R> {
+    type Value = Option<R::Value>;
+
+    fn evaluate(&self, field: UserField, context: &mut Context<'_>) -> Option<R::Value> {
+        if context.blank.contains(&field) && field.info().kind.has_value_without_data() {
+            return None;
+        }
+        self.as_ref()?.extract(field, context)
+    }
+}
+
+/// A rule that may have no result.
+trait Extract {
+    type Value;
+    fn extract(&self, field: UserField, context: &mut Context<'_>) -> Option<Self::Value>;
+}
+
+impl Extract for Text {
+    type Value = String;
+
+    fn extract(&self, field: UserField, context: &mut Context<'_>) -> Option<String> {
+        let text = text(self, context.record)?;
+        Some(tidy(&text, field.info().longest)).filter(|text| !text.is_empty())
+    }
+}
+
+impl Extract for Flag {
+    type Value = bool;
+
+    fn extract(&self, _: UserField, context: &mut Context<'_>) -> Option<bool> {
+        flag(self, context.record)
+    }
+}
+
+impl Extract for OneOrMany<Labels> {
+    type Value = Vec<String>;
+
+    fn extract(&self, field: UserField, context: &mut Context<'_>) -> Option<Vec<String>> {
+        Some(texts(&self.0, context.record, field.info().longest))
+    }
+}
+
+impl Extract for Time {
+    type Value = Timestamp;
+
+    fn extract(&self, _: UserField, context: &mut Context<'_>) -> Option<Timestamp> {
+        time(self, context.record).map(Timestamp)
+    }
+}
+
+impl<T: Copy> Extract for OneOrMany<Choice<T>> {
+    type Value = T;
+
+    fn extract(&self, _: UserField, context: &mut Context<'_>) -> Option<T> {
+        choice(&self.0, context.record, context.unknown_statuses)
+    }
 }
 
 /// Without control characters, trimmed, and cut to so many characters.
@@ -216,16 +264,16 @@ fn shown(values: &BTreeMap<String, String>, raw: String) -> String {
     values.get(&raw.to_lowercase()).cloned().unwrap_or(raw)
 }
 
-fn status(rules: &[StatusRule], record: &Subject, unknown: &mut u64) -> UserStatus {
+fn choice<T: Copy>(rules: &[Choice<T>], record: &Subject, unknown: &mut u64) -> Option<T> {
     let found = rules.iter().find_map(|rule| match rule {
-        StatusRule::Always(status) => Some(Some(*status)),
-        StatusRule::When { test, then } => test.holds(record).then_some(Some(*then)),
-        StatusRule::Lookup { of, values } => text(of, record).map(|raw| values.get(&raw.to_lowercase()).copied()),
+        Choice::Always(value) => Some(Some(*value)),
+        Choice::When { test, then } => test.holds(record).then_some(Some(*then)),
+        Choice::Lookup { of, values } => text(of, record).map(|raw| values.get(&raw.to_lowercase()).copied()),
     });
-    if found == Some(None) {
+    if matches!(found, Some(None)) {
         *unknown += 1;
     }
-    found.flatten().unwrap_or(UserStatus::Unknown)
+    found.flatten()
 }
 
 fn flag(rule: &Flag, record: &Subject) -> Option<bool> {
@@ -254,19 +302,19 @@ fn truth(value: &Value) -> Option<bool> {
     }
 }
 
-fn licenses(rules: &[Labels], record: &Subject) -> Vec<String> {
-    let mut licenses: Vec<String> = Vec::new();
+fn texts(rules: &[Labels], record: &Subject, longest: usize) -> Vec<String> {
+    let mut texts: Vec<String> = Vec::new();
     let raw = rules.iter().flat_map(|rule| rule.path.all(record).filter_map(scalar).map(move |raw| (rule, raw)));
     for (rule, raw) in raw {
-        let license = tidy(&shown(&rule.values, raw), LONGEST_LICENSE);
-        if !license.is_empty() && !licenses.contains(&license) {
-            licenses.push(license);
+        let text = tidy(&shown(&rule.values, raw), longest);
+        if !text.is_empty() && !texts.contains(&text) {
+            texts.push(text);
         }
-        if licenses.len() == MOST_LICENSES {
+        if texts.len() == MOST_TEXTS {
             break;
         }
     }
-    licenses
+    texts
 }
 
 fn time(rule: &Time, record: &Subject) -> Option<i64> {

@@ -11,9 +11,10 @@ use serde_saphyr::Spanned;
 
 use super::answers::ErrorRule;
 use super::expr::{ListPath, Path, Predicate};
-use super::mapping::{Column, Mapping, TimeFormat};
+use super::mapping::{Mapping, TimeFormat};
 use super::paging::{Paging, Slot};
 use super::template::{BodyPath, JsonTemplate, OneOrMany, Template};
+use crate::user::UserField;
 
 /// Query parameters by name.
 pub type Query = BTreeMap<String, Spanned<OneOrMany<Template>>>;
@@ -50,11 +51,11 @@ pub struct Listing {
     /// Records that are no users: bots, deleted entries.
     #[serde(default)]
     pub skip_if: Vec<Predicate>,
-    /// Columns that an application leaves out of every record if a permission
+    /// Fields that an application leaves out of every record if a permission
     /// is missing, each with the name of that permission.
     #[serde(default)]
-    #[schemars(with = "BTreeMap<Column, String>")]
-    pub require_some: BTreeMap<Column, Spanned<String>>,
+    #[schemars(with = "BTreeMap<UserField, String>")]
+    pub require_some: BTreeMap<UserField, Spanned<String>>,
     /// Further lists, by name.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Join>")]
@@ -127,9 +128,9 @@ pub struct Join {
     /// Parts that are kept as `$._joined.NAME.PART`.
     #[serde(default)]
     pub keep: BTreeMap<String, Path>,
-    /// The optional columns that are not known without it. Without any, a refusal fails the run.
+    /// The fields that are not known without it. If there are none, a refusal fails the run.
     #[serde(default)]
-    pub provides: OneOrMany<Column>,
+    pub provides: OneOrMany<UserField>,
     /// What is missing if it is refused.
     pub permission: String,
     /// What a refusal of this call means, before the manifest's own rules.
@@ -150,9 +151,9 @@ pub struct Detail {
     /// For whom it is worth a call; for everybody if it is left out.
     #[serde(default)]
     pub when: Option<Predicate>,
-    /// The optional columns that are not known without it. Without any, a refusal fails the run.
+    /// The fields that are not known without it. If there are none, a refusal fails the run.
     #[serde(default)]
-    pub provides: OneOrMany<Column>,
+    pub provides: OneOrMany<UserField>,
     /// What is missing if it is refused.
     pub permission: String,
     /// What a refusal of this call means, before the manifest's own rules.

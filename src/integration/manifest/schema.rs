@@ -17,8 +17,9 @@ use super::auth::{AuthForm, AuthOption};
 use super::config::WholePattern;
 use super::expr::{ListPath, MatchesForm, Path, Predicate};
 use super::listing::Listing;
-use super::mapping::{Flag, FlagForm, Labels, LabelsForm, StatusForm, StatusRule, Text, TextForm};
+use super::mapping::{Flag, FlagForm, Labels, LabelsForm, Text, TextForm};
 use super::template::{BodyPath, JsonTemplate, OneOrMany, Template};
+use crate::user::UserField;
 
 /// The schema of a manifest.
 pub fn schema() -> Value {
@@ -63,9 +64,6 @@ impl Transform for NoNull {
 /// A text that YAML may take for a number, or for a yes or no.
 pub struct Scalar;
 
-/// A user's status.
-pub struct Status;
-
 /// `users: scim`, or a listing.
 pub struct Users;
 
@@ -85,7 +83,10 @@ macro_rules! by_hand {
 }
 
 by_hand!(Scalar, "Scalar", |_generator| json_schema!({"type": ["string", "number", "boolean"]}));
-by_hand!(Status, "Status", |_generator| json_schema!({"enum": ["active", "suspended", "invited", "unknown"]}));
+by_hand!(UserField, "UserField", |_generator| {
+    let names: Vec<String> = UserField::optional().map(|field| field.to_string()).collect();
+    json_schema!({"description": "A field that an application may leave out.", "type": "string", "enum": names})
+});
 by_hand!(Template, "Template", |_generator| json_schema!({
     "description": "A text; {{config.x}}, {{found.x}}, {{record.x}} and {{token}} are filled in.",
     "type": ["string", "number", "boolean"],
@@ -124,11 +125,6 @@ by_hand!(Text, "Text", |generator| {
         "description": "A path; a list of texts, of which the first that comes to something counts; or a rule.",
         "anyOf": [path, {"type": "array", "items": own}, form],
     })
-});
-by_hand!(StatusRule, "StatusRule", |generator| {
-    let form = exactly::<StatusForm>(generator, &[&["when", "then"], &["of", "values"]]);
-    let status = generator.subschema_for::<Status>();
-    json_schema!({"description": "A status, or a rule for one.", "anyOf": [status, form]})
 });
 by_hand!(Flag, "Flag", |generator| {
     let kinds: [&[&str]; 5] = [&["any"], &["all"], &["not"], &["present_in"], &["absent_in"]];
@@ -178,7 +174,7 @@ impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
 }
 
 /// The schema of a form of which exactly one of these sets of keys is written.
-fn exactly<T: JsonSchema>(generator: &mut SchemaGenerator, kinds: &[&[&str]]) -> Schema {
+pub(super) fn exactly<T: JsonSchema>(generator: &mut SchemaGenerator, kinds: &[&[&str]]) -> Schema {
     let mut form = T::json_schema(generator);
     let kinds: Vec<Value> = kinds.iter().map(|keys| json!({"required": keys})).collect();
     form.insert("oneOf".to_owned(), Value::Array(kinds));

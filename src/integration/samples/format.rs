@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::DateTime;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Deserializer, de};
@@ -11,7 +10,8 @@ use serde_saphyr::{Location, Spanned};
 use url::Url;
 
 use crate::manifest::template::OneOrMany;
-use crate::source::{Capability, Config, ErrorClass, UserStatus};
+use crate::source::{Capability, Config, ErrorClass};
+use crate::user::{SourceUser, Timestamp};
 
 /// The whole file.
 #[derive(Deserialize)]
@@ -41,13 +41,13 @@ pub struct Case {
     pub exchanges: Vec<Spanned<Exchange>>,
     /// Everybody, in any order.
     #[serde(default)]
-    pub users: Option<Spanned<Vec<Spanned<SampleUser>>>>,
+    pub users: Option<Spanned<Vec<Spanned<SourceUser>>>>,
     #[serde(default)]
     pub lost: Option<Spanned<BTreeSet<Capability>>>,
     #[serde(default)]
     pub tenant: Option<Spanned<String>>,
     #[serde(default)]
-    pub credential_expires_at: Option<Spanned<Moment>>,
+    pub credential_expires_at: Option<Spanned<Timestamp>>,
     #[serde(default)]
     pub error: Option<Spanned<SampleError>>,
 }
@@ -87,26 +87,6 @@ pub struct Answer {
     pub text: Option<String>,
 }
 
-/// A user who must come of the answers.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SampleUser {
-    pub external_id: String,
-    #[serde(default)]
-    pub email: Option<String>,
-    #[serde(default)]
-    pub display_name: Option<String>,
-    pub status: UserStatus,
-    #[serde(default)]
-    pub is_admin: Option<bool>,
-    #[serde(default)]
-    pub mfa_enabled: Option<bool>,
-    #[serde(default)]
-    pub licenses: Vec<String>,
-    #[serde(default)]
-    pub last_active_at: Option<Moment>,
-}
-
 /// The error that must come of the answers.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -131,16 +111,12 @@ pub struct SampleGrant {
     #[serde(default)]
     pub refresh_token: Option<String>,
     #[serde(default)]
-    pub expires_at: Option<Moment>,
+    pub expires_at: Option<Timestamp>,
     #[serde(default)]
-    pub refresh_expires_at: Option<Moment>,
+    pub refresh_expires_at: Option<Timestamp>,
     #[serde(default)]
     pub found: BTreeMap<String, String>,
 }
-
-/// A moment in RFC 3339, as Unix milliseconds.
-#[derive(Clone, Copy)]
-pub struct Moment(pub i64);
 
 fn ok() -> u16 {
     200
@@ -149,15 +125,6 @@ fn ok() -> u16 {
 /// `body: null` is a body.
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
-}
-
-impl<'de> Deserialize<'de> for Moment {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let moment = DateTime::parse_from_rfc3339(&text)
-            .map_err(|_| de::Error::custom("a moment is written as 2026-01-02T03:04:05Z"))?;
-        Ok(Self(moment.timestamp_millis()))
-    }
 }
 
 impl<'de> Deserialize<'de> for Request {

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
-use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
 use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
 
-use super::format::{Case, SampleError, SampleUser};
-use crate::source::{Capability, SourceError, SourceUser};
+use super::format::{Case, SampleError};
+use crate::source::{Capability, SourceError};
+use crate::user::{FieldValue, SourceUser, Timestamp};
 
 /// What came of a case.
 #[derive(Default)]
@@ -60,19 +60,19 @@ impl Outcome {
         if let Some(expected) = &case.credential_expires_at
             && self.credential_expires_at != Some(expected.value.0)
         {
-            let got = self.credential_expires_at.map_or("nothing".to_owned(), moment);
-            let expected_at = moment(expected.value.0);
-            found.push((expected.referenced, format!("credential_expires_at: expected {expected_at}, got {got}")));
+            let got = self.credential_expires_at.map_or("nothing".to_owned(), |time| Timestamp(time).to_string());
+            let message = format!("credential_expires_at: expected {}, got {got}", expected.value);
+            found.push((expected.referenced, message));
         }
         found
     }
 
-    fn users(&self, expected: &Spanned<Vec<Spanned<SampleUser>>>, found: &mut Vec<(Location, String)>) {
+    fn users(&self, expected: &Spanned<Vec<Spanned<SourceUser>>>, found: &mut Vec<(Location, String)>) {
         let mut left = self.users.clone();
         for Spanned { value: user, referenced: at, .. } in &expected.value {
             match left.remove(&user.external_id) {
                 Some(got) => {
-                    let differences = differing_user(user, &got);
+                    let differences = differing_fields(user, &got);
                     found.extend(
                         differences.into_iter().map(|message| (*at, format!("user {}, {message}", user.external_id))),
                     );
@@ -87,30 +87,19 @@ impl Outcome {
     }
 }
 
-fn differing_user(expected: &SampleUser, got: &SourceUser) -> Vec<String> {
-    let licenses = Some(&expected.licenses).filter(|list| !list.is_empty());
-    let got_licenses = got.licenses.as_ref().filter(|list| !list.is_empty());
-    [
-        field("email", expected.email.as_ref(), got.email.as_ref()),
-        field("display_name", expected.display_name.as_ref(), got.display_name.as_ref()),
-        field("status", Some(&expected.status), Some(&got.status)),
-        field("is_admin", expected.is_admin.as_ref(), got.is_admin.as_ref()),
-        field("mfa_enabled", expected.mfa_enabled.as_ref(), got.mfa_enabled.as_ref()),
-        field("licenses", licenses, got_licenses),
-        field(
-            "last_active_at",
-            expected.last_active_at.map(|at| moment(at.0)).as_ref(),
-            got.last_active_at.map(moment).as_ref(),
-        ),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+/// The fields that differ. A list without entries is written in samples like one that is not provided.
+fn differing_fields(expected: &SourceUser, got: &SourceUser) -> Vec<String> {
+    let shown = |value: Option<FieldValue<'_>>| value.map_or("nothing".to_owned(), |value| plain(&value));
+    let pairs = expected.values().zip(got.values());
+    let pairs = pairs.map(|((field, expected), (_, got))| (field, without_empty(expected), without_empty(got)));
+    pairs
+        .filter(|(_, expected, got)| expected != got)
+        .map(|(field, expected, got)| format!("{field}: expected {}, got {}", shown(expected), shown(got)))
+        .collect()
 }
 
-fn field<T: PartialEq + Serialize>(name: &str, expected: Option<&T>, got: Option<&T>) -> Option<String> {
-    let shown = |value: Option<&T>| value.map_or("nothing".to_owned(), plain);
-    (expected != got).then(|| format!("{name}: expected {}, got {}", shown(expected), shown(got)))
+fn without_empty(value: Option<FieldValue<'_>>) -> Option<FieldValue<'_>> {
+    value.filter(|value| !value.is_empty())
 }
 
 fn error(expected: &SampleError, got: &SourceError) -> Vec<String> {
@@ -144,16 +133,15 @@ fn error(expected: &SampleError, got: &SourceError) -> Vec<String> {
 /// A user as samples have it, to be pasted.
 fn written(user: &SourceUser) -> String {
     let mut parts = vec![format!("external_id: {}", plain(&user.external_id))];
-    let mut part = |name: &str, value: Option<String>| {
-        parts.extend(value.map(|value| format!("{name}: {value}")));
-    };
-    part("email", user.email.as_ref().map(plain));
-    part("display_name", user.display_name.as_ref().map(plain));
-    part("status", Some(word(user.status)));
-    part("is_admin", user.is_admin.as_ref().map(plain));
-    part("mfa_enabled", user.mfa_enabled.as_ref().map(plain));
-    part("licenses", user.licenses.as_ref().filter(|list| !list.is_empty()).map(plain));
-    part("last_active_at", user.last_active_at.map(moment));
+    for (field, value) in user.values() {
+        let text = match value {
+            None | Some(FieldValue::Texts([])) => continue,
+            Some(FieldValue::Word(word)) => word.to_owned(),
+            Some(FieldValue::Time(time)) => time.to_string(),
+            Some(value @ (FieldValue::Text(_) | FieldValue::Flag(_) | FieldValue::Texts(_))) => plain(&value),
+        };
+        parts.push(format!("{field}: {text}"));
+    }
     format!("{{{}}}", parts.join(", "))
 }
 
@@ -168,9 +156,4 @@ fn word<T: Serialize + Debug>(value: T) -> String {
         Ok(Value::String(word)) => word,
         _ => format!("{value:?}"),
     }
-}
-
-fn moment(milliseconds: i64) -> String {
-    DateTime::from_timestamp_millis(milliseconds)
-        .map_or_else(|| milliseconds.to_string(), |moment| moment.to_rfc3339_opts(SecondsFormat::AutoSi, true))
 }

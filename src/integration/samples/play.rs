@@ -16,7 +16,8 @@ use crate::manifest::Manifest;
 use crate::manifest::auth::Auth;
 use crate::manifest::expr::Subject;
 use crate::manifest::paging::Paging;
-use crate::source::{Config, ErrorClass, Loss, Source as _, UserStatus};
+use crate::source::{Config, ErrorClass, Loss, Source as _};
+use crate::user::UserStatus;
 
 impl Samples {
     /// Plays every case against the manifest.
@@ -61,7 +62,7 @@ impl Samples {
         let wanted = || cases().flat_map(|case| case.users.iter().flat_map(|users| &users.value));
         let exchanges = || cases().flat_map(|case| case.exchanges.iter().map(|exchange| &exchange.value));
         let mut gaps = Vec::new();
-        if users.map.value.tells(UserStatus::Suspended)
+        if users.map.value.can_give(UserStatus::Suspended)
             && !wanted().any(|user| user.value.status == UserStatus::Suspended)
         {
             gaps.push("no user is suspended, and the status rules can tell".to_owned());

@@ -1,6 +1,7 @@
 //! What instances do: the rules of their state, met from outside with a rehearsed application.
 
 mod deletion;
+mod fields;
 mod guard;
 mod lifecycle;
 mod outcomes;

@@ -121,7 +121,7 @@ fn page(manifest: &Manifest, body: &Value) {
         assert!(user.email.as_ref().is_none_or(|email| (1..=320).contains(&email.chars().count())));
         assert!(user.display_name.as_ref().is_none_or(|name| (1..=500).contains(&name.chars().count())));
         assert!(user.licenses.as_ref().is_none_or(|list| list.len() <= 100));
-        assert!(user.last_active_at.is_none_or(|at| at > 0));
+        assert!(user.last_active_at.is_none_or(|at| at.0 > 0));
         let texts = [user.email.as_deref(), user.display_name.as_deref(), Some(&user.external_id)];
         assert!(texts.into_iter().flatten().all(|text| !text.contains(char::is_control)));
     }

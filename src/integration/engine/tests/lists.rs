@@ -1,7 +1,8 @@
 //! Several passes over a list, lists joined by id, and calls per user.
 
 use super::*;
-use crate::source::{Capability, ErrorClass, Loss, SourceUser};
+use crate::source::{Capability, ErrorClass, Loss};
+use crate::user::SourceUser;
 
 fn path(call: &Call) -> &str {
     call.uri.split('?').next().unwrap_or_default()

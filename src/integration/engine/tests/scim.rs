@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::source::{Capability, ErrorClass, SourceUser, UserStatus};
+use crate::source::{Capability, ErrorClass};
+use crate::user::{SourceUser, UserStatus};
 
 fn connector() -> Manifest {
     let text = include_str!("../../connectors/scim.yaml");

@@ -9,9 +9,9 @@ use serde_saphyr::{Location, Spanned};
 use super::Check;
 use super::mentions::{self, Decides};
 use crate::manifest::listing::{List, PageSize};
-use crate::manifest::mapping::Column;
 use crate::manifest::paging::{Paging, Slot};
 use crate::manifest::template::OneOrMany;
+use crate::user::UserField;
 
 /// More passes over a list than any application needs.
 const MOST_VARIANTS: usize = 20;
@@ -44,8 +44,8 @@ impl Check<'_> {
         if map.email.is_none() && map.display_name.is_none() {
             self.fault(*at, "map email or display_name, or nobody can tell who a user is");
         }
-        for (column, permission) in &users.require_some {
-            if !map.has(*column) {
+        for (field, permission) in &users.require_some {
+            if !map.has(*field) {
                 self.fault(
                     permission.referenced,
                     "require_some names a column that map does not have; map it, or take it out",
@@ -90,7 +90,7 @@ impl Check<'_> {
         let joins = users.joins.iter().map(|(name, join)| (("joined".to_owned(), name.clone()), &join.value.provides));
         let details =
             users.details.iter().map(|(name, detail)| (("details".to_owned(), name.clone()), &detail.value.provides));
-        let there: BTreeMap<(String, String), &OneOrMany<Column>> = joins.chain(details).collect();
+        let there: BTreeMap<(String, String), &OneOrMany<UserField>> = joins.chain(details).collect();
         for ((kind, name), decides) in &named {
             if let Some(provides) = there.get(&(kind.clone(), name.clone())) {
                 self.decided(kind == "details", name, &provides.0, decides, at);
@@ -105,25 +105,24 @@ impl Check<'_> {
     }
 
     /// Whether a part that a refusal may take away decides no more than it says.
-    fn decided(&mut self, detail: bool, name: &str, provides: &[Column], decides: &BTreeSet<Decides>, at: Location) {
-        // Refused, a part that every user needs fails the run, and changes nobody.
-        let essential = |column: &Column| matches!(column, Column::Email | Column::DisplayName);
-        let optional = !provides.is_empty() && !provides.iter().any(essential);
+    fn decided(&mut self, detail: bool, name: &str, provides: &[UserField], decides: &BTreeSet<Decides>, at: Location) {
+        // If an application refuses a field without a capability, the run fails and changes nobody.
+        let optional = !provides.is_empty() && provides.iter().all(|field| field.info().capability.is_some());
         for one in decides {
             match one {
                 Decides::Identity if detail => {
                     self.fault(at, format!("“{name}” is known only of users, and cannot decide who is one"));
                 }
-                Decides::Identity | Decides::Status if optional => {
+                Decides::Identity | Decides::Field(UserField::Status) if optional => {
                     let why = "refused, everybody would change";
                     self.fault(at, format!("“{name}” decides more than columns, so it must have no provides: {why}"));
                 }
-                Decides::Column(column @ (Column::IsAdmin | Column::MfaEnabled | Column::Licenses))
-                    if optional && !provides.contains(column) =>
+                Decides::Field(field)
+                    if optional && field.info().kind.has_value_without_data() && !provides.contains(field) =>
                 {
-                    self.fault(at, format!("“{name}” is used for {column}: add it to its provides"));
+                    self.fault(at, format!("“{name}” is used for {field}: add it to its provides"));
                 }
-                Decides::Identity | Decides::Status | Decides::Column(_) => {}
+                Decides::Identity | Decides::Field(_) => {}
             }
         }
     }
@@ -176,9 +175,9 @@ impl Check<'_> {
         }
     }
 
-    fn provided(&mut self, columns: &OneOrMany<Column>, at: Location) {
-        for column in &columns.0 {
-            if !self.manifest.users.map.value.has(*column) {
+    fn provided(&mut self, fields: &OneOrMany<UserField>, at: Location) {
+        for field in &fields.0 {
+            if !self.manifest.users.map.value.has(*field) {
                 self.fault(at, "provides names a column that map does not have; map it, or take it out");
             }
         }

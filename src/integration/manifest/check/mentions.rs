@@ -1,69 +1,79 @@
-//! All paths and tests of a mapping as text, to look for the names of joins and details in.
+//! The paths and tests of a mapping as text, to find the names of joins and details in them.
 
 use crate::manifest::expr::Predicate;
-use crate::manifest::mapping::{Column, Flag, FlagTest, Mapping, StatusRule, Text};
+use crate::manifest::mapping::{Choice, Flag, FlagTest, Labels, Mapping, Rule, Text, Time};
+use crate::user::UserField;
 
 /// What a path or test decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Decides {
     /// Who is a user.
     Identity,
-    Status,
-    Column(Column),
+    Field(UserField),
 }
 
 pub(super) fn of(map: &Mapping) -> Vec<(Decides, String)> {
     let mut found = Vec::new();
-    let mut note = |decides: Decides, texts: Vec<String>| found.extend(texts.into_iter().map(|text| (decides, text)));
-    let texts = |rule: &Text| {
-        let mut found = Vec::new();
-        text(rule, &mut found);
-        found
+    let mut add = |decides: Decides, rule: &dyn Rule| {
+        let mut texts = Vec::new();
+        rule.add_expressions(&mut texts);
+        found.extend(texts.into_iter().map(|text| (decides, text)));
     };
-    note(Decides::Identity, texts(&map.external_id));
-    note(Decides::Column(Column::Email), map.email.iter().flat_map(texts).collect());
-    note(Decides::Column(Column::DisplayName), map.display_name.iter().flat_map(texts).collect());
-    for rule in &map.status.0 {
-        match rule {
-            StatusRule::Always(_) => {}
-            StatusRule::When { test, .. } => note(Decides::Status, vec![test.to_string()]),
-            StatusRule::Lookup { of, .. } => note(Decides::Status, texts(of)),
-        }
+    add(Decides::Identity, &map.external_id);
+    for (field, rule) in map.rules() {
+        add(Decides::Field(field), rule);
     }
-    for (column, rule) in [(Column::IsAdmin, &map.is_admin), (Column::MfaEnabled, &map.mfa_enabled)] {
-        let mut said = Vec::new();
-        if let Some(rule) = rule {
-            flag(rule, &mut said);
-        }
-        note(Decides::Column(column), said);
-    }
-    let licenses = map.licenses.iter().flat_map(|rules| rules.0.iter().map(|rule| rule.path.to_string())).collect();
-    note(Decides::Column(Column::Licenses), licenses);
-    let moments = map.last_active_at.iter().flat_map(|rule| rule.from.0.iter().map(ToString::to_string)).collect();
-    note(Decides::Column(Column::LastActiveAt), moments);
     found
 }
 
-fn text(rule: &Text, found: &mut Vec<String>) {
-    match rule {
-        Text::Path(path) => found.push(path.to_string()),
-        Text::First(rules) | Text::Join { parts: rules, .. } => rules.iter().for_each(|rule| text(rule, found)),
-        Text::Const(_) => {}
-        Text::When { test, then } => {
-            found.push(test.to_string());
-            text(then, found);
+impl Rule for Text {
+    fn add_expressions(&self, found: &mut Vec<String>) {
+        match self {
+            Text::Path(path) => found.push(path.to_string()),
+            Text::First(rules) | Text::Join { parts: rules, .. } => {
+                rules.iter().for_each(|rule| rule.add_expressions(found));
+            }
+            Text::Const(_) => {}
+            Text::When { test, then } => {
+                found.push(test.to_string());
+                then.add_expressions(found);
+            }
+            Text::Lookup { of, .. } => of.add_expressions(found),
         }
-        Text::Lookup { of, .. } => text(of, found),
     }
 }
 
-fn flag(rule: &Flag, found: &mut Vec<String>) {
-    found.extend(rule.known_when.iter().map(ToString::to_string));
-    let tests = |tests: &[Predicate]| tests.iter().map(ToString::to_string).collect::<Vec<_>>();
-    match &rule.test {
-        FlagTest::Paths(paths) => found.extend(paths.iter().map(ToString::to_string)),
-        FlagTest::Any(list) | FlagTest::All(list) => found.extend(tests(list)),
-        FlagTest::Not(rule) => flag(rule, found),
-        FlagTest::PresentIn(join) | FlagTest::AbsentIn(join) => found.push(format!("$._joined.{join}")),
+impl<T> Rule for Choice<T> {
+    fn add_expressions(&self, found: &mut Vec<String>) {
+        match self {
+            Choice::Always(_) => {}
+            Choice::When { test, .. } => found.push(test.to_string()),
+            Choice::Lookup { of, .. } => of.add_expressions(found),
+        }
+    }
+}
+
+impl Rule for Flag {
+    fn add_expressions(&self, found: &mut Vec<String>) {
+        found.extend(self.known_when.iter().map(ToString::to_string));
+        let tests = |tests: &[Predicate]| tests.iter().map(ToString::to_string).collect::<Vec<_>>();
+        match &self.test {
+            FlagTest::Paths(paths) => found.extend(paths.iter().map(ToString::to_string)),
+            FlagTest::Any(list) | FlagTest::All(list) => found.extend(tests(list)),
+            FlagTest::Not(rule) => rule.add_expressions(found),
+            FlagTest::PresentIn(join) | FlagTest::AbsentIn(join) => found.push(format!("$._joined.{join}")),
+        }
+    }
+}
+
+impl Rule for Labels {
+    fn add_expressions(&self, found: &mut Vec<String>) {
+        found.push(self.path.to_string());
+    }
+}
+
+impl Rule for Time {
+    fn add_expressions(&self, found: &mut Vec<String>) {
+        found.extend(self.from.0.iter().map(ToString::to_string));
     }
 }

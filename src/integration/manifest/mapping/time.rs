@@ -1,0 +1,33 @@
+//! Rules for times.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::manifest::expr::Path;
+use crate::manifest::schema::Scalar;
+use crate::manifest::template::OneOrMany;
+
+/// A moment.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Time {
+    /// The first that leads to a moment.
+    pub from: OneOrMany<Path>,
+    pub format: TimeFormat,
+    /// Raw values that mean “never”. The beginning of 1970 always does.
+    #[serde(default)]
+    #[schemars(with = "Vec<Scalar>")]
+    pub null_if: Vec<String>,
+}
+
+/// How a moment is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeFormat {
+    /// ISO 8601: a date, or a date and a time; UTC where it names no zone.
+    Iso,
+    EpochS,
+    EpochMs,
+    /// As in HTTP headers and mail: `Sun, 01 Mar 2026 12:00:00 GMT`.
+    Rfc1123,
+}

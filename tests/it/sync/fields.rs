@@ -1,0 +1,278 @@
+//! Every field of a user: what the application changed is what is stored and recorded, and nothing else.
+//!
+//! A model of the register in plain maps is kept beside the database, and both must stay equal
+//! through many random runs. The fields come from the table, the columns from the entity, and
+//! neither may have one that the other does not have.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use entity::{user, user_change};
+use fastrand::Rng;
+use integration::user::{FieldValue, SourceUser, Timestamp, UserField, UserStatus};
+use muster::db::Db;
+use muster::sync::reconcile::{self, Counts, Scope};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryFilter, Statement, Value,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::support::Place;
+
+const USERS: usize = 40;
+const RUNS: i64 = 12;
+
+/// A row by the names of its columns.
+type Row = BTreeMap<&'static str, serde_json::Value>;
+
+trait Random {
+    fn random(dice: &mut Rng) -> Self;
+}
+
+impl Random for String {
+    fn random(dice: &mut Rng) -> Self {
+        const PARTS: [&str; 12] = ["Ann", "b@c.example", " ", "İ", "ß", "\"", "\\", "\n", "'", "🙂", "null", "a,b"];
+        (0..dice.usize(0..4)).map(|_| PARTS[dice.usize(..PARTS.len())]).collect()
+    }
+}
+
+impl Random for bool {
+    fn random(dice: &mut Rng) -> Self {
+        dice.bool()
+    }
+}
+
+impl Random for Vec<String> {
+    fn random(dice: &mut Rng) -> Self {
+        (0..dice.usize(0..3)).map(|_| String::random(dice)).collect()
+    }
+}
+
+impl Random for Timestamp {
+    fn random(dice: &mut Rng) -> Self {
+        Self(dice.i64(1..4_000_000_000_000))
+    }
+}
+
+impl Random for UserStatus {
+    fn random(dice: &mut Rng) -> Self {
+        [Self::Active, Self::Suspended, Self::Invited, Self::Unknown][dice.usize(..4)]
+    }
+}
+
+impl<T: Random> Random for Option<T> {
+    fn random(dice: &mut Rng) -> Self {
+        (dice.u8(..4) > 0).then(|| T::random(dice))
+    }
+}
+
+macro_rules! random_users {
+    ($( #[$doc:meta] $name:ident: $Variant:ident($Type:ty) { $($info:tt)* } rehearsal($($rehearsal:tt)*) )*) => {
+        fn random_user(external_id: String, dice: &mut Rng) -> SourceUser {
+            SourceUser { external_id, $($name: Random::random(dice)),* }
+        }
+
+        /// Gives about a third of the fields another value, or none.
+        fn change(user: &mut SourceUser, dice: &mut Rng) {
+            $(if dice.u8(..3) == 0 {
+                user.$name = Random::random(dice);
+            })*
+        }
+    };
+}
+integration::with_user_fields!(random_users);
+
+/// What a run is expected to find of a user.
+#[derive(Debug, PartialEq, Eq)]
+struct Change {
+    kind: user_change::Kind,
+    fields: BTreeSet<String>,
+}
+
+/// The register as it must be, by external id.
+#[derive(Default)]
+struct Expected {
+    rows: BTreeMap<String, Row>,
+    /// Fields that have differed, and fields that kept their value because they were not provided.
+    changed: BTreeSet<UserField>,
+    kept: BTreeSet<UserField>,
+}
+
+impl Expected {
+    /// Takes a listed user over, and returns the change that the run must record.
+    fn list(&mut self, user: &SourceUser, scope: &Scope) -> Option<Change> {
+        let known = self.rows.get(&user.external_id);
+        let is_added = known.is_none_or(|row| !row["removed_at"].is_null());
+        let mut row = known.cloned().unwrap_or_else(|| {
+            let mut row: Row = UserField::ALL.iter().map(|field| (field.info().name, json!(null))).collect();
+            row.insert("external_id", json!(user.external_id));
+            row.insert("instance_id", json!(scope.instance_id));
+            row.insert("first_seen_at", json!(scope.now));
+            row
+        });
+        let mut fields = BTreeSet::new();
+        for (field, value) in user.values() {
+            let stored = row.get_mut(field.info().name).expect("all fields are there");
+            match value.map(stored_value) {
+                None if !stored.is_null() => _ = self.kept.insert(field),
+                Some(value) if value != *stored => {
+                    *stored = value;
+                    self.changed.insert(field);
+                    if field.info().recorded {
+                        fields.insert(field.info().api_name.to_owned());
+                    }
+                }
+                _ => {}
+            }
+        }
+        let lower = |text: &serde_json::Value| json!(text.as_str().map(str::to_lowercase));
+        row.insert("email_key", lower(&row["email"]));
+        row.insert("name_key", lower(&row["display_name"]));
+        row.insert("last_seen_at", json!(scope.now));
+        row.insert("removed_at", json!(null));
+        row.insert("generation", json!(scope.number));
+        self.rows.insert(user.external_id.clone(), row);
+        if is_added {
+            return Some(Change { kind: user_change::Kind::Added, fields: BTreeSet::new() });
+        }
+        (!fields.is_empty()).then_some(Change { kind: user_change::Kind::Changed, fields })
+    }
+
+    /// Marks users that the run did not list as removed, and returns the changes that it must record.
+    fn remove_unseen(&mut self, scope: &Scope) -> BTreeMap<String, Change> {
+        let mut removed = BTreeMap::new();
+        for (id, row) in &mut self.rows {
+            if row["removed_at"].is_null() && row["generation"] != json!(scope.number) {
+                row.insert("removed_at", json!(scope.now));
+                removed.insert(id.clone(), Change { kind: user_change::Kind::Removed, fields: BTreeSet::new() });
+            }
+        }
+        removed
+    }
+}
+
+/// A value as its column has it.
+fn stored_value(value: FieldValue<'_>) -> serde_json::Value {
+    match value {
+        FieldValue::Text(text) => json!(text),
+        FieldValue::Flag(flag) => json!(flag),
+        FieldValue::Texts(list) => json!(json!(list).to_string()),
+        FieldValue::Time(Timestamp(time)) => json!(time),
+        FieldValue::Word(word) => json!(word),
+    }
+}
+
+/// The stored rows by external id, and their ids.
+async fn stored(db: &Db) -> (BTreeMap<String, Row>, BTreeMap<Uuid, String>) {
+    let models = user::Entity::find().all(db.read()).await.unwrap();
+    let ids = models.iter().map(|model| (model.id, model.external_id.clone())).collect();
+    let columns = || user::Column::iter().filter(|column| !matches!(column, user::Column::Id));
+    let rows = models.iter().map(|model| {
+        let row = columns().map(|column| (column.as_str(), as_json(model.get(column)))).collect();
+        (model.external_id.clone(), row)
+    });
+    (rows.collect(), ids)
+}
+
+fn as_json(value: Value) -> serde_json::Value {
+    match value {
+        Value::Bool(flag) => json!(flag),
+        Value::BigInt(number) => json!(number),
+        Value::String(text) => json!(text),
+        Value::Uuid(id) => json!(id),
+        other => panic!("a type that this test does not know: {other:?}"),
+    }
+}
+
+async fn recorded(db: &Db, run: Uuid, ids: &BTreeMap<Uuid, String>) -> BTreeMap<String, Change> {
+    let of_run = user_change::Entity::find().filter(user_change::Column::RunId.eq(run));
+    let changes = of_run.all(db.read()).await.unwrap();
+    let count = changes.len();
+    let change = |change: user_change::Model| {
+        let fields = change.fields.split(',').filter(|field| !field.is_empty()).map(str::to_owned).collect();
+        (ids[&change.user_id].clone(), Change { kind: change.kind, fields })
+    };
+    let changes: BTreeMap<_, _> = changes.into_iter().map(change).collect();
+    assert_eq!(changes.len(), count, "a user has two changes in one run");
+    changes
+}
+
+fn int(count: usize) -> i64 {
+    count.try_into().unwrap()
+}
+
+#[tokio::test]
+async fn what_changed_is_what_is_stored_and_recorded() {
+    let place = Place::new();
+    let db = place.open().await;
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut dice = Rng::with_seed(seed);
+    let mut users: Vec<_> = (0..USERS).map(|id| random_user(id.to_string(), &mut dice)).collect();
+    let mut expected = Expected::default();
+    let instance_id = Uuid::now_v7();
+    for number in 1..=RUNS {
+        let scope = Scope { instance_id, run_id: Uuid::now_v7(), number, now: number * 1_000 };
+        // Some have left; of those that are listed, about half are as they were.
+        let listed: Vec<_> = users.iter().filter(|_| dice.u8(..8) > 0).cloned().collect();
+        let (list, scope) = (&listed, &scope);
+        let counts = db.write(|tx| async move { reconcile::store(tx.conn(), scope, list).await }).await.unwrap();
+        let leaving = db.write(|tx| async move { reconcile::remove_unseen(tx.conn(), scope).await }).await.unwrap();
+
+        let listing = listed.iter().filter_map(|user| Some((user.external_id.clone(), expected.list(user, scope)?)));
+        let mut changes: BTreeMap<_, _> = listing.collect();
+        let of_kind = |kind| int(changes.values().filter(|change| change.kind == kind).count());
+        let (added, changed) = (of_kind(user_change::Kind::Added), of_kind(user_change::Kind::Changed));
+        let removed = expected.remove_unseen(scope);
+        assert_eq!(counts, Counts { seen: int(listed.len()), added, changed, repeated: 0 });
+        assert_eq!(leaving, int(removed.len()));
+        changes.extend(removed);
+
+        let (rows, ids) = stored(&db).await;
+        for (id, row) in &expected.rows {
+            assert_eq!(&rows[id], row, "user {id} after run {number}");
+        }
+        assert_eq!(rows.len(), expected.rows.len());
+        assert_eq!(recorded(&db, scope.run_id, &ids).await, changes, "run {number}");
+        for user in &mut users {
+            if dice.bool() {
+                change(user, &mut dice);
+            }
+        }
+    }
+    let all: BTreeSet<_> = UserField::ALL.iter().copied().collect();
+    assert_eq!(expected.changed, all, "fields that never differed");
+    let optional = all.into_iter().filter(|field| field.info().is_optional).collect();
+    assert_eq!(expected.kept, optional, "fields that never kept a value");
+}
+
+/// The columns that no application provides.
+const OWN: [&str; 9] = [
+    "id",
+    "instance_id",
+    "external_id",
+    "email_key",
+    "name_key",
+    "first_seen_at",
+    "last_seen_at",
+    "removed_at",
+    "generation",
+];
+
+#[tokio::test]
+async fn the_database_the_entity_and_the_table_of_fields_have_the_same_columns() {
+    let place = Place::new();
+    let db = place.open().await;
+    let scope = Scope { instance_id: Uuid::now_v7(), run_id: Uuid::now_v7(), number: 1, now: 1 };
+    let user = [random_user("1".to_owned(), &mut Rng::new())];
+    let (user, scope) = (&user, &scope);
+    db.write(|tx| async move { reconcile::store(tx.conn(), scope, user).await }).await.unwrap();
+    let sql = Statement::from_string(db.backend(), "SELECT * FROM user_account");
+    let row = db.read().query_one_raw(sql).await.unwrap().unwrap();
+    let in_database: BTreeSet<_> = row.column_names().into_iter().collect();
+    let in_entity: BTreeSet<_> = user::Column::iter().map(|column| column.as_str().to_owned()).collect();
+    assert_eq!(in_database, in_entity);
+    let fields = UserField::ALL.iter().map(|field| field.info().name);
+    let in_table: BTreeSet<_> = fields.chain(OWN).map(str::to_owned).collect();
+    assert_eq!(in_entity, in_table);
+}
