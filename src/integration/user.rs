@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | this file | [`SourceUser`], and [`UserField`] with what is known of each field |
 //! | `manifest::mapping` | the keys of `map` in a manifest |
-//! | `engine::map` | how a user is made of a record |
+//! | `engine::select` | how a user is made of a record |
 //! | `rehearsal` | the users of the built-in application |
 //! | `sync::row` of the server | how a user is compared with its row and copied into it |
 //!
@@ -19,7 +19,7 @@
 //! 1. a migration adds the column to `user_account`; it can be null
 //! 2. the entity (`entity/src/user.rs`) gets a member of the same name
 //! 3. the table below gets an entry
-//! 4. the API's type `User` (`src/graphql/user.rs`) gets a resolver
+//! 4. the API's type `User` (`src/graphql/user/mod.rs`) gets a resolver
 //!
 //! The compiler or a test names each of these that is missing. The tests also say which files are
 //! out of date and how to write them again: `schema.graphql`, `docs/connector.schema.json`, and the
