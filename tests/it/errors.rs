@@ -16,6 +16,7 @@ async fn deleted(server: &Server) -> String {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 async fn every_refusal_is_reached_with_its_field() {
     let smtp = unwelcoming_mail_server().await;
     let server = Server::builder().settings(|settings| settings.smtp_url = Some(smtp)).start().await;

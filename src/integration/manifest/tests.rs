@@ -43,6 +43,7 @@ fn a_good_manifest_is_read_whole() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn each_fault_has_its_place_and_says_the_way_out() {
     let cases = [
         ("name: Acme", "nam: Acme", "1:1: unknown key “nam”; did you mean “name”? Known are: name, category, "),

@@ -97,6 +97,7 @@ async fn samples_that_say_what_happens_play_without_a_fault_and_without_a_gap() 
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 async fn whatever_differs_is_told_with_its_line_and_case() {
     let cases = [
         // Calls.
