@@ -1,8 +1,8 @@
-//! Who may call: API tokens, hashed at rest.
+//! Authentication with API tokens.
 //!
-//! A token is 192 random bits behind a prefix that secret scanners can look for. Only
-//! its SHA-256 is stored: a random token needs no slow hash. It is shown once, when it
-//! is made. A revoked token stops working within a second, everywhere.
+//! A token is a prefix, which secret scanners can look for, and 192 random bits. Only its
+//! SHA-256 is stored; a random token needs no slow hash. It is shown once, when it is created.
+//! A revoked token stops working within a second, on every replica.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub use entity::api_token::Role;
 use entity::api_token::{ActiveModel, Column, Entity, Model};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
@@ -23,14 +23,14 @@ use crate::error::Result;
 use crate::secrets;
 
 const PREFIX: &str = "muster_";
-/// How long an answer about a token is believed, and so how late a revocation may be noticed.
-const BELIEVED: Duration = Duration::from_millis(900);
-/// The same for what is open; it asks twice a second.
-const STANDING: Duration = Duration::from_millis(400);
-/// How many answers are kept; past that the oldest are forgotten all at once.
-const KEPT: usize = 1024;
+/// How long the caller of a token is cached, and so how late a revocation may be noticed.
+const CALLER_TTL: Duration = Duration::from_millis(900);
+/// How long the validity of a token is cached for open connections, which check it twice a second.
+const VALIDITY_TTL: Duration = Duration::from_millis(400);
+/// How many callers are cached. A full cache is cleared.
+const MAX_CACHED: usize = 1024;
 
-/// Who makes a request.
+/// The authenticated caller of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     pub token_id: Uuid,
@@ -45,29 +45,29 @@ impl Caller {
         Caller { token_id: id, name, email, role }
     }
 
-    /// As events and histories name the caller: by address, or else by the token's name.
+    /// The caller's name in events and histories: the address, or the token's name if there is none.
     pub fn label(&self) -> String {
         self.email.clone().unwrap_or_else(|| self.name.clone())
     }
 }
 
-type Known = HashMap<Vec<u8>, (Instant, Option<Caller>)>;
+type CallerCache = HashMap<Vec<u8>, (Instant, Option<Caller>)>;
 
-/// The API tokens of this installation; clones share what they remember.
+/// The API tokens of this installation. Clones share the caches.
 #[derive(Clone)]
 pub struct Tokens {
     db: Db,
     clock: Clock,
-    known: Arc<Mutex<Known>>,
-    standing: Arc<Mutex<HashMap<Uuid, (Instant, bool)>>>,
+    callers: Arc<Mutex<CallerCache>>,
+    validity: Arc<Mutex<HashMap<Uuid, (Instant, bool)>>>,
 }
 
 impl Tokens {
     pub fn new(db: Db, clock: Clock) -> Self {
-        Self { db, clock, known: Arc::default(), standing: Arc::default() }
+        Self { db, clock, callers: Arc::default(), validity: Arc::default() }
     }
 
-    /// Makes a token and answers it; it cannot be had again.
+    /// Creates a token and returns it. It cannot be read again.
     pub async fn create(&self, name: &str, role: Role, email: Option<String>) -> Result<String> {
         let token = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(secrets::random::<24>()));
         let row = &ActiveModel {
@@ -83,12 +83,12 @@ impl Tokens {
         Ok(token)
     }
 
-    /// All tokens, oldest first, revoked ones too.
+    /// All tokens, including revoked ones, oldest first.
     pub async fn list(&self) -> Result<Vec<Model>> {
         Ok(Entity::find().order_by_asc(Column::Id).all(self.db.read()).await?)
     }
 
-    /// Revokes every token of that name; answers how many there were.
+    /// Revokes every token with this name. Returns how many there were.
     pub async fn revoke(&self, name: &str) -> Result<u64> {
         let revoke = &Entity::update_many()
             .col_expr(Column::RevokedAt, Expr::value(self.clock.now()))
@@ -97,14 +97,14 @@ impl Tokens {
         self.db.write(|tx| async move { Ok(revoke.clone().exec(tx.conn()).await?.rows_affected) }).await
     }
 
-    /// Whose token it is; `None` when it is nobody's.
+    /// The caller with this token; `None` if it is not a valid token.
     pub async fn authenticate(&self, token: &str) -> Result<Option<Caller>> {
         if !token.starts_with(PREFIX) || token.len() > 128 {
             return Ok(None);
         }
         let hash = secrets::hash(token);
-        if let Some((at, caller)) = self.remembered().get(&hash)
-            && at.elapsed() < BELIEVED
+        if let Some((at, caller)) = self.callers.lock().get(&hash)
+            && at.elapsed() < CALLER_TTL
         {
             return Ok(caller.clone());
         }
@@ -114,41 +114,37 @@ impl Tokens {
             .one(self.db.read())
             .await?;
         let caller = found.map(Caller::of);
-        let mut known = self.remembered();
-        if known.len() >= KEPT {
-            known.clear();
+        let mut callers = self.callers.lock();
+        if callers.len() >= MAX_CACHED {
+            callers.clear();
         }
-        known.insert(hash, (now(), caller.clone()));
+        callers.insert(hash, (now(), caller.clone()));
         Ok(caller)
     }
 
-    /// Whether the caller's token still stands. Asked about again and again by whatever is
-    /// open, so an answer is believed for a moment.
+    /// True if the caller's token is still valid. Open connections call this repeatedly, so the result is
+    /// cached for a moment.
     pub async fn still_valid(&self, caller: &Caller) -> Result<bool> {
         let id = caller.token_id;
-        if let Some((at, valid)) = self.standing.lock().get(&id)
-            && at.elapsed() < STANDING
+        if let Some((at, valid)) = self.validity.lock().get(&id)
+            && at.elapsed() < VALIDITY_TTL
         {
             return Ok(*valid);
         }
         let found = Entity::find_by_id(id).one(self.db.read()).await?;
         let valid = found.is_some_and(|token| token.revoked_at.is_none() && token.role == caller.role);
-        self.standing.lock().insert(id, (now(), valid));
+        self.validity.lock().insert(id, (now(), valid));
         Ok(valid)
     }
 
-    /// Whose token that is, as of now; `None` when it was revoked.
-    pub async fn bearer(&self, id: Uuid) -> Result<Option<Caller>> {
+    /// The caller with this token id, without a cache; `None` if the token was revoked.
+    pub async fn find_caller(&self, id: Uuid) -> Result<Option<Caller>> {
         let found = Entity::find_by_id(id).filter(Column::RevokedAt.is_null()).one(self.db.read()).await?;
         Ok(found.map(Caller::of))
     }
-
-    fn remembered(&self) -> MutexGuard<'_, Known> {
-        self.known.lock()
-    }
 }
 
-#[expect(clippy::disallowed_methods, reason = "how long an answer is believed is no business of the product's clock")]
+#[expect(clippy::disallowed_methods, reason = "measures the age of cache entries")]
 fn now() -> Instant {
     Instant::now()
 }
