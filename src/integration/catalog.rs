@@ -1,4 +1,4 @@
-//! The catalog: every application that can be connected, by key.
+//! The catalog of applications that can be connected.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,7 +19,7 @@ macro_rules! built_in {
     };
 }
 
-/// The manifests in the binary: file name and text.
+/// The manifests in the binary, as file name and text.
 const BUILT_IN: &[(&str, &str)] = built_in![
     "asana",
     "asana-scim",
@@ -62,7 +62,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "zoom",
 ];
 
-/// All integrations, and the HTTP client that they share.
+/// All integrations by key, and the HTTP client that they share.
 pub struct Catalog {
     integrations: BTreeMap<String, Integration>,
     client: Client,
@@ -70,19 +70,19 @@ pub struct Catalog {
 
 /// One application that can be connected.
 pub struct Integration {
-    /// The manifest's file name without its ending.
+    /// The manifest's file name without `.yaml`.
     pub key: String,
     pub name: String,
     pub category: String,
     pub description: String,
-    /// How to sign in: one way, or several to choose from.
+    /// The alternatives for signing in: one, or several to choose from.
     pub authentication_options: Vec<AuthenticationOption>,
     pub capabilities: Vec<Capability>,
-    /// The form, in order.
+    /// The fields of the form, in order.
     pub fields: Vec<ConfigField>,
     pub required_permissions: Vec<String>,
     pub documentation_url: Option<String>,
-    /// What a person does in the application to get the credential.
+    /// How a person gets the credential in the application.
     pub setup: String,
     /// The fields that the application provides for its users.
     pub provided_fields: Vec<UserField>,
@@ -92,7 +92,7 @@ pub struct Integration {
 /// A way of signing in to an application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthenticationOption {
-    /// The value of the setting `authentication` that chooses it, where there are several.
+    /// The value of the setting `authentication` that chooses it, if there are several.
     pub key: String,
     pub label: String,
     pub kind: AuthenticationKind,
@@ -104,8 +104,8 @@ pub(super) enum Connector {
 }
 
 impl Catalog {
-    /// The built-in integrations, and those of `dir`, which may replace built-in ones.
-    /// A manifest with faults is left out, and its faults are answered.
+    /// Loads the built-in integrations and those in `dir`, which may replace built-in ones.
+    /// A manifest with faults is left out, and its faults are returned.
     pub fn load(client: Client, dir: Option<&Path>) -> Result<(Self, Vec<Fault>), String> {
         let mut integrations = BTreeMap::new();
         let mut faults = Vec::new();
@@ -128,7 +128,7 @@ impl Catalog {
                 Err(more) => faults.extend(more),
             }
         }
-        // What was meant to replace a built-in one must not leave its instances to that.
+        // If a file has faults, the built-in manifest that it replaces must not be used instead.
         for fault in &faults {
             integrations.remove(fault.file.trim_end_matches(".yaml"));
         }
@@ -140,12 +140,12 @@ impl Catalog {
         self.integrations.get(key)
     }
 
-    /// Every integration, in the order of keys.
+    /// All integrations, ordered by key.
     pub fn all(&self) -> impl Iterator<Item = &Integration> {
         self.integrations.values()
     }
 
-    /// The application behind a configuration, for the run of that number.
+    /// Connects to an application. `run_number` counts the runs of the instance from 1.
     pub fn connect(
         &self,
         integration: &Integration,
@@ -161,8 +161,7 @@ impl Catalog {
         }
     }
 
-    /// The consent that a configuration needs, if the integration and the alternative chosen in
-    /// it (`authentication`) use an OAuth 2.0 authorization code.
+    /// The consent flow, if the settings choose a kind of `auth` that needs a person's consent.
     pub fn code_flow(&self, integration: &Integration, config: &Config) -> Result<Option<CodeFlow>, SourceError> {
         match &integration.connector {
             Connector::Rehearsal => Ok(None),
@@ -189,7 +188,7 @@ impl Integration {
         }
     }
 
-    /// The manifest, of all but the rehearsal.
+    /// The manifest; only the rehearsal has none.
     pub fn manifest(&self) -> Option<&Arc<Manifest>> {
         match &self.connector {
             Connector::Rehearsal => None,
@@ -201,12 +200,12 @@ impl Integration {
         matches!(self.connector, Connector::Rehearsal)
     }
 
-    /// What kind of credential it asks for, unless another way is chosen.
+    /// The kind of credential that it asks for by default.
     pub fn authentication(&self) -> AuthenticationKind {
         self.authentication_options.first().map_or(AuthenticationKind::None, |option| option.kind)
     }
 
-    /// What kind of credential a configuration is of.
+    /// The kind of credential that the settings choose.
     pub fn chosen(&self, config: &Config) -> AuthenticationKind {
         let key = config.get(config::AUTHENTICATION);
         let chosen = self.authentication_options.iter().find(|option| key.is_some_and(|key| option.key == *key));
@@ -217,13 +216,13 @@ impl Integration {
         self.fields.iter().any(|field| field.key == key && field.secret())
     }
 
-    /// What a rehearsal's configuration says its tenant is.
+    /// The tenant in the settings of a rehearsal.
     pub fn rehearsed_tenant(&self, config: &Config) -> Option<String> {
         self.is_rehearsal().then(|| config.get("tenant").cloned()).flatten()
     }
 
-    /// The given values over the stored ones, completed with defaults. An empty value
-    /// clears a field. Errors name each field at fault and never repeat a value.
+    /// Replaces stored values by given ones, and completes them with defaults. An empty value
+    /// clears a field. The errors name the fields, and never repeat a value.
     pub fn check_config(
         &self,
         stored: Option<&Config>,
@@ -277,7 +276,7 @@ impl Integration {
             }
         }
         if self.is_rehearsal() {
-            errors.extend(rehearsal::objections(&complete).map(|(key, message)| SettingError::new(key, message)));
+            errors.extend(rehearsal::problems(&complete).map(|(key, message)| SettingError::new(key, message)));
         }
         if errors.is_empty() { Ok(complete) } else { Err(errors) }
     }
@@ -292,12 +291,12 @@ fn options(manifest: &Manifest) -> Vec<AuthenticationOption> {
     manifest.options().iter().map(option).collect()
 }
 
-/// An unknown key as an answer may repeat it.
+/// An unknown key, cleaned up so that an error can repeat it.
 fn cut(key: &str) -> String {
     key.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
-/// The manifests in a folder. Those that cannot be read are among the faults.
+/// Reads the manifests in a folder. Files that cannot be read are added to the faults.
 fn read_dir(dir: &Path, faults: &mut Vec<Fault>) -> Result<Vec<(String, String)>, String> {
     let at = |error: std::io::Error| format!("setting connectors_dir: {}: {error}", dir.display());
     let mut texts = Vec::new();
@@ -307,11 +306,11 @@ fn read_dir(dir: &Path, faults: &mut Vec<Fault>) -> Result<Vec<(String, String)>
         if !path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
             continue;
         }
-        // A pipe would be read for ever.
+        // Reading a pipe might never end.
         let regular = std::fs::metadata(&path).map(|meta| meta.is_file());
         let text = match regular {
             Ok(true) => std::fs::read_to_string(&path),
-            Ok(false) => Err(std::io::Error::other("it is no regular file")),
+            Ok(false) => Err(std::io::Error::other("it is not a regular file")),
             Err(error) => Err(error),
         };
         match text {

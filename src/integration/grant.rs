@@ -1,9 +1,9 @@
-//! What an OAuth 2.0 authorization grant is worth, and where it is kept between runs.
+//! OAuth 2.0 grants, and the interface of the store that keeps them between runs.
 //!
-//! A refresh token is often good for one use. So a renewal is one indivisible step of
-//! the store: nobody else renews meanwhile, and the new tokens are stored before anybody
-//! uses them. A process that is killed after the application has rotated the refresh
-//! token and before the new one is stored loses the grant; the application then answers
+//! A refresh token can often be used only once. So the store renews a grant in one atomic
+//! step: only one process renews at a time, and the new tokens are stored before they are
+//! used. If a process is killed after the application has rotated the refresh token and
+//! before the new one is stored, the grant is lost. The application then answers
 //! `invalid_grant`, and a person has to consent again.
 
 use std::collections::BTreeMap;
@@ -14,32 +14,33 @@ use tokio::sync::Mutex;
 
 use super::source::SourceError;
 
-/// A grant, as the token endpoint gave it. It has no `Debug`, so that it cannot be printed.
+/// A grant from a token response. It has no `Debug`, so that it cannot be printed.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Grant {
     pub access_token: String,
     pub refresh_token: Option<String>,
-    /// When the access token ends, in Unix milliseconds, if the application said so.
+    /// When the access token expires, in Unix milliseconds, if the application said so.
     pub expires_at: Option<i64>,
-    /// When the refresh token ends, in Unix milliseconds, if the application said so.
+    /// When the refresh token expires, in Unix milliseconds, if the application said so.
     pub refresh_expires_at: Option<i64>,
-    /// Parts of the token endpoint's answer that templates use as `{{found.x}}`.
+    /// Parts of the token response that templates use as `{{found.x}}`.
     #[serde(default)]
     pub found: BTreeMap<String, String>,
 }
 
 impl Grant {
-    /// When it ends for good, if that is known: with its refresh token, or else with its access token.
+    /// When it can no longer be used, if that is known: when the refresh token expires, or the access
+    /// token if there is no refresh token.
     pub fn ends_at(&self) -> Option<i64> {
         if self.refresh_token.is_some() { self.refresh_expires_at } else { self.expires_at }
     }
 }
 
-/// A grant as it is stored.
+/// A grant in the store.
 #[derive(Clone)]
 pub struct StoredGrant {
     pub grant: Grant,
-    /// Rises with every renewal and every consent.
+    /// Increases with every renewal and every consent.
     pub generation: i64,
 }
 
@@ -49,20 +50,19 @@ pub trait Renew: Send + Sync {
     async fn renew(&self, old: &Grant) -> Result<Grant, SourceError>;
 }
 
-/// Where one instance's grant is kept.
+/// Stores the grant of one instance.
 #[async_trait]
 pub trait GrantStore: Send + Sync {
-    /// The grant as it is stored. `None` if a person has not consented yet, or the grant is gone.
+    /// The stored grant. `None` if nobody has consented yet, or the grant was deleted.
     async fn read(&self) -> Result<Option<StoredGrant>, SourceError>;
 
-    /// Renews the grant of generation `seen`, one caller at a time over all processes, and
-    /// answers it once it is stored. Answers the stored grant without a renewal if somebody
-    /// has renewed it since.
+    /// Renews the grant of generation `seen`, stores it and returns it. Only one caller in all
+    /// processes renews at a time. Returns the stored grant if it was renewed meanwhile.
     async fn renew(&self, seen: i64, renew: &dyn Renew) -> Result<StoredGrant, SourceError>;
 }
 
-/// A grant that is not stored: of samples, of the trial of a manifest, and what a person has just
-/// consented to while it is tried.
+/// A store in memory: for samples, for the trial of a manifest, and for a new consent until it has
+/// been checked.
 pub struct GrantInMemory(Mutex<StoredGrant>);
 
 impl GrantInMemory {
@@ -70,7 +70,7 @@ impl GrantInMemory {
         Self(Mutex::new(StoredGrant { grant, generation: 0 }))
     }
 
-    /// The grant as its renewals have left it.
+    /// The current grant.
     pub async fn grant(&self) -> Grant {
         self.0.lock().await.grant.clone()
     }

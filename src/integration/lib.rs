@@ -1,10 +1,12 @@
-//! Integrations: the applications that can be connected, and how each is asked for its users.
+//! Integrations: the applications that can be connected, and how their users are listed.
 //!
-//! The [catalog] holds one entry per application. All but one are [manifests](manifest):
-//! files that say where the users are and how to read them, carried out by the
-//! [engine]. The exception is the [rehearsal], whose outcomes are scripted. What the
-//! rest of the program sees of either is a [source]: a credential check and a stream
-//! of pages. A source knows nothing of the database; dropping it stops its work.
+//! The [catalog] has one entry per application. All but one are described by a
+//! [manifest]: a file that says where the users are and how to read them. The [engine]
+//! carries it out. The exception is the [rehearsal], whose outcomes are scripted. The
+//! server uses both as a [source]: a credential check and a stream of pages. Dropping
+//! the stream stops its work.
+//!
+//! This crate knows neither the database nor the server, so its tests need no database.
 
 pub mod catalog;
 pub mod engine;

@@ -1,39 +1,38 @@
 //! The connector language: what a manifest can say about an application.
 //!
-//! A manifest is one YAML file, `connectors/<key>.yaml`. It says which settings
-//! the form asks for, how a call is signed, where the list of users is, how its
-//! pages follow each other, and which part of a record is which column. The
-//! [engine](super::engine) carries it out; adding an application needs no Rust.
+//! A manifest is one YAML file, `connectors/<key>.yaml`. It says which settings the form
+//! asks for, how requests are signed, where the list of users is, how its pages follow each
+//! other, and which part of a record is which column. The [engine](super::engine) carries it
+//! out, so adding an application needs no Rust.
 //!
-//! **Promises.** A [`Manifest`] that [`parse`] gave is whole: each path, pattern
-//! and template in it is compiled, each `{{config.x}}` is declared, each setting
-//! is used, secrets stand in `auth` only, and the address cannot be bent to
-//! another host by a setting. An unknown key is a fault, never ignored, and no
-//! key parses without doing something. A fault names its line and column and,
-//! where there is one, the way out.
+//! **Guarantees.** [`parse`] returns a [`Manifest`] only if it is correct as a whole: every
+//! path, pattern and template is compiled, every `{{config.x}}` is declared, every setting is
+//! used, secrets are used in `auth` only, and no setting can lead a request to another host.
+//! An unknown key is a fault, and every accepted key has an effect. A fault names its line and
+//! column, and says what to do if that is known.
 //!
-//! **Does not promise** that the application answers as the manifest says; the
-//! engine finds that out, page by page, and fails the run rather than guess.
+//! **Not guaranteed.** The application may not respond as the manifest says. The engine finds
+//! that out page by page, and fails the run instead of guessing.
 //!
-//! **Faults come in two batches.** What is not YAML, or not of the language's
-//! shape, stops at the first fault. What has the right shape is checked as a
-//! whole, and all of its faults are reported together.
+//! **Two kinds of faults.** If the text is not YAML or does not have the shape of a manifest,
+//! only the first fault is reported. Otherwise the manifest is checked as a whole, and all
+//! faults are reported together.
 //!
-//! | file | what it holds |
+//! | file | content |
 //! | --- | --- |
-//! | [`config`] | the settings of a connection, and whether given values fit them |
+//! | [`config`] | the settings of a connection, and the checks on their values |
 //! | [`template`] | `{{config.x}}` |
-//! | [`auth`] | how calls are signed |
-//! | [`listing`] | where the users are, and further calls for what is missing |
+//! | [`auth`] | how requests are signed |
+//! | [`listing`] | where the users are, and further requests for missing columns |
 //! | [`expr`] | JSONPath: paths into a record, and tests on it |
-//! | [`paging`] | the ways in which pages follow each other |
+//! | [`paging`] | how pages follow each other |
 //! | [`mapping`] | from a record to the columns of a user |
-//! | [`answers`] | what a refusal means, and how long to wait |
+//! | [`errors`] | what an error response means, and how long to wait |
 //! | [`schema`] | the language as a JSON Schema, for editors |
-//! | `yaml` | YAML in bounds, and faults of shape in words |
+//! | `yaml` | reads YAML within limits, and explains faults of shape |
 //! | `check` | the checks on a manifest as a whole |
 //!
-//! The language as its users know it is in `docs/connectors.md`.
+//! The reference for authors of manifests is `docs/connectors.md`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -47,10 +46,10 @@ use url::Url;
 use crate::source::Capability;
 use crate::user::UserField;
 
-pub mod answers;
 pub mod auth;
 mod check;
 pub mod config;
+pub mod errors;
 pub mod expr;
 pub mod listing;
 pub mod mapping;
@@ -64,16 +63,16 @@ mod hostile;
 #[cfg(test)]
 mod tests;
 
-use answers::{ErrorDetails, ErrorRule, RateLimit};
 use auth::AuthOption;
 use config::ConfigField;
+use errors::{ErrorDetails, ErrorRule, RateLimit};
 use listing::{Expiry, Identify, Listing};
 use template::{OneOrMany, Template};
 
-/// Longer manifests are not read.
+/// The size limit for a manifest.
 const LIMITS: yaml::Limits = yaml::Limits { bytes: 256 * 1024, nodes: 20_000 };
 
-/// What the catalog is filtered by.
+/// The categories of the catalog.
 const CATEGORIES: [&str; 11] = [
     "identity",
     "communication",
@@ -88,79 +87,79 @@ const CATEGORIES: [&str; 11] = [
     "human-resources",
 ];
 
-/// One application's connector.
+/// The description of one application.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// The file's name without `.yaml`; what `Integration.key` is.
+    /// The file name without `.yaml`, which is the integration's key.
     #[serde(skip)]
     pub key: String,
     /// The application's name, as its vendor writes it.
     pub name: String,
-    /// Such as `identity` or `communication`; the catalog is filtered by it.
+    /// The category in the catalog.
     #[schemars(extend("enum" = CATEGORIES))]
     pub category: String,
     /// One sentence for the catalog.
     pub description: String,
-    /// Where the vendor describes the interface that is used here.
+    /// The vendor's documentation of the API that is used.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub documentation_url: Option<Spanned<String>>,
-    /// Scopes, roles or rights that the credential needs, in the application's own words.
+    /// Scopes, roles or rights that the credential needs, as the application names them.
     #[serde(default)]
     pub required_permissions: Vec<String>,
-    /// What a person does in the application to get the credential.
+    /// How a person gets the credential in the application.
     pub setup: String,
     /// The settings of a connection.
     #[schemars(with = "Vec<ConfigField>")]
     pub config: Vec<Spanned<ConfigField>>,
-    /// The form: `config`, after the choice of authentication where there is one.
+    /// The fields of the form: the choice of authentication, if there is one, and `config`.
     #[serde(skip)]
     pub form: Vec<ConfigField>,
-    /// What calls for users take from the application's answers, by name.
+    /// The names of the `{{found.x}}` values that requests for users need.
     #[serde(skip)]
     pub needed: Vec<String>,
-    /// What every call's address begins with.
+    /// The beginning of every request's address.
     #[schemars(with = "Template")]
     pub base_url: Spanned<Template>,
-    /// The hosts that a base address which the application gave may have, such as `*.salesforce.com`.
+    /// The hosts that a base address from a response may have, such as `*.salesforce.com`.
     #[serde(default)]
     #[schemars(with = "Vec<HostPattern>")]
     pub base_url_hosts: Vec<Spanned<HostPattern>>,
-    /// Further origins that the address of a next page may have.
+    /// Other origins that the address of a next page may have.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub other_origins: Vec<Spanned<Url>>,
-    /// Whose data a connection sees. Without it: the host, if a setting decides on it.
+    /// Identifies whose users a connection lists. By default the host, if a setting determines it.
     #[serde(default)]
     #[schemars(with = "Option<Template>")]
     pub tenant: Option<Spanned<Template>>,
-    /// Headers that go with every call, by name.
+    /// Headers of every request, by name.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Template>")]
     pub headers: BTreeMap<String, Spanned<Template>>,
-    /// How calls are signed; the first of several is the default.
+    /// How requests are signed; the first of several alternatives is the default.
     #[schemars(with = "OneOrMany<AuthOption>")]
     pub auth: Spanned<OneOrMany<AuthOption>>,
-    /// A call before the listing.
+    /// A request before the listing.
     #[serde(default)]
     #[schemars(with = "Option<Identify>")]
     pub identify: Option<Spanned<Identify>>,
-    /// When the credential ends.
+    /// When the credential expires.
     #[serde(default)]
     #[schemars(with = "Option<Expiry>")]
     pub credential_expires_at: Option<Spanned<Expiry>>,
     #[serde(deserialize_with = "listing::listing")]
     #[schemars(with = "schema::Users")]
     pub users: Arc<Listing>,
-    /// Tried in this order on every answer, before the defaults; the first that fits decides.
+    /// Rules that are tried in order on every response, before the defaults. The first that matches decides.
     #[serde(default)]
     #[schemars(with = "Vec<ErrorRule>")]
     pub errors: Vec<Spanned<ErrorRule>>,
-    /// Where a refusal explains itself.
+    /// Where an error response explains itself.
     #[serde(default)]
     pub error_details: ErrorDetails,
-    /// Where the application says how long to wait, beyond the usual headers.
+    /// Where the application says how long to wait, in addition to the usual headers.
     #[serde(default)]
     pub rate_limit: RateLimit,
 }
@@ -176,12 +175,12 @@ impl Manifest {
         UserField::ALL.iter().copied().filter(|field| map.provides(*field)).collect()
     }
 
-    /// The ways of signing, of which the user picks one.
+    /// The alternatives for signing requests, of which the user chooses one.
     pub fn options(&self) -> &[AuthOption] {
         &self.auth.value.0
     }
 
-    /// Gives a single way of signing the name that it need not have in the file, and makes the form.
+    /// Derives what the file does not contain: the form, and the name of a single kind of `auth`.
     fn finish(&mut self) {
         let options = &mut self.auth.value.0;
         if let [only] = options.as_mut_slice() {
@@ -200,13 +199,13 @@ impl Manifest {
     }
 }
 
-/// A host name, or `*.` and the end of one.
+/// A host name, or `*.` followed by the end of one.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct HostPattern(pub String);
 
 impl HostPattern {
-    pub fn fits(&self, host: &str) -> bool {
+    pub fn matches(&self, host: &str) -> bool {
         match self.0.strip_prefix('*') {
             Some(end) => host.len() > end.len() && host.ends_with(end),
             None => host == self.0,
@@ -214,13 +213,13 @@ impl HostPattern {
     }
 }
 
-/// Something in a manifest that has to be mended before it can be used.
+/// Something in a manifest that must be corrected before it can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub file: String,
-    /// Counted from 1; 0 if the fault is not at one place.
+    /// From 1; 0 if the fault has no single position.
     pub line: u64,
-    /// Counted from 1; 0 if the fault is not at one place.
+    /// From 1; 0 if the fault has no single position.
     pub column: u64,
     pub message: String,
 }
@@ -237,7 +236,7 @@ impl Fault {
     }
 }
 
-/// Reads a manifest and checks it. `file_name` gives the key and stands in the faults.
+/// Reads and checks a manifest. `file_name` gives the key, and is named in the faults.
 pub fn parse(text: &str, file_name: &str) -> Result<Manifest, Vec<Fault>> {
     let mut manifest: Manifest = yaml::read(text, file_name, LIMITS).map_err(|fault| vec![fault])?;
     let base = file_name.rsplit('/').next().unwrap_or(file_name);

@@ -1,11 +1,11 @@
 //! The built-in application with scripted outcomes, for trying mails and dashboards
 //! without a real tenant.
 //!
-//! Its users are a window on an endless row of invented people: each run moves the
-//! window by `churn_percent` of its size, so that people leave at one end and join at
-//! the other. What a run meets is the word of `outcomes` with the run's number. It keeps
-//! nothing: the configuration and the run's number say everything, so a run that is
-//! taken over by another process goes on in the same row.
+//! Its users are a window of an infinite sequence of invented people. Each run moves the
+//! window by `churn_percent` of its size, so that people leave at one end and join at the
+//! other. The setting `outcomes` lists the outcome of each run. The rehearsal has no state:
+//! the settings and the number of the run determine everything, so another process can
+//! take over a run.
 
 use std::time::Duration;
 
@@ -25,12 +25,12 @@ pub const KEY: &str = "rehearsal";
 
 const PERMISSION: &str = "rehearsal.users.read";
 const ACTIVITY_PERMISSION: &str = "rehearsal.activity.read";
-/// 2026-01-01, from which invented activity is counted.
+/// 2026-01-01, the earliest invented activity.
 const EPOCH_MS: i64 = 1_767_225_600_000;
 
-/// What a run meets.
+/// The scripted outcome of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Word {
+enum Outcome {
     Success,
     Partial,
     TokenInactive,
@@ -42,23 +42,23 @@ enum Word {
     Empty,
 }
 
-const WORDS: [(&str, Word); 9] = [
-    ("success", Word::Success),
-    ("partial", Word::Partial),
-    ("token_inactive", Word::TokenInactive),
-    ("insufficient_permissions", Word::InsufficientPermissions),
-    ("rate_limited", Word::RateLimited),
-    ("transient", Word::Transient),
-    ("garbage", Word::Garbage),
-    ("hang", Word::Hang),
-    ("empty", Word::Empty),
+const OUTCOMES: [(&str, Outcome); 9] = [
+    ("success", Outcome::Success),
+    ("partial", Outcome::Partial),
+    ("token_inactive", Outcome::TokenInactive),
+    ("insufficient_permissions", Outcome::InsufficientPermissions),
+    ("rate_limited", Outcome::RateLimited),
+    ("transient", Outcome::Transient),
+    ("garbage", Outcome::Garbage),
+    ("hang", Outcome::Hang),
+    ("empty", Outcome::Empty),
 ];
 
-fn word(text: &str) -> Option<Word> {
-    WORDS.iter().find(|(name, _)| *name == text.trim()).map(|(_, word)| *word)
+fn parse_outcome(text: &str) -> Option<Outcome> {
+    OUTCOMES.iter().find(|(name, _)| *name == text.trim()).map(|(_, outcome)| *outcome)
 }
 
-/// The numbers of the form: key, label, default, least, most, help.
+/// The numeric settings: key, label, default, minimum, maximum, help.
 const NUMBERS: [(&str, &str, &str, i64, i64, &str); 4] = [
     ("users", "Users", "100", 0, 10_000_000, "How many users it holds."),
     ("page_size", "Page size", "100", 1, 10_000, "How many users a page holds."),
@@ -66,7 +66,7 @@ const NUMBERS: [(&str, &str, &str, i64, i64, &str); 4] = [
     ("churn_percent", "Churn", "0", 0, 100, "The share of users that joins, and that leaves, between runs."),
 ];
 
-/// The catalog's entry.
+/// The entry of the catalog.
 pub(super) fn integration(connector: super::catalog::Connector) -> Integration {
     let field = |key: &str, label: &str, kind, default: &str, help: &str| ConfigField {
         key: key.into(),
@@ -85,7 +85,7 @@ pub(super) fn integration(connector: super::catalog::Connector) -> Integration {
         .iter()
         .map(|(key, label, default, .., help)| field(key, label, FieldKind::Integer, default, help))
         .collect();
-    let words: Vec<_> = WORDS.iter().map(|(name, _)| *name).collect();
+    let words: Vec<_> = OUTCOMES.iter().map(|(name, _)| *name).collect();
     let help = format!("One word per run, comma-separated, the last one repeating: {}.", words.join(", "));
     fields.push(field("outcomes", "Outcomes", FieldKind::Text, "success", &help));
     fields.push(field("tenant", "Tenant", FieldKind::Text, "rehearsal", "What it says its tenant is."));
@@ -111,42 +111,43 @@ pub(super) fn integration(connector: super::catalog::Connector) -> Integration {
     }
 }
 
-/// What is wrong with the values of a configuration, by key; one that is missing is not this function's concern.
-pub fn objections(config: &Config) -> impl Iterator<Item = (&'static str, String)> {
+/// Checks the values of the settings that are present. Returns the key and a sentence for each wrong one.
+pub fn problems(config: &Config) -> impl Iterator<Item = (&'static str, String)> {
     let text = |key: &str| config.get(key).map_or("", String::as_str);
     let numbers = NUMBERS.iter().filter_map(move |(key, label, _, least, most, _)| {
         let fits = !config.contains_key(*key)
             || text(key).parse::<i64>().is_ok_and(|number| (*least..=*most).contains(&number));
         (!fits).then(|| (*key, format!("{label} must be a whole number from {least} to {most}.")))
     });
-    let unknown: Vec<_> = text("outcomes").split(',').filter(|name| word(name).is_none()).collect();
+    let unknown: Vec<_> = text("outcomes").split(',').filter(|name| parse_outcome(name).is_none()).collect();
     let outcomes = (!unknown.is_empty()).then(|| {
-        let words: Vec<_> = WORDS.iter().map(|(name, _)| *name).collect();
+        let words: Vec<_> = OUTCOMES.iter().map(|(name, _)| *name).collect();
         ("outcomes", format!("Outcomes are words of this list, separated by commas: {}.", words.join(", ")))
     });
     numbers.chain(outcomes).collect::<Vec<_>>().into_iter()
 }
 
-/// The application, as one run meets it.
+/// The application during one run.
 pub struct Rehearsal {
     users: i64,
     page_size: i64,
     latency: Duration,
-    /// Where the window begins.
+    /// Where the window of users begins.
     offset: i64,
-    word: Word,
+    outcome: Outcome,
     tenant: String,
 }
 
 impl Rehearsal {
     /// `run_number` counts the instance's runs from 1.
     pub fn new(config: &Config, run_number: i64) -> Result<Self, SourceError> {
-        if let Some((_, message)) = objections(config).next() {
+        if let Some((_, message)) = problems(config).next() {
             return Err(SourceError::new(ErrorClass::Config, message));
         }
         let number = |key: &str| config.get(key).and_then(|text| text.parse::<i64>().ok()).unwrap_or_default();
-        let words: Vec<Word> = config.get("outcomes").map_or("", String::as_str).split(',').filter_map(word).collect();
-        let turn = usize::try_from(run_number.max(1) - 1).unwrap_or(usize::MAX);
+        let outcomes: Vec<Outcome> =
+            config.get("outcomes").map_or("", String::as_str).split(',').filter_map(parse_outcome).collect();
+        let run_index = usize::try_from(run_number.max(1) - 1).unwrap_or(usize::MAX);
         let users = number("users");
         let churn = users * number("churn_percent") / 100;
         Ok(Self {
@@ -154,7 +155,7 @@ impl Rehearsal {
             page_size: number("page_size"),
             latency: Duration::from_millis(number("latency_ms").unsigned_abs()),
             offset: churn.saturating_mul(run_number.max(1) - 1),
-            word: words.get(turn).or(words.last()).copied().unwrap_or(Word::Success),
+            outcome: outcomes.get(run_index).or(outcomes.last()).copied().unwrap_or(Outcome::Success),
             tenant: config.get("tenant").cloned().unwrap_or_default(),
         })
     }
@@ -175,24 +176,24 @@ impl Rehearsal {
         }
     }
 
-    /// The trouble that strikes instead of the page at `position`. Trouble that a real
-    /// application would meet on its way strikes on the second page, if there is one.
-    async fn trouble(&self, position: i64) -> Option<SourceError> {
+    /// The error that replaces the page at `position`. Errors that happen to real applications
+    /// during a listing replace the second page, if there is one.
+    async fn error_at(&self, position: i64) -> Option<SourceError> {
         let late = position > 0 || self.users <= self.page_size;
-        match self.word {
-            Word::Success | Word::Partial | Word::Empty => None,
-            Word::TokenInactive => Some(Self::token_error()),
-            Word::InsufficientPermissions => Some(Self::permission_error()),
-            Word::RateLimited => Some(SourceError {
+        match self.outcome {
+            Outcome::Success | Outcome::Partial | Outcome::Empty => None,
+            Outcome::TokenInactive => Some(Self::token_error()),
+            Outcome::InsufficientPermissions => Some(Self::permission_error()),
+            Outcome::RateLimited => Some(SourceError {
                 http_status: Some(429),
                 retry_after_ms: Some(60_000),
                 ..SourceError::new(ErrorClass::RateLimit, "The rehearsal asks to wait for longer than a sync may.")
             }),
-            Word::Transient if late => Some(SourceError {
+            Outcome::Transient if late => Some(SourceError {
                 http_status: Some(503),
                 ..SourceError::new(ErrorClass::Transient, "The rehearsal answers that it is out of service.")
             }),
-            Word::Garbage if late => Some(SourceError {
+            Outcome::Garbage if late => Some(SourceError {
                 http_status: Some(200),
                 ..SourceError::new(
                     ErrorClass::Config,
@@ -202,15 +203,15 @@ impl Rehearsal {
                     ),
                 )
             }),
-            Word::Hang if late => std::future::pending().await,
-            Word::Transient | Word::Garbage | Word::Hang => None,
+            Outcome::Hang if late => std::future::pending().await,
+            Outcome::Transient | Outcome::Garbage | Outcome::Hang => None,
         }
     }
 
     fn page(&self, position: i64) -> Page {
-        let total = if self.word == Word::Empty { 0 } else { self.users };
+        let total = if self.outcome == Outcome::Empty { 0 } else { self.users };
         let end = (position + self.page_size).min(total);
-        let partial = self.word == Word::Partial;
+        let partial = self.outcome == Outcome::Partial;
         let lost = if partial {
             vec![Loss { capability: Capability::LastActivity, missing_permission: Some(ACTIVITY_PERMISSION.into()) }]
         } else {
@@ -233,9 +234,9 @@ impl Rehearsal {
 #[async_trait]
 impl Source for Rehearsal {
     async fn check(&self) -> Result<Verified, SourceError> {
-        match self.word {
-            Word::TokenInactive => Err(Self::token_error()),
-            Word::InsufficientPermissions => Err(Self::permission_error()),
+        match self.outcome {
+            Outcome::TokenInactive => Err(Self::token_error()),
+            Outcome::InsufficientPermissions => Err(Self::permission_error()),
             _ => {
                 Ok(Verified { tenant: Some(self.tenant.clone()), lost: self.page(0).lost, credential_expires_at: None })
             }
@@ -248,7 +249,7 @@ impl Source for Rehearsal {
             let mut position = start;
             loop {
                 tokio::time::sleep(self.latency).await;
-                if let Some(error) = self.trouble(position).await {
+                if let Some(error) = self.error_at(position).await {
                     Err(error)?;
                 }
                 let page = self.page(position);
@@ -370,6 +371,6 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         let bad = config(&[("users", "-1"), ("page_size", "0"), ("outcomes", "success,oops")]);
-        assert_eq!(objections(&bad).map(|(key, _)| key).collect::<Vec<_>>(), ["users", "page_size", "outcomes"]);
+        assert_eq!(problems(&bad).map(|(key, _)| key).collect::<Vec<_>>(), ["users", "page_size", "outcomes"]);
     }
 }

@@ -1,5 +1,5 @@
-//! What an integrated application looks like from inside: something that can be
-//! checked, and a listing of users that comes in pages.
+//! The interface between the server and an application: a credential check, and a list of
+//! users in pages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::user::{SourceUser, UserField};
 
-/// An optional part of an application's user list, or the list itself.
+/// The user list of an application, or an optional part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "graphql", derive(async_graphql::Enum))]
 #[serde(rename_all = "snake_case")]
@@ -34,40 +34,40 @@ impl Capability {
     }
 }
 
-/// The settings of one connection, secrets among them; never logged.
+/// The settings of one connection. They include secrets, and are never logged.
 pub type Config = BTreeMap<String, String>;
 
-/// Where a listing goes on after a page, in the source's own words.
+/// Where to resume a listing. Only the source that returned it can read it.
 pub type Checkpoint = serde_json::Value;
 
-/// A part of the listing, in the application's order.
+/// A page of users, in the application's order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
     pub users: Vec<SourceUser>,
-    /// Where to resume when the run is cut after this page; `None` on the last one.
+    /// Where to resume if the run is interrupted after this page; `None` on the last page.
     pub next: Option<Checkpoint>,
-    /// How many users there are in all, if the application says so.
+    /// The number of users on all pages, if the application tells.
     pub expected: Option<u64>,
-    /// Optional parts that the application refused.
+    /// The optional parts that the application refused.
     pub lost: Vec<Loss>,
-    /// When the credential ends, in Unix milliseconds, if this page's answer told.
+    /// When the credential expires, in Unix milliseconds, if the application has told so far.
     pub credential_expires_at: Option<i64>,
 }
 
-/// An optional capability that was refused, and what would bring it back.
+/// An optional capability that the application refused, and the permission that is missing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
     pub capability: Capability,
     pub missing_permission: Option<String>,
 }
 
-/// What a credential check learned.
+/// The result of a successful credential check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
-    /// Whose tenant the credential belongs to, if the application tells.
+    /// The tenant that the credential belongs to, if it is known.
     pub tenant: Option<String>,
     pub lost: Vec<Loss>,
-    /// When the credential ends, in Unix milliseconds, if the application tells.
+    /// When the credential expires, in Unix milliseconds, if the application tells.
     pub credential_expires_at: Option<i64>,
 }
 
@@ -96,20 +96,20 @@ pub enum ErrorClass {
 #[error("{message}")]
 pub struct SourceError {
     pub class: ErrorClass,
-    /// One or two sentences for a person; never a credential, never raw bytes.
+    /// One or two sentences for a person. They never contain a credential.
     pub message: String,
     pub http_status: Option<u16>,
-    /// Scopes or roles that the application says are missing.
+    /// The scopes or roles that are missing, if the application names them.
     pub missing_permissions: Vec<String>,
-    /// For `Token`: the application said outright that the grant is revoked or
-    /// expired, so no second look is needed. A bare 401 leaves this false.
+    /// For `Token`: the application said explicitly that the credential is revoked or has
+    /// expired, so a second check is not needed. False after a bare 401.
     pub definite: bool,
     /// For `RateLimit`: how long the application asked to wait, in milliseconds.
     pub retry_after_ms: Option<u64>,
 }
 
 impl SourceError {
-    /// An error of which no more is known than its class.
+    /// An error about which only the class is known.
     pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
         Self {
             class,
@@ -125,11 +125,11 @@ impl SourceError {
 /// A connected application.
 #[async_trait]
 pub trait Source: Send + Sync {
-    /// Asks whether the credential is good for listing users, at the price of one page at most.
+    /// Checks whether the credential can list users. Requests one page at most of each list.
     async fn check(&self) -> Result<Verified, SourceError>;
 
-    /// Lists all users from the beginning, or from a page's `next`. The stream
-    /// ends after the page whose `next` is `None`, or after its first error; a
-    /// stream that just stops counts as incomplete. Dropping it stops all work.
+    /// Lists all users, from the beginning or from a page's `next`. The stream ends after the
+    /// page whose `next` is `None`, or after the first error. If it ends otherwise, the listing
+    /// is incomplete. Dropping it stops all work.
     fn pages(&self, from: Option<Checkpoint>) -> BoxStream<'_, Result<Page, SourceError>>;
 }

@@ -75,14 +75,14 @@ async fn check_file(file: &Path) -> Result<usize, String> {
         Ok(samples) => samples,
         Err(faults) => return Ok(print(faults)),
     };
-    let played = samples.play(&manifest).await;
-    for gap in &played.gaps {
+    let replay = samples.replay(&manifest).await;
+    for gap in &replay.gaps {
         println!("{}: warning: {gap}", beside.display());
     }
-    if played.faults.is_empty() {
-        println!("{shown}: ok; {} samples played", played.cases);
+    if replay.faults.is_empty() {
+        println!("{shown}: ok; {} samples replay", replay.cases);
     }
-    Ok(print(played.faults))
+    Ok(print(replay.faults))
 }
 
 fn read(file: &Path) -> Result<String, Fault> {

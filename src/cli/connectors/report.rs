@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use integration::engine::Seen;
+use integration::engine::RawPage;
 use integration::manifest::Manifest;
 use integration::source::{ErrorClass, Loss, Page, SourceError};
 use integration::user::{FieldValue, SourceUser, Timestamp, UserField};
@@ -66,10 +66,10 @@ impl<'a> Report<'a> {
     }
 
     /// Adds a page of users.
-    pub fn add_page(&mut self, page: Page, seen: Seen) {
+    pub fn add_page(&mut self, page: Page, raw: RawPage) {
         self.pages += 1;
-        self.skipped += seen.skipped;
-        self.unknown_statuses += seen.unknown_statuses;
+        self.skipped += raw.skipped;
+        self.unknown_statuses += raw.unknown_statuses;
         self.credential_expires_at = page.credential_expires_at.or(self.credential_expires_at);
         self.complete = page.next.is_none();
         self.lost.extend(page.lost);
@@ -79,7 +79,7 @@ impl<'a> Report<'a> {
         let default = if self.options.json { usize::MAX } else { DEFAULT_LIMIT };
         let left = self.options.limit.unwrap_or(default).saturating_sub(self.found);
         self.found += page.users.len();
-        let records: BTreeMap<String, Value> = seen.records.into_iter().collect();
+        let records: BTreeMap<String, Value> = raw.records.into_iter().collect();
         let shown = page.users.get(..left).unwrap_or(&page.users);
         if self.options.json {
             self.users
@@ -87,14 +87,14 @@ impl<'a> Report<'a> {
             return;
         }
         let more = [
-            (seen.skipped, "record", " skipped (skip_if)"),
-            (seen.duplicates, "record", " repeated"),
-            (seen.unknown_statuses, "status", " that the manifest does not know"),
+            (raw.skipped, "record", " skipped (skip_if)"),
+            (raw.duplicates, "record", " repeated"),
+            (raw.unknown_statuses, "status", " that the manifest does not know"),
         ];
         let more = more.iter().filter(|(count, ..)| *count > 0);
         let more = more.map(|(count, what, how)| format!("{}{how}", count_of(*count, what)));
         let counts: Vec<String> = [count_of(page.users.len() as u64, "user")].into_iter().chain(more).collect();
-        println!("Page {}: {}", seen.page, counts.join(", "));
+        println!("Page {}: {}", raw.page, counts.join(", "));
         self.table(shown, &records);
         if shown.len() < page.users.len() {
             println!("  … and {} more (--limit)", page.users.len() - shown.len());

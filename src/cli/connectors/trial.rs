@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use futures_util::StreamExt as _;
-use integration::engine::{Client, ClientSettings, HttpSource, Seen};
+use integration::engine::{Client, ClientSettings, HttpSource, RawPage};
 use integration::grant::{Grant, GrantInMemory, GrantStore};
 use integration::manifest::auth::Auth;
 use integration::manifest::{self, Manifest};
@@ -79,21 +79,19 @@ pub async fn run(trial: Trial) -> Result<(), String> {
     let client = ClientSettings { detours, ..ClientSettings::new(networks, move || clock.now(), fastrand::f64) };
     let client = Client::new(client).map_err(|error| format!("HTTP client: {error}"))?;
     let source = HttpSource::new(Arc::clone(&manifest), config, &client, grants).map_err(|error| error.message)?;
-    let seen: Arc<Mutex<Option<Seen>>> = Arc::default();
-    let latest = Arc::clone(&seen);
-    let source = source.watched(Arc::new(move |page| {
-        *latest.lock() = Some(page);
-    }));
+    let raw_page: Arc<Mutex<Option<RawPage>>> = Arc::default();
+    let observed = Arc::clone(&raw_page);
+    let source = source.observed_by(Arc::new(move |page| *observed.lock() = Some(page)));
 
     let options = OutputOptions { json: trial.json, raw: trial.raw, limit: trial.limit };
     let mut report = Report::new(&manifest, options);
     let mut pages = source.pages(None);
     while trial.pages.is_none_or(|most| report.pages() < most) {
         match pages.next().await {
-            // Pages of joined lists come before the first users, without anything to report.
             Some(Ok(page)) => {
-                if let Some(seen) = seen.lock().take() {
-                    report.add_page(page, seen);
+                // A keep-alive page has no raw page.
+                if let Some(raw_page) = raw_page.lock().take() {
+                    report.add_page(page, raw_page);
                 }
             }
             Some(Err(error)) => {

@@ -1,4 +1,4 @@
-//! Which addresses may be called, decided after the name was resolved.
+//! Decides which IP addresses may be called, after the host name was resolved.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -6,12 +6,12 @@ use std::sync::Arc;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// How far a call may reach.
+/// Which addresses a request may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// Public addresses, and the allowed networks.
     PublicOrAllowed,
-    /// The allowed networks only: for calls without encryption.
+    /// The allowed networks only, for requests without encryption.
     AllowedOnly,
 }
 
@@ -21,7 +21,7 @@ pub struct Addresses {
     allowed: Vec<IpNet>,
 }
 
-/// Nothing public: this network, private, loopback, link-local, shared (CGNAT),
+/// Networks that are not public: this network, private, loopback, link-local, shared (CGNAT),
 /// protocol assignments, documentation, 6to4 relays, benchmarks, multicast, reserved.
 const CLOSED_V4: [(Ipv4Addr, u8); 15] = [
     (Ipv4Addr::UNSPECIFIED, 8),
@@ -41,8 +41,8 @@ const CLOSED_V4: [(Ipv4Addr, u8); 15] = [
     (Ipv4Addr::new(240, 0, 0, 0), 4),
 ];
 
-/// Within 2000::/3, outside of which nothing is public: protocol assignments
-/// (Teredo among them), documentation, 6to4, documentation again.
+/// Networks within 2000::/3 that are not public: protocol assignments (including Teredo),
+/// documentation, 6to4, documentation. Outside of 2000::/3 nothing is public.
 const CLOSED_V6: [(Ipv6Addr, u8); 4] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
@@ -65,8 +65,8 @@ impl Addresses {
         Self { allowed }
     }
 
-    /// Whether this address may be called. A mapped IPv6 address is only as good
-    /// as its IPv4 address is in the allowed networks; nobody publishes one.
+    /// Whether this address may be called. A mapped IPv6 address is permitted only if its IPv4
+    /// address is in the allowed networks, because such addresses are not published.
     pub fn permits(&self, ip: IpAddr, reach: Reach) -> bool {
         let canonical = ip.to_canonical();
         let allowed = self.allowed.iter().any(|net| net.contains(&canonical) || net.contains(&ip));
@@ -74,18 +74,18 @@ impl Addresses {
     }
 }
 
-/// The name leads to an address that may not be called.
+/// The host name resolves to an address that may not be called.
 #[derive(Debug, thiserror::Error)]
-#[error("the name leads to an address that may not be called")]
+#[error("the host name resolves to an address that may not be called")]
 pub struct Blocked;
 
-/// The name could not be resolved.
+/// The host name could not be resolved.
 #[derive(Debug, thiserror::Error)]
-#[error("the name could not be resolved")]
+#[error("the host name could not be resolved")]
 pub struct Unresolved;
 
-/// Resolves names and refuses those of which a single address may not be called,
-/// so that the address that was judged is the one that is connected to.
+/// Resolves host names, and refuses a name if any of its addresses may not be called. Deciding
+/// here ensures that the address that was checked is the one that is connected to.
 pub struct GuardedResolver {
     pub addresses: Arc<Addresses>,
     pub reach: Reach,

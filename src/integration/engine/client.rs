@@ -1,9 +1,9 @@
-//! The careful HTTP client: one call, one bounded answer.
+//! The HTTP client: sends one request, and reads one response of bounded size.
 //!
-//! Built once per process. It speaks HTTP/1.1, follows no redirect, takes no
-//! proxy from the environment, keeps no cookies, and calls only addresses that
-//! [`Addresses`] permits: https to public ones and to the allowed networks,
-//! plain http within the allowed networks only.
+//! Built once per process. It speaks HTTP/1.1, follows no redirect, uses no proxy from the
+//! environment and keeps no cookies. It connects only to addresses that [`Addresses`]
+//! permits: https to public addresses and the allowed networks, plain http to the allowed
+//! networks only.
 
 use std::error::Error as _;
 use std::net::IpAddr;
@@ -20,36 +20,35 @@ use url::{Host, Origin, Url, form_urlencoded};
 use super::address::{Addresses, Blocked, GuardedResolver, Reach, Unresolved};
 use super::retry::RetryPolicy;
 
-/// The name under which this server calls.
 const USER_AGENT: &str = concat!("muster/", env!("CARGO_PKG_VERSION"));
-/// The most that is read of an answer that is not a success, in bytes.
-const LONGEST_REFUSAL: usize = 256 * 1024;
-/// The most that all headers of an answer may take, in bytes.
-const LONGEST_HEADERS: usize = 64 * 1024;
+/// How much of an error response is read, in bytes.
+const MAX_ERROR_BODY: usize = 256 * 1024;
+/// The size limit for all headers of a response together, in bytes.
+const MAX_HEADERS: usize = 64 * 1024;
 
-/// What a [`Client`] is built from.
+/// The settings of a [`Client`].
 #[derive(Clone)]
 pub struct ClientSettings {
-    /// Networks of private or loopback addresses that may be called.
+    /// Private or loopback networks that may be called.
     pub allowed_networks: Vec<IpNet>,
     pub connect_timeout: Duration,
-    /// The longest pause within an answer.
+    /// The longest pause between two parts of a response.
     pub idle_timeout: Duration,
-    /// The longest call, from the connection to the last byte.
+    /// The time limit for a whole request, from connecting to the last byte.
     pub call_timeout: Duration,
-    /// The longest page, in bytes after decompression.
+    /// The size limit for a page, in bytes after decompression.
     pub page_bytes: usize,
     pub retry: RetryPolicy,
-    /// Calls for the first origin go to the second: a mock server, or a recording proxy.
+    /// Requests for the first origin are sent to the second, such as a mock server or a recording proxy.
     pub detours: Vec<(Origin, Url)>,
     /// The wall clock, in Unix milliseconds.
     pub now: Arc<dyn Fn() -> i64 + Send + Sync>,
-    /// A number from 0 to 1, for the jitter of waits.
+    /// A random number from 0 to 1, for the jitter of waits.
     pub random: Arc<dyn Fn() -> f64 + Send + Sync>,
 }
 
 impl ClientSettings {
-    /// The product's figures, with this clock and this randomness.
+    /// The defaults, with the given clock and source of randomness.
     pub fn new(
         allowed_networks: Vec<IpNet>,
         now: impl Fn() -> i64 + Send + Sync + 'static,
@@ -69,89 +68,80 @@ impl ClientSettings {
     }
 }
 
-/// The client of all connections; cloning it shares its connections.
+/// The client that all sources share; cloning it shares its pool of connections.
 #[derive(Clone)]
 pub struct Client {
     transport: Arc<dyn Transport>,
     settings: Arc<ClientSettings>,
 }
 
-/// One call and its answer.
+/// Sends a request and returns the response.
 #[async_trait]
 pub trait Transport: Send + Sync {
-    async fn send(&self, call: Call) -> Result<Answer, CallError>;
+    async fn send(&self, request: Request) -> Result<Response, TransportError>;
 }
 
-/// A call to be made. It has no `Debug`, because it holds the credential.
+/// A request to an application. It has no `Debug`, because it holds the credential once it is signed.
 #[derive(Clone)]
-pub struct Call {
+pub struct Request {
     pub method: Method,
     pub url: Url,
     pub headers: HeaderMap,
     pub body: Option<Body>,
 }
 
-/// What a call sends.
+/// The body of a request.
 #[derive(Clone)]
 pub enum Body {
     Json(Value),
     Form(Vec<(String, String)>),
 }
 
-impl Call {
+impl Request {
     pub fn get(url: Url, headers: HeaderMap) -> Self {
         Self { method: Method::GET, url, headers, body: None }
     }
 
-    /// A POST, if there is something to send.
-    pub fn with(url: Url, headers: HeaderMap, body: Option<Body>) -> Self {
+    /// A POST if there is a body, and a GET otherwise.
+    pub fn with_body(url: Url, headers: HeaderMap, body: Option<Body>) -> Self {
         let method = if body.is_some() { Method::POST } else { Method::GET };
         Self { method, url, headers, body }
     }
 }
 
-/// The network.
-struct Network {
-    encrypted: reqwest::Client,
-    plain: reqwest::Client,
-    addresses: Addresses,
-    detours: Vec<(Origin, Url)>,
-    page_bytes: usize,
-}
-
-/// An answer, whole and bounded.
+/// A whole response.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: StatusCode,
     pub headers: HeaderMap,
-    /// Decompressed. Of a refusal, possibly only the beginning.
+    /// Decompressed. Of an error response, possibly only the beginning.
     pub body: Vec<u8>,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
-    #[error("the address may not be called")]
+pub enum TransportError {
+    #[error("the address is not permitted")]
     Blocked,
-    #[error("plain http may not be used for this address")]
+    #[error("plain http is not permitted for this address")]
     Unencrypted,
-    #[error("the name could not be resolved")]
+    #[error("the host name could not be resolved")]
     Unresolved,
-    #[error("no connection came about")]
+    #[error("the connection failed")]
     Unreachable,
-    #[error("no encrypted connection came about")]
+    #[error("the TLS handshake failed")]
     Tls,
-    #[error("the answer did not come in time")]
+    #[error("the response did not arrive in time")]
     TimedOut,
-    #[error("the answer broke off")]
+    #[error("the connection was closed before the response was complete")]
     BrokeOff,
-    #[error("the answer is too long")]
+    #[error("the response is too large")]
     TooLong,
 }
 
 impl Client {
-    /// Fails if the system's certificates cannot be loaded. The process must
-    /// have installed a rustls provider before.
+    /// Fails if the system's certificates cannot be loaded. The process must have
+    /// installed a rustls provider before.
     pub fn new(settings: ClientSettings) -> Result<Self, reqwest::Error> {
         let addresses = Addresses::new(settings.allowed_networks.clone());
         let shared = Arc::new(addresses.clone());
@@ -176,11 +166,11 @@ impl Client {
             detours: settings.detours.clone(),
             page_bytes: settings.page_bytes,
         };
-        Ok(Self::over(Arc::new(network), settings))
+        Ok(Self::with_transport(Arc::new(network), settings))
     }
 
-    /// A client whose calls something else answers, such as recorded samples.
-    pub fn over(transport: Arc<dyn Transport>, settings: ClientSettings) -> Self {
+    /// A client whose requests are answered by something other than the network, such as recorded samples.
+    pub fn with_transport(transport: Arc<dyn Transport>, settings: ClientSettings) -> Self {
         Self { transport, settings: Arc::new(settings) }
     }
 
@@ -188,26 +178,34 @@ impl Client {
         &self.settings
     }
 
-    pub(super) async fn send(&self, call: Call) -> Result<Answer, CallError> {
-        self.transport.send(call).await
+    pub(super) async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        self.transport.send(request).await
     }
+}
+
+/// The real network.
+struct Network {
+    encrypted: reqwest::Client,
+    plain: reqwest::Client,
+    addresses: Addresses,
+    detours: Vec<(Origin, Url)>,
+    page_bytes: usize,
 }
 
 #[async_trait]
 impl Transport for Network {
-    /// The caller's headers are sent as they are.
-    async fn send(&self, mut call: Call) -> Result<Answer, CallError> {
-        if let Some((_, target)) = self.detours.iter().find(|(origin, _)| *origin == call.url.origin()) {
+    async fn send(&self, mut request: Request) -> Result<Response, TransportError> {
+        if let Some((_, target)) = self.detours.iter().find(|(origin, _)| *origin == request.url.origin()) {
             let mut url = target.clone();
-            url.set_path(&format!("{}{}", target.path().trim_end_matches('/'), call.url.path()));
-            url.set_query(call.url.query());
-            call.url = url;
+            url.set_path(&format!("{}{}", target.path().trim_end_matches('/'), request.url.path()));
+            url.set_query(request.url.query());
+            request.url = url;
         }
-        let Call { method, url, headers, body } = call;
+        let Request { method, url, headers, body } = request;
         let plain = url.scheme() == "http";
         let (client, reach) =
             if plain { (&self.plain, Reach::AllowedOnly) } else { (&self.encrypted, Reach::PublicOrAllowed) };
-        let refused = if plain { CallError::Unencrypted } else { CallError::Blocked };
+        let refused = if plain { TransportError::Unencrypted } else { TransportError::Blocked };
         // A literal address never reaches the resolver. The url crate has already
         // turned 0x7f.1, 017700000001 and 2130706433 into 127.0.0.1.
         let literal = match url.host() {
@@ -218,18 +216,18 @@ impl Transport for Network {
         if literal.is_some_and(|ip| !self.addresses.permits(ip, reach)) {
             return Err(refused);
         }
-        let mut request = client.request(method, url);
-        request = match body {
-            None => request,
-            Some(Body::Json(body)) => request.header(CONTENT_TYPE, "application/json").body(body.to_string()),
+        let mut builder = client.request(method, url);
+        builder = match body {
+            None => builder,
+            Some(Body::Json(body)) => builder.header(CONTENT_TYPE, "application/json").body(body.to_string()),
             Some(Body::Form(pairs)) => {
                 let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-                request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
+                builder.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
             }
         };
-        let outcome = request.headers(headers).send().await;
-        let response = outcome.map_err(|error| match call_error(&error) {
-            CallError::Blocked => refused,
+        let sent = builder.headers(headers).send().await;
+        let response = sent.map_err(|error| match transport_error(&error) {
+            TransportError::Blocked => refused,
             other => other,
         })?;
         self.read(response).await
@@ -237,47 +235,47 @@ impl Transport for Network {
 }
 
 impl Network {
-    async fn read(&self, mut response: reqwest::Response) -> Result<Answer, CallError> {
+    async fn read(&self, mut response: reqwest::Response) -> Result<Response, TransportError> {
         let (status, headers) = (response.status(), response.headers().clone());
         let length: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-        if length > LONGEST_HEADERS {
-            return Err(CallError::TooLong);
+        if length > MAX_HEADERS {
+            return Err(TransportError::TooLong);
         }
         let mut body = Vec::new();
         if status.is_success() {
-            while let Some(chunk) = response.chunk().await.map_err(|error| call_error(&error))? {
+            while let Some(chunk) = response.chunk().await.map_err(|error| transport_error(&error))? {
                 if body.len() + chunk.len() > self.page_bytes {
-                    return Err(CallError::TooLong);
+                    return Err(TransportError::TooLong);
                 }
                 body.extend_from_slice(&chunk);
             }
         } else {
-            // The status has said enough: what can be had of the explanation is taken.
+            // The status alone is enough to classify the error, so an explanation that breaks off is kept.
             while let Ok(Some(chunk)) = response.chunk().await {
                 body.extend_from_slice(&chunk);
-                if body.len() >= LONGEST_REFUSAL {
-                    body.truncate(LONGEST_REFUSAL);
+                if body.len() >= MAX_ERROR_BODY {
+                    body.truncate(MAX_ERROR_BODY);
                     break;
                 }
             }
         }
-        Ok(Answer { status, headers, body })
+        Ok(Response { status, headers, body })
     }
 }
 
-fn call_error(error: &reqwest::Error) -> CallError {
+fn transport_error(error: &reqwest::Error) -> TransportError {
     let mut next = error.source();
     while let Some(cause) = next {
         if cause.is::<Blocked>() {
-            return CallError::Blocked;
+            return TransportError::Blocked;
         }
         if cause.is::<Unresolved>() {
-            return CallError::Unresolved;
+            return TransportError::Unresolved;
         }
         if cause.is::<rustls::Error>() {
-            return CallError::Tls;
+            return TransportError::Tls;
         }
-        // The source of an I/O error is the source of what it wraps, and skips that itself.
+        // `source` of an I/O error skips the error that it wraps.
         let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         next = match wrapped {
             Some(wrapped) => Some(wrapped),
@@ -285,10 +283,10 @@ fn call_error(error: &reqwest::Error) -> CallError {
         };
     }
     if error.is_connect() {
-        CallError::Unreachable
+        TransportError::Unreachable
     } else if error.is_timeout() {
-        CallError::TimedOut
+        TransportError::TimedOut
     } else {
-        CallError::BrokeOff
+        TransportError::BrokeOff
     }
 }

@@ -1,8 +1,8 @@
-//! Calls per user, for what no list says.
+//! Requests about single users, for what no list says.
 //!
-//! Some of them are under way at a time, as many as the manifest allows. A user of whom the
-//! application knows nothing, or says nothing though it answers about others, has no such part;
-//! if it refuses the first ones all, these calls end for the run.
+//! Several are sent at a time, as many as the manifest allows. If the application does not know
+//! a user, or refuses to tell about one user only, that user lacks the part. If it refuses
+//! before it has answered once, these requests end for the run.
 
 use std::collections::BTreeSet;
 use std::future::ready;
@@ -11,109 +11,116 @@ use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
-use super::client::Call;
-use super::join::Losses;
-use super::request::Requests;
-use super::select::Candidate;
-use super::{HttpSource, Place};
+use super::client::Request;
+use super::list::Reader;
+use super::losses::Losses;
+use super::purpose::Purpose;
+use super::record::Record;
 use crate::manifest::listing::Detail;
 use crate::source::{ErrorClass, SourceError};
 
-/// Where a record has the answers of the calls for it.
+/// The key under which the responses are added to a user's record.
 const DETAILS: &str = "_details";
-/// How many calls are under way if the manifest says nothing.
-const CONCURRENCY: u32 = 4;
-/// The longest answer about a user, in bytes.
-const LONGEST: usize = 256 * 1024;
-/// How many users are completed at a time, so that a large page shows signs of life.
-pub(super) const SLICE: usize = 25;
+/// How many requests are sent at a time by default.
+const DEFAULT_CONCURRENCY: u32 = 4;
+/// The size limit for a response about a user, in bytes.
+const MAX_RESPONSE: usize = 256 * 1024;
 
-/// What has become of the calls per user in a run, by name.
+/// Which of the requests about users the application has answered or refused in this run.
 #[derive(Default)]
-pub(super) struct Calls {
-    /// Those that were answered once.
+pub(super) struct Details {
+    /// The names of those that were answered at least once.
     answered: BTreeSet<String>,
-    /// Those that were refused, and are not made again.
+    /// The names of those that were refused, and are not sent again.
     refused: BTreeSet<String>,
 }
 
-/// What the application said of one user.
-enum Said {
-    Something(Value),
-    Nothing,
-    Refusal(SourceError),
+/// What the application said about one user.
+enum Outcome {
+    Found(Value),
+    NotFound,
+    Refused(SourceError),
 }
 
-impl HttpSource {
-    /// Completes some of a page's users.
-    pub(super) async fn complete(
-        &self,
-        requests: &Requests,
-        users: &mut [Candidate],
+impl Details {
+    /// Adds to each record what the application says about this user.
+    pub async fn complete(
+        &mut self,
+        reader: Reader<'_>,
+        users: &mut [Record],
         losses: &mut Losses,
-        calls: &mut Calls,
     ) -> Result<(), SourceError> {
-        for (name, detail) in &self.manifest.users.details {
+        for (name, detail) in &reader.connection.manifest().users.details {
             let detail = &detail.value;
-            let mut said = Vec::new();
-            if !calls.refused.contains(name) {
-                said = self.ask_all(requests, Place::Detail { name }, detail, users).await?;
-                if said.iter().any(|said| matches!(said, Said::Something(_))) {
-                    calls.answered.insert(name.clone());
-                }
-                let refusal = said.iter().find_map(|said| match said {
-                    Said::Refusal(error) => Some(error.clone()),
-                    Said::Something(_) | Said::Nothing => None,
-                });
-                if let Some(error) = refusal.filter(|_| !calls.answered.contains(name)) {
-                    losses.note(&detail.provides.0, &detail.permission, error)?;
-                    calls.refused.insert(name.clone());
-                }
+            let mut outcomes = Vec::new();
+            if !self.refused.contains(name) {
+                outcomes = request_all(reader, name, detail, users).await?;
+                self.note(name, detail, &outcomes, losses)?;
             }
-            let mut said = said.into_iter();
+            let mut outcomes = outcomes.into_iter();
             for user in users.iter_mut() {
-                match said.next() {
-                    Some(Said::Something(answer)) => user.record.put(DETAILS, name, answer),
-                    Some(Said::Nothing | Said::Refusal(_)) | None => user.blank.extend(&detail.provides.0),
+                match outcomes.next() {
+                    Some(Outcome::Found(value)) => user.document.put(DETAILS, name, value),
+                    Some(Outcome::NotFound | Outcome::Refused(_)) | None => user.unknown.extend(&detail.provides.0),
                 }
             }
         }
         Ok(())
     }
 
-    async fn ask_all(
-        &self,
-        requests: &Requests,
-        place: Place<'_>,
+    fn note(
+        &mut self,
+        name: &str,
         detail: &Detail,
-        users: &[Candidate],
-    ) -> Result<Vec<Said>, SourceError> {
-        let concurrency = self.manifest.rate_limit.concurrency.unwrap_or(CONCURRENCY) as usize;
-        let mut calls: Vec<BoxFuture<'_, Result<Said, SourceError>>> = Vec::with_capacity(users.len());
-        for user in users {
-            if detail.when.as_ref().is_none_or(|test| test.holds(&user.record)) {
-                let call = requests.detail(detail, &self.config, user.record.value());
-                let call = call.map_err(|clause| place.unasked(&clause))?;
-                calls.push(Box::pin(self.ask_one(place, call)));
-            } else {
-                calls.push(Box::pin(ready(Ok(Said::Nothing))));
-            }
+        outcomes: &[Outcome],
+        losses: &mut Losses,
+    ) -> Result<(), SourceError> {
+        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Found(_))) {
+            self.answered.insert(name.to_owned());
         }
-        stream::iter(calls).buffered(concurrency).try_collect().await
+        let refusal = outcomes.iter().find_map(|outcome| match outcome {
+            Outcome::Refused(error) => Some(error.clone()),
+            Outcome::Found(_) | Outcome::NotFound => None,
+        });
+        if let Some(error) = refusal.filter(|_| !self.answered.contains(name)) {
+            losses.note(&detail.provides.0, &detail.permission, error)?;
+            self.refused.insert(name.to_owned());
+        }
+        Ok(())
     }
+}
 
-    async fn ask_one(&self, place: Place<'_>, call: Call) -> Result<Said, SourceError> {
-        match self.ask(&place, call, false).await {
-            Ok(answer) if answer.size > LONGEST => {
-                Err(place.misfit("it is too long", ErrorClass::Config, Some(answer.http_status)))
-            }
-            Ok(answer) => Ok(Said::Something(answer.json(&place)?.into_value())),
-            // Unless a rule of the manifest says otherwise.
-            Err(error) if error.class == ErrorClass::Config && matches!(error.http_status, Some(404 | 410)) => {
-                Ok(Said::Nothing)
-            }
-            Err(error) if error.class == ErrorClass::Permission => Ok(Said::Refusal(error)),
-            Err(error) => Err(error),
+/// The outcomes in the order of `users`.
+async fn request_all(
+    reader: Reader<'_>,
+    name: &str,
+    detail: &Detail,
+    users: &[Record],
+) -> Result<Vec<Outcome>, SourceError> {
+    let purpose = Purpose::Detail { name };
+    let concurrency = reader.connection.manifest().rate_limit.concurrency.unwrap_or(DEFAULT_CONCURRENCY) as usize;
+    let mut requests: Vec<BoxFuture<'_, Result<Outcome, SourceError>>> = Vec::with_capacity(users.len());
+    for user in users {
+        if detail.when.as_ref().is_none_or(|test| test.holds(&user.document)) {
+            let request = reader.requests.detail(detail, user.document.value());
+            let request = request.map_err(|clause| purpose.unbuildable(&clause))?;
+            requests.push(Box::pin(request_one(reader, purpose, request)));
+        } else {
+            requests.push(Box::pin(ready(Ok(Outcome::NotFound))));
         }
+    }
+    stream::iter(requests).buffered(concurrency).try_collect().await
+}
+
+async fn request_one(reader: Reader<'_>, purpose: Purpose<'_>, request: Request) -> Result<Outcome, SourceError> {
+    match reader.send(purpose, request).await {
+        Ok(success) if success.size > MAX_RESPONSE => Err(purpose.unexpected("it is too long", success.http_status)),
+        Ok(success) => Ok(Outcome::Found(success.json(purpose)?.into_value())),
+        // Unless an error rule of the manifest says otherwise.
+        Err(error) if error.class == ErrorClass::Config && matches!(error.http_status, Some(404 | 410)) => {
+            Ok(Outcome::NotFound)
+        }
+        Err(error) if error.class == ErrorClass::Permission => Ok(Outcome::Refused(error)),
+        Err(error) => Err(error),
     }
 }

@@ -1,37 +1,40 @@
-//! From a place in a list to the call that reads it.
+//! Builds requests: from a position in a list to a URL, headers and body, not signed yet.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use url::{Origin, Url};
 
-use super::client::{Body, Call};
-use super::paginate::Position;
+use super::client::{Body, Request};
+use super::position::Position;
 use crate::manifest::Manifest;
 use crate::manifest::listing::{Detail, Identify, List, PageSize, Query};
 use crate::manifest::paging::{Paging, Slot};
 use crate::manifest::template::{Part, Scope, Template};
 use crate::source::Config;
 
-/// What is encoded in a part of a path: all but RFC 3986's unreserved characters.
+/// What is encoded in a path segment: everything but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The calls of one connection, once it is known where they go.
-pub(super) struct Requests {
+/// Builds the requests of one connection, once its base URL is known.
+pub(super) struct RequestBuilder {
+    config: Arc<Config>,
     base: Url,
     headers: HeaderMap,
-    /// Where calls may go.
+    /// Where the address of a next page may lead.
     origins: Vec<Origin>,
     tenant: Option<String>,
+    /// What the application said before the listing; templates use it as `{{found.x}}`.
     found: BTreeMap<String, String>,
 }
 
-impl Requests {
+impl RequestBuilder {
     /// `config` must be complete. Errors are sentences for a person.
-    pub fn new(manifest: &Manifest, config: &Config, found: BTreeMap<String, String>) -> Result<Self, String> {
-        let scope = Scope::new(config, &found);
+    pub fn new(manifest: &Manifest, config: Arc<Config>, found: BTreeMap<String, String>) -> Result<Self, String> {
+        let scope = Scope::new(&config, &found);
         let base = base_url(manifest, scope)?;
         let tenant = match &manifest.tenant {
             Some(tenant) => Some(tenant.value.expand(scope).to_lowercase()).filter(|tenant| !tenant.is_empty()),
@@ -44,36 +47,30 @@ impl Requests {
         let headers = constant_headers(manifest, scope)?;
         let others = manifest.other_origins.iter().map(|other| other.value.origin());
         let origins = std::iter::once(base.origin()).chain(others).collect();
-        Ok(Self { base, headers, origins, tenant, found })
+        Ok(Self { config, base, headers, origins, tenant, found })
     }
 
-    /// Whose data the connection sees, as far as is known.
+    /// The tenant whose users the connection lists, if it is known.
     pub fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
     }
 
-    /// The call, not yet signed, that reads the page at this place. `size`: how many records to
-    /// ask for, where the manifest says how to ask.
-    pub fn page(
-        &self,
-        list: List<'_>,
-        config: &Config,
-        position: &Position,
-        size: Option<u32>,
-    ) -> Result<Call, String> {
-        let scope = Scope::new(config, &self.found);
+    /// The request for the page at this position. `size` is how many records to ask for, if the
+    /// manifest says how to ask. The error is a clause for a person.
+    pub fn page(&self, list: List<'_>, position: &Position, size: Option<u32>) -> Result<Request, String> {
+        let scope = Scope::new(&self.config, &self.found);
         if let Position::Url(next) = position {
             let url = self.own_address(&self.base, next)?;
-            return Ok(Call::get(url, self.headers.clone()));
+            return Ok(Request::get(url, self.headers.clone()));
         }
         let then = list.pages.then().filter(|_| *position != Position::Start);
         let path = then.map_or(list.path, |then| &then.path.value);
         let json = then.map(|then| &then.json).or(list.json);
         let mut body = json.map(|json| json.expand(scope));
-        let mut pairs = if then.is_some() { Vec::new() } else { pairs(&list.query, scope) };
+        let mut pairs = if then.is_some() { Vec::new() } else { query_pairs(&list.query, scope) };
         let sized = size.filter(|_| then.is_none()).zip(list.page_size.and_then(PageSize::slot));
         let sized = sized.map(|(size, slot)| (slot, Value::from(size)));
-        for (slot, value) in sized.into_iter().chain(place(list.pages, position)) {
+        for (slot, value) in sized.into_iter().chain(position_value(list.pages, position)) {
             match (slot, &mut body) {
                 (Slot::Json(path), Some(body)) => path.put(body, value),
                 (Slot::Json(_), None) => {}
@@ -83,25 +80,20 @@ impl Requests {
             }
         }
         let mut url = below(&self.base, path, scope)?;
-        if !pairs.is_empty() {
-            url.query_pairs_mut().extend_pairs(pairs);
-        }
-        Ok(Call::with(url, self.headers.clone(), body.map(Body::Json)))
+        add_query(&mut url, pairs);
+        Ok(Request::with_body(url, self.headers.clone(), body.map(Body::Json)))
     }
 
-    /// The call for what one list does not say of one user.
-    pub fn detail(&self, detail: &Detail, config: &Config, record: &Value) -> Result<Call, String> {
-        let scope = Scope { record: Some(record), ..Scope::new(config, &self.found) };
+    /// The request for what the list does not say about one user. The error is a clause for a person.
+    pub fn detail(&self, detail: &Detail, record: &Value) -> Result<Request, String> {
+        let scope = Scope { record: Some(record), ..Scope::new(&self.config, &self.found) };
         let mut url = below(&self.base, &detail.path.value, scope)?;
-        let pairs = pairs(&[Some(&detail.query), None], scope);
-        if !pairs.is_empty() {
-            url.query_pairs_mut().extend_pairs(pairs);
-        }
-        Ok(Call::get(url, self.headers.clone()))
+        add_query(&mut url, query_pairs(&[Some(&detail.query), None], scope));
+        Ok(Request::get(url, self.headers.clone()))
     }
 
-    /// An address that the application gave, if it does not leave the application;
-    /// `current` is the page that it stood on.
+    /// Resolves an address that the page at `current` gave. Fails if it leads to another host.
+    /// The error is a clause for a person.
     pub fn own_address(&self, current: &Url, next: &str) -> Result<Url, String> {
         let mut url = current.join(next).map_err(|_| "the address of the next page is not an address")?;
         if !self.origins.contains(&url.origin()) || !url.username().is_empty() || url.password().is_some() {
@@ -112,40 +104,37 @@ impl Requests {
     }
 }
 
-/// The call that tells whose credential it is.
+/// The request that tells whose credential it is. The error is a sentence for a person.
 pub(super) fn identify(
     manifest: &Manifest,
     identify: &Identify,
     config: &Config,
     found: &BTreeMap<String, String>,
-) -> Result<Call, String> {
+) -> Result<Request, String> {
     let scope = Scope::new(config, found);
     let mut url = match (&identify.path, &identify.url) {
         (Some(path), _) => below(&base_url(manifest, scope)?, &path.value, scope)?,
         (None, Some(url)) => absolute(&url.value, scope).ok_or("The address in the settings is not an address.")?,
         (None, None) => return Err("The connector does not say whom to ask.".to_owned()),
     };
-    let pairs = pairs(&[Some(&identify.query), None], scope);
-    if !pairs.is_empty() {
-        url.query_pairs_mut().extend_pairs(pairs);
-    }
+    add_query(&mut url, query_pairs(&[Some(&identify.query), None], scope));
     let json = identify.json.as_ref().map(|json| Body::Json(json.value.expand(scope)));
     let form = identify
         .form
         .as_ref()
         .map(|form| Body::Form(form.iter().map(|(name, value)| (name.clone(), value.value.expand(scope))).collect()));
-    Ok(Call::with(url, constant_headers(manifest, scope)?, json.or(form)))
+    Ok(Request::with_body(url, constant_headers(manifest, scope)?, json.or(form)))
 }
 
-/// An absolute address. Values before its path are taken as they are; in the path they are
-/// encoded, so that each stays one part of it.
+/// Expands an absolute URL. Values before the path are used as they are; in the path they are
+/// encoded, so that each stays within one segment.
 pub(super) fn absolute(template: &Template, scope: Scope<'_>) -> Option<Url> {
     let mut text = String::new();
     for part in template.parts() {
         let value = part.value(scope);
         let in_path = text.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
         if in_path && !matches!(part, Part::Text(_)) {
-            // A part of dots alone would lead elsewhere, however it is encoded.
+            // A segment of dots would change the path even when encoded.
             if matches!(value.as_str(), "." | "..") {
                 return None;
             }
@@ -157,23 +146,29 @@ pub(super) fn absolute(template: &Template, scope: Scope<'_>) -> Option<Url> {
     Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
 }
 
-/// The query parameters; of those with the same name the last map's count.
-fn pairs(queries: &[Option<&Query>; 2], scope: Scope<'_>) -> Vec<(String, String)> {
+/// The query parameters. Of several with the same name, those of the last map are used.
+fn query_pairs(queries: &[Option<&Query>; 2], scope: Scope<'_>) -> Vec<(String, String)> {
     let mut merged = BTreeMap::new();
     for (name, values) in queries.iter().flatten().flat_map(|query| query.iter()) {
         merged.insert(name, values);
     }
     let mut pairs = Vec::new();
     for (name, values) in merged {
-        // A setting that was left out, or what was not found, is not sent as an empty text.
+        // A parameter whose setting was left out is not sent as an empty text.
         let sent = |value: &Template| Some(value.expand(scope)).filter(|text| !text.is_empty() || value.is_fixed());
         pairs.extend(values.value.0.iter().filter_map(sent).map(|value| (name.clone(), value)));
     }
     pairs
 }
 
-/// Where a place goes in a call.
-fn place<'a>(paging: &'a Paging, position: &Position) -> Option<(Slot<'a>, Value)> {
+fn add_query(url: &mut Url, pairs: Vec<(String, String)>) {
+    if !pairs.is_empty() {
+        url.query_pairs_mut().extend_pairs(pairs);
+    }
+}
+
+/// The value that asks for this position, and where it goes in the request.
+fn position_value<'a>(paging: &'a Paging, position: &Position) -> Option<(Slot<'a>, Value)> {
     let slot = paging.slot().ok().flatten()?;
     let value = match (paging, position) {
         (Paging::Scim, Position::Cursor(cursor)) => return Some((Slot::Param("cursor"), cursor.clone().into())),
@@ -186,25 +181,25 @@ fn place<'a>(paging: &'a Paging, position: &Position) -> Option<(Slot<'a>, Value
     Some((slot, value))
 }
 
-/// The headers of every call.
+/// The headers of every request. The error is a sentence for a person.
 pub(super) fn constant_headers(manifest: &Manifest, scope: Scope<'_>) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     for (name, value) in &manifest.headers {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "A header's name is wrong.")?;
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "The name of a header is wrong.")?;
         let value = HeaderValue::from_str(&value.value.expand(scope))
-            .map_err(|_| format!("The settings hold characters that cannot be sent in the header {name}."))?;
+            .map_err(|_| format!("The settings contain characters that cannot be sent in the header {name}."))?;
         headers.insert(name, value);
     }
     Ok(headers)
 }
 
-/// What every call's address begins with.
+/// The beginning of every request's URL. The error is a sentence for a person.
 pub(super) fn base_url(manifest: &Manifest, scope: Scope<'_>) -> Result<Url, String> {
     let template = &manifest.base_url.value;
-    let told = matches!(template.parts(), [Part::Found(_), ..]);
+    let from_application = matches!(template.parts(), [Part::Found(_), ..]);
     let wrong = || {
-        let whose = if told { "that the application gave" } else { "in the settings" };
+        let whose = if from_application { "that the application gave" } else { "in the settings" };
         format!("The address {whose} is not a plain https address.")
     };
     let url = absolute(template, scope).ok_or_else(wrong)?;
@@ -215,30 +210,31 @@ pub(super) fn base_url(manifest: &Manifest, scope: Scope<'_>) -> Result<Url, Str
         && url.query().is_none()
         && url.fragment().is_none();
     let host = url.host_str().unwrap_or_default();
-    if told && !manifest.base_url_hosts.iter().any(|pattern| pattern.value.fits(host)) {
+    if from_application && !manifest.base_url_hosts.iter().any(|pattern| pattern.value.matches(host)) {
         return Err("The address that the application gave leads to a host that is not its own.".to_owned());
     }
     if plain { Ok(url) } else { Err(wrong()) }
 }
 
-/// An address below another one. The template begins with a slash. The error is a clause for a person.
+/// The URL of a path below another URL. The path begins with a slash. The error is a clause for a person.
 pub(super) fn below(base: &Url, path: &Template, scope: Scope<'_>) -> Result<Url, String> {
-    let parts = path.expand_segments(scope);
-    let elsewhere = |part: &String| matches!(part.as_str(), "." | "..") || part.chars().any(char::is_control);
-    if parts.iter().any(elsewhere) {
+    let segments = path.expand_segments(scope);
+    let leads_elsewhere = |part: &String| matches!(part.as_str(), "." | "..") || part.chars().any(char::is_control);
+    if segments.iter().any(leads_elsewhere) {
         return Err("a value in its address would lead elsewhere".to_owned());
     }
-    // The first part is empty because the path begins with a slash; the last may be what stands behind one.
+    // The first segment is empty because the path begins with a slash. The last one may be
+    // empty if the path ends with a slash.
     let fixed_end = matches!(path.parts().last(), Some(Part::Text(_)));
-    if parts.iter().skip(1).rev().skip(usize::from(fixed_end)).any(String::is_empty) {
+    if segments.iter().skip(1).rev().skip(usize::from(fixed_end)).any(String::is_empty) {
         return Err("a value in its address is missing".to_owned());
     }
     let mut url = base.clone();
-    let kept = url.path().trim_end_matches('/').to_owned();
-    url.set_path(&kept);
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.pop_if_empty();
-        segments.extend(parts.iter().skip(1));
+    let base_path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&base_path);
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty();
+        path.extend(segments.iter().skip(1));
     }
     Ok(url)
 }

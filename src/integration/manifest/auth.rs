@@ -1,4 +1,4 @@
-//! How a call is signed.
+//! How requests are signed.
 
 use std::collections::BTreeMap;
 
@@ -10,40 +10,40 @@ use serde::{Deserialize, Deserializer};
 use super::expr::Path;
 use super::template::{JsonTemplate, Template};
 
-/// A way of signing, one of several that a manifest may offer.
+/// One of the alternatives for signing requests that a manifest offers.
 #[derive(Debug)]
 pub struct AuthOption {
-    /// What the setting `authentication` calls it.
+    /// The value of the setting `authentication` that chooses it.
     pub key: String,
-    /// What the form calls it.
+    /// The name that the form shows.
     pub label: String,
     pub auth: Auth,
 }
 
-/// How a call is signed.
+/// How requests are signed.
 #[derive(Debug)]
 pub enum Auth {
-    /// Calls are not signed.
+    /// Requests are not signed.
     None,
     /// `Authorization: Bearer …`
     Bearer(Template),
     /// `Authorization: Basic …`
     Basic(Basic),
-    /// Headers of the application's own, by name.
+    /// Headers, by name.
     Header(BTreeMap<String, Template>),
     /// Query parameters, by name.
     Query(BTreeMap<String, Template>),
-    /// A token for the application itself (RFC 6749, 4.4).
+    /// OAuth 2.0 client credentials (RFC 6749, 4.4).
     ClientCredentials(ClientCredentials),
-    /// A token by a person's consent (RFC 6749, 4.1).
+    /// OAuth 2.0 authorization code: a person consents (RFC 6749, 4.1).
     AuthorizationCode(AuthorizationCode),
-    /// A token for a signed statement (RFC 7523, 2.1).
+    /// A token for a signed assertion (RFC 7523, 2.1).
     JwtBearer(JwtBearer),
-    /// A token or cookie for a user name and a password.
+    /// A login that gives a token or a cookie.
     Session(Session),
 }
 
-/// The two halves of HTTP Basic authentication.
+/// HTTP Basic authentication.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Basic {
@@ -51,7 +51,7 @@ pub struct Basic {
     pub password: Template,
 }
 
-/// How a client shows the token endpoint who it is.
+/// How the client authenticates itself at the token endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientAuth {
@@ -60,13 +60,13 @@ pub enum ClientAuth {
     Basic,
     /// `client_id` and `client_secret` in the body.
     Body,
-    /// A signed statement (RFC 7523, 2.2).
+    /// A signed assertion (RFC 7523, 2.2).
     PrivateKeyJwt,
-    /// `client_id` alone: a public client, which PKCE protects.
+    /// `client_id` only: a public client, which PKCE protects.
     None,
 }
 
-/// How a statement is signed (RFC 7518, 3.1).
+/// How an assertion is signed (RFC 7518, 3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum Algorithm {
     #[default]
@@ -97,19 +97,19 @@ pub struct ClientCredentials {
     pub scopes: Vec<Template>,
     #[serde(default = "space")]
     pub scope_separator: String,
-    /// Further parameters; `grant_type` among them replaces the usual one.
+    /// Further parameters. `grant_type` replaces the standard one.
     #[serde(default)]
     pub params: BTreeMap<String, Template>,
-    /// Where the token stands in the answer.
+    /// The path of the token in the response.
     #[serde(default)]
     pub token_at: Option<Path>,
-    /// Where its lifetime stands in the answer, in seconds.
+    /// The path of the token's lifetime in the response, in seconds.
     #[serde(default)]
     pub expires_in_at: Option<Path>,
-    /// Parts of the answer that templates use as `{{found.x}}`, by name.
+    /// Parts of the response that templates use as `{{found.x}}`, by name.
     #[serde(default)]
     pub keep: BTreeMap<String, Path>,
-    /// The headers that the token goes into; `Authorization: Bearer` if they are left out.
+    /// The headers that carry the token. By default `Authorization: Bearer`.
     #[serde(default)]
     pub header: BTreeMap<String, Template>,
 }
@@ -132,30 +132,30 @@ pub struct AuthorizationCode {
     /// RFC 7636, S256.
     #[serde(default = "yes")]
     pub pkce: bool,
-    /// Further parameters of the address that the person is sent to.
+    /// Further parameters of the URL that the person is sent to.
     #[serde(default)]
     pub authorize_params: BTreeMap<String, Template>,
-    /// Further parameters of each call to the token endpoint.
+    /// Further parameters of each token request.
     #[serde(default)]
     pub params: BTreeMap<String, Template>,
-    /// Where the token stands in the answer.
+    /// The path of the token in the response.
     #[serde(default)]
     pub token_at: Option<Path>,
-    /// Where the refresh token stands in the answer.
+    /// The path of the refresh token in the response.
     #[serde(default)]
     pub refresh_token_at: Option<Path>,
-    /// Where its lifetime stands in the answer, in seconds.
+    /// The path of the token's lifetime in the response, in seconds.
     #[serde(default)]
     pub expires_in_at: Option<Path>,
-    /// Parts of the answer that templates use as `{{found.x}}`, by name.
+    /// Parts of the response that templates use as `{{found.x}}`, by name.
     #[serde(default)]
     pub keep: BTreeMap<String, Path>,
-    /// The headers that the token goes into; `Authorization: Bearer` if they are left out.
+    /// The headers that carry the token. By default `Authorization: Bearer`.
     #[serde(default)]
     pub header: BTreeMap<String, Template>,
 }
 
-/// A signed statement in exchange for a token.
+/// A token for a signed assertion.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JwtBearer {
@@ -169,54 +169,54 @@ pub struct JwtBearer {
     pub issuer: Template,
     #[serde(default)]
     pub subject: Option<Template>,
-    /// The address of the token endpoint, if it is left out.
+    /// By default the address of the token endpoint.
     #[serde(default)]
     pub audience: Option<Template>,
     #[serde(default)]
     pub scopes: Vec<Template>,
-    /// How long the statement holds.
+    /// How long the assertion is valid.
     #[serde(default = "hour")]
     pub lifetime_seconds: u32,
-    /// Where the token stands in the answer.
+    /// The path of the token in the response.
     #[serde(default)]
     pub token_at: Option<Path>,
-    /// Where its lifetime stands in the answer, in seconds.
+    /// The path of the token's lifetime in the response, in seconds.
     #[serde(default)]
     pub expires_in_at: Option<Path>,
-    /// Parts of the answer that templates use as `{{found.x}}`, by name.
+    /// Parts of the response that templates use as `{{found.x}}`, by name.
     #[serde(default)]
     pub keep: BTreeMap<String, Path>,
-    /// The headers that the token goes into; `Authorization: Bearer` if they are left out.
+    /// The headers that carry the token. By default `Authorization: Bearer`.
     #[serde(default)]
     pub header: BTreeMap<String, Template>,
 }
 
-/// A login in exchange for a token or a cookie.
+/// A login that gives a token or a cookie.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Session {
     pub login: Login,
-    /// The name of the cookie that is the token.
+    /// The name of the cookie that carries the session.
     #[serde(default)]
     pub cookie: Option<String>,
-    /// A call that ends the session, signed with its token.
+    /// The request that ends the session, signed with its token.
     #[serde(default)]
     pub logout: Option<Logout>,
-    /// Where the token stands in the answer.
+    /// The path of the token in the response.
     #[serde(default)]
     pub token_at: Option<Path>,
-    /// Where its lifetime stands in the answer, in seconds.
+    /// The path of the token's lifetime in the response, in seconds.
     #[serde(default)]
     pub expires_in_at: Option<Path>,
-    /// Parts of the answer that templates use as `{{found.x}}`, by name.
+    /// Parts of the response that templates use as `{{found.x}}`, by name.
     #[serde(default)]
     pub keep: BTreeMap<String, Path>,
-    /// The headers that the token goes into; `Authorization: Bearer` if they are left out.
+    /// The headers that carry the token. By default `Authorization: Bearer`.
     #[serde(default)]
     pub header: BTreeMap<String, Template>,
 }
 
-/// The call that begins a session.
+/// The request that begins a session.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
@@ -233,7 +233,7 @@ pub struct Login {
     pub headers: BTreeMap<String, Template>,
 }
 
-/// The call that ends a session.
+/// The request that ends a session.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Logout {
@@ -253,7 +253,7 @@ fn hour() -> u32 {
     3600
 }
 
-/// Where an obtained token stands in the answer, and where it goes.
+/// Where a token is in the token response, and where requests carry it.
 #[derive(Clone, Copy)]
 pub struct TokenRules<'a> {
     pub token_at: Option<&'a Path>,
@@ -264,7 +264,7 @@ pub struct TokenRules<'a> {
 }
 
 impl Auth {
-    /// The rules for the token, of a kind that obtains one.
+    /// The rules for the token, if this kind obtains one.
     pub fn token_rules(&self) -> Option<TokenRules<'_>> {
         let (token_at, refresh, expires, keep, header) = match self {
             Self::None | Self::Bearer(_) | Self::Basic(_) | Self::Header(_) | Self::Query(_) => return None,
@@ -284,7 +284,7 @@ impl Auth {
         })
     }
 
-    /// The address that the credential is sent to for a token, besides the application's own.
+    /// The address of the token request, if it is not below `base_url`.
     pub fn address(&self) -> Option<&Template> {
         match self {
             Self::None | Self::Bearer(_) | Self::Basic(_) | Self::Header(_) | Self::Query(_) => None,
@@ -317,10 +317,10 @@ pub enum AuthenticationKind {
     ApiToken,
     /// A user name and a password.
     Basic,
-    /// OAuth 2.0, as the application itself.
+    /// OAuth 2.0 client credentials.
     #[cfg_attr(feature = "graphql", graphql(name = "OAUTH2_CLIENT_CREDENTIALS"))]
     OAuth2ClientCredentials,
-    /// OAuth 2.0, with a person's consent.
+    /// OAuth 2.0 authorization code: a person consents in the browser.
     #[cfg_attr(feature = "graphql", graphql(name = "OAUTH2_AUTHORIZATION_CODE"))]
     OAuth2AuthorizationCode,
     /// The key of a service account.
@@ -328,7 +328,7 @@ pub enum AuthenticationKind {
 }
 
 impl AuthenticationKind {
-    /// What a form calls it, where the manifest does not say.
+    /// The name that the form shows if the manifest gives none.
     pub fn label(self) -> &'static str {
         match self {
             Self::None => "None",
@@ -344,25 +344,25 @@ impl AuthenticationKind {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AuthForm {
-    /// What the setting `authentication` calls it, where there are several.
+    /// The value of the setting `authentication` that chooses it; required if there are several.
     key: Option<String>,
-    /// What the form calls it, where there are several.
+    /// The name that the form shows; required if there are several.
     label: Option<String>,
     /// `Authorization: Bearer …`
     bearer: Option<Template>,
     /// `Authorization: Basic …`
     basic: Option<Basic>,
-    /// Headers of the application's own, by name.
+    /// Headers, by name.
     header: Option<BTreeMap<String, Template>>,
     /// Query parameters, by name.
     query: Option<BTreeMap<String, Template>>,
-    /// A token for the application itself (RFC 6749, 4.4).
+    /// OAuth 2.0 client credentials (RFC 6749, 4.4).
     oauth2_client_credentials: Option<ClientCredentials>,
-    /// A token by a person's consent (RFC 6749, 4.1).
+    /// OAuth 2.0 authorization code: a person consents (RFC 6749, 4.1).
     oauth2_authorization_code: Option<Box<AuthorizationCode>>,
-    /// A token for a signed statement (RFC 7523, 2.1).
+    /// A token for a signed assertion (RFC 7523, 2.1).
     jwt_bearer: Option<Box<JwtBearer>>,
-    /// A token or cookie for a user name and a password.
+    /// A login that gives a token or a cookie.
     session: Option<Box<Session>>,
 }
 

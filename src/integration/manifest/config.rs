@@ -1,4 +1,4 @@
-//! The settings of a connection, and whether given values fit them.
+//! The settings of a connection, and the checks on their values.
 
 use regex::Regex;
 use schemars::JsonSchema;
@@ -6,33 +6,33 @@ use serde::{Deserialize, Deserializer, de};
 use url::Url;
 
 use super::Manifest;
-use super::answers::compile_regex;
 use super::auth::AuthOption;
+use super::errors::compile_regex;
 use super::schema::Scalar;
 use crate::source::Config;
 
-/// The setting that says which of several kinds of `auth` is used.
+/// The setting that chooses one of several kinds of `auth`.
 pub const AUTHENTICATION: &str = "authentication";
-/// No setting is longer, in bytes.
-const LONGEST: usize = 16 * 1024;
+/// The longest value of a setting, in bytes.
+const MAX_VALUE: usize = 16 * 1024;
 
 /// One field of the form.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigField {
-    /// What templates call it; lower-case letters, digits and `_`.
+    /// The name that templates use: lower-case letters, digits and `_`.
     pub key: String,
-    /// What the form calls it.
+    /// The name that the form shows.
     pub label: String,
     #[serde(rename = "type")]
     pub kind: FieldKind,
     #[serde(default)]
     pub optional: bool,
-    /// Taken when the field is left empty.
+    /// The value if the field is left empty.
     #[serde(default)]
     #[schemars(with = "Option<Scalar>")]
     pub default: Option<String>,
-    /// What the whole value must match.
+    /// A regular expression that the whole value must match.
     #[serde(default)]
     pub pattern: Option<WholePattern>,
     /// The values of an `enum`.
@@ -44,10 +44,10 @@ pub struct ConfigField {
     pub placeholder: Option<String>,
     #[serde(default)]
     pub help: Option<String>,
-    /// The alternatives of `auth` with which it is asked for; with all if this is empty.
+    /// The alternatives of `auth` that use the field; empty if all do.
     #[serde(skip)]
     pub only_with: Vec<String>,
-    /// Whether it decides on the host that the credential is sent to.
+    /// Whether it determines the host that the credential is sent to.
     #[serde(skip)]
     pub decides_host: bool,
 }
@@ -78,10 +78,10 @@ pub enum FieldKind {
     Integer,
 }
 
-/// A regular expression for a whole value, as in a form: it needs no `^` and `$`.
+/// A regular expression that a whole value must match; it needs no `^` and `$`.
 #[derive(Clone, Debug)]
 pub struct WholePattern {
-    /// As the manifest has it.
+    /// As written in the manifest.
     pub source: String,
     whole: Regex,
 }
@@ -95,7 +95,7 @@ impl<'de> Deserialize<'de> for WholePattern {
 }
 
 impl ConfigField {
-    /// The field that chooses one of several ways of signing.
+    /// The field that chooses one of several kinds of `auth`.
     pub(super) fn choice(options: &[AuthOption]) -> Self {
         let labels: Vec<String> = options.iter().map(|option| format!("{}: {}", option.key, option.label)).collect();
         Self {
@@ -113,7 +113,7 @@ impl ConfigField {
         }
     }
 
-    /// Whether the form must be given a value.
+    /// Whether the form requires a value.
     pub fn required(&self) -> bool {
         !self.optional && self.default.is_none()
     }
@@ -122,17 +122,17 @@ impl ConfigField {
         matches!(self.kind, FieldKind::Secret | FieldKind::SecretText | FieldKind::SecretJson)
     }
 
-    /// Whether the form asks for it with this alternative of `auth`.
+    /// Whether the form shows the field with this alternative of `auth`.
     pub fn asked_with(&self, alternative: Option<&str>) -> bool {
         self.only_with.is_empty() || alternative.is_some_and(|chosen| self.only_with.iter().any(|key| key == chosen))
     }
 
-    /// Why a value does not fit, as a sentence for the form; it never repeats the value.
-    pub fn objection(&self, value: &str) -> Option<String> {
+    /// Why a value is wrong, as a sentence for the form. It never repeats the value.
+    pub fn problem(&self, value: &str) -> Option<String> {
         let label = &self.label;
         let lines = matches!(self.kind, FieldKind::SecretText | FieldKind::SecretJson);
         let wrong = |letter: char| letter.is_control() && !(lines && letter.is_ascii_whitespace());
-        if value.len() > LONGEST || value.chars().any(wrong) {
+        if value.len() > MAX_VALUE || value.chars().any(wrong) {
             let breaks = if lines { "" } else { "line breaks or " };
             return Some(format!("{label} is too long, or has {breaks}control characters in it."));
         }
@@ -201,12 +201,12 @@ impl SettingError {
 }
 
 impl Manifest {
-    /// The alternative of `auth` that a configuration chooses; the first one without a choice.
+    /// The alternative of `auth` that the settings choose; the first one by default.
     pub fn chosen<'a>(&'a self, config: &Config) -> &'a AuthOption {
         let key = config.get(AUTHENTICATION);
         let named = |option: &&AuthOption| key.is_some_and(|key| option.key == *key);
         let options = self.options();
-        // A list of none does not parse.
+        // The parser rejects an empty list.
         options.iter().find(named).unwrap_or(&options[0])
     }
 
@@ -214,19 +214,19 @@ impl Manifest {
         self.form.iter().find(|field| field.key == key)
     }
 
-    /// The settings as the engine takes them: trimmed, with defaults filled in, and without
-    /// those of alternatives that were not chosen. An empty value counts as left out.
-    /// Errors are all that is wrong, in the order of the form.
+    /// The settings as the engine needs them: trimmed, with defaults, and without those of
+    /// alternatives that were not chosen. An empty value counts as left out. Returns all errors,
+    /// in the order of the form.
     pub fn complete(&self, given: Config) -> Result<Config, Vec<SettingError>> {
         complete(&self.name, &self.form, given)
     }
 }
 
-/// What [`Manifest::complete`] does, for any form.
+/// Does what [`Manifest::complete`] says, for any form.
 pub fn complete(name: &str, form: &[ConfigField], mut given: Config) -> Result<Config, Vec<SettingError>> {
     let mut complete = Config::new();
-    let mut faults = Vec::new();
-    let mut fault = |key: &str, message: String| faults.push(SettingError::new(key, message));
+    let mut errors = Vec::new();
+    let mut error = |key: &str, message: String| errors.push(SettingError::new(key, message));
     for field in form {
         let value = given.remove(&field.key);
         if !field.asked_with(complete.get(AUTHENTICATION).map(String::as_str)) {
@@ -234,11 +234,11 @@ pub fn complete(name: &str, form: &[ConfigField], mut given: Config) -> Result<C
         }
         let value = value.as_deref().map(str::trim).filter(|value| !value.is_empty());
         match value.or(field.default.as_deref()) {
-            Some(value) => match field.objection(value) {
-                Some(message) => fault(&field.key, message),
+            Some(value) => match field.problem(value) {
+                Some(message) => error(&field.key, message),
                 None => drop(complete.insert(field.key.clone(), value.to_owned())),
             },
-            None if field.required() => fault(&field.key, format!("{} is required.", field.label)),
+            None if field.required() => error(&field.key, format!("{} is required.", field.label)),
             None => {}
         }
     }
@@ -246,7 +246,7 @@ pub fn complete(name: &str, form: &[ConfigField], mut given: Config) -> Result<C
     for key in given.keys() {
         let cut: String = key.chars().filter(|letter| !letter.is_control()).take(64).collect();
         let message = format!("{name} has no setting “{cut}”; it has {}.", known.join(", "));
-        fault(&cut, message);
+        error(&cut, message);
     }
-    if faults.is_empty() { Ok(complete) } else { Err(faults) }
+    if errors.is_empty() { Ok(complete) } else { Err(errors) }
 }

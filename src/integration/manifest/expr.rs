@@ -1,4 +1,4 @@
-//! RFC 9535 JSONPath: paths into a value, and tests on it.
+//! RFC 9535 JSONPath: paths into a JSON document, and tests on it.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -11,22 +11,22 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
-use super::answers::Pattern;
+use super::errors::Pattern;
 use super::template::OneOrMany;
 
-/// Longer paths are not read, in bytes.
-const LONGEST_PATH: usize = 1000;
-/// Brackets within each other.
-const DEEPEST_PATH: usize = 12;
+/// The longest path, in bytes.
+const MAX_PATH: usize = 1000;
+/// How deeply brackets may be nested in a path.
+const MAX_DEPTH: usize = 12;
 
-/// A record, or a whole answer, that paths and tests are evaluated on.
+/// A JSON document on which paths and tests are evaluated: a response, or one record.
 ///
-/// A test is a filter, and filters apply to the members of a list: so the value
-/// is kept as the only member of one.
+/// A test is a JSONPath filter, and a filter applies to the members of a list. So the value
+/// is stored as the only member of a list.
 #[derive(Debug)]
-pub struct Subject(Value);
+pub struct Document(Value);
 
-impl Subject {
+impl Document {
     pub fn new(value: Value) -> Self {
         Self(Value::Array(vec![value]))
     }
@@ -42,7 +42,7 @@ impl Subject {
         }
     }
 
-    /// Puts a part into the record: `$.GROUP.NAME`. Nothing happens to a record that is no object.
+    /// Sets `$.GROUP.NAME`. Has no effect if the document is no object.
     pub fn put(&mut self, group: &str, name: &str, part: Value) {
         let Some(Value::Object(record)) = self.0.get_mut(0) else { return };
         let place = record.entry(group).or_insert(Value::Null);
@@ -52,14 +52,14 @@ impl Subject {
         place[name] = part;
     }
 
-    /// Takes the value at a path out, leaving null behind.
+    /// Takes the value at a path, leaving null behind.
     pub fn take(&mut self, path: &ListPath) -> Option<Value> {
         let pointer = path.0.query_located(self.value()).at_most_one().ok()??.location().to_json_pointer();
         self.0.get_mut(0)?.pointer_mut(&pointer).map(Value::take)
     }
 }
 
-/// How many brackets are open at once at most; those in texts count too.
+/// How deeply brackets are nested, including brackets within texts.
 fn depth(text: &str) -> usize {
     let (mut open, mut deepest) = (0_usize, 0);
     for letter in text.chars() {
@@ -75,18 +75,18 @@ fn depth(text: &str) -> usize {
 
 fn compile(text: &str) -> Result<JsonPath, String> {
     if text.contains("match(") || text.contains("search(") {
-        // The library would compile the pattern anew for each record.
+        // The library would compile the pattern again for each record.
         return Err("patterns stand beside paths: {of: path, matches: pattern}".to_owned());
     }
-    if text.len() > LONGEST_PATH {
-        return Err(format!("no path is longer than {LONGEST_PATH} bytes; name the part that is wanted"));
+    if text.len() > MAX_PATH {
+        return Err(format!("no path is longer than {MAX_PATH} bytes; name the part that is wanted"));
     }
-    if depth(text) > DEEPEST_PATH {
-        // The library descends a stack of its own for each.
-        return Err(format!("a path has no more than {DEEPEST_PATH} brackets within each other; write a simpler one"));
+    if depth(text) > MAX_DEPTH {
+        // The library recurses for each bracket.
+        return Err(format!("a path has no more than {MAX_DEPTH} brackets within each other; write a simpler one"));
     }
     if text.matches("..").count() > 1 {
-        // Each would multiply the work that a record makes.
+        // Each one multiplies the time that a record takes.
         return Err("a path looks everywhere (..) once at most; write the way to the part".to_owned());
     }
     JsonPath::parse(text).map_err(|error| format!("not a JSONPath: {error}; a path begins with $, such as $.id"))
@@ -101,19 +101,19 @@ impl Path {
         compile(text).map(Self)
     }
 
-    /// All that the path leads to, in order; null counts as nothing.
-    pub fn all<'a>(&self, subject: &'a Subject) -> impl Iterator<Item = &'a Value> {
-        self.0.query(subject.value()).all().into_iter().filter(|value| !value.is_null())
+    /// All values that the path finds, in order, except null.
+    pub fn all<'a>(&self, document: &'a Document) -> impl Iterator<Item = &'a Value> {
+        self.0.query(document.value()).all().into_iter().filter(|value| !value.is_null())
     }
 
-    /// The first text, number or boolean that the path leads to, as text.
-    pub fn text(&self, subject: &Subject) -> Option<String> {
-        self.all(subject).find_map(scalar)
+    /// The first text, number or boolean that the path finds, as text.
+    pub fn text(&self, document: &Document) -> Option<String> {
+        self.all(document).find_map(scalar)
     }
 
-    /// A cursor or an address: `None` where there is none. The error is a clause for a person.
-    pub fn token(&self, subject: &Subject) -> Result<Option<String>, String> {
-        let found: Vec<&Value> = self.all(subject).filter(|value| **value != Value::Bool(false)).collect();
+    /// The cursor or address that the path finds, if any. The error is a clause for a person.
+    pub fn token(&self, document: &Document) -> Result<Option<String>, String> {
+        let found: Vec<&Value> = self.all(document).filter(|value| **value != Value::Bool(false)).collect();
         match found.iter().find_map(|value| scalar(value)) {
             Some(token) => Ok(Some(token)),
             None if found.iter().any(|value| value.is_array() || value.is_object()) => {
@@ -123,9 +123,9 @@ impl Path {
         }
     }
 
-    /// The first whole number that the path leads to, also when it is written as text.
-    pub fn number(&self, subject: &Subject) -> Option<u64> {
-        self.all(subject).find_map(|value| match value {
+    /// The first whole number that the path finds, even if it is written as text.
+    pub fn number(&self, document: &Document) -> Option<u64> {
+        self.all(document).find_map(|value| match value {
             Value::Number(number) => number.as_u64(),
             Value::String(text) => text.trim().parse().ok(),
             _ => None,
@@ -139,7 +139,7 @@ impl fmt::Display for Path {
     }
 }
 
-/// A scalar as trimmed text; nothing for an empty text, a list or an object.
+/// A text, number or boolean as trimmed text; `None` for an empty text, a list or an object.
 pub fn scalar(value: &Value) -> Option<String> {
     let text = match value {
         Value::String(text) => text.trim().to_owned(),
@@ -161,7 +161,7 @@ impl<'de> Deserialize<'de> for Path {
     }
 }
 
-/// The path of a list as a whole.
+/// The path of a whole list.
 #[derive(Clone, Debug)]
 pub struct ListPath(JsonPath);
 
@@ -181,25 +181,25 @@ impl<'de> Deserialize<'de> for ListPath {
     }
 }
 
-/// A path in a test, such as `@.page['has more']`; what is more complicated is not looked for.
+/// Finds simple paths in a test, such as `@.page['has more']`.
 static PLAIN_PATH: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"@((?:\.[A-Za-z_][A-Za-z0-9_]*|\['[^']*'\])+)").ok());
 
 /// A test on a record or an answer.
 #[derive(Clone, Debug)]
 pub enum Predicate {
-    /// `$[?@.is_bot == true]`, where `@` is the record, and the paths in it.
+    /// `$[?@.is_bot == true]`, where `@` is the document. `paths` are the simple paths in it.
     Filter { filter: JsonPath, paths: Vec<JsonPath> },
-    /// `{of: path, matches: pattern}`: whether a text that the path leads to has the pattern in it.
+    /// `{of: path, matches: pattern}`: whether some part of a text that the path finds matches.
     Matches { of: Vec<Path>, pattern: Regex },
 }
 
 impl Predicate {
-    pub fn holds(&self, subject: &Subject) -> bool {
+    pub fn holds(&self, document: &Document) -> bool {
         match self {
-            Self::Filter { filter, .. } => !filter.query(&subject.0).is_empty(),
+            Self::Filter { filter, .. } => !filter.query(&document.0).is_empty(),
             Self::Matches { of, pattern } => {
-                let mut texts = of.iter().flat_map(|path| path.all(subject)).filter_map(scalar);
+                let mut texts = of.iter().flat_map(|path| path.all(document)).filter_map(scalar);
                 texts.any(|text| pattern.is_match(&text))
             }
         }
@@ -207,9 +207,9 @@ impl Predicate {
 }
 
 impl Predicate {
-    /// Whether what the test asks for is there at all, be it null or empty.
-    pub fn finds_something(&self, subject: &Subject) -> bool {
-        let there = |path: &JsonPath| !path.query(subject.value()).is_empty();
+    /// Whether any field that the test asks for is present, even if it is null or empty.
+    pub fn finds_something(&self, document: &Document) -> bool {
+        let there = |path: &JsonPath| !path.query(document.value()).is_empty();
         match self {
             Self::Filter { paths, .. } => paths.is_empty() || paths.iter().any(there),
             Self::Matches { of, .. } => of.iter().any(|path| there(&path.0)),
@@ -238,9 +238,9 @@ impl fmt::Display for Predicate {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MatchesForm {
-    /// The texts that are looked at.
+    /// The texts to look at.
     of: OneOrMany<Path>,
-    /// A regular expression that a part of one of them must match.
+    /// A regular expression that some part of one of the texts must match.
     matches: Pattern,
 }
 

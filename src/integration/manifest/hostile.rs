@@ -206,9 +206,9 @@ fn what_is_made_to_exhaust_the_reader_is_refused_quickly() {
     let levels: Vec<String> = (1..30).map(level).collect();
     refused(&format!("a0: &a0 [x]\n{}\n", levels.join("\n")), "unknown key “a0”");
     // Where any value is read, so that the aliases are followed.
-    refused(&json(&format!("{{a0: &a0 [x], {}}}", levels.join(", "))), "the file holds more than is read");
+    refused(&json(&format!("{{a0: &a0 [x], {}}}", levels.join(", "))), "the file exceeds a limit");
     let many = vec!["*a"; 5000].join(", ");
-    refused(&json(&format!("[&a [1, 2, 3], {many}]")), "the file holds more than is read");
+    refused(&json(&format!("[&a [1, 2, 3], {many}]")), "the file exceeds a limit");
 
     for depth in [100, 10_000, 100_000] {
         refused(&json(&"[".repeat(depth)), "");
@@ -217,10 +217,10 @@ fn what_is_made_to_exhaust_the_reader_is_refused_quickly() {
         refused(&json(&format!("\n{}\nx", keys.join("\n"))), "");
         refused(&"- ".repeat(depth.min(60_000)), "");
     }
-    refused(&json(&format!("[{}]", vec!["1"; 60_000].join(","))), "the file holds more than is read");
+    refused(&json(&format!("[{}]", vec!["1"; 60_000].join(","))), "the file exceeds a limit");
     refused(&"x".repeat(10 * 1024 * 1024), "the file has 10240 KiB; no more than 256 are read");
     refused(&format!("{good}#{}", " ".repeat(256 * 1024)), "no more than 256 are read");
-    refused(&format!("{good}---\n{good}"), "one file holds one document");
+    refused(&format!("{good}---\n{good}"), "a file must contain one document");
 
     let path = |path: &str| good.replacen("    external_id: $.id\n", &format!("    external_id: \"{path}\"\n"), 1);
     assert_ne!(path("$.a"), good);

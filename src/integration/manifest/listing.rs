@@ -1,4 +1,4 @@
-//! Where the users are listed, and the further calls for what the list does not say.
+//! Where the users are listed, and further requests for columns that the list does not contain.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -9,7 +9,7 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
-use super::answers::ErrorRule;
+use super::errors::ErrorRule;
 use super::expr::{ListPath, Path, Predicate};
 use super::mapping::{Mapping, TimeFormat};
 use super::paging::{Paging, Slot};
@@ -23,32 +23,32 @@ pub type Query = BTreeMap<String, Spanned<OneOrMany<Template>>>;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Listing {
-    /// Below `base_url`. Values are encoded as parts of a path.
+    /// Below `base_url`. Values are encoded, and stay within one segment.
     #[schemars(with = "Template")]
     pub path: Spanned<Template>,
-    /// Query parameters of the first page, and of every page that is not an address of its own.
+    /// The query parameters of every page, except of pages that have an address of their own.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, OneOrMany<Template>>")]
     pub query: Query,
-    /// The body of a call by POST.
+    /// A JSON body, which makes the request a POST.
     #[serde(default)]
     #[schemars(with = "Option<JsonTemplate>")]
     pub json: Option<Spanned<JsonTemplate>>,
-    /// The same listing several times over.
+    /// Reads the list several times, with these differences.
     #[serde(default)]
     pub variants: Vec<Variant>,
-    /// How many records a page is asked to hold. Without it the application decides.
+    /// How many records to ask for per page. By default the application decides.
     #[serde(default)]
     #[schemars(with = "Option<PageSize>")]
     pub page_size: Option<Spanned<PageSize>>,
     #[schemars(with = "Paging")]
     pub pages: Spanned<Paging>,
-    /// The list itself, such as `$.users`; `$` if the answer is the list.
+    /// The path of the list, such as `$.users`; `$` if the response is the list.
     pub records: ListPath,
-    /// When the list may be missing, because there is nobody in it.
+    /// A test on the response: the list may be missing, because there are no users.
     #[serde(default)]
     pub empty_when: Option<Predicate>,
-    /// Records that are no users: bots, deleted entries.
+    /// Tests on a record: it is no user, such as a bot or a deleted entry.
     #[serde(default)]
     pub skip_if: Vec<Predicate>,
     /// Fields that an application leaves out of every record if a permission
@@ -60,7 +60,7 @@ pub struct Listing {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Join>")]
     pub joins: BTreeMap<String, Spanned<Join>>,
-    /// Further calls per user, by name.
+    /// Further requests per user, by name.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Detail>")]
     pub details: BTreeMap<String, Spanned<Detail>>,
@@ -68,21 +68,21 @@ pub struct Listing {
     pub map: Spanned<Mapping>,
 }
 
-/// What one of several passes over a listing differs in.
+/// How one of several readings of a list differs.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Variant {
-    /// In place of the listing's.
+    /// Replaces the path of the list.
     #[serde(default)]
     #[schemars(with = "Option<Template>")]
     pub path: Option<Spanned<Template>>,
-    /// Added to the listing's.
+    /// Added to the query of the list.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, OneOrMany<Template>>")]
     pub query: Query,
 }
 
-/// Where the size of a page goes.
+/// Where the page size is sent.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PageSize {
@@ -90,7 +90,7 @@ pub struct PageSize {
     pub param: Option<String>,
     #[serde(default)]
     pub json: Option<BodyPath>,
-    /// The most that the application documents; the connection check asks for 1.
+    /// The documented maximum. The connection check asks for 1.
     pub count: u32,
 }
 
@@ -100,7 +100,7 @@ impl PageSize {
     }
 }
 
-/// A list that is read once before the users and joined to them by id.
+/// A list that is read once, before the users, and joined to them by id.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Join {
@@ -122,24 +122,24 @@ pub struct Join {
     pub empty_when: Option<Predicate>,
     /// The id in a record of this list.
     pub key: Path,
-    /// The id in a user's record; the same as `key` if it is left out.
+    /// The id in a user's record. By default the same path as `key`.
     #[serde(default)]
     pub on: Option<Path>,
-    /// Parts that are kept as `$._joined.NAME.PART`.
+    /// Parts that `map` uses as `$._joined.NAME.PART`.
     #[serde(default)]
     pub keep: BTreeMap<String, Path>,
     /// The fields that are not known without it. If there are none, a refusal fails the run.
     #[serde(default)]
     pub provides: OneOrMany<UserField>,
-    /// What is missing if it is refused.
+    /// The permission that is missing if it is refused.
     pub permission: String,
-    /// What a refusal of this call means, before the manifest's own rules.
+    /// Error rules for this request, tried before those of the manifest.
     #[serde(default)]
     #[schemars(with = "Vec<ErrorRule>")]
     pub errors: Vec<Spanned<ErrorRule>>,
 }
 
-/// A call per user.
+/// A request per user.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Detail {
@@ -148,25 +148,25 @@ pub struct Detail {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, OneOrMany<Template>>")]
     pub query: Query,
-    /// For whom it is worth a call; for everybody if it is left out.
+    /// A test on the record: send the request for these users only. By default for every user.
     #[serde(default)]
     pub when: Option<Predicate>,
     /// The fields that are not known without it. If there are none, a refusal fails the run.
     #[serde(default)]
     pub provides: OneOrMany<UserField>,
-    /// What is missing if it is refused.
+    /// The permission that is missing if it is refused.
     pub permission: String,
-    /// What a refusal of this call means, before the manifest's own rules.
+    /// Error rules for this request, tried before those of the manifest.
     #[serde(default)]
     #[schemars(with = "Vec<ErrorRule>")]
     pub errors: Vec<Spanned<ErrorRule>>,
 }
 
-/// A list of any kind, as the engine walks it.
+/// A list as the engine reads it, whether of users or joined.
 #[derive(Clone, Copy)]
 pub struct List<'a> {
     pub path: &'a Template,
-    /// Later parts are added to earlier ones.
+    /// Parameters of the second map replace those of the first.
     pub query: [Option<&'a Query>; 2],
     pub json: Option<&'a JsonTemplate>,
     pub page_size: Option<&'a PageSize>,
@@ -176,13 +176,13 @@ pub struct List<'a> {
 }
 
 impl Listing {
-    /// How many passes there are over it.
-    pub fn passes(&self) -> usize {
+    /// How often the list is read.
+    pub fn variants(&self) -> usize {
         self.variants.len().max(1)
     }
 
-    /// One pass, counted from 0.
-    pub fn pass(&self, number: usize) -> List<'_> {
+    /// The list as the variant with this number reads it, from 0.
+    pub fn variant(&self, number: usize) -> List<'_> {
         let variant = self.variants.get(number);
         List {
             path: variant.and_then(|variant| variant.path.as_ref()).map_or(&self.path.value, |path| &path.value),
@@ -209,13 +209,13 @@ impl Join {
         }
     }
 
-    /// The id in a user's record.
+    /// The path of the id in a user's record.
     pub fn on(&self) -> &Path {
         self.on.as_ref().unwrap_or(&self.key)
     }
 }
 
-/// A call before the listing, which tells whose credential it is.
+/// A request before the listing, which tells whose credential it is.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Identify {
@@ -235,28 +235,28 @@ pub struct Identify {
     #[serde(default)]
     #[schemars(with = "Option<BTreeMap<String, Template>>")]
     pub form: Option<BTreeMap<String, Spanned<Template>>>,
-    /// Parts of the answer that templates use as `{{found.x}}`, by name.
+    /// Parts of the response that templates use as `{{found.x}}`, by name.
     #[serde(default)]
     pub keep: BTreeMap<String, Path>,
-    /// Go on without it if the application refuses.
+    /// Continue if the application refuses the request.
     #[serde(default)]
     pub optional: bool,
 }
 
-/// When the credential ends, if the application tells.
+/// When the credential expires, if the application tells.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expiry {
-    /// A header of any answer.
+    /// A header of any response.
     #[serde(default)]
     pub header: Option<String>,
-    /// What `identify` found.
+    /// A value that `identify` kept.
     #[serde(default)]
     pub found: Option<String>,
     pub format: TimeFormat,
 }
 
-/// `users: scim`, or a listing of the manifest's own.
+/// Reads `users: scim`, or a list that the manifest describes.
 pub(super) fn listing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Listing>, D::Error> {
     struct ListingVisitor;
     impl<'de> Visitor<'de> for ListingVisitor {
@@ -280,7 +280,7 @@ pub(super) fn listing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<
     deserializer.deserialize_any(ListingVisitor)
 }
 
-/// The listing of the built-in connector for SCIM 2.0, which several manifests share.
+/// The user list of the built-in SCIM 2.0 manifest, which other manifests share.
 fn scim() -> Result<Arc<Listing>, String> {
     #[derive(Deserialize)]
     struct Users {

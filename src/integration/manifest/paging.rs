@@ -1,4 +1,4 @@
-//! The ways in which the pages of a list follow each other.
+//! How the pages of a list follow each other.
 
 use std::collections::BTreeMap;
 
@@ -12,27 +12,26 @@ use super::template::{BodyPath, JsonTemplate, Template};
 
 /// How the next page is found, and when there is none.
 ///
-/// The kinds that are told where to go on (`link_header`, `next_url`, `cursor`)
-/// end only when nothing is told: a short page, even an empty one, is not the
-/// last. The kinds that count (`scim`, `page`, `offset`) go on by the records
-/// that came, not by those asked for, and end at the total, at a flag, or at an
-/// empty page.
+/// With `link_header`, `next_url` and `cursor`, a list ends only if the page names no next
+/// page. A short page never ends a list, not even an empty one. `scim`, `page` and `offset`
+/// advance by the number of records received, and end at the total, at a flag, or at an empty
+/// page.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Paging {
-    /// The first answer is the whole list.
+    /// The first page is the whole list.
     None,
     /// RFC 7644 `startIndex` and `totalResults`, or RFC 9865 `nextCursor` when the server gives one.
     Scim,
     /// A `Link` header.
     LinkHeader(LinkHeader),
-    /// The address of the next page stands in the answer.
+    /// The response contains the address of the next page.
     NextUrl(NextUrl),
-    /// A token stands in the answer and goes back as a query parameter.
+    /// The response contains a token, which the next request sends.
     Cursor(Cursor),
     /// Pages are numbered.
     Page(Numbered),
-    /// The number of records to skip.
+    /// The request says how many records to skip.
     Offset(Offset),
 }
 
@@ -42,7 +41,7 @@ pub enum Paging {
 pub struct LinkHeader {
     #[serde(default = "next")]
     pub rel: String,
-    /// Parameters of the link that mark it as leading nowhere, such as `results: "false"`.
+    /// Parameters of the link which say that it leads nowhere, such as `results: "false"`.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Scalar>")]
     pub stop_param: BTreeMap<String, String>,
@@ -52,36 +51,36 @@ fn next() -> String {
     "next".to_owned()
 }
 
-/// An address in the answer; it may be relative.
+/// An address in the response; it may be relative.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NextUrl {
     pub at: Path,
-    /// If given, there is a next page only while this holds.
+    /// A test on the response: there is a next page only while it holds.
     #[serde(default)]
     pub more: Option<Predicate>,
 }
 
-/// A token in the answer.
+/// A token in the response.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cursor {
     pub at: Path,
-    /// The query parameter that takes it.
+    /// The query parameter that sends it.
     #[serde(default)]
     pub param: Option<String>,
-    /// Its place in the body, where pages are asked for by POST.
+    /// The part of the body that sends it, if pages are requested by POST.
     #[serde(default)]
     pub json: Option<BodyPath>,
-    /// The call for following pages, if it differs from the first.
+    /// The request for the following pages, if it differs from the first.
     #[serde(default)]
     pub then: Option<Then>,
-    /// If given, there is a next page only while this holds.
+    /// A test on the response: there is a next page only while it holds.
     #[serde(default)]
     pub more: Option<Predicate>,
 }
 
-/// The call for following pages.
+/// The request for the following pages.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Then {
@@ -90,7 +89,7 @@ pub struct Then {
     pub json: JsonTemplate,
 }
 
-/// Where a value goes in a call.
+/// Where a request carries a value.
 #[derive(Clone, Copy, Debug)]
 pub enum Slot<'a> {
     Param(&'a str),
@@ -98,7 +97,7 @@ pub enum Slot<'a> {
 }
 
 impl<'a> Slot<'a> {
-    /// `None` unless exactly one of them is given.
+    /// `None` unless exactly one of the two is given.
     pub fn of(param: Option<&'a String>, json: Option<&'a BodyPath>) -> Option<Self> {
         match (param, json) {
             (Some(param), None) => Some(Self::Param(param)),
@@ -114,19 +113,19 @@ impl<'a> Slot<'a> {
 pub struct Numbered {
     #[serde(default)]
     pub param: Option<String>,
-    /// Its place in the body, where pages are asked for by POST.
+    /// The part of the body that sends it, if pages are requested by POST.
     #[serde(default)]
     pub json: Option<BodyPath>,
     /// The number of the first page.
     #[serde(default = "one")]
     pub start: u64,
-    /// How many records there are in all.
+    /// The number of records on all pages.
     #[serde(default)]
     pub total: Option<Path>,
     /// The number of the last page.
     #[serde(default)]
     pub last: Option<Path>,
-    /// There is a next page while this holds.
+    /// A test on the response: there is a next page while it holds.
     #[serde(default)]
     pub more: Option<Predicate>,
 }
@@ -135,28 +134,28 @@ fn one() -> u64 {
     1
 }
 
-/// Records to skip.
+/// Paging by the number of records to skip.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Offset {
     #[serde(default)]
     pub param: Option<String>,
-    /// Its place in the body, where pages are asked for by POST.
+    /// The part of the body that sends it, if pages are requested by POST.
     #[serde(default)]
     pub json: Option<BodyPath>,
     /// The offset of the first record.
     #[serde(default)]
     pub start: u64,
-    /// How many records there are in all.
+    /// The number of records on all pages.
     #[serde(default)]
     pub total: Option<Path>,
-    /// There is a next page while this holds.
+    /// A test on the response: there is a next page while it holds.
     #[serde(default)]
     pub more: Option<Predicate>,
 }
 
 impl Paging {
-    /// The call for following pages, if it differs from the first.
+    /// The request for the following pages, if it differs from the first.
     pub fn then(&self) -> Option<&Then> {
         match self {
             Self::Cursor(rule) => rule.then.as_ref(),
@@ -164,7 +163,8 @@ impl Paging {
         }
     }
 
-    /// Where this kind puts the place of a page, if it does so by itself. The error: it must be said.
+    /// Where the request carries the position of a page; `None` if pages have addresses. Fails if the
+    /// manifest must say so and does not.
     pub fn slot(&self) -> Result<Option<Slot<'_>>, &'static str> {
         let (param, json) = match self {
             Self::None | Self::LinkHeader(_) | Self::NextUrl(_) => return Ok(None),

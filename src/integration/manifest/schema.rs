@@ -1,8 +1,8 @@
 //! The language as a JSON Schema (2020-12), for editors that complete and underline.
 //!
-//! It is made from the types that a manifest is read into; by hand are only the schemas of
-//! what is read by hand. It is coarser than the checks: what it accepts may still have
-//! faults, and what it refuses is never a manifest.
+//! It is derived from the types that a manifest is parsed into. Types that are parsed by hand
+//! have a schema written by hand. The schema accepts some manifests that have faults, but
+//! refuses none that is correct.
 
 use std::borrow::Cow;
 
@@ -12,9 +12,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 use super::Manifest;
-use super::answers::Pattern;
 use super::auth::{AuthForm, AuthOption};
 use super::config::WholePattern;
+use super::errors::Pattern;
 use super::expr::{ListPath, MatchesForm, Path, Predicate};
 use super::listing::Listing;
 use super::mapping::{Flag, FlagForm, Labels, LabelsForm, Text, TextForm};
@@ -29,7 +29,7 @@ pub fn schema() -> Value {
     schema.to_value()
 }
 
-/// A key without a value is left out rather than written as nothing.
+/// Removes null from the schema, because a key without a value is left out.
 #[derive(Clone)]
 struct NoNull;
 
@@ -61,13 +61,13 @@ impl Transform for NoNull {
     }
 }
 
-/// A text that YAML may take for a number, or for a yes or no.
+/// A text that YAML may read as a number or a boolean.
 pub struct Scalar;
 
 /// `users: scim`, or a listing.
 pub struct Users;
 
-/// The schema of one type, under its name or where it stands.
+/// Implements `JsonSchema` for a type with a schema written by hand.
 macro_rules! by_hand {
     ($type:ty, $name:literal, |$generator:ident| $schema:expr) => {
         impl JsonSchema for $type {
@@ -88,14 +88,14 @@ by_hand!(UserField, "UserField", |_generator| {
     json_schema!({"description": "A field that an application may leave out.", "type": "string", "enum": names})
 });
 by_hand!(Template, "Template", |_generator| json_schema!({
-    "description": "A text; {{config.x}}, {{found.x}}, {{record.x}} and {{token}} are filled in.",
+    "description": "A text; {{config.x}}, {{found.x}}, {{record.x}} and {{token}} are replaced by their values.",
     "type": ["string", "number", "boolean"],
 }));
 by_hand!(JsonTemplate, "JsonTemplate", |_generator| json_schema!({
-    "description": "A JSON body; texts in it are templates.",
+    "description": "A JSON body; its texts are templates.",
 }));
 by_hand!(BodyPath, "BodyPath", |_generator| json_schema!({
-    "description": "A place in the body, such as $.variables.after.",
+    "description": "A member of the body, such as $.variables.after.",
     "type": "string",
     "pattern": r"^\$(\.[^.]+)+$",
 }));
@@ -105,7 +105,7 @@ by_hand!(Path, "Path", |_generator| json_schema!({
     "pattern": r"^\$($|[^\[]|\[[^?])",
 }));
 by_hand!(ListPath, "ListPath", |_generator| json_schema!({
-    "description": "The path of a list as a whole: $.users, or $ if the answer is the list.",
+    "description": "The path of a whole list: $.users, or $ if the response is the list.",
     "type": "string",
     "pattern": r"^\$",
 }));
@@ -114,7 +114,7 @@ by_hand!(WholePattern, "WholePattern", |_generator| json_schema!({"type": "strin
 by_hand!(Predicate, "Predicate", |generator| {
     let matches = generator.subschema_for::<MatchesForm>();
     json_schema!({
-        "description": "A test: $[?@.is_bot == true], where @ is the record or the answer, or {of: path, matches: pattern}.",
+        "description": "A test: $[?@.is_bot == true], where @ is the record or the response, or {of: path, matches: pattern}.",
         "anyOf": [{"type": "string", "pattern": r"^\$\[\?"}, matches],
     })
 });
@@ -122,7 +122,7 @@ by_hand!(Text, "Text", |generator| {
     let form = exactly::<TextForm>(generator, &[&["join"], &["const"], &["when", "then"], &["of", "values"]]);
     let (path, own) = (generator.subschema_for::<Path>(), generator.subschema_for::<Self>());
     json_schema!({
-        "description": "A path; a list of texts, of which the first that comes to something counts; or a rule.",
+        "description": "A path; a list of texts, in which the first that finds a value counts; or a rule.",
         "anyOf": [path, {"type": "array", "items": own}, form],
     })
 });
@@ -137,7 +137,7 @@ by_hand!(Flag, "Flag", |generator| {
 });
 by_hand!(Labels, "Labels", |generator| {
     let (path, form) = (generator.subschema_for::<Path>(), generator.subschema_for::<LabelsForm>());
-    json_schema!({"description": "All that a path leads to.", "anyOf": [path, form]})
+    json_schema!({"description": "All values that a path finds.", "anyOf": [path, form]})
 });
 by_hand!(AuthOption, "AuthOption", |generator| {
     let kinds: [&[&str]; 8] = [
@@ -151,11 +151,11 @@ by_hand!(AuthOption, "AuthOption", |generator| {
         &["session"],
     ];
     let form = exactly::<AuthForm>(generator, &kinds);
-    json_schema!({"description": "How calls are signed.", "anyOf": [{"const": "none"}, form]})
+    json_schema!({"description": "How requests are signed.", "anyOf": [{"const": "none"}, form]})
 });
 by_hand!(Users, "Users", |generator| {
     let listing = generator.subschema_for::<Listing>();
-    json_schema!({"description": "scim (SCIM 2.0 as a whole), or a listing.", "anyOf": [{"const": "scim"}, listing]})
+    json_schema!({"description": "scim (the user list of SCIM 2.0), or a list.", "anyOf": [{"const": "scim"}, listing]})
 });
 
 impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
@@ -173,7 +173,7 @@ impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
     }
 }
 
-/// The schema of a form of which exactly one of these sets of keys is written.
+/// The schema of a mapping that must contain exactly one of these sets of keys.
 pub(super) fn exactly<T: JsonSchema>(generator: &mut SchemaGenerator, kinds: &[&[&str]]) -> Schema {
     let mut form = T::json_schema(generator);
     let kinds: Vec<Value> = kinds.iter().map(|keys| json!({"required": keys})).collect();

@@ -1,4 +1,4 @@
-//! `{{…}}` in texts and JSON bodies, places in a body, and values that may be one or many.
+//! Templates (`{{…}}` in texts and JSON bodies), paths in a body, and keys that take one value or a list.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,17 +12,17 @@ use serde_json::{Map, Value};
 use super::expr::scalar;
 use crate::source::Config;
 
-/// A text with values in it.
+/// A text that contains values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
 }
 
-/// A stretch of a template.
+/// A part of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     Text(String),
-    /// `{{config.key}}`, or `{{config.key.member}}` of a setting that is a JSON object.
+    /// `{{config.key}}`, or `{{config.key.member}}` for a setting that is a JSON object.
     Config(String, Option<String>),
     /// `{{found.name}}`
     Found(String),
@@ -32,7 +32,7 @@ pub enum Part {
     Token,
 }
 
-/// What the values of templates are taken from.
+/// Where templates take their values from.
 #[derive(Clone, Copy)]
 pub struct Scope<'a> {
     pub config: &'a Config,
@@ -48,7 +48,7 @@ impl<'a> Scope<'a> {
 }
 
 impl Part {
-    /// The value; a setting that was left out, and what was not found, is empty.
+    /// The value; empty if the setting was left out or nothing was found.
     pub fn value(&self, scope: Scope<'_>) -> String {
         let found = match self {
             Self::Text(text) => Some(text.clone()),
@@ -89,12 +89,12 @@ impl Template {
         &self.parts
     }
 
-    /// Whether there is no value in it.
+    /// Whether the template contains no value.
     pub fn is_fixed(&self) -> bool {
         self.parts.iter().all(|part| matches!(part, Part::Text(_)))
     }
 
-    /// What it takes from the application's answers, by name.
+    /// The names of the `{{found.x}}` values in it.
     pub fn found(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Found(name) => Some(name.as_str()),
@@ -102,7 +102,7 @@ impl Template {
         })
     }
 
-    /// The settings that it mentions.
+    /// The keys of the settings in it.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Config(key, _) => Some(key.as_str()),
@@ -110,12 +110,12 @@ impl Template {
         })
     }
 
-    /// The text with the values filled in, as they are.
+    /// The text with its values, which are not encoded.
     pub fn expand(&self, scope: Scope<'_>) -> String {
         self.parts.iter().map(|part| part.value(scope)).collect()
     }
 
-    /// The text as the parts of a path. A value never adds a part: a slash in it is encoded later.
+    /// The text as the segments of a path. A value never adds a segment, because a slash in it is encoded later.
     pub fn expand_segments(&self, scope: Scope<'_>) -> Vec<String> {
         let mut segments = vec![String::new()];
         for part in &self.parts {
@@ -163,7 +163,7 @@ pub enum JsonTemplate {
     Text(Template),
     List(Vec<JsonTemplate>),
     Object(BTreeMap<String, JsonTemplate>),
-    /// A number, a yes or no, or null.
+    /// A number, a boolean or null.
     Plain(Value),
 }
 
@@ -179,7 +179,7 @@ impl JsonTemplate {
         }
     }
 
-    /// The texts in it.
+    /// The templates in it.
     pub fn templates(&self) -> Vec<&Template> {
         match self {
             Self::Text(text) => vec![text],
@@ -212,12 +212,12 @@ impl<'de> Deserialize<'de> for JsonTemplate {
     }
 }
 
-/// A place in a JSON body, such as `$.variables.after`.
+/// The path of a member of a JSON body, such as `$.variables.after`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BodyPath(Vec<String>);
 
 impl BodyPath {
-    /// Puts a value there; objects on the way are made.
+    /// Sets the member, and creates the objects on the way to it.
     pub fn put(&self, body: &mut Value, value: Value) {
         let mut place = body;
         for member in &self.0 {

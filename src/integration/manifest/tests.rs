@@ -109,7 +109,7 @@ fn each_fault_has_its_place_and_says_the_way_out() {
         ("users:\n", "errors: [{is: token}]\nusers:\n", "12:10: a rule needs a condition"),
         ("users:\n", "errors: [{status: [40], is: token}]\nusers:\n", "from 100 to 599"),
         ("users:\n", "errors: [{when: $.ok, is: token}]\nusers:\n", "12:17: a test is written $[?…]"),
-        ("name: Acme", "name: {a: b}", "1:7: something else stands here than a text; write a text"),
+        ("name: Acme", "name: {a: b}", "1:7: expected a text, found something else"),
         ("name: Acme", "name: Acme\nname: Acme", "2:1: "),
         ("\"SSWS {{config.token}}\"", "{{config.token}}", "quote a text that begins with {{"),
         ("records: $", "skip_if: [$[?@.bot == true]]\n  records: $", "within {…} and […], quote paths and tests"),
@@ -161,6 +161,6 @@ fn settings_are_trimmed_completed_and_judged() {
     let keys: Vec<_> = manifest.complete(given).unwrap_err().into_iter().map(|fault| fault.key).collect();
     assert_eq!(keys, ["domain", "region", "token", "size"]);
     for host in ["evil@a.example", "a..b", "-a.example", "a.example:99999", "a b", "a.example#", "[::1]"] {
-        assert!(manifest.field("domain").unwrap().objection(host).is_some(), "{host}");
+        assert!(manifest.field("domain").unwrap().problem(host).is_some(), "{host}");
     }
 }

@@ -1,27 +1,27 @@
-//! YAML in bounds, and what is wrong with it in words that lead out.
+//! Reads YAML within limits, and explains its faults.
 
 use serde::de::DeserializeOwned;
 use serde_saphyr::{Error, Location};
 
 use super::Fault;
 
-/// How much a file may hold.
+/// The size limits of a file.
 #[derive(Clone, Copy)]
 pub struct Limits {
-    /// Of the whole text.
+    /// The size of the text.
     pub bytes: usize,
-    /// Texts, lists and mappings, those that aliases repeat among them.
+    /// The number of scalars, lists and mappings, including those that aliases repeat.
     pub nodes: usize,
 }
 
-/// Lists and mappings within each other.
-const DEEPEST: usize = 48;
-/// The most repetitions of what an anchor names.
-const MOST_ALIASES: usize = 500;
-/// From this likeness on (0 to 1), a word is taken for a slip of another.
-const ALIKE: f64 = 0.75;
+/// How deeply lists and mappings may be nested.
+const MAX_DEPTH: usize = 48;
+/// The most uses of one anchor.
+const MAX_ALIASES: usize = 500;
+/// From this similarity on (0 to 1), a word is suggested as a correction.
+const SIMILAR: f64 = 0.75;
 
-/// Reads one document. `file` stands in the fault, which is the first that was found.
+/// Reads one document. Fails with the first fault; `file` is named in it.
 pub fn read<T: DeserializeOwned>(text: &str, file: &str, limits: Limits) -> Result<T, Fault> {
     if text.len() > limits.bytes {
         let message = format!("the file has {} KiB; no more than {} are read", text.len() / 1024, limits.bytes / 1024);
@@ -30,17 +30,17 @@ pub fn read<T: DeserializeOwned>(text: &str, file: &str, limits: Limits) -> Resu
     let budget = serde_saphyr::budget! {
         max_nodes: limits.nodes,
         max_events: limits.nodes * 2,
-        max_depth: DEEPEST,
-        flow_nesting_limit: DEEPEST,
-        max_aliases: MOST_ALIASES,
-        max_anchors: MOST_ALIASES,
-        max_merge_keys: MOST_ALIASES,
+        max_depth: MAX_DEPTH,
+        flow_nesting_limit: MAX_DEPTH,
+        max_aliases: MAX_ALIASES,
+        max_anchors: MAX_ALIASES,
+        max_merge_keys: MAX_ALIASES,
         max_recorded_anchor_events: limits.nodes,
     };
     let aliases = serde_saphyr::alias_limits! {
         max_total_replayed_events: limits.nodes,
         max_replay_stack_depth: 8,
-        max_alias_expansions_per_anchor: MOST_ALIASES,
+        max_alias_expansions_per_anchor: MAX_ALIASES,
     };
     let options = serde_saphyr::options! {
         budget: budget,
@@ -57,7 +57,7 @@ fn fault(text: &str, file: &str, error: &Error) -> Fault {
     let location = error.location().unwrap_or(Location::UNKNOWN);
     let mut message = explain(error.without_snippet());
     let line = usize::try_from(location.line()).unwrap_or(usize::MAX);
-    if let Some(hint) = text.lines().nth(line.saturating_sub(1)).and_then(|line| quoting(line, error)) {
+    if let Some(hint) = text.lines().nth(line.saturating_sub(1)).and_then(|line| quoting_hint(line, error)) {
         message = format!("{message}; {hint}");
     }
     Fault::at(file, location, message)
@@ -67,15 +67,15 @@ fn explain(error: &Error) -> String {
     match error {
         Error::AliasError { error, .. } => explain(error.without_snippet()),
         Error::SerdeUnknownField { field, expected, .. } => {
-            format!("unknown key “{field}”{}", instead(field, expected, "there is no other key here"))
+            format!("unknown key “{field}”{}", suggestion(field, expected, "there is no other key here"))
         }
         Error::SerdeUnknownVariant { variant, expected, .. } => {
-            format!("“{variant}” is not known here{}", instead(variant, expected, "leave it out"))
+            format!("“{variant}” is not known here{}", suggestion(variant, expected, "leave it out"))
         }
         Error::SerdeMissingField { field, .. } => format!("the key “{field}” is missing here; it must be written"),
         Error::SerdeInvalidType { unexpected, expected, .. }
         | Error::SerdeInvalidValue { unexpected, expected, .. } => {
-            format!("here stands {}, and what is wanted is {expected}", unexpected.replace('`', ""))
+            format!("expected {expected}, found {}", unexpected.replace('`', ""))
         }
         Error::Unexpected { expected, .. } => {
             let wanted = match *expected {
@@ -84,15 +84,13 @@ fn explain(error: &Error) -> String {
                 mapping if mapping.contains("mapping") => "keys with values",
                 other => other,
             };
-            format!("something else stands here than {wanted}; write {wanted}")
+            format!("expected {wanted}, found something else")
         }
-        Error::MultipleDocuments { .. } => "one file holds one document; take out what follows “---”".to_owned(),
+        Error::MultipleDocuments { .. } => "a file must contain one document; remove everything after “---”".to_owned(),
         Error::Budget { .. } | Error::AliasReplayLimitExceeded { .. } | Error::AliasExpansionLimitExceeded { .. } => {
-            "the file holds more than is read: too many values, aliases, or lists within lists; write less".to_owned()
+            "the file exceeds a limit: it has too many values or aliases, or is nested too deeply".to_owned()
         }
-        Error::NullIntoString { .. } => {
-            "here stands nothing, and a text is wanted; write one, or leave the key out".to_owned()
-        }
+        Error::NullIntoString { .. } => "expected a text, found nothing; write a text, or leave the key out".to_owned(),
         other => {
             let message = other.to_string();
             match (message.rfind(" at line "), other.location()) {
@@ -103,22 +101,22 @@ fn explain(error: &Error) -> String {
     }
 }
 
-/// What could be written in place of an unknown word.
-fn instead(word: &str, known: &[&'static str], none: &str) -> String {
+/// Suggests a known word in place of an unknown one.
+fn suggestion(word: &str, known: &[&'static str], none: &str) -> String {
     if known.is_empty() {
         return format!("; {none}");
     }
     let likeness = |other: &str| strsim::jaro_winkler(&word.to_lowercase(), other);
     let nearest = known.iter().copied().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
     let list = known.join(", ");
-    match nearest.filter(|nearest| likeness(nearest) >= ALIKE) {
+    match nearest.filter(|nearest| likeness(nearest) >= SIMILAR) {
         Some(nearest) => format!("; did you mean “{nearest}”? Known are: {list}"),
         None => format!("; known are: {list}"),
     }
 }
 
-/// Texts that YAML takes for something else, as long as they are not quoted.
-fn quoting(line: &str, error: &Error) -> Option<&'static str> {
+/// A hint about texts that YAML reads as something else unless they are quoted.
+fn quoting_hint(line: &str, error: &Error) -> Option<&'static str> {
     let shaped = !matches!(error.without_snippet(), Error::SerdeUnknownField { .. } | Error::SerdeMissingField { .. });
     let bare = |what: &str| [": ", "- ", "[", ", "].iter().any(|before| line.contains(&format!("{before}{what}")));
     if shaped && bare("{{") {

@@ -1,4 +1,4 @@
-//! The file of samples, as it is written.
+//! The format of a file of samples.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,23 +23,23 @@ pub struct File {
     pub cases: Vec<Spanned<Case>>,
 }
 
-/// One play of the listing.
+/// One replay of a listing or a check.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
     pub name: String,
-    /// Settings that replace those of the file; an empty one takes them away.
+    /// Settings that replace those of the file; an empty value removes one.
     #[serde(default)]
     pub config: Config,
-    /// What a person consented to before, where the kind of auth needs consent.
+    /// The grant of a person's consent, if the kind of auth needs one.
     #[serde(default)]
     pub grant: Option<SampleGrant>,
-    /// Plays the connection check in place of the listing.
+    /// Replays the connection check instead of the listing.
     #[serde(default)]
     pub check: bool,
     #[serde(default)]
     pub exchanges: Vec<Spanned<Exchange>>,
-    /// Everybody, in any order.
+    /// All users, in any order.
     #[serde(default)]
     pub users: Option<Spanned<Vec<Spanned<SourceUser>>>>,
     #[serde(default)]
@@ -52,11 +52,11 @@ pub struct Case {
     pub error: Option<Spanned<SampleError>>,
 }
 
-/// A call that must be made, and what the application answered.
+/// A request that must be sent, and the recorded response.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exchange {
-    pub call: Spanned<Request>,
+    pub call: Spanned<Call>,
     #[serde(default)]
     pub json: Option<Value>,
     #[serde(default)]
@@ -68,12 +68,12 @@ pub struct Exchange {
 
 /// `GET https://…`
 #[derive(Clone)]
-pub struct Request {
+pub struct Call {
     pub method: Method,
     pub url: Url,
 }
 
-/// What the application answered.
+/// The recorded response.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
@@ -87,7 +87,7 @@ pub struct Answer {
     pub text: Option<String>,
 }
 
-/// The error that must come of the answers.
+/// The error that is expected.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SampleError {
@@ -98,12 +98,12 @@ pub struct SampleError {
     pub permissions: Option<BTreeSet<String>>,
     #[serde(default)]
     pub retry_after_seconds: Option<f64>,
-    /// A part of the message.
+    /// A part of the expected message.
     #[serde(default)]
     pub message: Option<String>,
 }
 
-/// The tokens that a consent gave.
+/// The tokens from a consent.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SampleGrant {
@@ -122,12 +122,12 @@ fn ok() -> u16 {
     200
 }
 
-/// `body: null` is a body.
+/// Makes `body: null` a body.
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
-impl<'de> Deserialize<'de> for Request {
+impl<'de> Deserialize<'de> for Call {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let parse = || {
@@ -143,15 +143,15 @@ impl<'de> Deserialize<'de> for Request {
     }
 }
 
-impl Request {
-    /// Without the parameters.
+impl Call {
+    /// The method and the address without parameters.
     pub fn address(&self) -> String {
         format!("{} {}{}", self.method, self.url.origin().ascii_serialization(), self.url.path())
     }
 }
 
 impl Case {
-    /// What cannot be played.
+    /// Why the case cannot be replayed.
     pub fn shape(&self) -> Vec<(Option<Location>, String)> {
         let mut wrong = Vec::new();
         for Spanned { value: exchange, referenced: at, .. } in &self.exchanges {
@@ -167,13 +167,13 @@ impl Case {
                 wrong.push((Some(*at), "status codes are from 100 to 599".to_owned()));
             }
             if let Err(name) = answer.headers() {
-                wrong.push((Some(*at), format!("the header “{name}” is none that can be sent")));
+                wrong.push((Some(*at), format!("the header “{name}” cannot be sent")));
             }
         }
         let mut seen = BTreeSet::new();
         for Spanned { value: user, referenced: at, .. } in self.users.iter().flat_map(|users| &users.value) {
             if !seen.insert(&user.external_id) {
-                let message = format!("“{}” is among the users twice; a listing is compared by id", user.external_id);
+                let message = format!("“{}” is among the users twice; users are compared by id", user.external_id);
                 wrong.push((Some(*at), message));
             }
         }
@@ -182,7 +182,7 @@ impl Case {
 }
 
 impl Answer {
-    /// As a server sends them; the error is the name of the first that cannot be sent.
+    /// The headers as a server sends them. Fails with the name of the first header that cannot be sent.
     pub fn headers(&self) -> Result<HeaderMap, String> {
         let mut headers = HeaderMap::new();
         if self.text.is_some() {

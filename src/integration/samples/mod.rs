@@ -1,25 +1,24 @@
-//! Samples: recorded answers of an application, and what must come of them.
+//! Samples: recorded responses of an application, and the expected result.
 //!
-//! `samples/KEY.yaml` lies in a folder beside `KEY.yaml`. [`parse`] reads it, and
-//! [`Samples::play`] carries the manifest out against it with the real engine, whose
-//! network is the recording: each call must be the one that is written, in its order,
-//! and the users, losses and errors that come of the answers must be those that are
-//! expected. All that differs is a [`Fault`] at the line of the sample that it differs from.
+//! The file `samples/KEY.yaml` is in a folder next to the manifest `KEY.yaml`. [`parse`] reads
+//! it, and [`Samples::replay`] runs the real engine on it, with the recording in place of the
+//! network. The requests must be those in the file, in the same order, and the users, losses
+//! and errors must be the expected ones. Every difference is a [`Fault`] at its line in the file.
 //!
-//! **Promises.** A play is the same every time: it is always 2026-03-01T12:00:00Z, waits
-//! are counted and not waited for, nothing random is drawn, nothing is called or written.
+//! **Guarantees.** A replay always gives the same result: the clock stands at
+//! 2026-03-01T12:00:00Z, waits are skipped, and nothing is random. No real request is sent.
 //!
-//! **Does not promise** that the application still answers as it was recorded.
+//! **Not guaranteed.** The application may respond differently today.
 //!
-//! Cases do not know each other. Within a case the first call that was not written ends
-//! it, since all that follows would differ too.
+//! Cases are independent. The first unexpected request ends a case, because everything after
+//! it would differ too.
 //!
-//! | file | what it holds |
+//! | file | content |
 //! | --- | --- |
-//! | [`format`] | the file |
-//! | `recording` | the network: which exchange answers a call, and in what a call differs |
-//! | `outcome` | what came of a case, and in what it differs |
-//! | `play` | one case, from its settings to its faults |
+//! | [`format`] | the format of the file |
+//! | `recording` | answers requests from the file, and compares them with it |
+//! | `outcome` | the result of a case, and how it differs from the expected one |
+//! | `replay` | replays a case; finds what a file of samples does not cover |
 
 use std::collections::BTreeMap;
 
@@ -31,40 +30,40 @@ use super::source::Config;
 
 mod format;
 mod outcome;
-mod play;
 mod recording;
+mod replay;
 #[cfg(test)]
 mod tests;
 
 use format::Case;
 
-/// The time at which samples play: 2026-03-01T12:00:00Z, in Unix milliseconds.
+/// The time of all replays: 2026-03-01T12:00:00Z, in Unix milliseconds.
 pub const NOW: i64 = 1_772_366_400_000;
-/// No samples are longer, in bytes.
-const LONGEST: usize = 2 * 1024 * 1024;
+/// The size limit for a file of samples, in bytes.
+const MAX_BYTES: usize = 2 * 1024 * 1024;
 
 /// The samples of one application.
 pub struct Samples {
-    /// What faults name.
+    /// The file name in faults.
     file: String,
     config: Config,
     cases: Vec<Spanned<Case>>,
 }
 
-/// What playing found.
+/// The result of a replay.
 #[derive(Default)]
-pub struct Played {
-    /// How many cases there are.
+pub struct Replay {
+    /// The number of cases.
     pub cases: usize,
-    /// All that differs; empty if the manifest does what the samples say.
+    /// All differences; empty if the manifest does what the samples say.
     pub faults: Vec<Fault>,
-    /// What good samples show and these do not, each as a sentence.
+    /// What the samples should cover and do not, each as a sentence.
     pub gaps: Vec<String>,
 }
 
-/// Reads samples. `file` stands in the faults.
+/// Reads samples. `file` is named in the faults.
 pub fn parse(text: &str, file: &str) -> Result<Samples, Vec<Fault>> {
-    let limits = yaml::Limits { bytes: LONGEST, nodes: 200_000 };
+    let limits = yaml::Limits { bytes: MAX_BYTES, nodes: 200_000 };
     let read: format::File = yaml::read(text, file, limits).map_err(|fault| vec![fault])?;
     let samples = Samples { file: file.to_owned(), config: read.config, cases: read.cases };
     let faults = samples.shape();
@@ -76,7 +75,7 @@ impl Samples {
         Fault { file: self.file.clone(), line: at.line(), column: at.column(), message: message.into() }
     }
 
-    /// What is wrong with the samples themselves.
+    /// The faults of the file itself.
     fn shape(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
         let mut names = BTreeMap::new();
@@ -91,7 +90,7 @@ impl Samples {
                 faults.push(self.fault(at.unwrap_or(Location::UNKNOWN), message));
             }
             if case.users.is_none() && case.error.is_none() && !case.check {
-                let message = "say what must come of it: users (a list, [] for nobody), error, or check: true";
+                let message = "say what the result must be: users (a list, [] for nobody), error, or check: true";
                 faults.push(self.fault(*at, message));
             }
         }

@@ -1,4 +1,4 @@
-//! What came of a case, and in what it differs from what is written.
+//! The result of a case, and how it differs from the expected one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -11,10 +11,10 @@ use super::format::{Case, SampleError};
 use crate::source::{Capability, SourceError};
 use crate::user::{FieldValue, SourceUser, Timestamp};
 
-/// What came of a case.
+/// The result of a case.
 #[derive(Default)]
 pub(super) struct Outcome {
-    /// By id; a user who came several times is as the last page said.
+    /// By id. If a user comes several times, the last page counts.
     pub users: BTreeMap<String, SourceUser>,
     pub lost: BTreeSet<Capability>,
     pub tenant: Option<String>,
@@ -23,7 +23,7 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// Everything that differs, with its place.
+    /// All differences, with their locations in the file.
     pub fn differences(&self, case: &Spanned<Case>) -> Vec<(Location, String)> {
         let Spanned { value: case, referenced: at, .. } = case;
         let mut found = Vec::new();
@@ -77,11 +77,11 @@ impl Outcome {
                         differences.into_iter().map(|message| (*at, format!("user {}, {message}", user.external_id))),
                     );
                 }
-                None => found.push((*at, format!("user {}: expected, and did not come", user.external_id))),
+                None => found.push((*at, format!("user {}: expected, but not listed", user.external_id))),
             }
         }
         for user in left.into_values() {
-            let message = format!("user {}: not expected, and came: {}", user.external_id, written(&user));
+            let message = format!("user {}: not expected, but listed: {}", user.external_id, written(&user));
             found.push((expected.referenced, message));
         }
     }

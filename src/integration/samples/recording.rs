@@ -1,40 +1,42 @@
-//! The network of a play: a recording answers in place of the application.
+//! Answers the requests of a replay from the recorded exchanges, and compares them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::sync::Mutex;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
 use regex::Regex;
 use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
 use url::Url;
 
-use super::format::{Exchange, Request};
-use crate::engine::{Answer, Body, Call, CallError, Transport};
+use super::format::{Call, Exchange};
+use crate::engine::{Body, Request, Response, Transport, TransportError};
 use crate::manifest::Manifest;
 use crate::manifest::template::Part;
 
-/// Parameters of a form that are made anew each time, so that a sample need not have them.
-const MADE_ANEW: [&str; 4] = ["assertion", "client_assertion", "code_verifier", "jti"];
+/// Parameters of a form that are generated anew each time, so that a sample need not contain them.
+const GENERATED: [&str; 4] = ["assertion", "client_assertion", "code_verifier", "jti"];
 
 /// The exchanges of one case.
 pub(super) struct Recording {
     exchanges: Vec<Spanned<Exchange>>,
-    /// Which paths are calls per user, whose order is not written.
+    /// Patterns of the paths of `details`, whose requests may be sent in any order.
     details: Vec<Regex>,
     progress: Mutex<Progress>,
 }
 
 #[derive(Default)]
 struct Progress {
+    /// Whether each exchange has taken place.
     made: Vec<bool>,
+    /// The addresses that a body was sent to.
     sent: BTreeSet<String>,
-    /// Each with its place, if it is about something that is written.
+    /// With the location in the file, if a fault is about an exchange.
     faults: Vec<(Option<Location>, String)>,
-    /// After a call that is not written nothing else is compared.
-    astray: bool,
+    /// After an unexpected request nothing else is compared.
+    unexpected: bool,
 }
 
 impl Recording {
@@ -50,105 +52,103 @@ impl Recording {
         Self { details: details.collect(), exchanges: exchanges.to_vec(), progress: Mutex::new(progress) }
     }
 
-    /// Whether a call that is not written was made.
-    pub fn astray(&self) -> bool {
-        self.progress().astray
+    pub fn has_unexpected_request(&self) -> bool {
+        self.progress.lock().unexpected
     }
 
-    /// In what the calls differ from those written; `case` is where the case is written.
+    /// How the requests differ from the file. `case` is the location of the case.
     pub fn faults(&self, case: Location) -> Vec<(Location, String)> {
-        let progress = self.progress();
+        let progress = self.progress.lock();
         progress.faults.iter().map(|(at, message)| (at.unwrap_or(case), message.clone())).collect()
     }
 
-    /// The addresses that something was sent to.
+    /// The addresses that a body was sent to.
     pub fn sent(&self) -> BTreeSet<String> {
-        self.progress().sent.clone()
+        self.progress.lock().sent.clone()
     }
 
-    /// The calls that were not made.
-    pub fn left(&self) -> Vec<(Location, String)> {
-        let progress = self.progress();
+    /// A fault for each exchange that did not take place.
+    pub fn missing_requests(&self) -> Vec<(Location, String)> {
+        let progress = self.progress.lock();
         let left = self.exchanges.iter().zip(&progress.made).filter(|(_, made)| !**made);
         left.map(|(exchange, _)| {
             let call = &exchange.value.call;
-            (call.referenced, format!("this call was not made: {}", call.value))
+            (call.referenced, format!("this request was not sent: {}", call.value))
         })
         .collect()
-    }
-
-    fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn is_detail(&self, exchange: &Exchange) -> bool {
         self.details.iter().any(|detail| detail.is_match(exchange.call.value.url.path()))
     }
 
-    /// The exchange that answers a call: the next one, or any of a row of calls per user.
-    fn find(&self, call: &Request, made: &[bool]) -> Option<usize> {
-        let mut left = (0..self.exchanges.len()).filter(|number| !made[*number]).peekable();
-        let row_begins = self.is_detail(&self.exchanges[*left.peek()?].value);
-        let fits = |number: &usize| same_call(call, &self.exchanges[*number].value.call.value);
-        let mut row = left.enumerate().take_while(|(place, number)| {
-            *place == 0 || (row_begins && self.is_detail(&self.exchanges[*number].value))
+    /// The exchange for a request: the next one, or any of the next ones that belong to `details`.
+    fn find(&self, request: &Call, made: &[bool]) -> Option<usize> {
+        let mut remaining = (0..self.exchanges.len()).filter(|number| !made[*number]).peekable();
+        let any_order = self.is_detail(&self.exchanges[*remaining.peek()?].value);
+        let mut candidates = remaining
+            .enumerate()
+            .take_while(|(index, number)| *index == 0 || (any_order && self.is_detail(&self.exchanges[*number].value)));
+        candidates
+            .find_map(|(_, number)| same_request(request, &self.exchanges[number].value.call.value).then_some(number))
+    }
+
+    /// How the body and the headers of a request differ from the exchange.
+    fn differences(exchange: &Exchange, request: &Request) -> Vec<String> {
+        let headers = exchange.headers.iter().filter_map(|(name, expected)| {
+            let got: Vec<_> =
+                request.headers.get_all(name.as_str()).iter().filter_map(|value| value.to_str().ok()).collect();
+            let got = if got.is_empty() { "no such header".to_owned() } else { format!("“{}”", got.join(", ")) };
+            (got != format!("“{expected}”")).then(|| format!("header {name}: expected “{expected}”, got {got}"))
         });
-        row.find_map(|(_, number)| fits(&number).then_some(number))
+        body_differences(exchange, request.body.as_ref()).into_iter().chain(headers).collect()
     }
 }
 
 #[async_trait]
 impl Transport for Recording {
-    async fn send(&self, call: Call) -> Result<Answer, CallError> {
-        let mut progress = self.progress();
-        if progress.astray {
-            return Err(CallError::Blocked);
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let mut progress = self.progress.lock();
+        if progress.unexpected {
+            return Err(TransportError::Blocked);
         }
-        let request = Request { method: call.method.clone(), url: call.url.clone() };
-        let Some(number) = self.find(&request, &progress.made) else {
-            progress.astray = true;
+        let call = Call { method: request.method.clone(), url: request.url.clone() };
+        let Some(number) = self.find(&call, &progress.made) else {
+            progress.unexpected = true;
             let next = (0..self.exchanges.len()).find(|number| !progress.made[*number]);
             let fault = match next.map(|number| &self.exchanges[number].value.call) {
-                Some(next) => (Some(next.referenced), differing_call(&next.value, &request)),
-                None => (None, format!("a further call was made, and none is written: {request}")),
+                Some(next) => (Some(next.referenced), request_difference(&next.value, &call)),
+                None => (None, format!("an unexpected request was sent at the end: {call}")),
             };
             progress.faults.push(fault);
-            return Err(CallError::Blocked);
+            return Err(TransportError::Blocked);
         };
         progress.made[number] = true;
-        if call.body.is_some() {
-            progress.sent.insert(request.address());
+        if request.body.is_some() {
+            progress.sent.insert(call.address());
         }
         let exchange = &self.exchanges[number].value;
         let at = exchange.call.referenced;
-        let differences = differing_body(exchange, call.body.as_ref()).into_iter().chain(
-            exchange.headers.iter().filter_map(|(name, expected)| {
-                let got = call.headers.get_all(name.as_str()).iter();
-                let got: Vec<_> = got.filter_map(|value| value.to_str().ok()).collect();
-                let got =
-                    if got.is_empty() { "no such header".to_owned() } else { format!("“{}”", got.join(", ")) };
-                (got != format!("“{expected}”")).then(|| format!("header {name}: expected “{expected}”, got {got}"))
-            }),
+        let differences = Self::differences(exchange, &request);
+        progress.faults.extend(
+            differences.into_iter().map(|difference| (Some(at), format!("{}: {difference}", exchange.call.value))),
         );
-        progress
-            .faults
-            .extend(differences.map(|difference| (Some(at), format!("{}: {difference}", exchange.call.value))));
         let answer = &exchange.answer.value;
-        Ok(Answer { status: answer.status(), headers: answer.headers().unwrap_or_default(), body: answer.bytes() })
+        Ok(Response { status: answer.status(), headers: answer.headers().unwrap_or_default(), body: answer.bytes() })
     }
 }
 
-impl std::fmt::Display for Request {
+impl std::fmt::Display for Call {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.method, self.url)
     }
 }
 
-fn same_call(one: &Request, other: &Request) -> bool {
+fn same_request(one: &Call, other: &Call) -> bool {
     one.method == other.method && one.url.origin() == other.url.origin() && parts(&one.url) == parts(&other.url)
 }
 
-/// The decoded parts of the path, and the parameters in one order.
+/// The decoded segments of the path, and the sorted parameters.
 fn parts(url: &Url) -> (Vec<String>, Vec<(String, String)>) {
     let decoded = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
     let mut query: Vec<(String, String)> = url.query_pairs().map(|(k, v)| (k.into_owned(), v.into_owned())).collect();
@@ -156,29 +156,29 @@ fn parts(url: &Url) -> (Vec<String>, Vec<(String, String)>) {
     (url.path().split('/').map(decoded).collect(), query)
 }
 
-fn differing_call(expected: &Request, got: &Request) -> String {
-    let mut message = format!("another call was made\n    expected  {expected}\n    got       {got}");
+fn request_difference(expected: &Call, got: &Call) -> String {
+    let mut message = format!("another request was sent\n    expected  {expected}\n    got       {got}");
     let ((path, query), (got_path, got_query)) = (parts(&expected.url), parts(&got.url));
     let same_place = expected.method == got.method && expected.url.origin() == got.url.origin() && path == got_path;
     if same_place {
         for (name, value) in query.iter().filter(|pair| !got_query.contains(pair)) {
-            let _ = write!(message, "\n    not sent  {name}={value}");
+            let _ = write!(message, "\n    missing   {name}={value}");
         }
         for (name, value) in got_query.iter().filter(|pair| !query.contains(pair)) {
-            let _ = write!(message, "\n    too much  {name}={value}");
+            let _ = write!(message, "\n    extra     {name}={value}");
         }
     }
     message
 }
 
-/// In what the body of a call differs from what is written.
-fn differing_body(exchange: &Exchange, body: Option<&Body>) -> Vec<String> {
+/// How the body of a request differs from the file.
+fn body_differences(exchange: &Exchange, body: Option<&Body>) -> Vec<String> {
     match (&exchange.json, &exchange.form, body) {
-        // Written once for an address is enough; see the gaps.
+        // It is enough if one exchange per address has a body; otherwise it is reported as a gap.
         (None, None, _) => Vec::new(),
         (Some(expected), _, Some(Body::Json(got))) => {
             let mut found = Vec::new();
-            differing_json("json", Some(expected), Some(got), &mut found);
+            json_differences("json", Some(expected), Some(got), &mut found);
             found
         }
         (None, Some(expected), Some(Body::Form(got))) => {
@@ -197,33 +197,36 @@ fn differing_body(exchange: &Exchange, body: Option<&Body>) -> Vec<String> {
                     None => found.push(format!("form {name}: expected “{}”, got no such parameter", values.join(", "))),
                 }
             }
-            sent.retain(|name, _| !MADE_ANEW.contains(name));
-            found.extend(sent.iter().map(|(name, got)| format!("form {name}: not written, got “{}”", got.join(", "))));
+            sent.retain(|name, _| !GENERATED.contains(name));
+            found.extend(
+                sent.iter()
+                    .map(|(name, got)| format!("form {name}: expected no such parameter, got “{}”", got.join(", "))),
+            );
             found
         }
-        (_, _, Some(Body::Json(got))) => vec![format!("a JSON body is sent, not a form: {got}")],
+        (_, _, Some(Body::Json(got))) => vec![format!("expected a form, got a JSON body: {got}")],
         (_, _, Some(Body::Form(got))) => {
             let shown: Vec<String> = got.iter().map(|(name, value)| format!("{name}: {value:?}")).collect();
-            vec![format!("a form is sent, not a JSON body: {{{}}}", shown.join(", "))]
+            vec![format!("expected a JSON body, got a form: {{{}}}", shown.join(", "))]
         }
-        (_, _, None) => vec!["a body is written, and none is sent".to_owned()],
+        (_, _, None) => vec!["expected a body, got none".to_owned()],
     }
 }
 
-/// Where two JSON values differ, at the deepest places.
-fn differing_json(at: &str, expected: Option<&Value>, got: Option<&Value>, found: &mut Vec<String>) {
+/// The members in which two JSON values differ.
+fn json_differences(at: &str, expected: Option<&Value>, got: Option<&Value>, found: &mut Vec<String>) {
     match (expected, got) {
         (Some(Value::Object(expected)), Some(Value::Object(got))) => {
             for (name, value) in expected {
-                differing_json(&format!("{at}.{name}"), Some(value), got.get(name), found);
+                json_differences(&format!("{at}.{name}"), Some(value), got.get(name), found);
             }
             for (name, value) in got.iter().filter(|(name, _)| !expected.contains_key(*name)) {
-                differing_json(&format!("{at}.{name}"), None, Some(value), found);
+                json_differences(&format!("{at}.{name}"), None, Some(value), found);
             }
         }
         (Some(Value::Array(expected)), Some(Value::Array(got))) if expected.len() == got.len() => {
             for (number, (expected, got)) in expected.iter().zip(got).enumerate() {
-                differing_json(&format!("{at}[{number}]"), Some(expected), Some(got), found);
+                json_differences(&format!("{at}[{number}]"), Some(expected), Some(got), found);
             }
         }
         (expected, got) if expected == got => {}

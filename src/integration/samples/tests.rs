@@ -79,11 +79,11 @@ fn acme() -> Arc<Manifest> {
 }
 
 /// What playing the samples finds after a change to them.
-async fn play(find: &str, put: &str) -> Vec<String> {
+async fn replay(find: &str, put: &str) -> Vec<String> {
     assert!(SAMPLES.contains(find), "{find}");
     let text = SAMPLES.replacen(find, put, 1);
     let faults = match parse(&text, "samples/acme.yaml") {
-        Ok(samples) => samples.play(&acme()).await.faults,
+        Ok(samples) => samples.replay(&acme()).await.faults,
         Err(faults) => faults,
     };
     faults.iter().map(ToString::to_string).collect()
@@ -92,8 +92,8 @@ async fn play(find: &str, put: &str) -> Vec<String> {
 #[tokio::test]
 async fn samples_that_say_what_happens_play_without_a_fault_and_without_a_gap() {
     let samples = parse(SAMPLES, "samples/acme.yaml").unwrap_or_else(|faults| panic!("{faults:#?}"));
-    let played = samples.play(&acme()).await;
-    assert_eq!((played.cases, played.faults, played.gaps), (4, vec![], vec![]));
+    let replay = samples.replay(&acme()).await;
+    assert_eq!((replay.cases, replay.faults, replay.gaps), (4, vec![], vec![]));
 }
 
 #[tokio::test]
@@ -101,19 +101,19 @@ async fn samples_that_say_what_happens_play_without_a_fault_and_without_a_gap() 
 async fn whatever_differs_is_told_with_its_line_and_case() {
     let cases = [
         // Calls.
-        ("after=x\n", "after=y\n", "12:15: case “Two pages”: another call was made"),
-        ("after=x\n", "after=y\n", "not sent  after=y\n    too much  after=x"),
+        ("after=x\n", "after=y\n", "12:15: case “Two pages”: another request was sent"),
+        ("after=x\n", "after=y\n", "missing   after=y\n    extra     after=x"),
         ("Bearer t-1", "Bearer t-2", "header Authorization: expected “Bearer t-2”, got “Bearer t-1”"),
-        ("        headers: {Auth", "        json: {}\n        headers: {Auth", "a body is written, and none is sent"),
+        ("        headers: {Auth", "        json: {}\n        headers: {Auth", "expected a body, got none"),
         (
             "      - call: GET https://acme.example/api/users/1/factors\n        answer: {body: {on: true}}\n",
             "",
-            "another call was made",
+            "another request was sent",
         ),
         (
             "    tenant: acme.example\n    users:",
             "      - {call: GET https://acme.example/api/more, answer: {body: {}}}\n    users:",
-            "14:16: case “Two pages”: this call was not made: GET https://acme.example/api/more",
+            "14:16: case “Two pages”: this request was not sent: GET https://acme.example/api/more",
         ),
         // Users.
         (
@@ -128,11 +128,11 @@ async fn whatever_differs_is_told_with_its_line_and_case() {
             "2026-01-02T03:04:06Z}\n",
             "last_active_at: expected \"2026-01-02T03:04:06Z\", got \"2026-01-02T03:04:05Z\"",
         ),
-        ("external_id: \"2\"", "external_id: \"3\"", "user 3: expected, and did not come"),
+        ("external_id: \"2\"", "external_id: \"3\"", "user 3: expected, but not listed"),
         (
             "external_id: \"2\"",
             "external_id: \"3\"",
-            "user 2: not expected, and came: {external_id: \"2\", status: suspended, mfa_enabled: false}",
+            "user 2: not expected, but listed: {external_id: \"2\", status: suspended, mfa_enabled: false}",
         ),
         ("external_id: \"2\"", "external_id: \"1\"", "“1” is among the users twice"),
         // The rest.
@@ -166,14 +166,14 @@ async fn whatever_differs_is_told_with_its_line_and_case() {
             "call: https://acme.example/api/users/1",
             "10:15: a call is the method and the whole address",
         ),
-        ("    error: {class: token, definite: true, message: revoked}\n", "", "18:5: say what must come of it"),
+        ("    error: {class: token, definite: true, message: revoked}\n", "", "18:5: say what the result must be"),
         ("class: token", "class: tokens", "“tokens” is not known here; did you mean “token”?"),
         ("status: 401", "status: 4010", "status codes are from 100 to 599"),
         ("{body: {on: true}}", "{body: {on: true}, text: a}", "an answer has either body (JSON) or text"),
-        ("05Z}\n", "05}\n", "a moment is written as 2026-01-02T03:04:05Z"),
+        ("05Z}\n", "05}\n", "a time is written as 2026-01-02T03:04:05Z"),
     ];
     for (find, put, expected) in cases {
-        let found = play(find, put).await;
+        let found = replay(find, put).await;
         assert!(found.iter().any(|fault| fault.contains(expected)), "{put}\n expected {expected}\n found {found:#?}");
         assert!(found.iter().all(|fault| fault.starts_with("samples/acme.yaml:")), "{found:#?}");
     }
@@ -183,13 +183,13 @@ async fn whatever_differs_is_told_with_its_line_and_case() {
 async fn what_samples_do_not_show_is_told() {
     let cases = [
         ("state: off", "state: on", "no user is suspended"),
-        ("class: token, definite: true, message: revoked", "class: config", "in no case the credential is refused"),
+        ("class: token, definite: true, message: revoked", "class: config", "the credential is refused in no case"),
         ("{id: \"9\", bot: true}", "{id: \"9\", state: on}", "no record is skipped"),
     ];
     for (find, put, expected) in cases {
         let text = SAMPLES.replacen(find, put, 1).replace("status: suspended", "status: active");
         let samples = parse(&text, "samples/acme.yaml").unwrap_or_else(|faults| panic!("{faults:#?}"));
-        let gaps = samples.play(&acme()).await.gaps;
+        let gaps = samples.replay(&acme()).await.gaps;
         assert!(gaps.iter().any(|gap| gap.contains(expected)), "{put}: {gaps:?}");
     }
 }
@@ -227,9 +227,9 @@ async fn every_built_in_manifest_does_what_its_samples_say_and_they_leave_nothin
         };
         match parse(&text, &beside) {
             Ok(samples) => {
-                let played = samples.play(&manifest).await;
-                wrong.extend(played.faults.iter().map(ToString::to_string));
-                wrong.extend(played.gaps.iter().map(|gap| format!("{beside}: {gap}")));
+                let replay = samples.replay(&manifest).await;
+                wrong.extend(replay.faults.iter().map(ToString::to_string));
+                wrong.extend(replay.gaps.iter().map(|gap| format!("{beside}: {gap}")));
             }
             Err(faults) => wrong.extend(faults.iter().map(ToString::to_string)),
         }

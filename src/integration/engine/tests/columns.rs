@@ -5,24 +5,26 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::*;
-use crate::engine::join::Joined;
-use crate::engine::select::{self, Selected};
-use crate::manifest::expr::Subject;
+use crate::engine::body;
+use crate::engine::join::JoinedLists;
+use crate::engine::map::{MappedUsers, map_users};
+use crate::engine::record::read_records;
+use crate::manifest::expr::Document;
 use crate::source::{Capability, ErrorClass, Loss};
 use crate::user::SourceUser;
 use crate::user::UserStatus::{Active, Invited, Suspended, Unknown};
 
 fn read(map: &str, page: Value) -> Vec<SourceUser> {
     let manifest = manifest(&format!("  pages: none\n  records: $\n  map: {map}"), "");
-    select(&manifest, page).users
+    map_page(&manifest, page).users
 }
 
-/// A page without further lists and calls.
-fn select(manifest: &Manifest, page: Value) -> Selected {
+/// Maps a page without joins and details.
+fn map_page(manifest: &Manifest, page: Value) -> MappedUsers {
     let users = &manifest.users;
-    let records = select::records(users.pass(0), &mut Subject::new(page)).unwrap();
-    let sifted = select::sift(users, &Joined::default(), &BTreeSet::new(), records).unwrap();
-    select::map(users, sifted.users)
+    let entries = body::take_list(users.variant(0), &mut Document::new(page)).unwrap();
+    let page = read_records(users, &JoinedLists::default(), &BTreeSet::new(), entries).unwrap();
+    map_users(users, page.users)
 }
 
 fn one(map: &str, record: &Value) -> SourceUser {
@@ -70,10 +72,10 @@ fn statuses_that_are_not_known_are_unknown_and_counted() {
     let map = "{external_id: $.id, display_name: $.id, status: [{when: '$[?@.deleted == true]', then: suspended}, {of: $.status, values: {Active: active, PENDING: invited}}, unknown]}";
     let manifest = manifest(&format!("  pages: none\n  records: $\n  map: {map}"), "");
     let page = json!([{"id": 1, "status": "ACTIVE"}, {"id": 2, "status": "pending"}, {"id": 3, "status": "on_leave"}, {"id": 4}, {"id": 5, "deleted": true, "status": "active"}]);
-    let selected = select(&manifest, page);
-    let statuses: Vec<_> = selected.users.iter().map(|user| user.status).collect();
+    let mapped = map_page(&manifest, page);
+    let statuses: Vec<_> = mapped.users.iter().map(|user| user.status).collect();
     assert_eq!(statuses, [Active, Invited, Unknown, Unknown, Suspended]);
-    assert_eq!(selected.unknown_statuses, 1, "a missing status is not a strange one");
+    assert_eq!(mapped.unknown_statuses, 1, "a missing status is not a strange one");
 }
 
 #[test]

@@ -8,11 +8,13 @@ use axum::http::HeaderValue;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::super::join::Joined;
-use super::super::paginate::Signs;
-use super::super::select::{self, Selected, Unreadable};
 use super::*;
-use crate::manifest::expr::Subject;
+use crate::engine::body::{self, BodyError};
+use crate::engine::join::JoinedLists;
+use crate::engine::map::{MappedUsers, map_users};
+use crate::engine::page_info::PageInfo;
+use crate::engine::record::{PageRecords, read_records};
+use crate::manifest::expr::Document;
 use crate::manifest::paging::Paging;
 
 /// Each built-in manifest, with the answers of its samples.
@@ -105,14 +107,14 @@ fn replace(value: &mut Value, at: Index, new: Value) {
 /// Reads an answer as a page of users, and holds what comes of it to what is promised of any.
 fn page(manifest: &Manifest, body: &Value) {
     let bytes = body.to_string().into_bytes();
-    let Ok(mut body) = select::parse(&bytes, Some("application/json")) else { return };
-    let list = manifest.users.pass(0);
-    let _ = Signs::read(list.pages, &body, &HeaderMap::new());
-    let Ok(records) = select::records(list, &mut body) else { return };
-    let count = records.len();
-    let Ok(sifted) = sift(manifest, records) else { return };
-    assert!(sifted.records + sifted.duplicates == count as u64);
-    let Selected { users, .. } = select::map(&manifest.users, sifted.users);
+    let Ok(mut body) = body::parse(&bytes, Some("application/json")) else { return };
+    let list = manifest.users.variant(0);
+    let _ = PageInfo::read(list.pages, &body, &HeaderMap::new());
+    let Ok(entries) = body::take_list(list, &mut body) else { return };
+    let count = entries.len();
+    let Ok(page) = records_of(manifest, entries) else { return };
+    assert!(page.entries + page.duplicates == count as u64);
+    let MappedUsers { users, .. } = map_users(&manifest.users, page.users);
     assert!(users.len() <= count);
     let ids: BTreeSet<_> = users.iter().map(|user| &user.external_id).collect();
     assert_eq!(ids.len(), users.len());
@@ -127,8 +129,8 @@ fn page(manifest: &Manifest, body: &Value) {
     }
 }
 
-fn sift(manifest: &Manifest, records: Vec<Value>) -> Result<select::Sifted, Unreadable> {
-    select::sift(&manifest.users, &Joined::default(), &BTreeSet::new(), records)
+fn records_of(manifest: &Manifest, entries: Vec<Value>) -> Result<PageRecords, BodyError> {
+    read_records(&manifest.users, &JoinedLists::default(), &BTreeSet::new(), entries)
 }
 
 proptest! {
@@ -153,7 +155,7 @@ proptest! {
         for (manifest, answers) in BUILT_IN.iter() {
             // In the place where the list is.
             let mut found = answers.iter().filter_map(|answer| {
-                let mut body = Subject::new(answer.clone());
+                let mut body = Document::new(answer.clone());
                 body.take(&manifest.users.records)?;
                 Some(body)
             });
@@ -169,7 +171,7 @@ proptest! {
 
     #[test]
     fn bytes_of_any_kind_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = select::parse(&bytes, None);
+        let _ = body::parse(&bytes, None);
     }
 
     #[test]
@@ -187,7 +189,7 @@ proptest! {
         links.push(format!("<{address}>{title}; rel={rel}"));
         let headers = HeaderMap::from_iter([(axum::http::header::LINK, HeaderValue::from_str(&links.join(", ")).unwrap())]);
         let paging: Paging = serde_json::from_value(json!({"link_header": {}})).unwrap();
-        let signs = Signs::read(&paging, &Subject::new(Value::Null), &headers);
-        prop_assert_eq!(signs.next_url(&paging), Some(address));
+        let mut info = PageInfo::read(&paging, &Document::new(Value::Null), &headers);
+        prop_assert_eq!(info.next_url_mut(&paging).cloned(), Some(address));
     }
 }

@@ -251,8 +251,8 @@ async fn a_numbered_list_that_gets_shorter_before_a_short_or_an_empty_page_skips
 async fn a_list_whose_end_is_not_proven_is_not_complete() {
     let cursor = "  pages: {cursor: {at: $.next, param: after, more: '$[?@.more == true]'}}\n  records: $.users";
     let cases = [
-        (cursor, json!({"users": records(1..=2), "more": true, "next": null}), "more users, and not where"),
-        (cursor, json!({"users": records(1..=2), "next": "x"}), "what `more` asks for is missing"),
+        (cursor, json!({"users": records(1..=2), "more": true, "next": null}), "more users, but not where"),
+        (cursor, json!({"users": records(1..=2), "next": "x"}), "the field that `more` tests is missing"),
         (cursor, json!({"users": records(1..=2), "more": true, "next": {"id": 1}}), "neither a text nor a number"),
         (
             "  pages: {next_url: {at: $.next}}\n  records: $.users",

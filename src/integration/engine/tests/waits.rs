@@ -6,14 +6,14 @@ use reqwest::header::HeaderName;
 use serde_json::json;
 
 use super::*;
-use crate::engine::retry::{Attempts, asked_wait};
-use crate::manifest::answers::RateLimit;
+use crate::engine::retry::{Attempts, retry_after};
+use crate::manifest::errors::RateLimit;
 use crate::source::ErrorClass;
 
 fn asked(headers: &[(&str, &str)]) -> Option<Duration> {
     let headers =
         headers.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect();
-    asked_wait(&RateLimit::default(), &headers, None, NOW)
+    retry_after(&RateLimit::default(), &headers, None, NOW)
 }
 
 #[test]
@@ -35,20 +35,20 @@ fn the_wait_that_is_asked_for_is_understood_in_every_form() {
 #[test]
 fn waits_grow_are_jittered_and_bounded() {
     let policy = RetryPolicy::default();
-    let mut attempts = Attempts::new(&policy);
-    let waits: Vec<_> = (0..5).map(|_| attempts.after(ErrorClass::Transient, None, 1.0)).collect();
+    let mut attempts = Attempts::new(policy);
+    let waits: Vec<_> = (0..5).map(|_| attempts.next_wait(ErrorClass::Transient, None, 1.0)).collect();
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     assert_eq!(waits, [seconds(1), seconds(2), seconds(4), seconds(8), None]);
-    assert_eq!(Attempts::new(&policy).after(ErrorClass::Transient, None, 0.0), Some(Duration::from_millis(500)));
-    assert_eq!(Attempts::new(&policy).after(ErrorClass::Transient, seconds(9), 0.0), seconds(9));
+    assert_eq!(Attempts::new(policy).next_wait(ErrorClass::Transient, None, 0.0), Some(Duration::from_millis(500)));
+    assert_eq!(Attempts::new(policy).next_wait(ErrorClass::Transient, seconds(9), 0.0), seconds(9));
 
-    let mut attempts = Attempts::new(&policy);
-    let waits: Vec<_> = (0..3).map(|_| attempts.after(ErrorClass::RateLimit, None, 0.0)).collect();
+    let mut attempts = Attempts::new(policy);
+    let waits: Vec<_> = (0..3).map(|_| attempts.next_wait(ErrorClass::RateLimit, None, 0.0)).collect();
     assert_eq!(waits, [seconds(60), seconds(60), None]);
-    assert_eq!(Attempts::new(&policy).after(ErrorClass::RateLimit, seconds(121), 0.0), None);
-    assert_eq!(Attempts::new(&policy).after(ErrorClass::RateLimit, seconds(0), 0.0), seconds(1), "never in a rush");
+    assert_eq!(Attempts::new(policy).next_wait(ErrorClass::RateLimit, seconds(121), 0.0), None);
+    assert_eq!(Attempts::new(policy).next_wait(ErrorClass::RateLimit, seconds(0), 0.0), seconds(1), "never in a rush");
     for class in [ErrorClass::Token, ErrorClass::Permission, ErrorClass::Config] {
-        assert_eq!(Attempts::new(&policy).after(class, seconds(1), 0.0), None);
+        assert_eq!(Attempts::new(policy).next_wait(class, seconds(1), 0.0), None);
     }
 }
 

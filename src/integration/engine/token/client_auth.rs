@@ -1,4 +1,4 @@
-//! How a client shows the token endpoint who it is (RFC 6749, 2.3; RFC 7523, 2.2).
+//! Client authentication at the token endpoint (RFC 6749, 2.3; RFC 7523, 2.2).
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -6,35 +6,34 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde_json::json;
 use url::{Url, form_urlencoded};
 
-use super::sign_in::{Request, SignIn};
-use super::statement::{self, Key};
-use crate::engine::classify::plain_error;
+use super::assertion::{self, Key};
+use super::endpoint::{TokenEndpoint, TokenRequest};
 use crate::engine::client::Body;
 use crate::manifest::auth::ClientAuth;
 use crate::manifest::template::Template;
 use crate::source::{ErrorClass, SourceError};
 
-/// How long a statement about the client holds, in seconds.
-const LIFETIME: i64 = 300;
+/// How long an assertion is valid, in seconds.
+const ASSERTION_LIFETIME: i64 = 300;
 
-/// What a client proves itself with.
-pub struct ClientProof<'a> {
+/// How the client authenticates itself.
+pub struct ClientAuthentication<'a> {
     pub method: ClientAuth,
     pub id: &'a Template,
     pub secret: Option<&'a Template>,
     pub key: Option<Key<'a>>,
 }
 
-impl ClientProof<'_> {
-    /// The request with this form, and the proof put on it.
+impl ClientAuthentication<'_> {
+    /// A request with this form and the client authentication.
     pub fn request(
         &self,
-        sign_in: &SignIn,
+        endpoint: &TokenEndpoint,
         url: &Url,
         mut form: Vec<(String, String)>,
-    ) -> Result<Request, SourceError> {
-        let id = sign_in.expand(self.id);
-        let secret = self.secret.map(|secret| sign_in.expand(secret)).unwrap_or_default();
+    ) -> Result<TokenRequest, SourceError> {
+        let id = endpoint.expand(self.id);
+        let secret = self.secret.map(|secret| endpoint.expand(secret)).unwrap_or_default();
         let mut add = |name: &str, value: String| form.push((name.to_owned(), value));
         let mut authorization = None;
         let mut secrets = Vec::new();
@@ -53,20 +52,20 @@ impl ClientProof<'_> {
             }
             ClientAuth::None => add("client_id", id),
             ClientAuth::PrivateKeyJwt => {
-                let key = self.key.as_ref().ok_or_else(statement::unusable)?;
-                let now = sign_in.now() / 1000;
+                let key = self.key.as_ref().ok_or_else(assertion::unusable)?;
+                let now = endpoint.now() / 1000;
                 let claims = json!({
                     "iss": id, "sub": id, "aud": url.as_str(),
-                    "iat": now, "exp": now + LIFETIME, "jti": statement::new_id(sign_in),
+                    "iat": now, "exp": now + ASSERTION_LIFETIME, "jti": assertion::new_id(endpoint),
                 });
-                let assertion = key.sign(sign_in, &claims)?;
+                let assertion = key.sign(endpoint, &claims)?;
                 secrets.push(assertion.clone());
-                // The statement names the client (RFC 7521, 4.2); where its id is wanted too, it is one of `params`.
+                // The assertion names the client (RFC 7521, 4.2). An application that wants `client_id` too gets it by `params`.
                 add("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".to_owned());
                 add("client_assertion", assertion);
             }
         }
-        let mut request = Request::new(Body::Form(form));
+        let mut request = TokenRequest::new(Body::Form(form));
         request.headers.extend(authorization.map(|value| (AUTHORIZATION, value)));
         request.secrets = secrets;
         Ok(request)
@@ -74,6 +73,6 @@ impl ClientProof<'_> {
 }
 
 fn unsendable() -> SourceError {
-    let message = "The client's id or secret has characters in it that cannot be sent; paste it again.";
-    plain_error(ErrorClass::Config, message.to_owned())
+    let message = "The client's id or secret contains characters that cannot be sent; paste it again.";
+    SourceError::new(ErrorClass::Config, message)
 }

@@ -1,4 +1,4 @@
-//! The checks on what signs calls.
+//! The checks on `auth`.
 
 use std::collections::BTreeSet;
 
@@ -79,7 +79,7 @@ impl Check<'_> {
         }
     }
 
-    /// Parameters that the engine sets itself, and what a browser must not see.
+    /// No parameter may be one that the engine sets, and no secret may be visible in the browser.
     fn parameters(&mut self, kind: &AuthorizationCode) {
         const OWN: [&str; 10] = [
             "response_type",

@@ -1,4 +1,4 @@
-//! The checks on the calls for users.
+//! The checks on `users`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -7,14 +7,14 @@ use regex::Regex;
 use serde_saphyr::{Location, Spanned};
 
 use super::Check;
-use super::mentions::{self, Decides};
+use super::mentions::{self, Affects};
 use crate::manifest::listing::{List, PageSize};
 use crate::manifest::paging::{Paging, Slot};
 use crate::manifest::template::OneOrMany;
 use crate::user::UserField;
 
-/// More passes over a list than any application needs.
-const MOST_VARIANTS: usize = 20;
+/// More variants than any application needs.
+const MAX_VARIANTS: usize = 20;
 
 static NAMED_PART: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"_(joined|details)['"\].\[]+([A-Za-z0-9_-]+)"#).ok());
@@ -27,15 +27,15 @@ impl Check<'_> {
         for path in users.variants.iter().filter_map(|variant| variant.path.as_ref()) {
             self.path(&path.value, path.referenced);
         }
-        if users.variants.len() > MOST_VARIANTS {
+        if users.variants.len() > MAX_VARIANTS {
             self.fault(
                 pages.referenced,
-                format!("more than {MOST_VARIANTS} variants are not read; ask for several at once"),
+                format!("more than {MAX_VARIANTS} variants are not read; ask for several at once"),
             );
         }
-        for pass in 0..users.passes() {
+        for variant in 0..users.variants() {
             self.list(
-                users.pass(pass),
+                users.variant(variant),
                 pages.referenced,
                 size_at(users.page_size.as_ref()).unwrap_or(pages.referenced),
             );
@@ -70,16 +70,16 @@ impl Check<'_> {
         self.named_parts();
     }
 
-    /// Joins and details that are named must be there, and those that are there must be named;
-    /// what a refusal may take away must not decide anything else.
+    /// Joins and details that are used must exist, those that exist must be used, and an optional one
+    /// must not affect anything besides the columns that it provides.
     fn named_parts(&mut self) {
         let users = &self.manifest.users;
         let at = users.map.referenced;
-        let mut named: BTreeMap<(String, String), BTreeSet<Decides>> = BTreeMap::new();
-        let skips = users.skip_if.iter().map(|test| (Decides::Identity, test.to_string()));
-        for (decides, text) in mentions::of(&users.map.value).into_iter().chain(skips) {
+        let mut named: BTreeMap<(String, String), BTreeSet<Affects>> = BTreeMap::new();
+        let skips = users.skip_if.iter().map(|test| (Affects::Identity, test.to_string()));
+        for (affects, text) in mentions::of(&users.map.value).into_iter().chain(skips) {
             for part in NAMED_PART.iter().flat_map(|part| part.captures_iter(&text)) {
-                named.entry((part[1].to_owned(), part[2].to_owned())).or_default().insert(decides);
+                named.entry((part[1].to_owned(), part[2].to_owned())).or_default().insert(affects);
             }
         }
         let asked = users.details.values().filter_map(|detail| detail.value.when.as_ref().map(ToString::to_string));
@@ -91,9 +91,9 @@ impl Check<'_> {
         let details =
             users.details.iter().map(|(name, detail)| (("details".to_owned(), name.clone()), &detail.value.provides));
         let there: BTreeMap<(String, String), &OneOrMany<UserField>> = joins.chain(details).collect();
-        for ((kind, name), decides) in &named {
+        for ((kind, name), affects) in &named {
             if let Some(provides) = there.get(&(kind.clone(), name.clone())) {
-                self.decided(kind == "details", name, &provides.0, decides, at);
+                self.check_optional(kind == "details", name, &provides.0, affects, at);
             } else {
                 let list = if kind == "joined" { "joins" } else { "details" };
                 self.fault(at, format!("map asks for “{name}”, and there is none under {list}"));
@@ -104,25 +104,32 @@ impl Check<'_> {
         }
     }
 
-    /// Whether a part that a refusal may take away decides no more than it says.
-    fn decided(&mut self, detail: bool, name: &str, provides: &[UserField], decides: &BTreeSet<Decides>, at: Location) {
+    /// Checks that an optional part affects no more than the columns that it provides.
+    fn check_optional(
+        &mut self,
+        detail: bool,
+        name: &str,
+        provides: &[UserField],
+        affects: &BTreeSet<Affects>,
+        at: Location,
+    ) {
         // If an application refuses a field without a capability, the run fails and changes nobody.
         let optional = !provides.is_empty() && provides.iter().all(|field| field.info().capability.is_some());
-        for one in decides {
+        for one in affects {
             match one {
-                Decides::Identity if detail => {
+                Affects::Identity if detail => {
                     self.fault(at, format!("“{name}” is known only of users, and cannot decide who is one"));
                 }
-                Decides::Identity | Decides::Field(UserField::Status) if optional => {
+                Affects::Identity | Affects::Field(UserField::Status) if optional => {
                     let why = "refused, everybody would change";
                     self.fault(at, format!("“{name}” decides more than columns, so it must have no provides: {why}"));
                 }
-                Decides::Field(field)
+                Affects::Field(field)
                     if optional && field.info().kind.has_value_without_data() && !provides.contains(field) =>
                 {
                     self.fault(at, format!("“{name}” is used for {field}: add it to its provides"));
                 }
-                Decides::Identity | Decides::Field(_) => {}
+                Affects::Identity | Affects::Field(_) => {}
             }
         }
     }

@@ -4,24 +4,24 @@ use crate::manifest::expr::Predicate;
 use crate::manifest::mapping::{Choice, Flag, FlagTest, Labels, Mapping, Rule, Text, Time};
 use crate::user::UserField;
 
-/// What a path or test decides.
+/// What a path or test affects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Decides {
-    /// Who is a user.
+pub(super) enum Affects {
+    /// Whether an entry is a user.
     Identity,
     Field(UserField),
 }
 
-pub(super) fn of(map: &Mapping) -> Vec<(Decides, String)> {
+pub(super) fn of(map: &Mapping) -> Vec<(Affects, String)> {
     let mut found = Vec::new();
-    let mut add = |decides: Decides, rule: &dyn Rule| {
+    let mut add = |affects: Affects, rule: &dyn Rule| {
         let mut texts = Vec::new();
         rule.add_expressions(&mut texts);
-        found.extend(texts.into_iter().map(|text| (decides, text)));
+        found.extend(texts.into_iter().map(|text| (affects, text)));
     };
-    add(Decides::Identity, &map.external_id);
+    add(Affects::Identity, &map.external_id);
     for (field, rule) in map.rules() {
-        add(Decides::Field(field), rule);
+        add(Affects::Field(field), rule);
     }
     found
 }

@@ -11,9 +11,9 @@ mod listing;
 mod mentions;
 mod uses;
 
-use super::answers::ErrorRule;
 use super::auth::{Auth, AuthOption};
 use super::config::{AUTHENTICATION, ConfigField, FieldKind};
+use super::errors::ErrorRule;
 use super::template::{Part, Template};
 use super::{CATEGORIES, Fault, HostPattern, Manifest};
 use uses::{Place, Use};
@@ -39,8 +39,8 @@ pub(super) fn faults(manifest: &Manifest, text: &str, file: &str) -> Vec<Fault> 
     check.faults
 }
 
-/// The alternatives of `auth` with which a setting is asked for: those that use it, unless
-/// all of them do, or something else does.
+/// The alternatives of `auth` that use a setting. Empty if all of them do, or if the setting is
+/// also used elsewhere.
 pub(super) fn only_with(manifest: &Manifest, key: &str) -> Vec<String> {
     let options = manifest.options();
     let mut users = BTreeSet::new();
@@ -56,8 +56,8 @@ pub(super) fn only_with(manifest: &Manifest, key: &str) -> Vec<String> {
     users.into_iter().filter_map(|number| Some(options.get(number)?.key.clone())).collect()
 }
 
-/// Line and column of a key, which is named from the outermost one.
-fn place(text: &str, keys: &[&str]) -> Option<(u64, u64)> {
+/// The line and column of a key, given as the path of keys from the outermost one.
+fn position(text: &str, keys: &[&str]) -> Option<(u64, u64)> {
     let mut at = 0;
     for (depth, key) in keys.iter().enumerate() {
         let is_key = |(found, _): &(usize, &str)| {
@@ -77,7 +77,7 @@ fn place(text: &str, keys: &[&str]) -> Option<(u64, u64)> {
     Some((u64::try_from(line).ok()?, u64::try_from(column).ok()?)).filter(|_| !keys.is_empty())
 }
 
-/// Whether a setting stands in the host of an address that a credential is sent to.
+/// Whether a setting is part of the host of an address that the credential is sent to.
 pub(super) fn decides_host(manifest: &Manifest, key: &str) -> bool {
     let addresses = manifest.options().iter().filter_map(|option| option.auth.address());
     let mut addresses = addresses.chain([&manifest.base_url.value]);
@@ -94,11 +94,11 @@ pub(super) fn decides_host(manifest: &Manifest, key: &str) -> bool {
     })
 }
 
-/// What the calls for users take from the application's answers, by name.
+/// The names of the `{{found.x}}` values that requests for users need.
 pub(super) fn needed(manifest: &Manifest) -> Vec<String> {
-    let calls = |one: &Use<'_>| matches!(one.place, Place::BaseUrl | Place::Listing | Place::Detail);
+    let for_users = |one: &Use<'_>| matches!(one.place, Place::BaseUrl | Place::Listing | Place::Detail);
     let uses = uses::of(manifest);
-    let names: BTreeSet<&str> = uses.iter().filter(|one| calls(one)).flat_map(|one| one.template.found()).collect();
+    let names: BTreeSet<&str> = uses.iter().filter(|one| for_users(one)).flat_map(|one| one.template.found()).collect();
     names.into_iter().map(str::to_owned).collect()
 }
 
@@ -115,13 +115,13 @@ impl<'a> Check<'a> {
         self.faults.push(Fault::at(self.file, at, message));
     }
 
-    /// A fault at a key, which is named from the outermost one; at the beginning if it is not written.
+    /// Adds a fault at a key, given as the path of keys; at the beginning of the file if there is no such key.
     fn fault_at(&mut self, keys: &[&str], message: impl Into<String>) {
-        let (line, column) = place(self.text, keys).unwrap_or((1, 1));
+        let (line, column) = position(self.text, keys).unwrap_or((1, 1));
         self.faults.push(Fault { file: self.file.to_owned(), line, column, message: message.into() });
     }
 
-    /// The alternative of `auth` that a place belongs to.
+    /// The alternative of `auth` that a template belongs to.
     fn option_of(&self, place: Place) -> Option<&'a AuthOption> {
         match place {
             Place::Auth(number) | Place::TokenHeader(number) => self.manifest.options().get(number),
@@ -190,17 +190,17 @@ impl<'a> Check<'a> {
             if let Some(default) = &field.default {
                 if field.secret() {
                     self.fault(*at, format!("the secret “{}” must not have a default; take it out", field.key));
-                } else if let Some(objection) = field.objection(default) {
-                    self.fault(*at, format!("the default of “{}” does not fit: {objection}", field.key));
+                } else if let Some(problem) = field.problem(default) {
+                    self.fault(*at, format!("the default of “{}” does not fit: {problem}", field.key));
                 }
             }
         }
     }
 
-    /// Each value of a template must be there, and may stand where it stands.
+    /// Every value in a template must exist, and must be allowed there.
     fn templates(&mut self) {
         let manifest = self.manifest;
-        // Whichever way of signing is chosen must find what is used.
+        // A value must be found with every alternative of `auth`.
         let kept = manifest.options().iter().map(|option| {
             let rules = option.auth.token_rules();
             rules.map(|rules| rules.keep.keys().collect::<BTreeSet<_>>()).unwrap_or_default()
@@ -292,7 +292,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// An absolute address, which no setting may bend to another host unless it is meant to.
+    /// An absolute address. No setting may change its host, unless it is of type url or host.
     fn address(&mut self, template: &Template, at: Location, what: &str) {
         let manifest = self.manifest;
         let field = |key: &str| manifest.config.iter().map(|field| &field.value).find(|field| field.key == key);
@@ -307,7 +307,7 @@ impl<'a> Check<'a> {
                 }
             }
             [Part::Text(text), ..] if text.starts_with("https://") => {
-                // Behind the host's end, values are parts of a path at most.
+                // After the end of the host, a value can only be part of the path.
                 let mut in_host = true;
                 for part in template.parts() {
                     match part {

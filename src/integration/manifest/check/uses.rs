@@ -1,4 +1,4 @@
-//! Every template of a manifest, and where it stands.
+//! Every template of a manifest, and where it is used.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +9,20 @@ use crate::manifest::auth::Auth;
 use crate::manifest::listing::Query;
 use crate::manifest::template::{JsonTemplate, Template};
 
-/// Where a template stands.
+/// Where a template is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     BaseUrl,
-    /// In what obtains or carries the credential of the alternative with this number.
+    /// In the alternative of `auth` with this number.
     Auth(usize),
-    /// In the header that takes the obtained token.
+    /// In the header that carries the token of the alternative with this number.
     TokenHeader(usize),
     Identify,
-    /// In the name of the tenant.
+    /// In `tenant`.
     Tenant,
-    /// In calls for users.
+    /// In requests for users.
     Listing,
-    /// In the calls per user.
+    /// In requests per user.
     Detail,
 }
 
@@ -110,7 +110,7 @@ impl<'a> Uses<'a> {
     }
 }
 
-/// The templates that obtain or carry a credential.
+/// The templates that obtain or carry the credential.
 fn credential<'a>(auth: &'a Auth, found: &mut Vec<&'a Template>) {
     match auth {
         Auth::None => {}

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::engine::client::{Answer, Call as Sent, CallError, Transport};
+use crate::engine::client::{Request as Sent, Response as Received, Transport, TransportError};
 use crate::grant::{Grant, GrantStore, Renew, StoredGrant};
 
 /// A store in memory that notes what it does, beside the calls.
@@ -167,8 +167,8 @@ async fn what_another_process_renewed_is_used() {
     // The other process: it renews, and this one still holds a1.
     let other = consented(&peer, Some(&store), &client());
     let policy = RetryPolicy::default();
-    let held = other.tokens.current(&policy).await.unwrap().unwrap();
-    other.tokens.renew(&held, &policy).await.unwrap().unwrap();
+    let held = other.connection.tokens.current(&policy).await.unwrap().unwrap();
+    other.connection.tokens.renew(&held, &policy).await.unwrap().unwrap();
     ids(&source).await.unwrap();
     assert_eq!(store.log(), ["/users/7", "/token", "stored a2", "/users/7", "/users/7"]);
 }
@@ -219,23 +219,23 @@ async fn trouble_leaves_the_grant_alone_and_the_refresh_token_is_not_sent_twice(
 }
 
 /// A network that fails in turn as told, and then gives a token.
-struct Failing(Mutex<Vec<CallError>>, Mutex<usize>);
+struct Failing(Mutex<Vec<TransportError>>, Mutex<usize>);
 
 #[async_trait]
 impl Transport for Failing {
-    async fn send(&self, _: Sent) -> Result<Answer, CallError> {
+    async fn send(&self, _: Sent) -> Result<Received, TransportError> {
         *self.1.lock().unwrap() += 1;
         if let Some(error) = self.0.lock().unwrap().pop() {
             return Err(error);
         }
         let body = json!({"access_token": "a2", "users": []}).to_string().into_bytes();
-        Ok(Answer { status: reqwest::StatusCode::OK, headers: HeaderMap::new(), body })
+        Ok(Received { status: reqwest::StatusCode::OK, headers: HeaderMap::new(), body })
     }
 }
 
 #[tokio::test]
 async fn a_refresh_token_is_sent_again_only_if_it_cannot_have_arrived() {
-    use CallError::{BrokeOff, TimedOut, Tls, Unreachable, Unresolved};
+    use TransportError::{BrokeOff, TimedOut, Tls, Unreachable, Unresolved};
     let peer = Peer { origin: "http://127.0.0.1:1".to_owned(), calls: Arc::default() };
     for (errors, calls) in [
         // Two failures, a renewal, a list.
@@ -247,7 +247,7 @@ async fn a_refresh_token_is_sent_again_only_if_it_cannot_have_arrived() {
     ] {
         let store = Store::of(Some(grant(Some(NOW))));
         let network = Arc::new(Failing(Mutex::new(errors.clone()), Mutex::default()));
-        let client = Client::over(Arc::clone(&network) as Arc<dyn Transport>, settings());
+        let client = Client::with_transport(Arc::clone(&network) as Arc<dyn Transport>, settings());
         let outcome = ids(&consented(&peer, Some(&store), &client)).await;
         assert_eq!(*network.1.lock().unwrap(), calls, "{errors:?}");
         assert_eq!(outcome.is_ok(), calls == 4, "{errors:?}");
@@ -261,18 +261,19 @@ async fn a_renewal_goes_on_when_nobody_waits_for_it_any_more() {
 
     #[async_trait]
     impl Transport for Slow {
-        async fn send(&self, _: Sent) -> Result<Answer, CallError> {
+        async fn send(&self, _: Sent) -> Result<Received, TransportError> {
             self.0.notify_one();
             self.1.notified().await;
             let body = json!({"access_token": "a2", "refresh_token": "r2"}).to_string().into_bytes();
-            Ok(Answer { status: reqwest::StatusCode::OK, headers: HeaderMap::new(), body })
+            Ok(Received { status: reqwest::StatusCode::OK, headers: HeaderMap::new(), body })
         }
     }
 
     let peer = Peer { origin: "http://127.0.0.1:1".to_owned(), calls: Arc::default() };
     let store = Store::of(Some(grant(Some(NOW))));
     let network = Arc::new(Slow(Notify::new(), Notify::new()));
-    let source = consented(&peer, Some(&store), &Client::over(Arc::clone(&network) as Arc<dyn Transport>, settings()));
+    let source =
+        consented(&peer, Some(&store), &Client::with_transport(Arc::clone(&network) as Arc<dyn Transport>, settings()));
     let caller = tokio::spawn(async move { ids(&source).await });
     network.0.notified().await;
     caller.abort();

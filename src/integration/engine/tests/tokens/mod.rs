@@ -10,13 +10,13 @@ use super::*;
 use crate::engine::token::Tokens;
 use crate::source::ErrorClass;
 
+mod assertions;
 mod clients;
 mod consent;
 mod flow;
 mod refusals;
 mod renewal;
 mod sessions;
-mod statements;
 
 /// A manifest with these settings beside `base_url`, this `auth` and further top-level keys. Its users
 /// are at `/users`.

@@ -1,4 +1,4 @@
-//! What signs a call.
+//! Puts the credential on requests, and keeps it out of everything else.
 
 use std::collections::BTreeMap;
 
@@ -7,27 +7,51 @@ use base64::prelude::BASE64_STANDARD;
 use reqwest::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use url::{Url, form_urlencoded};
 
-use super::client::Call;
-use super::token::Token;
+use super::client::Request;
+use crate::grant::Grant;
 use crate::manifest::Manifest;
 use crate::manifest::auth::{Auth, Session};
 use crate::manifest::template::Scope;
 use crate::source::Config;
 
-/// A piece of a secret that is shorter says nothing by itself, such as the kind of a key, in bytes.
-const SHORTEST: usize = 16;
+/// A token that ends sooner than this is renewed before it is used, in milliseconds.
+pub(super) const RENEWAL_MARGIN_MS: i64 = 60_000;
+/// A shorter part of a secret reveals nothing, such as the type of a key. In bytes.
+const MIN_SECRET_PART: usize = 16;
 
-/// A connection's credential, ready to be put on calls. It has no `Debug`, so that it cannot be printed.
+/// A connection's credential, ready to be put on requests. It has no `Debug`, so that it cannot be printed.
 pub(super) struct Credential {
     headers: HeaderMap,
     query: Vec<(String, String)>,
-    /// Every form in which a secret may come back in an answer.
+    /// Every form in which a secret may appear in a response.
     secrets: Vec<String>,
 }
 
-/// The setting cannot be sent: it has characters that a header does not allow.
+/// A token from a token endpoint or a login. It has no `Debug`, so that it cannot be printed.
+pub(super) struct Token {
+    /// The access token; for a session with a cookie, the cookie's value.
+    pub access: String,
+    /// Parts of the token response that templates use as `{{found.x}}`.
+    pub found: BTreeMap<String, String>,
+    /// When it must be renewed, in Unix milliseconds.
+    pub renew_at: Option<i64>,
+    /// In Unix milliseconds.
+    pub obtained_at: i64,
+    /// Whether it replaced a token that the application refused.
+    pub after_refusal: bool,
+}
+
+impl Token {
+    pub fn from_grant(grant: Grant, now: i64, after_refusal: bool) -> Self {
+        // Half of the lifetime for short-lived tokens, which would otherwise be renewed for every request.
+        let renew_at = grant.expires_at.map(|end| end - RENEWAL_MARGIN_MS.min((end - now).max(0) / 2));
+        Self { access: grant.access_token, found: grant.found, renew_at, obtained_at: now, after_refusal }
+    }
+}
+
+/// The setting contains characters that a header does not allow.
 #[derive(Debug, thiserror::Error)]
-#[error("the credential has characters in it that cannot be sent")]
+#[error("the credential contains characters that cannot be sent")]
 pub(super) struct Unsendable;
 
 impl Credential {
@@ -39,7 +63,7 @@ impl Credential {
         let mut secrets: Vec<String> = (manifest.config.iter())
             .filter(|field| field.value.secret())
             .filter_map(|field| config.get(&field.value.key))
-            .flat_map(|secret| pieces(secret))
+            .flat_map(|secret| secret_parts(secret))
             .collect();
         match &manifest.chosen(config).auth {
             Auth::Bearer(token) => {
@@ -65,45 +89,49 @@ impl Credential {
             | Auth::JwtBearer(_)
             | Auth::Session(_) => {}
         }
-        Ok(Self { headers, query, secrets: masks(secrets) })
+        Ok(Self { headers, query, secrets: with_encoded(secrets) })
     }
 
-    /// Every form in which a secret may come back in an answer.
+    /// Every form in which a secret may appear in a response.
     pub fn secrets(&self, token: Option<&Token>) -> Vec<String> {
         match token {
-            Some(token) => masks(self.secrets.iter().cloned().chain([token.access.clone()]).collect()),
+            Some(token) => with_encoded(self.secrets.iter().cloned().chain([token.access.clone()]).collect()),
             None => self.secrets.clone(),
         }
     }
 
-    /// Signs a call.
-    pub fn sign(&self, auth: &Auth, config: &Config, call: &mut Call, token: Option<&Token>) -> Result<(), Unsendable> {
-        call.headers.extend(self.headers.clone());
+    pub fn sign(
+        &self,
+        auth: &Auth,
+        config: &Config,
+        request: &mut Request,
+        token: Option<&Token>,
+    ) -> Result<(), Unsendable> {
+        request.headers.extend(self.headers.clone());
         if !self.query.is_empty() {
-            self.strip(&mut call.url);
-            call.url.query_pairs_mut().extend_pairs(&self.query);
+            self.strip(&mut request.url);
+            request.url.query_pairs_mut().extend_pairs(&self.query);
         }
         let Some(token) = token else { return Ok(()) };
         if let Auth::Session(Session { cookie: Some(name), .. }) = auth {
-            call.headers.insert(COOKIE, sensitive(&format!("{name}={}", token.access))?);
+            request.headers.insert(COOKIE, sensitive(&format!("{name}={}", token.access))?);
             return Ok(());
         }
         let named = auth.token_rules().map(|rules| rules.header).filter(|named| !named.is_empty());
         let Some(named) = named else {
-            call.headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {}", token.access))?);
+            request.headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {}", token.access))?);
             return Ok(());
         };
         let scope = Scope { token: Some(&token.access), ..Scope::new(config, &token.found) };
         for (name, value) in named {
-            call.headers.insert(header_name(name)?, sensitive(&value.expand(scope))?);
+            request.headers.insert(header_name(name)?, sensitive(&value.expand(scope))?);
         }
         Ok(())
     }
 
-    /// Takes the credential out of an address that the application gave, so that
-    /// it is not kept in a checkpoint.
+    /// Removes the credential from a URL that the application sent, so that no checkpoint stores it.
     pub fn strip(&self, url: &mut Url) {
-        let secret = |value: &str| value.len() >= SHORTEST && self.secrets.iter().any(|secret| secret == value);
+        let secret = |value: &str| value.len() >= MIN_SECRET_PART && self.secrets.iter().any(|secret| secret == value);
         let ours = |name: &str, value: &str| self.query.iter().any(|(own, _)| own == name) || secret(value);
         if !url.query_pairs().any(|(name, value)| ours(&name, &value)) {
             return;
@@ -111,7 +139,7 @@ impl Credential {
         let rest: Vec<_> = url
             .query_pairs()
             .filter(|(name, value)| !ours(name, value))
-            .map(|(k, v)| (k.into_owned(), v.into_owned()))
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
             .collect();
         url.set_query(None);
         if !rest.is_empty() {
@@ -120,8 +148,8 @@ impl Credential {
     }
 }
 
-/// A secret, and what an answer may repeat of one that is a JSON object or has several lines.
-fn pieces(secret: &str) -> Vec<String> {
+/// A secret, and the parts of it that a response may repeat: the members of a JSON object, and single lines.
+fn secret_parts(secret: &str) -> Vec<String> {
     let members = serde_json::from_str::<BTreeMap<String, serde_json::Value>>(secret).unwrap_or_default();
     let members: Vec<String> = members.values().filter_map(|value| value.as_str().map(str::to_owned)).collect();
     let texts = members.into_iter().chain([secret.to_owned()]);
@@ -130,12 +158,12 @@ fn pieces(secret: &str) -> Vec<String> {
             let lines: Vec<String> = text.lines().map(str::to_owned).collect();
             lines.into_iter().chain([text])
         })
-        .filter(|piece| piece.len() >= SHORTEST || piece == secret)
+        .filter(|part| part.len() >= MIN_SECRET_PART || part == secret)
         .collect()
 }
 
-/// Secrets as they are and as parts of an address, the longest first: one may be a part of another.
-fn masks(mut secrets: Vec<String>) -> Vec<String> {
+/// Secrets in plain and URL-encoded form. The longest come first, because one may be part of another.
+fn with_encoded(mut secrets: Vec<String>) -> Vec<String> {
     let encoded: Vec<String> =
         secrets.iter().map(|secret| form_urlencoded::byte_serialize(secret.as_bytes()).collect()).collect();
     secrets.extend(encoded);

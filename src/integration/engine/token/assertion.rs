@@ -1,4 +1,4 @@
-//! Signed statements: JSON Web Tokens (RFC 7519) in their compact form (RFC 7515).
+//! Signed assertions: JSON Web Tokens (RFC 7519) in compact form (RFC 7515).
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -8,40 +8,39 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 
-use super::sign_in::SignIn;
-use crate::engine::classify::plain_error;
+use super::endpoint::TokenEndpoint;
 use crate::manifest::auth::Algorithm;
 use crate::manifest::template::Template;
 use crate::source::{ErrorClass, SourceError};
 
-/// What signs.
+/// The private key that signs assertions.
 pub struct Key<'a> {
     /// PKCS#8, PKCS#1 or SEC1, as PEM.
     pub pem: &'a Template,
-    /// What the application calls the key.
+    /// The id under which the application knows the key (`kid`).
     pub id: Option<&'a Template>,
     pub algorithm: Algorithm,
 }
 
 impl Key<'_> {
-    pub fn sign(&self, sign_in: &SignIn, claims: &Value) -> Result<String, SourceError> {
-        let id = self.id.map(|id| sign_in.expand(id)).filter(|id| !id.is_empty());
-        signed(self.algorithm, &sign_in.expand(self.pem), id.as_deref(), claims)
+    pub fn sign(&self, endpoint: &TokenEndpoint, claims: &Value) -> Result<String, SourceError> {
+        let id = self.id.map(|id| endpoint.expand(id)).filter(|id| !id.is_empty());
+        signed(self.algorithm, &endpoint.expand(self.pem), id.as_deref(), claims)
     }
 }
 
-/// A name for a statement that no other one has.
-pub fn new_id(sign_in: &SignIn) -> String {
-    let settings = sign_in.client.settings();
+/// A unique id for an assertion (`jti`).
+pub fn new_id(endpoint: &TokenEndpoint) -> String {
+    let settings = endpoint.client.settings();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a random number from 0 to 1")]
     let random = || (f64::from(u32::MAX) * (settings.random)().clamp(0.0, 1.0)) as u32;
-    format!("{:x}-{:08x}{:08x}{:08x}", sign_in.now(), random(), random(), random())
+    format!("{:x}-{:08x}{:08x}{:08x}", endpoint.now(), random(), random(), random())
 }
 
 pub fn unusable() -> SourceError {
     let message = "The private key cannot be used: paste the whole PEM text, from -----BEGIN to the END line, \
                    without a password.";
-    plain_error(ErrorClass::Config, message.to_owned())
+    SourceError::new(ErrorClass::Config, message)
 }
 
 fn signed(algorithm: Algorithm, pem: &str, id: Option<&str>, claims: &Value) -> Result<String, SourceError> {
@@ -49,7 +48,7 @@ fn signed(algorithm: Algorithm, pem: &str, id: Option<&str>, claims: &Value) -> 
         Algorithm::Rs256 => ("RS256", SignatureScheme::RSA_PKCS1_SHA256),
         Algorithm::Es256 => ("ES256", SignatureScheme::ECDSA_NISTP256_SHA256),
     };
-    // Some keep a key in one line, as it stands in JSON.
+    // Keys copied from JSON have their line breaks escaped.
     let pem = pem.replace("\\n", "\n");
     let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| unusable())?;
     let key = any_supported_type(&der).map_err(|_| unusable())?;
@@ -58,7 +57,7 @@ fn signed(algorithm: Algorithm, pem: &str, id: Option<&str>, claims: &Value) -> 
             Algorithm::Rs256 => "an RSA key",
             Algorithm::Es256 => "an elliptic key on P-256",
         };
-        plain_error(ErrorClass::Config, format!("The private key does not fit: {name} needs {needed}."))
+        SourceError::new(ErrorClass::Config, format!("The private key does not fit: {name} needs {needed}."))
     })?;
 
     let mut header = json!({"alg": name, "typ": "JWT"});
@@ -66,17 +65,17 @@ fn signed(algorithm: Algorithm, pem: &str, id: Option<&str>, claims: &Value) -> 
         header["kid"] = id.into();
     }
     let encode = |part: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(part);
-    let said = format!("{}.{}", encode(header.to_string().as_bytes()), encode(claims.to_string().as_bytes()));
-    let signature = signer.sign(said.as_bytes()).map_err(|_| unusable())?;
+    let payload = format!("{}.{}", encode(header.to_string().as_bytes()), encode(claims.to_string().as_bytes()));
+    let signature = signer.sign(payload.as_bytes()).map_err(|_| unusable())?;
     let signature = match algorithm {
         Algorithm::Rs256 => signature,
-        Algorithm::Es256 => fixed(&signature).ok_or_else(unusable)?,
+        Algorithm::Es256 => fixed_length(&signature).ok_or_else(unusable)?,
     };
-    Ok(format!("{said}.{}", encode(&signature)))
+    Ok(format!("{payload}.{}", encode(&signature)))
 }
 
-/// The two numbers of an ECDSA signature on P-256 as 64 bytes (RFC 7518, 3.4), out of their DER form.
-fn fixed(der: &[u8]) -> Option<Vec<u8>> {
+/// Converts an ECDSA signature on P-256 from DER to the 64 bytes of RFC 7518, 3.4.
+fn fixed_length(der: &[u8]) -> Option<Vec<u8>> {
     let [0x30, _, rest @ ..] = der else { return None };
     let mut rest = rest;
     let mut both = Vec::with_capacity(64);
@@ -84,7 +83,7 @@ fn fixed(der: &[u8]) -> Option<Vec<u8>> {
         let [0x02, length, tail @ ..] = rest else { return None };
         let (number, tail) = tail.split_at_checked(usize::from(*length))?;
         rest = tail;
-        // A zero in front keeps a number positive.
+        // A leading zero only marks the number as positive.
         let number = number.strip_prefix(&[0]).unwrap_or(number);
         both.extend(std::iter::repeat_n(0, 32_usize.checked_sub(number.len())?));
         both.extend_from_slice(number);
@@ -94,7 +93,7 @@ fn fixed(der: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::fixed;
+    use super::fixed_length;
 
     fn der(r: &[u8], s: &[u8]) -> Vec<u8> {
         let number = |n: &[u8]| [&[0x02, u8::try_from(n.len()).unwrap()], n].concat();
@@ -103,18 +102,18 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_a_signature_are_padded_and_stripped() {
+    fn the_numbers_of_a_signature_are_padded_and_stripped() {
         let long = [&[0_u8][..], &[0xff; 32]].concat();
-        let both = fixed(&der(&long, &[7])).unwrap();
+        let both = fixed_length(&der(&long, &[7])).unwrap();
         assert_eq!(both[..32], [0xff; 32]);
         assert_eq!((both[32..63].to_vec(), both[63]), (vec![0; 31], 7));
         assert_eq!(both.len(), 64);
     }
 
     #[test]
-    fn what_is_no_signature_is_none() {
+    fn invalid_signatures_are_rejected() {
         for bytes in [&[][..], &[0x30], &[0x30, 2, 2, 200], &[0x31, 6, 2, 1, 1, 2, 1, 1], &der(&[1; 40], &[1])] {
-            assert!(fixed(bytes).is_none(), "{bytes:?}");
+            assert!(fixed_length(bytes).is_none(), "{bytes:?}");
         }
     }
 }

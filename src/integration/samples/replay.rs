@@ -1,4 +1,4 @@
-//! One case, from its settings to its faults; and what a file of samples does not show.
+//! Replays a case, and finds what a file of samples does not cover.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,32 +9,32 @@ use serde_saphyr::{Location, Spanned};
 use super::format::{Case, Exchange, SampleGrant};
 use super::outcome::Outcome;
 use super::recording::Recording;
-use super::{NOW, Played, Samples};
+use super::{NOW, Replay, Samples};
 use crate::engine::{Client, ClientSettings, HttpSource, RetryPolicy};
 use crate::grant::{Grant, GrantInMemory, GrantStore};
 use crate::manifest::Manifest;
 use crate::manifest::auth::Auth;
-use crate::manifest::expr::Subject;
+use crate::manifest::expr::Document;
 use crate::manifest::paging::Paging;
 use crate::source::{Config, ErrorClass, Loss, Source as _};
 use crate::user::UserStatus;
 
 impl Samples {
-    /// Plays every case against the manifest.
-    pub async fn play(&self, manifest: &Arc<Manifest>) -> Played {
+    /// Replays every case with the manifest.
+    pub async fn replay(&self, manifest: &Arc<Manifest>) -> Replay {
         let (mut faults, mut sent) = (Vec::new(), BTreeSet::new());
         for case in &self.cases {
             let name = &case.value.name;
             let recording = Arc::new(Recording::new(&case.value.exchanges, manifest));
-            let found = self.play_case(manifest, case, &recording).await;
+            let found = self.replay_case(manifest, case, &recording).await;
             faults.extend(found.into_iter().map(|(at, message)| self.fault(at, format!("case “{name}”: {message}"))));
             sent.extend(recording.sent());
         }
         faults.sort_by_key(|fault| (fault.line, fault.column));
-        Played { cases: self.cases.len(), faults, gaps: self.gaps(manifest, &sent) }
+        Replay { cases: self.cases.len(), faults, gaps: self.gaps(manifest, &sent) }
     }
 
-    async fn play_case(
+    async fn replay_case(
         &self,
         manifest: &Arc<Manifest>,
         case: &Spanned<Case>,
@@ -42,66 +42,66 @@ impl Samples {
     ) -> Vec<(Location, String)> {
         let mut config = self.config.clone();
         config.extend(case.value.config.clone());
-        let outcome = listen(manifest, config, &case.value, Arc::clone(recording)).await;
+        let outcome = run(manifest, config, &case.value, Arc::clone(recording)).await;
         let mut faults = recording.faults(case.referenced);
-        if recording.astray() {
+        if recording.has_unexpected_request() {
             return faults;
         }
         faults.extend(outcome.differences(case));
-        // After an error that was not expected, the rest was not to be.
+        // After an unexpected error, the remaining requests cannot be expected.
         if outcome.error.is_none() || case.value.error.is_some() {
-            faults.extend(recording.left());
+            faults.extend(recording.missing_requests());
         }
         faults
     }
 
-    /// What good samples show and these do not. `sent`: the calls that had a body.
+    /// What the samples should cover and do not. `sent` are the addresses that a body was sent to.
     fn gaps(&self, manifest: &Manifest, sent: &BTreeSet<String>) -> Vec<String> {
         let users = &manifest.users;
         let cases = || self.cases.iter().map(|case| &case.value);
-        let wanted = || cases().flat_map(|case| case.users.iter().flat_map(|users| &users.value));
+        let expected_users = || cases().flat_map(|case| case.users.iter().flat_map(|users| &users.value));
         let exchanges = || cases().flat_map(|case| case.exchanges.iter().map(|exchange| &exchange.value));
         let mut gaps = Vec::new();
         if users.map.value.can_give(UserStatus::Suspended)
-            && !wanted().any(|user| user.value.status == UserStatus::Suspended)
+            && !expected_users().any(|user| user.value.status == UserStatus::Suspended)
         {
-            gaps.push("no user is suspended, and the status rules can tell".to_owned());
+            gaps.push("no user is suspended, although the status rules can give that status".to_owned());
         }
-        let counted = matches!(users.pages.value, Paging::None | Paging::Scim);
+        let one_page = matches!(users.pages.value, Paging::None | Paging::Scim);
         let several = |case: &Case| case.error.is_none() && case.exchanges.len() > 1;
-        if !counted && !cases().any(several) {
-            gaps.push("no case has a first and a last page".to_owned());
+        if !one_page && !cases().any(several) {
+            gaps.push("no case has several pages".to_owned());
         }
         let refused = |case: &Case| case.error.as_ref().is_some_and(|error| error.value.class == ErrorClass::Token);
         if !manifest.options().iter().all(|option| matches!(option.auth, Auth::None)) && !cases().any(refused) {
-            gaps.push("in no case the credential is refused (error: {class: token})".to_owned());
+            gaps.push("the credential is refused in no case (error: {class: token})".to_owned());
         }
-        let written = |exchange: &&Exchange| exchange.json.is_some() || exchange.form.is_some();
-        let compared: BTreeSet<String> = exchanges().filter(written).map(|one| one.call.value.address()).collect();
-        let blind = sent.difference(&compared);
-        gaps.extend(blind.map(|post| format!("what {post} must send is written nowhere (json or form)")));
+        let has_body = |exchange: &&Exchange| exchange.json.is_some() || exchange.form.is_some();
+        let compared: BTreeSet<String> = exchanges().filter(has_body).map(|one| one.call.value.address()).collect();
+        let unchecked = sent.difference(&compared);
+        gaps.extend(unchecked.map(|request| format!("no exchange says what {request} must send (json or form)")));
         let records = exchanges().filter_map(|exchange| {
-            let mut body = Subject::new(exchange.answer.value.body.clone()?);
+            let mut body = Document::new(exchange.answer.value.body.clone()?);
             body.take(&users.records)?.as_array().cloned()
         });
-        let mut records = records.flatten().map(Subject::new);
-        // What is joined to a record is not seen here.
+        let mut records = records.flatten().map(Document::new);
+        // A test on joined parts or details cannot be evaluated on the record alone.
         let plain = users.skip_if.iter().filter(|test| !test.to_string().contains("_joined"));
         let plain: Vec<_> = plain.filter(|test| !test.to_string().contains("_details")).collect();
         if !plain.is_empty() && !records.any(|record| plain.iter().any(|test| test.holds(&record))) {
-            gaps.push("no record is skipped, and there is skip_if".to_owned());
+            gaps.push("no record is skipped, although there is skip_if".to_owned());
         }
         gaps
     }
 }
 
-/// Carries the manifest out until it ends.
-async fn listen(manifest: &Arc<Manifest>, config: Config, case: &Case, recording: Arc<Recording>) -> Outcome {
+/// Runs the engine to its end, with the recording in place of the network.
+async fn run(manifest: &Arc<Manifest>, config: Config, case: &Case, recording: Arc<Recording>) -> Outcome {
     let settings = ClientSettings {
         retry: RetryPolicy { waits: false, ..RetryPolicy::default() },
         ..ClientSettings::new(Vec::new(), || NOW, || 0.5)
     };
-    let client = Client::over(recording, settings);
+    let client = Client::with_transport(recording, settings);
     let grants = case.grant.clone().map(|grant| Arc::new(GrantInMemory::new(grant.into())) as Arc<dyn GrantStore>);
     let mut outcome = Outcome::default();
     let source = match HttpSource::new(Arc::clone(manifest), config, &client, grants) {

@@ -1,4 +1,4 @@
-//! What an answer that is not a page of users means.
+//! What an error response means, and how long to wait after it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,45 +9,63 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::expr::{Path, Predicate};
 use super::template::OneOrMany;
+use crate::source::ErrorClass;
 
-/// If all conditions that are given fit, the answer is what the rule says.
+/// A rule that classifies a response if all given conditions match.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorRule {
-    /// HTTP status codes, successful ones too.
+    /// HTTP status codes, including successful ones.
     #[serde(default)]
     pub status: Vec<u16>,
     /// Patterns that headers must match, by name.
     #[serde(default)]
     pub header: BTreeMap<String, Pattern>,
-    /// A test on the body; it fails on a body that is not JSON.
+    /// A test on the body. It fails if the body is not JSON.
     #[serde(default)]
     pub when: Option<Predicate>,
-    pub is: Verdict,
-    /// What a person should know, in place of the usual sentence.
+    pub is: Classification,
+    /// A sentence for a person, in place of the standard one.
     #[serde(default)]
     pub message: Option<String>,
 }
 
-/// What a refusal means.
+/// What an error response means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// The credential was revoked or has expired, without doubt.
+pub enum Classification {
+    /// The credential was certainly revoked, or has expired.
     TokenRevoked,
-    /// The credential was not accepted; it is asked once more before the instance is revoked.
+    /// The credential was not accepted. It is tried once more before the instance is switched off.
     Token,
     /// The credential lacks a permission.
     Permission,
-    /// Too many calls.
+    /// There were too many requests.
     RateLimit,
-    /// May pass by itself.
+    /// The error may pass by itself.
     Transient,
-    /// The settings, or the manifest, do not fit the application.
+    /// The settings or the manifest do not fit the application.
     Config,
 }
 
-/// Where a refusal explains itself.
+impl Classification {
+    pub fn class(self) -> ErrorClass {
+        match self {
+            Self::TokenRevoked | Self::Token => ErrorClass::Token,
+            Self::Permission => ErrorClass::Permission,
+            Self::RateLimit => ErrorClass::RateLimit,
+            Self::Transient => ErrorClass::Transient,
+            Self::Config => ErrorClass::Config,
+        }
+    }
+
+    /// Whether the application said explicitly that the credential is revoked or has expired.
+    pub fn is_definite(self) -> bool {
+        self == Self::TokenRevoked
+    }
+}
+
+/// Where an error response explains itself.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorDetails {
@@ -62,27 +80,27 @@ pub struct ErrorDetails {
     pub permission_header: OneOrMany<String>,
 }
 
-/// Where the application says how long to wait, beyond the usual headers.
+/// Where the application says how long to wait, in addition to the usual headers.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
-    /// Headers with a moment, or with seconds to wait.
+    /// Headers with a time, or with a number of seconds.
     #[serde(default)]
     pub reset_header: OneOrMany<String>,
     #[serde(default)]
     pub in_body: Option<WaitInBody>,
-    /// Headers that tell how many calls are left, beyond the usual ones.
+    /// Headers that say how many requests are left, in addition to the usual ones.
     #[serde(default)]
     pub remaining_header: OneOrMany<String>,
-    /// How many calls of one connection may be under way.
+    /// How many requests a connection may send at a time.
     #[serde(default)]
     pub concurrency: Option<u32>,
-    /// The longest that all waits of a call may take together.
+    /// The longest total wait of one request.
     #[serde(default)]
     pub max_wait_seconds: Option<u32>,
 }
 
-/// A wait that stands in the body.
+/// A wait in the body.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WaitInBody {
@@ -107,7 +125,7 @@ impl WaitUnit {
     }
 }
 
-/// A regular expression that a part of the text must match.
+/// A regular expression that some part of the text must match.
 #[derive(Clone, Debug)]
 pub struct Pattern(pub Regex);
 

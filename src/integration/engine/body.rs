@@ -1,0 +1,67 @@
+//! From the bytes of a response to JSON, and to the list in it.
+//!
+//! A page is read whole or not at all. A record that cannot be read fails the whole page,
+//! because a user who is left out would look like one who has left.
+
+use serde_json::Value;
+use serde_json::error::Category;
+
+use crate::manifest::expr::Document;
+use crate::manifest::listing::List;
+
+/// The longest external id, in bytes.
+pub(super) const MAX_ID: usize = 512;
+/// The most values on a page. A value takes at least two bytes of JSON, and about 180 bytes of memory.
+const MAX_VALUES: usize = 1_250_000;
+
+/// Why a page cannot be read. Each text is a clause about “the page”.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BodyError {
+    #[error("it is empty")]
+    Empty,
+    #[error("it is a web page (HTML), not JSON")]
+    Html,
+    #[error("it breaks off in the middle")]
+    Incomplete,
+    #[error("it is not valid JSON")]
+    NotJson,
+    #[error("it is too large")]
+    TooLarge,
+    #[error("the list “{0}” is missing")]
+    NoList(String),
+    #[error("entry {0} of the list is not an object")]
+    NotAnObject(usize),
+    #[error("entry {0} of the list has no id (external_id)")]
+    NoId(usize),
+    #[error("entry {0} of the list has an id of more than {MAX_ID} bytes (external_id)")]
+    LongId(usize),
+}
+
+/// Parses JSON. Any content type is accepted, except HTML.
+pub(super) fn parse(body: &[u8], content_type: Option<&str>) -> Result<Document, BodyError> {
+    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+    let html = content_type.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"));
+    if text.is_empty() {
+        return Err(BodyError::Empty);
+    }
+    if html || text.starts_with(b"<") {
+        return Err(BodyError::Html);
+    }
+    if text.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count() > MAX_VALUES {
+        return Err(BodyError::TooLarge);
+    }
+    serde_json::from_slice(text).map(Document::new).map_err(|error| match error.classify() {
+        Category::Eof => BodyError::Incomplete,
+        Category::Io | Category::Syntax | Category::Data => BodyError::NotJson,
+    })
+}
+
+/// Takes the list out of a page, leaving null behind.
+pub(super) fn take_list(list: List<'_>, page: &mut Document) -> Result<Vec<Value>, BodyError> {
+    let may_be_missing = list.empty_when.is_some_and(|test| test.holds(page));
+    match page.take(list.records) {
+        Some(Value::Array(entries)) => Ok(entries),
+        Some(Value::Null) | None if may_be_missing => Ok(Vec::new()),
+        _ => Err(BodyError::NoList(list.records.to_string())),
+    }
+}

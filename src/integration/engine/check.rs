@@ -1,0 +1,33 @@
+//! The credential check: one record of each list.
+
+use super::connection::Connection;
+use super::identify::identify;
+use super::join::JoinReading;
+use super::list::Reader;
+use super::losses::Losses;
+use super::position::{Position, next_position};
+use super::purpose::Purpose;
+use crate::source::{SourceError, Verified};
+
+/// Asks for one record of each list.
+pub(super) async fn check(connection: &Connection) -> Result<Verified, SourceError> {
+    let retry = connection.retry_policy().interactive();
+    // Not taken from an earlier check or listing, which may have been before the credential was revoked.
+    let requests = &identify(connection, &retry).await?;
+    let reader = Reader { connection, requests, retry };
+    let listing = &connection.manifest().users;
+    let mut losses = Losses::default();
+    JoinReading::new(listing).probe(reader, &mut losses).await?;
+
+    let purpose = Purpose::Users { page: 1 };
+    let list = listing.variant(0);
+    let page = reader.page(purpose, list, &Position::Start, Some(1)).await?;
+    let records = page.entries.len() as u64;
+    next_position(list.pages, &Position::Start, &page.info, records, records)
+        .map_err(|clause| purpose.unexpected(&clause, page.http_status))?;
+    Ok(Verified {
+        tenant: requests.tenant().map(str::to_owned),
+        lost: losses.parts,
+        credential_expires_at: connection.credential_expires_at(),
+    })
+}

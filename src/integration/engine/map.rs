@@ -1,0 +1,125 @@
+//! From a user's record to the register's fields, as the manifest's `map` says.
+
+use std::collections::BTreeSet;
+
+use super::record::Record;
+use super::rules::{choice, flag, last_active, text, texts, tidy};
+use crate::manifest::expr::Document;
+use crate::manifest::listing::Listing;
+use crate::manifest::mapping::{Choice, Flag, Labels, Mapping, Text, Time};
+use crate::manifest::template::OneOrMany;
+use crate::user::{SourceUser, Timestamp, UserField, UserStatus};
+use crate::with_user_fields;
+
+/// The users of a page.
+#[derive(Debug, Default)]
+pub(super) struct MappedUsers {
+    pub users: Vec<SourceUser>,
+    /// The number of users with a status that the manifest does not know.
+    pub unknown_statuses: u64,
+    /// The fields that at least one user has.
+    pub carried: BTreeSet<UserField>,
+}
+
+/// Maps the users of a page.
+pub(super) fn map_users(listing: &Listing, users: Vec<Record>) -> MappedUsers {
+    let mut mapped = MappedUsers { users: Vec::with_capacity(users.len()), ..MappedUsers::default() };
+    for Record { id, document, unknown } in users {
+        let mut context =
+            Context { record: &document, unknown: &unknown, unknown_statuses: &mut mapped.unknown_statuses };
+        let user = user(&listing.map.value, id, &mut context);
+        let carried = user.values().filter(|(_, value)| value.is_some_and(|value| !value.is_empty()));
+        mapped.carried.extend(carried.map(|(field, _)| field));
+        mapped.users.push(user);
+    }
+    mapped
+}
+
+macro_rules! define {
+    ($( #[$doc:meta] $name:ident: $Variant:ident($Type:ty) { $($info:tt)* } rehearsal($($rehearsal:tt)*) )*) => {
+        fn user(map: &Mapping, external_id: String, context: &mut Context<'_>) -> SourceUser {
+            SourceUser { external_id, $($name: map.$name.evaluate(UserField::$Variant, context),)* }
+        }
+    };
+}
+
+with_user_fields!(define);
+
+/// What the value of a field depends on, besides its rule.
+struct Context<'a> {
+    record: &'a Document,
+    unknown: &'a BTreeSet<UserField>,
+    unknown_statuses: &'a mut u64,
+}
+
+/// A rule that gives the value of a field.
+trait Evaluate {
+    type Value;
+    fn evaluate(&self, field: UserField, context: &mut Context<'_>) -> Self::Value;
+}
+
+impl Evaluate for OneOrMany<Choice<UserStatus>> {
+    type Value = UserStatus;
+
+    fn evaluate(&self, field: UserField, context: &mut Context<'_>) -> UserStatus {
+        self.extract(field, context).unwrap_or(UserStatus::Unknown)
+    }
+}
+
+impl<R: Extract> Evaluate for Option<R> {
+    type Value = Option<R::Value>;
+
+    fn evaluate(&self, field: UserField, context: &mut Context<'_>) -> Option<R::Value> {
+        if context.unknown.contains(&field) && field.info().kind.has_value_without_data() {
+            return None;
+        }
+        self.as_ref()?.extract(field, context)
+    }
+}
+
+/// A rule that may have no result.
+trait Extract {
+    type Value;
+    fn extract(&self, field: UserField, context: &mut Context<'_>) -> Option<Self::Value>;
+}
+
+impl Extract for Text {
+    type Value = String;
+
+    fn extract(&self, field: UserField, context: &mut Context<'_>) -> Option<String> {
+        let text = text(self, context.record)?;
+        Some(tidy(&text, field.info().longest)).filter(|text| !text.is_empty())
+    }
+}
+
+impl Extract for Flag {
+    type Value = bool;
+
+    fn extract(&self, _: UserField, context: &mut Context<'_>) -> Option<bool> {
+        flag(self, context.record)
+    }
+}
+
+impl Extract for OneOrMany<Labels> {
+    type Value = Vec<String>;
+
+    fn extract(&self, field: UserField, context: &mut Context<'_>) -> Option<Vec<String>> {
+        Some(texts(&self.0, context.record, field.info().longest))
+    }
+}
+
+impl Extract for Time {
+    type Value = Timestamp;
+
+    fn extract(&self, _: UserField, context: &mut Context<'_>) -> Option<Timestamp> {
+        last_active(self, context.record).map(Timestamp)
+    }
+}
+
+impl<T: Copy> Extract for OneOrMany<Choice<T>> {
+    type Value = T;
+
+    fn extract(&self, _: UserField, context: &mut Context<'_>) -> Option<T> {
+        choice(&self.0, context.record, context.unknown_statuses)
+    }
+}

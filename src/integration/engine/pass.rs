@@ -1,0 +1,256 @@
+//! One pass over an application's user list, from its first page to its last.
+//!
+//! The steps of a page, top down: `request` builds the request, `connection` signs and sends it
+//! and classifies the response, `list` takes the entries out of it, `record` joins them and
+//! separates users from other entries, `detail` adds what only a request per user tells, and
+//! `map` turns each record into a user. `progress` then finds the next page.
+
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use super::connection::{Connection, offload};
+use super::detail::Details;
+use super::identify::identify;
+use super::join::{JoinReading, JoinedLists};
+use super::list::{ListPage, Reader};
+use super::losses::Losses;
+use super::map;
+use super::observe::{PageObserver, RawPage};
+use super::page_info::PageInfo;
+use super::progress::{Next, Progress};
+use super::purpose::Purpose;
+use super::record::{PageRecords, read_records};
+use super::request::RequestBuilder;
+use crate::manifest::paging::Paging;
+use crate::source::{Checkpoint, ErrorClass, Loss, Page, SourceError};
+
+/// How many users' details are requested before a keep-alive page is returned.
+const DETAILS_PER_STEP: usize = 25;
+
+/// Everything that is known about a listing, and what to do next.
+pub(super) struct Pass<'a> {
+    connection: &'a Connection,
+    requests: &'a OnceCell<RequestBuilder>,
+    observer: Option<&'a PageObserver>,
+    stage: Stage<'a>,
+    progress: Progress,
+    /// Whether `progress` is from a checkpoint, and no page has been read since.
+    resumed: bool,
+    joined: Arc<JoinedLists>,
+    losses: Losses,
+    details: Details,
+}
+
+/// What the pass does next.
+enum Stage<'a> {
+    /// Read the lists that are joined to the users.
+    Joins(JoinReading<'a>),
+    /// Read a page of users.
+    Users,
+    /// Request the details of a page's users, of which `completed` are complete, and map them.
+    Details {
+        page: UsersPage,
+        completed: usize,
+    },
+    Finished,
+}
+
+/// A page of users that are not mapped yet.
+#[derive(Default)]
+struct UsersPage {
+    number: u64,
+    records: PageRecords,
+    info: PageInfo,
+    http_status: u16,
+    /// The size of the response, in bytes.
+    size: usize,
+}
+
+impl<'a> Pass<'a> {
+    pub fn new(
+        connection: &'a Connection,
+        requests: &'a OnceCell<RequestBuilder>,
+        observer: Option<&'a PageObserver>,
+        from: Option<Checkpoint>,
+    ) -> Self {
+        let listing = &connection.manifest().users;
+        let progress = Progress::resume(&listing.pages.value, listing.variants(), from);
+        Self {
+            connection,
+            requests,
+            observer,
+            stage: Stage::Joins(JoinReading::new(listing)),
+            resumed: progress != Progress::start(),
+            progress,
+            joined: Arc::default(),
+            losses: Losses::default(),
+            details: Details::default(),
+        }
+    }
+
+    /// The next page of users, or an empty keep-alive page while something else is read.
+    /// `None` after the last page.
+    pub async fn next(&mut self) -> Result<Option<Page>, SourceError> {
+        let retry = self.connection.retry_policy();
+        let requests = self.requests.get_or_try_init(|| identify(self.connection, &retry)).await?;
+        let reader = Reader { connection: self.connection, requests, retry };
+        let has_details = !self.connection.manifest().users.details.is_empty();
+        loop {
+            match &mut self.stage {
+                Stage::Joins(joins) => {
+                    if joins.read(reader, &mut self.losses).await? == Next::Page {
+                        return Ok(Some(self.keep_alive()));
+                    }
+                    self.joined = Arc::new(joins.take_lists());
+                    self.stage = Stage::Users;
+                }
+                Stage::Users => {
+                    let page = self.read_users(reader).await?;
+                    self.stage = Stage::Details { page, completed: 0 };
+                }
+                Stage::Details { page, completed } => {
+                    let remaining = page.records.users.get_mut(*completed..).unwrap_or_default();
+                    if has_details && !remaining.is_empty() {
+                        let step = remaining.len().min(DETAILS_PER_STEP);
+                        self.details.complete(reader, &mut remaining[..step], &mut self.losses).await?;
+                        *completed += step;
+                        return Ok(Some(self.keep_alive()));
+                    }
+                    let page = std::mem::take(page);
+                    self.stage = Stage::Users;
+                    return self.finish_page(reader, page).await.map(Some);
+                }
+                Stage::Finished => return Ok(None),
+            }
+        }
+    }
+
+    /// A page without users, which shows that the listing goes on.
+    fn keep_alive(&self) -> Page {
+        Page { next: Some(self.progress.checkpoint()), ..Page::default() }
+    }
+
+    /// Reads the page that `progress` points to. If the application does not know the position of
+    /// a checkpoint any more, the list is read from its beginning.
+    async fn read_users(&mut self, reader: Reader<'_>) -> Result<UsersPage, SourceError> {
+        let read = self.try_read_users(reader).await;
+        let resumed = std::mem::take(&mut self.resumed);
+        match read {
+            Err(error) if resumed && is_unknown_position(&error) => {
+                tracing::warn!("The application no longer knows the checkpoint, so the listing starts again");
+                self.progress = Progress::start();
+                self.try_read_users(reader).await
+            }
+            read => read,
+        }
+    }
+
+    async fn try_read_users(&self, reader: Reader<'_>) -> Result<UsersPage, SourceError> {
+        let manifest = self.connection.manifest();
+        let list = manifest.users.variant(self.progress.variant);
+        let number = self.progress.page_number();
+        let purpose = Purpose::Users { page: number };
+        let size = list.page_size.map(|size| size.count);
+        let page = reader.page(purpose, list, &self.progress.list.position, size).await?;
+        let ListPage { entries, info, http_status, size } = page;
+        if entries.is_empty() && number > 1 && self.needs_identity_check(list.pages) {
+            identify(self.connection, &reader.retry).await?;
+        }
+        let (manifest, joined) = (Arc::clone(manifest), Arc::clone(&self.joined));
+        let unknown = self.losses.fields.clone();
+        let read = move || read_records(&manifest.users, &joined, &unknown, entries);
+        let records = offload(size, read).await?.map_err(|error| purpose.unreadable(&error, http_status))?;
+        Ok(UsersPage { number, records, info, http_status, size })
+    }
+
+    /// Whether an empty page must not end the list before the credential was checked again.
+    /// Some applications treat a revoked credential as an anonymous user, who sees an empty list.
+    fn needs_identity_check(&self, pages: &Paging) -> bool {
+        let ends_with_empty_page = match pages {
+            Paging::Offset(rule) => rule.total.is_none() && rule.more.is_none(),
+            Paging::Page(rule) => rule.total.is_none() && rule.more.is_none() && rule.last.is_none(),
+            Paging::None | Paging::Scim | Paging::LinkHeader(_) | Paging::NextUrl(_) | Paging::Cursor(_) => false,
+        };
+        let identify = &self.connection.manifest().identify;
+        ends_with_empty_page && identify.as_ref().is_some_and(|rule| !rule.value.optional)
+    }
+
+    /// Maps the users of a page, and moves on to the next one.
+    async fn finish_page(&mut self, reader: Reader<'_>, page: UsersPage) -> Result<Page, SourceError> {
+        let manifest = Arc::clone(self.connection.manifest());
+        let listing = &manifest.users;
+        let UsersPage { number, records, info, http_status, size } = page;
+        let PageRecords { users, entries, duplicates } = records;
+        if duplicates > 0 {
+            tracing::warn!(page = number, duplicates, "A page contains the same user more than once");
+        }
+        let raw = match self.observer {
+            Some(_) => Some(RawPage::new(number, &users, &self.connection.secrets(&reader.retry).await?)),
+            None => None,
+        };
+        let mapping = Arc::clone(&manifest);
+        let mapped = offload(size, move || map::map_users(&mapping.users, users)).await?;
+        if let (Some(observer), Some(raw)) = (self.observer, raw) {
+            let (skipped, unknown_statuses) = (entries - mapped.users.len() as u64, mapped.unknown_statuses);
+            observer(RawPage { skipped, duplicates, unknown_statuses, ..raw });
+        }
+
+        self.progress.users += mapped.users.len() as u64;
+        self.progress.unknown_statuses += mapped.unknown_statuses;
+        let required = mapped.carried.iter().filter(|field| listing.require_some.contains_key(*field));
+        self.progress.carried.extend(required);
+        let paging = listing.variant(self.progress.variant).pages;
+        let ids = mapped.users.iter().map(|user| user.external_id.as_str());
+        let mut next = self
+            .progress
+            .list
+            .advance(paging, &info, entries, ids)
+            .map_err(|clause| Purpose::Users { page: number }.unexpected(&clause, http_status))?;
+        if next == Next::End {
+            next = self.progress.next_variant(listing.variants());
+        }
+
+        let mut page = Page {
+            users: mapped.users,
+            next: (next == Next::Page).then(|| self.progress.checkpoint()),
+            expected: info.total.filter(|_| listing.variants() == 1),
+            // Repeated on every page, so that a run that resumes from a checkpoint knows it too.
+            lost: self.losses.parts.clone(),
+            credential_expires_at: self.connection.credential_expires_at(),
+        };
+        if next == Next::End {
+            page.lost.extend(self.finish()?);
+        }
+        Ok(page)
+    }
+
+    /// Ends the listing. Returns the required fields that no record had, because some
+    /// applications leave a field out if a permission is missing.
+    fn finish(&mut self) -> Result<Vec<Loss>, SourceError> {
+        self.stage = Stage::Finished;
+        let progress = &self.progress;
+        if progress.unknown_statuses > 0 {
+            let count = progress.unknown_statuses;
+            tracing::warn!(count, "The application gave statuses that the manifest does not know");
+        }
+        let required = &self.connection.manifest().users.require_some;
+        let absent = required.iter().filter(|(field, _)| progress.users > 0 && !progress.carried.contains(field));
+        let mut lost = Vec::new();
+        for (field, permission) in absent {
+            let permission = permission.value.clone();
+            let Some(capability) = field.info().capability else {
+                let message = format!("The list lacks a part that every user has. Missing: {permission}.");
+                let error = SourceError::new(ErrorClass::Permission, message);
+                return Err(SourceError { missing_permissions: vec![permission], ..error });
+            };
+            lost.push(Loss { capability, missing_permission: Some(permission) });
+        }
+        Ok(lost)
+    }
+}
+
+/// Whether the application answered that the position in the request does not exist.
+fn is_unknown_position(error: &SourceError) -> bool {
+    error.class == ErrorClass::Config && error.http_status.is_some()
+}

@@ -1,0 +1,75 @@
+//! What a request is for, as error messages say it.
+
+use serde_saphyr::Spanned;
+
+use super::body::BodyError;
+use crate::manifest::Manifest;
+use crate::manifest::errors::ErrorRule;
+use crate::source::{ErrorClass, SourceError};
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Purpose<'a> {
+    /// Pages are counted from 1.
+    Users {
+        page: u64,
+    },
+    Join {
+        name: &'a str,
+        page: u64,
+    },
+    Detail {
+        name: &'a str,
+    },
+    Identify,
+}
+
+impl Purpose<'_> {
+    /// The subject of a sentence about the response.
+    fn subject(self) -> String {
+        match self {
+            Self::Users { page } => format!("Page {page} of the user list"),
+            Self::Join { name, page } => format!("Page {page} of the list “{name}”"),
+            Self::Detail { name } => format!("The response “{name}” about a user"),
+            Self::Identify => "The response that tells whose credential it is".to_owned(),
+        }
+    }
+
+    /// A sentence that says where an error occurred; `None` for the very first page.
+    pub fn location(self) -> Option<String> {
+        Some(match self {
+            Self::Users { page: 1 } => return None,
+            Self::Users { page } => format!("This was at page {page} of the user list."),
+            Self::Join { name, .. } => format!("This was at the list “{name}”."),
+            Self::Detail { name } => format!("This was at the request “{name}” about a user."),
+            Self::Identify => "This was at the request that tells whose credential it is.".to_owned(),
+        })
+    }
+
+    /// The error rules for this request alone, which come before the manifest's.
+    pub fn error_rules(self, manifest: &Manifest) -> &[Spanned<ErrorRule>] {
+        let users = &manifest.users;
+        match self {
+            Self::Join { name, .. } => users.joins.get(name).map_or(&[], |join| &join.value.errors),
+            Self::Detail { name } => users.details.get(name).map_or(&[], |detail| &detail.value.errors),
+            Self::Users { .. } | Self::Identify => &[],
+        }
+    }
+
+    /// The error for a response that is not as the manifest says; `clause` tells why.
+    pub fn unexpected(self, clause: &str, http_status: u16) -> SourceError {
+        let message = format!("{} does not fit: {clause}.", self.subject());
+        SourceError { http_status: Some(http_status), ..SourceError::new(ErrorClass::Config, message) }
+    }
+
+    /// The error for a response whose body cannot be read.
+    pub fn unreadable(self, error: &BodyError, http_status: u16) -> SourceError {
+        let class = if *error == BodyError::Incomplete { ErrorClass::Transient } else { ErrorClass::Config };
+        SourceError { class, ..self.unexpected(&error.to_string(), http_status) }
+    }
+
+    /// The error for a request that cannot be built; `clause` tells why.
+    pub fn unbuildable(self, clause: &str) -> SourceError {
+        SourceError::new(ErrorClass::Config, format!("{} cannot be read: {clause}.", self.subject()))
+    }
+}

@@ -1,0 +1,103 @@
+//! Evaluates the rules of a manifest's `map` on a record.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::join::JOINED;
+use super::time;
+use crate::manifest::expr::{Document, scalar};
+use crate::manifest::mapping::{Choice, Flag, FlagTest, Labels, Text, Time};
+
+/// The most texts in a list.
+const MAX_TEXTS: usize = 100;
+
+/// Removes control characters and surrounding spaces, and cuts the text to `longest` characters.
+pub(super) fn tidy(text: &str, longest: usize) -> String {
+    let clean: String = text.chars().filter(|letter| !letter.is_control()).take(longest).collect();
+    clean.trim().to_owned()
+}
+
+pub(super) fn text(rule: &Text, record: &Document) -> Option<String> {
+    match rule {
+        Text::Path(path) => path.text(record),
+        Text::First(rules) => rules.iter().find_map(|rule| text(rule, record)),
+        Text::Join { parts, with } => {
+            let parts: Vec<String> = parts.iter().filter_map(|part| text(part, record)).collect();
+            (!parts.is_empty()).then(|| parts.join(with))
+        }
+        Text::Const(text) => Some(text.clone()),
+        Text::When { test, then } => test.holds(record).then(|| text(then, record)).flatten(),
+        Text::Lookup { of, values } => text(of, record).map(|raw| shown(values, raw)),
+    }
+}
+
+/// The text that a table shows for a raw value; a raw value that is not in the table stays as it is.
+fn shown(values: &BTreeMap<String, String>, raw: String) -> String {
+    values.get(&raw.to_lowercase()).cloned().unwrap_or(raw)
+}
+
+/// The value that the first matching rule gives. A raw value that no table knows is counted in `unknown`.
+pub(super) fn choice<T: Copy>(rules: &[Choice<T>], record: &Document, unknown: &mut u64) -> Option<T> {
+    let found = rules.iter().find_map(|rule| match rule {
+        Choice::Always(value) => Some(Some(*value)),
+        Choice::When { test, then } => test.holds(record).then_some(Some(*then)),
+        Choice::Lookup { of, values } => text(of, record).map(|raw| values.get(&raw.to_lowercase()).copied()),
+    });
+    if matches!(found, Some(None)) {
+        *unknown += 1;
+    }
+    found.flatten()
+}
+
+/// `None` if the application did not say.
+pub(super) fn flag(rule: &Flag, record: &Document) -> Option<bool> {
+    if rule.known_when.as_ref().is_some_and(|test| !test.holds(record)) {
+        return None;
+    }
+    match &rule.test {
+        FlagTest::Paths(paths) => paths.iter().flat_map(|path| path.all(record)).find_map(parse_bool),
+        FlagTest::Any(tests) => Some(tests.iter().any(|test| test.holds(record))),
+        FlagTest::All(tests) => Some(tests.iter().all(|test| test.holds(record))),
+        FlagTest::Not(rule) => flag(rule, record).map(|value| !value),
+        FlagTest::PresentIn(join) => Some(is_joined(record, join)),
+        FlagTest::AbsentIn(join) => Some(!is_joined(record, join)),
+    }
+}
+
+fn is_joined(record: &Document, join: &str) -> bool {
+    record.value().get(JOINED).is_some_and(|parts| parts.get(join).is_some())
+}
+
+fn parse_bool(value: &Value) -> Option<bool> {
+    match scalar(value)?.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" => Some(true),
+        "false" | "0" | "no" => Some(false),
+        _ => None,
+    }
+}
+
+pub(super) fn texts(rules: &[Labels], record: &Document, longest: usize) -> Vec<String> {
+    let mut texts: Vec<String> = Vec::new();
+    let raw = rules.iter().flat_map(|rule| rule.path.all(record).filter_map(scalar).map(move |raw| (rule, raw)));
+    for (rule, raw) in raw {
+        let text = tidy(&shown(&rule.values, raw), longest);
+        if !text.is_empty() && !texts.contains(&text) {
+            texts.push(text);
+        }
+        if texts.len() == MAX_TEXTS {
+            break;
+        }
+    }
+    texts
+}
+
+pub(super) fn last_active(rule: &Time, record: &Document) -> Option<i64> {
+    let mut raw = rule.from.0.iter().filter_map(|path| path.text(record));
+    raw.find_map(|raw| {
+        if rule.null_if.contains(&raw) {
+            return None;
+        }
+        time::parse(rule.format, &raw).filter(|time| *time > 0)
+    })
+}

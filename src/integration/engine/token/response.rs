@@ -1,0 +1,242 @@
+//! What a token response says: a grant, or why there is none.
+//!
+//! The manifest's error rules come first. Next comes a status code of a server error, which is
+//! never a refusal. Then OAuth's `error` decides (RFC 6749, 5.2, and the codes that vendors have
+//! added), even in a response with status 200, and the status code last.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, SET_COOKIE};
+
+use crate::engine::body::{self, BodyError};
+use crate::engine::classify::{Evidence, excerpt, is_rate_limited, matching_rule};
+use crate::engine::client::Response;
+use crate::engine::retry::retry_after;
+use crate::grant::Grant;
+use crate::manifest::Manifest;
+use crate::manifest::auth::{Auth, Session};
+use crate::manifest::errors::Classification;
+use crate::manifest::expr::{Document, Path, scalar};
+use crate::source::SourceError;
+
+/// The client itself is not accepted.
+const CLIENT_CODES: [&str; 7] = [
+    "bad_client_secret",
+    "disabled_client",
+    "incorrect_client_credentials",
+    "invalid_client",
+    "invalid_client_id",
+    "invalid_client_secret",
+    "unauthorized_client",
+];
+/// The code, the refresh token or the consent is not accepted.
+const GRANT_CODES: [&str; 16] = [
+    "account_inactive",
+    "bad_refresh_token",
+    "bad_verification_code",
+    "code_already_used",
+    "code_expired",
+    "consent_required",
+    "expired_token",
+    "inactive_org",
+    "inactive_user",
+    "interaction_required",
+    "invalid_code",
+    "invalid_grant",
+    "invalid_refresh_token",
+    "login_required",
+    "token_expired",
+    "token_revoked",
+];
+const PERMISSION_CODES: [&str; 4] = ["access_denied", "insufficient_scope", "invalid_scope", "missing_scope"];
+const RATE_LIMIT_CODES: [&str; 4] = ["rate_limit_exceeded", "rate_limited", "ratelimited", "slow_down"];
+const SERVER_CODES: [&str; 3] = ["internal_error", "server_error", "temporarily_unavailable"];
+/// Where a token response names its error.
+const CODE_POINTERS: [&str; 4] = ["/error", "/errorCode", "/error/code", "/code"];
+
+/// A token response without a grant.
+pub struct TokenError {
+    pub error: SourceError,
+    /// How long the application asked to wait.
+    pub retry_after: Option<Duration>,
+}
+
+/// The grant in a token response. `secrets` are masked where the response is quoted.
+pub fn read(
+    manifest: &Manifest,
+    auth: &Auth,
+    now: i64,
+    secrets: &[String],
+    response: &Response,
+) -> Result<Grant, TokenError> {
+    let Response { status, headers, body } = response;
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let parsed = body::parse(body, content_type);
+    let json = parsed.as_ref().ok();
+    let evidence = Evidence { status: *status, headers, json, raw: body };
+    let rule = matching_rule(manifest, &evidence);
+    if rule.is_none()
+        && status.is_success()
+        && let Some(grant) = grant(auth, now, headers, json)
+    {
+        return Ok(grant);
+    }
+    let code = json.and_then(known_code);
+    let classification = match rule {
+        Some(rule) => rule.is,
+        None => classify(manifest, *status, headers, code, parsed.as_ref().err()),
+    };
+    let usual = || explain(manifest, classification, code, *status, parsed.as_ref().err());
+    let sentence = rule.and_then(|rule| rule.message.clone()).unwrap_or_else(usual);
+    // A successful response without a known error is not quoted, because it may contain a token.
+    let excerpt = excerpt(manifest, secrets, &evidence).filter(|_| code.is_some() || !status.is_success());
+    let message = match excerpt {
+        Some(excerpt) if Some(excerpt.as_str()) != code => format!("{sentence} It said: “{excerpt}”."),
+        _ => sentence,
+    };
+    let error = SourceError {
+        http_status: Some(status.as_u16()),
+        definite: classification.is_definite(),
+        ..SourceError::new(classification.class(), message)
+    };
+    Err(TokenError { error, retry_after: retry_after(&manifest.rate_limit, headers, json, now) })
+}
+
+/// What a response without a grant means, if no rule of the manifest matches.
+fn classify(
+    manifest: &Manifest,
+    status: StatusCode,
+    headers: &HeaderMap,
+    code: Option<&str>,
+    unreadable: Option<&BodyError>,
+) -> Classification {
+    let forbidden_without_code = status == StatusCode::FORBIDDEN && code.is_none();
+    match unreadable {
+        // The next response may be complete.
+        Some(BodyError::Incomplete) if status.is_success() => Classification::Transient,
+        // A firewall in front of the endpoint answers like this. It says nothing about the client.
+        Some(_) if forbidden_without_code => Classification::Transient,
+        _ if forbidden_without_code && is_rate_limited(&manifest.rate_limit, headers) => Classification::RateLimit,
+        _ => by_code_and_status(code, status),
+    }
+}
+
+/// The grant in a successful response, if it contains a token.
+fn grant(auth: &Auth, now: i64, headers: &HeaderMap, body: Option<&Document>) -> Option<Grant> {
+    let rules = auth.token_rules()?;
+    let at = |pointer: &str| body.and_then(|body| scalar(body.value().pointer(pointer)?));
+    let of = |path: &Path| body.and_then(|body| path.text(body));
+    let (access_token, cookie_expires_at) = match auth {
+        Auth::Session(Session { cookie: Some(name), .. }) => {
+            let (value, seconds) = cookie(headers, name)?;
+            (value, seconds.and_then(|seconds| expiry(&seconds, now)))
+        }
+        _ => (rules.token_at.map_or_else(|| at("/access_token"), of)?, None),
+    };
+    let expires_in = rules.expires_in_at.map_or_else(|| at("/expires_in"), of);
+    let refresh_expires_in = at("/refresh_token_expires_in").or_else(|| at("/refresh_expires_in"));
+    Some(Grant {
+        access_token,
+        refresh_token: rules.refresh_token_at.map_or_else(|| at("/refresh_token"), of),
+        expires_at: expires_in.and_then(|text| expiry(&text, now)).or(cookie_expires_at),
+        refresh_expires_at: refresh_expires_in.and_then(|text| expiry(&text, now)),
+        found: rules.keep.iter().filter_map(|(name, path)| Some((name.clone(), of(path)?))).collect(),
+    })
+}
+
+/// The value of a cookie, and its `Max-Age`.
+fn cookie(headers: &HeaderMap, name: &str) -> Option<(String, Option<String>)> {
+    let set = headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut own = set.filter_map(|text| {
+        let (pair, attributes) = text.split_once(';').unwrap_or((text, ""));
+        let (key, value) = pair.split_once('=')?;
+        (key.trim() == name && !value.trim().is_empty()).then_some((value.trim(), attributes))
+    });
+    let (value, attributes) = own.next_back()?;
+    let max_age = attributes
+        .split(';')
+        .filter_map(|attribute| attribute.split_once('='))
+        .find_map(|(key, value)| key.trim().eq_ignore_ascii_case("max-age").then(|| value.trim().to_owned()));
+    Some((value.to_owned(), max_age))
+}
+
+/// Reads a lifetime in seconds, or a time in epoch seconds or milliseconds; they are told apart by
+/// magnitude. Returns Unix milliseconds. Some applications send 0 for a token that does not expire.
+fn expiry(text: &str, now: i64) -> Option<i64> {
+    const EPOCH_SECONDS: f64 = 1e9;
+    const EPOCH_MILLISECONDS: f64 = 1e11;
+    let number: f64 = text.trim().parse().ok()?;
+    #[expect(clippy::cast_possible_truncation, reason = "a cast of too large a number gives the largest")]
+    let whole = |number: f64| number as i64;
+    match number {
+        number if !number.is_finite() || number <= 0.0 => None,
+        number if number >= EPOCH_MILLISECONDS => Some(whole(number)),
+        number if number >= EPOCH_SECONDS => Some(whole(number * 1000.0)),
+        number => Some(now.saturating_add(whole(number * 1000.0))),
+    }
+}
+
+/// The error that the response names, if it is one of the codes above.
+fn known_code(body: &Document) -> Option<&'static str> {
+    let mut named = CODE_POINTERS.iter().filter_map(|at| body.value().pointer(at)?.as_str());
+    let known = [&CLIENT_CODES[..], &GRANT_CODES, &PERMISSION_CODES, &RATE_LIMIT_CODES, &SERVER_CODES];
+    named.find_map(|name| known.into_iter().flatten().find(|code| code.eq_ignore_ascii_case(name)).copied())
+}
+
+fn by_code_and_status(code: Option<&str>, status: StatusCode) -> Classification {
+    let is = |codes: &[&str]| code.is_some_and(|code| codes.contains(&code));
+    match status.as_u16() {
+        408 | 429 => Classification::RateLimit,
+        500.. => Classification::Transient,
+        _ if is(&CLIENT_CODES) || is(&GRANT_CODES) => Classification::TokenRevoked,
+        _ if is(&PERMISSION_CODES) => Classification::Permission,
+        _ if is(&RATE_LIMIT_CODES) => Classification::RateLimit,
+        _ if is(&SERVER_CODES) => Classification::Transient,
+        401 => Classification::Token,
+        403 => Classification::Permission,
+        _ => Classification::Config,
+    }
+}
+
+fn explain(
+    manifest: &Manifest,
+    classification: Classification,
+    code: Option<&str>,
+    status: StatusCode,
+    unreadable: Option<&BodyError>,
+) -> String {
+    let number = status.as_u16();
+    let what = code.map_or_else(|| format!("HTTP {number}"), |code| format!("{code}, HTTP {number}"));
+    match classification {
+        Classification::TokenRevoked if code.is_some_and(|code| CLIENT_CODES.contains(&code)) => {
+            format!("The application does not accept the client's id, or its secret or key, at sign-in ({what}).")
+        }
+        Classification::TokenRevoked => {
+            format!("The application no longer accepts the grant at sign-in ({what}): it was withdrawn or has expired.")
+        }
+        Classification::Token => format!("The application did not accept the credential at sign-in ({what})."),
+        Classification::Permission => {
+            let needed = manifest.required_permissions.join(", ");
+            let needed = if needed.is_empty() { needed } else { format!(" It needs: {needed}.") };
+            format!("The application refused the permissions that were requested at sign-in ({what}).{needed}")
+        }
+        Classification::RateLimit => format!("The application asked to slow down at sign-in ({what})."),
+        Classification::Transient if status.is_success() && code.is_none() => {
+            format!("The response at sign-in breaks off in the middle ({what}).")
+        }
+        Classification::Transient => format!("The application reports an error of its own at sign-in ({what})."),
+        Classification::Config if status.is_redirection() => format!(
+            "The application points to another address at sign-in ({what}); redirects are not followed, so that the \
+             credential stays where it belongs. Check the address in the settings."
+        ),
+        Classification::Config if status.is_success() => {
+            let why = unreadable.map(|error| format!(": {error}")).unwrap_or_default();
+            format!("The response at sign-in contains no token ({what}){why}. Check the address in the settings.")
+        }
+        Classification::Config if matches!(number, 404 | 410) => {
+            format!("The address for the sign-in leads nowhere ({what}); check the settings.")
+        }
+        Classification::Config => format!("The application does not accept the request at sign-in ({what})."),
+    }
+}
