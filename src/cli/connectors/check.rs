@@ -80,7 +80,7 @@ async fn check_file(file: &Path) -> Result<usize, String> {
         println!("{}: warning: {gap}", beside.display());
     }
     if replay.faults.is_empty() {
-        println!("{shown}: ok; {} samples replay", replay.cases);
+        println!("{shown}: ok; {} samples played", replay.cases);
     }
     Ok(print(replay.faults))
 }

@@ -70,7 +70,7 @@ impl Samples {
         let one_page = matches!(users.pages.value, Paging::None | Paging::Scim);
         let several = |case: &Case| case.error.is_none() && case.exchanges.len() > 1;
         if !one_page && !cases().any(several) {
-            gaps.push("no case has several pages".to_owned());
+            gaps.push("no case has a first and a last page".to_owned());
         }
         let refused = |case: &Case| case.error.as_ref().is_some_and(|error| error.value.class == ErrorClass::Token);
         if !manifest.options().iter().all(|option| matches!(option.auth, Auth::None)) && !cases().any(refused) {
