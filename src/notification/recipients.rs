@@ -14,7 +14,7 @@ use crate::error::{Error, Refusal, Result};
 use crate::mail::EmailAddress;
 
 /// For more recipients, a distribution list of the mail server is the right tool.
-const MAX_RECIPIENTS: usize = 100;
+pub const MAX_RECIPIENTS: usize = 100;
 
 /// The addresses, in the order of the list.
 pub async fn list<C: ConnectionTrait>(conn: &C) -> Result<Vec<String>> {

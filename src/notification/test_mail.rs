@@ -15,7 +15,7 @@ use crate::error::{Error, Refusal, RefusalCode, Result};
 use crate::mail::EmailAddress;
 
 /// How long the caller waits for the attempt.
-const TIMEOUT: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Sends test mails through the same outbox as all other mails.

@@ -1,4 +1,4 @@
-//! Who may ask, what for, and what nobody is told.
+//! Tokens, roles, and credentials that are never shown.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use tokio::time::Instant;
 
 use crate::support::ask::pairs;
 use crate::support::peer::Application;
-use crate::support::wire::ENDLESS;
+use crate::support::wire::{ENDLESS, Socket};
 use crate::support::{DEADLINE, Place, Server};
 
-/// A value of a type, as a document writes it.
+/// A value of a type, as it is written in a document.
 fn example<'a>(kind: &impl Fn(&str) -> Option<&'a TypeKind>, of: &str) -> String {
     let of = of.trim_end_matches('!');
     match (of, kind(of)) {
@@ -32,7 +32,7 @@ fn example<'a>(kind: &impl Fn(&str) -> Option<&'a TypeKind>, of: &str) -> String
     }
 }
 
-/// Every field of a root type, with arguments that fit its types.
+/// Every field of a root type, with valid arguments.
 fn operations(root: &str) -> Vec<(String, String)> {
     let document = parse_schema(muster::graphql::schema::sdl()).unwrap();
     let types: Vec<_> = document
@@ -61,7 +61,7 @@ fn operations(root: &str) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn nobody_is_served_without_a_valid_token_at_any_door() {
+async fn every_transport_needs_a_valid_token() {
     let server = Server::start().await;
     let revoked = server.tokens.create("revoked", Role::Admin, None).await.unwrap();
     server.tokens.revoke("revoked").await.unwrap();
@@ -89,14 +89,14 @@ async fn nobody_is_served_without_a_valid_token_at_any_door() {
         assert_eq!(socket.close_code().await, 4401, "{header}");
     }
     let query = format!("GET /graphql?query=%7B__typename%7D&access_token={}", server.admin);
-    assert_eq!(server.http(&query, &[], "").await.0, 401, "a token in an address would be logged by others");
+    assert_eq!(server.http(&query, &[], "").await.0, 401, "proxies would log a token in an address");
     let mut socket = server.socket().await;
     socket.subscribe("1", "{ __typename }").await;
     assert_eq!(socket.close_code().await, 4401);
 }
 
 #[tokio::test]
-async fn a_viewer_reads_everything_and_changes_nothing() {
+async fn a_viewer_can_read_everything_and_change_nothing() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[]).await;
     server.idle(&id, "").await;
@@ -129,7 +129,7 @@ async fn a_viewer_reads_everything_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_loses_what_it_has_open_within_two_seconds() {
+async fn a_revoked_token_loses_its_open_streams_within_two_seconds() {
     let server = Server::start().await;
     server.rehearse("Acme", &[]).await;
     let token = server.tokens.create("guest", Role::Viewer, None).await.unwrap();
@@ -158,15 +158,27 @@ async fn a_revoked_token_loses_what_it_has_open_within_two_seconds() {
     assert!(!rest.contains("event: complete"), "the stream was cut, not completed: {rest}");
 }
 
-/// The files and tables that hold the bytes.
+/// The files and tables that contain the text.
 async fn holds(place: &Place, canary: &str) -> Vec<String> {
     let held = |bytes: &[u8]| bytes.windows(canary.len()).any(|window| window == canary.as_bytes());
     place.stored().await.into_iter().filter(|(_, bytes)| held(bytes)).map(|(name, _)| name).collect()
 }
 
+/// The messages of a subscription up to the event of the instance's deletion.
+async fn until_deleted(socket: &mut Socket) -> Vec<Value> {
+    let mut messages = Vec::new();
+    loop {
+        let message = socket.next().await;
+        let last = message["payload"]["data"]["instanceStateChanged"]["cause"] == "DELETED";
+        messages.push(message);
+        if last {
+            return messages;
+        }
+    }
+}
+
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "one story")]
-async fn a_credential_is_never_seen_again() {
+async fn a_credential_is_never_shown_or_stored_in_plain_text() {
     const CANARY: &str = "canary-7f3b9c1e5d";
     const SECOND: &str = "kanarie-0a8d2c4b6e";
     let application = Application::start(CANARY, 3).await;
@@ -181,14 +193,14 @@ async fn a_credential_is_never_seen_again() {
         .subscribe("s", &format!("subscription {{ instanceStateChanged {{ cause instance {{ {config} }} }} }}"))
         .await;
 
-    let wrong = json!({ "integrationKey": "scim", "name": "Acme",
-        "config": pairs(&[("base_url", &application.url), ("token", &format!("{CANARY}wrong"))]) });
-    let refused = server.mutate("createInstance", wrong, "instance { id }").await;
+    let with = |token: &str| {
+        let config = pairs(&[("base_url", &application.url), ("token", token)]);
+        json!({ "integrationKey": "scim", "name": "Acme", "config": config })
+    };
+    let refused = server.mutate("createInstance", with(&format!("{CANARY}wrong")), "instance { id }").await;
     assert_eq!(refused["userErrors"][0]["code"], "CREDENTIAL_REJECTED", "{refused}");
     answers.push(refused);
-    let input = json!({ "integrationKey": "scim", "name": "Acme",
-        "config": pairs(&[("base_url", &application.url), ("token", CANARY)]) });
-    let created = server.done("createInstance", input, &format!("instance {{ id {config} }}")).await;
+    let created = server.done("createInstance", with(CANARY), &format!("instance {{ id {config} }}")).await;
     let id = created["instance"]["id"].as_str().unwrap().to_owned();
     let shown = json!([{ "key": "base_url", "value": application.url, "isSet": true }, { "key": "token", "value": null, "isSet": true }]);
     assert_eq!(created["instance"]["config"], shown);
@@ -214,14 +226,7 @@ async fn a_credential_is_never_seen_again() {
         json!({ "key": "token", "value": null, "isSet": false })
     );
     server.until(&id, "status", |now| now["status"] == "DELETED").await;
-    loop {
-        let frame = socket.next().await;
-        let last = frame["payload"]["data"]["instanceStateChanged"]["cause"] == "DELETED";
-        answers.push(frame);
-        if last {
-            break;
-        }
-    }
+    answers.extend(until_deleted(&mut socket).await);
     let mails = std::fs::read_dir(server.mail_dir()).unwrap().count();
     assert!(mails >= 3, "{mails} mails were written");
     for canary in [CANARY, SECOND] {

@@ -1,4 +1,4 @@
-//! How errors look: refusals with codes, queries with codes, and nothing from inside.
+//! Errors and refusals: their codes and fields, and that they show no inner text.
 
 use std::collections::BTreeSet;
 
@@ -15,21 +15,12 @@ async fn deleted(server: &Server) -> String {
     id
 }
 
-#[tokio::test]
-#[expect(clippy::too_many_lines, reason = "a table of cases")]
-async fn every_refusal_is_reached_with_its_field() {
-    let smtp = unwelcoming_mail_server().await;
-    let server = Server::builder().settings(|settings| settings.smtp_url = Some(smtp)).start().await;
-    let acme = server.rehearse("Acme", &[]).await;
-    let off = server.rehearse("off", &[("outcomes", "token_inactive,success")]).await;
-    for id in [&acme, &off] {
-        server.idle(id, "").await;
-    }
-    let gone = deleted(&server).await;
+/// A mutation that is refused with each code, and the field that the refusal is about.
+fn refused_mutations(acme: &str, off: &str, gone: &str) -> [(&'static str, &'static str, Value, Value); 15] {
     let test = |word: &str| json!({ "integrationKey": "rehearsal", "config": pairs(&[("outcomes", word)]) });
     let unreachable = pairs(&[("base_url", "https://127.0.0.1:9"), ("token", "x")]);
     let consent = pairs(&[("authentication", "oauth"), ("client_id", "1.2"), ("client_secret", "x")]);
-    let cases: [(&str, &str, Value, Value); 15] = [
+    [
         (
             "NOT_FOUND",
             "syncInstance",
@@ -75,7 +66,20 @@ async fn every_refusal_is_reached_with_its_field() {
         ("INSTANCE_DELETED", "updateInstance", json!({ "id": gone, "name": "back" }), json!(["id"])),
         ("NOTHING_TO_CANCEL", "cancelSync", json!({ "instanceId": acme }), json!(["instanceId"])),
         ("MAIL_NOT_ACCEPTED", "sendTestMail", json!({ "address": "ada@example.com" }), json!(["address"])),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn every_refusal_has_its_code_and_field() {
+    let smtp = unwelcoming_mail_server().await;
+    let server = Server::builder().settings(|settings| settings.smtp_url = Some(smtp)).start().await;
+    let acme = server.rehearse("Acme", &[]).await;
+    let off = server.rehearse("off", &[("outcomes", "token_inactive,success")]).await;
+    for id in [&acme, &off] {
+        server.idle(id, "").await;
+    }
+    let gone = deleted(&server).await;
+    let cases = refused_mutations(&acme, &off, &gone);
     for (code, mutation, input, path) in &cases {
         let payload = server.mutate(mutation, input.clone(), "").await;
         let found = &payload["userErrors"][0];
@@ -84,11 +88,11 @@ async fn every_refusal_is_reached_with_its_field() {
     let query = "{ __type(name: \"UserErrorCode\") { enumValues { name } } }";
     let known = server.ask(query, json!({})).await["__type"]["enumValues"].take();
     let known: BTreeSet<_> = known.as_array().unwrap().iter().map(|value| value["name"].as_str().unwrap()).collect();
-    assert_eq!(known, cases.iter().map(|(code, ..)| *code).collect(), "a code without a case here");
+    assert_eq!(known, cases.iter().map(|(code, ..)| *code).collect(), "every code has a case here");
 }
 
 #[tokio::test]
-async fn queries_refuse_what_does_not_fit_and_find_nothing_where_nothing_is() {
+async fn queries_refuse_invalid_ids_and_find_nothing_for_unknown_ids() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[]).await;
     let run = server.idle(&id, "lastSync { id }").await["lastSync"]["id"].take();
@@ -116,7 +120,7 @@ async fn queries_refuse_what_does_not_fit_and_find_nothing_where_nothing_is() {
     let query = "query($id: ID!) { instance(id: $id) { id } node(id: $id) { id } integration(key: \"nope\") { id } users(filter: { instanceId: $id }) { totalCount } }";
     let nothing = json!({ "instance": null, "node": null, "integration": null, "users": { "totalCount": 0 } });
     assert_eq!(server.ask(query, unknown).await, nothing);
-    // A bad argument of a nullable field takes nothing else along.
+    // An invalid argument of a nullable field does not affect the other fields.
     let answer =
         server.ask_as(&server.admin, "{ bad: instance(id: \"x\") { id } recipients { emails } }", json!({})).await;
     assert_eq!(answer["data"], json!({ "bad": null, "recipients": { "emails": [] } }));
@@ -127,7 +131,7 @@ async fn queries_refuse_what_does_not_fit_and_find_nothing_where_nothing_is() {
 }
 
 #[tokio::test]
-async fn pages_have_a_size_and_cursors_belong_to_their_list() {
+async fn page_sizes_are_limited_and_a_cursor_belongs_to_one_list() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[]).await;
     let now =
@@ -162,7 +166,7 @@ async fn pages_have_a_size_and_cursors_belong_to_their_list() {
     assert_eq!(answer["users"]["nodes"][0]["externalId"], "person-1");
 }
 
-/// What no client should ever read.
+/// Parts of inner error texts, which no client may see.
 const INNER_WORDS: [&str; 10] = [
     "no such table",
     "does not exist",
@@ -182,19 +186,19 @@ fn assert_nothing_inner(answer: &Value) {
     }
 }
 
-/// A database that lacks tables, which no request may be told of.
-async fn lose(server: &Server, tables: &[&str]) {
+/// Drops tables, so that requests fail with internal errors.
+async fn drop_tables(server: &Server, tables: &[&str]) {
     for table in tables {
         change(&server.db, &format!("DROP TABLE \"{table}\"")).await;
     }
 }
 
 #[tokio::test]
-async fn an_error_of_our_own_says_only_that_and_where_to_look() {
+async fn an_internal_error_shows_only_its_request_id() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[]).await;
     server.idle(&id, "").await;
-    lose(&server, &["recipient", "user_change", "user_account"]).await;
+    drop_tables(&server, &["recipient", "user_change", "user_account"]).await;
     for (query, path) in [
         ("{ recipients { emails } }", json!(["recipients"])),
         ("{ users { nodes { id } } }", json!(["users"])),
@@ -212,11 +216,11 @@ async fn an_error_of_our_own_says_only_that_and_where_to_look() {
 }
 
 #[tokio::test]
-async fn a_sync_that_fails_for_a_fault_of_ours_says_so_and_blames_nobody_else() {
+async fn a_sync_with_an_internal_error_fails_and_keeps_the_instance_live() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[]).await;
     server.idle(&id, "").await;
-    lose(&server, &["user_change", "user_account"]).await;
+    drop_tables(&server, &["user_change", "user_account"]).await;
     let run = server.sync(&id, "outcome failure { class message }").await;
     assert_eq!((&run["outcome"], &run["failure"]["class"]), (&json!("FAILED"), &json!("INTERNAL")));
     assert_nothing_inner(&run);

@@ -1,4 +1,4 @@
-//! How much one may ask for.
+//! The limits of a request.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::support::Server;
 
-/// Refused as too much, quickly, at the doors for single answers and for subscriptions.
+/// Asserts that a query is refused as too expensive, and quickly.
 async fn too_much(server: &Server, query: &str) {
     let began = Instant::now();
     let answer = server.ask_as(&server.admin, query, json!({})).await;
@@ -22,7 +22,7 @@ async fn too_much(server: &Server, query: &str) {
     assert!(answer["data"].is_null() && said.len() < 2_000, "{said:.500}");
 }
 
-/// `levels` times an instance of a user of an instance …
+/// A query for users of instances of users, nested `levels` times.
 fn nested(levels: usize) -> String {
     let mut query = "name".to_owned();
     for level in 0..levels {
@@ -50,7 +50,7 @@ async fn depth_is_limited() {
 }
 
 #[tokio::test]
-async fn the_price_of_nested_lists_is_their_product() {
+async fn the_price_of_nested_lists_is_the_product_of_their_sizes() {
     let server = Server::start().await;
     let lists = |outer: u32, inner: u32| {
         format!("{{ instances(first: {outer}) {{ nodes {{ users(first: {inner}) {{ nodes {{ id email }} }} }} }} }}")
@@ -89,7 +89,7 @@ async fn aliases_fields_and_directives_are_limited() {
 }
 
 #[tokio::test]
-async fn fragments_that_explode_are_refused_before_they_are_spread() {
+async fn fragment_bombs_are_refused_before_they_are_expanded() {
     let server = Server::start().await;
     let mut bomb = "{ ...F0 }".to_owned();
     for level in 0..8 {
@@ -137,7 +137,7 @@ async fn introspection_can_be_switched_off() {
 }
 
 #[tokio::test]
-async fn introspection_is_limited_too() {
+async fn introspection_is_limited() {
     let server = Server::start().await;
     let mut circles = "name".to_owned();
     for _ in 0..4 {

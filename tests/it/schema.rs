@@ -1,5 +1,10 @@
-//! The schema as a document that others build on.
+//! The schema as a document: on file, described and uniform.
 
+use muster::graphql::page::{DEFAULT_SIZE, MAX_SIZE};
+use muster::instance::authorization::PATIENCE_MS;
+use muster::instance::input::{DEFAULT_INTERVAL, LONGEST_INTERVAL, LONGEST_NAME};
+use muster::notification::recipients::MAX_RECIPIENTS;
+use muster::notification::test_mail;
 use serde_json::{Value, json};
 
 use crate::support::Server;
@@ -14,11 +19,11 @@ fn the_schema_on_file_is_the_one_that_is_served() {
     let filed = std::fs::read_to_string(path).unwrap();
     assert!(
         filed == served,
-        "schema.graphql is not what is served: run this test with UPDATE_SCHEMA=1 and look at the difference"
+        "schema.graphql is outdated: run this test with UPDATE_SCHEMA=1 and review the difference"
     );
 }
 
-/// All types, as introspection tells them.
+/// All types, from introspection.
 async fn types(server: &Server) -> Vec<Value> {
     let query = "{ __schema { types { kind name description interfaces { name }
         fields(includeDeprecated: true) { name description type { ...T } args { name description type { ...T } } }
@@ -28,7 +33,7 @@ async fn types(server: &Server) -> Vec<Value> {
     found.as_array().unwrap().iter().filter(|it| !it["name"].as_str().unwrap().starts_with("__")).cloned().collect()
 }
 
-/// As the schema definition language writes it.
+/// A type in the schema definition language.
 fn written(of: &Value) -> String {
     match of["kind"].as_str().unwrap() {
         "NON_NULL" => format!("{}!", written(&of["ofType"])),
@@ -153,4 +158,32 @@ async fn every_node_has_an_id_and_every_payload_its_user_errors() {
             }
         }
     }
+}
+
+/// The descriptions of all fields and arguments that begin with `start` in the schema definition language.
+fn descriptions(start: &str) -> Vec<String> {
+    let sdl = muster::graphql::schema::sdl();
+    let parts: Vec<_> = sdl.split("\"\"\"").collect();
+    // Descriptions are the parts between two quotes, and each is followed by what it describes.
+    let described =
+        parts[1..].chunks(2).filter(|part| part.last().is_some_and(|it| it.trim_start().starts_with(start)));
+    described.map(|part| part[0].split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+#[test]
+fn descriptions_state_the_limits() {
+    for (start, limit, times) in [
+        ("first: Int", format!("from 1 to {MAX_SIZE}; {DEFAULT_SIZE} by default."), 11),
+        ("syncIntervalMinutes: Int", format!("from 1 to {LONGEST_INTERVAL}; "), 3),
+        ("syncIntervalMinutes: Int", format!("{DEFAULT_INTERVAL}"), 3),
+        ("name: String", format!("rom 1 to {LONGEST_NAME} characters"), 2),
+        ("emails: [String!]!", format!("At most {MAX_RECIPIENTS} addresses."), 1),
+        ("notification: Notification", format!("longer than {} seconds", test_mail::TIMEOUT.as_secs()), 1),
+    ] {
+        let found = descriptions(start);
+        let stating = found.iter().filter(|description| description.contains(&limit)).count();
+        assert_eq!(stating, times, "{start} {limit:?}: {found:#?}");
+    }
+    assert_eq!(PATIENCE_MS, 10 * 60_000);
+    assert!(descriptions("beginAuthorization(")[0].contains("valid for ten minutes"));
 }

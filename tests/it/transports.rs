@@ -1,4 +1,4 @@
-//! The three doors of `/graphql` over real sockets: statuses, close codes, order.
+//! The three transports of `/graphql` over real sockets: status codes, close codes and the order of messages.
 
 use futures_util::SinkExt;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::support::Server;
 use crate::support::wire::ENDLESS;
 
 #[tokio::test]
-async fn http_answers_with_the_status_that_the_media_type_calls_for() {
+async fn the_http_status_depends_on_the_media_type() {
     let server = Server::start().await;
     let (json, graphql) = ("application/json", "application/graphql-response+json");
     for (query, accept, status) in [
@@ -27,7 +27,7 @@ async fn http_answers_with_the_status_that_the_media_type_calls_for() {
 }
 
 #[tokio::test]
-async fn http_refuses_what_is_not_a_proper_request() {
+async fn http_refuses_malformed_requests() {
     let server = Server::start().await;
     let token = format!("Authorization: Bearer {}", server.admin);
     let json = "Content-Type: application/json";
@@ -46,7 +46,7 @@ async fn http_refuses_what_is_not_a_proper_request() {
 }
 
 #[tokio::test]
-async fn events_end_with_complete_and_carry_errors_as_a_result() {
+async fn an_event_stream_ends_with_complete_and_has_errors_as_a_result() {
     let server = Server::start().await;
     let (_, answer) = server.post("{ __typename }", "text/event-stream").await;
     assert!(answer.contains("event: next\ndata: {\"data\":") && answer.contains("event: complete\ndata:"), "{answer}");
@@ -55,7 +55,7 @@ async fn events_end_with_complete_and_carry_errors_as_a_result() {
 }
 
 #[tokio::test]
-async fn each_breach_of_the_protocol_has_its_close_code() {
+async fn each_violation_of_the_protocol_has_its_close_code() {
     let server = Server::start().await;
     let mut socket = server.acknowledged(&server.admin).await;
     socket.init(&format!("Bearer {}", server.admin)).await;
@@ -77,7 +77,7 @@ async fn each_breach_of_the_protocol_has_its_close_code() {
 }
 
 #[tokio::test]
-async fn operations_fail_alone_and_free_their_ids() {
+async fn an_operation_fails_alone_and_frees_its_id() {
     let server = Server::start().await;
     server.rehearse("Acme", &[]).await;
     let mut socket = server.acknowledged(&server.admin).await;
@@ -115,7 +115,7 @@ async fn a_socket_holds_a_hundred_operations() {
 }
 
 #[tokio::test]
-async fn a_socket_is_for_the_pages_of_this_server() {
+async fn pages_of_other_origins_get_no_socket() {
     let server = Server::start().await;
     let upgrade = [
         "Upgrade: websocket",
@@ -128,7 +128,7 @@ async fn a_socket_is_for_the_pages_of_this_server() {
 }
 
 #[tokio::test]
-async fn a_stopping_server_says_goodbye() {
+async fn a_stopping_server_closes_its_sockets() {
     let server = Server::start().await;
     let mut socket = server.acknowledged(&server.admin).await;
     let (code, _) = tokio::join!(socket.close_code(), server.stop());

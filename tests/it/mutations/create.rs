@@ -13,7 +13,7 @@ fn named(name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_name_is_readable_and_not_too_long() {
+async fn a_name_must_be_readable_and_not_too_long() {
     let server = Server::start().await;
     let (long, endless) = ("ä".repeat(201), "x".repeat(10_000));
     for name in BAD_NAMES.into_iter().chain([long.as_str(), &endless]) {
@@ -26,7 +26,7 @@ async fn a_name_is_readable_and_not_too_long() {
 }
 
 #[tokio::test]
-async fn a_name_is_taken_whatever_its_case_and_the_space_around_it() {
+async fn a_name_is_taken_in_any_case_and_with_spaces_around_it() {
     let server = Server::start().await;
     let id = server.rehearse("Ärzte", &[]).await;
     server.idle(&id, "").await;
@@ -43,7 +43,7 @@ async fn a_name_is_taken_whatever_its_case_and_the_space_around_it() {
 }
 
 #[tokio::test]
-async fn an_integration_of_the_catalog_is_needed() {
+async fn the_integration_must_be_in_the_catalog() {
     let server = Server::start().await;
     for key in ["", "nope", "REHEARSAL", "rehearsal ", "../rehearsal"] {
         let input = json!({ "integrationKey": key, "name": "Acme", "config": [] });
@@ -53,7 +53,7 @@ async fn an_integration_of_the_catalog_is_needed() {
 }
 
 #[tokio::test]
-async fn a_configuration_has_the_fields_of_the_form_once_each() {
+async fn a_configuration_has_each_field_of_the_form_at_most_once() {
     let server = Server::start().await;
     let with = |key: &str, config: Value| json!({ "integrationKey": key, "name": "Acme", "config": config });
     for (config, field) in [
@@ -77,7 +77,11 @@ async fn a_configuration_has_the_fields_of_the_form_once_each() {
     let refusals = server.refused("createInstance", with("scim", json!([]))).await;
     assert_eq!(refusals, [invalid(&["config", "base_url"]), invalid(&["config", "token"])].concat());
     let config = pairs(&[("base_url", "  "), ("token", "")]);
-    assert_eq!(server.refused("createInstance", with("scim", config)).await, refusals, "blank is left out");
+    assert_eq!(
+        server.refused("createInstance", with("scim", config)).await,
+        refusals,
+        "a blank value counts as left out"
+    );
     for address in ["nonsense", "ftp://example.com", "https://user:pass@example.com", "https://example.com/?a=b"] {
         let config = pairs(&[("base_url", address), ("token", "secret")]);
         assert_eq!(
@@ -89,7 +93,7 @@ async fn a_configuration_has_the_fields_of_the_form_once_each() {
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_is_told_at_once() {
+async fn all_errors_are_reported_at_once() {
     let server = Server::start().await;
     let input = json!({ "integrationKey": "rehearsal", "name": " ", "syncIntervalMinutes": 0,
         "config": pairs(&[("users", "x"), ("nope", "x")]) });
@@ -117,7 +121,7 @@ async fn an_interval_is_from_a_minute_to_thirty_days() {
 }
 
 #[tokio::test]
-async fn an_application_that_does_not_accept_the_connection_gets_no_instance() {
+async fn no_instance_is_created_for_an_unreachable_application() {
     let server = Server::start().await;
     let input = json!({ "integrationKey": "scim", "name": "Acme",
         "config": pairs(&[("base_url", "https://127.0.0.1:9/scim"), ("token", "secret")]) });

@@ -2,8 +2,8 @@ use serde_json::{Value, json};
 
 use crate::support::Server;
 
-/// Every mutation that takes the id of an instance, with the field that takes it.
-fn takers(id: &str) -> [(&'static str, &'static str, Value); 6] {
+/// Every mutation of an instance, with the field for its id.
+fn mutations_of(id: &str) -> [(&'static str, &'static str, Value); 6] {
     [
         ("updateInstance", "id", json!({ "id": id, "name": "Bolt" })),
         ("syncInstance", "id", json!({ "id": id })),
@@ -14,14 +14,14 @@ fn takers(id: &str) -> [(&'static str, &'static str, Value); 6] {
     ]
 }
 
-/// What somebody who has no id might send in its place.
+/// Texts that are no ids.
 const GARBAGE: [&str; 9] =
     ["", "1", "nonsense", "null", "💥", "SW5zdGFuY2U", "SW5zdGFuY2U6", "SW5zdGFuY2U6bm9wZQ", "' OR 1=1 --"];
 /// `Instance:00000000000000000000000000000001`
 const UNKNOWN: &str = "SW5zdGFuY2U6MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDE";
 
 #[tokio::test]
-async fn an_id_that_is_none_is_refused_with_its_field() {
+async fn an_invalid_id_is_refused_with_its_field() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[]).await;
     let now = server.idle(&id, "integration { id } lastSync { id } users(first: 1) { nodes { id } }").await;
@@ -29,7 +29,7 @@ async fn an_id_that_is_none_is_refused_with_its_field() {
         .map(|id| id.as_str().unwrap());
     let long = "A".repeat(10_000);
     for bad in GARBAGE.into_iter().chain(others).chain([long.as_str()]) {
-        for (mutation, field, input) in takers(bad) {
+        for (mutation, field, input) in mutations_of(bad) {
             let refusals = server.refused(mutation, input).await;
             assert_eq!(refusals, [("INVALID_INPUT".to_owned(), json!([field]))], "{mutation} {bad}");
         }
@@ -37,16 +37,16 @@ async fn an_id_that_is_none_is_refused_with_its_field() {
 }
 
 #[tokio::test]
-async fn an_id_of_nothing_is_not_found() {
+async fn an_unknown_id_is_not_found() {
     let server = Server::start().await;
-    for (mutation, field, input) in takers(UNKNOWN) {
+    for (mutation, field, input) in mutations_of(UNKNOWN) {
         let refusals = server.refused(mutation, input).await;
         assert_eq!(refusals, [("NOT_FOUND".to_owned(), json!([field]))], "{mutation}");
     }
 }
 
 #[tokio::test]
-async fn what_cannot_be_undone_is_done_only_when_it_is_meant() {
+async fn what_cannot_be_undone_needs_an_acknowledgement() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[]).await;
     server.idle(&id, "").await;
@@ -62,7 +62,7 @@ async fn what_cannot_be_undone_is_done_only_when_it_is_meant() {
 }
 
 #[tokio::test]
-async fn a_connection_test_is_of_an_integration_or_of_an_instance() {
+async fn a_connection_test_needs_either_an_integration_or_an_instance() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[]).await;
     server.idle(&id, "").await;

@@ -19,7 +19,7 @@ async fn the_list_is_replaced_as_a_whole_and_may_be_empty() {
 }
 
 #[tokio::test]
-async fn an_address_that_comes_twice_is_kept_once() {
+async fn duplicate_addresses_are_removed() {
     let server = Server::start().await;
     let payload =
         set(&server, json!(["Ada@Example.com", " ada@example.com ", "bob@example.com", "ADA@EXAMPLE.COM"])).await;
@@ -27,7 +27,7 @@ async fn an_address_that_comes_twice_is_kept_once() {
 }
 
 #[tokio::test]
-async fn each_bad_address_is_named_and_the_whole_list_is_refused() {
+async fn one_invalid_address_refuses_the_whole_list_and_each_is_named() {
     let server = Server::start().await;
     set(&server, json!(["ada@example.com"])).await;
     let bad = json!([
@@ -51,12 +51,12 @@ async fn each_bad_address_is_named_and_the_whole_list_is_refused() {
         .into();
     assert_eq!(refusals, wanted);
     let payload = set(&server, bad).await;
-    assert_eq!(payload["recipients"]["emails"], json!(["ada@example.com"]), "the list as it stands");
+    assert_eq!(payload["recipients"]["emails"], json!(["ada@example.com"]), "the list as it is");
     assert!(!payload["userErrors"].to_string().contains("eve@"), "no address is repeated: {payload}");
 }
 
 #[tokio::test]
-async fn the_list_holds_a_hundred_addresses() {
+async fn the_list_has_at_most_a_hundred_addresses() {
     let server = Server::start().await;
     let many = |count: usize| (0..count).map(|number| format!("user{number}@example.com")).collect::<Vec<_>>();
     assert_eq!(
@@ -70,7 +70,7 @@ async fn the_list_holds_a_hundred_addresses() {
 }
 
 #[tokio::test]
-async fn a_test_mail_goes_to_one_good_address() {
+async fn a_test_mail_is_sent_to_one_valid_address() {
     let server = Server::start().await;
     for address in ["", "nonsense", "a@example.com, b@example.com", "a@example.com\r\nBcc: eve@example.com"] {
         let refusals = server.refused("sendTestMail", json!({ "address": address })).await;

@@ -8,16 +8,16 @@ fn one(code: &str, field: &str) -> Vec<(String, Value)> {
     vec![(code.to_owned(), json!([field]))]
 }
 
-async fn resting(server: &Server, name: &str) -> String {
+async fn idle_instance(server: &Server, name: &str) -> String {
     let id = server.rehearse(name, &[]).await;
     server.idle(&id, "").await;
     id
 }
 
 #[tokio::test]
-async fn values_that_do_not_fit_are_refused_with_their_field() {
+async fn invalid_values_are_refused_with_their_field() {
     let server = Server::start().await;
-    let id = resting(&server, "Acme").await;
+    let id = idle_instance(&server, "Acme").await;
     let long = "x".repeat(10_000);
     for name in BAD_NAMES.into_iter().chain([&long[..201], &long]) {
         assert_eq!(
@@ -47,9 +47,9 @@ async fn values_that_do_not_fit_are_refused_with_their_field() {
 }
 
 #[tokio::test]
-async fn null_is_a_value_and_absent_is_none() {
+async fn null_is_a_value_and_an_absent_field_is_not() {
     let server = Server::start().await;
-    let id = resting(&server, "Acme").await;
+    let id = idle_instance(&server, "Acme").await;
     for field in ["name", "status", "config"] {
         let refusals = server.refused("updateInstance", json!({ "id": id, field: null })).await;
         assert_eq!(refusals, one("INVALID_INPUT", field));
@@ -70,9 +70,9 @@ async fn null_is_a_value_and_absent_is_none() {
 }
 
 #[tokio::test]
-async fn a_variable_that_is_left_out_is_absent_and_one_that_is_null_is_null() {
+async fn an_omitted_variable_is_absent_and_a_null_variable_is_null() {
     let server = Server::start().await;
-    let id = resting(&server, "Acme").await;
+    let id = idle_instance(&server, "Acme").await;
     let query = "mutation($id: ID!, $name: String, $status: InstanceStatus, $minutes: Int, $config: [ConfigValueInput!]) {
         updateInstance(input: { id: $id, name: $name, status: $status, syncIntervalMinutes: $minutes, config: $config }) {
             instance { name syncIntervalMinutes } userErrors { code field } } }";
@@ -93,9 +93,9 @@ async fn a_variable_that_is_left_out_is_absent_and_one_that_is_null_is_null() {
 }
 
 #[tokio::test]
-async fn an_expected_revision_protects_what_somebody_else_changed() {
+async fn an_expected_revision_protects_the_changes_of_others() {
     let server = Server::start().await;
-    let id = resting(&server, "Acme").await;
+    let id = idle_instance(&server, "Acme").await;
     let payload = server
         .done("updateInstance", json!({ "id": id, "name": "Bolt", "expectedRevision": 1 }), "instance { revision }")
         .await;
@@ -105,7 +105,7 @@ async fn an_expected_revision_protects_what_somebody_else_changed() {
         assert_eq!(server.refused("updateInstance", input).await, one("REVISION_CONFLICT", "expectedRevision"));
     }
     server.sync(&id, "id").await;
-    assert_eq!(server.instance(&id, "revision").await["revision"], 2, "syncs do not move it");
+    assert_eq!(server.instance(&id, "revision").await["revision"], 2, "syncs do not change it");
     let names = ["Dune", "Echo", "Fern"].map(|name| json!({ "id": id, "name": name, "expectedRevision": 2 }));
     let rivals =
         futures_util::future::join_all(names.map(|input| server.mutate("updateInstance", input, "instance { name }")))
@@ -114,9 +114,9 @@ async fn an_expected_revision_protects_what_somebody_else_changed() {
 }
 
 #[tokio::test]
-async fn changes_without_an_expected_revision_all_happen() {
+async fn changes_without_an_expected_revision_are_all_made() {
     let server = Server::start().await;
-    let id = resting(&server, "Acme").await;
+    let id = idle_instance(&server, "Acme").await;
     let update = |input: Value| server.done("updateInstance", input, "");
     tokio::join!(
         update(json!({ "id": id, "name": "Bolt" })),
@@ -131,8 +131,8 @@ async fn changes_without_an_expected_revision_all_happen() {
 #[tokio::test]
 async fn a_name_of_another_instance_is_taken_and_its_own_is_not() {
     let server = Server::start().await;
-    let id = resting(&server, "Acme").await;
-    resting(&server, "Bolt").await;
+    let id = idle_instance(&server, "Acme").await;
+    idle_instance(&server, "Bolt").await;
     assert_eq!(server.refused("updateInstance", json!({ "id": id, "name": " BOLT" })).await, one("NAME_TAKEN", "name"));
     let payload = server.done("updateInstance", json!({ "id": id, "name": "ACME" }), "instance { name }").await;
     assert_eq!(payload["instance"]["name"], "ACME");

@@ -4,7 +4,7 @@ use crate::support::Server;
 use crate::support::ask::pairs;
 
 #[tokio::test]
-async fn what_leaves_no_event_stands_in_the_audit_log() {
+async fn actions_without_an_event_are_in_the_audit_log() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[]).await;
     server.idle(&id, "").await;

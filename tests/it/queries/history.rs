@@ -9,15 +9,15 @@ use crate::support::Server;
 const RUNS: &str = "query($filter: SyncRunFilter, $after: String, $first: Int) { syncHistory(filter: $filter, after: $after, first: $first) {
     totalCount nodes { outcome trigger instance { name } } pageInfo { endCursor hasNextPage } } }";
 
-fn told(page: &Value) -> Vec<String> {
+fn outcomes(page: &Value) -> Vec<String> {
     let nodes = page["nodes"].as_array().unwrap().iter();
     nodes
         .map(|run| format!("{} {}", run["instance"]["name"].as_str().unwrap(), run["outcome"].as_str().unwrap_or("-")))
         .collect()
 }
 
-/// Three runs of `a`, one of `b`, a minute apart.
-async fn storied() -> (Server, String, String) {
+/// Three runs of `a` and one of `b`, a minute apart.
+async fn server_with_history() -> (Server, String, String) {
     let at = Arc::new(AtomicI64::new(1_800_000_000_000));
     let server = Server::builder().clock(Clock::Manual(at.clone())).start().await;
     let a = server.rehearse("a", &[("outcomes", "success,transient,partial")]).await;
@@ -33,8 +33,8 @@ async fn storied() -> (Server, String, String) {
 }
 
 #[tokio::test]
-async fn the_history_is_told_newest_first_and_filtered() {
-    let (server, a, b) = storied().await;
+async fn the_history_is_filtered_and_the_newest_run_comes_first() {
+    let (server, a, b) = server_with_history().await;
     let all = ["b SUCCEEDED", "a PARTIAL", "a FAILED", "a SUCCEEDED"];
     for (filter, wanted) in [
         (Value::Null, &all[..]),
@@ -53,7 +53,7 @@ async fn the_history_is_told_newest_first_and_filtered() {
     ] {
         let page = server.ask(RUNS, json!({ "filter": filter })).await["syncHistory"].take();
         assert_eq!(
-            (told(&page), &page["totalCount"]),
+            (outcomes(&page), &page["totalCount"]),
             (wanted.iter().map(|it| (*it).to_owned()).collect(), &json!(wanted.len())),
             "{filter}"
         );
@@ -68,17 +68,17 @@ async fn the_history_is_told_newest_first_and_filtered() {
 }
 
 #[tokio::test]
-async fn the_history_comes_in_pages() {
-    let (server, a, _) = storied().await;
+async fn the_history_has_pages() {
+    let (server, a, _) = server_with_history().await;
     let (mut found, mut after) = (Vec::new(), Value::Null);
     loop {
         let page = server.ask(RUNS, json!({ "after": after, "first": 1 })).await["syncHistory"].take();
-        found.extend(told(&page));
+        found.extend(outcomes(&page));
         after = page["pageInfo"]["endCursor"].clone();
         if page["pageInfo"]["hasNextPage"] == false {
             break;
         }
-        // What happens meanwhile is newer than every page to come.
+        // A new run is newer than all following pages.
         server.sync(&a, "id").await;
     }
     assert_eq!(found, ["b SUCCEEDED", "a PARTIAL", "a FAILED", "a SUCCEEDED"]);
@@ -88,7 +88,7 @@ async fn the_history_comes_in_pages() {
 }
 
 #[tokio::test]
-async fn events_are_told_newest_first_in_pages_with_the_state_after_each() {
+async fn events_have_pages_and_show_the_state_after_each_the_newest_first() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[("users", "3")]).await;
     server.idle(&id, "").await;
@@ -127,7 +127,7 @@ async fn events_are_told_newest_first_in_pages_with_the_state_after_each() {
 }
 
 #[tokio::test]
-async fn the_changes_of_a_run_are_told_by_kind_and_in_pages() {
+async fn the_changes_of_a_run_have_kinds_and_pages() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[("users", "30"), ("churn_percent", "10")]).await;
     server.idle(&id, "").await;

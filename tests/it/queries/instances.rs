@@ -10,7 +10,7 @@ fn names(page: &Value) -> Vec<String> {
     page["nodes"].as_array().unwrap().iter().map(|node| node["name"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Every page from `after` on.
+/// The names on all pages from `after` on.
 async fn pages(server: &Server, order: &Value, mut after: Value) -> Vec<String> {
     let mut found = Vec::new();
     loop {
@@ -40,7 +40,7 @@ async fn filled(server: &Server, names: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn each_order_holds_every_instance_once() {
+async fn each_order_contains_every_instance_once() {
     let server = Server::start().await;
     let ids = filled(&server, &["delta", "Alpha", "echo", "Bravo", "charlie"]).await;
     let never = server.rehearse("never synced", &[("outcomes", "transient")]).await;
@@ -64,22 +64,18 @@ async fn each_order_holds_every_instance_once() {
             "{field}"
         );
     }
-    assert_eq!(
-        pages(&server, &Value::Null, Value::Null).await[..2],
-        ["delta", "Alpha"],
-        "oldest first unless ordered otherwise"
-    );
+    assert_eq!(pages(&server, &Value::Null, Value::Null).await[..2], ["delta", "Alpha"], "the oldest first by default");
 }
 
 #[tokio::test]
-async fn rows_that_come_and_go_between_pages_move_nobody_else() {
+async fn rows_that_are_added_or_deleted_between_pages_do_not_move_others() {
     let server = Server::start().await;
     let ids = filled(&server, &["b", "d", "f", "h"]).await;
     let order = json!({ "field": "NAME", "direction": "ASC" });
     let first = server.ask(PAGE, json!({ "order": order })).await["instances"].take();
     assert_eq!((names(&first), &first["totalCount"]), (vec!["b".into(), "d".into()], &json!(4)));
     filled(&server, &["a", "c", "e", "g"]).await;
-    // The row that the cursor names may go, too.
+    // The row of the cursor may be deleted, too.
     server.done("deleteInstance", json!({ "id": ids[1], "acknowledgeIrreversible": true }), "").await;
     server.until(&ids[1], "status", |now| now["status"] == "DELETED").await;
     assert_eq!(pages(&server, &order, first["pageInfo"]["endCursor"].clone()).await, ["e", "f", "g", "h"]);
@@ -88,7 +84,7 @@ async fn rows_that_come_and_go_between_pages_move_nobody_else() {
 }
 
 #[tokio::test]
-async fn instances_that_were_created_in_the_same_millisecond_are_all_there() {
+async fn instances_that_were_created_in_the_same_millisecond_are_all_listed() {
     use std::sync::Arc;
     use std::sync::atomic::AtomicI64;
     let clock = muster::clock::Clock::Manual(Arc::new(AtomicI64::new(1_800_000_000_000)));

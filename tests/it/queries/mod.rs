@@ -1,4 +1,4 @@
-//! What can be read: lists, their order and filters, single things, and what reading costs.
+//! Queries: lists with their orders and filters, single things, and the number of statements.
 
 mod audit;
 mod history;

@@ -32,7 +32,7 @@ async fn everything_with_an_id_is_found_by_it() {
 }
 
 #[tokio::test]
-async fn a_deleted_instance_is_found_by_its_id_only_and_its_users_not_at_all() {
+async fn a_deleted_instance_is_found_only_by_its_id_and_its_users_are_not_found() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[("users", "1")]).await;
     let user = server.idle(&id, "users { nodes { id } }").await["users"]["nodes"][0]["id"].take();
@@ -48,7 +48,7 @@ async fn a_deleted_instance_is_found_by_its_id_only_and_its_users_not_at_all() {
 }
 
 #[tokio::test]
-async fn answers_come_in_the_order_of_the_question() {
+async fn fields_of_the_response_are_in_the_order_of_the_query() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[("users", "2")]).await;
     server.idle(&id, "").await;
@@ -82,7 +82,7 @@ async fn answers_come_in_the_order_of_the_question() {
 }
 
 #[tokio::test]
-async fn a_variable_that_may_be_left_out_may_be_left_out_everywhere() {
+async fn optional_variables_may_be_left_out_everywhere() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[]).await;
     server.idle(&id, "").await;

@@ -1,11 +1,11 @@
-//! What a query costs: its statements are counted, and do not grow with the rows.
+//! The number of statements of a query does not grow with the number of rows.
 
 use serde_json::{Value, json};
 
 use crate::support::Server;
 
-/// The statements of one query. Others run beside it now and then (schedules, leases),
-/// so it is asked several times and the least counts.
+/// The number of statements of one query: the smallest of several tries, because workers execute some
+/// now and then, too (schedules, leases).
 async fn statements(server: &Server, query: &str, variables: &Value) -> u64 {
     let mut least = u64::MAX;
     for _ in 0..8 {
@@ -16,8 +16,8 @@ async fn statements(server: &Server, query: &str, variables: &Value) -> u64 {
     least
 }
 
-/// Two servers' worth of lists: few rows, and many of them.
-async fn filled(count: usize) -> Server {
+/// A server with `count` instances, and with rows in every list.
+async fn server_with_lists(count: usize) -> Server {
     let server = Server::start().await;
     server.done("setRecipients", json!({ "emails": ["grace@example.com"] }), "").await;
     for number in 0..count {
@@ -61,8 +61,8 @@ fn lists() -> [String; 8] {
 }
 
 #[tokio::test]
-async fn the_statements_of_a_list_do_not_grow_with_its_rows() {
-    let server = filled(12).await;
+async fn a_list_needs_no_more_statements_for_more_rows() {
+    let server = server_with_lists(12).await;
     for list in lists() {
         let few = statements(&server, &format!("{{ {} }}", list.replace("COUNT", "2")), &json!({})).await;
         let many = statements(&server, &format!("{{ {} }}", list.replace("COUNT", "12")), &json!({})).await;
@@ -72,8 +72,8 @@ async fn the_statements_of_a_list_do_not_grow_with_its_rows() {
 }
 
 #[tokio::test]
-async fn a_total_costs_a_statement_only_when_it_is_asked_for() {
-    let server = filled(2).await;
+async fn a_total_needs_a_statement_only_if_it_is_selected() {
+    let server = server_with_lists(2).await;
     for list in ["instances", "users", "syncHistory", "notifications"] {
         let without = statements(&server, &format!("{{ {list} {{ nodes {{ id }} }} }}"), &json!({})).await;
         let with = statements(&server, &format!("{{ {list} {{ totalCount nodes {{ id }} }} }}"), &json!({})).await;

@@ -13,7 +13,7 @@ async fn found(server: &Server, filter: Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn users_come_in_pages_in_the_order_in_which_they_were_seen() {
+async fn users_have_pages_in_the_order_in_which_they_were_first_seen() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[("users", "250")]).await;
     server.idle(&id, "").await;
@@ -33,7 +33,7 @@ async fn users_come_in_pages_in_the_order_in_which_they_were_seen() {
 }
 
 #[tokio::test]
-async fn search_finds_the_beginning_of_an_address_or_a_name_in_any_case() {
+async fn search_finds_the_beginning_of_an_address_or_name_in_any_case() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[("users", "40")]).await;
     server.idle(&id, "").await;
@@ -59,7 +59,7 @@ async fn search_finds_the_beginning_of_an_address_or_a_name_in_any_case() {
 }
 
 #[tokio::test]
-async fn filters_hold_together() {
+async fn all_filters_must_match() {
     let server = Server::start().await;
     let acme = server.rehearse("Acme", &[("users", "20"), ("churn_percent", "10")]).await;
     let bolt = server.rehearse("Bolt", &[("users", "5")]).await;
@@ -73,7 +73,7 @@ async fn filters_hold_together() {
     assert_eq!(
         found(&server, json!({ "instanceId": acme, "search": "ada" })).await,
         ["person-16"],
-        "the first Ada has left"
+        "the first Ada was removed"
     );
     assert_eq!(
         found(&server, json!({ "statuses": ["SUSPENDED", "INVITED"], "instanceId": acme })).await,
@@ -91,7 +91,7 @@ async fn filters_hold_together() {
 }
 
 #[tokio::test]
-async fn a_user_is_as_the_application_has_it() {
+async fn a_user_has_the_values_of_the_application() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[("users", "8")]).await;
     server.idle(&id, "").await;

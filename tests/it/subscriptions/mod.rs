@@ -1,4 +1,4 @@
-//! What subscribers hear.
+//! Subscriptions: what subscribers receive, live and after a reconnection.
 
 mod progress;
 mod resume;

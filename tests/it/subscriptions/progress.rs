@@ -1,11 +1,11 @@
 use crate::support::Server;
 
 #[tokio::test]
-async fn progress_counts_up_while_a_run_goes_on() {
+async fn progress_counts_up_during_a_run() {
     let server = Server::start().await;
     let mut socket = server.acknowledged(&server.viewer).await;
     socket.subscribe("p", "subscription { syncProgress { instanceId runId seen expected pages startedAt } }").await;
-    // The subscription stands once a query behind it on the same socket was answered.
+    // The subscription has started once a later query on the same socket has its response.
     socket.subscribe("q", "{ __typename }").await;
     while socket.next().await["type"] != "complete" {}
     let id = server.rehearse("Slow", &[("users", "400"), ("page_size", "10"), ("latency_ms", "60")]).await;

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::states::{causes, hear};
+use super::states::{causes, receive_until};
 use crate::support::{Server, change};
 
 fn after(cursor: &Value, fields: &str) -> String {
@@ -8,13 +8,13 @@ fn after(cursor: &Value, fields: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_happened_meanwhile_is_replayed_without_gap_or_repeat() {
+async fn missed_events_are_replayed_without_gap_or_repeat() {
     let server = Server::start().await;
     let id = server.rehearse("Busy", &[("users", "3")]).await;
     server.idle(&id, "").await;
     let mut socket = server.acknowledged(&server.admin).await;
     socket.subscribe("s", "subscription { instanceStateChanged { cursor cause } }").await;
-    let cursor = hear(&mut socket, "s", |_| true).await[0]["cursor"].clone();
+    let cursor = receive_until(&mut socket, "s", |_| true).await[0]["cursor"].clone();
     drop(socket);
 
     for round in 0..150 {
@@ -22,21 +22,21 @@ async fn what_happened_meanwhile_is_replayed_without_gap_or_repeat() {
     }
     let mut socket = server.acknowledged(&server.admin).await;
     socket.subscribe("s", &after(&cursor, "name")).await;
-    let told = hear(&mut socket, "s", |event| event["instance"]["name"] == "Busy 149").await;
-    let names: Vec<_> = told.iter().map(|event| event["instance"]["name"].as_str().unwrap().to_owned()).collect();
+    let received = receive_until(&mut socket, "s", |event| event["instance"]["name"] == "Busy 149").await;
+    let names: Vec<_> = received.iter().map(|event| event["instance"]["name"].as_str().unwrap().to_owned()).collect();
     assert_eq!(names, (0..150).map(|round| format!("Busy {round}")).collect::<Vec<_>>());
 
-    // From the middle, and on into what happens live.
+    // From the middle, and on into live events.
     let mut socket = server.acknowledged(&server.admin).await;
-    socket.subscribe("s", &after(&told[74]["cursor"], "name")).await;
+    socket.subscribe("s", &after(&received[74]["cursor"], "name")).await;
     server.done("updateInstance", json!({ "id": id, "name": "Live" }), "instance { id }").await;
-    let rest = hear(&mut socket, "s", |event| event["instance"]["name"] == "Live").await;
+    let rest = receive_until(&mut socket, "s", |event| event["instance"]["name"] == "Live").await;
     assert_eq!(rest.len(), 76);
     assert!(causes(&rest).iter().all(|cause| *cause == "UPDATED"));
 }
 
 #[tokio::test]
-async fn a_subscriber_that_was_cut_among_the_snapshots_is_told_the_rest_and_what_changed() {
+async fn a_subscriber_that_was_interrupted_among_the_snapshots_gets_the_rest_and_the_changes() {
     let server = Server::start().await;
     let mut ids = Vec::new();
     for name in ["A", "B", "C", "D"] {
@@ -46,15 +46,15 @@ async fn a_subscriber_that_was_cut_among_the_snapshots_is_told_the_rest_and_what
     }
     let mut socket = server.acknowledged(&server.admin).await;
     socket.subscribe("s", "subscription { instanceStateChanged { cursor instance { name } } }").await;
-    let told = hear(&mut socket, "s", |event| event["instance"]["name"] == "B").await;
-    assert_eq!(told.len(), 2);
+    let received = receive_until(&mut socket, "s", |event| event["instance"]["name"] == "B").await;
+    assert_eq!(received.len(), 2);
     drop(socket);
     server.done("updateInstance", json!({ "id": ids[0], "name": "A2" }), "instance { id }").await;
     server.done("updateInstance", json!({ "id": ids[3], "name": "D2" }), "instance { id }").await;
 
     let mut socket = server.acknowledged(&server.admin).await;
-    socket.subscribe("s", &after(&told[1]["cursor"], "name")).await;
-    let rest = hear(&mut socket, "s", |event| event["instance"]["name"] == "D2").await;
+    socket.subscribe("s", &after(&received[1]["cursor"], "name")).await;
+    let rest = receive_until(&mut socket, "s", |event| event["instance"]["name"] == "D2").await;
     let rest: Vec<_> = rest.iter().map(|event| (event["cause"].clone(), event["instance"]["name"].clone())).collect();
     assert_eq!(
         rest,
@@ -72,11 +72,11 @@ async fn a_cursor_older_than_the_log_gets_snapshots_again() {
     change(&server.db, "DELETE FROM event WHERE seq < (SELECT MAX(seq) FROM event)").await;
     let mut socket = server.acknowledged(&server.admin).await;
     socket.subscribe("s", &after(&first, "name")).await;
-    assert_eq!(causes(&hear(&mut socket, "s", |_| true).await), ["SNAPSHOT"]);
+    assert_eq!(causes(&receive_until(&mut socket, "s", |_| true).await), ["SNAPSHOT"]);
 }
 
 #[tokio::test]
-async fn subscribers_of_one_question_hear_the_same_whatever_their_place() {
+async fn subscribers_with_the_same_query_receive_the_same_events() {
     let server = Server::start().await;
     let id = server.rehearse("Shared", &[("users", "1")]).await;
     server.idle(&id, "").await;
@@ -85,21 +85,21 @@ async fn subscribers_of_one_question_hear_the_same_whatever_their_place() {
     for _ in 0..20 {
         let mut socket = server.acknowledged(&server.admin).await;
         socket.subscribe("s", query).await;
-        hear(&mut socket, "s", |_| true).await;
+        receive_until(&mut socket, "s", |_| true).await;
         sockets.push(socket);
     }
     for round in 0..30 {
         server.done("updateInstance", json!({ "id": id, "name": format!("Shared {round}") }), "instance { id }").await;
     }
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     for socket in &mut sockets {
-        heard.push(hear(socket, "s", |event| event["instance"]["name"] == "Shared 29").await);
+        received.push(receive_until(socket, "s", |event| event["instance"]["name"] == "Shared 29").await);
     }
-    assert_eq!(heard[0].len(), 30);
-    assert!(heard.iter().all(|events| *events == heard[0]));
+    assert_eq!(received[0].len(), 30);
+    assert!(received.iter().all(|events| *events == received[0]));
 }
 
-/// The least number of statements that ten renames took, of several tries: workers run some of their own.
+/// The number of statements that ten renames need: the smallest of several tries, because workers execute some, too.
 async fn statements_of_ten_renames(server: &Server, id: &str, sockets: &mut [crate::support::wire::Socket]) -> u64 {
     let mut least = u64::MAX;
     for attempt in 0..4 {
@@ -110,7 +110,7 @@ async fn statements_of_ten_renames(server: &Server, id: &str, sockets: &mut [cra
         }
         let end = format!("Counted {attempt} 9 {}", sockets.len());
         for socket in &mut *sockets {
-            hear(socket, "s", |event| event["instance"]["name"] == end.as_str()).await;
+            receive_until(socket, "s", |event| event["instance"]["name"] == end.as_str()).await;
         }
         least = least.min(server.db.statements() - before);
     }
@@ -129,7 +129,7 @@ async fn a_subscriber_costs_no_statement_per_event() {
     for _ in 0..20 {
         let mut socket = server.acknowledged(&server.admin).await;
         socket.subscribe("s", query).await;
-        hear(&mut socket, "s", |_| true).await;
+        receive_until(&mut socket, "s", |_| true).await;
         sockets.push(socket);
     }
     let watched = statements_of_ten_renames(&server, &id, &mut sockets).await;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::process::Home;
 use crate::process::settings::refusal;
-use crate::subscriptions::states::hear;
+use crate::subscriptions::states::receive_until;
 use crate::support::wire::Socket;
 use crate::support::{DEADLINE, Server, http};
 
@@ -29,7 +29,7 @@ async fn subscriber(server: &Server, snapshots: usize) -> Socket {
     let mut socket = server.acknowledged(&server.admin).await;
     socket.subscribe("s", QUERY).await;
     for _ in 0..snapshots {
-        hear(&mut socket, "s", |event| event["cause"] == "SNAPSHOT").await;
+        receive_until(&mut socket, "s", |event| event["cause"] == "SNAPSHOT").await;
     }
     socket
 }
@@ -44,7 +44,7 @@ async fn a_subscriber_of_one_hears_within_a_second_what_the_other_did() {
         let name = format!("Renamed {round}");
         other.done("updateInstance", json!({ "id": id, "name": name }), "instance { id }").await;
         let committed = Instant::now();
-        hear(&mut socket, "s", |event| event["instance"]["name"] == name.as_str()).await;
+        receive_until(&mut socket, "s", |event| event["instance"]["name"] == name.as_str()).await;
         assert!(committed.elapsed() < SOON, "round {round}: {:?}", committed.elapsed());
     }
 }
@@ -73,7 +73,7 @@ async fn every_event_of_twenty_writers_at_once_is_heard_once_and_in_order_everyw
         for socket in &mut sockets {
             let mut heard = Vec::new();
             while heard.len() < 20 {
-                heard.extend(hear(socket, "s", |_| true).await);
+                heard.extend(receive_until(socket, "s", |_| true).await);
             }
             let heard: Vec<_> = heard.iter().map(|event| event["instance"]["name"].clone()).collect();
             assert_eq!(heard, logged, "round {round}");
