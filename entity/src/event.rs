@@ -57,8 +57,11 @@ pub struct Model {
     pub cause: Cause,
     /// Who did it; null when the server did.
     pub actor: Option<String>,
-    /// The instance's full state right after the change.
-    pub state: Json,
+    /// The instance right after the change, as the first releases wrote it. JSON null if there is
+    /// a record.
+    pub uncompressed: Json,
+    /// The instance right after the change.
+    pub record: Option<Vec<u8>>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

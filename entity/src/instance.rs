@@ -70,7 +70,7 @@ pub enum Health {
 }
 
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "instance")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
@@ -101,10 +101,8 @@ pub struct Model {
     /// A JSON object with the public settings. A secret that is set is present with the value null.
     pub config: Json,
     /// The sealed secrets; null once the instance is being deleted.
-    #[serde(skip)]
     pub secrets: Option<Vec<u8>>,
     /// When the credential expires, if known.
-    #[serde(default)]
     pub credential_expires_at: Option<i64>,
     pub sync_interval_minutes: i32,
     pub next_sync_at: Option<i64>,

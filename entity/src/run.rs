@@ -65,7 +65,7 @@ pub enum FailureClass {
 }
 
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "sync_run")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
@@ -92,10 +92,8 @@ pub struct Model {
     /// How many users the instance had when the run started.
     pub users_before: i64,
     /// The whole list has been read, and only the outcome is not recorded yet.
-    #[serde(skip)]
     pub listed: bool,
     /// Where to continue the listing; null before the first page and after the last one.
-    #[serde(skip)]
     pub checkpoint: Option<Json>,
     pub failure_class: Option<FailureClass>,
     pub failure_message: Option<String>,

@@ -21,6 +21,7 @@ mod m0002_consent;
 mod m0003_installation;
 mod m0004_indexes;
 mod m0005_room;
+mod m0006_event_record;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_installation::Migration),
             Box::new(m0004_indexes::Migration),
             Box::new(m0005_room::Migration),
+            Box::new(m0006_event_record::Migration),
         ]
     }
 }

@@ -6,21 +6,22 @@ use entity::notification::NotificationKind;
 use entity::run::Trigger;
 use entity::{event, instance, run};
 use sea_orm::sea_query::{Expr, ExprTrait, Func, Query, SimpleExpr};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
-use serde_json::Value;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 use uuid::Uuid;
 
 use super::{Finding, MAX_FINDINGS, Report, Subject};
 use crate::error::Result;
-use crate::instance::event::{Previous, Snapshot};
+use crate::instance::event::{Event, Previous, Snapshot};
 
 /// How many instances are read at a time.
 const INSTANCES: u64 = 200;
 /// How many rows of a sequence are read at a time.
 const ROWS: u64 = 1_000;
 
-/// Columns that may change without an event.
-const CHANGE_WITHOUT_EVENT: [&str; 3] = ["credential_expires_at", "next_sync_at", "purged_users"];
+/// Columns that may change without an event, and the secrets, which no event has.
+const CHANGE_WITHOUT_EVENT: [&str; 4] = ["credential_expires_at", "next_sync_at", "purged_users", "secrets"];
 
 /// Checks that the newest event of each instance has its current state.
 pub(super) async fn newest_events<C: ConnectionTrait>(conn: &C, report: &mut Report) -> Result<()> {
@@ -39,9 +40,12 @@ pub(super) async fn newest_events<C: ConnectionTrait>(conn: &C, report: &mut Rep
         let mut newest = newest_of(conn, &ids).await?;
         for model in models {
             // The events of an instance that has not changed for long may have been pruned.
-            let Some((seq, state)) = newest.remove(&model.id) else { continue };
-            let row = serde_json::to_value(&model)?;
-            let differing = differing(&state["instance"], &row);
+            let Some(row) = newest.remove(&model.id) else { continue };
+            let seq = row.seq;
+            let differing = match Event::try_from(row) {
+                Ok(event) => differing(&event.snapshot.instance, &model),
+                Err(_) => vec!["everything"],
+            };
             if !differing.is_empty() && found.len() <= MAX_FINDINGS {
                 found.push(Finding {
                     check: "newest-event",
@@ -57,7 +61,7 @@ pub(super) async fn newest_events<C: ConnectionTrait>(conn: &C, report: &mut Rep
     Ok(())
 }
 
-async fn newest_of<C: ConnectionTrait>(conn: &C, instances: &[Uuid]) -> Result<HashMap<Uuid, (i64, Value)>> {
+async fn newest_of<C: ConnectionTrait>(conn: &C, instances: &[Uuid]) -> Result<HashMap<Uuid, event::Model>> {
     let mut numbers = Query::select();
     numbers
         .expr(Func::max(Expr::col(event::Column::Seq)))
@@ -65,18 +69,13 @@ async fn newest_of<C: ConnectionTrait>(conn: &C, instances: &[Uuid]) -> Result<H
         .and_where(Expr::col(event::Column::InstanceId).is_in(instances.iter().copied()))
         .group_by_col(event::Column::InstanceId);
     let rows = event::Entity::find().filter(event::Column::Seq.in_subquery(numbers)).all(conn).await?;
-    Ok(rows.into_iter().map(|row| (row.instance_id, (row.seq, row.state))).collect())
+    Ok(rows.into_iter().map(|row| (row.instance_id, row)).collect())
 }
 
-/// The fields of an event that differ from the instance's row. Older events do not have
-/// fields that were added later.
-fn differing(event: &Value, row: &Value) -> Vec<String> {
-    let Some(event) = event.as_object() else { return vec!["everything".into()] };
-    let compared = event.iter().filter(|(name, _)| !CHANGE_WITHOUT_EVENT.contains(&name.as_str()));
-    compared
-        .filter(|(name, value)| row.get(name.as_str()).is_some_and(|row| row != *value))
-        .map(|(name, _)| name.clone())
-        .collect()
+/// The columns in which an event differs from the instance's row.
+fn differing(event: &instance::Model, row: &instance::Model) -> Vec<&'static str> {
+    let compared = instance::Column::iter().filter(|column| !CHANGE_WITHOUT_EVENT.contains(&column.as_str()));
+    compared.filter(|column| event.get(*column) != row.get(*column)).map(|column| column.as_str()).collect()
 }
 
 /// The condition for rows after `place`, in the order of both columns.
@@ -100,21 +99,18 @@ pub(super) async fn event_chain<C: ConnectionTrait>(conn: &C, report: &mut Repor
         let Some(last) = rows.last() else { break };
         place = (last.instance_id, last.seq);
         for row in rows {
-            let wrong = match serde_json::from_value::<Snapshot>(row.state) {
-                Err(error) => Some(format!("event {} cannot be read: {error}", row.seq)),
-                Ok(Snapshot { instance, before, .. }) => {
-                    let previous = known.take().filter(|(id, _)| *id == row.instance_id).map(|(_, state)| state);
+            let (seq, instance_id) = (row.seq, row.instance_id);
+            let wrong = match Event::try_from(row) {
+                Err(error) => Some(format!("event {seq} cannot be read: {error}")),
+                Ok(Event { snapshot: Snapshot { instance, before, .. }, .. }) => {
+                    let previous = known.take().filter(|(id, _)| *id == instance_id).map(|(_, state)| state);
                     let breaks = previous.is_some() && before.is_some() && previous != before;
-                    known = Some((
-                        instance.id,
-                        Previous { name: instance.name, status: instance.status, health: instance.health },
-                    ));
-                    if instance.id == row.instance_id {
-                        breaks.then(|| {
-                            format!("event {} does not begin in the state in which the previous one ended", row.seq)
-                        })
+                    known = Some((instance.id, Previous::of(&instance)));
+                    if instance.id == instance_id {
+                        breaks
+                            .then(|| format!("event {seq} does not begin in the state in which the previous one ended"))
                     } else {
-                        Some(format!("event {} contains another instance", row.seq))
+                        Some(format!("event {seq} contains another instance"))
                     }
                 }
             };
@@ -122,7 +118,7 @@ pub(super) async fn event_chain<C: ConnectionTrait>(conn: &C, report: &mut Repor
                 found.push(Finding {
                     check: "event-chain",
                     about: Subject::Instance,
-                    id: Some(row.instance_id),
+                    id: Some(instance_id),
                     wrong,
                     remedy: "An event is missing or was changed. Clients may have missed it: give the log a new epoch, see docs/operations.md, so that they start again from snapshots.",
                 });
@@ -234,12 +230,48 @@ mod tests {
         }
     }
 
+    fn instance(name: &str, purged_users: i64) -> instance::Model {
+        instance::Model {
+            id: Uuid::nil(),
+            integration_key: "okta".into(),
+            name: name.into(),
+            name_key: name.to_lowercase(),
+            status: instance::Status::Live,
+            inactive_reason: None,
+            inactive_since: None,
+            sync_state: instance::SyncState::Idle,
+            health: instance::Health::Ok,
+            failing_since: None,
+            consecutive_failures: 0,
+            revocation_mailed: false,
+            last_success_at: 1,
+            tenant: None,
+            created_by: "ada".into(),
+            created_by_email: None,
+            created_at: 1,
+            updated_at: 1,
+            revision: 1,
+            config: serde_json::json!({}),
+            secrets: None,
+            credential_expires_at: None,
+            sync_interval_minutes: 60,
+            next_sync_at: None,
+            user_count: 0,
+            last_run_id: None,
+            current_run_id: None,
+            run_number: 1,
+            purge_through: -1,
+            purging: false,
+            purged_users,
+        }
+    }
+
     #[test]
-    fn only_fields_that_an_event_has_are_compared() {
-        let event = serde_json::json!({ "name": "A", "purged_users": 3 });
-        let row = serde_json::json!({ "name": "A", "purged_users": 9, "new": 1 });
+    fn columns_that_may_change_without_an_event_are_not_compared() {
+        let event = instance("A", 3);
+        assert!(differing(&event, &instance("A", 9)).is_empty());
+        let row = instance::Model { secrets: Some(vec![1]), credential_expires_at: Some(5), ..event.clone() };
         assert!(differing(&event, &row).is_empty());
-        assert_eq!(differing(&event, &serde_json::json!({ "name": "B" })), ["name"]);
-        assert_eq!(differing(&Value::Null, &row), ["everything"]);
+        assert_eq!(differing(&event, &instance("B", 3)), ["name", "name_key"]);
     }
 }

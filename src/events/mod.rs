@@ -33,19 +33,20 @@ pub struct NewEvent {
     pub at: i64,
     pub cause: Cause,
     pub actor: Option<String>,
-    /// The instance's full state after the change.
-    pub state: serde_json::Value,
+    /// The instance after the change.
+    pub record: Vec<u8>,
 }
 
 /// Appends to the log when the transaction that changed the state is committed.
 pub fn append(tx: &Tx, event: NewEvent) {
-    let NewEvent { instance_id, at, cause, actor, state } = event;
+    let NewEvent { instance_id, at, cause, actor, record } = event;
     tx.log(ActiveModel {
         instance_id: Set(instance_id),
         at: Set(at),
         cause: Set(cause),
         actor: Set(actor),
-        state: Set(state),
+        uncompressed: Set(serde_json::Value::Null),
+        record: Set(Some(record)),
         ..Default::default()
     });
 }

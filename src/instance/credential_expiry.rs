@@ -53,22 +53,3 @@ pub(super) fn notice(model: &Model, about: About, now: i64) -> Option<Notice> {
     let since = (at - AHEAD_MS).max(model.created_at);
     Some(Notice { severity: Severity::Warning, title: title.into(), detail, since, remedies })
 }
-
-#[cfg(test)]
-mod tests {
-    use entity::instance::Model;
-    use serde_json::json;
-
-    #[test]
-    fn events_from_before_the_expiry_was_stored_can_be_read() {
-        let old = json!({ "id": "01890a5d-ac96-774b-bcce-b302099a8057", "integration_key": "okta", "name": "Acme",
-            "name_key": "acme", "status": "live", "inactive_reason": null, "inactive_since": null, "sync_state": "idle",
-            "health": "ok", "failing_since": null, "consecutive_failures": 0, "revocation_mailed": false,
-            "last_success_at": 1, "tenant": null, "created_by": "ada", "created_by_email": null, "created_at": 1,
-            "updated_at": 1, "revision": 1, "config": {}, "sync_interval_minutes": 60, "next_sync_at": null,
-            "user_count": 0, "last_run_id": null, "current_run_id": null, "run_number": 1, "purge_through": -1,
-            "purging": false, "purged_users": 0 });
-        let model: Model = serde_json::from_value(old).unwrap();
-        assert_eq!(model.credential_expires_at, None);
-    }
-}

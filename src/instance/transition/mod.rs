@@ -156,11 +156,9 @@ impl<'a> Transition<'a> {
             write(tx, &instance, exists).await?;
         }
         for (cause, snapshot) in steps {
-            let state = serde_json::to_value(&snapshot)?;
-            events::append(
-                tx,
-                NewEvent { instance_id: instance.id, at: now, cause, actor: actor.map(str::to_owned), state },
-            );
+            let record = snapshot.encode()?;
+            let actor = actor.map(str::to_owned);
+            events::append(tx, NewEvent { instance_id: instance.id, at: now, cause, actor, record });
         }
         Ok(Committed { instance, last_run, current_run, cancelled_run })
     }

@@ -8,4 +8,5 @@ mod outcomes;
 mod revocation;
 mod schedule;
 mod story;
+mod transitions;
 mod trouble;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use entity::event::{Column, Entity};
 use futures_util::future::join_all;
+use muster::instance::event::Event;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -68,8 +69,8 @@ async fn every_event_of_twenty_writers_at_once_is_heard_once_and_in_order_everyw
         join_all(renames).await;
         let log = Entity::find().filter(Column::Cause.eq(entity::event::Cause::Updated)).order_by_asc(Column::Seq);
         let log = log.all(one.db.read()).await.unwrap();
-        let logged: Vec<_> =
-            log[log.len() - 20..].iter().map(|event| event.state["instance"]["name"].clone()).collect();
+        let name = |row: &entity::event::Model| Event::try_from(row.clone()).unwrap().snapshot.instance.name;
+        let logged: Vec<_> = log[log.len() - 20..].iter().map(|row| Value::from(name(row))).collect();
         for socket in &mut sockets {
             let mut heard = Vec::new();
             while heard.len() < 20 {

@@ -1,0 +1,27 @@
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::binary_null;
+
+/// How many migrations a binary must know to read and write records.
+const NEEDS: usize = 6;
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    /// Whole or not at all, also when the process is killed in the middle.
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, m: &SchemaManager) -> Result<(), DbErr> {
+        let db = m.get_connection();
+        // So that an older binary, which does not know records, can neither read nor write events.
+        db.execute_unprepared("ALTER TABLE event RENAME COLUMN state TO uncompressed").await?;
+        let mut event = Table::alter();
+        event.table("event").add_column(binary_null("record"));
+        m.alter_table(event).await?;
+        db.execute_unprepared(&format!("UPDATE installation SET needs = {NEEDS}")).await?;
+        Ok(())
+    }
+}
