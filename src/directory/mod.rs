@@ -1,9 +1,9 @@
-//! The register itself: reading users, and removing those that left it for good.
+//! The register of users: queries, and the removal of deleted users.
 //!
-//! A row of a user is written by the sync engine alone. Whether it is *reported* depends
-//! on its instance: users last seen by a run up to `purge_through` have left reporting,
-//! whether or not their rows are gone already. Every query here keeps to that, so a
-//! deletion is complete for readers the moment it commits.
+//! Only the sync writes users. Whether a user is *reported* depends on the instance: users
+//! that were last seen by run `purge_through` or an earlier one are deleted, even if their
+//! rows still exist. Every query here applies this rule, so a deletion is complete for
+//! readers as soon as it is committed.
 
 pub mod prune;
 pub mod users;

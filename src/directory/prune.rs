@@ -1,4 +1,4 @@
-//! Forgetting: users that left long ago, and what runs changed about users.
+//! Retention of removed users and of the changes that runs made to users.
 
 use entity::{run, user, user_change};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -7,8 +7,8 @@ use uuid::Uuid;
 use crate::db::Tx;
 use crate::error::Result;
 
-/// Deletes up to `limit` users that left before `before` (Unix milliseconds), with what
-/// runs changed about them; answers how many. One that comes back is a new user.
+/// Deletes up to `limit` users that were removed before `before` (Unix milliseconds), with their
+/// changes. Returns how many were deleted. A user that comes back later is a new user.
 pub async fn removed(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
     let past = user::Entity::find()
         .select_only()
@@ -27,8 +27,8 @@ pub async fn removed(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
     Ok(user::Entity::delete_many().filter(user::Column::Id.is_in(past)).exec(tx.conn()).await?.rows_affected)
 }
 
-/// Deletes up to `limit` of the oldest changes, as long as their runs were queued before
-/// the time of the id `before` and have ended; answers how many.
+/// Deletes up to `limit` of the oldest changes whose runs were queued before the time of the id
+/// `before` and have ended. Returns how many were deleted.
 pub async fn changes(tx: &Tx, before: Uuid, limit: u64) -> Result<u64> {
     let oldest = user_change::Entity::find()
         .select_only()

@@ -1,4 +1,4 @@
-//! Users: pages, counts, changes of a run, removal in batches.
+//! Queries for users and their changes, and the removal of deleted users in batches.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::db::keyset;
 use crate::error::Result;
 
-/// Which users; `None` admits all.
+/// A filter for users. `None` matches all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Filter {
     pub instance_id: Option<Uuid>,
@@ -25,12 +25,12 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether all users of the instances are meant, so that the instances know how many there are.
+    /// True if the filter matches all users of its instances, so that the instances have the count.
     fn is_whole(&self) -> bool {
         self.statuses.is_none() && self.search.as_ref().is_none_or(String::is_empty) && !self.include_removed
     }
 
-    /// What is the same for one instance and for all.
+    /// The conditions that do not depend on the instance.
     fn condition(&self) -> Condition {
         let mut all = Condition::all();
         if let Some(statuses) = &self.statuses {
@@ -46,7 +46,7 @@ impl Filter {
     }
 
     fn select(&self) -> Select<Entity> {
-        // Left reporting: last seen by a run that the instance has purged through.
+        // Deleted users: last seen by run `purge_through` or an earlier one.
         let mut reported = Query::select();
         reported
             .expr(Expr::value(1))
@@ -71,10 +71,10 @@ impl Filter {
     }
 }
 
-/// `column` begins with `text`, as a range that an index can serve.
+/// The condition that `column` begins with `text`, as a range for which an index can be used.
 fn prefix(column: Column, text: &str) -> SimpleExpr {
     let from = Expr::col((Entity, column)).gte(text);
-    // The last character's successor ends the range; text that ends in the last code point has none.
+    // The range ends at the successor of the last character. The last code point has no successor.
     let mut end: Vec<char> = text.chars().collect();
     while let Some(last) = end.pop() {
         if let Some(next) = (u32::from(last) + 1..=0x0010_FFFF).find_map(char::from_u32) {
@@ -86,10 +86,10 @@ fn prefix(column: Column, text: &str) -> SimpleExpr {
     from
 }
 
-/// The users of an instance after one of them, in the order of ids. Two bounds instead of an
-/// equality, and the instance in the order: then only its own index gives that order. With an
-/// equality PostgreSQL may read all users in the order of ids for the few of this instance that
-/// it takes to be spread evenly among them, when they came together and late.
+/// The users of an instance after a given one, in the order of ids. The instance is restricted by two
+/// bounds and is part of the order, so that only its own index provides this order. With an equality,
+/// PostgreSQL may scan all users in the order of ids, because it assumes that the users of an instance
+/// are spread evenly, although they were created together.
 fn of_instance(select: Select<Entity>, instance: Uuid, after: Uuid) -> Select<Entity> {
     let key = Expr::tuple([Expr::col((Entity, Column::InstanceId)), Expr::col((Entity, Column::Id))]);
     select
@@ -113,13 +113,13 @@ fn select_page(filter: &Filter, after: Option<Uuid>, limit: u64) -> Select<Entit
     let after = after.unwrap_or(Uuid::nil());
     let select = match filter.instance_id {
         Some(instance) if filter.search.is_none() => of_instance(filter.select(), instance, after),
-        // A search finds its few by addresses and names, and puts them in order.
+        // A search finds few users by address or name, which are then sorted.
         _ => filter.select_in_instance().filter(Column::Id.gt(after)).order_by_asc(Column::Id),
     };
     select.limit(limit)
 }
 
-/// A page of each of several instances, in one statement.
+/// A page of users for each of several instances, in one statement.
 pub async fn pages_by_instance<C: ConnectionTrait>(
     conn: &C,
     instances: &[Uuid],
@@ -155,7 +155,7 @@ pub async fn count<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<i64>
     Ok(i64::try_from(filter.select_in_instance().count(conn).await?).unwrap_or(i64::MAX))
 }
 
-/// How many users an instance has: it knows, but for those that the current run has added.
+/// The number of users of an instance: its own count, plus those that the current run has added.
 fn known_count() -> SimpleExpr {
     let of = |column| Expr::col((instance::Entity, column));
     let mut added = Query::select();
@@ -166,7 +166,7 @@ fn known_count() -> SimpleExpr {
     of(instance::Column::UserCount).add(Expr::expr(added).if_null(0))
 }
 
-/// How many users match, per instance.
+/// How many users match for each instance.
 pub async fn count_by_instance<C: ConnectionTrait>(
     conn: &C,
     instances: &[Uuid],
@@ -203,7 +203,7 @@ pub async fn find<C: ConnectionTrait>(conn: &C, id: Uuid) -> Result<Option<Model
     Ok(everybody.select().filter(Column::Id.eq(id)).one(conn).await?)
 }
 
-/// What several runs changed: a page of each, with the users, in two statements.
+/// A page of changes with their users for each of several runs, in two statements.
 pub async fn changes_by_run<C: ConnectionTrait>(
     conn: &C,
     runs: &[Uuid],
@@ -225,7 +225,7 @@ pub async fn changes_by_run<C: ConnectionTrait>(
     let users: HashMap<Uuid, Model> = users.into_iter().map(|user| (user.id, user)).collect();
     let mut found: HashMap<Uuid, Vec<_>> = HashMap::new();
     for change in changes {
-        // A user that the purge removes between the two statements takes its changes along.
+        // Skips changes whose users the purge removed between the two statements.
         if let Some(user) = users.get(&change.user_id) {
             found.entry(change.run_id).or_default().push((change, user.clone()));
         }
@@ -254,7 +254,7 @@ pub async fn count_changes_by_run<C: ConnectionTrait>(
 }
 
 fn select_changes(runs: &[Uuid], kind: Option<user_change::Kind>) -> Select<user_change::Entity> {
-    // Changes of users that have left reporting are not told any more.
+    // Changes of deleted users are not reported.
     let mut reported = Query::select();
     reported
         .expr(Expr::value(1))
@@ -276,8 +276,8 @@ fn select_changes(runs: &[Uuid], kind: Option<user_change::Kind>) -> Select<user
     select
 }
 
-/// Deletes up to `limit` users of an instance that have left reporting, with what runs
-/// changed about them; answers how many there were.
+/// Deletes the rows of up to `limit` deleted users of an instance, with their changes. Returns how
+/// many there were.
 pub async fn remove_batch<C: ConnectionTrait>(conn: &C, instance: Uuid, purge_through: i64, limit: u64) -> Result<u64> {
     let left = Entity::find().select_only().column(Column::Id).filter(Column::Generation.lte(purge_through));
     let ids: Vec<Uuid> = of_instance(left, instance, Uuid::nil()).limit(limit).into_tuple().all(conn).await?;

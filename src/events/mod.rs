@@ -1,11 +1,10 @@
 //! The durable event log, and the feed that carries it to subscribers.
 //!
-//! The log is the truth: an event is a row, written in the transaction that changed the
-//! state, numbered in the order in which the changes became visible. The feed is a
-//! convenience: one reader in the process follows the log and hands each row to
-//! everybody who listens. Whoever falls behind, or came late, reads the log from the
-//! number that it knows and misses nothing. Nothing is ever published from memory, so a
-//! process that is killed between commit and publication has lost nothing either.
+//! The log is the source of truth. An event is a row that is written in the transaction that
+//! changes the state. Events are numbered in the order in which the changes become visible.
+//! The feed is a convenience: one reader per process follows the log and passes each event to
+//! all listeners. A listener that is behind reads the log from its last number and misses
+//! nothing. Nothing is published from memory, so a crash after the commit loses nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +23,7 @@ use crate::error::{Error, Result};
 const FEED: usize = 1024;
 /// How many rows are read from the log at once.
 const PAGE: u64 = 200;
-/// How often the log is looked at when nothing wakes the reader.
+/// How often the log is polled without a wake-up.
 const POLL: Duration = Duration::from_secs(2);
 
 /// An event to be written.
@@ -37,7 +36,7 @@ pub struct NewEvent {
     pub record: Vec<u8>,
 }
 
-/// Appends to the log when the transaction that changed the state is committed.
+/// Appends an event to the log when the transaction is committed.
 pub fn append(tx: &Tx, event: NewEvent) {
     let NewEvent { instance_id, at, cause, actor, record } = event;
     tx.log(ActiveModel {
@@ -51,7 +50,7 @@ pub fn append(tx: &Tx, event: NewEvent) {
     });
 }
 
-/// The number of the newest event; 0 when there is none.
+/// The number of the newest event; 0 if there is none.
 pub async fn newest<C: ConnectionTrait>(conn: &C) -> Result<i64> {
     let newest: Option<i64> = Entity::find()
         .select_only()
@@ -64,7 +63,7 @@ pub async fn newest<C: ConnectionTrait>(conn: &C) -> Result<i64> {
     Ok(newest.unwrap_or(0))
 }
 
-/// The number of the oldest event that is still kept; 0 when there is none.
+/// The number of the oldest event in the log; 0 if there is none.
 pub async fn oldest<C: ConnectionTrait>(conn: &C) -> Result<i64> {
     let oldest: Option<i64> = Entity::find()
         .select_only()
@@ -77,16 +76,16 @@ pub async fn oldest<C: ConnectionTrait>(conn: &C) -> Result<i64> {
     Ok(oldest.unwrap_or(0))
 }
 
-/// The next events after `seq`, oldest first, and no more than one page of them.
+/// The next page of events after `seq`, oldest first.
 pub async fn read_after<C: ConnectionTrait>(conn: &C, seq: i64) -> Result<Vec<Model>> {
     Ok(Entity::find().filter(Column::Seq.gt(seq)).order_by_asc(Column::Seq).limit(PAGE).all(conn).await?)
 }
 
-/// Deletes up to `limit` of the oldest events, as long as they are from before `before` (Unix
-/// milliseconds) and are not the newest; answers how many. What remains has no gap.
+/// Deletes up to `limit` of the oldest events that are from before `before` (Unix milliseconds)
+/// and not the newest. Returns how many were deleted. The rest of the log has no gap.
 pub async fn prune(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
     let newest = newest(tx.conn()).await?;
-    // Whoever else prunes is waited for, and not passed by: that would leave a gap for a moment.
+    // Waits for other pruners instead of skipping locked rows, which would briefly leave a gap.
     let oldest: Vec<(i64, i64)> = Entity::find()
         .select_only()
         .columns([Column::Seq, Column::At])
@@ -101,7 +100,7 @@ pub async fn prune(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
     Ok(Entity::delete_many().filter(Column::Seq.lte(last)).exec(tx.conn()).await?.rows_affected)
 }
 
-/// Hands new events to everybody in the process who listens, as `T`: the row, decoded once.
+/// Passes new events to all listeners of the process, decoded once as `T`.
 pub struct Feed<T>(broadcast::Sender<Arc<T>>);
 
 impl<T> Clone for Feed<T> {
@@ -117,13 +116,13 @@ impl<T> Default for Feed<T> {
 }
 
 impl<T: TryFrom<Model, Error = Error>> Feed<T> {
-    /// Events from now on. A receiver that lags is told so, and reads the log.
+    /// The events from now on. A receiver that lags gets an error, and has to read the log.
     pub fn listen(&self) -> broadcast::Receiver<Arc<T>> {
         self.0.subscribe()
     }
 
-    /// Follows the log from after `seq` until `stop`. Whoever listens must have been able
-    /// to read the log up to there.
+    /// Follows the log after `seq` until `stop`. Events up to `seq` must be committed before
+    /// anybody listens.
     pub async fn follow(self, db: Db, mut seq: i64, stop: CancellationToken) {
         let mut wake = db.listen(Topic::Events);
         loop {
@@ -146,7 +145,7 @@ impl<T: TryFrom<Model, Error = Error>> Feed<T> {
             for event in events {
                 *seq = event.seq;
                 match T::try_from(event) {
-                    // An error only says that nobody listens.
+                    // An error only means that there are no listeners.
                     Ok(event) => drop(self.0.send(Arc::new(event))),
                     Err(error) => {
                         error!(event.seq = *seq, error = %error.chain(), "an event cannot be read and is passed over");

@@ -1,4 +1,4 @@
-//! Forgetting: runs that are past their time, and instances that were deleted long ago.
+//! Retention of runs and of deleted instances.
 
 use entity::instance::{self, Status};
 use entity::{event, run};
@@ -9,8 +9,8 @@ use uuid::Uuid;
 use crate::db::Tx;
 use crate::error::Result;
 
-/// Deletes up to `limit` runs that were queued before the time of the id `before`; answers
-/// how many. One that goes on, and the last one of an instance, stay.
+/// Deletes up to `limit` runs that were queued before the time of the id `before`. Returns how many
+/// were deleted. Runs in progress and the last run of each instance are kept.
 pub async fn runs(tx: &Tx, before: Uuid, limit: u64) -> Result<u64> {
     let own = |column| Expr::col((instance::Entity, column)).equals((run::Entity, run::Column::Id));
     let mut pointed_at = Query::select();
@@ -34,9 +34,9 @@ pub async fn runs(tx: &Tx, before: Uuid, limit: u64) -> Result<u64> {
     Ok(run::Entity::delete_many().filter(run::Column::Id.is_in(past)).exec(tx.conn()).await?.rows_affected)
 }
 
-/// Deletes up to `limit` instances that were deleted before `before` (Unix milliseconds) and
-/// of which nothing but their last run is left; answers how many. As long as the log
-/// tells of an instance, it stays.
+/// Deletes up to `limit` rows of instances that were deleted before `before` (Unix milliseconds) and
+/// have nothing left but their last run. Returns how many were deleted. An instance is kept as long
+/// as the log has an event of it.
 pub async fn tombstones(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
     let mut other_runs = Query::select();
     other_runs
@@ -54,7 +54,7 @@ pub async fn tombstones(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
         .select_only()
         .column(instance::Column::Id)
         .filter(instance::Column::Status.eq(Status::Deleted))
-        // Nothing changes a deleted instance, so this is when it was deleted.
+        // A deleted instance never changes, so this is the time of its deletion.
         .filter(instance::Column::UpdatedAt.lt(before))
         .filter(Expr::exists(other_runs).not())
         .filter(Expr::exists(events).not())

@@ -1,4 +1,4 @@
-//! Removing the users that left reporting, in batches, until none remains.
+//! Removes the rows of deleted users in batches.
 
 use entity::instance::{ActiveModel, Entity, Model};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
@@ -16,7 +16,7 @@ use crate::queue::{self, Claim, worker::Handler};
 /// How many users one transaction removes: long enough to be fast, short enough to let others write.
 const BATCH: u64 = 2_000;
 
-/// The worker that removes.
+/// The worker for purge jobs.
 pub struct Purge(pub Instances);
 
 impl Handler for Purge {
@@ -33,7 +33,7 @@ impl Handler for Purge {
 }
 
 impl Instances {
-    /// Removes one batch. True: nothing is left to do.
+    /// Removes one batch. Returns true if nothing is left to remove.
     async fn purge_batch(&self, claim: &Claim) -> Result<bool> {
         let now = self.clock.now();
         self.db
@@ -43,7 +43,7 @@ impl Instances {
                     return Ok(true);
                 }
                 let instance = lock(&tx, claim.subject).await?;
-                // Before the removal, so that a worker that lost its claim removes nobody.
+                // Checked before the removal, so that a worker that lost its claim removes nobody.
                 if !queue::renew(tx.conn(), claim, self.clock.now()).await? {
                     return Ok(true);
                 }

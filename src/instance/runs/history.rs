@@ -1,4 +1,4 @@
-//! Reading the runs of instances.
+//! Queries for runs.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::db::keyset;
 use crate::error::Result;
 
-/// Which runs; `None` admits all. Times in Unix milliseconds.
+/// A filter for runs. `None` matches all. Times are in Unix milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Filter {
     pub instance_id: Option<Uuid>,
@@ -48,7 +48,7 @@ impl Filter {
         Entity::find().filter(all)
     }
 
-    /// Ids rise with time, so the order of ids is the order in which runs were queued.
+    /// Ids increase with time, so runs are ordered by when they were queued.
     fn page(&self, before: Option<Uuid>, limit: u64) -> Select<Entity> {
         let mut select = self.select();
         if let Some(before) = before {
@@ -69,7 +69,7 @@ pub async fn page<C: ConnectionTrait>(
     Ok(filter.page(before, limit).all(conn).await?)
 }
 
-/// A page of each of several instances, in one statement.
+/// A page of runs for each of several instances, in one statement.
 pub async fn pages_by_instance<C: ConnectionTrait>(
     conn: &C,
     instances: &[Uuid],
@@ -90,7 +90,7 @@ pub async fn count<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<i64>
     Ok(i64::try_from(filter.select().count(conn).await?).unwrap_or(i64::MAX))
 }
 
-/// How many runs match, per instance.
+/// How many runs match for each instance.
 pub async fn count_by_instance<C: ConnectionTrait>(
     conn: &C,
     instances: &[Uuid],

@@ -1,4 +1,4 @@
-//! The runs of an instance: asked for, due, stopped, and read.
+//! The runs of instances: requesting, scheduling, cancelling and reading them.
 
 use entity::instance::Model;
 use entity::run;

@@ -1,4 +1,4 @@
-//! Asking for a run.
+//! Queueing runs.
 
 use entity::audit_entry::Action;
 use entity::instance::Model;
@@ -17,7 +17,7 @@ use crate::instance::transition::Transition;
 use crate::queue;
 
 impl Instances {
-    /// Asks for a sync now. An instance that has an active run answers with that one.
+    /// Requests a sync now. Returns the active run if there is one already.
     pub async fn sync(&self, caller: &Caller, id: Uuid, accept_removals: bool) -> Result<run::Model> {
         let (now, actor) = (self.clock.now(), &caller.label());
         self.db
@@ -38,7 +38,7 @@ impl Instances {
     }
 }
 
-/// Lets a run that is active already remove any number of users.
+/// Disables the removal guard for an active run.
 async fn accept(tx: &Tx, run: run::Model) -> Result<run::Model> {
     if run.accept_removals {
         return Ok(run);

@@ -1,4 +1,4 @@
-//! When runs are due, and queueing those that are.
+//! Schedules runs, and queues those that are due.
 
 use entity::instance::{Column, Entity, Model, Status, SyncState};
 use entity::run::Trigger;
@@ -11,15 +11,15 @@ use crate::instance::state::{Change, RunRequest};
 use crate::instance::transition::Transition;
 use crate::instance::{Instances, lock_free};
 
-/// How long an application may put off the next sync, in milliseconds.
+/// How long an application may delay the next sync, in milliseconds.
 pub const LONGEST_WAIT_MS: i64 = 3_600_000;
-/// A minute of a sync interval, with the tenth that it may be longer, in milliseconds.
+/// A minute of a sync interval plus the jitter of 10 %, in milliseconds.
 const INTERVAL_AT_MOST: i64 = 66_000;
-/// How many instances one look of the scheduler queues at most.
+/// How many instances the scheduler queues at a time.
 const DUE_AT_ONCE: u64 = 100;
 
-/// When the next scheduled run is due: the interval, moved by up to a tenth either way,
-/// so that instances that were created together do not sync together for ever.
+/// When the next scheduled run is due: after the interval, with a jitter of 10 %, so that instances
+/// that were created together do not always sync together.
 pub fn next_due(now: i64, interval_minutes: i32, roll: f64) -> i64 {
     let interval = i64::from(interval_minutes) * 60_000;
     #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a tenth of 30 days")]
@@ -27,13 +27,13 @@ pub fn next_due(now: i64, interval_minutes: i32, roll: f64) -> i64 {
     now + interval + moved
 }
 
-/// When the next scheduled run is due at the latest, if the clock was right.
+/// The latest time at which a run can be due, if the clock was right.
 fn furthest(model: &Model, now: i64) -> i64 {
     now + i64::from(model.sync_interval_minutes) * INTERVAL_AT_MOST + LONGEST_WAIT_MS
 }
 
 impl Instances {
-    /// Queues a run for every instance whose time has come.
+    /// Queues a run for every instance that is due.
     pub async fn queue_due(&self) -> Result<()> {
         let now = self.clock.now();
         let due: Vec<Uuid> = Entity::find()
@@ -50,7 +50,7 @@ impl Instances {
         for id in due {
             match self.queue_if_due(id, now).await {
                 Ok(()) => {}
-                // The others would find the same.
+                // The other instances would fail in the same way.
                 Err(error) if error.is_passing() => return Err(error),
                 Err(error) => {
                     tracing::error!(instance.id = %id, error = %error.chain(), "a due instance could not be queued; trying again");
@@ -60,8 +60,7 @@ impl Instances {
         Ok(())
     }
 
-    /// Makes due what waits for longer than it can have been told to: a clock was wrong when it
-    /// was written down.
+    /// Repairs schedules that a wrong clock wrote: anything beyond interval plus longest retry is due now.
     pub async fn mend_schedule(&self) -> Result<()> {
         let now = self.clock.now();
         let furthest =
@@ -87,7 +86,7 @@ impl Instances {
             .write(|tx| async move {
                 let Some(instance) = lock_free(&tx, id).await? else { return Ok(()) };
                 let is_due = |at: i64| at <= now || at > furthest(&instance, now);
-                // Scheduled exactly while it is live and idle: otherwise somebody was faster.
+                // Only a live and idle instance has a schedule. Otherwise it was changed in the meantime.
                 if !instance.next_sync_at.is_some_and(is_due) {
                     return Ok(());
                 }
