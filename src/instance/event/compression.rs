@@ -22,7 +22,7 @@ pub fn compress(text: &[u8]) -> Result<Vec<u8>> {
     match deflate.compress_vec(text, &mut record, FlushCompress::Finish).map_err(failed)? {
         Status::StreamEnd => Ok(record),
         status @ (Status::Ok | Status::BufError) => {
-            Err(Error::Internal(format!("compressing an event's record ended with {status:?}")))
+            Err(Error::Internal(format!("compressing an event's record ended with {status:?}").into()))
         }
     }
 }
@@ -33,7 +33,9 @@ pub fn decompress(record: &[u8]) -> Result<Vec<u8>> {
     let data = match record.split_first() {
         Some((&VERSION, data)) => data,
         Some((version, _)) => {
-            return Err(Error::Internal(format!("the record has version {version}, which only a newer Muster reads")));
+            return Err(Error::Internal(
+                format!("the record has version {version}, which only a newer Muster reads").into(),
+            ));
         }
         None => return Err(Error::Internal("the record is empty".into())),
     };
