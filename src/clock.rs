@@ -7,6 +7,9 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use uuid::{Builder, Uuid};
 
+/// A day, in milliseconds.
+pub const DAY_MS: i64 = 24 * 3_600_000;
+
 /// A source of the current time in milliseconds since 1970 (UTC). Durations within a process are
 /// measured with tokio's monotonic clock instead, which ignores changes of the wall clock.
 #[derive(Clone, Debug, Default)]

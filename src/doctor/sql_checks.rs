@@ -6,6 +6,7 @@
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use super::{Finding, MAX_FINDINGS, Subject};
+use crate::clock::DAY_MS;
 use crate::error::Result;
 use crate::maintenance::retention::{Retention, cutoff};
 
@@ -13,7 +14,6 @@ use crate::maintenance::retention::{Retention, cutoff};
 const EXPIRED_LEASE_MS: i64 = 60_000;
 /// How long a job may be due while no worker is active, in milliseconds.
 const UNCLAIMED_MS: i64 = 120_000;
-const DAY_MS: i64 = 24 * 3_600_000;
 
 /// A check that consists of one SQL statement.
 pub(super) struct SqlCheck {

@@ -16,10 +16,11 @@
 //! their rows in batches and writes the last event. It goes on where it was interrupted.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use entity::instance::{Entity, Model};
 use integration::catalog::Catalog;
+use parking_lot::Mutex;
 use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{EntityTrait, QuerySelect};
 use tokio_util::sync::CancellationToken;
@@ -70,15 +71,15 @@ pub struct Running(Arc<Mutex<HashMap<Uuid, CancellationToken>>>);
 
 impl Running {
     pub fn add(&self, run: Uuid, stop: CancellationToken) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(run, stop);
+        self.0.lock().insert(run, stop);
     }
 
     pub fn remove(&self, run: Uuid) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
+        self.0.lock().remove(&run);
     }
 
     fn stop(&self, run: Uuid) {
-        if let Some(stop) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&run) {
+        if let Some(stop) = self.0.lock().get(&run) {
             stop.cancel();
         }
     }

@@ -73,7 +73,7 @@ use template::{OneOrMany, Template};
 const LIMITS: yaml::Limits = yaml::Limits { bytes: 256 * 1024, nodes: 20_000 };
 
 /// The categories of the catalog.
-const CATEGORIES: [&str; 11] = [
+pub(crate) const CATEGORIES: [&str; 11] = [
     "identity",
     "communication",
     "development",

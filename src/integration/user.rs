@@ -351,7 +351,7 @@ impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let time = DateTime::parse_from_rfc3339(&text)
-            .map_err(|_| de::Error::custom("a moment is written as 2026-01-02T03:04:05Z"))?;
+            .map_err(|_| de::Error::custom("a time is written as 2026-01-02T03:04:05Z"))?;
         Ok(Self(time.timestamp_millis()))
     }
 }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use crate::clock::{SteadyClock, id_at};
+use crate::clock::{DAY_MS, SteadyClock, id_at};
 use crate::config::Settings;
 use crate::db::{Db, Tx};
 use crate::error::Result;
@@ -32,7 +32,6 @@ use crate::{audit, directory, events, instance};
 const BATCH: u64 = 500;
 /// The pause between two transactions, which leaves the database to others.
 const PAUSE: Duration = Duration::from_millis(50);
-const DAY_MS: i64 = 24 * 3_600_000;
 
 /// For how many days each kind of row is kept; 0 means for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

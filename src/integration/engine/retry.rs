@@ -109,10 +109,13 @@ fn parse_date(text: &str) -> Option<i64> {
     Some(parsed.timestamp_millis())
 }
 
+/// A number from here on is a time in seconds since 1970, not a duration in seconds.
+pub(super) const EPOCH_SECONDS: f64 = 1e9;
+/// A number from here on is a time in milliseconds since 1970.
+pub(super) const EPOCH_MILLISECONDS: f64 = 1e11;
+
 /// Reads seconds to wait, epoch seconds, epoch milliseconds or a date; numbers are told apart by magnitude.
 fn wait_until(text: &str, now: i64) -> Option<Duration> {
-    const EPOCH_SECONDS: f64 = 1e9;
-    const EPOCH_MILLISECONDS: f64 = 1e11;
     #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit into 53 bits")]
     let now = now as f64;
     let wait_ms = match text.parse::<f64>() {

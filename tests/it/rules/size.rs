@@ -8,19 +8,12 @@ use crate::architecture::{files, root, short};
 const FILE: usize = 400;
 const RESOLVER: usize = 30;
 
-/// Files that are still to be cut.
-const LONG_FILES: [&str; 3] =
-    ["src/integration/engine/paginate.rs", "src/integration/manifest/auth.rs", "src/integration/manifest/check/mod.rs"];
-
-/// Files with resolvers that are still to be cut.
-const LONG_RESOLVERS: [&str; 1] = ["src/graphql/integration/mod.rs"];
-
 #[test]
 fn no_file_is_longer_than_400_lines() {
     for folder in ["src", "entity", "migration", "tests", "benches"] {
         for path in files(&root().join(folder)) {
             let name = short(&path);
-            if path.ends_with("package-lock.json") || LONG_FILES.contains(&name.as_str()) {
+            if path.ends_with("package-lock.json") {
                 continue;
             }
             let Ok(text) = fs::read_to_string(&path) else { continue };
@@ -36,9 +29,6 @@ fn no_resolver_is_longer_than_30_lines() {
     for source in sources(&["src/graphql"]) {
         for (line, length) in functions_of_api_types(&source.text) {
             resolvers += 1;
-            if LONG_RESOLVERS.contains(&source.path.as_str()) {
-                continue;
-            }
             assert!(
                 length <= RESOLVER,
                 "the resolver at {}:{line} has {length} lines, and {RESOLVER} are allowed",

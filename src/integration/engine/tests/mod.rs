@@ -1,7 +1,7 @@
 //! The engine against peers on real sockets. Each test says what the application
 //! answers, page by page, and what comes of it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, Response};
 use futures_util::TryStreamExt as _;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -16,6 +17,7 @@ use tokio::net::TcpListener;
 use super::retry::RetryPolicy;
 use super::{Client, ClientSettings, HttpSource};
 use crate::manifest::{self, Manifest};
+use crate::samples::NOW;
 use crate::source::{Config, Page, Source as _, SourceError};
 
 mod addresses;
@@ -31,9 +33,6 @@ mod scim;
 mod signing;
 mod tokens;
 mod waits;
-
-/// 2026-03-01T12:00:00Z, the time of all tests.
-const NOW: i64 = 1_772_366_400_000;
 
 /// A call as the application saw it.
 #[derive(Clone, Debug)]
@@ -65,7 +64,7 @@ impl Peer {
             let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
             let call = Call { uri, headers, body: String::from_utf8_lossy(&body).into_owned() };
             let number = {
-                let mut seen = seen.lock().unwrap();
+                let mut seen = seen.lock();
                 seen.push(call.clone());
                 seen.len()
             };
@@ -83,7 +82,7 @@ impl Peer {
     }
 
     fn calls(&self) -> Vec<Call> {
-        self.calls.lock().unwrap().clone()
+        self.calls.lock().clone()
     }
 
     fn uris(&self) -> Vec<String> {

@@ -12,7 +12,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, SET_COOKIE};
 use crate::engine::body::{self, BodyError};
 use crate::engine::classify::{Evidence, excerpt, is_rate_limited, matching_rule};
 use crate::engine::client::Response;
-use crate::engine::retry::retry_after;
+use crate::engine::retry::{EPOCH_MILLISECONDS, EPOCH_SECONDS, retry_after};
 use crate::grant::Grant;
 use crate::manifest::Manifest;
 use crate::manifest::auth::{Auth, Session};
@@ -164,8 +164,6 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<(String, Option<String>)> {
 /// Reads a lifetime in seconds, or a time in epoch seconds or milliseconds; they are told apart by
 /// magnitude. Returns Unix milliseconds. Some applications send 0 for a token that does not expire.
 fn expiry(text: &str, now: i64) -> Option<i64> {
-    const EPOCH_SECONDS: f64 = 1e9;
-    const EPOCH_MILLISECONDS: f64 = 1e11;
     let number: f64 = text.trim().parse().ok()?;
     #[expect(clippy::cast_possible_truncation, reason = "a cast of too large a number gives the largest")]
     let whole = |number: f64| number as i64;

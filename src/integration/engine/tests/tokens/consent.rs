@@ -21,30 +21,30 @@ impl Store {
     }
 
     fn grant(&self) -> Grant {
-        self.stored.lock().unwrap().clone().unwrap().grant
+        self.stored.lock().clone().unwrap().grant
     }
 
     fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap().clone()
+        self.log.lock().clone()
     }
 }
 
 #[async_trait]
 impl GrantStore for Store {
     async fn read(&self) -> Result<Option<StoredGrant>, SourceError> {
-        Ok(self.stored.lock().unwrap().clone())
+        Ok(self.stored.lock().clone())
     }
 
     async fn renew(&self, seen: i64, renew: &dyn Renew) -> Result<StoredGrant, SourceError> {
         let _one = self.renewing.lock().await;
-        let stored = self.stored.lock().unwrap().clone().unwrap();
+        let stored = self.stored.lock().clone().unwrap();
         if stored.generation != seen {
             return Ok(stored);
         }
         let grant = renew.renew(&stored.grant).await?;
-        self.log.lock().unwrap().push(format!("stored {}", grant.access_token));
+        self.log.lock().push(format!("stored {}", grant.access_token));
         let stored = StoredGrant { grant, generation: seen + 1 };
-        *self.stored.lock().unwrap() = Some(stored.clone());
+        *self.stored.lock() = Some(stored.clone());
         Ok(stored)
     }
 }
@@ -85,8 +85,8 @@ async fn rotating(store: &Store) -> Peer {
     let log = Arc::clone(&store.log);
     let current = Arc::new(Mutex::new(1));
     Peer::answering(move |_, call| {
-        let mut current = current.lock().unwrap();
-        log.lock().unwrap().push(call.uri.clone());
+        let mut current = current.lock();
+        log.lock().push(call.uri.clone());
         if call.uri != "/token" {
             let good = header(call, "authorization") == format!("Bearer a{current}");
             return if good { ok(&json!({"users": [{"id": "1"}]})) } else { respond(401, &[], "{}") };
@@ -224,8 +224,8 @@ struct Failing(Mutex<Vec<TransportError>>, Mutex<usize>);
 #[async_trait]
 impl Transport for Failing {
     async fn send(&self, _: Sent) -> Result<Received, TransportError> {
-        *self.1.lock().unwrap() += 1;
-        if let Some(error) = self.0.lock().unwrap().pop() {
+        *self.1.lock() += 1;
+        if let Some(error) = self.0.lock().pop() {
             return Err(error);
         }
         let body = json!({"access_token": "a2", "users": []}).to_string().into_bytes();
@@ -249,7 +249,7 @@ async fn a_refresh_token_is_sent_again_only_if_it_cannot_have_arrived() {
         let network = Arc::new(Failing(Mutex::new(errors.clone()), Mutex::default()));
         let client = Client::with_transport(Arc::clone(&network) as Arc<dyn Transport>, settings());
         let outcome = ids(&consented(&peer, Some(&store), &client)).await;
-        assert_eq!(*network.1.lock().unwrap(), calls, "{errors:?}");
+        assert_eq!(*network.1.lock(), calls, "{errors:?}");
         assert_eq!(outcome.is_ok(), calls == 4, "{errors:?}");
     }
 }

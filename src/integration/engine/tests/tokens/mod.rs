@@ -79,7 +79,7 @@ async fn application(answers: Vec<(u16, Value)>, accepted: &'static [&'static st
     let answers: Arc<Mutex<VecDeque<(u16, Value)>>> = Arc::new(Mutex::new(answers.into()));
     Peer::answering(move |_, call| {
         if !call.uri.starts_with("/users") {
-            let mut answers = answers.lock().unwrap();
+            let mut answers = answers.lock();
             let answer = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
             let (status, body) = answer.unwrap();
             return respond(status, &[], body.to_string());
