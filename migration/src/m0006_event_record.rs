@@ -16,7 +16,8 @@ impl MigrationTrait for Migration {
 
     async fn up(&self, m: &SchemaManager) -> Result<(), DbErr> {
         let db = m.get_connection();
-        // So that an older binary, which does not know records, can neither read nor write events.
+        // The release before uses this column. It must not: it would take an event with a record for one without a
+        // state, and pass over it. Under the new name its statements fail, until it is replaced.
         db.execute_unprepared("ALTER TABLE event RENAME COLUMN state TO uncompressed").await?;
         let mut event = Table::alter();
         event.table("event").add_column(binary_null("record"));
