@@ -31,7 +31,7 @@ fn home(format: &str) -> Home {
 }
 
 /// The line that the integration's engine writes when it repeats a call, far below the job.
-const DEEP: &str = "A call is tried again";
+const DEEP: &str = "A request is repeated";
 
 #[tokio::test]
 async fn a_json_line_from_deep_below_carries_the_ids_of_the_run() {

@@ -31,7 +31,9 @@ impl Rule for Text {
         match self {
             Text::Path(path) => found.push(path.to_string()),
             Text::First(rules) | Text::Join { parts: rules, .. } => {
-                rules.iter().for_each(|rule| rule.add_expressions(found));
+                for rule in rules {
+                    rule.add_expressions(found);
+                }
             }
             Text::Const(_) => {}
             Text::When { test, then } => {
