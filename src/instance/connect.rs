@@ -1,4 +1,4 @@
-//! From a stored configuration to a verified connection.
+//! Opens stored configurations and verifies connections.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,11 +21,11 @@ use super::grants::{self, Grants};
 use super::notice::About;
 use crate::error::{Error, Refusal, RefusalCode, Result};
 
-/// How long a member waits for an application's word on a credential.
+/// How long a member's request waits for the application to check a credential.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Instances {
-    /// The instance's whole configuration, secrets opened.
+    /// The whole configuration of an instance, with decrypted secrets.
     pub fn config(&self, model: &Model) -> Result<Config> {
         let mut config = public(model);
         if let Some(sealed) = &model.secrets {
@@ -38,7 +38,7 @@ impl Instances {
         Ok(config)
     }
 
-    /// Whether the stored secrets open with this server's key.
+    /// Checks that the stored secrets can be decrypted with this server's key.
     pub async fn check_key(&self) -> Result<()> {
         let secrets = Entity::find().filter(Column::Secrets.is_not_null()).one(self.db.read()).await?;
         let grant = oauth_grant::Entity::find().one(self.db.read()).await?;
@@ -50,7 +50,7 @@ impl Instances {
         Err(Error::Internal("the stored credentials were sealed with another key; put the right one back".into()))
     }
 
-    /// Splits a configuration into what may be shown and what is sealed.
+    /// Splits a configuration into its public part and its sealed secrets.
     pub(super) fn seal(
         &self,
         id: Uuid,
@@ -72,7 +72,7 @@ impl Instances {
         Ok((Value::Object(public), sealed))
     }
 
-    /// The application behind an instance, for the run of that number.
+    /// Connects the application of an instance, for the run with this number.
     pub fn source(&self, model: &Model, run_number: i64) -> Result<Box<dyn Source>, SourceError> {
         let internal = |message: String| SourceError::new(ErrorClass::Internal, message);
         let config = self.config(model).map_err(|_| internal("The stored credential could not be opened.".into()))?;
@@ -85,7 +85,7 @@ impl Instances {
         self.catalog.connect(integration, config, run_number, Some(self.grants(model.id)))
     }
 
-    /// The application behind an instance, as notices and mails speak of it.
+    /// What notices and mails say about the application of an instance.
     pub fn about<'a>(&'a self, model: &'a Model) -> About<'a> {
         let entry = self.catalog.find(&model.integration_key);
         About {
@@ -95,17 +95,17 @@ impl Instances {
         }
     }
 
-    /// Where the grant of an instance is kept.
+    /// The store of an instance's grant.
     pub fn grants(&self, id: Uuid) -> Arc<dyn GrantStore> {
         Arc::new(Grants { instances: self.clone(), id })
     }
 
-    /// The consent that a configuration needs, if it needs one.
+    /// The code flow, if the configuration requires a person's consent.
     pub(super) fn consent(&self, integration: &Integration, config: &Config) -> Result<Option<CodeFlow>> {
         self.catalog.code_flow(integration, config).map_err(|error| refusal(&error).into())
     }
 
-    /// Asks the application whether it accepts the configuration, with the grant if it has one.
+    /// Asks the application whether it accepts the configuration and, if there is one, the grant.
     pub(super) async fn verify(
         &self,
         integration: &Integration,
@@ -132,7 +132,7 @@ pub(super) fn owner(id: Uuid) -> String {
     format!("instance.secrets:{id}")
 }
 
-/// What is asked for needs somebody's consent first.
+/// The refusal of a request that needs a person's consent first.
 pub(super) fn authorization_required(integration: &Integration, field: &str) -> Refusal {
     let message = format!(
         "A person has to consent in {} first: beginAuthorization answers the address to send them to.",
@@ -141,7 +141,7 @@ pub(super) fn authorization_required(integration: &Integration, field: &str) -> 
     Refusal::new(RefusalCode::AuthorizationRequired, message).at([field])
 }
 
-/// A failed check as the caller is told of it.
+/// The refusal for a failed check.
 pub(super) fn refusal(error: &SourceError) -> Refusal {
     let code = match error.class {
         ErrorClass::Token => RefusalCode::CredentialRejected,
@@ -159,7 +159,7 @@ pub(super) fn refusal(error: &SourceError) -> Refusal {
     Refusal::new(code, message).at(["config"])
 }
 
-/// Settings that do not fit the integration, as the caller is told of them.
+/// The refusals for invalid settings.
 pub(super) fn refused_settings(errors: Vec<SettingError>) -> Vec<Refusal> {
     errors.into_iter().map(|error| Refusal::invalid(error.message, ["config", &error.key])).collect()
 }

@@ -1,16 +1,16 @@
-//! Where the grants of instances are kept: sealed like their other secrets, and renewed by
-//! one caller at a time, over all processes that share the database.
+//! Stores the grants of instances. They are sealed like other secrets. Across all processes that share the
+//! database, one caller at a time renews a grant.
 //!
-//! **A renewal** claims the row by a lease, asks the application, and stores the new grant
-//! before anybody is answered; whoever waited for it gets what was stored. The lease lasts
-//! longer than the longest call, so a lease that ran out was left by a process that died,
-//! and the next one takes it over.
+//! **Renewal.** The caller takes a lease on the row, requests a new grant from the application, and stores it
+//! before anybody uses it. Callers that waited get the stored grant. The lease is longer than the longest request,
+//! so an expired lease belongs to a process that died, and the next caller takes it over.
 //!
-//! **Cut in the middle.** A stopping server waits for the renewals that it has begun. A
-//! process that is killed between the application's answer and the commit loses the grant, if
-//! the application gives each refresh token out once; a person then has to consent again.
+//! **Crashes.** A stopping server waits for renewals in progress. If a process is killed between the application's
+//! response and the commit, and the application rotates refresh tokens, the grant is lost: a person has to consent
+//! again.
 //!
-//! **A renewal and a new consent** that meet: the generation decides, and the consent wins.
+//! **Conflicts.** If a person consents during a renewal, the generation of the row changes. The renewal then
+//! discards its result.
 
 use std::time::Duration;
 
@@ -29,22 +29,21 @@ use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::secrets::SecretKey;
 
-/// How long a renewal may hold the row, in milliseconds: longer than [`LONGEST`].
+/// The lease of a renewal, in milliseconds. It is longer than [`LONGEST`].
 const LEASE_MS: i64 = 180_000;
-/// What lasts longer was written by a clock that was wrong. Not just [`LEASE_MS`]: who claimed first may have
-/// looked at the clock last.
+/// A lease that ends later than this from now was written by a wrong clock. This is more than [`LEASE_MS`], because
+/// another process may have written the lease after this one read its clock.
 const FURTHEST_MS: i64 = 2 * LEASE_MS;
-/// How long the application may take, a little over the client's own limit of two minutes.
+/// How long the application may take. A little longer than the HTTP client's own limit of two minutes.
 const LONGEST: Duration = Duration::from_secs(150);
-/// How long a caller waits for somebody else's renewal: a lease, and the renewal after it.
+/// How long a caller waits for another caller's renewal: until its lease ends, and then a little.
 const PATIENCE: Duration = Duration::from_secs(200);
-/// How often somebody who waits looks.
+/// How often a waiting caller reads the row.
 const POLL: Duration = Duration::from_millis(100);
-/// How long to wait before a new grant that could not be stored is stored again, at first and
-/// at most. It exists nowhere else.
+/// The first and the longest wait between attempts to store a new grant. Until then it exists in memory only.
 const RETRY: Duration = Duration::from_millis(200);
 const RETRY_AT_MOST: Duration = Duration::from_secs(10);
-/// How often a row is asked for while the database cannot be used, a second apart.
+/// How many times the row is read, once a second, while the database is unavailable.
 const READS: u32 = 60;
 
 /// The stored grant of one instance.
@@ -53,11 +52,11 @@ pub(super) struct Grants {
     pub id: Uuid,
 }
 
-/// What somebody who wants to renew finds.
+/// The result of waiting for a lease.
 enum Turn {
-    /// The grant to renew; the row is ours.
+    /// This caller has the lease, and must renew this grant.
     Ours(Grant),
-    /// Somebody was faster.
+    /// Another caller has renewed the grant.
     Renewed(StoredGrant),
 }
 
@@ -94,7 +93,7 @@ impl GrantStore for Grants {
 }
 
 impl Grants {
-    /// Waits until the row is ours, or renewed.
+    /// Waits until this caller has the lease, or the grant was renewed.
     async fn turn(&self, owner: Uuid, seen: i64) -> Result<Turn, SourceError> {
         loop {
             let row = self.row().await?.ok_or_else(gone)?;
@@ -140,14 +139,14 @@ impl Grants {
             .await
     }
 
-    /// Stores a new grant in place of generation `seen`, whether or not the lease still
-    /// holds: of the tokens that the application gave out, these are the newest.
+    /// Replaces generation `seen` by the new grant, even if the lease has expired: these are the newest tokens that
+    /// the application issued.
     async fn keep(&self, seen: i64, old: &Grant, grant: Grant) -> Result<StoredGrant, SourceError> {
         let mut wait = RETRY;
         loop {
             match self.try_keep(seen, old, &grant).await {
                 Ok(true) => return Ok(StoredGrant { grant, generation: seen + 1 }),
-                // A person has consented again meanwhile, or the instance was deleted.
+                // A person consented again in the meantime, or the instance was deleted.
                 Ok(false) => return self.read().await?.ok_or_else(gone),
                 Err(error) if error.is_passing() => {
                     warn!(instance.id = %self.id, error = %error.chain(), "a renewed grant could not be stored; trying again");
@@ -175,7 +174,7 @@ impl Grants {
         self.instances
             .db
             .write(|tx| async move {
-                // The instance before its grant, as everywhere.
+                // Locks the instance before its grant, as everywhere else, to avoid deadlocks.
                 if forecast.is_some() {
                     super::lock(&tx, self.id).await?;
                 }
@@ -213,8 +212,7 @@ impl Grants {
     }
 }
 
-/// Nobody renews the grant: no lease holds, and one that lasts longer than any was written
-/// by a clock that was wrong.
+/// No lease is valid. A lease too far in the future was written by a wrong clock and does not count.
 fn free(now: i64) -> Condition {
     Condition::any().add(Column::LeaseUntil.lte(now)).add(Column::LeaseUntil.gt(now + FURTHEST_MS))
 }
@@ -236,7 +234,7 @@ fn seal(keys: &SecretKey, id: Uuid, grant: &Grant) -> Result<Vec<u8>> {
     Ok(keys.seal(&owner(id), &serde_json::to_vec(grant)?))
 }
 
-/// The tokens of a row.
+/// Decrypts the grant of a row.
 pub(super) fn open(keys: &SecretKey, row: &Model) -> Result<Grant> {
     let plain = keys
         .open(&owner(row.instance_id), &row.sealed)
@@ -244,13 +242,13 @@ pub(super) fn open(keys: &SecretKey, row: &Model) -> Result<Grant> {
     Ok(serde_json::from_slice(&plain)?)
 }
 
-/// Stores what a person has consented to, in place of what was there.
+/// Stores the grant of a new consent, and replaces an earlier one.
 pub async fn replace(tx: &Tx, keys: &SecretKey, id: Uuid, grant: &Grant) -> Result<()> {
     let before = Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?;
     let row = ActiveModel {
         instance_id: Set(id),
         sealed: Set(seal(keys, id, grant)?),
-        // Never one that a grant destroyed before may have had: a renewal of that one may still be under way.
+        // Random, so that it differs from that of a destroyed grant, whose renewal may still be in progress.
         generation: Set(before.as_ref().map_or_else(|| fastrand::i64(1..1 << 40), |row| row.generation + 1)),
         lease_owner: Set(None),
         lease_until: Set(0),
@@ -263,13 +261,13 @@ pub async fn replace(tx: &Tx, keys: &SecretKey, id: Uuid, grant: &Grant) -> Resu
     Ok(())
 }
 
-/// Destroys the grant, if there is one.
+/// Deletes the grant, if there is one.
 pub(super) async fn destroy(tx: &Tx, id: Uuid) -> Result<()> {
     Entity::delete_by_id(id).exec(tx.conn()).await?;
     Ok(())
 }
 
-/// Lets every lease run out now. Only for a process that knows that it is alone with the database.
+/// Ends every lease. Only for a process that is alone with the database.
 pub async fn expire_leases(tx: &Tx) -> Result<()> {
     Entity::update_many()
         .col_expr(Column::LeaseUntil, Expr::value(0_i64))

@@ -13,15 +13,15 @@ use super::event::{Previous, Snapshot};
 use crate::db::keyset;
 use crate::error::Result;
 
-/// Which instances; an empty list in a field admits nothing, `None` admits all.
+/// A filter for instances. `None` matches all, and an empty list matches none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Filter {
     pub ids: Option<Vec<Uuid>>,
     pub integration_keys: Option<Vec<String>>,
-    /// `None`: everything that is not deleted.
+    /// `None` matches all but deleted instances.
     pub statuses: Option<Vec<Status>>,
     pub health: Option<Vec<Health>>,
-    /// Part of the name, in any case.
+    /// A part of the name, in any case.
     pub search: Option<String>,
 }
 
@@ -37,7 +37,7 @@ pub enum OrderField {
     LastSyncedAt,
 }
 
-/// A sort key as cursors carry it.
+/// A sort key, as cursors contain it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
     Text(String),
@@ -53,7 +53,7 @@ impl OrderField {
         }
     }
 
-    /// The key of a row in this order.
+    /// The sort key of a row.
     pub fn key(self, model: &Model) -> Key {
         match self {
             OrderField::Name => Key::Text(model.name_key.clone()),
@@ -96,8 +96,8 @@ impl Filter {
         all
     }
 
-    /// Whether a subscriber with this filter hears of a change: if the instance matches
-    /// after it, or did before. Without statuses the last event of a deletion is heard too.
+    /// Whether a subscriber with this filter receives an event: the instance matches before or after the change.
+    /// Without `statuses`, this includes the last event of a deleted instance.
     pub fn matches_event(&self, snapshot: &Snapshot) -> bool {
         let model = &snapshot.instance;
         let now = Previous::of(model);
@@ -113,7 +113,7 @@ impl Filter {
     }
 }
 
-/// Makes a text match itself in LIKE, with `\` as the escape.
+/// Escapes a text for LIKE, with `\` as the escape character.
 pub fn escape_like(text: &str) -> String {
     text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
@@ -124,12 +124,12 @@ impl Instances {
         Ok(found.one(self.db.read()).await?)
     }
 
-    /// One page, in order.
+    /// One page of instances.
     pub async fn page(&self, page: &PageOf) -> Result<Vec<Model>> {
         Ok(select_page(page).all(self.db.read()).await?)
     }
 
-    /// The first page of each of several integrations, in one statement.
+    /// The first page of instances for each of several integrations, in one statement.
     pub async fn pages_by_integration(&self, keys: &[String], page: &PageOf) -> Result<HashMap<String, Vec<Model>>> {
         let pages = keys.iter().map(|key| select_page(page).filter(Column::IntegrationKey.eq(key)));
         let mut found =
@@ -148,7 +148,7 @@ impl Instances {
         Ok(i64::try_from(Entity::find().filter(filter.condition()).count(self.db.read()).await?).unwrap_or(i64::MAX))
     }
 
-    /// How many instances match, per integration.
+    /// How many instances of each integration match.
     pub async fn count_by_integration(&self, keys: &[String], filter: &Filter) -> Result<HashMap<String, i64>> {
         let rows: Vec<(String, i64)> = Entity::find()
             .select_only()
@@ -163,7 +163,7 @@ impl Instances {
         Ok(rows.into_iter().collect())
     }
 
-    /// Per integration, how many instances it has that are not deleted, and how many users they report.
+    /// For each integration, the number of instances that are not deleted, and the number of users that they report.
     pub async fn totals(&self, keys: &[String]) -> Result<HashMap<String, (i64, i64)>> {
         let rows: Vec<(String, i64, i64)> = Entity::find()
             .select_only()
@@ -179,7 +179,7 @@ impl Instances {
         Ok(rows.into_iter().map(|(key, instances, users)| (key, (instances, users))).collect())
     }
 
-    /// The next instances in the order of ids, as they are in the view that `conn` has.
+    /// The next instances in the order of ids. `conn` can be a transaction, whose snapshot is then used.
     pub async fn snapshots_after<C: ConnectionTrait>(
         conn: &C,
         filter: &Filter,
@@ -216,7 +216,7 @@ impl Instances {
     }
 }
 
-/// SUM answers a type of its own on some databases; the register counts in 64 bits.
+/// A sum as 64-bit integer, because SUM has another type on some databases.
 fn sum(column: Column) -> SimpleExpr {
     Expr::expr(Func::coalesce([Func::sum(Expr::col(column)).into(), Expr::value(0)])).cast_as("BIGINT")
 }

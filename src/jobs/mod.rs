@@ -1,4 +1,4 @@
-//! Everything that runs without being asked, on one screen.
+//! All background jobs.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,7 +38,6 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// How many instances are purged at once: SQLite writes one transaction at a time anyway.
 const PURGES: usize = 2;
 
-/// What the jobs work with.
 pub struct Tools {
     pub db: Db,
     pub clock: Clock,
@@ -72,7 +71,7 @@ impl Heartbeat {
     }
 }
 
-/// Starts what belongs to the roles.
+/// Starts the jobs of the roles.
 pub fn spawn(tools: &Tools, roles: Roles, tasks: &TaskTracker, stop: &CancellationToken) {
     tasks.spawn(upkeep(stop.clone()));
     if roles.api {

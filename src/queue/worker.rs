@@ -67,7 +67,7 @@ impl<H: Handler> Worker<H> {
         let in_progress = Arc::new(InProgress::default());
         let mut wake = worker.db.listen(super::topic(worker.kind));
         let mut database_failed = false;
-        // Only waits are cut by `stop`: a claim that was cut could be committed, and nobody would release it.
+        // `stop` interrupts only waits: an interrupted claim could be committed, and would not be released.
         while let Some(permit) = stop.run_until_cancelled(permits.clone().acquire_owned()).await {
             let permit = permit.expect("the semaphore is never closed");
             wake.mark_unchanged();

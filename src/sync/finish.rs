@@ -27,7 +27,7 @@ pub(super) enum Ending {
 }
 
 impl Ending {
-    /// A failure that switches nothing off.
+    /// A failure that does not switch the instance off.
     pub(super) fn failed(error: Failure) -> Self {
         Ending::Failed { error, certain: false }
     }
@@ -46,7 +46,7 @@ impl Engine {
         Ok(())
     }
 
-    /// `None`: the claim was lost.
+    /// `None` if the claim was lost.
     async fn record_end(
         &self,
         tx: &Tx,

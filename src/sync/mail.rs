@@ -1,5 +1,5 @@
-//! The mail that a run's outcome calls for. It is decided before the outcome is applied, so
-//! that the event shows the decision, and written after, because it tells the new state.
+//! The mail about a run's outcome. It is decided before the outcome is applied, so that the event contains the
+//! decision. It is written afterwards, because it describes the new state.
 
 use entity::notification::{MailReason, NotificationKind};
 use entity::run::Outcome;
@@ -21,7 +21,7 @@ pub(super) struct Mail {
     addresses: Vec<String>,
     /// The server switched the instance off.
     revoked: bool,
-    /// When the failures began that a recovery ends.
+    /// When the failures began, for a mail about a recovery.
     failing_since: Option<i64>,
 }
 

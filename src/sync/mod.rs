@@ -1,19 +1,17 @@
-//! The sync engine: carries out the runs that wait.
+//! The sync engine: carries out queued runs.
 //!
-//! **A run** lists an application's users page by page. Each page is one transaction: the
-//! users of the page, the run's counts and the place to resume at. A run that is cut
-//! between two pages resumes there, in this process or another; a run that is cut inside
-//! a page repeats the page, and the counts do not know.
+//! **A run** lists an application's users page by page. Each page is one transaction, which stores the users of the
+//! page, the run's counts and the checkpoint to resume from. If a run is interrupted, this process or another repeats
+//! at most one page. Its users are counted once, because the interrupted transaction was rolled back.
 //!
-//! **Nobody is removed** but by the transaction that records that the whole list was
-//! read. Users carry the number of the run that saw them last; those left behind by a
-//! complete listing have left. The removal guard looks at their number first.
+//! **Removal.** Only the transaction that records the end of a complete listing removes users. Every user has the
+//! number of the run that saw it last. After a complete listing, users with a lower number have left. The removal
+//! guard first checks how many they are.
 //!
-//! **The outcome**, the instance's new state, its event, the users removed and the mail
-//! that all this calls for commit together. What is not committed did not happen, and
-//! the claim's fencing token keeps a worker that was presumed dead from committing.
+//! **Outcome.** The run's outcome, the instance's new state, its event, the removals and the mail are committed
+//! together. The claim's fencing token prevents a worker that lost its lease from committing.
 //!
-//! **Memory** holds one page of users at a time, however many there are.
+//! **Memory.** One page of users is in memory at a time, however many users there are.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,18 +32,18 @@ mod removal;
 mod row;
 mod run;
 
-/// How far the engine goes.
+/// The limits of a run.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// The removal guard's share of the users, in percent.
+    /// The removal guard's share of all users, in percent.
     pub guard_percent: i64,
-    /// The removal guard's least number of users.
+    /// The removal guard's minimum number of users.
     pub guard_minimum: i64,
-    /// How long a page may take, with all its retries and waits.
+    /// How long a page may take, including retries and waits.
     pub page: Duration,
     /// How long a run may take.
     pub run: Duration,
-    /// How long to wait before a token that was refused without a reason is tried once more.
+    /// How long to wait before a token that was refused without a reason is tried again.
     pub second_look: Duration,
 }
 
@@ -70,13 +68,13 @@ pub struct Engine {
     pub instances: Instances,
     pub progress: Progress,
     pub limits: Limits,
-    /// Where links in mails lead.
+    /// The URL that links in mails begin with.
     pub public_url: Arc<str>,
-    /// The host that Message-IDs name.
+    /// The host in Message-IDs.
     pub mail_host: Arc<str>,
 }
 
-/// A capability in the middle of a sentence.
+/// The name of a capability within a sentence.
 fn words(capability: Capability) -> &'static str {
     match capability {
         Capability::Users => "the users",

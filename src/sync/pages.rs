@@ -1,4 +1,4 @@
-//! The listing of a run: page after page, each stored in a transaction of its own.
+//! The listing of a run. Each page is stored in its own transaction.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a listing ended before it was complete.
 pub(super) enum Interruption {
-    /// The run was cancelled, another worker has it, or the server stops.
+    /// The run was cancelled, another worker has claimed it, or the server is stopping.
     Stopped,
     Failed(Failure),
     Error(Error),
@@ -50,7 +50,7 @@ impl Engine {
         stop: &CancellationToken,
     ) -> Result<(), Interruption> {
         if run.listed {
-            // Interrupted between the last page and the outcome.
+            // The run was interrupted between the last page and the outcome.
             return Ok(());
         }
         let mut pages = source.pages(run.checkpoint.clone());
@@ -88,8 +88,8 @@ impl Engine {
         }
     }
 
-    /// Stores a page as soon as the database can be used, so that the application need not be
-    /// asked for it again.
+    /// Stores a page. While the database is unavailable, it retries instead of requesting the page from the application
+    /// again.
     async fn store_at_last(
         &self,
         claim: &Claim,
@@ -114,7 +114,7 @@ impl Engine {
         }
     }
 
-    /// Stores one page with its checkpoint. False: the claim is lost.
+    /// Stores one page with its checkpoint. False if the claim was lost.
     async fn store(
         &self,
         claim: &Claim,
@@ -134,7 +134,7 @@ impl Engine {
                 if let Some(at) = *credential_expires_at {
                     credential_expiry::store(&tx, instance, at).await?;
                 }
-                // By the clock as it is now: the heartbeat may have renewed the lease since this was tried first.
+                // Reads the clock again: the heartbeat may have renewed the lease since the first attempt.
                 if !queue::renew(tx.conn(), claim, self.instances.clock.now()).await? {
                     return Ok(None);
                 }

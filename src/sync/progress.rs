@@ -1,6 +1,5 @@
-//! How far the running syncs are. Told about once a second from the rows of the runs, on
-//! whichever replica they go on, and only while somebody watches. It may be lost: state
-//! never depends on it.
+//! The progress of running syncs, on any replica. It is read from the rows of the runs about once a second, and only
+//! while there are subscribers. It may be lost: no state depends on it.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,7 +17,7 @@ use crate::error::Result;
 const FRAME: Duration = Duration::from_secs(1);
 const KEPT: usize = 1024;
 
-/// The counts of a run that goes on; `started_at` in Unix milliseconds.
+/// The counts of a running sync. `started_at` is in Unix milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProgressFrame {
     pub instance_id: Uuid,
@@ -29,7 +28,7 @@ pub struct ProgressFrame {
     pub started_at: i64,
 }
 
-/// Hands frames to everybody in this process who watches.
+/// Sends frames to all subscribers of this process.
 #[derive(Clone)]
 pub struct Progress(broadcast::Sender<ProgressFrame>);
 
@@ -44,7 +43,7 @@ impl Progress {
         self.0.subscribe()
     }
 
-    /// Looks until `stop`.
+    /// Reads the progress until `stop`.
     pub async fn follow(self, db: Db, stop: CancellationToken) {
         let mut told = HashMap::new();
         loop {
@@ -59,7 +58,7 @@ impl Progress {
                 Ok(frames) => {
                     for frame in &frames {
                         if told.get(&frame.run_id) != Some(&frame.pages) {
-                            // An error only says that the last one has just gone.
+                            // Fails only if the last subscriber has just left.
                             let _ = self.0.send(frame.clone());
                         }
                     }

@@ -15,7 +15,7 @@ use crate::instance::transition::Transition;
 /// How long the removal may take.
 const REMOVAL: Duration = Duration::from_mins(10);
 
-/// Whether the removal of `leaving` of `known` users has to be accepted by a member first.
+/// Whether a member must accept the removal of `leaving` of `known` users first.
 fn is_guarded(leaving: i64, known: i64, percent: i64, minimum: i64) -> bool {
     leaving >= minimum && leaving.saturating_mul(100) > known.saturating_mul(percent)
 }
@@ -32,11 +32,11 @@ impl Engine {
         let (user_count, health) = (transition.instance().user_count, transition.instance().health);
         let run = transition.current_run_mut()?;
         let scope = Scope { instance_id: run.instance_id, run_id: run.id, number: run.number, now };
-        // The counts tell whether anybody is missing, without a look at every user.
+        // Compares the counts, so that complete listings without removals need not read every user.
         if user_count + run.added == run.seen {
             return Ok(None);
         }
-        // However many there are, they leave together with the outcome or not at all.
+        // All removals are committed with the outcome, so the transaction may take long.
         tx.allow(REMOVAL).await?;
         let leaving = reconcile::count_unseen(tx.conn(), &scope).await?;
         if leaving == 0 {

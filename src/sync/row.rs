@@ -45,7 +45,7 @@ macro_rules! for_rows {
 
 integration::with_user_fields!(for_rows);
 
-/// The columns that are made from other columns.
+/// Sets the columns that are derived from others.
 fn update_search_keys(row: &mut Model) {
     row.email_key = row.email.as_deref().map(str::to_lowercase);
     row.name_key = row.display_name.as_deref().map(str::to_lowercase);

@@ -1,4 +1,4 @@
-//! Carrying out one run.
+//! Carries out one run.
 
 use entity::instance;
 use entity::run::{self, FailureClass};
@@ -37,12 +37,12 @@ impl Handler for Engine {
 struct Started {
     instance: instance::Model,
     run: run::Model,
-    /// The run was interrupted before, and goes on.
+    /// The run was interrupted before.
     resumed: bool,
 }
 
 impl Engine {
-    /// Marks the run as running. `None`: there is nothing to do, or not yet.
+    /// Marks the run as running. `None` if there is nothing to do, or not yet.
     async fn start(&self, claim: &Claim) -> Result<Option<Started>> {
         self.instances.db.write(|tx| async move { self.begin(&tx, claim).await }).await.context("starting the run")
     }
@@ -55,7 +55,7 @@ impl Engine {
         let now = self.instances.clock.now();
         let mut transition = Transition::begin(tx, run.instance_id, None, now).await?;
         if transition.current_run().is_none_or(|current| current.id != run.id) {
-            // It has ended.
+            // The run has ended.
             let _gone_either_way = queue::finish(tx, claim).await?;
             return Ok(None);
         }
@@ -81,12 +81,12 @@ impl Engine {
         let id = run.id;
         match self.ending(claim, instance, run, stop).await {
             Some(ending) => self.finish(claim, id, ending).await,
-            // The run is not ours to end: it was cancelled, or another worker will go on with it.
+            // This worker must not end the run: it was cancelled, or another worker will continue it.
             None => queue::give_back(&self.instances.db, claim, self.instances.clock.now()).await,
         }
     }
 
-    /// Lists the users. `None`: the run was stopped.
+    /// Lists the users. `None` if the run was stopped.
     async fn ending(
         &self,
         claim: &Claim,
@@ -117,8 +117,8 @@ impl Engine {
         }
     }
 
-    /// True if the refusal was confirmed and the instance is unchanged since the run began: who
-    /// changed it may have given it another credential.
+    /// True if the refusal was confirmed and the instance is unchanged since the run began. A change may have replaced
+    /// the credential.
     async fn is_certain(&self, source: &dyn Source, instance: &instance::Model, error: &Failure) -> bool {
         if !self.is_confirmed(source, error).await {
             return false;

@@ -14,7 +14,7 @@ use crate::support::peer::Application;
 use crate::support::wire::{ENDLESS, Socket};
 use crate::support::{DEADLINE, Place, Server};
 
-/// A value of a type, as it is written in a document.
+/// A valid literal of a type.
 fn example<'a>(kind: &impl Fn(&str) -> Option<&'a TypeKind>, of: &str) -> String {
     let of = of.trim_end_matches('!');
     match (of, kind(of)) {

@@ -1,4 +1,4 @@
-//! The JSON Schema of manifests: committed as it is generated, and of one mind with the parser.
+//! The JSON Schema of manifests: the committed file is up to date, and it agrees with the parser.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -43,7 +43,7 @@ fn built_in() -> BTreeMap<String, String> {
     manifests.map(named).collect()
 }
 
-/// What jsonschema finds wrong with each.
+/// The errors that jsonschema finds in each document.
 fn validate(texts: &BTreeMap<String, String>) -> BTreeMap<String, Vec<String>> {
     let python = std::env::var("TEST_PYTHON")
         .expect("TEST_PYTHON must name a Python with tests/peers/requirements.txt: run the tests with tests/run");
@@ -103,7 +103,7 @@ fn what_is_wrong_fails_the_schema_and_the_parser_alike() {
         assert!(good.contains(find), "{find}");
         texts.insert(put.to_owned(), good.replacen(find, put, 1));
     }
-    // Two changes may not have the same name.
+    // No two changes may have the same name.
     assert_eq!(texts.len(), changes.len() + 1);
     for (name, faults) in validate(&texts) {
         let parsed = manifest::parse(&texts[&name], "scim.yaml");

@@ -36,7 +36,7 @@ users:
     is_admin: $.admin
 "#;
 
-/// An application of two pages; the origin of its address.
+/// Starts an application with two pages, and returns its origin.
 async fn application() -> String {
     let users = |headers: HeaderMap, Query(query): Query<Vec<(String, String)>>| async move {
         let token = headers["authorization"].to_str().unwrap().to_owned();
@@ -60,7 +60,7 @@ async fn application() -> String {
     origin
 }
 
-/// Tries the manifest with a token from a file.
+/// Runs `connectors try` with a token from a file.
 async fn attempt(token: &str, more: &[&str]) -> (Output, String, String) {
     let home = Home::new().set("ALLOWED_NETWORKS", "127.0.0.0/8");
     let at = |name: &str| home.dir.path().join(name).display().to_string();

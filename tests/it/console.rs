@@ -1,4 +1,4 @@
-//! The console, as a browser fetches it: that its parts are there, and that what they ask is in the schema.
+//! The console as a browser loads it: all its files are found, and its GraphQL documents are valid.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Server, http};
 
-/// The console's files by path, found as a browser finds them: from the page, along the imports.
+/// The console's files by path, found like a browser does: from the page, along the imports.
 async fn fetch_all(server: &Server) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut wanted = vec!["/".to_owned()];
@@ -29,13 +29,13 @@ async fn fetch_all(server: &Server) -> BTreeMap<String, String> {
     found
 }
 
-/// The text of a literal whose opening quote `text` begins with.
+/// The content of the string literal at the start of `text`.
 fn literal(text: &str) -> Option<&str> {
     let quote = text.chars().next().filter(|c| matches!(c, '"' | '`'))?;
     text[1..].split(quote).next()
 }
 
-/// The GraphQL documents of a script, with what they include of others.
+/// The GraphQL documents of a script, with the constants that they include.
 fn documents(script: &str, all: &BTreeMap<String, String>) -> Vec<String> {
     let mut found = Vec::new();
     for quote in ['"', '`'] {
@@ -58,7 +58,7 @@ fn documents(script: &str, all: &BTreeMap<String, String>) -> Vec<String> {
     found
 }
 
-/// What is wrong with a document; it is checked, but not carried out.
+/// The validation errors of a document. It is not executed.
 async fn faults(server: &Server, document: &str) -> Value {
     let query = format!("{document}\nquery Nothing {{ __typename }}");
     let answer = http()

@@ -1,4 +1,4 @@
-//! The one integration-test binary: the server from outside, over real sockets.
+//! The integration tests, in one binary. They use the server from outside, over real sockets.
 
 mod access;
 mod architecture;

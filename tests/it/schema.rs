@@ -1,4 +1,4 @@
-//! The schema as a document: on file, described and uniform.
+//! The GraphQL schema: the committed file is up to date, and everything is described and uniform.
 
 use muster::graphql::page::{DEFAULT_SIZE, MAX_SIZE};
 use muster::instance::authorization::PATIENCE_MS;

@@ -1,5 +1,4 @@
-//! The way back: from what the application sent along to an instance that works, or to the
-//! reason why not.
+//! The OAuth callback: exchanges the authorization code and connects the instance, or reports why that failed.
 
 use std::sync::Arc;
 
@@ -18,47 +17,47 @@ use crate::instance::connect::{PATIENCE, refusal};
 use crate::instance::create::Create;
 use crate::secrets::{OneTimeSecret, hash};
 
-/// What a person's browser brought back.
+/// The parameters and cookies of the callback request.
 #[derive(Default)]
 pub struct Returned {
     pub state: Option<String>,
     pub code: Option<String>,
-    /// Why there is no code, in OAuth's words.
+    /// The OAuth parameter `error`, which takes the place of `code`.
     pub error: Option<String>,
-    /// Name and value of each.
+    /// Names and values.
     pub cookies: Vec<(String, String)>,
 }
 
-/// A consent that came to nothing.
+/// A consent that failed.
 #[derive(Debug)]
 pub struct Failure {
     pub why: Why,
-    /// The application's name, if it is known which one this was about.
+    /// The application's name, if the state is known.
     pub application: Option<String>,
-    /// It was to reconnect an instance, which is as it was.
+    /// Whether it was for an existing instance, which is unchanged.
     pub reconnection: bool,
 }
 
-/// Why a consent came to nothing.
+/// Why a consent failed.
 #[derive(Debug)]
 pub enum Why {
-    /// The state is used up, too old, or nobody's.
+    /// The state is unknown, expired, or was used before.
     Unknown,
-    /// Neither a code nor an error came along.
+    /// The request has neither a code nor an error.
     Incomplete,
-    /// It was begun in another browser.
+    /// The authorization was begun in another browser.
     OtherBrowser,
-    /// The member who began it may not change anything any more.
+    /// The token of the member who began it was revoked, or no longer has the role of an administrator.
     NotAllowed,
-    /// The person said no.
+    /// The person declined.
     Denied,
-    /// The application sent the person back with this error of OAuth's.
+    /// The application returned this OAuth error.
     Error(&'static str),
-    /// The application did not take its own code; with a sentence.
+    /// The token endpoint did not accept the code, with its reason.
     CodeRefused(String),
-    /// What was begun cannot be completed.
+    /// The instance cannot be created or reconnected.
     Refused(Vec<Refusal>),
-    /// Not the person's to mend; the log has the details.
+    /// An internal error. The log has the details.
     Inner(Error),
 }
 
@@ -71,7 +70,7 @@ impl From<Error> for Why {
     }
 }
 
-/// The errors of OAuth 2.0 (RFC 6749, 4.1.2.1) and OpenID Connect; others are not repeated.
+/// The errors of OAuth 2.0 (RFC 6749, 4.1.2.1) and OpenID Connect. Other texts are not shown to anybody.
 const ERRORS: [&str; 9] = [
     "invalid_request",
     "unauthorized_client",
@@ -85,7 +84,7 @@ const ERRORS: [&str; 9] = [
 ];
 
 impl Authorizations {
-    /// Completes what was begun with this state, once.
+    /// Completes the authorization with this state. Works once.
     pub async fn complete(&self, returned: Returned) -> Result<instance::Model, Failure> {
         let row = match self.find(&returned).await {
             Ok(row) => row,
@@ -105,7 +104,7 @@ impl Authorizations {
         }
     }
 
-    /// The authorization of that state. One look by key is all that a stranger can cause.
+    /// Finds the authorization by its state. A request with an invalid state costs one look-up by primary key.
     async fn find(&self, returned: &Returned) -> Result<Model, Why> {
         let state_hash = returned.state.as_deref().and_then(OneTimeSecret::hash_of).ok_or(Why::Unknown)?;
         let found = Entity::find_by_id(state_hash).one(self.instances.db.read()).await.map_err(Error::from)?;
@@ -156,7 +155,7 @@ impl Authorizations {
         }
     }
 
-    /// A state is good once.
+    /// Deletes the row, so that the state cannot be used again.
     async fn use_up(&self, row: &Model) -> Result<(), Why> {
         let delete = &Entity::delete_many().filter(Column::StateHash.eq(row.state_hash.clone()));
         let used = self
@@ -193,10 +192,10 @@ impl Authorizations {
         }
     }
 
-    /// Leaves an audit entry, and a line in the log.
+    /// Writes an audit entry and a log line.
     async fn tell(&self, row: &Model, application: &str, why: &Why) {
         let reason = match why {
-            // Two came with the same state, and the other one is being carried out.
+            // Another request with the same state is being carried out.
             Why::Unknown | Why::Incomplete => return,
             Why::OtherBrowser => "the answer came with another browser than the one that it was begun in".to_owned(),
             Why::NotAllowed => "the token that began it was revoked or may not change anything".to_owned(),

@@ -1,21 +1,18 @@
-//! Connecting an application to which a person has to consent in their browser (OAuth 2.0,
-//! authorization code).
+//! Connects applications that require a person's consent in the browser (OAuth 2.0, authorization code).
 //!
-//! **The way.** A member [begins](Authorizations::begin): everything that can be refused is
-//! refused now, and they get the address to go to. The application sends them back to the
-//! callback, which [completes](Authorizations::complete) what was begun: the code is exchanged
-//! for a grant, the grant is tried, and a new instance is created or an old one reconnected,
-//! as the member who began it.
+//! **Steps.** A member [begins](Authorizations::begin) an authorization. Every check that needs no consent is made
+//! now, and the member gets the authorization URL. The application redirects the browser to the callback, which
+//! [completes](Authorizations::complete) the authorization: it exchanges the code for a grant, tests the grant, and
+//! creates a new instance or reconnects an existing one. It acts as the member who began.
 //!
-//! **Whose consent it is.** What comes back is believed only with its `state`: 256 random
-//! bits of which the hash is stored, good once, for ten minutes, while the member's token
-//! stands. If the member began it in the console, the cookie that their browser got with it
-//! must come along too, so that nobody can have somebody else consent in their place; a client without a
-//! browser of its own is bound by the state alone.
+//! **Protection.** The callback accepts only a known `state`: 256 random bits, of which the hash is stored. A state
+//! is valid once, for ten minutes, and only while the member's token is valid. If the authorization was begun in
+//! the console, the callback also requires the cookie that the browser got then. This prevents an attacker from
+//! making another person consent in the attacker's name. For API clients without a browser, only the state is checked.
 //!
-//! **Cut in the middle.** The state is used up before the code is exchanged, and the new
-//! grant lives in memory until the transaction that creates or reconnects the instance. So
-//! a process that dies between leaves everything as it was, and the member begins again.
+//! **Crashes.** The state is deleted before the code is exchanged. The new grant is held in memory until the
+//! transaction that creates or reconnects the instance. If the process dies in between, nothing has changed, and
+//! the member begins again.
 
 use std::sync::Arc;
 
@@ -41,28 +38,28 @@ mod complete;
 
 pub use complete::{Failure, Returned, Why};
 
-/// How long a person has for their consent, in milliseconds.
+/// How long a person has to consent, in milliseconds.
 pub const PATIENCE_MS: i64 = 600_000;
 
-/// The consents that are under way, and the tools that they need.
+/// Begins and completes authorizations.
 #[derive(Clone)]
 pub struct Authorizations {
     pub instances: Instances,
     pub tokens: Tokens,
-    /// Where applications send people back to.
+    /// The URL of the callback.
     pub redirect_uri: Arc<str>,
 }
 
-/// Where people come back to, below the public address.
+/// The path of the callback, below the public URL.
 pub const CALLBACK: &str = "/oauth/callback";
 
 impl Authorizations {
-    /// `public_url` is where browsers reach this server, without a trailing slash.
+    /// `public_url` has no trailing slash.
     pub fn new(instances: Instances, tokens: Tokens, public_url: &str) -> Self {
         Self { instances, tokens, redirect_uri: format!("{public_url}{CALLBACK}").into() }
     }
 
-    /// Where browsers reach the console, without a trailing slash.
+    /// The URL of the console, without a trailing slash.
     pub fn console(&self) -> &str {
         self.redirect_uri.strip_suffix(CALLBACK).unwrap_or_default()
     }
@@ -71,27 +68,27 @@ impl Authorizations {
 /// What a consent is for.
 pub enum Purpose {
     Create(Create),
-    /// The instance, and the values in place of its own.
+    /// The instance, and the settings to replace.
     Reconnect(Uuid, Vec<(String, String)>),
 }
 
-/// A consent that was begun.
+/// An authorization that was begun.
 pub struct Begun {
-    /// Where the person is to be sent.
+    /// The authorization URL, to open in the browser.
     pub url: Url,
     /// In Unix milliseconds.
     pub expires_at: i64,
-    /// What their browser must bring back, if it is to be bound to this.
+    /// The cookie that the callback requires, if only this browser may complete the authorization.
     pub cookie: Option<Cookie>,
 }
 
-/// A cookie for the callback alone.
+/// A cookie that is sent to the callback only.
 pub struct Cookie {
     pub name: String,
     pub value: String,
 }
 
-/// What is sealed of a consent that is under way.
+/// The secrets of an authorization in progress, which are stored sealed.
 #[derive(Serialize, Deserialize)]
 struct Sealed {
     config: Vec<(String, String)>,
@@ -110,14 +107,13 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// What the cookie of an authorization is called: a browser may be amid several.
+/// Each authorization has its own cookie, because a browser can have several in progress.
 fn cookie_name(state_hash: &[u8]) -> String {
     format!("muster_authorization_{}", hex(&state_hash[..8]))
 }
 
 impl Authorizations {
-    /// Checks what is asked for and remembers it. With `browser`, only the browser that gets the
-    /// cookie can complete it.
+    /// Checks and stores an authorization. With `browser`, only the browser that gets the cookie can complete it.
     pub async fn begin(&self, caller: &Caller, purpose: Purpose, browser: bool) -> Result<Begun> {
         let (flow, row, config) = match purpose {
             Purpose::Create(create) => {
@@ -167,7 +163,7 @@ impl Authorizations {
         Ok(Begun { url, expires_at: now + PATIENCE_MS, cookie })
     }
 
-    /// The consent that a new instance needs, after everything that can be refused was checked.
+    /// Checks a new instance, and returns the code flow for it.
     async fn flow_of_new(&self, create: Create) -> Result<(Prepared<'_>, CodeFlow)> {
         let prepared = self.instances.prepare(create).await?;
         let Prepared { integration, config, .. } = &prepared;
@@ -176,7 +172,7 @@ impl Authorizations {
         Ok((prepared, flow))
     }
 
-    /// The same for an instance, with the given values in place of its own.
+    /// The same for an existing instance whose settings are replaced by the given ones.
     async fn flow_of_old(&self, id: Uuid, given: &[(String, String)]) -> Result<(&Integration, CodeFlow)> {
         let at_instance = |code, message: &str| Refusal::new(code, message).at(["instanceId"]);
         let model = instance::Entity::find_by_id(id).one(self.instances.db.read()).await?;
@@ -198,11 +194,11 @@ impl Authorizations {
         Ok((integration, flow))
     }
 
-    /// Forgets those that nobody came back from in time.
+    /// Deletes expired authorizations.
     pub async fn forget_expired(&self) -> Result<()> {
         let (db, now) = (&self.instances.db, self.instances.clock.now());
         let expired = Entity::find().select_only().column(Column::StateHash).filter(Column::ExpiresAt.lte(now));
-        // A look before the write: an idle worker must not take the write lock.
+        // Read first: an idle worker must not take the write lock.
         if expired.limit(1).into_tuple::<Vec<u8>>().one(db.read()).await?.is_none() {
             return Ok(());
         }
@@ -224,7 +220,7 @@ impl Authorizations {
     }
 }
 
-/// Forgets the consents for an instance that is being deleted, and the secrets that they hold.
+/// Deletes the authorizations for an instance that is being deleted, and the secrets in them.
 pub(super) async fn forget(tx: &Tx, instance: Uuid) -> Result<()> {
     Entity::delete_many().filter(Column::InstanceId.eq(instance)).exec(tx.conn()).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Which files below `src/graphql` import each other in circles.
+//! Which files below `src/graphql` import each other in cycles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,7 +6,7 @@ use std::fs;
 use super::{files, root};
 
 /// The types of the schema refer to each other: an instance has runs, users and events, and an integration
-/// has instances, while each of them has an instance. Nothing else may be part of a circle.
+/// has instances, while each of them has an instance. No other file may be part of a cycle.
 const CIRCLES: &[&[&str]] = &[&[
     "instance/event.rs",
     "instance/list.rs",

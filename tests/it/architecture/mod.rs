@@ -1,4 +1,4 @@
-//! The layers: which part of the source may use which. See also [`crate::rules`].
+//! The layers: which modules may use which others. See also [`crate::rules`].
 
 mod circles;
 
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 const DOORS: [&str; 6] = ["app", "cli", "console", "graphql", "jobs", "server"];
 const NOUNS: [&str; 4] = ["directory", "instance", "notification", "sync"];
-/// A crate of its own in a folder of `src`, below all of these.
+/// A separate crate in a folder of `src`, below all other layers.
 const INTEGRATION: &str = "integration";
 const TOOLS: [&str; 14] = [
     "audit",
@@ -26,10 +26,10 @@ const TOOLS: [&str; 14] = [
     "telemetry",
 ];
 
-/// They see to all of it: they know nouns and tools, and rows of every table.
+/// Modules that may use nouns, tools and every table.
 const OVERSEERS: [&str; 2] = ["doctor", "maintenance"];
 
-/// The nouns that a noun may know.
+/// The modules besides tools that a noun may use.
 fn known_by(noun: &str) -> &'static [&'static str] {
     match noun {
         "sync" => &["instance", INTEGRATION, "directory", "notification"],
@@ -42,7 +42,7 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every file below a folder, hidden ones and build results left out.
+/// Every file below a folder, without the files of Git and build results.
 pub fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
@@ -68,7 +68,7 @@ pub fn short(path: &Path) -> String {
     path.strip_prefix(root()).unwrap().display().to_string()
 }
 
-/// What a path goes on with: a name, or the first names of a group.
+/// The first name of a path, or the first name of each path of a group.
 fn heads(path: &str) -> Vec<String> {
     let name =
         |text: &str| text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
@@ -92,7 +92,7 @@ fn heads(path: &str) -> Vec<String> {
     found
 }
 
-/// The parts of the crate that a source file names, with their lines.
+/// The uses of one top-level module by another, with the line of each.
 fn edges() -> Vec<(String, String, String)> {
     let mut found = Vec::new();
     for path in files(&root().join("src")) {

@@ -1,4 +1,4 @@
-//! Machine-to-machine tokens, from a real authorization server that judges how they are asked for.
+//! Client credentials, with a real authorization server that checks the token requests.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::Peered;
 use crate::peers::users;
 use crate::support::ask::pairs;
 
-/// Connects, and looks at what came and at how the token was asked for.
+/// Connects, and checks the users and the token requests.
 async fn lists_everybody(authentication: &str, more: &[(&str, &str)], auth: &str) {
     let peered = Peered::start().await;
     let key = peered.oidc.private_key().await;
@@ -61,7 +61,7 @@ async fn a_token_that_the_application_has_ended_early_is_replaced_within_the_run
     assert_eq!(run, json!({ "outcome": "SUCCEEDED", "seen": 5, "failure": null }));
 }
 
-/// The refusals of an instance that must not come about.
+/// The refusals of an instance that must not be created.
 async fn refusals(peered: &Peered, config: &[(&str, &str)]) -> Vec<Value> {
     let input = json!({ "integrationKey": "peer", "name": "Peer", "config": pairs(config) });
     let payload = peered.server.mutate("createInstance", input, "instance { id }").await;

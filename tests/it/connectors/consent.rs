@@ -1,5 +1,5 @@
-//! A person's consent, from the mutation through the authorization server's redirects and back, and
-//! what becomes of the grant afterwards.
+//! A person's consent with a real authorization server: from the mutation through the redirects to the callback, and
+//! the grant afterwards.
 
 use std::collections::HashSet;
 
@@ -13,13 +13,13 @@ use crate::support::http;
 const CLIENT: [(&str, &str); 2] = [("client_id", "consent"), ("client_secret", "secret-of-consent")];
 
 impl Peered {
-    /// Begins a consent; gives the address to send a person to.
+    /// Begins a consent, and returns the authorization URL.
     async fn begin(&self, input: Value) -> String {
         let payload = self.server.done("beginAuthorization", input, "authorizationUrl expiresAt").await;
         payload["authorizationUrl"].as_str().unwrap().to_owned()
     }
 
-    /// What a consent that makes an instance is begun with.
+    /// The input for a consent that creates an instance.
     fn creation(&self) -> Value {
         json!({ "integrationKey": "peer", "name": "Peer", "config": pairs(&self.config("consent", &CLIENT)) })
     }
@@ -28,13 +28,13 @@ impl Peered {
         format!("{}/oauth/callback", self.server.url)
     }
 
-    /// Sends a person where the mutation says; gives the address at which they come back.
+    /// Begins a consent, grants it in the browser, and returns the URL of the callback.
     async fn consent(&self, input: Value) -> String {
         let address = self.begin(input).await;
         self.oidc.browse(&address, &self.callback()).await
     }
 
-    /// Connects the application, and gives the instance's id once its first sync is over.
+    /// Connects the application, waits for the first sync, and returns the instance's id.
     async fn connect(&self) -> String {
         let back = self.consent(self.creation()).await;
         let answer = http().get(back).send().await.unwrap();
@@ -51,8 +51,8 @@ impl Peered {
         nodes.iter().map(|instance| instance["id"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Asserts that no refresh token was presented twice, and each was the newest of its time;
-    /// gives how often the grant was renewed.
+    /// Asserts that each presented refresh token was the newest one and was presented once. Returns how often the grant
+    /// was renewed.
     async fn renewals(&self) -> usize {
         let (mut newest, mut count) = (None, 0);
         for request in self.oidc.tokens().await {
@@ -92,7 +92,7 @@ async fn a_consent_makes_an_instance_that_lists_its_users() {
 #[tokio::test]
 async fn every_renewal_presents_the_refresh_token_that_the_last_one_brought() {
     let peered = Peered::start().await;
-    // Shorter than the minute before its end in which a token is renewed.
+    // A token is renewed a minute before it expires, so this one is renewed at once.
     peered.oidc.lifetime(30).await;
     let id = peered.connect().await;
     for _ in 0..2 {
@@ -138,14 +138,14 @@ async fn those_who_want_a_new_token_at_once_renew_one_after_the_other() {
     assert!(peered.renewals().await >= 3);
 }
 
-/// What is the same of an instance before and after.
+/// The fields that a reconnection must not change.
 const KEPT: &str = "id name createdAt userCount syncHistory(first: 1, after: null) { totalCount }";
 
-/// The grant ends by what `end` does; a new consent mends the instance, and it keeps what it had.
+/// Ends the grant with `end`, and checks that a new consent reconnects the instance with all its data.
 async fn is_revoked_and_reconnected(end: impl AsyncFn(&Peered)) {
     let peered = Peered::start().await;
     let id = peered.connect().await;
-    // One renewal, so that there is a refresh token that was used.
+    // Renews once, so that there is a used refresh token.
     peered.oidc.expire().await;
     peered.server.sync(&id, "outcome").await;
     assert_eq!(peered.renewals().await, 1);

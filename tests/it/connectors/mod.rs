@@ -1,4 +1,5 @@
-//! Manifests against applications that run: vendors' own documents, and a real authorization server.
+//! Manifests against running applications: fakes that conform to the vendors' API descriptions, and a real
+//! authorization server.
 
 use std::fs;
 
@@ -11,7 +12,7 @@ mod client_credentials;
 mod consent;
 mod vendors;
 
-/// A server whose catalog has the application beside the authorization server, as `peer`.
+/// A server whose catalog has, as `peer`, the application of the authorization server.
 struct Peered {
     server: Server,
     oidc: Oidc,
@@ -28,7 +29,7 @@ impl Peered {
         Peered { server, oidc, _manifests: manifests }
     }
 
-    /// Settings that begin with which kind of authentication it is, and where the application is.
+    /// A configuration with this kind of authentication, the application's origin, and further settings.
     fn config<'a>(&'a self, authentication: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
         [&[("authentication", authentication), ("origin", &*self.oidc.origin)], more].concat()
     }

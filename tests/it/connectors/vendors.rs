@@ -1,4 +1,5 @@
-//! The manifests of six applications against a fake of each, with the vendor's own document between.
+//! The manifests of six applications against a fake of each. Requests and responses are checked against the vendor's
+//! API description.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,23 +11,23 @@ use crate::peers::Vendor;
 use crate::process::Home;
 use crate::support::http;
 
-/// One vendor's manifest, and what must come of it.
+/// A vendor's manifest, and the expected result.
 struct Case {
     key: &'static str,
     config: &'static [(&'static str, &'static str)],
     pages: u64,
-    /// How many records are no users.
+    /// How many records are not users.
     skipped: u64,
     users: Value,
-    /// What is asked for besides, of which the document says nothing.
+    /// Expected requests that the vendor's document does not describe.
     outside: &'static [&'static str],
-    /// A call that goes against the document, how it is signed, and a part of what is said about it.
+    /// A request that violates the document, its `Authorization` header, and a part of the reported violation.
     wrong: (&'static str, &'static str, &'static str),
-    /// A call with a parameter that it does not know.
+    /// A request with a parameter that the document does not declare.
     unknown: &'static str,
 }
 
-/// `muster connectors try`, with the manifest's calls going to the fake.
+/// Runs `muster connectors try` with the fake in place of the vendor's origin.
 fn listed(manifest: &str, config: &[(&str, &str)], vendor: &Vendor) -> Output {
     let origin = format!("{}={}", vendor.plays, vendor.origin);
     let settings: Vec<_> = config.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -43,7 +44,7 @@ fn manifest(key: &str) -> PathBuf {
     PathBuf::from(format!("{}/src/integration/connectors/{key}.yaml", env!("CARGO_MANIFEST_DIR")))
 }
 
-/// Users by their id, without what is not known of them.
+/// Users by id, without unknown fields.
 fn known(users: &Value) -> BTreeMap<String, Map<String, Value>> {
     let known = |user: &Value| {
         let mut user = user.as_object().unwrap().clone();
@@ -79,7 +80,7 @@ impl Case {
         self.judge_sees_what_is_wrong(&vendor).await;
     }
 
-    /// The check above is worth something: each of its three questions can be answered otherwise.
+    /// Checks that the fake reports a bad request, an undeclared parameter and a bad response.
     async fn judge_sees_what_is_wrong(&self, vendor: &Vendor) {
         let (call, signature, reason) = self.wrong;
         for path in [call, self.unknown] {

@@ -53,8 +53,8 @@ async fn several_that_open_a_new_database_at_once_all_find_it_whole() {
     }
 }
 
-/// A database that a version with one more migration has brought up to date; that version
-/// said how many a binary has to know.
+/// Makes a database look like one that a newer version with one more migration has migrated. `needs` is the number
+/// of migrations that a binary must know to use it.
 async fn left_by_a_newer_version(home: &Home, needs: usize) {
     let program = home.serve("").await;
     program.kill();

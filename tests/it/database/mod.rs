@@ -1,7 +1,6 @@
-//! The database itself: how it comes to its schema, how its statements find their rows, and what
-//! PostgreSQL has besides.
+//! The database itself: migrations, query plans, and features of PostgreSQL.
 //!
-//! Everything else here asks the server, and is run once on each database; see `support::Place`.
+//! All other tests use the server, and run once on each database; see `support::Place`.
 
 mod migrations;
 mod on_postgres;
@@ -10,7 +9,7 @@ mod plans;
 use muster::db::Location;
 use sea_orm::{Database, DatabaseConnection};
 
-/// The database as it is, without being brought up to date.
+/// Connects to the database without migrating it.
 async fn connect(location: &Location) -> DatabaseConnection {
     let url = match location {
         Location::Sqlite(file) => format!("sqlite://{}?mode=rwc", file.display()),

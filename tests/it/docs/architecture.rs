@@ -1,4 +1,4 @@
-//! `docs/architecture.md` says where things are: `path` (`name`, `name`). They are there.
+//! Names in `docs/architecture.md`, as in `path` (`name`, `name`), exist in the file at that path.
 
 use std::fs;
 

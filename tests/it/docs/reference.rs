@@ -1,4 +1,4 @@
-//! The lists of settings and commands are complete and true.
+//! The lists of settings and commands are complete and correct.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,3 +1,3 @@
-//! Work that another process has left.
+//! Jobs that another process has left unfinished.
 
 mod take_over;

@@ -59,7 +59,7 @@ async fn a_backup_is_made_while_a_server_works_and_is_of_one_moment_on_sqlite() 
         assert!(said.contains(" MB in ") && said.contains(key.to_str().unwrap()), "{said}");
         assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(one(&to, "PRAGMA integrity_check").await, "ok");
-        // Each page of a run commits its users with their number.
+        // Each page commits its users together with the run's count, so a consistent copy has equal numbers.
         let split = "SELECT CAST(COUNT(*) AS TEXT) FROM sync_run r WHERE r.added <>
             (SELECT COUNT(*) FROM user_account u WHERE u.instance_id = r.instance_id)";
         assert_eq!(one(&to, split).await, "0");

@@ -121,7 +121,7 @@ fn breaks(backend: DbBackend, key: &SecretKey, orphan: Uuid) -> Vec<(&'static st
     };
     let rows = |sql: &str| format!("DELETE FROM event; {sql}");
     let sealed = bytes(backend, &key.seal(&format!("instance.grant:{orphan}"), b"{}"));
-    // A run in the middle, on which nothing depends.
+    // A run that is neither the first nor the last, so that no other check depends on it.
     let middle = format!("instance_id = {WELL} AND number = 2");
     vec![
         ("instance-inactive", rows("UPDATE instance SET inactive_reason = NULL WHERE name = 'Off'")),

@@ -83,7 +83,7 @@ async fn expired_rows_are_removed_and_protected_rows_stay() {
     );
     prune_after(&server.db, 1_000, ALL).await;
     let after = counts(&server.db).await;
-    // Left: the newest event, the last run of each of the two instances, and the existing users.
+    // These rows stay: the newest event, the last run of each of the two instances, and the existing users.
     let users = server.instance(&id, "userCount").await["userCount"].as_i64().unwrap();
     let expected =
         [("event", 1), ("sync_run", 2), ("user_change", 0), ("notification", 0), ("audit_entry", 0), ("instance", 2)];

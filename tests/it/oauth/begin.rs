@@ -1,4 +1,4 @@
-//! What is refused before anybody is sent away, and what they are sent away with.
+//! Beginning a consent: what is refused, and what the authorization URL and the cookie contain.
 
 use std::collections::BTreeMap;
 
@@ -88,7 +88,7 @@ async fn without_a_consent_nothing_is_created_or_tried() {
     assert!(payload["userErrors"][0]["message"].as_str().unwrap().contains("beginAuthorization"), "{payload}");
     let input = json!({ "integrationKey": KEY, "config": pairs(&provider.config()) });
     assert_eq!(server.refused("testConnection", input).await, wanted);
-    // The other alternative needs none.
+    // The other kind of authentication needs no consent.
     let by_token = json!({ "integrationKey": KEY, "name": "Acme",
         "config": pairs(&[("base_url", &provider.url), ("authentication", "token"), ("token", "t")]) });
     let refused = server.refused("createInstance", by_token).await;
@@ -143,7 +143,7 @@ async fn the_address_has_all_that_the_application_needs_and_the_database_no_secr
     }
 }
 
-/// The `Set-Cookie` of an answer to `beginAuthorization` that was asked with these headers.
+/// The `Set-Cookie` header of the response to `beginAuthorization` with these request headers.
 async fn cookie(server: &Server, provider: &Provider, headers: &[(&str, &str)]) -> Option<String> {
     let query = "mutation($input: BeginAuthorizationInput!) { beginAuthorization(input: $input) { authorizationUrl } }";
     let mut call = http()
@@ -172,14 +172,14 @@ async fn only_the_console_gets_a_cookie() {
     ] {
         assert_eq!(cookie(&server, &provider, headers).await, None, "{headers:?}");
     }
-    // Over plain http, browsers tell the origin alone.
+    // Over plain HTTP, browsers send only the origin.
     assert!(cookie(&server, &provider, &[("origin", &own)]).await.is_some());
     let cookie = cookie(&server, &provider, &[("sec-fetch-site", "same-origin"), ("origin", &own)]).await.unwrap();
     assert!(cookie.starts_with("muster_authorization_"), "{cookie}");
     let mut attributes: Vec<_> = cookie.split("; ").skip(1).collect();
     attributes.sort_unstable();
     assert_eq!(attributes, ["HttpOnly", "Max-Age=600", "Path=/oauth/callback", "SameSite=Lax"], "{cookie}");
-    // Nothing else leaves one.
+    // No other request sets a cookie.
     let answer = http()
         .post(format!("{}/graphql", server.url))
         .bearer_auth(&server.admin)

@@ -1,4 +1,4 @@
-//! What comes back and is not believed, or is of no use.
+//! Callback requests that are invalid or fail.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -13,7 +13,7 @@ use crate::support::{Server, http};
 
 const EVIL: &str = "%3Cscript%3Ealert(1)%3C/script%3E";
 
-/// A page that explains; with everything that such a page must have.
+/// Asserts that the response is an error page with all its parts and headers, and returns its text.
 fn page(shown: &Shown, status: u16, title: &str) -> String {
     assert_eq!(shown.status, status, "{}", shown.body);
     let header = |name: &str| shown.headers.get(name).map_or("", |value| value.to_str().unwrap());
@@ -53,7 +53,7 @@ async fn a_stranger_gets_a_page_and_costs_one_look() {
         let before = server.db.statements();
         let shown = visit(&format!("{}/oauth/callback?{query}", server.url), None).await;
         page(&shown, 400, "This consent is not expected");
-        // Workers look at the database, too; but not that often.
+        // Workers execute some statements, too, but not that many.
         assert!(server.db.statements() - before < 10, "{query:.80}");
     }
     assert_eq!(failures(&server).await, [""; 0]);
@@ -68,7 +68,7 @@ async fn an_answer_counts_once() {
     let back = consent(&server, new(&provider, "Acme")).await;
     let (bare, _) = back.split_once('?').unwrap();
     let state = url::Url::parse(&back).unwrap().query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
-    // Without a code nothing is used up.
+    // A request without a code does not use up the state.
     page(&visit(&format!("{bare}?state={state}"), None).await, 400, "The answer is not complete");
     let both = tokio::join!(visit(&back, None), visit(&back, None));
     let mut statuses = [both.0.status, both.1.status];

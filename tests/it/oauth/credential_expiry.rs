@@ -1,4 +1,4 @@
-//! When credentials end, and who is told of it ahead.
+//! The expiry of credentials, and the notice that warns of it.
 
 use muster::clock::{Clock, date_time};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::support::Server;
 const STATE: &str = "status credentialExpiresAt notice { severity title detail since remedies { mutation } }";
 const DAY_MS: i64 = 24 * 3_600_000;
 
-/// An instance with a token that was made by hand.
+/// An instance with a token that a person created.
 async fn by_token(server: &Server, provider: &Provider) -> String {
     let config = [("base_url", provider.url.as_str()), ("authentication", "token"), ("token", TOKEN)];
     let id = server.integrate(KEY, "Acme", &config).await;
@@ -29,7 +29,7 @@ async fn the_end_of_a_grant_is_known_ahead() {
     let id = connect(&server, new(&provider, "Acme")).await;
     let found = server.idle(&id, STATE).await;
     assert!(found["credentialExpiresAt"].is_string() && found["notice"].is_null(), "{found}");
-    // Each renewal tells anew, and the register believes the last one.
+    // Each renewal reports the expiry again, and the last one counts.
     (provider.world().refresh_expires_in, provider.world().expires_in) = (Some(10 * 24 * 3600), 30);
     connect(&server, json!({ "instanceId": id })).await;
     server.sync(&id, "id").await;
@@ -66,7 +66,7 @@ async fn a_token_that_ends_within_two_weeks_is_warned_of() {
     assert!(notice["detail"].as_str().unwrap().contains(day), "{notice}");
     assert_eq!(mutations(&found), [Value::Null, json!("updateInstance")]);
 
-    // An answer that does not tell changes nothing; another credential forgets.
+    // A response without an expiry changes nothing. A new credential clears it.
     provider.world().token_ends = None;
     server.sync(&id, "id").await;
     assert_eq!(server.instance(&id, STATE).await["credentialExpiresAt"], text(now + 13 * DAY_MS));

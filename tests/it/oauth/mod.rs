@@ -1,4 +1,4 @@
-//! Applications to which a person consents: how grants are kept, begun, brought back and renewed.
+//! Applications that require a person's consent: beginning, the callback, and storing and renewing grants.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ use provider::Provider;
 
 const KEY: &str = "consenting";
 
-/// Puts the manifest where a server finds it.
+/// Writes the manifest to a folder below `dir`, and returns that folder.
 fn connectors(dir: &Path) -> std::path::PathBuf {
     let dir = dir.join("connectors");
     std::fs::create_dir_all(&dir).unwrap();
@@ -27,7 +27,7 @@ fn connectors(dir: &Path) -> std::path::PathBuf {
     dir
 }
 
-/// A server that knows the application and may call this machine.
+/// A server with the application in its catalog, which may send requests to loopback addresses.
 fn server() -> Builder {
     let builder = Server::builder();
     let dir = connectors(builder.path());
@@ -37,12 +37,12 @@ fn server() -> Builder {
     })
 }
 
-/// A new instance, as `beginAuthorization` takes it.
+/// The input of `beginAuthorization` for a new instance.
 fn new(provider: &Provider, name: &str) -> Value {
     json!({ "integrationKey": KEY, "name": name, "config": pairs(&provider.config()) })
 }
 
-/// What a browser shows after a redirect, or instead of one.
+/// A response to a browser.
 struct Shown {
     status: u16,
     location: String,
@@ -50,7 +50,7 @@ struct Shown {
     body: String,
 }
 
-/// Asks without following.
+/// A request that follows no redirects.
 async fn visit(url: &str, cookie: Option<&str>) -> Shown {
     let _ = http();
     let web = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
@@ -65,20 +65,20 @@ async fn visit(url: &str, cookie: Option<&str>) -> Shown {
     Shown { status, location, headers, body: String::from_utf8(answer.bytes().await.unwrap().to_vec()).unwrap() }
 }
 
-/// Begins, and gives the address to go to.
+/// Begins a consent, and returns the authorization URL.
 async fn begin(client: &Client, input: Value) -> String {
     let begun = client.done("beginAuthorization", input, "authorizationUrl expiresAt").await;
     begun["authorizationUrl"].as_str().unwrap().to_owned()
 }
 
-/// Begins, and goes there; gives the address that the application sends the person back to.
+/// Begins a consent, visits the authorization URL, and returns the URL that it redirects to.
 async fn consent(client: &Client, input: Value) -> String {
     let shown = visit(&begin(client, input).await, None).await;
     assert_eq!(shown.status, 302, "{}", shown.body);
     shown.location
 }
 
-/// All the way: gives the id of the instance that the console is to show.
+/// Completes a consent, and returns the id of the instance.
 async fn connect(client: &Client, input: Value) -> String {
     let back = consent(client, input).await;
     let shown = visit(&back, None).await;
@@ -87,7 +87,7 @@ async fn connect(client: &Client, input: Value) -> String {
     id.to_owned()
 }
 
-/// The audit entries of consents that came to nothing, newest first.
+/// The audit entries of failed consents, newest first.
 async fn failures(client: &Client) -> Vec<String> {
     let found = client.ask("{ auditLog(first: 50) { nodes { action actor detail } } }", json!({})).await;
     let entries = found["auditLog"]["nodes"].as_array().unwrap().clone();
@@ -100,7 +100,7 @@ async fn failures(client: &Client) -> Vec<String> {
         .collect()
 }
 
-/// Which mutations an instance's notice offers.
+/// The mutations that an instance's notice offers.
 fn mutations(found: &Value) -> Vec<Value> {
     found["notice"]["remedies"].as_array().unwrap().iter().map(|remedy| remedy["mutation"].clone()).collect()
 }

@@ -1,5 +1,5 @@
-//! An application with an authorization server of its own: consents without asking, gives each
-//! refresh token out once, and withdraws the grant when one is used twice.
+//! An application with its own authorization server. It grants every consent at once, rotates refresh tokens, and
+//! revokes the grant when one is used twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -19,38 +19,38 @@ use tokio::sync::Notify;
 
 pub const CLIENT: &str = "muster-client";
 pub const SECRET: &str = "muster-client-secret";
-/// One that somebody has made by hand.
+/// An access token that a person created.
 pub const TOKEN: &str = "a-lasting-token";
 
 type Fields = BTreeMap<String, String>;
 
-/// The provider; clones share it.
+/// The provider. Clones share its state.
 #[derive(Clone)]
 pub struct Provider {
-    /// What the setting `base_url` takes.
+    /// The value for the setting `base_url`.
     pub url: String,
     state: Arc<Mutex<World>>,
-    /// Told when a page of users is asked for while [`World::held`].
+    /// Notified when the list is requested while [`World::held`] is set.
     pub asked: Arc<Notify>,
 }
 
-/// What it knows, and how it behaves.
+/// Its data and its behaviour.
 pub struct World {
-    /// Whose data the next consent opens.
+    /// The tenant of the next consent.
     pub tenant: String,
     pub users: usize,
-    /// In seconds; the client renews a minute before.
+    /// In seconds. The client renews a minute earlier.
     pub expires_in: i64,
     pub refresh_expires_in: Option<i64>,
-    /// What the person answers, if it is not a consent.
+    /// The OAuth error with which the next consents fail.
     pub error: Option<String>,
-    /// When a token ends that somebody has made by hand, if the application tells: Unix milliseconds.
+    /// The expiry of [`TOKEN`] in Unix milliseconds, if the application reports it.
     pub token_ends: Option<i64>,
-    /// Whether the list is refused for want of a permission.
+    /// Whether the list is refused because a permission is missing.
     pub forbidden: bool,
-    /// Whether nobody gets an answer to the list.
+    /// Whether requests for the list are never answered.
     pub held: bool,
-    /// How often refresh tokens were exchanged, and how often one of them a second time.
+    /// How often refresh tokens were exchanged, and how often a used one was presented again.
     pub renewals: usize,
     pub reuses: usize,
     codes: BTreeMap<String, Code>,
@@ -109,12 +109,12 @@ impl Provider {
         self.state.lock().unwrap()
     }
 
-    /// Withdraws every grant that was given so far.
+    /// Revokes every grant.
     pub fn revoke(&self) {
         self.world().grants.iter_mut().for_each(|grant| grant.alive = false);
     }
 
-    /// The settings that connect it.
+    /// The configuration that connects it.
     pub fn config(&self) -> Vec<(&str, &str)> {
         vec![("base_url", &self.url), ("client_id", CLIENT), ("client_secret", SECRET)]
     }
@@ -126,7 +126,7 @@ impl World {
         format!("{what}-{}-of-the-provider", self.made)
     }
 
-    /// The tokens of a grant, in an answer.
+    /// A token response with new tokens for the grant.
     fn tokens(&mut self, grant: usize) -> Json<Value> {
         let (access, refresh) = (self.make("access"), self.make("refresh"));
         let grant = &mut self.grants[grant];
@@ -140,7 +140,7 @@ impl World {
         Json(answer)
     }
 
-    /// The tenant that an access token opens.
+    /// The tenant of the access token.
     fn opened(&self, headers: &HeaderMap) -> Option<&str> {
         let token = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
         if token == TOKEN {
@@ -252,7 +252,7 @@ async fn users(State(provider): State<Provider>, headers: HeaderMap, uri: Uri) -
     answer
 }
 
-/// The manifest that connects it; its file's name is `consenting.yaml`.
+/// Its manifest, for a file `consenting.yaml`.
 pub const MANIFEST: &str = r#"
 name: Consenting
 category: productivity

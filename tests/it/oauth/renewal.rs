@@ -1,4 +1,4 @@
-//! Grants whose access tokens end soon: each sync renews, and no refresh token is used twice.
+//! Access tokens that expire soon: each sync renews, and no refresh token is used twice.
 
 use serde_json::json;
 
@@ -67,7 +67,7 @@ async fn a_consent_that_was_begun_before_a_restart_counts_after_it() {
     program.kill();
 }
 
-/// An installation that knows the application.
+/// An installation with the application in its catalog.
 fn home() -> Home {
     let home = Home::new();
     let dir = connectors(home.dir.path());

@@ -1,4 +1,4 @@
-//! One grant, and many who want to renew it at once.
+//! One grant that many callers renew at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -23,13 +23,13 @@ use crate::support::{DEADLINE, Place};
 
 const FIRST: &str = "refresh-0";
 
-/// An authorization server that gives each refresh token out once, and kills the grant on a second use.
+/// An authorization server that rotates refresh tokens. The test fails if one is used twice.
 struct Rotating {
     used: Mutex<BTreeSet<String>>,
     calls: AtomicUsize,
-    /// A permit for each call that may be answered.
+    /// One permit for each request that may be answered.
     answers: Semaphore,
-    /// How many of the first calls fail.
+    /// How many of the first requests fail.
     failing: usize,
 }
 
@@ -76,7 +76,7 @@ fn grant(refresh_token: &str) -> Grant {
     }
 }
 
-/// What a process has that works there.
+/// What a process on this storage has.
 async fn process(place: &Place, clock: Clock) -> Instances {
     let _already_installed = rustls::crypto::ring::default_provider().install_default();
     let client = Client::new(ClientSettings::new(Vec::<IpNet>::new(), || 0, || 0.5)).unwrap();
@@ -92,7 +92,7 @@ async fn process(place: &Place, clock: Clock) -> Instances {
     }
 }
 
-/// Answers the generation of the grant.
+/// Stores a grant, and returns its generation.
 async fn consent(instances: &Instances, id: Uuid, grant: &Grant) -> i64 {
     let replaced = instances.db.write(|tx| async move { grants::replace(&tx, &instances.keys, id, grant).await }).await;
     replaced.unwrap();
@@ -127,7 +127,7 @@ async fn twenty_callers_of_two_processes_renew_once() {
     for caller in callers {
         let answered = caller.await.unwrap().unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((answered.generation, answered.grant.access_token.as_str()), (first + 1, "access of refresh-1"));
-        // What is answered was stored before.
+        // The grant was stored before it was returned.
         assert_eq!(stored(&other, id).await, (first + 1, "refresh-1".to_owned()));
     }
     assert_eq!(server.calls(), 1);
@@ -155,7 +155,7 @@ async fn a_lease_whose_holder_died_is_taken_over_when_it_has_run_out() {
     let id = Uuid::now_v7();
     let first = consent(&dead, id, &grant(FIRST)).await;
 
-    // One that never gets its answer.
+    // A renewal that gets no response.
     let silent = Rotating::new(0, 0);
     let stuck = renewing(&dead.grants(id), first, &silent);
     silent.called().await;
@@ -170,7 +170,7 @@ async fn a_lease_whose_holder_died_is_taken_over_when_it_has_run_out() {
     let renewed = tokio::time::timeout(DEADLINE, waiting).await.expect("in time").unwrap();
     assert_eq!((renewed.ok().map(|it| it.generation), server.calls()), (Some(first + 1), 1));
 
-    // Should it live after all, it gets what the other one has stored.
+    // If the first caller continues after all, it gets the grant that the other one has stored.
     silent.answers.add_permits(1);
     let late = stuck.await.unwrap().unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(late.generation, first + 1);

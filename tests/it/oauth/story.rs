@@ -1,4 +1,4 @@
-//! The whole life of an instance that lives by a person's consent.
+//! The life of an instance that is connected by a person's consent.
 
 use entity::notification::NotificationKind;
 use sea_orm::{EntityTrait, PaginatorTrait};
@@ -16,7 +16,7 @@ async fn grants(server: &Server) -> u64 {
     entity::oauth_grant::Entity::find().count(server.db.read()).await.unwrap()
 }
 
-/// An instance that was connected, and lost the consent.
+/// A connected instance whose grant was then revoked.
 async fn revoked(server: &Server, provider: &Provider) -> String {
     let id = connect(server, new(provider, "Acme")).await;
     server.idle(&id, "").await;
@@ -69,7 +69,7 @@ async fn a_grant_that_was_withdrawn_is_replaced_by_a_new_consent_in_place() {
     let mail = mails.into_iter().find(|mail| mail.kind == NotificationKind::SyncFailed).unwrap();
     let text = mail.text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("choose to consent again") && !text.contains("enter the new token"), "{text}");
-    // Setting it live does not help while the application refuses.
+    // The instance cannot be set to LIVE while the application refuses the grant.
     let live = server.refused("updateInstance", json!({ "id": id, "status": "LIVE" })).await;
     assert_eq!(live, [("CREDENTIAL_REJECTED".to_owned(), json!(["status"]))]);
 
@@ -103,9 +103,9 @@ async fn a_consent_of_another_tenant_changes_nothing() {
     }
     assert_eq!(server.everything().await, before);
     assert_eq!(failures(&server).await.len(), 1);
-    // The old grant is there, and good.
+    // The old grant still works.
     assert_eq!(server.sync(&id, "outcome").await["outcome"], "SUCCEEDED");
-    // Declining changes as little.
+    // If the person declines, nothing changes either.
     provider.world().error = Some("access_denied".into());
     let shown = visit(&consent(&server, json!({ "instanceId": id })).await, None).await;
     assert!(shown.status == 403 && shown.body.contains("as it was before"), "{}", shown.body);
@@ -135,7 +135,7 @@ async fn other_settings_need_a_consent_of_their_own() {
     let moved = [("base_url", elsewhere.url.as_str())];
     let moved_whole = [moved[0], ("client_secret", super::provider::SECRET)];
     let cases = [
-        // A stored secret does not follow the address.
+        // A stored secret is not sent to another address.
         (&moved[..], "INVALID_INPUT", json!(["config", "client_secret"])),
         (&moved_whole[..], "AUTHORIZATION_REQUIRED", json!(["config"])),
         (&[("client_id", "another-client")][..], "AUTHORIZATION_REQUIRED", json!(["config"])),

@@ -1,4 +1,4 @@
-//! The demo command starts a server with data to look at.
+//! The demo command starts a server with sample data.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;

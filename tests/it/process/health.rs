@@ -35,7 +35,7 @@ async fn a_server_that_stops_is_not_ready_any_more() {
     let token = home.token();
     let mut program = home.serve(&token).await;
     program.terminate();
-    // It reports that it is stopping, or is gone already. It must not report that it is ready.
+    // It reports that it is stopping, or has ended already. It must not report that it is ready.
     let deadline = tokio::time::Instant::now() + DEADLINE;
     loop {
         match http().get(format!("{}/readyz", program.client.url)).send().await {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Home, rounds};
 use crate::support::{Client, http};
 
-/// The time until the server is killed. This wait is the accident itself, not a wait for a condition.
+/// Waits for the random moment at which the server is killed.
 pub async fn accident(random: &mut fastrand::Rng, after_ms: Range<u64>) {
     tokio::time::sleep(Duration::from_millis(random.u64(after_ms))).await;
 }

@@ -135,11 +135,11 @@ impl Home {
         support::one(&self.location(), sql).await
     }
 
-    /// Ends the leases of servers that were killed, as time would. On SQLite the next start ends them.
+    /// Ends the leases of killed servers at once. On SQLite, the next start ends them.
     pub async fn leases_run_out(&self) {
         if let Location::Postgres(url) = self.location() {
             let others = "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
-            // A statement of a client that died goes on until its connection is closed.
+            // PostgreSQL continues a dead client's statement until its connection is closed.
             support::one(
                 &self.location(),
                 &format!("SELECT count(pg_terminate_backend(pid, 10000))::text FROM {others}"),
@@ -168,13 +168,13 @@ pub struct Program {
 }
 
 impl Program {
-    /// Ends it as a power cut would: SIGKILL.
+    /// Kills it with SIGKILL, like a power failure.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Asks it to stop: SIGTERM.
+    /// Sends SIGTERM, which stops it gracefully.
     pub fn terminate(&self) {
         let done = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(done.success());

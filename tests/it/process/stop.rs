@@ -1,4 +1,4 @@
-//! A graceful stop: jobs are given back, subscribers are told, and a restart continues.
+//! A graceful stop: jobs are released, subscribers are notified, and a restart continues the work.
 
 use std::time::Duration;
 

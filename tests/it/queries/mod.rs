@@ -1,4 +1,4 @@
-//! Queries: lists with their orders and filters, single things, and the number of statements.
+//! Queries: lists with their orders and filters, single objects, and the number of statements.
 
 mod audit;
 mod history;

@@ -18,8 +18,7 @@ fn constants(text: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The same name with the same value means the same limit, written twice; if it is not the same limit, the names do
-/// not tell the two apart.
+/// Two constants with the same name and value are one limit that is written twice, or need different names.
 #[test]
 fn no_constant_is_written_twice() {
     let mut places: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();

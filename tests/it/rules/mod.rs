@@ -1,5 +1,5 @@
-//! The house rules that a text can be checked for. Those for the layers are in [`crate::architecture`], those for
-//! single functions in `.clippy.toml`.
+//! Rules for the source text. The rules for layers are in [`crate::architecture`], those for single functions in
+//! `.clippy.toml`.
 
 use std::fs;
 

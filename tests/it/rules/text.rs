@@ -1,4 +1,4 @@
-//! What no text may contain.
+//! What no source file may contain.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ fn assert_none(found: &[String]) {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-/// The lines of code that match, with their places. Comments are left out.
+/// The lines that match, with file and line number. Comments are skipped.
 fn lines(sources: &[Source], wrong: impl Fn(&str) -> bool) -> Vec<String> {
     let numbered = sources.iter().flat_map(|source| (1..).zip(source.text.lines()).map(move |line| (source, line)));
     numbered
@@ -18,8 +18,8 @@ fn lines(sources: &[Source], wrong: impl Fn(&str) -> bool) -> Vec<String> {
         .collect()
 }
 
-/// Its `?` would send the text of an inner error to clients. Clippy cannot tell, because the macros of
-/// async-graphql expand to it.
+/// With this type, `?` would send the text of an inner error to clients. Clippy cannot forbid it, because the macros
+/// of async-graphql expand to it.
 #[test]
 fn no_resolver_returns_the_result_of_async_graphql() {
     let sources = sources(&["src"]);
@@ -33,7 +33,7 @@ fn no_resolver_returns_the_result_of_async_graphql() {
     }
 }
 
-/// An inner error shows its causes only by its chain.
+/// `Display` does not show the causes of an error; `chain` does.
 #[test]
 fn errors_are_logged_with_their_causes() {
     let sources =
@@ -41,7 +41,7 @@ fn errors_are_logged_with_their_causes() {
     assert_none(&lines(&sources, |line| line.contains("error = %error,") || line.contains("error = ?")));
 }
 
-/// The locks of `parking_lot` have no poison that every caller must handle.
+/// The locks of the standard library can be poisoned, which every caller must handle. Those of `parking_lot` cannot.
 #[test]
 fn no_lock_can_be_poisoned() {
     let std_lock = |line: &str| {
@@ -53,7 +53,7 @@ fn no_lock_can_be_poisoned() {
 
 #[test]
 fn no_text_names_the_machine_it_was_written_on() {
-    // In two parts, so that this file is not found.
+    // In two parts, so that the search does not find this file.
     let places = [
         ("/ro", "ot/"),
         ("/ho", "me/"),

@@ -26,7 +26,7 @@ async fn missed_events_are_replayed_without_gap_or_repeat() {
     let names: Vec<_> = received.iter().map(|event| event["instance"]["name"].as_str().unwrap().to_owned()).collect();
     assert_eq!(names, (0..150).map(|round| format!("Busy {round}")).collect::<Vec<_>>());
 
-    // From the middle, and on into live events.
+    // Resumes from the middle, and continues with live events.
     let mut socket = server.acknowledged(&server.admin).await;
     socket.subscribe("s", &after(&received[74]["cursor"], "name")).await;
     server.done("updateInstance", json!({ "id": id, "name": "Live" }), "instance { id }").await;

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use crate::support::Server;
 use crate::support::wire::Socket;
 
-/// The events of a subscription up to the first one that is wanted, which comes last.
+/// The events of a subscription, up to and including the first one that is wanted.
 pub async fn receive_until(socket: &mut Socket, id: &str, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
     let mut received = Vec::new();
     loop {
@@ -85,7 +85,7 @@ async fn a_filter_matches_the_changes_by_which_an_instance_enters_and_leaves_it(
     let mut socket = server.acknowledged(&server.admin).await;
     let query = "subscription { instanceStateChanged(filter: { statuses: [INACTIVE] }) { cursor cause instance { name status } } }";
     socket.subscribe("s", query).await;
-    // No instance is inactive, so the first event is of the one that enters.
+    // No instance is inactive at first, so the first event is about the one that becomes inactive.
     server.done("updateInstance", json!({ "id": id, "status": "INACTIVE" }), "instance { id }").await;
     server.done("updateInstance", json!({ "id": id, "status": "LIVE" }), "instance { id }").await;
     let events = receive_until(&mut socket, "s", |event| event["cause"] == "REACTIVATED").await;

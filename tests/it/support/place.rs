@@ -122,7 +122,7 @@ impl Place {
         self.database.location(self.path())
     }
 
-    /// Opens the database, beside the server or after it.
+    /// Opens the database, also while a server uses it.
     pub async fn open(&self) -> Db {
         Db::open(&self.location(), CONNECTIONS).await.unwrap()
     }

@@ -1,8 +1,7 @@
-//! Every field of a user: what the application changed is what is stored and recorded, and nothing else.
+//! Every field of a user: exactly what the application changed is stored and recorded.
 //!
-//! A model of the register in plain maps is kept beside the database, and both must stay equal
-//! through many random runs. The fields come from the table, the columns from the entity, and
-//! neither may have one that the other does not have.
+//! The test keeps a model of the register in plain maps, which must stay equal to the database through many random
+//! runs. The fields come from `UserField`, the columns from the entity, and both must match.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -82,7 +81,7 @@ macro_rules! random_users {
 }
 integration::with_user_fields!(random_users);
 
-/// What a run is expected to find of a user.
+/// The change that a run must record for a user.
 #[derive(Debug, PartialEq, Eq)]
 struct Change {
     kind: user_change::Kind,
@@ -99,7 +98,7 @@ struct Expected {
 }
 
 impl Expected {
-    /// Takes a listed user over, and returns the change that the run must record.
+    /// Stores a listed user, and returns the change that the run must record.
     fn list(&mut self, user: &SourceUser, scope: &Scope) -> Option<Change> {
         let known = self.rows.get(&user.external_id);
         let is_added = known.is_none_or(|row| !row["removed_at"].is_null());
@@ -213,7 +212,7 @@ async fn what_changed_is_what_is_stored_and_recorded() {
     let instance_id = Uuid::now_v7();
     for number in 1..=RUNS {
         let scope = Scope { instance_id, run_id: Uuid::now_v7(), number, now: number * 1_000 };
-        // Some have left; of those that are listed, about half are as they were.
+        // One in eight users is missing from the list.
         let listed: Vec<_> = users.iter().filter(|_| dice.u8(..8) > 0).cloned().collect();
         let (list, scope) = (&listed, &scope);
         let counts = db.write(|tx| async move { reconcile::store(tx.conn(), scope, list).await }).await.unwrap();

@@ -1,4 +1,4 @@
-//! The removal guard: a complete list that lacks many people is not believed at once.
+//! The removal guard: if a complete list lacks many users, they are not removed without acceptance.
 
 use serde_json::json;
 

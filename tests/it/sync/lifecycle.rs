@@ -1,10 +1,10 @@
-//! Switching off and on, asking for syncs and stopping them.
+//! Switching instances off and on, starting syncs and stopping them.
 
 use serde_json::{Value, json};
 
 use crate::support::Server;
 
-/// An instance with 40 users whose next run would take for ever.
+/// An instance with 40 users whose next run would never end.
 async fn endless(server: &Server, name: &str) -> String {
     let id = server.rehearse(name, &[("users", "40"), ("page_size", "20")]).await;
     server.idle(&id, "").await;
@@ -12,7 +12,7 @@ async fn endless(server: &Server, name: &str) -> String {
     id
 }
 
-/// Asks for a sync and waits until it goes on; gives the run's id.
+/// Starts a sync, waits until it is running, and returns the run's id.
 async fn running(server: &Server, id: &str) -> Value {
     let run = server.done("syncInstance", json!({ "id": id }), "run { id }").await["run"]["id"].take();
     server.until(id, "syncState", |now| now["syncState"] == "RUNNING").await;
@@ -116,7 +116,7 @@ async fn a_sync_is_stopped_in_the_middle_of_a_page() {
         assert_eq!((&instance["status"], &instance["syncState"]), (&json!("LIVE"), &json!("IDLE")));
         assert!(instance["nextSyncAt"].is_string() && instance["currentSync"].is_null());
     }
-    // The worker is free again, and what was read of the list stays, though nobody was removed.
+    // The users that were read stay, and no user was removed. The worker is free again.
     assert_eq!(server.instance(&hanging, "userCount health").await, json!({ "userCount": 20, "health": "PENDING" }));
     assert_eq!(server.people(&hanging).await.len(), 20);
     server.configure(&id, &[("latency_ms", "0")]).await;

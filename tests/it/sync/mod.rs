@@ -1,4 +1,4 @@
-//! What instances do: the rules of their state, met from outside with a rehearsed application.
+//! The behaviour of instances, tested through the API with the rehearsal application.
 
 mod deletion;
 mod fields;

@@ -1,4 +1,4 @@
-//! Outcomes, the state that they lead to, and the mail that they call for.
+//! Outcomes of runs, and the health and mail that follow from them.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ fn mail(run: &Value) -> (&str, &str) {
     (decision["kind"].as_str().unwrap_or("none"), decision["reason"].as_str().unwrap())
 }
 
-/// Rehearses the words, one sync each, and gives health and mail after each.
+/// Runs one sync for each rehearsed outcome, and returns the health and the mail after each.
 async fn rehearsed(server: &Server, outcomes: &str) -> Vec<(String, String, String)> {
     let id = server.rehearse(outcomes, &[("outcomes", outcomes), ("users", "30")]).await;
     let mut story = Vec::new();

@@ -1,4 +1,4 @@
-//! When the server switches an instance off by itself, and how it comes back.
+//! When the server switches an instance off by itself, and how it is switched on again.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::support::ask::pairs;
 const STATE: &str = "status inactiveReason syncState health nextSyncAt userCount freshness { state staleSince }
     notice { severity title detail since remedies { label mutation } }";
 
-/// An instance that has met its words up to the one for which it is switched off.
+/// An instance that was synced up to the rehearsed outcome that switches it off.
 async fn revoked(server: &Server, name: &str, outcomes: &str) -> String {
     let id = server.rehearse(name, &[("outcomes", outcomes), ("users", "30")]).await;
     server.idle(&id, "").await;

@@ -1,4 +1,4 @@
-//! The schedule, and the freshness of what it brings; the clock is turned by hand.
+//! The schedule, and the freshness of data, with a clock that the test sets.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -22,7 +22,7 @@ fn time(text: &Value) -> DateTime<Utc> {
     text.as_str().unwrap().parse().unwrap()
 }
 
-/// Waits until an instance has had so many runs, and gives the last.
+/// Waits until an instance has `count` completed runs, and returns the last.
 async fn runs(server: &Server, id: &str, count: usize) -> Value {
     let fields = "syncHistory { nodes { trigger outcome } }";
     let over = |now: &Value| {

@@ -1,4 +1,4 @@
-//! Whatever members do at once, the rules hold: many random commands, and a look at what became of it.
+//! Several members send random commands at once, and the rules still hold.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::support::ask::pairs;
 const STATE: &str = "name status inactiveReason syncState health failingSince revision nextSyncAt userCount
     currentSync { id } lastSync { id outcome }";
 
-/// One thing that a member may do; whether it is refused is of no interest here.
+/// Sends a random command, which may be refused.
 async fn act(server: &Server, id: &str, dice: &mut fastrand::Rng) {
     let outcomes = ["success", "partial", "transient", "token_inactive", "hang", "empty", "garbage"];
     let (field, input) = match dice.u8(0..12) {
@@ -27,8 +27,8 @@ async fn act(server: &Server, id: &str, dice: &mut fastrand::Rng) {
     server.mutate(field, input, "").await;
 }
 
-/// The mails of an instance, in order: an initial one, then failure and recovery in turns,
-/// and at most one word about a revocation between two recoveries.
+/// Checks the order of an instance's mails: an initial one, then failures and recoveries in turn, and at most one
+/// about a revocation between two recoveries.
 fn assert_in_order(kinds: &[&str]) {
     let Some((first, rest)) = kinds.split_first() else { return };
     assert!(first.starts_with("INITIAL_SYNC_"), "{kinds:?}");
@@ -98,7 +98,7 @@ async fn whatever_members_do_at_once_the_rules_hold() {
     }))
     .await;
     for id in ids {
-        // A run that hangs would go on for ever.
+        // A run that hangs would never end.
         server.mutate("cancelSync", json!({ "instanceId": id }), "").await;
         assert_lawful(server, id).await;
         server.done("deleteInstance", json!({ "id": id, "acknowledgeIrreversible": true }), "").await;

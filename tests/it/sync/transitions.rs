@@ -1,5 +1,4 @@
-//! Every effect that the state machine decides is carried out: what the database holds after
-//! a transition agrees with its steps.
+//! Every effect that the state machine decides is carried out: after a transition, the database agrees with the steps.
 
 use entity::instance::{self, Model, Status, SyncState};
 use entity::job::{self, Kind};
@@ -89,7 +88,7 @@ async fn play(db: &Db, changes: &[Change]) {
     }
 }
 
-/// As the worker of the job would do it.
+/// Applies a change as the job's worker would.
 async fn apply(tx: &Tx, id: Uuid, change: Change, now: i64) -> Result<()> {
     let mut transition = Transition::begin(tx, id, Some(ACTOR), now).await?;
     if matches!(change, Change::Complete(_))
@@ -108,7 +107,7 @@ async fn apply(tx: &Tx, id: Uuid, change: Change, now: i64) -> Result<()> {
     Ok(())
 }
 
-/// An instance with a secret, a grant, a consent in progress and a mail that waits.
+/// An instance with a secret, a grant, a consent in progress and a queued mail.
 #[expect(clippy::too_many_lines, reason = "one row, every column")]
 async fn create(db: &Db) -> Uuid {
     let id = Uuid::now_v7();
@@ -198,12 +197,12 @@ fn mail(id: Uuid) -> notification::Model {
     }
 }
 
-/// All that the database holds of an instance.
+/// Everything that the database holds about an instance.
 #[derive(Debug, PartialEq)]
 struct Register {
     instance: Model,
     runs: Vec<run::Model>,
-    /// The jobs of its runs, and of itself.
+    /// The jobs of the instance and its runs.
     jobs: Vec<(Kind, Uuid)>,
     grants: u64,
     consents: u64,
@@ -254,7 +253,7 @@ impl Register {
         self.is_consistent();
     }
 
-    /// One event for each step, each with the state after it. The last one is the row.
+    /// There is one event for each step, with the state after it. The last event agrees with the row.
     fn tells(&self, before: &Register, steps: &[Step]) {
         let events = self.events.iter().skip(before.events.len()).map(|row| Event::try_from(row.clone()).unwrap());
         let events: Vec<_> = events.collect();
@@ -324,7 +323,7 @@ impl Register {
         assert_eq!((run.outcome, run.started_at), (None, None));
     }
 
-    /// What holds at any time, whichever change was the last.
+    /// The rules that hold after every change.
     fn is_consistent(&self) {
         let instance = &self.instance;
         let open: Vec<_> = self.runs.iter().filter(|run| run.outcome.is_none()).map(|run| run.id).collect();

@@ -1,4 +1,4 @@
-//! Trouble that an application may be in without losing anybody, or being switched off.
+//! Failures of an application after which no user is removed and the instance stays on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -85,7 +85,7 @@ async fn a_notice_counts_the_failures_in_a_row() {
 async fn an_application_that_asks_to_wait_is_left_alone_for_as_long() {
     let at = Arc::new(AtomicI64::new(1_800_000_000_000));
     let server = Server::builder().clock(Clock::Manual(at)).start().await;
-    // The rehearsal asks for a minute; the interval of a minute alone might be shorter by a tenth.
+    // The rehearsal asks to wait a minute. The jitter of the interval alone could make it a tenth shorter.
     for number in 0..5 {
         let input = json!({ "integrationKey": "rehearsal", "name": format!("Acme {number}"), "syncIntervalMinutes": 1,
             "config": [{ "key": "outcomes", "value": "rate_limited" }] });

@@ -1,4 +1,4 @@
-//! Where calls may go.
+//! Which addresses requests may be sent to.
 
 use std::net::IpAddr;
 
@@ -85,7 +85,7 @@ fn only_public_addresses_and_allowed_networks_may_be_called() {
     }
 }
 
-/// A client that may call public addresses only.
+/// A client that may send requests to public addresses only.
 fn public_only() -> Client {
     Client::new(ClientSettings { allowed_networks: Vec::new(), ..settings() }).unwrap()
 }

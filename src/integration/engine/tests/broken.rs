@@ -1,4 +1,4 @@
-//! Answers that are no page of users. None of them may shorten a list; each fails it.
+//! Responses that are not a page of users. Each fails the listing; none may make it look complete.
 
 use std::io::Write as _;
 
@@ -108,7 +108,7 @@ async fn a_closed_port_and_an_unknown_name_are_transient() {
     drop(listener);
     let error = ids(&source(one_page(), &closed)).await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Transient);
-    // A name with a part of more than 63 letters is given up before anybody is asked.
+    // A label of more than 63 letters is invalid, so no DNS server is asked.
     let unknown = format!("http://{}.invalid", "x".repeat(64));
     let error = ids(&source(one_page(), &unknown)).await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Transient);
@@ -140,7 +140,7 @@ async fn a_page_is_bounded_also_after_decompression() {
     assert_eq!(error.class, ErrorClass::Config);
 }
 
-/// So many MiB of spaces, compressed.
+/// `mib` MiB of spaces, compressed.
 fn bomb(mib: usize) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     for _ in 0..mib {

@@ -1,4 +1,4 @@
-//! What a refusal means: by the manifest's rules first, by the status code then.
+//! How failed responses are classified: by the manifest's rules first, then by the status code.
 
 use serde_json::json;
 
@@ -17,7 +17,7 @@ async fn refused(
     (error, peer.calls().len())
 }
 
-/// A status with headers, and what comes of it: the class, whether it is definite, the calls made.
+/// A status with headers, and the result: the class, whether it is definite, and the number of requests.
 type Case = (u16, &'static [(&'static str, &'static str)], ErrorClass, bool, usize);
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! From records to columns.
+//! Mapping records to columns.
 
 use std::collections::BTreeSet;
 

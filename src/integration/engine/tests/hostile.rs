@@ -1,4 +1,4 @@
-//! Answers that nobody means: recorded ones with anything in place of anything, and noise.
+//! Property tests with malformed responses: recorded responses with random parts replaced, and random bytes.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::engine::record::{PageRecords, read_records};
 use crate::manifest::expr::Document;
 use crate::manifest::paging::Paging;
 
-/// Each built-in manifest, with the answers of its samples.
+/// Each built-in manifest, with the responses of its samples.
 static BUILT_IN: LazyLock<Vec<(Manifest, Vec<Value>)>> = LazyLock::new(|| {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("connectors");
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -27,7 +27,7 @@ static BUILT_IN: LazyLock<Vec<(Manifest, Vec<Value>)>> = LazyLock::new(|| {
         .iter()
         .filter_map(|file| {
             let text = std::fs::read_to_string(file).unwrap();
-            // One with faults is told of where the samples are played.
+            // Another test reports invalid manifests.
             let manifest = manifest::parse(&text, &file.display().to_string()).ok()?;
             Some((manifest, answers(&folder.join("samples").join(file.file_name().unwrap()))))
         })
@@ -63,7 +63,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Puts `new` in place of one of the values within.
+/// Replaces the nested value number `at` by `new`.
 fn replace(value: &mut Value, at: Index, new: Value) {
     fn count(value: &Value) -> usize {
         1 + match value {
@@ -104,7 +104,7 @@ fn replace(value: &mut Value, at: Index, new: Value) {
     put(value, &mut left, &mut Some(new));
 }
 
-/// Reads an answer as a page of users, and holds what comes of it to what is promised of any.
+/// Reads a response as a page of users, and checks what the engine guarantees for every page.
 fn page(manifest: &Manifest, body: &Value) {
     let bytes = body.to_string().into_bytes();
     let Ok(mut body) = body::parse(&bytes, Some("application/json")) else { return };
@@ -153,7 +153,7 @@ proptest! {
     #[test]
     fn a_list_of_anything_makes_users_within_bounds_or_none(records in proptest::collection::vec(any_json(), 0..8)) {
         for (manifest, answers) in BUILT_IN.iter() {
-            // In the place where the list is.
+            // Finds a response that contains the list, and puts `records` in its place.
             let mut found = answers.iter().filter_map(|answer| {
                 let mut body = Document::new(answer.clone());
                 body.take(&manifest.users.records)?;

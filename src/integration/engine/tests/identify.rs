@@ -1,9 +1,9 @@
-//! The call before the listing, addresses that it gives, and when the credential ends.
+//! The request before the listing, addresses from its response, and the expiry of the credential.
 
 use super::*;
 use crate::source::ErrorClass;
 
-/// A manifest whose base address stands in the answer of `/me`.
+/// A manifest whose base URL comes from the response of `/me`.
 fn discovering(hosts: &str) -> String {
     format!(
         r#"
@@ -33,7 +33,7 @@ users:
     )
 }
 
-/// The manifest as it is, with hosts that may have any name; the test peer's has no dot.
+/// Parses the manifest and allows the host of the test peer, which is an IP address.
 fn free(text: &str) -> Manifest {
     let mut manifest = manifest::parse(text, "test.yaml").unwrap_or_else(|faults| panic!("{faults:#?}"));
     for host in &mut manifest.base_url_hosts {

@@ -1,4 +1,4 @@
-//! Several passes over a list, lists joined by id, and calls per user.
+//! Variants of a list, lists joined by id, and calls per user.
 
 use super::*;
 use crate::source::{Capability, ErrorClass, Loss};
@@ -16,7 +16,7 @@ fn loss(capability: Capability, permission: &str) -> Loss {
     Loss { capability, missing_permission: Some(permission.to_owned()) }
 }
 
-/// Members `1` and `2`, of whom the list `admins` names the second, in two pages.
+/// Users joined with a list `admins` that has pages of its own.
 const JOINED: &str = r"
   pages: none
   records: $
@@ -61,7 +61,7 @@ async fn a_list_is_read_once_per_variant_and_pages_are_counted_over_all() {
         ["/users?status=1&page=1", "/users?status=1&page=2", "/users?status=2&page=1", "/guests?status=0&page=1"]
     );
 
-    // A run that was cut goes on in the pass where it was.
+    // An interrupted run resumes in the same variant.
     let rest: Vec<Page> = source.pages(pages[1].next.clone()).try_collect().await.unwrap();
     assert_eq!(rest.len(), 2);
     assert_eq!(peer.uris()[4..], ["/users?status=2&page=1", "/guests?status=0&page=1"]);
@@ -132,7 +132,7 @@ async fn a_joined_list_that_runs_in_a_circle_fails_the_run() {
     assert!(error.message.starts_with("Page 2 of the list “admins” does not fit"), "{}", error.message);
 }
 
-/// Users of whom a call each tells the second factor.
+/// One call per user returns the second factors.
 const DETAILED: &str = r"
   pages: none
   records: $

@@ -1,5 +1,5 @@
-//! The engine against peers on real sockets. Each test says what the application
-//! answers, page by page, and what comes of it.
+//! Tests of the engine against peers on real sockets. Each test defines the responses of the application and
+//! checks the result.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +34,7 @@ mod signing;
 mod tokens;
 mod waits;
 
-/// A call as the application saw it.
+/// A request that the application received.
 #[derive(Clone, Debug)]
 struct Call {
     /// Path and query.
@@ -43,7 +43,7 @@ struct Call {
     body: String,
 }
 
-/// An application that answers each call as a function says.
+/// An application that answers each request by a function.
 struct Peer {
     /// `http://127.0.0.1:PORT`
     origin: String,
@@ -51,7 +51,7 @@ struct Peer {
 }
 
 impl Peer {
-    /// `answer` gets the number of the call, from 1, and the call.
+    /// `answer` gets the number of the request, from 1, and the request.
     async fn answering<F>(answer: F) -> Self
     where
         F: Fn(usize, &Call) -> Response<Body> + Clone + Send + Sync + 'static,
@@ -76,7 +76,7 @@ impl Peer {
         Self { origin, calls }
     }
 
-    /// Always the same JSON.
+    /// Answers every request with the same JSON.
     async fn always(status: u16, body: Value) -> Self {
         Self::answering(move |_, _| respond(status, &[], body.to_string())).await
     }
@@ -90,8 +90,8 @@ impl Peer {
     }
 }
 
-/// An application that writes these bytes to each connection, whatever was asked, and then
-/// closes it, or keeps it open.
+/// An application that writes these bytes to each connection, whatever was requested. Then it closes the
+/// connection or keeps it open.
 async fn raw_peer(bytes: Vec<u8>, close: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
@@ -142,7 +142,7 @@ fn settings() -> ClientSettings {
     }
 }
 
-/// A manifest with these `users:` keys beside `path`, and further top-level keys.
+/// A manifest with these keys of `users` in addition to `path`, and further top-level keys.
 fn manifest(users: &str, more: &str) -> Manifest {
     let text = format!(
         r#"
@@ -172,7 +172,7 @@ users:
     manifest::parse(&text, "test.yaml").unwrap_or_else(|faults| panic!("{faults:#?}\n{text}"))
 }
 
-/// The manifest for a page that is `{"users": […]}` and nothing else.
+/// The manifest for a single page `{"users": […]}`.
 fn one_page() -> Manifest {
     manifest("  pages: none\n  records: $.users", "")
 }

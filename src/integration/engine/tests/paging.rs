@@ -1,4 +1,4 @@
-//! Each way of paging: it reads all, in as many calls as it should, and never ends early.
+//! Each kind of paging reads the complete list, with the expected number of requests, and never ends early.
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::source::ErrorClass;
 
-/// A list of `total` users; pages hold at most `cap`, whatever is asked for.
+/// A page of a list of `total` users. It has at most `cap` users, even if more are requested.
 fn slice(start: u64, asked: Option<u64>, cap: u64, total: u64) -> Vec<Value> {
     let size = asked.unwrap_or(cap).min(cap);
     records((start..start + size).take_while(|number| *number < total))
@@ -206,7 +206,7 @@ async fn a_check_asks_for_one_record() {
 
 #[tokio::test]
 async fn a_list_that_gets_shorter_while_it_is_read_skips_nobody() {
-    // After the first page, users 1 and 2 are gone, and everybody else has moved up.
+    // After the first page, users 1 and 2 are deleted, and all others move up.
     let shrinking = |number: usize, from: u64, size: u64| {
         let gone = if number == 1 { 0 } else { 2 };
         let first = gone + from + 1;
@@ -231,7 +231,7 @@ async fn a_list_that_gets_shorter_while_it_is_read_skips_nobody() {
 
 #[tokio::test]
 async fn a_numbered_list_that_gets_shorter_before_a_short_or_an_empty_page_skips_nobody() {
-    // Pages of 4, and 10 users; before the last page is read, 2 or 4 of the first ones leave.
+    // 10 users on pages of 4. Before the last page is read, the first 2 or 4 users are deleted.
     for gone in [2, 4] {
         let answer = move |number: usize, call: &Call| {
             let gone = if number < 3 { 0 } else { gone };

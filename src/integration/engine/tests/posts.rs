@@ -1,4 +1,4 @@
-//! Lists that are asked for by POST.
+//! Lists that are requested by POST.
 
 use super::*;
 

@@ -16,7 +16,7 @@ async fn users_of(page: Value) -> Result<Vec<SourceUser>, SourceError> {
     Ok(all(&source(connector(), &peer.origin)).await?.remove(0).users)
 }
 
-/// A server with `total` users and at most 40 a page.
+/// A server with `total` users and at most 40 per page.
 async fn server(total: u64) -> Peer {
     Peer::answering(move |_, call| {
         let start = parameter(call, "startIndex").unwrap_or(1);

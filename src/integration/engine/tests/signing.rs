@@ -1,4 +1,4 @@
-//! How calls are signed, and that the credential stays where it belongs.
+//! How requests are signed, and that the credential is sent to the application only.
 
 use futures_util::TryStreamExt as _;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What is tried again, and after which wait.
+//! Which requests are retried, and after which wait.
 
 use std::time::Duration;
 

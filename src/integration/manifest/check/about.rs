@@ -1,4 +1,4 @@
-//! The checks on what a manifest says of the application, and on its settings.
+//! The checks on a manifest's description of the application, and on its settings.
 
 use std::collections::BTreeSet;
 

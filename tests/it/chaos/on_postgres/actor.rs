@@ -36,11 +36,11 @@ const OUTCOMES: [&str; 10] = [
 struct Known {
     id: String,
     hangs: bool,
-    /// A run may switch it off; only an actor switches it on again.
+    /// A run may switch it off. Only an actor switches it on again.
     mortal: bool,
     /// Its name, or all its possible names.
     names: Vec<String>,
-    /// As `names`.
+    /// Its status, or all its possible statuses.
     statuses: Vec<&'static str>,
     revision: Range<i64>,
     /// Runs acknowledged since the last comparison.
@@ -145,7 +145,7 @@ impl Actor {
             50..58 if !(self.known[at].mortal && self.known[at].live()) => self.switch(&url, at).await,
             58..63 => self.delete(&url, at).await,
             63..66 => self.cancel(&url, at).await,
-            // Sometimes an instance that is not live, which must be refused.
+            // Sometimes syncs an instance that is not live, which must be refused.
             _ if self.known[at].live() || chance < 70 => self.sync(&url, at).await,
             _ => self.switch(&url, at).await,
         }

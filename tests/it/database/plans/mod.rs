@@ -22,7 +22,7 @@ use heard::Heard;
 
 /// The use of an index.
 enum Use {
-    /// A statement that contains these parts uses it.
+    /// A statement that contains these texts uses it.
     Finds(&'static [&'static str]),
     /// It enforces uniqueness; statements need not use it.
     Forbids,

@@ -21,7 +21,7 @@ const OTHERS: usize = 1_000;
 /// So far in the future that nothing becomes due.
 const NEVER: i64 = 9_000_000_000_000;
 
-/// Inserts rows; columns that the database numbers are left out.
+/// Inserts rows, without the columns that the database numbers itself.
 async fn insert<E>(db: &DatabaseConnection, rows: impl Iterator<Item = E::Model>)
 where
     E: EntityTrait,

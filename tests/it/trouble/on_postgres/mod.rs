@@ -35,12 +35,12 @@ struct Ground {
 }
 
 impl Ground {
-    /// Starts all, and waits until the program is ready.
+    /// Starts everything, and waits until the program is ready.
     async fn build() -> Ground {
         Self::around(Cluster::start().await).await.serving().await
     }
 
-    /// Starts all but the program.
+    /// Starts everything but the program.
     async fn around(cluster: Cluster) -> Ground {
         let line = Proxy::start(cluster.port).await;
         let home = Home::on_sqlite().set("DATABASE_URL", Cluster::url_at(line.port));

@@ -1,4 +1,4 @@
-//! Tests of the tools: with a proxy that does nothing, every test here would pass.
+//! Tests of the tools themselves. With a proxy that does nothing, the other tests would pass, too.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! PostgreSQL cannot be reached, or accepts connections and never answers. Ten seconds stand for any time.
+//! PostgreSQL is unreachable, or accepts connections and never answers. Ten seconds represent any duration.
 
 use std::time::Duration;
 

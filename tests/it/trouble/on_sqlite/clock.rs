@@ -1,5 +1,5 @@
 //! The machine's clock jumps back two hours, ahead thirty days, and back again, by means of libfaketime (Debian:
-//! libfaketime). The monotonic clock goes on as usual, as on a real machine.
+//! libfaketime). The monotonic clock is not affected, as on a real machine.
 
 use std::fs;
 use std::path::PathBuf;

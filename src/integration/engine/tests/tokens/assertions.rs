@@ -1,4 +1,4 @@
-//! Signed statements: their claims, and signatures that the public key confirms.
+//! Signed assertions: their claims, and their signatures.
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
@@ -10,12 +10,12 @@ use ring::signature::{
 
 use super::*;
 
-/// Made for these tests; PKCS#8.
+/// A key for these tests only, in PKCS#8.
 const RSA: &str = include_str!("rsa.pem");
 
 const KEYED: &str = "  - {key: id, label: Id, type: text}\n  - {key: private_key, label: Key, type: secret_text}";
 
-/// A private key in several forms, and what confirms its signatures.
+/// A private key in several PEM forms, and its public key.
 struct Pair {
     pems: Vec<String>,
     public: UnparsedPublicKey<Vec<u8>>,
@@ -33,7 +33,7 @@ fn rsa() -> Pair {
     let base64: String = RSA.lines().filter(|line| !line.starts_with('-')).collect();
     let der = BASE64_STANDARD.decode(base64).unwrap();
     let pair = RsaKeyPair::from_pkcs8(&der).unwrap();
-    // The key itself stands behind 26 bytes that say what it is.
+    // The PKCS#1 key follows the PKCS#8 header of 26 bytes.
     let pkcs1 = pem("RSA PRIVATE KEY", &der[26..]);
     let one_line = RSA.trim().replace('\n', "\\n");
     key_pair(&RSA_PKCS1_2048_8192_SHA256, pair.public().as_ref(), vec![RSA.to_owned(), pkcs1, one_line])
@@ -49,7 +49,7 @@ fn elliptic() -> Pair {
     key_pair(&ECDSA_P256_SHA256_FIXED, pair.public_key().as_ref(), pems)
 }
 
-/// The header and the claims of a statement whose signature is good.
+/// Verifies the signature of an assertion, and returns its header and claims.
 fn verified(pair: &Pair, statement: &str) -> (Value, Value) {
     let (said, signature) = statement.rsplit_once('.').unwrap();
     let decode = |part: &str| BASE64_URL_SAFE_NO_PAD.decode(part).unwrap();

@@ -1,8 +1,8 @@
-//! Client credentials: what is sent, and what is taken from the answer.
+//! Client credentials: what is sent, and what is read from the response.
 
 use super::*;
 
-/// Lists once, and answers the call to the token endpoint and the one for the list.
+/// Lists once, and returns the request to the token endpoint and the one for the list.
 async fn calls(manifest: &Arc<Manifest>, more: &[(&str, &str)], answer: Value) -> (Call, Call) {
     let peer = Peer::answering(
         move |_, call| {
@@ -20,7 +20,7 @@ async fn calls(manifest: &Arc<Manifest>, more: &[(&str, &str)], answer: Value) -
 async fn the_secret_goes_by_basic_authentication_form_encoded() {
     let manifest = client_credentials("    scopes: [users.read, 'roles.read']\n    scope_separator: ','");
     let (token, list) = calls(&manifest, &[], json!({"access_token": "t1", "token_type": "mac"})).await;
-    // my+app:canary-6f1d%2F%2B%3D
+    // Base64 of my+app:canary-6f1d%2F%2B%3D
     assert_eq!(header(&token, "authorization"), "Basic bXkrYXBwOmNhbmFyeS02ZjFkJTJGJTJCJTNE");
     assert_eq!(header(&token, "accept"), "application/json");
     assert_eq!(form(&token), pairs([("grant_type", "client_credentials"), ("scope", "users.read,roles.read")]));

@@ -1,4 +1,4 @@
-//! Grants: when they are renewed, in which order, and what ends them.
+//! Grants: when they are renewed, in which order of steps, and what ends them.
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
@@ -7,7 +7,7 @@ use super::*;
 use crate::engine::client::{Request as Sent, Response as Received, Transport, TransportError};
 use crate::grant::{Grant, GrantStore, Renew, StoredGrant};
 
-/// A store in memory that notes what it does, beside the calls.
+/// A store in memory. Its log has the stored grants and the requests in order.
 struct Store {
     stored: Mutex<Option<StoredGrant>>,
     log: Arc<Mutex<Vec<String>>>,
@@ -49,7 +49,7 @@ impl GrantStore for Store {
     }
 }
 
-/// With the access token `a1`, the refresh token `r1-canary`, and this end.
+/// A grant with the access token `a1` and the refresh token `r1-canary`.
 fn grant(expires_at: Option<i64>) -> Grant {
     Grant {
         access_token: "a1".to_owned(),
@@ -80,7 +80,7 @@ fn consented(peer: &Peer, store: Option<&Arc<Store>>, client: &Client) -> HttpSo
     HttpSource::new(manifest(), config(peer, &[]), client, grants).unwrap()
 }
 
-/// An application that rotates refresh tokens, and takes the second use of one for theft.
+/// An application that rotates refresh tokens, and refuses one that was used before.
 async fn rotating(store: &Store) -> Peer {
     let log = Arc::clone(&store.log);
     let current = Arc::new(Mutex::new(1));
@@ -164,7 +164,7 @@ async fn what_another_process_renewed_is_used() {
     let peer = rotating(&store).await;
     let source = consented(&peer, Some(&store), &client());
     ids(&source).await.unwrap();
-    // The other process: it renews, and this one still holds a1.
+    // Another process renews, while this one still has a1.
     let other = consented(&peer, Some(&store), &client());
     let policy = RetryPolicy::default();
     let held = other.connection.tokens.current(&policy).await.unwrap().unwrap();
@@ -195,12 +195,12 @@ async fn a_grant_that_cannot_be_renewed_ends() {
     assert!(error.message.contains("cannot be renewed"), "{error}");
     assert!(peer.calls().is_empty());
 
-    // To its last second it is used.
+    // It is used until it ends.
     let store = Store::of(unrenewable(Some(NOW + 1000)));
     let peer = rotating(&store).await;
     ids(&consented(&peer, Some(&store), &client())).await.unwrap();
 
-    // Refused: the refusal stands, and is not beyond doubt.
+    // If the application refuses it, the error is not definite.
     let store = Store::of(Some(Grant { access_token: "old".to_owned(), refresh_token: None, ..grant(None) }));
     let peer = rotating(&store).await;
     let error = ids(&consented(&peer, Some(&store), &client())).await.unwrap_err();
@@ -218,7 +218,7 @@ async fn trouble_leaves_the_grant_alone_and_the_refresh_token_is_not_sent_twice(
     assert_eq!(store.grant().refresh_token.as_deref(), Some("r1-canary"));
 }
 
-/// A network that fails in turn as told, and then gives a token.
+/// A network that fails with these errors, last one first, and then returns a token. Counts the requests.
 struct Failing(Mutex<Vec<TransportError>>, Mutex<usize>);
 
 #[async_trait]
@@ -238,7 +238,7 @@ async fn a_refresh_token_is_sent_again_only_if_it_cannot_have_arrived() {
     use TransportError::{BrokeOff, TimedOut, Tls, Unreachable, Unresolved};
     let peer = Peer { origin: "http://127.0.0.1:1".to_owned(), calls: Arc::default() };
     for (errors, calls) in [
-        // Two failures, a renewal, a list.
+        // Two failures, a renewal and a list.
         (vec![Unresolved, Unreachable], 4),
         (vec![BrokeOff], 1),
         (vec![TimedOut], 1),
@@ -256,7 +256,7 @@ async fn a_refresh_token_is_sent_again_only_if_it_cannot_have_arrived() {
 
 #[tokio::test]
 async fn a_renewal_goes_on_when_nobody_waits_for_it_any_more() {
-    /// A network that answers when it is told to.
+    /// A network that reports a request, and answers when it is notified.
     struct Slow(Notify, Notify);
 
     #[async_trait]

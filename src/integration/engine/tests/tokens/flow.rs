@@ -1,11 +1,11 @@
-//! A person's consent: the address they are sent to, and the code they come back with.
+//! The authorization code flow: the authorization URL, and the exchange of the code.
 
 use super::*;
 use crate::engine::CodeFlow;
 use crate::grant::Grant;
 
 const BACK: &str = "https://muster.example.com/oauth/callback";
-/// That of RFC 7636, appendix B.
+/// The example of RFC 7636, appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
 fn manifest(more: &str) -> Arc<Manifest> {

@@ -1,5 +1,4 @@
-//! How tokens are obtained, kept and renewed, against an application with a token endpoint on a
-//! real socket.
+//! How tokens are obtained, stored and renewed, against an application with a token endpoint on a real socket.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -18,8 +17,8 @@ mod refusals;
 mod renewal;
 mod sessions;
 
-/// A manifest with these settings beside `base_url`, this `auth` and further top-level keys. Its users
-/// are at `/users`.
+/// A manifest with these settings in addition to `base_url`, this `auth` and further top-level keys. Its users are
+/// at `/users`.
 fn connector(config: &str, auth: &str, more: &str) -> Arc<Manifest> {
     let headers = if more.contains("path:") { more.to_owned() } else { format!("{more}\nusers:\n  path: /users") };
     let text = format!(
@@ -45,7 +44,7 @@ auth:
     Arc::new(parsed.unwrap_or_else(|faults| panic!("{faults:#?}\n{text}")))
 }
 
-/// Settings for an id and a secret.
+/// Settings for a client id and a secret.
 const CLIENT: &str = "  - {key: id, label: Id, type: text}\n  - {key: secret, label: Secret, type: secret}";
 
 fn client_credentials(more: &str) -> Arc<Manifest> {
@@ -73,8 +72,8 @@ fn tokens(manifest: &Arc<Manifest>, config: Config, settings: ClientSettings) ->
     Tokens::new(Arc::clone(manifest), Arc::new(config), Client::new(settings).unwrap(), None)
 }
 
-/// An application whose token endpoint gives these answers in turn, the last one again and again,
-/// and whose list accepts these tokens.
+/// An application whose token endpoint gives these answers in turn and repeats the last one, and whose list accepts
+/// these tokens.
 async fn application(answers: Vec<(u16, Value)>, accepted: &'static [&'static str]) -> Peer {
     let answers: Arc<Mutex<VecDeque<(u16, Value)>>> = Arc::new(Mutex::new(answers.into()));
     Peer::answering(move |_, call| {
@@ -111,19 +110,18 @@ fn form(call: &Call) -> BTreeMap<String, String> {
     form
 }
 
-/// The pairs as a form.
 fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// A clock that a test moves, in Unix milliseconds.
+/// A clock that the test sets, in Unix milliseconds.
 fn with_clock() -> (Arc<AtomicI64>, ClientSettings) {
     let clock = Arc::new(AtomicI64::new(NOW));
     let hand = Arc::clone(&clock);
     (clock, ClientSettings { now: Arc::new(move || hand.load(Ordering::SeqCst)), ..settings() })
 }
 
-/// Waits until something is so, and fails after ten seconds.
+/// Waits until the condition is true, and fails after ten seconds.
 async fn until(what: &str, test: impl Fn() -> bool) {
     let wait = async {
         while !test() {

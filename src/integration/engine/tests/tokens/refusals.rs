@@ -1,4 +1,4 @@
-//! What a token endpoint's answer means when there is no token in it, and that it is not quoted too far.
+//! How responses without a token are classified, and how much of them error messages quote.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! How long a token is kept, and when there is another one.
+//! How long a token is used, and when it is replaced.
 
 use futures_util::future::join_all;
 

@@ -1,4 +1,4 @@
-//! Logins: by token, by cookie, and their end.
+//! Sessions: login with a token or a cookie, and logout.
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn session(rest: &str) -> Arc<Manifest> {
     connector(LOGIN, &format!("  session:\n    login:\n{rest}"), "headers: {X-Requested-By: muster}")
 }
 
-/// An application with `/login` and `/logout`, whose list is for whoever has logged in.
+/// An application with `/login` and `/logout`, whose list requires a login.
 async fn application(login: fn() -> Response<Body>, signature: (&'static str, &'static str)) -> Peer {
     Peer::answering(move |_, call| match call.uri.as_str() {
         "/api/login" => login(),
