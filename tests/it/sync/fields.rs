@@ -1,7 +1,7 @@
 //! Every field of a user: exactly what the application changed is stored and recorded.
 //!
 //! The test keeps a model of the register in plain maps, which must stay equal to the database through many random
-//! runs. The fields come from `UserField`, the columns from the entity, and both must match.
+//! runs. The fields come from `with_user_fields`, the columns from the entity, and both must match.
 
 use std::collections::{BTreeMap, BTreeSet};
 
