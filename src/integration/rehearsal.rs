@@ -7,6 +7,7 @@
 //! the settings and the number of the run determine everything, so another process can
 //! take over a run.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -213,20 +214,25 @@ impl Rehearsal {
         let end = (position + self.page_size).min(total);
         let partial = self.outcome == Outcome::Partial;
         let lost = if partial {
-            vec![Loss { capability: Capability::LastActivity, missing_permission: Some(ACTIVITY_PERMISSION.into()) }]
+            vec![Loss {
+                capability: Capability::LastActivity,
+                missing_permission: Some(ACTIVITY_PERMISSION.into()),
+                reason: None,
+            }]
         } else {
             Vec::new()
         };
         let user = |number| {
             let user = Person { number: self.offset + number }.user();
-            if partial { SourceUser { last_active_at: None, ..user } } else { user }
+            let refused = BTreeSet::from([UserField::LastActiveAt]);
+            if partial { SourceUser { last_active_at: None, refused, ..user } } else { user }
         };
         Page {
             users: (position..end).map(user).collect(),
             next: (end < total).then(|| json!({ "position": end })),
             expected: u64::try_from(total).ok(),
             lost,
-            credential_expires_at: None,
+            ..Page::default()
         }
     }
 }
@@ -317,6 +323,7 @@ macro_rules! define {
                 SourceUser {
                     external_id: format!("person-{}", self.number),
                     $($name: { let $person = self; $value },)*
+                    refused: BTreeSet::new(),
                 }
             }
         }

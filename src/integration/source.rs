@@ -29,8 +29,8 @@ pub enum Capability {
 impl Capability {
     /// The capabilities of an application that provides these fields.
     pub fn of(fields: &[UserField]) -> Vec<Self> {
-        let optional: BTreeSet<Self> = fields.iter().filter_map(|field| field.info().capability).collect();
-        [Self::Users].into_iter().chain(optional).collect()
+        let optional = fields.iter().filter_map(|field| field.info().capability);
+        BTreeSet::from_iter(optional.chain([Self::Users])).into_iter().collect()
     }
 }
 
@@ -48,17 +48,28 @@ pub struct Page {
     pub next: Option<Checkpoint>,
     /// The number of users on all pages, if the application tells.
     pub expected: Option<u64>,
-    /// The optional parts that the application refused.
+    /// The parts that this listing could not tell.
     pub lost: Vec<Loss>,
     /// When the credential expires, in Unix milliseconds, if the application has told so far.
     pub credential_expires_at: Option<i64>,
+    /// On the last page of a list that was resumed from a checkpoint: the list is complete only if
+    /// so many different users came, counted from its first page. The source has no longer the ids
+    /// of the pages before the checkpoint, so whoever stored the users has to compare.
+    pub expect_distinct: Option<u64>,
 }
 
-/// An optional capability that the application refused, and the permission that is missing.
+/// A capability that a listing could not tell, or not as a whole.
+///
+/// For [`Capability::Users`], the list could not prove that it is complete: users who were not
+/// listed may still have an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
     pub capability: Capability,
+    /// The permission that is missing, if the application refused the part for want of one.
     pub missing_permission: Option<String>,
+    /// Why, in a sentence for a person.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// The result of a successful credential check.
@@ -129,7 +140,8 @@ pub trait Source: Send + Sync {
     async fn check(&self) -> Result<Verified, SourceError>;
 
     /// Lists all users, from the beginning or from a page's `next`. The stream ends after the
-    /// page whose `next` is `None`, or after the first error. If it ends otherwise, the listing
-    /// is incomplete. Dropping it stops all work.
+    /// page whose `next` is `None`. If it ends otherwise, the listing is incomplete. After an
+    /// error it can be polled again: it then repeats what failed, and goes on from there.
+    /// Dropping it stops all work.
     fn pages(&self, from: Option<Checkpoint>) -> BoxStream<'_, Result<Page, SourceError>>;
 }

@@ -26,6 +26,7 @@
 //! table of `map` in `docs/connectors.md`. A value of a new type needs an `impl` of [`FieldType`],
 //! a rule for manifests, and an `impl` of `Stored` in `sync::row`; the compiler asks for these.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use chrono::{DateTime, SecondsFormat};
@@ -70,7 +71,7 @@ macro_rules! with_user_fields {
                 api_name: "status",
                 heading: "Status",
                 longest: 0,
-                capability: None,
+                capability: Some(Capability::Users),
                 recorded: true,
             } rehearsal(|person| person.status())
 
@@ -118,14 +119,19 @@ macro_rules! define {
         #[doc = $doc:literal]
         $name:ident: $Variant:ident($Type:ty) { $($info:tt)* } rehearsal($($rehearsal:tt)*)
     )*) => {
-        /// One user as the application lists it. `None` means that the application did not provide
-        /// the field; the register then keeps the value that it has.
+        /// One user as the application lists it. `None` means that the application told nothing:
+        /// the user has no such value, or it is not known. The register then has none either,
+        /// unless the field is in `refused`.
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct SourceUser {
             /// The application's own id of the account, unique in the application.
             pub external_id: String,
             $(#[doc = $doc] pub $name: $Type,)*
+            /// The fields that this listing could not ask for, because their part was refused or
+            /// broken. Their values here mean nothing; the register keeps those that it has.
+            #[serde(skip)]
+            pub refused: BTreeSet<UserField>,
         }
 
         impl SourceUser {
@@ -177,8 +183,8 @@ pub struct FieldInfo {
     /// The longest text, in characters; 0 if the field has no text.
     pub longest: usize,
     pub is_optional: bool,
-    /// The part of an application's list that the field belongs to. If the application refuses it,
-    /// the sync goes on without it. `None`: the sync fails if the field is refused.
+    /// The capability that the field belongs to. If the application refuses it, the sync goes on
+    /// without it. `None`: the sync fails if the field is refused.
     pub capability: Option<Capability>,
     /// Whether a change is recorded and counted. `false` for what changes with ordinary use.
     pub recorded: bool,

@@ -122,7 +122,7 @@ impl Engine {
         run: &mut run::Model,
         page: &Page,
     ) -> Result<bool> {
-        let Page { users, next, expected, lost, credential_expires_at } = page;
+        let Page { users, next, expected, lost, credential_expires_at, expect_distinct: _ } = page;
         let now = self.instances.clock.now();
         let scope = Scope { instance_id: run.instance_id, run_id: run.id, number: run.number, now };
         let losses = &merge_losses(&run.lost, lost)?;

@@ -30,7 +30,7 @@ macro_rules! for_rows {
         /// field that the application did not provide keeps its value. Nothing is allocated for a
         /// user that did not change.
         pub(super) fn update(row: &mut Model, user: &SourceUser) -> Vec<UserField> {
-            let SourceUser { external_id: _, $($name),* } = user;
+            let SourceUser { external_id: _, refused: _, $($name),* } = user;
             let mut changed = Vec::new();
             $(if $name.copy_to(&mut row.$name) {
                 changed.push(UserField::$Variant);
@@ -142,6 +142,8 @@ impl Write for Expected<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use integration::user::UserStatus;
 
     use super::{Model, Scope, SourceUser, Timestamp, UserField, Uuid, new, recorded, update};
@@ -156,6 +158,7 @@ mod tests {
             mfa_enabled: Some(true),
             licenses: Some(vec!["Full \"seat\"".into(), "Add-on".into()]),
             last_active_at: Some(Timestamp(1)),
+            refused: BTreeSet::new(),
         }
     }
 
@@ -235,6 +238,7 @@ mod tests {
                 mfa_enabled: None,
                 licenses: None,
                 last_active_at: None,
+                refused: BTreeSet::new(),
             };
         });
         assert_eq!((fields, row), (vec![], row_of(&user())));

@@ -169,9 +169,10 @@ impl<'a> Report<'a> {
             let statuses = count_of(self.unknown_statuses, "status");
             println!("{statuses} that the manifest does not know; use --raw to see them");
         }
-        for Loss { capability, missing_permission } in &self.lost {
+        for Loss { capability, missing_permission, reason } in &self.lost {
             let missing = missing_permission.as_ref().map(|name| format!("; missing: {name}")).unwrap_or_default();
-            println!("Refused: {}{missing}", wire_name(capability));
+            let reason = reason.as_ref().map(|reason| format!(". {reason}")).unwrap_or_default();
+            println!("Not told: {}{missing}{reason}", wire_name(capability));
         }
         println!("Tenant: {}", tenant.unwrap_or("not reported"));
         let expires_at = self.credential_expires_at.map(Timestamp);

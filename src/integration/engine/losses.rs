@@ -22,7 +22,7 @@ impl Losses {
         let missing = error.missing_permissions.first().cloned().unwrap_or_else(|| permission.to_owned());
         let loss = |field: &UserField| {
             let capability = field.info().capability?;
-            Some(Loss { capability, missing_permission: Some(missing.clone()) })
+            Some(Loss { capability, missing_permission: Some(missing.clone()), reason: None })
         };
         let Some(losses) = provides.iter().map(loss).collect::<Option<Vec<_>>>() else {
             return Err(SourceError { missing_permissions: vec![missing], ..error });

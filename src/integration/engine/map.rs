@@ -25,8 +25,12 @@ pub(super) struct MappedUsers {
 pub(super) fn map_users(listing: &Listing, users: Vec<Record>) -> MappedUsers {
     let mut mapped = MappedUsers { users: Vec::with_capacity(users.len()), ..MappedUsers::default() };
     for Record { id, document, unknown } in users {
-        let mut context =
-            Context { record: &document, unknown: &unknown, unknown_statuses: &mut mapped.unknown_statuses };
+        let mut context = Context {
+            record: &document,
+            unknown: &unknown,
+            refused: BTreeSet::new(),
+            unknown_statuses: &mut mapped.unknown_statuses,
+        };
         let user = user(&listing.map.value, id, &mut context);
         let carried = user.values().filter(|(_, value)| value.is_some_and(|value| !value.is_empty()));
         mapped.carried.extend(carried.map(|(field, _)| field));
@@ -38,7 +42,11 @@ pub(super) fn map_users(listing: &Listing, users: Vec<Record>) -> MappedUsers {
 macro_rules! define {
     ($( #[$doc:meta] $name:ident: $Variant:ident($Type:ty) { $($info:tt)* } rehearsal($($rehearsal:tt)*) )*) => {
         fn user(map: &Mapping, external_id: String, context: &mut Context<'_>) -> SourceUser {
-            SourceUser { external_id, $($name: map.$name.evaluate(UserField::$Variant, context),)* }
+            SourceUser {
+                external_id,
+                $($name: map.$name.evaluate(UserField::$Variant, context),)*
+                refused: std::mem::take(&mut context.refused),
+            }
         }
     };
 }
@@ -48,7 +56,10 @@ with_user_fields!(define);
 /// What the value of a field depends on, besides its rule.
 struct Context<'a> {
     record: &'a Document,
+    /// The fields whose part of the record was refused.
     unknown: &'a BTreeSet<UserField>,
+    /// Of these, the fields for which the rest of the record has no value.
+    refused: BTreeSet<UserField>,
     unknown_statuses: &'a mut u64,
 }
 
@@ -62,6 +73,10 @@ impl Evaluate for OneOrMany<Choice<UserStatus>> {
     type Value = UserStatus;
 
     fn evaluate(&self, field: UserField, context: &mut Context<'_>) -> UserStatus {
+        if context.unknown.contains(&field) {
+            context.refused.insert(field);
+            return UserStatus::Unknown;
+        }
         self.extract(field, context).unwrap_or(UserStatus::Unknown)
     }
 }
@@ -70,10 +85,14 @@ impl<R: Extract> Evaluate for Option<R> {
     type Value = Option<R::Value>;
 
     fn evaluate(&self, field: UserField, context: &mut Context<'_>) -> Option<R::Value> {
-        if context.unknown.contains(&field) && field.info().kind.has_value_without_data() {
-            return None;
+        let rule = self.as_ref()?;
+        let is_unknown = context.unknown.contains(&field);
+        let value =
+            if is_unknown && field.info().kind.has_value_without_data() { None } else { rule.extract(field, context) };
+        if is_unknown && value.is_none() {
+            context.refused.insert(field);
         }
-        self.as_ref()?.extract(field, context)
+        value
     }
 }
 

@@ -244,7 +244,7 @@ impl<'a> Pass<'a> {
                 let error = SourceError::new(ErrorClass::Permission, message);
                 return Err(SourceError { missing_permissions: vec![permission], ..error });
             };
-            lost.push(Loss { capability, missing_permission: Some(permission) });
+            lost.push(Loss { capability, missing_permission: Some(permission), reason: None });
         }
         Ok(lost)
     }

@@ -68,7 +68,7 @@ impl<T: Random> Random for Option<T> {
 macro_rules! random_users {
     ($( #[$doc:meta] $name:ident: $Variant:ident($Type:ty) { $($info:tt)* } rehearsal($($rehearsal:tt)*) )*) => {
         fn random_user(external_id: String, dice: &mut Rng) -> SourceUser {
-            SourceUser { external_id, $($name: Random::random(dice)),* }
+            SourceUser { external_id, $($name: Random::random(dice),)* refused: BTreeSet::new() }
         }
 
         /// Gives about a third of the fields another value, or none.
