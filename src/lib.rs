@@ -3,7 +3,6 @@
 pub mod app;
 pub mod audit;
 pub mod auth;
-pub mod backoff;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -26,3 +25,6 @@ pub mod secrets;
 pub mod server;
 pub mod sync;
 pub mod telemetry;
+
+/// It stands in the lower crate, because both need it.
+pub use integration::backoff;

@@ -25,6 +25,7 @@ use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::Instances;
+use crate::backoff::Backoff;
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::secrets::SecretKey;
@@ -40,9 +41,8 @@ const LONGEST: Duration = Duration::from_secs(150);
 const PATIENCE: Duration = Duration::from_secs(200);
 /// How often a waiting caller reads the row.
 const POLL: Duration = Duration::from_millis(100);
-/// The first and the longest wait between attempts to store a new grant. Until then it exists in memory only.
-const RETRY: Duration = Duration::from_millis(200);
-const RETRY_AT_MOST: Duration = Duration::from_secs(10);
+/// The waits between attempts to store a new grant. Until it is stored, it exists in memory only.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(200), longest: Duration::from_secs(10), jitter: 0.2 };
 /// How many times the row is read, once a second, while the database is unavailable.
 const READS: u32 = 60;
 
@@ -142,20 +142,19 @@ impl Grants {
     /// Replaces generation `seen` by the new grant, even if the lease has expired: these are the newest tokens that
     /// the application issued.
     async fn keep(&self, seen: i64, old: &Grant, grant: Grant) -> Result<StoredGrant, SourceError> {
-        let mut wait = RETRY;
-        loop {
+        for attempt in 1.. {
             match self.try_keep(seen, old, &grant).await {
                 Ok(true) => return Ok(StoredGrant { grant, generation: seen + 1 }),
                 // A person consented again in the meantime, or the instance was deleted.
                 Ok(false) => return self.read().await?.ok_or_else(gone),
                 Err(error) if error.is_passing() => {
                     warn!(instance.id = %self.id, error = %error.chain(), "a renewed grant could not be stored; trying again");
-                    tokio::time::sleep(wait).await;
-                    wait = (2 * wait).min(RETRY_AT_MOST);
+                    tokio::time::sleep(BACKOFF.wait(attempt, fastrand::f64())).await;
                 }
                 Err(error) => return Err(self.hide(&error)),
             }
         }
+        unreachable!("the loop ends by returning")
     }
 
     async fn try_keep(&self, seen: i64, old: &Grant, grant: &Grant) -> Result<bool> {

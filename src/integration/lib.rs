@@ -8,6 +8,7 @@
 //!
 //! This crate knows neither the database nor the server, so its tests need no database.
 
+pub mod backoff;
 pub mod catalog;
 pub mod engine;
 pub mod grant;

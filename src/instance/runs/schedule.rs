@@ -1,11 +1,14 @@
 //! Schedules runs, and queues those that are due.
 
+use std::time::Duration;
+
 use entity::instance::{Column, Entity, Model, Status, SyncState};
 use entity::run::Trigger;
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
+use crate::backoff::jittered;
 use crate::error::Result;
 use crate::instance::state::{Change, RunRequest};
 use crate::instance::transition::Transition;
@@ -13,18 +16,20 @@ use crate::instance::{Instances, lock_free};
 
 /// How long an application may delay the next sync, in milliseconds.
 pub const LONGEST_WAIT_MS: i64 = 3_600_000;
-/// A minute of a sync interval plus the jitter of 10 %, in milliseconds.
+/// How far a due time is moved at most, as a share of the interval.
+const JITTER: f64 = 0.1;
+/// A minute of a sync interval plus the longest jitter, in milliseconds.
 const INTERVAL_AT_MOST: i64 = 66_000;
 /// How many instances the scheduler queues at a time.
 const DUE_AT_ONCE: u64 = 100;
 
-/// When the next scheduled run is due: after the interval, with a jitter of 10 %, so that instances
-/// that were created together do not always sync together.
+/// When the next scheduled run is due: after the interval, with a jitter, so that instances that were created
+/// together do not always sync together.
 pub fn next_due(now: i64, interval_minutes: i32, roll: f64) -> i64 {
-    let interval = i64::from(interval_minutes) * 60_000;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a tenth of 30 days")]
-    let moved = (interval as f64 * (roll * 0.2 - 0.1)) as i64;
-    now + interval + moved
+    let interval = Duration::from_mins(interval_minutes.unsigned_abs().into());
+    #[expect(clippy::cast_possible_truncation, reason = "an interval is at most 30 days")]
+    let wait = jittered(interval, JITTER, roll).as_millis() as i64;
+    now + wait
 }
 
 /// The latest time at which a run can be due, if the clock was right.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::DateTime;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
+use crate::backoff::Backoff;
 use crate::manifest::errors::RateLimit;
 use crate::manifest::expr::Document;
 use crate::source::ErrorClass;
@@ -19,7 +20,7 @@ const RESET_HEADERS: [&str; 3] = ["x-ratelimit-reset", "ratelimit-reset", "x-rat
 pub struct RetryPolicy {
     /// How many attempts are made when an error may pass by itself.
     pub attempts: u32,
-    /// The wait after the first failed attempt; it doubles with each further one.
+    /// The longest wait after the first failed attempt; it doubles with each further one. The shortest is half of it.
     pub base: Duration,
     /// The longest total wait of one request.
     pub max_wait: Duration,
@@ -38,6 +39,11 @@ impl RetryPolicy {
     #[must_use]
     pub fn interactive(&self) -> Self {
         Self { attempts: self.attempts.min(2), max_wait: self.max_wait.min(Duration::from_secs(10)), ..*self }
+    }
+
+    /// Three quarters of the longest waits, moved by a third: from half of them to the whole.
+    fn backoff(&self) -> Backoff {
+        Backoff { first: self.base * 3 / 4, longest: self.max_wait, jitter: 1.0 / 3.0 }
     }
 
     pub(super) async fn wait(&self, wait: Duration) {
@@ -65,9 +71,7 @@ impl Attempts {
         self.made += 1;
         let wait = match class {
             ErrorClass::Transient | ErrorClass::Timeout if self.made < self.policy.attempts => {
-                let doubled = self.policy.base * 2_u32.saturating_pow(self.made - 1);
-                // Jitter from half to the whole, so that many clients do not return at once.
-                doubled.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0).max(retry_after.unwrap_or_default())
+                self.policy.backoff().wait(self.made, random).max(retry_after.unwrap_or_default())
             }
             ErrorClass::RateLimit => retry_after.unwrap_or(DEFAULT_RATE_LIMIT_WAIT).max(self.policy.base),
             ErrorClass::Transient
