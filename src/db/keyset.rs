@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, IntoColumnRef, Order, Query, SimpleExpr, UnionType};
-use sea_orm::{ConnectionTrait, EntityTrait, QueryTrait, Select};
+use sea_orm::{ConnectionTrait, EntityTrait, QuerySelect, QueryTrait, Select, TryGetable};
 
 use crate::error::Result;
 
@@ -51,4 +51,15 @@ pub async fn pages<C: ConnectionTrait, E: EntityTrait, K: Eq + Hash>(
         }
     }
     Ok(found)
+}
+
+/// How many of the rows each parent has, in one statement. Parents without rows are left out.
+pub async fn counts<C: ConnectionTrait, E: EntityTrait, K: TryGetable + Eq + Hash>(
+    conn: &C,
+    rows: Select<E>,
+    parent: E::Column,
+) -> Result<HashMap<K, i64>> {
+    let counts = rows.select_only().column(parent).expr_as(Expr::col(Asterisk).count(), "rows").group_by(parent);
+    let counts: Vec<(K, i64)> = counts.into_tuple().all(conn).await?;
+    Ok(counts.into_iter().collect())
 }

@@ -173,27 +173,15 @@ pub async fn count_by_instance<C: ConnectionTrait>(
     filter: &Filter,
 ) -> Result<HashMap<Uuid, i64>> {
     let ids = instances.iter().copied();
-    let rows: Vec<(Uuid, i64)> = if filter.is_whole() && filter.integration_keys.is_none() {
-        instance::Entity::find()
-            .select_only()
-            .column(instance::Column::Id)
-            .expr_as(known_count(), "users")
-            .filter(instance::Column::Id.is_in(ids))
-            .into_tuple()
-            .all(conn)
-            .await?
-    } else {
-        filter
-            .select()
-            .select_only()
-            .column(Column::InstanceId)
-            .column_as(Column::Id.count(), "users")
-            .filter(Column::InstanceId.is_in(ids))
-            .group_by(Column::InstanceId)
-            .into_tuple()
-            .all(conn)
-            .await?
-    };
+    if !filter.is_whole() || filter.integration_keys.is_some() {
+        return keyset::counts(conn, filter.select().filter(Column::InstanceId.is_in(ids)), Column::InstanceId).await;
+    }
+    let known = instance::Entity::find()
+        .select_only()
+        .column(instance::Column::Id)
+        .expr_as(known_count(), "users")
+        .filter(instance::Column::Id.is_in(ids));
+    let rows: Vec<(Uuid, i64)> = known.into_tuple().all(conn).await?;
     Ok(rows.into_iter().collect())
 }
 
@@ -242,15 +230,7 @@ pub async fn count_changes_by_run<C: ConnectionTrait>(
     runs: &[Uuid],
     kind: Option<user_change::Kind>,
 ) -> Result<HashMap<Uuid, i64>> {
-    let rows: Vec<(Uuid, i64)> = select_changes(runs, kind)
-        .select_only()
-        .column(user_change::Column::RunId)
-        .column_as(user_change::Column::Id.count(), "changes")
-        .group_by(user_change::Column::RunId)
-        .into_tuple()
-        .all(conn)
-        .await?;
-    Ok(rows.into_iter().collect())
+    keyset::counts(conn, select_changes(runs, kind), user_change::Column::RunId).await
 }
 
 fn select_changes(runs: &[Uuid], kind: Option<user_change::Kind>) -> Select<user_change::Entity> {

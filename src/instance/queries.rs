@@ -150,17 +150,8 @@ impl Instances {
 
     /// How many instances of each integration match.
     pub async fn count_by_integration(&self, keys: &[String], filter: &Filter) -> Result<HashMap<String, i64>> {
-        let rows: Vec<(String, i64)> = Entity::find()
-            .select_only()
-            .column(Column::IntegrationKey)
-            .column_as(Column::Id.count(), "instances")
-            .filter(filter.condition())
-            .filter(Column::IntegrationKey.is_in(keys))
-            .group_by(Column::IntegrationKey)
-            .into_tuple()
-            .all(self.db.read())
-            .await?;
-        Ok(rows.into_iter().collect())
+        let instances = Entity::find().filter(filter.condition()).filter(Column::IntegrationKey.is_in(keys));
+        keyset::counts(self.db.read(), instances, Column::IntegrationKey).await
     }
 
     /// For each integration, the number of instances that are not deleted, and the number of users that they report.

@@ -43,14 +43,6 @@ pub async fn pages_by_instance<C: ConnectionTrait>(
 
 /// How many events each instance has.
 pub async fn count_by_instance<C: ConnectionTrait>(conn: &C, instances: &[Uuid]) -> Result<HashMap<Uuid, i64>> {
-    let rows: Vec<(Uuid, i64)> = Entity::find()
-        .select_only()
-        .column(Column::InstanceId)
-        .column_as(Column::Seq.count(), "events")
-        .filter(Column::InstanceId.is_in(instances.iter().copied()))
-        .group_by(Column::InstanceId)
-        .into_tuple()
-        .all(conn)
-        .await?;
-    Ok(rows.into_iter().collect())
+    let events = Entity::find().filter(Column::InstanceId.is_in(instances.iter().copied()));
+    keyset::counts(conn, events, Column::InstanceId).await
 }

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use entity::run::{Column, Entity, Model, Outcome, Trigger};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, Order, PaginatorTrait, QueryFilter, QuerySelect, QueryTrait,
-    Select,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryTrait, Select,
 };
 use uuid::Uuid;
 
@@ -96,15 +95,6 @@ pub async fn count_by_instance<C: ConnectionTrait>(
     instances: &[Uuid],
     filter: &Filter,
 ) -> Result<HashMap<Uuid, i64>> {
-    let rows: Vec<(Uuid, i64)> = filter
-        .select()
-        .select_only()
-        .column(Column::InstanceId)
-        .column_as(Column::Id.count(), "runs")
-        .filter(Column::InstanceId.is_in(instances.iter().copied()))
-        .group_by(Column::InstanceId)
-        .into_tuple()
-        .all(conn)
-        .await?;
-    Ok(rows.into_iter().collect())
+    let runs = filter.select().filter(Column::InstanceId.is_in(instances.iter().copied()));
+    keyset::counts(conn, runs, Column::InstanceId).await
 }
