@@ -117,6 +117,20 @@ pub struct SourceError {
     pub definite: bool,
     /// For `RateLimit`: how long the application asked to wait, in milliseconds.
     pub retry_after_ms: Option<u64>,
+    pub advice: Advice,
+}
+
+/// How a request may succeed after an error, besides what the error's class says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Advice {
+    #[default]
+    None,
+    /// The position in the list has expired: the list must be read from its beginning.
+    ReadAgain,
+    /// The page is too large or too costly: fewer records must be asked for.
+    SmallerPage,
+    /// The sign-in failed, so that no request of the connection can succeed.
+    SignIn,
 }
 
 impl SourceError {
@@ -129,6 +143,7 @@ impl SourceError {
             missing_permissions: Vec::new(),
             definite: false,
             retry_after_ms: None,
+            advice: Advice::None,
         }
     }
 }

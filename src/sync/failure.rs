@@ -32,7 +32,8 @@ impl Failure {
 
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
-        let SourceError { class, message, http_status, missing_permissions, definite, retry_after_ms } = error;
+        let SourceError { class, message, http_status, missing_permissions, definite, retry_after_ms, advice: _ } =
+            error;
         let class = match class {
             ErrorClass::Token => FailureClass::Token,
             ErrorClass::Permission => FailureClass::Permission,

@@ -72,16 +72,14 @@ impl Source for HttpSource {
 
     fn pages(&self, from: Option<Checkpoint>) -> BoxStream<'_, Result<Page, SourceError>> {
         let pass = Pass::new(&self.connection, &self.requests, self.observer.as_ref(), from);
-        let pages = stream::try_unfold(pass, |mut pass| async move {
-            let page = pass.next().await?;
-            Ok(page.map(|page| (page, pass)))
-        });
-        // The session is closed before the last page or the error is returned.
-        let pages = pages.then(move |page: Result<Page, SourceError>| async move {
+        let pages = stream::unfold(pass, move |mut pass| async move {
+            let page = pass.next().await.transpose()?;
+            // The session is closed before the last page or an error is returned. If the stream is
+            // polled again after an error, the next request signs in anew.
             if page.as_ref().map_or(true, |page| page.next.is_none()) {
                 self.connection.close().await;
             }
-            page
+            Some((page, pass))
         });
         pages.boxed()
     }

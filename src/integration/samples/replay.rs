@@ -130,9 +130,13 @@ async fn run(manifest: &Arc<Manifest>, config: Config, case: &Case, recording: A
                 outcome.lost.extend(page.lost.into_iter().map(|Loss { capability, .. }| capability));
                 outcome.credential_expires_at = page.credential_expires_at.or(outcome.credential_expires_at);
             }
-            Err(error) => outcome.error = Some(error),
+            Err(error) => {
+                outcome.error = Some(error);
+                break;
+            }
         }
     }
+    drop(pages);
     outcome.tenant = source.tenant().map(str::to_owned);
     outcome
 }

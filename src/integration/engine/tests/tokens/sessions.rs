@@ -1,5 +1,7 @@
 //! Sessions: login with a token or a cookie, and logout.
 
+use futures_util::StreamExt as _;
+
 use super::*;
 
 const LOGIN: &str = "  - {key: id, label: User, type: text}\n  - {key: secret, label: Password, type: secret}";
@@ -126,4 +128,36 @@ async fn a_logout_that_fails_is_nobodys_trouble() {
     .await;
     ids(&signed_in(&manifest, config(&peer, &[]), settings())).await.unwrap();
     assert_eq!(peer.uris(), ["/login", "/users", "/logout"]);
+}
+
+#[tokio::test]
+async fn a_listing_that_goes_on_after_an_error_signs_in_anew() {
+    let manifest = connector(
+        LOGIN,
+        "  session:
+    login:
+      path: /login
+      json: {user: '{{config.id}}', password: '{{config.secret}}'}
+    token_at: $.session
+    header: {X-Session: '{{token}}'}
+    logout: {path: /logout}",
+        "users:\n  path: /users\n  query: {a: '1'}",
+    );
+    let peer = Peer::answering(|number, call| match call.uri.as_str() {
+        "/login" => ok(&json!({"session": format!("s{number}")})),
+        "/logout" => respond(204, &[], ""),
+        _ if number < 6 => respond(503, &[], "{}"),
+        _ => ok(&json!({"users": [{"id": "1"}]})),
+    })
+    .await;
+    let source = signed_in(&manifest, config(&peer, &[]), settings());
+    let mut pages = source.pages(None);
+    assert_eq!(pages.next().await.unwrap().unwrap_err().class, ErrorClass::Transient);
+    assert_eq!(pages.next().await.unwrap().unwrap().users.len(), 1);
+    assert!(pages.next().await.is_none());
+    let calls = peer.calls();
+    let uris: Vec<_> = calls.iter().map(|call| call.uri.as_str()).collect();
+    let users = "/users?a=1";
+    assert_eq!(uris, ["/login", users, users, users, "/logout", "/login", users, "/logout"]);
+    assert_eq!((header(&calls[4], "x-session"), header(&calls[6], "x-session")), ("s1".to_owned(), "s6".to_owned()));
 }
