@@ -218,6 +218,7 @@ impl<'a> Pass<'a> {
             // Repeated on every page, so that a run that resumes from a checkpoint knows it too.
             lost: self.losses.parts.clone(),
             credential_expires_at: self.connection.credential_expires_at(),
+            expect_distinct: None,
         };
         if next == Next::End {
             page.lost.extend(self.finish()?);
