@@ -157,7 +157,9 @@ impl Instances {
             Err(error) if resolved.config.is_none() => return Err(at_status(error)),
             verified => verified?,
         };
-        check_tenant(model, &verified)?;
+        // A newer manifest may name the same tenant otherwise than the one that it was stored by.
+        let known = integration.tenant_in_settings(&self.config(model)?).or_else(|| model.tenant.clone());
+        check_tenant(known.as_deref(), &verified)?;
         Ok(Some(verified))
     }
 
@@ -279,8 +281,8 @@ fn check_revision(model: &Model, expected: Option<i32>) -> Result<()> {
     }
 }
 
-fn check_tenant(model: &Model, verified: &Verified) -> Result<()> {
-    match (&model.tenant, &verified.tenant) {
+fn check_tenant(known: Option<&str>, verified: &Verified) -> Result<()> {
+    match (known, verified.tenant.as_deref()) {
         (Some(known), Some(found)) if known != found => Err(Refusal::new(
             RefusalCode::DifferentTenant,
             format!("This credential belongs to \"{found}\", and the instance's users to \"{known}\". Integrate it as an instance of its own."),

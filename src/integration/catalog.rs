@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::engine::{Client, CodeFlow, HttpSource};
+use super::engine::{Client, CodeFlow, HttpSource, tenant_in_settings};
 use super::grant::GrantStore;
 use super::manifest::auth::AuthenticationKind;
 use super::manifest::config::{self, ConfigField, SettingError};
@@ -221,6 +221,11 @@ impl Integration {
         self.is_rehearsal().then(|| config.get("tenant").cloned()).flatten()
     }
 
+    /// The tenant of a connection with these settings, if the settings alone tell it.
+    pub fn tenant_in_settings(&self, config: &Config) -> Option<String> {
+        self.manifest().and_then(|manifest| tenant_in_settings(manifest, config))
+    }
+
     /// Replaces stored values by given ones, and completes them with defaults. An empty value
     /// clears a field. The errors name the fields, and never repeat a value.
     pub fn check_config(
@@ -244,7 +249,7 @@ impl Integration {
             }
         }
         let moved = stored.and_then(|stored| {
-            self.fields.iter().find(|field| field.decides_host && stored.get(&field.key) != values.get(&field.key))
+            self.fields.iter().find(|field| field.decides_host && field.value_in(stored) != field.value_in(&values))
         });
         if let Some(moved) = moved {
             let kept = |field: &&ConfigField| field.secret() && values.contains_key(&field.key);

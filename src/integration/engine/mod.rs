@@ -85,4 +85,5 @@ pub use client::{Body, Client, ClientSettings, Request, Response, Transport, Tra
 pub use code_flow::CodeFlow;
 pub use http_source::HttpSource;
 pub use observe::{PageObserver, RawPage};
+pub use request::tenant_in_settings;
 pub use retry::RetryPolicy;

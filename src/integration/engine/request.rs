@@ -11,6 +11,7 @@ use url::{Origin, Url};
 use super::client::{Body, Request};
 use super::position::Position;
 use crate::manifest::Manifest;
+use crate::manifest::config::PLAIN_HTTP;
 use crate::manifest::listing::{Detail, Identify, List, PageSize, Query};
 use crate::manifest::paging::{Paging, Slot};
 use crate::manifest::template::{Part, Scope, Template};
@@ -36,14 +37,7 @@ impl RequestBuilder {
     pub fn new(manifest: &Manifest, config: Arc<Config>, found: BTreeMap<String, String>) -> Result<Self, String> {
         let scope = Scope::new(&config, &found);
         let base = base_url(manifest, scope)?;
-        let tenant = match &manifest.tenant {
-            Some(tenant) => Some(tenant.value.expand(scope).to_lowercase()).filter(|tenant| !tenant.is_empty()),
-            None if manifest.base_url.value.keys().next().is_none() => None,
-            None => base.host_str().map(|host| match base.port() {
-                Some(port) => format!("{host}:{port}"),
-                None => host.to_owned(),
-            }),
-        };
+        let tenant = tenant(manifest, &base, scope);
         let headers = constant_headers(manifest, scope)?;
         let others = manifest.other_origins.iter().map(|other| other.value.origin());
         let origins = std::iter::once(base.origin()).chain(others).collect();
@@ -104,6 +98,34 @@ impl RequestBuilder {
     }
 }
 
+/// Whose users the connection lists, if that is known. Encryption makes no other tenant.
+fn tenant(manifest: &Manifest, base: &Url, scope: Scope<'_>) -> Option<String> {
+    match &manifest.tenant {
+        Some(tenant) => {
+            let tenant = tenant.value.expand(scope).to_lowercase();
+            let named = tenant.strip_prefix("https://").or_else(|| tenant.strip_prefix(PLAIN_HTTP)).unwrap_or(&tenant);
+            Some(named.to_owned()).filter(|tenant| !tenant.is_empty())
+        }
+        None if manifest.base_url.value.keys().next().is_none() => None,
+        None => base.host_str().map(|host| match base.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        }),
+    }
+}
+
+/// The tenant of a connection with these settings, if the settings alone tell it.
+pub fn tenant_in_settings(manifest: &Manifest, config: &Config) -> Option<String> {
+    let template = manifest.tenant.as_ref().unwrap_or(&manifest.base_url);
+    if template.value.found().next().is_some() || manifest.base_url.value.found().next().is_some() {
+        return None;
+    }
+    let config = manifest.complete(config.clone()).ok()?;
+    let found = BTreeMap::new();
+    let scope = Scope::new(&config, &found);
+    tenant(manifest, &base_url(manifest, scope).ok()?, scope)
+}
+
 /// The request that tells whose credential it is. The error is a sentence for a person.
 pub(super) fn identify(
     manifest: &Manifest,
@@ -139,6 +161,8 @@ pub(super) fn absolute(template: &Template, scope: Scope<'_>) -> Option<Url> {
                 return None;
             }
             text.extend(utf8_percent_encode(&value, RESERVED));
+        } else if text == "https://" && value.starts_with(PLAIN_HTTP) {
+            text = value;
         } else {
             text.push_str(&value);
         }

@@ -68,7 +68,7 @@ pub enum FieldKind {
     SecretJson,
     /// An address that begins with `https://`, without user, query or fragment.
     Url,
-    /// A host name, optionally with a port.
+    /// A host name, optionally with a port. `http://` in front of it turns encryption off.
     Host,
     /// An e-mail address.
     Email,
@@ -140,7 +140,10 @@ impl ConfigField {
             FieldKind::Text | FieldKind::Secret | FieldKind::SecretText => None,
             FieldKind::SecretJson => (!is_json_object(value)).then_some("must be a JSON object, with its braces"),
             FieldKind::Url => (!is_plain_url(value)).then_some("must be an address such as https://example.com/path"),
-            FieldKind::Host => (!is_host(value)).then_some("must be a host name such as example.com"),
+            FieldKind::Host => {
+                let host = value.strip_prefix(PLAIN_HTTP).unwrap_or(value);
+                (!is_host(host)).then_some("must be a host name such as example.com")
+            }
             FieldKind::Email => (!is_email(value)).then_some("must be an e-mail address"),
             FieldKind::Integer => value.parse::<i64>().is_err().then_some("must be a whole number"),
             FieldKind::Enum if self.options.iter().any(|option| option == value) => None,
@@ -152,6 +155,52 @@ impl ConfigField {
         let matched = self.pattern.as_ref().is_none_or(|pattern| pattern.whole.is_match(value));
         (!matched).then(|| format!("{label} does not have the expected form."))
     }
+}
+
+/// What turns encryption off, in front of a host.
+pub const PLAIN_HTTP: &str = "http://";
+
+impl ConfigField {
+    /// The value in the form that all ways of writing it share, so that a tenant has one name:
+    /// no spaces around it; of an address or a host, lower case, no usual port, no slash at the end.
+    pub fn normal(&self, value: &str) -> String {
+        let value = value.trim();
+        let normal = match self.kind {
+            FieldKind::Url => normal_url(value),
+            FieldKind::Host => normal_host(value),
+            FieldKind::Text
+            | FieldKind::Secret
+            | FieldKind::SecretText
+            | FieldKind::SecretJson
+            | FieldKind::Email
+            | FieldKind::Enum
+            | FieldKind::Integer => None,
+        };
+        normal.unwrap_or_else(|| value.to_owned())
+    }
+
+    /// The value in a configuration, or the default.
+    pub fn value_in(&self, config: &Config) -> Option<String> {
+        let given = config.get(&self.key).map(|value| self.normal(value)).filter(|value| !value.is_empty());
+        given.or_else(|| self.default.clone())
+    }
+}
+
+fn normal_url(value: &str) -> Option<String> {
+    let url = Url::parse(value).ok().filter(|_| is_plain_url(value))?;
+    Some(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// A host that was pasted as an address loses what belongs to the address.
+fn normal_host(value: &str) -> Option<String> {
+    let written = value.trim_end_matches('/');
+    let (plain, host) = match (written.strip_prefix(PLAIN_HTTP), written.strip_prefix("https://")) {
+        (Some(host), _) => (PLAIN_HTTP, host),
+        (None, Some(host)) => ("", host),
+        (None, None) => ("", written),
+    };
+    let usual = if plain.is_empty() { ":443" } else { ":80" };
+    is_host(host).then(|| format!("{plain}{}", host.strip_suffix(usual).unwrap_or(host).to_ascii_lowercase()))
 }
 
 fn is_json_object(value: &str) -> bool {
@@ -214,8 +263,8 @@ impl Manifest {
         self.form.iter().find(|field| field.key == key)
     }
 
-    /// The settings as the engine needs them: trimmed, with defaults, and without those of
-    /// alternatives that were not chosen. An empty value counts as left out. Returns all errors,
+    /// The settings as the engine needs them: in their normal form, with defaults, and without those
+    /// of alternatives that were not chosen. An empty value counts as left out. Returns all errors,
     /// in the order of the form.
     pub fn complete(&self, given: Config) -> Result<Config, Vec<SettingError>> {
         complete(&self.name, &self.form, given)
@@ -228,15 +277,15 @@ pub fn complete(name: &str, form: &[ConfigField], mut given: Config) -> Result<C
     let mut errors = Vec::new();
     let mut error = |key: &str, message: String| errors.push(SettingError::new(key, message));
     for field in form {
-        let value = given.remove(&field.key);
+        let value = field.value_in(&given);
+        given.remove(&field.key);
         if !field.asked_with(complete.get(AUTHENTICATION).map(String::as_str)) {
             continue;
         }
-        let value = value.as_deref().map(str::trim).filter(|value| !value.is_empty());
-        match value.or(field.default.as_deref()) {
-            Some(value) => match field.problem(value) {
+        match value {
+            Some(value) => match field.problem(&value) {
                 Some(message) => error(&field.key, message),
-                None => drop(complete.insert(field.key.clone(), value.to_owned())),
+                None => drop(complete.insert(field.key.clone(), value)),
             },
             None if field.required() => error(&field.key, format!("{} is required.", field.label)),
             None => {}
