@@ -28,13 +28,13 @@ pub(super) fn text(rule: &Text, record: &Document) -> Option<String> {
         }
         Text::Const(text) => Some(text.clone()),
         Text::When { test, then } => test.holds(record).then(|| text(then, record)).flatten(),
-        Text::Lookup { of, values } => text(of, record).map(|raw| shown(values, raw)),
+        Text::Lookup { of, values } => text(of, record).map(|raw| shown(values, None, raw)),
     }
 }
 
-/// The text that a table shows for a raw value; a raw value that is not in the table stays as it is.
-fn shown(values: &BTreeMap<String, String>, raw: String) -> String {
-    values.get(&raw.to_lowercase()).cloned().unwrap_or(raw)
+/// The text that a table shows for a raw value; one that is not in the table is shown as `other`, or as it is.
+fn shown(values: &BTreeMap<String, String>, other: Option<&String>, raw: String) -> String {
+    values.get(&raw.to_lowercase()).or(other).cloned().unwrap_or(raw)
 }
 
 /// The value that the first matching rule gives. A raw value that no table knows is counted in `unknown`.
@@ -81,7 +81,7 @@ pub(super) fn texts(rules: &[Labels], record: &Document, longest: usize) -> Vec<
     let mut texts: Vec<String> = Vec::new();
     let raw = rules.iter().flat_map(|rule| rule.path.all(record).filter_map(scalar).map(move |raw| (rule, raw)));
     for (rule, raw) in raw {
-        let text = tidy(&shown(&rule.values, raw), longest);
+        let text = tidy(&shown(&rule.values, rule.other.as_ref(), raw), longest);
         if !text.is_empty() && !texts.contains(&text) {
             texts.push(text);
         }

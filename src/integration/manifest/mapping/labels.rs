@@ -16,8 +16,10 @@ use crate::manifest::schema::Scalar;
 #[derive(Debug)]
 pub struct Labels {
     pub path: Path,
-    /// Raw values that are shown otherwise; one that is not in the table stays as it is.
+    /// Raw values that are shown otherwise.
     pub values: BTreeMap<String, String>,
+    /// What a raw value that is not in the table is shown as; as it is, if there is none.
+    pub other: Option<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -28,6 +30,9 @@ pub(in crate::manifest) struct LabelsForm {
     /// Raw values that are shown otherwise; one that is not in the table stays as it is.
     #[schemars(with = "BTreeMap<String, Scalar>")]
     values: BTreeMap<String, String>,
+    /// What a raw value that is not in the table is shown as; `""` leaves it out.
+    #[schemars(with = "Option<Scalar>")]
+    other: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for Labels {
@@ -42,12 +47,12 @@ impl<'de> Deserialize<'de> for Labels {
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Labels, E> {
                 let path = Path::deserialize(de::value::StrDeserializer::new(text))?;
-                Ok(Labels { path, values: BTreeMap::new() })
+                Ok(Labels { path, values: BTreeMap::new(), other: None })
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Labels, A::Error> {
-                let LabelsForm { of: path, values } = Deserialize::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Labels { path, values: lower_keys(values) })
+                let LabelsForm { of: path, values, other } = Deserialize::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Labels { path, values: lower_keys(values), other })
             }
         }
         deserializer.deserialize_any(LabelsVisitor)
