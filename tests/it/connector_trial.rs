@@ -1,7 +1,7 @@
 //! `muster connectors check` and `try`, as the author of a manifest uses them.
 
 use std::fs;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use axum::extract::Query;
 use axum::http::{HeaderMap, StatusCode};
@@ -104,6 +104,37 @@ async fn a_trial_shows_records_with_secrets_masked_and_stops_where_it_is_told_to
     assert!(output.status.success(), "{out}{err}");
     assert!(out.contains("\"note\": \"Bearer •••\""), "{out}");
     assert!(!out.contains("cleo@example.com") && out.contains("The list goes on"), "{out}");
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_a_command_quietly() {
+    let home = Home::new();
+    for arguments in [&["connectors", "list"][..], &["connectors", "schema"]] {
+        let mut command = home.command(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{arguments:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_whose_reader_goes_away_ends_quietly() {
+    let home = Home::new().set("ALLOWED_NETWORKS", "127.0.0.0/8");
+    let at = |name: &str| home.dir.path().join(name).display().to_string();
+    fs::write(at("acme.yaml"), MANIFEST).unwrap();
+    let origin = format!("https://api.acme.example={}", application().await);
+    let manifest = at("acme.yaml");
+    let settings = ["--config", "team=@@team", "--config", "token=t0p-s3cret", "--origin", &origin];
+    for more in [&[][..], &["--json"], &["--raw"]] {
+        let mut command = home.command(&[&["connectors", "try", &manifest], &settings[..], more].concat());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = tokio::task::block_in_place(|| child.wait_with_output()).unwrap();
+        assert!(output.status.success(), "{more:?}: {output:?}");
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{more:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use integration::manifest::{self, Fault};
 use integration::samples;
 
+use super::output::Output;
+
 /// Checks each file, and each manifest in a folder. Fails if there is any error.
 pub async fn run(files: &[PathBuf]) -> Result<(), String> {
-    let mut faults = 0;
+    let (mut faults, mut output) = (0, Output::default());
     for file in expand(files)? {
-        faults += check_file(&file).await?;
+        faults += check_file(&file, &mut output).await;
     }
+    output.finish()?;
     match faults {
         0 => Ok(()),
         1 => Err("1 fault".to_owned()),
@@ -45,27 +48,21 @@ fn expand(files: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
 }
 
 /// Checks one manifest with its samples, and returns the number of errors.
-async fn check_file(file: &Path) -> Result<usize, String> {
+async fn check_file(file: &Path, output: &mut Output) -> usize {
     let shown = file.display().to_string();
-    let print = |faults: Vec<Fault>| {
-        for fault in &faults {
-            println!("{fault}");
-        }
-        faults.len()
-    };
     let text = match read(file) {
         Ok(text) => text,
-        Err(fault) => return Ok(print(vec![fault])),
+        Err(fault) => return print(output, &[fault]),
     };
     let manifest = match manifest::parse(&text, &shown) {
         Ok(manifest) => Arc::new(manifest),
-        Err(faults) => return Ok(print(faults)),
+        Err(faults) => return print(output, &faults),
     };
     let name = file.file_name().unwrap_or_default();
     let beside = file.parent().unwrap_or(Path::new("")).join("samples").join(name);
     if !beside.exists() {
-        println!("{shown}: ok; no samples (write samples/{} beside it)", name.display());
-        return Ok(0);
+        output.line(format_args!("{shown}: ok; no samples (write samples/{} beside it)", name.display()));
+        return 0;
     }
     let samples = match read(&beside).map_err(|fault| vec![fault]) {
         Ok(text) => samples::parse(&text, &beside.display().to_string()),
@@ -73,16 +70,22 @@ async fn check_file(file: &Path) -> Result<usize, String> {
     };
     let samples = match samples {
         Ok(samples) => samples,
-        Err(faults) => return Ok(print(faults)),
+        Err(faults) => return print(output, &faults),
     };
     let replay = samples.replay(&manifest).await;
     for gap in &replay.gaps {
-        println!("{}: warning: {gap}", beside.display());
+        output.line(format_args!("{}: warning: {gap}", beside.display()));
     }
     if replay.faults.is_empty() {
-        println!("{shown}: ok; {} samples played", replay.cases);
+        output.line(format_args!("{shown}: ok; {} samples played", replay.cases));
     }
-    Ok(print(replay.faults))
+    print(output, &replay.faults)
+}
+
+/// Prints the faults, and returns their number.
+fn print(output: &mut Output, faults: &[Fault]) -> usize {
+    faults.iter().for_each(|fault| output.line(fault));
+    faults.len()
 }
 
 fn read(file: &Path) -> Result<String, Fault> {

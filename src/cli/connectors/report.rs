@@ -9,6 +9,8 @@ use integration::user::{FieldValue, SourceUser, Timestamp, UserField};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::output::Output;
+
 /// How many users are printed by default.
 const DEFAULT_LIMIT: usize = 100;
 /// The maximum width of a table cell, in characters.
@@ -41,6 +43,7 @@ pub struct Report<'a> {
     error: Option<SourceError>,
     /// The list was read to its end.
     complete: bool,
+    output: Output,
 }
 
 impl<'a> Report<'a> {
@@ -58,7 +61,13 @@ impl<'a> Report<'a> {
             credential_expires_at: None,
             error: None,
             complete: false,
+            output: Output::default(),
         }
+    }
+
+    /// Whether nobody reads the output any more.
+    pub fn has_ended(&self) -> bool {
+        self.output.has_ended()
     }
 
     pub fn pages(&self) -> u64 {
@@ -94,15 +103,15 @@ impl<'a> Report<'a> {
         let more = more.iter().filter(|(count, ..)| *count > 0);
         let more = more.map(|(count, what, how)| format!("{}{how}", count_of(*count, what)));
         let counts: Vec<String> = [count_of(page.users.len() as u64, "user")].into_iter().chain(more).collect();
-        println!("Page {}: {}", raw.page, counts.join(", "));
+        self.output.line(format_args!("Page {}: {}", raw.page, counts.join(", ")));
         self.table(shown, &records);
         if shown.len() < page.users.len() {
-            println!("  … and {} more (--limit)", page.users.len() - shown.len());
+            self.output.line(format_args!("  … and {} more (--limit)", page.users.len() - shown.len()));
         }
-        println!();
+        self.output.line("");
     }
 
-    fn table(&self, users: &[SourceUser], records: &BTreeMap<String, Value>) {
+    fn table(&mut self, users: &[SourceUser], records: &BTreeMap<String, Value>) {
         if users.is_empty() {
             return;
         }
@@ -115,14 +124,14 @@ impl<'a> Report<'a> {
         let line = |row: &[String]| {
             let cells: Vec<String> =
                 row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
-            println!("  {}", cells.join("  ").trim_end());
+            format!("  {}", cells.join("  ").trim_end())
         };
-        line(&head);
+        self.output.line(line(&head));
         for (user, row) in users.iter().zip(&rows) {
-            line(row);
+            self.output.line(line(row));
             if let Some(record) = records.get(&user.external_id).filter(|_| self.options.raw) {
                 for text in format!("{record:#}").lines() {
-                    println!("      {text}");
+                    self.output.line(format_args!("      {text}"));
                 }
             }
         }
@@ -137,6 +146,11 @@ impl<'a> Report<'a> {
         [truncate(&user.external_id)].into_iter().chain(user.values().map(cell)).collect()
     }
 
+    /// Ends a report that nobody reads any more.
+    pub fn end(self) -> Result<(), String> {
+        self.output.finish()
+    }
+
     /// Records that the listing failed.
     pub fn fail(&mut self, error: SourceError) {
         self.complete = false;
@@ -149,41 +163,43 @@ impl<'a> Report<'a> {
     }
 
     /// Prints the summary. Returns the error of the listing, if there was one.
-    pub fn finish(self, tenant: Option<&str>, took_ms: i64) -> Result<(), String> {
+    pub fn finish(mut self, tenant: Option<&str>, took_ms: i64) -> Result<(), String> {
         if self.options.json {
-            println!("{:#}", self.as_document(tenant));
+            let document = self.as_document(tenant);
+            self.output.line(format_args!("{document:#}"));
             return match self.error {
                 Some(error) => Err(format!("the listing failed ({})", wire_name(error.class))),
-                None => Ok(()),
+                None => self.output.finish(),
             };
         }
         let statuses: Vec<String> = self.by_status.iter().map(|(status, count)| format!("{count} {status}")).collect();
         let statuses = if statuses.is_empty() { String::new() } else { format!(": {}", statuses.join(", ")) };
         let seconds = format!("{}.{:01} s", took_ms / 1000, took_ms % 1000 / 100);
         let (users, pages) = (count_of(self.found as u64, "user"), count_of(self.pages, "page"));
-        println!("{users} on {pages} in {seconds}{statuses}");
+        self.output.line(format_args!("{users} on {pages} in {seconds}{statuses}"));
         if self.skipped > 0 {
-            println!("{} skipped (skip_if)", count_of(self.skipped, "record"));
+            self.output.line(format_args!("{} skipped (skip_if)", count_of(self.skipped, "record")));
         }
         if self.unknown_statuses > 0 {
             let statuses = count_of(self.unknown_statuses, "status");
-            println!("{statuses} that the manifest does not know; use --raw to see them");
+            self.output.line(format_args!("{statuses} that the manifest does not know; use --raw to see them"));
         }
         for Loss { capability, missing_permission, reason } in &self.lost {
             let missing = missing_permission.as_ref().map(|name| format!("; missing: {name}")).unwrap_or_default();
             let reason = reason.as_ref().map(|reason| format!(". {reason}")).unwrap_or_default();
-            println!("Not told: {}{missing}{reason}", wire_name(capability));
+            self.output.line(format_args!("Not told: {}{missing}{reason}", wire_name(capability)));
         }
-        println!("Tenant: {}", tenant.unwrap_or("not reported"));
-        let expires_at = self.credential_expires_at.map(Timestamp);
-        println!("Credential expires: {}", expires_at.map_or("not reported".to_owned(), |time| time.to_string()));
+        self.output.line(format_args!("Tenant: {}", tenant.unwrap_or("not reported")));
+        let expires_at = self.credential_expires_at.map(|time| Timestamp(time).to_string());
+        let expires_at = expires_at.as_deref().unwrap_or("not reported");
+        self.output.line(format_args!("Credential expires: {expires_at}"));
         if let Some(error) = &self.error {
             return Err(self.explain(error));
         }
         if !self.complete {
-            println!("The list goes on; stopped because of --pages.");
+            self.output.line("The list goes on; stopped because of --pages.");
         }
-        Ok(())
+        self.output.finish()
     }
 
     fn as_document(&self, tenant: Option<&str>) -> Value {

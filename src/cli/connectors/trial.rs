@@ -86,7 +86,7 @@ pub async fn run(trial: Trial) -> Result<(), String> {
     let options = OutputOptions { json: trial.json, raw: trial.raw, limit: trial.limit };
     let mut report = Report::new(&manifest, options);
     let mut pages = source.pages(None);
-    while trial.pages.is_none_or(|most| report.pages() < most) {
+    while !report.has_ended() && trial.pages.is_none_or(|most| report.pages() < most) {
         match pages.next().await {
             Some(Ok(page)) => {
                 // A keep-alive page has no raw page.
@@ -105,6 +105,9 @@ pub async fn run(trial: Trial) -> Result<(), String> {
         }
     }
     drop(pages);
+    if report.has_ended() {
+        return report.end();
+    }
     report.finish(source.tenant(), Clock::System.now() - begun)
 }
 

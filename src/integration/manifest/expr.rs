@@ -161,6 +161,9 @@ impl<'de> Deserialize<'de> for Path {
     }
 }
 
+/// Finds the names in brackets of a path, such as `'@odata.nextLink'`.
+static QUOTED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"'[^']*'|"[^"]*""#).ok());
+
 /// The path of a whole list.
 #[derive(Clone, Debug)]
 pub struct ListPath(JsonPath);
@@ -174,8 +177,9 @@ impl fmt::Display for ListPath {
 impl<'de> Deserialize<'de> for ListPath {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        if text.contains("[*]") || text.contains("..") || text.contains("[?") {
-            return Err(de::Error::custom("name the list itself: $.users, not $.users[*]"));
+        let unquoted = QUOTED.iter().fold(text.clone(), |text, quoted| quoted.replace_all(&text, "").into_owned());
+        if unquoted.contains(['*', '?', ':', ',']) || unquoted.contains("..") {
+            return Err(de::Error::custom("name the list itself: $.users, not $.users[*], $.* or $.users[0:10]"));
         }
         compile(&text).map(Self).map_err(de::Error::custom)
     }
@@ -184,6 +188,19 @@ impl<'de> Deserialize<'de> for ListPath {
 /// Finds simple paths in a test, such as `@.page['has more']`.
 static PLAIN_PATH: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"@((?:\.[A-Za-z_][A-Za-z0-9_]*|\['[^']*'\])+)").ok());
+
+/// Finds a comparison with all members of a list, such as `@.roles[*].name == 'admin'`, which JSONPath does not know.
+static MEMBERS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let name = r"(?:\.[A-Za-z_][A-Za-z0-9_]*|\['[^']*'\])*";
+    Regex::new(&format!(r"@({name})(?:\[\*\]|\.\*)({name})\s*([=!<>]=?)\s*('[^']*'|[\w.-]+)")).ok()
+});
+
+/// The form of a test on the members of a list that works, if `text` has the form that does not.
+fn member_test(text: &str) -> Option<String> {
+    let members = MEMBERS.as_ref()?;
+    let working = members.replace_all(text, "@$1[?@$2 $3 $4]");
+    JsonPath::parse(&working).is_ok().then(|| working.into_owned()).filter(|working| working != text)
+}
 
 /// A test on a record or an answer.
 #[derive(Clone, Debug)]
@@ -217,7 +234,10 @@ impl Predicate {
     }
 
     fn filter(text: &str) -> Result<Self, String> {
-        let filter = compile(text)?;
+        let filter = compile(text).map_err(|error| match member_test(text) {
+            Some(working) => format!("a member of a list is tested by a test of its own; write {working}"),
+            None => error,
+        })?;
         let paths = PLAIN_PATH
             .iter()
             .flat_map(|plain| plain.captures_iter(text))

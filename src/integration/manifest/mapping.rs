@@ -101,7 +101,11 @@ impl Mapping {
     }
 }
 
-/// Raw values are compared without regard to case.
-fn lower_keys<T>(values: BTreeMap<String, T>) -> BTreeMap<String, T> {
-    values.into_iter().map(|(raw, value)| (raw.to_lowercase(), value)).collect()
+/// Raw values are compared without regard to case. Fails for one that no application can send: a path
+/// finds no empty text.
+fn lower_keys<T>(values: BTreeMap<String, T>) -> Result<BTreeMap<String, T>, &'static str> {
+    if values.keys().any(|raw| raw.trim().is_empty()) {
+        return Err("an empty text in values never matches, since a path finds none; write a rule with when before it");
+    }
+    Ok(values.into_iter().map(|(raw, value)| (raw.to_lowercase(), value)).collect())
 }

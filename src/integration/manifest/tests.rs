@@ -92,6 +92,14 @@ fn each_fault_has_its_place_and_says_the_way_out() {
         ("  pages: {link_header: {}}", "  pages: {offset: {param: p}}\n  query: {p: 1}", "“p” is set twice"),
         ("  pages:", "  page_size: {param: n, count: 0}\n  pages:", "14:14: page_size.count must be from 1 to 10000"),
         ("records: $", "records: $.users[*]", "15:12: name the list itself: $.users, not $.users[*]"),
+        ("records: $", "records: $.*", "15:12: name the list itself"),
+        ("records: $", "records: '$.users[0:10]'", "15:12: name the list itself"),
+        ("ACTIVE: active", "ACTIVE: active, '': suspended", "an empty text in values never matches"),
+        (
+            "path: /users\n",
+            "path: /users\n  skip_if: [\"$[?@.roles[*].name == 'bot']\"]\n",
+            "14:13: a member of a list is tested by a test of its own; write $[?@.roles[?@.name == 'bot']]",
+        ),
         ("external_id: $.id", "external_id: id", "17:18: not a JSONPath"),
         (
             "path: /users\n",
@@ -140,6 +148,33 @@ fn faults_of_the_whole_are_reported_together_in_order() {
 #[test]
 fn the_file_name_is_the_key() {
     assert!(parse(GOOD, "Acme_2.yaml").unwrap_err()[0].message.contains("the file's name is the key"));
+}
+
+#[test]
+fn an_address_and_a_host_have_one_form_however_they_are_written() {
+    let cases = [
+        ("host", "acme.example", "acme.example"),
+        ("host", " Acme.Example:443 ", "acme.example"),
+        ("host", "https://acme.example/", "acme.example"),
+        ("host", "http://ACME.example:80", "http://acme.example"),
+        ("host", "acme.example:8443", "acme.example:8443"),
+        ("host", "acme.example/path", "acme.example/path"),
+        ("url", "https://Acme.Example/", "https://acme.example"),
+        ("url", "https://acme.example:443/Path//", "https://acme.example/Path"),
+        ("url", "http://acme.example:8080/a", "http://acme.example:8080/a"),
+        ("url", "not an address", "not an address"),
+        ("text", " Acme/ ", "Acme/"),
+    ];
+    let manifest = parse(GOOD, "acme.yaml").unwrap();
+    for (kind, written, expected) in cases {
+        let kind = match kind {
+            "host" => config::FieldKind::Host,
+            "url" => config::FieldKind::Url,
+            _ => config::FieldKind::Text,
+        };
+        let field = ConfigField { kind, ..manifest.field("domain").unwrap().clone() };
+        assert_eq!(field.normal(written), expected, "{written}");
+    }
 }
 
 #[test]

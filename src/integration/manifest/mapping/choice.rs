@@ -55,7 +55,7 @@ impl<T> TryFrom<ChoiceForm<T>> for Choice<T> {
         match form {
             ChoiceForm { when: Some(test), then: Some(then), of: None, values: None } => Ok(Self::When { test, then }),
             ChoiceForm { of: Some(of), values: Some(values), when: None, then: None } => {
-                Ok(Self::Lookup { of, values: lower_keys(values) })
+                Ok(Self::Lookup { of, values: lower_keys(values)? })
             }
             _ => Err("write a value, {when: test, then: value} or {of: path, values: {raw: value}}"),
         }

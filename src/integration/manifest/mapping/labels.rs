@@ -52,7 +52,8 @@ impl<'de> Deserialize<'de> for Labels {
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Labels, A::Error> {
                 let LabelsForm { of: path, values, other } = Deserialize::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Labels { path, values: lower_keys(values), other })
+                let values = lower_keys(values).map_err(de::Error::custom)?;
+                Ok(Labels { path, values, other })
             }
         }
         deserializer.deserialize_any(LabelsVisitor)

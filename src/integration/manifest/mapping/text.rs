@@ -83,7 +83,7 @@ impl TryFrom<TextForm> for Text {
                 r#const: None,
                 when: None,
                 then: None,
-            } => Ok(Self::Lookup { of, values: lower_keys(values) }),
+            } => Ok(Self::Lookup { of, values: lower_keys(values)? }),
             _ => Err(
                 "write a path, a list, {join: […], with: …}, {const: …}, {when: …, then: …} or {of: …, values: {…}}",
             ),
