@@ -10,6 +10,7 @@ use std::fs::{self, File, TryLockError};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -198,9 +199,10 @@ impl App {
     }
 
     /// Runs the server until [`App::shutdown`] is cancelled. Then finishes or releases the running
-    /// work within ten seconds.
-    pub async fn run(self, listener: TcpListener) {
+    /// work within ten seconds. The exit code is a failure if a newer version's schema made it stop.
+    pub async fn run(self, listener: TcpListener) -> ExitCode {
         let tasks = TaskTracker::new();
+        let outdated = tasks.spawn(jobs::watch_schema(self.db.clone(), self.shutdown.clone()));
         jobs::spawn(&self.jobs(), self.roles, &tasks, &self.shutdown);
         let heartbeat = self.roles.workers.then(|| self.heartbeat.clone());
         let mut router = server::health(self.db.clone(), heartbeat, self.shutdown.clone());
@@ -228,6 +230,7 @@ impl App {
             warn!(error = %error.chain(), "the database did not close cleanly");
         }
         info!("stopped");
+        if outdated.await.unwrap_or_default() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
 
     fn jobs(&self) -> jobs::Tools {

@@ -121,9 +121,11 @@ fn fail(line: &str) -> ExitCode {
 async fn run(cli: Cli) -> Result<ExitCode, String> {
     let settings = || Settings::load(settings_file(&cli.config)?.as_deref());
     match cli.command.unwrap_or(Command::Serve { api: false, workers: false }) {
-        Command::Serve { api, workers } if api || workers => serve(settings()?, Roles { api, workers }, false).await,
-        Command::Serve { .. } => serve(settings()?, Roles::BOTH, false).await,
-        Command::Demo => serve(demo::settings(settings()?)?, Roles::BOTH, true).await,
+        Command::Serve { api, workers } if api || workers => {
+            return serve(settings()?, Roles { api, workers }, false).await;
+        }
+        Command::Serve { .. } => return serve(settings()?, Roles::BOTH, false).await,
+        Command::Demo => return serve(demo::settings(settings()?)?, Roles::BOTH, true).await,
         Command::Token(command) => token(&settings()?, command).await,
         Command::Schema => {
             println!("{}", schema::sdl().trim_end());
@@ -151,7 +153,7 @@ fn settings_file(config: &[String]) -> Result<Option<PathBuf>, String> {
     }
 }
 
-async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<(), String> {
+async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<ExitCode, String> {
     let exporter = telemetry::start(&settings)?;
     telemetry::metrics();
     let scratch = demo.then(|| settings.data_dir.clone());
@@ -162,7 +164,7 @@ async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<(), Strin
         info!("stopping");
         signal.cancel();
     });
-    let Some((app, listener)) = start(&settings, roles, &stop).await? else { return Ok(()) };
+    let Some((app, listener)) = start(&settings, roles, &stop).await? else { return Ok(ExitCode::SUCCESS) };
     let shutdown = app.shutdown();
     tokio::spawn(async move {
         stop.cancelled().await;
@@ -185,12 +187,12 @@ async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<(), Strin
     } else if app.tokens.list().await.map_err(|error| error.chain().to_string())?.is_empty() {
         info!("there is no API token yet: create one with `muster token create --name NAME --email ADDRESS`");
     }
-    app.run(listener).await;
+    let code = app.run(listener).await;
     exporter.stop().await;
     if let Some(scratch) = scratch {
         let _ = std::fs::remove_dir_all(scratch);
     }
-    Ok(())
+    Ok(code)
 }
 
 /// Opens the app, and waits for its database as long as necessary. In the meantime the server

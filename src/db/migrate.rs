@@ -16,6 +16,8 @@ const LOCK: i64 = 7302;
 const POLL: Duration = Duration::from_millis(200);
 /// How long a statement of a migration may take: building the index of a large table takes long.
 const STATEMENT: Duration = Duration::from_hours(24);
+/// The names of the migrations that were applied.
+const APPLIED: &str = "SELECT version FROM seaql_migrations";
 
 pub(super) async fn up(db: &Db) -> Result<()> {
     match db.location.as_ref() {
@@ -36,12 +38,11 @@ pub(super) async fn up(db: &Db) -> Result<()> {
 
 async fn up_to_date(db: &DatabaseConnection) -> Result<()> {
     Migrator::install(db).await?;
-    let applied: Vec<String> = column(db, "SELECT version FROM seaql_migrations").await?;
+    let applied: Vec<String> = column(db, APPLIED).await?;
     if knows_all_migrations(&applied) {
         return Ok(Migrator::up(db, None).await?);
     }
-    let needs: Option<i32> = column(db, "SELECT needs FROM installation").await?.pop();
-    if !needs.is_some_and(|needs| is_compatible(&applied, needs.into())) {
+    if !is_compatible(&applied, needs(db).await?) {
         return Err(Error::Internal(
             "a newer Muster has migrated it, and this version cannot work with the new schema; start the newer one"
                 .into(),
@@ -51,12 +52,24 @@ async fn up_to_date(db: &DatabaseConnection) -> Result<()> {
     Ok(())
 }
 
-async fn column<T: TryGetable>(db: &DatabaseConnection, sql: &str) -> Result<Vec<T>> {
+/// The least number of migrations that a binary must know to use the database.
+async fn needs(db: &impl ConnectionTrait) -> Result<i64> {
+    let needs: Option<i32> = column(db, "SELECT needs FROM installation").await?.pop();
+    Ok(needs.ok_or_else(|| Error::Internal("the table installation is empty".into()))?.into())
+}
+
+/// True if a newer Muster has migrated the schema since the start, and this version can no longer work with it.
+pub(super) async fn is_outdated(db: &impl ConnectionTrait) -> Result<bool> {
+    let applied: Vec<String> = column(db, APPLIED).await?;
+    Ok(!is_compatible(&applied, needs(db).await?))
+}
+
+async fn column<T: TryGetable>(db: &impl ConnectionTrait, sql: &str) -> Result<Vec<T>> {
     let rows = db.query_all_raw(text(db, sql)).await?;
     rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
 }
 
-fn text(db: &DatabaseConnection, sql: &str) -> Statement {
+fn text(db: &impl ConnectionTrait, sql: &str) -> Statement {
     Statement::from_string(db.get_database_backend(), sql)
 }
 

@@ -239,6 +239,11 @@ impl Db {
         Ok(())
     }
 
+    /// True if a newer Muster has migrated the schema since the start, and this version can no longer work with it.
+    pub async fn is_outdated(&self) -> Result<bool> {
+        migrate::is_outdated(self.read()).await
+    }
+
     /// How many connections are open, and how many of them are in use; `None` for a file.
     pub fn connections(&self) -> Option<(u32, u32)> {
         if !self.shared() {

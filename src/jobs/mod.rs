@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::clock::Clock;
 use crate::config::Roles;
@@ -35,6 +35,8 @@ const REPAIR: Duration = Duration::from_secs(30);
 const PRUNE: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(10));
 /// How often histograms are condensed.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// How often the server looks whether a newer version has migrated the schema.
+const SCHEMA: Duration = Duration::from_secs(10);
 /// How many instances are purged at once: SQLite writes one transaction at a time anyway.
 const PURGES: usize = 2;
 
@@ -145,6 +147,26 @@ async fn repair(instances: Instances, stop: CancellationToken) {
             warn!(error = %error.chain(), "due times that a wrong clock wrote could not be looked for; trying again");
         }
     }
+}
+
+/// Cancels `stop` if a newer version migrates the schema so that this one can no longer work with it. True if it did.
+pub async fn watch_schema(db: Db, stop: CancellationToken) -> bool {
+    while stop.run_until_cancelled(sleep(SCHEMA)).await.is_some() {
+        match stop.run_until_cancelled(db.is_outdated()).await {
+            Some(Ok(true)) => {
+                error!(
+                    "a newer Muster has migrated the database, and this version cannot work with the new schema; it stops now, start the newer one"
+                );
+                stop.cancel();
+                return true;
+            }
+            Some(Ok(false)) | None => {}
+            Some(Err(error)) => {
+                warn!(error = %error.chain(), "the version of the schema could not be read; trying again");
+            }
+        }
+    }
+    false
 }
 
 async fn upkeep(stop: CancellationToken) {

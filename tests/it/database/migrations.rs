@@ -1,5 +1,7 @@
 //! Migrations: concurrent and interrupted first starts, and databases of earlier and later versions.
 
+use std::time::Duration;
+
 use ::migration::{Migrator, MigratorTrait};
 use muster::db::{Db, Location};
 use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait};
@@ -90,6 +92,23 @@ async fn a_database_that_needs_a_newer_version_is_left_alone() {
         assert!(line.contains("newer Muster"), "{arguments:?}: {line}");
     }
     home.assert_intact().await;
+}
+
+#[tokio::test]
+async fn a_running_server_stops_when_the_database_needs_a_newer_version() {
+    for role in ["--api", "--workers"] {
+        let home = Home::new();
+        let mut program = home.serve_with(&["serve", role], "").await;
+        let db = connect(&home.location()).await;
+        let newer = format!("UPDATE installation SET needs = {}", Migrator::migrations().len() + 1);
+        db.execute_unprepared(&newer).await.unwrap();
+        db.close().await.unwrap();
+        let status = program.ended(Duration::from_secs(25)).await;
+        let log = home.log();
+        assert_eq!(status.code(), Some(1), "{log}");
+        assert_eq!(log.matches("this version cannot work with the new schema").count(), 1, "{log}");
+        assert!(log.contains("stopped"), "{log}");
+    }
 }
 
 #[tokio::test]

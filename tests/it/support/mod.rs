@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use muster::app::App;
@@ -34,7 +35,7 @@ pub struct Server {
     pub tokens: Tokens,
     pub place: Place,
     shutdown: CancellationToken,
-    running: JoinHandle<()>,
+    running: JoinHandle<ExitCode>,
 }
 
 type Change<T> = Box<dyn FnOnce(&mut T)>;
