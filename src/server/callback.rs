@@ -17,6 +17,8 @@ use axum::routing::any;
 use cookie::Cookie;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
+use tracing::{Instrument, error_span};
+use uuid::Uuid;
 
 use super::explain::explain;
 use crate::error::Error;
@@ -45,7 +47,8 @@ async fn callback(
     let console = authorizations.console().to_owned();
     let returned = read(uri.query().unwrap_or_default(), &headers);
     // A task of its own, so that it is completed even if the browser disconnects.
-    let completed = tokio::spawn(async move { authorizations.complete(returned).await }).await;
+    let span = error_span!("oauth.callback", request.id = %Uuid::now_v7());
+    let completed = tokio::spawn(async move { authorizations.complete(returned).await }.instrument(span)).await;
     let completed = completed.unwrap_or_else(|_| {
         let why = Why::Inner(Error::Internal("completing an authorization panicked".into()));
         Err(Failure { why, application: None, reconnection: false })
