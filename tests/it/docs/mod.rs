@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 mod architecture;
 mod examples;
+mod limits;
 mod links;
 mod reference;
 

@@ -1,0 +1,112 @@
+//! The numbers that the pages give are those of the source.
+
+use std::fs;
+
+use super::{Page, root};
+
+/// What pages say, and where the source says the same. Change both, and the row.
+const NUMBERS: &[(&str, &str, &str, &str)] = &[
+    ("api.md", "`first` (at most 100)", "graphql/page.rs", "MAX_SIZE: i32 = 100;"),
+    ("api.md", "1 MiB per request", "graphql/transport/http.rs", "MAX_BODY_BYTES: usize = 1024 * 1024;"),
+    ("api.md", "32 KiB per document", "graphql/guard/mod.rs", "MAX_DOCUMENT_BYTES: usize = 32 * 1024;"),
+    ("api.md", "2,000 selections", "graphql/guard/mod.rs", "MAX_SELECTIONS: u32 = 2_000;"),
+    ("api.md", "15 levels", "graphql/guard/mod.rs", "MAX_DEPTH: u32 = 15;"),
+    ("api.md", "50 aliases", "graphql/guard/mod.rs", "MAX_ALIASES: u32 = 50;"),
+    ("api.md", "10 definitions", "graphql/guard/mod.rs", "MAX_DEFINITIONS: usize = 10;"),
+    ("api.md", "100 operations per WebSocket", "graphql/transport/ws/session.rs", "MAX_OPERATIONS: usize = 100;"),
+    (
+        "api.md",
+        "30 seconds per execution",
+        "graphql/schema.rs",
+        "EXECUTION_TIMEOUT: Duration = Duration::from_secs(30);",
+    ),
+    ("commands.md", "stops within 10 seconds", "app.rs", "SHUTDOWN_GRACE: Duration = Duration::from_secs(9);"),
+    ("connectors.md", "at most 1000 bytes", "integration/manifest/expr.rs", "MAX_PATH: usize = 1000;"),
+    ("connectors.md", "12 nested brackets", "integration/manifest/expr.rs", "MAX_DEPTH: usize = 12;"),
+    ("connectors.md", "at most 256 KiB", "integration/manifest.rs", "bytes: 256 * 1024,"),
+    ("connectors.md", "one request (default 120)", "integration/engine/retry.rs", "max_wait: Duration::from_mins(2),"),
+    ("connectors.md", "at a time (default 4)", "integration/engine/detail.rs", "DEFAULT_CONCURRENCY: u32 = 4;"),
+    ("instances.md", "within ten minutes", "instance/authorization/mod.rs", "PATIENCE_MS: i64 = 600_000;"),
+    ("instances.md", "retried for 48 hours", "notification/deliver.rs", "MAX_AGE_MS: i64 = 48 * 3600 * 1000;"),
+    ("instances.md", "warns 14 days ahead", "instance/credential_expiry.rs", "AHEAD_MS: i64 = 14 * 24 * 3_600_000;"),
+    ("instances.md", "more than 20 % of the users", "config/mod.rs", "fn default_guard_percent() -> u8 { 20 }"),
+    ("instances.md", "and at least 10,", "config/mod.rs", "fn default_guard_minimum() -> u32 { 10 }"),
+    ("instances.md", "| `users` | `100` |", "integration/rehearsal.rs", "(\"users\", \"Users\", \"100\","),
+    ("instances.md", "| `page_size` | `100` |", "integration/rehearsal.rs", "(\"page_size\", \"Page size\", \"100\","),
+    ("instances.md", "| `latency_ms` | `0` |", "integration/rehearsal.rs", "(\"latency_ms\", \"Latency\", \"0\","),
+    ("instances.md", "| `churn_percent` | `0` |", "integration/rehearsal.rs", "(\"churn_percent\", \"Churn\", \"0\","),
+    ("operations.md", "expire after 30 seconds", "queue/mod.rs", "LEASE_MS: i64 = 30_000;"),
+    (
+        "operations.md",
+        "transaction after 15 seconds",
+        "db/postgres/mod.rs",
+        "IDLE: Duration = Duration::from_secs(15);",
+    ),
+    ("operations.md", "kept for an hour", "db/postgres/commit.rs", "KEEP_MS: i64 = 3_600_000;"),
+    (
+        "operations.md",
+        "answers 503 after two seconds",
+        "server/mod.rs",
+        "READINESS: Duration = Duration::from_secs(2);",
+    ),
+    ("operations.md", "up to five seconds", "db/postgres/mod.rs", "ACQUIRE: Duration = Duration::from_secs(5);"),
+    (
+        "operations.md",
+        "come back within 15 seconds",
+        "db/postgres/commit.rs",
+        "RESOLVE: Duration = Duration::from_secs(15);",
+    ),
+    (
+        "operations.md",
+        "reads every ten seconds",
+        "db/postgres/clock.rs",
+        "READ_INTERVAL: Duration = Duration::from_secs(10);",
+    ),
+    ("operations.md", "replaced after 30 minutes", "db/postgres/mod.rs", "Duration::from_mins(30)"),
+    ("operations.md", "closed after five minutes", "db/postgres/mod.rs", "idle_timeout(age.map(|age| age / 6))"),
+    ("operations.md", "CONNECTIONS` (20)", "config/mod.rs", "fn default_database_connections() -> u32 { 20 }"),
+    ("operations.md", "`statement_timeout` (20 s;", "db/mod.rs", "STATEMENT: Duration = Duration::from_secs(20);"),
+    ("operations.md", "10 min for the removals", "sync/removal.rs", "REMOVAL: Duration = Duration::from_mins(10);"),
+    ("operations.md", "`lock_timeout` (10 s)", "db/postgres/mod.rs", "LOCK: Duration = Duration::from_secs(10);"),
+    ("operations.md", "_session_timeout` (15 s)", "db/postgres/mod.rs", "IDLE: Duration = Duration::from_secs(15);"),
+    ("operations.md", "noticed within two seconds", "events/mod.rs", "POLL: Duration = Duration::from_secs(2);"),
+    ("operations.md", "pg_advisory_xact_lock(7301)", "db/postgres/commit.rs", "EVENTS_LOCK: i64 = 7301;"),
+    ("operations.md", "schema every ten seconds", "jobs/mod.rs", "SCHEMA: Duration = Duration::from_secs(10);"),
+    (
+        "operations.md",
+        "first one minute after its start, then every ten minutes",
+        "jobs/mod.rs",
+        "(Duration::from_mins(1), Duration::from_mins(10));",
+    ),
+    ("operations.md", "removes 500 rows at a time", "maintenance/retention.rs", "BATCH: u64 = 500;"),
+    ("operations.md", "older than 48 hours", "notification/deliver.rs", "MAX_AGE_MS: i64 = 48 * 3600 * 1000;"),
+    (
+        "operations.md",
+        "collects them for 5 ms",
+        "db/postgres/wakeups.rs",
+        "COLLECT: Duration = Duration::from_millis(5);",
+    ),
+    ("operations.md", "1: findings;", "cli/doctor.rs", "EXIT_FINDINGS: u8 = 1;"),
+    ("operations.md", "2: the database could not", "cli/doctor.rs", "EXIT_NOT_CHECKED: u8 = 2;"),
+];
+
+/// A text without line breaks.
+fn on_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_page_and_the_source_give_the_same_numbers() {
+    let mut wrong = Vec::new();
+    for (page, said, file, constant) in NUMBERS {
+        let source =
+            fs::read_to_string(root().join("src").join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        if !on_one_line(&Page::open(&format!("docs/{page}")).text).contains(said) {
+            wrong.push(format!("docs/{page} does not say \"{said}\""));
+        }
+        if !on_one_line(&source).contains(constant) {
+            wrong.push(format!("src/{file} does not say \"{constant}\", but docs/{page} says \"{said}\""));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
