@@ -5,7 +5,7 @@ use super::identify::identify;
 use super::join::JoinReading;
 use super::list::Reader;
 use super::losses::Losses;
-use super::position::{Position, next_position};
+use super::position::{Page, Position, next_position};
 use super::purpose::Purpose;
 use crate::source::{SourceError, Verified};
 
@@ -23,7 +23,8 @@ pub(super) async fn check(connection: &Connection) -> Result<Verified, SourceErr
     let list = listing.variant(0);
     let page = reader.page(purpose, list, &Position::Start, Some(1)).await?;
     let records = page.entries.len() as u64;
-    next_position(list.pages, &Position::Start, &page.info, records, records)
+    let first = Page { records, received: records, total: page.info.total, empty_pages: 0, step: 1 };
+    next_position(list.pages, &Position::Start, &page.info, &first)
         .map_err(|clause| purpose.unexpected(&clause, page.http_status))?;
     Ok(Verified {
         tenant: requests.tenant().map(str::to_owned),

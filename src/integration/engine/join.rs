@@ -138,7 +138,7 @@ impl<'a> JoinReading<'a> {
             self.lists.insert(name, join, entry).map_err(unexpected)?;
         }
         self.progress
-            .advance(list.pages, &page.info, entries.len() as u64, entries.iter().map(String::as_str))
+            .advance(list.pages, &page.info, size, entries.len() as u64, entries.iter().map(String::as_str))
             .map_err(|clause| unexpected(&clause))
     }
 }

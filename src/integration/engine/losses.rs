@@ -31,4 +31,16 @@ impl Losses {
         self.fields.extend(provides);
         Ok(())
     }
+
+    /// Notes fields that some record lacked, although the application always writes them.
+    pub fn note_incomplete(&mut self, fields: &BTreeSet<UserField>) {
+        for field in fields {
+            let Some(capability) = field.info().capability else { continue };
+            let reason = Some(format!("Some records lack “{field}”, which the application always writes."));
+            let loss = Loss { capability, missing_permission: None, reason };
+            if !self.parts.contains(&loss) {
+                self.parts.push(loss);
+            }
+        }
+    }
 }

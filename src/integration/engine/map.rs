@@ -1,11 +1,13 @@
 //! From a user's record to the register's fields, as the manifest's `map` says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_saphyr::Spanned;
 
 use super::record::Record;
 use super::rules::{choice, flag, last_active, text, texts, tidy};
 use crate::manifest::expr::Document;
-use crate::manifest::listing::Listing;
+use crate::manifest::listing::{Absent, Listing};
 use crate::manifest::mapping::{Choice, Flag, Labels, Mapping, Text, Time};
 use crate::manifest::template::OneOrMany;
 use crate::user::{SourceUser, Timestamp, UserField, UserStatus};
@@ -19,22 +21,38 @@ pub(super) struct MappedUsers {
     pub unknown_statuses: u64,
     /// The fields that at least one user has.
     pub carried: BTreeSet<UserField>,
+    /// The fields that some record lacks, although the application always writes them.
+    pub incomplete: BTreeSet<UserField>,
 }
 
-/// Maps the users of a page.
-pub(super) fn map_users(listing: &Listing, users: Vec<Record>) -> MappedUsers {
+/// Maps the users of a page. `carried` are the fields that a user of an earlier page has.
+pub(super) fn map_users(
+    listing: &Listing,
+    variant: usize,
+    carried: &BTreeSet<UserField>,
+    users: Vec<Record>,
+) -> MappedUsers {
+    let status = listing.variants.get(variant).and_then(|variant| variant.status);
     let mut mapped = MappedUsers { users: Vec::with_capacity(users.len()), ..MappedUsers::default() };
     for Record { id, document, unknown } in users {
         let mut context = Context {
             record: &document,
             unknown: &unknown,
             refused: BTreeSet::new(),
+            absent: &listing.absent,
+            incomplete: &mut mapped.incomplete,
             unknown_statuses: &mut mapped.unknown_statuses,
         };
-        let user = user(&listing.map.value, id, &mut context);
+        let mut user = user(&listing.map.value, id, &mut context);
+        user.status = status.unwrap_or(user.status);
         let carried = user.values().filter(|(_, value)| value.is_some_and(|value| !value.is_empty()));
         mapped.carried.extend(carried.map(|(field, _)| field));
         mapped.users.push(user);
+    }
+    // If nobody has such a field, a permission is missing, and it was not told as nothing.
+    for field in listing.require_some.keys().filter(|field| !carried.contains(field) && !mapped.carried.contains(field))
+    {
+        mapped.users.iter_mut().for_each(|user| _ = user.refused.insert(*field));
     }
     mapped
 }
@@ -60,6 +78,9 @@ struct Context<'a> {
     unknown: &'a BTreeSet<UserField>,
     /// Of these, the fields for which the rest of the record has no value.
     refused: BTreeSet<UserField>,
+    absent: &'a BTreeMap<UserField, Spanned<Absent>>,
+    /// Fields that the record lacks, although the application always writes them.
+    incomplete: &'a mut BTreeSet<UserField>,
     unknown_statuses: &'a mut u64,
 }
 
@@ -86,11 +107,22 @@ impl<R: Extract> Evaluate for Option<R> {
 
     fn evaluate(&self, field: UserField, context: &mut Context<'_>) -> Option<R::Value> {
         let rule = self.as_ref()?;
-        let is_unknown = context.unknown.contains(&field);
-        let value =
-            if is_unknown && field.info().kind.has_value_without_data() { None } else { rule.extract(field, context) };
-        if is_unknown && value.is_none() {
+        if context.unknown.contains(&field) {
+            let has_value = !field.info().kind.has_value_without_data();
+            let value = if has_value { rule.extract(field, context) } else { None };
+            if value.is_none() {
+                context.refused.insert(field);
+            }
+            return value;
+        }
+        if !rule.is_told(context.record) {
+            return None;
+        }
+        let absent = context.absent.get(&field).map(|absent| absent.value);
+        let value = rule.extract(field, context).or_else(|| R::when_absent(absent));
+        if value.is_none() && absent == Some(Absent::Incomplete) {
             context.refused.insert(field);
+            context.incomplete.insert(field);
         }
         value
     }
@@ -100,6 +132,16 @@ impl<R: Extract> Evaluate for Option<R> {
 trait Extract {
     type Value;
     fn extract(&self, field: UserField, context: &mut Context<'_>) -> Option<Self::Value>;
+
+    /// Whether the application says it for this kind of account.
+    fn is_told(&self, _record: &Document) -> bool {
+        true
+    }
+
+    /// The value if a complete record lacks what the rule looks at.
+    fn when_absent(_absent: Option<Absent>) -> Option<Self::Value> {
+        None
+    }
 }
 
 impl Extract for Text {
@@ -117,13 +159,26 @@ impl Extract for Flag {
     fn extract(&self, _: UserField, context: &mut Context<'_>) -> Option<bool> {
         flag(self, context.record)
     }
+
+    fn is_told(&self, record: &Document) -> bool {
+        self.known_when.as_ref().is_none_or(|test| test.holds(record))
+    }
+
+    fn when_absent(absent: Option<Absent>) -> Option<bool> {
+        (absent == Some(Absent::No)).then_some(false)
+    }
 }
 
 impl Extract for OneOrMany<Labels> {
     type Value = Vec<String>;
 
     fn extract(&self, field: UserField, context: &mut Context<'_>) -> Option<Vec<String>> {
-        Some(texts(&self.0, context.record, field.info().longest))
+        Some(texts(&self.0, context.record, field.info().longest)).filter(|texts| !texts.is_empty())
+    }
+
+    /// An application that lists no licences says that there are none, unless the manifest knows better.
+    fn when_absent(absent: Option<Absent>) -> Option<Vec<String>> {
+        matches!(absent, None | Some(Absent::Empty)).then(Vec::new)
     }
 }
 

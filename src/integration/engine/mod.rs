@@ -3,7 +3,8 @@
 //! **Guarantees.** A listing succeeds only if its own stop rule ended it. Everything else is an
 //! error with a class and a sentence for a person; an error about a page names the page's number
 //! and the field. A page is read whole or not at all: no response, however broken, makes the list
-//! shorter without an error. Memory holds one page at a time, and the parts that `join` keeps.
+//! shorter without an error. A list that cannot prove that it is complete (`proof`) is read once
+//! more, and then says so. Memory holds one page at a time, and the parts that `join` keeps.
 //! Requests go only to the application's own origin, and to addresses that the operator permits
 //! (`address`). No error, log line or checkpoint contains a credential.
 //!
@@ -12,10 +13,10 @@
 //! [`RetryPolicy`] limits both for each request. Refusals are not retried here.
 //!
 //! **Not guaranteed.** A user may come twice in a listing, because some applications shift their
-//! list between pages; within a page, repetitions are dropped. If the application does not tell a
-//! total, the engine can miss a user who moves up to a page that was already read, because another
-//! user left. That user is missing in this run and back in the next. Lists that tell their total
-//! are read again from where they shrank.
+//! list between pages; within a page, repetitions are dropped. If an application that orders its
+//! list tells no total, the engine can miss a user who moves up to a page that was already read,
+//! because another user left. That user is missing in this run and back in the next. Lists that
+//! tell their total are read again from where they shrank.
 //!
 //! **Interruption.** Dropping the stream cancels the request and leaves nothing behind. The `next`
 //! of a page lets another process resume the listing, with the counts and the pages seen so far.
@@ -37,7 +38,8 @@
 //! | `record` | from the entries of a page to the users' records |
 //! | `rules`, `time` | how a rule of `map` is evaluated |
 //! | `list` | one page of a list |
-//! | `progress`, `position`, `page_info` | where a list goes on, and when it has ended |
+//! | `progress`, `position`, `total`, `page_info` | where a list goes on, and when it has ended |
+//! | `proof` | whether a list that has ended is complete |
 //! | `identify` | whose credential it is |
 //! | `request` | from a position in a list to a request |
 //! | `connection` | one request with its retries, signed and classified |
@@ -70,6 +72,7 @@ mod page_info;
 mod pass;
 mod position;
 mod progress;
+mod proof;
 mod purpose;
 mod record;
 mod request;
@@ -77,6 +80,7 @@ mod retry;
 mod rules;
 mod time;
 mod token;
+mod total;
 
 #[cfg(test)]
 mod tests;

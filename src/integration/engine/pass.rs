@@ -3,7 +3,10 @@
 //! The steps of a page, top down: `request` builds the request, `connection` signs and sends it
 //! and classifies the response, `list` takes the entries out of it, `record` joins them and
 //! separates users from other entries, `detail` adds what only a request per user tells, and
-//! `map` turns each record into a user. `progress` then finds the next page.
+//! `map` turns each record into a user. `progress` then finds the next page. When the list has
+//! ended, `proof` says whether it was whole; if not, it is read once more.
+//!
+//! After an error the pass can go on: it repeats what failed.
 
 use std::sync::Arc;
 
@@ -18,12 +21,14 @@ use super::losses::Losses;
 use super::map;
 use super::observe::{PageObserver, RawPage};
 use super::page_info::PageInfo;
+use super::position::Position;
 use super::progress::{Next, Progress};
+use super::proof::{Doubt, Proof, SeenIds};
 use super::purpose::Purpose;
 use super::record::{PageRecords, read_records};
 use super::request::RequestBuilder;
 use crate::manifest::paging::Paging;
-use crate::source::{Checkpoint, ErrorClass, Loss, Page, SourceError};
+use crate::source::{Advice, Capability, Checkpoint, ErrorClass, Loss, Page, SourceError};
 
 /// How many users' details are requested before a keep-alive page is returned.
 const DETAILS_PER_STEP: usize = 25;
@@ -35,8 +40,12 @@ pub(super) struct Pass<'a> {
     observer: Option<&'a PageObserver>,
     stage: Stage<'a>,
     progress: Progress,
-    /// Whether `progress` is from a checkpoint, and no page has been read since.
-    resumed: bool,
+    /// The ids of the list that is being read.
+    ids: SeenIds,
+    /// How many entries the application counts, if there is a request for it; asked for once a reading.
+    count: Option<Option<u64>>,
+    /// The list was begun again, because the application did not know a position any more.
+    restarted: bool,
     joined: Arc<JoinedLists>,
     losses: Losses,
     details: Details,
@@ -81,8 +90,10 @@ impl<'a> Pass<'a> {
             requests,
             observer,
             stage: Stage::Joins(JoinReading::new(listing)),
-            resumed: progress != Progress::start(),
+            ids: if progress.list.pages == 0 { SeenIds::default() } else { SeenIds::resumed() },
             progress,
+            count: None,
+            restarted: false,
             joined: Arc::default(),
             losses: Losses::default(),
             details: Details::default(),
@@ -131,19 +142,29 @@ impl<'a> Pass<'a> {
         Page { next: Some(self.progress.checkpoint()), ..Page::default() }
     }
 
-    /// Reads the page that `progress` points to. If the application does not know the position of
-    /// a checkpoint any more, the list is read from its beginning.
+    /// Reads the page that `progress` points to. If the application does not know the position any
+    /// more, the list is read from its beginning, once.
     async fn read_users(&mut self, reader: Reader<'_>) -> Result<UsersPage, SourceError> {
-        let read = self.try_read_users(reader).await;
-        let resumed = std::mem::take(&mut self.resumed);
-        match read {
-            Err(error) if resumed && is_unknown_position(&error) => {
-                tracing::warn!("The application no longer knows the checkpoint, so the listing starts again");
-                self.progress = Progress::start();
+        if self.count.is_none() {
+            self.count = Some(count(reader).await?);
+        }
+        match self.try_read_users(reader).await {
+            Err(error) if !self.restarted && self.is_unknown_position(&error) => {
+                tracing::warn!("The application no longer knows a position, so the listing starts again");
+                self.restarted = true;
+                self.progress.restart();
+                self.ids = SeenIds::default();
                 self.try_read_users(reader).await
             }
             read => read,
         }
+    }
+
+    /// Whether the application answered that the position in the request does not exist.
+    fn is_unknown_position(&self, error: &SourceError) -> bool {
+        self.progress.list.position != Position::Start
+            && (error.advice == Advice::ReadAgain
+                || error.class == ErrorClass::Config && matches!(error.http_status, Some(400 | 404 | 410 | 422)))
     }
 
     async fn try_read_users(&self, reader: Reader<'_>) -> Result<UsersPage, SourceError> {
@@ -154,7 +175,11 @@ impl<'a> Pass<'a> {
         let size = list.page_size.map(|size| size.count);
         let page = reader.page(purpose, list, &self.progress.list.position, size).await?;
         let ListPage { entries, info, http_status, size } = page;
-        if entries.is_empty() && number > 1 && self.needs_identity_check(list.pages) {
+        if entries.is_empty()
+            && number > 1
+            && !self.progress.list.is_at_empty_page()
+            && self.needs_identity_check(list.pages)
+        {
             identify(self.connection, &reader.retry).await?;
         }
         let (manifest, joined) = (Arc::clone(manifest), Arc::clone(&self.joined));
@@ -181,7 +206,7 @@ impl<'a> Pass<'a> {
         let manifest = Arc::clone(self.connection.manifest());
         let listing = &manifest.users;
         let UsersPage { number, records, info, http_status, size } = page;
-        let PageRecords { users, entries, duplicates } = records;
+        let PageRecords { users, entries, duplicates, ids, nameless } = records;
         if duplicates > 0 {
             tracing::warn!(page = number, duplicates, "A page contains the same user more than once");
         }
@@ -190,7 +215,8 @@ impl<'a> Pass<'a> {
             None => None,
         };
         let mapping = Arc::clone(&manifest);
-        let mapped = offload(size, move || map::map_users(&mapping.users, users)).await?;
+        let (variant, carried) = (self.progress.variant, self.progress.carried.clone());
+        let mapped = offload(size, move || map::map_users(&mapping.users, variant, &carried, users)).await?;
         if let (Some(observer), Some(raw)) = (self.observer, raw) {
             let (skipped, unknown_statuses) = (entries - mapped.users.len() as u64, mapped.unknown_statuses);
             observer(RawPage { skipped, duplicates, unknown_statuses, ..raw });
@@ -200,15 +226,19 @@ impl<'a> Pass<'a> {
         self.progress.unknown_statuses += mapped.unknown_statuses;
         let required = mapped.carried.iter().filter(|field| listing.require_some.contains_key(*field));
         self.progress.carried.extend(required);
-        let paging = listing.variant(self.progress.variant).pages;
-        let ids = mapped.users.iter().map(|user| user.external_id.as_str());
+        self.losses.note_incomplete(&mapped.incomplete);
+        let list = listing.variant(self.progress.variant);
+        let asked = list.page_size.map(|size| size.count);
+        let page_ids = mapped.users.iter().map(|user| user.external_id.as_str());
         let mut next = self
             .progress
             .list
-            .advance(paging, &info, entries, ids)
+            .advance(list.pages, &info, asked, entries, page_ids)
             .map_err(|clause| Purpose::Users { page: number }.unexpected(&clause, http_status))?;
+        self.ids.add(&ids, nameless);
+        let mut expect_distinct = None;
         if next == Next::End {
-            next = self.progress.next_variant(listing.variants());
+            (next, expect_distinct) = self.end_variant();
         }
 
         let mut page = Page {
@@ -218,7 +248,7 @@ impl<'a> Pass<'a> {
             // Repeated on every page, so that a run that resumes from a checkpoint knows it too.
             lost: self.losses.parts.clone(),
             credential_expires_at: self.connection.credential_expires_at(),
-            expect_distinct: None,
+            expect_distinct,
         };
         if next == Next::End {
             page.lost.extend(self.finish()?);
@@ -226,8 +256,41 @@ impl<'a> Pass<'a> {
         Ok(page)
     }
 
-    /// Ends the listing. Returns the required fields that no record had, because some
-    /// applications leave a field out if a permission is missing.
+    /// Ends the list that was read, which is one of the variants. Goes on with the next one, or with
+    /// a second reading of all. The number is that of [`Page::expect_distinct`].
+    fn end_variant(&mut self) -> (Next, Option<u64>) {
+        let listing = &self.connection.manifest().users;
+        let ids = std::mem::take(&mut self.ids);
+        // The variants of a list have one count together.
+        let counted = self.count.flatten().filter(|_| listing.variants() == 1);
+        let total = self.progress.list.total().or(counted);
+        let is_ordered = listing.is_ordered();
+        let Proof { summary, mut doubt } = ids.judge(total, is_ordered, self.progress.before());
+        let mut expect_distinct = None;
+        if ids.is_incomplete() {
+            let skipped = self.progress.list.received > self.progress.users;
+            let countable = listing.variants() == 1 && !skipped && !self.progress.is_second_reading();
+            doubt = match self.progress.list.shortfall() {
+                _ if ids.repeated() > 0 || !countable => Some(Doubt::Interrupted),
+                Some(_) => doubt,
+                None if total.is_none() && !is_ordered => Some(Doubt::Unordered),
+                None => None,
+            };
+            expect_distinct = Some(self.progress.users).filter(|_| doubt.is_none());
+        }
+        if let Some(doubt) = &doubt {
+            tracing::warn!(%doubt, second_reading = self.progress.is_second_reading(), "The list is not proven to be complete");
+        }
+        let next = self.progress.end_variant(listing.variants(), summary, doubt);
+        if next == Next::Page && self.progress.is_second_reading() && self.progress.variant == 0 {
+            self.count = None;
+        }
+        (next, expect_distinct)
+    }
+
+    /// Ends the listing. Returns what could not be told: the required fields that no record had, because some
+    /// applications leave a field out if a permission is missing, and the list itself if it did not prove that it is
+    /// complete.
     fn finish(&mut self) -> Result<Vec<Loss>, SourceError> {
         self.stage = Stage::Finished;
         let progress = &self.progress;
@@ -247,11 +310,28 @@ impl<'a> Pass<'a> {
             };
             lost.push(Loss { capability, missing_permission: Some(permission), reason: None });
         }
+        let users = |doubt: &str| Loss {
+            capability: Capability::Users,
+            missing_permission: None,
+            reason: Some(doubt.to_owned()),
+        };
+        lost.extend(progress.doubt().map(users));
         Ok(lost)
     }
 }
 
-/// Whether the application answered that the position in the request does not exist.
-fn is_unknown_position(error: &SourceError) -> bool {
-    error.class == ErrorClass::Config && error.http_status.is_some()
+/// How many entries the application counts, if the manifest has a request for it. A count that is
+/// refused or cannot be read is no reason to fail.
+async fn count(reader: Reader<'_>) -> Result<Option<u64>, SourceError> {
+    let Some(rule) = &reader.connection.manifest().users.count else { return Ok(None) };
+    let purpose = Purpose::Count;
+    let request = reader.requests.count(rule).map_err(|clause| purpose.unbuildable(&clause))?;
+    match reader.send(purpose, request).await {
+        Ok(success) => Ok(success.json(purpose).ok().and_then(|body| rule.at.number(&body))),
+        Err(error) if matches!(error.class, ErrorClass::Permission | ErrorClass::Config) => {
+            tracing::warn!(error = error.message, "The application does not count its users");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }

@@ -38,15 +38,27 @@ impl Position {
     }
 }
 
-/// The position of the next page; `None` after the last page. `records` is the number of
-/// records on the page at `current`, and `received` the number on all pages so far. Fails with
-/// a clause for a person if the list does not prove that it is complete.
+/// What is known of a page, and of the pages before it.
+pub(super) struct Page {
+    /// The number of records on the page.
+    pub records: u64,
+    /// The number of records on all pages so far.
+    pub received: u64,
+    /// The number of all records, if the application tells.
+    pub total: Option<u64>,
+    /// The number of empty pages in a row, with this one.
+    pub empty_pages: u32,
+    /// By how much an offset goes on after an empty page.
+    pub step: u64,
+}
+
+/// The position of the next page; `None` after the last page. Fails with a clause for a person
+/// if a page does not say what it must say.
 pub(super) fn next_position(
     paging: &Paging,
     current: &Position,
     info: &PageInfo,
-    records: u64,
-    received: u64,
+    page: &Page,
 ) -> Result<Option<Position>, String> {
     if let Some(fault) = &info.fault {
         return Err(fault.clone());
@@ -55,6 +67,10 @@ pub(super) fn next_position(
         (Some(false), _) | (None, None) => Ok(None),
         (_, Some(next)) => Ok(Some(position(next.clone()))),
         (Some(true), None) => Err("it says that there are more users, but not where".to_owned()),
+    };
+    let after = |start: u64| {
+        let step = if page.records == 0 { page.step } else { page.records };
+        Position::Number(current.number_or(start) + step)
     };
     match paging {
         Paging::None => Ok(None),
@@ -67,24 +83,22 @@ pub(super) fn next_position(
             if matches!(current, Position::Cursor(_)) {
                 return Ok(None);
             }
-            let total = info.total.ok_or("“totalResults” is missing")?;
-            let next = current.number_or(1) + records;
-            Ok((!has_ended(Some(total), None, records, received)?).then_some(Position::Number(next)))
+            info.total.ok_or("“totalResults” is missing")?;
+            Ok((!has_ended(None, page)).then(|| after(1)))
         }
         Paging::Offset(rule) => {
             require(info.total.is_some(), rule.total.as_ref())?;
-            let next = current.number_or(rule.start) + records;
-            Ok((!has_ended(info.total, info.more, records, received)?).then_some(Position::Number(next)))
+            Ok((!has_ended(info.more, page)).then(|| after(rule.start)))
         }
         Paging::Page(rule) => {
             require(info.total.is_some(), rule.total.as_ref())?;
             require(info.last_page.is_some(), rule.last.as_ref())?;
-            let page = current.number_or(rule.start);
+            let number = current.number_or(rule.start);
             let ended = match info.last_page {
-                Some(last) => page >= last,
-                None => has_ended(info.total, info.more, records, received)?,
+                Some(last) => number >= last,
+                None => has_ended(info.more, page),
             };
-            Ok((!ended).then_some(Position::Number(page + 1)))
+            Ok((!ended).then_some(Position::Number(number + 1)))
         }
     }
 }
@@ -96,16 +110,12 @@ fn require(found: bool, path: Option<&Path>) -> Result<(), String> {
     }
 }
 
-/// Whether a list that is paged by number has ended.
-fn has_ended(total: Option<u64>, more: Option<bool>, records: u64, received: u64) -> Result<bool, String> {
-    match (more, total) {
-        (Some(false), _) => Ok(true),
-        (None, Some(total)) if received >= total => Ok(true),
-        (None, Some(total)) if records == 0 => {
-            Err(format!("it is empty, although only {received} of {total} users have come"))
-        }
-        (Some(true), _) if records == 0 => Err("it is empty, although it says that there are more users".to_owned()),
-        (None, None) => Ok(records == 0),
-        (None, Some(_)) | (Some(true), _) => Ok(false),
+/// Whether a list that is paged by number has ended. An empty page does not end it by itself: some
+/// applications cut a page before they take out whom they do not show. The page after it does.
+fn has_ended(more: Option<bool>, page: &Page) -> bool {
+    match (more, page.total) {
+        (Some(more), _) => !more,
+        (None, Some(total)) if page.received >= total => true,
+        (None, _) => page.empty_pages > 1,
     }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
 use super::page_info::PageInfo;
-use super::position::{Position, next_position};
+use super::position::{Page, Position, next_position};
+use super::proof::{Doubt, Summary, hash};
+use super::total::Total;
 use crate::manifest::paging::Paging;
 use crate::source::Checkpoint;
 use crate::user::UserField;
@@ -33,12 +34,11 @@ pub(super) struct ListProgress {
     /// The number of empty pages in a row.
     #[serde(rename = "empty")]
     empty_pages: u32,
-    /// The total that the latest page told.
-    #[serde(rename = "total")]
-    last_total: Option<u64>,
-    /// The smallest total that any page told.
-    #[serde(rename = "least")]
-    least_total: Option<u64>,
+    /// The number of records on the largest page.
+    #[serde(default)]
+    largest_page: u64,
+    #[serde(default)]
+    total: Total,
     shrinks: u32,
     visited: Visited,
 }
@@ -57,19 +57,21 @@ impl ListProgress {
             pages: 0,
             received: 0,
             empty_pages: 0,
-            last_total: None,
-            least_total: None,
+            largest_page: 0,
+            total: Total::default(),
             shrinks: 0,
             visited: Visited::default(),
         }
     }
 
-    /// Counts a page and moves on to the next position. `records` is the number of records on
-    /// the page, and `ids` are their ids. The error is a clause for a person.
+    /// Counts a page and moves on to the next position. `asked` is how many records were asked
+    /// for, `records` the number on the page, and `ids` are their ids. The error is a clause for
+    /// a person.
     pub fn advance<'a>(
         &mut self,
         paging: &Paging,
         info: &PageInfo,
+        asked: Option<u32>,
         records: u64,
         ids: impl Iterator<Item = &'a str>,
     ) -> Result<Next, String> {
@@ -81,27 +83,30 @@ impl ListProgress {
         if self.empty_pages > MAX_EMPTY_PAGES {
             return Err(format!("it is the last of {MAX_EMPTY_PAGES} pages with nobody on them, and there is no end"));
         }
-        if let Some(position) = self.position_after_shrink(paging, info) {
+        let asked = asked.map(u64::from);
+        self.largest_page = self.largest_page.max(records);
+        let shrunk = self.total.observe(info.total, records, self.received, asked);
+        if let Some(position) = self.position_after_shrink(paging, shrunk) {
             if self.shrinks > MAX_SHRINKS {
                 return Err("the list gets shorter again and again while it is read".to_owned());
             }
             self.position = position;
             return Ok(Next::Page);
         }
+        let total = self.total.all(self.received);
         self.received += records;
-        let next = next_position(paging, &self.position, info, records, self.received)?;
+        let page = Page {
+            records,
+            received: self.received,
+            total,
+            empty_pages: self.empty_pages,
+            step: self.largest_page.max(asked.unwrap_or(1)),
+        };
+        let next = next_position(paging, &self.position, info, &page)?;
         if hash(ids).is_some_and(|page| self.visited.insert(page).is_err()) {
             return Err("it holds the same users as an earlier page".to_owned());
         }
-        let Some(next) = next else {
-            // A total that grew is no reason to fail: users who joined during the listing may be missing.
-            return match self.least_total {
-                Some(least) if self.received < least => {
-                    Err(format!("the list ends, although only {} of {least} users have come", self.received))
-                }
-                _ => Ok(Next::End),
-            };
-        };
+        let Some(next) = next else { return Ok(Next::End) };
         // The empty text tells a cursor apart from a page with one user of that id, because no id is empty.
         if let Position::Cursor(token) | Position::Url(token) = &next
             && hash(["", token.as_str()].into_iter()).is_some_and(|token| self.visited.insert(token).is_err())
@@ -112,16 +117,29 @@ impl ListProgress {
         Ok(Next::Page)
     }
 
+    /// Whether the latest page was empty.
+    pub fn is_at_empty_page(&self) -> bool {
+        self.empty_pages > 0
+    }
+
+    /// The number of records that the whole list must have, if the application told.
+    pub fn total(&self) -> Option<u64> {
+        self.total.least()
+    }
+
+    /// Why a list that has ended is not whole; a clause for a person.
+    pub fn shortfall(&self) -> Option<String> {
+        let total = self.total().filter(|total| self.received < *total)?;
+        Some(format!("the list ends, although only {} of {total} entries have come", self.received))
+    }
+
     /// The offset to read again after the total shrank, so that nobody who moved up is missed.
-    /// `None` if it did not shrink.
-    fn position_after_shrink(&mut self, paging: &Paging, info: &PageInfo) -> Option<Position> {
-        let before = std::mem::replace(&mut self.last_total, info.total);
-        self.least_total = self.least_total.into_iter().chain(info.total).min();
-        let lost = before?.checked_sub(info.total?).filter(|lost| *lost > 0)?;
+    fn position_after_shrink(&mut self, paging: &Paging, shrunk: u64) -> Option<Position> {
         let Position::Number(current) = self.position else { return None };
         let position = match paging {
-            Paging::Scim => Position::Number(current.saturating_sub(lost).max(1)),
-            Paging::Offset(rule) => Position::Number(current.saturating_sub(lost).max(rule.start)),
+            _ if shrunk == 0 => return None,
+            Paging::Scim => Position::Number(current.saturating_sub(shrunk).max(1)),
+            Paging::Offset(rule) => Position::Number(current.saturating_sub(shrunk).max(rule.start)),
             // Pages may be smaller than was asked for, so the number of pages to go back is unknown.
             Paging::Page(_) => Position::Start,
             Paging::None | Paging::LinkHeader(_) | Paging::NextUrl(_) | Paging::Cursor(_) => return None,
@@ -155,6 +173,15 @@ pub(super) struct Progress {
     pub carried: BTreeSet<UserField>,
     /// The number of users with a status that the manifest does not know.
     pub unknown_statuses: u64,
+    /// What the reading before this one saw, by variant. `None` in the first reading.
+    #[serde(default)]
+    before: Option<Vec<Summary>>,
+    /// What this reading has seen of the variants before this one.
+    #[serde(default)]
+    summaries: Vec<Summary>,
+    /// Why this reading may be incomplete; a sentence for a person.
+    #[serde(default)]
+    doubt: Option<String>,
 }
 
 impl Progress {
@@ -166,7 +193,46 @@ impl Progress {
             users: 0,
             carried: BTreeSet::new(),
             unknown_statuses: 0,
+            before: None,
+            summaries: Vec::new(),
+            doubt: None,
         }
+    }
+
+    /// The beginning of the reading that was going on.
+    pub fn restart(&mut self) {
+        let carried = std::mem::take(&mut self.carried);
+        *self = Self { carried, before: self.before.take(), ..Self::start() };
+    }
+
+    pub fn is_second_reading(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// What the reading before this one saw of the current variant.
+    pub fn before(&self) -> Option<Summary> {
+        self.before.as_ref()?.get(self.variant).copied()
+    }
+
+    /// Ends the current variant, and moves on: to the next variant, or to a second reading if the
+    /// first one could not prove itself.
+    pub fn end_variant(&mut self, variants: usize, summary: Summary, doubt: Option<Doubt>) -> Next {
+        self.summaries.push(summary);
+        self.doubt = self.doubt.take().or_else(|| doubt.map(|doubt| doubt.to_string()));
+        if self.next_variant(variants) == Next::Page {
+            return Next::Page;
+        }
+        if self.doubt.is_none() || self.is_second_reading() {
+            return Next::End;
+        }
+        let before = Some(std::mem::take(&mut self.summaries));
+        *self = Self { carried: std::mem::take(&mut self.carried), before, ..Self::start() };
+        Next::Page
+    }
+
+    /// Why the list may be incomplete, once all readings have ended; a sentence for a person.
+    pub fn doubt(&self) -> Option<&str> {
+        self.doubt.as_deref()
     }
 
     /// The progress in a checkpoint. Starts from the beginning if the checkpoint does not fit
@@ -186,7 +252,7 @@ impl Progress {
     }
 
     /// Moves on to the next variant, if there is one.
-    pub fn next_variant(&mut self, variants: usize) -> Next {
+    fn next_variant(&mut self, variants: usize) -> Next {
         if self.variant + 1 >= variants {
             return Next::End;
         }
@@ -228,16 +294,4 @@ impl Visited {
         self.latest.push_back(seen);
         Ok(())
     }
-}
-
-/// A short hash that is the same in every process; `None` if there are no texts.
-fn hash<'a>(texts: impl Iterator<Item = &'a str>) -> Option<u64> {
-    let mut bytes = Vec::new();
-    for text in texts {
-        bytes.extend_from_slice(text.as_bytes());
-        bytes.push(0);
-    }
-    let full = digest(&SHA256, &bytes);
-    let short: [u8; 8] = full.as_ref().first_chunk().copied()?;
-    (!bytes.is_empty()).then(|| u64::from_be_bytes(short))
 }

@@ -22,6 +22,8 @@ pub(super) enum Purpose<'a> {
         name: &'a str,
     },
     Identify,
+    /// Counts the users.
+    Count,
 }
 
 impl Purpose<'_> {
@@ -32,6 +34,7 @@ impl Purpose<'_> {
             Self::Join { name, page } => format!("Page {page} of the list “{name}”"),
             Self::Detail { name } => format!("The response “{name}” about a user"),
             Self::Identify => "The response that tells whose credential it is".to_owned(),
+            Self::Count => "The response that counts the users".to_owned(),
         }
     }
 
@@ -43,6 +46,7 @@ impl Purpose<'_> {
             Self::Join { name, .. } => format!("This was at the list “{name}”."),
             Self::Detail { name } => format!("This was at the request “{name}” about a user."),
             Self::Identify => "This was at the request that tells whose credential it is.".to_owned(),
+            Self::Count => "This was at the request that counts the users.".to_owned(),
         })
     }
 
@@ -52,7 +56,7 @@ impl Purpose<'_> {
         match self {
             Self::Join { name, .. } => users.joins.get(name).map_or(&[], |join| &join.value.errors),
             Self::Detail { name } => users.details.get(name).map_or(&[], |detail| &detail.value.errors),
-            Self::Users { .. } | Self::Identify => &[],
+            Self::Users { .. } | Self::Identify | Self::Count => &[],
         }
     }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::body::{BodyError, MAX_ID};
 use super::join::JoinedLists;
+use super::proof::hash;
 use super::rules::{text, tidy};
 use crate::manifest::expr::Document;
 use crate::manifest::listing::Listing;
@@ -30,6 +31,10 @@ pub(super) struct PageRecords {
     pub entries: u64,
     /// The number of entries that repeat an id of the same page.
     pub duplicates: u64,
+    /// The hashes of the different ids, including those of entries that are no users.
+    pub ids: Vec<u64>,
+    /// The number of entries without an id, which are no users.
+    pub nameless: u64,
 }
 
 /// Adds the joined lists to the entries of a page, and separates users from other entries.
@@ -53,6 +58,10 @@ pub(super) fn read_records(
             continue;
         }
         page.entries += 1;
+        match id.as_ref().and_then(|id| hash([id.as_str()].into_iter())) {
+            Some(id) => page.ids.push(id),
+            None => page.nameless += 1,
+        }
         if listing.skip_if.iter().any(|test| test.holds(&document)) {
             continue;
         }

@@ -12,7 +12,7 @@ use super::client::{Body, Request};
 use super::position::Position;
 use crate::manifest::Manifest;
 use crate::manifest::config::PLAIN_HTTP;
-use crate::manifest::listing::{Detail, Identify, List, PageSize, Query};
+use crate::manifest::listing::{Count, Detail, Identify, List, PageSize, Query};
 use crate::manifest::paging::{Paging, Slot};
 use crate::manifest::template::{Part, Scope, Template};
 use crate::source::Config;
@@ -83,6 +83,14 @@ impl RequestBuilder {
         let scope = Scope { record: Some(record), ..Scope::new(&self.config, &self.found) };
         let mut url = below(&self.base, &detail.path.value, scope)?;
         add_query(&mut url, query_pairs(&[Some(&detail.query), None], scope));
+        Ok(Request::get(url, self.headers.clone()))
+    }
+
+    /// The request that counts the users. The error is a clause for a person.
+    pub fn count(&self, count: &Count) -> Result<Request, String> {
+        let scope = Scope::new(&self.config, &self.found);
+        let mut url = below(&self.base, &count.path.value, scope)?;
+        add_query(&mut url, query_pairs(&[Some(&count.query), None], scope));
         Ok(Request::get(url, self.headers.clone()))
     }
 
@@ -198,6 +206,8 @@ fn position_value<'a>(paging: &'a Paging, position: &Position) -> Option<(Slot<'
         (Paging::Scim, Position::Cursor(cursor)) => return Some((Slot::Param("cursor"), cursor.clone().into())),
         (Paging::Scim | Paging::Page(_) | Paging::Offset(_), Position::Number(number)) => (*number).into(),
         (Paging::Cursor(_), Position::Cursor(cursor)) => cursor.clone().into(),
+        // Some servers answer with nobody unless it is given.
+        (Paging::Scim, Position::Start) => 1.into(),
         (Paging::Page(rule), Position::Start) => rule.start.into(),
         (Paging::Offset(rule), Position::Start) => rule.start.into(),
         _ => return None,

@@ -14,7 +14,7 @@ use super::expr::{ListPath, Path, Predicate};
 use super::mapping::{Mapping, TimeFormat};
 use super::paging::{Paging, Slot};
 use super::template::{BodyPath, JsonTemplate, OneOrMany, Template};
-use crate::user::UserField;
+use crate::user::{UserField, UserStatus};
 
 /// Query parameters by name.
 pub type Query = BTreeMap<String, Spanned<OneOrMany<Template>>>;
@@ -56,6 +56,18 @@ pub struct Listing {
     #[serde(default)]
     #[schemars(with = "BTreeMap<UserField, String>")]
     pub require_some: BTreeMap<UserField, Spanned<String>>,
+    /// In which order the list comes. Needed for `offset` and `page`: a list without an order may show some entries
+    /// twice and others never.
+    #[serde(default)]
+    #[schemars(with = "Option<Order>")]
+    pub order: Option<Spanned<Order>>,
+    /// A request for the number of all entries, if the list does not tell it.
+    #[serde(default)]
+    pub count: Option<Count>,
+    /// What it means if a complete record lacks a field. By default the user has no such value, or it is not known.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<UserField, Absent>")]
+    pub absent: BTreeMap<UserField, Spanned<Absent>>,
     /// Further lists, by name.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Join>")]
@@ -80,6 +92,50 @@ pub struct Variant {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, OneOrMany<Template>>")]
     pub query: Query,
+    /// The status of everybody on this list, whatever `map` says.
+    #[serde(default)]
+    pub status: Option<UserStatus>,
+}
+
+/// The order of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// The application promises no order. If it tells no total, the list is read twice.
+    None,
+    /// The application has a fixed order by default, as its documentation says.
+    Default,
+    /// A parameter of the query, or a member of the body, asks for an order.
+    By(String),
+}
+
+/// A request for the number of all entries.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Count {
+    /// Below `base_url`.
+    #[schemars(with = "Template")]
+    pub path: Spanned<Template>,
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, OneOrMany<Template>>")]
+    pub query: Query,
+    /// Where the number is in the response; `$` if the response is the number.
+    pub at: Path,
+}
+
+/// What it means if a complete record lacks a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Absent {
+    /// The user has no such value, or it is not known.
+    Unknown,
+    /// The application leaves it out when it is false.
+    #[serde(rename = "no")]
+    No,
+    /// The application leaves it out when it is empty.
+    Empty,
+    /// The application always writes it, so the record is incomplete: the register keeps the old value.
+    Incomplete,
 }
 
 /// Where the page size is sent.
@@ -179,6 +235,12 @@ impl Listing {
     /// How often the list is read.
     pub fn variants(&self) -> usize {
         self.variants.len().max(1)
+    }
+
+    /// Whether the entries come in a fixed order. SCIM promises none (RFC 7644, 3.4.2.4).
+    pub fn is_ordered(&self) -> bool {
+        let says_none = self.order.as_ref().is_some_and(|order| order.value == Order::None);
+        !says_none && !matches!(self.pages.value, Paging::Scim)
     }
 
     /// The list as the variant with this number reads it, from 0.

@@ -11,8 +11,8 @@ use crate::engine::map::{MappedUsers, map_users};
 use crate::engine::record::read_records;
 use crate::manifest::expr::Document;
 use crate::source::{Capability, ErrorClass, Loss};
-use crate::user::SourceUser;
 use crate::user::UserStatus::{Active, Invited, Suspended, Unknown};
+use crate::user::{SourceUser, UserField};
 
 fn read(map: &str, page: Value) -> Vec<SourceUser> {
     let manifest = manifest(&format!("  pages: none\n  records: $\n  map: {map}"), "");
@@ -24,7 +24,7 @@ fn map_page(manifest: &Manifest, page: Value) -> MappedUsers {
     let users = &manifest.users;
     let entries = body::take_list(users.variant(0), &mut Document::new(page)).unwrap();
     let page = read_records(users, &JoinedLists::default(), &BTreeSet::new(), entries).unwrap();
-    map_users(users, page.users)
+    map_users(users, 0, &BTreeSet::new(), page.users)
 }
 
 fn one(map: &str, record: &Value) -> SourceUser {
@@ -178,4 +178,45 @@ async fn a_column_that_no_record_carries_is_a_missing_permission() {
         [Loss { capability: Capability::Mfa, missing_permission: Some("admin".to_owned()), reason: None }]
     );
     assert!(run(json!([])).await.unwrap()[0].lost.is_empty(), "nobody there, nothing missing");
+}
+
+#[test]
+fn a_field_that_a_complete_record_lacks_is_nothing_unless_the_manifest_knows_better() {
+    let map = "{external_id: $.id, email: $.email, status: active, is_admin: {any: ['$[?@.role == 1]'], known_when: '$[?@.role]'}, \
+               mfa_enabled: $.mfa, licenses: '$.seats[*]'}";
+    let user = |absent: &str, record: Value| {
+        let manifest = manifest(&format!("  pages: none\n  records: $\n  absent: {absent}\n  map: {map}"), "");
+        map_page(&manifest, json!([record])).users.remove(0)
+    };
+    let plain = user("{}", json!({"id": 1}));
+    assert_eq!((plain.email, plain.is_admin, plain.mfa_enabled), (None, None, None));
+    assert_eq!((plain.licenses, plain.refused), (Some(Vec::new()), BTreeSet::new()));
+    let absent = user("{mfa_enabled: no, licenses: unknown, email: incomplete, is_admin: no}", json!({"id": 1}));
+    assert_eq!((absent.mfa_enabled, absent.licenses, absent.email), (Some(false), None, None));
+    assert_eq!(absent.is_admin, None, "`known_when` says that it is not told for such an account");
+    assert_eq!(absent.refused, BTreeSet::from([UserField::Email]));
+    let empty = user("{licenses: incomplete}", json!({"id": 1, "mfa": true, "email": ""}));
+    assert_eq!((empty.licenses, empty.email, empty.mfa_enabled), (None, None, Some(true)));
+    assert_eq!(empty.refused, BTreeSet::from([UserField::Licenses]));
+}
+
+#[tokio::test]
+async fn a_variant_may_tell_the_status_of_everybody_on_it() {
+    let peer = Peer::answering(|_, call| ok(&records([parameter(call, "status").unwrap()]).into())).await;
+    let keys =
+        "  variants: [{query: {status: '1'}}, {query: {status: '3'}, status: suspended}]\n  pages: none\n  records: $";
+    let pages = all(&source(manifest(keys, ""), &peer.origin)).await.unwrap();
+    let statuses: Vec<_> = pages.iter().flat_map(|page| &page.users).map(|user| user.status).collect();
+    assert_eq!(statuses, [Active, Suspended]);
+}
+
+#[tokio::test]
+async fn a_required_field_that_nobody_has_is_refused_and_not_nothing() {
+    let users = "  map: {external_id: $.id, email: $.email, mfa_enabled: $.mfa, status: active}\n  require_some: {mfa_enabled: admin}\n  pages: none\n  records: $";
+    let run =
+        async |page: Value| all(&source(manifest(users, ""), &Peer::always(200, page).await.origin)).await.unwrap();
+    let pages = run(json!([{"id": 1, "email": "a"}])).await;
+    assert_eq!(pages[0].users[0].refused, BTreeSet::from([UserField::MfaEnabled]));
+    let pages = run(json!([{"id": 1, "email": "a"}, {"id": 2, "mfa": true}])).await;
+    assert!(pages[0].users[0].refused.is_empty());
 }

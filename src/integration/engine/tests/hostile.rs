@@ -114,7 +114,7 @@ fn page(manifest: &Manifest, body: &Value) {
     let count = entries.len();
     let Ok(page) = records_of(manifest, entries) else { return };
     assert!(page.entries + page.duplicates == count as u64);
-    let MappedUsers { users, .. } = map_users(&manifest.users, page.users);
+    let MappedUsers { users, .. } = map_users(&manifest.users, 0, &BTreeSet::new(), page.users);
     assert!(users.len() <= count);
     let ids: BTreeSet<_> = users.iter().map(|user| &user.external_id).collect();
     assert_eq!(ids.len(), users.len());

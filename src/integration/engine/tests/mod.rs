@@ -29,6 +29,7 @@ mod identify;
 mod lists;
 mod paging;
 mod posts;
+mod proofs;
 mod scim;
 mod signing;
 mod tokens;
