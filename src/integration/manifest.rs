@@ -246,3 +246,8 @@ pub fn parse(text: &str, file_name: &str) -> Result<Manifest, Vec<Fault>> {
     manifest.finish();
     if faults.is_empty() { Ok(manifest) } else { Err(faults) }
 }
+
+/// What a manifest should say and need not, so that older ones go on working.
+pub fn advice(manifest: &Manifest, file_name: &str) -> Vec<Fault> {
+    check::proof::advice(manifest, file_name)
+}

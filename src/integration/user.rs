@@ -225,22 +225,14 @@ impl Serialize for UserField {
     }
 }
 
-/// Manifests name a field where the application may leave it out, so only optional fields are read.
 impl<'de> Deserialize<'de> for UserField {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let found = Self::optional().find(|field| field.info().name == text);
+        let found = Self::ALL.iter().copied().find(|field| field.info().name == text);
         found.ok_or_else(|| {
-            let names: Vec<_> = Self::optional().map(|field| format!("`{field}`")).collect();
+            let names: Vec<_> = Self::ALL.iter().map(|field| format!("`{field}`")).collect();
             de::Error::custom(format!("unknown column `{text}`, expected one of {}", names.join(", ")))
         })
-    }
-}
-
-impl UserField {
-    /// The fields that an application may leave out.
-    pub fn optional() -> impl Iterator<Item = Self> {
-        Self::ALL.iter().copied().filter(|field| field.info().is_optional)
     }
 }
 

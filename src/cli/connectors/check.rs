@@ -58,6 +58,10 @@ async fn check_file(file: &Path, output: &mut Output) -> usize {
         Ok(manifest) => Arc::new(manifest),
         Err(faults) => return print(output, &faults),
     };
+    let advice = manifest::advice(&manifest, &shown);
+    if !advice.is_empty() {
+        return print(output, &advice);
+    }
     let name = file.file_name().unwrap_or_default();
     let beside = file.parent().unwrap_or(Path::new("")).join("samples").join(name);
     if !beside.exists() {

@@ -84,8 +84,8 @@ macro_rules! by_hand {
 
 by_hand!(Scalar, "Scalar", |_generator| json_schema!({"type": ["string", "number", "boolean"]}));
 by_hand!(UserField, "UserField", |_generator| {
-    let names: Vec<String> = UserField::optional().map(|field| field.to_string()).collect();
-    json_schema!({"description": "A field that an application may leave out.", "type": "string", "enum": names})
+    let names: Vec<String> = UserField::ALL.iter().map(ToString::to_string).collect();
+    json_schema!({"description": "A field of a user.", "type": "string", "enum": names})
 });
 by_hand!(Template, "Template", |_generator| json_schema!({
     "description": "A text; {{config.x}}, {{found.x}}, {{record.x}} and {{token}} are replaced by their values.",

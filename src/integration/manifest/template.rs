@@ -179,6 +179,17 @@ impl JsonTemplate {
         }
     }
 
+    /// Whether it has a member of this name, at any depth.
+    pub fn has_member(&self, name: &str) -> bool {
+        match self {
+            Self::Text(_) | Self::Plain(_) => false,
+            Self::List(list) => list.iter().any(|item| item.has_member(name)),
+            Self::Object(members) => {
+                members.contains_key(name) || members.values().any(|member| member.has_member(name))
+            }
+        }
+    }
+
     /// The templates in it.
     pub fn templates(&self) -> Vec<&Template> {
         match self {

@@ -129,6 +129,12 @@ fn each_fault_has_its_place_and_says_the_way_out() {
             "  require_some: {mfa_enabled: admin}\n  records: $",
             "require_some names a column that map does not have",
         ),
+        ("  records: $", "  order: {by: sort}\n  records: $", "“sort” must be a parameter under query"),
+        ("  records: $", "  absent: {mfa_enabled: no}\n  records: $", "absent names a column that map does not have"),
+        ("  records: $", "  absent: {email: no}\n  records: $", "`no` is for columns that are yes or no"),
+        ("  records: $", "  absent: {email: empty}\n  records: $", "`empty` is for columns that are lists"),
+        ("  records: $", "  absent: {status: incomplete}\n  records: $", "status has a rule for what is absent"),
+        ("  records: $", "  count: {path: count, at: $}\n  records: $", "path must begin with /"),
     ];
     for (find, put, expected) in cases {
         let found = faults(find, put);
@@ -197,5 +203,24 @@ fn settings_are_trimmed_completed_and_judged() {
     assert_eq!(keys, ["domain", "region", "token", "size"]);
     for host in ["evil@a.example", "a..b", "-a.example", "a.example:99999", "a b", "a.example#", "[::1]"] {
         assert!(manifest.field("domain").unwrap().problem(host).is_some(), "{host}");
+    }
+}
+
+#[test]
+fn a_list_that_is_paged_by_number_should_say_its_order() {
+    let advice = |pages: &str| {
+        let text = GOOD.replacen("pages: {link_header: {}}", pages, 1);
+        let manifest = parse(&text, "acme.yaml").unwrap_or_else(|faults| panic!("{faults:#?}"));
+        super::advice(&manifest, "acme.yaml").iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let found = advice("pages: {offset: {param: p}}");
+    assert!(found[0].starts_with("acme.yaml:14:10: say in which order the list comes"), "{found:?}");
+    for pages in [
+        "pages: {link_header: {}}",
+        "pages: {offset: {param: p}}\n  order: none",
+        "pages: {page: {param: p}}\n  order: default",
+        "pages: {page: {param: p}}\n  query: {sort: id}\n  order: {by: sort}",
+    ] {
+        assert!(advice(pages).is_empty(), "{pages}");
     }
 }

@@ -45,7 +45,7 @@ impl Check<'_> {
             self.fault(*at, "map email or display_name, or nobody can tell who a user is");
         }
         for (field, permission) in &users.require_some {
-            if !map.has(*field) {
+            if !map.has(*field) || !field.info().is_optional {
                 self.fault(
                     permission.referenced,
                     "require_some names a column that map does not have; map it, or take it out",
@@ -120,6 +120,7 @@ impl Check<'_> {
                 Affects::Identity if detail => {
                     self.fault(at, format!("“{name}” is known only of users, and cannot decide who is one"));
                 }
+                Affects::Field(UserField::Status) if provides.contains(&UserField::Status) => {}
                 Affects::Identity | Affects::Field(UserField::Status) if optional => {
                     let why = "refused, everybody would change";
                     self.fault(at, format!("“{name}” decides more than columns, so it must have no provides: {why}"));

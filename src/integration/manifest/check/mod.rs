@@ -10,6 +10,7 @@ mod about;
 mod auth;
 mod listing;
 mod mentions;
+pub(super) mod proof;
 mod uses;
 
 use super::auth::AuthOption;
@@ -33,6 +34,7 @@ pub(super) fn faults(manifest: &Manifest, text: &str, file: &str) -> Vec<Fault> 
     check.auth();
     check.identify();
     check.listing();
+    check.proof();
     check.rules();
     check.unused_fields();
     check.faults.sort_by_key(|fault| (fault.line, fault.column));

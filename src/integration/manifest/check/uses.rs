@@ -61,6 +61,10 @@ pub(super) fn of(manifest: &Manifest) -> Vec<Use<'_>> {
     uses.one(&users.path);
     uses.query(&users.query);
     uses.json(users.json.as_ref());
+    if let Some(count) = &users.count {
+        uses.one(&count.path);
+        uses.query(&count.query);
+    }
     for variant in &users.variants {
         variant.path.iter().for_each(|template| uses.one(template));
         uses.query(&variant.query);

@@ -1,0 +1,49 @@
+//! The checks on what proves that a list is complete, and on what its records must have.
+
+use serde_saphyr::Spanned;
+
+use super::Check;
+use crate::manifest::listing::{Absent, Order};
+use crate::manifest::paging::Paging;
+use crate::manifest::{Fault, Manifest};
+use crate::user::Kind;
+
+impl Check<'_> {
+    pub(super) fn proof(&mut self) {
+        let users = &self.manifest.users;
+        if let Some(count) = &users.count {
+            self.path(&count.path.value, count.path.referenced);
+        }
+        if let Some(Spanned { value: Order::By(name), referenced: at, .. }) = &users.order {
+            let in_query = users.query.contains_key(name);
+            let in_body = users.json.as_ref().is_some_and(|json| json.value.has_member(name));
+            if !in_query && !in_body {
+                self.fault(*at, format!("“{name}” must be a parameter under query, or a member of json"));
+            }
+        }
+        for (field, Spanned { value: absent, referenced: at, .. }) in &users.absent {
+            let kind = field.info().kind;
+            if !users.map.value.has(*field) {
+                self.fault(*at, "absent names a column that map does not have; map it, or take it out");
+            } else if !field.info().is_optional {
+                self.fault(*at, format!("{field} has a rule for what is absent: the last of its rules in map"));
+            } else if *absent == Absent::No && kind != Kind::Flag {
+                self.fault(*at, "`no` is for columns that are yes or no");
+            } else if *absent == Absent::Empty && kind != Kind::Texts {
+                self.fault(*at, "`empty` is for columns that are lists");
+            }
+        }
+    }
+}
+
+/// What is no fault, so that older manifests go on working, and has to be said all the same.
+pub(in crate::manifest) fn advice(manifest: &Manifest, file: &str) -> Vec<Fault> {
+    let users = &manifest.users;
+    let numbered = matches!(users.pages.value, Paging::Offset(_) | Paging::Page(_));
+    if !numbered || users.order.is_some() {
+        return Vec::new();
+    }
+    let message = "say in which order the list comes: order: {by: PARAMETER}, order: default if the application \
+                   documents one, or order: none. A list without an order shows some entries twice and others never";
+    vec![Fault::at(file, users.pages.referenced, message)]
+}
