@@ -43,7 +43,7 @@ use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 use url::Url;
 
-use crate::source::Capability;
+use crate::source::{Capability, Config};
 use crate::user::UserField;
 
 pub mod auth;
@@ -63,7 +63,7 @@ mod hostile;
 #[cfg(test)]
 mod tests;
 
-use auth::AuthOption;
+use auth::{Auth, AuthOption};
 use config::ConfigField;
 use errors::{ErrorDetails, ErrorRule, RateLimit};
 use listing::{Expiry, Identify, Listing};
@@ -178,6 +178,19 @@ impl Manifest {
     /// The alternatives for signing requests, of which the user chooses one.
     pub fn options(&self) -> &[AuthOption] {
         &self.auth.value.0
+    }
+
+    /// What people call the credential that signs requests.
+    pub fn credential_name(&self, config: &Config) -> &'static str {
+        if self.has_password(config) { "password" } else { "credential" }
+    }
+
+    /// Whether the credential is a password, with which wrong guesses may lock an account.
+    pub fn has_password(&self, config: &Config) -> bool {
+        let says_password = |text: &str| text.to_lowercase().contains("password");
+        let mut secrets = self.config.iter().map(|field| &field.value).filter(|field| field.secret());
+        matches!(self.chosen(config).auth, Auth::Basic(_) | Auth::Session(_))
+            && secrets.any(|field| says_password(&field.key) || says_password(&field.label))
     }
 
     /// Derives what the file does not contain: the form, and the name of a single kind of `auth`.

@@ -50,6 +50,20 @@ const CLOSED_V6: [(Ipv6Addr, u8); 4] = [
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
+/// The addresses of NAT64 (RFC 6052, 2.1), through which networks with IPv6 alone reach IPv4 addresses.
+const NAT64: (Ipv6Addr, u8) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
+
+/// The IPv4 address that an address of NAT64 leads to; else the address itself.
+fn destination(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V6(v6) if Ipv6Net::new_assert(NAT64.0, NAT64.1).contains(&v6) => {
+            let [.., a, b, c, d] = v6.octets();
+            IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+        }
+        ip => ip,
+    }
+}
+
 fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => !CLOSED_V4.iter().any(|(net, bits)| Ipv4Net::new_assert(*net, *bits).contains(&ip)),
@@ -66,11 +80,18 @@ impl Addresses {
     }
 
     /// Whether this address may be called. A mapped IPv6 address is permitted only if its IPv4
-    /// address is in the allowed networks, because such addresses are not published.
+    /// address is in the allowed networks, because such addresses are not published. An address of
+    /// NAT64 is permitted if its IPv4 address is.
     pub fn permits(&self, ip: IpAddr, reach: Reach) -> bool {
+        let ip = destination(ip);
+        self.allows(ip) || (reach == Reach::PublicOrAllowed && is_public(ip))
+    }
+
+    /// Whether this address is in the allowed networks.
+    pub fn allows(&self, ip: IpAddr) -> bool {
+        let ip = destination(ip);
         let canonical = ip.to_canonical();
-        let allowed = self.allowed.iter().any(|net| net.contains(&canonical) || net.contains(&ip));
-        allowed || (reach == Reach::PublicOrAllowed && is_public(ip))
+        self.allowed.iter().any(|net| net.contains(&canonical) || net.contains(&ip))
     }
 }
 

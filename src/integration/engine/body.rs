@@ -50,10 +50,54 @@ pub(super) fn parse(body: &[u8], content_type: Option<&str>) -> Result<Document,
     if text.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count() > MAX_VALUES {
         return Err(BodyError::TooLarge);
     }
-    serde_json::from_slice(text).map(Document::new).map_err(|error| match error.classify() {
+    let parsed = serde_json::from_slice(text).or_else(|error| match mended(text) {
+        Some(mended) if error.is_syntax() => serde_json::from_slice(&mended),
+        _ => Err(error),
+    });
+    parsed.map(Document::new).map_err(|error| match error.classify() {
         Category::Eof => BodyError::Incomplete,
         Category::Io | Category::Syntax | Category::Data => BodyError::NotJson,
     })
+}
+
+/// The same JSON without what some applications write into texts although JSON does not allow it:
+/// half of a surrogate pair becomes U+FFFD, and a control character a space. `None` if there is none.
+fn mended(json: &[u8]) -> Option<Vec<u8>> {
+    let mut mended = Vec::with_capacity(json.len());
+    let (mut at, mut in_text, mut changed) = (0, false, false);
+    while let Some(&byte) = json.get(at) {
+        let length = match byte {
+            b'\\' if in_text => match surrogate(json, at) {
+                Some(0xd800..=0xdbff) if matches!(surrogate(json, at + 6), Some(0xdc00..=0xdfff)) => 12,
+                Some(_) => {
+                    mended.extend_from_slice(br"\ufffd");
+                    (at, changed) = (at + 6, true);
+                    continue;
+                }
+                None => 2,
+            },
+            0..=0x1f if in_text => {
+                mended.push(b' ');
+                (at, changed) = (at + 1, true);
+                continue;
+            }
+            b'"' => {
+                in_text = !in_text;
+                1
+            }
+            _ => 1,
+        };
+        mended.extend_from_slice(json.get(at..at + length).unwrap_or(&json[at..]));
+        at += length;
+    }
+    changed.then_some(mended)
+}
+
+/// The surrogate that is escaped here (`\ud83d`), if there is one.
+fn surrogate(json: &[u8], at: usize) -> Option<u16> {
+    let escape = json.get(at..at + 6)?.strip_prefix(br"\u")?;
+    let code = u16::from_str_radix(std::str::from_utf8(escape).ok()?, 16).ok()?;
+    (0xd800..=0xdfff).contains(&code).then_some(code)
 }
 
 /// Takes the list out of a page, leaving null behind.

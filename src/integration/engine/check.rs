@@ -6,6 +6,7 @@ use super::join::JoinReading;
 use super::list::Reader;
 use super::losses::Losses;
 use super::position::{Page, Position, next_position};
+use super::progress::ListProgress;
 use super::purpose::Purpose;
 use crate::source::{SourceError, Verified};
 
@@ -21,7 +22,7 @@ pub(super) async fn check(connection: &Connection) -> Result<Verified, SourceErr
 
     let purpose = Purpose::Users { page: 1 };
     let list = listing.variant(0);
-    let page = reader.page(purpose, list, &Position::Start, Some(1)).await?;
+    let page = reader.page(purpose, list, &mut ListProgress::start(), Some(1)).await?;
     let records = page.entries.len() as u64;
     let first = Page { records, received: records, total: page.info.total, empty_pages: 0, step: 1 };
     next_position(list.pages, &Position::Start, &page.info, &first)

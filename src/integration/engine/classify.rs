@@ -1,37 +1,32 @@
 //! Classifies error responses, and explains them so that a person can act on it.
 //!
 //! The manifest's rules come first, in their order and for every status code. If none of
-//! them matches, the status code decides, as [`by_status`] says.
+//! them matches, the rest decides, as [`by_default`] says.
+
+use std::borrow::Cow;
 
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::Value;
-use serde_saphyr::Spanned;
 
 use super::client::TransportError;
+use super::graphql;
+use super::purpose::Purpose;
+use super::wall::is_wall;
+use super::wording::{self, MESSAGE_POINTERS, clock_difference};
 use crate::manifest::Manifest;
 use crate::manifest::errors::{Classification, ErrorRule, RateLimit};
 use crate::manifest::expr::{Document, scalar};
-use crate::source::{ErrorClass, SourceError};
+use crate::source::{Advice, ErrorClass, SourceError};
 
 /// The longest quotation from a response, in characters.
 const MAX_EXCERPT: usize = 200;
 /// How many missing permissions are named.
 const MAX_PERMISSIONS: usize = 10;
+/// How much of a body the patterns of a manifest look at, in bytes.
+const MAX_TEXT: usize = 64 * 1024;
 /// Widely used headers that tell how many requests are left.
 const REMAINING_HEADERS: [&str; 3] = ["x-ratelimit-remaining", "ratelimit-remaining", "x-rate-limit-remaining"];
-/// Where applications commonly put a sentence for a person.
-const MESSAGE_POINTERS: [&str; 8] = [
-    "/detail",
-    "/error_description",
-    "/message",
-    "/error/message",
-    "/errorSummary",
-    "/errors/0/message",
-    "/errors/0/detail",
-    "/error",
-];
-
 /// The parts of a response that decide on its classification.
 pub(super) struct Evidence<'a> {
     pub status: StatusCode,
@@ -42,38 +37,68 @@ pub(super) struct Evidence<'a> {
     pub raw: &'a [u8],
 }
 
-/// The error that a response stands for; `None` if neither a rule nor the status code makes it one.
-/// `own_rules` are the rules for this request alone, which come before the manifest's.
+/// The request that was answered, as far as it matters for an error.
+pub(super) struct Asked<'a> {
+    pub manifest: &'a Manifest,
+    pub purpose: Purpose<'a>,
+    /// What the credential is called.
+    pub credential: &'static str,
+    /// The wall clock, in Unix milliseconds.
+    pub now: i64,
+}
+
+/// The error that a response stands for; `None` if nothing makes it one.
 pub(super) fn response(
-    manifest: &Manifest,
-    own_rules: &[Spanned<ErrorRule>],
+    asked: &Asked<'_>,
     secrets: impl FnOnce() -> Vec<String>,
     evidence: &Evidence<'_>,
 ) -> Option<SourceError> {
+    let Asked { manifest, purpose, .. } = asked;
+    let own_rules = purpose.error_rules(manifest);
     let own_rule = own_rules.iter().map(|rule| &rule.value).find(|rule| matches(rule, evidence));
     let rule = own_rule.or_else(|| matching_rule(manifest, evidence));
+    let wall = rule.is_none() && is_wall(manifest, evidence);
     let classification = match rule {
         Some(rule) => rule.is,
-        None => by_status(&manifest.rate_limit, evidence)?,
+        None if wall => Classification::Transient,
+        None => by_default(&manifest.rate_limit, evidence)?,
     };
     let secrets = &secrets();
-    let missing = if classification == Classification::Permission {
-        missing_permissions(manifest, secrets, evidence)
-    } else {
-        Vec::new()
+    let refused = classification == Classification::Permission;
+    let named = if refused { missing_permissions(manifest, secrets, evidence) } else { Vec::new() };
+    let usual = || match wall {
+        true => explain_wall(evidence.status),
+        false => explain(asked, classification, evidence.status, &named),
     };
-    let usual = || explain(manifest, classification, evidence.status, &missing);
-    let sentence = rule.and_then(|rule| rule.message.clone()).unwrap_or_else(usual);
+    let mut sentence = rule.and_then(|rule| rule.message.clone()).unwrap_or_else(usual);
+    if classification.class() == ErrorClass::Token
+        && let Some(difference) = clock_difference(evidence.headers, asked.now)
+    {
+        sentence = format!("{sentence} {difference}");
+    }
     let message = match excerpt(manifest, secrets, evidence) {
         Some(excerpt) => format!("{sentence} It said: “{excerpt}”."),
         None => sentence,
     };
+    let needed = if refused && named.is_empty() { once_each(purpose.permissions(manifest)) } else { named };
     Some(SourceError {
         http_status: Some(evidence.status.as_u16()),
-        missing_permissions: missing,
+        missing_permissions: needed,
         definite: classification.is_definite(),
+        advice: classification.advice(),
         ..SourceError::new(classification.class(), message)
     })
+}
+
+/// The permissions without repetitions, in their order.
+pub(super) fn once_each(permissions: &[String]) -> Vec<String> {
+    let mut once: Vec<String> = Vec::new();
+    for permission in permissions.iter().filter(|permission| !permission.is_empty()) {
+        if !once.contains(permission) {
+            once.push(permission.clone());
+        }
+    }
+    once
 }
 
 /// The first of the manifest's rules that matches.
@@ -86,22 +111,42 @@ fn matches(rule: &ErrorRule, evidence: &Evidence<'_>) -> bool {
     (rule.status.is_empty() || rule.status.contains(&evidence.status.as_u16()))
         && rule.header.iter().all(|(name, pattern)| header(name).is_some_and(|value| pattern.0.is_match(value)))
         && rule.when.as_ref().is_none_or(|test| evidence.json.is_some_and(|body| test.holds(body)))
+        && rule.text.as_ref().is_none_or(|pattern| pattern.0.is_match(&text_of(evidence)))
 }
 
-/// What a status code means if no rule of the manifest matches.
-fn by_status(limits: &RateLimit, evidence: &Evidence<'_>) -> Option<Classification> {
+/// The beginning of the body as text.
+fn text_of<'a>(evidence: &Evidence<'a>) -> Cow<'a, str> {
+    String::from_utf8_lossy(evidence.raw.get(..MAX_TEXT).unwrap_or(evidence.raw))
+}
+
+/// What a response means if no rule of the manifest matches: what its body says explicitly, and the
+/// status code otherwise.
+fn by_default(limits: &RateLimit, evidence: &Evidence<'_>) -> Option<Classification> {
     let scope_is_missing = challenges(evidence).any(|text| text.contains("insufficient_scope"));
-    Some(match evidence.status.as_u16() {
+    let status = evidence.status.as_u16();
+    if let Some(found) = evidence.json.and_then(|body| graphql::classify(body, evidence.status)) {
+        return Some(found);
+    }
+    let says = |test: fn(&Document) -> bool| evidence.json.is_some_and(test);
+    Some(match status {
         200..=299 => return None,
         401 | 403 if scope_is_missing => Classification::Permission,
         401 if says_revoked(evidence) => Classification::TokenRevoked,
         401 => Classification::Token,
         403 if is_rate_limited(limits, evidence.headers) => Classification::RateLimit,
+        400 | 403 if says(is_bad_credential) && says(wording::says_ended) => Classification::TokenRevoked,
+        400 | 403 if says(is_bad_credential) => Classification::Token,
         403 => Classification::Permission,
+        400 | 404 | 410 if says(wording::says_expired_position) => Classification::PositionExpired,
         408 | 429 => Classification::RateLimit,
+        413 => Classification::TooLarge,
         500.. => Classification::Transient,
         _ => Classification::Config,
     })
+}
+
+fn is_bad_credential(body: &Document) -> bool {
+    wording::bad_credential_code(body).is_some() || wording::says_bad_credential(body)
 }
 
 /// Whether the headers of an error response say that it is about the number of requests.
@@ -124,26 +169,43 @@ fn challenges(evidence: &Evidence<'_>) -> impl Iterator<Item = String> {
 fn says_revoked(evidence: &Evidence<'_>) -> bool {
     let explicit = |text: &str| ["revoked", "expired", "invalid_grant"].iter().any(|word| text.contains(word));
     let in_body = evidence.json.is_some_and(|body| {
-        let codes = ["/error", "/code", "/error/code", "/errorCode", "/error/type"];
-        let texts = codes.iter().chain(&MESSAGE_POINTERS).filter_map(|at| body.value().pointer(at)?.as_str());
-        texts.map(str::to_ascii_lowercase).any(|text| explicit(&text))
+        let texts = wording::codes(body).chain(wording::sentences(body).map(|text| text.to_lowercase()));
+        texts.into_iter().any(|text| explicit(&text))
     });
     in_body || challenges(evidence).any(|text| explicit(&text))
 }
 
-fn explain(manifest: &Manifest, classification: Classification, status: StatusCode, missing: &[String]) -> String {
+/// The sentence about a refusal by something in front of the application.
+pub(super) fn explain_wall(status: StatusCode) -> String {
+    format!(
+        "Something in front of the application, such as a firewall, refused the request (HTTP {}). That says nothing \
+         about the credential.",
+        status.as_u16()
+    )
+}
+
+fn explain(asked: &Asked<'_>, classification: Classification, status: StatusCode, missing: &[String]) -> String {
     let code = status.as_u16();
+    let credential = asked.credential;
     match classification {
-        Classification::TokenRevoked => format!("The credential was revoked or has expired (HTTP {code})."),
-        Classification::Token => format!("The application no longer accepts the credential (HTTP {code})."),
+        Classification::TokenRevoked => format!("The {credential} was revoked or has expired (HTTP {code})."),
+        Classification::Token => format!("The application does not accept the {credential} (HTTP {code})."),
         Classification::Permission => {
-            let needed = if missing.is_empty() { manifest.required_permissions.as_slice() } else { missing };
+            let known = once_each(asked.purpose.permissions(asked.manifest));
+            let needed = if missing.is_empty() { known.as_slice() } else { missing };
             let what = if missing.is_empty() { "It needs" } else { "Missing" };
             let needed = if needed.is_empty() { String::new() } else { format!(" {what}: {}.", needed.join(", ")) };
             format!("The credential may not list users (HTTP {code}).{needed}")
         }
         Classification::RateLimit => format!("The application asked to slow down (HTTP {code})."),
+        Classification::Transient if status.is_success() => {
+            format!("The application answered with an error beside the data (HTTP {code}).")
+        }
         Classification::Transient => format!("The application reports an error of its own (HTTP {code})."),
+        Classification::TooLarge => format!("The application finds the page too large or too costly (HTTP {code})."),
+        Classification::PositionExpired => {
+            format!("The application no longer knows the position in the list (HTTP {code}).")
+        }
         Classification::Config if status.is_redirection() => format!(
             "The application points to another address (HTTP {code}); redirects are not followed, so that the \
              credential stays where it belongs. Check the address in the settings."
@@ -178,15 +240,15 @@ fn missing_permissions(manifest: &Manifest, secrets: &[String], evidence: &Evide
             }
         }
     }
-    let mut clean: Vec<String> = Vec::new();
-    for scope in named {
-        let scope = quotable(&scope, secrets);
-        if !scope.is_empty() && !clean.contains(&scope) {
-            clean.push(scope);
-        }
+    if let Some(pattern) = &details.permission_pattern {
+        let text = text_of(evidence);
+        let found = pattern.0.captures_iter(&text).filter_map(|found| found.get(1).or_else(|| found.get(0)));
+        named.extend(found.map(|scope| scope.as_str().to_owned()));
     }
-    clean.truncate(MAX_PERMISSIONS);
-    clean
+    let clean: Vec<String> = named.iter().map(|scope| quotable(scope, secrets)).collect();
+    let mut once = once_each(&clean);
+    once.truncate(MAX_PERMISSIONS);
+    once
 }
 
 /// What the response says to a person, safe to be shown. Web pages are not quoted.
@@ -205,10 +267,13 @@ pub(super) fn excerpt(manifest: &Manifest, secrets: &[String], evidence: &Eviden
     Some(quotable(&text, secrets)).filter(|text| !text.is_empty())
 }
 
+/// What is shown in the place of a secret.
+pub(super) const MASK: &str = "•••";
+
 /// Replaces the secrets in a text.
 pub(super) fn mask_text(text: &str, secrets: &[String]) -> String {
     let long = secrets.iter().filter(|secret| secret.len() >= 3);
-    long.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "•••"))
+    long.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), MASK))
 }
 
 /// A text without secrets and control characters, cut to the length of an excerpt.
@@ -224,6 +289,7 @@ fn quotable(text: &str, secrets: &[String]) -> String {
 
 /// The error for a request without a response.
 pub(super) fn transport(error: TransportError) -> SourceError {
+    let advice = if error == TransportError::TooLong { Advice::SmallerPage } else { Advice::None };
     let (class, message) = match error {
         TransportError::Blocked => (
             ErrorClass::Config,
@@ -245,5 +311,5 @@ pub(super) fn transport(error: TransportError) -> SourceError {
         TransportError::BrokeOff => (ErrorClass::Transient, "The application's response broke off in the middle."),
         TransportError::TimedOut => (ErrorClass::Timeout, "The application stopped answering."),
     };
-    SourceError::new(class, message)
+    SourceError { advice, ..SourceError::new(class, message) }
 }

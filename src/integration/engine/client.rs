@@ -4,6 +4,9 @@
 //! environment and keeps no cookies. It connects only to addresses that [`Addresses`]
 //! permits: https to public addresses and the allowed networks, plain http to the allowed
 //! networks only.
+//!
+//! With a proxy, https requests go through it, except to the allowed networks. Addresses, and
+//! names that this machine can resolve, are checked before; other names are left to the proxy.
 
 use std::error::Error as _;
 use std::net::IpAddr;
@@ -13,7 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ipnet::IpNet;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{Method, StatusCode, redirect};
+use reqwest::{Certificate, Method, Proxy, StatusCode, redirect};
 use serde_json::Value;
 use url::{Host, Origin, Url, form_urlencoded};
 
@@ -39,6 +42,10 @@ pub struct ClientSettings {
     /// The size limit for a page, in bytes after decompression.
     pub page_bytes: usize,
     pub retry: RetryPolicy,
+    /// Certificates of authorities to trust besides the system's, as PEM.
+    pub ca_certificates: Vec<u8>,
+    /// The proxy for https requests.
+    pub https_proxy: Option<Url>,
     /// Requests for the first origin are sent to the second, such as a mock server or a recording proxy.
     pub detours: Vec<(Origin, Url)>,
     /// The wall clock, in Unix milliseconds.
@@ -61,6 +68,8 @@ impl ClientSettings {
             call_timeout: Duration::from_mins(2),
             page_bytes: 32 * 1024 * 1024,
             retry: RetryPolicy::default(),
+            ca_certificates: Vec::new(),
+            https_proxy: None,
             detours: Vec::new(),
             now: Arc::new(now),
             random: Arc::new(random),
@@ -140,12 +149,13 @@ pub enum TransportError {
 }
 
 impl Client {
-    /// Fails if the system's certificates cannot be loaded. The process must have
-    /// installed a rustls provider before.
+    /// Fails if the certificates cannot be loaded, or if the address of the proxy cannot be used. The
+    /// process must have installed a rustls provider before.
     pub fn new(settings: ClientSettings) -> Result<Self, reqwest::Error> {
         let addresses = Addresses::new(settings.allowed_networks.clone());
         let shared = Arc::new(addresses.clone());
-        let build = |reach| {
+        let authorities = Certificate::from_pem_bundle(&settings.ca_certificates)?;
+        let builder = || {
             reqwest::Client::builder()
                 .user_agent(USER_AGENT)
                 .http1_only()
@@ -155,14 +165,21 @@ impl Client {
                 .connect_timeout(settings.connect_timeout)
                 .read_timeout(settings.idle_timeout)
                 .timeout(settings.call_timeout)
+                .tls_certs_merge(authorities.clone())
+        };
+        let direct = |reach| {
+            builder()
                 .https_only(reach == Reach::PublicOrAllowed)
                 .dns_resolver(GuardedResolver { addresses: Arc::clone(&shared), reach })
                 .build()
         };
+        let through = |proxy: &Url| builder().https_only(true).proxy(Proxy::https(proxy.clone())?).build();
         let network = Network {
-            encrypted: build(Reach::PublicOrAllowed)?,
-            plain: build(Reach::AllowedOnly)?,
+            encrypted: direct(Reach::PublicOrAllowed)?,
+            plain: direct(Reach::AllowedOnly)?,
+            proxied: settings.https_proxy.as_ref().map(through).transpose()?,
             addresses,
+            resolve_timeout: settings.connect_timeout,
             detours: settings.detours.clone(),
             page_bytes: settings.page_bytes,
         };
@@ -187,7 +204,10 @@ impl Client {
 struct Network {
     encrypted: reqwest::Client,
     plain: reqwest::Client,
+    /// Sends requests through the proxy, if there is one.
+    proxied: Option<reqwest::Client>,
     addresses: Addresses,
+    resolve_timeout: Duration,
     detours: Vec<(Origin, Url)>,
     page_bytes: usize,
 }
@@ -203,8 +223,7 @@ impl Transport for Network {
         }
         let Request { method, url, headers, body } = request;
         let plain = url.scheme() == "http";
-        let (client, reach) =
-            if plain { (&self.plain, Reach::AllowedOnly) } else { (&self.encrypted, Reach::PublicOrAllowed) };
+        let reach = if plain { Reach::AllowedOnly } else { Reach::PublicOrAllowed };
         let refused = if plain { TransportError::Unencrypted } else { TransportError::Blocked };
         // A literal address never reaches the resolver. The url crate has already
         // turned 0x7f.1, 017700000001 and 2130706433 into 127.0.0.1.
@@ -216,6 +235,11 @@ impl Transport for Network {
         if literal.is_some_and(|ip| !self.addresses.permits(ip, reach)) {
             return Err(refused);
         }
+        let client = match &self.proxied {
+            Some(proxied) if !plain && !self.is_direct(&url, literal).await? => proxied,
+            _ if plain => &self.plain,
+            _ => &self.encrypted,
+        };
         let mut builder = client.request(method, url);
         builder = match body {
             None => builder,
@@ -235,6 +259,21 @@ impl Transport for Network {
 }
 
 impl Network {
+    /// Whether an https request is sent directly although there is a proxy, because it leads to the
+    /// allowed networks. Fails if this machine knows that it leads to another closed network.
+    async fn is_direct(&self, url: &Url, literal: Option<IpAddr>) -> Result<bool, TransportError> {
+        if let Some(ip) = literal {
+            return Ok(self.addresses.allows(ip));
+        }
+        let lookup = tokio::net::lookup_host((url.host_str().unwrap_or_default(), 0));
+        let Ok(Ok(found)) = tokio::time::timeout(self.resolve_timeout, lookup).await else { return Ok(false) };
+        let found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+        if found.iter().any(|ip| !self.addresses.permits(*ip, Reach::PublicOrAllowed)) {
+            return Err(TransportError::Blocked);
+        }
+        Ok(!found.is_empty() && found.iter().all(|ip| self.addresses.allows(*ip)))
+    }
+
     async fn read(&self, mut response: reqwest::Response) -> Result<Response, TransportError> {
         let (status, headers) = (response.status(), response.headers().clone());
         let length: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();

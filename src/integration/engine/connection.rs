@@ -9,17 +9,18 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use tokio::time::Instant;
 
 use super::body::{self, BodyError};
-use super::classify::{self, Evidence};
+use super::classify::{self, Asked, Evidence};
 use super::client::{Client, Request, Response};
 use super::credential::{Credential, Token};
 use super::purpose::Purpose;
 use super::retry::{Attempts, RetryPolicy, retry_after};
+use super::spelling::Spelling;
 use super::time;
 use super::token::Tokens;
 use crate::grant::GrantStore;
 use crate::manifest::Manifest;
 use crate::manifest::expr::Document;
-use crate::source::{Config, ErrorClass, SourceError};
+use crate::source::{Advice, Config, ErrorClass, SourceError};
 
 /// A larger body is parsed on a thread of its own, so that other tasks go on. In bytes.
 const LARGE_BODY: usize = 256 * 1024;
@@ -35,6 +36,8 @@ pub(super) struct Connection {
     paused_until: Mutex<Option<Instant>>,
     /// In Unix milliseconds; from the latest response that says so.
     credential_expires_at: Mutex<Option<i64>>,
+    /// How the manifest spells the names of attributes; for SCIM.
+    spelling: Spelling,
 }
 
 /// A successful response. Its body may still be unreadable.
@@ -74,6 +77,7 @@ impl Connection {
         grants: Option<Arc<dyn GrantStore>>,
     ) -> Result<Self, SourceError> {
         let credential = Credential::new(&manifest, &config).map_err(|_| unsendable("paste it again"))?;
+        let spelling = Spelling::of(&manifest);
         let tokens = Tokens::new(Arc::clone(&manifest), Arc::clone(&config), client.clone(), grants);
         Ok(Self {
             manifest,
@@ -83,6 +87,7 @@ impl Connection {
             tokens,
             paused_until: Mutex::default(),
             credential_expires_at: Mutex::default(),
+            spelling,
         })
     }
 
@@ -96,6 +101,10 @@ impl Connection {
 
     pub fn credential(&self) -> &Credential {
         &self.credential
+    }
+
+    pub fn spelling(&self) -> &Spelling {
+        &self.spelling
     }
 
     /// In Unix milliseconds, if a response has said so.
@@ -144,7 +153,7 @@ impl Connection {
         let mut renewed = false;
         loop {
             self.wait_if_paused(retry).await;
-            let token = self.tokens.current(retry).await?;
+            let token = self.tokens.current(retry).await.map_err(at_sign_in)?;
             let Failure { mut error, retry_after } =
                 match self.attempt(purpose, request.clone(), token.as_deref()).await {
                     Ok(success) => return Ok(success),
@@ -155,9 +164,13 @@ impl Connection {
                 && !renewed
             {
                 renewed = true;
-                if self.tokens.renew(&refused, retry).await?.is_some() {
+                if self.tokens.renew(&refused, retry).await.map_err(at_sign_in)?.is_some() {
                     continue;
                 }
+            }
+            // The same request would fail again.
+            if error.advice != Advice::None {
+                return Err(error);
             }
             let Some(wait) = attempts.next_wait(error.class, retry_after, (self.client.settings().random)()) else {
                 if error.class == ErrorClass::RateLimit {
@@ -198,10 +211,12 @@ impl Connection {
 
         let evidence = Evidence { status, headers: &headers, json: parsed.as_ref().ok(), raw: &body };
         let limits = &self.manifest.rate_limit;
-        let retry_after = || retry_after(limits, &headers, evidence.json, (self.client.settings().now)());
+        let now = (self.client.settings().now)();
+        let retry_after = || retry_after(limits, &headers, evidence.json, now);
         let secrets = || self.credential.secrets(token);
-        let own_rules = purpose.error_rules(&self.manifest);
-        if let Some(mut error) = classify::response(&self.manifest, own_rules, secrets, &evidence) {
+        let credential = self.manifest.credential_name(&self.config);
+        let asked = Asked { manifest: &self.manifest, purpose, credential, now };
+        if let Some(mut error) = classify::response(&asked, secrets, &evidence) {
             if let Some(location) = purpose.location() {
                 error.message = format!("{} {location}", error.message);
             }
@@ -241,6 +256,10 @@ pub(super) async fn offload<T: Send + 'static>(
         let message = "This server failed to read a response of the application.";
         SourceError::new(ErrorClass::Internal, message)
     })
+}
+
+fn at_sign_in(error: SourceError) -> SourceError {
+    SourceError { advice: Advice::SignIn, ..error }
 }
 
 fn unsendable(remedy: &str) -> SourceError {

@@ -1,14 +1,15 @@
 //! Requests about single users, for what no list says.
 //!
 //! Several are sent at a time, as many as the manifest allows. If the application does not know
-//! a user, or refuses to tell about one user only, that user lacks the part. If it refuses
-//! before it has answered once, these requests end for the run.
+//! a user, or refuses to tell about one user only, that user lacks the part. If it refuses, or knows
+//! nobody, before it has answered once, these requests end for the run. They also end if it does not
+//! answer for as long as an optional part is waited for.
 
 use std::collections::BTreeSet;
 use std::future::ready;
 
 use futures_util::future::BoxFuture;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 
 use super::client::Request;
@@ -17,7 +18,7 @@ use super::losses::Losses;
 use super::purpose::Purpose;
 use super::record::Record;
 use crate::manifest::listing::Detail;
-use crate::source::{ErrorClass, SourceError};
+use crate::source::{Advice, ErrorClass, SourceError};
 
 /// The key under which the responses are added to a user's record.
 const DETAILS: &str = "_details";
@@ -25,21 +26,28 @@ const DETAILS: &str = "_details";
 const DEFAULT_CONCURRENCY: u32 = 4;
 /// The size limit for a response about a user, in bytes.
 const MAX_RESPONSE: usize = 256 * 1024;
+/// If the application knows none of so many users, and has known no user before, it does not know the request.
+const UNKNOWN_TO_END: usize = 3;
 
 /// Which of the requests about users the application has answered or refused in this run.
 #[derive(Default)]
 pub(super) struct Details {
     /// The names of those that were answered at least once.
     answered: BTreeSet<String>,
-    /// The names of those that were refused, and are not sent again.
-    refused: BTreeSet<String>,
+    /// The names of those that are not sent again.
+    ended: BTreeSet<String>,
 }
 
 /// What the application said about one user.
 enum Outcome {
     Found(Value),
-    NotFound,
+    /// The manifest does not ask about this user.
+    NotAsked,
+    NotFound(SourceError),
+    /// Not told about this user.
     Refused(SourceError),
+    /// Nothing is told about anybody.
+    Broken(SourceError),
 }
 
 impl Details {
@@ -53,7 +61,7 @@ impl Details {
         for (name, detail) in &reader.connection.manifest().users.details {
             let detail = &detail.value;
             let mut outcomes = Vec::new();
-            if !self.refused.contains(name) {
+            if !self.ended.contains(name) {
                 outcomes = request_all(reader, name, detail, users).await?;
                 self.note(name, detail, &outcomes, losses)?;
             }
@@ -61,7 +69,11 @@ impl Details {
             for user in users.iter_mut() {
                 match outcomes.next() {
                     Some(Outcome::Found(value)) => user.document.put(DETAILS, name, value),
-                    Some(Outcome::NotFound | Outcome::Refused(_)) | None => user.unknown.extend(&detail.provides.0),
+                    Some(Outcome::NotAsked) => user.untold.extend(&detail.provides.0),
+                    None if !is_wanted(detail, user) => user.untold.extend(&detail.provides.0),
+                    Some(Outcome::NotFound(_) | Outcome::Refused(_) | Outcome::Broken(_)) | None => {
+                        user.unknown.extend(&detail.provides.0);
+                    }
                 }
             }
         }
@@ -78,19 +90,31 @@ impl Details {
         if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Found(_))) {
             self.answered.insert(name.to_owned());
         }
-        let refusal = outcomes.iter().find_map(|outcome| match outcome {
-            Outcome::Refused(error) => Some(error.clone()),
-            Outcome::Found(_) | Outcome::NotFound => None,
+        let unknown = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::NotFound(_))).count();
+        let knows_nobody = unknown >= UNKNOWN_TO_END && !self.answered.contains(name);
+        let refusals = outcomes.iter().filter_map(|outcome| match outcome {
+            Outcome::Refused(error) => Some((error, false)),
+            Outcome::Broken(error) => Some((error, true)),
+            Outcome::NotFound(error) if knows_nobody => Some((error, false)),
+            Outcome::Found(_) | Outcome::NotAsked | Outcome::NotFound(_) => None,
         });
-        if let Some(error) = refusal.filter(|_| !self.answered.contains(name)) {
-            losses.note(&detail.provides.0, &detail.permission, error)?;
-            self.refused.insert(name.to_owned());
+        for (error, broken) in refusals {
+            if broken || !self.answered.contains(name) {
+                losses.note(&detail.provides.0, &detail.permission, error.clone())?;
+                self.ended.insert(name.to_owned());
+            } else if error.class != ErrorClass::Permission {
+                losses.note_single(&detail.provides.0, &detail.permission, error.clone())?;
+            }
         }
         Ok(())
     }
 }
 
-/// The outcomes in the order of `users`.
+fn is_wanted(detail: &Detail, user: &Record) -> bool {
+    detail.when.as_ref().is_none_or(|test| test.holds(&user.document))
+}
+
+/// The outcomes in the order of `users`, up to the first after which no more requests are sent.
 async fn request_all(
     reader: Reader<'_>,
     name: &str,
@@ -101,26 +125,48 @@ async fn request_all(
     let concurrency = reader.connection.manifest().rate_limit.concurrency.unwrap_or(DEFAULT_CONCURRENCY) as usize;
     let mut requests: Vec<BoxFuture<'_, Result<Outcome, SourceError>>> = Vec::with_capacity(users.len());
     for user in users {
-        if detail.when.as_ref().is_none_or(|test| test.holds(&user.document)) {
-            let request = reader.requests.detail(detail, user.document.value());
-            let request = request.map_err(|clause| purpose.unbuildable(&clause))?;
-            requests.push(Box::pin(request_one(reader, purpose, request)));
+        if is_wanted(detail, user) {
+            requests.push(match reader.requests.detail(detail, user.document.value()) {
+                Ok(request) => Box::pin(request_one(reader, purpose, request)),
+                Err(clause) => Box::pin(ready(Ok(Outcome::Refused(purpose.unbuildable(&clause))))),
+            });
         } else {
-            requests.push(Box::pin(ready(Ok(Outcome::NotFound))));
+            requests.push(Box::pin(ready(Ok(Outcome::NotAsked))));
         }
     }
-    stream::iter(requests).buffered(concurrency).try_collect().await
+    let mut answers = stream::iter(requests).buffered(concurrency);
+    let mut outcomes = Vec::with_capacity(users.len());
+    while let Some(outcome) = answers.next().await {
+        let outcome = outcome?;
+        let ended = matches!(outcome, Outcome::Broken(_));
+        outcomes.push(outcome);
+        if ended {
+            break;
+        }
+    }
+    Ok(outcomes)
 }
 
+/// An error is one that the run cannot go on after.
 async fn request_one(reader: Reader<'_>, purpose: Purpose<'_>, request: Request) -> Result<Outcome, SourceError> {
-    match reader.send(purpose, request).await {
-        Ok(success) if success.size > MAX_RESPONSE => Err(purpose.unexpected("it is too long", success.http_status)),
-        Ok(success) => Ok(Outcome::Found(success.json(purpose)?.into_value())),
-        // Unless an error rule of the manifest says otherwise.
-        Err(error) if error.class == ErrorClass::Config && matches!(error.http_status, Some(404 | 410)) => {
-            Ok(Outcome::NotFound)
+    let answer = reader.send(purpose, request).await.and_then(|success| {
+        if success.size > MAX_RESPONSE {
+            return Err(purpose.unexpected("it is too long", success.http_status));
         }
-        Err(error) if error.class == ErrorClass::Permission => Ok(Outcome::Refused(error)),
-        Err(error) => Err(error),
+        success.json(purpose)
+    });
+    let error = match answer {
+        Ok(body) => return Ok(Outcome::Found(body.into_value())),
+        Err(error) => error,
+    };
+    match error.class {
+        _ if error.definite || error.advice == Advice::SignIn => Err(error),
+        ErrorClass::Internal => Err(error),
+        // Unless an error rule of the manifest says otherwise.
+        ErrorClass::Config if matches!(error.http_status, Some(404 | 410)) => Ok(Outcome::NotFound(error)),
+        ErrorClass::Config | ErrorClass::Permission => Ok(Outcome::Refused(error)),
+        ErrorClass::Token | ErrorClass::RateLimit | ErrorClass::Transient | ErrorClass::Timeout => {
+            Ok(Outcome::Broken(error))
+        }
     }
 }

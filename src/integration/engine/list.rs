@@ -7,11 +7,13 @@ use super::client::Request;
 use super::connection::{Connection, Success};
 use super::page_info::PageInfo;
 use super::position::Position;
+use super::progress::ListProgress;
 use super::purpose::Purpose;
 use super::request::RequestBuilder;
 use super::retry::RetryPolicy;
-use crate::manifest::listing::List;
-use crate::source::SourceError;
+use crate::manifest::listing::{List, PageSize};
+use crate::manifest::paging::Paging;
+use crate::source::{Advice, ErrorClass, SourceError};
 
 /// A connection whose requests can be built, and how often they are repeated.
 #[derive(Clone, Copy)]
@@ -31,8 +33,33 @@ pub(super) struct ListPage {
 }
 
 impl Reader<'_> {
-    /// Reads the page at this position. `size` is how many records to ask for.
+    /// Reads the page at the position of `progress`. `size` is how many records to ask for. If the
+    /// application finds that too many, half as many are asked for from then on.
     pub async fn page(
+        self,
+        purpose: Purpose<'_>,
+        list: List<'_>,
+        progress: &mut ListProgress,
+        size: Option<u32>,
+    ) -> Result<ListPage, SourceError> {
+        loop {
+            let size = size.map(|size| progress.size.map_or(size, |smaller| smaller.min(size)));
+            let error = match self.page_of_size(purpose, list, &progress.position, size).await {
+                Ok(page) => return Ok(page),
+                Err(error) => error,
+            };
+            let sized = list.page_size.and_then(PageSize::slot).is_some();
+            let smaller = size.filter(|size| *size > 1 && sized && error.advice == Advice::SmallerPage);
+            let Some(smaller) = smaller.map(|size| size / 2) else { return Err(error) };
+            tracing::info!(size = smaller, "The application finds a page too large, so it is asked for fewer records");
+            progress.size = Some(smaller);
+            if !fits_any_size(list.pages, &progress.position) {
+                return Err(SourceError { advice: Advice::ReadAgain, ..error });
+            }
+        }
+    }
+
+    async fn page_of_size(
         self,
         purpose: Purpose<'_>,
         list: List<'_>,
@@ -45,6 +72,9 @@ impl Reader<'_> {
         let Success { http_status, size, .. } = success;
         let headers = success.headers.clone();
         let mut body = success.json(purpose)?;
+        if matches!(list.pages, Paging::Scim) {
+            self.connection.spelling().apply(body.value_mut());
+        }
         let mut info = PageInfo::read(list.pages, &body, &headers);
         if let Some(next) = info.next_url_mut(list.pages) {
             let mut own =
@@ -57,6 +87,21 @@ impl Reader<'_> {
     }
 
     pub async fn send(self, purpose: Purpose<'_>, request: Request) -> Result<Success, SourceError> {
-        self.connection.send(purpose, request, &self.retry).await
+        let retry = if purpose.is_optional(self.connection.manifest()) { self.retry.for_part() } else { self.retry };
+        self.connection.send(purpose, request, &retry).await
     }
+}
+
+/// Whether a position means the same record for pages of any size.
+fn fits_any_size(paging: &Paging, position: &Position) -> bool {
+    match paging {
+        Paging::None | Paging::Scim | Paging::Cursor(_) | Paging::Offset(_) => true,
+        Paging::Page(_) | Paging::LinkHeader(_) | Paging::NextUrl(_) => *position == Position::Start,
+    }
+}
+
+/// Whether an error says that the application does not know this position any more.
+pub(super) fn has_expired(error: &SourceError, position: &Position) -> bool {
+    let unknown = error.class == ErrorClass::Config && matches!(error.http_status, Some(400 | 404 | 410 | 422));
+    *position != Position::Start && (unknown || error.advice == Advice::ReadAgain)
 }

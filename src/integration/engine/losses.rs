@@ -1,33 +1,23 @@
-//! The optional parts of a listing that the application refused.
+//! The optional parts of a listing that the application refused, or did not answer.
 
 use std::collections::BTreeSet;
 
-use crate::source::{ErrorClass, Loss, SourceError};
+use crate::source::{Advice, Capability, ErrorClass, Loss, SourceError};
 use crate::user::UserField;
 
-/// What is not known in this run because the application refused it.
+/// What is not known in this run because the application did not tell it.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
+    /// The fields that are not known for any of the users who follow.
     pub fields: BTreeSet<UserField>,
     pub parts: Vec<Loss>,
 }
 
 impl Losses {
-    /// Notes that the request for these fields was refused. Returns the error if it is no
-    /// refusal, or if the run cannot go on without one of the fields.
+    /// Notes that the part which provides these fields is lost for the rest of the run. Returns the
+    /// error if the run cannot go on without the part.
     pub fn note(&mut self, provides: &[UserField], permission: &str, error: SourceError) -> Result<(), SourceError> {
-        if error.class != ErrorClass::Permission || provides.is_empty() {
-            return Err(error);
-        }
-        let missing = error.missing_permissions.first().cloned().unwrap_or_else(|| permission.to_owned());
-        let loss = |field: &UserField| {
-            let capability = field.info().capability?;
-            Some(Loss { capability, missing_permission: Some(missing.clone()), reason: None })
-        };
-        let Some(losses) = provides.iter().map(loss).collect::<Option<Vec<_>>>() else {
-            return Err(SourceError { missing_permissions: vec![missing], ..error });
-        };
-        self.parts.extend(losses);
+        self.note_single(provides, permission, error)?;
         self.fields.extend(provides);
         Ok(())
     }
@@ -42,5 +32,32 @@ impl Losses {
                 self.parts.push(loss);
             }
         }
+    }
+
+    /// Notes that these fields are lost for single users.
+    pub fn note_single(
+        &mut self,
+        provides: &[UserField],
+        permission: &str,
+        error: SourceError,
+    ) -> Result<(), SourceError> {
+        // Nothing else would succeed without the credential, and a password must not be tried again and again.
+        let ended = error.definite || error.advice == Advice::SignIn || error.class == ErrorClass::Internal;
+        if ended || provides.is_empty() {
+            return Err(error);
+        }
+        let refused = error.class == ErrorClass::Permission;
+        let missing = error.missing_permissions.into_iter().next().unwrap_or_else(|| permission.to_owned());
+        let missing = Some(missing).filter(|missing| refused && !missing.is_empty());
+        for field in provides {
+            // A list without addresses or names is a list that was not told as a whole.
+            let capability = field.info().capability.unwrap_or(Capability::Users);
+            let known = |loss: &Loss| loss.capability == capability && loss.missing_permission == missing;
+            if !self.parts.iter().any(known) {
+                let reason = Some(error.message.clone());
+                self.parts.push(Loss { capability, missing_permission: missing.clone(), reason });
+            }
+        }
+        Ok(())
     }
 }

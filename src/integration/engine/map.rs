@@ -34,10 +34,11 @@ pub(super) fn map_users(
 ) -> MappedUsers {
     let status = listing.variants.get(variant).and_then(|variant| variant.status);
     let mut mapped = MappedUsers { users: Vec::with_capacity(users.len()), ..MappedUsers::default() };
-    for Record { id, document, unknown } in users {
+    for Record { id, document, unknown, untold } in users {
         let mut context = Context {
             record: &document,
             unknown: &unknown,
+            untold: &untold,
             refused: BTreeSet::new(),
             absent: &listing.absent,
             incomplete: &mut mapped.incomplete,
@@ -76,6 +77,8 @@ struct Context<'a> {
     record: &'a Document,
     /// The fields whose part of the record was refused.
     unknown: &'a BTreeSet<UserField>,
+    /// The fields whose part of the record was not asked for.
+    untold: &'a BTreeSet<UserField>,
     /// Of these, the fields for which the rest of the record has no value.
     refused: BTreeSet<UserField>,
     absent: &'a BTreeMap<UserField, Spanned<Absent>>,
@@ -115,7 +118,8 @@ impl<R: Extract> Evaluate for Option<R> {
             }
             return value;
         }
-        if !rule.is_told(context.record) {
+        let lacks_data = context.untold.contains(&field) && field.info().kind.has_value_without_data();
+        if lacks_data || !rule.is_told(context.record) {
             return None;
         }
         let absent = context.absent.get(&field).map(|absent| absent.value);

@@ -45,7 +45,8 @@
 //! | `connection` | one request with its retries, signed and classified |
 //! | `token`, `code_flow` | tokens, and a person's consent |
 //! | `classify`, `purpose` | what an error response means, and how it is explained |
-//! | `body` | from bytes to JSON |
+//! | `wall`, `graphql`, `wording` | refusals that are not the application's, errors beside data, and what texts say |
+//! | `body`, `spelling` | from bytes to JSON, and to the attribute names of the manifest |
 //! | `credential` | what signs a request |
 //! | `client`, `address` | one request to a permitted address |
 //! | `retry` | what is retried, and after which wait |
@@ -61,6 +62,7 @@ mod code_flow;
 mod connection;
 mod credential;
 mod detail;
+mod graphql;
 mod http_source;
 mod identify;
 mod join;
@@ -78,9 +80,12 @@ mod record;
 mod request;
 mod retry;
 mod rules;
+mod spelling;
 mod time;
 mod token;
 mod total;
+mod wall;
+mod wording;
 
 #[cfg(test)]
 mod tests;

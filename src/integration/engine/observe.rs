@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use regex::Regex;
 use serde_json::Value;
 
-use super::classify::mask_text;
+use super::classify::{MASK, mask_text};
 use super::record::Record;
 
 /// The names of members in which applications show secrets of a user.
@@ -16,8 +16,6 @@ static SECRET_NAME: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static SECRET_TEXT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"^\$(1|2[abxy]?|5|6|y|argon2\w*|pbkdf2[\w-]*|scrypt)\$|^\{[A-Z0-9-]+\}[A-Za-z0-9+/=]{16,}|^pbkdf2\w*[$:]|^-----BEGIN [A-Z ]*PRIVATE KEY").ok()
 });
-/// What stands in place of a secret.
-const MASKED: &str = "•••";
 
 /// A page of users as the application sent it.
 #[derive(Debug, Default)]
@@ -55,8 +53,8 @@ fn mask(value: &mut Value, secrets: &[String], secret: bool) {
     let is =
         |pattern: &LazyLock<Option<Regex>>, text: &str| pattern.as_ref().is_some_and(|pattern| pattern.is_match(text));
     match value {
-        Value::String(text) if !text.is_empty() && (secret || is(&SECRET_TEXT, text)) => MASKED.clone_into(text),
-        Value::Number(_) if secret => *value = MASKED.into(),
+        Value::String(text) if !text.is_empty() && (secret || is(&SECRET_TEXT, text)) => MASK.clone_into(text),
+        Value::Number(_) if secret => *value = MASK.into(),
         Value::String(text) => *text = mask_text(text, secrets),
         Value::Array(items) => items.iter_mut().for_each(|item| mask(item, secrets, secret)),
         Value::Object(members) => {

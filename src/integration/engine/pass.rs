@@ -16,19 +16,18 @@ use super::connection::{Connection, offload};
 use super::detail::Details;
 use super::identify::identify;
 use super::join::{JoinReading, JoinedLists};
-use super::list::{ListPage, Reader};
+use super::list::{ListPage, Reader, has_expired};
 use super::losses::Losses;
 use super::map;
 use super::observe::{PageObserver, RawPage};
 use super::page_info::PageInfo;
-use super::position::Position;
 use super::progress::{Next, Progress};
 use super::proof::{Doubt, Proof, SeenIds};
 use super::purpose::Purpose;
 use super::record::{PageRecords, read_records};
 use super::request::RequestBuilder;
 use crate::manifest::paging::Paging;
-use crate::source::{Advice, Capability, Checkpoint, ErrorClass, Loss, Page, SourceError};
+use crate::source::{Capability, Checkpoint, ErrorClass, Loss, Page, SourceError};
 
 /// How many users' details are requested before a keep-alive page is returned.
 const DETAILS_PER_STEP: usize = 25;
@@ -149,7 +148,7 @@ impl<'a> Pass<'a> {
             self.count = Some(count(reader).await?);
         }
         match self.try_read_users(reader).await {
-            Err(error) if !self.restarted && self.is_unknown_position(&error) => {
+            Err(error) if !self.restarted && has_expired(&error, &self.progress.list.position) => {
                 tracing::warn!("The application no longer knows a position, so the listing starts again");
                 self.restarted = true;
                 self.progress.restart();
@@ -160,20 +159,13 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Whether the application answered that the position in the request does not exist.
-    fn is_unknown_position(&self, error: &SourceError) -> bool {
-        self.progress.list.position != Position::Start
-            && (error.advice == Advice::ReadAgain
-                || error.class == ErrorClass::Config && matches!(error.http_status, Some(400 | 404 | 410 | 422)))
-    }
-
-    async fn try_read_users(&self, reader: Reader<'_>) -> Result<UsersPage, SourceError> {
+    async fn try_read_users(&mut self, reader: Reader<'_>) -> Result<UsersPage, SourceError> {
         let manifest = self.connection.manifest();
         let list = manifest.users.variant(self.progress.variant);
         let number = self.progress.page_number();
         let purpose = Purpose::Users { page: number };
         let size = list.page_size.map(|size| size.count);
-        let page = reader.page(purpose, list, &self.progress.list.position, size).await?;
+        let page = reader.page(purpose, list, &mut self.progress.list, size).await?;
         let ListPage { entries, info, http_status, size } = page;
         if entries.is_empty()
             && number > 1

@@ -41,6 +41,9 @@ pub(super) struct ListProgress {
     total: Total,
     shrinks: u32,
     visited: Visited,
+    /// How many records to ask for, once the application found pages of the usual size too large.
+    #[serde(default, rename = "page_size", skip_serializing_if = "Option::is_none")]
+    pub size: Option<u32>,
 }
 
 /// What follows after a page.
@@ -61,7 +64,13 @@ impl ListProgress {
             total: Total::default(),
             shrinks: 0,
             visited: Visited::default(),
+            size: None,
         }
+    }
+
+    /// The beginning of the same list.
+    pub fn restarted(&self) -> Self {
+        Self { size: self.size, ..Self::start() }
     }
 
     /// Counts a page and moves on to the next position. `asked` is how many records were asked
@@ -83,7 +92,7 @@ impl ListProgress {
         if self.empty_pages > MAX_EMPTY_PAGES {
             return Err(format!("it is the last of {MAX_EMPTY_PAGES} pages with nobody on them, and there is no end"));
         }
-        let asked = asked.map(u64::from);
+        let asked = asked.map(|asked| self.size.map_or(asked, |smaller| smaller.min(asked))).map(u64::from);
         self.largest_page = self.largest_page.max(records);
         let shrunk = self.total.observe(info.total, records, self.received, asked);
         if let Some(position) = self.position_after_shrink(paging, shrunk) {
@@ -202,7 +211,8 @@ impl Progress {
     /// The beginning of the reading that was going on.
     pub fn restart(&mut self) {
         let carried = std::mem::take(&mut self.carried);
-        *self = Self { carried, before: self.before.take(), ..Self::start() };
+        let list = self.list.restarted();
+        *self = Self { carried, list, before: self.before.take(), ..Self::start() };
     }
 
     pub fn is_second_reading(&self) -> bool {
@@ -226,7 +236,8 @@ impl Progress {
             return Next::End;
         }
         let before = Some(std::mem::take(&mut self.summaries));
-        *self = Self { carried: std::mem::take(&mut self.carried), before, ..Self::start() };
+        let list = self.list.restarted();
+        *self = Self { carried: std::mem::take(&mut self.carried), list, before, ..Self::start() };
         Next::Page
     }
 
@@ -258,7 +269,7 @@ impl Progress {
         }
         self.variant += 1;
         self.pages_before += self.list.pages;
-        self.list = ListProgress::start();
+        self.list = self.list.restarted();
         Next::Page
     }
 

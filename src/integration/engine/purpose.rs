@@ -5,7 +5,7 @@ use serde_saphyr::Spanned;
 use super::body::BodyError;
 use crate::manifest::Manifest;
 use crate::manifest::errors::ErrorRule;
-use crate::source::{ErrorClass, SourceError};
+use crate::source::{Advice, ErrorClass, SourceError};
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +60,27 @@ impl Purpose<'_> {
         }
     }
 
+    /// Whether the listing goes on without an answer.
+    pub fn is_optional(self, manifest: &Manifest) -> bool {
+        let users = &manifest.users;
+        match self {
+            Self::Join { name, .. } => users.joins.get(name).is_some_and(|join| !join.value.provides.0.is_empty()),
+            Self::Detail { name } => users.details.get(name).is_some_and(|detail| !detail.value.provides.0.is_empty()),
+            Self::Users { .. } | Self::Identify | Self::Count => false,
+        }
+    }
+
+    /// The permissions that the request needs.
+    pub fn permissions(self, manifest: &Manifest) -> &[String] {
+        let users = &manifest.users;
+        let one = match self {
+            Self::Join { name, .. } => users.joins.get(name).map(|join| &join.value.permission),
+            Self::Detail { name } => users.details.get(name).map(|detail| &detail.value.permission),
+            Self::Users { .. } | Self::Identify | Self::Count => return &manifest.required_permissions,
+        };
+        one.map_or(&[], std::slice::from_ref)
+    }
+
     /// The error for a response that is not as the manifest says; `clause` tells why.
     pub fn unexpected(self, clause: &str, http_status: u16) -> SourceError {
         let message = format!("{} does not fit: {clause}.", self.subject());
@@ -69,7 +90,8 @@ impl Purpose<'_> {
     /// The error for a response whose body cannot be read.
     pub fn unreadable(self, error: &BodyError, http_status: u16) -> SourceError {
         let class = if *error == BodyError::Incomplete { ErrorClass::Transient } else { ErrorClass::Config };
-        SourceError { class, ..self.unexpected(&error.to_string(), http_status) }
+        let advice = if *error == BodyError::TooLarge { Advice::SmallerPage } else { Advice::None };
+        SourceError { class, advice, ..self.unexpected(&error.to_string(), http_status) }
     }
 
     /// The error for a request that cannot be built; `clause` tells why.

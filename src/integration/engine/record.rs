@@ -20,6 +20,8 @@ pub(super) struct Record {
     pub document: Document,
     /// Fields whose source was refused in this run, so that the document cannot be trusted about them.
     pub unknown: BTreeSet<UserField>,
+    /// Fields whose source the manifest does not ask about this user, so that it says nothing about them.
+    pub untold: BTreeSet<UserField>,
 }
 
 /// The records of a page.
@@ -69,7 +71,7 @@ pub(super) fn read_records(
         if id.len() > MAX_ID {
             return Err(BodyError::LongId(number));
         }
-        page.users.push(Record { id, document, unknown: unknown.clone() });
+        page.users.push(Record { id, document, unknown: unknown.clone(), untold: BTreeSet::new() });
     }
     Ok(page)
 }

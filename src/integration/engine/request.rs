@@ -94,12 +94,23 @@ impl RequestBuilder {
         Ok(Request::get(url, self.headers.clone()))
     }
 
-    /// Resolves an address that the page at `current` gave. Fails if it leads to another host.
-    /// The error is a clause for a person.
+    /// Resolves an address that the page at `current` gave. An address on another host, such as the
+    /// inner name of an application behind a proxy, is looked for on the host of `current`. Fails if it
+    /// is not below the base URL. The error is a clause for a person.
     pub fn own_address(&self, current: &Url, next: &str) -> Result<Url, String> {
         let mut url = current.join(next).map_err(|_| "the address of the next page is not an address")?;
-        if !self.origins.contains(&url.origin()) || !url.username().is_empty() || url.password().is_some() {
-            return Err("the address of the next page leads to another host, so it was not called".to_owned());
+        let elsewhere = || "the address of the next page leads to another host, so it was not called".to_owned();
+        if !matches!(url.scheme(), "https" | "http") || !url.username().is_empty() || url.password().is_some() {
+            return Err(elsewhere());
+        }
+        if !self.origins.contains(&url.origin()) {
+            if !is_below(&self.base, &url) {
+                return Err(elsewhere());
+            }
+            let mut own = current.clone();
+            own.set_path(url.path());
+            own.set_query(url.query());
+            url = own;
         }
         url.set_fragment(None);
         Ok(url)
@@ -132,6 +143,12 @@ pub fn tenant_in_settings(manifest: &Manifest, config: &Config) -> Option<String
     let found = BTreeMap::new();
     let scope = Scope::new(&config, &found);
     tenant(manifest, &base_url(manifest, scope).ok()?, scope)
+}
+
+/// Whether the path of an address begins with the path of the base URL.
+fn is_below(base: &Url, url: &Url) -> bool {
+    let base = base.path().trim_end_matches('/');
+    url.path().strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The request that tells whose credential it is. The error is a sentence for a person.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::manifest::errors::RateLimit;
@@ -24,13 +25,21 @@ pub struct RetryPolicy {
     pub base: Duration,
     /// The longest total wait of one request.
     pub max_wait: Duration,
+    /// The longest time that a request for an optional part is repeated, however many attempts that takes.
+    pub part_wait: Duration,
     /// Whether to really wait. Replayed samples only add the waits up.
     pub waits: bool,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { attempts: 5, base: Duration::from_secs(1), max_wait: Duration::from_mins(2), waits: true }
+        Self {
+            attempts: 5,
+            base: Duration::from_secs(1),
+            max_wait: Duration::from_mins(2),
+            part_wait: Duration::from_mins(1),
+            waits: true,
+        }
     }
 }
 
@@ -38,7 +47,18 @@ impl RetryPolicy {
     /// A shorter policy, for a check that a person waits for.
     #[must_use]
     pub fn interactive(&self) -> Self {
-        Self { attempts: self.attempts.min(2), max_wait: self.max_wait.min(Duration::from_secs(10)), ..*self }
+        Self {
+            attempts: self.attempts.min(2),
+            max_wait: self.max_wait.min(Duration::from_secs(10)),
+            part_wait: self.part_wait.min(Duration::from_secs(5)),
+            ..*self
+        }
+    }
+
+    /// The policy for a request whose failure costs an optional part, and not the listing.
+    #[must_use]
+    pub(super) fn for_part(&self) -> Self {
+        Self { attempts: u32::MAX, max_wait: self.part_wait.min(self.max_wait), ..*self }
     }
 
     /// Three quarters of the longest waits, moved by a third: from half of them to the whole.
@@ -58,20 +78,26 @@ pub(super) struct Attempts {
     policy: RetryPolicy,
     made: u32,
     waited: Duration,
+    /// When the first attempt failed.
+    failing_since: Option<Instant>,
 }
 
 impl Attempts {
     pub fn new(policy: RetryPolicy) -> Self {
-        Self { policy, made: 0, waited: Duration::ZERO }
+        Self { policy, made: 0, waited: Duration::ZERO, failing_since: None }
     }
 
     /// How long to wait before the next attempt, after one that failed with `class`. `None`: give up.
     /// `retry_after` is the wait that the application asked for; `random` is from 0 to 1.
     pub fn next_wait(&mut self, class: ErrorClass, retry_after: Option<Duration>, random: f64) -> Option<Duration> {
         self.made += 1;
+        let failing_since = *self.failing_since.get_or_insert_with(Instant::now);
         let wait = match class {
             ErrorClass::Transient | ErrorClass::Timeout if self.made < self.policy.attempts => {
-                self.policy.backoff().wait(self.made, random).max(retry_after.unwrap_or_default())
+                // An attempt that hangs takes longer than the wait before it.
+                self.waited = self.waited.max(failing_since.elapsed());
+                let left = self.policy.max_wait.checked_sub(self.waited).filter(|left| !left.is_zero())?;
+                self.policy.backoff().wait(self.made, random).min(left).max(retry_after.unwrap_or_default())
             }
             ErrorClass::RateLimit => retry_after.unwrap_or(DEFAULT_RATE_LIMIT_WAIT).max(self.policy.base),
             ErrorClass::Transient
@@ -108,7 +134,7 @@ pub(super) fn retry_after(
 }
 
 /// In Unix milliseconds.
-fn parse_date(text: &str) -> Option<i64> {
+pub(super) fn parse_date(text: &str) -> Option<i64> {
     let parsed = DateTime::parse_from_rfc2822(text).or_else(|_| DateTime::parse_from_rfc3339(text)).ok()?;
     Some(parsed.timestamp_millis())
 }

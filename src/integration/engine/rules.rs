@@ -4,18 +4,26 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::join::JOINED;
 use super::time;
-use crate::manifest::expr::{Document, scalar};
+use crate::manifest::expr::{Document, JOINED, scalar};
 use crate::manifest::mapping::{Choice, Flag, FlagTest, Labels, Text, Time};
 
 /// The most texts in a list.
 const MAX_TEXTS: usize = 100;
 
-/// Removes control characters and surrounding spaces, and cuts the text to `longest` characters.
+/// Replaces line breaks and tabs by a space, removes other control characters and surrounding spaces, and cuts
+/// the text to `longest` characters.
 pub(super) fn tidy(text: &str, longest: usize) -> String {
-    let clean: String = text.chars().filter(|letter| !letter.is_control()).take(longest).collect();
+    let separates =
+        |letter: char| (letter.is_control() && letter.is_whitespace()) || matches!(letter, '\u{2028}' | '\u{2029}');
+    let lines = text.split(separates).map(|line| line.trim_matches(|letter| letter == ' ' || is_invisible(letter)));
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    let clean: String = lines.join(" ").chars().filter(|letter| !is_invisible(*letter)).take(longest).collect();
     clean.trim().to_owned()
+}
+
+fn is_invisible(letter: char) -> bool {
+    letter.is_control()
 }
 
 pub(super) fn text(rule: &Text, record: &Document) -> Option<String> {
@@ -56,7 +64,10 @@ pub(super) fn flag(rule: &Flag, record: &Document) -> Option<bool> {
         return None;
     }
     match &rule.test {
-        FlagTest::Paths(paths) => paths.iter().flat_map(|path| path.all(record)).find_map(parse_bool),
+        // Of several values that one path finds, one that says yes is enough.
+        FlagTest::Paths(paths) => {
+            paths.iter().find_map(|path| path.all(record).filter_map(parse_bool).reduce(|one, other| one || other))
+        }
         FlagTest::Any(tests) => Some(tests.iter().any(|test| test.holds(record))),
         FlagTest::All(tests) => Some(tests.iter().all(|test| test.holds(record))),
         FlagTest::Not(rule) => flag(rule, record).map(|value| !value),
@@ -93,11 +104,12 @@ pub(super) fn texts(rules: &[Labels], record: &Document, longest: usize) -> Vec<
 }
 
 pub(super) fn last_active(rule: &Time, record: &Document) -> Option<i64> {
-    let mut raw = rule.from.0.iter().filter_map(|path| path.text(record));
-    raw.find_map(|raw| {
+    let parse = |raw: String| {
         if rule.null_if.contains(&raw) {
             return None;
         }
         time::parse(rule.format, &raw).filter(|time| *time > 0)
-    })
+    };
+    // Of several times that one path finds, the latest.
+    rule.from.0.iter().find_map(|path| path.all(record).filter_map(scalar).filter_map(parse).max())
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::expr::{Path, Predicate};
 use super::template::OneOrMany;
-use crate::source::ErrorClass;
+use crate::source::{Advice, ErrorClass};
 
 /// A rule that classifies a response if all given conditions match.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -24,6 +24,9 @@ pub struct ErrorRule {
     /// A test on the body. It fails if the body is not JSON.
     #[serde(default)]
     pub when: Option<Predicate>,
+    /// A pattern that the body must match, whether it is JSON, HTML or plain text. Only its first 64 KiB are looked at.
+    #[serde(default)]
+    pub text: Option<Pattern>,
     pub is: Classification,
     /// A sentence for a person, in place of the standard one.
     #[serde(default)]
@@ -46,6 +49,10 @@ pub enum Classification {
     Transient,
     /// The settings or the manifest do not fit the application.
     Config,
+    /// The page is too large or too costly. It is asked for again with half as many records.
+    TooLarge,
+    /// The application does not know the position in the list any more. The list is read from its beginning.
+    PositionExpired,
 }
 
 impl Classification {
@@ -54,7 +61,7 @@ impl Classification {
             Self::TokenRevoked | Self::Token => ErrorClass::Token,
             Self::Permission => ErrorClass::Permission,
             Self::RateLimit => ErrorClass::RateLimit,
-            Self::Transient => ErrorClass::Transient,
+            Self::Transient | Self::TooLarge | Self::PositionExpired => ErrorClass::Transient,
             Self::Config => ErrorClass::Config,
         }
     }
@@ -62,6 +69,16 @@ impl Classification {
     /// Whether the application said explicitly that the credential is revoked or has expired.
     pub fn is_definite(self) -> bool {
         self == Self::TokenRevoked
+    }
+
+    pub fn advice(self) -> Advice {
+        match self {
+            Self::TooLarge => Advice::SmallerPage,
+            Self::PositionExpired => Advice::ReadAgain,
+            Self::TokenRevoked | Self::Token | Self::Permission | Self::RateLimit | Self::Transient | Self::Config => {
+                Advice::None
+            }
+        }
     }
 }
 
@@ -78,6 +95,13 @@ pub struct ErrorDetails {
     /// The missing scope, in a header.
     #[serde(default)]
     pub permission_header: OneOrMany<String>,
+    /// A pattern that finds the missing scope in a body of any form. Its first group is the scope.
+    #[serde(default)]
+    pub permission_pattern: Option<Pattern>,
+    /// Whether the application refuses in plain text. Otherwise, a refusal in plain text is taken for one by
+    /// something in front of the application.
+    #[serde(default)]
+    pub plain_text: bool,
 }
 
 /// Where the application says how long to wait, in addition to the usual headers.

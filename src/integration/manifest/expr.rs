@@ -24,19 +24,28 @@ const MAX_DEPTH: usize = 12;
 /// A test is a JSONPath filter, and a filter applies to the members of a list. So the value
 /// is stored as the only member of a list.
 #[derive(Debug)]
-pub struct Document(Value);
+pub struct Document {
+    list: Value,
+    /// Further rows of joined lists: the name of the list, and a document with nothing but `$.GROUP.NAME`.
+    rows: Vec<(String, Value)>,
+}
 
 impl Document {
     pub fn new(value: Value) -> Self {
-        Self(Value::Array(vec![value]))
+        Self { list: Value::Array(vec![value]), rows: Vec::new() }
     }
 
     pub fn value(&self) -> &Value {
-        self.0.get(0).unwrap_or(&Value::Null)
+        self.list.get(0).unwrap_or(&Value::Null)
+    }
+
+    pub fn value_mut(&mut self) -> &mut Value {
+        // There is always one.
+        &mut self.list[0]
     }
 
     pub fn into_value(self) -> Value {
-        match self.0 {
+        match self.list {
             Value::Array(mut list) => list.pop().unwrap_or_default(),
             other => other,
         }
@@ -44,19 +53,53 @@ impl Document {
 
     /// Sets `$.GROUP.NAME`. Has no effect if the document is no object.
     pub fn put(&mut self, group: &str, name: &str, part: Value) {
-        let Some(Value::Object(record)) = self.0.get_mut(0) else { return };
-        let place = record.entry(group).or_insert(Value::Null);
-        if !place.is_object() {
-            *place = Value::Object(serde_json::Map::new());
-        }
-        place[name] = part;
+        let Some(record) = self.list.get_mut(0) else { return };
+        put(record, group, name, part);
+    }
+
+    /// Sets `$.GROUP.NAME` to several values at once. A path into it finds what it finds in any of
+    /// them, in their order, and a test holds if it holds with one of them.
+    pub fn put_all(&mut self, group: &str, name: &str, parts: impl IntoIterator<Item = Value>) {
+        let mut parts = parts.into_iter();
+        let Some(first) = parts.next() else { return };
+        self.put(group, name, first);
+        self.rows.extend(parts.map(|part| {
+            let mut row = Value::Object(serde_json::Map::new());
+            put(&mut row, group, name, part);
+            (name.to_owned(), row)
+        }));
+    }
+
+    /// The further rows that an expression looks at.
+    fn rows_for<'a>(&'a self, joins: &'a [String]) -> impl Iterator<Item = &'a Value> {
+        self.rows.iter().filter(|(name, _)| joins.contains(name)).map(|(_, row)| row)
     }
 
     /// Takes the value at a path, leaving null behind.
     pub fn take(&mut self, path: &ListPath) -> Option<Value> {
         let pointer = path.0.query_located(self.value()).at_most_one().ok()??.location().to_json_pointer();
-        self.0.get_mut(0)?.pointer_mut(&pointer).map(Value::take)
+        self.list.get_mut(0)?.pointer_mut(&pointer).map(Value::take)
     }
+}
+
+/// Sets `$.GROUP.NAME`. Has no effect if the record is no object.
+fn put(record: &mut Value, group: &str, name: &str, part: Value) {
+    let Value::Object(record) = record else { return };
+    let place = record.entry(group).or_insert(Value::Null);
+    if !place.is_object() {
+        *place = Value::Object(serde_json::Map::new());
+    }
+    place[name] = part;
+}
+
+/// The key under which the rows of joined lists are added to a user's record.
+pub const JOINED: &str = "_joined";
+
+/// Finds the names of the joined lists in an expression, such as `$._joined.NAME.PART`.
+static JOINED_NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"_joined['"\].\[]+([A-Za-z0-9_-]+)"#).ok());
+
+fn joined_names(text: &str) -> Vec<String> {
+    JOINED_NAME.iter().flat_map(|name| name.captures_iter(text)).map(|found| found[1].to_owned()).collect()
 }
 
 /// How deeply brackets are nested, including brackets within texts.
@@ -94,16 +137,27 @@ fn compile(text: &str) -> Result<JsonPath, String> {
 
 /// A path into a record or an answer, such as `$.profile.email`.
 #[derive(Clone, Debug)]
-pub struct Path(JsonPath);
+pub struct Path {
+    path: JsonPath,
+    /// The joined lists that it looks at.
+    joins: Vec<String>,
+}
 
 impl Path {
     pub fn compile(text: &str) -> Result<Self, String> {
-        compile(text).map(Self)
+        Ok(Self { path: compile(text)?, joins: joined_names(text) })
     }
 
     /// All values that the path finds, in order, except null.
-    pub fn all<'a>(&self, document: &'a Document) -> impl Iterator<Item = &'a Value> {
-        self.0.query(document.value()).all().into_iter().filter(|value| !value.is_null())
+    pub fn all<'a>(&'a self, document: &'a Document) -> impl Iterator<Item = &'a Value> {
+        let documents = std::iter::once(document.value()).chain(document.rows_for(&self.joins));
+        documents.flat_map(|one| self.path.query(one).all()).filter(|value| !value.is_null())
+    }
+
+    /// Whether the path is not the way to a single value.
+    pub fn may_find_several(&self) -> bool {
+        let text = self.path.to_string();
+        ["[*]", ".*", "..", "[?"].iter().any(|part| text.contains(part))
     }
 
     /// The first text, number or boolean that the path finds, as text.
@@ -135,7 +189,7 @@ impl Path {
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.path.fmt(f)
     }
 }
 
@@ -206,7 +260,8 @@ fn member_test(text: &str) -> Option<String> {
 #[derive(Clone, Debug)]
 pub enum Predicate {
     /// `$[?@.is_bot == true]`, where `@` is the document. `paths` are the simple paths in it.
-    Filter { filter: JsonPath, paths: Vec<JsonPath> },
+    /// `joins` are the joined lists that it looks at.
+    Filter { filter: JsonPath, paths: Vec<JsonPath>, joins: Vec<String> },
     /// `{of: path, matches: pattern}`: whether some part of a text that the path finds matches.
     Matches { of: Vec<Path>, pattern: Regex },
 }
@@ -214,7 +269,9 @@ pub enum Predicate {
 impl Predicate {
     pub fn holds(&self, document: &Document) -> bool {
         match self {
-            Self::Filter { filter, .. } => !filter.query(&document.0).is_empty(),
+            Self::Filter { filter, joins, .. } => {
+                !filter.query(&document.list).is_empty() || holds_with_a_row(filter, document, joins)
+            }
             Self::Matches { of, pattern } => {
                 let mut texts = of.iter().flat_map(|path| path.all(document)).filter_map(scalar);
                 texts.any(|text| pattern.is_match(&text))
@@ -223,13 +280,34 @@ impl Predicate {
     }
 }
 
+/// Whether a test holds with one of the further rows in the place of the first.
+fn holds_with_a_row(filter: &JsonPath, document: &Document, joins: &[String]) -> bool {
+    let mut rows = document.rows_for(joins).peekable();
+    if rows.peek().is_none() {
+        return false;
+    }
+    let mut list = document.list.clone();
+    rows.any(|row| {
+        let first = document.value().get(JOINED);
+        let Some(joined) = list.get_mut(0).and_then(|record| record.get_mut(JOINED)) else { return false };
+        // The rows of one list at a time; of the other lists the first row.
+        if let (Some(first), Some(row)) = (first, row.get(JOINED)) {
+            joined.clone_from(first);
+            for (name, part) in row.as_object().into_iter().flatten() {
+                joined[name] = part.clone();
+            }
+        }
+        !filter.query(&list).is_empty()
+    })
+}
+
 impl Predicate {
     /// Whether any field that the test asks for is present, even if it is null or empty.
     pub fn finds_something(&self, document: &Document) -> bool {
         let there = |path: &JsonPath| !path.query(document.value()).is_empty();
         match self {
             Self::Filter { paths, .. } => paths.is_empty() || paths.iter().any(there),
-            Self::Matches { of, .. } => of.iter().any(|path| there(&path.0)),
+            Self::Matches { of, .. } => of.iter().any(|path| there(&path.path)),
         }
     }
 
@@ -242,7 +320,7 @@ impl Predicate {
             .iter()
             .flat_map(|plain| plain.captures_iter(text))
             .filter_map(|found| JsonPath::parse(&format!("${}", &found[1])).ok());
-        Ok(Self::Filter { filter, paths: paths.collect() })
+        Ok(Self::Filter { filter, paths: paths.collect(), joins: joined_names(text) })
     }
 }
 

@@ -11,7 +11,7 @@ use serde_saphyr::Spanned;
 
 use super::errors::ErrorRule;
 use super::expr::{ListPath, Path, Predicate};
-use super::mapping::{Mapping, TimeFormat};
+use super::mapping::{Mapping, Rule as _, TimeFormat};
 use super::paging::{Paging, Slot};
 use super::template::{BodyPath, JsonTemplate, OneOrMany, Template};
 use crate::user::{UserField, UserStatus};
@@ -241,6 +241,20 @@ impl Listing {
     pub fn is_ordered(&self) -> bool {
         let says_none = self.order.as_ref().is_some_and(|order| order.value == Order::None);
         !says_none && !matches!(self.pages.value, Paging::Scim)
+    }
+
+    /// The text of every path and test that reads the list and its joins.
+    pub fn expressions(&self) -> Vec<String> {
+        let map = &self.map.value;
+        let mut found = vec![self.records.to_string()];
+        map.external_id.add_expressions(&mut found);
+        map.rules().for_each(|(_, rule)| rule.add_expressions(&mut found));
+        found.extend(self.skip_if.iter().chain(&self.empty_when).map(ToString::to_string));
+        for join in self.joins.values().map(|join| &join.value) {
+            found.push(join.records.to_string());
+            found.extend([&join.key, join.on()].into_iter().chain(join.keep.values()).map(ToString::to_string));
+        }
+        found
     }
 
     /// The list as the variant with this number reads it, from 0.

@@ -8,7 +8,7 @@ use super::*;
 use crate::engine::address::{Addresses, Reach};
 use crate::source::ErrorClass;
 
-const CLOSED: [&str; 40] = [
+const CLOSED: [&str; 41] = [
     "0.0.0.0",
     "0.1.2.3",
     "10.0.0.1",
@@ -38,7 +38,8 @@ const CLOSED: [&str; 40] = [
     "::ffff:8.8.8.8",
     "::7f00:1",
     "64:ff9b::7f00:1",
-    "64:ff9b::808:808",
+    "64:ff9b::a00:1",
+    "64:ff9b::c0a8:101",
     "64:ff9b:1::1",
     "100::1",
     "2001::1",
@@ -50,7 +51,7 @@ const CLOSED: [&str; 40] = [
     "fec0::1",
     "ff02::1",
 ];
-const OPEN: [&str; 9] = [
+const OPEN: [&str; 10] = [
     "1.1.1.1",
     "8.8.8.8",
     "100.63.255.255",
@@ -58,6 +59,7 @@ const OPEN: [&str; 9] = [
     "172.15.0.1",
     "172.32.0.1",
     "223.255.255.255",
+    "64:ff9b::808:808",
     "2606:4700::1111",
     "2a00:1450:4001::200e",
 ];
@@ -77,7 +79,7 @@ fn only_public_addresses_and_allowed_networks_may_be_called() {
         assert!(!nobody.permits(ip(open), Reach::AllowedOnly), "{open}");
     }
     let lan = Addresses::new(vec!["10.1.0.0/16".parse().unwrap(), "fd00::/8".parse().unwrap()]);
-    for allowed in ["10.1.2.3", "::ffff:10.1.2.3", "fd00::5"] {
+    for allowed in ["10.1.2.3", "::ffff:10.1.2.3", "64:ff9b::10.1.2.3", "fd00::5"] {
         assert!(lan.permits(ip(allowed), Reach::AllowedOnly), "{allowed}");
     }
     for closed in ["10.2.0.1", "::ffff:10.2.0.1", "127.0.0.1", "fc00::1"] {

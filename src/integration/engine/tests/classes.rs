@@ -87,7 +87,7 @@ async fn a_missing_scope_is_named() {
     assert_eq!(error.missing_permissions, ["read:org", "admin", "users:read", "a", "b"]);
 
     let (error, _) = refused(one_page(), 403, &[], json!({})).await;
-    assert!(error.missing_permissions.is_empty(), "what the application does not say is not made up");
+    assert_eq!(error.missing_permissions, ["users.read"], "what the manifest says, if the application says nothing");
     assert!(error.message.contains("It needs: users.read"), "{}", error.message);
 }
 
@@ -122,6 +122,64 @@ error_details: {message: $.error, permission: $.needed}
 }
 
 #[tokio::test]
+async fn a_credential_that_is_bad_is_recognised_whatever_the_status() {
+    use ErrorClass::{Permission, Token};
+    let cases = [
+        (400, json!({"error": {"message": "API key not valid. Please pass a valid API key."}}), Token, false),
+        (400, json!({"code": "invalid_token"}), Token, false),
+        (400, json!({"message": "Your access token has been revoked"}), Token, true),
+        (403, json!({"error": {"code": "TOKEN_EXPIRED"}}), Token, true),
+        (403, json!({"message": "This API key was deleted"}), Token, true),
+        (403, json!({"message": "Invalid access token"}), Token, false),
+        (403, json!({"message": "Your trial has expired"}), Permission, false),
+        (403, json!({"message": "Your access token may not read users"}), Permission, false),
+        (400, json!({"message": "The page token is invalid"}), ErrorClass::Transient, false),
+    ];
+    for (status, body, class, definite) in cases {
+        let (error, calls) = refused(one_page(), status, &[], body.clone()).await;
+        assert_eq!((error.class, error.definite, calls), (class, definite, 1), "{status} {body}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_differs_is_named_where_the_credential_is_refused() {
+    let late = &[("date", "Sun, 01 Mar 2026 12:20:30 GMT")];
+    let (error, _) = refused(one_page(), 401, late, json!({"message": "no"})).await;
+    let expected = "The application does not accept the credential (HTTP 401). This server's clock is 20 minutes \
+                    behind the application's. It said: “no”.";
+    assert_eq!((error.class, error.message.as_str()), (ErrorClass::Token, expected));
+    let early = &[("date", "Sun, 01 Mar 2026 11:00:00 GMT")];
+    let (error, _) = refused(one_page(), 401, early, json!({})).await;
+    assert!(error.message.contains("60 minutes ahead of"), "{error}");
+    for near in [&[("date", "Sun, 01 Mar 2026 12:04:00 GMT")], &[("date", "a while ago")]] {
+        let (error, _) = refused(one_page(), 401, near, json!({})).await;
+        assert!(!error.message.contains("clock"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_called_a_password() {
+    let auth = "auth: {basic: {username: me, password: '{{config.token}}'}}";
+    let (error, _) = refused(manifest("  pages: none\n  records: $.users", auth), 401, &[], json!({})).await;
+    assert!(error.message.starts_with("The application does not accept the credential"), "{error}");
+    let text = "
+name: Test
+category: identity
+description: An application made up for tests.
+required_permissions: [users.read]
+setup: Nothing.
+config:
+  - {key: base_url, label: Address, type: url}
+  - {key: token, label: Password, type: secret}
+base_url: '{{config.base_url}}'
+auth: {basic: {username: me, password: '{{config.token}}'}}
+users: {path: /users, pages: none, records: $.users, map: {external_id: $.id, email: $.email, status: active}}
+";
+    let (error, _) = refused(manifest::parse(text, "test.yaml").unwrap(), 401, &[], json!({})).await;
+    assert!(error.message.starts_with("The application does not accept the password"), "{error}");
+}
+
+#[tokio::test]
 async fn quotations_are_short_clean_and_without_secrets() {
     let encoded: String = url::form_urlencoded::byte_serialize(TOKEN.as_bytes()).collect();
     let text = format!("bad token {TOKEN} in\r\n\u{1b}[31m?t={encoded} {}", "x".repeat(1000));
@@ -131,7 +189,7 @@ async fn quotations_are_short_clean_and_without_secrets() {
     assert!(shown.chars().count() <= 203, "{shown}");
     assert!(!format!("{error:?}").contains("canary"));
 
-    let peer = Peer::answering(|_, _| respond(403, &[("content-type", "text/plain")], format!("no {TOKEN}"))).await;
+    let peer = Peer::answering(|_, _| respond(400, &[("content-type", "text/plain")], format!("no {TOKEN}"))).await;
     let error = ids(&source(one_page(), &peer.origin)).await.unwrap_err();
     assert!(error.message.ends_with("It said: “no •••”."), "{}", error.message);
 

@@ -55,7 +55,7 @@ fn texts_are_tidied_and_bounded() {
     assert_eq!(user.external_id, "7");
     assert_eq!(user.email.unwrap().chars().count(), 320);
     let name = user.display_name.unwrap();
-    assert_eq!((name.chars().count(), name.starts_with("a[2Jb")), (500, true));
+    assert_eq!((name.chars().count(), name.starts_with("a [2Jb")), (500, true));
 }
 
 #[test]

@@ -138,7 +138,8 @@ async fn the_next_page_may_be_at_another_origin_that_the_manifest_names_and_nowh
     let peer = Peer::always(200, json!({"users": records(1..=2), "next": next})).await;
     let keys = "  pages: {next_url: {at: $.next}}\n  records: $.users";
     let error = all(&source(manifest(keys, ""), &peer.origin)).await.unwrap_err();
-    assert!(error.message.contains("leads to another host"), "{}", error.message);
+    assert!(error.message.contains("same users"), "{}", error.message);
+    assert_eq!(peer.uris(), ["/users", "/more?x=1"], "it is looked for on the own host");
     assert_eq!(other.calls().len(), 0);
 
     let mut named = manifest(keys, "other_origins: ['https://elsewhere.example.com']");

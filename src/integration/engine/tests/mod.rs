@@ -26,14 +26,19 @@ mod classes;
 mod columns;
 mod hostile;
 mod identify;
+mod limits;
 mod lists;
 mod paging;
+mod parts;
 mod posts;
 mod proofs;
+mod proxy;
 mod scim;
 mod signing;
 mod tokens;
 mod waits;
+mod walls;
+mod wire;
 
 /// A request that the application received.
 #[derive(Clone, Debug)]
@@ -114,6 +119,9 @@ async fn raw_peer(bytes: Vec<u8>, close: bool) -> String {
 
 fn respond(status: u16, headers: &[(&str, &str)], body: impl Into<Body>) -> Response<Body> {
     let mut response = Response::builder().status(status);
+    if !headers.iter().any(|(name, _)| *name == "date") {
+        response = response.header("date", "Sun, 01 Mar 2026 12:00:00 GMT");
+    }
     if !headers.iter().any(|(name, _)| *name == "content-type") {
         response = response.header("content-type", "application/json");
     }
@@ -137,7 +145,7 @@ fn settings() -> ClientSettings {
             attempts: 3,
             base: Duration::from_millis(2),
             max_wait: Duration::from_millis(100),
-            waits: true,
+            ..RetryPolicy::default()
         },
         ..ClientSettings::new(vec!["127.0.0.0/8".parse().unwrap()], || NOW, || 0.5)
     }

@@ -116,7 +116,7 @@ impl TokenEndpoint {
             let secrets = [secrets.as_slice(), &*self.secrets].concat();
             let request = Request::with_body(url.clone(), headers, Some(body));
             let (failure, unused) = match self.client.send(request).await {
-                Ok(response) => match response::read(&self.manifest, self.auth(), self.now(), &secrets, &response) {
+                Ok(response) => match response::read(&self.manifest, &self.config, self.now(), &secrets, &response) {
                     Ok(grant) => return Ok(grant),
                     Err(failure) => {
                         let unused = failure.error.class == ErrorClass::RateLimit;

@@ -1,8 +1,10 @@
 //! What a token response says: a grant, or why there is none.
 //!
-//! The manifest's error rules come first. Next comes a status code of a server error, which is
-//! never a refusal. Then OAuth's `error` decides (RFC 6749, 5.2, and the codes that vendors have
-//! added), even in a response with status 200, and the status code last.
+//! The manifest's error rules come first. Next come an answer by something in front of the
+//! application, and a status code of a server error, which are never a refusal. Then OAuth's `error`
+//! decides (RFC 6749, 5.2, and the codes that vendors have added), even in a response with status
+//! 200, and the status code last. A refused grant or client is read with its description, because
+//! some applications say so of too many sign-ins, of an address, of an hour or of a wrong clock.
 
 use std::time::Duration;
 
@@ -10,15 +12,17 @@ use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, SET_COOKIE};
 
 use crate::engine::body::{self, BodyError};
-use crate::engine::classify::{Evidence, excerpt, is_rate_limited, matching_rule};
+use crate::engine::classify::{Evidence, excerpt, explain_wall, is_rate_limited, matching_rule, once_each};
 use crate::engine::client::Response;
 use crate::engine::retry::{EPOCH_MILLISECONDS, EPOCH_SECONDS, retry_after};
+use crate::engine::wall::is_wall;
+use crate::engine::wording::{self, Reason, clock_difference};
 use crate::grant::Grant;
 use crate::manifest::Manifest;
-use crate::manifest::auth::{Auth, Session};
+use crate::manifest::auth::{Auth, ClientAuth, Session};
 use crate::manifest::errors::Classification;
 use crate::manifest::expr::{Document, Path, scalar};
-use crate::source::SourceError;
+use crate::source::{Config, ErrorClass, SourceError};
 
 /// The client itself is not accepted.
 const CLIENT_CODES: [&str; 7] = [
@@ -52,8 +56,6 @@ const GRANT_CODES: [&str; 16] = [
 const PERMISSION_CODES: [&str; 4] = ["access_denied", "insufficient_scope", "invalid_scope", "missing_scope"];
 const RATE_LIMIT_CODES: [&str; 4] = ["rate_limit_exceeded", "rate_limited", "ratelimited", "slow_down"];
 const SERVER_CODES: [&str; 3] = ["internal_error", "server_error", "temporarily_unavailable"];
-/// Where a token response names its error.
-const CODE_POINTERS: [&str; 4] = ["/error", "/errorCode", "/error/code", "/code"];
 
 /// A token response without a grant.
 pub struct TokenError {
@@ -62,15 +64,32 @@ pub struct TokenError {
     pub retry_after: Option<Duration>,
 }
 
+/// What a token response says if it contains no grant.
+struct Refusal<'a> {
+    manifest: &'a Manifest,
+    evidence: &'a Evidence<'a>,
+    /// Why the body is no JSON.
+    unreadable: Option<&'a BodyError>,
+    /// The error that the response names, if it is known.
+    code: Option<String>,
+    /// Why a grant or a client is refused, if the reason is not the credential.
+    reason: Option<Reason>,
+    /// A sentence about this server's clock, if it differs from the application's.
+    clock: Option<String>,
+    /// What the credential is called.
+    credential: &'static str,
+}
+
 /// The grant in a token response. `secrets` are masked where the response is quoted.
 pub fn read(
     manifest: &Manifest,
-    auth: &Auth,
+    config: &Config,
     now: i64,
     secrets: &[String],
     response: &Response,
 ) -> Result<Grant, TokenError> {
     let Response { status, headers, body } = response;
+    let auth = &manifest.chosen(config).auth;
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let parsed = body::parse(body, content_type);
     let json = parsed.as_ref().ok();
@@ -82,43 +101,108 @@ pub fn read(
     {
         return Ok(grant);
     }
-    let code = json.and_then(known_code);
-    let classification = match rule {
-        Some(rule) => rule.is,
-        None => classify(manifest, *status, headers, code, parsed.as_ref().err()),
+    let signed = is_signed(auth);
+    let clock = clock_difference(headers, now);
+    let refusal = Refusal {
+        manifest,
+        evidence: &evidence,
+        unreadable: parsed.as_ref().err(),
+        code: json.and_then(known_code),
+        reason: json.and_then(|body| refusal_reason(body, signed, clock.is_some())),
+        clock,
+        credential: manifest.credential_name(config),
     };
-    let usual = || explain(manifest, classification, code, *status, parsed.as_ref().err());
-    let sentence = rule.and_then(|rule| rule.message.clone()).unwrap_or_else(usual);
+    let classification = rule.map_or_else(|| refusal.classify(), |rule| rule.is);
+    let mut sentence = rule.and_then(|rule| rule.message.clone()).unwrap_or_else(|| refusal.explain(classification));
+    let about_credential = classification.class() == ErrorClass::Token || refusal.reason == Some(Reason::Clock);
+    if let Some(difference) = refusal.clock.as_ref().filter(|_| about_credential) {
+        sentence = format!("{sentence} {difference}");
+    }
+    let code = refusal.code.as_deref();
     // A successful response without a known error is not quoted, because it may contain a token.
     let excerpt = excerpt(manifest, secrets, &evidence).filter(|_| code.is_some() || !status.is_success());
     let message = match excerpt {
         Some(excerpt) if Some(excerpt.as_str()) != code => format!("{sentence} It said: “{excerpt}”."),
         _ => sentence,
     };
+    let permissions = if classification == Classification::Permission {
+        once_each(&manifest.required_permissions)
+    } else {
+        Vec::new()
+    };
     let error = SourceError {
         http_status: Some(status.as_u16()),
+        missing_permissions: permissions,
         definite: classification.is_definite(),
         ..SourceError::new(classification.class(), message)
     };
     Err(TokenError { error, retry_after: retry_after(&manifest.rate_limit, headers, json, now) })
 }
 
-/// What a response without a grant means, if no rule of the manifest matches.
-fn classify(
-    manifest: &Manifest,
-    status: StatusCode,
-    headers: &HeaderMap,
-    code: Option<&str>,
-    unreadable: Option<&BodyError>,
-) -> Classification {
-    let forbidden_without_code = status == StatusCode::FORBIDDEN && code.is_none();
-    match unreadable {
-        // The next response may be complete.
-        Some(BodyError::Incomplete) if status.is_success() => Classification::Transient,
-        // A firewall in front of the endpoint answers like this. It says nothing about the client.
-        Some(_) if forbidden_without_code => Classification::Transient,
-        _ if forbidden_without_code && is_rate_limited(&manifest.rate_limit, headers) => Classification::RateLimit,
-        _ => by_code_and_status(code, status),
+/// Whether the sign-in sends a statement that is signed for it.
+fn is_signed(auth: &Auth) -> bool {
+    match auth {
+        Auth::JwtBearer(_) => true,
+        Auth::ClientCredentials(kind) => matches!(kind.client_auth, ClientAuth::PrivateKeyJwt),
+        _ => false,
+    }
+}
+
+/// Why a grant or a client is refused, if the reason is not the credential. A signed statement that is
+/// refused without any explanation while the clocks differ is refused because of the clocks.
+fn refusal_reason(body: &Document, signed: bool, clocks_differ: bool) -> Option<Reason> {
+    let explained = wording::sentences(body).any(|text| text.contains(' '));
+    wording::reason(body, signed).or((signed && clocks_differ && !explained).then_some(Reason::Clock))
+}
+
+impl Refusal<'_> {
+    /// What the response means if no rule of the manifest matches.
+    fn classify(&self) -> Classification {
+        let Evidence { status, headers, .. } = self.evidence;
+        let forbidden_without_code = *status == StatusCode::FORBIDDEN && self.code.is_none();
+        match self.unreadable {
+            _ if self.is_wall() => Classification::Transient,
+            // The next response may be complete.
+            Some(BodyError::Incomplete) if status.is_success() => Classification::Transient,
+            Some(BodyError::Empty) if forbidden_without_code => Classification::Transient,
+            _ if forbidden_without_code && is_rate_limited(&self.manifest.rate_limit, headers) => {
+                Classification::RateLimit
+            }
+            _ => self.by_code_and_status(),
+        }
+    }
+
+    fn is_wall(&self) -> bool {
+        self.code.is_none() && is_wall(self.manifest, self.evidence)
+    }
+
+    fn refuses_credential(&self) -> bool {
+        let code = self.code.as_deref();
+        let listed = code.is_some_and(|code| CLIENT_CODES.contains(&code) || GRANT_CODES.contains(&code));
+        let said = |body: &Document| {
+            wording::bad_credential_code(body).is_some()
+                || (self.evidence.status.is_client_error() && wording::says_bad_credential(body))
+        };
+        listed || self.evidence.json.is_some_and(said)
+    }
+
+    fn by_code_and_status(&self) -> Classification {
+        let is = |codes: &[&str]| self.code.as_deref().is_some_and(|code| codes.contains(&code));
+        match self.evidence.status.as_u16() {
+            408 | 429 => Classification::RateLimit,
+            500.. => Classification::Transient,
+            _ if self.refuses_credential() => match self.reason {
+                Some(Reason::Rate) => Classification::RateLimit,
+                Some(Reason::Restriction | Reason::Clock) => Classification::Config,
+                None => Classification::TokenRevoked,
+            },
+            _ if is(&PERMISSION_CODES) => Classification::Permission,
+            _ if is(&RATE_LIMIT_CODES) => Classification::RateLimit,
+            _ if is(&SERVER_CODES) => Classification::Transient,
+            401 => Classification::Token,
+            403 => Classification::Permission,
+            _ => Classification::Config,
+        }
     }
 }
 
@@ -175,66 +259,83 @@ fn expiry(text: &str, now: i64) -> Option<i64> {
     }
 }
 
-/// The error that the response names, if it is one of the codes above.
-fn known_code(body: &Document) -> Option<&'static str> {
-    let mut named = CODE_POINTERS.iter().filter_map(|at| body.value().pointer(at)?.as_str());
-    let known = [&CLIENT_CODES[..], &GRANT_CODES, &PERMISSION_CODES, &RATE_LIMIT_CODES, &SERVER_CODES];
-    named.find_map(|name| known.into_iter().flatten().find(|code| code.eq_ignore_ascii_case(name)).copied())
+/// The error that the response names, if it is known.
+fn known_code(body: &Document) -> Option<String> {
+    let listed = [&CLIENT_CODES[..], &GRANT_CODES, &PERMISSION_CODES, &RATE_LIMIT_CODES, &SERVER_CODES];
+    let known = |name: &String| listed.into_iter().flatten().any(|code| code == name);
+    wording::codes(body).find(known).or_else(|| wording::bad_credential_code(body))
 }
 
-fn by_code_and_status(code: Option<&str>, status: StatusCode) -> Classification {
-    let is = |codes: &[&str]| code.is_some_and(|code| codes.contains(&code));
-    match status.as_u16() {
-        408 | 429 => Classification::RateLimit,
-        500.. => Classification::Transient,
-        _ if is(&CLIENT_CODES) || is(&GRANT_CODES) => Classification::TokenRevoked,
-        _ if is(&PERMISSION_CODES) => Classification::Permission,
-        _ if is(&RATE_LIMIT_CODES) => Classification::RateLimit,
-        _ if is(&SERVER_CODES) => Classification::Transient,
-        401 => Classification::Token,
-        403 => Classification::Permission,
-        _ => Classification::Config,
+impl Refusal<'_> {
+    fn explain(&self, classification: Classification) -> String {
+        let (status, credential) = (self.evidence.status, self.credential);
+        let number = status.as_u16();
+        let code = self.code.as_deref();
+        let what = code.map_or_else(|| format!("HTTP {number}"), |code| format!("{code}, HTTP {number}"));
+        match classification {
+            Classification::TokenRevoked if code.is_some_and(|code| CLIENT_CODES.contains(&code)) => {
+                format!("The application does not accept the client's id, or its secret or key, at sign-in ({what}).")
+            }
+            Classification::TokenRevoked if credential == "password" => {
+                format!("The application does not accept the user name or the password at sign-in ({what}).")
+            }
+            Classification::TokenRevoked => {
+                format!(
+                    "The application does not accept the grant at sign-in ({what}): it was withdrawn or has expired."
+                )
+            }
+            Classification::Token => {
+                format!("The application does not accept the {credential} at sign-in ({what}).")
+            }
+            Classification::Permission => {
+                let needed = once_each(&self.manifest.required_permissions).join(", ");
+                let needed = if needed.is_empty() { needed } else { format!(" It needs: {needed}.") };
+                format!("The application refused the permissions that were requested at sign-in ({what}).{needed}")
+            }
+            Classification::RateLimit => format!("The application asked to slow down at sign-in ({what})."),
+            Classification::Transient if self.is_wall() => format!("{} This was at sign-in.", explain_wall(status)),
+            Classification::Transient if status.is_success() && code.is_none() => {
+                format!("The response at sign-in breaks off in the middle ({what}).")
+            }
+            Classification::Transient | Classification::TooLarge | Classification::PositionExpired => {
+                format!("The application reports an error of its own at sign-in ({what}).")
+            }
+            Classification::Config => self.explain_config(&what),
+        }
     }
-}
 
-fn explain(
-    manifest: &Manifest,
-    classification: Classification,
-    code: Option<&str>,
-    status: StatusCode,
-    unreadable: Option<&BodyError>,
-) -> String {
-    let number = status.as_u16();
-    let what = code.map_or_else(|| format!("HTTP {number}"), |code| format!("{code}, HTTP {number}"));
-    match classification {
-        Classification::TokenRevoked if code.is_some_and(|code| CLIENT_CODES.contains(&code)) => {
-            format!("The application does not accept the client's id, or its secret or key, at sign-in ({what}).")
+    fn explain_config(&self, what: &str) -> String {
+        let status = self.evidence.status;
+        match self.reason.filter(|_| self.refuses_credential()) {
+            Some(Reason::Clock) => {
+                return format!(
+                    "The application does not accept the time in the signed statement at sign-in ({what}), so this \
+                     server's clock may be wrong."
+                );
+            }
+            Some(Reason::Restriction) => {
+                return format!(
+                    "The application does not let this server sign in from its address, or at this hour ({what}). \
+                     Change the limits of that user or client in the application."
+                );
+            }
+            Some(Reason::Rate) | None => {}
         }
-        Classification::TokenRevoked => {
-            format!("The application no longer accepts the grant at sign-in ({what}): it was withdrawn or has expired.")
+        if status.is_redirection() {
+            return format!(
+                "The application points to another address at sign-in ({what}); redirects are not followed, so that \
+                 the credential stays where it belongs. Check the address in the settings."
+            );
         }
-        Classification::Token => format!("The application did not accept the credential at sign-in ({what})."),
-        Classification::Permission => {
-            let needed = manifest.required_permissions.join(", ");
-            let needed = if needed.is_empty() { needed } else { format!(" It needs: {needed}.") };
-            format!("The application refused the permissions that were requested at sign-in ({what}).{needed}")
+        if status.is_success() {
+            let why = self.unreadable.map(|error| format!(": {error}")).unwrap_or_default();
+            return format!(
+                "The response at sign-in contains no token ({what}){why}. Check the address in the settings."
+            );
         }
-        Classification::RateLimit => format!("The application asked to slow down at sign-in ({what})."),
-        Classification::Transient if status.is_success() && code.is_none() => {
-            format!("The response at sign-in breaks off in the middle ({what}).")
+        if matches!(status.as_u16(), 404 | 410) {
+            return format!("The address for the sign-in leads nowhere ({what}); check the settings.");
         }
-        Classification::Transient => format!("The application reports an error of its own at sign-in ({what})."),
-        Classification::Config if status.is_redirection() => format!(
-            "The application points to another address at sign-in ({what}); redirects are not followed, so that the \
-             credential stays where it belongs. Check the address in the settings."
-        ),
-        Classification::Config if status.is_success() => {
-            let why = unreadable.map(|error| format!(": {error}")).unwrap_or_default();
-            format!("The response at sign-in contains no token ({what}){why}. Check the address in the settings.")
-        }
-        Classification::Config if matches!(number, 404 | 410) => {
-            format!("The address for the sign-in leads nowhere ({what}); check the settings.")
-        }
-        Classification::Config => format!("The application does not accept the request at sign-in ({what})."),
+        format!("The application does not accept the request at sign-in ({what}).")
     }
 }

@@ -329,9 +329,9 @@ impl<'a> Check<'a> {
         let joins = users.joins.values().flat_map(|join| &join.value.errors);
         let details = users.details.values().flat_map(|detail| &detail.value.errors);
         for Spanned { value: rule, referenced: at, .. } in self.manifest.errors.iter().chain(joins).chain(details) {
-            let ErrorRule { status, header, when, .. } = rule;
-            if status.is_empty() && header.is_empty() && when.is_none() {
-                self.fault(*at, "a rule needs a condition: status, header or when");
+            let ErrorRule { status, header, when, text, .. } = rule;
+            if status.is_empty() && header.is_empty() && when.is_none() && text.is_none() {
+                self.fault(*at, "a rule needs a condition: status, header, when or text");
             }
             if status.iter().any(|status| !(100..=599).contains(status)) {
                 self.fault(*at, "status codes are from 100 to 599");

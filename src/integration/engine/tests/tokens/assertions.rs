@@ -174,3 +174,29 @@ async fn a_key_that_does_not_fit_is_a_fault_of_the_settings() {
         assert!(peer.calls().is_empty());
     }
 }
+
+#[tokio::test]
+async fn a_clock_that_differs_is_named_where_a_signed_statement_is_refused() {
+    let manifest = service_account("");
+    let refused = async |date: &'static str, body: Value| {
+        let peer = Peer::answering(move |_, _| respond(400, &[("date", date)], body.to_string())).await;
+        let mut config = config(&peer, &[("private_key", RSA)]);
+        config.remove("secret");
+        ids(&signed_in(&manifest, config, settings())).await.unwrap_err()
+    };
+    let (same, later) = ("Sun, 01 Mar 2026 12:00:01 GMT", "Sun, 01 Mar 2026 12:20:00 GMT");
+    let bare = json!({"error": "invalid_grant"});
+    let explained = |why: &str| json!({"error": "invalid_grant", "error_description": why});
+    let cases = [
+        (later, explained("Invalid JWT: iat and exp are not within the allowed time"), ErrorClass::Config, true),
+        (later, bare.clone(), ErrorClass::Config, true),
+        (later, explained("Invalid JWT Signature."), ErrorClass::Token, true),
+        (same, explained("The assertion has expired"), ErrorClass::Config, false),
+        (same, bare, ErrorClass::Token, false),
+    ];
+    for (date, body, class, named) in cases {
+        let error = refused(date, body.clone()).await;
+        assert_eq!(error.class, class, "{body}: {error}");
+        assert_eq!(error.message.contains("clock is 20 minutes behind"), named, "{body}: {error}");
+    }
+}

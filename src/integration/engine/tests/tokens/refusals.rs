@@ -20,9 +20,9 @@ async fn every_answer_has_its_class() {
     let wait: Headers = &[("retry-after", "999")];
     let html: Headers = &[("content-type", "text/html")];
     let moved: Headers = &[("location", "https://elsewhere.example.com/")];
-    let cases: [(u16, Headers, &str, ErrorClass, bool, &str); 26] = [
+    let cases: [(u16, Headers, &str, ErrorClass, bool, &str); 27] = [
         (400, &[], r#"{"error": "invalid_grant"}"#, Token, true, "invalid_grant"),
-        (403, &[], r#"{"error": "invalid_grant"}"#, Token, true, "no longer accepts"),
+        (403, &[], r#"{"error": "invalid_grant"}"#, Token, true, "does not accept the grant"),
         (401, &[], r#"{"error": "invalid_client"}"#, Token, true, "id, or its secret"),
         (400, &[], r#"{"error": "unauthorized_client", "error_description": "Ask Ann"}"#, Token, true, "“Ask Ann”"),
         (401, &[], r#"{"errorCode": "invalid_client", "errorSummary": "Unknown"}"#, Token, true, "“Unknown”"),
@@ -34,10 +34,11 @@ async fn every_answer_has_its_class() {
         (429, wait, r#"{"error": "invalid_grant"}"#, RateLimit, false, "slow down"),
         (500, &[], r#"{"error": "invalid_client"}"#, Transient, false, "error of its own"),
         (502, html, "<html>Bad gateway</html>", Transient, false, "error of its own"),
-        (401, &[], "", Token, false, "did not accept"),
+        (401, &[], "", Token, false, "does not accept"),
         (403, &[], "{}", Permission, false, "permissions"),
         (403, wait, "{}", RateLimit, false, "slow down"),
-        (403, &[], "<html>a wall</html>", Transient, false, "error of its own"),
+        (403, &[], "<html>a wall</html>", Transient, false, "in front of the application"),
+        (401, html, "<html>a wall</html>", Transient, false, "in front of the application"),
         (400, &[], r#"{"error": "unsupported_grant_type"}"#, Config, false, "unsupported_grant_type"),
         (404, html, "<html>Not here</html>", Config, false, "leads nowhere"),
         (302, moved, "", Config, false, "another address"),
@@ -54,6 +55,64 @@ async fn every_answer_has_its_class() {
         assert!(error.message.contains(part) && error.message.contains("sign-in"), "{status} {body}: {error}");
         assert!(!error.message.contains('<'), "{error}");
         assert_eq!(error.retry_after_ms, (class == RateLimit && !headers.is_empty()).then_some(999_000), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_grant_is_read_with_its_description() {
+    use ErrorClass::{Config, RateLimit, Token};
+    let manifest = client_credentials("");
+    let cases = [
+        ("invalid_grant", "login rate exceeded", RateLimit, "slow down"),
+        ("invalid_client", "Too many failed attempts. Try again later.", RateLimit, "slow down"),
+        ("invalid_grant", "ip restricted or invalid login hours", Config, "at this hour"),
+        ("invalid_grant", "Access from your IP address is not allowed", Config, "from its address"),
+        ("invalid_client", "The client may not sign in outside of trusted IP ranges", Config, "from its address"),
+        ("invalid_grant", "AADSTS53003: blocked by Conditional Access policies.", Config, "from its address"),
+        ("invalid_grant", "Invalid JWT: check your iat and exp values", Config, "clock"),
+        ("invalid_client", "AADSTS700024: Client assertion is not within its valid time range.", Config, "clock"),
+        ("invalid_grant", "expired access/refresh token", Token, "expired"),
+        ("invalid_grant", "Token has been expired or revoked.", Token, "revoked"),
+        (
+            "invalid_client",
+            "Invalid client secret provided. Trace ID: 7 Timestamp: 2026-03-01 12:00:00Z",
+            Token,
+            "secret",
+        ),
+        ("invalid_grant", "authentication failure", Token, "grant"),
+    ];
+    for (code, description, class, part) in cases {
+        let body = json!({"error": code, "error_description": description}).to_string();
+        let error = refused(&manifest, 400, &[], &body).await;
+        assert_eq!((error.class, error.definite), (class, class == Token), "{description}: {error}");
+        assert!(error.message.contains(part), "{description}: {error}");
+        assert!(error.message.contains(description), "what was said is shown: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_credential_is_recognised_in_every_form() {
+    let manifest = client_credentials("");
+    for body in [
+        json!({"status": "BAD_REFRESH_TOKEN", "message": "This one is not good any more"}),
+        json!({"error": {"code": "InvalidRefreshToken"}}),
+        json!({"category": "REFRESH_TOKEN_REVOKED", "status": "error"}),
+        json!({"errors": [{"code": "expired_token"}]}),
+        json!({"code": "invalid-client-secret"}),
+        json!({"message": "The refresh token is expired"}),
+        json!({"message": "refresh token has been revoked by the user"}),
+        json!({"error": {"message": "Unknown client credentials"}}),
+    ] {
+        let error = refused(&manifest, 400, &[], &body.to_string()).await;
+        assert_eq!((error.class, error.definite), (ErrorClass::Token, true), "{body}: {error}");
+    }
+    for body in [
+        json!({"error": "invalid_request", "error_description": "The refresh token is missing"}),
+        json!({"error": "unsupported_grant_type"}),
+        json!({"error": "invalid_grant_type"}),
+    ] {
+        let error = refused(&manifest, 400, &[], &body.to_string()).await;
+        assert_eq!((error.class, error.definite), (ErrorClass::Config, false), "{body}: {error}");
     }
 }
 

@@ -1,0 +1,192 @@
+//! What the wording of a refusal says, where its status and its code leave that open.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use reqwest::header::{DATE, HeaderMap};
+
+use super::retry::parse_date;
+use crate::manifest::expr::{Document, scalar};
+
+/// Where applications commonly put a sentence for a person.
+pub(super) const MESSAGE_POINTERS: [&str; 8] = [
+    "/detail",
+    "/error_description",
+    "/message",
+    "/error/message",
+    "/errorSummary",
+    "/errors/0/message",
+    "/errors/0/detail",
+    "/error",
+];
+/// Where applications commonly put the code of an error.
+const CODE_POINTERS: [&str; 16] = [
+    "/error",
+    "/errorCode",
+    "/error/code",
+    "/code",
+    "/error_code",
+    "/error/type",
+    "/error/status",
+    "/errors/0/code",
+    "/errors/0/type",
+    "/error/errors/0/reason",
+    "/error/details/0/reason",
+    "/reason",
+    "/type",
+    "/category",
+    "/sub_error",
+    "/status",
+];
+/// A smaller difference between two clocks is usual, in milliseconds.
+const USUAL_DIFFERENCE_MS: u64 = 5 * 60_000;
+
+/// Why a grant or a client is refused, although nothing is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// Too many sign-ins.
+    Rate,
+    /// The hour, or the address of this server.
+    Restriction,
+    /// The time in a signed statement.
+    Clock,
+}
+
+/// Some part of a text matches one of several patterns. `None` only if a pattern is wrong.
+type Words = LazyLock<Option<Regex>>;
+
+fn words(patterns: &[&str]) -> Option<Regex> {
+    Regex::new(&format!("(?i){}", patterns.join("|"))).ok()
+}
+
+fn says(words: &Words, text: &str) -> bool {
+    words.as_ref().is_some_and(|words| words.is_match(text))
+}
+
+static RATE: Words = LazyLock::new(|| {
+    words(&[
+        r"\brate\b.{0,20}(exceed|limit)",
+        "rate.?limit|too many|throttl|slow down",
+        "try (it )?(again )?later|temporarily locked",
+    ])
+});
+static RESTRICTION: Words = LazyLock::new(|| {
+    words(&[
+        "(login|sign-?in|business|working|office|restricted|allowed|closed) hours|time of (the )?day",
+        r"\bip\b.{0,40}(restrict|not allowed|not permitted|denied|block|range|list)",
+        r"(restrict|block|not allowed|not permitted|denied|untrusted|unknown).{0,40}\b(ip|networks?|location)\b",
+        "trusted (ip|address|network|range|location)|(ip|address|network) ?range|allow-?list|white-?list",
+        "network (policy|zone|access)|conditional access",
+    ])
+});
+static CLOCK: Words = LazyLock::new(|| {
+    words(&[
+        r"\b(iat|exp|nbf)\b|\bclock|\bskew|time.?frame",
+        "not yet valid|in the future|valid time range|allowed time",
+    ])
+});
+/// Said of a statement that was signed a moment ago.
+static EXPIRED_STATEMENT: Words = LazyLock::new(|| {
+    words(&[r"(assertion|jwt|statement)\b.{0,60}(expired|too old)", "expired.{0,40}(assertion|jwt|statement)"])
+});
+/// A code for a credential that is bad in itself.
+static BAD_CREDENTIAL_CODE: Words = LazyLock::new(|| {
+    words(&[
+        "^(bad|invalid|expired|revoked|unknown|inactive)_((refresh_|access_)?token|grant|client(_id|_secret|_credentials)?|credentials?|secret|api_?key|assertion|password|login)$",
+        "^((refresh_|access_)?token|grant|client(_secret)?|credentials?|api_?key|consent|authorization)_(is_)?(revoked|expired|invalid|disabled|deleted|deactivated|not_found|inactive|withdrawn)$",
+    ])
+});
+/// A sentence that says so.
+static BAD_CREDENTIAL: Words = LazyLock::new(|| {
+    let credential =
+        "(access|refresh|api|auth|authentication|bearer|personal access|client)[ _-]?(token|key|secret|credentials?)";
+    words(&[
+        &format!(
+            r"\b{credential}\b.{{0,12}} (is|was|are|were|has|have)( been)? (bad|invalid|expired|revoked|disabled|deleted|deactivated|inactive|withdrawn|unknown|not (valid|found|active)|no longer (valid|active|accepted))\b"
+        ),
+        &format!(r"\b{credential} not (valid|found)\b"),
+        &format!(r"\b(bad|invalid|expired|revoked|unknown|inactive) {credential}\b"),
+    ])
+});
+/// Of these, a sentence that says that it was good once.
+static ENDED: Words = LazyLock::new(|| {
+    words(&["revoked|expired|disabled|deleted|deactivated|inactive|withdrawn|no longer|invalid_grant"])
+});
+/// A sentence or a code about the position in a list.
+static EXPIRED_POSITION: Words = LazyLock::new(|| {
+    words(&[
+        r"\b((page|paging|skip|sync|continuation|next|scroll) ?(token|id|state)|cursor)\b.{0,60}(expired|too old|no longer|invalid|not valid)",
+        r"\b(expired|invalid|stale) ?((page|paging|skip|sync|continuation|next|scroll) ?token|cursor)\b",
+    ])
+});
+
+/// The codes in an error response, in lower case and with `_` between words.
+pub(super) fn codes(body: &Document) -> impl Iterator<Item = String> {
+    CODE_POINTERS.iter().filter_map(|at| scalar(body.value().pointer(at)?)).map(|code| normalised(&code))
+}
+
+fn normalised(code: &str) -> String {
+    let mut words = String::new();
+    let mut after_lower = false;
+    for letter in code.chars() {
+        if letter.is_uppercase() && after_lower {
+            words.push('_');
+        }
+        after_lower = letter.is_lowercase() || letter.is_numeric();
+        words.extend(letter.to_lowercase().map(|letter| if matches!(letter, ' ' | '-' | '.') { '_' } else { letter }));
+    }
+    words
+}
+
+/// The sentences in an error response.
+pub(super) fn sentences(body: &Document) -> impl Iterator<Item = String> {
+    MESSAGE_POINTERS.iter().filter_map(|at| scalar(body.value().pointer(at)?))
+}
+
+/// Why a grant or a client was refused, if the reason is not the credential. `signed`: whether the
+/// request contained a statement that was signed for it.
+pub(super) fn reason(body: &Document, signed: bool) -> Option<Reason> {
+    let texts: Vec<String> = sentences(body).collect();
+    let any = |words: &Words| texts.iter().any(|text| says(words, text));
+    if any(&RATE) {
+        Some(Reason::Rate)
+    } else if any(&RESTRICTION) {
+        Some(Reason::Restriction)
+    } else if any(&CLOCK) || (signed && any(&EXPIRED_STATEMENT)) {
+        Some(Reason::Clock)
+    } else {
+        None
+    }
+}
+
+/// The code for a credential that is bad in itself, if the response has one.
+pub(super) fn bad_credential_code(body: &Document) -> Option<String> {
+    codes(body).find(|code| says(&BAD_CREDENTIAL_CODE, code))
+}
+
+/// Whether a sentence says that the credential is bad in itself.
+pub(super) fn says_bad_credential(body: &Document) -> bool {
+    sentences(body).any(|text| says(&BAD_CREDENTIAL, &text))
+}
+
+/// Whether a sentence or a code says that the credential was good once.
+pub(super) fn says_ended(body: &Document) -> bool {
+    codes(body).chain(sentences(body)).any(|text| says(&ENDED, &text))
+}
+
+/// Whether the application says that it does not know the position in the list any more.
+pub(super) fn says_expired_position(body: &Document) -> bool {
+    codes(body).chain(sentences(body)).any(|text| says(&EXPIRED_POSITION, &text.replace('_', " ")))
+}
+
+/// A sentence about this server's clock, if it differs from the application's by more than is usual.
+pub(super) fn clock_difference(headers: &HeaderMap, now: i64) -> Option<String> {
+    let theirs = parse_date(headers.get(DATE)?.to_str().ok()?)?;
+    let difference = theirs.abs_diff(now);
+    if difference <= USUAL_DIFFERENCE_MS {
+        return None;
+    }
+    let minutes = difference / 60_000;
+    let way = if now < theirs { "behind" } else { "ahead of" };
+    Some(format!("This server's clock is {minutes} minutes {way} the application's."))
+}
