@@ -15,6 +15,7 @@ use muster::auth::{Caller, Role};
 use muster::clock::Clock;
 use muster::config::{Roles, Settings};
 use muster::instance::create::Create;
+use muster::instance::state::Accepted;
 use muster::instance::update::Update;
 use tokio::net::TcpListener;
 
@@ -67,13 +68,13 @@ async fn main() {
     report("everybody new", begun, &wait(&idle).await);
 
     let begun = Instant::now();
-    instances.sync(&caller, id, false).await.expect("a run");
+    instances.sync(&caller, id, Accepted::default()).await.expect("a run");
     report("nobody changed", begun, &wait(&idle).await);
 
     let update = Update { config: Some(pairs("1")), ..Update::default() };
     instances.update(&caller, id, update).await.expect("a new configuration");
     let begun = Instant::now();
-    instances.sync(&caller, id, false).await.expect("a run");
+    instances.sync(&caller, id, Accepted::default()).await.expect("a run");
     report("2 % leave and join", begun, &wait(&idle).await);
 
     let begun = Instant::now();

@@ -278,7 +278,7 @@ fn sync_engine(instances: &Instances, settings: &Settings) -> Engine {
     Engine {
         instances: instances.clone(),
         progress: Progress::default(),
-        limits: Limits::new(settings.removal_guard_percent, settings.removal_guard_minimum),
+        limits: Limits::new(settings),
         public_url,
         mail_host,
     }

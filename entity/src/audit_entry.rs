@@ -15,6 +15,8 @@ pub enum Action {
     TestMailSent,
     /// A run was allowed to remove any number of users.
     RemovalsAccepted,
+    /// A run was allowed to add any number of users.
+    GrowthAccepted,
     /// A person was sent to an application to give consent, and the authorization failed.
     AuthorizationFailed,
 }

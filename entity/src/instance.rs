@@ -117,6 +117,11 @@ pub struct Model {
     pub purging: bool,
     /// How many user rows that job has removed so far.
     pub purged_users: i64,
+    /// The digest of the manifest by which the last run that did not fail listed the users.
+    pub manifest_digest: Option<String>,
+    /// How many users it had after that run; 0 if there is none, or if all users were deleted since. Null if a version
+    /// without this column ended that run.
+    pub known_users: Option<i64>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

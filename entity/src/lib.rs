@@ -5,6 +5,7 @@
 
 pub mod api_token;
 pub mod audit_entry;
+pub mod capability_state;
 pub mod event;
 pub mod installation;
 pub mod instance;

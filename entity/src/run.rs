@@ -58,6 +58,8 @@ pub enum FailureClass {
     Config,
     /// Too many users would have been removed at once. A member must accept the removals.
     RemovalGuard,
+    /// The application listed far more users than the instance has. A member must accept the growth.
+    GrowthGuard,
     /// The application stopped answering, or the run was interrupted too often.
     Timeout,
     /// An error of this server.
@@ -89,6 +91,13 @@ pub struct Model {
     pub expected: Option<i64>,
     /// Disables the removal guard for this run.
     pub accept_removals: bool,
+    /// Disables the growth guard for this run.
+    pub accept_growth: bool,
+    /// The digest of the manifest that it reads by; null if it was started by a version that kept none, or if two
+    /// manifests had a part in it.
+    pub manifest_digest: Option<String>,
+    /// The manifest is not the one by which the users were listed before.
+    pub new_baseline: bool,
     /// How many users the instance had when the run started.
     pub users_before: i64,
     /// The whole list has been read, and only the outcome is not recorded yet.
@@ -97,6 +106,8 @@ pub struct Model {
     pub checkpoint: Option<Json>,
     pub failure_class: Option<FailureClass>,
     pub failure_message: Option<String>,
+    /// What somebody should know of a run that did not fail.
+    pub remark: Option<String>,
     pub http_status: Option<i32>,
     /// The optional parts that the application refused: a JSON array of `Loss`.
     pub lost: Json,

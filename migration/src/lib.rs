@@ -24,6 +24,7 @@ mod m0003_installation;
 mod m0004_indexes;
 mod m0005_room;
 mod m0006_event_record;
+mod m0007_what_is_known;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_indexes::Migration),
             Box::new(m0005_room::Migration),
             Box::new(m0006_event_record::Migration),
+            Box::new(m0007_what_is_known::Migration),
         ]
     }
 }

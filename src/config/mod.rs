@@ -60,6 +60,12 @@ pub struct Settings {
     /// … and at least this many.
     #[serde(default = "default_guard_minimum")]
     pub removal_guard_minimum: u32,
+    /// The growth guard stops a run that lists more than this many times as many users as the instance has …
+    #[serde(default = "default_growth_factor")]
+    pub growth_guard_factor: u32,
+    /// … and at least this many more.
+    #[serde(default = "default_growth_minimum")]
+    pub growth_guard_minimum: u32,
     /// For how many days events are kept. In all `keep_…_days` settings 0 means for ever.
     #[serde(default = "default_keep_events_days")]
     pub keep_events_days: u32,
@@ -139,6 +145,8 @@ impl Settings {
             sync_concurrency: default_sync_concurrency(),
             removal_guard_percent: default_guard_percent(),
             removal_guard_minimum: default_guard_minimum(),
+            growth_guard_factor: default_growth_factor(),
+            growth_guard_minimum: default_growth_minimum(),
             keep_events_days: default_keep_events_days(),
             keep_runs_days: default_keep_days(),
             keep_changes_days: default_keep_changes_days(),
@@ -166,6 +174,9 @@ impl Settings {
         }
         if self.removal_guard_percent > 100 {
             return Err("setting removal_guard_percent: must be from 0 to 100".into());
+        }
+        if self.growth_guard_factor == 0 {
+            return Err("setting growth_guard_factor: must be 1 or more".into());
         }
         for (name, days) in [
             ("keep_events_days", self.keep_events_days),
@@ -292,6 +303,12 @@ fn default_guard_percent() -> u8 {
 }
 fn default_guard_minimum() -> u32 {
     10
+}
+fn default_growth_factor() -> u32 {
+    3
+}
+fn default_growth_minimum() -> u32 {
+    1_000
 }
 fn default_keep_events_days() -> u32 {
     30

@@ -263,6 +263,8 @@ mod tests {
             purge_through: -1,
             purging: false,
             purged_users,
+            manifest_digest: None,
+            known_users: None,
         }
     }
 

@@ -301,12 +301,13 @@ const CHECKS: &[Row] = &[
     ),
     (
         "orphans",
-        "Users, runs and events belong to an instance.",
+        "Users, runs, events and the states of capabilities belong to an instance.",
         Subject::Instance,
         REPORT_BUG,
         "SELECT o.instance_id AS id, 'it does not exist, but has ' || o.what AS wrong
         FROM (SELECT DISTINCT instance_id, 'users' AS what FROM user_account
             UNION ALL SELECT DISTINCT instance_id, 'runs' FROM sync_run
+            UNION ALL SELECT DISTINCT instance_id, 'states of capabilities' FROM capability_state
             UNION ALL SELECT DISTINCT instance_id, 'events' FROM event) o
         WHERE NOT EXISTS (SELECT 1 FROM instance i WHERE i.id = o.instance_id)",
     ),

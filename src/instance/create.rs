@@ -123,6 +123,8 @@ impl Instances {
             purge_through: -1,
             purging: false,
             purged_users: 0,
+            manifest_digest: None,
+            known_users: Some(0),
         };
         let actor = &caller.label();
         let model = self

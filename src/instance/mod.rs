@@ -33,6 +33,7 @@ use crate::error::{Error, Refusal, RefusalCode, Result};
 use crate::secrets::SecretKey;
 
 pub mod authorization;
+pub mod capability;
 mod connect;
 pub mod create;
 pub mod credential_expiry;

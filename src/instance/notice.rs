@@ -2,7 +2,7 @@
 //! whenever it is asked for, never stored.
 
 use entity::instance::{Health, InactiveReason, Model, Status};
-use entity::run::{self, FailureClass};
+use entity::run::{self, FailureClass, Outcome};
 
 use super::credential_expiry;
 
@@ -104,7 +104,28 @@ pub fn notice_of(model: &Model, about: About, last: Option<&run::Model>, now: i6
             })
         }
         (Status::Live | Status::Inactive, _) if model.health == Health::Failing => Some(failing(model, about, last)),
+        (Status::Live, _) if last.is_some_and(listed_nobody) => Some(nobody(model, about)),
         (Status::Live | Status::Inactive, _) => credential_expiry::notice(model, about, now),
+    }
+}
+
+fn listed_nobody(run: &run::Model) -> bool {
+    matches!(run.outcome, Some(Outcome::Succeeded | Outcome::Partial)) && run.seen == 0
+}
+
+fn nobody(model: &Model, about: About) -> Notice {
+    let About { integration, .. } = about;
+    Notice {
+        severity: Severity::Warning,
+        title: "The application lists nobody".into(),
+        detail: format!(
+            "{integration} was asked for its users, and listed none. If it has users, the credential may not see them."
+        ),
+        since: model.last_success_at,
+        remedies: vec![
+            there(format!("Check in {integration} what the credential may see")),
+            here("Sync again now", "syncInstance"),
+        ],
     }
 }
 
@@ -118,6 +139,15 @@ fn failing(model: &Model, about: About, last: Option<&run::Model>) -> Notice {
             vec![
                 there(format!("Check in {integration} whether these people really left")),
                 here("Accept the removals", "syncInstance"),
+            ],
+        ),
+        Some(FailureClass::GrowthGuard) => (
+            "A sync would add very many users",
+            vec![
+                there(format!(
+                    "Check in {integration} whether all these people belong to it, and what the credential may see"
+                )),
+                here("Accept the growth", "syncInstance"),
             ],
         ),
         Some(FailureClass::RateLimit) => {

@@ -86,6 +86,8 @@ pub struct Integration {
     pub setup: String,
     /// The fields that the application provides for its users.
     pub provided_fields: Vec<UserField>,
+    /// What decides who is listed and what is read of them, as a digest.
+    pub digest: String,
     pub(super) connector: Connector,
 }
 
@@ -122,9 +124,10 @@ impl Catalog {
                     column: 0,
                     message: "\"rehearsal\" is built in and cannot be replaced".into(),
                 }),
-                Ok(manifest) => {
-                    integrations.insert(manifest.key.clone(), Integration::of(manifest));
-                }
+                Ok(manifest) => match manifest::digest(&text, &file) {
+                    Ok(digest) => _ = integrations.insert(manifest.key.clone(), Integration::of(manifest, digest)),
+                    Err(fault) => faults.push(fault),
+                },
                 Err(more) => faults.extend(more),
             }
         }
@@ -171,7 +174,7 @@ impl Catalog {
 }
 
 impl Integration {
-    fn of(manifest: Manifest) -> Self {
+    fn of(manifest: Manifest, digest: String) -> Self {
         Self {
             key: manifest.key.clone(),
             name: manifest.name.clone(),
@@ -184,6 +187,7 @@ impl Integration {
             documentation_url: manifest.documentation_url.as_ref().map(|url| url.value.clone()),
             setup: manifest.setup.clone(),
             provided_fields: manifest.provided_fields(),
+            digest,
             connector: Connector::Manifest(Arc::new(manifest)),
         }
     }

@@ -249,6 +249,33 @@ impl Fault {
     }
 }
 
+/// The parts of a manifest that decide neither who is listed nor what is read of them.
+const WORDS_AND_TRANSPORT: [&str; 12] = [
+    "name",
+    "category",
+    "description",
+    "documentation_url",
+    "required_permissions",
+    "setup",
+    "config",
+    "auth",
+    "credential_expires_at",
+    "errors",
+    "error_details",
+    "rate_limit",
+];
+
+/// A digest of what decides who is listed and what is read of them. If it is the same, differences between two
+/// listings come from the application.
+pub(crate) fn digest(text: &str, file_name: &str) -> Result<String, Fault> {
+    let mut manifest: serde_json::Map<String, serde_json::Value> = yaml::read(text, file_name, LIMITS)?;
+    manifest.retain(|key, _| !WORDS_AND_TRANSPORT.contains(&key.as_str()));
+    let text = serde_json::Value::from(manifest).to_string();
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    // Half of it tells manifests apart, and every event has it.
+    Ok(digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// Reads and checks a manifest. `file_name` gives the key, and is named in the faults.
 pub fn parse(text: &str, file_name: &str) -> Result<Manifest, Vec<Fault>> {
     let mut manifest: Manifest = yaml::read(text, file_name, LIMITS).map_err(|fault| vec![fault])?;

@@ -41,9 +41,10 @@ enum Outcome {
     Garbage,
     Hang,
     Empty,
+    Uncertain,
 }
 
-const OUTCOMES: [(&str, Outcome); 9] = [
+const OUTCOMES: [(&str, Outcome); 10] = [
     ("success", Outcome::Success),
     ("partial", Outcome::Partial),
     ("token_inactive", Outcome::TokenInactive),
@@ -53,6 +54,7 @@ const OUTCOMES: [(&str, Outcome); 9] = [
     ("garbage", Outcome::Garbage),
     ("hang", Outcome::Hang),
     ("empty", Outcome::Empty),
+    ("uncertain", Outcome::Uncertain),
 ];
 
 fn parse_outcome(text: &str) -> Option<Outcome> {
@@ -108,6 +110,7 @@ pub(super) fn integration(connector: super::catalog::Connector) -> Integration {
         documentation_url: None,
         setup: "Nothing has to be set up: it is built in.".into(),
         provided_fields: UserField::ALL.to_vec(),
+        digest: KEY.into(),
         connector,
     }
 }
@@ -182,7 +185,7 @@ impl Rehearsal {
     async fn error_at(&self, position: i64) -> Option<SourceError> {
         let late = position > 0 || self.users <= self.page_size;
         match self.outcome {
-            Outcome::Success | Outcome::Partial | Outcome::Empty => None,
+            Outcome::Success | Outcome::Partial | Outcome::Empty | Outcome::Uncertain => None,
             Outcome::TokenInactive => Some(Self::token_error()),
             Outcome::InsufficientPermissions => Some(Self::permission_error()),
             Outcome::RateLimited => Some(SourceError {
@@ -210,17 +213,25 @@ impl Rehearsal {
     }
 
     fn page(&self, position: i64) -> Page {
-        let total = if self.outcome == Outcome::Empty { 0 } else { self.users };
+        let total = match self.outcome {
+            Outcome::Empty => 0,
+            Outcome::Uncertain => self.users - 1,
+            _ => self.users,
+        };
         let end = (position + self.page_size).min(total);
         let partial = self.outcome == Outcome::Partial;
-        let lost = if partial {
-            vec![Loss {
+        let lost = match self.outcome {
+            Outcome::Partial => vec![Loss {
                 capability: Capability::LastActivity,
                 missing_permission: Some(ACTIVITY_PERMISSION.into()),
                 reason: None,
-            }]
-        } else {
-            Vec::new()
+            }],
+            Outcome::Uncertain if end >= total => vec![Loss {
+                capability: Capability::Users,
+                missing_permission: None,
+                reason: Some(format!("The rehearsal says that it has {} users, but lists {total}.", self.users)),
+            }],
+            _ => Vec::new(),
         };
         let user = |number| {
             let user = Person { number: self.offset + number }.user();

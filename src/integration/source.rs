@@ -27,6 +27,8 @@ pub enum Capability {
 }
 
 impl Capability {
+    pub const ALL: &[Self] = &[Self::Users, Self::LastActivity, Self::Mfa, Self::AdminRoles, Self::Licenses];
+
     /// The capabilities of an application that provides these fields.
     pub fn of(fields: &[UserField]) -> Vec<Self> {
         let optional = fields.iter().filter_map(|field| field.info().capability);

@@ -55,6 +55,7 @@ macro_rules! with_user_fields {
                 longest: 320,
                 capability: None,
                 recorded: true,
+                keeps_last: false,
             } rehearsal(|person| Some(person.email()))
 
             /// The name of the user.
@@ -64,6 +65,7 @@ macro_rules! with_user_fields {
                 longest: 500,
                 capability: None,
                 recorded: true,
+                keeps_last: false,
             } rehearsal(|person| Some(person.name()))
 
             /// Whether an account is suspended or invited. Without it, every listed account counts as active.
@@ -73,6 +75,7 @@ macro_rules! with_user_fields {
                 longest: 0,
                 capability: Some(Capability::Users),
                 recorded: true,
+                keeps_last: false,
             } rehearsal(|person| person.status())
 
             /// Whether the user is an administrator.
@@ -82,6 +85,7 @@ macro_rules! with_user_fields {
                 longest: 0,
                 capability: Some(Capability::AdminRoles),
                 recorded: true,
+                keeps_last: false,
             } rehearsal(|person| Some(person.number % 40 == 0))
 
             /// Whether a second factor is set up for the user.
@@ -91,6 +95,7 @@ macro_rules! with_user_fields {
                 longest: 0,
                 capability: Some(Capability::Mfa),
                 recorded: true,
+                keeps_last: false,
             } rehearsal(|person| Some(person.number % 5 != 0))
 
             /// The licences or seats of the user.
@@ -100,6 +105,7 @@ macro_rules! with_user_fields {
                 longest: 200,
                 capability: Some(Capability::Licenses),
                 recorded: true,
+                keeps_last: false,
             } rehearsal(|person| Some(vec![if person.number % 3 == 0 { "Full" } else { "Basic" }.to_owned()]))
 
             /// When the user was last active.
@@ -109,6 +115,7 @@ macro_rules! with_user_fields {
                 longest: 0,
                 capability: Some(Capability::LastActivity),
                 recorded: false,
+                keeps_last: true,
             } rehearsal(|person| Some(person.last_active_at()))
         }
     };
@@ -188,6 +195,8 @@ pub struct FieldInfo {
     pub capability: Option<Capability>,
     /// Whether a change is recorded and counted. `false` for what changes with ordinary use.
     pub recorded: bool,
+    /// Whether the register keeps the last value if the application tells nothing: true for what stays true.
+    pub keeps_last: bool,
 }
 
 /// The type of a field's value.

@@ -47,7 +47,7 @@ impl TestMail {
             user_count: 0,
             next_sync_ms: None,
             link: format!("{}/", self.public_url),
-            lost: &[],
+            missing: None,
         });
         let (address, rendered) = (address.as_str(), &rendered);
         let mut mail = self

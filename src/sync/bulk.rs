@@ -27,6 +27,15 @@ pub(super) struct Change {
     pub kind: Kind,
     /// The API names of the fields that changed, separated by commas.
     pub fields: String,
+    /// As in the column of this name.
+    pub old_values: String,
+}
+
+impl Change {
+    /// A change that names no fields.
+    pub fn of(user_id: Uuid, kind: Kind) -> Self {
+        Self { user_id, kind, fields: String::new(), old_values: String::new() }
+    }
 }
 
 fn is_postgres<C: ConnectionTrait>(conn: &C) -> bool {
@@ -132,13 +141,15 @@ pub(super) async fn record<C: ConnectionTrait>(conn: &C, run: Uuid, changes: &[C
         return Ok(());
     }
     if is_postgres(conn) {
-        let sql = "INSERT INTO user_change (run_id, user_id, kind, fields) \
-            SELECT $1, user_id, kind, fields FROM UNNEST($2::uuid[], $3::text[], $4::text[]) AS change(user_id, kind, fields)";
+        let sql = "INSERT INTO user_change (run_id, user_id, kind, fields, old_values) \
+            SELECT $1, user_id, kind, fields, old_values FROM UNNEST($2::uuid[], $3::text[], $4::text[], $5::text[]) \
+            AS change(user_id, kind, fields, old_values)";
         let values = [
             run.into(),
             array(changes.iter().map(|change| change.user_id)),
             array(changes.iter().map(|change| change.kind.to_value())),
             array(changes.iter().map(|change| change.fields.clone())),
+            array(changes.iter().map(|change| change.old_values.clone())),
         ];
         conn.execute_raw(statement(sql, values)).await?;
         return Ok(());
@@ -148,6 +159,7 @@ pub(super) async fn record<C: ConnectionTrait>(conn: &C, run: Uuid, changes: &[C
         user_id: Set(change.user_id),
         kind: Set(change.kind),
         fields: Set(change.fields.clone()),
+        old_values: Set(change.old_values.clone()),
         ..Default::default()
     });
     user_change::Entity::insert_many(rows).exec_without_returning(conn).await?;

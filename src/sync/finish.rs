@@ -8,9 +8,10 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::failure::Failure;
-use super::{Engine, words};
+use super::{Engine, baseline, losses};
 use crate::db::{STATEMENT, Tx};
 use crate::error::{Context as _, Error, Result};
+use crate::instance::capability;
 use crate::instance::runs::schedule::LONGEST_WAIT_MS;
 use crate::instance::state::{Change, Completion};
 use crate::instance::transition::{Committed, Transition};
@@ -65,17 +66,38 @@ impl Engine {
             Ending::Failed { error, certain } => (Some(error.clone()), *certain),
             Ending::Complete => (self.remove_leavers(tx, &mut transition, now).await?, false),
         };
+        if failure.as_ref().is_some_and(|error| error.class == FailureClass::GrowthGuard) {
+            self.drop_added(tx, &mut transition, now).await?;
+        }
         tx.allow(STATEMENT).await?;
         let run = transition.current_run_mut()?;
-        let losses: Vec<Loss> = serde_json::from_value(run.lost.clone())?;
+        let losses = losses::of(run)?;
         let completion = completion(failure.as_ref(), certain, !losses.is_empty(), now);
         describe(run, completion, failure, &losses, now);
+        self.record_what_is_known(tx, &mut transition, &losses).await?;
         let mail = self.decide_mail(tx, &mut transition, completion).await?;
         transition.apply(Change::Complete(completion)).await?;
         if let Some(mail) = mail {
             self.write_mail(tx, &transition, mail, now).await?;
         }
         transition.commit().await.map(Some)
+    }
+
+    /// As of when each part of the list is known, by which manifest, and how many users there are.
+    async fn record_what_is_known(&self, tx: &Tx, transition: &mut Transition<'_>, losses: &[Loss]) -> Result<()> {
+        let run = transition.current_run_mut()?;
+        let is_failed = run.outcome == Some(Outcome::Failed);
+        let (at, digest) = (run.started_at.unwrap_or(run.queued_at), run.manifest_digest.clone());
+        let grown = run.added - run.removed;
+        let instance = transition.instance_mut();
+        if !is_failed {
+            instance.manifest_digest = digest;
+            instance.known_users = Some(instance.user_count + grown);
+        }
+        let integration = self.instances.catalog.find(&instance.integration_key);
+        let provided = integration.map_or(&[][..], |integration| &integration.capabilities);
+        let lost = (!is_failed).then_some(losses);
+        capability::record(tx, instance.id, &capability::Told { at, provided, lost }).await
     }
 }
 
@@ -90,6 +112,7 @@ fn completion(failure: Option<&Failure>, certain: bool, lost: bool, now: i64) ->
         | FailureClass::Transient
         | FailureClass::Config
         | FailureClass::RemovalGuard
+        | FailureClass::GrowthGuard
         | FailureClass::Timeout
         | FailureClass::Internal => None,
     };
@@ -113,20 +136,24 @@ fn describe(run: &mut run::Model, completion: Completion, failure: Option<Failur
             run.http_status = http_status.map(i32::from);
             run.missing_permissions = missing_permissions.into();
         }
-        None if losses.is_empty() => {}
         None => {
-            let lost: Vec<_> = losses.iter().map(|loss| words(loss.capability)).collect();
-            let missing: Vec<_> = losses.iter().filter_map(|loss| loss.missing_permission.clone()).collect();
-            let permission =
-                if missing.is_empty() { String::new() } else { format!(" Missing: {}.", missing.join(", ")) };
-            run.failure_class = Some(FailureClass::Permission);
-            run.failure_message = Some(format!(
-                "The application refused a part of the list: {}. It keeps its old data.{permission}",
-                lost.join(", ")
-            ));
-            run.missing_permissions = missing.into();
+            run.remark = remark(run);
+            if !losses.is_empty() {
+                run.failure_class = Some(losses::class(losses));
+                run.failure_message = Some(losses::describe(losses));
+                run.missing_permissions = losses::permissions(losses).into();
+            }
         }
     }
+}
+
+/// What somebody should know of a run that did not fail.
+fn remark(run: &run::Model) -> Option<String> {
+    let nobody =
+        (run.seen == 0).then_some("The application listed nobody. If it has users, the credential may not see them.");
+    let baseline = run.new_baseline.then_some(baseline::REMARK);
+    let remarks: Vec<_> = nobody.into_iter().chain(baseline).collect();
+    (!remarks.is_empty()).then(|| remarks.join(" "))
 }
 
 /// One metric and one log line for each run.

@@ -3,15 +3,14 @@
 
 use entity::notification::{MailReason, NotificationKind};
 use entity::run::Outcome;
-use integration::source::Loss;
 
-use super::{Engine, words};
+use super::Engine;
 use crate::db::Tx;
 use crate::error::Result;
 use crate::instance::notice::missing_permissions;
 use crate::instance::state::Completion;
 use crate::instance::transition::Transition;
-use crate::notification::compose::{self, Facts, FailureFacts, compose};
+use crate::notification::compose::{self, Facts, FailureFacts, MissingFacts, compose};
 use crate::notification::decide::{RunResult, decide};
 use crate::notification::outbox::{self, MailRequest};
 
@@ -64,8 +63,7 @@ impl Engine {
         let Some(run) = transition.last_run() else { return Ok(()) };
         let about = self.instances.about(instance);
         let missing = missing_permissions(run);
-        let lost: Vec<Loss> = serde_json::from_value(run.lost.clone())?;
-        let lost: Vec<String> = lost.iter().map(|loss| words(loss.capability).to_owned()).collect();
+        let message = run.failure_message.as_deref().unwrap_or_default();
         let count = |number: i64| number.unsigned_abs();
         let rendered = compose(&Facts {
             kind,
@@ -77,7 +75,7 @@ impl Engine {
             data_as_of_ms: (instance.last_success_at > 0).then_some(instance.last_success_at),
             failure: run.failure_class.filter(|_| run.outcome == Some(Outcome::Failed)).map(|class| FailureFacts {
                 class,
-                message: run.failure_message.as_deref().unwrap_or_default(),
+                message,
                 missing_permissions: &missing,
             }),
             revoked,
@@ -90,7 +88,7 @@ impl Engine {
             user_count: count(instance.user_count),
             next_sync_ms: instance.next_sync_at,
             link: format!("{}/?instance={}", self.public_url, instance.id),
-            lost: &lost,
+            missing: (run.outcome == Some(Outcome::Partial)).then_some(MissingFacts { message, permissions: &missing }),
         });
         let request = MailRequest { kind, instance_id: instance.id, run_id: run.id, host: &self.mail_host, now };
         outbox::enqueue(tx, &request, addresses, &rendered).await

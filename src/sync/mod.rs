@@ -6,7 +6,8 @@
 //!
 //! **Removal.** Only the transaction that records the end of a complete listing removes users. Every user has the
 //! number of the run that saw it last. After a complete listing, users with a lower number have left. The removal
-//! guard first checks how many they are.
+//! guard first checks how many they are. The growth guard stops a listing that is far too long, and deletes the users
+//! that only its run has seen.
 //!
 //! **Outcome.** The run's outcome, the instance's new state, its event, the removals and the mail are committed
 //! together. The claim's fencing token prevents a worker that lost its lease from committing.
@@ -16,14 +17,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use integration::source::Capability;
-
+use crate::config::Settings;
 use crate::instance::Instances;
 use progress::Progress;
 
+mod baseline;
 mod bulk;
 mod failure;
 mod finish;
+mod losses;
 mod mail;
 mod pages;
 pub mod progress;
@@ -39,6 +41,10 @@ pub struct Limits {
     pub guard_percent: i64,
     /// The removal guard's minimum number of users.
     pub guard_minimum: i64,
+    /// How many times as many users as an instance has are too many for the growth guard.
+    pub growth_factor: i64,
+    /// The growth guard's minimum number of additional users.
+    pub growth_minimum: i64,
     /// How long a page may take, including retries and waits.
     pub page: Duration,
     /// How long a run may take.
@@ -48,10 +54,12 @@ pub struct Limits {
 }
 
 impl Limits {
-    pub fn new(guard_percent: u8, guard_minimum: u32) -> Self {
+    pub fn new(settings: &Settings) -> Self {
         Self {
-            guard_percent: i64::from(guard_percent),
-            guard_minimum: i64::from(guard_minimum),
+            guard_percent: i64::from(settings.removal_guard_percent),
+            guard_minimum: i64::from(settings.removal_guard_minimum),
+            growth_factor: i64::from(settings.growth_guard_factor),
+            growth_minimum: i64::from(settings.growth_guard_minimum),
             page: Duration::from_mins(5),
             run: Duration::from_hours(12),
             second_look: Duration::from_secs(5),
@@ -72,15 +80,4 @@ pub struct Engine {
     pub public_url: Arc<str>,
     /// The host in Message-IDs.
     pub mail_host: Arc<str>,
-}
-
-/// The name of a capability within a sentence.
-fn words(capability: Capability) -> &'static str {
-    match capability {
-        Capability::Users => "the users",
-        Capability::LastActivity => "last activity",
-        Capability::Mfa => "second factors",
-        Capability::AdminRoles => "administrator roles",
-        Capability::Licenses => "licences",
-    }
 }

@@ -6,13 +6,14 @@ use entity::instance;
 use entity::run::{self, FailureClass};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use integration::source::{Loss, Page, Source, SourceError};
+use integration::source::{Page, Source, SourceError};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::Engine;
 use super::failure::Failure;
+use super::losses;
 use super::reconcile::{self, Scope};
 use crate::error::{Error, Result};
 use crate::instance::credential_expiry;
@@ -59,6 +60,9 @@ impl Engine {
         loop {
             let page = self.next(&mut pages, stop).await?;
             self.store_at_last(claim, instance, run, &page, stop).await?;
+            if let Some(error) = self.hold_growth(run, instance) {
+                return Err(Interruption::Failed(error));
+            }
             if page.next.is_none() {
                 return Ok(());
             }
@@ -122,10 +126,9 @@ impl Engine {
         run: &mut run::Model,
         page: &Page,
     ) -> Result<bool> {
-        let Page { users, next, expected, lost, credential_expires_at, expect_distinct: _ } = page;
+        let Page { users, next, expected, lost, credential_expires_at, expect_distinct } = page;
         let now = self.instances.clock.now();
-        let scope = Scope { instance_id: run.instance_id, run_id: run.id, number: run.number, now };
-        let losses = &merge_losses(&run.lost, lost)?;
+        let scope = Scope::of(run, now);
         let (known, scope) = (&*run, &scope);
         let stored = self
             .instances
@@ -140,14 +143,19 @@ impl Engine {
                 }
                 let counts = reconcile::store(tx.conn(), scope, users).await?;
                 let mut row = known.clone().into_active_model();
-                row.seen = Set(known.seen + counts.seen);
+                let seen = known.seen + counts.seen;
+                row.seen = Set(seen);
                 row.added = Set(known.added + counts.added);
                 row.changed = Set(known.changed + counts.changed);
                 row.pages = Set(known.pages + 1);
                 row.expected = Set(expected.and_then(|count| i64::try_from(count).ok()).or(known.expected));
                 row.listed = Set(next.is_none());
                 row.checkpoint = Set(next.clone());
-                row.lost = Set(losses.clone());
+                let mut lost = losses::merge(&known.lost, lost)?;
+                if let Some(expected) = expect_distinct.filter(|expected| u64::try_from(seen) != Ok(*expected)) {
+                    lost = losses::merge(&lost, &[losses::of_users(seen, expected)])?;
+                }
+                row.lost = Set(lost);
                 Ok(Some((row.update(tx.conn()).await?, counts)))
             })
             .await?;
@@ -159,14 +167,4 @@ impl Engine {
         metrics::counter!("muster_users_synced_total").increment(counts.seen.unsigned_abs());
         Ok(true)
     }
-}
-
-fn merge_losses(known: &serde_json::Value, more: &[Loss]) -> Result<serde_json::Value> {
-    let mut losses: Vec<Loss> = serde_json::from_value(known.clone())?;
-    for loss in more {
-        if !losses.contains(loss) {
-            losses.push(loss.clone());
-        }
-    }
-    Ok(serde_json::to_value(losses)?)
 }

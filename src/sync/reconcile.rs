@@ -1,16 +1,18 @@
 //! Stores a page of a listing: which users are new, which changed, which were only seen again.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
+use entity::run;
 use entity::user::{Column, Entity, Model};
 use entity::user_change::{self, Kind};
 use integration::user::SourceUser;
-use sea_orm::sea_query::{Expr, Query};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::bulk::{self, Change};
-use super::row;
+use super::row::{self, OldValues};
 use crate::error::Result;
 
 /// The instance whose users are stored, and the run that lists them.
@@ -21,6 +23,15 @@ pub struct Scope {
     /// The run's number.
     pub number: i64,
     pub now: i64,
+    /// The manifest has changed, so that a field with another value says nothing of the user. No such change is
+    /// recorded.
+    pub new_baseline: bool,
+}
+
+impl Scope {
+    pub fn of(run: &run::Model, now: i64) -> Self {
+        Scope { instance_id: run.instance_id, run_id: run.id, number: run.number, now, new_baseline: run.new_baseline }
+    }
 }
 
 /// What a page changed.
@@ -30,78 +41,172 @@ pub struct Counts {
     pub seen: i64,
     pub added: i64,
     pub changed: i64,
-    /// Users that this run had seen before. They are counted once, and stored as first seen.
+    /// Users that this run had seen before. They are counted once, and stored as seen last.
     pub repeated: i64,
 }
 
-/// Stores a page.
+/// Stores a page. What is listed later counts, on one page and on several of a run.
 pub async fn store<C: ConnectionTrait>(conn: &C, scope: &Scope, users: &[SourceUser]) -> Result<Counts> {
-    let mut met = HashSet::with_capacity(users.len());
-    let once: Vec<_> = users.iter().filter(|user| met.insert(user.external_id.as_str())).collect();
-    let repeated = i64::try_from(users.len() - once.len()).unwrap_or(i64::MAX);
-    let mut counts = Counts { repeated, ..Counts::default() };
-    for chunk in once.chunks(bulk::ROWS) {
+    let mut counts = Counts::default();
+    for chunk in users.chunks(bulk::ROWS) {
         store_chunk(conn, scope, chunk, &mut counts).await?;
     }
     Ok(counts)
 }
 
+/// A user of a page with its row, and what the run has found so far.
+struct Listed {
+    row: Model,
+    is: Known,
+    /// What the fields were before that differ now.
+    old_values: OldValues,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// It has no row, or was removed.
+    Added,
+    /// Earlier runs have seen it.
+    Before,
+    /// An earlier page of this run had it.
+    InThisRun,
+}
+
+impl Listed {
+    fn new(row: Option<Model>, user: &SourceUser, scope: &Scope) -> Self {
+        let (row, is) = match row {
+            None => (row::new(user, scope), Known::Added),
+            Some(row) if row.generation == scope.number => (row, Known::InThisRun),
+            Some(row) if row.removed_at.is_some() => (row, Known::Added),
+            Some(row) => (row, Known::Before),
+        };
+        let mut listed = Listed { row, is, old_values: OldValues::default() };
+        listed.update(user);
+        listed
+    }
+
+    fn update(&mut self, user: &SourceUser) {
+        row::update(&mut self.row, user, &mut self.old_values);
+    }
+}
+
 async fn store_chunk<C: ConnectionTrait>(
     conn: &C,
     scope: &Scope,
-    users: &[&SourceUser],
+    users: &[SourceUser],
     counts: &mut Counts,
 ) -> Result<()> {
-    let rows = find(conn, scope, users).await?;
-    let mut written = Vec::new();
-    let mut touched = Vec::new();
-    let mut changes = Vec::new();
-    for (user, row) in users.iter().zip(rows) {
-        let (mut row, is_added) = match row {
-            None => (row::new(user, scope), true),
-            Some(row) if row.generation == scope.number => {
-                counts.repeated += 1;
+    let (mut written, mut touched, mut changes, mut changed_again) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for Listed { mut row, is, mut old_values } in find(conn, scope, users, counts).await? {
+        old_values.drop_unchanged(&row);
+        if is == Known::InThisRun {
+            counts.repeated += 1;
+        } else {
+            counts.seen += 1;
+        }
+        let fields = if scope.new_baseline { String::new() } else { old_values.recorded() };
+        match is {
+            Known::Added => {
+                counts.added += 1;
+                changes.push(Change::of(row.id, Kind::Added));
+            }
+            Known::InThisRun if old_values.is_empty() => continue,
+            Known::Before if old_values.is_empty() => {
+                touched.push(row.id);
                 continue;
             }
-            Some(row) => {
-                let was_removed = row.removed_at.is_some();
-                (row, was_removed)
+            _ if fields.is_empty() => {}
+            Known::InThisRun => changed_again.push((row.clone(), old_values)),
+            Known::Before => {
+                counts.changed += 1;
+                changes.push(Change { fields, old_values: old_values.to_json(), ..Change::of(row.id, Kind::Changed) });
             }
-        };
-        counts.seen += 1;
-        let changed = row::update(&mut row, user);
-        let fields = row::recorded(&changed);
-        if is_added {
-            counts.added += 1;
-            changes.push(Change { user_id: row.id, kind: Kind::Added, fields: String::new() });
-        } else if !fields.is_empty() {
-            counts.changed += 1;
-            changes.push(Change { user_id: row.id, kind: Kind::Changed, fields });
-        } else if changed.is_empty() {
-            touched.push(row.id);
-            continue;
         }
         row.removed_at = None;
         row.generation = scope.number;
-        row.last_seen_at = scope.now;
+        if is != Known::InThisRun {
+            row.last_seen_at = scope.now;
+        }
         written.push(row);
     }
     bulk::write(conn, written).await?;
     bulk::touch(conn, scope, &touched).await?;
+    change_again(conn, scope, changed_again, &mut changes, counts).await?;
     bulk::record(conn, scope.run_id, &changes).await
 }
 
-/// The row of each user, `None` for a user that is new.
-async fn find<C: ConnectionTrait>(conn: &C, scope: &Scope, users: &[&SourceUser]) -> Result<Vec<Option<Model>>> {
-    let ids: Vec<&str> = users.iter().map(|user| user.external_id.as_str()).collect();
-    let positions: HashMap<&str, usize> = ids.iter().enumerate().map(|(position, id)| (*id, position)).collect();
-    let mut rows = vec![None; users.len()];
-    for row in bulk::find(conn, scope.instance_id, &ids).await? {
-        if let Some(position) = positions.get(row.external_id.as_str()) {
-            rows[*position] = Some(row);
+/// The users in the order of the page, each once.
+async fn find<C: ConnectionTrait>(
+    conn: &C,
+    scope: &Scope,
+    users: &[SourceUser],
+    counts: &mut Counts,
+) -> Result<Vec<Listed>> {
+    let distinct: HashSet<&str> = users.iter().map(|user| user.external_id.as_str()).collect();
+    let ids: Vec<&str> = distinct.into_iter().collect();
+    let rows = bulk::find(conn, scope.instance_id, &ids).await?;
+    let mut rows: HashMap<String, Model> = rows.into_iter().map(|row| (row.external_id.clone(), row)).collect();
+    let mut positions: HashMap<&str, usize> = HashMap::with_capacity(ids.len());
+    let mut found: Vec<Listed> = Vec::with_capacity(ids.len());
+    for user in users {
+        match positions.entry(user.external_id.as_str()) {
+            Entry::Occupied(position) => {
+                counts.repeated += 1;
+                found[*position.get()].update(user);
+            }
+            Entry::Vacant(position) => {
+                position.insert(found.len());
+                found.push(Listed::new(rows.remove(&user.external_id), user, scope));
+            }
         }
     }
-    Ok(rows)
+    Ok(found)
+}
+
+/// Records the changes of users that the run had seen before. A run has one change for each user.
+async fn change_again<C: ConnectionTrait>(
+    conn: &C,
+    scope: &Scope,
+    users: Vec<(Model, OldValues)>,
+    changes: &mut Vec<Change>,
+    counts: &mut Counts,
+) -> Result<()> {
+    if users.is_empty() {
+        return Ok(());
+    }
+    let recorded = user_change::Entity::find()
+        .filter(user_change::Column::RunId.eq(scope.run_id))
+        .filter(user_change::Column::UserId.is_in(users.iter().map(|(row, _)| row.id)))
+        .all(conn)
+        .await?;
+    let mut recorded: HashMap<Uuid, user_change::Model> =
+        recorded.into_iter().map(|change| (change.user_id, change)).collect();
+    for (row, later) in users {
+        match recorded.remove(&row.id) {
+            None => {
+                counts.changed += 1;
+                let (fields, old_values) = (later.recorded(), later.to_json());
+                changes.push(Change { fields, old_values, ..Change::of(row.id, Kind::Changed) });
+            }
+            Some(change) if change.kind == Kind::Changed => {
+                let mut old_values = OldValues::from_json(&change.old_values)?;
+                old_values.add(later);
+                old_values.drop_unchanged(&row);
+                let (id, fields) = (change.id, old_values.recorded());
+                if fields.is_empty() {
+                    counts.changed -= 1;
+                    user_change::Entity::delete_by_id(id).exec(conn).await?;
+                } else {
+                    let old_values = Set(old_values.to_json());
+                    let change =
+                        user_change::ActiveModel { id: Set(id), fields: Set(fields), old_values, ..Default::default() };
+                    change.update(conn).await?;
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// How many users are not on the complete list.
@@ -114,6 +219,27 @@ pub async fn count_unseen<C: ConnectionTrait>(conn: &C, scope: &Scope) -> Result
         .count(conn)
         .await?;
     Ok(i64::try_from(unseen).unwrap_or(i64::MAX))
+}
+
+/// Deletes the users that only this run has seen, and returns how many there were. Users that were removed and came
+/// back stay.
+pub async fn drop_added<C: ConnectionTrait>(conn: &C, scope: &Scope) -> Result<i64> {
+    let of_run = user_change::Column::RunId.eq(scope.run_id).and(user_change::Column::Kind.eq(Kind::Added));
+    let own = || Expr::col((Entity, Column::Id)).equals((user_change::Entity, user_change::Column::UserId));
+    let mut recorded = Query::select();
+    recorded.expr(Expr::value(1)).from(user_change::Entity).and_where(own()).and_where(of_run.clone());
+    let dropped = Entity::delete_many()
+        .filter(Column::InstanceId.eq(scope.instance_id))
+        .filter(Column::Generation.eq(scope.number))
+        // A run sets both when it stores a new user. Later runs set only the second one.
+        .filter(Expr::col((Entity, Column::FirstSeenAt)).equals((Entity, Column::LastSeenAt)))
+        .filter(Expr::exists(recorded))
+        .exec(conn)
+        .await?;
+    let mut user = Query::select();
+    user.expr(Expr::value(1)).from(Entity).and_where(own());
+    user_change::Entity::delete_many().filter(of_run).filter(Expr::exists(user).not()).exec(conn).await?;
+    Ok(i64::try_from(dropped.rows_affected).unwrap_or(i64::MAX))
 }
 
 /// Marks the users that are not on the complete list as removed, and returns how many there are.

@@ -1,13 +1,14 @@
-//! Removing the users that a complete listing no longer has, unless the removal guard holds them.
+//! Removing the users that a complete listing no longer has, and the guards, which hold a run that would remove or
+//! add too many.
 
 use std::time::Duration;
 
-use entity::instance::Health;
-use entity::run::{FailureClass, Trigger};
+use entity::instance::{self, Health};
+use entity::run::{self, FailureClass, Trigger};
 
-use super::Engine;
 use super::failure::Failure;
 use super::reconcile::{self, Scope};
+use super::{Engine, Limits, losses};
 use crate::db::Tx;
 use crate::error::Result;
 use crate::instance::transition::Transition;
@@ -15,13 +16,34 @@ use crate::instance::transition::Transition;
 /// How long the removal may take.
 const REMOVAL: Duration = Duration::from_mins(10);
 
-/// Whether a member must accept the removal of `leaving` of `known` users first.
-fn is_guarded(leaving: i64, known: i64, percent: i64, minimum: i64) -> bool {
-    leaving >= minimum && leaving.saturating_mul(100) > known.saturating_mul(percent)
+/// What the guards look at.
+#[derive(Clone, Copy)]
+struct Listed {
+    seen: i64,
+    /// How many users were known before.
+    known: i64,
+    new_baseline: bool,
+}
+
+impl Limits {
+    /// Whether a member must first accept that so many users are removed. On a new baseline, only a list of nobody is
+    /// held.
+    fn holds_removal(&self, Listed { seen, known, new_baseline }: Listed, leaving: i64) -> bool {
+        let is_large =
+            leaving >= self.guard_minimum && leaving.saturating_mul(100) > known.saturating_mul(self.guard_percent);
+        known > 0 && (seen == 0 || (!new_baseline && (leaving >= known || is_large)))
+    }
+
+    /// Whether a member must first accept that so many users are listed.
+    fn holds_growth(&self, Listed { seen, known, new_baseline }: Listed) -> bool {
+        let is_large =
+            seen > known.saturating_mul(self.growth_factor) && seen.saturating_sub(known) >= self.growth_minimum;
+        known > 0 && is_large && !new_baseline
+    }
 }
 
 impl Engine {
-    /// Removes the users that the current run has not seen. If the guard holds them, nobody is
+    /// Removes the users that the current run has not seen. If a guard holds the run, nobody is
     /// removed, and the run fails with this error.
     pub(super) async fn remove_leavers(
         &self,
@@ -29,23 +51,27 @@ impl Engine {
         transition: &mut Transition<'_>,
         now: i64,
     ) -> Result<Option<Failure>> {
+        let failure = transition.current_run().and_then(|run| self.hold_growth(run, transition.instance()));
+        if failure.is_some() {
+            return Ok(failure);
+        }
         let (user_count, health) = (transition.instance().user_count, transition.instance().health);
         let run = transition.current_run_mut()?;
-        let scope = Scope { instance_id: run.instance_id, run_id: run.id, number: run.number, now };
-        // Compares the counts, so that complete listings without removals need not read every user.
-        if user_count + run.added == run.seen {
+        // The counts tell whether anybody is missing, without a look at every user.
+        if losses::includes_users(&losses::of(run)?) || user_count + run.added == run.seen {
             return Ok(None);
         }
-        // All removals are committed with the outcome, so the transaction may take long.
+        // However many there are, they leave together with the outcome or not at all.
         tx.allow(REMOVAL).await?;
+        let scope = Scope::of(run, now);
         let leaving = reconcile::count_unseen(tx.conn(), &scope).await?;
         if leaving == 0 {
             return Ok(None);
         }
-        let first = run.trigger == Trigger::Initial || health == Health::Pending;
+        let is_first = run.trigger == Trigger::Initial || health == Health::Pending;
         let known = run.users_before;
-        let held = is_guarded(leaving, known, self.limits.guard_percent, self.limits.guard_minimum);
-        if held && !first && !run.accept_removals {
+        let listed = Listed { seen: run.seen, known, new_baseline: run.new_baseline };
+        if !run.accept_removals && !is_first && self.limits.holds_removal(listed, leaving) {
             let message = format!(
                 "The application no longer lists {leaving} of {known} users. Nobody was removed: if they really left, sync again and accept the removals."
             );
@@ -54,24 +80,80 @@ impl Engine {
         run.removed = reconcile::remove_unseen(tx.conn(), &scope).await?;
         Ok(None)
     }
+
+    /// The failure of a run that has listed too many users. It is compared with the last run that did not fail: runs
+    /// that failed since may have added a part of them.
+    pub(super) fn hold_growth(&self, run: &run::Model, instance: &instance::Model) -> Option<Failure> {
+        let known = instance.known_users.unwrap_or(run.users_before);
+        let listed = Listed { seen: run.seen, known, new_baseline: run.new_baseline };
+        if run.accept_growth || !self.limits.holds_growth(listed) {
+            return None;
+        }
+        let message = format!(
+            "The application lists {seen} users or more, and this instance had {known}. None of the new ones was kept: if they all belong to it, sync again and accept the growth.",
+            seen = run.seen
+        );
+        Some(Failure::new(FailureClass::GrowthGuard, message))
+    }
+
+    /// Deletes the users that the current run has added.
+    pub(super) async fn drop_added(&self, tx: &Tx, transition: &mut Transition<'_>, now: i64) -> Result<()> {
+        tx.allow(REMOVAL).await?;
+        let run = transition.current_run_mut()?;
+        run.added -= reconcile::drop_added(tx.conn(), &Scope::of(run, now)).await?;
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_guarded;
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Settings;
+
+    fn limits() -> Limits {
+        Limits::new(&Settings::defaults(Path::new("data")))
+    }
 
     #[test]
-    fn the_guard_needs_more_than_a_fifth_and_ten_at_least() {
-        for (leaving, known, held) in [
-            (9, 9, false),
-            (10, 10, true),
-            (10, 50, false),
-            (11, 50, true),
-            (20, 100, false),
-            (21, 100, true),
-            (0, 0, false),
+    fn the_removal_guard_needs_more_than_a_fifth_and_ten_at_least_or_everybody() {
+        for (leaving, seen, known, held, held_on_a_baseline) in [
+            (9, 10, 19, false, false),
+            (10, 10, 20, true, false),
+            (10, 40, 50, false, false),
+            (11, 39, 50, true, false),
+            (20, 80, 100, false, false),
+            (21, 79, 100, true, false),
+            (1, 0, 1, true, true),
+            (3, 0, 3, true, true),
+            (3, 3, 3, true, false),
+            (2, 1, 3, false, false),
+            (0, 0, 0, false, false),
         ] {
-            assert_eq!(is_guarded(leaving, known, 20, 10), held, "{leaving} of {known}");
+            for (new_baseline, held) in [(false, held), (true, held_on_a_baseline)] {
+                let listed = Listed { seen, known, new_baseline };
+                assert_eq!(limits().holds_removal(listed, leaving), held, "{leaving} of {known}, {seen} seen");
+            }
+        }
+    }
+
+    #[test]
+    fn the_growth_guard_needs_more_than_three_times_as_many_and_a_thousand_more() {
+        for (seen, known, held) in [
+            (1_000_000, 0, false),
+            (1_000, 1, false),
+            (1_001, 1, true),
+            (1_099, 100, false),
+            (1_100, 100, true),
+            (1_500, 500, false),
+            (1_501, 500, true),
+            (30_000, 10_000, false),
+            (30_001, 10_000, true),
+        ] {
+            let listed = Listed { seen, known, new_baseline: false };
+            assert_eq!(limits().holds_growth(listed), held, "{seen} instead of {known}");
+            assert!(!limits().holds_growth(Listed { new_baseline: true, ..listed }), "{seen} instead of {known}");
         }
     }
 }

@@ -1,18 +1,21 @@
 //! A user's row, and what a sync changes in it. Nothing here reads or writes the database.
 
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Write};
 
 use entity::user::{Model, UserStatus};
-use integration::user::{self, SourceUser, Timestamp, UserField};
+use integration::user::{self, FieldInfo, FieldType, SourceUser, Timestamp, UserField};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::reconcile::Scope;
+use crate::error::Result;
 
 macro_rules! for_rows {
     ($( #[$doc:meta] $name:ident: $Variant:ident($Type:ty) { $($info:tt)* } rehearsal($($rehearsal:tt)*) )*) => {
-        /// The row of a new user. [`update`] fills in the fields that the application provides.
+        /// The row of a new user. A field that was refused has no value yet.
         pub(super) fn new(user: &SourceUser, scope: &Scope) -> Model {
-            Model {
+            let mut row = Model {
                 id: Uuid::now_v7(),
                 instance_id: scope.instance_id,
                 external_id: user.external_id.clone(),
@@ -23,66 +26,132 @@ macro_rules! for_rows {
                 last_seen_at: scope.now,
                 removed_at: None,
                 generation: scope.number,
+            };
+            update(&mut row, user, &mut OldValues::default());
+            row
+        }
+
+        /// Copies what differs from the user into the row, and adds what was there before to
+        /// `old_values`. A field without a value is cleared, except for one that was refused and one
+        /// that keeps its last value. Nothing is allocated for a user that did not change.
+        pub(super) fn update(row: &mut Model, user: &SourceUser, old_values: &mut OldValues) {
+            let SourceUser { external_id: _, refused, $($name),* } = user;
+            let mut is_changed = false;
+            $({
+                let field = UserField::$Variant;
+                let is_kept = refused.contains(&field) || (field.info().keeps_last && $name.value().is_none());
+                if !is_kept && !$name.is_in(&row.$name) {
+                    old_values.insert(field, json!(row.$name));
+                    row.$name = $name.to_column();
+                    is_changed = true;
+                }
+            })*
+            if is_changed {
+                update_search_keys(row);
             }
         }
 
-        /// Copies what differs from the user into the row, and returns the fields that differed. A
-        /// field that the application did not provide keeps its value. Nothing is allocated for a
-        /// user that did not change.
-        pub(super) fn update(row: &mut Model, user: &SourceUser) -> Vec<UserField> {
-            let SourceUser { external_id: _, refused: _, $($name),* } = user;
-            let mut changed = Vec::new();
-            $(if $name.copy_to(&mut row.$name) {
-                changed.push(UserField::$Variant);
-            })*
-            if !changed.is_empty() {
-                update_search_keys(row);
+        fn stored_value(row: &Model, field: UserField) -> Value {
+            match field {
+                $(UserField::$Variant => json!(row.$name),)*
             }
-            changed
         }
     };
 }
 
 integration::with_user_fields!(for_rows);
 
-/// Sets the columns that are derived from others.
+/// The columns that are made from other columns.
 fn update_search_keys(row: &mut Model) {
     row.email_key = row.email.as_deref().map(str::to_lowercase);
     row.name_key = row.display_name.as_deref().map(str::to_lowercase);
 }
 
-/// The API names of the fields whose changes are recorded, separated by commas.
-pub(super) fn recorded(changed: &[UserField]) -> String {
-    let recorded = changed.iter().map(|field| field.info()).filter(|field| field.recorded);
-    recorded.map(|field| field.api_name).collect::<Vec<_>>().join(",")
+/// What the fields of a user were before they changed. Empty if nothing changed.
+#[derive(Debug, Default)]
+pub(super) struct OldValues(BTreeMap<UserField, Value>);
+
+impl OldValues {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The first value of a field stays.
+    fn insert(&mut self, field: UserField, value: Value) {
+        self.0.entry(field).or_insert(value);
+    }
+
+    /// Adds values of a later time.
+    pub(super) fn add(&mut self, later: OldValues) {
+        for (field, value) in later.0 {
+            self.insert(field, value);
+        }
+    }
+
+    /// Drops the fields that are as they were.
+    pub(super) fn drop_unchanged(&mut self, row: &Model) {
+        self.0.retain(|field, value| stored_value(row, *field) != *value);
+    }
+
+    fn of_recorded_fields(&self) -> impl Iterator<Item = (&'static FieldInfo, &Value)> {
+        self.0.iter().map(|(field, value)| (field.info(), value)).filter(|(field, _)| field.recorded)
+    }
+
+    /// The API names of the fields whose changes are recorded, separated by commas.
+    pub(super) fn recorded(&self) -> String {
+        self.of_recorded_fields().map(|(field, _)| field.api_name).collect::<Vec<_>>().join(",")
+    }
+
+    /// The values of the fields whose changes are recorded, by column.
+    pub(super) fn to_json(&self) -> String {
+        let values = self.of_recorded_fields().map(|(field, value)| (field.name.to_owned(), value.clone()));
+        Value::from(values.collect::<Map<_, _>>()).to_string()
+    }
+
+    /// Reads what [`to_json`](Self::to_json) has written, or an empty text.
+    pub(super) fn from_json(text: &str) -> Result<Self> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let mut values: Map<String, Value> = serde_json::from_str(text)?;
+        let fields = UserField::ALL.iter().filter_map(|field| Some((*field, values.remove(field.info().name)?)));
+        Ok(Self(fields.collect()))
+    }
 }
 
 /// A field of a user, for a column of type `C`.
 trait Provided<C> {
-    /// Copies the value if the column has another one. Returns whether it did.
-    fn copy_to(&self, column: &mut C) -> bool;
+    /// Compares without an allocation.
+    fn is_in(&self, column: &C) -> bool;
+    fn to_column(&self) -> C;
 }
 
 impl<T, V: Stored<T>> Provided<Option<T>> for Option<V> {
-    fn copy_to(&self, column: &mut Option<T>) -> bool {
-        let Some(value) = self else { return false };
-        let differs = !column.as_ref().is_some_and(|stored| value.is_stored_as(stored));
-        if differs {
-            *column = Some(value.to_stored());
+    fn is_in(&self, column: &Option<T>) -> bool {
+        match (self, column) {
+            (Some(value), Some(stored)) => value.is_stored_as(stored),
+            (None, None) => true,
+            _ => false,
         }
-        differs
+    }
+
+    fn to_column(&self) -> Option<T> {
+        self.as_ref().map(Stored::to_stored)
     }
 }
 
 impl Provided<UserStatus> for user::UserStatus {
-    fn copy_to(&self, column: &mut UserStatus) -> bool {
-        let status = match self {
+    fn is_in(&self, column: &UserStatus) -> bool {
+        self.to_column() == *column
+    }
+
+    fn to_column(&self) -> UserStatus {
+        match self {
             Self::Active => UserStatus::Active,
             Self::Suspended => UserStatus::Suspended,
             Self::Invited => UserStatus::Invited,
             Self::Unknown => UserStatus::Unknown,
-        };
-        std::mem::replace(column, status) != status
+        }
     }
 }
 
@@ -122,7 +191,7 @@ impl Stored<String> for Vec<String> {
     }
 
     fn to_stored(&self) -> String {
-        serde_json::Value::from(self.as_slice()).to_string()
+        Value::from(self.as_slice()).to_string()
     }
 }
 
@@ -146,7 +215,7 @@ mod tests {
 
     use integration::user::UserStatus;
 
-    use super::{Model, Scope, SourceUser, Timestamp, UserField, Uuid, new, recorded, update};
+    use super::{Model, OldValues, Scope, SourceUser, Timestamp, UserField, Uuid, json, new, update};
 
     fn user() -> SourceUser {
         SourceUser {
@@ -163,18 +232,22 @@ mod tests {
     }
 
     fn row_of(user: &SourceUser) -> Model {
-        let scope = Scope { instance_id: Uuid::nil(), run_id: Uuid::nil(), number: 1, now: 1 };
-        let mut row = Model { id: Uuid::nil(), ..new(user, &scope) };
-        update(&mut row, user);
-        row
+        let scope = Scope { instance_id: Uuid::nil(), run_id: Uuid::nil(), number: 1, now: 1, new_baseline: false };
+        Model { id: Uuid::nil(), ..new(user, &scope) }
     }
 
-    /// What an update with the changed user returns, and the row after it.
+    /// The fields that an update with the changed user changes, and the row after it.
     fn updated(change: impl FnOnce(&mut SourceUser)) -> (Vec<UserField>, Model) {
-        let mut user = user();
+        let (OldValues(fields), row) = old_and_new(change);
+        (fields.into_keys().collect(), row)
+    }
+
+    fn old_and_new(change: impl FnOnce(&mut SourceUser)) -> (OldValues, Model) {
+        let (mut user, mut old_values) = (user(), OldValues::default());
         let mut row = row_of(&user);
         change(&mut user);
-        (update(&mut row, &user), row)
+        update(&mut row, &user, &mut old_values);
+        (old_values, row)
     }
 
     #[test]
@@ -204,13 +277,29 @@ mod tests {
     }
 
     #[test]
-    fn several_fields_are_returned_together() {
-        let (fields, _) = updated(|user| {
+    fn the_old_values_of_several_fields_are_recorded_together() {
+        let (old_values, _) = old_and_new(|user| {
             user.last_active_at = Some(Timestamp(2));
+            user.email = None;
+            user.is_admin = Some(true);
+        });
+        assert_eq!(old_values.recorded(), "email,isAdmin");
+        let json = json!({ "email": "Ann@acme.example", "is_admin": false }).to_string();
+        assert_eq!(old_values.to_json(), json);
+        assert_eq!(OldValues::from_json(&json).unwrap().to_json(), json);
+        assert!(OldValues::from_json("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_as_before_in_the_end_has_not_changed() {
+        let (mut old_values, mut row) = old_and_new(|user| {
             user.email = Some("b@acme.example".into());
             user.is_admin = Some(true);
         });
-        assert_eq!(recorded(&fields), "email,isAdmin");
+        let user = SourceUser { is_admin: Some(true), ..user() };
+        update(&mut row, &user, &mut old_values);
+        old_values.drop_unchanged(&row);
+        assert_eq!(old_values.recorded(), "isAdmin");
     }
 
     #[test]
@@ -226,21 +315,43 @@ mod tests {
         }
     }
 
+    /// The user as it is if the application tells nothing of it but the status.
+    fn empty(user: &SourceUser, refused: BTreeSet<UserField>) -> SourceUser {
+        SourceUser {
+            external_id: user.external_id.clone(),
+            email: None,
+            display_name: None,
+            status: UserStatus::Unknown,
+            is_admin: None,
+            mfa_enabled: None,
+            licenses: None,
+            last_active_at: None,
+            refused,
+        }
+    }
+
     #[test]
-    fn a_field_that_is_not_provided_keeps_its_value() {
-        let (fields, row) = updated(|user| {
-            *user = SourceUser {
-                external_id: user.external_id.clone(),
-                email: None,
-                display_name: None,
-                status: user.status,
-                is_admin: None,
-                mfa_enabled: None,
-                licenses: None,
-                last_active_at: None,
-                refused: BTreeSet::new(),
-            };
-        });
+    fn a_field_that_is_told_as_nothing_is_cleared_except_the_last_activity() {
+        let (fields, row) = updated(|user| *user = empty(user, BTreeSet::new()));
+        let cleared: Vec<_> =
+            UserField::ALL.iter().copied().filter(|field| *field != UserField::LastActiveAt).collect();
+        assert_eq!(fields, cleared);
+        assert_eq!((row.email, row.email_key, row.display_name, row.name_key), (None, None, None, None));
+        assert_eq!((row.is_admin, row.mfa_enabled, row.licenses, row.last_active_at), (None, None, None, Some(1)));
+        assert_eq!(row.status, entity::user::UserStatus::Unknown);
+    }
+
+    #[test]
+    fn a_field_that_was_refused_keeps_its_value() {
+        let (fields, row) = updated(|user| *user = empty(user, UserField::ALL.iter().copied().collect()));
         assert_eq!((fields, row), (vec![], row_of(&user())));
+        let (fields, row) = updated(|user| *user = empty(user, BTreeSet::from([UserField::IsAdmin])));
+        assert!(!fields.contains(&UserField::IsAdmin) && row.is_admin == Some(false) && row.mfa_enabled.is_none());
+    }
+
+    #[test]
+    fn a_new_user_has_what_was_told_also_of_a_refused_part() {
+        let row = row_of(&empty(&user(), UserField::ALL.iter().copied().collect()));
+        assert_eq!((row.status, row.is_admin), (entity::user::UserStatus::Unknown, None));
     }
 }

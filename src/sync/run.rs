@@ -7,6 +7,7 @@ use sea_orm::EntityTrait;
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, error, field, info};
 
+use super::baseline;
 use super::failure::Failure;
 use super::finish::Ending;
 use super::pages::Interruption;
@@ -66,6 +67,8 @@ impl Engine {
             queue::release(tx, claim, now + REMOVAL_PAUSE_MS).await?;
             return Ok(None);
         }
+        let integration = self.instances.catalog.find(&run.integration_key);
+        baseline::note(tx, &mut transition, integration.map(|integration| integration.digest.clone())).await?;
         let resumed = !transition.apply(Change::Start).await?;
         let committed = transition.commit().await?;
         Ok(committed.current_run.map(|run| Started { instance: committed.instance, run, resumed }))
@@ -140,6 +143,7 @@ impl Engine {
             | FailureClass::Transient
             | FailureClass::Config
             | FailureClass::RemovalGuard
+            | FailureClass::GrowthGuard
             | FailureClass::Timeout
             | FailureClass::Internal => false,
         }

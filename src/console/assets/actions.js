@@ -14,6 +14,11 @@ const MUTATIONS = {
   deleteInstance:
     "mutation Delete($input: DeleteInstanceInput!) { deleteInstance(input: $input) { userErrors { message } } }",
 };
+/** What lets a run pass a guard that held the last one. */
+const GUARDS = {
+  REMOVAL_GUARD: { argument: "acceptRemovals", label: "These users are really gone: accept that they are removed" },
+  GROWTH_GUARD: { argument: "acceptGrowth", label: "All these users belong to it: accept that they are added" },
+};
 /** Mutations that need a form. */
 const FORMS = new Set(["updateInstance", "beginAuthorization"]);
 
@@ -53,7 +58,7 @@ export class Actions {
   }
 
   sync(instance) {
-    const held = instance.lastSync?.failure?.class === "REMOVAL_GUARD";
+    const held = GUARDS[instance.lastSync?.failure?.class];
     if (!held) return this.#run(instance, "syncInstance", { id: instance.id });
     const accept = h("input", { type: "checkbox", id: "accept", required: true });
     return this.#ask(
@@ -65,10 +70,10 @@ export class Actions {
           "p",
           { class: "check" },
           accept,
-          h("label", { for: "accept" }, "These users are really gone: accept that they are removed"),
+          h("label", { for: "accept" }, held.label),
         ),
       ],
-      () => this.#run(instance, "syncInstance", { id: instance.id, acceptRemovals: accept.checked }),
+      () => this.#run(instance, "syncInstance", { id: instance.id, [held.argument]: accept.checked }),
     );
   }
 

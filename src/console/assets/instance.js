@@ -16,7 +16,8 @@ const HISTORY = `query History($id: ID!, $after: String) {
   instance(id: $id) { status syncHistory(first: 20, after: $after) {
     totalCount pageInfo { hasNextPage endCursor }
     nodes { id trigger outcome queuedAt startedAt finishedAt seen added changed removed
-      failure { class message httpStatus missingPermissions lostCapabilities } mailDecision { kind reason } }
+      remark
+      failure { class message httpStatus missingPermissions } mailDecision { kind reason } }
   } }
 }`;
 const RUNS = new Set([
@@ -66,12 +67,13 @@ function userRow(user, provided) {
 }
 
 function runRow(run) {
-  const { failure, mailDecision } = run;
+  const { failure, mailDecision, outcome, remark } = run;
+  // The message of a partial run names all that is missing.
+  const missing = (outcome === "FAILED" && failure?.missingPermissions) || [];
   const reason = failure && [
     h("strong", {}, words(failure.class)),
     `: ${failure.message}`,
-    failure.missingPermissions.length > 0 && ` Missing: ${failure.missingPermissions.join(", ")}.`,
-    failure.lostCapabilities.length > 0 && ` Without: ${failure.lostCapabilities.map(words).join(", ")}.`,
+    missing.length > 0 && ` Missing: ${missing.join(", ")}.`,
   ];
   return h(
     "tr",
@@ -84,7 +86,7 @@ function runRow(run) {
       {},
       `${number(run.seen)} seen, ${number(run.added)} added, ${number(run.changed)} changed, ${number(run.removed)} removed`,
     ),
-    h("td", { class: "long" }, reason),
+    h("td", { class: "long" }, reason, remark && h("p", {}, remark)),
     h(
       "td",
       {},

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use entity::instance::{Health, InactiveReason, Model, Status, SyncState};
 use uuid::Uuid;
 
+use self::capability::{CapabilityState, CapabilityStates};
 use self::config::ConfigValue;
 use self::event::{EventList, InstanceEventConnection};
 use self::notice::{Freshness, Notice};
@@ -28,6 +29,7 @@ use crate::instance::{freshness, notice as notices};
 
 pub mod begin_authorization;
 pub mod cancel_sync;
+mod capability;
 pub mod config;
 pub mod create;
 pub mod delete;
@@ -197,6 +199,12 @@ impl Instance {
     async fn freshness(&self, ctx: &Context<'_>) -> Freshness {
         let now = ctx.data_unchecked::<Api>().instances.clock.now();
         Freshness::of(freshness::Freshness::of(&self.model, now))
+    }
+
+    /// As of when each capability is known, in a fixed order, also those that the integration does not provide.
+    async fn capability_states(&self, ctx: &Context<'_>) -> Result<Vec<CapabilityState>, ApiError> {
+        let found = self.relations.instances.load(ctx.data_unchecked(), CapabilityStates, &self.model.id).await?;
+        Ok(found.unwrap_or_default())
     }
 
     /// A problem that somebody should know about, and what would help; null if there is none.

@@ -6,6 +6,7 @@ use crate::graphql::error::ApiError;
 use crate::graphql::id::{self, Kind};
 use crate::graphql::sync_run::SyncRun;
 use crate::graphql::user_error::{UserError, split_refusals_about};
+use crate::instance::state::Accepted;
 
 /// The instance to sync.
 #[derive(InputObject)]
@@ -14,6 +15,8 @@ pub struct SyncInstanceInput {
     id: ID,
     /// True to let this run remove any number of users, without the removal guard.
     accept_removals: Option<bool>,
+    /// True to let this run add any number of users, without the growth guard.
+    accept_growth: Option<bool>,
 }
 
 /// The result of `syncInstance`.
@@ -36,11 +39,12 @@ impl SyncInstance {
         ctx: &Context<'_>,
         #[graphql(desc = "The instance to sync.")] input: SyncInstanceInput,
     ) -> Result<SyncInstancePayload, ApiError> {
-        let SyncInstanceInput { id, accept_removals } = input;
+        let SyncInstanceInput { id, accept_removals, accept_growth } = input;
+        let accepted = Accepted { removals: accept_removals.unwrap_or(false), growth: accept_growth.unwrap_or(false) };
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
         let started = async {
             let id = id::input(Kind::Instance, &id, "id")?;
-            api.instances.sync(caller, id, accept_removals.unwrap_or(false)).await
+            api.instances.sync(caller, id, accepted).await
         };
         Ok(match split_refusals_about("id", started.await)? {
             Ok(run) => SyncInstancePayload { run: Some(SyncRun::one(run)), user_errors: Vec::new() },

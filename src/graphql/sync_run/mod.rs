@@ -1,6 +1,6 @@
 //! Sync runs: the type, its lists, and the progress of those that are running.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
@@ -153,6 +153,18 @@ impl SyncRun {
         SyncFailure::of(&self.model)
     }
 
+    /// Whether the integration's connector is another one than at the last complete sync. What it reads differently is
+    /// then not recorded as changes, and the guards hold nothing but a list of nobody.
+    async fn new_baseline(&self) -> bool {
+        self.model.new_baseline
+    }
+
+    /// What somebody should know of a run that did not fail, such as that the application listed nobody; null if there
+    /// is nothing.
+    async fn remark(&self) -> Option<&str> {
+        self.model.remark.as_deref()
+    }
+
     /// Whether a mail was sent about the outcome, and why; null while the run is queued or running.
     async fn mail_decision(&self) -> Option<MailDecision> {
         self.model.mail_reason.map(|reason| MailDecision { kind: self.model.mail_kind, reason })
@@ -174,13 +186,14 @@ impl SyncRun {
 /// What failed in a run, or which part of it is missing.
 #[derive(SimpleObject)]
 pub struct SyncFailure {
-    /// The class of the failure; always `PERMISSION` for a `PARTIAL` run.
+    /// The class of the failure. For a `PARTIAL` run, `PERMISSION` if a part was refused, else `CONFIG`.
     class: FailureClass,
     /// What happened, for a person.
     message: String,
     /// The HTTP status of the response that caused it, if there was one.
     http_status: Option<i32>,
-    /// The optional parts of the list that the application refused. They keep their old data.
+    /// The parts of the list that could not be read. They keep their old data. With `USERS`, the list could not prove
+    /// that it is whole: nobody was removed, and users who were not listed may still have an account.
     lost_capabilities: Vec<Capability>,
     /// The scopes, roles or rights that the application says are missing.
     missing_permissions: Vec<String>,
@@ -194,7 +207,12 @@ impl SyncFailure {
             class,
             message: run.failure_message.clone().unwrap_or_default(),
             http_status: run.http_status,
-            lost_capabilities: losses.into_iter().map(|loss| loss.capability).collect(),
+            lost_capabilities: losses
+                .into_iter()
+                .map(|loss| loss.capability)
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect(),
             missing_permissions: missing_permissions(run),
         })
     }

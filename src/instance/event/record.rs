@@ -53,6 +53,10 @@ struct InstanceRecord {
     purge_through: i64,
     purging: bool,
     purged_users: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manifest_digest: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    known_users: Option<i64>,
 }
 
 impl From<Snapshot> for Record {
@@ -112,6 +116,8 @@ impl From<Model> for InstanceRecord {
             purge_through: model.purge_through,
             purging: model.purging,
             purged_users: model.purged_users,
+            manifest_digest: model.manifest_digest,
+            known_users: model.known_users,
         }
     }
 }
@@ -150,6 +156,8 @@ impl From<InstanceRecord> for Model {
             purge_through: record.purge_through,
             purging: record.purging,
             purged_users: record.purged_users,
+            manifest_digest: record.manifest_digest,
+            known_users: record.known_users,
         }
     }
 }

@@ -25,14 +25,27 @@ pub struct RunRecord {
     pages: i32,
     expected: Option<i64>,
     accept_removals: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    accept_growth: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manifest_digest: Option<String>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    new_baseline: bool,
     users_before: i64,
     failure_class: Option<FailureClass>,
     failure_message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remark: Option<String>,
     http_status: Option<i32>,
     lost: Value,
     missing_permissions: Value,
     mail_kind: Option<NotificationKind>,
     mail_reason: Option<MailReason>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl From<Model> for RunRecord {
@@ -54,9 +67,13 @@ impl From<Model> for RunRecord {
             pages: model.pages,
             expected: model.expected,
             accept_removals: model.accept_removals,
+            accept_growth: model.accept_growth,
+            manifest_digest: model.manifest_digest,
+            new_baseline: model.new_baseline,
             users_before: model.users_before,
             failure_class: model.failure_class,
             failure_message: model.failure_message,
+            remark: model.remark,
             http_status: model.http_status,
             lost: model.lost,
             missing_permissions: model.missing_permissions,
@@ -85,11 +102,15 @@ impl From<RunRecord> for Model {
             pages: record.pages,
             expected: record.expected,
             accept_removals: record.accept_removals,
+            accept_growth: record.accept_growth,
+            manifest_digest: record.manifest_digest,
+            new_baseline: record.new_baseline,
             users_before: record.users_before,
             listed: false,
             checkpoint: None,
             failure_class: record.failure_class,
             failure_message: record.failure_message,
+            remark: record.remark,
             http_status: record.http_status,
             lost: record.lost,
             missing_permissions: record.missing_permissions,

@@ -12,38 +12,43 @@ use crate::auth::Caller;
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::instance::Instances;
-use crate::instance::state::{Change, RunRequest};
+use crate::instance::state::{Accepted, Change, RunRequest};
 use crate::instance::transition::Transition;
 use crate::queue;
 
 impl Instances {
     /// Requests a sync now. Returns the active run if there is one already.
-    pub async fn sync(&self, caller: &Caller, id: Uuid, accept_removals: bool) -> Result<run::Model> {
+    pub async fn sync(&self, caller: &Caller, id: Uuid, accepted: Accepted) -> Result<run::Model> {
         let (now, actor) = (self.clock.now(), &caller.label());
         self.db
             .write(|tx| async move {
                 let mut transition = Transition::begin(&tx, id, Some(actor), now).await?;
-                let request = RunRequest { trigger: Trigger::Manual, accept_removals };
+                let request = RunRequest { trigger: Trigger::Manual, accepted };
                 transition.apply(Change::Queue(request)).await?;
                 let run = transition.commit().await?.current_run;
-                let mut run = run.ok_or_else(|| Error::Internal("an active run without a row".into()))?;
-                if accept_removals {
-                    run = accept(&tx, run).await?;
+                let run = run.ok_or_else(|| Error::Internal("an active run without a row".into()))?;
+                if accepted.removals {
                     let detail = "This run may remove any number of users.";
                     audit::record(&tx, now, actor, Action::RemovalsAccepted, Some(id), detail).await?;
                 }
-                Ok(run)
+                if accepted.growth {
+                    let detail = "This run may add any number of users.";
+                    audit::record(&tx, now, actor, Action::GrowthAccepted, Some(id), detail).await?;
+                }
+                accept(&tx, run, accepted).await
             })
             .await
     }
 }
 
-/// Disables the removal guard for an active run.
-async fn accept(tx: &Tx, run: run::Model) -> Result<run::Model> {
-    if run.accept_removals {
+/// Disables guards for an active run.
+async fn accept(tx: &Tx, run: run::Model, accepted: Accepted) -> Result<run::Model> {
+    let (removals, growth) = (run.accept_removals || accepted.removals, run.accept_growth || accepted.growth);
+    if (removals, growth) == (run.accept_removals, run.accept_growth) {
         return Ok(run);
     }
-    let row = run::ActiveModel { accept_removals: Set(true), ..run.into_active_model() };
+    let row =
+        run::ActiveModel { accept_removals: Set(removals), accept_growth: Set(growth), ..run.into_active_model() };
     Ok(row.update(tx.conn()).await?)
 }
 
@@ -54,7 +59,7 @@ pub(in crate::instance) async fn insert(
     request: RunRequest,
     now: i64,
 ) -> Result<run::Model> {
-    let RunRequest { trigger, accept_removals } = request;
+    let RunRequest { trigger, accepted: Accepted { removals, growth } } = request;
     let run = run::Model {
         id: Uuid::now_v7(),
         instance_id: instance.id,
@@ -71,12 +76,16 @@ pub(in crate::instance) async fn insert(
         removed: 0,
         pages: 0,
         expected: None,
-        accept_removals,
+        accept_removals: removals,
+        accept_growth: growth,
+        manifest_digest: None,
+        new_baseline: false,
         users_before: instance.user_count,
         listed: false,
         checkpoint: None,
         failure_class: None,
         failure_message: None,
+        remark: None,
         http_status: None,
         lost: serde_json::json!([]),
         missing_permissions: serde_json::json!([]),

@@ -57,14 +57,22 @@ pub enum Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunRequest {
     pub trigger: Trigger,
+    pub accepted: Accepted,
+}
+
+/// What a run may do although a guard would hold it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Accepted {
     /// It may remove any number of users.
-    pub accept_removals: bool,
+    pub removals: bool,
+    /// It may add any number of users.
+    pub growth: bool,
 }
 
 impl RunRequest {
-    /// A run that the removal guard watches.
+    /// A run that the guards watch.
     pub fn guarded(trigger: Trigger) -> Self {
-        Self { trigger, accept_removals: false }
+        Self { trigger, accepted: Accepted::default() }
     }
 }
 

@@ -2,7 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const MANUAL: Change = Change::Queue(RunRequest { trigger: Trigger::Manual, accept_removals: false });
+const MANUAL: Change =
+    Change::Queue(RunRequest { trigger: Trigger::Manual, accepted: Accepted { removals: false, growth: false } });
 const FAIL: Change = Change::Complete(Completion::Failed { revoke: None, not_before: None });
 
 fn revoke(reason: InactiveReason) -> Change {

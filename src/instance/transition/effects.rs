@@ -9,7 +9,7 @@ use super::{Transition, no_current_run};
 use crate::error::Result;
 use crate::instance::runs::schedule;
 use crate::instance::state::{Effect, HiddenUsers, RunRequest};
-use crate::instance::{authorization, grants, runs};
+use crate::instance::{authorization, capability, grants, runs};
 use crate::notification::outbox;
 use crate::queue;
 
@@ -61,6 +61,8 @@ impl Transition<'_> {
             number: Set(self.instance.run_number),
             started_at: Set(Some(self.now)),
             users_before: Set(self.instance.user_count),
+            manifest_digest: Set(run.manifest_digest.clone()),
+            new_baseline: Set(run.new_baseline),
             ..run.into_active_model()
         };
         self.current_run = Some(run.update(self.tx.conn()).await?);
@@ -118,11 +120,16 @@ impl Transition<'_> {
             HiddenUsers::SeenSoFar => instance.run_number,
             HiddenUsers::All => i64::MAX,
         };
+        match users {
+            HiddenUsers::SeenSoFar => capability::forget(self.tx, instance.id).await?,
+            HiddenUsers::All => capability::delete(self.tx, instance.id).await?,
+        }
         if !instance.purging {
             instance.purged_users = 0;
         }
         instance.purging = true;
         instance.user_count = 0;
+        instance.known_users = Some(0);
         queue::enqueue(self.tx, JobKind::Purge, &[instance.id], self.now).await
     }
 }

@@ -45,8 +45,17 @@ pub struct Facts<'a> {
     pub next_sync_ms: Option<i64>,
     /// The instance's page in the console.
     pub link: String,
-    /// The optional parts that the application refused, in plain words, such as `last activity`.
-    pub lost: &'a [String],
+    /// What a run that succeeded could not read.
+    pub missing: Option<MissingFacts<'a>>,
+}
+
+/// What a run that succeeded could not read.
+#[derive(Clone, Copy, Debug)]
+pub struct MissingFacts<'a> {
+    /// The run's message, written for people.
+    pub message: &'a str,
+    /// The permissions that the application reported as missing.
+    pub permissions: &'a [String],
 }
 
 /// Why a run failed.

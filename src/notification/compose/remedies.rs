@@ -18,6 +18,7 @@ impl Writer<'_> {
             Class::Transient => format!("{app} is unreachable or has an error"),
             Class::Config => format!("the answer of {app} does not fit"),
             Class::RemovalGuard => "too many users would be removed".to_owned(),
+            Class::GrowthGuard => "far too many users are listed".to_owned(),
             Class::Timeout => "it was not completed in time".to_owned(),
             Class::Internal => "an error of Muster itself".to_owned(),
         }
@@ -44,6 +45,10 @@ impl Writer<'_> {
             Class::RemovalGuard => format!(
                 "The user list that {app} gave is so much shorter than before that \
                 Muster holds the removals until a person confirms them."
+            ),
+            Class::GrowthGuard => format!(
+                "The user list that {app} gave is so much longer than before that \
+                Muster keeps none of the new users until a person confirms them."
             ),
             Class::Timeout => format!("{app} stopped answering, or the sync was interrupted too often."),
             Class::Internal => format!("Muster itself had an error; neither {app} nor the token is at fault."),
@@ -123,6 +128,11 @@ impl Writer<'_> {
                 "If they are, start a sync in Muster that accepts the removals.".to_owned(),
                 format!("If they are not, correct in {app} what the token may see; then {}", self.wait()),
             ],
+            Class::GrowthGuard => vec![
+                format!("Check in {app} whether all these users belong to it."),
+                "If they do, start a sync in Muster that accepts the growth.".to_owned(),
+                format!("If they do not, correct in {app} what the token may see; then {}", self.wait()),
+            ],
             Class::Timeout => vec![
                 format!("At first, {}", self.wait()),
                 format!(
@@ -181,7 +191,7 @@ impl Writer<'_> {
         }
     }
 
-    fn wait(&self) -> String {
+    pub(super) fn wait(&self) -> String {
         match self.facts.next_sync_ms {
             Some(next) => format!(
                 "wait: Muster tries again at {}. You can also start a sync in \

@@ -3,7 +3,7 @@ use entity::run::FailureClass as Class;
 use proptest::prelude::*;
 use sea_orm::Iterable as _;
 
-use super::{Counts, Facts, FailureFacts, RenderedMail, compose, format_time, wrap};
+use super::{Counts, Facts, FailureFacts, MissingFacts, RenderedMail, compose, format_time, wrap};
 
 const OUTCOME_AT: i64 = 1_795_356_180_000;
 
@@ -22,7 +22,7 @@ fn facts(kind: Kind) -> Facts<'static> {
         user_count: 1_248,
         next_sync_ms: Some(OUTCOME_AT + 3_600_000),
         link: "https://muster.example.org/#/instances/abc?x=1&y=2".into(),
-        lost: &[],
+        missing: None,
     }
 }
 
@@ -124,10 +124,22 @@ fn missing_permissions_and_lost_parts_are_named() {
         mail.text
     );
 
-    let lost = ["last activity".to_owned(), "MFA".to_owned()];
-    let mail = compose(&Facts { lost: &lost, ..self::facts(Kind::InitialSyncSucceeded) });
-    assert!(unwrapped(&mail.text).contains("(last activity, MFA)"), "{}", mail.text);
-    assert!(mail.text.contains("Succeeded in part"), "{}", mail.text);
+    let permissions = ["audit:read".to_owned()];
+    let missing = MissingFacts { message: "It lacks last activity.", permissions: &permissions };
+    let mail = compose(&Facts { missing: Some(missing), ..self::facts(Kind::InitialSyncSucceeded) });
+    let text = unwrapped(&mail.text);
+    assert!(text.contains("Not everything could be read. It lacks last activity."), "{text}");
+    assert!(text.contains("give the token in Slack: audit:read.") && text.contains("Succeeded in part"), "{text}");
+}
+
+#[test]
+fn a_list_of_nobody_is_said_and_not_praised() {
+    for kind in [Kind::InitialSyncSucceeded, Kind::SyncRecovered] {
+        let mail = compose(&Facts { counts: Counts::default(), user_count: 0, ..facts(kind) });
+        let text = unwrapped(&mail.text);
+        assert!(mail.subject.contains("found nobody") && text.contains("Slack listed nobody."), "{text}");
+        assert!(!text.contains("are now reported") && !text.contains("up to date"), "{text}");
+    }
 }
 
 #[test]
@@ -215,7 +227,7 @@ proptest! {
             user_count,
             next_sync_ms: None,
             link: name.clone(),
-            lost: &missing,
+            missing: Some(MissingFacts { message: &message, permissions: &missing }),
         });
         prop_assert!(!mail.subject.chars().any(char::is_control));
     }

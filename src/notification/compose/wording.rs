@@ -34,6 +34,7 @@ const TEST_FOOTER: &str = "You get this mail because an administrator of Muster 
 pub(super) fn content(facts: &Facts) -> MailContent {
     let writer = Writer::new(facts);
     match facts.kind {
+        Kind::InitialSyncSucceeded | Kind::SyncRecovered if facts.counts.seen == 0 => writer.nobody(),
         Kind::InitialSyncSucceeded | Kind::SyncRecovered => writer.good_news(),
         Kind::InitialSyncFailed | Kind::SyncFailed | Kind::AutoRevoked => writer.bad_news(),
         Kind::Test => writer.test(),
@@ -52,7 +53,8 @@ pub(super) struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn new(facts: &'a Facts<'a>) -> Self {
         let app = one_line(facts.integration, 60);
-        let permissions: &[String] = facts.failure.map_or(&[], |failure| failure.missing_permissions);
+        let of_success = facts.missing.map(|missing| missing.permissions);
+        let permissions = facts.failure.map(|failure| failure.missing_permissions).or(of_success).unwrap_or_default();
         Self {
             facts,
             app: if app.is_empty() { "the application".to_owned() } else { app },
@@ -95,20 +97,30 @@ impl<'a> Writer<'a> {
             None => "Muster keeps them up to date from here.".to_owned(),
         }];
         let mut steps = vec![];
-        if !facts.lost.is_empty() {
-            let lost = comma_separated(facts.lost);
-            meaning.push(format!(
-                "One thing is missing: {app} refused optional parts of its user list ({lost}). They keep \
-                 what was known before; everything else is complete."
-            ));
+        if let Some(missing) = facts.missing {
+            meaning.push(format!("Not everything could be read. {}", one_line(missing.message, 500)));
             steps.push(if self.permissions.is_empty() {
-                format!("If you want these parts, allow them for the token in {app}.")
+                format!("If it stays so, check in {app} what the token may see.")
             } else {
-                format!("If you want these parts, give the token in {app} what is missing: {}.", self.permissions)
+                format!("If you want what is missing, give the token in {app}: {}.", self.permissions)
             });
-            steps.push("The next sync brings them in by itself.".to_owned());
+            steps.push("The next sync that can read it brings it in by itself.".to_owned());
         }
         self.finish("good", headline, &users, vec![happened], meaning, steps)
+    }
+
+    /// The sync succeeded, and listed nobody. That is true, or the token sees too little.
+    fn nobody(&self) -> MailContent {
+        let Self { facts, app, name, .. } = self;
+        let happened = format!("The sync of “{name}” is complete, and {app} listed nobody.");
+        let meaning = format!("Either {app} has no users, or the token may not see them. Muster goes on asking.");
+        let steps = vec![
+            format!("Check in {app} whether it has users, and whether the token may list them."),
+            format!("If it has users, correct what the token may see; then {}", self.wait()),
+        ];
+        let first = facts.kind == Kind::InitialSyncSucceeded;
+        let headline = if first { "first sync found nobody" } else { "sync works again, but found nobody" };
+        self.finish("plain", headline, &users(facts.user_count), vec![happened], vec![meaning], steps)
     }
 
     fn bad_news(&self) -> MailContent {
@@ -229,7 +241,7 @@ impl<'a> Writer<'a> {
         let failed = !matches!(facts.kind, Kind::InitialSyncSucceeded | Kind::SyncRecovered);
         add("Integration", app.clone());
         add("Instance", name.clone());
-        let outcome = match (failed, facts.lost.is_empty()) {
+        let outcome = match (failed, facts.missing.is_none()) {
             (true, _) => "Failed",
             (false, true) => "Succeeded",
             (false, false) => "Succeeded in part",

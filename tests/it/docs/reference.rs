@@ -38,6 +38,8 @@ fn defaults() -> Vec<(&'static str, String)> {
         ("SYNC_CONCURRENCY", text(&settings.sync_concurrency)),
         ("REMOVAL_GUARD_PERCENT", text(&settings.removal_guard_percent)),
         ("REMOVAL_GUARD_MINIMUM", text(&settings.removal_guard_minimum)),
+        ("GROWTH_GUARD_FACTOR", text(&settings.growth_guard_factor)),
+        ("GROWTH_GUARD_MINIMUM", text(&settings.growth_guard_minimum)),
         ("KEEP_EVENTS_DAYS", text(&settings.keep_events_days)),
         ("KEEP_RUNS_DAYS", text(&settings.keep_runs_days)),
         ("KEEP_CHANGES_DAYS", text(&settings.keep_changes_days)),

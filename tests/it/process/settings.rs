@@ -40,6 +40,7 @@ fn a_setting_that_does_not_fit_stops_the_start_and_is_named() {
         ("SYNC_CONCURRENCY", "0", "setting sync_concurrency"),
         ("SYNC_CONCURRENCY", "many", "setting sync_concurrency"),
         ("REMOVAL_GUARD_PERCENT", "101", "setting removal_guard_percent"),
+        ("GROWTH_GUARD_FACTOR", "0", "setting growth_guard_factor"),
         ("INTROSPECTION", "perhaps", "setting introspection"),
         ("LOG", "muster=loud", "setting log"),
         ("LOG_FORMAT", "xml", "setting log_format"),

@@ -68,7 +68,8 @@ impl<T: Random> Random for Option<T> {
 macro_rules! random_users {
     ($( #[$doc:meta] $name:ident: $Variant:ident($Type:ty) { $($info:tt)* } rehearsal($($rehearsal:tt)*) )*) => {
         fn random_user(external_id: String, dice: &mut Rng) -> SourceUser {
-            SourceUser { external_id, $($name: Random::random(dice),)* refused: BTreeSet::new() }
+            let refused = UserField::ALL.iter().copied().filter(|_| dice.u8(..8) == 0).collect();
+            SourceUser { external_id, $($name: Random::random(dice),)* refused }
         }
 
         /// Gives about a third of the fields another value, or none.
@@ -76,6 +77,7 @@ macro_rules! random_users {
             $(if dice.u8(..3) == 0 {
                 user.$name = Random::random(dice);
             })*
+            user.refused = UserField::ALL.iter().copied().filter(|_| dice.u8(..8) == 0).collect();
         }
     };
 }
@@ -92,49 +94,65 @@ struct Change {
 #[derive(Default)]
 struct Expected {
     rows: BTreeMap<String, Row>,
-    /// Fields that have differed, and fields that kept their value because they were not provided.
+    /// Fields that have differed, fields that were cleared, and fields that kept a value because they were refused.
     changed: BTreeSet<UserField>,
+    cleared: BTreeSet<UserField>,
     kept: BTreeSet<UserField>,
 }
 
 impl Expected {
-    /// Stores a listed user, and returns the change that the run must record.
-    fn list(&mut self, user: &SourceUser, scope: &Scope) -> Option<Change> {
-        let known = self.rows.get(&user.external_id);
-        let is_added = known.is_none_or(|row| !row["removed_at"].is_null());
-        let mut row = known.cloned().unwrap_or_else(|| {
-            let mut row: Row = UserField::ALL.iter().map(|field| (field.info().name, json!(null))).collect();
+    /// Stores a listed user.
+    fn list(&mut self, user: &SourceUser, scope: &Scope) {
+        let row = self.rows.entry(user.external_id.clone()).or_insert_with(|| {
+            let default = |field: &UserField| if field.info().is_optional { json!(null) } else { json!("unknown") };
+            let mut row: Row = UserField::ALL.iter().map(|field| (field.info().name, default(field))).collect();
             row.insert("external_id", json!(user.external_id));
             row.insert("instance_id", json!(scope.instance_id));
             row.insert("first_seen_at", json!(scope.now));
+            row.insert("generation", json!(0));
             row
         });
-        let mut fields = BTreeSet::new();
         for (field, value) in user.values() {
             let stored = row.get_mut(field.info().name).expect("all fields are there");
-            match value.map(stored_value) {
-                None if !stored.is_null() => _ = self.kept.insert(field),
-                Some(value) if value != *stored => {
-                    *stored = value;
-                    self.changed.insert(field);
-                    if field.info().recorded {
-                        fields.insert(field.info().api_name.to_owned());
-                    }
+            let value = value.map_or(json!(null), stored_value);
+            if user.refused.contains(&field) {
+                if value != *stored {
+                    self.kept.insert(field);
                 }
-                _ => {}
+            } else if value.is_null() && !stored.is_null() {
+                if field != UserField::LastActiveAt {
+                    *stored = value;
+                    self.cleared.insert(field);
+                }
+            } else if value != *stored {
+                *stored = value;
+                self.changed.insert(field);
             }
         }
         let lower = |text: &serde_json::Value| json!(text.as_str().map(str::to_lowercase));
         row.insert("email_key", lower(&row["email"]));
         row.insert("name_key", lower(&row["display_name"]));
-        row.insert("last_seen_at", json!(scope.now));
+        if row["generation"] != json!(scope.number) {
+            row.insert("last_seen_at", json!(scope.now));
+        }
         row.insert("removed_at", json!(null));
         row.insert("generation", json!(scope.number));
-        self.rows.insert(user.external_id.clone(), row);
-        if is_added {
-            return Some(Change { kind: user_change::Kind::Added, fields: BTreeSet::new() });
-        }
-        (!fields.is_empty()).then_some(Change { kind: user_change::Kind::Changed, fields })
+    }
+
+    /// The changes that a run must record for the users that it has listed. `before` has the rows before the run.
+    fn changes(&self, before: &BTreeMap<String, Row>, scope: &Scope) -> BTreeMap<String, Change> {
+        let listed = self.rows.iter().filter(|(_, row)| row["generation"] == json!(scope.number));
+        let changes = listed.filter_map(|(id, row)| {
+            let Some(before) = before.get(id).filter(|row| row["removed_at"].is_null()) else {
+                return Some((id.clone(), Change { kind: user_change::Kind::Added, fields: BTreeSet::new() }));
+            };
+            let recorded = UserField::ALL.iter().map(|field| field.info()).filter(|field| field.recorded);
+            let differing = recorded.filter(|field| before[field.name] != row[field.name]);
+            let fields: BTreeSet<_> = differing.map(|field| field.api_name.to_owned()).collect();
+            let changed = !fields.is_empty() && !scope.new_baseline;
+            changed.then(|| (id.clone(), Change { kind: user_change::Kind::Changed, fields }))
+        });
+        changes.collect()
     }
 
     /// Marks users that the run did not list as removed, and returns the changes that it must record.
@@ -211,19 +229,44 @@ async fn what_changed_is_what_is_stored_and_recorded() {
     let mut expected = Expected::default();
     let instance_id = Uuid::now_v7();
     for number in 1..=RUNS {
-        let scope = Scope { instance_id, run_id: Uuid::now_v7(), number, now: number * 1_000 };
-        // One in eight users is missing from the list.
+        let new_baseline = number % 5 == 0;
+        let scope = Scope { instance_id, run_id: Uuid::now_v7(), number, now: number * 1_000, new_baseline };
+        let before = expected.rows.clone();
+        // Some have left; of those that are listed, about half are as they were. Some are listed again, on the same
+        // page or on the next one, and some of those in another way, or again as they were at first.
         let listed: Vec<_> = users.iter().filter(|_| dice.u8(..8) > 0).cloned().collect();
-        let (list, scope) = (&listed, &scope);
-        let counts = db.write(|tx| async move { reconcile::store(tx.conn(), scope, list).await }).await.unwrap();
+        let mut pages = [listed.clone(), Vec::new(), Vec::new()];
+        let mut repeated = 0;
+        for user in &listed {
+            for page in &mut pages {
+                let mut again = user.clone();
+                match dice.u8(..12) {
+                    0 => change(&mut again, &mut dice),
+                    1 => {}
+                    _ => continue,
+                }
+                page.push(again);
+                repeated += 1;
+            }
+        }
+        let mut counts = Counts::default();
+        for (page, now) in pages.iter().zip(scope.now..) {
+            let scope = &Scope { now, ..scope };
+            let more = db.write(|tx| async move { reconcile::store(tx.conn(), scope, page).await }).await.unwrap();
+            counts.seen += more.seen;
+            counts.added += more.added;
+            counts.changed += more.changed;
+            counts.repeated += more.repeated;
+            page.iter().for_each(|user| expected.list(user, scope));
+        }
+        let scope = &scope;
         let leaving = db.write(|tx| async move { reconcile::remove_unseen(tx.conn(), scope).await }).await.unwrap();
 
-        let listing = listed.iter().filter_map(|user| Some((user.external_id.clone(), expected.list(user, scope)?)));
-        let mut changes: BTreeMap<_, _> = listing.collect();
+        let mut changes = expected.changes(&before, scope);
         let of_kind = |kind| int(changes.values().filter(|change| change.kind == kind).count());
         let (added, changed) = (of_kind(user_change::Kind::Added), of_kind(user_change::Kind::Changed));
         let removed = expected.remove_unseen(scope);
-        assert_eq!(counts, Counts { seen: int(listed.len()), added, changed, repeated: 0 });
+        assert_eq!(counts, Counts { seen: int(listed.len()), added, changed, repeated });
         assert_eq!(leaving, int(removed.len()));
         changes.extend(removed);
 
@@ -241,8 +284,9 @@ async fn what_changed_is_what_is_stored_and_recorded() {
     }
     let all: BTreeSet<_> = UserField::ALL.iter().copied().collect();
     assert_eq!(expected.changed, all, "fields that never differed");
-    let optional = all.into_iter().filter(|field| field.info().is_optional).collect();
-    assert_eq!(expected.kept, optional, "fields that never kept a value");
+    assert_eq!(expected.kept, all, "fields that never kept a value");
+    let optional = all.into_iter().filter(|field| field.info().is_optional && *field != UserField::LastActiveAt);
+    assert_eq!(expected.cleared, optional.collect(), "fields that were never cleared");
 }
 
 /// The columns that no application provides.
@@ -262,7 +306,7 @@ const OWN: [&str; 9] = [
 async fn the_database_the_entity_and_the_table_of_fields_have_the_same_columns() {
     let place = Place::new();
     let db = place.open().await;
-    let scope = Scope { instance_id: Uuid::now_v7(), run_id: Uuid::now_v7(), number: 1, now: 1 };
+    let scope = Scope { instance_id: Uuid::now_v7(), run_id: Uuid::now_v7(), number: 1, now: 1, new_baseline: false };
     let user = [random_user("1".to_owned(), &mut Rng::new())];
     let (user, scope) = (&user, &scope);
     db.write(|tx| async move { reconcile::store(tx.conn(), scope, user).await }).await.unwrap();

@@ -34,18 +34,45 @@ async fn a_list_that_lacks_many_users_removes_nobody_until_somebody_accepts_it()
 }
 
 #[tokio::test]
-async fn the_guard_holds_more_than_a_fifth_and_ten_at_least() {
+async fn the_guard_holds_more_than_a_fifth_and_ten_at_least_or_everybody() {
     let server = Server::start().await;
     for (name, users, churn, outcome) in [
         ("a fifth", "100", "20", "SUCCEEDED"),
         ("more than a fifth", "100", "21", "FAILED"),
-        ("nine of nine", "9", "100", "SUCCEEDED"),
-        ("ten of ten", "10", "100", "FAILED"),
+        ("eight of nine", "9", "90", "SUCCEEDED"),
+        ("nine of nine", "9", "100", "FAILED"),
+        ("one of one", "1", "100", "FAILED"),
     ] {
         let id = server.rehearse(name, &[("users", users), ("churn_percent", churn)]).await;
         server.idle(&id, "").await;
         assert_eq!(server.sync(&id, "outcome").await["outcome"], outcome, "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_list_that_is_empty_now_is_held_at_any_size() {
+    let server = Server::start().await;
+    for users in ["1", "3"] {
+        let id = server.rehearse(users, &[("users", users), ("outcomes", "success,empty")]).await;
+        server.idle(&id, "").await;
+        let run = server.sync(&id, RUN).await;
+        assert_eq!((&run["failure"]["class"], &run["removed"]), (&json!("REMOVAL_GUARD"), &json!(0)));
+    }
+}
+
+#[tokio::test]
+async fn a_first_list_of_nobody_is_said() {
+    let server = Server::start().await;
+    let id = server.rehearse("Acme", &[("users", "0")]).await;
+    let said = "health notice { title severity } lastSync { outcome failure { class } remark }";
+    let now = server.idle(&id, said).await;
+    assert_eq!((&now["health"], &now["lastSync"]["outcome"]), (&json!("OK"), &json!("SUCCEEDED")));
+    assert!(now["lastSync"]["remark"].as_str().unwrap().contains("listed nobody"), "{now}");
+    assert_eq!(now["notice"], json!({ "title": "The application lists nobody", "severity": "WARNING" }));
+    server.configure(&id, &[("users", "2")]).await;
+    server.sync(&id, "id").await;
+    let now = server.idle(&id, said).await;
+    assert_eq!((&now["notice"], &now["lastSync"]["remark"]), (&json!(null), &json!(null)));
 }
 
 #[tokio::test]

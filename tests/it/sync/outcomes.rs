@@ -149,6 +149,26 @@ async fn a_partial_sync_names_what_was_lost_and_keeps_its_old_data() {
 }
 
 #[tokio::test]
+async fn a_list_that_is_not_known_to_be_whole_removes_nobody() {
+    let server = Server::start().await;
+    let config =
+        [("outcomes", "success,uncertain,uncertain"), ("users", "30"), ("page_size", "10"), ("churn_percent", "10")];
+    let id = server.rehearse("Acme", &config).await;
+    server.idle(&id, "").await;
+    for users in [32, 35] {
+        let run =
+            server.sync(&id, "outcome removed failure { class message lostCapabilities missingPermissions }").await;
+        assert_eq!((&run["outcome"], &run["removed"]), (&json!("PARTIAL"), &json!(0)));
+        let failure = &run["failure"];
+        assert_eq!((&failure["class"], &failure["lostCapabilities"]), (&json!("CONFIG"), &json!(["USERS"])));
+        let message = failure["message"].as_str().unwrap();
+        assert!(message.contains("nobody was removed") && message.contains("30 users, but lists 29"), "{message}");
+        let now = server.instance(&id, "health userCount consecutive: failingSince").await;
+        assert_eq!((&now["health"], &now["userCount"]), (&json!("PARTIAL"), &json!(users)));
+    }
+}
+
+#[tokio::test]
 async fn each_run_tells_who_joined_and_who_left() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[("users", "20"), ("churn_percent", "10")]).await;
@@ -184,7 +204,8 @@ async fn a_person_who_comes_back_is_the_same_user_and_has_joined() {
     let id = server.rehearse("Acme", &[("users", "4"), ("outcomes", "success,empty,success")]).await;
     let users = "users(first: 10, filter: { includeRemoved: true }) { nodes { id firstSeenAt removedAt } }";
     let before = server.idle(&id, users).await["users"].clone();
-    let run = server.sync(&id, "seen added removed").await;
+    server.done("syncInstance", json!({ "id": id, "acceptRemovals": true }), "").await;
+    let run = server.idle(&id, "lastSync { seen added removed }").await["lastSync"].take();
     assert_eq!(run, json!({ "seen": 0, "added": 0, "removed": 4 }));
     assert_eq!(server.people(&id).await.len(), 0);
     let run = server.sync(&id, "seen added changed removed").await;

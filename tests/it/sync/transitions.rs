@@ -8,7 +8,7 @@ use entity::{event, oauth_authorization, oauth_grant};
 use muster::db::{Db, Tx};
 use muster::error::{Error, Result};
 use muster::instance::event::{Event, Previous};
-use muster::instance::state::{Change, Completion, Effect, HiddenUsers, RunRequest, State, Step};
+use muster::instance::state::{Accepted, Change, Completion, Effect, HiddenUsers, RunRequest, State, Step};
 use muster::instance::transition::Transition;
 use muster::queue;
 use proptest::prelude::*;
@@ -24,8 +24,9 @@ const INTERVAL_MS: i64 = 60 * 60_000;
 /// How many users each run adds.
 const ADDED: i64 = 3;
 
-fn queue(trigger: Trigger, accept_removals: bool) -> Change {
-    Change::Queue(RunRequest { trigger, accept_removals })
+fn queue(trigger: Trigger, removals: bool) -> Change {
+    let accepted = Accepted { removals, growth: !removals };
+    Change::Queue(RunRequest { trigger, accepted })
 }
 
 fn changes() -> impl Strategy<Value = Vec<Change>> {
@@ -143,6 +144,8 @@ async fn create(db: &Db) -> Uuid {
         purge_through: -1,
         purging: false,
         purged_users: 0,
+        manifest_digest: None,
+        known_users: Some(0),
     };
     db.write(|tx| async move {
         let _ = Transition::create(&tx, instance.clone(), ACTOR, 1_000).await?.commit().await?;
@@ -319,7 +322,8 @@ impl Register {
 
     fn has_queued(&self, request: RunRequest) {
         let run = self.run(self.instance.current_run_id);
-        assert_eq!((run.trigger, run.accept_removals), (request.trigger, request.accept_removals));
+        let accepted = Accepted { removals: run.accept_removals, growth: run.accept_growth };
+        assert_eq!((run.trigger, accepted), (request.trigger, request.accepted));
         assert_eq!((run.outcome, run.started_at), (None, None));
     }
 

@@ -1,0 +1,150 @@
+//! The parts of a list that a run could not read, and the words for them.
+
+use std::collections::BTreeSet;
+
+use entity::run::{self, FailureClass};
+use integration::source::{Capability, Loss};
+use serde_json::Value;
+
+use crate::error::Result;
+
+/// The losses of a run.
+pub(super) fn of(run: &run::Model) -> Result<Vec<Loss>> {
+    Ok(serde_json::from_value(run.lost.clone())?)
+}
+
+/// Adds the losses of a page to those that are stored. Each part is kept once for each permission, with its first
+/// reason.
+pub(super) fn merge(known: &Value, more: &[Loss]) -> Result<Value> {
+    let mut losses: Vec<Loss> = serde_json::from_value(known.clone())?;
+    for loss in more {
+        let same = |known: &&mut Loss| {
+            known.capability == loss.capability && known.missing_permission == loss.missing_permission
+        };
+        match losses.iter_mut().find(same) {
+            Some(known) if known.reason.is_none() => known.reason.clone_from(&loss.reason),
+            Some(_) => {}
+            None => losses.push(loss.clone()),
+        }
+    }
+    Ok(serde_json::to_value(losses)?)
+}
+
+/// Whether the list may lack users who have an account.
+pub(super) fn includes_users(losses: &[Loss]) -> bool {
+    losses.iter().any(|loss| loss.capability == Capability::Users)
+}
+
+/// The loss that a list of the wrong number of users means.
+pub(super) fn of_users(seen: i64, expected: u64) -> Loss {
+    let reason = format!("The list was to have {expected} different users, but {seen} were listed.");
+    Loss { capability: Capability::Users, missing_permission: None, reason: Some(reason) }
+}
+
+/// What is missing, for a person. Each part, reason and permission is named once.
+pub(super) fn describe(losses: &[Loss]) -> String {
+    let mut sentences = Vec::new();
+    if includes_users(losses) {
+        sentences.push("It is not certain that the list of users is whole, so nobody was removed.".to_owned());
+    }
+    let parts =
+        distinct(losses.iter().filter(|loss| loss.capability != Capability::Users).map(|loss| words(loss.capability)));
+    if !parts.is_empty() {
+        let parts = parts.join(", ");
+        sentences.push(format!("A part of the list could not be read, and keeps its old data: {parts}."));
+    }
+    sentences.extend(distinct(losses.iter().filter_map(|loss| loss.reason.as_deref())).into_iter().map(sentence));
+    let permissions = permissions(losses);
+    if !permissions.is_empty() {
+        sentences.push(format!("Missing: {}.", permissions.join(", ")));
+    }
+    sentences.join(" ")
+}
+
+/// A permission, unless every loss has another reason.
+pub(super) fn class(losses: &[Loss]) -> FailureClass {
+    let refused = |loss: &Loss| loss.missing_permission.is_some() || loss.reason.is_none();
+    if losses.iter().any(refused) { FailureClass::Permission } else { FailureClass::Config }
+}
+
+/// The missing permissions, each once.
+pub(super) fn permissions(losses: &[Loss]) -> Vec<&str> {
+    distinct(losses.iter().filter_map(|loss| loss.missing_permission.as_deref()))
+}
+
+fn distinct<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut met = BTreeSet::new();
+    texts.filter(|text| met.insert(*text)).collect()
+}
+
+fn sentence(text: &str) -> String {
+    let text = text.trim();
+    if text.ends_with(['.', '!', '?']) { text.to_owned() } else { format!("{text}.") }
+}
+
+/// The name of a capability within a sentence.
+fn words(capability: Capability) -> &'static str {
+    match capability {
+        Capability::Users => "the users",
+        Capability::LastActivity => "last activity",
+        Capability::Mfa => "second factors",
+        Capability::AdminRoles => "administrator roles",
+        Capability::Licenses => "licences",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn loss(capability: Capability, permission: Option<&str>, reason: Option<&str>) -> Loss {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Loss { capability, missing_permission: owned(permission), reason: owned(reason) }
+    }
+
+    #[test]
+    fn each_part_reason_and_permission_is_named_once() {
+        use Capability::{LastActivity, Licenses, Mfa, Users};
+        for (losses, text, class) in [
+            (vec![], "", FailureClass::Config),
+            (
+                vec![loss(LastActivity, Some("audit.read"), None)],
+                "A part of the list could not be read, and keeps its old data: last activity. Missing: audit.read.",
+                FailureClass::Permission,
+            ),
+            (
+                vec![
+                    loss(Mfa, Some("report.read"), Some("The report was refused.")),
+                    loss(LastActivity, Some("report.read"), Some("The report was refused.")),
+                    loss(LastActivity, Some("audit.read"), None),
+                ],
+                "A part of the list could not be read, and keeps its old data: second factors, last activity. The report was \
+                 refused. Missing: report.read, audit.read.",
+                FailureClass::Permission,
+            ),
+            (
+                vec![loss(Users, None, Some("230 were announced, 200 came")), loss(Licenses, None, Some("HTTP 500."))],
+                "It is not certain that the list of users is whole, so nobody was removed. A part of the list could not be \
+                 read, and keeps its old data: licences. 230 were announced, 200 came. HTTP 500.",
+                FailureClass::Config,
+            ),
+        ] {
+            assert_eq!(describe(&losses), text);
+            assert_eq!(super::class(&losses), class, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_same_loss_of_many_pages_is_kept_once() {
+        let mut known = json!([]);
+        for reason in [None, Some("page 2"), Some("page 3")] {
+            let more = [loss(Capability::Mfa, None, reason), loss(Capability::Mfa, Some("mfa.read"), reason)];
+            known = merge(&known, &more).unwrap();
+        }
+        let kept: Vec<Loss> = serde_json::from_value(known).unwrap();
+        let second = Some("page 2");
+        assert_eq!(kept, [loss(Capability::Mfa, None, second), loss(Capability::Mfa, Some("mfa.read"), second)]);
+    }
+}
