@@ -94,7 +94,7 @@ fn what_is_wrong_fails_the_schema_and_the_parser_alike() {
         ("    external_id: $.id", "    external_id: $[?@.id]"),
         ("    external_id: $.id", "    external_id: {join: [$.id], const: x}"),
         ("        then: suspended", "        then: disabled"),
-        ("known_when: $[?", "unless: $[?"),
+        ("known_when: *admin", "unless: *admin"),
         ("  message: $.detail", "  message: []"),
         ("setup: |", "set_up: |"),
     ];
