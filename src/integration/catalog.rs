@@ -333,7 +333,50 @@ fn read_dir(dir: &Path, faults: &mut Vec<Fault>) -> Result<Vec<(String, String)>
 
 #[cfg(test)]
 mod tests {
-    use super::{BUILT_IN, Path};
+    use super::{BUILT_IN, Config, Integration, Path, manifest};
+
+    fn integration(key: &str) -> Integration {
+        let file = format!("{key}.yaml");
+        let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == file).unwrap();
+        Integration::of(manifest::parse(text, &file).unwrap())
+    }
+
+    fn config(pairs: &[(&str, &str)]) -> Config {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn another_way_of_writing_an_address_is_no_other_tenant() {
+        let cases = [
+            ("sentry", "address", "https://Sentry.acme.example:443/", "https://sentry.acme.example", "organization"),
+            ("terraform", "base_url", "https://tfe.acme.example/scim/v2/", "https://TFE.acme.example/scim/v2", "token"),
+            ("scim", "base_url", "https://scim.acme.example:443/v2/", "https://scim.acme.example/v2", "token"),
+            ("gitlab-group", "host", "https://Git.acme.example/", "git.acme.example", "group"),
+            ("github-scim", "host", "API.acme.ghe.com", "api.acme.ghe.com:443", "name"),
+        ];
+        for (key, setting, one, other, further) in cases {
+            let integration = integration(key);
+            let tenant = |address| {
+                integration.tenant_in_settings(&config(&[(setting, address), (further, "acme"), ("token", "t0ken")]))
+            };
+            assert!(tenant(one).is_some(), "{key}");
+            assert_eq!(tenant(one), tenant(other), "{key}");
+        }
+        assert_eq!(
+            integration("github").tenant_in_settings(&config(&[("organization", "acme"), ("token", "t")])),
+            None
+        );
+    }
+
+    #[test]
+    fn a_setting_that_is_new_and_has_a_default_asks_for_no_secret_again() {
+        let integration = integration("gitlab-group");
+        let stored = config(&[("group", "acme"), ("token", "t0ken")]);
+        let given = |host: &str| vec![("host".to_owned(), host.to_owned())];
+        assert!(integration.check_config(Some(&stored), &given("GitLab.com")).is_ok());
+        let moved = integration.check_config(Some(&stored), &given("git.acme.example")).unwrap_err();
+        assert_eq!(moved.iter().map(|error| error.key.as_str()).collect::<Vec<_>>(), ["token"]);
+    }
 
     #[test]
     fn every_manifest_of_the_folder_is_built_in() {
