@@ -28,6 +28,7 @@ users:
     page: {param: page, total: $.total}
   records: $.users
   skip_if: ["$[?@.bot == true]"]
+  order: default
   map:
     external_id: $.id
     email: $.mail
@@ -192,6 +193,10 @@ fn check_names_faults_plays_samples_and_tells_what_they_do_not_show() {
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
     let manifest = home.dir.path().join("acme.yaml");
+    fs::write(&manifest, MANIFEST.replace("  order: default\n", "")).unwrap();
+    let (code, out) = check();
+    assert_eq!(code, Some(1));
+    assert!(out.contains("say in which order the list comes"), "{out}");
     fs::write(&manifest, MANIFEST.replace("records:", "record:")).unwrap();
     let (code, out) = check();
     assert_eq!(code, Some(1));

@@ -21,7 +21,7 @@ use crate::manifest::listing::Detail;
 use crate::source::{Advice, ErrorClass, SourceError};
 
 /// The key under which the responses are added to a user's record.
-const DETAILS: &str = "_details";
+pub(super) const DETAILS: &str = "_details";
 /// How many requests are sent at a time by default.
 const DEFAULT_CONCURRENCY: u32 = 4;
 /// The size limit for a response about a user, in bytes.

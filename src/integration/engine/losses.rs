@@ -22,6 +22,15 @@ impl Losses {
         Ok(())
     }
 
+    /// Notes that some of the users were not listed.
+    pub fn note_users(&mut self, permission: String, error: SourceError) {
+        let missing_permission = Some(error.missing_permissions.into_iter().next().unwrap_or(permission));
+        let loss = Loss { capability: Capability::Users, missing_permission, reason: Some(error.message) };
+        if !self.parts.contains(&loss) {
+            self.parts.push(loss);
+        }
+    }
+
     /// Notes fields that some record lacked, although the application always writes them.
     pub fn note_incomplete(&mut self, fields: &BTreeSet<UserField>) {
         for field in fields {

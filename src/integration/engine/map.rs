@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_saphyr::Spanned;
 
+use super::detail::DETAILS;
 use super::record::Record;
 use super::rules::{choice, flag, last_active, text, texts, tidy};
-use crate::manifest::expr::Document;
+use crate::manifest::expr::{Document, JOINED};
 use crate::manifest::listing::{Absent, Listing};
-use crate::manifest::mapping::{Choice, Flag, Labels, Mapping, Text, Time};
+use crate::manifest::mapping::{Choice, Flag, Labels, Mapping, Rule, Text, Time};
 use crate::manifest::template::OneOrMany;
 use crate::user::{SourceUser, Timestamp, UserField, UserStatus};
 use crate::with_user_fields;
@@ -45,7 +46,10 @@ pub(super) fn map_users(
             unknown_statuses: &mut mapped.unknown_statuses,
         };
         let mut user = user(&listing.map.value, id, &mut context);
-        user.status = status.unwrap_or(user.status);
+        if let Some(status) = status {
+            user.status = status;
+            user.refused.remove(&UserField::Status);
+        }
         let carried = user.values().filter(|(_, value)| value.is_some_and(|value| !value.is_empty()));
         mapped.carried.extend(carried.map(|(field, _)| field));
         mapped.users.push(user);
@@ -97,11 +101,15 @@ impl Evaluate for OneOrMany<Choice<UserStatus>> {
     type Value = UserStatus;
 
     fn evaluate(&self, field: UserField, context: &mut Context<'_>) -> UserStatus {
-        if context.unknown.contains(&field) {
-            context.refused.insert(field);
-            return UserStatus::Unknown;
+        if !context.unknown.contains(&field) {
+            return self.extract(field, context).unwrap_or(UserStatus::Unknown);
         }
-        self.extract(field, context).unwrap_or(UserStatus::Unknown)
+        // What the record itself says before the part is looked at is known all the same.
+        let own = self.0.iter().take_while(|rule| !looks_at_parts(*rule)).count();
+        choice(&self.0[..own], context.record, context.unknown_statuses).unwrap_or_else(|| {
+            context.refused.insert(field);
+            UserStatus::Unknown
+        })
     }
 }
 
@@ -130,6 +138,13 @@ impl<R: Extract> Evaluate for Option<R> {
         }
         value
     }
+}
+
+/// Whether a rule looks at what joins and details add to the record.
+fn looks_at_parts(rule: &dyn Rule) -> bool {
+    let mut texts = Vec::new();
+    rule.add_expressions(&mut texts);
+    texts.iter().any(|text| text.contains(JOINED) || text.contains(DETAILS))
 }
 
 /// A rule that may have no result.

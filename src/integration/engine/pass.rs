@@ -115,10 +115,10 @@ impl<'a> Pass<'a> {
                     self.joined = Arc::new(joins.take_lists());
                     self.stage = Stage::Users;
                 }
-                Stage::Users => {
-                    let page = self.read_users(reader).await?;
-                    self.stage = Stage::Details { page, completed: 0 };
-                }
+                Stage::Users => match self.read_users(reader).await {
+                    Ok(page) => self.stage = Stage::Details { page, completed: 0 },
+                    Err(error) => return self.skip_variant(error).map(Some),
+                },
                 Stage::Details { page, completed } => {
                     let remaining = page.records.users.get_mut(*completed..).unwrap_or_default();
                     if has_details && !remaining.is_empty() {
@@ -157,6 +157,24 @@ impl<'a> Pass<'a> {
             }
             read => read,
         }
+    }
+
+    /// Goes on without a variant that was refused, if the manifest allows it. The list of users is then not whole.
+    fn skip_variant(&mut self, error: SourceError) -> Result<Page, SourceError> {
+        let listing = &self.connection.manifest().users;
+        let permission = listing.variants.get(self.progress.variant).and_then(|variant| variant.permission.clone());
+        let refused = matches!(error.class, ErrorClass::Permission | ErrorClass::Config)
+            && matches!(error.http_status, Some(400 | 403 | 404 | 405));
+        let Some(permission) = permission.filter(|_| refused) else { return Err(error) };
+        self.losses.note_users(permission, error);
+        let summary = std::mem::take(&mut self.ids).judge(None, true, None).summary;
+        let next = self.progress.end_variant(listing.variants(), summary, None);
+        let mut page = Page { lost: self.losses.parts.clone(), ..self.keep_alive() };
+        if next == Next::End {
+            page.next = None;
+            page.lost.extend(self.finish()?);
+        }
+        Ok(page)
     }
 
     async fn try_read_users(&mut self, reader: Reader<'_>) -> Result<UsersPage, SourceError> {

@@ -95,6 +95,10 @@ pub struct Variant {
     /// The status of everybody on this list, whatever `map` says.
     #[serde(default)]
     pub status: Option<UserStatus>,
+    /// The permission that is missing if the application refuses this list. The run then goes on with the other
+    /// variants, and removes nobody. Without it, the run fails.
+    #[serde(default)]
+    pub permission: Option<String>,
 }
 
 /// The order of a list.

@@ -225,6 +225,7 @@ async fn every_built_in_manifest_does_what_its_samples_say_and_they_leave_nothin
             wrong.push(format!("{beside} is missing"));
             continue;
         };
+        wrong.extend(manifest::advice(&manifest, &file).iter().map(ToString::to_string));
         match parse(&text, &beside) {
             Ok(samples) => {
                 let replay = samples.replay(&manifest).await;

@@ -36,6 +36,7 @@ mod proxy;
 mod scim;
 mod signing;
 mod tokens;
+mod untold;
 mod waits;
 mod walls;
 mod wire;

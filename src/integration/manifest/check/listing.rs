@@ -113,15 +113,14 @@ impl Check<'_> {
         affects: &BTreeSet<Affects>,
         at: Location,
     ) {
-        // If an application refuses a field without a capability, the run fails and changes nobody.
-        let optional = !provides.is_empty() && provides.iter().all(|field| field.info().capability.is_some());
+        // Without columns to provide, the run fails if the part is refused, and changes nobody.
+        let optional = !provides.is_empty();
         for one in affects {
             match one {
                 Affects::Identity if detail => {
                     self.fault(at, format!("“{name}” is known only of users, and cannot decide who is one"));
                 }
-                Affects::Field(UserField::Status) if provides.contains(&UserField::Status) => {}
-                Affects::Identity | Affects::Field(UserField::Status) if optional => {
+                Affects::Identity if optional => {
                     let why = "refused, everybody would change";
                     self.fault(at, format!("“{name}” decides more than columns, so it must have no provides: {why}"));
                 }
