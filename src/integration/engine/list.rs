@@ -34,7 +34,8 @@ pub(super) struct ListPage {
 
 impl Reader<'_> {
     /// Reads the page at the position of `progress`. `size` is how many records to ask for. If the
-    /// application finds that too many, half as many are asked for from then on.
+    /// application finds that too many, half as many are asked for from then on. If a SCIM server does not
+    /// take a size at all, none is asked for from then on.
     pub async fn page(
         self,
         purpose: Purpose<'_>,
@@ -43,12 +44,17 @@ impl Reader<'_> {
         size: Option<u32>,
     ) -> Result<ListPage, SourceError> {
         loop {
-            let size = size.map(|size| progress.size.map_or(size, |smaller| smaller.min(size)));
+            let size = progress.size_to_ask(size);
             let error = match self.page_of_size(purpose, list, &progress.position, size).await {
                 Ok(page) => return Ok(page),
                 Err(error) => error,
             };
             let sized = list.page_size.and_then(PageSize::slot).is_some();
+            if sized && size.is_some() && refuses_size(&error, list.pages, &progress.position) {
+                tracing::info!("The application may not take the size of a page, so it is asked without one");
+                progress.size = Some(ListProgress::UNSIZED);
+                continue;
+            }
             let smaller = size.filter(|size| *size > 1 && sized && error.advice == Advice::SmallerPage);
             let Some(smaller) = smaller.map(|size| size / 2) else { return Err(error) };
             tracing::info!(size = smaller, "The application finds a page too large, so it is asked for fewer records");
@@ -90,6 +96,13 @@ impl Reader<'_> {
         let retry = if purpose.is_optional(self.connection.manifest()) { self.retry.for_part() } else { self.retry };
         self.connection.send(purpose, request, &retry).await
     }
+}
+
+/// Whether it may be the size that the application does not accept. SCIM servers may ignore it (RFC 7644, 3.4.2.4),
+/// and some refuse it.
+fn refuses_size(error: &SourceError, paging: &Paging, position: &Position) -> bool {
+    let refused = error.class == ErrorClass::Config && matches!(error.http_status, Some(400 | 422));
+    refused && *position == Position::Start && matches!(paging, Paging::Scim)
 }
 
 /// Whether a position means the same record for pages of any size.

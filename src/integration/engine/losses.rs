@@ -24,8 +24,8 @@ impl Losses {
 
     /// Notes that some of the users were not listed.
     pub fn note_users(&mut self, permission: String, error: SourceError) {
-        let missing_permission = Some(error.missing_permissions.into_iter().next().unwrap_or(permission));
-        let loss = Loss { capability: Capability::Users, missing_permission, reason: Some(error.message) };
+        let (missing_permission, reason) = (Some(permission), Some(error.message));
+        let loss = Loss { capability: Capability::Users, missing_permission, reason };
         if !self.parts.contains(&loss) {
             self.parts.push(loss);
         }

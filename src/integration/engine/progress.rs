@@ -41,7 +41,8 @@ pub(super) struct ListProgress {
     total: Total,
     shrinks: u32,
     visited: Visited,
-    /// How many records to ask for, once the application found pages of the usual size too large.
+    /// How many records to ask for, once the application found pages of the usual size too large; `UNSIZED` once it
+    /// took no size at all.
     #[serde(default, rename = "page_size", skip_serializing_if = "Option::is_none")]
     pub size: Option<u32>,
 }
@@ -54,6 +55,15 @@ pub(super) enum Next {
 }
 
 impl ListProgress {
+    /// The size of pages that are asked for without a size.
+    pub const UNSIZED: u32 = 0;
+
+    /// How many records to ask for, of the usual size; `None` to ask without a size.
+    pub fn size_to_ask(&self, usual: Option<u32>) -> Option<u32> {
+        let size = usual.map(|usual| self.size.map_or(usual, |smaller| smaller.min(usual)));
+        size.filter(|size| *size != Self::UNSIZED)
+    }
+
     pub fn start() -> Self {
         Self {
             position: Position::Start,
@@ -92,7 +102,7 @@ impl ListProgress {
         if self.empty_pages > MAX_EMPTY_PAGES {
             return Err(format!("it is the last of {MAX_EMPTY_PAGES} pages with nobody on them, and there is no end"));
         }
-        let asked = asked.map(|asked| self.size.map_or(asked, |smaller| smaller.min(asked))).map(u64::from);
+        let asked = self.size_to_ask(asked).map(u64::from);
         self.largest_page = self.largest_page.max(records);
         let shrunk = self.total.observe(info.total, records, self.received, asked);
         if let Some(position) = self.position_after_shrink(paging, shrunk) {

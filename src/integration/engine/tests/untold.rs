@@ -69,9 +69,9 @@ const FROZEN: &str = r"
     external_id: $.id
     email: $.email
     status:
-      - {when: $[?@.active == false], then: suspended}
-      - {when: $[?@._joined.frozen], then: suspended}
-      - {when: $[?@.active == true], then: active}
+      - {when: '$[?@.active == false]', then: suspended}
+      - {when: '$[?@._joined.frozen]', then: suspended}
+      - {when: '$[?@.active == true]', then: active}
 ";
 
 #[tokio::test]
