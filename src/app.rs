@@ -15,9 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use integration::catalog::Catalog;
-use integration::engine::{Client, ClientSettings};
+use integration::engine::{Client, ClientSettings, RetryPolicy};
 use integration::manifest::Fault;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -45,6 +46,8 @@ use crate::queue;
 use crate::server;
 use crate::sync::{Engine, Limits, progress::Progress};
 
+/// How many runs wait for their applications in memory. Others are put away until it is time to go on.
+const WAITING_RUNS: usize = 512;
 /// How long a stopping server waits for running work.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(9);
 
@@ -275,12 +278,15 @@ async fn open_instances(db: &Db, settings: &Settings, clock: &Clock) -> Result<I
 fn sync_engine(instances: &Instances, settings: &Settings) -> Engine {
     let public_url: Arc<str> = settings.public_url().into();
     let mail_host = mail_host(&public_url).into();
+    let writers = Db::writers(settings.database_connections) as usize;
     Engine {
         instances: instances.clone(),
         progress: Progress::default(),
         limits: Limits::new(settings),
         public_url,
         mail_host,
+        writers: Arc::new(Semaphore::new(if instances.db.shared() { (writers / 2).max(1) } else { 1 })),
+        waiting_room: Arc::new(Semaphore::new(WAITING_RUNS)),
     }
 }
 
@@ -312,7 +318,9 @@ fn endpoint(
 
 /// The catalog, and the errors of the manifests that were left out of it.
 pub fn load_catalog(settings: &Settings, clock: Clock) -> Result<(Catalog, Vec<Fault>), String> {
-    let client = ClientSettings::new(settings.allowed_networks.clone(), move || clock.now(), fastrand::f64);
+    let mut client = ClientSettings::new(settings.allowed_networks.clone(), move || clock.now(), fastrand::f64);
+    // Only a hiccup is bridged here. For longer ones the run waits, which others can see, and which holds no place.
+    client.retry = RetryPolicy { attempts: 3, max_wait: Duration::from_secs(15), ..client.retry };
     let client = Client::new(client).map_err(|error| format!("HTTP client: {error}"))?;
     Catalog::load(client, settings.connectors_dir.as_deref())
 }

@@ -19,14 +19,20 @@ pub enum Cause {
     Updated,
     /// A member set it inactive.
     Deactivated,
-    /// A member set it live, or reconnected it.
+    /// A member set it live, or reconnected it; or the server did, because the credential that it tried works again.
     Reactivated,
     /// The server set it inactive, because the token is no longer accepted or lacks a permission.
     Revoked,
+    /// The server tried the credential of an instance that it had set inactive, and it is still not accepted.
+    CredentialTried,
     /// A run was queued.
     SyncQueued,
     /// A run started.
     SyncStarted,
+    /// A run waits: for an outage of the application to end, or before it looks at a refusal again.
+    SyncWaiting,
+    /// A run goes on after it has waited.
+    SyncResumed,
     /// A run succeeded.
     SyncSucceeded,
     /// A run read the whole user list, but the application refused an optional part.

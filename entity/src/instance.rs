@@ -106,6 +106,10 @@ pub struct Model {
     pub credential_expires_at: Option<i64>,
     pub sync_interval_minutes: i32,
     pub next_sync_at: Option<i64>,
+    /// When the server tries the credential of an instance that it has set inactive; null if it does not.
+    pub next_try_at: Option<i64>,
+    /// How often it has tried since then.
+    pub tries: i32,
     pub user_count: i64,
     pub last_run_id: Option<Uuid>,
     pub current_run_id: Option<Uuid>,

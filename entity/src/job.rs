@@ -12,6 +12,8 @@ pub enum Kind {
     Purge,
     /// Delivers the notification with that id.
     Mail,
+    /// Tries the credential of the instance with that id, which the server has set inactive.
+    Recovery,
 }
 
 #[sea_orm::model]
@@ -31,6 +33,8 @@ pub struct Model {
     pub claims: i32,
     /// How often a worker's lease ended before the worker released the job.
     pub take_overs: i32,
+    /// Jobs with a lower number are claimed first.
+    pub priority: i32,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -14,6 +14,7 @@ pub mod notification;
 pub mod oauth_authorization;
 pub mod oauth_grant;
 pub mod recipient;
+pub mod replica;
 pub mod run;
 pub mod user;
 pub mod user_change;

@@ -39,6 +39,8 @@ pub enum NotificationState {
     Failed,
     /// Not sent, because its instance was deleted first.
     Dropped,
+    /// Not sent: another mail to the same address tells of it, with many others.
+    Included,
 }
 
 /// Why a run's outcome caused a mail, or none.
@@ -78,6 +80,10 @@ pub struct Model {
     /// The Message-ID without angle brackets. It stays the same on every attempt.
     pub message_id: String,
     pub in_reply_to: Option<String>,
+    /// The reason that many instances may have in common; null if it has none, or if the mail already stands for many.
+    pub reason: Option<super::run::FailureClass>,
+    /// The instances that it tells of, if they are many: a JSON array of ids.
+    pub stands_for: Option<Json>,
     pub attempts: i32,
     pub last_error: Option<String>,
     pub created_at: i64,

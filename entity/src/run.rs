@@ -104,6 +104,16 @@ pub struct Model {
     pub listed: bool,
     /// Where to continue the listing; null before the first page and after the last one.
     pub checkpoint: Option<Json>,
+    /// What a run that is in progress waits for: the class of the error that it met. Null while it does not wait.
+    pub waiting_for: Option<FailureClass>,
+    /// What happened, for a person.
+    pub waiting_reason: Option<String>,
+    pub waiting_until: Option<i64>,
+    /// How often it has waited for an outage to end, and for how long.
+    pub waits: i32,
+    pub waited_ms: i64,
+    /// How often it has looked at a refusal again.
+    pub looks: i32,
     pub failure_class: Option<FailureClass>,
     pub failure_message: Option<String>,
     /// What somebody should know of a run that did not fail.
@@ -120,3 +130,12 @@ pub struct Model {
 }
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// The run does not wait any more.
+    pub fn end_wait(&mut self) {
+        self.waiting_for = None;
+        self.waiting_reason = None;
+        self.waiting_until = None;
+    }
+}

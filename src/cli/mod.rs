@@ -13,7 +13,6 @@ use crate::app::{self, App, StartError};
 use crate::auth::{Role, Tokens};
 use crate::clock::{Clock, date_time};
 use crate::config::{Roles, Settings};
-use crate::db::Db;
 use crate::graphql::schema;
 use crate::mail::EmailAddress;
 use crate::server;
@@ -172,13 +171,6 @@ async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<ExitCode,
     });
     if !roles.workers && !app.db.shared() {
         warn!("nothing is synced and no mail is sent: use --api alone only if another process runs the workers");
-    }
-    let writers = usize::try_from(Db::writers(settings.database_connections)).unwrap_or(usize::MAX);
-    if roles.workers && app.db.shared() && writers <= settings.sync_concurrency {
-        warn!(
-            "setting database_connections: half of the connections are for writing, and {} concurrent syncs may use all of them",
-            settings.sync_concurrency
-        );
     }
     info!(mail = %app.mailer.describe(), "mail");
     info!(data = %app.settings.data_dir.display(), "serving on {}", app.settings.public_url());

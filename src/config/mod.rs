@@ -51,7 +51,7 @@ pub struct Settings {
     /// Whether clients may query the schema.
     #[serde(default = "default_true", deserialize_with = "on_or_off")]
     pub introspection: bool,
-    /// The maximum number of concurrent sync runs.
+    /// The maximum number of sync runs that are worked on at once. Most of the time, they wait for their applications.
     #[serde(default = "default_sync_concurrency")]
     pub sync_concurrency: usize,
     /// The removal guard stops a run that would remove more than this percentage of the users …
@@ -169,8 +169,8 @@ impl Settings {
         if !(3..=1000).contains(&self.database_connections) {
             return Err("setting database_connections: must be from 3 to 1000".into());
         }
-        if !(1..=64).contains(&self.sync_concurrency) {
-            return Err("setting sync_concurrency: must be from 1 to 64".into());
+        if !(1..=2048).contains(&self.sync_concurrency) {
+            return Err("setting sync_concurrency: must be from 1 to 2048".into());
         }
         if self.removal_guard_percent > 100 {
             return Err("setting removal_guard_percent: must be from 0 to 100".into());
@@ -296,7 +296,7 @@ fn default_database_connections() -> u32 {
     20
 }
 fn default_sync_concurrency() -> usize {
-    4
+    512
 }
 fn default_guard_percent() -> u8 {
     20

@@ -11,9 +11,10 @@ pub enum Topic {
     SyncJobs,
     PurgeJobs,
     MailJobs,
+    RecoveryJobs,
 }
 
-const TOPICS: usize = 4;
+const TOPICS: usize = 5;
 
 /// The listeners of this process, and the topics that are still to be sent to the other replicas.
 pub(super) struct Wake {

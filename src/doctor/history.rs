@@ -21,7 +21,7 @@ const INSTANCES: u64 = 200;
 const ROWS: u64 = 1_000;
 
 /// Columns that may change without an event, and the secrets, which no event has.
-const CHANGE_WITHOUT_EVENT: [&str; 4] = ["credential_expires_at", "next_sync_at", "purged_users", "secrets"];
+const CHANGE_WITHOUT_EVENT: [&str; 5] = ["credential_expires_at", "next_sync_at", "purged_users", "secrets", "tries"];
 
 /// Checks that the newest event of each instance has its current state.
 pub(super) async fn newest_events<C: ConnectionTrait>(conn: &C, report: &mut Report) -> Result<()> {
@@ -256,6 +256,8 @@ mod tests {
             credential_expires_at: None,
             sync_interval_minutes: 60,
             next_sync_at: None,
+            next_try_at: None,
+            tries: 0,
             user_count: 0,
             last_run_id: None,
             current_run_id: None,

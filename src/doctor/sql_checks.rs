@@ -206,6 +206,7 @@ const CHECKS: &[Row] = &[
         FROM job j
         WHERE (j.kind = 'sync' AND NOT EXISTS (SELECT 1 FROM sync_run r WHERE r.id = j.subject AND r.outcome IS NULL))
             OR (j.kind = 'purge' AND NOT EXISTS (SELECT 1 FROM instance i WHERE i.id = j.subject))
+            OR (j.kind = 'recovery' AND NOT EXISTS (SELECT 1 FROM instance i WHERE i.id = j.subject AND i.next_try_at IS NOT NULL))
             OR (j.kind = 'mail' AND NOT EXISTS (SELECT 1 FROM notification n WHERE n.id = j.subject AND n.state = 'queued'))",
     ),
     (

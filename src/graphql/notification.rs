@@ -86,6 +86,14 @@ impl Notification {
         nullable(ctx, self.relations.instances.load(ctx.data_unchecked::<Api>(), InstanceById, &id).await)
     }
 
+    /// The instances that it tells of. One mail stands for many whose syncs failed, or work again, at once.
+    async fn stands_for(&self, ctx: &Context<'_>) -> Result<Vec<Instance>, ApiError> {
+        let many = self.model.stands_for.clone().and_then(|ids| serde_json::from_value::<Vec<Uuid>>(ids).ok());
+        let ids = many.unwrap_or_else(|| self.model.instance_id.into_iter().collect());
+        let found = ctx.data_unchecked::<Api>().instances.by_ids(&ids).await?;
+        Ok(Instance::list(found.into_values().collect()))
+    }
+
     /// The run that it is about. Null for a test mail, and when the run is so old that the server
     /// no longer has it.
     async fn run(&self, ctx: &Context<'_>) -> Option<SyncRun> {

@@ -95,6 +95,12 @@ impl Instances {
         }
     }
 
+    /// Whether the credential is a password, so that an application may lock the account after a few refusals.
+    pub fn guessing_locks(&self, model: &Model) -> bool {
+        let entry = self.catalog.find(&model.integration_key);
+        entry.is_some_and(|entry| entry.chosen(&public(model)) == AuthenticationKind::Basic)
+    }
+
     /// The store of an instance's grant.
     pub fn grants(&self, id: Uuid) -> Arc<dyn GrantStore> {
         Arc::new(Grants { instances: self.clone(), id })

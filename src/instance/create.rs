@@ -116,6 +116,8 @@ impl Instances {
             credential_expires_at: verified.credential_expires_at.or(grant.and_then(Grant::ends_at)),
             sync_interval_minutes: interval,
             next_sync_at: None,
+            next_try_at: None,
+            tries: 0,
             user_count: 0,
             last_run_id: None,
             current_run_id: None,

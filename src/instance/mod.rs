@@ -46,6 +46,7 @@ pub mod notice;
 pub mod prune;
 pub mod purge;
 pub mod queries;
+pub mod recovery;
 pub mod runs;
 pub mod sealed;
 pub mod state;

@@ -5,6 +5,7 @@ use entity::instance::{Health, InactiveReason, Model, Status};
 use entity::run::{self, FailureClass, Outcome};
 
 use super::credential_expiry;
+use crate::clock::date_time;
 
 /// How urgent a notice is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
@@ -12,7 +13,7 @@ use super::credential_expiry;
 pub enum Severity {
     /// A member made the instance inactive, or its syncs fail and may recover by themselves.
     Warning,
-    /// The server made the instance inactive. It stays inactive until somebody acts.
+    /// The server made the instance inactive. It stays so until somebody acts, or the credential works again.
     Danger,
 }
 
@@ -66,7 +67,8 @@ pub fn notice_of(model: &Model, about: About, last: Option<&run::Model>, now: i6
             severity: Severity::Danger,
             title: "The token is no longer accepted".into(),
             detail: format!(
-                "{integration} refused the token, so the server switched the instance off. Its users stay in the register as they were, and go stale."
+                "{integration} refused the token, so the server switched the instance off. Its users stay in the register as they were, and go stale.{}",
+                next_try(model)
             ),
             since: model.inactive_since.unwrap_or(model.updated_at),
             remedies: if consents {
@@ -97,7 +99,8 @@ pub fn notice_of(model: &Model, about: About, last: Option<&run::Model>, now: i6
                 severity: Severity::Danger,
                 title: "The token lacks a permission".into(),
                 detail: format!(
-                    "{integration} accepts the token, but does not let it list users ({missing}), so the server switched the instance off. Its users stay in the register as they were, and go stale."
+                    "{integration} accepts the token, but does not let it list users ({missing}), so the server switched the instance off. Its users stay in the register as they were, and go stale.{}",
+                    next_try(model)
                 ),
                 since: model.inactive_since.unwrap_or(model.updated_at),
                 remedies,
@@ -107,6 +110,15 @@ pub fn notice_of(model: &Model, about: About, last: Option<&run::Model>, now: i6
         (Status::Live, _) if last.is_some_and(listed_nobody) => Some(nobody(model, about)),
         (Status::Live | Status::Inactive, _) => credential_expiry::notice(model, about, now),
     }
+}
+
+/// That the server tries the credential again, in a sentence.
+fn next_try(model: &Model) -> String {
+    let sentence = |at| {
+        let time = date_time(at).format("%Y-%m-%d %H:%M UTC");
+        format!(" The server tries the token again by itself at {time}, and sets the instance live if it works.")
+    };
+    model.next_try_at.map(sentence).unwrap_or_default()
 }
 
 fn listed_nobody(run: &run::Model) -> bool {

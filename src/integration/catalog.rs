@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::engine::{Client, CodeFlow, HttpSource, tenant_in_settings};
+use super::engine::{Client, CodeFlow, HostLimits, HttpSource, tenant_in_settings};
 use super::grant::GrantStore;
 use super::manifest::auth::AuthenticationKind;
 use super::manifest::config::{self, ConfigField, SettingError};
@@ -137,6 +137,11 @@ impl Catalog {
         }
         integrations.insert(rehearsal::KEY.to_owned(), rehearsal::integration(Connector::Rehearsal));
         Ok((Self { integrations, client }, faults))
+    }
+
+    /// The limits of requests at once.
+    pub fn host_limits(&self) -> Arc<HostLimits> {
+        self.client.limits().clone()
     }
 
     pub fn find(&self, key: &str) -> Option<&Integration> {

@@ -11,9 +11,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use serde_json::json;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use super::catalog::{AuthenticationOption, Integration};
 use super::manifest::auth::AuthenticationKind;
@@ -28,6 +29,8 @@ const PERMISSION: &str = "rehearsal.users.read";
 const ACTIVITY_PERMISSION: &str = "rehearsal.activity.read";
 /// 2026-01-01, the earliest invented activity.
 const EPOCH_MS: i64 = 1_767_225_600_000;
+/// How long an outage lasts, from when it is first noticed.
+const OUTAGE: Duration = Duration::from_secs(20);
 
 /// The scripted outcome of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,19 +41,22 @@ enum Outcome {
     InsufficientPermissions,
     RateLimited,
     Transient,
+    /// It is down for a while, and then goes on.
+    Outage,
     Garbage,
     Hang,
     Empty,
     Uncertain,
 }
 
-const OUTCOMES: [(&str, Outcome); 10] = [
+const OUTCOMES: [(&str, Outcome); 11] = [
     ("success", Outcome::Success),
     ("partial", Outcome::Partial),
     ("token_inactive", Outcome::TokenInactive),
     ("insufficient_permissions", Outcome::InsufficientPermissions),
     ("rate_limited", Outcome::RateLimited),
     ("transient", Outcome::Transient),
+    ("outage", Outcome::Outage),
     ("garbage", Outcome::Garbage),
     ("hang", Outcome::Hang),
     ("empty", Outcome::Empty),
@@ -140,6 +146,8 @@ pub struct Rehearsal {
     offset: i64,
     outcome: Outcome,
     tenant: String,
+    /// When an outage was first noticed.
+    down_since: OnceCell<Instant>,
 }
 
 impl Rehearsal {
@@ -161,6 +169,7 @@ impl Rehearsal {
             offset: churn.saturating_mul(run_number.max(1) - 1),
             outcome: outcomes.get(run_index).or(outcomes.last()).copied().unwrap_or(Outcome::Success),
             tenant: config.get("tenant").cloned().unwrap_or_default(),
+            down_since: OnceCell::new(),
         })
     }
 
@@ -180,6 +189,13 @@ impl Rehearsal {
         }
     }
 
+    fn out_of_service() -> SourceError {
+        SourceError {
+            http_status: Some(503),
+            ..SourceError::new(ErrorClass::Transient, "The rehearsal answers that it is out of service.")
+        }
+    }
+
     /// The error that replaces the page at `position`. Errors that happen to real applications
     /// during a listing replace the second page, if there is one.
     async fn error_at(&self, position: i64) -> Option<SourceError> {
@@ -191,12 +207,14 @@ impl Rehearsal {
             Outcome::RateLimited => Some(SourceError {
                 http_status: Some(429),
                 retry_after_ms: Some(60_000),
+                lasting: true,
                 ..SourceError::new(ErrorClass::RateLimit, "The rehearsal asks to wait for longer than a sync may.")
             }),
-            Outcome::Transient if late => Some(SourceError {
-                http_status: Some(503),
-                ..SourceError::new(ErrorClass::Transient, "The rehearsal answers that it is out of service.")
-            }),
+            Outcome::Transient if late => Some(SourceError { lasting: true, ..Self::out_of_service() }),
+            Outcome::Outage if late => {
+                let since = self.down_since.get_or_init(async || Instant::now()).await;
+                (since.elapsed() < OUTAGE).then(Self::out_of_service)
+            }
             Outcome::Garbage if late => Some(SourceError {
                 http_status: Some(200),
                 ..SourceError::new(
@@ -208,7 +226,7 @@ impl Rehearsal {
                 )
             }),
             Outcome::Hang if late => std::future::pending().await,
-            Outcome::Transient | Outcome::Garbage | Outcome::Hang => None,
+            Outcome::Transient | Outcome::Outage | Outcome::Garbage | Outcome::Hang => None,
         }
     }
 
@@ -262,23 +280,17 @@ impl Source for Rehearsal {
 
     fn pages(&self, from: Option<Checkpoint>) -> BoxStream<'_, Result<Page, SourceError>> {
         let start = from.and_then(|at| at.get("position")?.as_i64()).unwrap_or(0);
-        async_stream::try_stream! {
-            let mut position = start;
-            loop {
-                tokio::time::sleep(self.latency).await;
-                if let Some(error) = self.error_at(position).await {
-                    Err(error)?;
-                }
-                let page = self.page(position);
-                let done = page.next.is_none();
-                position += self.page_size;
-                yield page;
-                if done {
-                    return;
-                }
+        let pages = stream::unfold(Some(start), move |position| async move {
+            let position = position?;
+            tokio::time::sleep(self.latency).await;
+            if let Some(error) = self.error_at(position).await {
+                return Some((Err(error), Some(position)));
             }
-        }
-        .boxed()
+            let page = self.page(position);
+            let next = page.next.is_some().then_some(position + self.page_size);
+            Some((Ok(page), next))
+        });
+        pages.boxed()
     }
 }
 
@@ -355,8 +367,19 @@ mod tests {
         config
     }
 
+    /// Everything up to the first error.
     async fn list(config: &Config, run: i64, from: Option<Checkpoint>) -> Vec<Result<Page, SourceError>> {
-        Rehearsal::new(config, run).unwrap().pages(from).collect().await
+        let rehearsal = Rehearsal::new(config, run).unwrap();
+        let mut pages = rehearsal.pages(from);
+        let mut listed = Vec::new();
+        while let Some(page) = pages.next().await {
+            let failed = page.is_err();
+            listed.push(page);
+            if failed {
+                break;
+            }
+        }
+        listed
     }
 
     #[tokio::test]
@@ -384,6 +407,21 @@ mod tests {
             assert_eq!(Rehearsal::new(&config, run).unwrap().check().await.unwrap_err().class, ErrorClass::Token);
             assert_eq!(list(&config, run, None).await.pop().unwrap().unwrap_err().class, ErrorClass::Token);
         }
+    }
+
+    #[tokio::test]
+    async fn an_outage_ends_after_a_while_and_the_list_goes_on() {
+        let config = config(&[("users", "20"), ("page_size", "10"), ("outcomes", "outage")]);
+        let rehearsal = Rehearsal::new(&config, 1).unwrap();
+        let mut pages = rehearsal.pages(None);
+        let first = pages.next().await.unwrap().unwrap();
+        for _ in 0..2 {
+            let error = pages.next().await.unwrap().unwrap_err();
+            assert_eq!((error.class, error.lasting), (ErrorClass::Transient, false));
+        }
+        let noticed = Instant::now().checked_sub(OUTAGE).unwrap();
+        let later = Rehearsal { down_since: OnceCell::new_with(Some(noticed)), ..Rehearsal::new(&config, 1).unwrap() };
+        assert_eq!(later.pages(first.next).next().await.unwrap().unwrap().users.len(), 10);
     }
 
     #[test]

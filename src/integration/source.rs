@@ -114,12 +114,17 @@ pub struct SourceError {
     pub http_status: Option<u16>,
     /// The scopes or roles that are missing, if the application names them.
     pub missing_permissions: Vec<String>,
+    /// The application named none: these are all that the connector needs.
+    pub assumed_permissions: bool,
     /// For `Token`: the application said explicitly that the credential is revoked or has
     /// expired, so a second check is not needed. False after a bare 401.
     pub definite: bool,
     /// For `RateLimit`: how long the application asked to wait, in milliseconds.
     pub retry_after_ms: Option<u64>,
     pub advice: Advice,
+    /// The trouble outlasts every wait of a run, or another attempt would make it worse, so the run
+    /// ends at once. Otherwise it waits after `RateLimit`, `Transient` and `Timeout`.
+    pub lasting: bool,
 }
 
 /// How a request may succeed after an error, besides what the error's class says.
@@ -143,10 +148,17 @@ impl SourceError {
             message: message.into(),
             http_status: None,
             missing_permissions: Vec::new(),
+            assumed_permissions: false,
             definite: false,
             retry_after_ms: None,
             advice: Advice::None,
+            lasting: false,
         }
+    }
+
+    /// Whether the application said why it refuses the credential.
+    pub fn is_explicit(&self) -> bool {
+        self.definite || (!self.missing_permissions.is_empty() && !self.assumed_permissions)
     }
 }
 
@@ -155,6 +167,11 @@ impl SourceError {
 pub trait Source: Send + Sync {
     /// Checks whether the credential can list users. Requests one page at most of each list.
     async fn check(&self) -> Result<Verified, SourceError>;
+
+    /// Whether a request waits until others to the same application have ended. This is not the application's fault.
+    fn is_queued(&self) -> bool {
+        false
+    }
 
     /// Lists all users, from the beginning or from a page's `next`. The stream ends after the
     /// page whose `next` is `None`. If it ends otherwise, the listing is incomplete. After an

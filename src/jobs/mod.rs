@@ -18,6 +18,7 @@ use crate::instance::Instances;
 use crate::instance::authorization::Authorizations;
 use crate::instance::event::Event;
 use crate::instance::purge::Purge;
+use crate::instance::recovery::{self, Recovery};
 use crate::mail::Mailer;
 use crate::maintenance::retention::Pruner;
 use crate::notification::deliver::{self, Delivery};
@@ -90,15 +91,23 @@ fn spawn_workers(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
     let Tools { db, clock, engine, instances, authorizations, mailer, pruner, heartbeat, sync_concurrency, .. } = tools;
     let (db, clock, mailer, age_clock) = (db.clone(), clock.clone(), mailer.clone(), pruner.age_clock.clone());
     let purge = Purge(instances.clone());
-    let delivery = Delivery { db: db.clone(), clock: clock.clone(), mailer, age_clock };
+    let (hold, public_url) = (engine.limits.hold, engine.public_url.clone());
+    let delivery = Delivery { db: db.clone(), clock: clock.clone(), mailer, age_clock, hold, public_url };
 
     let sync = Worker::new(&db, &clock, Kind::Sync, *sync_concurrency, engine.clone());
     tasks.spawn(sync.run(tasks.clone(), stop.clone()));
     let purge = Worker::new(&db, &clock, Kind::Purge, PURGES, purge);
     tasks.spawn(purge.run(tasks.clone(), stop.clone()));
+    let recovery = Worker::new(&db, &clock, Kind::Recovery, recovery::CONCURRENCY, Recovery(instances.clone()));
+    tasks.spawn(recovery.run(tasks.clone(), stop.clone()));
     let mail = Worker::new(&db, &clock, Kind::Mail, deliver::CONCURRENCY, delivery);
     tasks.spawn(mail.run(tasks.clone(), stop.clone()));
 
+    if db.shared() {
+        let limits = instances.catalog.host_limits();
+        let share = move |alive| limits.share(alive);
+        tasks.spawn(queue::replicas::follow(db.clone(), clock.clone(), share, stop.clone()));
+    }
     tasks.spawn(schedule(instances.clone(), heartbeat.clone(), stop.clone()));
     tasks.spawn(forget(authorizations.clone(), stop.clone()));
     tasks.spawn(prune(pruner.clone(), stop.clone()));

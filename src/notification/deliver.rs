@@ -1,5 +1,6 @@
 //! Delivers the mails of the outbox to the mail server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use entity::notification::{Entity, Model, NotificationKind, NotificationState};
@@ -7,6 +8,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::storm::{Hold, Plan};
 use crate::backoff::Backoff;
 use crate::clock::{Clock, SteadyClock};
 use crate::db::Db;
@@ -32,6 +34,9 @@ pub struct Delivery {
     pub mailer: Mailer,
     /// Measures the age of mails.
     pub age_clock: SteadyClock,
+    pub hold: Hold,
+    /// Where the links of mails begin.
+    pub public_url: Arc<str>,
 }
 
 impl Handler for Delivery {
@@ -46,6 +51,10 @@ impl Handler for Delivery {
         if self.age_clock.now() - mail.created_at > MAX_AGE_MS {
             return self.record(&claim, mail, Attempt::Expired, self.clock.now()).await;
         }
+        let mail = match self.plan(&claim, mail).await? {
+            Plan::Send(mail) => mail,
+            Plan::Wait => return Ok(()),
+        };
         let outgoing = Outgoing {
             to: mail.address.clone(),
             subject: mail.subject.clone(),

@@ -19,4 +19,5 @@ pub mod deliver;
 pub mod history;
 pub mod outbox;
 pub mod recipients;
+pub mod storm;
 pub mod test_mail;

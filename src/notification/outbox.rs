@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use entity::job::Kind as JobKind;
 use entity::notification::{ActiveModel, Column, Entity, Model, NotificationKind, NotificationState};
+use entity::run::FailureClass;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -27,6 +28,10 @@ pub struct MailRequest<'a> {
     /// The host of the public address, for Message-IDs.
     pub host: &'a str,
     pub now: i64,
+    /// The reason that many instances may have in common.
+    pub reason: Option<FailureClass>,
+    /// How long the mail is held, in case that it is one of many. In milliseconds.
+    pub hold_ms: i64,
 }
 
 /// The addresses of the creator and of all recipients, without duplicates (ignoring case).
@@ -64,11 +69,12 @@ pub async fn enqueue(
             in_reply_to: Set(threads.get(&key).cloned()),
             instance_id: Set(Some(request.instance_id)),
             run_id: Set(Some(request.run_id)),
+            reason: Set(request.reason),
             ..queued_mail(id, request.kind, address, rendered, request.now)
         });
     }
     Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
-    queue::enqueue(tx, JobKind::Mail, &ids, request.now).await
+    queue::enqueue(tx, JobKind::Mail, &ids, request.now + request.hold_ms).await
 }
 
 /// Stores a test mail and queues its delivery.
@@ -122,6 +128,8 @@ fn queued_mail(id: Uuid, kind: NotificationKind, address: String, rendered: &Ren
         html: Set(rendered.html.clone()),
         message_id: sea_orm::ActiveValue::NotSet,
         in_reply_to: Set(None),
+        reason: Set(None),
+        stands_for: Set(None),
         attempts: Set(0),
         last_error: Set(None),
         created_at: Set(now),

@@ -9,22 +9,28 @@
 //!
 //! A wrong clock can write a due time or a lease that is far in the future. [`repair`] finds and corrects these.
 
+use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use entity::job::{Column, Entity, Kind, Model};
 use parking_lot::Mutex;
-use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, OnConflict, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    Select,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
 };
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::clock::DAY_MS;
 use crate::db::{Db, Topic, Tx};
 use crate::error::Result;
 
+use place::Place;
+
+mod place;
+pub mod replicas;
 pub mod worker;
 
 /// How long a lease lasts unless it is renewed, in milliseconds.
@@ -32,8 +38,20 @@ pub const LEASE_MS: i64 = 30_000;
 const LEASE: Duration = Duration::from_millis(LEASE_MS as u64);
 /// No job is put off for longer than this: the longest wait of a mail or a run, and a margin.
 const LONGEST_WAIT_MS: i64 = 2 * 3_600_000;
+/// The same for the tries of a credential.
+const LONGEST_TRY_MS: i64 = DAY_MS;
 /// How many jobs one call of [`repair`] corrects at most.
 const REPAIR_BATCH: u64 = 1_000;
+
+/// Which jobs of a kind are claimed first. Jobs of equal priority are claimed in the order in which they are due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    /// Somebody waits for it, or it is one of a kind that has no order.
+    First = 0,
+    Usual = 1,
+    /// It is expected to hold its place for long.
+    Last = 2,
+}
 
 /// A worker's claim on a job.
 #[derive(Clone, Debug)]
@@ -45,6 +63,8 @@ pub struct Claim {
     pub take_overs: i32,
     /// When the lease ends at the earliest, by this process's monotonic clock.
     until: Arc<Mutex<Instant>>,
+    /// The worker's place that the work on it holds.
+    place: Arc<Place>,
 }
 
 impl Claim {
@@ -65,11 +85,17 @@ fn topic(kind: Kind) -> Topic {
         Kind::Sync => Topic::SyncJobs,
         Kind::Purge => Topic::PurgeJobs,
         Kind::Mail => Topic::MailJobs,
+        Kind::Recovery => Topic::RecoveryJobs,
     }
 }
 
 /// Adds a job for each of `subjects`, due at `run_at`. A subject that already has a job of this kind keeps it.
 pub async fn enqueue(tx: &Tx, kind: Kind, subjects: &[Uuid], run_at: i64) -> Result<()> {
+    enqueue_with(tx, kind, Priority::First, subjects, run_at).await
+}
+
+/// [`enqueue`] with a priority.
+pub async fn enqueue_with(tx: &Tx, kind: Kind, priority: Priority, subjects: &[Uuid], run_at: i64) -> Result<()> {
     if subjects.is_empty() {
         return Ok(());
     }
@@ -80,6 +106,7 @@ pub async fn enqueue(tx: &Tx, kind: Kind, subjects: &[Uuid], run_at: i64) -> Res
         lease_until: Set(0),
         claims: Set(0),
         take_overs: Set(0),
+        priority: Set(priority as i32),
         ..Default::default()
     });
     Entity::insert_many(rows)
@@ -90,48 +117,87 @@ pub async fn enqueue(tx: &Tx, kind: Kind, subjects: &[Uuid], run_at: i64) -> Res
     Ok(())
 }
 
-/// Claims the job that has been due the longest, if there is one. `in_progress` are the caller's own jobs, which
-/// are left out: their leases may have expired while the database could not be written.
-pub async fn claim(tx: &Tx, kind: Kind, in_progress: &[i64], now: i64) -> Result<Option<Claim>> {
-    let until = Instant::now() + LEASE;
-    // As `id = (…)`, not `id IN (…)`: PostgreSQL may evaluate a list more than once, and lock more rows than it returns.
-    let due = due(kind, in_progress, now).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked).into_query();
-    let claimed: Vec<Model> = Entity::update_many()
-        .col_expr(Column::Claims, Expr::col(Column::Claims).add(1))
-        .col_expr(
-            Column::TakeOvers,
-            Expr::col(Column::TakeOvers).add(Expr::case(Expr::col(Column::LeaseUntil).gt(0_i64), 1).finally(0)),
-        )
-        .col_expr(Column::LeaseUntil, Expr::value(now + LEASE_MS))
-        .filter(Expr::col(Column::Id).eq(SimpleExpr::SubQuery(None, Box::new(due.into()))))
-        .exec_with_returning(tx.conn())
-        .await?;
-    Ok(claimed.into_iter().next().map(|job| Claim {
-        job: job.id,
-        subject: job.subject,
-        claims: job.claims,
-        take_overs: job.take_overs,
-        until: Arc::new(Mutex::new(until)),
-    }))
+/// The jobs that a worker may claim.
+struct Claimable<'a> {
+    kind: Kind,
+    priorities: &'a Range<i32>,
+    /// The worker's own jobs, which are left out: their leases may have expired while the database could not be
+    /// written.
+    in_progress: &'a [i64],
+    limit: usize,
 }
 
-/// The id of the job that has been due the longest.
-fn due(kind: Kind, in_progress: &[i64], now: i64) -> Select<Entity> {
+impl Claimable<'_> {
+    /// Their ids, the first to be claimed first.
+    fn due(&self, now: i64) -> Select<Entity> {
+        Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::Kind.eq(self.kind))
+            .filter(Column::LeaseUntil.lt(now))
+            .filter(Column::RunAt.lte(now))
+            .filter(Column::Priority.gte(self.priorities.start))
+            .filter(Column::Priority.lt(self.priorities.end))
+            .filter(Column::Id.is_not_in(self.in_progress.iter().copied()))
+            .order_by_asc(Column::Priority)
+            .order_by_asc(Column::RunAt)
+            .order_by_asc(Column::Id)
+            .limit(u64::try_from(self.limit).unwrap_or(u64::MAX))
+    }
+
+    /// How many there are, up to the limit. Takes no lock.
+    async fn count<C: ConnectionTrait>(&self, conn: &C, now: i64) -> Result<usize> {
+        Ok(self.due(now).into_tuple::<i64>().all(conn).await?.len())
+    }
+
+    /// Claims them: a job and its fencing token each.
+    async fn claim(&self, tx: &Tx, now: i64) -> Result<Vec<Model>> {
+        let ids: Vec<i64> = tx.hold_free(self.due(now)).await?;
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let claimed = Entity::update_many()
+            .col_expr(Column::Claims, Expr::col(Column::Claims).add(1))
+            .col_expr(
+                Column::TakeOvers,
+                Expr::col(Column::TakeOvers).add(Expr::case(Expr::col(Column::LeaseUntil).gt(0_i64), 1).finally(0)),
+            )
+            .col_expr(Column::LeaseUntil, Expr::value(now + LEASE_MS))
+            .filter(Column::Id.is_in(ids))
+            .exec_with_returning(tx.conn());
+        Ok(claimed.await?)
+    }
+}
+
+/// Renews the leases of `claims` that are still held, in one transaction, and returns the jobs whose leases were
+/// renewed. Jobs that their own work is writing at the moment are left out.
+async fn renew_all(tx: &Tx, claims: &[Claim], now: i64) -> Result<Vec<i64>> {
+    let held = held_of(claims).order_by_asc(Column::Id);
+    let held: Vec<(i64, i32)> = tx.hold_free(held).await?;
+    let held: HashSet<(i64, i32)> = held.into_iter().collect();
+    let ours = claims.iter().filter(|claim| held.contains(&(claim.job, claim.claims))).map(|claim| claim.job);
+    let ours: Vec<i64> = ours.collect();
+    Entity::update_many()
+        .col_expr(Column::LeaseUntil, Expr::value(now + LEASE_MS))
+        .filter(Column::Id.is_in(ours.iter().copied()))
+        .exec(tx.conn())
+        .await?;
+    Ok(ours)
+}
+
+/// Those of `claims` that were lost, because the job is gone or another worker has it. Takes no lock.
+async fn lost<'a, C: ConnectionTrait>(conn: &C, claims: &'a [Claim]) -> Result<Vec<&'a Claim>> {
+    let held: HashSet<(i64, i32)> = held_of(claims).into_tuple().all(conn).await?.into_iter().collect();
+    Ok(claims.iter().filter(|claim| !held.contains(&(claim.job, claim.claims))).collect())
+}
+
+/// The ids and fencing tokens of the jobs of `claims` that somebody holds.
+fn held_of(claims: &[Claim]) -> Select<Entity> {
     Entity::find()
         .select_only()
-        .column(Column::Id)
-        .filter(Column::Kind.eq(kind))
-        .filter(Column::LeaseUntil.lt(now))
-        .filter(Column::RunAt.lte(now))
-        .filter(Column::Id.is_not_in(in_progress.iter().copied()))
-        .order_by_asc(Column::RunAt)
-        .order_by_asc(Column::Id)
-        .limit(1)
-}
-
-/// Whether there is a job to claim. Takes no lock.
-pub async fn is_due<C: ConnectionTrait>(conn: &C, kind: Kind, in_progress: &[i64], now: i64) -> Result<bool> {
-    Ok(due(kind, in_progress, now).into_tuple::<i64>().one(conn).await?.is_some())
+        .columns([Column::Id, Column::Claims])
+        .filter(Column::Id.is_in(claims.iter().map(|claim| claim.job)))
+        .filter(Column::LeaseUntil.gt(0))
 }
 
 /// How long the oldest due job has been waiting, in milliseconds; 0 if none is due.
@@ -211,13 +277,19 @@ pub async fn expire_leases(tx: &Tx) -> Result<u64> {
     Ok(expired.rows_affected)
 }
 
+/// Matches jobs that are due later than any right clock writes.
+fn is_late(now: i64) -> sea_orm::Condition {
+    let longest = Expr::case(Column::Kind.eq(Kind::Recovery), now + LONGEST_TRY_MS).finally(now + LONGEST_WAIT_MS);
+    sea_orm::Condition::all().add(Expr::col(Column::RunAt).gt(longest))
+}
+
 /// Corrects times that a wrong clock wrote: jobs whose due time or lease ends later than any right clock writes are
 /// due now. A worker that is alive renews its lease meanwhile, so a lease must be wrong in two calls in a row:
 /// `suspects` holds the jobs with a wrong lease from one call to the next.
 pub async fn repair(db: &Db, suspects: &mut Vec<i64>, now: i64) -> Result<()> {
     let wrong = Entity::find().select_only().column(Column::Id).filter(Column::LeaseUntil.gt(now + 2 * LEASE_MS));
     let wrong: Vec<i64> = wrong.limit(REPAIR_BATCH).into_tuple().all(db.read()).await?;
-    let late = Entity::find().select_only().column(Column::Id).filter(Column::RunAt.gt(now + LONGEST_WAIT_MS));
+    let late = Entity::find().select_only().column(Column::Id).filter(is_late(now));
     let late: Vec<i64> = late.limit(REPAIR_BATCH).into_tuple().all(db.read()).await?;
     let twice: Vec<i64> = wrong.iter().copied().filter(|job| suspects.contains(job)).collect();
     *suspects = wrong;
@@ -235,7 +307,7 @@ pub async fn repair(db: &Db, suspects: &mut Vec<i64>, now: i64) -> Result<()> {
         // Checked again, as another replica may have repaired or claimed them since.
         let wrong = jobs(twice).filter(Column::LeaseUntil.gt(now + 2 * LEASE_MS));
         wrong.col_expr(Column::LeaseUntil, Expr::value(1_i64)).exec(tx.conn()).await?;
-        let late = jobs(late).filter(Column::RunAt.gt(now + LONGEST_WAIT_MS));
+        let late = jobs(late).filter(is_late(now));
         late.col_expr(Column::RunAt, Expr::value(now)).exec(tx.conn()).await?;
         Ok(())
     })

@@ -1,20 +1,20 @@
 //! A worker: the loop that claims jobs of one kind and hands them to a handler.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use entity::job::Kind;
+use entity::job::{Kind, Model};
 use futures_util::FutureExt;
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span, error, error_span, field, warn};
 
-use super::Claim;
+use super::place::{Place, Places};
+use super::{Claim, Claimable};
 use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::db::Db;
@@ -24,9 +24,13 @@ use crate::error::Result;
 const POLL: Duration = Duration::from_secs(1);
 /// How long the worker claims nothing after the database is back, so that others can renew their leases first.
 const RENEWALS_FIRST: Duration = Duration::from_secs(3);
-/// How often a lease is renewed, and how soon again when that failed.
+/// How often leases are renewed.
 const RENEWAL: Duration = Duration::from_millis(super::LEASE_MS as u64 / 3);
-const RENEWAL_RETRY: Duration = Duration::from_secs(1);
+/// How often the worker looks whether leases must be renewed, or were lost; and how often while it stops.
+const LOOK: Duration = Duration::from_millis(700);
+const LOOK_AT_STOP: Duration = Duration::from_millis(50);
+/// How many jobs are claimed in one transaction.
+const AT_ONCE: usize = 64;
 
 /// How soon a job that found the database unavailable is due again, in milliseconds.
 const RETRY_MS: i64 = 2_000;
@@ -47,63 +51,108 @@ pub struct Worker<H> {
     db: Db,
     clock: Clock,
     kind: Kind,
-    concurrency: usize,
+    places: Arc<Places>,
+    in_progress: InProgress,
     handler: H,
 }
 
-/// The jobs that this worker is working on.
+/// The jobs that a worker is working on.
 #[derive(Default)]
-struct InProgress(Mutex<HashSet<i64>>);
+struct InProgress(Mutex<HashMap<i64, (Claim, CancellationToken)>>);
+
+impl InProgress {
+    fn jobs(&self) -> Vec<i64> {
+        self.0.lock().keys().copied().collect()
+    }
+
+    fn claims(&self) -> Vec<Claim> {
+        self.0.lock().values().map(|(claim, _)| claim.clone()).collect()
+    }
+
+    /// Stops the work on a job whose claim was lost.
+    fn stop(&self, claim: &Claim) {
+        if let Some((_, stop)) = self.0.lock().get(&claim.job).filter(|(held, _)| held.claims == claim.claims) {
+            stop.cancel();
+        }
+    }
+}
 
 impl<H: Handler> Worker<H> {
     pub fn new(db: &Db, clock: &Clock, kind: Kind, concurrency: usize, handler: H) -> Self {
-        Self { db: db.clone(), clock: clock.clone(), kind, concurrency, handler }
+        let places = Places::new(concurrency);
+        let in_progress = InProgress::default();
+        Self { db: db.clone(), clock: clock.clone(), kind, places, in_progress, handler }
     }
 
     /// Claims until `stop` is cancelled. The jobs run in `tasks`, which may outlast this.
     pub async fn run(self, tasks: TaskTracker, stop: CancellationToken) {
         let worker = Arc::new(self);
-        let permits = Arc::new(Semaphore::new(worker.concurrency));
-        let in_progress = Arc::new(InProgress::default());
+        tasks.spawn(worker.clone().keep_leases(stop.clone()));
         let mut wake = worker.db.listen(super::topic(worker.kind));
         let mut database_failed = false;
-        // `stop` interrupts only waits: an interrupted claim could be committed, and would not be released.
-        while let Some(permit) = stop.run_until_cancelled(permits.clone().acquire_owned()).await {
-            let permit = permit.expect("the semaphore is never closed");
+        // Only waits are cut by `stop`: a claim that was cut could be committed, and nobody would release it.
+        while !stop.is_cancelled() {
             wake.mark_unchanged();
             if database_failed && worker.db.ping().await.is_ok() {
                 database_failed = false;
                 stop.run_until_cancelled(tokio::time::sleep(RENEWALS_FIRST)).await;
             }
-            match worker.try_claim(&in_progress).await {
-                Ok(Some(claim)) => {
-                    let span = worker.span(&claim);
-                    let work = worker.clone().work(claim, in_progress.clone(), permit, stop.child_token());
-                    tasks.spawn(work.instrument(span));
+            match worker.try_claim().await {
+                Ok(claims) if claims.is_empty() => {}
+                Ok(claims) => {
+                    for claim in claims {
+                        worker.clone().start(claim, &tasks, &stop);
+                    }
                     continue;
                 }
-                Ok(None) => {}
                 Err(error) => {
                     warn!(kind = ?worker.kind, error = %error.chain(), "jobs could not be claimed; trying again");
                     database_failed = true;
                 }
             }
-            drop(permit);
-            let woken = tokio::time::timeout(POLL, wake.changed());
-            let _either = stop.run_until_cancelled(woken).await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                _ = wake.changed() => {}
+                () = worker.places.freed() => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
         }
     }
 
-    async fn try_claim(&self, in_progress: &InProgress) -> Result<Option<Claim>> {
-        let held: &Vec<i64> = &in_progress.0.lock().iter().copied().collect();
-        // Read first: an idle worker must not take the write lock every second.
-        if !super::is_due(self.db.read(), self.kind, held, self.clock.now()).await? {
-            return Ok(None);
+    /// Claims as many jobs as there are free places for.
+    async fn try_claim(&self) -> Result<Vec<Claim>> {
+        let held = &self.in_progress.jobs();
+        let (mut claims, mut wanted) = (Vec::new(), false);
+        for lane in self.places.lanes() {
+            let free = &self.places.take(lane, AT_ONCE);
+            let claimable =
+                |limit| Claimable { kind: self.kind, priorities: &lane.priorities, in_progress: held, limit };
+            // Read first: an idle worker must not take the write lock every second.
+            let due = claimable(free.len() + 1).count(self.db.read(), self.clock.now()).await?;
+            wanted |= due > free.len();
+            if due == 0 || free.is_empty() {
+                continue;
+            }
+            let (until, claimable) = (tokio::time::Instant::now() + super::LEASE, &claimable(free.len()));
+            let jobs = self.db.write(|tx| async move { claimable.claim(&tx, self.clock.now()).await }).await?;
+            let claim = |(job, place): (Model, &Arc<Place>)| Claim {
+                job: job.id,
+                subject: job.subject,
+                claims: job.claims,
+                take_overs: job.take_overs,
+                until: Arc::new(Mutex::new(until)),
+                place: place.clone(),
+            };
+            claims.extend(jobs.into_iter().zip(free).map(claim));
         }
-        let claim = self.db.write(|tx| async move { super::claim(&tx, self.kind, held, self.clock.now()).await });
-        let claim = claim.await?;
-        in_progress.0.lock().extend(claim.iter().map(|claim| claim.job));
-        Ok(claim)
+        self.places.want(wanted);
+        Ok(claims)
+    }
+
+    fn start(self: Arc<Self>, claim: Claim, tasks: &TaskTracker, stop: &CancellationToken) {
+        let (span, stop) = (self.span(&claim), stop.child_token());
+        self.in_progress.0.lock().insert(claim.job, (claim.clone(), stop.clone()));
+        tasks.spawn(self.work(claim, stop).instrument(span));
     }
 
     /// What every log line of the job carries. The handler of a sync adds the instance.
@@ -113,21 +162,12 @@ impl<H: Handler> Worker<H> {
             Kind::Sync => error_span!("sync", job.id = job, instance.id = field::Empty, sync_run.id = %subject),
             Kind::Purge => error_span!("purge", job.id = job, instance.id = %subject),
             Kind::Mail => error_span!("mail", job.id = job, notification.id = %subject),
+            Kind::Recovery => error_span!("recovery", job.id = job, instance.id = %subject),
         }
     }
 
-    async fn work(
-        self: Arc<Self>,
-        claim: Claim,
-        in_progress: Arc<InProgress>,
-        permit: OwnedSemaphorePermit,
-        stop: CancellationToken,
-    ) {
-        let handled = AssertUnwindSafe(self.handler.handle(claim.clone(), stop.clone())).catch_unwind();
-        let outcome = tokio::select! {
-            outcome = handled => outcome,
-            () = self.keep_lease(&claim, &stop) => unreachable!("it renews the lease for ever"),
-        };
+    async fn work(self: Arc<Self>, claim: Claim, stop: CancellationToken) {
+        let outcome = AssertUnwindSafe(self.handler.handle(claim.clone(), stop)).catch_unwind().await;
         match outcome {
             Ok(Ok(())) => {}
             Ok(Err(error)) if error.is_passing() => {
@@ -143,34 +183,53 @@ impl<H: Handler> Worker<H> {
                 error!("a job panicked; it is tried again when its lease ends");
             }
         }
-        in_progress.0.lock().remove(&claim.job);
-        drop(permit);
+        self.in_progress.0.lock().remove(&claim.job);
+        claim.step_aside();
     }
 
     fn count(&self, name: &'static str) {
         metrics::counter!(name, "kind" => format!("{:?}", self.kind)).increment(1);
     }
 
-    /// Renews the lease and never returns. Cancels `stop` when the lease was lost.
-    async fn keep_lease(&self, claim: &Claim, stop: &CancellationToken) {
-        let mut wait = RENEWAL;
-        loop {
-            tokio::time::sleep(wait).await;
-            wait = RENEWAL;
-            let begun = tokio::time::Instant::now();
-            let renewal = self.db.write(|tx| async move { super::renew(tx.conn(), claim, self.clock.now()).await });
-            match renewal.await {
-                Ok(true) => claim.extend(begun),
-                Ok(false) => {
-                    stop.cancel();
-                    std::future::pending::<()>().await;
-                }
+    /// Renews the leases of all jobs together, and stops the work on those whose claims were lost. Ends when `stop`
+    /// is cancelled and no work is left.
+    async fn keep_leases(self: Arc<Self>, stop: CancellationToken) {
+        let mut renewed = tokio::time::Instant::now();
+        while !(stop.is_cancelled() && self.in_progress.0.lock().is_empty()) {
+            tokio::time::sleep(if stop.is_cancelled() { LOOK_AT_STOP } else { LOOK }).await;
+            let due = renewed.elapsed() >= RENEWAL;
+            let claims = self.in_progress.claims();
+            // In between, another process may have cancelled the work. This one stops its own work at once.
+            let looked = match (claims.is_empty(), due) {
+                (false, true) => self.renew_all(&claims).await,
+                (false, false) if self.db.shared() => self.stop_lost(&claims).await,
+                _ => Ok(()),
+            };
+            match looked {
+                Ok(()) if due => renewed = tokio::time::Instant::now(),
+                Ok(()) => {}
                 Err(error) => {
-                    warn!(error = %error.chain(), "a lease could not be renewed; trying again");
-                    wait = RENEWAL_RETRY;
+                    warn!(kind = ?self.kind, error = %error.chain(), "leases could not be renewed; trying again");
                 }
             }
         }
+    }
+
+    async fn renew_all(&self, claims: &[Claim]) -> Result<()> {
+        let begun = tokio::time::Instant::now();
+        let renewed = self.db.write(|tx| async move { super::renew_all(&tx, claims, self.clock.now()).await }).await?;
+        let renewed: HashSet<i64> = renewed.into_iter().collect();
+        for claim in claims.iter().filter(|claim| renewed.contains(&claim.job)) {
+            claim.extend(begun);
+        }
+        self.stop_lost(claims).await
+    }
+
+    async fn stop_lost(&self, claims: &[Claim]) -> Result<()> {
+        for claim in super::lost(self.db.read(), claims).await? {
+            self.in_progress.stop(claim);
+        }
+        Ok(())
     }
 
     async fn give_back(&self, claim: &Claim) {

@@ -1,7 +1,7 @@
 //! Why a run failed: an error of the application, or a decision of this server.
 
 use entity::run::FailureClass;
-use integration::source::{ErrorClass, SourceError};
+use integration::source::{Advice, ErrorClass, SourceError};
 
 /// A failure as the run's row records it.
 #[derive(Clone, Debug)]
@@ -10,10 +10,12 @@ pub(super) struct Failure {
     pub message: String,
     pub http_status: Option<u16>,
     pub missing_permissions: Vec<String>,
-    /// For `Token`: the application itself said that the credential is revoked or expired.
-    pub definite: bool,
+    /// For `Token` and `Permission`: the application said why it refuses the credential.
+    pub explicit: bool,
     /// For `RateLimit`: how long the application asked to wait.
     pub retry_after_ms: Option<u64>,
+    /// The run does not wait for its end.
+    pub lasting: bool,
 }
 
 impl Failure {
@@ -24,16 +26,20 @@ impl Failure {
             message: message.into(),
             http_status: None,
             missing_permissions: Vec::new(),
-            definite: false,
+            explicit: false,
             retry_after_ms: None,
+            lasting: false,
         }
     }
 }
 
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
-        let SourceError { class, message, http_status, missing_permissions, definite, retry_after_ms, advice: _ } =
-            error;
+        // Too many sign-ins: another one would be one more. (429 is about requests, and passes.)
+        let at_sign_in = error.class == ErrorClass::RateLimit && error.advice == Advice::SignIn;
+        let lasting = error.lasting || (at_sign_in && error.http_status != Some(429));
+        let explicit = error.is_explicit();
+        let SourceError { class, message, http_status, missing_permissions, retry_after_ms, .. } = error;
         let class = match class {
             ErrorClass::Token => FailureClass::Token,
             ErrorClass::Permission => FailureClass::Permission,
@@ -43,6 +49,6 @@ impl From<SourceError> for Failure {
             ErrorClass::Timeout => FailureClass::Timeout,
             ErrorClass::Internal => FailureClass::Internal,
         };
-        Self { class, message, http_status, missing_permissions, definite, retry_after_ms }
+        Self { class, message, http_status, missing_permissions, explicit, retry_after_ms, lasting }
     }
 }

@@ -12,25 +12,32 @@ use super::{Engine, baseline, losses};
 use crate::db::{STATEMENT, Tx};
 use crate::error::{Context as _, Error, Result};
 use crate::instance::capability;
+use crate::instance::recovery;
 use crate::instance::runs::schedule::LONGEST_WAIT_MS;
-use crate::instance::state::{Change, Completion};
+use crate::instance::state::{Change, Completion, Revocation};
 use crate::instance::transition::{Committed, Transition};
 use crate::queue::{self, Claim};
 
 /// How a listing ended.
 pub(super) enum Ending {
     Complete,
-    Failed {
-        error: Failure,
-        /// The refusal is certain enough to switch the instance off.
-        certain: bool,
+    Failed { error: Failure, refusal: Option<Refusal> },
+}
+
+/// The application refuses the credential, which is certain enough to switch the instance off.
+#[derive(Clone, Copy)]
+pub(super) enum Refusal {
+    Explicit,
+    /// It did not say why, so the server tries the credential again later.
+    Bare {
+        guessing_locks: bool,
     },
 }
 
 impl Ending {
     /// A failure that does not switch the instance off.
     pub(super) fn failed(error: Failure) -> Self {
-        Ending::Failed { error, certain: false }
+        Ending::Failed { error, refusal: None }
     }
 }
 
@@ -38,8 +45,7 @@ impl Engine {
     /// Records the outcome. If the claim was lost meanwhile, nothing is recorded.
     pub(super) async fn finish(&self, claim: &Claim, run: Uuid, ending: Ending) -> Result<()> {
         let (now, ending) = (self.instances.clock.now(), &ending);
-        let ended =
-            self.instances.db.write(|tx| async move { self.record_end(&tx, claim, run, ending, now).await }).await;
+        let ended = self.write(|tx| async move { self.record_end(&tx, claim, run, ending, now).await }).await;
         let ended = ended.context("recording the end of the run")?;
         if let Some(Committed { instance, last_run: Some(run), .. }) = ended {
             report(&instance, &run);
@@ -62,9 +68,9 @@ impl Engine {
         if !queue::finish(tx, claim).await? {
             return Ok(None);
         }
-        let (failure, certain) = match ending {
-            Ending::Failed { error, certain } => (Some(error.clone()), *certain),
-            Ending::Complete => (self.remove_leavers(tx, &mut transition, now).await?, false),
+        let (failure, refusal) = match ending {
+            Ending::Failed { error, refusal } => (Some(error.clone()), *refusal),
+            Ending::Complete => (self.remove_leavers(tx, &mut transition, now).await?, None),
         };
         if failure.as_ref().is_some_and(|error| error.class == FailureClass::GrowthGuard) {
             self.drop_added(tx, &mut transition, now).await?;
@@ -72,9 +78,10 @@ impl Engine {
         tx.allow(STATEMENT).await?;
         let run = transition.current_run_mut()?;
         let losses = losses::of(run)?;
-        let completion = completion(failure.as_ref(), certain, !losses.is_empty(), now);
+        let completion = completion(failure.as_ref(), refusal, !losses.is_empty(), now);
         describe(run, completion, failure, &losses, now);
         self.record_what_is_known(tx, &mut transition, &losses).await?;
+        transition.instance_mut().tries = 0;
         let mail = self.decide_mail(tx, &mut transition, completion).await?;
         transition.apply(Change::Complete(completion)).await?;
         if let Some(mail) = mail {
@@ -101,14 +108,12 @@ impl Engine {
     }
 }
 
-fn completion(failure: Option<&Failure>, certain: bool, lost: bool, now: i64) -> Completion {
+fn completion(failure: Option<&Failure>, refusal: Option<Refusal>, lost: bool, now: i64) -> Completion {
     let Some(error) = failure else { return if lost { Completion::Partial } else { Completion::Succeeded } };
-    let revoke = match error.class {
-        FailureClass::Token if certain => Some(InactiveReason::TokenInactive),
-        FailureClass::Permission if certain => Some(InactiveReason::InsufficientPermissions),
-        FailureClass::Token
-        | FailureClass::Permission
-        | FailureClass::RateLimit
+    let reason = match error.class {
+        FailureClass::Token => Some(InactiveReason::TokenInactive),
+        FailureClass::Permission => Some(InactiveReason::InsufficientPermissions),
+        FailureClass::RateLimit
         | FailureClass::Transient
         | FailureClass::Config
         | FailureClass::RemovalGuard
@@ -116,21 +121,38 @@ fn completion(failure: Option<&Failure>, certain: bool, lost: bool, now: i64) ->
         | FailureClass::Timeout
         | FailureClass::Internal => None,
     };
+    let revoke = refusal.zip(reason).map(|(refusal, reason)| Revocation {
+        reason,
+        try_at: match refusal {
+            Refusal::Explicit => None,
+            Refusal::Bare { guessing_locks } => recovery::next_try(now, 0, guessing_locks, fastrand::f64()),
+        },
+    });
+    let soon = matches!(error.class, FailureClass::Transient | FailureClass::Timeout | FailureClass::RateLimit);
     let wait = error.retry_after_ms.map(|wait| i64::try_from(wait).unwrap_or(i64::MAX).min(LONGEST_WAIT_MS));
-    Completion::Failed { revoke, not_before: wait.map(|wait| now.saturating_add(wait)) }
+    Completion::Failed { revoke, not_before: wait.map(|wait| now.saturating_add(wait)), soon }
 }
 
 /// Writes the outcome into the run's row.
 fn describe(run: &mut run::Model, completion: Completion, failure: Option<Failure>, losses: &[Loss], now: i64) {
     run.finished_at = Some(now);
     run.checkpoint = None;
+    run.end_wait();
     run.outcome = Some(match completion {
         Completion::Succeeded => Outcome::Succeeded,
         Completion::Partial => Outcome::Partial,
         Completion::Failed { .. } => Outcome::Failed,
     });
     match failure {
-        Some(Failure { class, message, http_status, missing_permissions, definite: _, retry_after_ms: _ }) => {
+        Some(Failure {
+            class,
+            message,
+            http_status,
+            missing_permissions,
+            explicit: _,
+            retry_after_ms: _,
+            lasting: _,
+        }) => {
             run.failure_class = Some(class);
             run.failure_message = Some(message);
             run.http_status = http_status.map(i32::from);

@@ -2,7 +2,7 @@
 //! decision. It is written afterwards, because it describes the new state.
 
 use entity::notification::{MailReason, NotificationKind};
-use entity::run::Outcome;
+use entity::run::{FailureClass, Outcome};
 
 use super::Engine;
 use crate::db::Tx;
@@ -13,6 +13,7 @@ use crate::instance::transition::Transition;
 use crate::notification::compose::{self, Facts, FailureFacts, MissingFacts, compose};
 use crate::notification::decide::{RunResult, decide};
 use crate::notification::outbox::{self, MailRequest};
+use crate::notification::storm::common_reason;
 
 /// A mail to be written.
 pub(super) struct Mail {
@@ -22,6 +23,8 @@ pub(super) struct Mail {
     revoked: bool,
     /// When the failures began, for a mail about a recovery.
     failing_since: Option<i64>,
+    /// Of the failure, or of the failure that a recovery ends.
+    class: Option<FailureClass>,
 }
 
 impl Engine {
@@ -37,6 +40,7 @@ impl Engine {
             Completion::Failed { revoke: None, .. } => RunResult::Failed,
             Completion::Failed { revoke: Some(_), .. } => RunResult::FailedAndRevoked,
         };
+        let failed_before = transition.last_run().and_then(|run| run.failure_class);
         let instance = transition.instance_mut();
         let kind = decide(instance.health, result, instance.revocation_mailed);
         instance.revocation_mailed = result != RunResult::Succeeded
@@ -47,18 +51,25 @@ impl Engine {
             None => Vec::new(),
         };
         let run = transition.current_run_mut()?;
+        let class = if result == RunResult::Succeeded { failed_before } else { run.failure_class };
         run.mail_kind = kind;
         run.mail_reason = Some(match kind {
             None => MailReason::NoChange,
             Some(_) if addresses.is_empty() => MailReason::NoRecipient,
             Some(_) => MailReason::Edge,
         });
-        Ok(kind.map(|kind| Mail { kind, addresses, revoked: result == RunResult::FailedAndRevoked, failing_since }))
+        Ok(kind.map(|kind| Mail {
+            kind,
+            addresses,
+            revoked: result == RunResult::FailedAndRevoked,
+            failing_since,
+            class,
+        }))
     }
 
     /// Writes a mail for each address, about the run that has just completed.
     pub(super) async fn write_mail(&self, tx: &Tx, transition: &Transition<'_>, mail: Mail, now: i64) -> Result<()> {
-        let Mail { kind, addresses, revoked, failing_since } = mail;
+        let Mail { kind, addresses, revoked, failing_since, class } = mail;
         let instance = transition.instance();
         let Some(run) = transition.last_run() else { return Ok(()) };
         let about = self.instances.about(instance);
@@ -90,7 +101,17 @@ impl Engine {
             link: format!("{}/?instance={}", self.public_url, instance.id),
             missing: (run.outcome == Some(Outcome::Partial)).then_some(MissingFacts { message, permissions: &missing }),
         });
-        let request = MailRequest { kind, instance_id: instance.id, run_id: run.id, host: &self.mail_host, now };
+        let reason = common_reason(kind, class);
+        let hold = reason.map_or(0, |_| i64::try_from(self.limits.hold.first.as_millis()).unwrap_or(i64::MAX));
+        let request = MailRequest {
+            kind,
+            instance_id: instance.id,
+            run_id: run.id,
+            host: &self.mail_host,
+            now,
+            reason,
+            hold_ms: hold,
+        };
         outbox::enqueue(tx, &request, addresses, &rendered).await
     }
 }

@@ -17,8 +17,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use crate::config::Settings;
+use crate::db::Tx;
+use crate::error::Result;
 use crate::instance::Instances;
+use crate::notification::storm::Hold;
+use patience::Patience;
 use progress::Progress;
 
 mod baseline;
@@ -28,11 +34,13 @@ mod finish;
 mod losses;
 mod mail;
 mod pages;
+pub mod patience;
 pub mod progress;
 pub mod reconcile;
 mod removal;
 mod row;
 mod run;
+mod waiting;
 
 /// The limits of a run.
 #[derive(Clone, Debug)]
@@ -49,8 +57,10 @@ pub struct Limits {
     pub page: Duration,
     /// How long a run may take.
     pub run: Duration,
-    /// How long to wait before a token that was refused without a reason is tried again.
-    pub second_look: Duration,
+    /// How long a run waits for its application.
+    pub patience: Patience,
+    /// How long a mail is held that may be one of many.
+    pub hold: Hold,
 }
 
 impl Limits {
@@ -62,8 +72,20 @@ impl Limits {
             growth_minimum: i64::from(settings.growth_guard_minimum),
             page: Duration::from_mins(5),
             run: Duration::from_hours(12),
-            second_look: Duration::from_secs(5),
+            patience: Patience::default(),
+            hold: Hold::default(),
         }
+    }
+}
+
+impl Engine {
+    /// Runs `work` in a transaction.
+    async fn write<T, W>(&self, work: impl Fn(Tx) -> W) -> Result<T>
+    where
+        W: Future<Output = Result<T>>,
+    {
+        let _turn = self.writers.acquire().await;
+        self.instances.db.write(work).await
     }
 }
 
@@ -80,4 +102,8 @@ pub struct Engine {
     pub public_url: Arc<str>,
     /// The host in Message-IDs.
     pub mail_host: Arc<str>,
+    /// How many runs write at once. There are many runs, and others have to write too.
+    pub writers: Arc<Semaphore>,
+    /// How many runs wait in memory at once.
+    pub waiting_room: Arc<Semaphore>,
 }

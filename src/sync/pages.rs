@@ -14,7 +14,7 @@ use tracing::warn;
 use super::Engine;
 use super::failure::Failure;
 use super::losses;
-use super::reconcile::{self, Scope};
+use super::reconcile::{self, Counts, Scope};
 use crate::error::{Error, Result};
 use crate::instance::credential_expiry;
 use crate::queue::{self, Claim};
@@ -27,7 +27,24 @@ pub(super) enum Interruption {
     /// The run was cancelled, another worker has claimed it, or the server is stopping.
     Stopped,
     Failed(Failure),
+    /// The credential is refused, as it also was when that was looked at again.
+    Refused {
+        error: Failure,
+        /// The application did not say why.
+        bare: bool,
+    },
     Error(Error),
+}
+
+/// What a listing works with.
+pub(super) struct Work<'a> {
+    pub claim: &'a Claim,
+    pub source: &'a dyn Source,
+    /// As it was when the run was claimed.
+    pub instance: &'a instance::Model,
+    /// The credential is a password.
+    pub guessing_locks: bool,
+    pub stop: &'a CancellationToken,
 }
 
 impl From<Error> for Interruption {
@@ -42,25 +59,26 @@ fn failed(class: FailureClass, message: &str) -> Interruption {
 
 impl Engine {
     /// Stores page after page until the listing is complete.
-    pub(super) async fn list(
-        &self,
-        claim: &Claim,
-        source: &dyn Source,
-        instance: &instance::Model,
-        run: &mut run::Model,
-        stop: &CancellationToken,
-    ) -> Result<(), Interruption> {
+    pub(super) async fn list(&self, work: &Work<'_>, run: &mut run::Model) -> Result<(), Interruption> {
         if run.listed {
             // The run was interrupted between the last page and the outcome.
             return Ok(());
         }
-        let mut pages = source.pages(run.checkpoint.clone());
+        let mut pages = work.source.pages(run.checkpoint.clone());
         #[expect(clippy::disallowed_methods, reason = "measures a duration inside the process")]
         let began = Instant::now();
         loop {
-            let page = self.next(&mut pages, stop).await?;
-            self.store_at_last(claim, instance, run, &page, stop).await?;
-            if let Some(error) = self.hold_growth(run, instance) {
+            let page = match self.next(work, &mut pages).await {
+                Ok(page) => page,
+                Err(Interruption::Failed(error)) => {
+                    self.wait_out(work, run, error).await?;
+                    continue;
+                }
+                Err(other) => return Err(other),
+            };
+            self.go_on(work, run).await?;
+            *run = self.store_page(work, run, &page).await?;
+            if let Some(error) = self.hold_growth(run, work.instance) {
                 return Err(Interruption::Failed(error));
             }
             if page.next.is_none() {
@@ -74,15 +92,23 @@ impl Engine {
 
     async fn next(
         &self,
+        work: &Work<'_>,
         pages: &mut BoxStream<'_, Result<Page, SourceError>>,
-        stop: &CancellationToken,
     ) -> Result<Page, Interruption> {
-        let page = tokio::select! {
-            () = stop.cancelled() => return Err(Interruption::Stopped),
-            page = tokio::time::timeout(self.limits.page, pages.next()) => page,
+        let page = loop {
+            let page = tokio::time::timeout(self.limits.page, pages.next());
+            match work.stop.run_until_cancelled(page).await {
+                None => return Err(Interruption::Stopped),
+                Some(Err(_)) if work.source.is_queued() => {}
+                Some(page) => break page,
+            }
         };
         match page {
-            Err(_) => Err(failed(FailureClass::Timeout, "The application stopped answering.")),
+            Err(_) => {
+                let error = Failure::new(FailureClass::Timeout, "The application stopped answering.");
+                // It has been waited for already.
+                Err(Interruption::Failed(Failure { lasting: true, ..error }))
+            }
             Ok(None) => {
                 let message = "The application's list ended without saying that it is complete.";
                 Err(failed(FailureClass::Config, message))
@@ -92,22 +118,18 @@ impl Engine {
         }
     }
 
-    /// Stores a page. While the database is unavailable, it retries instead of requesting the page from the application
-    /// again.
-    async fn store_at_last(
-        &self,
-        claim: &Claim,
-        instance: &instance::Model,
-        run: &mut run::Model,
-        page: &Page,
-        stop: &CancellationToken,
-    ) -> Result<(), Interruption> {
+    /// Repeats a write until the database can be used, so that the application need not be asked again.
+    pub(super) async fn at_last<T, W>(&self, stop: &CancellationToken, write: impl Fn() -> W) -> Result<T, Interruption>
+    where
+        W: Future<Output = Result<Option<T>>>,
+    {
         loop {
-            match self.store(claim, instance, run, page).await {
-                Ok(true) => return Ok(()),
-                Ok(false) => return Err(Interruption::Stopped),
+            match write().await {
+                Ok(Some(written)) => return Ok(written),
+                // The claim is lost.
+                Ok(None) => return Err(Interruption::Stopped),
                 Err(error) if error.is_passing() => {
-                    warn!(error = %error.chain(), "a page could not be stored; trying again");
+                    warn!(error = %error.chain(), "what a sync found could not be stored; trying again");
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -118,53 +140,47 @@ impl Engine {
         }
     }
 
-    /// Stores one page with its checkpoint. False if the claim was lost.
-    async fn store(
-        &self,
-        claim: &Claim,
-        instance: &instance::Model,
-        run: &mut run::Model,
-        page: &Page,
-    ) -> Result<bool> {
-        let Page { users, next, expected, lost, credential_expires_at, expect_distinct } = page;
-        let now = self.instances.clock.now();
-        let scope = Scope::of(run, now);
-        let (known, scope) = (&*run, &scope);
-        let stored = self
-            .instances
-            .db
-            .write(|tx| async move {
-                if let Some(at) = *credential_expires_at {
-                    credential_expiry::store(&tx, instance, at).await?;
-                }
-                // Reads the clock again: the heartbeat may have renewed the lease since the first attempt.
-                if !queue::renew(tx.conn(), claim, self.instances.clock.now()).await? {
-                    return Ok(None);
-                }
-                let counts = reconcile::store(tx.conn(), scope, users).await?;
-                let mut row = known.clone().into_active_model();
-                let seen = known.seen + counts.seen;
-                row.seen = Set(seen);
-                row.added = Set(known.added + counts.added);
-                row.changed = Set(known.changed + counts.changed);
-                row.pages = Set(known.pages + 1);
-                row.expected = Set(expected.and_then(|count| i64::try_from(count).ok()).or(known.expected));
-                row.listed = Set(next.is_none());
-                row.checkpoint = Set(next.clone());
-                let mut lost = losses::merge(&known.lost, lost)?;
-                if let Some(expected) = expect_distinct.filter(|expected| u64::try_from(seen) != Ok(*expected)) {
-                    lost = losses::merge(&lost, &[losses::of_users(seen, expected)])?;
-                }
-                row.lost = Set(lost);
-                Ok(Some((row.update(tx.conn()).await?, counts)))
-            })
-            .await?;
-        let Some((stored, counts)) = stored else { return Ok(false) };
-        *run = stored;
+    /// Stores one page with its checkpoint, and returns the run as it is then.
+    async fn store_page(&self, work: &Work<'_>, run: &run::Model, page: &Page) -> Result<run::Model, Interruption> {
+        let (run, counts) = self.at_last(work.stop, || self.store(work, run, page)).await?;
         if counts.repeated > 0 {
             warn!(page = run.pages, users = counts.repeated, "a page repeats users; they are counted once");
         }
         metrics::counter!("muster_users_synced_total").increment(counts.seen.unsigned_abs());
-        Ok(true)
+        Ok(run)
+    }
+
+    /// `None`: the claim is lost.
+    async fn store(&self, work: &Work<'_>, run: &run::Model, page: &Page) -> Result<Option<(run::Model, Counts)>> {
+        let Page { users, next, expected, lost, credential_expires_at, expect_distinct } = page;
+        let now = self.instances.clock.now();
+        let scope = Scope::of(run, now);
+        let (known, scope) = (run, &scope);
+        self.write(|tx| async move {
+            if let Some(at) = *credential_expires_at {
+                credential_expiry::store(&tx, work.instance, at).await?;
+            }
+            // Reads the clock again: the heartbeat may have renewed the lease since the first attempt.
+            if !queue::renew(tx.conn(), work.claim, self.instances.clock.now()).await? {
+                return Ok(None);
+            }
+            let counts = reconcile::store(tx.conn(), scope, users).await?;
+            let mut row = known.clone().into_active_model();
+            let seen = known.seen + counts.seen;
+            row.seen = Set(seen);
+            row.added = Set(known.added + counts.added);
+            row.changed = Set(known.changed + counts.changed);
+            row.pages = Set(known.pages + 1);
+            row.expected = Set(expected.and_then(|count| i64::try_from(count).ok()).or(known.expected));
+            row.listed = Set(next.is_none());
+            row.checkpoint = Set(next.clone());
+            let mut lost = losses::merge(&known.lost, lost)?;
+            if let Some(expected) = expect_distinct.filter(|expected| u64::try_from(seen) != Ok(*expected)) {
+                lost = losses::merge(&lost, &[losses::of_users(seen, expected)])?;
+            }
+            row.lost = Set(lost);
+            Ok(Some((row.update(tx.conn()).await?, counts)))
+        })
+        .await
     }
 }

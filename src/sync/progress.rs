@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use entity::instance::{self, Status, SyncState};
-use entity::run;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
+use entity::run::{self, FailureClass};
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, QueryTrait};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -26,6 +26,9 @@ pub struct ProgressFrame {
     pub expected: Option<i64>,
     pub pages: i32,
     pub started_at: i64,
+    /// What the run waits for, and until when.
+    pub waiting_for: Option<FailureClass>,
+    pub waiting_until: Option<i64>,
 }
 
 /// Sends frames to all subscribers of this process.
@@ -57,12 +60,12 @@ impl Progress {
             match frames(&db).await {
                 Ok(frames) => {
                     for frame in &frames {
-                        if told.get(&frame.run_id) != Some(&frame.pages) {
+                        if told.get(&frame.run_id) != Some(frame) {
                             // Fails only if the last subscriber has just left.
                             let _ = self.0.send(frame.clone());
                         }
                     }
-                    told = frames.into_iter().map(|frame| (frame.run_id, frame.pages)).collect();
+                    told = frames.into_iter().map(|frame| (frame.run_id, frame)).collect();
                 }
                 Err(error) => tracing::debug!(error = %error.chain(), "the progress of syncs could not be read"),
             }
@@ -70,7 +73,7 @@ impl Progress {
     }
 }
 
-type Row = (Uuid, Uuid, i64, Option<i64>, i32, Option<i64>, i64);
+type Row = (Uuid, Uuid, i64, Option<i64>, i32, Option<i64>, i64, Option<FailureClass>, Option<i64>);
 
 async fn frames(db: &Db) -> Result<Vec<ProgressFrame>> {
     let running = instance::Entity::find()
@@ -88,21 +91,18 @@ async fn frames(db: &Db) -> Result<Vec<ProgressFrame>> {
             run::Column::Pages,
             run::Column::StartedAt,
             run::Column::QueuedAt,
+            run::Column::WaitingFor,
+            run::Column::WaitingUntil,
         ])
         .filter(run::Column::Id.in_subquery(running.into_query()))
-        .filter(run::Column::Pages.gt(0))
+        .filter(run::Column::Pages.gt(0).or(run::Column::WaitingUntil.is_not_null()))
         .into_tuple()
         .all(db.read())
         .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(instance_id, run_id, seen, expected, pages, started_at, queued_at)| ProgressFrame {
-            instance_id,
-            run_id,
-            seen,
-            expected,
-            pages,
-            started_at: started_at.unwrap_or(queued_at),
-        })
-        .collect())
+    let frame = |row: Row| {
+        let (instance_id, run_id, seen, expected, pages, started_at, queued_at, waiting_for, waiting_until) = row;
+        let started_at = started_at.unwrap_or(queued_at);
+        ProgressFrame { instance_id, run_id, seen, expected, pages, started_at, waiting_for, waiting_until }
+    };
+    Ok(rows.into_iter().map(frame).collect())
 }

@@ -2,15 +2,14 @@
 
 use entity::instance;
 use entity::run::{self, FailureClass};
-use integration::source::{ErrorClass, Source};
 use sea_orm::EntityTrait;
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, error, field, info};
 
 use super::baseline;
 use super::failure::Failure;
-use super::finish::Ending;
-use super::pages::Interruption;
+use super::finish::{Ending, Refusal};
+use super::pages::{Interruption, Work};
 use super::{Engine, TAKE_OVERS};
 use crate::db::Tx;
 use crate::error::{Context as _, Result};
@@ -45,6 +44,7 @@ struct Started {
 impl Engine {
     /// Marks the run as running. `None` if there is nothing to do, or not yet.
     async fn start(&self, claim: &Claim) -> Result<Option<Started>> {
+        // Not one of the writers: a first run must not wait for the pages of others.
         self.instances.db.write(|tx| async move { self.begin(&tx, claim).await }).await.context("starting the run")
     }
 
@@ -65,6 +65,11 @@ impl Engine {
         }
         if transition.instance().purging {
             queue::release(tx, claim, now + REMOVAL_PAUSE_MS).await?;
+            return Ok(None);
+        }
+        // A time that the application told is kept, also by a process that takes the run over.
+        if let Some(until) = transition.current_run().and_then(|run| run.waiting_until).filter(|until| *until > now) {
+            queue::release(tx, claim, until).await?;
             return Ok(None);
         }
         let integration = self.instances.catalog.find(&run.integration_key);
@@ -105,13 +110,17 @@ impl Engine {
             Err(error) => return Some(Ending::failed(error.into())),
             Ok(source) => source,
         };
-        match self.list(claim, source.as_ref(), instance, &mut run, stop).await {
+        let guessing_locks = self.instances.guessing_locks(instance);
+        let work = Work { claim, source: source.as_ref(), instance, guessing_locks, stop };
+        match self.list(&work, &mut run).await {
             Ok(()) => Some(Ending::Complete),
             Err(Interruption::Stopped) => None,
-            Err(Interruption::Failed(error)) => tokio::select! {
-                certain = self.is_certain(source.as_ref(), instance, &error) => Some(Ending::Failed { error, certain }),
-                () = stop.cancelled() => None,
-            },
+            Err(Interruption::Failed(error)) => Some(Ending::failed(error)),
+            Err(Interruption::Refused { error, bare }) => {
+                let refusal = if bare { Refusal::Bare { guessing_locks } } else { Refusal::Explicit };
+                let refusal = if self.is_unchanged(instance).await { Some(refusal) } else { None };
+                Some(Ending::Failed { error, refusal })
+            }
             Err(Interruption::Error(error)) => {
                 error!(error = %error.chain(), "a run failed by a fault of this server");
                 let message = "This server made an error while it stored the users; its log has the details.";
@@ -120,32 +129,8 @@ impl Engine {
         }
     }
 
-    /// True if the refusal was confirmed and the instance is unchanged since the run began. A change may have replaced
-    /// the credential.
-    async fn is_certain(&self, source: &dyn Source, instance: &instance::Model, error: &Failure) -> bool {
-        if !self.is_confirmed(source, error).await {
-            return false;
-        }
-        let now = self.instances.get(instance.id).await;
-        now.is_ok_and(|now| now.revision == instance.revision)
-    }
-
-    async fn is_confirmed(&self, source: &dyn Source, error: &Failure) -> bool {
-        match error.class {
-            FailureClass::Permission => true,
-            FailureClass::Token if error.definite => true,
-            FailureClass::Token => {
-                tokio::time::sleep(self.limits.second_look).await;
-                let second = tokio::time::timeout(self.limits.page, source.check()).await;
-                matches!(second, Ok(Err(error)) if error.class == ErrorClass::Token)
-            }
-            FailureClass::RateLimit
-            | FailureClass::Transient
-            | FailureClass::Config
-            | FailureClass::RemovalGuard
-            | FailureClass::GrowthGuard
-            | FailureClass::Timeout
-            | FailureClass::Internal => false,
-        }
+    /// Whether the instance is as it was when the run began: who changed it may have given it another credential.
+    async fn is_unchanged(&self, instance: &instance::Model) -> bool {
+        self.instances.get(instance.id).await.is_ok_and(|now| now.revision == instance.revision)
     }
 }

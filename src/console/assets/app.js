@@ -22,7 +22,7 @@ const INSTANCE = `fragment State on Instance {
 const CHANGES = `subscription Changes($after: String) {
   instanceStateChanged(after: $after) { cursor cause instance { ...State } }
 } ${INSTANCE}`;
-const PROGRESS = "subscription Progress { syncProgress { instanceId seen expected pages } }";
+const PROGRESS = "subscription Progress { syncProgress { instanceId seen expected pages waitingFor waitingUntil } }";
 const WELCOME = "query Welcome { instances(first: 1) { totalCount } }";
 
 const at = (id) => document.getElementById(id);

@@ -23,12 +23,13 @@ export const pieces = {
   ],
   sync: ({ syncState, nextSyncAt }, progress) => {
     if (syncState === "RUNNING" && progress) {
-      const { seen, expected } = progress;
+      const { seen, expected, waitingFor, waitingUntil } = progress;
       const counts = expected ? `${number(seen)} of ${number(expected)}` : `${number(seen)} so far`;
       return [
         "Running",
         h("progress", { "aria-label": "Users seen", max: expected, value: expected && Math.min(seen, expected) }),
         h("small", {}, counts),
+        waitingUntil && h("small", {}, `waits (${words(waitingFor).toLowerCase()}), goes on `, moment(waitingUntil)),
       ];
     }
     return [words(syncState), syncState === "IDLE" && nextSyncAt && h("small", {}, "next ", moment(nextSyncAt))];

@@ -256,6 +256,12 @@ impl Instance {
         self.model.next_sync_at.map(date_time)
     }
 
+    /// When the server tries the credential again by itself, after it set the instance inactive because of a refusal
+    /// without a reason; null if it does not.
+    async fn next_try_at(&self) -> Option<DateTime<Utc>> {
+        self.model.next_try_at.map(date_time)
+    }
+
     /// The number of users that it reports, as of its last run.
     async fn user_count(&self) -> i32 {
         int(self.model.user_count)

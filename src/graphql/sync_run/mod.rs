@@ -128,6 +128,22 @@ impl SyncRun {
         self.model.finished_at.map(date_time)
     }
 
+    /// What a run that is in progress waits for, as the class of the error that it met: for an outage to end, or before
+    /// it looks at a refusal of the credential again. Null while it does not wait.
+    async fn waiting_for(&self) -> Option<FailureClass> {
+        self.model.waiting_for
+    }
+
+    /// What happened, for a person; null while it does not wait.
+    async fn waiting_reason(&self) -> Option<&str> {
+        self.model.waiting_reason.as_deref()
+    }
+
+    /// Until when it waits; null while it does not wait.
+    async fn waiting_until(&self) -> Option<DateTime<Utc>> {
+        self.model.waiting_until.map(date_time)
+    }
+
     /// How many users the application listed.
     async fn seen(&self) -> i32 {
         int(self.model.seen)

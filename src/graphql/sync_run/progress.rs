@@ -4,6 +4,8 @@ use async_graphql::{Context, ID, SimpleObject, Subscription};
 use chrono::{DateTime, Utc};
 use futures_util::stream::{self, BoxStream, StreamExt};
 
+use entity::run::FailureClass;
+
 use crate::clock::date_time;
 use crate::graphql::error::ApiError;
 use crate::graphql::id::{self, Kind};
@@ -26,6 +28,10 @@ pub struct SyncProgress {
     pages: i32,
     /// When it started.
     started_at: DateTime<Utc>,
+    /// What it waits for; null while it does not wait.
+    waiting_for: Option<FailureClass>,
+    /// Until when it waits; null while it does not wait.
+    waiting_until: Option<DateTime<Utc>>,
 }
 
 impl SyncProgress {
@@ -37,6 +43,8 @@ impl SyncProgress {
             expected: frame.expected.map(int),
             pages: frame.pages,
             started_at: date_time(frame.started_at),
+            waiting_for: frame.waiting_for,
+            waiting_until: frame.waiting_until.map(date_time),
         }
     }
 }

@@ -32,6 +32,12 @@ pub struct RunRecord {
     #[serde(default, skip_serializing_if = "is_false")]
     new_baseline: bool,
     users_before: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    waiting_for: Option<FailureClass>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    waiting_reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    waiting_until: Option<i64>,
     failure_class: Option<FailureClass>,
     failure_message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,6 +77,9 @@ impl From<Model> for RunRecord {
             manifest_digest: model.manifest_digest,
             new_baseline: model.new_baseline,
             users_before: model.users_before,
+            waiting_for: model.waiting_for,
+            waiting_reason: model.waiting_reason,
+            waiting_until: model.waiting_until,
             failure_class: model.failure_class,
             failure_message: model.failure_message,
             remark: model.remark,
@@ -108,6 +117,12 @@ impl From<RunRecord> for Model {
             users_before: record.users_before,
             listed: false,
             checkpoint: None,
+            waiting_for: record.waiting_for,
+            waiting_reason: record.waiting_reason,
+            waiting_until: record.waiting_until,
+            waits: 0,
+            waited_ms: 0,
+            looks: 0,
             failure_class: record.failure_class,
             failure_message: record.failure_message,
             remark: record.remark,

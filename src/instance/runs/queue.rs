@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::instance::Instances;
 use crate::instance::state::{Accepted, Change, RunRequest};
 use crate::instance::transition::Transition;
-use crate::queue;
+use crate::queue::{self, Priority};
 
 impl Instances {
     /// Requests a sync now. Returns the active run if there is one already.
@@ -57,6 +57,7 @@ pub(in crate::instance) async fn insert(
     tx: &Tx,
     instance: &Model,
     request: RunRequest,
+    priority: Priority,
     now: i64,
 ) -> Result<run::Model> {
     let RunRequest { trigger, accepted: Accepted { removals, growth } } = request;
@@ -83,6 +84,12 @@ pub(in crate::instance) async fn insert(
         users_before: instance.user_count,
         listed: false,
         checkpoint: None,
+        waiting_for: None,
+        waiting_reason: None,
+        waiting_until: None,
+        waits: 0,
+        waited_ms: 0,
+        looks: 0,
         failure_class: None,
         failure_message: None,
         remark: None,
@@ -93,6 +100,6 @@ pub(in crate::instance) async fn insert(
         mail_reason: None,
     };
     run.clone().into_active_model().reset_all().insert(tx.conn()).await?;
-    queue::enqueue(tx, JobKind::Sync, &[run.id], now).await?;
+    queue::enqueue_with(tx, JobKind::Sync, priority, &[run.id], now).await?;
     Ok(run)
 }

@@ -9,19 +9,24 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use crate::backoff::jittered;
+use crate::clock::DAY_MS;
 use crate::error::Result;
 use crate::instance::state::{Change, RunRequest};
 use crate::instance::transition::Transition;
 use crate::instance::{Instances, lock_free};
 
 /// How long an application may delay the next sync, in milliseconds.
-pub const LONGEST_WAIT_MS: i64 = 3_600_000;
+pub const LONGEST_WAIT_MS: i64 = DAY_MS;
 /// How far a due time is moved at most, as a share of the interval.
-const JITTER: f64 = 0.1;
+pub(in crate::instance) const JITTER: f64 = 0.1;
 /// A minute of a sync interval plus the longest jitter, in milliseconds.
 const INTERVAL_AT_MOST: i64 = 66_000;
+/// The next run after a failure is not due sooner than this, in milliseconds, unless the interval is shorter.
+const SOONEST_MS: i64 = 60_000;
 /// How many instances the scheduler queues at a time.
 const DUE_AT_ONCE: u64 = 100;
+/// How many times in a row it does so before it shows that it is alive.
+const BATCHES: usize = 10;
 
 /// When the next scheduled run is due: after the interval, with a jitter, so that instances that were created
 /// together do not always sync together.
@@ -32,6 +37,19 @@ pub fn next_due(now: i64, interval_minutes: i32, roll: f64) -> i64 {
     now + wait
 }
 
+/// When the run after the failure of that number in a row is due, if the application may be well again soon: at first
+/// after a quarter of the interval. After no failure, it is due after the interval.
+pub fn due(now: i64, interval_minutes: i32, failures: i32, roll: f64) -> i64 {
+    let due = next_due(now, interval_minutes, roll);
+    let part = match failures {
+        1 => 4,
+        2 => 2,
+        _ => 1,
+    };
+    let wait = due - now;
+    now + Ord::max(wait / part, Ord::min(wait, SOONEST_MS))
+}
+
 /// The latest time at which a run can be due, if the clock was right.
 fn furthest(model: &Model, now: i64) -> i64 {
     now + i64::from(model.sync_interval_minutes) * INTERVAL_AT_MOST + LONGEST_WAIT_MS
@@ -40,6 +58,16 @@ fn furthest(model: &Model, now: i64) -> i64 {
 impl Instances {
     /// Queues a run for every instance that is due.
     pub async fn queue_due(&self) -> Result<()> {
+        for _ in 0..BATCHES {
+            if self.queue_some().await? < DUE_AT_ONCE {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Queues a run for those that have been due the longest, and returns how many these are.
+    async fn queue_some(&self) -> Result<u64> {
         let now = self.clock.now();
         let due: Vec<Uuid> = Entity::find()
             .select_only()
@@ -52,6 +80,7 @@ impl Instances {
             .into_tuple()
             .all(self.db.read())
             .await?;
+        let count = due.len() as u64;
         for id in due {
             match self.queue_if_due(id, now).await {
                 Ok(()) => {}
@@ -62,7 +91,7 @@ impl Instances {
                 }
             }
         }
-        Ok(())
+        Ok(count)
     }
 
     /// Repairs schedules that a wrong clock wrote: anything beyond interval plus longest retry is due now.
@@ -106,7 +135,7 @@ impl Instances {
 
 #[cfg(test)]
 mod tests {
-    use super::next_due;
+    use super::{due, next_due};
 
     #[test]
     fn the_next_run_is_due_an_interval_later_give_or_take_a_tenth() {
@@ -114,5 +143,12 @@ mod tests {
             let wait = next_due(1_000_000, 60, roll) - 1_000_000;
             assert!((54 * 60_000..=66 * 60_000).contains(&wait), "{wait}");
         }
+    }
+
+    #[test]
+    fn after_an_outage_the_next_run_is_due_sooner_and_then_less_and_less_so() {
+        let minutes: Vec<_> = (0..6).map(|failures| due(0, 60, failures, 0.5) / 60_000).collect();
+        assert_eq!(minutes, [60, 15, 30, 60, 60, 60]);
+        assert_eq!(due(0, 1, 1, 0.5), 60_000, "a short interval is not shortened");
     }
 }

@@ -11,8 +11,11 @@ use entity::run::Trigger;
 
 use crate::error::{Refusal, RefusalCode};
 
+mod recovery;
 #[cfg(test)]
 mod tests;
+
+pub use recovery::Revocation;
 
 /// The columns of an instance that belong to the state machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub struct State {
     pub consecutive_failures: i32,
     /// 0 when no run ever succeeded.
     pub last_success_at: i64,
+    /// The server has set it inactive, and tries its credential again by itself.
+    pub recovering: bool,
 }
 
 /// Something that happens to an instance that exists.
@@ -35,6 +40,10 @@ pub enum Change {
     Queue(RunRequest),
     /// A worker starts the run that waits.
     Start,
+    /// The run in progress waits for its application.
+    Wait,
+    /// The run in progress goes on after it has waited.
+    Resume,
     /// The run in progress has completed.
     Complete(Completion),
     /// The active run is stopped.
@@ -45,6 +54,13 @@ pub enum Change {
     Deactivate,
     /// A member sets Live, or reconnected; the credential was verified where that is needed.
     Activate,
+    /// The credential that the server tried works again.
+    Recover,
+    /// The credential that the server tried is still not accepted.
+    TryFailed {
+        /// When it is tried the next time.
+        again: Option<i64>,
+    },
     /// A member deletes all users.
     DeleteUsers,
     /// The rows of all users that left reporting are removed.
@@ -83,9 +99,11 @@ pub enum Completion {
     Partial,
     Failed {
         /// Why the server switches the instance off, if it does.
-        revoke: Option<InactiveReason>,
+        revoke: Option<Revocation>,
         /// The application does not want to be asked again before this time.
         not_before: Option<i64>,
+        /// The application may be well again soon, so the next run does not wait for a whole interval.
+        soon: bool,
     },
 }
 
@@ -110,10 +128,14 @@ pub enum Effect {
     CompleteRun,
     /// Ends the active run as cancelled, and takes its job from the worker.
     CancelRun,
-    /// Schedules the next run: an interval from now, and not before the time.
-    ScheduleRun { not_before: Option<i64> },
+    /// Schedules the next run: an interval from now, or sooner, and not before the time.
+    ScheduleRun { not_before: Option<i64>, soon: bool },
     /// Schedules no run.
     ClearSchedule,
+    /// Queues a try of the credential for this time.
+    TryCredential { at: i64 },
+    /// The credential is not tried any more.
+    EndTries,
     /// Destroys the stored secrets and the grant, and forgets consents in progress.
     DestroyCredential,
     /// Takes users out of reporting, and queues the removal of their rows.
@@ -147,6 +169,7 @@ impl State {
             failing_since: None,
             consecutive_failures: 0,
             last_success_at: 0,
+            recovering: false,
         };
         let effects = vec![Effect::QueueRun(RunRequest::guarded(Trigger::Initial))];
         Step { cause: Cause::Created, state, effects }
@@ -162,9 +185,11 @@ impl State {
             failing_since: model.failing_since,
             consecutive_failures: model.consecutive_failures,
             last_success_at: model.last_success_at,
+            recovering: model.next_try_at.is_some(),
         }
     }
 
+    /// The time of the next try is an effect.
     pub fn store(self, model: &mut Model) {
         let State {
             status,
@@ -175,6 +200,7 @@ impl State {
             failing_since,
             consecutive_failures,
             last_success_at,
+            recovering: _,
         } = self;
         model.status = status;
         model.inactive_reason = inactive_reason;
@@ -201,11 +227,15 @@ impl State {
             }
             Change::Queue(request) => self.queue(request),
             Change::Start => self.start(),
+            Change::Wait => self.in_progress(Cause::SyncWaiting),
+            Change::Resume => self.in_progress(Cause::SyncResumed),
             Change::Complete(completion) => self.complete(completion, now),
             Change::Cancel => self.cancel(),
             Change::Edit => Ok(vec![self.step(Cause::Updated, [Effect::Revise])]),
             Change::Deactivate => Ok(self.deactivate(now)),
             Change::Activate => Ok(self.activate()),
+            Change::Recover => Ok(self.recover()),
+            Change::TryFailed { again } => Ok(self.try_failed(again)),
             Change::DeleteUsers => Ok(self.delete_users()),
             Change::Delete => Ok(self.delete()),
         }
@@ -244,6 +274,14 @@ impl State {
         }
     }
 
+    /// Something happens to the run in progress that changes no column.
+    fn in_progress(&self, cause: Cause) -> Result<Vec<Step>, Refusal> {
+        if self.sync_state != SyncState::Running {
+            return Err(Refusal::new(RefusalCode::NothingToCancel, "No run is going on."));
+        }
+        Ok(vec![self.step(cause, [])])
+    }
+
     fn complete(&self, completion: Completion, now: i64) -> Result<Vec<Step>, Refusal> {
         if self.sync_state != SyncState::Running {
             return Err(Refusal::new(RefusalCode::NothingToCancel, "No run is going on."));
@@ -252,17 +290,16 @@ impl State {
         Ok(match completion {
             Completion::Succeeded => vec![idle.success(Cause::SyncSucceeded, Health::Ok, now)],
             Completion::Partial => vec![idle.success(Cause::SyncPartial, Health::Partial, now)],
-            Completion::Failed { revoke, not_before } => {
+            Completion::Failed { revoke, not_before, soon } => {
                 let failing = State {
                     health: Health::Failing,
                     failing_since: idle.failing_since.or(Some(now)),
                     consecutive_failures: idle.consecutive_failures.saturating_add(1),
                     ..idle
                 };
-                let schedule = Effect::ScheduleRun { not_before };
+                let schedule = Effect::ScheduleRun { not_before, soon };
                 let failed = failing.step(Cause::SyncFailed, [Effect::CompleteRun, schedule]);
-                let revoked =
-                    revoke.map(|reason| failing.inactive(reason, now).step(Cause::Revoked, [Effect::ClearSchedule]));
+                let revoked = revoke.map(|revocation| failing.revoke(revocation, now));
                 [failed].into_iter().chain(revoked).collect()
             }
         })
@@ -270,7 +307,7 @@ impl State {
 
     fn success(self, cause: Cause, health: Health, now: i64) -> Step {
         let state = State { health, failing_since: None, consecutive_failures: 0, last_success_at: now, ..self };
-        state.step(cause, [Effect::CompleteRun, Effect::ScheduleRun { not_before: None }])
+        state.step(cause, [Effect::CompleteRun, Effect::ScheduleRun { not_before: None, soon: false }])
     }
 
     fn inactive(&self, reason: InactiveReason, since: i64) -> State {
@@ -292,7 +329,7 @@ impl State {
             SyncState::Idle => (Vec::new(), self.clone()),
             SyncState::Queued | SyncState::Running => {
                 let state = State { sync_state: SyncState::Idle, ..self.clone() };
-                let effects = [Effect::CancelRun, Effect::ScheduleRun { not_before: None }];
+                let effects = [Effect::CancelRun, Effect::ScheduleRun { not_before: None, soon: false }];
                 (vec![state.step(Cause::SyncCancelled, effects)], state)
             }
         }
@@ -300,7 +337,9 @@ impl State {
 
     fn deactivate(&self, now: i64) -> Vec<Step> {
         if self.status == Status::Inactive {
-            return Vec::new();
+            // Of one that the server has set inactive, the reason stays, and only the tries end.
+            let (state, tries) = self.without_tries();
+            return tries.map(|end| state.step(Cause::Deactivated, [end, Effect::Revise])).into_iter().collect();
         }
         let (mut steps, state) = self.without_run();
         let state = state.inactive(InactiveReason::UserDeactivated, now);
@@ -312,15 +351,7 @@ impl State {
         if self.status == Status::Live {
             return Vec::new();
         }
-        let state = State {
-            status: Status::Live,
-            inactive_reason: None,
-            inactive_since: None,
-            sync_state: SyncState::Queued,
-            ..self.clone()
-        };
-        let request = RunRequest::guarded(Trigger::Reactivation);
-        vec![state.step(Cause::Reactivated, [Effect::QueueRun(request), Effect::Revise])]
+        vec![self.live([Effect::Revise])]
     }
 
     fn delete_users(&self) -> Vec<Step> {
@@ -331,6 +362,7 @@ impl State {
 
     fn delete(&self) -> Vec<Step> {
         let (mut steps, state) = self.without_run();
+        let (state, tries) = state.without_tries();
         let state = State { status: Status::Deleting, inactive_reason: None, inactive_since: None, ..state };
         let effects = [
             Effect::ClearSchedule,
@@ -339,7 +371,7 @@ impl State {
             Effect::DropMails,
             Effect::Revise,
         ];
-        steps.push(state.step(Cause::DeletionStarted, effects));
+        steps.push(state.step(Cause::DeletionStarted, tries.into_iter().chain(effects).collect::<Vec<_>>()));
         steps
     }
 

@@ -4,10 +4,14 @@ use super::*;
 
 const MANUAL: Change =
     Change::Queue(RunRequest { trigger: Trigger::Manual, accepted: Accepted { removals: false, growth: false } });
-const FAIL: Change = Change::Complete(Completion::Failed { revoke: None, not_before: None });
+const FAIL: Change = Change::Complete(Completion::Failed { revoke: None, not_before: None, soon: false });
+/// When tries of the credential are due.
+const TRY_AT: i64 = 500;
 
-fn revoke(reason: InactiveReason) -> Change {
-    Change::Complete(Completion::Failed { revoke: Some(reason), not_before: None })
+/// `bare`: the application did not say why it refuses the credential.
+fn revoke(reason: InactiveReason, bare: bool) -> Change {
+    let revoke = Some(Revocation { reason, try_at: bare.then_some(TRY_AT) });
+    Change::Complete(Completion::Failed { revoke, not_before: None, soon: false })
 }
 
 fn changes() -> impl Strategy<Value = Vec<Change>> {
@@ -17,8 +21,12 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
         4 => Just(Change::Complete(Completion::Succeeded)),
         1 => Just(Change::Complete(Completion::Partial)),
         4 => Just(FAIL),
-        2 => Just(revoke(InactiveReason::TokenInactive)),
-        1 => Just(revoke(InactiveReason::InsufficientPermissions)),
+        1 => Just(Change::Wait),
+        1 => Just(Change::Resume),
+        2 => any::<bool>().prop_map(|bare| revoke(InactiveReason::TokenInactive, bare)),
+        1 => any::<bool>().prop_map(|bare| revoke(InactiveReason::InsufficientPermissions, bare)),
+        1 => Just(Change::Recover),
+        2 => prop::option::of(Just(TRY_AT)).prop_map(|again| Change::TryFailed { again }),
         2 => Just(Change::Cancel),
         1 => Just(Change::Edit),
         2 => Just(Change::Deactivate),
@@ -42,6 +50,8 @@ fn holds(state: &State) {
     assert!(!active || state.status == Status::Live, "an active run needs a live instance: {state:?}");
     assert_eq!(state.inactive_reason.is_some(), state.status == Status::Inactive, "{state:?}");
     assert_eq!(state.inactive_since.is_some(), state.status == Status::Inactive, "{state:?}");
+    let revoked = matches!(state.inactive_reason, Some(reason) if reason != InactiveReason::UserDeactivated);
+    assert!(!state.recovering || revoked, "only what the server switched off is tried: {state:?}");
     assert_eq!(state.failing_since.is_some(), state.health == Health::Failing, "{state:?}");
     assert_eq!(state.consecutive_failures > 0, state.health == Health::Failing, "{state:?}");
 }
@@ -54,6 +64,7 @@ struct Left {
     scheduled: bool,
     credential: bool,
     removal: bool,
+    tries: bool,
 }
 
 impl Left {
@@ -68,6 +79,8 @@ impl Left {
             Effect::CancelRun => assert!(self.run.take().is_some(), "no run to cancel"),
             Effect::ScheduleRun { .. } => self.scheduled = true,
             Effect::ClearSchedule => self.scheduled = false,
+            Effect::TryCredential { .. } => self.tries = true,
+            Effect::EndTries => assert!(std::mem::take(&mut self.tries), "no tries to end"),
             Effect::DestroyCredential => self.credential = false,
             Effect::HideUsers(_) => self.removal = true,
             Effect::EndRemoval => self.removal = false,
@@ -85,6 +98,7 @@ impl Left {
         let due = state.status == Status::Live && state.sync_state == SyncState::Idle;
         assert_eq!(self.scheduled, due, "{state:?}");
         assert_eq!(self.credential, matches!(state.status, Status::Live | Status::Inactive), "{state:?}");
+        assert_eq!(self.tries, state.recovering, "{state:?}");
         assert!(self.removal || state.status != Status::Deleting, "{state:?}");
     }
 }
@@ -109,7 +123,7 @@ proptest! {
     #[test]
     fn the_effects_of_every_step_lead_to_its_state(changes in changes()) {
         let Step { mut state, effects, .. } = State::create();
-        let mut left = Left { run: None, scheduled: false, credential: true, removal: false };
+        let mut left = Left { run: None, scheduled: false, credential: true, removal: false, tries: false };
         for effect in effects {
             left.after(effect);
         }
@@ -133,7 +147,7 @@ proptest! {
             if let Ok(steps) = state.apply(change, now)
                 && let Some(step) = steps.into_iter().last() { state = step.state }
         }
-        let idempotent = [Change::Deactivate, Change::Activate, Change::Delete, MANUAL];
+        let idempotent = [Change::Deactivate, Change::Activate, Change::Delete, MANUAL, Change::Recover];
         let change = idempotent[repeat % idempotent.len()];
         if let Ok(first) = state.apply(change, 1000) {
             let after = first.last().map_or(state.clone(), |step| step.state.clone());
@@ -151,9 +165,33 @@ fn after(changes: &[(i64, Change)]) -> State {
 
 #[test]
 fn an_auto_revoked_instance_that_is_set_inactive_keeps_its_reason() {
-    let state = after(&[(5, Change::Start), (5, revoke(InactiveReason::TokenInactive))]);
+    let state = after(&[(5, Change::Start), (5, revoke(InactiveReason::TokenInactive, false))]);
     assert_eq!(state.apply(Change::Deactivate, 9).unwrap(), vec![]);
     assert_eq!(state.inactive_reason, Some(InactiveReason::TokenInactive));
+}
+
+#[test]
+fn a_member_who_sets_it_inactive_ends_the_tries_and_nothing_else() {
+    let state = after(&[(5, Change::Start), (5, revoke(InactiveReason::TokenInactive, true))]);
+    let steps = state.apply(Change::Deactivate, 9).unwrap();
+    let after = State { recovering: false, ..state };
+    assert_eq!(steps, [after.step(Cause::Deactivated, [Effect::EndTries, Effect::Revise])]);
+}
+
+#[test]
+fn a_credential_that_works_again_brings_the_instance_back_and_one_that_is_refused_does_not() {
+    let state = after(&[(5, Change::Start), (5, revoke(InactiveReason::InsufficientPermissions, true))]);
+    let [back] = state.apply(Change::Recover, 9).unwrap().try_into().unwrap();
+    assert_eq!((back.cause, back.state.status, back.state.recovering), (Cause::Reactivated, Status::Live, false));
+    let resync = RunRequest::guarded(Trigger::Reactivation);
+    assert_eq!(back.effects, [Effect::EndTries, Effect::QueueRun(resync)], "no change by a member");
+    let [again] = state.apply(Change::TryFailed { again: Some(TRY_AT) }, 9).unwrap().try_into().unwrap();
+    assert_eq!((again.cause, &again.state), (Cause::CredentialTried, &state));
+    let [last] = state.apply(Change::TryFailed { again: None }, 9).unwrap().try_into().unwrap();
+    assert_eq!(last.state, State { recovering: false, ..state.clone() });
+    for change in [Change::Recover, Change::TryFailed { again: Some(TRY_AT) }] {
+        assert_eq!(last.state.apply(change, 10).unwrap(), [], "the tries have ended");
+    }
 }
 
 #[test]

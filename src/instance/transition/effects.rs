@@ -2,7 +2,7 @@
 
 use entity::job::Kind as JobKind;
 use entity::notification::MailReason;
-use entity::run::{self, Outcome};
+use entity::run::{self, FailureClass, Outcome, Trigger};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 
 use super::{Transition, no_current_run};
@@ -11,7 +11,7 @@ use crate::instance::runs::schedule;
 use crate::instance::state::{Effect, HiddenUsers, RunRequest};
 use crate::instance::{authorization, capability, grants, runs};
 use crate::notification::outbox;
-use crate::queue;
+use crate::queue::{self, Priority};
 
 impl Transition<'_> {
     pub(super) async fn carry_out_effect(&mut self, effect: Effect) -> Result<()> {
@@ -20,14 +20,25 @@ impl Transition<'_> {
             Effect::StartRun => self.start_run().await,
             Effect::CompleteRun => self.complete_run().await,
             Effect::CancelRun => self.cancel_run().await,
-            Effect::ScheduleRun { not_before } => {
-                let due = schedule::next_due(self.now, self.instance.sync_interval_minutes, fastrand::f64());
+            Effect::ScheduleRun { not_before, soon } => {
+                let instance = &self.instance;
+                let failures = if soon { instance.consecutive_failures } else { 0 };
+                let due = schedule::due(self.now, instance.sync_interval_minutes, failures, fastrand::f64());
                 self.instance.next_sync_at = Some(not_before.map_or(due, |time| due.max(time)));
                 Ok(())
             }
             Effect::ClearSchedule => {
                 self.instance.next_sync_at = None;
                 Ok(())
+            }
+            Effect::TryCredential { at } => {
+                self.instance.next_try_at = Some(at);
+                queue::cancel(self.tx, JobKind::Recovery, &[self.instance.id]).await?;
+                queue::enqueue(self.tx, JobKind::Recovery, &[self.instance.id], at).await
+            }
+            Effect::EndTries => {
+                self.instance.next_try_at = None;
+                queue::cancel(self.tx, JobKind::Recovery, &[self.instance.id]).await
             }
             Effect::DestroyCredential => self.destroy_credential().await,
             Effect::HideUsers(users) => self.hide_users(users).await,
@@ -47,7 +58,13 @@ impl Transition<'_> {
 
 impl Transition<'_> {
     async fn queue_run(&mut self, request: RunRequest) -> Result<()> {
-        let run = runs::queue::insert(self.tx, &self.instance, request, self.now).await?;
+        let hung = self.last_run.as_ref().is_some_and(|run| run.failure_class == Some(FailureClass::Timeout));
+        let priority = match request.trigger {
+            Trigger::Initial | Trigger::Manual | Trigger::Reactivation => Priority::First,
+            Trigger::Scheduled if hung => Priority::Last,
+            Trigger::Scheduled => Priority::Usual,
+        };
+        let run = runs::queue::insert(self.tx, &self.instance, request, priority, self.now).await?;
         self.instance.current_run_id = Some(run.id);
         self.instance.next_sync_at = None;
         self.current_run = Some(run);
@@ -86,6 +103,9 @@ impl Transition<'_> {
             outcome: Set(Some(Outcome::Cancelled)),
             finished_at: Set(Some(self.now)),
             checkpoint: Set(None),
+            waiting_for: Set(None),
+            waiting_reason: Set(None),
+            waiting_until: Set(None),
             mail_reason: Set(Some(MailReason::Cancelled)),
             ..Default::default()
         };

@@ -80,10 +80,12 @@ pub(super) fn response(
         Some(excerpt) => format!("{sentence} It said: “{excerpt}”."),
         None => sentence,
     };
-    let needed = if refused && named.is_empty() { once_each(purpose.permissions(manifest)) } else { named };
+    let assumed_permissions = refused && named.is_empty();
+    let needed = if assumed_permissions { once_each(purpose.permissions(manifest)) } else { named };
     Some(SourceError {
         http_status: Some(evidence.status.as_u16()),
         missing_permissions: needed,
+        assumed_permissions,
         definite: classification.is_definite(),
         advice: classification.advice(),
         ..SourceError::new(classification.class(), message)

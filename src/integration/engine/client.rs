@@ -11,6 +11,7 @@
 use std::error::Error as _;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,6 +22,7 @@ use serde_json::Value;
 use url::{Host, Origin, Url, form_urlencoded};
 
 use super::address::{Addresses, Blocked, GuardedResolver, Reach, Unresolved};
+use super::host_limit::HostLimits;
 use super::retry::RetryPolicy;
 
 const USER_AGENT: &str = concat!("muster/", env!("CARGO_PKG_VERSION"));
@@ -82,6 +84,11 @@ impl ClientSettings {
 pub struct Client {
     transport: Arc<dyn Transport>,
     settings: Arc<ClientSettings>,
+    limits: Arc<HostLimits>,
+    /// Whose requests these are.
+    integration: Option<Arc<str>>,
+    /// How many requests wait for their turn.
+    waiting: Arc<AtomicUsize>,
 }
 
 /// Sends a request and returns the response.
@@ -188,7 +195,23 @@ impl Client {
 
     /// A client whose requests are answered by something other than the network, such as recorded samples.
     pub fn with_transport(transport: Arc<dyn Transport>, settings: ClientSettings) -> Self {
-        Self { transport, settings: Arc::new(settings) }
+        let (limits, waiting) = Default::default();
+        Self { transport, settings: Arc::new(settings), limits, integration: None, waiting }
+    }
+
+    /// The client for one connection of an integration.
+    pub(super) fn of(&self, integration: &str) -> Self {
+        Self { integration: Some(integration.into()), waiting: Arc::default(), ..self.clone() }
+    }
+
+    /// The limits of requests at once, which all sources share.
+    pub fn limits(&self) -> &Arc<HostLimits> {
+        &self.limits
+    }
+
+    /// Whether a request waits until others of the same host have ended.
+    pub(super) fn is_queued(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 
     pub(super) fn settings(&self) -> &ClientSettings {
@@ -196,6 +219,7 @@ impl Client {
     }
 
     pub(super) async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let _turn = self.limits.enter(self.integration.as_deref(), &request.url, &self.waiting).await;
         self.transport.send(request).await
     }
 }

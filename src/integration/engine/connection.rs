@@ -107,6 +107,11 @@ impl Connection {
         &self.spelling
     }
 
+    /// Whether a request waits until others of the same host have ended.
+    pub fn is_queued(&self) -> bool {
+        self.client.is_queued()
+    }
+
     /// In Unix milliseconds, if a response has said so.
     pub fn credential_expires_at(&self) -> Option<i64> {
         *self.credential_expires_at.lock()

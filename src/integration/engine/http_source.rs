@@ -45,7 +45,8 @@ impl HttpSource {
         if base_url_is_known {
             RequestBuilder::new(&manifest, Arc::clone(&config), BTreeMap::new()).map_err(wrong)?;
         }
-        let connection = Connection::new(manifest, config, client.clone(), grants)?;
+        let client = client.of(&manifest.key);
+        let connection = Connection::new(manifest, config, client, grants)?;
         Ok(Self { connection, requests: OnceCell::new(), observer: None })
     }
 
@@ -68,6 +69,10 @@ impl Source for HttpSource {
         let verified = check(&self.connection).await;
         self.connection.close().await;
         verified
+    }
+
+    fn is_queued(&self) -> bool {
+        self.connection.is_queued()
     }
 
     fn pages(&self, from: Option<Checkpoint>) -> BoxStream<'_, Result<Page, SourceError>> {

@@ -48,7 +48,7 @@
 //! | `wall`, `graphql`, `wording` | refusals that are not the application's, errors beside data, and what texts say |
 //! | `body`, `spelling` | from bytes to JSON, and to the attribute names of the manifest |
 //! | `credential` | what signs a request |
-//! | `client`, `address` | one request to a permitted address |
+//! | `client`, `address`, `host_limit` | one request to a permitted address, when it is its turn |
 //! | `retry` | what is retried, and after which wait |
 //! | `losses` | optional parts that were refused |
 //! | `observe` | what the author of a manifest sees of a page |
@@ -63,6 +63,7 @@ mod connection;
 mod credential;
 mod detail;
 mod graphql;
+mod host_limit;
 mod http_source;
 mod identify;
 mod join;
@@ -92,6 +93,7 @@ mod tests;
 
 pub use client::{Body, Client, ClientSettings, Request, Response, Transport, TransportError};
 pub use code_flow::CodeFlow;
+pub use host_limit::HostLimits;
 pub use http_source::HttpSource;
 pub use observe::{PageObserver, RawPage};
 pub use request::tenant_in_settings;

@@ -58,7 +58,7 @@ impl RetryPolicy {
     /// The policy for a request whose failure costs an optional part, and not the listing.
     #[must_use]
     pub(super) fn for_part(&self) -> Self {
-        Self { attempts: u32::MAX, max_wait: self.part_wait.min(self.max_wait), ..*self }
+        Self { attempts: u32::MAX, max_wait: self.part_wait, ..*self }
     }
 
     /// Three quarters of the longest waits, moved by a third: from half of them to the whole.

@@ -68,6 +68,19 @@ pub struct FailureFacts<'a> {
     pub missing_permissions: &'a [String],
 }
 
+/// Many instances whose syncs failed, or work again, for one reason.
+#[derive(Clone, Debug)]
+pub struct Storm<'a> {
+    /// `SyncFailed` or `SyncRecovered`.
+    pub kind: NotificationKind,
+    pub class: FailureClass,
+    /// The integration and the name of each.
+    pub instances: &'a [(&'a str, &'a str)],
+    pub at_ms: i64,
+    /// The console.
+    pub link: &'a str,
+}
+
 /// The user counts of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
@@ -89,6 +102,16 @@ pub struct RenderedMail {
 /// Writes the mail.
 pub fn compose(facts: &Facts) -> RenderedMail {
     let content = wording::content(facts);
+    RenderedMail {
+        text: render("notification.txt", &content),
+        html: render("notification.html", &content),
+        subject: content.subject,
+    }
+}
+
+/// Writes one mail about many instances.
+pub fn storm(storm: &Storm) -> RenderedMail {
+    let content = wording::storm(storm);
     RenderedMail {
         text: render("notification.txt", &content),
         html: render("notification.html", &content),

@@ -10,9 +10,12 @@ use crate::support::{Builder, Client, Server};
 
 /// A server that may send requests to loopback addresses, and checks a refused token again almost at once.
 pub fn server() -> Builder {
-    Server::builder()
-        .settings(|settings| settings.allowed_networks = vec!["127.0.0.0/8".parse().unwrap()])
-        .limits(|limits| limits.second_look = Duration::from_millis(50))
+    Server::builder().settings(|settings| settings.allowed_networks = vec!["127.0.0.0/8".parse().unwrap()]).limits(
+        |limits| {
+            limits.patience.first_look = Duration::from_millis(50);
+            limits.patience.looks = Duration::from_millis(200);
+        },
+    )
 }
 
 /// All users that an instance reports.

@@ -2,6 +2,7 @@
 
 mod baseline;
 mod capabilities;
+mod crowd;
 mod deletion;
 mod fields;
 mod growth;
@@ -10,6 +11,8 @@ mod lifecycle;
 mod outcomes;
 mod revocation;
 mod schedule;
+mod storm;
 mod story;
 mod transitions;
 mod trouble;
+mod waiting;

@@ -8,7 +8,7 @@ use entity::{event, oauth_authorization, oauth_grant};
 use muster::db::{Db, Tx};
 use muster::error::{Error, Result};
 use muster::instance::event::{Event, Previous};
-use muster::instance::state::{Accepted, Change, Completion, Effect, HiddenUsers, RunRequest, State, Step};
+use muster::instance::state::{Accepted, Change, Completion, Effect, HiddenUsers, Revocation, RunRequest, State, Step};
 use muster::instance::transition::Transition;
 use muster::queue;
 use proptest::prelude::*;
@@ -21,6 +21,8 @@ use crate::support::Place;
 
 const ACTOR: &str = "ada@example.com";
 const INTERVAL_MS: i64 = 60 * 60_000;
+/// When the credential is tried.
+const TRY_AT: i64 = 70_000;
 /// How many users each run adds.
 const ADDED: i64 = 3;
 
@@ -30,7 +32,15 @@ fn queue(trigger: Trigger, removals: bool) -> Change {
 }
 
 fn changes() -> impl Strategy<Value = Vec<Change>> {
-    let fail = |revoke, not_before| Change::Complete(Completion::Failed { revoke, not_before });
+    let fail = |revoke, not_before| Change::Complete(Completion::Failed { revoke, not_before, soon: false });
+    let revoke = |try_at| {
+        let reason = instance::InactiveReason::TokenInactive;
+        Change::Complete(Completion::Failed {
+            revoke: Some(Revocation { reason, try_at }),
+            not_before: None,
+            soon: true,
+        })
+    };
     let change = prop_oneof![
         4 => Just(queue(Trigger::Manual, true)),
         2 => Just(queue(Trigger::Scheduled, false)),
@@ -39,7 +49,12 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
         1 => Just(Change::Complete(Completion::Partial)),
         2 => Just(fail(None, None)),
         1 => Just(fail(None, Some(i64::from(u32::MAX)))),
-        2 => Just(fail(Some(instance::InactiveReason::TokenInactive), None)),
+        1 => Just(Change::Complete(Completion::Failed { revoke: None, not_before: None, soon: true })),
+        1 => Just(Change::Wait),
+        1 => Just(Change::Resume),
+        3 => prop::option::of(Just(TRY_AT)).prop_map(revoke),
+        1 => Just(Change::Recover),
+        2 => prop::option::of(Just(TRY_AT)).prop_map(|again| Change::TryFailed { again }),
         2 => Just(Change::Cancel),
         2 => Just(Change::Edit),
         2 => Just(Change::Deactivate),
@@ -103,6 +118,9 @@ async fn apply(tx: &Tx, id: Uuid, change: Change, now: i64) -> Result<()> {
     if change == Change::UsersRemoved {
         queue::cancel(tx, Kind::Purge, &[id]).await?;
     }
+    if matches!(change, Change::Recover | Change::TryFailed { .. }) {
+        queue::cancel(tx, Kind::Recovery, &[id]).await?;
+    }
     transition.apply(change).await?;
     let _ = transition.commit().await?;
     Ok(())
@@ -137,6 +155,8 @@ async fn create(db: &Db) -> Uuid {
         credential_expires_at: Some(9_000),
         sync_interval_minutes: 60,
         next_sync_at: None,
+        next_try_at: None,
+        tries: 0,
         user_count: 0,
         last_run_id: None,
         current_run_id: None,
@@ -193,6 +213,8 @@ fn mail(id: Uuid) -> notification::Model {
         html: String::new(),
         message_id: id.to_string(),
         in_reply_to: None,
+        reason: None,
+        stands_for: None,
         attempts: 0,
         last_error: None,
         created_at: 1_000,
@@ -296,12 +318,18 @@ impl Register {
                 assert_eq!(run.finished_at, Some(now));
             }
             // A later effect of the same change may clear it again.
-            Effect::ScheduleRun { not_before } => {
+            Effect::ScheduleRun { not_before, soon } => {
                 if let Some(next) = instance.next_sync_at {
-                    let due = (next - now - INTERVAL_MS).abs() <= INTERVAL_MS / 10;
+                    let part =
+                        if soon && instance.consecutive_failures < 3 { 4 / instance.consecutive_failures } else { 1 };
+                    let interval = INTERVAL_MS / i64::from(part);
+                    let due = (next - now - interval).abs() <= interval / 10;
                     assert!(not_before == Some(next) || due, "{next}");
                 }
             }
+            // A later effect of the same change may end the tries again.
+            Effect::TryCredential { at } => assert_eq!(instance.next_try_at, Some(at)),
+            Effect::EndTries => assert_eq!(instance.next_try_at, None),
             Effect::ClearSchedule => assert_eq!(instance.next_sync_at, None),
             Effect::DestroyCredential => {
                 assert_eq!((&instance.secrets, instance.credential_expires_at), (&None, None));
@@ -340,5 +368,7 @@ impl Register {
         let usable = matches!(instance.status, Status::Live | Status::Inactive);
         assert_eq!((instance.secrets.is_some(), self.grants == 1), (usable, usable), "{instance:?}");
         assert_eq!(self.jobs.contains(&(Kind::Purge, instance.id)), instance.purging, "{instance:?}");
+        let tried = self.jobs.contains(&(Kind::Recovery, instance.id));
+        assert_eq!(tried, instance.next_try_at.is_some(), "{instance:?}");
     }
 }

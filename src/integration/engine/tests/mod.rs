@@ -146,6 +146,7 @@ fn settings() -> ClientSettings {
             attempts: 3,
             base: Duration::from_millis(2),
             max_wait: Duration::from_millis(100),
+            part_wait: Duration::from_millis(100),
             ..RetryPolicy::default()
         },
         ..ClientSettings::new(vec!["127.0.0.0/8".parse().unwrap()], || NOW, || 0.5)

@@ -49,7 +49,8 @@ const INDEXES: &[(&str, Use)] = &[
     ("ux_notification_once", Forbids),
     ("ix_notification_instance", Finds(&[r#""notification"."instance_id" = "#])),
     ("ux_job_subject", Forbids),
-    ("ix_job_next", Finds(&[r#"UPDATE "job""#, r#""job"."run_at" <= "#])),
+    ("ix_job_claim", Finds(&[r#"SELECT "job"."id""#, r#""job"."run_at" <= "#])),
+    ("ix_notification_alike", Finds(&[r#""notification"."address_key" = "#])),
     ("ux_api_token_hash", Finds(&[r#""api_token"."hash" = "#])),
     ("ix_oauth_authorization_expires", Finds(&[r#""oauth_authorization"."expires_at" <="#])),
 ];

@@ -133,6 +133,7 @@ async fn others(db: &DatabaseConnection) {
         lease_until: 0,
         claims: 0,
         take_overs: 0,
+        priority: 0,
     });
     insert::<job::Entity>(db, jobs).await;
 

@@ -1,0 +1,168 @@
+//! What the server does by itself about an instance that it has switched off: it tries the credential again.
+//!
+//! Only after a refusal without a reason, since applications also refuse good credentials for a while. The tries are
+//! jobs, so each is made once, by one process. If one succeeds, the instance is live again. An explicit refusal or a
+//! member's act ends them.
+
+use std::time::Duration;
+
+use entity::instance::Model;
+use entity::job::Kind;
+use integration::source::{ErrorClass, SourceError, Verified};
+use sea_orm::EntityTrait;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::connect::PATIENCE;
+use super::runs::schedule::JITTER;
+use super::state::{Change, State};
+use super::transition::Transition;
+use super::{Instances, lock};
+use crate::backoff::jittered;
+use crate::clock::DAY_MS;
+use crate::db::Tx;
+use crate::error::Result;
+use crate::queue::{self, Claim, worker::Handler};
+
+/// How many tries are made at once.
+pub const CONCURRENCY: usize = 8;
+/// How long after the one before each try is made: all within a day.
+const DISTANCES: [Duration; 4] =
+    [Duration::from_mins(15), Duration::from_hours(1), Duration::from_hours(4), Duration::from_hours(18)];
+/// The same where the credential is a password: guesses lock accounts.
+const DISTANCES_WITH_PASSWORD: [Duration; 2] = [Duration::from_hours(1), Duration::from_hours(18)];
+/// How long after a try that told nothing the next one is made.
+const AFTER_NO_ANSWER_MS: i64 = 3_600_000;
+/// How long after a member changed the instance during a try the next one is made.
+const AFTER_CHANGE_MS: i64 = 60_000;
+
+/// When the credential is tried next, after `made` tries; `None` after the last one. `random` is from 0 to 1.
+pub fn next_try(now: i64, made: i32, guessing_locks: bool, random: f64) -> Option<i64> {
+    let distances: &[Duration] = if guessing_locks { &DISTANCES_WITH_PASSWORD } else { &DISTANCES };
+    // Never later than within a day.
+    let wait = jittered(*distances.get(usize::try_from(made).ok()?)?, JITTER, random / 2.0);
+    Some(now.saturating_add(i64::try_from(wait.as_millis()).ok()?))
+}
+
+/// The worker that makes the tries.
+pub struct Recovery(pub Instances);
+
+impl Handler for Recovery {
+    async fn handle(&self, claim: Claim, stop: CancellationToken) -> Result<()> {
+        let Recovery(instances) = self;
+        let found = entity::instance::Entity::find_by_id(claim.subject).one(instances.db.read()).await?;
+        let model = found.filter(|model| State::of(model).recovering);
+        let answer = match &model {
+            None => None,
+            Some(model) => match stop.run_until_cancelled(instances.try_credential(model)).await {
+                Some(answer) => Some(answer),
+                None => return queue::give_back(&instances.db, &claim, instances.clock.now()).await,
+            },
+        };
+        let (claim, tried) = (&claim, &model.zip(answer));
+        instances.db.write(|tx| async move { instances.record_try(&tx, claim, tried.as_ref()).await }).await
+    }
+}
+
+/// What the application said about the credential.
+enum Answer {
+    Accepted(Verified),
+    /// Again without a reason.
+    Refused,
+    /// Explicitly, or for another tenant.
+    RefusedForGood,
+    /// It could not be asked.
+    None,
+}
+
+impl Answer {
+    fn of(model: &Model, checked: Result<Verified, SourceError>) -> Self {
+        match checked {
+            Ok(Verified { tenant: Some(tenant), .. })
+                if model.tenant.as_ref().is_some_and(|known| *known != tenant) =>
+            {
+                Answer::RefusedForGood
+            }
+            Ok(verified) => Answer::Accepted(verified),
+            Err(error) => match error.class {
+                ErrorClass::Token | ErrorClass::Permission if error.is_explicit() => Answer::RefusedForGood,
+                ErrorClass::Token | ErrorClass::Permission => Answer::Refused,
+                ErrorClass::RateLimit
+                | ErrorClass::Transient
+                | ErrorClass::Config
+                | ErrorClass::Timeout
+                | ErrorClass::Internal => Answer::None,
+            },
+        }
+    }
+}
+
+impl Instances {
+    async fn try_credential(&self, model: &Model) -> Answer {
+        let source = match self.source(model, model.run_number + 1) {
+            Ok(source) => source,
+            Err(error) => return Answer::of(model, Err(error)),
+        };
+        match tokio::time::timeout(PATIENCE, source.check()).await {
+            Ok(checked) => Answer::of(model, checked),
+            Err(_) => Answer::None,
+        }
+    }
+
+    async fn record_try(&self, tx: &Tx, claim: &Claim, tried: Option<&(Model, Answer)>) -> Result<()> {
+        let Some((model, answer)) = tried else {
+            let _gone_either_way = queue::finish(tx, claim).await?;
+            return Ok(());
+        };
+        let now = self.clock.now();
+        let instance = lock(tx, model.id).await?;
+        if !queue::finish(tx, claim).await? || !State::of(&instance).recovering {
+            return Ok(());
+        }
+        if instance.revision != model.revision {
+            return queue::enqueue(tx, Kind::Recovery, &[model.id], now + AFTER_CHANGE_MS).await;
+        }
+        let accepted = matches!(answer, Answer::Accepted(_));
+        info!(instance.id = %model.id, accepted, "the server tried the credential of an instance that it had switched off");
+        let guessing_locks = self.guessing_locks(&instance);
+        let mut transition = Transition::of(tx, instance, None, now).await?;
+        let instance = transition.instance_mut();
+        let change = match answer {
+            Answer::Accepted(verified) => {
+                instance.tenant = verified.tenant.clone().or(instance.tenant.take());
+                instance.credential_expires_at = verified.credential_expires_at.or(instance.credential_expires_at);
+                Change::Recover
+            }
+            Answer::RefusedForGood => Change::TryFailed { again: None },
+            Answer::Refused => {
+                instance.tries += 1;
+                Change::TryFailed { again: next_try(now, instance.tries, guessing_locks, fastrand::f64()) }
+            }
+            Answer::None => {
+                let until = instance.inactive_since.unwrap_or(now) + DAY_MS;
+                Change::TryFailed { again: Some(now + AFTER_NO_ANSWER_MS).filter(|at| *at < until) }
+            }
+        };
+        transition.apply(change).await?;
+        transition.commit().await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tries_are_made_at_growing_distances_within_a_day() {
+        for (guessing_locks, expected) in [(false, 4), (true, 2)] {
+            let (mut at, mut made, mut waits) = (0, 0, Vec::new());
+            while let Some(next) = next_try(at, made, guessing_locks, 1.0) {
+                waits.push(next - at);
+                (at, made) = (next, made + 1);
+            }
+            assert_eq!(waits.len(), expected);
+            assert!(waits.is_sorted() && at < DAY_MS, "{waits:?}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Many instances that fail for one reason, such as a proxy that is down: one mail for all of them.
+//!
+//! Mails about failures that may have a common reason are held for a few seconds. If there are many by then, each
+//! address gets one of them, a minute after the first, which lists the instances of all. The others stay in the ledger
+//! as `INCLUDED`. Mails about recoveries are treated in the same way. Nothing is held in memory: the mails wait in the
+//! queue.
+
+use std::time::Duration;
+
+use entity::job;
+use entity::notification::{Column, Entity, Model, NotificationKind, NotificationState};
+use entity::{instance, run};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use super::compose::{self, Storm};
+use super::deliver::Delivery;
+use crate::db::Tx;
+use crate::error::Result;
+use crate::queue::{self, Claim};
+
+/// How long a mail is held that may be one of many.
+#[derive(Clone, Copy, Debug)]
+pub struct Hold {
+    /// Before it is looked for others.
+    pub first: Duration,
+    /// From the first of many to the mail that lists them.
+    pub storm: Duration,
+}
+
+impl Default for Hold {
+    fn default() -> Self {
+        Self { first: Duration::from_secs(5), storm: Duration::from_mins(1) }
+    }
+}
+
+/// How many are many.
+const MANY: usize = 3;
+/// How many one mail stands for at most. The next ones make another.
+const AT_MOST: u64 = 1_000;
+/// How soon a mail is looked at again that another one is about to include, in milliseconds.
+const AGAIN_MS: i64 = 5_000;
+
+/// The reason that many instances may have in common.
+pub fn common_reason(kind: NotificationKind, class: Option<run::FailureClass>) -> Option<run::FailureClass> {
+    use run::FailureClass as Class;
+    let shared = matches!(kind, NotificationKind::SyncFailed | NotificationKind::SyncRecovered);
+    class.filter(|class| shared && matches!(class, Class::Transient | Class::Timeout | Class::Internal))
+}
+
+/// A mail that may have a common reason: id, state, attempts, instance, time.
+type Alike = (Uuid, NotificationState, i32, Option<Uuid>, i64);
+
+/// What to do with a mail that is due.
+pub(super) enum Plan {
+    /// Send it as it is now.
+    Send(Model),
+    /// It was put off, or is included in another.
+    Wait,
+}
+
+impl Delivery {
+    /// Sends the mail alone, or puts it off until it can be one for many.
+    pub(super) async fn plan(&self, claim: &Claim, mail: Model) -> Result<Plan> {
+        let Some(reason) = mail.reason.filter(|_| mail.attempts == 0) else { return Ok(Plan::Send(mail)) };
+        let mail = &mail;
+        self.db.write(|tx| async move { self.plan_in(&tx, claim, mail, reason).await }).await
+    }
+
+    async fn plan_in(&self, tx: &Tx, claim: &Claim, mail: &Model, reason: run::FailureClass) -> Result<Plan> {
+        let now = self.clock.now();
+        if !queue::renew(tx.conn(), claim, now).await? {
+            return Ok(Plan::Wait);
+        }
+        let storm = i64::try_from(self.hold.storm.as_millis()).unwrap_or(i64::MAX);
+        let alike = Entity::find()
+            .filter(Column::AddressKey.eq(&mail.address_key))
+            .filter(Column::Kind.eq(mail.kind))
+            .filter(Column::Reason.eq(reason))
+            .filter(Column::CreatedAt.gt(mail.created_at - storm));
+        // Without their texts, which are large.
+        let columns = [Column::Id, Column::State, Column::Attempts, Column::InstanceId, Column::CreatedAt];
+        let alike = alike.order_by_asc(Column::Id).limit(AT_MOST).select_only().columns(columns);
+        let alike: Vec<Alike> = alike.into_tuple().all(tx.conn()).await?;
+        let queued: Vec<&Alike> = alike
+            .iter()
+            .filter(|(_, state, attempts, ..)| *state == NotificationState::Queued && *attempts == 0)
+            .collect();
+        let Some((first, .., since)) = queued.first() else { return Ok(Plan::Send(mail.clone())) };
+        if alike.len() < MANY {
+            return Ok(Plan::Send(mail.clone()));
+        }
+        let due = since + storm;
+        if now < due || *first != mail.id {
+            queue::release(tx, claim, due.max(now + AGAIN_MS)).await?;
+            return Ok(Plan::Wait);
+        }
+        self.include(tx, mail, reason, &queued).await.map(Plan::Send)
+    }
+
+    /// Makes the mail one for all of `queued` that nobody is sending.
+    async fn include(&self, tx: &Tx, mail: &Model, class: run::FailureClass, queued: &[&Alike]) -> Result<Model> {
+        let others = queued.iter().map(|(id, ..)| *id).filter(|id| *id != mail.id);
+        let idle = job::Entity::find().select_only().column(job::Column::Subject);
+        let idle = idle.filter(job::Column::Kind.eq(job::Kind::Mail)).filter(job::Column::Subject.is_in(others));
+        let idle: Vec<Uuid> = tx.hold_free(idle.filter(job::Column::LeaseUntil.eq(0))).await?;
+        queue::cancel(tx, job::Kind::Mail, &idle).await?;
+        Entity::update_many()
+            .col_expr(Column::State, Expr::value(NotificationState::Included))
+            .col_expr(Column::LastError, Expr::value("Another mail to this address tells of it, with others."))
+            .filter(Column::Id.is_in(idle.iter().copied()))
+            .exec(tx.conn())
+            .await?;
+        let told = queued.iter().filter(|(id, ..)| *id == mail.id || idle.contains(id));
+        let instances: Vec<Uuid> = told.filter_map(|(_, _, _, instance, _)| *instance).collect();
+        let rows = instance::Entity::find().filter(instance::Column::Id.is_in(instances.iter().copied()));
+        let rows = rows.order_by_asc(instance::Column::NameKey).all(tx.conn()).await?;
+        let names: Vec<(&str, &str)> =
+            rows.iter().map(|row| (row.integration_key.as_str(), row.name.as_str())).collect();
+        let rendered = compose::storm(&Storm {
+            kind: mail.kind,
+            class,
+            instances: &names,
+            at_ms: mail.created_at,
+            link: &self.public_url,
+        });
+        let row = entity::notification::ActiveModel {
+            id: Set(mail.id),
+            subject: Set(rendered.subject),
+            text: Set(rendered.text),
+            html: Set(rendered.html),
+            reason: Set(None),
+            stands_for: Set(Some(serde_json::to_value(&instances)?)),
+            ..Default::default()
+        };
+        Ok(row.update(tx.conn()).await?)
+    }
+}

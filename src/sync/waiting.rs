@@ -1,0 +1,133 @@
+//! Waiting inside of a run: for an outage to end, or before a refusal is looked at again.
+//!
+//! The run stays `RUNNING`, and its row says what it waits for and until when. One event tells that it begins to
+//! wait, and one that it goes on; the waits in between change the row only. The row also keeps how long the run
+//! has waited, so a run that is taken over does not begin to count anew. A run that waits holds no place of the worker.
+
+use std::time::Duration;
+
+use entity::run::{self, FailureClass};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set};
+use tracing::info;
+
+use super::Engine;
+use super::failure::Failure;
+use super::pages::{Interruption, Work};
+use super::patience::{Decision, Spent, Waiter};
+use crate::db::Tx;
+use crate::error::Result;
+use crate::instance::state::Change;
+use crate::instance::transition::Transition;
+use crate::queue;
+
+/// What a run waits for.
+struct Wait {
+    class: FailureClass,
+    reason: String,
+    until: i64,
+    spent: Spent,
+}
+
+impl Engine {
+    /// Waits after an error, if the run may. Otherwise the error is how the run ends.
+    pub(super) async fn wait_out(
+        &self,
+        work: &Work<'_>,
+        run: &mut run::Model,
+        error: Failure,
+    ) -> Result<(), Interruption> {
+        let waiter = Waiter {
+            interval: Duration::from_mins(u64::from(work.instance.sync_interval_minutes.unsigned_abs())),
+            trigger: run.trigger,
+            guessing_locks: work.guessing_locks,
+            spent: Spent::of(run),
+        };
+        let (wait, spent) = match self.limits.patience.decide(&error, &waiter, fastrand::f64()) {
+            Decision::Wait { wait, spent } => (wait, spent),
+            Decision::Refused { bare } => return Err(Interruption::Refused { error, bare }),
+            Decision::GiveUp => return Err(Interruption::Failed(error)),
+        };
+        let begun = tokio::time::Instant::now();
+        let until = self.instances.clock.now().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+        let Failure { class, message, .. } = error;
+        info!(class = ?class, wait_ms = wait.as_millis(), reason = message, "a sync waits for its application");
+        let wait_for = &Wait { class, reason: message, until, spent };
+        *run = self.at_last(work.stop, || self.note_wait(work, wait_for)).await?;
+        // Too many runs wait in this process already: a later claim goes on from the checkpoint, at that time.
+        let Ok(_seat) = self.waiting_room.try_acquire() else { return Err(Interruption::Stopped) };
+        work.claim.step_aside();
+        let back = async {
+            tokio::time::sleep_until(begun + wait).await;
+            work.claim.step_back(class == FailureClass::Timeout).await;
+        };
+        work.stop.run_until_cancelled(back).await.ok_or(Interruption::Stopped)
+    }
+
+    /// Notes that a run goes on after it has waited.
+    pub(super) async fn go_on(&self, work: &Work<'_>, run: &mut run::Model) -> Result<(), Interruption> {
+        if run.waiting_until.is_some() {
+            *run = self.at_last(work.stop, || self.note_end_of_wait(work)).await?;
+        }
+        Ok(())
+    }
+
+    /// `None`: the claim is lost.
+    async fn note_wait(&self, work: &Work<'_>, wait: &Wait) -> Result<Option<run::Model>> {
+        let Wait { class, reason, until, spent } = wait;
+        self.write(|tx| async move {
+            let Some(mut transition) = self.waiting(&tx, work).await? else { return Ok(None) };
+            let run = transition.current_run_mut()?;
+            let begins = run.waiting_until.is_none();
+            run.waiting_for = Some(*class);
+            run.waiting_reason = Some(reason.clone());
+            run.waiting_until = Some(*until);
+            spent.store(run);
+            let row = run::ActiveModel {
+                id: Set(run.id),
+                waiting_for: Set(run.waiting_for),
+                waiting_reason: Set(run.waiting_reason.clone()),
+                waiting_until: Set(run.waiting_until),
+                waits: Set(run.waits),
+                waited_ms: Set(run.waited_ms),
+                looks: Set(run.looks),
+                ..Default::default()
+            };
+            let row = row.update(tx.conn()).await?;
+            if begins {
+                transition.apply(Change::Wait).await?;
+            }
+            transition.commit().await?;
+            Ok(Some(row))
+        })
+        .await
+    }
+
+    /// `None`: the claim is lost.
+    async fn note_end_of_wait(&self, work: &Work<'_>) -> Result<Option<run::Model>> {
+        self.write(|tx| async move {
+            let Some(mut transition) = self.waiting(&tx, work).await? else { return Ok(None) };
+            let run = transition.current_run_mut()?;
+            run.end_wait();
+            let row = run::ActiveModel {
+                id: Set(run.id),
+                waiting_for: Set(None),
+                waiting_reason: Set(None),
+                waiting_until: Set(None),
+                ..Default::default()
+            };
+            let row = row.update(tx.conn()).await?;
+            transition.apply(Change::Resume).await?;
+            transition.commit().await?;
+            Ok(Some(row))
+        })
+        .await
+    }
+
+    /// The instance, if the run is still ours.
+    async fn waiting<'a>(&self, tx: &'a Tx, work: &Work<'_>) -> Result<Option<Transition<'a>>> {
+        let now = self.instances.clock.now();
+        let transition = Transition::begin(tx, work.instance.id, None, now).await?;
+        let ours = queue::renew(tx.conn(), work.claim, now).await?;
+        Ok(ours.then_some(transition))
+    }
+}

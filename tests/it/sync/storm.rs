@@ -1,0 +1,79 @@
+//! Many instances that fail at once: one mail for all, and one when they work again.
+
+use std::time::Duration;
+
+use muster::notification::storm::Hold;
+use serde_json::{Value, json};
+
+use crate::support::Server;
+
+const HOLD: Hold = Hold { first: Duration::from_millis(500), storm: Duration::from_secs(3) };
+
+async fn rehearsed(server: &Server, count: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    for number in 0..count {
+        let outcomes = "success,transient,success";
+        ids.push(server.rehearse(&format!("instance {number}"), &[("outcomes", outcomes), ("users", "3")]).await);
+    }
+    for id in &ids {
+        server.idle(id, "").await;
+    }
+    ids
+}
+
+async fn sync_all(server: &Server, ids: &[String]) {
+    for id in ids {
+        server.done("syncInstance", json!({ "id": id }), "").await;
+    }
+}
+
+/// The mails of a kind, once none is queued and there are so many.
+async fn mails(server: &Server, kind: &str, count: usize) -> Vec<Value> {
+    let query = "query($kind: NotificationKind!) { notifications(first: 100, filter: { kinds: [$kind] }) {
+        nodes { state subject standsFor { name } instance { name } } } }";
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        let found = server.ask(query, json!({ "kind": kind })).await["notifications"]["nodes"].clone();
+        let found = found.as_array().unwrap().clone();
+        if found.len() == count && found.iter().all(|mail| mail["state"] != "QUEUED") {
+            return found;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{found:#?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn names(mail: &Value) -> Vec<&str> {
+    let mut names: Vec<_> =
+        mail["standsFor"].as_array().unwrap().iter().map(|instance| instance["name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    names
+}
+
+#[tokio::test]
+async fn many_failures_at_once_are_one_mail_and_so_are_the_recoveries() {
+    let server = Server::builder().limits(|limits| limits.hold = HOLD).start().await;
+    let ids = rehearsed(&server, 5).await;
+    for kind in ["SYNC_FAILED", "SYNC_RECOVERED"] {
+        sync_all(&server, &ids).await;
+        let mails = mails(&server, kind, 5).await;
+        let (sent, included): (Vec<&Value>, Vec<&Value>) = mails.iter().partition(|mail| mail["state"] == "SENT");
+        assert_eq!((sent.len(), included.len()), (1, 4), "{mails:#?}");
+        assert_eq!(names(sent[0]), ["instance 0", "instance 1", "instance 2", "instance 3", "instance 4"]);
+        assert!(sent[0]["subject"].as_str().unwrap().starts_with("5 instances"), "{mails:#?}");
+        assert!(
+            included
+                .iter()
+                .all(|mail| mail["state"] == "INCLUDED" && names(mail) == [mail["instance"]["name"].as_str().unwrap()])
+        );
+    }
+}
+
+#[tokio::test]
+async fn two_failures_are_two_mails() {
+    let server = Server::builder().limits(|limits| limits.hold = HOLD).start().await;
+    let ids = rehearsed(&server, 2).await;
+    sync_all(&server, &ids).await;
+    let mails = mails(&server, "SYNC_FAILED", 2).await;
+    assert!(mails.iter().all(|mail| mail["state"] == "SENT" && names(mail).len() == 1), "{mails:#?}");
+}
