@@ -343,7 +343,7 @@ mod tests {
     fn integration(key: &str) -> Integration {
         let file = format!("{key}.yaml");
         let (_, text) = BUILT_IN.iter().find(|(name, _)| *name == file).unwrap();
-        Integration::of(manifest::parse(text, &file).unwrap())
+        Integration::of(manifest::parse(text, &file).unwrap(), String::new())
     }
 
     fn config(pairs: &[(&str, &str)]) -> Config {
