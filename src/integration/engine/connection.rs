@@ -225,6 +225,10 @@ impl Connection {
             if let Some(location) = purpose.location() {
                 error.message = format!("{} {location}", error.message);
             }
+            // Every further request would be one more guess.
+            if error.class == ErrorClass::Token && self.manifest.has_password(&self.config) {
+                error.advice = Advice::SignIn;
+            }
             return Err(Failure { retry_after: retry_after(), error });
         }
         if classify::is_exhausted(limits, &headers) {

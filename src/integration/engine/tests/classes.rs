@@ -173,10 +173,16 @@ config:
   - {key: token, label: Password, type: secret}
 base_url: '{{config.base_url}}'
 auth: {basic: {username: me, password: '{{config.token}}'}}
-users: {path: /users, pages: none, records: $.users, map: {external_id: $.id, email: $.email, status: active}}
+users:
+  path: /users
+  pages: none
+  records: $.users
+  joins: {admins: {path: /admins, pages: none, records: $, key: $.id, provides: is_admin, permission: admins.read}}
+  map: {external_id: $.id, email: $.email, status: active, is_admin: {present_in: admins}}
 ";
-    let (error, _) = refused(manifest::parse(text, "test.yaml").unwrap(), 401, &[], json!({})).await;
+    let (error, calls) = refused(manifest::parse(text, "test.yaml").unwrap(), 401, &[], json!({})).await;
     assert!(error.message.starts_with("The application does not accept the password"), "{error}");
+    assert_eq!(calls, 1, "nothing is asked any more, because wrong guesses lock accounts");
 }
 
 #[tokio::test]
