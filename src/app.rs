@@ -6,10 +6,7 @@
 //! of a dead process expire.
 
 use std::fmt;
-use std::fs::{self, File, TryLockError};
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,12 +36,17 @@ use crate::installation;
 use crate::instance::authorization::Authorizations;
 use crate::instance::{Instances, Running, grants};
 use crate::jobs::{self, Heartbeat};
-use crate::mail::Mailer;
+use crate::mail::{MailSettings, Mailer};
+use crate::maintenance::check;
 use crate::maintenance::retention::{Pruner, Retention};
 use crate::notification::test_mail::TestMail;
 use crate::queue;
 use crate::server;
 use crate::sync::{Engine, Limits, progress::Progress};
+
+mod data_dir;
+
+pub(crate) use data_dir::{DatabaseLock, prepare_data_dir};
 
 /// How many runs wait for their applications in memory. Others are put away until it is time to go on.
 const WAITING_RUNS: usize = 512;
@@ -102,7 +104,7 @@ pub struct App {
     heartbeat: Heartbeat,
     shutdown: CancellationToken,
     /// The lock of a SQLite database, held as long as the server lives.
-    _lock: Option<File>,
+    lock: Option<DatabaseLock>,
 }
 
 /// Opens only the database and its tokens, for commands that need nothing else.
@@ -114,6 +116,11 @@ pub async fn open_tokens(settings: &Settings) -> Result<Tokens, String> {
             eprintln!("muster: creates the data folder {}", settings.data_dir.display());
         }
         prepare_data_dir(&settings.data_dir)?;
+    }
+    if let Location::Sqlite(file) = &location
+        && let Some(warning) = data_dir::missing_database(file, settings)
+    {
+        eprintln!("muster: {warning}");
     }
     let db = Db::open(&location, COMMAND_CONNECTIONS)
         .await
@@ -131,7 +138,12 @@ impl App {
         let location = settings.database()?;
         prepare_data_dir(&settings.data_dir)?;
         let lock = match &location {
-            Location::Sqlite(file) => Some(lock_database(file)?),
+            Location::Sqlite(file) => {
+                if let Some(warning) = data_dir::missing_database(file, &settings) {
+                    warn!("{warning}");
+                }
+                Some(DatabaseLock::take(file)?)
+            }
             Location::Postgres(_) => None,
         };
         let db = Db::open(&location, settings.database_connections).await.map_err(|error| match error.into() {
@@ -151,11 +163,11 @@ impl App {
         settings: Settings,
         roles: Roles,
         clock: Clock,
-        lock: Option<File>,
+        lock: Option<DatabaseLock>,
     ) -> Result<Self, StartError> {
         let clock = db.clock(clock);
         let instances = open_instances(&db, &settings, &clock).await?;
-        let mailer = Mailer::new(settings.smtp_url.as_deref(), &settings.mail_from, &settings.data_dir.join("mail"))?;
+        let mailer = mailer(&settings)?;
         if !db.shared() {
             release_stale_leases(&db).await?;
         }
@@ -192,7 +204,7 @@ impl App {
             endpoint,
             heartbeat: Heartbeat::default(),
             shutdown,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -203,9 +215,16 @@ impl App {
 
     /// Runs the server until [`App::shutdown`] is cancelled. Then finishes or releases the running
     /// work within ten seconds. The exit code is a failure if a newer version's schema made it stop.
-    pub async fn run(self, listener: TcpListener) -> ExitCode {
+    pub async fn run(mut self, listener: TcpListener) -> ExitCode {
         let tasks = TaskTracker::new();
         let outdated = tasks.spawn(jobs::watch_schema(self.db.clone(), self.shutdown.clone()));
+        if let Some(lock) = &mut self.lock {
+            if lock.left_open {
+                info!("the last server did not close the database; its file is checked in the background");
+                tasks.spawn(check::in_background(self.db.clone(), self.shutdown.clone()));
+            }
+            lock.opened();
+        }
         jobs::spawn(&self.jobs(), self.roles, &tasks, &self.shutdown);
         let heartbeat = self.roles.workers.then(|| self.heartbeat.clone());
         let mut router = server::health(self.db.clone(), heartbeat, self.shutdown.clone());
@@ -229,8 +248,13 @@ impl App {
             () = finished => {}
             () = timed_out => warn!("some work did not stop in time; another process, or the next start, will continue it"),
         }
-        if let Err(error) = self.db.close().await {
-            warn!(error = %error.chain(), "the database did not close cleanly");
+        match self.db.close().await {
+            Ok(()) => {
+                if let Some(lock) = &mut self.lock {
+                    lock.closed();
+                }
+            }
+            Err(error) => warn!(error = %error.chain(), "the database did not close cleanly"),
         }
         info!("stopped");
         if outdated.await.unwrap_or_default() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
@@ -273,6 +297,17 @@ async fn open_instances(db: &Db, settings: &Settings, clock: &Clock) -> Result<I
     let checked = instances.check_key().await;
     checked.map_err(|error| format!("secret key file {}: {}", key_file.display(), error.chain()))?;
     Ok(instances)
+}
+
+fn mailer(settings: &Settings) -> Result<Mailer, String> {
+    Mailer::new(&MailSettings {
+        smtp_url: settings.smtp_url.as_deref(),
+        helo_name: settings.smtp_helo_name.as_deref(),
+        public_host: &mail_host(&settings.public_url()),
+        authorities: settings.certificate_authorities()?.as_deref(),
+        from: &settings.mail_from,
+        dir: &settings.mail_dir(),
+    })
 }
 
 fn sync_engine(instances: &Instances, settings: &Settings) -> Engine {
@@ -321,6 +356,8 @@ pub fn load_catalog(settings: &Settings, clock: Clock) -> Result<(Catalog, Vec<F
     let mut client = ClientSettings::new(settings.allowed_networks.clone(), move || clock.now(), fastrand::f64);
     // Only a hiccup is bridged here. For longer ones the run waits, which others can see, and which holds no place.
     client.retry = RetryPolicy { attempts: 3, max_wait: Duration::from_secs(15), ..client.retry };
+    client.ca_certificates = settings.certificate_authorities()?.unwrap_or_default();
+    client.https_proxy.clone_from(&settings.https_proxy);
     let client = Client::new(client).map_err(|error| format!("HTTP client: {error}"))?;
     Catalog::load(client, settings.connectors_dir.as_deref())
 }
@@ -328,32 +365,6 @@ pub fn load_catalog(settings: &Settings, clock: Clock) -> Result<(Catalog, Vec<F
 /// Binds the address of the settings.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| format!("setting listen: {address}: {error}"))
-}
-
-/// Creates the data folder with access for its owner only.
-pub(crate) fn prepare_data_dir(dir: &Path) -> Result<(), String> {
-    let at = |error: std::io::Error| format!("setting data_dir: {}: {error}", dir.display());
-    if !dir.exists() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at)?;
-    }
-    let mode = fs::metadata(dir).map_err(at)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        warn!(dir = %dir.display(), "other users of this machine can read the data folder; change its mode to 0700");
-    }
-    Ok(())
-}
-
-/// Locks a SQLite database for one server, with a lock file next to it.
-pub(crate) fn lock_database(database: &Path) -> Result<File, String> {
-    let path = database.with_extension("lock");
-    let file = File::create(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(format!("setting data_dir: another muster is running on {}", database.display()))
-        }
-        Err(TryLockError::Error(error)) => Err(format!("{}: {error}", path.display())),
-    }
 }
 
 /// Releases all leases. On SQLite no other server is running, so they belong to processes that died.

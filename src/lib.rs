@@ -23,6 +23,7 @@ pub mod notification;
 pub mod queue;
 pub mod secrets;
 pub mod server;
+pub mod spelling;
 pub mod sync;
 pub mod telemetry;
 

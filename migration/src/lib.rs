@@ -26,6 +26,7 @@ mod m0005_room;
 mod m0006_event_record;
 mod m0007_what_is_known;
 mod m0008_waits;
+mod m0009_search_keys;
 mod m0010_indexes;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_event_record::Migration),
             Box::new(m0007_what_is_known::Migration),
             Box::new(m0008_waits::Migration),
+            Box::new(m0009_search_keys::Migration),
             Box::new(m0010_indexes::Migration),
         ]
     }

@@ -155,6 +155,9 @@ fn settings_file(config: &[String]) -> Result<Option<PathBuf>, String> {
 async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<ExitCode, String> {
     let exporter = telemetry::start(&settings)?;
     telemetry::metrics();
+    for warning in settings.warnings() {
+        warn!("{warning}");
+    }
     let scratch = demo.then(|| settings.data_dir.clone());
     let stop = CancellationToken::new();
     let signal = stop.clone();

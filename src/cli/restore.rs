@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::use_postgres_tools;
-use crate::app;
+use crate::app::{DatabaseLock, prepare_data_dir};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::db::Location;
@@ -21,8 +21,8 @@ pub(super) struct Command {
 
 pub(super) async fn run(command: &Command, settings: &Settings) -> Result<(), String> {
     let Location::Sqlite(database) = settings.database()? else { return Err(use_postgres_tools()) };
-    app::prepare_data_dir(&settings.data_dir)?;
-    let _lock = app::lock_database(&database)?;
+    prepare_data_dir(&settings.data_dir)?;
+    let mut lock = DatabaseLock::take(&database)?;
     let restore = Restore {
         from: &command.from,
         to: &database,
@@ -30,7 +30,14 @@ pub(super) async fn run(command: &Command, settings: &Settings) -> Result<(), St
         key_file: &settings.secret_key_file(),
         now: Clock::System.now(),
     };
-    let Restored { instances, users, previous } = restore.run().await?;
+    let Restored { instances, users, previous, sealed } = restore.run().await?;
+    lock.closed();
+    if !sealed {
+        eprintln!(
+            "muster: warning: {} carries no digest, because an earlier version made it: whether it is complete and unchanged could not be checked",
+            command.from.display()
+        );
+    }
     println!("{}: restored, with {instances} instances and {users} users", database.display());
     if let Some(previous) = previous {
         println!("The previous database was kept as {}; delete it when you are sure.", previous.display());

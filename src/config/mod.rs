@@ -10,10 +10,15 @@ use std::path::{Path, PathBuf};
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 use ipnet::IpNet;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
-use crate::db::Location;
+use crate::db::{Location, ParsedUrl};
+use crate::spelling::closest;
+
+mod environment;
 
 /// The maximum of the `keep_…_days` settings: a hundred years.
 const MAX_KEEP_DAYS: u32 = 36_500;
@@ -34,14 +39,20 @@ pub struct Settings {
     pub database_connections: u32,
     public_url: Option<Url>,
     pub secret_key_file: Option<PathBuf>,
+    /// A PEM file with certificate authorities that are trusted besides those of the system.
+    pub ca_file: Option<PathBuf>,
     /// Without it, mails are written as files.
     pub smtp_url: Option<String>,
+    /// The host name with which we introduce ourselves to the mail server.
+    pub smtp_helo_name: Option<String>,
     #[serde(default = "default_mail_from")]
     pub mail_from: String,
     pub connectors_dir: Option<PathBuf>,
     /// Private and loopback networks that connectors may send requests to.
     #[serde(default, deserialize_with = "networks")]
     pub allowed_networks: Vec<IpNet>,
+    /// The proxy through which connectors send https requests.
+    pub https_proxy: Option<Url>,
     #[serde(default = "default_log")]
     pub log: String,
     #[serde(default)]
@@ -120,7 +131,10 @@ impl Settings {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        let settings: Settings = figment.merge(Env::prefixed("MUSTER_")).extract().map_err(|error| describe(&error))?;
+        let ignored = environment::service_variables();
+        let keys: Vec<&str> = ignored.iter().map(String::as_str).collect();
+        let environment = Env::prefixed(environment::PREFIX).ignore(&keys);
+        let settings: Settings = figment.merge(environment).extract().map_err(|error| describe(&error))?;
         settings.check()?;
         Ok(settings)
     }
@@ -134,10 +148,13 @@ impl Settings {
             database_connections: default_database_connections(),
             public_url: None,
             secret_key_file: None,
+            ca_file: None,
             smtp_url: None,
+            smtp_helo_name: None,
             mail_from: default_mail_from(),
             connectors_dir: None,
             allowed_networks: Vec::new(),
+            https_proxy: None,
             log: default_log(),
             log_format: LogFormat::default(),
             otlp_endpoint: None,
@@ -160,12 +177,14 @@ impl Settings {
         for (name, url, example) in [
             ("public_url", &self.public_url, "https://muster.example.com"),
             ("otlp_endpoint", &self.otlp_endpoint, "http://localhost:4318"),
+            ("https_proxy", &self.https_proxy, "http://proxy.example.com:3128"),
         ] {
             if url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https") || url.host().is_none()) {
                 return Err(format!("setting {name}: must be an http or https address, such as {example}"));
             }
         }
-        self.database()?;
+        self.certificate_authorities()?;
+        self.parse_database()?;
         if !(3..=1000).contains(&self.database_connections) {
             return Err("setting database_connections: must be from 3 to 1000".into());
         }
@@ -206,14 +225,49 @@ impl Settings {
         self.secret_key_file.clone().unwrap_or_else(|| self.data_dir.join("secret.key"))
     }
 
+    /// The folder of mails that are written as files.
+    pub fn mail_dir(&self) -> PathBuf {
+        self.data_dir.join("mail")
+    }
+
     /// The location of the database.
     ///
     /// # Errors
     /// One line that names the setting but not its value, which may contain a password.
     pub fn database(&self) -> Result<Location, String> {
+        Ok(self.parse_database()?.location)
+    }
+
+    fn parse_database(&self) -> Result<ParsedUrl, String> {
         match &self.database_url {
-            Some(url) => Location::parse(url).map_err(|error| format!("setting database_url: {error}")),
-            None => Ok(Location::Sqlite(self.data_dir.join("muster.db"))),
+            Some(url) => {
+                let parsed = Location::parse(url, self.ca_file.as_deref());
+                parsed.map_err(|error| format!("setting database_url: {error}"))
+            }
+            None => Ok(Location::Sqlite(self.data_dir.join("muster.db")).into()),
+        }
+    }
+
+    /// What of the environment and of the settings has no effect, for the administrator.
+    pub fn warnings(&self) -> Vec<String> {
+        let ignored = environment::warning(&environment::service_variables());
+        let of_database = self.parse_database().map(|parsed| parsed.warnings);
+        ignored.into_iter().chain(of_database.unwrap_or_default()).collect()
+    }
+
+    /// The certificate authorities of `ca_file`, in PEM.
+    ///
+    /// # Errors
+    /// One line that names the setting.
+    pub fn certificate_authorities(&self) -> Result<Option<Vec<u8>>, String> {
+        let Some(file) = &self.ca_file else { return Ok(None) };
+        let error = |error: &dyn std::fmt::Display| format!("setting ca_file: {}: {error}", file.display());
+        let pem = std::fs::read(file).map_err(|cause| error(&cause))?;
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+        match certificates {
+            Ok(found) if !found.is_empty() => Ok(Some(pem)),
+            Ok(_) => Err(error(&"there is no certificate in PEM form")),
+            Err(cause) => Err(error(&cause)),
         }
     }
 
@@ -223,12 +277,25 @@ impl Settings {
     }
 }
 
+/// The names of all settings.
+#[cfg(test)]
+fn names() -> &'static [&'static str] {
+    let unknown = Figment::from(("no setting", 1)).extract::<Settings>().unwrap_err();
+    match unknown.kind {
+        figment::error::Kind::UnknownField(_, known) => known,
+        kind => panic!("{kind}"),
+    }
+}
+
 /// Describes only the first error, on one line.
 fn describe(error: &figment::Error) -> String {
     let name = error.path.join(".");
     match &error.kind {
-        figment::error::Kind::UnknownField(field, _) => {
-            format!("setting {field}: there is no such setting (MUSTER_{} in the environment)", field.to_uppercase())
+        figment::error::Kind::UnknownField(field, known) => {
+            let meant = closest(field, known.iter().copied());
+            let meant = meant.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+            let name = field.to_uppercase();
+            format!("setting {field}: there is no such setting (MUSTER_{name} in the environment){meant}")
         }
         kind if name.is_empty() => on_one_line(&format!("settings: {kind}")),
         kind => on_one_line(&format!("setting {name}: {kind}")),

@@ -11,8 +11,12 @@ pub enum ErrorClass {
     /// The transaction was rolled back, and may succeed if it is run again: a deadlock, a conflict, a connection
     /// lost before the commit.
     Undone,
-    /// The database cannot be used at the moment: unreachable, starting, read-only, full, too busy.
+    /// The database cannot be used at the moment: unreachable, starting, read-only, too busy.
     Unavailable,
+    /// Its disk is full.
+    Full,
+    /// Its files are damaged.
+    Damaged,
     /// A text contains a character that the database cannot store.
     Text,
     /// A fault of this program.
@@ -50,19 +54,26 @@ fn by_sqlstate(code: &str) -> ErrorClass {
         // read_only_sql_transaction, query_canceled (by statement_timeout), cannot_connect_now, database_dropped,
         // statement_completion_unknown
         "25006" | "57014" | "57P03" | "57P04" | "40003" => ErrorClass::Unavailable,
+        "53100" => ErrorClass::Full,
+        // data_corrupted, index_corrupted
+        "XX001" | "XX002" => ErrorClass::Damaged,
         // character_not_in_repertoire, untranslatable_character: U+0000, above all
         "22021" | "22P05" => ErrorClass::Text,
-        // connection exceptions, refused logins (during a fail-over), insufficient resources (disk, connections),
+        // connection exceptions, refused logins (during a fail-over), insufficient resources (memory, connections),
         // system errors
         _ if ["08", "28", "53", "58"].iter().any(|class| code.starts_with(class)) => ErrorClass::Unavailable,
         _ => ErrorClass::Other,
     }
 }
 
-/// Classifies SQLite's result codes: BUSY, LOCKED, READONLY, IOERR, FULL and CANTOPEN in the low byte.
+/// Classifies SQLite's result codes by their low byte.
 fn by_sqlite_code(code: Option<u32>) -> ErrorClass {
-    match code {
-        Some(code) if matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14) => ErrorClass::Unavailable,
+    match code.map(|code| code & 0xff) {
+        // BUSY, LOCKED, READONLY, IOERR, CANTOPEN
+        Some(5 | 6 | 8 | 10 | 14) => ErrorClass::Unavailable,
+        Some(13) => ErrorClass::Full,
+        // CORRUPT, NOTADB
+        Some(11 | 26) => ErrorClass::Damaged,
         _ => ErrorClass::Other,
     }
 }

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use sea_orm::DbBackend;
 use sea_orm::sqlx::postgres::PgConnectOptions;
 
+use super::parameters;
+
 /// A file or a server.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Location {
@@ -16,28 +18,28 @@ pub enum Location {
 }
 
 impl Location {
-    /// Parses a database URL.
+    /// Parses a database URL. `ca_file` is a file of certificate authorities for a server whose URL names none.
     ///
     /// # Errors
     /// What is wrong, without the URL itself.
-    pub fn parse(url: &str) -> Result<Self, String> {
+    pub fn parse(url: &str, ca_file: Option<&Path>) -> Result<ParsedUrl, String> {
         if let Some(path) = url.strip_prefix("sqlite://") {
             return match path {
                 "" => Err("must name a file: sqlite:///var/lib/muster/muster.db".into()),
                 path if path.contains('?') => Err("must be sqlite:// and a path, without parameters".into()),
-                path => Ok(Location::Sqlite(path.into())),
+                path => Ok(Location::Sqlite(path.into()).into()),
             };
         }
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err("must begin with sqlite:// or postgres://".into());
         }
-        let options = PgConnectOptions::from_str(url)
+        let understood = parameters::understand(url, ca_file)?;
+        let options = PgConnectOptions::from_str(&understood.url)
             .map_err(|_| "is not a PostgreSQL URL: postgres://user:password@host:port/database?sslmode=verify-full")?;
         if options.get_database().is_none_or(str::is_empty) {
             return Err("must name the database: postgres://user:password@host/muster".into());
         }
-        check_parameters(url)?;
-        Ok(Location::Postgres(url.to_owned()))
+        Ok(ParsedUrl { location: Location::Postgres(understood.url), warnings: understood.warnings })
     }
 
     pub fn sqlite(file: &Path) -> Self {
@@ -52,34 +54,17 @@ impl Location {
     }
 }
 
-/// The parameters that a PostgreSQL URL may have, besides those that name a file.
-const PARAMETERS: [&str; 10] = [
-    "application_name",
-    "dbname",
-    "host",
-    "hostaddr",
-    "options",
-    "password",
-    "port",
-    "sslmode",
-    "statement-cache-capacity",
-    "user",
-];
+/// A location as a URL gave it.
+pub struct ParsedUrl {
+    pub location: Location,
+    /// What of the URL is ignored, for the administrator.
+    pub warnings: Vec<String>,
+}
 
-/// The driver ignores parameters that it does not know, such as a mistyped `sslmode`, and does not name a file that
-/// it cannot read.
-fn check_parameters(url: &str) -> Result<(), String> {
-    let Ok(url) = url::Url::parse(url) else { return Ok(()) };
-    for (name, value) in url.query_pairs() {
-        match name.as_ref() {
-            "sslrootcert" | "sslcert" | "sslkey" => {
-                std::fs::File::open(value.as_ref()).map_err(|error| format!("{name}: {value}: {error}"))?;
-            }
-            name if PARAMETERS.contains(&name) || name.starts_with("options[") => {}
-            name => return Err(format!("there is no parameter {name}")),
-        }
+impl From<Location> for ParsedUrl {
+    fn from(location: Location) -> Self {
+        Self { location, warnings: Vec::new() }
     }
-    Ok(())
 }
 
 /// Without user and password.
@@ -113,11 +98,12 @@ mod tests {
 
     #[test]
     fn a_location_is_read_and_never_shows_its_password() {
-        let file = Location::parse("sqlite:///var/lib/muster.db").unwrap();
+        let parse = |url| Location::parse(url, None).map(|parsed| parsed.location);
+        let file = parse("sqlite:///var/lib/muster.db").unwrap();
         assert_eq!(file, Location::Sqlite("/var/lib/muster.db".into()));
-        let server = Location::parse("postgres://muster:hush@db.example.com:5433/register?sslmode=require").unwrap();
+        let server = parse("postgres://muster:hush@db.example.com:5433/register?sslmode=require").unwrap();
         assert_eq!(format!("{server} {server:?}"), ["PostgreSQL db.example.com:5433/register"; 2].join(" "));
-        let key = Location::parse("postgres://u:hush@h/d?sslrootcert=/nowhere/ca.pem").unwrap_err();
+        let key = parse("postgres://u:hush@h/d?sslrootcert=/nowhere/ca.pem").unwrap_err();
         assert!(key.starts_with("sslrootcert: /nowhere/ca.pem: ") && !key.contains("hush"), "{key}");
         for bad in [
             "",
@@ -130,7 +116,7 @@ mod tests {
             "postgres://u:hush@h/d?sslmod=require",
             "postgres://u:hush@h/d?sslmode=bogus",
         ] {
-            let error = Location::parse(bad).unwrap_err();
+            let error = parse(bad).unwrap_err();
             assert!(!error.contains("hush"), "{bad}: {error}");
         }
     }

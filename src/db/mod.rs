@@ -44,12 +44,15 @@ mod conn;
 pub mod keyset;
 mod location;
 mod migrate;
+mod parameters;
 mod postgres;
 mod sqlite;
+mod trouble;
 mod wake;
 
 pub use classify::{ErrorClass, classify, is_duplicate};
-pub use location::Location;
+pub use location::{Location, ParsedUrl};
+pub use trouble::Trouble;
 pub use wake::Topic;
 
 /// How long a statement may take.
@@ -74,6 +77,7 @@ pub struct Db {
     wake: Arc<Wake>,
     /// The clock of the database; SQLite has none.
     time: Option<Clock>,
+    trouble: Arc<trouble::Watch>,
     /// Ends the background tasks.
     stop: CancellationToken,
 }
@@ -114,6 +118,7 @@ impl Db {
             writer,
             wake: Arc::default(),
             time: None,
+            trouble: Arc::default(),
             stop: CancellationToken::new(),
         }
     }
@@ -166,7 +171,9 @@ impl Db {
     {
         let begun = tokio::time::Instant::now();
         for attempt in 1.. {
-            let undone = match self.attempt(&work).await {
+            let ended = self.attempt(&work).await;
+            self.trouble.observe(ended.as_ref().err());
+            let undone = match ended {
                 Err(Error::Undone(failure)) => failure,
                 done => return done,
             };
@@ -242,6 +249,16 @@ impl Db {
     /// True if a newer Muster has migrated the schema since the start, and this version can no longer work with it.
     pub async fn is_outdated(&self) -> Result<bool> {
         migrate::is_outdated(self.read()).await
+    }
+
+    /// What is known to be wrong with the machine under the database, and since when.
+    pub fn trouble(&self) -> Option<(Trouble, i64)> {
+        self.trouble.current()
+    }
+
+    /// Notes a trouble that was found by other means than a transaction.
+    pub fn note_trouble(&self, trouble: Trouble) {
+        self.trouble.note(trouble);
     }
 
     /// How many connections are open, and how many of them are in use; `None` for a file.
@@ -342,10 +359,18 @@ impl Tx {
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         let class = classify(&error);
-        let failure = Failure::new("a database statement failed", error);
+        let step = match class {
+            ErrorClass::Full => "the disk of the database is full",
+            ErrorClass::Damaged => {
+                "the database is damaged: keep a copy of it, run `muster doctor`, and restore a backup"
+            }
+            _ => "a database statement failed",
+        };
+        let failure = Failure::new(step, error);
         match class {
             ErrorClass::Undone => Error::Undone(failure),
-            ErrorClass::Unavailable => Error::Unavailable(failure),
+            ErrorClass::Unavailable | ErrorClass::Full => Error::Unavailable(failure),
+            ErrorClass::Damaged => Error::Internal(failure),
             ErrorClass::Text => classify::unstorable(),
             ErrorClass::Other => Error::Internal(failure),
         }

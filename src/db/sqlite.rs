@@ -1,5 +1,7 @@
 //! SQLite: one file, one writer at a time.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,8 +10,11 @@ use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
 
 use super::conn::measured;
+use super::trouble::Trouble;
 use crate::error::{Error, Result};
 
+/// The first bytes of every SQLite file.
+const HEADER: &[u8; 16] = b"SQLite format 3\0";
 /// Older versions can lose data when a checkpoint and a write coincide (the WAL-reset bug).
 const OLDEST: (u32, u32, u32) = (3, 51, 3);
 const READERS: u32 = 8;
@@ -17,14 +22,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A pool for readers, and one connection for writing: SQLite lets only one connection write.
 pub(super) async fn open(file: &Path) -> Result<(DatabaseConnection, DatabaseConnection)> {
+    check_header(file)?;
     let writer = connect(file, "rwc", 1).await?;
     let reader = connect(file, "rwc", READERS).await?;
     check_version(&writer).await?;
+    read_schema(&writer).await?;
     Ok((reader, writer))
 }
 
 /// One connection to an existing file, for reading.
 pub(super) async fn inspect(file: &Path) -> Result<(DatabaseConnection, DatabaseConnection)> {
+    check_header(file)?;
     // Not "ro": reading the write-ahead log of a file that no process has open needs write access.
     let reader = connect(file, "rw", 1).await?;
     check_version(&reader).await?;
@@ -61,6 +69,26 @@ async fn connect(file: &Path, mode: &str, connections: u32) -> Result<DatabaseCo
             })
         });
     Ok(measured(Database::connect(options).await?))
+}
+
+/// Checks that an existing file begins as SQLite files do. SQLite itself takes a file without its first page for a new one
+/// in some cases.
+fn check_header(file: &Path) -> Result<()> {
+    let Ok(mut open) = File::open(file) else { return Ok(()) };
+    let mut header = [0; HEADER.len()];
+    match open.read_exact(&mut header) {
+        Ok(()) if header == *HEADER => Ok(()),
+        // A new, empty file.
+        Err(_) if open.metadata().is_ok_and(|found| found.len() == 0) => Ok(()),
+        _ => Err(Error::internal("the file does not begin as one of SQLite does", Trouble::Damaged)),
+    }
+}
+
+/// Reads every page of the schema, so that damage is found before anything is served.
+async fn read_schema(db: &DatabaseConnection) -> Result<()> {
+    let sql = "SELECT SUM(LENGTH(sql)) FROM sqlite_master";
+    db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    Ok(())
 }
 
 async fn check_version(db: &DatabaseConnection) -> Result<()> {

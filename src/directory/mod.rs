@@ -5,5 +5,7 @@
 //! rows still exist. Every query here applies this rule, so a deletion is complete for
 //! readers as soon as it is committed.
 
+pub mod keys;
 pub mod prune;
+pub mod rekey;
 pub mod users;

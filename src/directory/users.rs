@@ -10,6 +10,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::keys;
 use crate::db::keyset;
 use crate::error::Result;
 
@@ -19,7 +20,7 @@ pub struct Filter {
     pub instance_id: Option<Uuid>,
     pub integration_keys: Option<Vec<String>>,
     pub statuses: Option<Vec<UserStatus>>,
-    /// The beginning of an address or a name, in any case.
+    /// The beginning of an address or a name, in any case and spelling.
     pub search: Option<String>,
     pub include_removed: bool,
 }
@@ -39,8 +40,12 @@ impl Filter {
         if !self.include_removed {
             all = all.add(Column::RemovedAt.is_null());
         }
-        if let Some(search) = self.search.as_deref().map(str::to_lowercase).filter(|search| !search.is_empty()) {
-            all = all.add(prefix(Column::EmailKey, &search).or(prefix(Column::NameKey, &search)));
+        if let Some(search) = self.search.as_deref().filter(|search| !search.is_empty()) {
+            let mut any = Condition::any();
+            for key in [keys::search_key(search)].into_iter().chain(keys::earlier_search_key(search)) {
+                any = any.add(prefix(Column::EmailKey, &key)).add(prefix(Column::NameKey, &key));
+            }
+            all = all.add(any);
         }
         all
     }

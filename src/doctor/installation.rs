@@ -11,7 +11,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{Finding, MAX_FINDINGS, Report, Subject};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::instance::sealed::Sealed;
 use crate::secrets::SecretKey;
 
@@ -103,6 +103,39 @@ pub(super) async fn schema_objects<C: ConnectionTrait>(conn: &C, report: &mut Re
     Ok(())
 }
 
+/// What the check of the database file promises.
+const FILE_PROMISE: &str = "The pages of the database file are intact.";
+const FILE_REMEDY: &str = "Stop the server, keep a copy of the file, and restore a backup.";
+/// A server needs this much room on the disk of its database, in bytes.
+const ROOM: u64 = 64 << 20;
+
+/// The report about a database that is too damaged for any check.
+pub(super) fn damaged(error: &Error) -> Report {
+    let mut report = Report { checks: Vec::new(), findings: Vec::new(), notes: Vec::new() };
+    let found = vec![finding("database-file", error.chain().to_string(), FILE_REMEDY)];
+    report.add("database-file", FILE_PROMISE, found);
+    report.notes.push("the rest was not checked: the database cannot be read".into());
+    report
+}
+
+/// Checks that the disk of a SQLite file has room.
+pub(super) fn disk_space(file: &Path, report: &mut Report) {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let found = match rustix::fs::statvfs(folder) {
+        Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < ROOM => {
+            let left = disk.f_bavail.saturating_mul(disk.f_frsize) / 1_000_000;
+            let wrong = format!("the disk of {} is full: {left} MB are left", file.display());
+            vec![finding("disk-space", wrong, "Make room on it, or move the data folder to a larger disk.")]
+        }
+        Ok(_) => Vec::new(),
+        Err(error) => {
+            report.notes.push(format!("the room on the disk was not checked: {error}"));
+            return;
+        }
+    };
+    report.add("disk-space", "The disk of the database has room.", found);
+}
+
 /// Checks the database file.
 pub(super) async fn database_file<C: ConnectionTrait>(conn: &C, thorough: bool, report: &mut Report) -> Result<()> {
     if conn.get_database_backend() == DbBackend::Postgres {
@@ -116,14 +149,10 @@ pub(super) async fn database_file<C: ConnectionTrait>(conn: &C, thorough: bool, 
     for row in rows {
         let line: String = row.try_get_by_index(0)?;
         if line != "ok" {
-            found.push(finding(
-                "database-file",
-                line,
-                "Stop the server, keep a copy of the file, and restore a backup.",
-            ));
+            found.push(finding("database-file", line, FILE_REMEDY));
         }
     }
-    report.add("database-file", "The pages of the database file are intact.", found);
+    report.add("database-file", FILE_PROMISE, found);
     Ok(())
 }
 

@@ -21,7 +21,7 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::db::{Db, Location};
+use crate::db::{Db, Location, Trouble};
 use crate::error::{Error, Result};
 use crate::maintenance::retention::Retention;
 
@@ -106,13 +106,24 @@ pub async fn examine(location: &Location, examination: &Examination<'_>) -> Resu
     {
         return Err(Error::Unavailable(format!("there is no database {}", file.display()).into()));
     }
+    match look(location, examination).await {
+        Err(error) if Trouble::of(&error) == Some(Trouble::Damaged) => Ok(installation::damaged(&error)),
+        looked => looked,
+    }
+}
+
+async fn look(location: &Location, examination: &Examination<'_>) -> Result<Report> {
     let db = Db::inspect(location).await?;
     let view = db.view().await?;
     view.allow(STATEMENT_TIMEOUT).await?;
     let report = examination.run(view.conn()).await;
     view.close().await?;
     db.close().await?;
-    report
+    let mut report = report?;
+    if let Location::Sqlite(file) = location {
+        installation::disk_space(file, &mut report);
+    }
+    Ok(report)
 }
 
 impl Examination<'_> {

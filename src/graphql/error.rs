@@ -4,6 +4,7 @@
 use async_graphql::{Context, ErrorExtensionValues, ServerError, Value};
 use uuid::Uuid;
 
+use crate::db::Trouble;
 use crate::error::Error;
 
 /// The message for a request that found the database unavailable.
@@ -126,6 +127,8 @@ pub enum ApiError {
     Forbidden,
     /// The database does not answer. Nothing was changed, and the request may be repeated.
     Unavailable,
+    /// Nothing can be stored, because the disk of the database is full. Nothing was changed.
+    DiskFull,
     /// The connection to the database was lost during the commit, and its outcome cannot be found out.
     OutcomeUnknown,
     /// An error of this server.
@@ -146,7 +149,10 @@ impl ApiError {
             }
             Error::Unavailable(failure) | Error::Undone(failure) => {
                 tracing::warn!(error = %failure.chain(), "the database was unavailable for a request");
-                ApiError::Unavailable
+                match Trouble::of(&failure) {
+                    Some(Trouble::DiskFull) => ApiError::DiskFull,
+                    _ => ApiError::Unavailable,
+                }
             }
             Error::Internal(failure) => {
                 tracing::error!(error = %failure.chain(), "internal error during a request");
@@ -168,13 +174,8 @@ impl From<ApiError> for ServerError {
         match cause {
             ApiError::InvalidInput(message) => error(Code::InvalidInput, message),
             ApiError::Forbidden => error(Code::Forbidden, "This token may read, but not change anything."),
-            ApiError::Unavailable => {
-                let mut unavailable = error(Code::Unavailable, UNAVAILABLE);
-                if let Some(values) = &mut unavailable.extensions {
-                    values.set("retryAfter", RETRY_AFTER_S);
-                }
-                unavailable
-            }
+            ApiError::Unavailable => unavailable(UNAVAILABLE),
+            ApiError::DiskFull => unavailable(Trouble::DiskFull.sentence()),
             ApiError::OutcomeUnknown => error(
                 Code::OutcomeUnknown,
                 "The connection to the database was lost while the change was stored: check whether it was made before you repeat it.",
@@ -189,6 +190,14 @@ impl From<ApiError> for async_graphql::Error {
         let ServerError { message, extensions, source, .. } = error.into();
         Self { message, extensions, source }
     }
+}
+
+fn unavailable(message: &str) -> ServerError {
+    let mut unavailable = error(Code::Unavailable, message);
+    if let Some(values) = &mut unavailable.extensions {
+        values.set("retryAfter", RETRY_AFTER_S);
+    }
+    unavailable
 }
 
 /// For nullable fields: an error makes the field null, and nothing around it.

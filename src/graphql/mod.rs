@@ -25,6 +25,7 @@ pub mod notification;
 pub mod page;
 pub mod recipients;
 pub mod schema;
+pub mod server_status;
 pub mod subscription;
 pub mod sync_run;
 pub mod transport;

@@ -22,6 +22,7 @@ use super::integration::list::IntegrationQuery;
 use super::node::NodeQuery;
 use super::notification::{NotificationMutation, NotificationQuery};
 use super::recipients::{RecipientsMutation, RecipientsQuery};
+use super::server_status::ServerStatusQuery;
 use super::sync_run::list::SyncRunQuery;
 use super::sync_run::progress::ProgressSubscription;
 use super::user::list::UserQuery;
@@ -42,6 +43,7 @@ pub struct Query(
     RecipientsQuery,
     NotificationQuery,
     AuditQuery,
+    ServerStatusQuery,
 );
 
 /// Everything that can be changed. Every mutation needs a token of the role admin. Expected refusals

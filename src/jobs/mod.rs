@@ -13,6 +13,7 @@ use tracing::{error, warn};
 use crate::clock::Clock;
 use crate::config::Roles;
 use crate::db::Db;
+use crate::directory::rekey;
 use crate::events::Feed;
 use crate::instance::Instances;
 use crate::instance::authorization::Authorizations;
@@ -34,6 +35,9 @@ const FORGET: Duration = Duration::from_mins(1);
 const REPAIR: Duration = Duration::from_secs(30);
 /// When rows past their retention are removed for the first time, and how often after that.
 const PRUNE: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(10));
+/// When rows with keys of an earlier version are rewritten for the first time, and how often they are looked for after
+/// that: replicas of an earlier version may still write them.
+const REKEY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_hours(6));
 /// How often histograms are condensed.
 const UPKEEP: Duration = Duration::from_secs(5);
 /// How often the server looks whether a newer version has migrated the schema.
@@ -112,6 +116,7 @@ fn spawn_workers(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
     tasks.spawn(forget(authorizations.clone(), stop.clone()));
     tasks.spawn(prune(pruner.clone(), stop.clone()));
     tasks.spawn(repair(instances.clone(), stop.clone()));
+    tasks.spawn(rekey(db, stop.clone()));
 }
 
 async fn schedule(instances: Instances, heartbeat: Heartbeat, stop: CancellationToken) {
@@ -142,6 +147,17 @@ async fn prune(pruner: Pruner, stop: CancellationToken) {
     while stop.run_until_cancelled(sleep(wait)).await.is_some() {
         pruner.run_once(&stop).await;
         wait = every;
+    }
+}
+
+async fn rekey(db: Db, stop: CancellationToken) {
+    let (mut wait, every) = REKEY;
+    while stop.run_until_cancelled(sleep(wait)).await.is_some() {
+        wait = every;
+        if let Err(error) = rekey::run(&db, &stop).await {
+            warn!(error = %error.chain(), "the keys of users could not be rewritten; trying again");
+            wait = SCHEDULE * 60;
+        }
     }
 }
 

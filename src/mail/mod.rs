@@ -17,6 +17,7 @@
 pub mod address;
 mod file;
 mod message;
+mod refusal;
 mod smtp;
 pub mod text;
 
@@ -87,23 +88,42 @@ impl SendError {
 
 const MESSAGE_LIMIT: usize = 300;
 
+/// The settings of a [`Mailer`].
+pub struct MailSettings<'a> {
+    /// `smtp://` or `smtps://`, followed by `[user:password@]host[:port][/helo-name]`. With `smtp` it may end with
+    /// `?tls=required` or `?tls=opportunistic`. Without it, messages are written to `dir` as `.eml` files.
+    pub smtp_url: Option<&'a str>,
+    /// The host name to introduce ourselves with, unless the URL has one.
+    pub helo_name: Option<&'a str>,
+    /// The host of the public address, which stands in for a machine without a full name.
+    pub public_host: &'a str,
+    /// Certificate authorities in PEM that are trusted besides those of the system.
+    pub authorities: Option<&'a [u8]>,
+    /// The sender: an address with or without a name.
+    pub from: &'a str,
+    pub dir: &'a Path,
+}
+
 impl Mailer {
     /// Checks the settings; does not connect.
     ///
-    /// `smtp_url` is `smtp://` or `smtps://`, followed by `[user:password@]host[:port][/hello-name]`. With `smtp` it may
-    /// end with `?tls=required` or `?tls=opportunistic`. Without `smtp_url`, messages are written to `dir` as `.eml`
-    /// files. `from` is an address with or without a name.
-    ///
     /// # Errors
     /// One line that says what is wrong, without the URL.
-    pub fn new(smtp_url: Option<&str>, from: &str, dir: &Path) -> Result<Self, String> {
-        let from = message::sender(from).map_err(|fault| format!("setting mail_from: {fault}"))?;
-        let route = match smtp_url {
-            Some(url) => {
-                let smtp = Smtp::from_url(url).map_err(|fault| format!("setting smtp_url: {fault}"))?;
-                Route::Smtp(Arc::new(smtp))
+    pub fn new(settings: &MailSettings<'_>) -> Result<Self, String> {
+        let from = message::sender(settings.from).map_err(|fault| format!("setting mail_from: {fault}"))?;
+        let helo = match settings.helo_name {
+            Some(name) => {
+                let found = smtp::helo_name(name);
+                found.ok_or_else(|| format!("setting smtp_helo_name: \"{name}\" is no host name"))?
             }
-            None => Route::Folder(Arc::new(Folder::new(dir)?)),
+            None => smtp::own_name(settings.public_host),
+        };
+        let route = match settings.smtp_url {
+            Some(url) => {
+                let smtp = Smtp::from_url(url, helo, settings.authorities);
+                Route::Smtp(Arc::new(smtp.map_err(|fault| format!("setting smtp_url: {fault}"))?))
+            }
+            None => Route::Folder(Arc::new(Folder::new(settings.dir)?)),
         };
         Ok(Self { from, route })
     }

@@ -6,6 +6,7 @@
 
 use std::error::Error as _;
 use std::future::Future;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -13,7 +14,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use lettre::address::Envelope;
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Noop, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use parking_lot::Mutex;
@@ -21,7 +22,7 @@ use percent_encoding::percent_decode_str;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::{SendError, StillOurs};
+use super::{MESSAGE_LIMIT, SendError, StillOurs, refusal, text};
 
 const IDLE_CONNECTIONS: usize = 4;
 
@@ -74,41 +75,19 @@ struct Idle {
 }
 
 impl Smtp {
-    /// Parses a URL of the form that lettre documents. The error does not contain it.
-    pub(super) fn from_url(url: &str) -> Result<Self, String> {
+    /// Parses a URL of the form that lettre documents. The error does not contain it. `helo` is the name that we
+    /// introduce ourselves with if the URL has none. `authorities` are certificates in PEM that are trusted besides
+    /// those of the system.
+    pub(super) fn from_url(url: &str, helo: ClientId, authorities: Option<&[u8]>) -> Result<Self, String> {
         let url = Url::parse(url).map_err(|e| format!("the SMTP URL cannot be read: {e}"))?;
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or("the SMTP URL names no host")?;
         // The brackets of an IPv6 address are a part of the URL only.
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let mut tls = None;
-        for (key, value) in url.query_pairs() {
-            if key != "tls" {
-                return Err("the SMTP URL has a parameter other than `tls`".to_owned());
-            }
-            tls = Some(value.into_owned());
-        }
-        let parameters = || {
-            TlsParameters::new(host.clone()).map_err(|_| "the host of the SMTP URL cannot be checked by TLS".to_owned())
-        };
-        let (security, usual_port) = match (url.scheme(), tls.as_deref()) {
-            ("smtps", None) => (Security::Wrapper(parameters()?), 465),
-            ("smtp", None) => (Security::None, 25),
-            ("smtp", Some("required")) => (Security::Required(parameters()?), 587),
-            ("smtp", Some("opportunistic")) => (Security::Opportunistic(parameters()?), 587),
-            ("smtp", Some(_)) => {
-                return Err("in the SMTP URL, `tls` is `required` or `opportunistic`".to_owned());
-            }
-            ("smtps", Some(_)) => {
-                return Err("`tls` belongs to smtp://; smtps:// is encrypted from the first byte".to_owned());
-            }
-            _ => return Err("the SMTP URL begins with neither smtp:// nor smtps://".to_owned()),
-        };
+        let (security, usual_port) = Security::from_url(&url, &host, authorities)?;
         let hello = match url.path().trim_matches('/') {
-            "" => ClientId::default(),
-            name if name.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_[]:".contains(&b)) => {
-                ClientId::Domain(name.to_owned())
-            }
-            _ => return Err("the path of the SMTP URL is no host name to introduce ourselves with".to_owned()),
+            "" => helo,
+            name => helo_name(name)
+                .ok_or("the path of the SMTP URL is no host name to introduce ourselves with".to_owned())?,
         };
         let login = Login::from_url(&url)?;
         let port = url.port().unwrap_or(usual_port);
@@ -123,7 +102,8 @@ impl Smtp {
             Security::Wrapper(_) => "TLS",
         };
         let login = if self.login.is_some() { "signed in" } else { "not signed in" };
-        format!("mail is sent by SMTP through {} port {} ({security}, {login})", self.host, self.port)
+        let Self { host, port, hello, .. } = self;
+        format!("mail is sent by SMTP through {host} port {port} ({security}, {login}) as {hello}")
     }
 
     pub(super) async fn send(
@@ -221,16 +201,32 @@ impl Smtp {
     /// An error before the recipient was named. Even a 5xx (a wrong password, a greeting of 554) is then about a
     /// setting that somebody will correct and not about the address, so the message is tried again.
     fn session_error(&self, context: &str, failure: &Failure) -> SendError {
-        SendError::temporary(&format!("{context}: {}", self.describe_failure(failure)))
+        SendError::temporary(&self.advised(&format!("{context}: {}", self.describe_failure(failure)), failure))
     }
 
-    /// An error about this message: permanent if the server answers 5xx. The codes 530 to 538 are about authentication
-    /// wherever they appear, so they count as a [`Self::session_error`].
+    /// An error about this message: permanent only if the server refuses its address.
     fn message_error(&self, failure: &Failure) -> SendError {
         let words = self.describe_failure(failure);
-        match failure {
-            Failure::Smtp(e) if e.is_permanent() && !words.starts_with("53") => SendError::permanent(&words),
-            Failure::Smtp(_) | Failure::TimedOut => SendError::temporary(&words),
+        if let Failure::Smtp(error) = failure
+            && let Some(code) = error.status()
+        {
+            let said = error.source().map(ToString::to_string).unwrap_or_default();
+            if refusal::refuses_address(code.into(), &said) {
+                return SendError::permanent(&words);
+            }
+        }
+        SendError::temporary(&self.advised(&words, failure))
+    }
+
+    /// Adds what an administrator can do. It is kept when the words are cut.
+    fn advised(&self, words: &str, failure: &Failure) -> String {
+        let advice = match failure {
+            Failure::TimedOut => None,
+            Failure::Smtp(_) => refusal::advice(words),
+        };
+        match advice {
+            Some(advice) => format!("{} {advice}", text::one_line(words, MESSAGE_LIMIT - 1 - advice.len())),
+            None => words.to_owned(),
         }
     }
 
@@ -251,6 +247,55 @@ impl Smtp {
             Some(login) => login.remove_from(words),
             None => words,
         }
+    }
+}
+
+impl Security {
+    /// The security that the URL asks for, and the usual port for it.
+    fn from_url(url: &Url, host: &str, authorities: Option<&[u8]>) -> Result<(Self, u16), String> {
+        let mut tls = None;
+        for (key, value) in url.query_pairs() {
+            if key != "tls" {
+                return Err("the SMTP URL has a parameter other than `tls`".to_owned());
+            }
+            tls = Some(value.into_owned());
+        }
+        let parameters = || -> Result<TlsParameters, SmtpError> {
+            let mut parameters = TlsParameters::builder(host.to_owned());
+            if let Some(pem) = authorities {
+                parameters = parameters.add_root_certificate(Certificate::from_pem(pem)?);
+            }
+            parameters.build()
+        };
+        let parameters = || parameters().map_err(|_| "the host of the SMTP URL cannot be checked by TLS".to_owned());
+        Ok(match (url.scheme(), tls.as_deref()) {
+            ("smtps", None) => (Self::Wrapper(parameters()?), 465),
+            ("smtp", None) => (Self::None, 25),
+            ("smtp", Some("required")) => (Self::Required(parameters()?), 587),
+            ("smtp", Some("opportunistic")) => (Self::Opportunistic(parameters()?), 587),
+            ("smtp", Some(_)) => return Err("in the SMTP URL, `tls` is `required` or `opportunistic`".to_owned()),
+            ("smtps", Some(_)) => {
+                return Err("`tls` belongs to smtp://; smtps:// is encrypted from the first byte".to_owned());
+            }
+            _ => return Err("the SMTP URL begins with neither smtp:// nor smtps://".to_owned()),
+        })
+    }
+}
+
+/// The host name to introduce ourselves with, if it can be one.
+pub(super) fn helo_name(name: &str) -> Option<ClientId> {
+    let possible = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_[]:".contains(&b));
+    possible.then(|| ClientId::Domain(name.to_owned()))
+}
+
+/// The name of this machine. If it is not a full one, as in a container, `public_host` is used if that is.
+pub(super) fn own_name(public_host: &str) -> ClientId {
+    match ClientId::default() {
+        ClientId::Domain(name) if name.contains('.') => ClientId::Domain(name),
+        _ if public_host.contains('.') && public_host.parse::<IpAddr>().is_err() => {
+            ClientId::Domain(public_host.to_owned())
+        }
+        other => other,
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The copy is a consistent snapshot. It is written to a temporary file in the target
 //! folder, checked, and then renamed, so a file with the final name is always complete. An
-//! interrupted backup leaves a file that ends in `.partial` and can be deleted.
+//! interrupted backup leaves a file that ends in `.partial` and can be deleted. The file carries its own digest
+//! ([`seal`]), so that a restore recognises a copy that was cut off or changed.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::seal;
 use super::sqlite_file::{at, check_integrity, connect, connect_without_wal, copy, with_suffix};
 use crate::files::fsync_parent_dir;
 
@@ -65,10 +67,12 @@ async fn write(from: &Path, to: &Path, partial: &Path, progress: impl Fn(Progres
     let _ = db.close().await;
     copied?;
     progress(Progress::Checking);
+    let place = seal::prepare(partial).await?;
     let db = connect_without_wal(partial).await?;
     let checked = check_integrity(&db, partial).await;
     let _ = db.close().await;
     checked?;
+    seal::close(partial, place).await?;
     let bytes = fs::metadata(partial).map_err(|error| at(partial, &error))?.len();
     publish(partial, to)?;
     fsync_parent_dir(to).map_err(|error| at(to, &error))?;

@@ -1,4 +1,4 @@
-//! Maintenance of the stored data: [`retention`], [`backup`] and [`restore`].
+//! Maintenance of the stored data: [`retention`], [`backup`], [`restore`] and [`check`].
 //!
 //! Retention works on both databases. Backup and restore are for SQLite only, because
 //! PostgreSQL has its own tools. A backup is made while the server runs. A restore replaces
@@ -6,6 +6,8 @@
 //! one is in place.
 
 pub mod backup;
+pub mod check;
 pub mod restore;
 pub mod retention;
+mod seal;
 mod sqlite_file;

@@ -15,8 +15,10 @@ use entity::{installation, instance, oauth_grant};
 use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter, QuerySelect, Statement};
 use uuid::Uuid;
 
+use super::seal::{self, Seal};
 use super::sqlite_file::{
-    at, check_header, check_integrity, check_schema, connect, connect_without_wal, copy, has_table, number, with_suffix,
+    at, check_header, check_integrity, check_schema, check_size, connect, connect_without_wal, copy, has_table, number,
+    with_suffix,
 };
 use crate::clock::date_time;
 use crate::files::fsync_parent_dir;
@@ -30,6 +32,8 @@ pub struct Restored {
     pub users: i64,
     /// Where the previous database was kept.
     pub previous: Option<PathBuf>,
+    /// Whether the backup was compared with its digest. Backups of earlier versions have none.
+    pub sealed: bool,
 }
 
 /// What to restore, and where.
@@ -58,8 +62,8 @@ impl Restore<'_> {
             remove(&with_suffix(&next, left))?;
         }
         let prepared = self.prepare(&next).await;
-        let (instances, users) = match prepared {
-            Ok(counts) => counts,
+        let (instances, users, sealed) = match prepared {
+            Ok(prepared) => prepared,
             Err(error) => {
                 let _ = fs::remove_file(&next);
                 return Err(error);
@@ -70,7 +74,7 @@ impl Restore<'_> {
         fsync_parent_dir(self.to).map_err(|error| at(self.to, &error))?;
         // The index of the old write-ahead log. SQLite creates a new one.
         remove(&with_suffix(self.to, "-shm"))?;
-        Ok(Restored { instances, users, previous })
+        Ok(Restored { instances, users, previous, sealed })
     }
 
     fn check_target(&self) -> Result<(), String> {
@@ -90,21 +94,25 @@ impl Restore<'_> {
         Ok(())
     }
 
-    /// Writes the new database to `next`. Returns how many instances and users it has.
-    async fn prepare(&self, next: &Path) -> Result<(i64, i64), String> {
+    /// Writes the new database to `next`. Returns how many instances and users it has, and whether the backup was sealed.
+    async fn prepare(&self, next: &Path) -> Result<(i64, i64, bool), String> {
         check_header(self.from)?;
+        check_size(self.from)?;
         let db = connect(self.from).await?;
         let copied = async {
             check_integrity(&db, self.from).await?;
             check_schema(&db, self.from).await?;
+            let seal = seal::check(&db, self.from).await?;
             self.check_key(&db).await?;
-            copy(&db, next).await
+            copy(&db, next).await?;
+            Ok(seal)
         };
         let copied: Result<_, String> = copied.await;
         let _ = db.close().await;
-        copied?;
+        let seal = copied?;
         let db = connect_without_wal(next).await?;
         let finished = async {
+            seal::remove(&db).await.map_err(|error| at(next, &error))?;
             new_epoch(&db).await.map_err(|error| at(next, &error))?;
             let instances = number(&db, "SELECT COUNT(*) FROM instance WHERE status <> 'deleted'").await;
             let users = number(&db, "SELECT COALESCE(CAST(SUM(user_count) AS BIGINT), 0) FROM instance").await;
@@ -112,9 +120,9 @@ impl Restore<'_> {
         };
         let finished: Result<_, String> = finished.await;
         let _ = db.close().await;
-        let counts = finished?;
+        let (instances, users) = finished?;
         fs::File::open(next).and_then(|file| file.sync_all()).map_err(|error| at(next, &error))?;
-        Ok(counts)
+        Ok((instances, users, seal == Seal::Intact))
     }
 
     /// Checks that this installation's key opens the secrets in the backup.

@@ -86,6 +86,27 @@ pub(super) fn check_header(file: &Path) -> Result<(), String> {
     }
 }
 
+/// Checks that a file without a write-ahead log has all the pages that its header counts.
+pub(super) fn check_size(file: &Path) -> Result<(), String> {
+    let read = || -> std::io::Result<(u64, u64)> {
+        let mut header = [0; 32];
+        let mut open = File::open(file)?;
+        open.read_exact(&mut header)?;
+        // 1 stands for 65,536, which has no room in two bytes.
+        let page = match u64::from(u16::from_be_bytes([header[16], header[17]])) {
+            1 => 65_536,
+            size => size,
+        };
+        let pages = u32::from_be_bytes([header[28], header[29], header[30], header[31]]);
+        Ok((page * u64::from(pages), open.metadata()?.len()))
+    };
+    let (expected, found) = read().map_err(|error| at(file, &error))?;
+    if found == expected {
+        return Ok(());
+    }
+    Err(at(file, &format!("is not complete: it has {found} bytes, and {expected} are needed; use another copy")))
+}
+
 /// Checks the consistency of every page and index.
 pub(super) async fn check_integrity(db: &DatabaseConnection, file: &Path) -> Result<(), String> {
     let damaged = |detail: &dyn std::fmt::Display| at(file, &format!("is damaged: {detail}"));

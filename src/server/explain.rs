@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use serde::Serialize;
 
+use crate::db::Trouble;
 use crate::error::{Error, Refusal, RefusalCode};
 use crate::instance::authorization::{Failure, Why};
 
@@ -30,7 +31,7 @@ pub(super) fn explain(failure: &Failure) -> Page {
         Why::Error(error) => sent_back(app, error),
         Why::CodeRefused(message) => code_refused(app, message),
         Why::Refused(refusals) => refused(app, refusals),
-        Why::Inner(Error::Unavailable(_)) => unavailable(),
+        Why::Inner(error @ Error::Unavailable(_)) => unavailable(Trouble::of(error)),
         Why::Inner(_) => internal(),
     };
     // After these two, another request with the same consent may have succeeded.
@@ -122,11 +123,11 @@ fn code_refused(app: &str, message: &str) -> Page {
     )
 }
 
-fn unavailable() -> Page {
+fn unavailable(trouble: Option<Trouble>) -> Page {
     page(
         StatusCode::SERVICE_UNAVAILABLE,
         "Muster is not available",
-        "Muster could not reach its database.",
+        trouble.map_or("Muster could not reach its database.", Trouble::sentence),
         &["Wait a moment, then begin again in Muster."],
     )
 }

@@ -1,6 +1,7 @@
 //! The HTTP server: its routes, its middleware, and the loop that accepts connections.
 
 mod callback;
+mod connection;
 mod explain;
 
 use std::pin::pin;
@@ -13,16 +14,18 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tracing::warn;
 
+use self::connection::{Activity, Expired, Patience};
 use crate::clock::Clock;
 use crate::console;
 use crate::db::Db;
@@ -33,8 +36,6 @@ use crate::jobs::Heartbeat;
 use crate::queue;
 use crate::telemetry;
 
-/// How long a client may take to send the headers of a request.
-const HEADERS: Duration = Duration::from_secs(10);
 /// How long to wait after accepting a connection failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long the workers may be silent before the server reports that it is not ready.
@@ -66,7 +67,9 @@ pub fn not_ready() -> Router {
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(|| async { (StatusCode::SERVICE_UNAVAILABLE, Json(report)) }))
         .route("/metrics", get(metrics))
-        .fallback(|| async { graphql::transport::problems::Problem::waiting().into_response("application/json") })
+        .fallback(|| async {
+            graphql::transport::problems::Problem::waiting().readable().into_response("application/json")
+        })
 }
 
 /// Adds the middleware of all routes: a panic becomes a status 500, and the headers that a browser needs.
@@ -87,42 +90,63 @@ pub fn with_middleware(router: Router) -> Router {
 }
 
 /// Serves until `shutdown` is cancelled, and then until the open connections have ended. Unlike axum's own loop, it
-/// closes connections that take too long to send their headers.
+/// closes connections of clients that are silent or slow.
 pub async fn serve(listener: &TcpListener, router: Router, shutdown: CancellationToken) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADERS);
+    serve_with(Patience::default(), listener, router, shutdown).await;
+}
+
+async fn serve_with(patience: Patience, listener: &TcpListener, router: Router, shutdown: CancellationToken) {
     let open = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        match accepted {
+            Ok((stream, _)) => {
+                open.spawn(serve_connection(patience, stream, router.clone(), shutdown.clone()));
+            }
             Err(error) => {
                 // Most likely there are no file descriptors left; others will be closed soon.
                 warn!(error = %error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
             }
-        };
-        // Events are small and must not be delayed.
-        let _ = stream.set_nodelay(true);
-        let connection =
-            http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone())).with_upgrades();
-        let shutdown = shutdown.clone();
-        open.spawn(async move {
-            let mut connection = pin!(connection);
-            // An error here is the client's: it disconnected, or does not speak HTTP.
-            tokio::select! {
-                _ = connection.as_mut() => return,
-                () = shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
-            }
-            let _ = connection.await;
-        });
+        }
     }
     open.close();
     open.wait().await;
+}
+
+async fn serve_connection(patience: Patience, stream: TcpStream, router: Router, shutdown: CancellationToken) {
+    // Events are small and must not be delayed.
+    let _ = stream.set_nodelay(true);
+    let activity = Activity::new();
+    let io = TokioIo::new(activity.watch(stream));
+    let (router, requests) = (TowerToHyperService::new(router), activity.clone());
+    let service = service_fn(move |request| {
+        let answering = requests.begin();
+        let response = router.call(request);
+        async move { response.await.map(|response| answering.until_sent(response)) }
+    });
+    // A WebSocket's handshake is answered in the client's spelling, see `graphql::transport::ws`.
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(None).preserve_header_case(true);
+    let mut connection = pin!(http.serve_connection(io, service).with_upgrades());
+    // An error here is the client's: it disconnected, or does not speak HTTP.
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        expired = activity.expired(patience) => {
+            if expired == Expired::Idle {
+                connection.as_mut().graceful_shutdown();
+                // The end of a response may still be under way.
+                let _ = tokio::time::timeout(patience.idle, connection).await;
+            }
+        }
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -138,8 +162,11 @@ async fn ready(State(state): State<Readiness>) -> Response {
     let stopping = state.shutdown.is_cancelled();
     let ready = database && workers && !stopping;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let report = Json(json!({ "ready": ready, "database": database, "workers": workers, "stopping": stopping }));
-    (status, [(header::CACHE_CONTROL, "no-store")], report).into_response()
+    let mut report = json!({ "ready": ready, "database": database, "workers": workers, "stopping": stopping });
+    if let Some((trouble, _)) = state.db.trouble() {
+        report["detail"] = trouble.sentence().into();
+    }
+    (status, [(header::CACHE_CONTROL, "no-store")], Json(report)).into_response()
 }
 
 async fn metrics_with(State(state): State<Readiness>) -> impl IntoResponse {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::reconcile::Scope;
+use crate::directory::keys;
 use crate::error::Result;
 
 macro_rules! for_rows {
@@ -22,6 +23,8 @@ macro_rules! for_rows {
                 $($name: Default::default(),)*
                 email_key: None,
                 name_key: None,
+                match_key: None,
+                key_version: keys::VERSION,
                 first_seen_at: scope.now,
                 last_seen_at: scope.now,
                 removed_at: None,
@@ -63,8 +66,7 @@ integration::with_user_fields!(for_rows);
 
 /// The columns that are made from other columns.
 fn update_search_keys(row: &mut Model) {
-    row.email_key = row.email.as_deref().map(str::to_lowercase);
-    row.name_key = row.display_name.as_deref().map(str::to_lowercase);
+    keys::fill(row);
 }
 
 /// What the fields of a user were before they changed. Empty if nothing changed.

@@ -46,7 +46,8 @@ pub fn start(settings: &Settings) -> Result<Exporter, String> {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().boxed(),
     };
-    let (traces, exporter) = otlp::layer(settings.otlp_endpoint.as_ref())?;
+    let (traces, exporter) =
+        otlp::layer(settings.otlp_endpoint.as_ref(), settings.certificate_authorities()?.as_deref())?;
     let _already_started = filtered.with(lines).with(traces).try_init();
     Ok(exporter)
 }

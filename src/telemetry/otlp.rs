@@ -46,12 +46,17 @@ mod exporting {
     }
 
     /// The layer that turns spans into traces, if there is an endpoint for them.
-    pub fn layer<S>(endpoint: Option<&Url>) -> Result<(Option<OpenTelemetryLayer<S, Tracer>>, Exporter), String>
+    /// `authorities` are certificates in PEM that are trusted besides those of the system.
+    pub fn layer<S>(
+        endpoint: Option<&Url>,
+        authorities: Option<&[u8]>,
+    ) -> Result<(Option<OpenTelemetryLayer<S, Tracer>>, Exporter), String>
     where
         S: Subscriber + for<'span> LookupSpan<'span>,
     {
         let Some(endpoint) = endpoint else { return Ok((None, Exporter(None))) };
-        let provider = provider(endpoint).map_err(|error| format!("setting otlp_endpoint: {error}"))?;
+        let provider = provider(endpoint, authorities.unwrap_or_default())
+            .map_err(|error| format!("setting otlp_endpoint: {error}"))?;
         let layer = tracing_opentelemetry::layer()
             .with_tracer(provider.tracer(env!("CARGO_PKG_NAME")))
             .with_location(false)
@@ -60,9 +65,10 @@ mod exporting {
         Ok((Some(layer), Exporter(Some(provider))))
     }
 
-    fn provider(endpoint: &Url) -> Result<SdkTracerProvider, Box<dyn std::error::Error>> {
+    fn provider(endpoint: &Url, authorities: &[u8]) -> Result<SdkTracerProvider, Box<dyn std::error::Error>> {
+        let http = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
         let client = Client {
-            http: reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build()?,
+            http: http.tls_certs_merge(reqwest::Certificate::from_pem_bundle(authorities)?).build()?,
             runtime: Handle::try_current()?,
         };
         let exporter = SpanExporter::builder()
@@ -113,7 +119,7 @@ mod omitted {
         pub async fn stop(self) {}
     }
 
-    pub fn layer(endpoint: Option<&Url>) -> Result<(Option<Identity>, Exporter), String> {
+    pub fn layer(endpoint: Option<&Url>, _authorities: Option<&[u8]>) -> Result<(Option<Identity>, Exporter), String> {
         match endpoint {
             None => Ok((None, Exporter)),
             Some(_) => Err("setting otlp_endpoint: this program was built without the feature otlp".into()),

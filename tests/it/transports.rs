@@ -2,6 +2,8 @@
 
 use futures_util::SinkExt;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::Server;
@@ -114,17 +116,76 @@ async fn a_socket_holds_a_hundred_operations() {
     assert_eq!(refusal["payload"][0]["extensions"]["code"], "TOO_MANY_OPERATIONS");
 }
 
+/// The header lines of a WebSocket's handshake.
+const UPGRADE: [&str; 4] = [
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Protocol: graphql-transport-ws",
+];
+
+/// The first bytes of the answer to a handshake, to its empty line.
+async fn handshake(server: &Server, headers: &[&str]) -> String {
+    let lines = ["GET /graphql HTTP/1.1", "Connection: Upgrade"].iter().chain(&UPGRADE).chain(headers);
+    let request: String = lines.map(|line| format!("{line}\r\n")).collect();
+    let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
+    stream.write_all(format!("{request}\r\n").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    while !answer.contains("\r\n\r\n") {
+        let mut part = [0; 1024];
+        let read = stream.read(&mut part).await.unwrap();
+        assert!(read > 0, "{answer}");
+        answer.push_str(&String::from_utf8_lossy(&part[..read]));
+    }
+    answer
+}
+
 #[tokio::test]
-async fn pages_of_other_origins_get_no_socket() {
+async fn pages_of_other_origins_get_no_socket_and_can_learn_why() {
     let server = Server::start().await;
-    let upgrade = [
-        "Upgrade: websocket",
-        "Sec-WebSocket-Version: 13",
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        "Sec-WebSocket-Protocol: graphql-transport-ws",
-        "Origin: https://elsewhere.example",
-    ];
-    assert_eq!(server.http("GET /graphql", &upgrade, "").await.0, 403);
+    let port = server.url.rsplit_once(':').unwrap().1;
+    let named = |name: &str| (format!("Origin: http://{name}:{port}"), format!("Host: {name}:{port}"));
+    for (origin, host) in ["127.0.0.1", "localhost", "[::1]"].map(named) {
+        let answer = handshake(&server, &[&origin, &host]).await;
+        assert!(answer.starts_with("HTTP/1.1 101 "), "{origin}: {answer}");
+    }
+    let (status, _) = server.http("GET /graphql", &["Origin: http://localhost"], "").await;
+    assert_eq!(status, 401, "nothing is wrong with this origin");
+    for origin in ["https://elsewhere.example", "http://localhost:1", "null"] {
+        let origin = format!("Origin: {origin}");
+        let answer = handshake(&server, &[&origin, &named("localhost").1]).await;
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{origin}: {answer}");
+        let (status, answer) = server.http("GET /graphql", &[&origin], "").await;
+        assert!(status == 403 && answer.contains("FOREIGN_ORIGIN") && answer.contains("MUSTER_PUBLIC_URL"), "{answer}");
+        assert!(answer.contains("access-control-allow-origin: *"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_ignores_the_credentials_of_a_proxy_and_refuses_a_wrong_token() {
+    let server = Server::start().await;
+    let own = format!("Authorization: Bearer {}", server.admin);
+    for (headers, status) in [
+        (vec!["Authorization: Basic YWRhOnBhc3N3b3Jk"], 101),
+        (vec!["Authorization: Negotiate YWRh", &own], 101),
+        (vec!["Authorization: Bearer nobody"], 401),
+        (vec!["Authorization: Bearer"], 401),
+        (vec![&own, "Authorization: Bearer nobody"], 401),
+    ] {
+        let headers: Vec<&str> = [vec!["Host: localhost"], headers].concat();
+        let answer = handshake(&server, &headers).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{headers:?}: {answer}");
+    }
+    let json = "Content-Type: application/json";
+    let headers = [&own, "Authorization: Basic YWRhOnBhc3N3b3Jk", json];
+    assert_eq!(server.http("POST /graphql", &headers, r#"{"query":"{__typename}"}"#).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_handshake_is_answered_in_the_spelling_of_the_request() {
+    let server = Server::start().await;
+    let answer = handshake(&server, &["Host: localhost"]).await;
+    assert!(answer.contains("\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n"), "{answer}");
 }
 
 #[tokio::test]

@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """An SMTP server for the integration tests; needs the package aiosmtpd.
 
-    python smtp.py [PORT]
+    python smtp.py [PORT [CERTIFICATE KEY]]
 
 Prints one line, {"smtp": port, "control": port}, both on 127.0.0.1, and exits when its
-standard input is closed. PORT is the SMTP port; 0, the default, chooses a free one. The
-control port uses HTTP:
+standard input is closed. PORT is the SMTP port; 0, the default, chooses a free one. With the
+files of a certificate and its key, mail is taken after STARTTLS only. The control port uses HTTP:
 
   GET /mode/MODE   sets how messages are treated from now on:
                    ok          accept
                    tempfail    respond with 450 to the recipient
                    permfail    respond with 550 to the recipient
+                   norelay     refuse the recipient, because this server does not relay
+                   badhelo     refuse the recipient, because of the name in the greeting
                    hang        never respond to the end of the message
                    drop_after  store the message, but cut the connection before responding
                    greet_hang  never send a greeting on new connections
@@ -24,13 +26,21 @@ import email
 import email.policy
 import json
 import os
+import ssl
 import sys
 
 from aiosmtpd.smtp import SMTP
 
-MODES = {"ok", "tempfail", "permfail", "hang", "drop_after", "greet_hang"}
+REFUSALS = {
+    "tempfail": "450 4.2.1 mailbox busy",
+    "permfail": "550 5.1.1 no such user",
+    "norelay": "554 5.7.1 <a@example.com>: Relay access denied",
+    "badhelo": "504 5.5.2 <web-1>: Helo command rejected: need fully-qualified hostname",
+}
+MODES = {"ok", "hang", "drop_after", "greet_hang", *REFUSALS}
 mode = "ok"
 messages = []
+context = None
 
 
 def described(envelope):
@@ -50,10 +60,8 @@ def described(envelope):
 
 class Handler:
     async def handle_RCPT(self, server, session, envelope, address, options):
-        if mode == "tempfail":
-            return "450 4.2.1 mailbox busy"
-        if mode == "permfail":
-            return "550 5.1.1 no such user"
+        if mode in REFUSALS:
+            return REFUSALS[mode]
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 fine"
 
@@ -71,7 +79,10 @@ class Mute(asyncio.Protocol):
 
 
 def protocol():
-    return Mute() if mode == "greet_hang" else SMTP(Handler(), hostname="peer.test", loop=asyncio.get_running_loop())
+    if mode == "greet_hang":
+        return Mute()
+    tls = {"tls_context": context, "require_starttls": True} if context else {}
+    return SMTP(Handler(), hostname="peer.test", loop=asyncio.get_running_loop(), **tls)
 
 
 def answer(path):
@@ -106,13 +117,17 @@ def port(server):
     return server.sockets[0].getsockname()[1]
 
 
-async def main():
+async def main(port_wanted="0", *certificate):
+    global context
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
     loop = asyncio.get_running_loop()
-    smtp = await loop.create_server(protocol, "127.0.0.1", int((sys.argv[1:] or ["0"])[0]))
+    smtp = await loop.create_server(protocol, "127.0.0.1", int(port_wanted))
     http = await asyncio.start_server(control, "127.0.0.1", 0)
     print(json.dumps({"smtp": port(smtp), "control": port(http)}), flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     os._exit(0)  # an orderly exit would wait for connections that hang on purpose
 
 
-asyncio.run(main())
+asyncio.run(main(*sys.argv[1:]))

@@ -73,7 +73,9 @@ pub(super) async fn connect(url: &str, connections: u32, statement: Duration) ->
 
 fn session(options: PgConnectOptions, statement: Duration) -> PgConnectOptions {
     let ms = |time: Duration| time.as_millis().to_string();
-    options.application_name("muster").options([
+    let named = options.get_application_name().is_some();
+    let options = if named { options } else { options.application_name("muster") };
+    options.options([
         ("statement_timeout", ms(statement)),
         ("lock_timeout", ms(LOCK)),
         ("idle_in_transaction_session_timeout", ms(IDLE)),
@@ -118,8 +120,8 @@ fn refused(url: &str, error: DbErr) -> Error {
     }
     let failure = Failure::new("no connection", error);
     match class {
-        ErrorClass::Undone | ErrorClass::Unavailable => Error::Unavailable(failure),
-        ErrorClass::Text | ErrorClass::Other => Error::Internal(failure),
+        ErrorClass::Undone | ErrorClass::Unavailable | ErrorClass::Full => Error::Unavailable(failure),
+        ErrorClass::Damaged | ErrorClass::Text | ErrorClass::Other => Error::Internal(failure),
     }
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use async_graphql::{Context, InputObject, Object};
 
 use super::Integration;
+use crate::directory::keys::search_key;
 use crate::graphql::api::Api;
 use crate::graphql::connection::{self, connection};
 use crate::graphql::error::ApiError;
@@ -30,10 +31,10 @@ pub struct IntegrationList {
 impl IntegrationList {
     async fn new(api: &Api, filter: Option<IntegrationFilter>) -> Result<Self, ApiError> {
         let IntegrationFilter { search, category, integrated } = filter.unwrap_or_default();
-        let search = search.map(|text| text.to_lowercase());
+        let search = search.map(|text| search_key(&text));
         let catalog = api.instances.catalog.all();
         let found = catalog.filter(|entry| {
-            search.as_ref().is_none_or(|text| entry.name.to_lowercase().contains(text) || entry.key.contains(text))
+            search.as_ref().is_none_or(|text| search_key(&entry.name).contains(text) || entry.key.contains(text))
                 && category.as_ref().is_none_or(|category| entry.category == *category)
         });
         let mut keys: Vec<String> = found.map(|entry| entry.key.clone()).collect();

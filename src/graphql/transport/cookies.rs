@@ -22,7 +22,7 @@ impl ConsoleCookies {
         let site = headers.get("sec-fetch-site");
         let from_browser = origin.is_some() || site.is_some();
         let same_site = site.is_none_or(|site| site == "same-origin");
-        (from_browser && same_site && origin.is_none_or(|origin| console.allows(origin))).then(Self::default)
+        (from_browser && same_site && origin.is_none_or(|origin| console.is(origin))).then(Self::default)
     }
 
     /// Sets a cookie for `url` and the paths below it, which scripts cannot read.

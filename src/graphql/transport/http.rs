@@ -47,6 +47,8 @@ pub async fn serve(State(endpoint): State<Arc<Endpoint>>, request: Request) -> R
     let accepted = accepted(&parts.headers);
     let served = if parts.method == Method::GET && ws::wants_upgrade(&parts.headers) {
         ws::upgrade(&endpoint, parts).await
+    } else if let Some(problem) = ws::explain(&endpoint, &parts) {
+        Err(problem)
     } else {
         respond(&endpoint, parts, body, accepted).await
     };
@@ -64,7 +66,7 @@ async fn respond(endpoint: &Endpoint, parts: Parts, body: Body, accepted: Accept
     if parts.method != Method::GET && parts.method != Method::POST {
         return Err(Problem::method_not_allowed("GET, POST", "GraphQL is served by GET and POST."));
     }
-    let caller = bearer::authenticate(&endpoint.tokens, bearer::credentials(&parts.headers)).await?;
+    let caller = bearer::authenticate_request(&endpoint.tokens, &parts.headers).await?;
     if accepted.single.is_none() && !accepted.events {
         return Err(Problem::not_acceptable(
             "Accept must allow application/graphql-response+json, application/json or text/event-stream.",

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use axum::http::{HeaderMap, header};
+use url::{Host, Url};
+
 /// `scheme://host[:port]` of the server's public address.
 #[derive(Clone)]
 pub struct PublicOrigin(Arc<str>);
@@ -9,12 +12,89 @@ pub struct PublicOrigin(Arc<str>);
 impl PublicOrigin {
     /// `public_url` is where browsers reach the console.
     pub fn of(public_url: &str) -> Self {
-        let origin = url::Url::parse(public_url).map(|url| url.origin().ascii_serialization());
+        let origin = Url::parse(public_url).map(|url| url.origin().ascii_serialization());
         Self(origin.unwrap_or_default().into())
     }
 
     /// Whether the value of an `Origin` header is this origin.
-    pub fn allows(&self, origin: &str) -> bool {
+    pub fn is(&self, origin: &str) -> bool {
         *origin == *self.0
+    }
+
+    /// Whether the request comes from no page, or from one that this server has sent.
+    pub fn permits(&self, headers: &HeaderMap) -> bool {
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        origins.all(|origin| origin.to_str().is_ok_and(|origin| self.is(origin) || is_same_server(origin, host)))
+    }
+}
+
+/// Whether a page of this origin came from the server that the browser now addresses as `host`. That is certain only of
+/// addresses and of `localhost`: anybody can have another name resolve to this server, and send a page under it.
+fn is_same_server(origin: &str, host: &str) -> bool {
+    let Ok(page) = Url::parse(origin) else { return false };
+    if !matches!(page.scheme(), "http" | "https") || page.origin().ascii_serialization() != origin {
+        return false;
+    }
+    let Ok(server) = Url::parse(&format!("{}://{host}", page.scheme())) else { return false };
+    let (Some(page_host), Some(server_host)) = (page.host(), server.host()) else { return false };
+    let same_host = match &page_host {
+        Host::Domain(_) => false,
+        Host::Ipv4(_) | Host::Ipv6(_) => page_host == server_host,
+    };
+    page.port_or_known_default() == server.port_or_known_default()
+        && (same_host || is_loopback(&page_host) && is_loopback(&server_host))
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_this_server_are_permitted_and_no_others() {
+        let public = PublicOrigin::of("https://muster.example.com/");
+        let permits = |origin: &str, host: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ORIGIN, origin.parse().expect("valid"));
+            headers.insert(header::HOST, host.parse().expect("valid"));
+            public.permits(&headers)
+        };
+        for (origin, host) in [
+            ("https://muster.example.com", "muster.example.com"),
+            ("https://muster.example.com", "10.0.0.5:8080"),
+            ("http://localhost:8080", "localhost:8080"),
+            ("http://localhost:8080", "127.0.0.1:8080"),
+            ("http://[::1]:8080", "[::1]:8080"),
+            ("http://127.0.0.1:8080", "localhost:8080"),
+            ("http://localhost", "localhost"),
+            ("http://192.168.1.5:8080", "192.168.1.5:8080"),
+        ] {
+            assert!(permits(origin, host), "{origin} at {host}");
+        }
+        for (origin, host) in [
+            ("http://muster.example.com", "muster.example.com"),
+            ("https://elsewhere.example", "localhost:8080"),
+            ("https://elsewhere.example", "elsewhere.example"),
+            ("http://rebound.example:8080", "rebound.example:8080"),
+            ("http://localhost:8081", "localhost:8080"),
+            ("http://localhost:8080", "muster.example.com"),
+            ("http://localhost:8080", "10.0.0.5:8080"),
+            ("http://192.168.1.6:8080", "192.168.1.5:8080"),
+            ("http://localhost.elsewhere.example:8080", "localhost:8080"),
+            ("http://localhost:8080/", "localhost:8080"),
+            ("file://localhost", "localhost"),
+            ("null", "localhost:8080"),
+        ] {
+            assert!(!permits(origin, host), "{origin} at {host}");
+        }
+        assert!(public.permits(&HeaderMap::new()), "not a page");
     }
 }

@@ -3,10 +3,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lettre::address::Envelope;
+use lettre::transport::smtp::extension::ClientId;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Limits, Smtp};
+use super::{Limits, Smtp, own_name};
 
 /// How a peer answers: by the first word of what it hears; `greeting` and `.` (the end of
 /// a message) count as words too. `None` means that it never answers.
@@ -62,8 +63,12 @@ fn friendly(word: &str) -> Option<&'static str> {
     })
 }
 
+fn parse(url: &str) -> Result<Smtp, String> {
+    Smtp::from_url(url, ClientId::Domain("muster.example.org".into()), None)
+}
+
 fn smtp(url: &str) -> Smtp {
-    let mut smtp = Smtp::from_url(url).unwrap();
+    let mut smtp = parse(url).unwrap();
     let short = Duration::from_millis(200);
     smtp.limits = Limits { connect: short, step: short, message: 3 * short, ..Limits::default() };
     smtp
@@ -87,7 +92,7 @@ async fn messages_share_a_connection() {
 #[tokio::test]
 async fn a_message_that_is_no_longer_ours_is_held_back_at_the_last_moment() {
     // Were the message sent, its refusal would be final.
-    let peer = peer(|word| if word == "." { Some("550 5.7.1 too late") } else { friendly(word) }).await;
+    let peer = peer(|word| if word == "." { Some("550 5.1.1 too late") } else { friendly(word) }).await;
     let smtp = smtp(&peer.url);
     let envelope = Envelope::new(Some("muster@localhost".parse().unwrap()), vec!["ann@example.org".parse().unwrap()]);
     let error = smtp.send(&envelope.unwrap(), b"Subject: Hello\r\n\r\n.Text\r\n", &|| false).await.unwrap_err();
@@ -97,24 +102,69 @@ async fn a_message_that_is_no_longer_ours_is_held_back_at_the_last_moment() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_message_is_final_if_it_is_a_5xx() {
-    let answers: [(Answers, bool, &str); 6] = [
+async fn only_a_refusal_of_the_address_is_final() {
+    let answers: [(Answers, bool, &str); 9] = [
         (|w| if w == "RCPT" { Some("550 5.1.1 no such user") } else { friendly(w) }, true, "550 5.1.1 no such user"),
-        (|w| if w == "." { Some("554 5.7.1 spam") } else { friendly(w) }, true, "554 5.7.1 spam"),
+        (|w| if w == "." { Some("550 unknown recipient") } else { friendly(w) }, true, "550 unknown recipient"),
+        (|w| if w == "." { Some("554 5.7.1 spam") } else { friendly(w) }, false, "554 5.7.1 spam The mail server"),
+        (|w| if w == "RCPT" { Some("504 bad HELO") } else { friendly(w) }, false, "504 bad HELO Set MUSTER_SMTP_HELO"),
+        (|w| if w == "RCPT" { Some("550 no relaying") } else { friendly(w) }, false, "does not relay"),
         (|w| if w == "RCPT" { Some("450 4.2.1 busy") } else { friendly(w) }, false, "450 4.2.1 busy"),
         (|w| if w == "." { Some("451 4.3.0 local error") } else { friendly(w) }, false, "451 4.3.0 local error"),
         (|w| if w == "DATA" { Some("421 going down") } else { friendly(w) }, false, "421 going down"),
-        (|w| if w == "RCPT" { Some("530 sign in first") } else { friendly(w) }, false, "530 sign in first"),
+        (|w| if w == "RCPT" { Some("530 sign in first") } else { friendly(w) }, false, "MUSTER_SMTP_URL"),
     ];
     for (answers, permanent, message) in answers {
         let peer = peer(answers).await;
         let smtp = smtp(&peer.url);
         for attempt in 1..=2 {
             let error = send(&smtp).await.unwrap_err();
-            assert_eq!((error.permanent, error.message.as_str()), (permanent, message));
+            assert!(error.permanent == permanent && error.message.contains(message), "{error:?}");
             assert_eq!(peer.connections.load(Ordering::SeqCst), attempt, "a connection was used again");
         }
     }
+}
+
+#[tokio::test]
+async fn the_advice_is_told_even_if_the_server_says_much() {
+    let peer = peer(|w| {
+        let long =
+            "550-5.7.1 Relay access denied, as is written in the rules of this house,\r\n550-5.7.1 which are long";
+        if w == "RCPT" {
+            Some(LONG.get_or_init(|| format!("{}\r\n550 5.7.1 end", [long; 9].join("\r\n"))))
+        } else {
+            friendly(w)
+        }
+    })
+    .await;
+    let error = send(&smtp(&peer.url)).await.unwrap_err();
+    assert!(!error.permanent && error.message.starts_with("550 5.7.1 Relay"), "{error}");
+    assert!(error.message.ends_with("in MUSTER_SMTP_URL.") && error.message.len() < 310, "{error}");
+}
+
+static LONG: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+
+#[tokio::test]
+async fn we_introduce_ourselves_by_the_setting_or_the_path_of_the_url() {
+    static HEARD: parking_lot::Mutex<Vec<String>> = parking_lot::Mutex::new(Vec::new());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("smtp://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            stream.write_all(b"220 peer\r\n").await.unwrap();
+            let mut line = String::new();
+            BufReader::new(&mut stream).read_line(&mut line).await.unwrap();
+            HEARD.lock().push(line.trim().to_owned());
+        }
+    });
+    for url in [url.clone(), format!("{url}/other.example.org")] {
+        let _cut = send(&smtp(&url)).await.unwrap_err();
+    }
+    assert_eq!(*HEARD.lock(), ["EHLO muster.example.org", "EHLO other.example.org"]);
+    let own = ClientId::default().to_string();
+    let expected = if own.contains('.') { own.as_str() } else { "muster.example.org" };
+    assert_eq!(own_name("muster.example.org").to_string(), expected);
+    assert_eq!(own_name("localhost").to_string(), own);
 }
 
 #[tokio::test]
@@ -131,7 +181,7 @@ async fn a_refusal_of_the_session_is_a_passing_trouble() {
     for (answers, message) in answers {
         let peer = peer(answers).await;
         let error = send(&smtp(&peer.url.replace("//", "//u:hunter22@"))).await.unwrap_err();
-        assert!(!error.permanent && error.message.ends_with(message), "{error:?}");
+        assert!(!error.permanent && error.message.contains(message), "{error:?}");
     }
 }
 
@@ -197,7 +247,7 @@ fn urls_say_where_and_how() {
         ("smtps://u%40x:hunter%2022@mail.example.org/muster.example.org", "mail.example.org port 465 (TLS, signed in)"),
         ("smtps://[::1]:4465", "::1 port 4465 (TLS"),
     ] {
-        let described = Smtp::from_url(url).unwrap_or_else(|e| panic!("{url}: {e}")).describe();
+        let described = parse(url).unwrap_or_else(|e| panic!("{url}: {e}")).describe();
         assert!(described.contains(said) && !described.contains("hunter"), "{described}");
     }
 }
@@ -218,7 +268,7 @@ fn a_malformed_url_is_named_without_repeating_it() {
         "smtp://u:hunter22@mail.example.org/a%0D%0Ab",
         "smtp://u:hunter22@mail.example.org:99999",
     ] {
-        let error = Smtp::from_url(url).err().unwrap_or_else(|| panic!("{url}"));
+        let error = parse(url).err().unwrap_or_else(|| panic!("{url}"));
         assert!(!error.contains("hunter") && !error.contains('\n') && error.len() < 120, "{url}: {error}");
     }
 }

@@ -9,7 +9,7 @@ const DOORS: [&str; 6] = ["app", "cli", "console", "graphql", "jobs", "server"];
 const NOUNS: [&str; 4] = ["directory", "instance", "notification", "sync"];
 /// A separate crate in a folder of `src`, below all other layers.
 const INTEGRATION: &str = "integration";
-const TOOLS: [&str; 14] = [
+const TOOLS: [&str; 15] = [
     "audit",
     "auth",
     "backoff",
@@ -23,6 +23,7 @@ const TOOLS: [&str; 14] = [
     "mail",
     "queue",
     "secrets",
+    "spelling",
     "telemetry",
 ];
 

@@ -10,6 +10,7 @@ use crate::support::Server;
 
 mod client_credentials;
 mod consent;
+mod proxy;
 mod vendors;
 
 /// A server whose catalog has, as `peer`, the application of the authorization server.

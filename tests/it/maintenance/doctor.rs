@@ -347,5 +347,11 @@ async fn a_damaged_file_is_found_on_sqlite() {
     assert_eq!(looked.status.code(), Some(1), "{}", said(&looked));
     assert!(said(&looked).contains("database-file: database: "), "{}", said(&looked));
     damage(&database);
-    assert_ne!(home.run(&["doctor"]).status.code(), Some(0));
+    let looked = home.run(&["doctor"]);
+    assert_eq!(looked.status.code(), Some(1), "{}", said(&looked));
+    assert!(said(&looked).contains("database-file: database: ") && said(&looked).contains("restore a backup"));
+    std::fs::write(&database, vec![0xa5; 8192]).unwrap();
+    let looked = home.run(&["doctor"]);
+    assert_eq!(looked.status.code(), Some(1), "{}", said(&looked));
+    assert!(said(&looked).contains("database-file: database: ") && said(&looked).contains("restore a backup"));
 }

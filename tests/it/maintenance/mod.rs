@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::support::DEADLINE;
 
-mod backup;
+pub mod backup;
 mod doctor;
 mod postgres;
 mod restore;

@@ -106,7 +106,7 @@ async fn what_cannot_stand_in_for_the_database_is_refused_and_nothing_is_changed
         (&empty, "is not a database of Muster"),
         (&foreign, "is not a database of Muster"),
         (&damaged, " damaged: "),
-        (&short, " damaged: "),
+        (&short, "is not complete"),
         (&newer, "comes from a newer Muster"),
     ] {
         refused(&home.run(&["restore", "--replace", path.to_str().unwrap()]), words);
@@ -162,4 +162,33 @@ async fn killed_anywhere_it_leaves_the_old_database_or_the_new_one_on_sqlite() {
     assert_eq!(one(&database, "SELECT name FROM instance").await, "Acme");
     let left: Vec<_> = fs::read_dir(home.data_dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| !name.to_string_lossy().contains("restoring")), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_copy_that_lost_its_end_or_a_few_bytes_is_refused_and_one_without_a_digest_is_warned_of_on_sqlite() {
+    let (home, backup, _) = backed_up().await;
+    let whole = fs::read(&backup).unwrap();
+    let copy = file(&home, "copy");
+    let restore = |bytes: &[u8]| {
+        fs::write(&copy, bytes).unwrap();
+        home.run(&["restore", "--replace", copy.to_str().unwrap()])
+    };
+    refused(&restore(&whole[..whole.len() - 100]), "is not complete");
+    let mut places = fastrand::Rng::with_seed(7);
+    for _ in 0..30 {
+        let mut changed = whole.clone();
+        let place = places.usize(100..whole.len() - 8);
+        changed[place..place + 8].iter_mut().for_each(|byte| *byte ^= 0x5a);
+        let restored = restore(&changed);
+        assert!(!restored.status.success(), "eight bytes from {place} on: {}", said(&restored));
+    }
+    let intact = restore(&whole);
+    assert!(intact.status.success() && !said(&intact).contains("warning"), "{}", said(&intact));
+    let left = "SELECT CAST(COUNT(*) AS TEXT) FROM sqlite_master WHERE name LIKE '%seal%'";
+    assert_eq!(one(&home.data_dir().join("muster.db"), left).await, "0", "the digest does not fit what comes after");
+
+    fs::write(&copy, &whole).unwrap();
+    sql(&copy, "DROP TABLE backup_seal").await;
+    let earlier = home.run(&["restore", "--replace", copy.to_str().unwrap()]);
+    assert!(earlier.status.success() && said(&earlier).contains("carries no digest"), "{}", said(&earlier));
 }

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use muster::config::Settings;
 use serde_json::{Value, json};
 
 use super::mail::{notifications, server, set_recipients};
 use super::{Smtp, recipient};
+use crate::support::authority::Authority;
 use crate::support::{Client, DEADLINE, Server};
 
 /// Waits until the mails of an instance fulfil a condition.
@@ -60,6 +62,23 @@ async fn while_the_mail_server_is_down_mails_wait_and_arrive_when_it_is_back() {
 }
 
 #[tokio::test]
+async fn a_mail_server_with_the_companys_own_certificate_is_trusted_by_a_setting() {
+    let authority = Authority::new();
+    let smtp = Smtp::start_with_tls(&authority.sign("DNS:localhost"));
+    for (trusted, attempted) in [(false, "QUEUED"), (true, "SENT")] {
+        let url = format!("smtp://localhost:{}?tls=required", smtp.port());
+        let file = trusted.then(|| authority.certificate().into());
+        let change = move |settings: &mut Settings| (settings.smtp_url, settings.ca_file) = (Some(url), file);
+        let server = Server::builder().settings(change).start().await;
+        let id = server.rehearse("Acme", &[]).await;
+        let mails = until_notifications(&server, &id, |mails| mails.iter().any(|mail| mail["attempts"] == 1)).await;
+        assert_eq!(mails[0]["state"], attempted, "{mails:#?}");
+        let advised = mails[0]["lastError"].as_str().is_some_and(|error| error.contains("MUSTER_CA_FILE"));
+        assert!(advised != trusted, "{mails:#?}");
+    }
+}
+
+#[tokio::test]
 async fn a_recipient_who_is_refused_for_now_is_tried_again() {
     let smtp = Smtp::start();
     let server = server(&smtp).await;
@@ -72,6 +91,21 @@ async fn a_recipient_who_is_refused_for_now_is_tried_again() {
     smtp.until(1).await;
     let sent = until_notifications(&server, &id, |mails| mails[0]["state"] == "SENT").await;
     assert_eq!(sent[0]["attempts"], 2);
+}
+
+#[tokio::test]
+async fn a_refusal_that_a_setting_would_change_keeps_the_mail_and_names_the_setting() {
+    let smtp = Smtp::start();
+    let server = server(&smtp).await;
+    for (mode, named) in [("norelay", "does not relay"), ("badhelo", "MUSTER_SMTP_HELO_NAME")] {
+        smtp.mode(mode).await;
+        let id = server.rehearse(mode, &[]).await;
+        let waiting = until_notifications(&server, &id, |mails| mails.iter().any(|mail| mail["attempts"] == 1)).await;
+        assert_eq!(waiting[0]["state"], "QUEUED");
+        assert!(waiting[0]["lastError"].as_str().unwrap().contains(named), "{waiting:#?}");
+        smtp.mode("ok").await;
+        until_notifications(&server, &id, |mails| mails[0]["state"] == "SENT" && mails[0]["attempts"] == 2).await;
+    }
 }
 
 #[tokio::test]

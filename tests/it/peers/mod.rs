@@ -12,6 +12,7 @@ pub use scim_peer::Scim;
 pub use smtp_peer::{Smtp, header, recipient};
 pub use vendor_peer::Vendor;
 
+mod clients;
 mod cluster;
 mod faults;
 pub mod faulty;
@@ -24,6 +25,16 @@ mod scim_pages;
 mod scim_peer;
 mod smtp_peer;
 mod vendor_peer;
+
+/// The command that runs a script of `tests/peers`.
+fn command(interpreter: &str, name: &str) -> Command {
+    let program = std::env::var(interpreter).unwrap_or_else(|_| {
+        panic!("{interpreter} must name what runs tests/peers/{name}: run the tests with tests/run")
+    });
+    let mut command = Command::new(program);
+    command.arg(format!("{}/tests/peers/{name}", env!("CARGO_MANIFEST_DIR")));
+    command
+}
 
 /// A script of `tests/peers` that runs until this is dropped.
 struct Script {
@@ -42,11 +53,7 @@ impl Script {
     }
 
     fn start(interpreter: &str, name: &str, arguments: &[String]) -> Script {
-        let program = std::env::var(interpreter).unwrap_or_else(|_| {
-            panic!("{interpreter} must name what runs tests/peers/{name}: run the tests with tests/run")
-        });
-        let mut child = Command::new(program)
-            .arg(format!("{}/tests/peers/{name}", env!("CARGO_MANIFEST_DIR")))
+        let mut child = command(interpreter, name)
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,5 +1,6 @@
 //! The SMTP server of `tests/peers/smtp.py`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -22,7 +23,16 @@ impl Smtp {
 
     /// Starts it on the port of an earlier one.
     pub fn start_at(port: u16) -> Smtp {
-        let script = Script::python("smtp.py", &[port.to_string()]);
+        Self::run(&[port.to_string()])
+    }
+
+    /// Starts one that takes mail after STARTTLS only, with this certificate and key.
+    pub fn start_with_tls((certificate, key): &(PathBuf, PathBuf)) -> Smtp {
+        Self::run(&["0".into(), certificate.display().to_string(), key.display().to_string()])
+    }
+
+    fn run(arguments: &[String]) -> Smtp {
+        let script = Script::python("smtp.py", arguments);
         let ports: Value = serde_json::from_str(&script.first_line).unwrap();
         let port = |name: &str| u16::try_from(ports[name].as_u64().unwrap()).unwrap();
         Smtp { port: port("smtp"), control: port("control"), http: http(), _script: script }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::support::{self, Client, DEADLINE, Database, http};
 
 mod cli;
+mod data_on_sqlite;
 mod demo;
 mod first_start;
 mod health;

@@ -46,6 +46,13 @@ fn a_setting_that_does_not_fit_stops_the_start_and_is_named() {
         ("LOG_FORMAT", "xml", "setting log_format"),
         ("DATABASE_URL", "postgres://localhost", "setting database_url"),
         ("DATABASE_URL", "mysql://localhost/muster", "setting database_url"),
+        ("DATABASE_URL", "postgres://localhost/muster?sslmod=require", "did you mean sslmode?"),
+        ("LISTN", "127.0.0.1:1", "did you mean listen?"),
+        ("PORT", "8080", "setting port"),
+        ("CA_FILE", "/nowhere/ca.pem", "setting ca_file: /nowhere/ca.pem"),
+        ("CA_FILE", "/dev/null", "setting ca_file: /dev/null: there is no certificate"),
+        ("HTTPS_PROXY", "proxy.example.com:3128", "setting https_proxy"),
+        ("SMTP_HELO_NAME", "my server", "setting smtp_helo_name"),
         ("SMTP_URL", "http://mail.example.com", "setting smtp_url"),
         ("MAIL_FROM", "nobody at all", "setting mail_from"),
         ("CONNECTORS_DIR", "/nowhere/at/all", "connectors_dir"),
@@ -54,6 +61,26 @@ fn a_setting_that_does_not_fit_stops_the_start_and_is_named() {
         let line = refusal(&home, &["serve"]);
         assert!(line.contains(named), "MUSTER_{name}={value}: {line}");
     }
+}
+
+#[tokio::test]
+async fn what_a_cluster_says_about_services_is_warned_of_and_no_setting() {
+    let mut home = Home::new();
+    for (name, value) in [
+        ("PORT", "tcp://10.0.0.5:8080"),
+        ("SERVICE_HOST", "10.0.0.5"),
+        ("SERVICE_PORT", "8080"),
+        ("SERVICE_PORT_HTTP", "8080"),
+        ("PORT_8080_TCP", "tcp://10.0.0.5:8080"),
+        ("PORT_8080_TCP_ADDR", "10.0.0.5"),
+        ("DB_PORT_5432_TCP_PROTO", "tcp"),
+    ] {
+        home = home.set(name, value);
+    }
+    let token = home.token();
+    let _program = home.serve(&token).await;
+    let log = home.log();
+    assert!(log.contains("ignored") && log.contains("MUSTER_DB_PORT_5432_TCP_PROTO, MUSTER_PORT, "), "{log}");
 }
 
 #[test]

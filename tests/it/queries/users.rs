@@ -1,6 +1,8 @@
+use muster::directory::rekey;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use crate::support::Server;
+use crate::support::{self, Server};
 
 const SEARCH: &str = "query($filter: UserFilter, $after: String) { users(first: 100, filter: $filter, after: $after) {
     totalCount nodes { externalId email displayName instance { name } } pageInfo { endCursor hasNextPage } } }";
@@ -107,4 +109,42 @@ async fn a_user_has_the_values_of_the_application() {
         "removedAt": null, "instance": { "id": id }, "firstSeenAt": null, "lastSeenAt": null })
     );
     assert_eq!((&users[0]["isAdmin"], &users[0]["licenses"]), (&json!(true), &json!(["Full"])));
+}
+
+#[tokio::test]
+async fn search_finds_every_spelling_also_in_rows_of_an_earlier_version() {
+    let server = Server::start().await;
+    let id = server.rehearse("Acme", &[("users", "5")]).await;
+    server.idle(&id, "").await;
+    for (place, name) in ["İbrahim", "ΟΔΥΣΣΕΥΣ", "Jose\u{301}", "Jos\u{e9}"].iter().enumerate() {
+        // As an earlier version stored them.
+        let update = format!(
+            "UPDATE user_account SET display_name = '{name}', name_key = '{}', match_key = NULL, key_version = 0
+            WHERE external_id = 'person-{place}'",
+            name.to_lowercase()
+        );
+        support::change(&server.db, &update).await;
+    }
+    for (search, wanted) in [("İbrahim", vec![0]), ("ΟΔΥΣΣΕΥΣ", vec![1]), ("JOS\u{c9}", vec![3])] {
+        let wanted: Vec<_> = wanted.iter().map(|place| format!("person-{place}")).collect();
+        assert_eq!(found(&server, json!({ "search": search })).await, wanted, "{search:?}, before they are rewritten");
+    }
+    assert_eq!(rekey::run(&server.db, &CancellationToken::new()).await.unwrap(), 4);
+    assert_eq!(rekey::run(&server.db, &CancellationToken::new()).await.unwrap(), 0);
+    for (search, wanted) in [
+        ("ibrahim", vec![0]),
+        ("İBRA", vec![0]),
+        ("ΟΔΥΣ", vec![1]),
+        ("οδυσ", vec![1]),
+        ("οδυσσευς", vec![1]),
+        ("jos\u{e9}", vec![2, 3]),
+        ("JOS\u{c9}", vec![2, 3]),
+        ("jose\u{301}", vec![2, 3]),
+        ("jose", vec![]),
+    ] {
+        let wanted: Vec<_> = wanted.iter().map(|place| format!("person-{place}")).collect();
+        assert_eq!(found(&server, json!({ "search": search })).await, wanted, "{search:?}");
+    }
+    let all = "SELECT CAST(COUNT(*) AS TEXT) FROM user_account WHERE match_key LIKE '%@%' AND key_version = 1";
+    assert_eq!(support::one(&server.place.location(), all).await, "5");
 }

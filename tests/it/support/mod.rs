@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub mod ask;
+pub mod authority;
 mod client;
 pub mod peer;
 mod place;

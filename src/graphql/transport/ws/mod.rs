@@ -19,7 +19,7 @@ use async_graphql::http::WebSocketProtocols;
 use axum::extract::FromRequestParts;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 
 use self::session::Session;
@@ -38,18 +38,31 @@ pub fn wants_upgrade(headers: &HeaderMap) -> bool {
     headers.get(header::UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
+/// Why a handshake with these headers is refused, whatever else it says.
+fn refusal(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Problem> {
+    if !endpoint.origin.permits(headers) {
+        let message = "Pages of this origin may not open a WebSocket here. If people open the console there, \
+                       the setting MUSTER_PUBLIC_URL must be that address.";
+        return Some(Problem::new(StatusCode::FORBIDDEN, Code::ForeignOrigin, message));
+    }
+    endpoint.shutdown.is_cancelled().then(Problem::stopping)
+}
+
+/// The reason for which a page cannot open a WebSocket. A browser does not show it the answer to a handshake, so that
+/// it asks once more, by a plain GET of the same address.
+pub fn explain(endpoint: &Endpoint, parts: &Parts) -> Option<Problem> {
+    let asked = parts.method == Method::GET && parts.headers.contains_key(header::ORIGIN);
+    let asked = asked && !bearer::has_token(&parts.headers);
+    asked.then(|| refusal(endpoint, &parts.headers)).flatten().map(Problem::readable)
+}
+
 /// Makes a WebSocket of a request. A browser cannot send a token with the request, so that none is
 /// needed here, but one that is sent must be valid.
 pub async fn upgrade(endpoint: &Endpoint, mut parts: Parts) -> Result<Response, Problem> {
-    let Endpoint { executor, tokens, origin, shutdown } = endpoint;
-    let mut origins = parts.headers.get_all(header::ORIGIN).iter();
-    if !origins.all(|value| value.to_str().is_ok_and(|value| origin.allows(value))) {
-        let message = "Pages of this origin may not open a WebSocket here.";
-        return Err(Problem::new(StatusCode::FORBIDDEN, Code::ForeignOrigin, message));
+    if let Some(problem) = refusal(endpoint, &parts.headers) {
+        return Err(problem);
     }
-    if shutdown.is_cancelled() {
-        return Err(Problem::stopping());
-    }
+    let Endpoint { executor, tokens, shutdown, .. } = endpoint;
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &())
         .await
         .map_err(|rejection| Problem::new(rejection.status(), Code::BadRequest, rejection.body_text()))?
@@ -57,13 +70,13 @@ pub async fn upgrade(endpoint: &Endpoint, mut parts: Parts) -> Result<Response, 
     if upgrade.selected_protocol().is_none() {
         return Err(Problem::bad_request("The only sub-protocol is graphql-transport-ws."));
     }
-    let caller = if parts.headers.contains_key(header::AUTHORIZATION) {
-        Some(bearer::authenticate(tokens, bearer::credentials(&parts.headers)).await?)
+    let caller = if bearer::has_token(&parts.headers) {
+        Some(bearer::authenticate_request(tokens, &parts.headers).await?)
     } else {
         None
     };
     let (executor, tokens, shutdown) = (executor.clone(), tokens.clone(), shutdown.clone());
-    Ok(upgrade
+    let mut response = upgrade
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(BUFFER_BYTES)
         .max_message_size(MAX_MESSAGE_BYTES)
@@ -71,7 +84,11 @@ pub async fn upgrade(endpoint: &Endpoint, mut parts: Parts) -> Result<Response, 
         .on_upgrade(move |socket| async move {
             let _open = Open::new();
             Session::new(executor, tokens, &shutdown, socket, caller).run().await;
-        }))
+        });
+    // Among them is the spelling of the request's header names, in which hyper then answers. Some clients find
+    // `Sec-WebSocket-Protocol` by their own spelling only.
+    response.extensions_mut().extend(parts.extensions);
+    Ok(response)
 }
 
 /// Counts a socket while it is open.

@@ -2,57 +2,12 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use tempfile::TempDir;
+use std::path::Path;
 
 use crate::peers::Cluster;
 use crate::process::Home;
 use crate::process::settings::refusal;
-
-/// The test's own certificate authorities, and the certificates that they signed.
-struct Authority {
-    dir: TempDir,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let authority = Self { dir: tempfile::tempdir().unwrap() };
-        authority.openssl(&["req", "-x509", "-new", "-subj", "/CN=Authority of a test"], "ca.key", "ca.pem");
-        authority
-    }
-
-    /// A certificate for the host, with its key.
-    fn sign(&self, host: &str) -> (PathBuf, PathBuf) {
-        let alternative = format!("subjectAltName={host}");
-        let request = ["req", "-new", "-subj", "/CN=database", "-addext", &alternative];
-        self.openssl(&request, "server.key", "server.csr");
-        fs::write(self.path("extensions"), &alternative).unwrap();
-        let sign = ["x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"];
-        self.run(&[&sign[..], &["-days", "2", "-extfile", "extensions", "-out", "server.pem"]].concat());
-        (self.path("server.pem"), self.path("server.key"))
-    }
-
-    fn certificate(&self) -> String {
-        self.path("ca.pem").display().to_string()
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn openssl(&self, arguments: &[&str], key: &str, out: &str) {
-        let new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key];
-        self.run(&[arguments, &new_key, &["-out", out]].concat());
-    }
-
-    fn run(&self, arguments: &[&str]) {
-        let done = Command::new("openssl").args(arguments).current_dir(self.dir.path()).output();
-        let done = done.expect("the openssl program (on Debian: apt-get install openssl)");
-        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
-    }
-}
+use crate::support::authority::Authority;
 
 /// Copies a file to a place where only the server may read it.
 fn hand_over(file: &Path, to: &Path) {
@@ -106,6 +61,15 @@ async fn a_server_that_proves_itself_is_used_over_tls() {
     let plain = "SELECT count(*) AS n FROM pg_stat_activity LEFT JOIN pg_stat_ssl USING (pid) WHERE usename = 'muster'";
     assert!(cluster.count(plain).await > 1);
     assert_eq!(cluster.count(&format!("{plain} AND ssl IS NOT TRUE")).await, 0);
+}
+
+#[tokio::test]
+async fn the_file_of_authorities_is_for_the_database_too() {
+    let authority = Authority::new();
+    let cluster = cluster(&authority, "IP:127.0.0.1").await;
+    let line = refused(&cluster, "sslmode=verify-full");
+    assert!(line.contains("certificate"), "the system does not know it: {line}");
+    home(&cluster, "sslmode=verify-full").set("CA_FILE", authority.certificate()).token();
 }
 
 #[tokio::test]

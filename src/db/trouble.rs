@@ -1,0 +1,99 @@
+//! What is wrong with the machine under the database, by its name.
+
+use std::fmt;
+
+use parking_lot::Mutex;
+use sea_orm::DbErr;
+use tracing::{error, info};
+
+use super::classify::{ErrorClass, classify};
+use crate::clock::Clock;
+use crate::error::Error;
+
+/// A trouble that an administrator has to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
+#[graphql(name = "DatabaseTroubleKind")]
+pub enum Trouble {
+    /// Nothing can be stored, because the disk is full.
+    DiskFull,
+    /// Pages of the database cannot be read.
+    Damaged,
+}
+
+impl Trouble {
+    /// The trouble that an error reports, whatever was being done.
+    pub fn of(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        let mut next = Some(error);
+        while let Some(cause) = next {
+            if let Some(found) = cause.downcast_ref::<Trouble>() {
+                return Some(*found);
+            }
+            if let Some(cause) = cause.downcast_ref::<DbErr>() {
+                return match classify(cause) {
+                    ErrorClass::Full => Some(Trouble::DiskFull),
+                    ErrorClass::Damaged => Some(Trouble::Damaged),
+                    _ => None,
+                };
+            }
+            next = cause.source();
+        }
+        None
+    }
+
+    /// What is wrong and what to do, for a person.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Trouble::DiskFull => {
+                "The disk of the server's database is full. Nothing can be changed until an administrator makes room."
+            }
+            Trouble::Damaged => {
+                "The server's database is damaged. An administrator must keep a copy of it, run `muster doctor`, and restore a backup."
+            }
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.sentence())
+    }
+}
+
+impl std::error::Error for Trouble {}
+
+/// The trouble that was last noticed, and since when.
+#[derive(Default)]
+pub(super) struct Watch(Mutex<Option<(Trouble, i64)>>);
+
+impl Watch {
+    pub(super) fn current(&self) -> Option<(Trouble, i64)> {
+        *self.0.lock()
+    }
+
+    /// Notes how a transaction ended.
+    pub(super) fn observe(&self, failed: Option<&Error>) {
+        match failed {
+            Some(error) => {
+                if let Some(trouble) = Trouble::of(error) {
+                    self.note(trouble);
+                }
+            }
+            // Something was stored, so there is room again.
+            None => {
+                let mut current = self.0.lock();
+                if current.is_some_and(|(trouble, _)| trouble == Trouble::DiskFull) {
+                    *current = None;
+                    info!("the disk of the database has room again");
+                }
+            }
+        }
+    }
+
+    pub(super) fn note(&self, trouble: Trouble) {
+        let mut current = self.0.lock();
+        if current.is_none_or(|(known, _)| known != trouble) {
+            error!("{}", trouble.sentence());
+            *current = Some((trouble, Clock::System.now()));
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Rewrites the keys of users whose rows have those of an earlier version.
+//!
+//! A new version of the keys would make a migration rewrite the whole table. Instead, the workers rewrite it in small
+//! transactions. They find what is left by the version in the row, so that an interruption does no harm. Several replicas
+//! may do it at the same time. Until it is done, a search looks for both forms.
+
+use std::time::Duration;
+
+use entity::user::{ActiveModel, Column, Entity};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+use uuid::Uuid;
+
+use super::keys::{self, Keys};
+use crate::db::{Db, Tx};
+use crate::error::Result;
+
+/// How many rows one transaction rewrites at most.
+const BATCH: u64 = 200;
+/// The pause between two transactions, which leaves the database to others.
+const GAP: Duration = Duration::from_millis(50);
+
+/// Rewrites all rows with keys of an earlier version. Returns how many there were.
+pub async fn run(db: &Db, stop: &CancellationToken) -> Result<u64> {
+    let (mut after, mut rewritten) = (Uuid::nil(), 0);
+    while let Some(last) = last_of_batch(db, after).await? {
+        rewritten += db.write(|tx| rewrite(tx, after, last)).await?;
+        after = last;
+        if stop.run_until_cancelled(tokio::time::sleep(GAP)).await.is_none() {
+            break;
+        }
+    }
+    if rewritten > 0 {
+        info!(users = rewritten, "the search keys of users were rewritten");
+    }
+    Ok(rewritten)
+}
+
+/// The last id of the next batch. Found without a lock, because most often there is none.
+async fn last_of_batch(db: &Db, after: Uuid) -> Result<Option<Uuid>> {
+    let ids: Vec<Uuid> = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::KeyVersion.lt(keys::VERSION))
+        .filter(Column::Id.gt(after))
+        .order_by_asc(Column::Id)
+        .limit(BATCH)
+        .into_tuple()
+        .all(db.read())
+        .await?;
+    Ok(ids.last().copied())
+}
+
+async fn rewrite(tx: Tx, after: Uuid, last: Uuid) -> Result<u64> {
+    let rows = Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::Email, Column::DisplayName])
+        .filter(Column::KeyVersion.lt(keys::VERSION))
+        .filter(Column::Id.gt(after))
+        .filter(Column::Id.lte(last))
+        .order_by_asc(Column::Id);
+    // A row that a sync holds gets its keys there, if it changes, or in the next round.
+    let rows: Vec<(Uuid, Option<String>, Option<String>)> = tx.hold_free(rows).await?;
+    let count = rows.len();
+    for (id, email, name) in rows {
+        let Keys { email_key, name_key, match_key } = Keys::of(email.as_deref(), name.as_deref());
+        let keys = ActiveModel {
+            email_key: Set(email_key),
+            name_key: Set(name_key),
+            match_key: Set(match_key),
+            key_version: Set(keys::VERSION),
+            ..Default::default()
+        };
+        Entity::update_many().set(keys).filter(Column::Id.eq(id)).exec(tx.conn()).await?;
+    }
+    Ok(count.try_into().unwrap_or(u64::MAX))
+}

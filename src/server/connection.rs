@@ -1,0 +1,189 @@
+//! How long a connection is kept for a client that is silent or slow.
+//!
+//! An idle connection is kept for longer than the usual proxies keep it. If the server closed it first, a proxy could
+//! send a request into the closing connection, and show an error to its user. The head of a request must arrive in time,
+//! counted from its first byte.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How long a client may take.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    /// Between the end of a response and the first byte of the next request.
+    pub(super) idle: Duration,
+    /// From the first byte of a request to the end of its headers.
+    pub(super) head: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(75), head: Duration::from_secs(10) }
+    }
+}
+
+/// What a connection is doing, and since when.
+#[derive(Clone, Copy)]
+enum Phase {
+    Idle(Instant),
+    /// The first bytes of a request have arrived.
+    Head(Instant),
+    /// A request is being answered.
+    Busy,
+}
+
+/// A connection that was kept for as long as it may be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Expired {
+    Idle,
+    Head,
+}
+
+/// The activity of one connection. Clones share it.
+#[derive(Clone)]
+pub(super) struct Activity(Arc<watch::Sender<Phase>>);
+
+impl Activity {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(Phase::Idle(Instant::now()))))
+    }
+
+    /// The connection's stream, which notices the first byte of a request.
+    pub(super) fn watch(&self, stream: TcpStream) -> WatchedStream {
+        WatchedStream { stream, activity: self.clone() }
+    }
+
+    /// Called when the head of a request is complete.
+    pub(super) fn begin(&self) -> Answering {
+        self.0.send_replace(Phase::Busy);
+        Answering(self.clone())
+    }
+
+    fn received(&self) {
+        self.0.send_if_modified(|phase| {
+            let idle = matches!(phase, Phase::Idle(_));
+            if idle {
+                *phase = Phase::Head(Instant::now());
+            }
+            idle
+        });
+    }
+
+    /// Returns when the client has taken too long.
+    pub(super) async fn expired(&self, patience: Patience) -> Expired {
+        let mut phases = self.0.subscribe();
+        loop {
+            let phase = *phases.borrow_and_update();
+            let (end, expired) = match phase {
+                Phase::Idle(since) => (since + patience.idle, Expired::Idle),
+                Phase::Head(since) => (since + patience.head, Expired::Head),
+                Phase::Busy => {
+                    let _never_closed = phases.changed().await;
+                    continue;
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep_until(end) => return expired,
+                _never_closed = phases.changed() => {}
+            }
+        }
+    }
+}
+
+/// A request is being answered until this is dropped.
+pub(super) struct Answering(Activity);
+
+impl Answering {
+    /// The response, whose body keeps the connection busy until it is sent.
+    pub(super) fn until_sent(self, response: Response) -> Response {
+        response.map(|body| Body::new(WatchedBody { body, _answering: self }))
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.0.send_replace(Phase::Idle(Instant::now()));
+    }
+}
+
+struct WatchedBody {
+    body: Body,
+    _answering: Answering,
+}
+
+impl HttpBody for WatchedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+pub(super) struct WatchedStream {
+    stream: TcpStream,
+    activity: Activity,
+}
+
+impl AsyncRead for WatchedStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.activity.received();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for WatchedStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests;

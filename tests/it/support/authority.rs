@@ -1,0 +1,51 @@
+//! Certificates that no system trusts.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+/// A certificate authority of a test, and the certificates that it signed.
+pub struct Authority {
+    dir: TempDir,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let authority = Self { dir: tempfile::tempdir().unwrap() };
+        authority.openssl(&["req", "-x509", "-new", "-subj", "/CN=Authority of a test"], "ca.key", "ca.pem");
+        authority
+    }
+
+    /// A certificate for the host, with its key.
+    pub fn sign(&self, host: &str) -> (PathBuf, PathBuf) {
+        let alternative = format!("subjectAltName={host}");
+        let request = ["req", "-new", "-subj", "/CN=database", "-addext", &alternative];
+        self.openssl(&request, "server.key", "server.csr");
+        fs::write(self.path("extensions"), &alternative).unwrap();
+        let sign = ["x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"];
+        self.run(&[&sign[..], &["-days", "2", "-extfile", "extensions", "-out", "server.pem"]].concat());
+        (self.path("server.pem"), self.path("server.key"))
+    }
+
+    /// The file with its own certificate.
+    pub fn certificate(&self) -> String {
+        self.path("ca.pem").display().to_string()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn openssl(&self, arguments: &[&str], key: &str, out: &str) {
+        let new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key];
+        self.run(&[arguments, &new_key, &["-out", out]].concat());
+    }
+
+    fn run(&self, arguments: &[&str]) {
+        let done = Command::new("openssl").args(arguments).current_dir(self.dir.path()).output();
+        let done = done.expect("the openssl program (on Debian: apt-get install openssl)");
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+}
