@@ -50,6 +50,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "onepassword",
     "pagerduty",
     "postman",
+    "rabbitmq",
     "redmine",
     "salesforce",
     "scim",
