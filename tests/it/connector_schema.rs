@@ -86,7 +86,7 @@ fn what_is_wrong_fails_the_schema_and_the_parser_alike() {
         ("type: url", "type: address"),
         ("label: Token", "labels: Token"),
         ("base_url: \"{{config.base_url}}\"", "base_url: [\"{{config.base_url}}\"]"),
-        ("  bearer: ", "  query: {a: b}\n  bearer: "),
+        ("    bearer: ", "    query: {a: b}\n    bearer: "),
         ("  path: /Users", "  paths: /Users"),
         ("  pages: scim", "  pages: guess"),
         ("  pages: scim", "  pages: {cursor: {param: after}}"),
