@@ -88,10 +88,13 @@ impl Instances {
     /// What notices and mails say about the application of an instance.
     pub fn about<'a>(&'a self, model: &'a Model) -> About<'a> {
         let entry = self.catalog.find(&model.integration_key);
+        let config = public(model);
+        let manifest = entry.and_then(|entry| entry.manifest());
+        let has_password = manifest.is_some_and(|manifest| manifest.has_password(&config));
         About {
             integration: entry.map_or(&model.integration_key, |entry| &entry.name),
-            consents: entry
-                .is_some_and(|entry| entry.chosen(&public(model)) == AuthenticationKind::OAuth2AuthorizationCode),
+            consents: entry.is_some_and(|entry| entry.chosen(&config) == AuthenticationKind::OAuth2AuthorizationCode),
+            secret: if has_password { "password" } else { "token" },
         }
     }
 

@@ -31,7 +31,7 @@ pub(super) fn notice(model: &Model, about: About, now: i64) -> Option<Notice> {
         // It has been given more time, and the application does not say how much.
         return None;
     }
-    let About { integration, consents } = about;
+    let About { integration, consents, .. } = about;
     let day = date_time(at).format("%Y-%m-%d %H:%M UTC");
     let (title, detail) = if at > now {
         ("The credential expires soon", format!("{integration} accepts it until {day}. After that, syncs fail."))

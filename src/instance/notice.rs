@@ -49,11 +49,13 @@ pub struct About<'a> {
     pub integration: &'a str,
     /// A person consents in their browser; there is no credential to be typed in.
     pub consents: bool,
+    /// What people call the credential: `token` or `password`.
+    pub secret: &'a str,
 }
 
 /// What somebody should know about an instance at `now`; `last` is its last completed run.
 pub fn notice_of(model: &Model, about: About, last: Option<&run::Model>, now: i64) -> Option<Notice> {
-    let About { integration, consents } = about;
+    let About { integration, consents, secret } = about;
     match (model.status, model.inactive_reason) {
         (Status::Deleting | Status::Deleted, _) => None,
         (Status::Inactive, Some(InactiveReason::UserDeactivated)) => Some(Notice {
@@ -65,10 +67,10 @@ pub fn notice_of(model: &Model, about: About, last: Option<&run::Model>, now: i6
         }),
         (Status::Inactive, Some(InactiveReason::TokenInactive)) => Some(Notice {
             severity: Severity::Danger,
-            title: "The token is no longer accepted".into(),
+            title: format!("The {secret} is not accepted"),
             detail: format!(
-                "{integration} refused the token, so the server switched the instance off. Its users stay in the register as they were, and go stale.{}",
-                next_try(model)
+                "{integration} refused the {secret}, so the server switched the instance off. Its users stay in the register as they were, and go stale.{}",
+                next_try(model, secret)
             ),
             since: model.inactive_since.unwrap_or(model.updated_at),
             remedies: if consents {
@@ -78,9 +80,9 @@ pub fn notice_of(model: &Model, about: About, last: Option<&run::Model>, now: i6
                 ]
             } else {
                 vec![
-                    there(format!("Make a new token in {integration}")),
-                    here("Reconnect with the new token", "updateInstance"),
-                    here("Set the instance live, if the same token works again", "updateInstance"),
+                    there(format!("Make a new {secret} in {integration}")),
+                    here(&format!("Reconnect with the new {secret}"), "updateInstance"),
+                    here(&format!("Set the instance live, if the same {secret} works again"), "updateInstance"),
                 ]
             },
         }),
@@ -97,10 +99,10 @@ pub fn notice_of(model: &Model, about: About, last: Option<&run::Model>, now: i6
             }
             Some(Notice {
                 severity: Severity::Danger,
-                title: "The token lacks a permission".into(),
+                title: format!("The {secret} lacks a permission"),
                 detail: format!(
-                    "{integration} accepts the token, but does not let it list users ({missing}), so the server switched the instance off. Its users stay in the register as they were, and go stale.{}",
-                    next_try(model)
+                    "{integration} accepts the {secret}, but does not let it list users ({missing}), so the server switched the instance off. Its users stay in the register as they were, and go stale.{}",
+                    next_try(model, secret)
                 ),
                 since: model.inactive_since.unwrap_or(model.updated_at),
                 remedies,
@@ -113,10 +115,10 @@ pub fn notice_of(model: &Model, about: About, last: Option<&run::Model>, now: i6
 }
 
 /// That the server tries the credential again, in a sentence.
-fn next_try(model: &Model) -> String {
+fn next_try(model: &Model, secret: &str) -> String {
     let sentence = |at| {
         let time = date_time(at).format("%Y-%m-%d %H:%M UTC");
-        format!(" The server tries the token again by itself at {time}, and sets the instance live if it works.")
+        format!(" The server tries the {secret} again by itself at {time}, and sets the instance live if it works.")
     };
     model.next_try_at.map(sentence).unwrap_or_default()
 }
@@ -142,7 +144,7 @@ fn nobody(model: &Model, about: About) -> Notice {
 }
 
 fn failing(model: &Model, about: About, last: Option<&run::Model>) -> Notice {
-    let About { integration, consents } = about;
+    let About { integration, consents, .. } = about;
     let class = last.and_then(|run| run.failure_class);
     let again = here("Sync again now", "syncInstance");
     let (title, remedies) = match class {

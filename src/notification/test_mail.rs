@@ -36,6 +36,7 @@ impl TestMail {
         let rendered = compose(&Facts {
             kind: NotificationKind::Test,
             uses_consent: false,
+            secret: "token",
             integration: "",
             instance: "",
             outcome_at_ms: now,

@@ -79,6 +79,7 @@ impl Engine {
         let rendered = compose(&Facts {
             kind,
             uses_consent: about.consents,
+            secret: about.secret,
             integration: about.integration,
             instance: &instance.name,
             outcome_at_ms: now,

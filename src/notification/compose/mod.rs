@@ -25,6 +25,8 @@ pub struct Facts<'a> {
     pub kind: NotificationKind,
     /// The instance is authorized by a person's consent in the browser, not by a token that is entered.
     pub uses_consent: bool,
+    /// What people call the credential: `token` or `password`.
+    pub secret: &'a str,
     /// The application's name, such as `Slack`; empty in a test mail.
     pub integration: &'a str,
     /// The instance's name; empty in a test mail.

@@ -5,14 +5,22 @@ use entity::run::FailureClass as Class;
 use super::format_time;
 use super::wording::Writer;
 
-const VERIFICATION: &str = "Muster checks the token first, then syncs at once. A mail tells you when it works again.";
-
 impl Writer<'_> {
+    /// Whose permissions they are: those of the token, or of the account that a password belongs to.
+    pub(super) fn holder(&self) -> &'static str {
+        if self.facts.secret == "password" { "account" } else { "token" }
+    }
+
+    fn verification(&self) -> String {
+        let secret = self.facts.secret;
+        format!("Muster checks the {secret} first, then syncs at once. A mail tells you when it works again.")
+    }
+
     /// The reason in a few words, for the subject.
     pub(super) fn reason(&self, class: Class) -> String {
         let app = &self.app;
         match class {
-            Class::Token => "the token is no longer accepted".to_owned(),
+            Class::Token => format!("the {} is not accepted", self.facts.secret),
             Class::Permission => "a permission is missing".to_owned(),
             Class::RateLimit => format!("{app} asks to slow down"),
             Class::Transient => format!("{app} is unreachable or has an error"),
@@ -26,14 +34,14 @@ impl Writer<'_> {
 
     /// The reason in a sentence.
     pub(super) fn cause(&self, class: Class) -> String {
-        let app = &self.app;
+        let (app, secret, holder) = (&self.app, self.facts.secret, self.holder());
         match class {
             Class::Token => format!(
-                "{app} does not accept the token of this instance: it was revoked, or it \
+                "{app} does not accept the {secret} of this instance: it was revoked or changed, or it \
                 has expired."
             ),
             Class::Permission => format!(
-                "{app} knows the token of this instance, but does not allow it to list \
+                "{app} knows the {holder} of this instance, but does not allow it to list \
                 the users."
             ),
             Class::RateLimit => format!("{app} asked Muster to slow down, for longer than one sync may wait."),
@@ -51,7 +59,7 @@ impl Writer<'_> {
                 Muster keeps none of the new users until a person confirms them."
             ),
             Class::Timeout => format!("{app} stopped answering, or the sync was interrupted too often."),
-            Class::Internal => format!("Muster itself had an error; neither {app} nor the token is at fault."),
+            Class::Internal => format!("Muster itself had an error; neither {app} nor the {secret} is at fault."),
         }
     }
 
@@ -63,39 +71,40 @@ impl Writer<'_> {
 
     fn grant_permissions(&self) -> String {
         if self.permissions.is_empty() {
-            format!("In {}, allow the token to list users.", self.app)
+            format!("In {}, allow the {} to list users.", self.app, self.holder())
         } else {
-            format!("In {}, give the token what is missing: {}.", self.app, self.permissions)
+            format!("In {}, give the {} what is missing: {}.", self.app, self.holder(), self.permissions)
         }
     }
 
     fn steps_if_revoked(&self, class: Class) -> Vec<String> {
-        let app = &self.app;
+        let (app, secret) = (&self.app, self.facts.secret);
         match class {
             Class::Token => vec![
-                format!("In {app}, make a new token with the same permissions, or make the old one valid again."),
-                "In Muster, open the instance and enter the new token; if the old one is valid again, set the \
+                format!("In {app}, make a new {secret} with the same permissions, or make the old one valid again."),
+                format!(
+                    "In Muster, open the instance and enter the new {secret}; if the old one is valid again, set the \
                     instance to Live."
-                    .to_owned(),
-                VERIFICATION.to_owned(),
+                ),
+                self.verification(),
             ],
             Class::Permission => vec![
                 self.grant_permissions(),
                 format!(
-                    "In Muster, open the instance and set it to Live; if {app} gave you a new token, enter \
+                    "In Muster, open the instance and set it to Live; if {app} gave you a new {secret}, enter \
                     that instead."
                 ),
-                VERIFICATION.to_owned(),
+                self.verification(),
             ],
             _ => self.steps_without_class(),
         }
     }
 
     fn steps_if_live(&self, class: Class) -> Vec<String> {
-        let app = &self.app;
+        let (app, secret, holder) = (&self.app, self.facts.secret, self.holder());
         match class {
             Class::Token => vec![
-                format!("Check in {app} whether the token is still valid."),
+                format!("Check in {app} whether the {secret} is still valid."),
                 "If it is not, open the instance in Muster and enter a new one.".to_owned(),
                 format!("If it is, {}", self.wait()),
             ],
@@ -126,12 +135,12 @@ impl Writer<'_> {
             Class::RemovalGuard => vec![
                 format!("Check in {app} whether these users are really gone."),
                 "If they are, start a sync in Muster that accepts the removals.".to_owned(),
-                format!("If they are not, correct in {app} what the token may see; then {}", self.wait()),
+                format!("If they are not, correct in {app} what the {holder} may see; then {}", self.wait()),
             ],
             Class::GrowthGuard => vec![
                 format!("Check in {app} whether all these users belong to it."),
                 "If they do, start a sync in Muster that accepts the growth.".to_owned(),
-                format!("If they do not, correct in {app} what the token may see; then {}", self.wait()),
+                format!("If they do not, correct in {app} what the {holder} may see; then {}", self.wait()),
             ],
             Class::Timeout => vec![
                 format!("At first, {}", self.wait()),
@@ -160,14 +169,14 @@ impl Writer<'_> {
                     "In Muster, open the instance and choose to consent again; {app} then asks you in your browser."
                 ),
                 "If the old consent is valid again, set the instance to Live instead.".to_owned(),
-                VERIFICATION.to_owned(),
+                self.verification(),
             ],
             (Class::Permission, true) => vec![
                 self.grant_permissions(),
                 format!(
                     "In Muster, open the instance and set it to Live; if {app} asks for a new consent, give it there."
                 ),
-                VERIFICATION.to_owned(),
+                self.verification(),
             ],
             (Class::Token, false) => vec![
                 format!("Check in {app} whether the consent is still valid."),
@@ -184,7 +193,7 @@ impl Writer<'_> {
             vec![
                 format!("Fix in {} what is described above.", self.app),
                 "In Muster, open the instance and set it to Live.".to_owned(),
-                VERIFICATION.to_owned(),
+                self.verification(),
             ]
         } else {
             vec!["Open the instance in Muster and look at its history.".to_owned()]

@@ -11,6 +11,7 @@ fn facts(kind: Kind) -> Facts<'static> {
     Facts {
         kind,
         uses_consent: false,
+        secret: "token",
         integration: "Slack",
         instance: "Acme HQ",
         outcome_at_ms: OUTCOME_AT,
@@ -46,6 +47,17 @@ fn every_mail() -> Vec<(Facts<'static>, RenderedMail)> {
 /// What a reader sees of the text part, without its line breaks.
 fn unwrapped(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_password_is_called_one() {
+    for class in [Class::Token, Class::Permission, Class::RemovalGuard, Class::Internal] {
+        for revoked in [false, true] {
+            let mail = compose(&Facts { secret: "password", ..failed(Kind::SyncFailed, class, revoked) });
+            let own = mail.text.replace("token_revoked", "");
+            assert!(!mail.subject.contains("token") && !own.contains("token"), "{}\n{}", mail.subject, mail.text);
+        }
+    }
 }
 
 #[test]
@@ -92,7 +104,7 @@ fn subjects_name_the_reason() {
     let subject = |facts: &Facts| compose(facts).subject;
     assert_eq!(
         subject(&failed(Kind::SyncFailed, Class::Token, false)),
-        "Slack “Acme HQ”: sync failed — the token is no longer accepted"
+        "Slack “Acme HQ”: sync failed — the token is not accepted"
     );
     assert_eq!(
         subject(&failed(Kind::InitialSyncFailed, Class::Permission, true)),
@@ -100,7 +112,7 @@ fn subjects_name_the_reason() {
     );
     assert_eq!(
         subject(&failed(Kind::AutoRevoked, Class::Token, true)),
-        "Slack “Acme HQ”: switched to Inactive — the token is no longer accepted"
+        "Slack “Acme HQ”: switched to Inactive — the token is not accepted"
     );
     assert_eq!(subject(&facts(Kind::InitialSyncSucceeded)), "Slack “Acme HQ”: first sync succeeded — 1,248 users");
     assert_eq!(subject(&facts(Kind::SyncRecovered)), "Slack “Acme HQ”: sync works again — 1,248 users");

@@ -152,9 +152,9 @@ impl<'a> Writer<'a> {
         if let Some(missing) = facts.missing {
             meaning.push(format!("Not everything could be read. {}", one_line(missing.message, 500)));
             steps.push(if self.permissions.is_empty() {
-                format!("If it stays so, check in {app} what the token may see.")
+                format!("If it stays so, check in {app} what the {} may see.", self.holder())
             } else {
-                format!("If you want what is missing, give the token in {app}: {}.", self.permissions)
+                format!("If you want what is missing, give the {} in {app}: {}.", self.holder(), self.permissions)
             });
             steps.push("The next sync that can read it brings it in by itself.".to_owned());
         }
@@ -164,11 +164,12 @@ impl<'a> Writer<'a> {
     /// The sync succeeded, and listed nobody. That is true, or the token sees too little.
     fn nobody(&self) -> MailContent {
         let Self { facts, app, name, .. } = self;
+        let holder = self.holder();
         let happened = format!("The sync of “{name}” is complete, and {app} listed nobody.");
-        let meaning = format!("Either {app} has no users, or the token may not see them. Muster goes on asking.");
+        let meaning = format!("Either {app} has no users, or the {holder} may not see them. Muster goes on asking.");
         let steps = vec![
-            format!("Check in {app} whether it has users, and whether the token may list them."),
-            format!("If it has users, correct what the token may see; then {}", self.wait()),
+            format!("Check in {app} whether it has users, and whether the {holder} may list them."),
+            format!("If it has users, correct what the {holder} may see; then {}", self.wait()),
         ];
         let first = facts.kind == Kind::InitialSyncSucceeded;
         let headline = if first { "first sync found nobody" } else { "sync works again, but found nobody" };
