@@ -66,7 +66,7 @@ class Canaille(Server):
         return settings | {"client_id": client, "client_secret": secret}
 
     def revoke(self):
-        self.canaille("delete", "client", self.last[0])
+        self.canaille("delete", "client", "--noconfirm", "--client-id", self.last[0])
 
     def deactivated(self):
         operation = {"op": "replace", "path": "active", "value": False}
