@@ -207,12 +207,20 @@ fn settings_are_trimmed_completed_and_judged() {
 }
 
 #[test]
-fn a_list_that_is_paged_by_number_should_say_its_order() {
+fn a_manifest_should_say_its_order_and_what_a_part_provides() {
     let advice = |pages: &str| {
         let text = GOOD.replacen("pages: {link_header: {}}", pages, 1);
         let manifest = parse(&text, "acme.yaml").unwrap_or_else(|faults| panic!("{faults:#?}"));
         super::advice(&manifest, "acme.yaml").iter().map(ToString::to_string).collect::<Vec<_>>()
     };
+    let join = "pages: none\n  joins: {seats: {path: /seats, pages: none, records: $, key: $.id, keep: {mail: $.mail}, provides: licenses, permission: p}}";
+    let text = GOOD.replacen("pages: {link_header: {}}", join, 1);
+    let text =
+        text.replacen("email: [$.mail, $.login]", "email: $._joined.seats.mail\n    licenses: $._joined.seats.mail", 1);
+    let manifest = parse(&text, "acme.yaml").unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let found: Vec<_> = super::advice(&manifest, "acme.yaml").into_iter().map(|one| one.message).collect();
+    assert_eq!(found, ["“seats” is used for email: add it to its provides"]);
+
     let found = advice("pages: {offset: {param: p}}");
     assert!(found[0].starts_with("acme.yaml:14:10: say in which order the list comes"), "{found:?}");
     for pages in [

@@ -16,7 +16,7 @@ use crate::user::UserField;
 /// More variants than any application needs.
 const MAX_VARIANTS: usize = 20;
 
-static NAMED_PART: LazyLock<Option<Regex>> =
+pub(super) static NAMED_PART: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"_(joined|details)['"\].\[]+([A-Za-z0-9_-]+)"#).ok());
 
 impl Check<'_> {

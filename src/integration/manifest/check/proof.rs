@@ -1,9 +1,13 @@
 //! The checks on what proves that a list is complete, and on what its records must have.
 
+use std::collections::BTreeSet;
+
 use serde_saphyr::Spanned;
 
 use super::Check;
-use crate::manifest::listing::{Absent, Order};
+use super::listing::NAMED_PART;
+use super::mentions::{self, Affects};
+use crate::manifest::listing::{Absent, Listing, Order};
 use crate::manifest::paging::Paging;
 use crate::manifest::{Fault, Manifest};
 use crate::user::Kind;
@@ -39,11 +43,33 @@ impl Check<'_> {
 /// What is no fault, so that older manifests go on working, and has to be said all the same.
 pub(in crate::manifest) fn advice(manifest: &Manifest, file: &str) -> Vec<Fault> {
     let users = &manifest.users;
+    let unprovided = unprovided(users).into_iter().map(|message| Fault::at(file, users.map.referenced, message));
+    let mut advice: Vec<Fault> = unprovided.collect();
     let numbered = matches!(users.pages.value, Paging::Offset(_) | Paging::Page(_));
     if !numbered || users.order.is_some() {
-        return Vec::new();
+        return advice;
     }
     let message = "say in which order the list comes: order: {by: PARAMETER}, order: default if the application \
                    documents one, or order: none. A list without an order shows some entries twice and others never";
-    vec![Fault::at(file, users.pages.referenced, message)]
+    advice.push(Fault::at(file, users.pages.referenced, message));
+    advice
+}
+
+/// Columns that look at an optional part and are not among those that it provides. If the part is refused,
+/// they would be told as nothing.
+fn unprovided(users: &Listing) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (affects, text) in mentions::of(&users.map.value) {
+        let Affects::Field(field) = affects else { continue };
+        for part in NAMED_PART.iter().flat_map(|part| part.captures_iter(&text)) {
+            let provides = match &part[1] {
+                "joined" => users.joins.get(&part[2]).map(|join| &join.value.provides),
+                _ => users.details.get(&part[2]).map(|detail| &detail.value.provides),
+            };
+            if provides.is_some_and(|provides| !provides.0.is_empty() && !provides.0.contains(&field)) {
+                found.insert(format!("“{}” is used for {field}: add it to its provides", &part[2]));
+            }
+        }
+    }
+    found
 }
