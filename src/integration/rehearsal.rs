@@ -16,19 +16,19 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use self::people::Person;
 use super::catalog::{AuthenticationOption, Integration};
 use super::manifest::auth::AuthenticationKind;
 use super::manifest::config::{ConfigField, FieldKind};
 use super::source::{Capability, Checkpoint, Config, ErrorClass, Loss, Page, Source, SourceError, Verified};
-use super::user::{SourceUser, Timestamp, UserField, UserStatus};
-use crate::with_user_fields;
+use super::user::{SourceUser, UserField};
+
+mod people;
 
 pub const KEY: &str = "rehearsal";
 
 const PERMISSION: &str = "rehearsal.users.read";
 const ACTIVITY_PERMISSION: &str = "rehearsal.activity.read";
-/// 2026-01-01, the earliest invented activity.
-const EPOCH_MS: i64 = 1_767_225_600_000;
 /// How long an outage lasts, from when it is first noticed.
 const OUTAGE: Duration = Duration::from_secs(20);
 
@@ -293,67 +293,6 @@ impl Source for Rehearsal {
         pages.boxed()
     }
 }
-
-const FIRST: [&str; 16] = [
-    "Ada", "Bela", "Chinua", "Dag", "Elif", "Farid", "Greta", "Hana", "Imre", "Jun", "Kofi", "Lena", "Mira", "Noor",
-    "Olu", "Pia",
-];
-const LAST: [&str; 16] = [
-    "Abe", "Berg", "Costa", "Diaz", "Engel", "Fofana", "Gupta", "Haas", "Ito", "Jansen", "Kaya", "Lund", "Moreau",
-    "Novak", "Okoye", "Park",
-];
-
-/// An invented person. The number decides everything.
-struct Person {
-    number: i64,
-}
-
-impl Person {
-    fn first_and_last_name(&self) -> (&'static str, &'static str) {
-        let at = |table: &[&'static str; 16], n: i64| table[usize::try_from(n.rem_euclid(16)).unwrap_or(0)];
-        (at(&FIRST, self.number), at(&LAST, self.number / 16))
-    }
-
-    fn email(&self) -> String {
-        let (first, last) = self.first_and_last_name();
-        format!("{}.{}.{}@rehearsal.example", first.to_lowercase(), last.to_lowercase(), self.number)
-    }
-
-    fn name(&self) -> String {
-        let (first, last) = self.first_and_last_name();
-        format!("{first} {last}")
-    }
-
-    fn status(&self) -> UserStatus {
-        match self.number % 50 {
-            7 | 8 => UserStatus::Suspended,
-            9 => UserStatus::Invited,
-            _ => UserStatus::Active,
-        }
-    }
-
-    fn last_active_at(&self) -> Timestamp {
-        Timestamp(EPOCH_MS + (self.number % 300) * 86_400_000)
-    }
-}
-
-macro_rules! define {
-    ($(
-        #[$doc:meta] $name:ident: $Variant:ident($Type:ty) { $($info:tt)* } rehearsal(|$person:ident| $value:expr)
-    )*) => {
-        impl Person {
-            fn user(&self) -> SourceUser {
-                SourceUser {
-                    external_id: format!("person-{}", self.number),
-                    $($name: { let $person = self; $value },)*
-                    refused: BTreeSet::new(),
-                }
-            }
-        }
-    };
-}
-
-with_user_fields!(define);
 
 #[cfg(test)]
 mod tests {

@@ -92,8 +92,11 @@ impl Delivery {
             return Ok(Plan::Send(mail.clone()));
         }
         let due = since + storm;
-        if now < due || *first != mail.id {
-            queue::release(tx, claim, due.max(now + AGAIN_MS)).await?;
+        let is_first = *first == mail.id;
+        if now < due || !is_first {
+            // The others wait a little longer than the first, which includes them.
+            let at = if is_first { due } else { due.max(now) + AGAIN_MS };
+            queue::release(tx, claim, at).await?;
             return Ok(Plan::Wait);
         }
         self.include(tx, mail, reason, &queued).await.map(Plan::Send)
@@ -105,6 +108,9 @@ impl Delivery {
         let idle = job::Entity::find().select_only().column(job::Column::Subject);
         let idle = idle.filter(job::Column::Kind.eq(job::Kind::Mail)).filter(job::Column::Subject.is_in(others));
         let idle: Vec<Uuid> = tx.hold_free(idle.filter(job::Column::LeaseUntil.eq(0))).await?;
+        if idle.is_empty() {
+            return Ok(mail.clone());
+        }
         queue::cancel(tx, job::Kind::Mail, &idle).await?;
         Entity::update_many()
             .col_expr(Column::State, Expr::value(NotificationState::Included))
