@@ -228,6 +228,7 @@ proptest! {
         let mail = compose(&Facts {
             kind: kinds[pick[0] % kinds.len()],
             uses_consent: pick[1] % 2 == 0,
+            secret: "token",
             integration: &name,
             instance: &name,
             outcome_at_ms: times[0],
