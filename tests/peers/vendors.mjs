@@ -296,7 +296,7 @@ const pagerdutyUser = (person) => ({
 const pagerdutyPage = ({ query, cap }, name, records) => {
   const limit = Math.min(Number(query.get('limit') ?? 25), cap);
   const offset = Number(query.get('offset') ?? 0);
-  return { body: { [name]: records.slice(offset, offset + limit), limit, offset, more: offset + limit < records.length, total: null } };
+  return { body: { [name]: records.slice(offset, offset + limit), limit, offset, more: offset + limit < records.length, total: query.get('total') === 'true' ? records.length : null } };
 };
 
 const pagerduty = {

@@ -81,7 +81,11 @@ impl<'a> Report<'a> {
         self.unknown_statuses += raw.unknown_statuses;
         self.credential_expires_at = page.credential_expires_at.or(self.credential_expires_at);
         self.complete = page.next.is_none();
-        self.lost.extend(page.lost);
+        for loss in page.lost {
+            if !self.lost.contains(&loss) {
+                self.lost.push(loss);
+            }
+        }
         for user in &page.users {
             *self.by_status.entry(wire_name(user.status)).or_default() += 1;
         }
@@ -203,9 +207,13 @@ impl<'a> Report<'a> {
     }
 
     fn as_document(&self, tenant: Option<&str>) -> Value {
-        let lost = self.lost.iter().map(
-            |loss| json!({"capability": wire_name(loss.capability), "missingPermission": loss.missing_permission}),
-        );
+        let lost = self.lost.iter().map(|loss| {
+            json!({
+                "capability": wire_name(loss.capability),
+                "missingPermission": loss.missing_permission,
+                "reason": loss.reason,
+            })
+        });
         let error = self.error.as_ref().map(|error| {
             json!({
                 "class": wire_name(error.class),

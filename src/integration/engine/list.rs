@@ -99,10 +99,11 @@ impl Reader<'_> {
 }
 
 /// Whether it may be the size that the application does not accept. SCIM servers may ignore it (RFC 7644, 3.4.2.4),
-/// and some refuse it.
+/// some refuse it, and Canaille 0.3 fails at it.
 fn refuses_size(error: &SourceError, paging: &Paging, position: &Position) -> bool {
     let refused = error.class == ErrorClass::Config && matches!(error.http_status, Some(400 | 422));
-    refused && *position == Position::Start && matches!(paging, Paging::Scim)
+    let failed = error.http_status == Some(500);
+    (refused || failed) && *position == Position::Start && matches!(paging, Paging::Scim)
 }
 
 /// Whether a position means the same record for pages of any size.
