@@ -216,7 +216,8 @@ async fn trouble_that_stays_fails_the_run_after_a_few_tries() {
     let before = faulty.calls();
     faulty.answer(late(|| status(500, &[])));
     failure(&server, &id, "TRANSIENT").await;
-    assert_eq!(faulty.calls() - before, 1 + 5, "the first page, and five tries at the second");
+    let tries = faulty.calls() - before - 1;
+    assert!((3..=30).contains(&tries), "{tries} tries at the second page");
     assert_recovers(&faulty, &server, &id).await;
 }
 
@@ -281,6 +282,7 @@ async fn a_401_that_was_a_mistake_revokes_nothing() {
     faulty.answer(move |start| {
         (start > 1 && first.swap(false, std::sync::atomic::Ordering::SeqCst)).then(|| status(401, &[]))
     });
-    failure(&server, &id, "TOKEN").await;
-    assert_recovers(&faulty, &server, &id).await;
+    let run = server.sync(&id, RUN).await;
+    assert_eq!((&run["outcome"], &run["seen"]), (&json!("SUCCEEDED"), &json!(250)), "looked at again: {run:#}");
+    assert_eq!(server.instance(&id, "status health").await, json!({ "status": "LIVE", "health": "OK" }));
 }
