@@ -1,6 +1,6 @@
 //! No secret is written in plain text: not in logs, responses, files or mails.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Home;
 use crate::peers::{Scim, Smtp};
@@ -24,7 +24,13 @@ async fn credentials_appear_in_no_log_answer_or_file_even_at_trace() {
     // A token that is refused, then its replacement, then a wrong one.
     let old_token = scim.token.clone();
     scim.accept_only(NEW_TOKEN).await;
-    answers += &client.sync(&id, "failure { message }").await.to_string();
+    let sync = "mutation($id: ID!) { syncInstance(input: { id: $id }) { run { id } } }";
+    client.ask(sync, json!({ "id": id })).await;
+    let waits = |now: &Value| !now["currentSync"]["waitingFor"].is_null();
+    answers += &client.until(&id, "currentSync { waitingFor waitingUntil }", waits).await.to_string();
+    let cancel = "mutation($id: ID!) { cancelSync(input: { instanceId: $id }) { userErrors { message } } }";
+    answers += &client.ask(cancel, json!({ "id": id })).await.to_string();
+    client.idle(&id, "").await;
     let update = "mutation($id: ID!, $token: String!) { updateInstance(input: { id: $id, config: [{ key: \"token\", value: $token }] }) {
         instance { config { key value } } userErrors { message } } }";
     for token in ["canary-wrong-token-0001", NEW_TOKEN] {
@@ -48,7 +54,7 @@ async fn credentials_appear_in_no_log_answer_or_file_even_at_trace() {
     program.kill();
 
     let log = home.log();
-    assert!(log.contains("a sync failed"), "the log was read");
+    assert!(log.contains("a sync waits for its application"), "the log was read");
     let mut places = vec![("answers".to_owned(), answers.into_bytes()), ("log".to_owned(), log.into_bytes())];
     places.extend(home.stored().await);
     assert!(places.len() > 3, "the data folder was read");
