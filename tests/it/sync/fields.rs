@@ -9,6 +9,7 @@ use entity::{user, user_change};
 use fastrand::Rng;
 use integration::user::{FieldValue, SourceUser, Timestamp, UserField, UserStatus};
 use muster::db::Db;
+use muster::directory::keys::{self, Keys};
 use muster::sync::reconcile::{self, Counts, Scope};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryFilter, Statement, Value,
@@ -129,9 +130,11 @@ impl Expected {
                 self.changed.insert(field);
             }
         }
-        let lower = |text: &serde_json::Value| json!(text.as_str().map(str::to_lowercase));
-        row.insert("email_key", lower(&row["email"]));
-        row.insert("name_key", lower(&row["display_name"]));
+        let Keys { email_key, name_key, match_key } = Keys::of(row["email"].as_str(), row["display_name"].as_str());
+        row.insert("email_key", json!(email_key));
+        row.insert("name_key", json!(name_key));
+        row.insert("match_key", json!(match_key));
+        row.insert("key_version", json!(keys::VERSION));
         if row["generation"] != json!(scope.number) {
             row.insert("last_seen_at", json!(scope.now));
         }
@@ -194,6 +197,7 @@ async fn stored(db: &Db) -> (BTreeMap<String, Row>, BTreeMap<Uuid, String>) {
 fn as_json(value: Value) -> serde_json::Value {
     match value {
         Value::Bool(flag) => json!(flag),
+        Value::Int(number) => json!(number),
         Value::BigInt(number) => json!(number),
         Value::String(text) => json!(text),
         Value::Uuid(id) => json!(id),
@@ -290,12 +294,14 @@ async fn what_changed_is_what_is_stored_and_recorded() {
 }
 
 /// The columns that no application provides.
-const OWN: [&str; 9] = [
+const OWN: [&str; 11] = [
     "id",
     "instance_id",
     "external_id",
     "email_key",
     "name_key",
+    "match_key",
+    "key_version",
     "first_seen_at",
     "last_seen_at",
     "removed_at",
