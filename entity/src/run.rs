@@ -69,6 +69,7 @@ pub enum FailureClass {
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "sync_run")]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts of a run, each a column")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,

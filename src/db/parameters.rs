@@ -136,8 +136,7 @@ impl Parameters {
             ("pgbouncer", "true" | "1") => self.pooled = true,
             // What happens without them.
             ("schema" | "ssl" | "requiressl" | "pgbouncer", _)
-            | ("channel_binding", "prefer" | "disable")
-            | ("gssencmode", "prefer" | "disable")
+            | ("channel_binding" | "gssencmode", "prefer" | "disable")
             | ("sslnegotiation", "postgres")
             | ("target_session_attrs", "any")
             | ("load_balance_hosts", "disable") => {}

@@ -72,20 +72,17 @@ impl Watch {
 
     /// Notes how a transaction ended.
     pub(super) fn observe(&self, failed: Option<&Error>) {
-        match failed {
-            Some(error) => {
-                if let Some(trouble) = Trouble::of(error) {
-                    self.note(trouble);
-                }
+        if let Some(error) = failed {
+            if let Some(trouble) = Trouble::of(error) {
+                self.note(trouble);
             }
-            // Something was stored, so there is room again.
-            None => {
-                let mut current = self.0.lock();
-                if current.is_some_and(|(trouble, _)| trouble == Trouble::DiskFull) {
-                    *current = None;
-                    info!("the disk of the database has room again");
-                }
-            }
+            return;
+        }
+        // Something was stored, so there is room again.
+        let mut current = self.0.lock();
+        if current.is_some_and(|(trouble, _)| trouble == Trouble::DiskFull) {
+            *current = None;
+            info!("the disk of the database has room again");
         }
     }
 

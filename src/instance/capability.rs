@@ -147,8 +147,11 @@ mod tests {
         Loss { capability: MFA, missing_permission: permission.map(str::to_owned), reason }
     }
 
-    /// `as_of`, `lost_since`, reason and permission after each run; `None` is a run that failed.
-    fn story(runs: &[Option<&[Loss]>]) -> Vec<(Option<i64>, Option<i64>, Option<String>, Option<String>)> {
+    /// `as_of`, `lost_since`, reason and permission.
+    type Known = (Option<i64>, Option<i64>, Option<String>, Option<String>);
+
+    /// What is known after each run; `None` is a run that failed.
+    fn story(runs: &[Option<&[Loss]>]) -> Vec<Known> {
         let mut row = unknown(Uuid::nil(), MFA).unwrap();
         let mut states = Vec::new();
         for (at, lost) in (1..).zip(runs) {

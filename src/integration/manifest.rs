@@ -273,7 +273,8 @@ pub(crate) fn digest(text: &str, file_name: &str) -> Result<String, Fault> {
     let text = serde_json::Value::from(manifest).to_string();
     let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
     // Half of it tells manifests apart, and every event has it.
-    Ok(digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect())
+    let half: [u8; 16] = digest.as_ref().first_chunk().copied().unwrap_or_default();
+    Ok(format!("{:032x}", u128::from_be_bytes(half)))
 }
 
 /// Reads and checks a manifest. `file_name` gives the key, and is named in the faults.

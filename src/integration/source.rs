@@ -32,7 +32,7 @@ impl Capability {
     /// The capabilities of an application that provides these fields.
     pub fn of(fields: &[UserField]) -> Vec<Self> {
         let optional = fields.iter().filter_map(|field| field.info().capability);
-        BTreeSet::from_iter(optional.chain([Self::Users])).into_iter().collect()
+        optional.chain([Self::Users]).collect::<BTreeSet<_>>().into_iter().collect()
     }
 }
 

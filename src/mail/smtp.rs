@@ -201,7 +201,7 @@ impl Smtp {
     /// An error before the recipient was named. Even a 5xx (a wrong password, a greeting of 554) is then about a
     /// setting that somebody will correct and not about the address, so the message is tried again.
     fn session_error(&self, context: &str, failure: &Failure) -> SendError {
-        SendError::temporary(&self.advised(&format!("{context}: {}", self.describe_failure(failure)), failure))
+        SendError::temporary(&Self::advised(&format!("{context}: {}", self.describe_failure(failure)), failure))
     }
 
     /// An error about this message: permanent only if the server refuses its address.
@@ -215,11 +215,11 @@ impl Smtp {
                 return SendError::permanent(&words);
             }
         }
-        SendError::temporary(&self.advised(&words, failure))
+        SendError::temporary(&Self::advised(&words, failure))
     }
 
     /// Adds what an administrator can do. It is kept when the words are cut.
-    fn advised(&self, words: &str, failure: &Failure) -> String {
+    fn advised(words: &str, failure: &Failure) -> String {
         let advice = match failure {
             Failure::TimedOut => None,
             Failure::Smtp(_) => refusal::advice(words),

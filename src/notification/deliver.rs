@@ -52,7 +52,7 @@ impl Handler for Delivery {
             return self.record(&claim, mail, Attempt::Expired, self.clock.now()).await;
         }
         let mail = match self.plan(&claim, mail).await? {
-            Plan::Send(mail) => mail,
+            Plan::Send(mail) => *mail,
             Plan::Wait => return Ok(()),
         };
         let outgoing = Outgoing {

@@ -55,7 +55,7 @@ type Alike = (Uuid, NotificationState, i32, Option<Uuid>, i64);
 /// What to do with a mail that is due.
 pub(super) enum Plan {
     /// Send it as it is now.
-    Send(Model),
+    Send(Box<Model>),
     /// It was put off, or is included in another.
     Wait,
 }
@@ -63,7 +63,7 @@ pub(super) enum Plan {
 impl Delivery {
     /// Sends the mail alone, or puts it off until it can be one for many.
     pub(super) async fn plan(&self, claim: &Claim, mail: Model) -> Result<Plan> {
-        let Some(reason) = mail.reason.filter(|_| mail.attempts == 0) else { return Ok(Plan::Send(mail)) };
+        let Some(reason) = mail.reason.filter(|_| mail.attempts == 0) else { return Ok(Plan::Send(Box::new(mail))) };
         let mail = &mail;
         self.db.write(|tx| async move { self.plan_in(&tx, claim, mail, reason).await }).await
     }
@@ -87,9 +87,9 @@ impl Delivery {
             .iter()
             .filter(|(_, state, attempts, ..)| *state == NotificationState::Queued && *attempts == 0)
             .collect();
-        let Some((first, .., since)) = queued.first() else { return Ok(Plan::Send(mail.clone())) };
+        let Some((first, .., since)) = queued.first() else { return Ok(Plan::Send(Box::new(mail.clone()))) };
         if alike.len() < MANY {
-            return Ok(Plan::Send(mail.clone()));
+            return Ok(Plan::Send(Box::new(mail.clone())));
         }
         let due = since + storm;
         let is_first = *first == mail.id;
@@ -99,7 +99,7 @@ impl Delivery {
             queue::release(tx, claim, at).await?;
             return Ok(Plan::Wait);
         }
-        self.include(tx, mail, reason, &queued).await.map(Plan::Send)
+        self.include(tx, mail, reason, &queued).await.map(|mail| Plan::Send(Box::new(mail)))
     }
 
     /// Makes the mail one for all of `queued` that nobody is sending.

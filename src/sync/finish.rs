@@ -143,29 +143,20 @@ fn describe(run: &mut run::Model, completion: Completion, failure: Option<Failur
         Completion::Partial => Outcome::Partial,
         Completion::Failed { .. } => Outcome::Failed,
     });
-    match failure {
-        Some(Failure {
-            class,
-            message,
-            http_status,
-            missing_permissions,
-            explicit: _,
-            retry_after_ms: _,
-            lasting: _,
-        }) => {
-            run.failure_class = Some(class);
-            run.failure_message = Some(message);
-            run.http_status = http_status.map(i32::from);
-            run.missing_permissions = missing_permissions.into();
-        }
-        None => {
-            run.remark = remark(run);
-            if !losses.is_empty() {
-                run.failure_class = Some(losses::class(losses));
-                run.failure_message = Some(losses::describe(losses));
-                run.missing_permissions = losses::permissions(losses).into();
-            }
-        }
+    if let Some(failure) = failure {
+        let Failure { class, message, http_status, missing_permissions, explicit: _, retry_after_ms: _, lasting: _ } =
+            failure;
+        run.failure_class = Some(class);
+        run.failure_message = Some(message);
+        run.http_status = http_status.map(i32::from);
+        run.missing_permissions = missing_permissions.into();
+        return;
+    }
+    run.remark = remark(run);
+    if !losses.is_empty() {
+        run.failure_class = Some(losses::class(losses));
+        run.failure_message = Some(losses::describe(losses));
+        run.missing_permissions = losses::permissions(losses).into();
     }
 }
 

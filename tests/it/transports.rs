@@ -127,7 +127,7 @@ const UPGRADE: [&str; 4] = [
 /// The first bytes of the answer to a handshake, to its empty line.
 async fn handshake(server: &Server, headers: &[&str]) -> String {
     let lines = ["GET /graphql HTTP/1.1", "Connection: Upgrade"].iter().chain(&UPGRADE).chain(headers);
-    let request: String = lines.map(|line| format!("{line}\r\n")).collect();
+    let request: String = lines.flat_map(|line| [line, "\r\n"]).collect();
     let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
     stream.write_all(format!("{request}\r\n").as_bytes()).await.unwrap();
     let mut answer = String::new();

@@ -88,7 +88,9 @@ async fn check_file(file: &Path, output: &mut Output) -> usize {
 
 /// Prints the faults, and returns their number.
 fn print(output: &mut Output, faults: &[Fault]) -> usize {
-    faults.iter().for_each(|fault| output.line(fault));
+    for fault in faults {
+        output.line(fault);
+    }
     faults.len()
 }
 

@@ -58,6 +58,7 @@ fn holds(state: &State) {
 
 /// What the effects of the steps so far have left behind.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 struct Left {
     /// The run that is active, and whether it has started.
     run: Option<bool>,

@@ -66,9 +66,8 @@ pub(super) fn response(
     let secrets = &secrets();
     let refused = classification == Classification::Permission;
     let named = if refused { missing_permissions(manifest, secrets, evidence) } else { Vec::new() };
-    let usual = || match wall {
-        true => explain_wall(evidence.status),
-        false => explain(asked, classification, evidence.status, &named),
+    let usual = || {
+        if wall { explain_wall(evidence.status) } else { explain(asked, classification, evidence.status, &named) }
     };
     let mut sentence = rule.and_then(|rule| rule.message.clone()).unwrap_or_else(usual);
     if classification.class() == ErrorClass::Token

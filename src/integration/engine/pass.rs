@@ -41,8 +41,10 @@ pub(super) struct Pass<'a> {
     progress: Progress,
     /// The ids of the list that is being read.
     ids: SeenIds,
-    /// How many entries the application counts, if there is a request for it; asked for once a reading.
-    count: Option<Option<u64>>,
+    /// How many entries the application counts, if there is a request for it.
+    count: Option<u64>,
+    /// Whether `count` was asked for in this reading.
+    has_counted: bool,
     /// The list was begun again, because the application did not know a position any more.
     restarted: bool,
     joined: Arc<JoinedLists>,
@@ -92,6 +94,7 @@ impl<'a> Pass<'a> {
             ids: if progress.list.pages == 0 { SeenIds::default() } else { SeenIds::resumed() },
             progress,
             count: None,
+            has_counted: false,
             restarted: false,
             joined: Arc::default(),
             losses: Losses::default(),
@@ -144,8 +147,9 @@ impl<'a> Pass<'a> {
     /// Reads the page that `progress` points to. If the application does not know the position any
     /// more, the list is read from its beginning, once.
     async fn read_users(&mut self, reader: Reader<'_>) -> Result<UsersPage, SourceError> {
-        if self.count.is_none() {
-            self.count = Some(count(reader).await?);
+        if !self.has_counted {
+            self.count = count(reader).await?;
+            self.has_counted = true;
         }
         match self.try_read_users(reader).await {
             Err(error) if !self.restarted && has_expired(&error, &self.progress.list.position) => {
@@ -272,7 +276,7 @@ impl<'a> Pass<'a> {
         let listing = &self.connection.manifest().users;
         let ids = std::mem::take(&mut self.ids);
         // The variants of a list have one count together.
-        let counted = self.count.flatten().filter(|_| listing.variants() == 1);
+        let counted = self.count.filter(|_| listing.variants() == 1);
         let total = self.progress.list.total().or(counted);
         let is_ordered = listing.is_ordered();
         let Proof { summary, mut doubt } = ids.judge(total, is_ordered, self.progress.before());
@@ -293,7 +297,7 @@ impl<'a> Pass<'a> {
         }
         let next = self.progress.end_variant(listing.variants(), summary, doubt);
         if next == Next::Page && self.progress.is_second_reading() && self.progress.variant == 0 {
-            self.count = None;
+            self.has_counted = false;
         }
         (next, expect_distinct)
     }

@@ -89,7 +89,7 @@ impl Total {
 /// Whether a page may have been cut: it is as large as it was asked to be, or a round number,
 /// as limits of applications are.
 fn is_full(records: u64, asked: Option<u64>) -> bool {
-    records > 0 && (asked.is_some_and(|asked| records >= asked) || records % 10 == 0)
+    records > 0 && (asked.is_some_and(|asked| records >= asked) || records.is_multiple_of(10))
 }
 
 #[cfg(test)]

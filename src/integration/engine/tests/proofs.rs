@@ -136,9 +136,12 @@ async fn a_count_endpoint_proves_or_refutes_a_list() {
         let keys = format!("{UNCOUNTED}\n  count: {{path: /users/count, at: $}}\n  order: none");
         assert_eq!(doubt(&source(manifest(&keys, ""), &peer.origin)).await.is_none(), is_whole, "{listed} of {count}");
     }
-    let refused = |_: usize, call: &Call| match call.uri.starts_with("/users/count") {
-        true => respond(403, &[], "{}"),
-        false => ok(&json!({"users": if parameter(call, "offset") == Some(0) { records(1..=2) } else { Vec::new() }})),
+    let refused = |_: usize, call: &Call| {
+        if call.uri.starts_with("/users/count") {
+            return respond(403, &[], "{}");
+        }
+        let users = if parameter(call, "offset") == Some(0) { records(1..=2) } else { Vec::new() };
+        ok(&json!({"users": users}))
     };
     let peer = Peer::answering(refused).await;
     let keys = format!("{UNCOUNTED}\n  count: {{path: /users/count, at: $}}\n  order: default");
