@@ -74,6 +74,13 @@ pub struct Loss {
     pub reason: Option<String>,
 }
 
+impl Loss {
+    /// The list of users could not prove that it is complete.
+    pub fn of_users(reason: String) -> Self {
+        Self { capability: Capability::Users, missing_permission: None, reason: Some(reason) }
+    }
+}
+
 /// The result of a successful credential check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verified {

@@ -37,8 +37,7 @@ pub(super) fn includes_users(losses: &[Loss]) -> bool {
 
 /// The loss that a list of the wrong number of users means.
 pub(super) fn of_users(seen: i64, expected: u64) -> Loss {
-    let reason = format!("The list was to have {expected} different users, but {seen} were listed.");
-    Loss { capability: Capability::Users, missing_permission: None, reason: Some(reason) }
+    Loss::of_users(format!("The list was to have {expected} different users, but {seen} were listed."))
 }
 
 /// What is missing, for a person. Each part, reason and permission is named once.

@@ -82,17 +82,7 @@ impl Engine {
             run.waiting_reason = Some(reason.clone());
             run.waiting_until = Some(*until);
             spent.store(run);
-            let row = run::ActiveModel {
-                id: Set(run.id),
-                waiting_for: Set(run.waiting_for),
-                waiting_reason: Set(run.waiting_reason.clone()),
-                waiting_until: Set(run.waiting_until),
-                waits: Set(run.waits),
-                waited_ms: Set(run.waited_ms),
-                looks: Set(run.looks),
-                ..Default::default()
-            };
-            let row = row.update(tx.conn()).await?;
+            let row = store(&tx, run).await?;
             if begins {
                 transition.apply(Change::Wait).await?;
             }
@@ -108,14 +98,7 @@ impl Engine {
             let Some(mut transition) = self.waiting(&tx, work).await? else { return Ok(None) };
             let run = transition.current_run_mut()?;
             run.end_wait();
-            let row = run::ActiveModel {
-                id: Set(run.id),
-                waiting_for: Set(None),
-                waiting_reason: Set(None),
-                waiting_until: Set(None),
-                ..Default::default()
-            };
-            let row = row.update(tx.conn()).await?;
+            let row = store(&tx, run).await?;
             transition.apply(Change::Resume).await?;
             transition.commit().await?;
             Ok(Some(row))
@@ -130,4 +113,19 @@ impl Engine {
         let ours = queue::renew(tx.conn(), work.claim, now).await?;
         Ok(ours.then_some(transition))
     }
+}
+
+/// Writes what a run waits for and has waited, and returns the row.
+async fn store(tx: &Tx, run: &run::Model) -> Result<run::Model> {
+    let row = run::ActiveModel {
+        id: Set(run.id),
+        waiting_for: Set(run.waiting_for),
+        waiting_reason: Set(run.waiting_reason.clone()),
+        waiting_until: Set(run.waiting_until),
+        waits: Set(run.waits),
+        waited_ms: Set(run.waited_ms),
+        looks: Set(run.looks),
+        ..Default::default()
+    };
+    Ok(row.update(tx.conn()).await?)
 }

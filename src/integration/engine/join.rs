@@ -195,8 +195,14 @@ impl<'a> JoinReading<'a> {
         for entry in page.entries {
             self.lists.insert(name, join, entry).map_err(unexpected)?;
         }
-        self.progress
+        let next = self
+            .progress
             .advance(join.list().pages, &page.info, size, entries.len() as u64, entries.iter().map(String::as_str))
-            .map_err(|clause| unexpected(&clause))
+            .map_err(|clause| unexpected(&clause))?;
+        match self.progress.shortfall().filter(|_| next == Next::End) {
+            // Whoever is missing on it would count as having no such part.
+            Some(clause) => Err(unexpected(&clause)),
+            None => Ok(next),
+        }
     }
 }

@@ -51,9 +51,10 @@ impl Reader<'_> {
             };
             let sized = list.page_size.and_then(PageSize::slot).is_some();
             if sized && size.is_some() && refuses_size(&error, list.pages, &progress.position) {
-                tracing::info!("The application may not take the size of a page, so it is asked without one");
+                let page = self.page_of_size(purpose, list, &progress.position, None).await.map_err(|_| error)?;
+                tracing::info!("The application does not take the size of a page, so it is asked without one");
                 progress.size = Some(ListProgress::UNSIZED);
-                continue;
+                return Ok(page);
             }
             let smaller = size.filter(|size| *size > 1 && sized && error.advice == Advice::SmallerPage);
             let Some(smaller) = smaller.map(|size| size / 2) else { return Err(error) };

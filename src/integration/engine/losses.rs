@@ -25,10 +25,7 @@ impl Losses {
     /// Notes that some of the users were not listed.
     pub fn note_users(&mut self, permission: String, error: SourceError) {
         let (missing_permission, reason) = (Some(permission), Some(error.message));
-        let loss = Loss { capability: Capability::Users, missing_permission, reason };
-        if !self.parts.contains(&loss) {
-            self.parts.push(loss);
-        }
+        self.add(Loss { capability: Capability::Users, missing_permission, reason });
     }
 
     /// Notes fields that some record lacked, although the application always writes them.
@@ -36,10 +33,13 @@ impl Losses {
         for field in fields {
             let Some(capability) = field.info().capability else { continue };
             let reason = Some(format!("Some records lack “{field}”, which the application always writes."));
-            let loss = Loss { capability, missing_permission: None, reason };
-            if !self.parts.contains(&loss) {
-                self.parts.push(loss);
-            }
+            self.add(Loss { capability, missing_permission: None, reason });
+        }
+    }
+
+    fn add(&mut self, loss: Loss) {
+        if !self.parts.contains(&loss) {
+            self.parts.push(loss);
         }
     }
 

@@ -27,7 +27,7 @@ use super::purpose::Purpose;
 use super::record::{PageRecords, read_records};
 use super::request::RequestBuilder;
 use crate::manifest::paging::Paging;
-use crate::source::{Capability, Checkpoint, ErrorClass, Loss, Page, SourceError};
+use crate::source::{Checkpoint, ErrorClass, Loss, Page, SourceError};
 
 /// How many users' details are requested before a keep-alive page is returned.
 const DETAILS_PER_STEP: usize = 25;
@@ -173,6 +173,12 @@ impl<'a> Pass<'a> {
         self.losses.note_users(permission, error);
         let summary = std::mem::take(&mut self.ids).judge(None, true, None).summary;
         let next = self.progress.end_variant(listing.variants(), summary, None);
+        self.page(next)
+    }
+
+    /// A page without users that goes on, or is the last one. What was not told is repeated on every page, so that a
+    /// run that resumes from a checkpoint knows it too.
+    fn page(&mut self, next: Next) -> Result<Page, SourceError> {
         let mut page = Page { lost: self.losses.parts.clone(), ..self.keep_alive() };
         if next == Next::End {
             page.next = None;
@@ -255,19 +261,13 @@ impl<'a> Pass<'a> {
             (next, expect_distinct) = self.end_variant();
         }
 
-        let mut page = Page {
+        Ok(Page {
             users: mapped.users,
-            next: (next == Next::Page).then(|| self.progress.checkpoint()),
             expected: info.total.filter(|_| listing.variants() == 1),
-            // Repeated on every page, so that a run that resumes from a checkpoint knows it too.
-            lost: self.losses.parts.clone(),
             credential_expires_at: self.connection.credential_expires_at(),
             expect_distinct,
-        };
-        if next == Next::End {
-            page.lost.extend(self.finish()?);
-        }
-        Ok(page)
+            ..self.page(next)?
+        })
     }
 
     /// Ends the list that was read, which is one of the variants. Goes on with the next one, or with
@@ -284,10 +284,10 @@ impl<'a> Pass<'a> {
         if ids.is_incomplete() {
             let skipped = self.progress.list.received > self.progress.users;
             let countable = listing.variants() == 1 && !skipped && !self.progress.is_second_reading();
-            doubt = match self.progress.list.shortfall() {
+            doubt = match total {
                 _ if ids.repeated() > 0 || !countable => Some(Doubt::Interrupted),
-                Some(_) => doubt,
-                None if total.is_none() && !is_ordered => Some(Doubt::Unordered),
+                Some(total) => Doubt::fewer(self.progress.list.received, total),
+                None if !is_ordered => Some(Doubt::Unordered),
                 None => None,
             };
             expect_distinct = Some(self.progress.users).filter(|_| doubt.is_none());
@@ -324,12 +324,7 @@ impl<'a> Pass<'a> {
             };
             lost.push(Loss { capability, missing_permission: Some(permission), reason: None });
         }
-        let users = |doubt: &str| Loss {
-            capability: Capability::Users,
-            missing_permission: None,
-            reason: Some(doubt.to_owned()),
-        };
-        lost.extend(progress.doubt().map(users));
+        lost.extend(progress.doubt().map(|doubt| Loss::of_users(doubt.to_owned())));
         Ok(lost)
     }
 }

@@ -146,7 +146,8 @@ impl ListProgress {
         self.total.least()
     }
 
-    /// Why a list that has ended is not whole; a clause for a person.
+    /// Why a list that has ended is not whole; a clause for a person. Repeated records count, so a list
+    /// without a shortfall is not yet a whole one.
     pub fn shortfall(&self) -> Option<String> {
         let total = self.total().filter(|total| self.received < *total)?;
         Some(format!("the list ends, although only {} of {total} entries have come", self.received))
@@ -245,9 +246,8 @@ impl Progress {
         if self.doubt.is_none() || self.is_second_reading() {
             return Next::End;
         }
-        let before = Some(std::mem::take(&mut self.summaries));
-        let list = self.list.restarted();
-        *self = Self { carried: std::mem::take(&mut self.carried), list, before, ..Self::start() };
+        self.before = Some(std::mem::take(&mut self.summaries));
+        self.restart();
         Next::Page
     }
 

@@ -75,8 +75,7 @@ impl SeenIds {
     pub fn judge(&self, total: Option<u64>, is_ordered: bool, before: Option<Summary>) -> Proof {
         let summary = self.summary();
         let doubt = match total {
-            Some(total) if summary.distinct < total => Some(Doubt::Fewer { listed: summary.distinct, total }),
-            Some(_) => None,
+            Some(total) => Doubt::fewer(summary.distinct, total),
             None if before == Some(summary) => None,
             None if self.repeated > 0 => Some(Doubt::Repeated(self.repeated)),
             None if !is_ordered => Some(Doubt::Unordered),
@@ -111,6 +110,12 @@ pub(super) enum Doubt {
     Unordered,
     #[error("The sync was interrupted, and cannot compare the pages before with those after it.")]
     Interrupted,
+}
+
+impl Doubt {
+    pub fn fewer(listed: u64, total: u64) -> Option<Self> {
+        (listed < total).then_some(Self::Fewer { listed, total })
+    }
 }
 
 /// A short hash that is the same in every process; `None` if there are no texts.

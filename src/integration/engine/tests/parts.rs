@@ -197,3 +197,37 @@ async fn users_about_whom_nobody_is_asked_are_told_nothing() {
     assert!(excluded.refused.is_empty(), "the register forgets what it knew");
     assert_eq!(lost, []);
 }
+
+#[tokio::test]
+async fn a_joined_list_that_ends_before_its_total_costs_its_columns() {
+    let keys = "
+  pages: none
+  records: $
+  joins:
+    admins:
+      path: /admins
+      pages: {offset: {param: offset, total: $.total}}
+      records: $.items
+      key: $.id
+      provides: [is_admin]
+      permission: admins.read
+  map: {external_id: $.id, email: $.email, status: active, is_admin: {present_in: admins}}";
+    for (total, is_whole) in [(1, true), (2, false)] {
+        let answer = move |_: usize, call: &Call| match (path(call), parameter(call, "offset")) {
+            ("/admins", Some(0)) => ok(&json!({"items": [{"id": 1}], "total": total})),
+            ("/admins", _) => ok(&json!({"items": [], "total": total})),
+            _ => ok(&records(1..=2).into()),
+        };
+        let peer = Peer::answering(answer).await;
+        let pages = all(&source(manifest(keys, ""), &peer.origin)).await.unwrap();
+        let last = pages.last().unwrap();
+        let admins: Vec<_> = last.users.iter().map(|user| user.is_admin).collect();
+        let reasons: Vec<_> = last.lost.iter().filter_map(|loss| loss.reason.as_deref()).collect();
+        if is_whole {
+            assert_eq!((admins, reasons.len()), (vec![Some(true), Some(false)], 0));
+        } else {
+            assert_eq!(admins, [None, None], "nobody is said to be no administrator");
+            assert!(reasons[0].contains("although only 1 of 2 entries have come"), "{reasons:?}");
+        }
+    }
+}

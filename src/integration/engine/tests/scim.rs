@@ -1,5 +1,6 @@
 //! The connector `scim`.
 
+use futures_util::StreamExt as _;
 use serde_json::json;
 
 use super::*;
@@ -116,4 +117,31 @@ async fn a_check_is_the_list_itself_and_names_the_tenant() {
     let error = source(connector(), &peer.origin).check().await.unwrap_err();
     assert_eq!((error.class, error.definite), (ErrorClass::Token, false));
     assert!(error.message.ends_with("It said: “Authorization failure.”."), "{}", error.message);
+}
+
+#[tokio::test]
+async fn the_size_of_a_page_is_given_up_only_if_that_helps() {
+    let page = |call: &Call| {
+        let start = parameter(call, "startIndex").unwrap();
+        ok(&json!({"totalResults": 3, "Resources": records((start..start + 2).take_while(|number| *number <= 3))}))
+    };
+    for status in [400, 422, 500] {
+        let answer = move |_: usize, call: &Call| match parameter(call, "count") {
+            Some(_) => respond(status, &[], "{}"),
+            None => page(call),
+        };
+        let peer = Peer::answering(answer).await;
+        assert_eq!(ids(&source(connector(), &peer.origin)).await.unwrap(), numbers(1..=3), "{status}");
+        assert_eq!(peer.uris()[peer.uris().len() - 2..], ["/Users?startIndex=1", "/Users?startIndex=3"]);
+    }
+
+    // An outage that ends: what is asked afterwards has its size again.
+    let answer = move |number: usize, call: &Call| if number <= 6 { respond(500, &[], "{}") } else { page(call) };
+    let peer = Peer::answering(answer).await;
+    let source = source(connector(), &peer.origin);
+    let mut pages = source.pages(None);
+    let error = pages.next().await.unwrap().unwrap_err();
+    assert_eq!((error.http_status, peer.calls().len()), (Some(500), 6));
+    assert_eq!(pages.next().await.unwrap().unwrap().users.len(), 2);
+    assert_eq!(peer.uris()[6], "/Users?count=100&startIndex=1");
 }
