@@ -2,8 +2,8 @@
 //!
 //! First, 40 instances whose application hangs and 200 whose application answers, all due every minute: how long after
 //! it was queued a run of the latter starts, and how long a first sync takes meanwhile. Then 10,000 instances whose
-//! application takes 3 seconds, on 50 hosts, all due at once: how long until all were synced, and how long a read takes
-//! meanwhile.
+//! application takes 3 seconds, on 50 hosts, all due at once: how long until all were synced, and how long a page of
+//! instances takes meanwhile, over HTTP.
 //!
 //! `cargo bench --bench crowd` uses SQLite, or the PostgreSQL database of `DATABASE_URL`, which should be empty.
 //! `MINUTES=8` and `INSTANCES=10000` are the defaults.
@@ -53,9 +53,14 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
+const PAGE: &str = r#"{"query":"{ instances(first: 50) { edges { node { name health lastSync { outcome } } } } }"}"#;
+
 struct Bench {
     instances: Instances,
     caller: Caller,
+    http: reqwest::Client,
+    api: String,
+    token: String,
 }
 
 impl Bench {
@@ -64,6 +69,13 @@ impl Bench {
         let config = config.map(|(key, value)| (key.to_owned(), value)).to_vec();
         let create = Create { integration_key: "scim".into(), name, config, sync_interval_minutes: Some(minutes) };
         self.instances.create(&self.caller, create).await.expect("an instance")
+    }
+
+    async fn read_page(&self) {
+        let request = self.http.post(&self.api).bearer_auth(&self.token);
+        let answer = request.header("content-type", "application/json").body(PAGE).send().await.expect("an answer");
+        let answer = answer.text().await.expect("a body");
+        assert!(answer.contains("lastSync") && !answer.contains("errors"), "{answer}");
     }
 
     async fn until_idle(&self) {
@@ -107,7 +119,13 @@ async fn main() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let app = App::new(settings, Roles::BOTH, Clock::System).await.expect("a server");
     let caller = Caller { token_id: uuid::Uuid::nil(), name: "bench".into(), email: None, role: Role::Admin };
-    let bench = Bench { instances: app.instances.clone(), caller };
+    let bench = Bench {
+        instances: app.instances.clone(),
+        caller,
+        http: reqwest::Client::new(),
+        api: format!("http://{}/graphql", listener.local_addr().expect("an address")),
+        token: app.tokens.create("bench", Role::Admin, None).await.expect("a token"),
+    };
     let shutdown = app.shutdown();
     let running = tokio::spawn(app.run(listener));
     hanging(&bench).await;
@@ -181,8 +199,7 @@ async fn crowd(bench: &Bench) {
     while done().await.expect("a count") < before + count {
         for _ in 0..20 {
             let read = Instant::now();
-            let page = Entity::find().order_by_asc(Column::NameKey).limit(50).all(bench.instances.db.read()).await;
-            assert_eq!(page.expect("a page").len(), 50);
+            bench.read_page().await;
             reads.push(i64::try_from(read.elapsed().as_millis()).unwrap_or(i64::MAX));
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
