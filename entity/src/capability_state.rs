@@ -1,4 +1,4 @@
-//! What is known of one part of an instance's user list, and as of when.
+//! One part (capability) of an instance's user list, and when a run last read it completely.
 
 use sea_orm::entity::prelude::*;
 
@@ -8,14 +8,14 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub instance_id: Uuid,
-    /// The name of a `Capability`, as losses have it.
+    /// The name of a `Capability`, spelled as in `run.lost`.
     #[sea_orm(primary_key, auto_increment = false)]
     pub capability: String,
     /// Whether the integration listed it when a run ended last.
     pub provided: bool,
-    /// The start of the last run that read it whole; null if it was never read since all users were deleted.
+    /// When the last run that read it completely started; null if there is none since all users were last deleted.
     pub as_of: Option<i64>,
-    /// The start of the first of the runs in a row that did not read it; null if the last run did.
+    /// When the first of the consecutive runs that could not read it started; null if the last run read it.
     pub lost_since: Option<i64>,
     /// Why the last run did not read it, for a person.
     pub reason: Option<String>,

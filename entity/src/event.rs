@@ -19,19 +19,19 @@ pub enum Cause {
     Updated,
     /// A member set it inactive.
     Deactivated,
-    /// A member set it live, or reconnected it; or the server did, because the credential that it tried works again.
+    /// A member set it live or reconnected it, or the server set it live because its credential works again.
     Reactivated,
     /// The server set it inactive, because the token is no longer accepted or lacks a permission.
     Revoked,
-    /// The server tried the credential of an instance that it had set inactive, and it is still not accepted.
+    /// The server tried the credential of an instance that it had set inactive, and the application still refuses it.
     CredentialTried,
     /// A run was queued.
     SyncQueued,
     /// A run started.
     SyncStarted,
-    /// A run waits: for an outage of the application to end, or before it looks at a refusal again.
+    /// A run began to wait: for an outage of the application to end, or before it checks a refused credential again.
     SyncWaiting,
-    /// A run goes on after it has waited.
+    /// A run continued after a wait.
     SyncResumed,
     /// A run succeeded.
     SyncSucceeded,
@@ -41,7 +41,7 @@ pub enum Cause {
     SyncFailed,
     /// A run was cancelled by a member or by a change of the instance.
     SyncCancelled,
-    /// All users are no longer reported and are being removed; the instance stays.
+    /// The users are no longer reported, and are being removed; the instance stays.
     UsersDeletionStarted,
     /// All users have been removed.
     UsersDeleted,

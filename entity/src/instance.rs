@@ -86,7 +86,7 @@ pub struct Model {
     pub health: Health,
     pub failing_since: Option<i64>,
     pub consecutive_failures: i32,
-    /// An `AUTO_REVOKED` mail went out since the last recovery.
+    /// Whether an `AUTO_REVOKED` mail was sent since the last recovery.
     pub revocation_mailed: bool,
     /// When the last successful run finished. 0 means never (not null, because lists are sorted by this column).
     pub last_success_at: i64,
@@ -108,7 +108,7 @@ pub struct Model {
     pub next_sync_at: Option<i64>,
     /// When the server tries the credential of an instance that it has set inactive; null if it does not.
     pub next_try_at: Option<i64>,
-    /// How often it has tried since then.
+    /// How many times the server has tried the credential since it set the instance inactive.
     pub tries: i32,
     pub user_count: i64,
     pub last_run_id: Option<Uuid>,

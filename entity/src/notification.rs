@@ -39,7 +39,7 @@ pub enum NotificationState {
     Failed,
     /// Not sent, because its instance was deleted first.
     Dropped,
-    /// Not sent: another mail to the same address tells of it, with many others.
+    /// Not sent: another mail to the same address reports it together with others.
     Included,
 }
 
@@ -80,9 +80,10 @@ pub struct Model {
     /// The Message-ID without angle brackets. It stays the same on every attempt.
     pub message_id: String,
     pub in_reply_to: Option<String>,
-    /// The reason that many instances may have in common; null if it has none, or if the mail already stands for many.
+    /// A failure class that other instances may share, so that their mails can be merged; null if there is none, or
+    /// if this is a merged mail.
     pub reason: Option<super::run::FailureClass>,
-    /// The instances that it tells of, if they are many: a JSON array of ids.
+    /// The instances that a merged mail reports: a JSON array of ids.
     pub stands_for: Option<Json>,
     pub attempts: i32,
     pub last_error: Option<String>,

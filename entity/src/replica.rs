@@ -8,7 +8,7 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// When it last said that it is alive.
+    /// The time of its last heartbeat.
     pub seen_at: i64,
 }
 

@@ -94,18 +94,18 @@ pub struct Model {
     pub accept_removals: bool,
     /// Disables the growth guard for this run.
     pub accept_growth: bool,
-    /// The digest of the manifest that it reads by; null if it was started by a version that kept none, or if two
-    /// manifests had a part in it.
+    /// The digest of the manifest that the run uses; null if a version without digests started it, or if the manifest
+    /// changed during the run.
     pub manifest_digest: Option<String>,
-    /// The manifest is not the one by which the users were listed before.
+    /// Whether the manifest differs from that of the last run that did not fail.
     pub new_baseline: bool,
     /// How many users the instance had when the run started.
     pub users_before: i64,
-    /// The whole list has been read, and only the outcome is not recorded yet.
+    /// Whether the whole list has been read, so that only the outcome is missing.
     pub listed: bool,
     /// Where to continue the listing; null before the first page and after the last one.
     pub checkpoint: Option<Json>,
-    /// What a run that is in progress waits for: the class of the error that it met. Null while it does not wait.
+    /// The class of the error after which the run waits. Null while it does not wait.
     pub waiting_for: Option<FailureClass>,
     /// What happened, for a person.
     pub waiting_reason: Option<String>,
@@ -113,11 +113,11 @@ pub struct Model {
     /// How often it has waited for an outage to end, and for how long.
     pub waits: i32,
     pub waited_ms: i64,
-    /// How often it has looked at a refusal again.
+    /// How often it has checked a refused credential again.
     pub looks: i32,
     pub failure_class: Option<FailureClass>,
     pub failure_message: Option<String>,
-    /// What somebody should know of a run that did not fail.
+    /// A remark for people about a run that did not fail.
     pub remark: Option<String>,
     pub http_status: Option<i32>,
     /// The optional parts that the application refused: a JSON array of `Loss`.
@@ -133,7 +133,7 @@ pub struct Model {
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    /// The run does not wait any more.
+    /// Clears the columns about a wait.
     pub fn end_wait(&mut self) {
         self.waiting_for = None;
         self.waiting_reason = None;

@@ -26,8 +26,8 @@ pub struct Model {
     pub kind: Kind,
     /// The API names of the changed fields, separated by commas. Empty unless the kind is `Changed`.
     pub fields: String,
-    /// What the changed fields were before the run: a JSON object. If the run sees the user again, it tells what has
-    /// changed after all. Empty unless the kind is `Changed`.
+    /// The values of the changed fields before the run: a JSON object. If the run lists the user again, it compares
+    /// with these values. Empty unless the kind is `Changed`.
     pub old_values: String,
 }
 

@@ -9,9 +9,8 @@
 //!   release after the release that can read it.
 //! - A column or table is renamed or dropped only if the previous release no longer used it.
 //!   Such a migration sets `installation.needs` to the number of migrations that a binary
-//!   must know. Binaries that know fewer refuse to start, and stop if they are running. The
-//!   exception is `m0006`, beside which the release before cannot work; the operations guide
-//!   says so.
+//!   must know. Binaries that know fewer refuse to start, and stop if they are running. `m0006` is an exception: the
+//!   previous release cannot work next to it (see the operations guide).
 //! - A migration is fast: it does not rewrite large tables, and it builds indexes with
 //!   [`concurrently`].
 

@@ -9,15 +9,15 @@ pub struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
-    /// Whole or not at all, also when the process is killed in the middle.
+    /// All or nothing, even if the process is killed.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
 
     async fn up(&self, m: &SchemaManager) -> Result<(), DbErr> {
         let db = m.get_connection();
-        // The release before uses this column. It must not: it would take an event with a record for one without a
-        // state, and pass over it. Under the new name its statements fail, until it is replaced.
+        // The previous release reads this column, and would skip every event that has a record instead. With the new
+        // name, its statements fail until it is replaced.
         db.execute_unprepared("ALTER TABLE event RENAME COLUMN state TO uncompressed").await?;
         let mut event = Table::alter();
         event.table("event").add_column(binary_null("record"));
