@@ -48,7 +48,7 @@ mod data_dir;
 
 pub(crate) use data_dir::{DatabaseLock, prepare_data_dir};
 
-/// How many runs wait for their applications in memory. Others are put away until it is time to go on.
+/// How many waiting runs stay in memory. Other waiting runs release their job until the wait is over.
 const WAITING_RUNS: usize = 512;
 /// How long a stopping server waits for running work.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(9);
@@ -214,7 +214,7 @@ impl App {
     }
 
     /// Runs the server until [`App::shutdown`] is cancelled. Then finishes or releases the running
-    /// work within ten seconds. The exit code is a failure if a newer version's schema made it stop.
+    /// work within ten seconds. The exit code is a failure if it stopped because a newer version migrated the schema.
     pub async fn run(mut self, listener: TcpListener) -> ExitCode {
         let tasks = TaskTracker::new();
         let outdated = tasks.spawn(jobs::watch_schema(self.db.clone(), self.shutdown.clone()));
@@ -354,7 +354,8 @@ fn endpoint(
 /// The catalog, and the errors of the manifests that were left out of it.
 pub fn load_catalog(settings: &Settings, clock: Clock) -> Result<(Catalog, Vec<Fault>), String> {
     let mut client = ClientSettings::new(settings.allowed_networks.clone(), move || clock.now(), fastrand::f64);
-    // Only a hiccup is bridged here. For longer ones the run waits, which others can see, and which holds no place.
+    // These retries are for short disturbances. In a longer outage the run waits, which users can see, and which
+    // occupies no place of the worker.
     client.retry = RetryPolicy { attempts: 3, max_wait: Duration::from_secs(15), ..client.retry };
     client.ca_certificates = settings.certificate_authorities()?.unwrap_or_default();
     client.https_proxy.clone_from(&settings.https_proxy);

@@ -1,4 +1,4 @@
-//! What can go wrong inside, told apart by who can do something about it.
+//! Errors, distinguished by who can do something about them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, async_graphql::Enum)]
 #[graphql(name = "UserErrorCode")]
 pub enum RefusalCode {
-    /// There is nothing with that id.
+    /// Nothing has that id.
     NotFound,
     /// A value is not allowed; the message says what is.
     InvalidInput,
@@ -66,7 +66,7 @@ impl Refusal {
     }
 }
 
-/// An outcome of a function other than the one that was asked for.
+/// Why a function did not do what it was asked to do.
 ///
 /// `Display` names the step that failed, and never its cause: [`Error::chain`] gives both, for the log.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +131,7 @@ impl From<String> for Failure {
 }
 
 impl Error {
-    /// True if the database was at fault, so that the same may succeed in a moment.
+    /// True if the cause is the database, so that a retry may succeed.
     pub fn is_passing(&self) -> bool {
         match self {
             Error::Unavailable(_) | Error::Undone(_) | Error::Uncertain(_) => true,

@@ -27,5 +27,5 @@ pub mod spelling;
 pub mod sync;
 pub mod telemetry;
 
-/// It stands in the lower crate, because both need it.
+/// It is in the crate `integration`, because both crates need it.
 pub use integration::backoff;

@@ -1,6 +1,6 @@
 //! Guesses what a mistyped name was meant to be.
 
-/// The known name that is most like an unknown one, if it is like it enough.
+/// The known name that is most similar to an unknown one, if it is similar enough.
 pub fn closest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let distances = known.into_iter().map(|name| (strsim::damerau_levenshtein(unknown, name), name));
     let (distance, name) = distances.min()?;

@@ -1,4 +1,4 @@
-//! The data folder, and the SQLite database in it: whose it is, and whether it is as its last server left it.
+//! The data folder, and the lock file of its SQLite database, which shows whether the last server closed it.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -76,7 +76,7 @@ impl DatabaseLock {
     }
 }
 
-/// What an administrator should know before an empty database is created: everything but the database is there.
+/// A warning for the administrator: an empty database will be created, although other files of an installation exist.
 pub(super) fn missing_database(database: &Path, settings: &Settings) -> Option<String> {
     if database.exists() {
         return None;

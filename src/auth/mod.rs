@@ -23,7 +23,7 @@ use crate::error::Result;
 use crate::secrets;
 
 const PREFIX: &str = "muster_";
-/// How long the caller of a token is cached, and so how late a revocation may be noticed.
+/// How long the caller of a token is cached. A revocation may be noticed this late.
 const CALLER_TTL: Duration = Duration::from_millis(900);
 /// How long the validity of a token is cached for open connections, which check it twice a second.
 const VALIDITY_TTL: Duration = Duration::from_millis(400);

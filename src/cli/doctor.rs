@@ -44,7 +44,7 @@ pub(super) async fn run(command: &Command, settings: Result<Settings, String>) -
     let (location, now, report, took) = match examined.await {
         Ok(examined) => examined,
         Err(line) => {
-            eprintln!("muster: doctor: could not look: {line}");
+            eprintln!("muster: doctor: the database could not be checked: {line}");
             return ExitCode::from(EXIT_NOT_CHECKED);
         }
     };

@@ -1,4 +1,4 @@
-//! The environment: which of its variables are settings, and which a cluster sets.
+//! Environment variables: which are settings, and which Kubernetes sets.
 //!
 //! Kubernetes gives every container variables about all services of its namespace. Those about a service whose name
 //! begins with `muster` begin as our settings do: `MUSTER_SERVICE_HOST`, `MUSTER_DB_PORT=tcp://10.0.0.5:5432`.
@@ -42,8 +42,8 @@ pub(super) fn warning(ignored: &[String]) -> Option<String> {
     }
     let names: Vec<String> = ignored.iter().map(|name| format!("{PREFIX}{name}")).collect();
     Some(format!(
-        "these environment variables are ignored: the cluster sets them for a service, and they are no settings \
-         (enableServiceLinks: false keeps them away): {}",
+        "these environment variables are ignored, because Kubernetes sets them for a service; they are not settings \
+         (enableServiceLinks: false prevents them): {}",
         names.join(", ")
     ))
 }

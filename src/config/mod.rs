@@ -62,7 +62,7 @@ pub struct Settings {
     /// Whether clients may query the schema.
     #[serde(default = "default_true", deserialize_with = "on_or_off")]
     pub introspection: bool,
-    /// The maximum number of sync runs that are worked on at once. Most of the time, they wait for their applications.
+    /// The maximum number of concurrent sync runs. Most of the time, they wait for their applications.
     #[serde(default = "default_sync_concurrency")]
     pub sync_concurrency: usize,
     /// The removal guard stops a run that would remove more than this percentage of the users …
@@ -248,7 +248,7 @@ impl Settings {
         }
     }
 
-    /// What of the environment and of the settings has no effect, for the administrator.
+    /// Warnings for the administrator about environment variables and settings that have no effect.
     pub fn warnings(&self) -> Vec<String> {
         let ignored = environment::warning(&environment::service_variables());
         let of_database = self.parse_database().map(|parsed| parsed.warnings);

@@ -90,5 +90,5 @@ pub fn is_duplicate(error: &DbErr) -> bool {
 
 /// The refusal of a text that the database cannot store.
 pub(super) fn unstorable() -> Error {
-    Refusal::new(RefusalCode::InvalidInput, "Text must not hold the character U+0000.").into()
+    Refusal::new(RefusalCode::InvalidInput, "Text must not contain the character U+0000.").into()
 }

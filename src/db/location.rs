@@ -57,7 +57,7 @@ impl Location {
 /// A location as a URL gave it.
 pub struct ParsedUrl {
     pub location: Location,
-    /// What of the URL is ignored, for the administrator.
+    /// Warnings for the administrator about ignored parts of the URL.
     pub warnings: Vec<String>,
 }
 

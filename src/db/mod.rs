@@ -206,7 +206,7 @@ impl Db {
     async fn commit(&self, tx: Inner) -> Result<()> {
         let Inner { conn, announced, events } = tx;
         let events = events.into_inner();
-        // At the very end, because on PostgreSQL transactions with events commit one after another.
+        // As late as possible, because on PostgreSQL transactions with events commit one after another.
         let mark = if self.shared() {
             let now = self.clock(Clock::System).now();
             Some(postgres::mark(&conn, !events.is_empty(), now).await?)
@@ -251,12 +251,12 @@ impl Db {
         migrate::is_outdated(self.read()).await
     }
 
-    /// What is known to be wrong with the machine under the database, and since when.
+    /// The known problem of the machine that the database runs on, and since when.
     pub fn trouble(&self) -> Option<(Trouble, i64)> {
         self.trouble.current()
     }
 
-    /// Notes a trouble that was found by other means than a transaction.
+    /// Notes a problem that something other than a transaction found.
     pub fn note_trouble(&self, trouble: Trouble) {
         self.trouble.note(trouble);
     }

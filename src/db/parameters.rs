@@ -1,8 +1,8 @@
 //! The parameters of a PostgreSQL URL.
 //!
-//! Hosted databases hand out URLs for libpq and for the clients of other languages. The driver knows only some of their
-//! parameters, and ignores all others, even a mistyped `sslmode`. So they are read here: what can be done is done, a
-//! parameter that is known but cannot be followed is left out with a warning, and an unknown one is an error.
+//! Providers of databases give out URLs for libpq and for clients of other languages. The driver supports only some
+//! of their parameters, and ignores all others, even a mistyped `sslmode`. So the parameters are read here: supported
+//! ones are applied, known but unsupported ones are removed with a warning, and unknown ones are errors.
 
 use std::path::Path;
 

@@ -71,8 +71,8 @@ async fn connect(file: &Path, mode: &str, connections: u32) -> Result<DatabaseCo
     Ok(measured(Database::connect(options).await?))
 }
 
-/// Checks that an existing file begins as SQLite files do. SQLite itself takes a file without its first page for a new one
-/// in some cases.
+/// Checks that an existing file begins as SQLite files do. SQLite itself takes a file without its first page for a
+/// new one in some cases.
 fn check_header(file: &Path) -> Result<()> {
     let Ok(mut open) = File::open(file) else { return Ok(()) };
     let mut header = [0; HEADER.len()];

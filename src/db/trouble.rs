@@ -1,4 +1,4 @@
-//! What is wrong with the machine under the database, by its name.
+//! Known problems of the machine that the database runs on.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::classify::{ErrorClass, classify};
 use crate::clock::Clock;
 use crate::error::Error;
 
-/// A trouble that an administrator has to end.
+/// A problem that an administrator has to solve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
 #[graphql(name = "DatabaseTroubleKind")]
 pub enum Trouble {
@@ -21,7 +21,7 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// The trouble that an error reports, whatever was being done.
+    /// The problem that an error reports, if it is one of these.
     pub fn of(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
         let mut next = Some(error);
         while let Some(cause) = next {
@@ -61,7 +61,7 @@ impl fmt::Display for Trouble {
 
 impl std::error::Error for Trouble {}
 
-/// The trouble that was last noticed, and since when.
+/// The problem that was last noticed, and since when.
 #[derive(Default)]
 pub(super) struct Watch(Mutex<Option<(Trouble, i64)>>);
 

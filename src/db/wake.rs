@@ -1,4 +1,4 @@
-//! Wake-ups: commits announce topics, and listeners of a topic look at its tables again.
+//! Wake-ups: commits announce topics, and the listeners of a topic read its tables again.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 

@@ -1,8 +1,8 @@
 //! Keys of a user's address and name: for searches, and for finding the accounts of one person.
 //!
-//! A **search key** is what people find when they type: upper and lower case are the same in every language, and so are
-//! the ways to write one letter. An accent is a part of its letter. The **match key** of an address is stricter, because two
-//! people must never share one: it changes no letter but those of ASCII.
+//! A **search key** ignores upper and lower case in every language, and the different Unicode encodings of one
+//! letter. It keeps accents. The **match key** of an address is stricter, because two people must never share one: it
+//! changes the case of ASCII letters only.
 
 use entity::user::Model;
 use icu_casemap::CaseMapper;

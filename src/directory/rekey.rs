@@ -1,8 +1,8 @@
 //! Rewrites the keys of users whose rows have those of an earlier version.
 //!
 //! A new version of the keys would make a migration rewrite the whole table. Instead, the workers rewrite it in small
-//! transactions. They find what is left by the version in the row, so that an interruption does no harm. Several replicas
-//! may do it at the same time. Until it is done, a search looks for both forms.
+//! transactions. They find what is left by the version in the row, so that an interruption does no harm. Several
+//! replicas may do it at the same time. Until it is done, a search looks for both forms.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub async fn run(db: &Db, stop: &CancellationToken) -> Result<u64> {
     Ok(rewritten)
 }
 
-/// The last id of the next batch. Found without a lock, because most often there is none.
+/// The last id of the next batch. Found without a lock, because usually nothing is left to rewrite.
 async fn last_of_batch(db: &Db, after: Uuid) -> Result<Option<Uuid>> {
     let ids: Vec<Uuid> = Entity::find()
         .select_only()
@@ -60,7 +60,7 @@ async fn rewrite(tx: Tx, after: Uuid, last: Uuid) -> Result<u64> {
         .filter(Column::Id.gt(after))
         .filter(Column::Id.lte(last))
         .order_by_asc(Column::Id);
-    // A row that a sync holds gets its keys there, if it changes, or in the next round.
+    // Skips rows that a sync has locked. The sync writes their keys if they change; otherwise the next round does.
     let rows: Vec<(Uuid, Option<String>, Option<String>)> = tx.hold_free(rows).await?;
     let count = rows.len();
     for (id, email, name) in rows {

@@ -20,7 +20,7 @@ const INSTANCES: u64 = 200;
 /// How many rows of a sequence are read at a time.
 const ROWS: u64 = 1_000;
 
-/// Columns that may change without an event, and the secrets, which no event has.
+/// Columns that may change without an event, and the secrets, which events never contain.
 const CHANGE_WITHOUT_EVENT: [&str; 5] = ["credential_expires_at", "next_sync_at", "purged_users", "secrets", "tries"];
 
 /// Checks that the newest event of each instance has its current state.

@@ -22,7 +22,7 @@ fn finding(check: &'static str, wrong: String, remedy: &'static str) -> Finding 
     Finding { check, about: Subject::Database, id: None, wrong, remedy }
 }
 
-/// A schema that the other checks can work with.
+/// The schemas that the other checks can work with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Schema {
     /// The schema of this version.
@@ -162,7 +162,7 @@ pub(super) async fn secret_key<C: ConnectionTrait>(conn: &C, file: &Path, report
     let mut found = Vec::new();
     if rows.len() != 1 || rows[0].id != installation::ID {
         let wrong = format!("the table installation has {} rows", rows.len());
-        let remedy = "Restore a backup, or put the row back: id 1, any log_epoch, needs 3.";
+        let remedy = "Restore a backup, or insert the row again: id 1, any log_epoch, needs 6.";
         found.push(finding("installation", wrong, remedy));
     }
     report.add("installation", "The table installation has one row, with the epoch of the event log.", found);

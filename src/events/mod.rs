@@ -148,7 +148,7 @@ impl<T: TryFrom<Model, Error = Error>> Feed<T> {
                     // An error only means that there are no listeners.
                     Ok(event) => drop(self.0.send(Arc::new(event))),
                     Err(error) => {
-                        error!(event.seq = *seq, error = %error.chain(), "an event cannot be read and is passed over");
+                        error!(event.seq = *seq, error = %error.chain(), "an event cannot be read and is skipped");
                     }
                 }
             }

@@ -1,4 +1,4 @@
-//! What is known of each part of an instance's user list, and as of when. Written when a run ends.
+//! When each part (capability) of an instance's user list was last read completely. Written when a run ends.
 
 use std::collections::HashMap;
 
@@ -12,21 +12,21 @@ use super::Instances;
 use crate::db::Tx;
 use crate::error::{Error, Result};
 
-/// What a run that ended says of the parts.
+/// What an ended run says about the parts.
 pub struct Told<'a> {
     /// When the run started.
     pub at: i64,
     /// The parts that the integration lists.
     pub provided: &'a [Capability],
-    /// The parts that the run could not read; `None` if it failed, and says nothing of any part.
+    /// The parts that the run could not read; `None` if it failed, because it then says nothing about any part.
     pub lost: Option<&'a [Loss]>,
 }
 
-/// The name in the database, which is that in stored losses.
+/// The name in the database, as in stored losses.
 fn name(capability: Capability) -> Result<String> {
     match serde_json::to_value(capability)? {
         serde_json::Value::String(name) => Ok(name),
-        other => Err(Error::Internal(format!("a capability is called {other}").into())),
+        other => Err(Error::Internal(format!("a capability has an unexpected form: {other}").into())),
     }
 }
 
@@ -47,7 +47,7 @@ fn unknown(instance_id: Uuid, capability: Capability) -> Result<Model> {
     })
 }
 
-/// What is known after a run.
+/// The row after a run.
 fn after(before: Model, capability: Capability, told: &Told) -> Model {
     let provided = told.provided.contains(&capability);
     let Some(lost) = told.lost else { return Model { provided, ..before } };
@@ -68,7 +68,7 @@ fn after(before: Model, capability: Capability, told: &Told) -> Model {
     }
 }
 
-/// Writes what is known after a run.
+/// Updates the rows after a run.
 pub async fn record(tx: &Tx, instance: Uuid, told: &Told<'_>) -> Result<()> {
     let known = Entity::find().filter(Column::InstanceId.eq(instance)).all(tx.conn()).await?;
     let mut rows = Vec::new();
@@ -92,7 +92,7 @@ pub async fn record(tx: &Tx, instance: Uuid, told: &Told<'_>) -> Result<()> {
     Ok(())
 }
 
-/// All users are deleted: nothing is known of any of them.
+/// Clears `as_of`, because all users are deleted.
 pub async fn forget(tx: &Tx, instance: Uuid) -> Result<()> {
     Entity::update_many()
         .col_expr(Column::AsOf, Expr::value(None::<i64>))
@@ -102,15 +102,15 @@ pub async fn forget(tx: &Tx, instance: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Deletes what is known.
+/// Deletes the rows of an instance.
 pub async fn delete(tx: &Tx, instance: Uuid) -> Result<()> {
     Entity::delete_many().filter(Column::InstanceId.eq(instance)).exec(tx.conn()).await?;
     Ok(())
 }
 
 impl Instances {
-    /// What is known of every capability, by instance. Before its first run has ended, only what the integration
-    /// lists.
+    /// The state of every capability, by instance. Before the first run has ended, it only says which ones the
+    /// integration provides.
     pub async fn capabilities(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Vec<(Capability, Model)>>> {
         let rows = Entity::find().filter(Column::InstanceId.is_in(ids.iter().copied())).all(self.db.read()).await?;
         let mut found: HashMap<Uuid, Vec<(Capability, Model)>> = HashMap::new();

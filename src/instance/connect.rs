@@ -32,7 +32,7 @@ impl Instances {
             let plain = self
                 .keys
                 .open(&owner(model.id), sealed)
-                .map_err(|error| Error::internal("the secrets of an instance", error))?;
+                .map_err(|error| Error::internal("opening the secrets of an instance", error))?;
             config.extend(serde_json::from_slice::<BTreeMap<String, String>>(&plain)?);
         }
         Ok(config)
@@ -144,7 +144,7 @@ pub(super) fn owner(id: Uuid) -> String {
 /// The refusal of a request that needs a person's consent first.
 pub(super) fn authorization_required(integration: &Integration, field: &str) -> Refusal {
     let message = format!(
-        "A person has to consent in {} first: beginAuthorization answers the address to send them to.",
+        "A person has to consent in {} first: beginAuthorization returns the address to send them to.",
         integration.name
     );
     Refusal::new(RefusalCode::AuthorizationRequired, message).at([field])

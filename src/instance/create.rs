@@ -1,4 +1,4 @@
-//! Integrating an application: a new instance, whose initial sync starts at once.
+//! Connects an application: creates an instance, whose initial sync starts at once.
 
 use entity::instance::Model;
 use integration::catalog::Integration;
@@ -13,7 +13,7 @@ use super::{Instances, grants, input};
 use crate::auth::Caller;
 use crate::error::{Error, Refusal, RefusalCode, Result};
 
-/// What the member gave.
+/// The values that the member gave.
 pub struct Create {
     pub integration_key: String,
     pub name: String,
@@ -25,7 +25,7 @@ pub(super) fn name_taken(name: &str) -> Refusal {
     Refusal::new(RefusalCode::NameTaken, format!("There is another instance named \"{name}\".")).at(["name"])
 }
 
-/// A new instance whose values fit, before the application was asked.
+/// A new instance with valid values, before the application was asked.
 pub(super) struct Prepared<'a> {
     pub integration: &'a Integration,
     pub name: String,
@@ -41,7 +41,7 @@ impl Instances {
         if self.consent(integration, config)?.is_some() {
             return Err(authorization_required(integration, "integrationKey").into());
         }
-        // A rehearsal may be created revoked, so that a revoked start can be rehearsed.
+        // A rehearsal is not verified, so that a start with a revoked credential can be rehearsed.
         let verified = if integration.is_rehearsal() {
             Verified { tenant: integration.rehearsed_tenant(config), ..Verified::default() }
         } else {

@@ -1,4 +1,4 @@
-//! When credentials end, as far as it is known, and who is warned of it.
+//! When credentials expire, if that is known, and the notice that warns before.
 
 use entity::instance::{Column, Entity, Model, Status};
 use sea_orm::sea_query::Expr;
@@ -12,8 +12,8 @@ use crate::error::Result;
 /// How long before the end the notice appears, in milliseconds: two weeks.
 pub const AHEAD_MS: i64 = 14 * 24 * 3_600_000;
 
-/// Stores when the credential ends, as a run has learned it. `instance` is the row with which the
-/// run began: if a member has changed it since, it may have another credential.
+/// Stores when the credential expires, as a run has learned. `instance` is the row with which the run began. If a
+/// member has changed it since, nothing is stored, because it may have another credential.
 pub async fn store(tx: &Tx, instance: &Model, at: i64) -> Result<()> {
     Entity::update_many()
         .col_expr(Column::CredentialExpiresAt, Expr::value(at))
@@ -24,11 +24,11 @@ pub async fn store(tx: &Tx, instance: &Model, at: i64) -> Result<()> {
     Ok(())
 }
 
-/// The warning, when it is time for it.
+/// The warning, from two weeks before the end on.
 pub(super) fn notice(model: &Model, about: About, now: i64) -> Option<Notice> {
     let at = model.credential_expires_at.filter(|at| model.status == Status::Live && at - AHEAD_MS <= now)?;
     if at <= now && model.last_success_at > at {
-        // It has been given more time, and the application does not say how much.
+        // A sync succeeded after the end, so the application has extended the credential without saying until when.
         return None;
     }
     let About { integration, consents, .. } = about;
@@ -38,7 +38,7 @@ pub(super) fn notice(model: &Model, about: About, now: i64) -> Option<Notice> {
     } else {
         (
             "The credential has expired",
-            format!("{integration} was to accept it until {day}, and may refuse it any time."),
+            format!("{integration} was expected to accept it until {day}, and may refuse it at any time."),
         )
     };
     let remedies = if consents {
@@ -49,7 +49,7 @@ pub(super) fn notice(model: &Model, about: About, now: i64) -> Option<Notice> {
             here("Reconnect with the new credential", "updateInstance"),
         ]
     };
-    // Nobody could be warned before the instance was there.
+    // The notice cannot be older than the instance.
     let since = (at - AHEAD_MS).max(model.created_at);
     Some(Notice { severity: Severity::Warning, title: title.into(), detail, since, remedies })
 }

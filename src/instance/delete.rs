@@ -1,5 +1,4 @@
-//! Deleting an instance, or all its users: at once for every reader, and in the background
-//! for the rows.
+//! Deletes an instance, or all its users. Readers no longer see them at once; the rows are removed in the background.
 
 use entity::instance::Model;
 use uuid::Uuid;
@@ -18,7 +17,7 @@ fn acknowledged(given: bool, what: &str) -> Result<()> {
 }
 
 impl Instances {
-    /// Deletes the instance. A repeat answers the same.
+    /// Deletes the instance. A second call has the same result.
     pub async fn delete(&self, caller: &Caller, id: Uuid, acknowledge: bool) -> Result<Model> {
         self.get(id).await?;
         acknowledged(acknowledge, "Deleting an instance")?;
@@ -28,7 +27,7 @@ impl Instances {
     /// Deletes all users; the instance, its credential and its history stay.
     pub async fn delete_all_users(&self, caller: &Caller, id: Uuid, acknowledge: bool) -> Result<Model> {
         let known = self.get(id).await?;
-        // That it is possible at all is checked before the acknowledgement.
+        // An impossible deletion is refused before the acknowledgement is asked for.
         State::of(&known).apply(Change::DeleteUsers, self.clock.now())?;
         acknowledged(acknowledge, "Deleting all users")?;
         Ok(self.apply(id, &caller.label(), Change::DeleteUsers).await?.instance)

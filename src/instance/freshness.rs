@@ -1,4 +1,4 @@
-//! How fresh the users of an instance are. Derived whenever it is asked for, never stored.
+//! How fresh the users of an instance are. Computed on demand, never stored.
 
 use entity::instance::Model;
 

@@ -70,7 +70,7 @@ impl GrantStore for Grants {
         let _counted = self.instances.renewals.token();
         let owner = Uuid::now_v7();
         let Ok(turn) = tokio::time::timeout(PATIENCE, self.turn(owner, seen)).await else {
-            let message = "Another renewal of the grant has not come to its end.";
+            let message = "Another renewal of the grant has not finished.";
             return Err(SourceError::new(ErrorClass::Transient, message));
         };
         let old = match turn? {
@@ -84,7 +84,7 @@ impl GrantStore for Grants {
             Ok(grant) => self.keep(seen, &old, grant).await,
             Err(refused) => {
                 if let Err(error) = self.release(owner).await {
-                    warn!(instance.id = %self.id, error = %error.chain(), "a lease on a grant could not be given back; it runs out");
+                    warn!(instance.id = %self.id, error = %error.chain(), "a lease on a grant could not be released; it will expire");
                 }
                 Err(refused)
             }
@@ -237,7 +237,7 @@ fn seal(keys: &SecretKey, id: Uuid, grant: &Grant) -> Result<Vec<u8>> {
 pub(super) fn open(keys: &SecretKey, row: &Model) -> Result<Grant> {
     let plain = keys
         .open(&owner(row.instance_id), &row.sealed)
-        .map_err(|error| Error::internal("the grant of an instance", error))?;
+        .map_err(|error| Error::internal("opening the grant of an instance", error))?;
     Ok(serde_json::from_slice(&plain)?)
 }
 

@@ -1,4 +1,4 @@
-//! What members may write: names, intervals.
+//! The values that members may give: names and intervals.
 
 use crate::error::Refusal;
 
@@ -20,18 +20,18 @@ pub fn name(text: &str) -> Result<String, Refusal> {
         return refuse(format!("A name has at most {LONGEST_NAME} characters."));
     }
     if name.chars().any(is_hidden) {
-        return refuse("A name must not hold control characters.".into());
+        return refuse("A name must not contain control characters.".into());
     }
     Ok(name.to_owned())
 }
 
-/// Characters that change how the text around them is read without being seen.
+/// Invisible characters that change how the text around them is displayed.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// As names are compared.
+/// The form in which names are compared.
 pub fn name_key(name: &str) -> String {
     name.to_lowercase()
 }

@@ -6,14 +6,14 @@
 //! together. So a subscriber never hears of a state that it cannot query, and replaying the
 //! log gives the current state.
 //!
-//! **The network comes first.** Credentials are verified before the transaction begins. A
-//! command that finds that the row has changed meanwhile starts again.
+//! **The network comes first.** Credentials are verified before the transaction begins. If the row has changed
+//! meanwhile, the command starts again.
 //!
 //! **Interruption.** Either the transaction committed, and what it queued is done after the
 //! restart; or it did not, and nothing happened.
 //!
 //! **Deletion** destroys the credential and hides the users at once. A job then removes
-//! their rows in batches and writes the last event. It goes on where it was interrupted.
+//! their rows in batches and writes the last event. After an interruption, it continues where it stopped.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -62,12 +62,12 @@ pub struct Instances {
     pub catalog: Arc<Catalog>,
     pub keys: Arc<SecretKey>,
     pub running: Running,
-    /// The renewals of grants that are under way.
+    /// The renewals of grants in progress.
     pub renewals: TaskTracker,
 }
 
-/// The runs that go on in this process, so that a command can stop one at once. Only a
-/// short cut: a run whose claim is gone stops at its next write in any case.
+/// The runs in progress in this process, so that a command can stop one at once. This is only a short cut: a run that
+/// has lost its claim stops at its next write anyway.
 #[derive(Clone, Default)]
 pub struct Running(Arc<Mutex<HashMap<Uuid, CancellationToken>>>);
 
@@ -98,13 +98,13 @@ impl Instances {
     }
 }
 
-/// The row, held until the transaction ends.
+/// The row, locked until the transaction ends.
 pub async fn lock(tx: &Tx, id: Uuid) -> Result<Model> {
-    // SQLite's transactions hold the whole database; others lock the row.
+    // A SQLite transaction locks the whole database; PostgreSQL locks the row.
     Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?.ok_or_else(not_found)
 }
 
-/// The same, unless it is gone or somebody else holds it.
+/// As [`lock`], but `None` if the row is gone or another transaction has locked it.
 pub async fn lock_free(tx: &Tx, id: Uuid) -> Result<Option<Model>> {
     let free = Entity::find_by_id(id).lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
     Ok(free.one(tx.conn()).await?)

@@ -1,5 +1,4 @@
-//! What somebody should know about an instance, and what would help. Derived from its row
-//! whenever it is asked for, never stored.
+//! What somebody should know about an instance, and what would help. Computed from its row on demand, never stored.
 
 use entity::instance::{Health, InactiveReason, Model, Status};
 use entity::run::{self, FailureClass, Outcome};
@@ -76,7 +75,7 @@ pub fn notice_of(model: &Model, about: About, last: Option<&run::Model>, now: i6
             remedies: if consents {
                 vec![
                     here("Consent again", "beginAuthorization"),
-                    here("Set the instance live, if the consent counts again", "updateInstance"),
+                    here("Set the instance live, if the consent is valid again", "updateInstance"),
                 ]
             } else {
                 vec![
@@ -185,7 +184,7 @@ fn failing(model: &Model, about: About, last: Option<&run::Model>) -> Notice {
         }
         Some(FailureClass::Transient | FailureClass::Timeout) => ("The application cannot be reached", vec![again]),
         Some(FailureClass::Internal) => ("This server made an error", vec![again]),
-        // The last run was cancelled, and says nothing of those before it.
+        // The last run was cancelled, and says nothing about those before it.
         None => ("Syncs fail", vec![again]),
     };
     let reason =

@@ -1,8 +1,8 @@
-//! What the server does by itself about an instance that it has switched off: it tries the credential again.
+//! Recovery: after the server has switched an instance off, it tries the credential again by itself.
 //!
-//! Only after a refusal without a reason, since applications also refuse good credentials for a while. The tries are
-//! jobs, so each is made once, by one process. If one succeeds, the instance is live again. An explicit refusal or a
-//! member's act ends them.
+//! This happens only after a refusal without a reason, because applications sometimes refuse a valid credential for a
+//! while. Each try is a job, so it is made once, by one process. If a try succeeds, the instance is set live. An
+//! explicit refusal, or a member who changes the status, ends the tries.
 
 use std::time::Duration;
 
@@ -24,22 +24,22 @@ use crate::db::Tx;
 use crate::error::Result;
 use crate::queue::{self, Claim, worker::Handler};
 
-/// How many tries are made at once.
+/// How many credentials are tried at once.
 pub const CONCURRENCY: usize = 8;
-/// How long after the one before each try is made: all within a day.
+/// The time before each try. All tries are made within a day.
 const DISTANCES: [Duration; 4] =
     [Duration::from_mins(15), Duration::from_hours(1), Duration::from_hours(4), Duration::from_hours(18)];
-/// The same where the credential is a password: guesses lock accounts.
+/// The same for a password: repeated failures may lock the account.
 const DISTANCES_WITH_PASSWORD: [Duration; 2] = [Duration::from_hours(1), Duration::from_hours(18)];
-/// How long after a try that told nothing the next one is made.
+/// The time before the next try if a try got no answer about the credential.
 const AFTER_NO_ANSWER_MS: i64 = 3_600_000;
-/// How long after a member changed the instance during a try the next one is made.
+/// The time before the next try if a member changed the instance during a try.
 const AFTER_CHANGE_MS: i64 = 60_000;
 
 /// When the credential is tried next, after `made` tries; `None` after the last one. `random` is from 0 to 1.
 pub fn next_try(now: i64, made: i32, guessing_locks: bool, random: f64) -> Option<i64> {
     let distances: &[Duration] = if guessing_locks { &DISTANCES_WITH_PASSWORD } else { &DISTANCES };
-    // Never later than within a day.
+    // The jitter only shortens the wait, so that all tries stay within a day.
     let wait = jittered(*distances.get(usize::try_from(made).ok()?)?, JITTER, random / 2.0);
     Some(now.saturating_add(i64::try_from(wait.as_millis()).ok()?))
 }
@@ -67,11 +67,11 @@ impl Handler for Recovery {
 /// What the application said about the credential.
 enum Answer {
     Accepted(Verified),
-    /// Again without a reason.
+    /// Refused again, without a reason.
     Refused,
-    /// Explicitly, or for another tenant.
+    /// Refused explicitly, or accepted for another tenant.
     RefusedForGood,
-    /// It could not be asked.
+    /// The application could not be reached, or did not answer about the credential.
     None,
 }
 

@@ -1,11 +1,11 @@
-//! What is sealed with the installation's key, for those who only ask whether a key opens it.
+//! Values that are sealed with the installation's key, for code that only checks whether a key opens them.
 
 use uuid::Uuid;
 
 use super::{connect, grants};
 use crate::secrets::SecretKey;
 
-/// A sealed value, and what it belongs to.
+/// A sealed value, and its owner.
 pub struct Sealed {
     owner: String,
     value: Vec<u8>,

@@ -1,4 +1,4 @@
-//! Trying a connection without changing anything.
+//! Tests a connection without changing anything.
 
 use entity::audit_entry::Action;
 use entity::instance::Status;

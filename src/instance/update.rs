@@ -1,5 +1,5 @@
-//! Changing an instance: its name, interval and configuration; switching it off and on;
-//! reconnecting it with a new credential.
+//! Changes an instance: its name, interval and configuration; sets it live or inactive; reconnects it with a new
+//! credential.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::auth::Caller;
 use crate::db::Tx;
 use crate::error::{Error, Refusal, RefusalCode, Result};
 
-/// What the member gave; `None` leaves it as it is.
+/// The values that the member gave; `None` keeps the old value.
 #[derive(Clone, Debug, Default)]
 pub struct Update {
     pub name: Option<String>,
@@ -36,7 +36,7 @@ struct Resolved {
     interval: Option<i32>,
     /// The whole configuration, when it differs from the stored one.
     config: Option<Config>,
-    /// Switch on, or off, or neither.
+    /// True to set it live, false to set it inactive, `None` for neither.
     activate: Option<bool>,
     /// The configuration that the application must accept first, if it has to be asked.
     verify: Option<Config>,
@@ -157,7 +157,7 @@ impl Instances {
             Err(error) if resolved.config.is_none() => return Err(at_status(error)),
             verified => verified?,
         };
-        // A newer manifest may name the same tenant otherwise than the one that it was stored by.
+        // The stored name may come from an older manifest, which named the same tenant differently.
         let known = integration.tenant_in_settings(&self.config(model)?).or_else(|| model.tenant.clone());
         check_tenant(known.as_deref(), &verified)?;
         Ok(Some(verified))
@@ -225,7 +225,7 @@ impl Instances {
         }
     }
 
-    /// Sets what differs. False: nothing does that a member can set.
+    /// Sets the values that differ. False if no value that a member can set differs.
     fn edit(&self, model: &mut Model, resolved: &Resolved, verified: Option<&Verified>) -> Result<bool> {
         let mut edited = false;
         if let Some(name) = resolved.name.as_ref().filter(|name| **name != model.name) {
@@ -257,8 +257,8 @@ fn is_revoked(model: &Model) -> bool {
     matches!(model.inactive_reason, Some(InactiveReason::TokenInactive | InactiveReason::InsufficientPermissions))
 }
 
-/// Whether an update switches the instance on or off. A configuration that is given brings a
-/// revoked instance back, also the same one, unless the update switches it off.
+/// Whether an update sets the instance live or inactive. A given configuration, even an unchanged one, sets a revoked
+/// instance live, unless the update sets it inactive.
 fn activation(model: &Model, update: &Update) -> Option<bool> {
     match update.status {
         Some(Status::Live) => Some(true),
@@ -285,7 +285,7 @@ fn check_tenant(known: Option<&str>, verified: &Verified) -> Result<()> {
     match (known, verified.tenant.as_deref()) {
         (Some(known), Some(found)) if known != found => Err(Refusal::new(
             RefusalCode::DifferentTenant,
-            format!("This credential belongs to \"{found}\", and the instance's users to \"{known}\". Integrate it as an instance of its own."),
+            format!("This credential belongs to \"{found}\", and the instance's users to \"{known}\". Create a separate instance for it."),
         )
         .at(["config"])
         .into()),
@@ -293,7 +293,7 @@ fn check_tenant(known: Option<&str>, verified: &Verified) -> Result<()> {
     }
 }
 
-/// A check that fails for the stored configuration refuses the status that called for it.
+/// Blames the field `status` if the check of the stored configuration fails, because the status required the check.
 fn at_status(error: Error) -> Error {
     match error {
         Error::Refused(refusals) => {

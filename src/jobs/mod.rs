@@ -31,12 +31,12 @@ use crate::telemetry;
 const SCHEDULE: Duration = Duration::from_secs(1);
 /// How often consents that were never completed are removed.
 const FORGET: Duration = Duration::from_mins(1);
-/// How often due times that a wrong clock wrote are looked for.
+/// How often due times that a wrong clock wrote are corrected.
 const REPAIR: Duration = Duration::from_secs(30);
 /// When rows past their retention are removed for the first time, and how often after that.
 const PRUNE: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(10));
-/// When rows with keys of an earlier version are rewritten for the first time, and how often they are looked for after
-/// that: replicas of an earlier version may still write them.
+/// When rows with keys of an earlier version are rewritten for the first time, and how often after that, because
+/// replicas of an earlier version may still write such rows.
 const REKEY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_hours(6));
 /// How often histograms are condensed.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -54,7 +54,7 @@ pub struct Tools {
     pub mailer: Mailer,
     pub pruner: Pruner,
     pub feed: Feed<Event>,
-    /// The number of the event after which the feed begins.
+    /// The number of the newest event at the start; the feed begins after it.
     pub newest: i64,
     pub progress: Progress,
     pub heartbeat: Heartbeat,
@@ -169,7 +169,7 @@ async fn repair(instances: Instances, stop: CancellationToken) {
             instances.mend_schedule().await
         };
         if let Err(error) = repaired.await {
-            warn!(error = %error.chain(), "due times that a wrong clock wrote could not be looked for; trying again");
+            warn!(error = %error.chain(), "due times that a wrong clock wrote could not be corrected; trying again");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Building a message: headers, plain text and HTML.
+//! Builds a message: headers, plain text and HTML.
 
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};

@@ -1,10 +1,11 @@
 //! What a mail server's refusal means: whether the address is at fault, and what an administrator can do.
 //!
 //! Only a refusal of the address itself is final. Everything else is a setting, here or on the mail server, that
-//! somebody will correct: the mail is kept and tried again. Servers do not agree on codes, so the text is read where the
-//! enhanced code (RFC 3463) says too little.
+//! somebody will correct: the mail is kept and tried again. Servers do not agree on codes, so the text is read where
+//! the enhanced code (RFC 3463) says too little.
 
-/// What is refused most often because of our own settings, and the remedy. The first that fits is told.
+/// Refusals that our own settings cause most often, recognised by these words, and the remedy. The first match is
+/// used.
 const ADVICE: [(&[&str], &str); 7] = [
     (
         &["unknownissuer", "unknown issuer", "unknown authority", "self-signed", "self signed"],
@@ -27,7 +28,7 @@ const ADVICE: [(&[&str], &str); 7] = [
     ),
 ];
 
-/// Words by which a refusal is about something other than the address, even if it also names one.
+/// Words that show that a refusal is about something other than the address, even if it also names an address.
 const NOT_THE_ADDRESS: [&str; 14] = [
     "policy",
     "denied by",
@@ -45,14 +46,15 @@ const NOT_THE_ADDRESS: [&str; 14] = [
     "temporar",
 ];
 
-/// Words by which a refusal is about the address.
+/// Words that show that a refusal is about the address.
 const THE_ADDRESS: [&str; 9] =
     ["mailbox", "user", "recipient", "account", "addressee", "no such", "unrouteable", "unroutable", "does not exist"];
 
 /// True if the mail server refuses the address, and would refuse it again. `code` is the status, and `text` what
 /// the server said after it.
 pub(super) fn refuses_address(code: u16, text: &str) -> bool {
-    // Postfix names the table in which it found nobody.
+    // Postfix calls its list of recipients the “relay recipient table”, and the word “relay” would point to another
+    // reason.
     let text = text.to_lowercase().replace("relay recipient table", "recipient table");
     let about_address = || {
         matches!(code, 550 | 551 | 553)

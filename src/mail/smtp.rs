@@ -86,8 +86,7 @@ impl Smtp {
         let (security, usual_port) = Security::from_url(&url, &host, authorities)?;
         let hello = match url.path().trim_matches('/') {
             "" => helo,
-            name => helo_name(name)
-                .ok_or("the path of the SMTP URL is no host name to introduce ourselves with".to_owned())?,
+            name => helo_name(name).ok_or("the path of the SMTP URL is not a host name for EHLO".to_owned())?,
         };
         let login = Login::from_url(&url)?;
         let port = url.port().unwrap_or(usual_port);
@@ -112,9 +111,9 @@ impl Smtp {
         message: &[u8],
         still_ours: StillOurs<'_>,
     ) -> Result<(), SendError> {
-        timeout(self.limits.message, self.attempt(envelope, message, still_ours))
-            .await
-            .unwrap_or_else(|_| Err(SendError::temporary("The mail server did not take the message within a minute.")))
+        timeout(self.limits.message, self.attempt(envelope, message, still_ours)).await.unwrap_or_else(|_| {
+            Err(SendError::temporary("The mail server did not accept the message within a minute."))
+        })
     }
 
     /// Closes the connection when it fails or is dropped.
@@ -218,7 +217,7 @@ impl Smtp {
         SendError::temporary(&Self::advised(&words, failure))
     }
 
-    /// Adds what an administrator can do. It is kept when the words are cut.
+    /// Appends the advice for an administrator, which is kept even if the words have to be shortened.
     fn advised(words: &str, failure: &Failure) -> String {
         let advice = match failure {
             Failure::TimedOut => None,
@@ -237,7 +236,7 @@ impl Smtp {
                 (Some(code), Some(text)) => format!("{code} {text}"),
                 (Some(code), None) => code.to_string(),
                 (None, Some(detail)) if e.is_response() => {
-                    format!("the connection was cut, or the answer was no SMTP ({detail})")
+                    format!("the connection was cut, or the response was not SMTP ({detail})")
                 }
                 (None, Some(detail)) => detail.to_string(),
                 (None, None) => e.to_string(),
@@ -288,7 +287,7 @@ pub(super) fn helo_name(name: &str) -> Option<ClientId> {
     possible.then(|| ClientId::Domain(name.to_owned()))
 }
 
-/// The name of this machine. If it is not a full one, as in a container, `public_host` is used if that is.
+/// The name of this machine; or `public_host`, if only that is a full host name, as in a container.
 pub(super) fn own_name(public_host: &str) -> ClientId {
     match ClientId::default() {
         ClientId::Domain(name) if name.contains('.') => ClientId::Domain(name),
@@ -338,7 +337,7 @@ fn parameters(
     if addresses.map(AsRef::<str>::as_ref).any(|address| !address.is_ascii()) {
         if !server.supports_feature(Extension::SmtpUtfEight) {
             return Err(SendError::permanent(
-                "The mail server takes no addresses with letters beyond ASCII (SMTPUTF8).",
+                "The mail server does not accept addresses with letters beyond ASCII (SMTPUTF8).",
             ));
         }
         parameters.push(MailParameter::SmtpUtfEight);

@@ -1,4 +1,4 @@
-//! Making text from outside safe to show on one line.
+//! Makes text from outside safe to show on one line.
 
 /// Puts `text` on one line of at most `limit` characters. Line breaks and other control characters become spaces, and
 /// several spaces become one. Characters that are invisible or change the direction of writing are removed. A text that

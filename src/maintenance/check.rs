@@ -6,8 +6,8 @@ use tracing::{error, info};
 use super::sqlite_file::{check_integrity, connect};
 use crate::db::{Db, Trouble};
 
-/// Checks the file of the database, and reports damage. After a power cut or a crash it may have some, which would
-/// otherwise be noticed when a damaged page is needed.
+/// Checks the database file, and reports damage. A power cut or a crash may damage pages, which would otherwise be
+/// noticed only when they are read.
 pub async fn in_background(db: Db, stop: CancellationToken) {
     let Some(file) = db.file().cloned() else { return };
     let checked = async {

@@ -94,7 +94,8 @@ impl Restore<'_> {
         Ok(())
     }
 
-    /// Writes the new database to `next`. Returns how many instances and users it has, and whether the backup was sealed.
+    /// Writes the new database to `next`. Returns how many instances and users it has, and whether the backup was
+    /// sealed.
     async fn prepare(&self, next: &Path) -> Result<(i64, i64, bool), String> {
         check_header(self.from)?;
         check_size(self.from)?;

@@ -48,7 +48,7 @@ pub(super) async fn close(file: &Path, place: Digest) -> Result<(), String> {
     .await
 }
 
-/// What a backup says about itself.
+/// Whether a backup has a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seal {
     /// It is as it was made.
@@ -91,7 +91,7 @@ async fn in_file<T: Send + 'static>(
     let path: PathBuf = file.to_path_buf();
     let opened = move || {
         let writable = File::options().read(true).write(true).open(&path);
-        // A backup on a read-only medium is read only.
+        // A backup on a read-only medium cannot be opened for writing.
         work(&mut writable.or_else(|_| File::open(&path))?)
     };
     let done = tokio::task::spawn_blocking(opened).await.unwrap_or_else(|error| Err(io::Error::other(error)));

@@ -6,7 +6,7 @@ use entity::notification::NotificationKind;
 /// How a completed run ended, as far as the mail decision needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunResult {
-    /// It succeeded, perhaps without an optional part.
+    /// It succeeded, possibly without an optional part.
     Succeeded,
     Failed,
     /// It failed, and the server set the instance inactive because of it.

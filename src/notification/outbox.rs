@@ -28,9 +28,9 @@ pub struct MailRequest<'a> {
     /// The host of the public address, for Message-IDs.
     pub host: &'a str,
     pub now: i64,
-    /// The reason that many instances may have in common.
+    /// The failure class that other instances may share, so that their mails can be merged.
     pub reason: Option<FailureClass>,
-    /// How long the mail is held, in case that it is one of many. In milliseconds.
+    /// How long the mail waits for others that it can be merged with, in milliseconds.
     pub hold_ms: i64,
 }
 

@@ -1,9 +1,8 @@
-//! Many instances that fail for one reason, such as a proxy that is down: one mail for all of them.
+//! One mail for many instances that fail for the same reason, such as a proxy that is down.
 //!
-//! Mails about failures that may have a common reason are held for a few seconds. If there are many by then, each
-//! address gets one of them, a minute after the first, which lists the instances of all. The others stay in the ledger
-//! as `INCLUDED`. Mails about recoveries are treated in the same way. Nothing is held in memory: the mails wait in the
-//! queue.
+//! Mails about failures that may share a reason wait for a few seconds. If there are three or more to one address by
+//! then, only one of them is sent, a minute after the first, and lists all instances. The others are recorded as
+//! `INCLUDED`. Mails about recoveries are merged in the same way. The mails wait in the queue, not in memory.
 
 use std::time::Duration;
 
@@ -20,12 +19,12 @@ use crate::db::Tx;
 use crate::error::Result;
 use crate::queue::{self, Claim};
 
-/// How long a mail is held that may be one of many.
+/// How long a mail waits that may be merged with others.
 #[derive(Clone, Copy, Debug)]
 pub struct Hold {
-    /// Before it is looked for others.
+    /// Before it looks for others.
     pub first: Duration,
-    /// From the first of many to the mail that lists them.
+    /// From the first of them to the merged mail.
     pub storm: Duration,
 }
 
@@ -35,33 +34,33 @@ impl Default for Hold {
     }
 }
 
-/// How many are many.
+/// From how many mails on they are merged.
 const MANY: usize = 3;
-/// How many one mail stands for at most. The next ones make another.
+/// How many mails are merged into one at most. Further ones make another.
 const AT_MOST: u64 = 1_000;
-/// How soon a mail is looked at again that another one is about to include, in milliseconds.
+/// How much longer a mail waits that another one is about to include, in milliseconds.
 const AGAIN_MS: i64 = 5_000;
 
-/// The reason that many instances may have in common.
+/// The failure class that other instances may share, so that their mails can be merged.
 pub fn common_reason(kind: NotificationKind, class: Option<run::FailureClass>) -> Option<run::FailureClass> {
     use run::FailureClass as Class;
     let shared = matches!(kind, NotificationKind::SyncFailed | NotificationKind::SyncRecovered);
     class.filter(|class| shared && matches!(class, Class::Transient | Class::Timeout | Class::Internal))
 }
 
-/// A mail that may have a common reason: id, state, attempts, instance, time.
+/// A mail that may be merged with this one: id, state, attempts, instance, time.
 type Alike = (Uuid, NotificationState, i32, Option<Uuid>, i64);
 
 /// What to do with a mail that is due.
 pub(super) enum Plan {
     /// Send it as it is now.
     Send(Box<Model>),
-    /// It was put off, or is included in another.
+    /// It was postponed, or another mail includes it.
     Wait,
 }
 
 impl Delivery {
-    /// Sends the mail alone, or puts it off until it can be one for many.
+    /// Decides whether the mail is sent alone, or postponed until it can be merged with others.
     pub(super) async fn plan(&self, claim: &Claim, mail: Model) -> Result<Plan> {
         let Some(reason) = mail.reason.filter(|_| mail.attempts == 0) else { return Ok(Plan::Send(Box::new(mail))) };
         let mail = &mail;
@@ -102,7 +101,7 @@ impl Delivery {
         self.include(tx, mail, reason, &queued).await.map(|mail| Plan::Send(Box::new(mail)))
     }
 
-    /// Makes the mail one for all of `queued` that nobody is sending.
+    /// Merges all of `queued` that no worker is sending into the mail.
     async fn include(&self, tx: &Tx, mail: &Model, class: run::FailureClass, queued: &[&Alike]) -> Result<Model> {
         let others = queued.iter().map(|(id, ..)| *id).filter(|id| *id != mail.id);
         let idle = job::Entity::find().select_only().column(job::Column::Subject);
@@ -114,7 +113,7 @@ impl Delivery {
         queue::cancel(tx, job::Kind::Mail, &idle).await?;
         Entity::update_many()
             .col_expr(Column::State, Expr::value(NotificationState::Included))
-            .col_expr(Column::LastError, Expr::value("Another mail to this address tells of it, with others."))
+            .col_expr(Column::LastError, Expr::value("Another mail to this address reports it together with others."))
             .filter(Column::Id.is_in(idle.iter().copied()))
             .exec(tx.conn())
             .await?;

@@ -73,7 +73,7 @@ impl TestMail {
         }
         let refusal = (mail.state == NotificationState::Failed).then(|| {
             let reason = mail.last_error.clone().unwrap_or_default();
-            Refusal::new(RefusalCode::MailNotAccepted, format!("The mail server did not take the mail: {reason}"))
+            Refusal::new(RefusalCode::MailNotAccepted, format!("The mail server did not accept the mail: {reason}"))
                 .at(["address"])
         });
         Ok((mail, refusal))

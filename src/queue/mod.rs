@@ -36,7 +36,7 @@ pub mod worker;
 /// How long a lease lasts unless it is renewed, in milliseconds.
 pub const LEASE_MS: i64 = 30_000;
 const LEASE: Duration = Duration::from_millis(LEASE_MS as u64);
-/// No job is put off for longer than this: the longest wait of a mail or a run, and a margin.
+/// No job is postponed for longer than this: the longest wait of a mail or a run, and a margin.
 const LONGEST_WAIT_MS: i64 = 2 * 3_600_000;
 /// The same for the tries of a credential.
 const LONGEST_TRY_MS: i64 = DAY_MS;
@@ -46,10 +46,10 @@ const REPAIR_BATCH: u64 = 1_000;
 /// Which jobs of a kind are claimed first. Jobs of equal priority are claimed in the order in which they are due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
-    /// Somebody waits for it, or it is one of a kind that has no order.
+    /// Somebody waits for it, or jobs of its kind have no priorities.
     First = 0,
     Usual = 1,
-    /// It is expected to hold its place for long.
+    /// It is expected to occupy its place for long.
     Last = 2,
 }
 
@@ -63,7 +63,7 @@ pub struct Claim {
     pub take_overs: i32,
     /// When the lease ends at the earliest, by this process's monotonic clock.
     until: Arc<Mutex<Instant>>,
-    /// The worker's place that the work on it holds.
+    /// The worker's place (concurrency slot) that the job occupies.
     place: Arc<Place>,
 }
 
@@ -128,7 +128,7 @@ struct Claimable<'a> {
 }
 
 impl Claimable<'_> {
-    /// Their ids, the first to be claimed first.
+    /// Their ids, in the order in which they are claimed.
     fn due(&self, now: i64) -> Select<Entity> {
         Entity::find()
             .select_only()
@@ -170,7 +170,7 @@ impl Claimable<'_> {
 }
 
 /// Renews the leases of `claims` that are still held, in one transaction, and returns the jobs whose leases were
-/// renewed. Jobs that their own work is writing at the moment are left out.
+/// renewed. Rows that are locked by the work on the job are skipped.
 async fn renew_all(tx: &Tx, claims: &[Claim], now: i64) -> Result<Vec<i64>> {
     let held = held_of(claims).order_by_asc(Column::Id);
     let held: Vec<(i64, i32)> = tx.hold_free(held).await?;
@@ -277,15 +277,15 @@ pub async fn expire_leases(tx: &Tx) -> Result<u64> {
     Ok(expired.rows_affected)
 }
 
-/// Matches jobs that are due later than any right clock writes.
+/// Matches jobs whose due time only a wrong clock can have written.
 fn is_late(now: i64) -> sea_orm::Condition {
     let longest = Expr::case(Column::Kind.eq(Kind::Recovery), now + LONGEST_TRY_MS).finally(now + LONGEST_WAIT_MS);
     sea_orm::Condition::all().add(Expr::col(Column::RunAt).gt(longest))
 }
 
-/// Corrects times that a wrong clock wrote: jobs whose due time or lease ends later than any right clock writes are
-/// due now. A worker that is alive renews its lease meanwhile, so a lease must be wrong in two calls in a row:
-/// `suspects` holds the jobs with a wrong lease from one call to the next.
+/// Corrects times that a wrong clock wrote: a job whose due time or lease is impossibly late becomes due now. A live
+/// worker corrects its lease by renewing it, so a lease must be wrong in two consecutive calls. `suspects` keeps the
+/// jobs with a wrong lease from one call to the next.
 pub async fn repair(db: &Db, suspects: &mut Vec<i64>, now: i64) -> Result<()> {
     let wrong = Entity::find().select_only().column(Column::Id).filter(Column::LeaseUntil.gt(now + 2 * LEASE_MS));
     let wrong: Vec<i64> = wrong.limit(REPAIR_BATCH).into_tuple().all(db.read()).await?;

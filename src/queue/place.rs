@@ -1,7 +1,7 @@
-//! The places of a worker: how many jobs it works on at once.
+//! The places (concurrency slots) of a worker: they limit how many jobs it works on at once.
 //!
-//! A job that only waits gives its place up meanwhile. Jobs that are expected to hold a place for long share a few of
-//! them, so that they cannot take all.
+//! A job that only waits gives up its place meanwhile. Jobs that are expected to occupy a place for long share a few
+//! places, so that they cannot take all of them.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,7 +13,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::{Claim, Priority};
 
-/// The largest part of a worker's places for jobs of the last priority: one in so many, and this number.
+/// How many of a worker's places are for jobs of the last priority: this fraction (one in four), but at most this
+/// number.
 const PART: usize = 4;
 const AT_MOST: usize = 32;
 
@@ -55,7 +56,7 @@ impl Places {
         permits.map(|permit| Arc::new(Place { places: self.clone(), permit: Mutex::new(Some(permit)) })).collect()
     }
 
-    /// Whether the worker is to be told of the next free place.
+    /// Sets whether the worker is notified of the next free place.
     pub fn want(&self, wanted: bool) {
         self.wanted.store(wanted, Ordering::Relaxed);
     }
@@ -91,13 +92,13 @@ impl Drop for Place {
 }
 
 impl Claim {
-    /// Gives the worker's place up, while the work only waits.
+    /// Gives up the worker's place while the work only waits.
     pub fn step_aside(&self) {
         self.place.permit.lock().take();
         self.place.places.tell();
     }
 
-    /// Waits for a place to go on. Work that is expected to hold it for long takes one of the few.
+    /// Waits for a place to continue. Work that is expected to occupy it for long takes one of the few.
     pub async fn step_back(&self, long: bool) {
         let lanes = &self.place.places.lanes;
         let lane = if long { lanes.last() } else { lanes.first() };

@@ -1,4 +1,4 @@
-//! Which replicas are alive: each says so every few seconds. They share what an application can bear.
+//! Heartbeats of the replicas. The limits of concurrent requests are divided among the replicas that are alive.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::Result;
 
-/// How often a replica says that it is alive.
+/// How often a replica sends its heartbeat.
 const EVERY: Duration = Duration::from_secs(10);
-/// After how long of silence it is taken for dead, in milliseconds.
+/// After how much silence a replica counts as dead, in milliseconds.
 const SILENCE_MS: i64 = 30_000;
 
-/// Tells `share` how many replicas are alive, with this one, until `stop` is cancelled.
+/// Calls `share` with the number of live replicas, including this one, until `stop` is cancelled.
 pub async fn follow(db: Db, clock: Clock, share: impl Fn(usize) + Send, stop: CancellationToken) {
     let id = Uuid::now_v7();
     while !stop.is_cancelled() {

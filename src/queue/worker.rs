@@ -26,15 +26,15 @@ const POLL: Duration = Duration::from_secs(1);
 const RENEWALS_FIRST: Duration = Duration::from_secs(3);
 /// How often leases are renewed.
 const RENEWAL: Duration = Duration::from_millis(super::LEASE_MS as u64 / 3);
-/// How often the worker looks whether leases must be renewed, or were lost; and how often while it stops.
+/// How often the worker checks whether leases must be renewed or were lost; and how often while it stops.
 const LOOK: Duration = Duration::from_millis(700);
 const LOOK_AT_STOP: Duration = Duration::from_millis(50);
 /// How many jobs are claimed in one transaction.
 const AT_ONCE: usize = 64;
 
-/// How soon a job that found the database unavailable is due again, in milliseconds.
+/// When a job that failed because the database was unavailable is due again, in milliseconds.
 const RETRY_MS: i64 = 2_000;
-/// How often the worker tries to give such a job back before it leaves that to the end of the lease.
+/// How often the worker tries to give such a job back. After that, the job becomes free when its lease ends.
 const RELEASE_ATTEMPTS: u32 = 16;
 const RELEASE_BACKOFF: Backoff =
     Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(2), jitter: 0.2 };
@@ -90,7 +90,7 @@ impl<H: Handler> Worker<H> {
         tasks.spawn(worker.clone().keep_leases(stop.clone()));
         let mut wake = worker.db.listen(super::topic(worker.kind));
         let mut database_failed = false;
-        // Only waits are cut by `stop`: a claim that was cut could be committed, and nobody would release it.
+        // `stop` interrupts only waits: an interrupted claim might still be committed, and nobody would release it.
         while !stop.is_cancelled() {
             wake.mark_unchanged();
             if database_failed && worker.db.ping().await.is_ok() {
@@ -155,7 +155,7 @@ impl<H: Handler> Worker<H> {
         tasks.spawn(self.work(claim, stop).instrument(span));
     }
 
-    /// What every log line of the job carries. The handler of a sync adds the instance.
+    /// The fields of every log line of the job. The handler of a sync adds the instance.
     fn span(&self, claim: &Claim) -> Span {
         let (job, subject) = (claim.job, claim.subject);
         match self.kind {
@@ -171,7 +171,7 @@ impl<H: Handler> Worker<H> {
         match outcome {
             Ok(Ok(())) => {}
             Ok(Err(error)) if error.is_passing() => {
-                warn!(error = %error.chain(), "a job found the database unavailable; it is tried again soon");
+                warn!(error = %error.chain(), "the database was unavailable for a job; it is tried again soon");
                 self.give_back(&claim).await;
             }
             Ok(Err(error)) => {
@@ -199,7 +199,8 @@ impl<H: Handler> Worker<H> {
             tokio::time::sleep(if stop.is_cancelled() { LOOK_AT_STOP } else { LOOK }).await;
             let due = renewed.elapsed() >= RENEWAL;
             let claims = self.in_progress.claims();
-            // In between, another process may have cancelled the work. This one stops its own work at once.
+            // Between renewals, another process may cancel a job, which only a look at the database shows. A
+            // cancellation by this process stops the work at once.
             let looked = match (claims.is_empty(), due) {
                 (false, true) => self.renew_all(&claims).await,
                 (false, false) if self.db.shared() => self.stop_lost(&claims).await,

@@ -1,8 +1,8 @@
-//! How long a connection is kept for a client that is silent or slow.
+//! How long the server keeps the connection of a silent or slow client.
 //!
 //! An idle connection is kept for longer than the usual proxies keep it. If the server closed it first, a proxy could
-//! send a request into the closing connection, and show an error to its user. The head of a request must arrive in time,
-//! counted from its first byte.
+//! send a request into the closing connection, and show an error to its user. The head of a request must arrive in
+//! time, counted from its first byte.
 
 use std::io;
 use std::pin::Pin;
@@ -44,7 +44,7 @@ enum Phase {
     Busy,
 }
 
-/// A connection that was kept for as long as it may be.
+/// Which limit of [`Patience`] a connection has exceeded.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Expired {
     Idle,

@@ -94,7 +94,7 @@ fn denied(app: &str) -> Page {
         &format!("{app} was not connected"),
         &format!("{app} says that the consent was declined."),
         &[
-            &format!("If that was not meant, begin again in Muster and allow what {app} asks for."),
+            &format!("If you did not mean to decline, begin again in Muster and allow what {app} asks for."),
             "If you may not consent, ask an administrator of the application to do it.",
         ],
     )
@@ -118,7 +118,7 @@ fn code_refused(app: &str, message: &str) -> Page {
     page(
         StatusCode::BAD_GATEWAY,
         &format!("{app} was not connected"),
-        &format!("You consented, but {app} then refused to hand over the access. {message}"),
+        &format!("You consented, but {app} then refused to issue a token. {message}"),
         &[&format!("Compare the client ID and the client secret in Muster with those in {app}."), AGAIN],
     )
 }
@@ -151,7 +151,7 @@ fn refused(app: &str, refusals: &[Refusal]) -> Page {
             StatusCode::CONFLICT,
             vec![
                 format!("To reconnect, sign in to {app} where the instance's users are, then begin again in Muster."),
-                "To connect this one too, integrate it as an instance of its own.".to_owned(),
+                "To connect this one too, create a separate instance for it.".to_owned(),
             ],
         ),
         Some(RefusalCode::InsufficientPermissions) => (

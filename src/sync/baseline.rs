@@ -1,6 +1,6 @@
-//! Which manifest a run reads by. If it is not the one by which the users were listed before, what differs says
-//! nothing of the users, and the run is a new baseline: it records no changed fields, and the guards do not compare it
-//! with what was there.
+//! Which manifest a run uses. If it is not the one that listed the users before, differences may come from the
+//! manifest and not from the application. The run is then a new baseline: it records no changed fields, and the
+//! guards do not compare it with the previous users.
 
 use sea_orm::{ActiveModelTrait, ActiveValue::Set};
 
@@ -14,7 +14,7 @@ pub(super) const REMARK: &str = "The connector of this application has changed s
     is a new baseline: what the connector reads differently is not recorded as changes of users, and the guards did \
     not hold it.";
 
-/// Notes the manifest of the run that starts or is taken over.
+/// Records the manifest of a run that starts or is taken over.
 pub(super) async fn note(tx: &Tx, transition: &mut Transition<'_>, digest: Option<String>) -> Result<()> {
     let instance = transition.instance();
     let is_other = instance.last_success_at > 0 && instance.manifest_digest != digest;
@@ -24,7 +24,7 @@ pub(super) async fn note(tx: &Tx, transition: &mut Transition<'_>, digest: Optio
         run.manifest_digest = digest;
         run.new_baseline = is_other;
     } else if run.manifest_digest != digest {
-        // Two manifests have a part in it. The next run differs from both.
+        // The run has used two manifests, so no digest describes it. The next run is then a new baseline too.
         run.manifest_digest = None;
         run.new_baseline = true;
         let row = run::ActiveModel {

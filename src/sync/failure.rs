@@ -14,12 +14,12 @@ pub(super) struct Failure {
     pub explicit: bool,
     /// For `RateLimit`: how long the application asked to wait.
     pub retry_after_ms: Option<u64>,
-    /// The run does not wait for its end.
+    /// The run ends at once instead of waiting.
     pub lasting: bool,
 }
 
 impl Failure {
-    /// A failure that is not the application's answer.
+    /// A failure that is not a response of the application.
     pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
         Self {
             class,
@@ -35,7 +35,7 @@ impl Failure {
 
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
-        // Too many sign-ins: another one would be one more. (429 is about requests, and passes.)
+        // The application limits sign-ins, so another one would make it worse. (A 429 limits requests, and passes.)
         let at_sign_in = error.class == ErrorClass::RateLimit && error.advice == Advice::SignIn;
         let lasting = error.lasting || (at_sign_in && error.http_status != Some(429));
         let explicit = error.is_explicit();

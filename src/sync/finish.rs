@@ -24,7 +24,7 @@ pub(super) enum Ending {
     Failed { error: Failure, refusal: Option<Refusal> },
 }
 
-/// The application refuses the credential, which is certain enough to switch the instance off.
+/// The application refuses the credential. This is certain enough to switch the instance off.
 #[derive(Clone, Copy)]
 pub(super) enum Refusal {
     Explicit,
@@ -90,7 +90,7 @@ impl Engine {
         transition.commit().await.map(Some)
     }
 
-    /// As of when each part of the list is known, by which manifest, and how many users there are.
+    /// Records when each part of the list was last read, with which manifest, and how many users there are.
     async fn record_what_is_known(&self, tx: &Tx, transition: &mut Transition<'_>, losses: &[Loss]) -> Result<()> {
         let run = transition.current_run_mut()?;
         let is_failed = run.outcome == Some(Outcome::Failed);
@@ -160,7 +160,7 @@ fn describe(run: &mut run::Model, completion: Completion, failure: Option<Failur
     }
 }
 
-/// What somebody should know of a run that did not fail.
+/// A remark for people about a run that did not fail.
 fn remark(run: &run::Model) -> Option<String> {
     let nobody =
         (run.seen == 0).then_some("The application listed nobody. If it has users, the credential may not see them.");

@@ -1,4 +1,4 @@
-//! The parts of a list that a run could not read, and the words for them.
+//! The parts of a list that a run could not read, and the texts about them.
 
 use std::collections::BTreeSet;
 
@@ -35,9 +35,9 @@ pub(super) fn includes_users(losses: &[Loss]) -> bool {
     losses.iter().any(|loss| loss.capability == Capability::Users)
 }
 
-/// The loss that a list of the wrong number of users means.
+/// The loss of a list with an unexpected number of users.
 pub(super) fn of_users(seen: i64, expected: u64) -> Loss {
-    Loss::of_users(format!("The list was to have {expected} different users, but {seen} were listed."))
+    Loss::of_users(format!("The list should have {expected} different users, but {seen} were listed."))
 }
 
 /// What is missing, for a person. Each part, reason and permission is named once.
@@ -60,7 +60,7 @@ pub(super) fn describe(losses: &[Loss]) -> String {
     sentences.join(" ")
 }
 
-/// A permission, unless every loss has another reason.
+/// `Permission` if any part was refused, otherwise `Config`.
 pub(super) fn class(losses: &[Loss]) -> FailureClass {
     let refused = |loss: &Loss| loss.missing_permission.is_some() || loss.reason.is_none();
     if losses.iter().any(refused) { FailureClass::Permission } else { FailureClass::Config }

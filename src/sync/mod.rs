@@ -59,7 +59,7 @@ pub struct Limits {
     pub run: Duration,
     /// How long a run waits for its application.
     pub patience: Patience,
-    /// How long a mail is held that may be one of many.
+    /// How long a mail waits that may be merged with others.
     pub hold: Hold,
 }
 
@@ -102,7 +102,7 @@ pub struct Engine {
     pub public_url: Arc<str>,
     /// The host in Message-IDs.
     pub mail_host: Arc<str>,
-    /// How many runs write at once. There are many runs, and others have to write too.
+    /// How many runs write at once. The limit leaves connections for other writers.
     pub writers: Arc<Semaphore>,
     /// How many runs wait in memory at once.
     pub waiting_room: Arc<Semaphore>,

@@ -27,7 +27,7 @@ pub(super) enum Interruption {
     /// The run was cancelled, another worker has claimed it, or the server is stopping.
     Stopped,
     Failed(Failure),
-    /// The credential is refused, as it also was when that was looked at again.
+    /// The credential is refused, also after it was checked again.
     Refused {
         error: Failure,
         /// The application did not say why.
@@ -85,7 +85,7 @@ impl Engine {
                 return Ok(());
             }
             if began.elapsed() > self.limits.run {
-                return Err(failed(FailureClass::Timeout, "The sync took longer than a sync may."));
+                return Err(failed(FailureClass::Timeout, "The sync took longer than one sync may take."));
             }
         }
     }
@@ -106,7 +106,7 @@ impl Engine {
         match page {
             Err(_) => {
                 let error = Failure::new(FailureClass::Timeout, "The application stopped answering.");
-                // It has been waited for already.
+                // The run has already waited for this page.
                 Err(Interruption::Failed(Failure { lasting: true, ..error }))
             }
             Ok(None) => {

@@ -1,11 +1,11 @@
 //! Whether a run waits for its application after an error, and for how long. Pure decisions.
 //!
-//! **An outage** (`Transient`, `Timeout`, `RateLimit`) is waited for at growing distances, or as long as the
-//! application asked, until the run has waited for an hour or for half of the sync interval.
+//! In **an outage** (`Transient`, `Timeout`, `RateLimit`), the run waits for growing times, or as long as the
+//! application asked, until it has waited for an hour or for half of the sync interval in all.
 //!
-//! **A bare refusal** (401 or 403 without a reason) is looked at again a few times, because applications also
-//! refuse good credentials for a while: during an update, or when one of their parts fails. Every look is a guess
-//! of a password where the credential is one, and guesses lock accounts; so there are fewer of them.
+//! After **a bare refusal** (401 or 403 without a reason), the run checks again a few times, because applications
+//! sometimes refuse a valid credential for a while: during an update, or when one of their parts fails. A password is
+//! checked fewer times, because repeated failures may lock the account.
 
 use std::time::Duration;
 
@@ -21,9 +21,9 @@ pub struct Patience {
     pub outage: Duration,
     /// The first wait for an outage, and the longest.
     pub distance: (Duration, Duration),
-    /// How long a refusal is looked at again, in all.
+    /// How long a refusal is checked again, in all.
     pub looks: Duration,
-    /// When the first run looks at a refusal again: once, because a person waits.
+    /// When the first run of an instance checks a refusal again. It does so only once, because a person is waiting.
     pub first_look: Duration,
 }
 
@@ -38,7 +38,7 @@ impl Default for Patience {
     }
 }
 
-/// What a run has waited so far.
+/// How much a run has waited so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Spent {
     pub waits: u32,
@@ -77,7 +77,7 @@ pub(super) struct Waiter {
 pub(super) enum Decision {
     Wait {
         wait: Duration,
-        /// With this wait.
+        /// What the run has waited after this wait.
         spent: Spent,
     },
     /// The credential is refused for certain.
@@ -88,12 +88,13 @@ pub(super) enum Decision {
     GiveUp,
 }
 
-/// The part of the time at which each look is due.
+/// When each check is due, as a fraction of the whole time.
 const LOOKS: [f64; 4] = [0.05, 0.17, 0.5, 1.0];
 const LOOKS_WITH_PASSWORD: [f64; 2] = [0.17, 1.0];
-/// An application that stopped answering, or asked for a pause of any length, is left alone for longer at first.
+/// If the application stopped answering, or asked for a pause without a length, the first wait is this many times
+/// longer.
 const LONGER: u32 = 3;
-/// How far a wait is moved at random, as a share of itself.
+/// The random part of a wait, as a fraction of it.
 const JITTER: f64 = 0.2;
 
 impl Patience {
@@ -124,7 +125,7 @@ impl Patience {
         let first = if longer { first * LONGER } else { first };
         let backoff = Backoff { first, longest, jitter: JITTER };
         let grown = backoff.wait(spent.waits.saturating_add(1), random);
-        // Not before the time that was told, and not all runs at that very time.
+        // Not before the time that the application gave, and not all runs at exactly that time.
         let told = told.map(|told| jittered(told, JITTER / 2.0, 0.5 + random / 2.0));
         let wait = grown.min(left).max(told.unwrap_or_default());
         if error.lasting || left < self.distance.0 / 5 || wait > left {
@@ -147,7 +148,7 @@ impl Patience {
         match wait {
             None => Decision::Refused { bare: true },
             Some(wait) => Decision::Wait {
-                // Never later than the time allows.
+                // The jitter only shortens the wait, so that it stays within the limit.
                 wait: jittered(wait, JITTER, random / 2.0),
                 spent: Spent { looks: spent.looks + 1, ..spent },
             },

@@ -23,7 +23,7 @@ pub struct Scope {
     /// The run's number.
     pub number: i64,
     pub now: i64,
-    /// The manifest has changed, so that a field with another value says nothing of the user. No such change is
+    /// The manifest has changed, so a different value of a field may come from the manifest. Changed fields are not
     /// recorded.
     pub new_baseline: bool,
 }
@@ -45,7 +45,7 @@ pub struct Counts {
     pub repeated: i64,
 }
 
-/// Stores a page. What is listed later counts, on one page and on several of a run.
+/// Stores a page. If a run lists a user several times, the last entry counts.
 pub async fn store<C: ConnectionTrait>(conn: &C, scope: &Scope, users: &[SourceUser]) -> Result<Counts> {
     let mut counts = Counts::default();
     for chunk in users.chunks(bulk::ROWS) {
@@ -58,7 +58,7 @@ pub async fn store<C: ConnectionTrait>(conn: &C, scope: &Scope, users: &[SourceU
 struct Listed {
     row: Model,
     is: Known,
-    /// What the fields were before that differ now.
+    /// The previous values of the fields that differ now.
     old_values: OldValues,
 }
 

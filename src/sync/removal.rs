@@ -1,5 +1,5 @@
-//! Removing the users that a complete listing no longer has, and the guards, which hold a run that would remove or
-//! add too many.
+//! Removes the users that a complete listing no longer contains. The guards stop a run that would remove or add too
+//! many.
 
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ struct Listed {
 }
 
 impl Limits {
-    /// Whether a member must first accept that so many users are removed. On a new baseline, only a list of nobody is
-    /// held.
+    /// Whether a member must first accept that so many users are removed. On a new baseline, only an empty list has
+    /// to be accepted.
     fn holds_removal(&self, Listed { seen, known, new_baseline }: Listed, leaving: i64) -> bool {
         let is_large =
             leaving >= self.guard_minimum && leaving.saturating_mul(100) > known.saturating_mul(self.guard_percent);
@@ -43,8 +43,8 @@ impl Limits {
 }
 
 impl Engine {
-    /// Removes the users that the current run has not seen. If a guard holds the run, nobody is
-    /// removed, and the run fails with this error.
+    /// Removes the users that the current run has not seen. If a guard stops the run, nobody is removed, and the run
+    /// fails with this error.
     pub(super) async fn remove_leavers(
         &self,
         tx: &Tx,
@@ -61,7 +61,7 @@ impl Engine {
         if losses::includes_users(&losses::of(run)?) || user_count + run.added == run.seen {
             return Ok(None);
         }
-        // However many there are, they leave together with the outcome or not at all.
+        // All are removed in the transaction of the outcome, however many there are.
         tx.allow(REMOVAL).await?;
         let scope = Scope::of(run, now);
         let leaving = reconcile::count_unseen(tx.conn(), &scope).await?;

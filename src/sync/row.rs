@@ -78,12 +78,12 @@ impl OldValues {
         self.0.is_empty()
     }
 
-    /// The first value of a field stays.
+    /// Keeps the first value of a field.
     fn insert(&mut self, field: UserField, value: Value) {
         self.0.entry(field).or_insert(value);
     }
 
-    /// Adds values of a later time.
+    /// Adds later values. A field that has a value already keeps it.
     pub(super) fn add(&mut self, later: OldValues) {
         for (field, value) in later.0 {
             self.insert(field, value);

@@ -25,7 +25,7 @@ impl Handler for Engine {
         let Some(Started { instance, run, resumed }) = self.start(&claim).await? else { return Ok(()) };
         Span::current().record("instance.id", field::display(instance.id));
         if resumed {
-            info!(take_overs = claim.take_overs, "a run goes on where it was interrupted");
+            info!(take_overs = claim.take_overs, "a run continues where it was interrupted");
         }
         self.instances.running.add(run.id, stop.clone());
         let result = self.carry_out(&claim, &instance, run, &stop).await;
@@ -44,7 +44,7 @@ struct Started {
 impl Engine {
     /// Marks the run as running. `None` if there is nothing to do, or not yet.
     async fn start(&self, claim: &Claim) -> Result<Option<Started>> {
-        // Not one of the writers: a first run must not wait for the pages of others.
+        // Without the limit of `writers`: a first run must not wait until other runs have stored their pages.
         self.instances.db.write(|tx| async move { self.begin(&tx, claim).await }).await.context("starting the run")
     }
 
@@ -67,7 +67,7 @@ impl Engine {
             queue::release(tx, claim, now + REMOVAL_PAUSE_MS).await?;
             return Ok(None);
         }
-        // A time that the application told is kept, also by a process that takes the run over.
+        // The run waits until the recorded time, even if another process has taken it over.
         if let Some(until) = transition.current_run().and_then(|run| run.waiting_until).filter(|until| *until > now) {
             queue::release(tx, claim, until).await?;
             return Ok(None);
@@ -122,14 +122,14 @@ impl Engine {
                 Some(Ending::Failed { error, refusal })
             }
             Err(Interruption::Error(error)) => {
-                error!(error = %error.chain(), "a run failed by a fault of this server");
+                error!(error = %error.chain(), "a run failed because of an internal error");
                 let message = "This server made an error while it stored the users; its log has the details.";
                 Some(Ending::failed(Failure::new(FailureClass::Internal, message)))
             }
         }
     }
 
-    /// Whether the instance is as it was when the run began: who changed it may have given it another credential.
+    /// Whether the instance is unchanged since the run began. Otherwise it may have another credential.
     async fn is_unchanged(&self, instance: &instance::Model) -> bool {
         self.instances.get(instance.id).await.is_ok_and(|now| now.revision == instance.revision)
     }

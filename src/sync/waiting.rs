@@ -1,8 +1,8 @@
-//! Waiting inside of a run: for an outage to end, or before a refusal is looked at again.
+//! How a run waits: for an outage to end, or before it checks a refused credential again.
 //!
-//! The run stays `RUNNING`, and its row says what it waits for and until when. One event tells that it begins to
-//! wait, and one that it goes on; the waits in between change the row only. The row also keeps how long the run
-//! has waited, so a run that is taken over does not begin to count anew. A run that waits holds no place of the worker.
+//! The run stays `RUNNING`, and its row says what it waits for and until when. One event reports the beginning of the
+//! wait, and one its end; further waits in between only change the row. The row also has how long the run has waited,
+//! so that a run that is taken over does not count from zero. A waiting run occupies no place of the worker.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ struct Wait {
 }
 
 impl Engine {
-    /// Waits after an error, if the run may. Otherwise the error is how the run ends.
+    /// Waits after an error, if the run may wait. Otherwise returns how the run ends.
     pub(super) async fn wait_out(
         &self,
         work: &Work<'_>,
@@ -53,7 +53,7 @@ impl Engine {
         info!(class = ?class, wait_ms = wait.as_millis(), reason = message, "a sync waits for its application");
         let wait_for = &Wait { class, reason: message, until, spent };
         *run = self.at_last(work.stop, || self.note_wait(work, wait_for)).await?;
-        // Too many runs wait in this process already: a later claim goes on from the checkpoint, at that time.
+        // Too many runs already wait in this process. After the wait, a later claim continues from the checkpoint.
         let Ok(_seat) = self.waiting_room.try_acquire() else { return Err(Interruption::Stopped) };
         work.claim.step_aside();
         let back = async {
@@ -63,7 +63,7 @@ impl Engine {
         work.stop.run_until_cancelled(back).await.ok_or(Interruption::Stopped)
     }
 
-    /// Notes that a run goes on after it has waited.
+    /// Records that a run continues after a wait.
     pub(super) async fn go_on(&self, work: &Work<'_>, run: &mut run::Model) -> Result<(), Interruption> {
         if run.waiting_until.is_some() {
             *run = self.at_last(work.stop, || self.note_end_of_wait(work)).await?;

@@ -35,11 +35,11 @@ pub fn start(settings: &Settings) -> Result<Exporter, String> {
         .with_default(LevelFilter::INFO)
         .with_target("muster", LevelFilter::TRACE)
         .with_target("integration", LevelFilter::TRACE)
-        // They report at each start that tables exist already.
+        // These report at each start that tables exist already.
         .with_target("sqlx::postgres::notice", LevelFilter::WARN)
         .with_target("sea_orm_migration", LevelFilter::WARN);
-    // Both filters apply to the whole subscriber. As a layer's own filter, one that a library asks whether a line
-    // is enabled, without writing it, would drop the next line of that thread.
+    // Both filters apply to the whole subscriber. With a filter for each layer, a library that only asks whether a
+    // line is enabled, and does not write it, would make the next line of its thread disappear.
     let filtered = tracing_subscriber::registry().with(EnvFilter::new(&settings.log)).with(targets);
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let lines = match settings.log_format {

@@ -37,7 +37,7 @@ mod exporting {
         /// Sends the spans that are still queued. Spans that end later are dropped.
         pub async fn stop(self) {
             let Some(provider) = self.0 else { return };
-            // It blocks its thread.
+            // The shutdown blocks its thread.
             let stopped = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(PATIENCE)).await;
             if let Ok(Err(error)) = stopped {
                 tracing::warn!(error = %error, "the last traces could not be sent");

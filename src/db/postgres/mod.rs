@@ -28,8 +28,8 @@ pub(super) use commit::{mark, resolve};
 const ACQUIRE: Duration = Duration::from_secs(5);
 /// How long a connection may take to pass a test.
 const TEST: Duration = Duration::from_secs(2);
-/// A connection that was idle for less than this is used without a test. Code that repeats a statement because its
-/// connection was lost waits at least this long, or repeats it several times.
+/// A connection that was idle for less than this is used without a test. Code that repeats a statement after a lost
+/// connection must wait at least this long, or repeat it several times.
 pub(super) const FRESH: Duration = Duration::from_millis(100);
 /// How long a statement may wait for a lock.
 const LOCK: Duration = Duration::from_secs(10);
@@ -95,7 +95,7 @@ async fn reason(url: &str) -> Option<DbErr> {
     tried.err().map(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
 }
 
-/// Tells a wrong setting (internal) from a server that may become available.
+/// Distinguishes a wrong setting (internal) from a server that may become available.
 fn refused(url: &str, error: DbErr) -> Error {
     let class = classify(&error);
     if let DbErr::Conn(RuntimeErr::SqlxError(cause)) = &error {
@@ -138,9 +138,9 @@ fn tested(options: PgPoolOptions) -> PgPoolOptions {
     });
     options.after_release(|connection, _| {
         Box::pin(async move {
-            // If BEGIN was cut short, a transaction is open that the library does not know of, and the next user
-            // would read old data. Inside a transaction the two times differ. A raw query, because a prepared one
-            // is several messages, each with a time of its own.
+            // If BEGIN was interrupted, a transaction may be open that the library does not know of, and the next
+            // user would read old data. Inside a transaction the two times differ. This must be a raw query, because
+            // a prepared one consists of several messages, each with its own time.
             let alone = sqlx::raw_sql("SELECT now() = statement_timestamp()").fetch_one(connection);
             let answered = tokio::time::timeout(TEST, alone).await;
             Ok(answered.is_ok_and(|row| row.and_then(|row| row.try_get::<bool, _>(0)).unwrap_or(false)))

@@ -135,7 +135,7 @@ impl Authorizations {
             }
         };
         let plain = self.instances.keys.open(&owner(&row.state_hash), &row.sealed);
-        let plain = plain.map_err(|error| Error::internal("a consent that is under way", error))?;
+        let plain = plain.map_err(|error| Error::internal("reading a consent in progress", error))?;
         let Sealed { config, verifier } = serde_json::from_slice(&plain).map_err(Error::from)?;
         match row.instance_id {
             None => {
@@ -195,25 +195,27 @@ impl Authorizations {
     /// Writes an audit entry and a log line.
     async fn tell(&self, row: &Model, application: &str, why: &Why) {
         let reason = match why {
-            // Another request with the same state is being carried out.
+            // Another request with the same state may be in progress.
             Why::Unknown | Why::Incomplete => return,
-            Why::OtherBrowser => "the answer came with another browser than the one that it was begun in".to_owned(),
+            Why::OtherBrowser => "it was completed in another browser than the one in which it was begun".to_owned(),
             Why::NotAllowed => "the token that began it was revoked or may not change anything".to_owned(),
             Why::Denied => "the person declined".to_owned(),
             Why::Error(error) => format!("the application answered {error}"),
-            Why::CodeRefused(message) => format!("the application did not take its own code. {message}"),
+            Why::CodeRefused(message) => {
+                format!("the application did not accept the authorization code that it had issued. {message}")
+            }
             Why::Refused(refusals) => {
                 refusals.iter().map(|refusal| refusal.message.as_str()).collect::<Vec<_>>().join(" ")
             }
             Why::Inner(error) => {
-                error!(integration = row.integration_key, error = %error.chain(), "a consent met an error of our own");
+                error!(integration = row.integration_key, error = %error.chain(), "a consent failed because of an internal error");
                 "this server made an error".to_owned()
             }
         };
-        warn!(integration = row.integration_key, reason, "a consent came to nothing");
-        let detail = format!("A consent in {application} came to nothing: {}.", reason.trim_end_matches('.'));
+        warn!(integration = row.integration_key, reason, "a consent failed");
+        let detail = format!("A consent in {application} failed: {}.", reason.trim_end_matches('.'));
         if let Err(error) = self.record_failure(row, &detail).await {
-            warn!(error = %error.chain(), "a consent that came to nothing could not be recorded");
+            warn!(error = %error.chain(), "a failed consent could not be recorded");
         }
     }
 }

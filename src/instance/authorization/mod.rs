@@ -227,6 +227,6 @@ pub(super) async fn forget(tx: &Tx, instance: Uuid) -> Result<()> {
 }
 
 fn needless(integration: &Integration, instead: &str) -> Refusal {
-    let message = format!("With this configuration {} needs nobody's consent: {instead}.", integration.name);
+    let message = format!("With this configuration, {} needs no consent: {instead}.", integration.name);
     Refusal::new(RefusalCode::InvalidInput, message)
 }

@@ -1,18 +1,18 @@
-//! Compressing records. All are alike, so a dictionary with what most have in common makes them
-//! six times smaller; without one they would stay twice as large.
+//! Compresses records. They are so similar that compression with a shared dictionary makes them six times smaller;
+//! without the dictionary, it would make them only three times smaller.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 use crate::error::{Error, Result};
 
-/// The first byte of a record. Another dictionary, or another way to compress, needs another one.
+/// The first byte of a record. A different dictionary or algorithm needs a new version.
 const VERSION: u8 = 2;
-/// The dictionary of that version. It never changes: records could not be read any more.
+/// The dictionary of that version. It must never change, because stored records could not be read any more.
 const DICTIONARY: &[u8] = include_bytes!("dictionary.txt");
-/// What DEFLATE adds at most to a text that cannot be compressed, with the version.
+/// The most bytes that the version and DEFLATE add to a text that cannot be compressed.
 const OVERHEAD: usize = 64;
 
-/// The version, and the text compressed with its dictionary by raw DEFLATE (RFC 1951).
+/// The version, followed by the text compressed by raw DEFLATE (RFC 1951) with the dictionary.
 pub fn compress(text: &[u8]) -> Result<Vec<u8>> {
     let failed = |error| Error::internal("compressing an event's record", error);
     let mut record = Vec::with_capacity(text.len() + OVERHEAD);

@@ -31,7 +31,7 @@ pub async fn pages_by_instance<C: ConnectionTrait>(
         match row.try_into() {
             Ok(event) => found.entry(instance).or_default().push(event),
             Err(error) => {
-                tracing::error!(event.seq = seq, error = %error.chain(), "an event cannot be read and is passed over");
+                tracing::error!(event.seq = seq, error = %error.chain(), "an event cannot be read and is skipped");
             }
         }
     }

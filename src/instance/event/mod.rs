@@ -5,16 +5,15 @@
 //! instance, and needs no other event to do so.
 //!
 //! **The format.** A [`record`] is JSON with the names of the columns, [compressed](compression)
-//! with a dictionary of what most records have in common: 260 bytes instead of 1,700. Each
-//! stands alone. A record of the differences could not be read any more once retention has
-//! removed the first of them, and references to configurations and runs in other tables
-//! would have to outlive the log, while a run's row goes on changing. Shorter JSON, without
-//! the usual values and with short names, was 560 bytes and three times the code. The price
-//! is that SQL cannot look into a record; `Instance.events` and the doctor can.
+//! with a dictionary of what most records have in common: 260 bytes instead of 1,700. Each record stands alone.
+//! Records that contain only differences could not be read any more once retention has removed the first of them.
+//! References to rows in other tables would not work either: the rows would have to outlive the log, and a run's row
+//! keeps changing. Shorter JSON, without the usual values and with short names, needed 560 bytes and three times the
+//! code. The price is that SQL cannot look into a record; `Instance.events` and the doctor can.
 //!
-//! **Versions.** The first byte of a record is its version, and everything that the log may
-//! hold stays readable: the first releases wrote the same JSON without compression, in a
-//! column of its own. A column that is added later is optional in the JSON.
+//! **Versions.** The first byte of a record is its version. Everything that the log may contain stays readable: the
+//! first releases wrote the same JSON without compression, in a column of its own. A column that is added later is
+//! optional in the JSON.
 
 use entity::event::{self, Cause};
 use entity::instance::{Health, Model, Status};
@@ -38,12 +37,12 @@ pub struct Snapshot {
     pub instance: Model,
     pub last_run: Option<run::Model>,
     pub current_run: Option<run::Model>,
-    /// `None` where nothing was before: the instance is shown to a new subscriber.
+    /// `None` for a snapshot, which is no change.
     pub before: Option<Previous>,
 }
 
 impl Snapshot {
-    /// As the log keeps it.
+    /// The record that the log stores.
     pub fn encode(self) -> Result<Vec<u8>> {
         compression::compress(&serde_json::to_vec(&Record::from(self))?)
     }

@@ -10,7 +10,7 @@ use super::*;
 
 /// Events that releases have written, each in the first format and as a record in base64.
 const RECORDED: &str = include_str!("fixtures/events.jsonl");
-/// On average, in bytes.
+/// The largest average size of a record, in bytes.
 const LARGEST: usize = 300;
 
 #[derive(Deserialize)]
@@ -109,7 +109,7 @@ fn values<M: ModelTrait>(models: &[M], column: <M::Entity as EntityTrait>::Colum
     values
 }
 
-/// What no event has.
+/// Columns that events leave out.
 const LEFT_OUT: [&str; 7] = ["secrets", "tries", "listed", "checkpoint", "waits", "waited_ms", "looks"];
 
 fn assert_kept<M: ModelTrait>(models: &[M], change: impl Fn(&mut Snapshot, <M::Entity as EntityTrait>::Column, &Cell)) {

@@ -1,4 +1,4 @@
-//! Queueing runs.
+//! Queues runs.
 
 use entity::audit_entry::Action;
 use entity::instance::Model;

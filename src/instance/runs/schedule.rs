@@ -17,7 +17,7 @@ use crate::instance::{Instances, lock_free};
 
 /// How long an application may delay the next sync, in milliseconds.
 pub const LONGEST_WAIT_MS: i64 = DAY_MS;
-/// How far a due time is moved at most, as a share of the interval.
+/// The largest jitter of a due time, as a fraction of the interval.
 pub(in crate::instance) const JITTER: f64 = 0.1;
 /// A minute of a sync interval plus the longest jitter, in milliseconds.
 const INTERVAL_AT_MOST: i64 = 66_000;
@@ -25,7 +25,7 @@ const INTERVAL_AT_MOST: i64 = 66_000;
 const SOONEST_MS: i64 = 60_000;
 /// How many instances the scheduler queues at a time.
 const DUE_AT_ONCE: u64 = 100;
-/// How many times in a row it does so before it shows that it is alive.
+/// How many batches it queues in a row before it reports its heartbeat.
 const BATCHES: usize = 10;
 
 /// When the next scheduled run is due: after the interval, with a jitter, so that instances that were created
@@ -37,8 +37,9 @@ pub fn next_due(now: i64, interval_minutes: i32, roll: f64) -> i64 {
     now + wait
 }
 
-/// When the run after the failure of that number in a row is due, if the application may be well again soon: at first
-/// after a quarter of the interval. After no failure, it is due after the interval.
+/// When the next run is due if the application may recover soon. `failures` counts the failures in a row: after the
+/// first, the run is due after a quarter of the interval, after the second after half of it, and otherwise after the
+/// whole.
 pub fn due(now: i64, interval_minutes: i32, failures: i32, roll: f64) -> i64 {
     let due = next_due(now, interval_minutes, roll);
     let part = match failures {
@@ -107,7 +108,10 @@ impl Instances {
             .filter(Expr::col(Column::NextSyncAt).gt(furthest));
         let wrong: Vec<Uuid> = wrong.limit(DUE_AT_ONCE).into_tuple().all(self.db.read()).await?;
         if !wrong.is_empty() {
-            tracing::warn!(instances = wrong.len(), "syncs were planned by a clock that was wrong; they are due now");
+            tracing::warn!(
+                instances = wrong.len(),
+                "a wrong clock had scheduled syncs too far ahead; they are due now"
+            );
         }
         for id in wrong {
             self.queue_if_due(id, now).await?;

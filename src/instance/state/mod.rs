@@ -36,13 +36,13 @@ pub struct State {
 /// Something that happens to an instance that exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A run was asked for, or is due.
+    /// A run was requested, or is due.
     Queue(RunRequest),
     /// A worker starts the run that waits.
     Start,
     /// The run in progress waits for its application.
     Wait,
-    /// The run in progress goes on after it has waited.
+    /// The run in progress continues after a wait.
     Resume,
     /// The run in progress has completed.
     Complete(Completion),
@@ -69,14 +69,14 @@ pub enum Change {
     Delete,
 }
 
-/// A run that is asked for.
+/// A requested run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunRequest {
     pub trigger: Trigger,
     pub accepted: Accepted,
 }
 
-/// What a run may do although a guard would hold it.
+/// What a run may do although a guard would stop it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accepted {
     /// It may remove any number of users.
@@ -86,7 +86,7 @@ pub struct Accepted {
 }
 
 impl RunRequest {
-    /// A run that the guards watch.
+    /// A run that the guards check.
     pub fn guarded(trigger: Trigger) -> Self {
         Self { trigger, accepted: Accepted::default() }
     }
@@ -102,7 +102,7 @@ pub enum Completion {
         revoke: Option<Revocation>,
         /// The application does not want to be asked again before this time.
         not_before: Option<i64>,
-        /// The application may be well again soon, so the next run does not wait for a whole interval.
+        /// The application may recover soon, so the next run is due before a whole interval has passed.
         soon: bool,
     },
 }
@@ -124,17 +124,17 @@ pub enum Effect {
     QueueRun(RunRequest),
     /// Gives the waiting run the instance's next run number.
     StartRun,
-    /// Ends the run in progress with the outcome that stands in its row.
+    /// Ends the run in progress with the outcome in its row.
     CompleteRun,
     /// Ends the active run as cancelled, and takes its job from the worker.
     CancelRun,
-    /// Schedules the next run: an interval from now, or sooner, and not before the time.
+    /// Schedules the next run after an interval, or earlier if `soon`, but not before `not_before`.
     ScheduleRun { not_before: Option<i64>, soon: bool },
     /// Schedules no run.
     ClearSchedule,
-    /// Queues a try of the credential for this time.
+    /// Queues a job that tries the credential at this time.
     TryCredential { at: i64 },
-    /// The credential is not tried any more.
+    /// Ends the tries of the credential.
     EndTries,
     /// Destroys the stored secrets and the grant, and forgets consents in progress.
     DestroyCredential,
@@ -144,7 +144,7 @@ pub enum Effect {
     EndRemoval,
     /// Drops the mails that wait to be sent.
     DropMails,
-    /// Counts a change by a member. Several steps of one transition count once.
+    /// Increments the revision, because a member changed the instance. Several steps of one transition count once.
     Revise,
 }
 
@@ -153,7 +153,7 @@ pub enum Effect {
 pub enum HiddenUsers {
     /// Those that a run has seen so far.
     SeenSoFar,
-    /// Those that a run will ever have seen.
+    /// All, including those that a run in progress may still add.
     All,
 }
 
@@ -189,7 +189,7 @@ impl State {
         }
     }
 
-    /// The time of the next try is an effect.
+    /// Writes the state into a row, except for `recovering`: the effects write the time of the next try.
     pub fn store(self, model: &mut Model) {
         let State {
             status,
@@ -268,23 +268,23 @@ impl State {
                 let state = State { sync_state: SyncState::Running, ..self.clone() };
                 Ok(vec![state.step(Cause::SyncStarted, [Effect::StartRun])])
             }
-            // A worker that takes a run over finds it started.
+            // Nothing to do if a worker takes over a run that was started before.
             (Status::Live, SyncState::Running) => Ok(Vec::new()),
             _ => Err(Refusal::new(RefusalCode::NothingToCancel, "No run waits to be started.")),
         }
     }
 
-    /// Something happens to the run in progress that changes no column.
+    /// A step of the run in progress that changes no column of the state.
     fn in_progress(&self, cause: Cause) -> Result<Vec<Step>, Refusal> {
         if self.sync_state != SyncState::Running {
-            return Err(Refusal::new(RefusalCode::NothingToCancel, "No run is going on."));
+            return Err(Refusal::new(RefusalCode::NothingToCancel, "No run is in progress."));
         }
         Ok(vec![self.step(cause, [])])
     }
 
     fn complete(&self, completion: Completion, now: i64) -> Result<Vec<Step>, Refusal> {
         if self.sync_state != SyncState::Running {
-            return Err(Refusal::new(RefusalCode::NothingToCancel, "No run is going on."));
+            return Err(Refusal::new(RefusalCode::NothingToCancel, "No run is in progress."));
         }
         let idle = State { sync_state: SyncState::Idle, ..self.clone() };
         Ok(match completion {
@@ -317,7 +317,7 @@ impl State {
     fn cancel(&self) -> Result<Vec<Step>, Refusal> {
         let (steps, _) = self.without_run();
         if steps.is_empty() {
-            let message = "No sync of this instance is waiting or going on.";
+            let message = "This instance has no queued or running sync.";
             return Err(Refusal::new(RefusalCode::NothingToCancel, message));
         }
         Ok(steps)
@@ -337,7 +337,7 @@ impl State {
 
     fn deactivate(&self, now: i64) -> Vec<Step> {
         if self.status == Status::Inactive {
-            // Of one that the server has set inactive, the reason stays, and only the tries end.
+            // If the server set it inactive, the reason stays, and only the tries end.
             let (state, tries) = self.without_tries();
             return tries.map(|end| state.step(Cause::Deactivated, [end, Effect::Revise])).into_iter().collect();
         }

@@ -1,4 +1,4 @@
-//! An instance that the server switches off, and how it comes back by itself.
+//! How the server switches an instance off, and sets it live again by itself.
 
 use entity::event::Cause;
 use entity::instance::{InactiveReason, Status, SyncState};
@@ -31,7 +31,7 @@ impl State {
         if self.recovering { vec![self.live([])] } else { Vec::new() }
     }
 
-    /// An inactive instance is set live.
+    /// The step that sets an inactive instance live.
     pub(super) fn live(&self, more: impl IntoIterator<Item = Effect>) -> Step {
         let (state, tries) = self.without_tries();
         let state = State {

@@ -1,4 +1,4 @@
-//! Every effect of the state machine, carried out.
+//! Carries out the effects of the state machine.
 
 use entity::job::Kind as JobKind;
 use entity::notification::MailReason;
@@ -93,11 +93,12 @@ impl Transition<'_> {
         Ok(())
     }
 
-    /// The worker finds its claim gone, and stops.
+    /// Deletes the job. Its worker then notices that the claim is lost, and stops.
     async fn cancel_run(&mut self) -> Result<()> {
         let run = self.take_current_run()?;
         queue::cancel(self.tx, JobKind::Sync, &[run.id]).await?;
-        // Its counts as they are now: the worker may have stored a page until its job was deleted.
+        // The update returns the row with its latest counts: the worker may have stored a page just before its job
+        // was deleted.
         let run = run::ActiveModel {
             id: Set(run.id),
             outcome: Set(Some(Outcome::Cancelled)),

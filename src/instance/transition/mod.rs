@@ -30,7 +30,7 @@ pub struct Transition<'a> {
     tx: &'a Tx,
     actor: Option<&'a str>,
     now: i64,
-    /// The row is in the database already.
+    /// Whether the row is already in the database.
     exists: bool,
     instance: Model,
     last_run: Option<run::Model>,
@@ -47,7 +47,7 @@ pub struct Committed {
     pub instance: Model,
     pub last_run: Option<run::Model>,
     pub current_run: Option<run::Model>,
-    /// Its worker should be stopped once the transaction has committed.
+    /// The run whose worker should be stopped after the commit.
     pub cancelled_run: Option<Uuid>,
 }
 
@@ -55,7 +55,7 @@ impl<'a> Transition<'a> {
     /// Locks an instance. `actor` is `None` when the server acts.
     ///
     /// # Errors
-    /// Refuses when there is no such instance.
+    /// A refusal if there is no such instance.
     pub async fn begin(tx: &'a Tx, id: Uuid, actor: Option<&'a str>, now: i64) -> Result<Self> {
         let instance = lock(tx, id).await?;
         Self::of(tx, instance, actor, now).await
@@ -113,12 +113,12 @@ impl<'a> Transition<'a> {
     /// To describe the outcome of the current run before [`Change::Complete`] stores it.
     ///
     /// # Errors
-    /// There is no current run.
+    /// If there is no current run.
     pub fn current_run_mut(&mut self) -> Result<&mut run::Model> {
         self.current_run.as_mut().ok_or_else(no_current_run)
     }
 
-    /// Carries out a change. False: it was so already, and nothing is changed.
+    /// Carries out a change. False if the instance was in that state already, so that nothing changed.
     ///
     /// # Errors
     /// The state machine's refusal.

@@ -91,7 +91,7 @@ async fn messages_share_a_connection() {
 
 #[tokio::test]
 async fn a_message_that_is_no_longer_ours_is_held_back_at_the_last_moment() {
-    // Were the message sent, its refusal would be final.
+    // If the message were sent, its refusal would be final.
     let peer = peer(|word| if word == "." { Some("550 5.1.1 too late") } else { friendly(word) }).await;
     let smtp = smtp(&peer.url);
     let envelope = Envelope::new(Some("muster@localhost".parse().unwrap()), vec!["ann@example.org".parse().unwrap()]);

@@ -6,7 +6,7 @@ use super::format_time;
 use super::wording::Writer;
 
 impl Writer<'_> {
-    /// Whose permissions they are: those of the token, or of the account that a password belongs to.
+    /// What has the permissions: the token, or the account that a password belongs to.
     pub(super) fn holder(&self) -> &'static str {
         if self.facts.secret == "password" { "account" } else { "token" }
     }
@@ -24,7 +24,7 @@ impl Writer<'_> {
             Class::Permission => "a permission is missing".to_owned(),
             Class::RateLimit => format!("{app} asks to slow down"),
             Class::Transient => format!("{app} is unreachable or has an error"),
-            Class::Config => format!("the answer of {app} does not fit"),
+            Class::Config => format!("the response of {app} is not as expected"),
             Class::RemovalGuard => "too many users would be removed".to_owned(),
             Class::GrowthGuard => "far too many users are listed".to_owned(),
             Class::Timeout => "it was not completed in time".to_owned(),
@@ -49,7 +49,7 @@ impl Writer<'_> {
                 "{app} could not be reached or answered with an error of its own, \
                 several times in a row."
             ),
-            Class::Config => format!("{app} gave an answer that Muster cannot use."),
+            Class::Config => format!("{app} sent a response that Muster cannot use."),
             Class::RemovalGuard => format!(
                 "The user list that {app} gave is so much shorter than before that \
                 Muster holds the removals until a person confirms them."
@@ -180,8 +180,8 @@ impl Writer<'_> {
             ],
             (Class::Token, false) => vec![
                 format!("Check in {app} whether the consent is still valid."),
-                "If it does not, open the instance in Muster and choose to consent again.".to_owned(),
-                format!("If it does, {}", self.wait()),
+                "If it is not, open the instance in Muster and choose to consent again.".to_owned(),
+                format!("If it is, {}", self.wait()),
             ],
             _ => return None,
         })

@@ -73,8 +73,8 @@ pub(super) fn storm(storm: &Storm) -> MailContent {
         (vec!["Their users are up to date.".to_owned()], vec![])
     } else {
         (
-            vec!["Nobody was removed. The instances stay Live, and Muster goes on trying. One mail says when they work again.".to_owned()],
-            vec!["So many at once have one cause, most likely on this side: look at the network, the proxy, the name server and the certificates of Muster's machine.".to_owned()],
+            vec!["Nobody was removed. The instances stay Live, and Muster keeps trying. One mail says when they work again.".to_owned()],
+            vec!["So many failures at once have one cause, most likely on this side: check the network, the proxy, the name server and the certificates of Muster's machine.".to_owned()],
         )
     };
     MailContent {
@@ -93,7 +93,7 @@ pub(super) fn storm(storm: &Storm) -> MailContent {
     }
 }
 
-/// Writes the content from the facts. Its texts from outside are cleaned for printing.
+/// Writes the content from the facts. Texts from outside are cleaned first.
 pub(super) struct Writer<'a> {
     pub(super) facts: &'a Facts<'a>,
     pub(super) app: String,
@@ -142,11 +142,11 @@ impl<'a> Writer<'a> {
         };
         let mut meaning = vec![match facts.next_sync_ms {
             Some(next) => format!(
-                "Muster keeps them up to date from here; the next sync is due at \
+                "Muster keeps them up to date from now on; the next sync is due at \
                 {}.",
                 format_time(next)
             ),
-            None => "Muster keeps them up to date from here.".to_owned(),
+            None => "Muster keeps them up to date from now on.".to_owned(),
         }];
         let mut steps = vec![];
         if let Some(missing) = facts.missing {
@@ -156,7 +156,7 @@ impl<'a> Writer<'a> {
             } else {
                 format!("If you want what is missing, give the {} in {app}: {}.", self.holder(), self.permissions)
             });
-            steps.push("The next sync that can read it brings it in by itself.".to_owned());
+            steps.push("The next sync that can read it adds it by itself.".to_owned());
         }
         self.finish("good", headline, &users, vec![happened], meaning, steps)
     }
@@ -166,7 +166,7 @@ impl<'a> Writer<'a> {
         let Self { facts, app, name, .. } = self;
         let holder = self.holder();
         let happened = format!("The sync of “{name}” is complete, and {app} listed nobody.");
-        let meaning = format!("Either {app} has no users, or the {holder} may not see them. Muster goes on asking.");
+        let meaning = format!("Either {app} has no users, or the {holder} may not see them. Muster keeps syncing.");
         let steps = vec![
             format!("Check in {app} whether it has users, and whether the {holder} may list them."),
             format!("If it has users, correct what the {holder} may see; then {}", self.wait()),

@@ -319,7 +319,7 @@ async fn its_exit_code_tells_and_its_json_can_be_read() {
 fn it_says_so_when_it_cannot_look() {
     let nothing = Home::on_sqlite().run(&["doctor"]);
     assert_eq!(nothing.status.code(), Some(2), "{}", said(&nothing));
-    assert!(said(&nothing).contains("could not look") && said(&nothing).contains("muster.db"));
+    assert!(said(&nothing).contains("could not be checked") && said(&nothing).contains("muster.db"));
     let nobody = Home::on_sqlite().set("DATABASE_URL", "postgres://a:hush@127.0.0.1:9/b").run(&["doctor"]);
     assert_eq!(nobody.status.code(), Some(2), "{}", said(&nobody));
     assert!(!said(&nobody).contains("hush"));

@@ -157,7 +157,7 @@ async fn the_page_says_why_the_application_did_not_consent() {
     }
     nothing_came_of_it(&server).await;
     let told = failures(&server).await;
-    assert_eq!(told.last().unwrap(), "A consent in Consenting came to nothing: the person declined.");
+    assert_eq!(told.last().unwrap(), "A consent in Consenting failed: the person declined.");
     assert_eq!(told.len(), 3);
 }
 

@@ -45,7 +45,7 @@ async fn a_stop_in_the_middle_of_a_sync_gives_it_back_and_the_next_start_goes_on
     let run = json!({ "outcome": "SUCCEEDED", "seen": 2000, "added": 2000, "failure": null });
     assert_eq!((&instance["lastSync"], &instance["userCount"]), (&run, &json!(2000)));
     assert_eq!(instance["syncHistory"]["totalCount"], 1);
-    assert!(home.log().contains("goes on where it was interrupted"), "{}", home.log());
+    assert!(home.log().contains("continues where it was interrupted"), "{}", home.log());
     home.assert_intact().await;
 }
 

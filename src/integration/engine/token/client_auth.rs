@@ -60,7 +60,8 @@ impl ClientAuthentication<'_> {
                 });
                 let assertion = key.sign(endpoint, &claims)?;
                 secrets.push(assertion.clone());
-                // The assertion names the client (RFC 7521, 4.2). An application that wants `client_id` too gets it by `params`.
+                // The assertion names the client (RFC 7521, 4.2). An application that wants `client_id` too gets it
+                // by `params`.
                 add("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".to_owned());
                 add("client_assertion", assertion);
             }

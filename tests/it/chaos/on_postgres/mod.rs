@@ -310,7 +310,8 @@ impl Run {
         self.report.mails = self.post.distinct();
         self.report.lost_commits = self.stage.lines.iter().map(crate::peers::Proxy::lost_commits).sum();
         self.report.reconnections = self.listeners.iter().map(|listener| listener.connections() - 1).sum();
-        let taken_over = |replica: &replica::Replica| replica.log().matches("goes on where it was interrupted").count();
+        let taken_over =
+            |replica: &replica::Replica| replica.log().matches("continues where it was interrupted").count();
         self.report.take_overs = self.stage.replicas.iter().map(taken_over).sum();
         let mut figures = self.tally.figures();
         figures.slowest = self.slowest;

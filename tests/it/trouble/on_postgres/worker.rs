@@ -24,7 +24,7 @@ async fn a_worker_that_stood_still_for_longer_than_its_lease_writes_nothing_more
     other.until_ready(Duration::from_secs(20)).await;
     let asker = ground.asker.clone();
     let taken_over = async {
-        while !other.log().contains("goes on where it was interrupted") {
+        while !other.log().contains("continues where it was interrupted") {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
