@@ -1,4 +1,4 @@
-//! The audit log: what members did that changes no instance.
+//! The audit log: actions of members that change no instance.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -51,8 +51,8 @@ impl AuditEntry {
         self.model.action
     }
 
-    /// The instance that it was done with. Null when it was done with none, or when the instance was
-    /// deleted so long ago that the server no longer has it.
+    /// The instance that the action was about. Null if there was none, or if the instance was deleted so long ago
+    /// that the server no longer has it.
     async fn instance(&self, ctx: &Context<'_>) -> Option<Instance> {
         let id = self.model.instance_id?;
         nullable(ctx, self.instances.load(ctx.data_unchecked::<Api>(), InstanceById, &id).await)

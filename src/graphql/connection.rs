@@ -42,7 +42,7 @@ pub async fn nested<L: NestedList>(
     Ok(Page::new(list, rows, size, has_previous, Box::new(NestedTotal(parent.clone()))))
 }
 
-/// A page of a list, and what it takes to count the whole list.
+/// A page of a list, and what is needed to count the whole list.
 pub struct Page<L: List> {
     list: L,
     rows: Vec<L::Row>,

@@ -15,7 +15,7 @@ pub const RETRY_AFTER_S: u32 = 5;
 /// Why a request failed, in whole or in part (`extensions.code`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// The parameters are not those of a GraphQL request.
+    /// The parameters are not valid for a GraphQL request.
     BadRequest,
     /// The request has no valid token.
     Unauthenticated,
@@ -99,7 +99,7 @@ pub fn error(code: Code, message: impl Into<String>) -> ServerError {
     with_code(ServerError::new(message, None), code)
 }
 
-/// Gives an error that has no code this one.
+/// Sets the code of an error that has none.
 pub fn with_code(mut error: ServerError, code: Code) -> ServerError {
     let values = error.extensions.get_or_insert_with(ErrorExtensionValues::default);
     if values.get("code").is_none() {
@@ -108,7 +108,7 @@ pub fn with_code(mut error: ServerError, code: Code) -> ServerError {
     error
 }
 
-/// Gives an error whose cause is only in the log the id that finds it there.
+/// If the cause of an error is only in the log, adds the id that finds it there.
 pub fn with_request_id(mut error: ServerError, id: Uuid) -> ServerError {
     let logged = [Code::Internal, Code::Unavailable, Code::OutcomeUnknown].into_iter().any(|code| code.is_of(&error));
     if logged && let Some(values) = &mut error.extensions {

@@ -1,6 +1,6 @@
-//! What a list is. Each list that clients page through has a type of its own, whose value
-//! holds the filter and the order. A list may be a field of the root type ([`RootList`]), of each
-//! row of another list ([`NestedList`]), or of both. [`super::connection`] reads its pages.
+//! The traits of lists. Each list that clients page through has its own type, whose value holds the filter and the
+//! order. A list may be a field of the root type ([`RootList`]), of each row of another list ([`NestedList`]), or of
+//! both. [`super::connection`] reads its pages.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use super::error::ApiError;
 /// A list, with its filter and order.
 pub trait List: Send + Sync + 'static {
     type Row: Clone + Send + Sync + 'static;
-    /// What a cursor holds: where a row stands in the order of the list.
+    /// What a cursor contains: the position of a row in the order of the list.
     type Position: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync + 'static;
 
     /// The name that cursors carry, so that a cursor of another list is refused.
@@ -45,7 +45,7 @@ pub trait Parent: Clone + Send + Sync + 'static {
 
     fn key(&self) -> &Self::Key;
 
-    /// The rows beside it.
+    /// The rows of the same list.
     fn batch(&self) -> &Batch<Self::Key>;
 }
 

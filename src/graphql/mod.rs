@@ -1,14 +1,14 @@
 //! The API: GraphQL over HTTP, WebSocket and server-sent events.
 //!
-//! The way of a request: a [transport] reads it and finds out its caller, the [guard] checks the size and
-//! cost of the document, and [transport::execution] executes it against the [schema]. A resolver
-//! translates its arguments, calls one function below [`crate::instance`], [`crate::directory`] or
-//! [`crate::notification`], and translates the result. It uses what is in the [api] and nothing else. For
-//! the way of an event to its subscribers, see [subscription].
+//! The way of a request: a [transport] reads it and authenticates its caller, the [guard] checks the size and cost of
+//! the document, and [transport::execution] executes it against the [schema]. A resolver translates its arguments,
+//! calls one function below [`crate::instance`], [`crate::directory`] or [`crate::notification`], and translates the
+//! result. It uses what is in the [api] and nothing else. For the way of an event to its subscribers, see
+//! [subscription].
 //!
-//! Each type of the schema has a file or folder of its own. Four modules serve all of them: [list] says
-//! what a list is, [connection] reads its pages, [batch] fetches a relation once for all rows of a
-//! list, and [error] lets no inner text reach a client.
+//! Each type of the schema has a file or folder of its own. Four modules serve all of them: [list] defines lists,
+//! [connection] reads their pages, [batch] fetches a relation once for all rows of a list, and [error] keeps inner
+//! error texts from clients.
 
 pub mod api;
 pub mod audit;

@@ -86,7 +86,8 @@ impl Notification {
         nullable(ctx, self.relations.instances.load(ctx.data_unchecked::<Api>(), InstanceById, &id).await)
     }
 
-    /// The instances that it tells of. One mail stands for many whose syncs failed, or work again, at once.
+    /// The instances that it reports. One mail can report many instances whose syncs failed, or work again, at the
+    /// same time.
     async fn stands_for(&self, ctx: &Context<'_>) -> Result<Vec<Instance>, ApiError> {
         let many = self.model.stands_for.clone().and_then(|ids| serde_json::from_value::<Vec<Uuid>>(ids).ok());
         let ids = many.unwrap_or_else(|| self.model.instance_id.into_iter().collect());

@@ -21,7 +21,7 @@ pub fn cost(first: Option<i32>, child: usize) -> usize {
 pub fn bounded<T>(values: Option<Vec<T>>, name: &str) -> Result<Option<Vec<T>>, ApiError> {
     match values {
         Some(values) if values.len() > usize::try_from(MAX_SIZE).unwrap_or(0) => {
-            Err(ApiError::InvalidInput(format!("{name} holds at most {MAX_SIZE} values.")))
+            Err(ApiError::InvalidInput(format!("{name} can have at most {MAX_SIZE} values.")))
         }
         values => Ok(values),
     }
@@ -37,7 +37,7 @@ impl<L: List> PageRequest<L> {
     pub fn new(list: &L, first: Option<i32>, after: Option<&str>) -> Result<Self, ApiError> {
         let size = match first.unwrap_or(DEFAULT_SIZE) {
             first @ 1..=MAX_SIZE => usize::try_from(first).unwrap_or(1),
-            _ => return Err(ApiError::InvalidInput(format!("first is from 1 to {MAX_SIZE}."))),
+            _ => return Err(ApiError::InvalidInput(format!("first must be from 1 to {MAX_SIZE}."))),
         };
         let after = after.map(|cursor| decode(list, cursor).ok_or_else(not_a_cursor)).transpose()?;
         Ok(Self { size, after })

@@ -10,11 +10,11 @@ use crate::db::Trouble;
 /// The state of the server itself, for its administrators.
 #[derive(SimpleObject)]
 pub struct ServerStatus {
-    /// What is wrong with the machine under the database. Null if nothing is known to be.
+    /// A known problem of the machine that the database runs on; null if there is none.
     database_trouble: Option<DatabaseTrouble>,
 }
 
-/// A trouble that an administrator has to end.
+/// A problem that an administrator has to solve.
 #[derive(SimpleObject)]
 pub struct DatabaseTrouble {
     /// What is wrong, for a program.
@@ -30,7 +30,7 @@ pub struct ServerStatusQuery;
 
 #[Object]
 impl ServerStatusQuery {
-    /// The state of the server that answers.
+    /// The state of the server that answers this request.
     async fn server_status(&self, ctx: &Context<'_>) -> ServerStatus {
         let trouble = ctx.data_unchecked::<Api>().instances.db.trouble();
         let trouble =

@@ -1,4 +1,4 @@
-//! Refusals as payloads of mutations show them.
+//! Refusals, in the form that payloads of mutations show.
 
 use async_graphql::SimpleObject;
 
@@ -12,7 +12,8 @@ pub struct UserError {
     code: RefusalCode,
     /// What is wrong, for a person.
     message: String,
-    /// The path of the wrong input field, from the top of the input: `["config", "token"]`. Null when no single field is wrong.
+    /// The path of the wrong input field, from the top of the input, such as `["config", "token"]`. Null if no single
+    /// field is wrong.
     field: Option<Vec<String>>,
 }
 
@@ -23,7 +24,7 @@ impl From<Refusal> for UserError {
     }
 }
 
-/// Separates refusals, which are part of a payload, from errors, which replace it.
+/// Separates refusals, which are part of a payload, from errors, which replace the payload.
 pub fn split_refusals<T>(result: Result<T, Error>) -> Result<Result<T, Vec<UserError>>, ApiError> {
     match result {
         Ok(value) => Ok(Ok(value)),

@@ -35,7 +35,7 @@ const MAX_DEFINITIONS: usize = 10;
 const MAX_VARIABLES: usize = 50;
 /// The most selections in a document with all fragments expanded.
 const MAX_SELECTIONS: u32 = 2_000;
-/// The most levels of fields: the standard introspection query has as many.
+/// The most levels of fields. The standard introspection query has exactly this many.
 pub const MAX_DEPTH: u32 = 15;
 /// The most aliases in a document with all fragments expanded.
 const MAX_ALIASES: u32 = 50;
@@ -135,7 +135,7 @@ fn syntax_error(fault: parser::Error) -> ServerError {
         }
         parser::Error::OperationDuplicated { .. } => "Two operations have the same name.".to_owned(),
         parser::Error::FragmentDuplicated { .. } => "Two fragments have the same name.".to_owned(),
-        parser::Error::MissingOperation => "The document holds no operation.".to_owned(),
+        parser::Error::MissingOperation => "The document contains no operation.".to_owned(),
         _ => "The document cannot be parsed.".to_owned(),
     };
     let mut error = parse_error(message);

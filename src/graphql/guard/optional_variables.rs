@@ -1,9 +1,9 @@
 //! Gives null to optional variables without a value.
 //!
 //! If such a variable is the whole value of an argument, the argument counts as left out. For every
-//! argument of this schema, that is the same as null. But the schema computes the price of a list from
-//! `first` before the execution, and reports the missing variable as an error. With the null it does
-//! not. Inside an input object, a missing field and null differ, so that such variables are not changed.
+//! argument of this schema, that is the same as null. But the schema computes the price of a list from `first` before
+//! the execution, and would report the missing variable as an error. Null prevents that. Inside an input object, a
+//! missing field and null differ, so such variables are not changed.
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ pub(super) fn fill(document: &ExecutableDocument, variables: &mut Variables) {
     for fragment in document.fragments.values() {
         uses.collect(&fragment.node.selection_set.node);
     }
-    // Of all operations: the schema also computes the price of those that are not executed.
+    // All operations are looked at, because the schema also computes the price of those that are not executed.
     let definitions = || document.operations.iter().flat_map(|(_, operation)| &operation.node.variable_definitions);
     let defaulted: HashSet<&Name> = definitions()
         .filter(|definition| definition.node.default_value.is_some())

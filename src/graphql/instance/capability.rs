@@ -1,4 +1,4 @@
-//! What is known of each part of an instance's user list.
+//! When each part (capability) of an instance's user list was last read.
 
 use std::collections::HashMap;
 
@@ -17,11 +17,11 @@ use crate::graphql::error::ApiError;
 pub struct CapabilityState {
     /// The part.
     capability: Capability,
-    /// Whether the integration lists it. If not, nothing is known of it.
+    /// Whether the integration provides it. If not, nothing is known about it.
     provided: bool,
-    /// When the last run started that read it whole; null if there is none since all users were last deleted.
+    /// When the last run that read it completely started; null if there is none since all users were last deleted.
     as_of: Option<DateTime<Utc>>,
-    /// When the first of the consecutive runs started that could not read it; null if the last completed run did.
+    /// When the first of the consecutive runs that could not read it started; null if the last completed run read it.
     lost_since: Option<DateTime<Utc>>,
     /// Why it could not be read, if there is more to say than `missingPermission`.
     reason: Option<String>,

@@ -12,7 +12,8 @@ use crate::graphql::user_error::{UserError, split_refusals_about};
 pub struct DeleteAllUsersInput {
     /// The instance.
     instance_id: ID,
-    /// Must be true: what is known of the users beyond the application's list, such as when each was first seen, cannot be restored.
+    /// Must be true: data that the application does not list, such as when each user was first seen, cannot be
+    /// restored.
     acknowledge_irreversible: bool,
 }
 

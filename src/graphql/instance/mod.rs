@@ -170,7 +170,7 @@ impl Instance {
         &self.model.name
     }
 
-    /// Whether it is to be synced.
+    /// Whether it is supposed to be synced.
     async fn status(&self) -> Status {
         self.model.status
     }
@@ -201,7 +201,7 @@ impl Instance {
         Freshness::of(freshness::Freshness::of(&self.model, now))
     }
 
-    /// As of when each capability is known, in a fixed order, also those that the integration does not provide.
+    /// When each capability was last read, in a fixed order, including those that the integration does not provide.
     async fn capability_states(&self, ctx: &Context<'_>) -> Result<Vec<CapabilityState>, ApiError> {
         let found = self.relations.instances.load(ctx.data_unchecked(), CapabilityStates, &self.model.id).await?;
         Ok(found.unwrap_or_default())
@@ -277,7 +277,7 @@ impl Instance {
         nullable(ctx, self.current_run(ctx.data_unchecked()).await)
     }
 
-    /// Those of its runs that the server still has, the newest first. The last one is always kept.
+    /// Its runs that the server still has, the newest first. The last one is always kept.
     #[graphql(complexity = "page::cost(first, child_complexity)")]
     async fn sync_history(
         &self,
@@ -301,7 +301,7 @@ impl Instance {
         Ok(UserConnection(connection::nested(ctx, self, UserList::new(filter)?, first, after).await?))
     }
 
-    /// Those of its events that the log still has, the newest first.
+    /// Its events that the log still has, the newest first.
     #[graphql(complexity = "page::cost(first, child_complexity)")]
     async fn events(
         &self,

@@ -37,7 +37,7 @@ impl Integration {
         keys.into_iter().map(|key| Integration { key, integrations: integrations.clone() }).collect()
     }
 
-    /// One of the integrations of a batch.
+    /// An integration that shares a batch with others.
     pub fn beside(key: String, integrations: Arc<Batch<String>>) -> Integration {
         Integration { key, integrations }
     }

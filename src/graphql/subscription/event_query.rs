@@ -26,7 +26,7 @@ pub struct EventQuery {
 pub type QueryKey = [u8; 32];
 
 impl EventQuery {
-    /// `None` if the document was not parsed, which the guard does for every operation.
+    /// `None` if the document was not parsed; the guard parses every document.
     pub fn new(operation: Operation, request_id: Uuid) -> Option<Self> {
         let mut request = operation.into_request();
         let document = request.parsed_query().ok()?.clone();

@@ -1,4 +1,4 @@
-//! Results of events that several subscribers wait for, or ask for a moment later.
+//! Results that several subscribers need at the same time, or shortly after each other.
 
 use std::collections::{HashMap, VecDeque};
 

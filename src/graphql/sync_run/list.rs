@@ -104,7 +104,8 @@ pub struct SyncRunQuery;
 
 #[Object]
 impl SyncRunQuery {
-    /// Those runs of all instances that the server still has, the newest first. The last run of each instance is always kept.
+    /// The runs of all instances that the server still has, the newest first. The last run of each instance is always
+    /// kept.
     #[graphql(complexity = "page::cost(first, child_complexity)")]
     async fn sync_history(
         &self,

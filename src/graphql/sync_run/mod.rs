@@ -74,7 +74,7 @@ impl Parent for SyncRun {
     }
 }
 
-/// The runs that rows of other types name.
+/// The runs that rows of other types refer to.
 #[derive(PartialEq)]
 pub struct RunById;
 
@@ -128,13 +128,13 @@ impl SyncRun {
         self.model.finished_at.map(date_time)
     }
 
-    /// What a run that is in progress waits for, as the class of the error that it met: for an outage to end, or before
-    /// it looks at a refusal of the credential again. Null while it does not wait.
+    /// The class of the error after which the run waits: for an outage to end, or before it checks a refused
+    /// credential again. Null while it does not wait.
     async fn waiting_for(&self) -> Option<FailureClass> {
         self.model.waiting_for
     }
 
-    /// What happened, for a person; null while it does not wait.
+    /// Why it waits, for a person; null while it does not wait.
     async fn waiting_reason(&self) -> Option<&str> {
         self.model.waiting_reason.as_deref()
     }
@@ -169,14 +169,13 @@ impl SyncRun {
         SyncFailure::of(&self.model)
     }
 
-    /// Whether the integration's connector is another one than at the last complete sync. What it reads differently is
-    /// then not recorded as changes, and the guards hold nothing but a list of nobody.
+    /// Whether the integration's connector has changed since the last complete sync. What it reads differently is
+    /// then not recorded as changes, and the guards stop only an empty list.
     async fn new_baseline(&self) -> bool {
         self.model.new_baseline
     }
 
-    /// What somebody should know of a run that did not fail, such as that the application listed nobody; null if there
-    /// is nothing.
+    /// A remark about a run that did not fail, such as that the application listed nobody; null if there is none.
     async fn remark(&self) -> Option<&str> {
         self.model.remark.as_deref()
     }
@@ -209,7 +208,7 @@ pub struct SyncFailure {
     /// The HTTP status of the response that caused it, if there was one.
     http_status: Option<i32>,
     /// The parts of the list that could not be read. They keep their old data. With `USERS`, the list could not prove
-    /// that it is whole: nobody was removed, and users who were not listed may still have an account.
+    /// that it is complete: nobody was removed, and users who were not listed may still have an account.
     lost_capabilities: Vec<Capability>,
     /// The scopes, roles or rights that the application says are missing.
     missing_permissions: Vec<String>,

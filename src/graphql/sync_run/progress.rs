@@ -28,7 +28,7 @@ pub struct SyncProgress {
     pages: i32,
     /// When it started.
     started_at: DateTime<Utc>,
-    /// What it waits for; null while it does not wait.
+    /// The class of the error after which it waits; null while it does not wait.
     waiting_for: Option<FailureClass>,
     /// Until when it waits; null while it does not wait.
     waiting_until: Option<DateTime<Utc>>,

@@ -8,8 +8,8 @@ use cookie::{Cookie, SameSite};
 
 use super::origin::PublicOrigin;
 
-/// Takes one cookie for the browser that sent the request; clones share it. It is in the data of
-/// requests that come from the console.
+/// Holds one cookie to set in the browser that sent the request; clones share it. It is in the data of requests that
+/// come from the console.
 #[derive(Clone, Default)]
 pub struct ConsoleCookies(Arc<OnceLock<Cookie<'static>>>);
 

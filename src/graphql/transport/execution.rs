@@ -70,7 +70,7 @@ impl Executor {
         Self { schema, subscriptions: Arc::new(subscriptions), introspection }
     }
 
-    /// Makes an operation of parameters that pass the guard.
+    /// Checks the parameters with the guard, and makes an operation of them.
     pub fn check(&self, params: Params) -> Result<Operation, ServerError> {
         guard::check(params.into(), self.introspection)
     }
@@ -170,7 +170,7 @@ impl OperationRun {
         Self { id, transport, kind, span }
     }
 
-    /// Does the work of the operation, or of its start.
+    /// Does the work of the operation, or of the start of a subscription, within the time limit.
     async fn bounded<T>(
         self,
         work: impl Future<Output = Result<T, OperationResponse>>,

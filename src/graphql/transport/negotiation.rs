@@ -1,4 +1,4 @@
-//! MediaType types: what a client accepts, and what its body is.
+//! Media types: what a client accepts, and what its body is.
 
 use axum::http::{HeaderMap, header};
 

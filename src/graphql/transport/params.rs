@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::graphql::error::{Code, error};
 
-/// The parameters of one GraphQL request, of which nothing has been checked yet.
+/// The parameters of one GraphQL request, which are not checked yet.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Params {

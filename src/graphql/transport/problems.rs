@@ -77,7 +77,7 @@ impl Problem {
             .with_header(header::RETRY_AFTER, RETRY_AFTER_S)
     }
 
-    /// Lets pages of every origin read it. It must not hold anything that a page may not know.
+    /// Lets pages of every origin read it. It must not contain anything that a page may not know.
     #[must_use]
     pub fn readable(self) -> Self {
         self.with_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))

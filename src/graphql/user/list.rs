@@ -50,7 +50,7 @@ impl UserList {
         }))
     }
 
-    /// Those of the instances that the filter admits.
+    /// The instances of these that the filter allows.
     fn admitted(&self, instances: &[Uuid]) -> Vec<Uuid> {
         let wanted = self.0.instance_id;
         instances.iter().copied().filter(|id| wanted.is_none_or(|wanted| wanted == *id)).collect()

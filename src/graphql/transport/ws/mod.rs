@@ -38,7 +38,7 @@ pub fn wants_upgrade(headers: &HeaderMap) -> bool {
     headers.get(header::UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// Why a handshake with these headers is refused, whatever else it says.
+/// Why a handshake with these headers is refused.
 fn refusal(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Problem> {
     if !endpoint.origin.permits(headers) {
         let message = "Pages of this origin may not open a WebSocket here. If people open the console there, \
@@ -48,16 +48,16 @@ fn refusal(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Problem> {
     endpoint.shutdown.is_cancelled().then(Problem::stopping)
 }
 
-/// The reason for which a page cannot open a WebSocket. A browser does not show it the answer to a handshake, so that
-/// it asks once more, by a plain GET of the same address.
+/// Why a page cannot open a WebSocket. A browser does not show the response to a handshake to the page, so the
+/// console asks again with a plain GET of the same address.
 pub fn explain(endpoint: &Endpoint, parts: &Parts) -> Option<Problem> {
     let asked = parts.method == Method::GET && parts.headers.contains_key(header::ORIGIN);
     let asked = asked && !bearer::has_token(&parts.headers);
     asked.then(|| refusal(endpoint, &parts.headers)).flatten().map(Problem::readable)
 }
 
-/// Makes a WebSocket of a request. A browser cannot send a token with the request, so that none is
-/// needed here, but one that is sent must be valid.
+/// Upgrades a request to a WebSocket. A browser cannot send a token with the request, so none is needed here; but a
+/// token that is sent must be valid.
 pub async fn upgrade(endpoint: &Endpoint, mut parts: Parts) -> Result<Response, Problem> {
     if let Some(problem) = refusal(endpoint, &parts.headers) {
         return Err(problem);

@@ -63,7 +63,7 @@ enum Phase {
 enum Event {
     Disconnected,
     Received(WsMessage),
-    /// The client sent something that is no message, and nothing after it can be read.
+    /// The client sent something that is not a message, and nothing after it can be read.
     Unreadable,
     Produced(String, Message),
     AccessChecked(AccessCheck),
