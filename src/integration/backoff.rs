@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-/// Waits that double from `first` up to `longest`, each moved at random so that many tries do not come back
-/// together.
+/// Waits that double from `first` up to `longest`, each with a random jitter, so that many retries do not happen at
+/// the same time.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     pub first: Duration,
     pub longest: Duration,
-    /// How far a wait is moved at most, either way, as a share of itself: from 0 to 1.
+    /// The largest jitter of a wait, in either direction, as a fraction of it: from 0 to 1.
     pub jitter: f64,
 }
 
@@ -20,7 +20,7 @@ impl Backoff {
     }
 }
 
-/// `wait`, moved by up to `share` of itself either way. `random` is from 0 to 1, and 0.5 moves nothing.
+/// `wait`, moved by up to `share` of itself in either direction. `random` is from 0 to 1, and 0.5 moves nothing.
 pub fn jittered(wait: Duration, share: f64, random: f64) -> Duration {
     wait.mul_f64(1.0 + share * (2.0 * random - 1.0))
 }

@@ -272,7 +272,7 @@ pub(crate) fn digest(text: &str, file_name: &str) -> Result<String, Fault> {
     manifest.retain(|key, _| !WORDS_AND_TRANSPORT.contains(&key.as_str()));
     let text = serde_json::Value::from(manifest).to_string();
     let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-    // Half of it tells manifests apart, and every event has it.
+    // Half of the hash is enough to distinguish manifests, and it is stored in every event.
     let half: [u8; 16] = digest.as_ref().first_chunk().copied().unwrap_or_default();
     Ok(format!("{:032x}", u128::from_be_bytes(half)))
 }
@@ -288,7 +288,7 @@ pub fn parse(text: &str, file_name: &str) -> Result<Manifest, Vec<Fault>> {
     if faults.is_empty() { Ok(manifest) } else { Err(faults) }
 }
 
-/// What a manifest should say and need not, so that older ones go on working.
+/// Recommendations: what a manifest should contain, but need not, so that older manifests keep working.
 pub fn advice(manifest: &Manifest, file_name: &str) -> Vec<Fault> {
     check::proof::advice(manifest, file_name)
 }

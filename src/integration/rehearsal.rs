@@ -41,7 +41,7 @@ enum Outcome {
     InsufficientPermissions,
     RateLimited,
     Transient,
-    /// It is down for a while, and then goes on.
+    /// It is down for a while, and then works again.
     Outage,
     Garbage,
     Hang,
@@ -69,8 +69,8 @@ fn parse_outcome(text: &str) -> Option<Outcome> {
 
 /// The numeric settings: key, label, default, minimum, maximum, help.
 const NUMBERS: [(&str, &str, &str, i64, i64, &str); 4] = [
-    ("users", "Users", "100", 0, 10_000_000, "How many users it holds."),
-    ("page_size", "Page size", "100", 1, 10_000, "How many users a page holds."),
+    ("users", "Users", "100", 0, 10_000_000, "How many users it has."),
+    ("page_size", "Page size", "100", 1, 10_000, "How many users a page has."),
     ("latency_ms", "Latency", "0", 0, 600_000, "How long each page takes, in milliseconds."),
     ("churn_percent", "Churn", "0", 0, 100, "The share of users that joins, and that leaves, between runs."),
 ];
@@ -97,7 +97,7 @@ pub(super) fn integration(connector: super::catalog::Connector) -> Integration {
     let words: Vec<_> = OUTCOMES.iter().map(|(name, _)| *name).collect();
     let help = format!("One word per run, comma-separated, the last one repeating: {}.", words.join(", "));
     fields.push(field("outcomes", "Outcomes", FieldKind::Text, "success", &help));
-    fields.push(field("tenant", "Tenant", FieldKind::Text, "rehearsal", "What it says its tenant is."));
+    fields.push(field("tenant", "Tenant", FieldKind::Text, "rehearsal", "The tenant that it reports."));
     Integration {
         key: KEY.into(),
         name: "Rehearsal".into(),

@@ -50,24 +50,24 @@ pub struct Page {
     pub next: Option<Checkpoint>,
     /// The number of users on all pages, if the application tells.
     pub expected: Option<u64>,
-    /// The parts that this listing could not tell.
+    /// The parts that this listing could not read.
     pub lost: Vec<Loss>,
     /// When the credential expires, in Unix milliseconds, if the application has told so far.
     pub credential_expires_at: Option<i64>,
-    /// On the last page of a list that was resumed from a checkpoint: the list is complete only if
-    /// so many different users came, counted from its first page. The source has no longer the ids
-    /// of the pages before the checkpoint, so whoever stored the users has to compare.
+    /// On the last page of a list that was resumed from a checkpoint: the list is complete only if it contained this
+    /// many different users since its first page. The source no longer has the ids of the pages before the
+    /// checkpoint, so the caller, which stored the users, has to compare.
     pub expect_distinct: Option<u64>,
 }
 
-/// A capability that a listing could not tell, or not as a whole.
+/// A capability that a listing could not read, or not completely.
 ///
 /// For [`Capability::Users`], the list could not prove that it is complete: users who were not
 /// listed may still have an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
     pub capability: Capability,
-    /// The permission that is missing, if the application refused the part for want of one.
+    /// The missing permission, if the application refused the part because of one.
     pub missing_permission: Option<String>,
     /// Why, in a sentence for a person.
     #[serde(default)]
@@ -121,7 +121,7 @@ pub struct SourceError {
     pub http_status: Option<u16>,
     /// The scopes or roles that are missing, if the application names them.
     pub missing_permissions: Vec<String>,
-    /// The application named none: these are all that the connector needs.
+    /// Whether the application named none, so that these are all that the connector needs.
     pub assumed_permissions: bool,
     /// For `Token`: the application said explicitly that the credential is revoked or has
     /// expired, so a second check is not needed. False after a bare 401.
@@ -129,8 +129,8 @@ pub struct SourceError {
     /// For `RateLimit`: how long the application asked to wait, in milliseconds.
     pub retry_after_ms: Option<u64>,
     pub advice: Advice,
-    /// The trouble outlasts every wait of a run, or another attempt would make it worse, so the run
-    /// ends at once. Otherwise it waits after `RateLimit`, `Transient` and `Timeout`.
+    /// Whether the run ends at once, because the problem lasts longer than a run may wait, or because another attempt
+    /// would make it worse. Otherwise the run waits after `RateLimit`, `Transient` and `Timeout`.
     pub lasting: bool,
 }
 
@@ -182,7 +182,7 @@ pub trait Source: Send + Sync {
 
     /// Lists all users, from the beginning or from a page's `next`. The stream ends after the
     /// page whose `next` is `None`. If it ends otherwise, the listing is incomplete. After an
-    /// error it can be polled again: it then repeats what failed, and goes on from there.
-    /// Dropping it stops all work.
+    /// error it can be polled again: it then repeats what failed, and continues from there. Dropping it stops all
+    /// work.
     fn pages(&self, from: Option<Checkpoint>) -> BoxStream<'_, Result<Page, SourceError>>;
 }

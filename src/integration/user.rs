@@ -5,13 +5,13 @@
 //!
 //! | in | writes |
 //! | --- | --- |
-//! | this file | [`SourceUser`], and [`UserField`] with what is known of each field |
+//! | this file | [`SourceUser`], and [`UserField`] with the [`FieldInfo`] of each field |
 //! | `manifest::mapping` | the keys of `map` in a manifest |
-//! | `engine::select` | how a user is made of a record |
+//! | `engine::map` | how a record becomes a user |
 //! | `rehearsal` | the users of the built-in application |
 //! | `sync::row` of the server | how a user is compared with its row and copied into it |
 //!
-//! All else goes through the fields with [`UserField::ALL`] or [`SourceUser::values`]: samples, the output of
+//! Everything else iterates over the fields with [`UserField::ALL`] or [`SourceUser::values`]: samples, the output of
 //! `muster connectors try`, the JSON Schema of manifests, the catalog, the console's tables.
 //!
 //! # How to add a field
@@ -126,17 +126,16 @@ macro_rules! define {
         #[doc = $doc:literal]
         $name:ident: $Variant:ident($Type:ty) { $($info:tt)* } rehearsal($($rehearsal:tt)*)
     )*) => {
-        /// One user as the application lists it. `None` means that the application told nothing:
-        /// the user has no such value, or it is not known. The register then has none either,
-        /// unless the field is in `refused`.
+        /// One user as the application lists it. `None` means that the application gave no value: the user has none,
+        /// or it is not known. The register then has no value either, unless the field is in `refused`.
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct SourceUser {
             /// The application's own id of the account, unique in the application.
             pub external_id: String,
             $(#[doc = $doc] pub $name: $Type,)*
-            /// The fields that this listing could not ask for, because their part was refused or
-            /// broken. Their values here mean nothing; the register keeps those that it has.
+            /// The fields that this listing could not read, because their part was refused or broken. Their values
+            /// here mean nothing; the register keeps its own.
             #[serde(skip)]
             pub refused: BTreeSet<UserField>,
         }
@@ -177,7 +176,7 @@ macro_rules! define {
 
 with_user_fields!(define);
 
-/// What the table says of a field.
+/// The table's facts about a field.
 #[derive(Debug)]
 pub struct FieldInfo {
     /// The name in manifests and in the database.
@@ -195,7 +194,7 @@ pub struct FieldInfo {
     pub capability: Option<Capability>,
     /// Whether a change is recorded and counted. `false` for what changes with ordinary use.
     pub recorded: bool,
-    /// Whether the register keeps the last value if the application tells nothing: true for what stays true.
+    /// Whether the register keeps the last value if the application gives none, because the value stays true.
     pub keeps_last: bool,
 }
 

@@ -60,8 +60,8 @@ pub(super) fn parse(body: &[u8], content_type: Option<&str>) -> Result<Document,
     })
 }
 
-/// The same JSON without what some applications write into texts although JSON does not allow it:
-/// half of a surrogate pair becomes U+FFFD, and a control character a space. `None` if there is none.
+/// Repairs texts that JSON does not allow but some applications send: half of a surrogate pair becomes U+FFFD, and a
+/// control character becomes a space. `None` if there is nothing to repair.
 fn mended(json: &[u8]) -> Option<Vec<u8>> {
     let mut mended = Vec::with_capacity(json.len());
     let (mut at, mut in_text, mut changed) = (0, false, false);

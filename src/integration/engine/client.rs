@@ -85,7 +85,7 @@ pub struct Client {
     transport: Arc<dyn Transport>,
     settings: Arc<ClientSettings>,
     limits: Arc<HostLimits>,
-    /// Whose requests these are.
+    /// The integration that the requests belong to.
     integration: Option<Arc<str>>,
     /// How many requests wait for their turn.
     waiting: Arc<AtomicUsize>,
@@ -209,7 +209,7 @@ impl Client {
         &self.limits
     }
 
-    /// Whether a request waits until others of the same host have ended.
+    /// Whether a request waits until other requests to the same host have ended.
     pub(super) fn is_queued(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
     }

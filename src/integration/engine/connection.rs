@@ -107,7 +107,7 @@ impl Connection {
         &self.spelling
     }
 
-    /// Whether a request waits until others of the same host have ended.
+    /// Whether a request waits until other requests to the same host have ended.
     pub fn is_queued(&self) -> bool {
         self.client.is_queued()
     }
@@ -225,7 +225,7 @@ impl Connection {
             if let Some(location) = purpose.location() {
                 error.message = format!("{} {location}", error.message);
             }
-            // Every further request would be one more guess.
+            // Every further request would be one more failed sign-in, which may lock the account.
             if error.class == ErrorClass::Token && self.manifest.has_password(&self.config) {
                 error.advice = Advice::SignIn;
             }

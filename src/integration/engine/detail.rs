@@ -1,9 +1,8 @@
-//! Requests about single users, for what no list says.
+//! Requests about single users, for data that no list contains.
 //!
-//! Several are sent at a time, as many as the manifest allows. If the application does not know
-//! a user, or refuses to tell about one user only, that user lacks the part. If it refuses, or knows
-//! nobody, before it has answered once, these requests end for the run. They also end if it does not
-//! answer for as long as an optional part is waited for.
+//! As many are sent at a time as the manifest allows. If the application does not know a user, or refuses the request
+//! for one user only, that user lacks the part. If it refuses, or knows none of the users, before it has answered
+//! once, these requests end for the run. They also end if it does not answer within the time for an optional part.
 
 use std::collections::BTreeSet;
 use std::future::ready;
@@ -26,7 +25,7 @@ pub(super) const DETAILS: &str = "_details";
 const DEFAULT_CONCURRENCY: u32 = 4;
 /// The size limit for a response about a user, in bytes.
 const MAX_RESPONSE: usize = 256 * 1024;
-/// If the application knows none of so many users, and has known no user before, it does not know the request.
+/// If the application knows none of this many users, and has known no user before, it does not support the request.
 const UNKNOWN_TO_END: usize = 3;
 
 /// Which of the requests about users the application has answered or refused in this run.
@@ -44,14 +43,14 @@ enum Outcome {
     /// The manifest does not ask about this user.
     NotAsked,
     NotFound(SourceError),
-    /// Not told about this user.
+    /// Refused for this user only.
     Refused(SourceError),
-    /// Nothing is told about anybody.
+    /// Refused for all users.
     Broken(SourceError),
 }
 
 impl Details {
-    /// Adds to each record what the application says about this user.
+    /// Adds to each record what the application says about its user.
     pub async fn complete(
         &mut self,
         reader: Reader<'_>,
@@ -147,7 +146,7 @@ async fn request_all(
     Ok(outcomes)
 }
 
-/// An error is one that the run cannot go on after.
+/// Returns an error only if the run cannot continue after it.
 async fn request_one(reader: Reader<'_>, purpose: Purpose<'_>, request: Request) -> Result<Outcome, SourceError> {
     let answer = reader.send(purpose, request).await.and_then(|success| {
         if success.size > MAX_RESPONSE {

@@ -34,7 +34,7 @@ static CODES: LazyLock<Vec<(Regex, Classification)>> = LazyLock::new(|| {
     ];
     codes.into_iter().filter_map(|(pattern, meaning)| Some((Regex::new(pattern).ok()?, meaning))).collect()
 });
-/// A message that says that the query costs too much, where there is no code.
+/// Recognises a query that is too expensive by its message, where there is no code.
 static COSTLY: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?i)query (cost|complexity)|(cost|complexity) of the query|costs more than|too complex|node limit|resource limits").ok()
 });

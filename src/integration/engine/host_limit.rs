@@ -1,7 +1,7 @@
 //! How many requests go to one host, and for one integration, at once.
 //!
-//! A host is a name with a port: its operator's patience is what is scarce, whoever's instances ask. The limit is for
-//! all replicas together, so each has its share of it. Requests wait in the order in which they came.
+//! A host is a name with a port. The limit protects the host, so all instances that call it share the limit, and the
+//! replicas divide it among themselves. Requests wait in the order in which they came.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use url::Url;
 
 /// How many requests go to one host at once, from all replicas.
 const PER_HOST: usize = 8;
-/// The same for one integration, whose hosts may be names of one service.
+/// The same for one integration, because its hosts may belong to one service.
 const PER_INTEGRATION: usize = 128;
-/// How many hosts are remembered before those that nobody asks are forgotten.
+/// How many hosts are remembered before unused ones are forgotten.
 const REMEMBERED: usize = 1_000;
 
 /// The limits of a process.
@@ -53,7 +53,7 @@ impl HostLimits {
         let own = integration.map(|key| self.gate(format!("integration {key}"), PER_INTEGRATION));
         let host = self.gate(host, PER_HOST);
         let _counted = Counted::new(waiting);
-        // The wider gate last: who waits for a slow host must not hold others of the integration up.
+        // The wider limit comes last: requests that wait for a slow host must not block others of the integration.
         let host = host.acquire_owned().await.ok();
         let own = match own {
             Some(gate) => gate.acquire_owned().await.ok(),
@@ -71,7 +71,7 @@ impl HostLimits {
         let new = || Gate { places, semaphore: Arc::new(Semaphore::new(places)) };
         let gate = gates.entry(name).or_insert_with(new);
         if gate.places != places {
-            // Requests that hold or await the old one go on with it.
+            // Requests that hold a permit of the old semaphore, or wait for one, keep using it.
             *gate = new();
         }
         gate.semaphore.clone()

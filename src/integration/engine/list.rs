@@ -23,7 +23,7 @@ pub(super) struct Reader<'a> {
     pub retry: RetryPolicy,
 }
 
-/// A page of a list, before its entries are looked at.
+/// A page of a list, whose entries are not processed yet.
 pub(super) struct ListPage {
     pub entries: Vec<Value>,
     pub info: PageInfo,
@@ -34,8 +34,8 @@ pub(super) struct ListPage {
 
 impl Reader<'_> {
     /// Reads the page at the position of `progress`. `size` is how many records to ask for. If the
-    /// application finds that too many, half as many are asked for from then on. If a SCIM server does not
-    /// take a size at all, none is asked for from then on.
+    /// application finds that too many, half as many are asked for from then on. If a SCIM server accepts no size at
+    /// all, none is sent from then on.
     pub async fn page(
         self,
         purpose: Purpose<'_>,
@@ -52,13 +52,13 @@ impl Reader<'_> {
             let sized = list.page_size.and_then(PageSize::slot).is_some();
             if sized && size.is_some() && refuses_size(&error, list.pages, &progress.position) {
                 let page = self.page_of_size(purpose, list, &progress.position, None).await.map_err(|_| error)?;
-                tracing::info!("The application does not take the size of a page, so it is asked without one");
+                tracing::info!("The application does not accept a page size, so pages are requested without one");
                 progress.size = Some(ListProgress::UNSIZED);
                 return Ok(page);
             }
             let smaller = size.filter(|size| *size > 1 && sized && error.advice == Advice::SmallerPage);
             let Some(smaller) = smaller.map(|size| size / 2) else { return Err(error) };
-            tracing::info!(size = smaller, "The application finds a page too large, so it is asked for fewer records");
+            tracing::info!(size = smaller, "The application finds a page too large, so fewer records are requested");
             progress.size = Some(smaller);
             if !fits_any_size(list.pages, &progress.position) {
                 return Err(SourceError { advice: Advice::ReadAgain, ..error });
@@ -99,7 +99,7 @@ impl Reader<'_> {
     }
 }
 
-/// Whether it may be the size that the application does not accept. SCIM servers may ignore it (RFC 7644, 3.4.2.4),
+/// Whether the page size may be what the application does not accept. SCIM servers may ignore it (RFC 7644, 3.4.2.4),
 /// some refuse it, and Canaille 0.3 fails at it.
 fn refuses_size(error: &SourceError, paging: &Paging, position: &Position) -> bool {
     let refused = error.class == ErrorClass::Config && matches!(error.http_status, Some(400 | 422));

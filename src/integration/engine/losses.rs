@@ -28,7 +28,7 @@ impl Losses {
         self.add(Loss { capability: Capability::Users, missing_permission, reason });
     }
 
-    /// Notes fields that some record lacked, although the application always writes them.
+    /// Notes fields that some records lack, although the application always writes them.
     pub fn note_incomplete(&mut self, fields: &BTreeSet<UserField>) {
         for field in fields {
             let Some(capability) = field.info().capability else { continue };
@@ -59,7 +59,7 @@ impl Losses {
         let missing = error.missing_permissions.into_iter().next().unwrap_or_else(|| permission.to_owned());
         let missing = Some(missing).filter(|missing| refused && !missing.is_empty());
         for field in provides {
-            // A list without addresses or names is a list that was not told as a whole.
+            // Without addresses or names, the user list itself is incomplete.
             let capability = field.info().capability.unwrap_or(Capability::Users);
             let known = |loss: &Loss| loss.capability == capability && loss.missing_permission == missing;
             if !self.parts.iter().any(known) {

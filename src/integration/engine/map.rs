@@ -54,7 +54,7 @@ pub(super) fn map_users(
         mapped.carried.extend(carried.map(|(field, _)| field));
         mapped.users.push(user);
     }
-    // If nobody has such a field, a permission is missing, and it was not told as nothing.
+    // If nobody has such a field, a permission is missing. The field is then refused, and not empty.
     for field in listing.require_some.keys().filter(|field| !carried.contains(field) && !mapped.carried.contains(field))
     {
         mapped.users.iter_mut().for_each(|user| _ = user.refused.insert(*field));
@@ -104,7 +104,7 @@ impl Evaluate for OneOrMany<Choice<UserStatus>> {
         if !context.unknown.contains(&field) {
             return self.extract(field, context).unwrap_or(UserStatus::Unknown);
         }
-        // What the record itself says before the part is looked at is known all the same.
+        // Rules that come before the first one that looks at the part still decide.
         let own = self.0.iter().take_while(|rule| !looks_at_parts(*rule)).count();
         choice(&self.0[..own], context.record, context.unknown_statuses).unwrap_or_else(|| {
             context.refused.insert(field);
@@ -152,12 +152,12 @@ trait Extract {
     type Value;
     fn extract(&self, field: UserField, context: &mut Context<'_>) -> Option<Self::Value>;
 
-    /// Whether the application says it for this kind of account.
+    /// Whether the application reports the field for this kind of account (`known_when`).
     fn is_told(&self, _record: &Document) -> bool {
         true
     }
 
-    /// The value if a complete record lacks what the rule looks at.
+    /// The value if a complete record does not contain what the rule looks at (`absent`).
     fn when_absent(_absent: Option<Absent>) -> Option<Self::Value> {
         None
     }
@@ -195,7 +195,7 @@ impl Extract for OneOrMany<Labels> {
         Some(texts(&self.0, context.record, field.info().longest)).filter(|texts| !texts.is_empty())
     }
 
-    /// An application that lists no licences says that there are none, unless the manifest knows better.
+    /// If a record lists no licences, the user has none, unless the manifest says otherwise.
     fn when_absent(absent: Option<Absent>) -> Option<Vec<String>> {
         matches!(absent, None | Some(Absent::Empty)).then(Vec::new)
     }

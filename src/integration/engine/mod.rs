@@ -3,20 +3,19 @@
 //! **Guarantees.** A listing succeeds only if its own stop rule ended it. Everything else is an
 //! error with a class and a sentence for a person; an error about a page names the page's number
 //! and the field. A page is read whole or not at all: no response, however broken, makes the list
-//! shorter without an error. A list that cannot prove that it is complete (`proof`) is read once
-//! more, and then says so. Memory holds one page at a time, and the parts that `join` keeps.
-//! Requests go only to the application's own origin, and to addresses that the operator permits
-//! (`address`). No error, log line or checkpoint contains a credential.
+//! shorter without an error. A list that cannot prove that it is complete (`proof`) is read once more, and then
+//! reported as incomplete. Memory holds one page at a time, and the parts that `join` keeps. Requests go only to the
+//! application's own origin, and to addresses that the operator permits (`address`). No error, log line or checkpoint
+//! contains a credential.
 //!
 //! **Retries.** Errors that may pass by themselves are retried with growing, jittered waits. If
 //! the application asks to slow down, the engine waits as long as it asks for. The
 //! [`RetryPolicy`] limits both for each request. Refusals are not retried here.
 //!
 //! **Not guaranteed.** A user may come twice in a listing, because some applications shift their
-//! list between pages; within a page, repetitions are dropped. If an application that orders its
-//! list tells no total, the engine can miss a user who moves up to a page that was already read,
-//! because another user left. That user is missing in this run and back in the next. Lists that
-//! tell their total are read again from where they shrank.
+//! list between pages; within a page, repetitions are dropped. If an application orders its list but reports no
+//! total, the engine can miss a user who moved to a page that was already read, because another user left. That user
+//! is missing in this run and back in the next. Lists that report their total are read again from where they shrank.
 //!
 //! **Interruption.** Dropping the stream cancels the request and leaves nothing behind. The `next`
 //! of a page lets another process resume the listing, with the counts and the pages seen so far.
@@ -45,7 +44,7 @@
 //! | `connection` | one request with its retries, signed and classified |
 //! | `token`, `code_flow` | tokens, and a person's consent |
 //! | `classify`, `purpose` | what an error response means, and how it is explained |
-//! | `wall`, `graphql`, `wording` | refusals that are not the application's, errors beside data, and what texts say |
+//! | `wall`, `graphql`, `wording` | refusals by something in front, errors next to data, the meaning of texts |
 //! | `body`, `spelling` | from bytes to JSON, and to the attribute names of the manifest |
 //! | `credential` | what signs a request |
 //! | `client`, `address`, `host_limit` | one request to a permitted address, when it is its turn |

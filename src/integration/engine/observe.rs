@@ -47,8 +47,8 @@ impl RawPage {
     }
 }
 
-/// Masks the secrets in all texts of a value: the connection's own, and those that the application shows.
-/// `secret`: the value is the member of a name that says so.
+/// Masks the secrets in all texts of a value: the connection's own, and those that the application shows. `secret`:
+/// the value is a member whose name says that it is secret.
 fn mask(value: &mut Value, secrets: &[String], secret: bool) {
     let is =
         |pattern: &LazyLock<Option<Regex>>, text: &str| pattern.as_ref().is_some_and(|pattern| pattern.is_match(text));

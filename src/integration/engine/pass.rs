@@ -3,10 +3,10 @@
 //! The steps of a page, top down: `request` builds the request, `connection` signs and sends it
 //! and classifies the response, `list` takes the entries out of it, `record` joins them and
 //! separates users from other entries, `detail` adds what only a request per user tells, and
-//! `map` turns each record into a user. `progress` then finds the next page. When the list has
-//! ended, `proof` says whether it was whole; if not, it is read once more.
+//! `map` turns each record into a user. `progress` then finds the next page. When the list has ended, `proof` says
+//! whether it was complete; if not, it is read once more.
 //!
-//! After an error the pass can go on: it repeats what failed.
+//! After an error the pass can continue: it repeats what failed.
 
 use std::sync::Arc;
 
@@ -163,7 +163,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Goes on without a variant that was refused, if the manifest allows it. The list of users is then not whole.
+    /// Continues without a variant that was refused, if the manifest allows it. The list of users is then incomplete.
     fn skip_variant(&mut self, error: SourceError) -> Result<Page, SourceError> {
         let listing = &self.connection.manifest().users;
         let permission = listing.variants.get(self.progress.variant).and_then(|variant| variant.permission.clone());
@@ -176,8 +176,8 @@ impl<'a> Pass<'a> {
         self.page(next)
     }
 
-    /// A page without users that goes on, or is the last one. What was not told is repeated on every page, so that a
-    /// run that resumes from a checkpoint knows it too.
+    /// A page without users, in the middle of the listing or at its end. The losses are repeated on every page, so
+    /// that a run that resumes from a checkpoint knows them too.
     fn page(&mut self, next: Next) -> Result<Page, SourceError> {
         let mut page = Page { lost: self.losses.parts.clone(), ..self.keep_alive() };
         if next == Next::End {
@@ -270,8 +270,8 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// Ends the list that was read, which is one of the variants. Goes on with the next one, or with
-    /// a second reading of all. The number is that of [`Page::expect_distinct`].
+    /// Ends the list that was read, which is one of the variants. Continues with the next one, or with a second
+    /// reading of all. The number is that of [`Page::expect_distinct`].
     fn end_variant(&mut self) -> (Next, Option<u64>) {
         let listing = &self.connection.manifest().users;
         let ids = std::mem::take(&mut self.ids);
@@ -302,9 +302,9 @@ impl<'a> Pass<'a> {
         (next, expect_distinct)
     }
 
-    /// Ends the listing. Returns what could not be told: the required fields that no record had, because some
-    /// applications leave a field out if a permission is missing, and the list itself if it did not prove that it is
-    /// complete.
+    /// Ends the listing. Returns the losses that only the whole list shows: required fields that no record had,
+    /// because some applications leave a field out if a permission is missing; and the list itself, if it could not
+    /// prove that it is complete.
     fn finish(&mut self) -> Result<Vec<Loss>, SourceError> {
         self.stage = Stage::Finished;
         let progress = &self.progress;

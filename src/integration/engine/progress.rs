@@ -146,8 +146,8 @@ impl ListProgress {
         self.total.least()
     }
 
-    /// Why a list that has ended is not whole; a clause for a person. Repeated records count, so a list
-    /// without a shortfall is not yet a whole one.
+    /// Why a list that has ended is incomplete; a clause for a person. Repeated records count too, so a list without
+    /// a shortfall may still be incomplete.
     pub fn shortfall(&self) -> Option<String> {
         let total = self.total().filter(|total| self.received < *total)?;
         Some(format!("the list ends, although only {} of {total} entries have come", self.received))
@@ -219,7 +219,7 @@ impl Progress {
         }
     }
 
-    /// The beginning of the reading that was going on.
+    /// Goes back to the beginning of the current reading.
     pub fn restart(&mut self) {
         let carried = std::mem::take(&mut self.carried);
         let list = self.list.restarted();

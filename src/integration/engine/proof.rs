@@ -1,4 +1,4 @@
-//! Whether a list proved that it was read as a whole.
+//! Whether a list proved that it was read completely.
 //!
 //! Whoever is missing on a complete list has left the application, so a list is believed only if
 //! different ids say that it is complete:
@@ -71,7 +71,7 @@ impl SeenIds {
     }
 
     /// What is wrong with a list that ended. `total` is the smallest total that the application told while the list
-    /// was read: whoever joined meanwhile may be missing. `before` is the same list in an earlier reading.
+    /// was read: users who joined meanwhile may be missing. `before` is the same list in an earlier reading.
     pub fn judge(&self, total: Option<u64>, is_ordered: bool, before: Option<Summary>) -> Proof {
         let summary = self.summary();
         let doubt = match total {

@@ -1,4 +1,4 @@
-//! What a request is for, as error messages say it.
+//! The purpose of a request, for error messages.
 
 use serde_saphyr::Spanned;
 
@@ -60,7 +60,7 @@ impl Purpose<'_> {
         }
     }
 
-    /// Whether the listing goes on without an answer.
+    /// Whether the listing continues if the request fails.
     pub fn is_optional(self, manifest: &Manifest) -> bool {
         let users = &manifest.users;
         match self {

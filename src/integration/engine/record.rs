@@ -18,9 +18,9 @@ use crate::user::UserField;
 pub(super) struct Record {
     pub id: String,
     pub document: Document,
-    /// Fields whose source was refused in this run, so that the document cannot be trusted about them.
+    /// Fields whose source was refused in this run, so the document may lack their values.
     pub unknown: BTreeSet<UserField>,
-    /// Fields whose source the manifest does not ask about this user, so that it says nothing about them.
+    /// Fields whose source is not requested for this user (`when`), so the document says nothing about them.
     pub untold: BTreeSet<UserField>,
 }
 

@@ -78,7 +78,7 @@ impl RequestBuilder {
         Ok(Request::with_body(url, self.headers.clone(), body.map(Body::Json)))
     }
 
-    /// The request for what the list does not say about one user. The error is a clause for a person.
+    /// The request for data about one user that the list does not contain. The error is a clause for a person.
     pub fn detail(&self, detail: &Detail, record: &Value) -> Result<Request, String> {
         let scope = Scope { record: Some(record), ..Scope::new(&self.config, &self.found) };
         let mut url = below(&self.base, &detail.path.value, scope)?;
@@ -117,7 +117,7 @@ impl RequestBuilder {
     }
 }
 
-/// Whose users the connection lists, if that is known. Encryption makes no other tenant.
+/// Identifies whose users the connection lists, if that is known. The same address by http and https is one tenant.
 fn tenant(manifest: &Manifest, base: &Url, scope: Scope<'_>) -> Option<String> {
     match &manifest.tenant {
         Some(tenant) => {

@@ -55,13 +55,14 @@ impl RetryPolicy {
         }
     }
 
-    /// The policy for a request whose failure costs an optional part, and not the listing.
+    /// The policy for a request whose failure loses only an optional part, and not the listing.
     #[must_use]
     pub(super) fn for_part(&self) -> Self {
         Self { attempts: u32::MAX, max_wait: self.part_wait, ..*self }
     }
 
-    /// Three quarters of the longest waits, moved by a third: from half of them to the whole.
+    /// The mean is three quarters of the longest wait, and the jitter is a third of that: from half of the longest
+    /// wait to all of it.
     fn backoff(&self) -> Backoff {
         Backoff { first: self.base * 3 / 4, longest: self.max_wait, jitter: 1.0 / 3.0 }
     }
@@ -94,7 +95,7 @@ impl Attempts {
         let failing_since = *self.failing_since.get_or_insert_with(Instant::now);
         let wait = match class {
             ErrorClass::Transient | ErrorClass::Timeout if self.made < self.policy.attempts => {
-                // An attempt that hangs takes longer than the wait before it.
+                // Attempts that hang count too, and not only the waits between them.
                 self.waited = self.waited.max(failing_since.elapsed());
                 let left = self.policy.max_wait.checked_sub(self.waited).filter(|left| !left.is_zero())?;
                 self.policy.backoff().wait(self.made, random).min(left).max(retry_after.unwrap_or_default())

@@ -1,4 +1,4 @@
-//! What the total means that pages tell.
+//! The meaning of the total that pages report.
 //!
 //! Not every application counts all records. Some count those on the page, and some those from
 //! the page on. Both are recognised, because a total that is believed ends the list.
@@ -9,26 +9,27 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Total {
     meaning: Meaning,
-    /// What the latest page told.
+    /// What the latest page reported.
     last: Option<u64>,
     /// The number of records on the latest page.
     last_records: u64,
-    /// The smallest number of all records that any page told.
+    /// The smallest number of all records that any page reported.
     least: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Meaning {
-    /// No page has told a total yet.
+    /// No page has reported a total yet.
     #[default]
     Untold,
     /// The number of all records.
     All,
-    /// The first page told as many as it holds, and is full. It is all, or only the page.
+    /// The first page reported as many records as it has, and is full: the total is of all records, or of the page
+    /// only.
     AllOrPage,
     /// The number of records from the page on.
     Rest,
-    /// Not a number of all records.
+    /// A number that cannot be the total.
     Unusable,
 }
 
@@ -63,7 +64,7 @@ impl Total {
         };
         match self.meaning {
             Meaning::All => self.least = Some(self.least.map_or(told, |least| least.min(told))),
-            // What the pages before told was all, seen from the first page.
+            // The pages before also reported the rest; for the first page, the rest was all records.
             Meaning::Rest => {}
             Meaning::Untold | Meaning::AllOrPage | Meaning::Unusable => self.least = None,
         }
@@ -80,14 +81,14 @@ impl Total {
         }
     }
 
-    /// The smallest number of all records that any page told: whoever joined since may be missing.
+    /// The smallest number of all records that any page reported: users who joined since may be missing.
     pub fn least(&self) -> Option<u64> {
         self.least
     }
 }
 
-/// Whether a page may have been cut: it is as large as it was asked to be, or a round number,
-/// as limits of applications are.
+/// Whether a page may have been limited: it has as many records as were requested, or a round number, as limits of
+/// applications usually are.
 fn is_full(records: u64, asked: Option<u64>) -> bool {
     records > 0 && (asked.is_some_and(|asked| records >= asked) || records.is_multiple_of(10))
 }

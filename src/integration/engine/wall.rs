@@ -17,14 +17,14 @@ const FRONT_SERVERS: [&str; 10] =
 /// A gateway's own members in a JSON body.
 const GATEWAY_MEMBERS: [&str; 2] = ["/cloudflare_error", "/ray_id"];
 
-/// Whether something in front of the application answered in its place. An answer without a body is
-/// the application's own, unless a header tells otherwise.
+/// Whether something in front of the application answered in its place. A response without a body is the
+/// application's own, unless a header says otherwise.
 pub(super) fn is_wall(manifest: &Manifest, evidence: &Evidence<'_>) -> bool {
     let has_any = |names: &[&str]| names.iter().any(|name| evidence.headers.contains_key(*name));
     if has_any(&CHALLENGE_HEADERS) {
         return true;
     }
-    // Elsewhere, a web page means that the address is wrong, or that the application is out of order.
+    // With any other status, a web page means that the address is wrong, or that the application is out of order.
     if !matches!(evidence.status.as_u16(), 401 | 402 | 403 | 405 | 406 | 407 | 409 | 418 | 421 | 423 | 451) {
         return false;
     }

@@ -1,4 +1,4 @@
-//! What the wording of a refusal says, where its status and its code leave that open.
+//! Reads the wording of a refusal, where its status and its code are ambiguous.
 
 use std::sync::LazyLock;
 
@@ -85,18 +85,18 @@ static CLOCK: Words = LazyLock::new(|| {
         "not yet valid|in the future|valid time range|allowed time",
     ])
 });
-/// Said of a statement that was signed a moment ago.
+/// Says that an assertion that was signed a moment ago has expired, so that a clock must be wrong.
 static EXPIRED_STATEMENT: Words = LazyLock::new(|| {
     words(&[r"(assertion|jwt|statement)\b.{0,60}(expired|too old)", "expired.{0,40}(assertion|jwt|statement)"])
 });
-/// A code for a credential that is bad in itself.
+/// A code that says that the credential itself is bad.
 static BAD_CREDENTIAL_CODE: Words = LazyLock::new(|| {
     words(&[
         "^(bad|invalid|expired|revoked|unknown|inactive)_((refresh_|access_)?token|grant|client(_id|_secret|_credentials)?|credentials?|secret|api_?key|assertion|password|login)$",
         "^((refresh_|access_)?token|grant|client(_secret)?|credentials?|api_?key|consent|authorization)_(is_)?(revoked|expired|invalid|disabled|deleted|deactivated|not_found|inactive|withdrawn)$",
     ])
 });
-/// A sentence that says so.
+/// A sentence that says that the credential itself is bad.
 static BAD_CREDENTIAL: Words = LazyLock::new(|| {
     let credential =
         "(access|refresh|api|auth|authentication|bearer|personal access|client)[ _-]?(token|key|secret|credentials?)";
@@ -108,11 +108,11 @@ static BAD_CREDENTIAL: Words = LazyLock::new(|| {
         &format!(r"\b(bad|invalid|expired|revoked|unknown|inactive) {credential}\b"),
     ])
 });
-/// Of these, a sentence that says that it was good once.
+/// A sentence that says that the credential was valid before.
 static ENDED: Words = LazyLock::new(|| {
     words(&["revoked|expired|disabled|deleted|deactivated|inactive|withdrawn|no longer|invalid_grant"])
 });
-/// A sentence or a code about the position in a list.
+/// A sentence or a code that says that the position in a list has expired.
 static EXPIRED_POSITION: Words = LazyLock::new(|| {
     words(&[
         r"\b((page|paging|skip|sync|continuation|next|scroll) ?(token|id|state)|cursor)\b.{0,60}(expired|too old|no longer|invalid|not valid)",
@@ -159,17 +159,17 @@ pub(super) fn reason(body: &Document, signed: bool) -> Option<Reason> {
     }
 }
 
-/// The code for a credential that is bad in itself, if the response has one.
+/// The code that says that the credential itself is bad, if the response has one.
 pub(super) fn bad_credential_code(body: &Document) -> Option<String> {
     codes(body).find(|code| says(&BAD_CREDENTIAL_CODE, code))
 }
 
-/// Whether a sentence says that the credential is bad in itself.
+/// Whether a sentence says that the credential itself is bad.
 pub(super) fn says_bad_credential(body: &Document) -> bool {
     sentences(body).any(|text| says(&BAD_CREDENTIAL, &text))
 }
 
-/// Whether a sentence or a code says that the credential was good once.
+/// Whether a sentence or a code says that the credential was valid before.
 pub(super) fn says_ended(body: &Document) -> bool {
     codes(body).chain(sentences(body)).any(|text| says(&ENDED, &text))
 }

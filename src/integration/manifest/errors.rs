@@ -39,7 +39,7 @@ pub struct ErrorRule {
 pub enum Classification {
     /// The credential was certainly revoked, or has expired.
     TokenRevoked,
-    /// The credential was not accepted. It is tried once more before the instance is switched off.
+    /// The credential was not accepted. It is checked again before the instance is switched off.
     Token,
     /// The credential lacks a permission.
     Permission,
@@ -51,7 +51,7 @@ pub enum Classification {
     Config,
     /// The page is too large or too costly. It is asked for again with half as many records.
     TooLarge,
-    /// The application does not know the position in the list any more. The list is read from its beginning.
+    /// The application does not know the position in the list any more, so the list is read from its beginning.
     PositionExpired,
 }
 

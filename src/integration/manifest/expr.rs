@@ -130,7 +130,7 @@ fn compile(text: &str) -> Result<JsonPath, String> {
     }
     if text.matches("..").count() > 1 {
         // Each one multiplies the time that a record takes.
-        return Err("a path looks everywhere (..) once at most; write the way to the part".to_owned());
+        return Err("a path may contain .. only once; write the steps to the part".to_owned());
     }
     JsonPath::parse(text).map_err(|error| format!("not a JSONPath: {error}; a path begins with $, such as $.id"))
 }
@@ -154,7 +154,7 @@ impl Path {
         documents.flat_map(|one| self.path.query(one).all()).filter(|value| !value.is_null())
     }
 
-    /// Whether the path is not the way to a single value.
+    /// Whether the path may find more than one value.
     pub fn may_find_several(&self) -> bool {
         let text = self.path.to_string();
         ["[*]", ".*", "..", "[?"].iter().any(|part| text.contains(part))

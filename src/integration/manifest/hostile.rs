@@ -1,4 +1,4 @@
-//! Files that nobody means: slips in good manifests, noise, and files made to exhaust the reader.
+//! Malformed files: small errors in good manifests, random text, and files made to exhaust the parser.
 
 use std::fs;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ fn built_in() -> Vec<String> {
     files.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
 }
 
-/// Reads a text, and holds the answer to what is promised of any.
+/// Reads a text, and checks what must be true of every answer.
 fn read(text: &str) -> Result<Manifest, Vec<Fault>> {
     let answer = parse(text, "connectors/acme.yaml");
     if let Err(faults) = &answer {
@@ -38,7 +38,7 @@ fn read(text: &str) -> Result<Manifest, Vec<Fault>> {
     answer
 }
 
-/// What a slip puts in place of a value.
+/// What a small error puts in the place of a value.
 const VALUES: [&str; 20] = [
     "",
     "~",

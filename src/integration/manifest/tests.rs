@@ -123,7 +123,7 @@ fn each_fault_has_its_place_and_says_the_way_out() {
         ("records: $", "skip_if: [$[?@.bot == true]]\n  records: $", "within {…} and […], quote paths and tests"),
         ("users:\n", "rate_limit:\n  concurrency: 99\nusers:\n", "13:3: rate_limit.concurrency must be from 1 to 16"),
         ("users:\n", "rate_limit: {reset_header: a b}\nusers:\n", "12:14: “a b” is not the name of a header"),
-        ("external_id: $.id", "external_id: $..a..b", "17:18: a path looks everywhere (..) once at most"),
+        ("external_id: $.id", "external_id: $..a..b", "17:18: a path may contain .. only once"),
         (
             "  records: $",
             "  require_some: {mfa_enabled: admin}\n  records: $",
@@ -133,7 +133,7 @@ fn each_fault_has_its_place_and_says_the_way_out() {
         ("  records: $", "  absent: {mfa_enabled: no}\n  records: $", "absent names a column that map does not have"),
         ("  records: $", "  absent: {email: no}\n  records: $", "`no` is for columns that are yes or no"),
         ("  records: $", "  absent: {email: empty}\n  records: $", "`empty` is for columns that are lists"),
-        ("  records: $", "  absent: {status: incomplete}\n  records: $", "status has a rule for what is absent"),
+        ("  records: $", "  absent: {status: incomplete}\n  records: $", "status needs no entry under absent"),
         ("  records: $", "  count: {path: count, at: $}\n  records: $", "path must begin with /"),
     ];
     for (find, put, expected) in cases {

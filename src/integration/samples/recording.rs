@@ -67,7 +67,7 @@ impl Recording {
         self.progress.lock().sent.clone()
     }
 
-    /// A fault for each exchange that did not take place.
+    /// A fault for each request that was not sent.
     pub fn missing_requests(&self) -> Vec<(Location, String)> {
         let progress = self.progress.lock();
         let left = self.exchanges.iter().zip(&progress.made).filter(|(_, made)| !**made);

@@ -1,4 +1,4 @@
-//! Samples: what is compared, and how what differs is told.
+//! Samples: what is compared, and how differences are reported.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -78,7 +78,7 @@ fn acme() -> Arc<Manifest> {
     Arc::new(manifest::parse(MANIFEST, "acme.yaml").unwrap_or_else(|faults| panic!("{faults:#?}")))
 }
 
-/// What playing the samples finds after a change to them.
+/// What a replay of the samples reports after a change to them.
 async fn replay(find: &str, put: &str) -> Vec<String> {
     assert!(SAMPLES.contains(find), "{find}");
     let text = SAMPLES.replacen(find, put, 1);

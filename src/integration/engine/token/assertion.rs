@@ -83,7 +83,7 @@ fn fixed_length(der: &[u8]) -> Option<Vec<u8>> {
         let [0x02, length, tail @ ..] = rest else { return None };
         let (number, tail) = tail.split_at_checked(usize::from(*length))?;
         rest = tail;
-        // A leading zero only marks the number as positive.
+        // A leading zero only shows that the number is positive.
         let number = number.strip_prefix(&[0]).unwrap_or(number);
         both.extend(std::iter::repeat_n(0, 32_usize.checked_sub(number.len())?));
         both.extend_from_slice(number);

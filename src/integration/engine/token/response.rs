@@ -1,10 +1,10 @@
 //! What a token response says: a grant, or why there is none.
 //!
-//! The manifest's error rules come first. Next come an answer by something in front of the
-//! application, and a status code of a server error, which are never a refusal. Then OAuth's `error`
-//! decides (RFC 6749, 5.2, and the codes that vendors have added), even in a response with status
-//! 200, and the status code last. A refused grant or client is read with its description, because
-//! some applications say so of too many sign-ins, of an address, of an hour or of a wrong clock.
+//! The manifest's error rules come first. Next come responses of something in front of the application, and server
+//! errors; these are never refusals. Then OAuth's `error` decides (RFC 6749, 5.2, and the codes that vendors have
+//! added), even in a response with status 200, and the status code last. For a refused grant or client, the
+//! description is read too, because some applications answer so to too many sign-ins, or because of the address, the
+//! hour or a wrong clock.
 
 use std::time::Duration;
 
@@ -139,7 +139,7 @@ pub fn read(
     Err(TokenError { error, retry_after: retry_after(&manifest.rate_limit, headers, json, now) })
 }
 
-/// Whether the sign-in sends a statement that is signed for it.
+/// Whether the sign-in sends a signed assertion.
 fn is_signed(auth: &Auth) -> bool {
     match auth {
         Auth::JwtBearer(_) => true,
@@ -148,8 +148,8 @@ fn is_signed(auth: &Auth) -> bool {
     }
 }
 
-/// Why a grant or a client is refused, if the reason is not the credential. A signed statement that is
-/// refused without any explanation while the clocks differ is refused because of the clocks.
+/// Why a grant or a client is refused, if the reason is not the credential. If a signed assertion is refused without
+/// any explanation, and the clocks differ, the clocks are the reason.
 fn refusal_reason(body: &Document, signed: bool, clocks_differ: bool) -> Option<Reason> {
     let explained = wording::sentences(body).any(|text| text.contains(' '));
     wording::reason(body, signed).or((signed && clocks_differ && !explained).then_some(Reason::Clock))

@@ -59,10 +59,7 @@ impl Check<'_> {
         }
         for Spanned { value: detail, referenced: at, .. } in users.details.values() {
             if detail.provides.0.is_empty() {
-                self.fault(
-                    *at,
-                    "say which columns it provides: they are not known of those for whom it is not answered",
-                );
+                self.fault(*at, "say which columns it provides: these are unknown for a user without a response");
             }
             self.path(&detail.path.value, detail.path.referenced);
             self.provided(&detail.provides, *at);
@@ -118,10 +115,10 @@ impl Check<'_> {
         for one in affects {
             match one {
                 Affects::Identity if detail => {
-                    self.fault(at, format!("“{name}” is known only of users, and cannot decide who is one"));
+                    self.fault(at, format!("“{name}” is requested for users only, so it cannot decide who is a user"));
                 }
                 Affects::Identity if optional => {
-                    let why = "refused, everybody would change";
+                    let why = "if it were refused, everybody would change";
                     self.fault(at, format!("“{name}” decides more than columns, so it must have no provides: {why}"));
                 }
                 Affects::Field(field)

@@ -30,7 +30,7 @@ impl Check<'_> {
             if !users.map.value.has(*field) {
                 self.fault(*at, "absent names a column that map does not have; map it, or take it out");
             } else if !field.info().is_optional {
-                self.fault(*at, format!("{field} has a rule for what is absent: the last of its rules in map"));
+                self.fault(*at, format!("{field} needs no entry under absent: the last of its rules in map decides"));
             } else if *absent == Absent::No && kind != Kind::Flag {
                 self.fault(*at, "`no` is for columns that are yes or no");
             } else if *absent == Absent::Empty && kind != Kind::Texts {
@@ -40,7 +40,7 @@ impl Check<'_> {
     }
 }
 
-/// What is no fault, so that older manifests go on working, and has to be said all the same.
+/// Recommendations. They are not faults, so that older manifests keep working.
 pub(in crate::manifest) fn advice(manifest: &Manifest, file: &str) -> Vec<Fault> {
     let users = &manifest.users;
     let unprovided = unprovided(users).into_iter().map(|message| Fault::at(file, users.map.referenced, message));
@@ -55,8 +55,8 @@ pub(in crate::manifest) fn advice(manifest: &Manifest, file: &str) -> Vec<Fault>
     advice
 }
 
-/// Columns that look at an optional part and are not among those that it provides. If the part is refused,
-/// they would be told as nothing.
+/// Columns that use an optional part, but are not among those that it provides. If the part were refused, they would
+/// become empty.
 fn unprovided(users: &Listing) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (affects, text) in mentions::of(&users.map.value) {

@@ -14,14 +14,14 @@ use crate::manifest::template::OneOrMany;
 #[derive(Debug)]
 pub struct Flag {
     pub test: FlagTest,
-    /// Where this fails, the application did not say.
+    /// Where this test fails, the value is unknown.
     pub known_when: Option<Predicate>,
 }
 
 /// What a [`Flag`] asks.
 #[derive(Debug)]
 pub enum FlagTest {
-    /// `$.is_admin`, or a list of paths: the first that leads to a yes or no.
+    /// `$.is_admin`, or a list of paths: the first that finds a yes or no.
     Paths(Vec<Path>),
     /// `{any: [test, …]}`
     Any(Vec<Predicate>),
@@ -48,7 +48,7 @@ pub(in crate::manifest) struct FlagForm {
     present_in: Option<String>,
     /// Yes for those who are not in the join of this name.
     absent_in: Option<String>,
-    /// Where this fails, the application did not say.
+    /// Where this test fails, the value is unknown.
     known_when: Option<Predicate>,
 }
 

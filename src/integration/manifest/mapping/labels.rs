@@ -12,13 +12,13 @@ use super::lower_keys;
 use crate::manifest::expr::Path;
 use crate::manifest::schema::Scalar;
 
-/// A part of a list of texts: all that a path leads to.
+/// A list of texts: all values that a path finds.
 #[derive(Debug)]
 pub struct Labels {
     pub path: Path,
     /// Raw values that are shown otherwise.
     pub values: BTreeMap<String, String>,
-    /// What a raw value that is not in the table is shown as; as it is, if there is none.
+    /// What a raw value that is not in the table is shown as; without it, the raw value itself.
     pub other: Option<String>,
 }
 

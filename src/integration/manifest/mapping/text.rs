@@ -17,9 +17,9 @@ use crate::manifest::schema::Scalar;
 pub enum Text {
     /// `$.name`: the first that is not empty.
     Path(Path),
-    /// A list: the first rule that comes to something.
+    /// A list: the first rule that has a result.
     First(Vec<Text>),
-    /// `{join: […], with: " "}`: what comes to something, strung together.
+    /// `{join: […], with: " "}`: all results, joined.
     Join { parts: Vec<Text>, with: String },
     /// `{const: …}`
     Const(String),
@@ -32,7 +32,7 @@ pub enum Text {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::manifest) struct TextForm {
-    /// What comes to something, strung together.
+    /// All results, joined.
     join: Option<Vec<Text>>,
     /// What stands between the parts of `join`; a space if it is left out.
     with: Option<String>,

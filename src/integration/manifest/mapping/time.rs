@@ -7,11 +7,11 @@ use crate::manifest::expr::Path;
 use crate::manifest::schema::Scalar;
 use crate::manifest::template::OneOrMany;
 
-/// A moment.
+/// A point in time.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Time {
-    /// The first that leads to a moment.
+    /// The first path that finds a time.
     pub from: OneOrMany<Path>,
     pub format: TimeFormat,
     /// Raw values that mean “never”. The beginning of 1970 always does.
@@ -20,7 +20,7 @@ pub struct Time {
     pub null_if: Vec<String>,
 }
 
-/// How a moment is written.
+/// The format of a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TimeFormat {
