@@ -1,8 +1,8 @@
 //! The database schema, as a list of migrations. Released migrations are never changed.
 //!
 //! **Rolling upgrades.** Replicas are replaced one after another. The first new replica
-//! migrates the database while old replicas go on using it, so every migration must follow
-//! the expand/contract pattern:
+//! migrates the database while old replicas keep using it, so every migration must follow the expand/contract
+//! pattern:
 //!
 //! - A new column is nullable or has a default, because old binaries do not write it.
 //! - A new value of a stored enum (such as an event cause or a job kind) is first written one

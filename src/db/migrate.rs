@@ -1,4 +1,4 @@
-//! Schema migrations: one process at a time, while older replicas go on working.
+//! Schema migrations: one process at a time, while older replicas keep working.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -85,7 +85,7 @@ async fn lock(db: &DatabaseConnection) -> Result<()> {
     }
 }
 
-/// Polls for the lock of a file, so that a process that is told to stop can.
+/// Polls for the lock of a file, so that a process can be stopped while it waits.
 async fn lock_file(database: &Path) -> Result<File> {
     let failed = |error: std::io::Error| Error::internal("taking the migration lock", error);
     let lock = File::create(database.with_extension("migration-lock")).map_err(failed)?;

@@ -14,10 +14,10 @@
 //! or a job reads it without a lock, locks the instance, and then reads it again. Rows of several instances are not
 //! locked together, except with SKIP LOCKED.
 //!
-//! **Failures.** A transaction that the database rolls back (a deadlock, a lost connection) is run again as a whole.
-//! When the answer to COMMIT is lost, the database is asked whether the commit happened, so that nothing is done
-//! twice and nothing that was done is reported as failed. A database that cannot be used is [`Error::Unavailable`],
-//! at the latest when the time limit of a statement has passed.
+//! **Failures.** A transaction that the database rolls back (a deadlock, a lost connection) is run again from its
+//! beginning. When the answer to COMMIT is lost, the database is asked whether the commit happened, so that nothing
+//! is done twice and nothing that was done is reported as failed. A database that cannot be used is
+//! [`Error::Unavailable`], at the latest when the time limit of a statement has passed.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The checks of the installation as a whole: schema, database file, secret key.
+//! The checks of the whole installation: schema, database file, secret key.
 
 use std::path::Path;
 

@@ -44,7 +44,7 @@ impl Notification {
         models.into_iter().map(|model| Notification { model: Arc::new(model), relations: relations.clone() }).collect()
     }
 
-    /// A row that stands alone.
+    /// A single row, which is not part of a list.
     pub fn one(model: Model) -> Notification {
         let relations = Relations { instances: Batch::new(model.instance_id), runs: Batch::new(model.run_id) };
         Notification { model: Arc::new(model), relations: Arc::new(relations) }

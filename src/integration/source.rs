@@ -48,11 +48,11 @@ pub struct Page {
     pub users: Vec<SourceUser>,
     /// Where to resume if the run is interrupted after this page; `None` on the last page.
     pub next: Option<Checkpoint>,
-    /// The number of users on all pages, if the application tells.
+    /// The number of users on all pages, if the application reports it.
     pub expected: Option<u64>,
     /// The parts that this listing could not read.
     pub lost: Vec<Loss>,
-    /// When the credential expires, in Unix milliseconds, if the application has told so far.
+    /// When the credential expires, in Unix milliseconds, if the application has reported it so far.
     pub credential_expires_at: Option<i64>,
     /// On the last page of a list that was resumed from a checkpoint: the list is complete only if it contained this
     /// many different users since its first page. The source no longer has the ids of the pages before the
@@ -87,7 +87,7 @@ pub struct Verified {
     /// The tenant that the credential belongs to, if it is known.
     pub tenant: Option<String>,
     pub lost: Vec<Loss>,
-    /// When the credential expires, in Unix milliseconds, if the application tells.
+    /// When the credential expires, in Unix milliseconds, if the application reports it.
     pub credential_expires_at: Option<i64>,
 }
 

@@ -189,8 +189,8 @@ pub struct FieldInfo {
     /// The longest text, in characters; 0 if the field has no text.
     pub longest: usize,
     pub is_optional: bool,
-    /// The capability that the field belongs to. If the application refuses it, the sync goes on
-    /// without it. `None`: the sync fails if the field is refused.
+    /// The capability that the field belongs to. If the application refuses it, the sync continues without it.
+    /// `None`: the sync fails if the field is refused.
     pub capability: Option<Capability>,
     /// Whether a change is recorded and counted. `false` for what changes with ordinary use.
     pub recorded: bool,
@@ -211,8 +211,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether a rule can have a result although the data that it looks at is missing. Tests then
-    /// fail, which means "no", and lists are empty. Paths to a text or a time lead to nothing.
+    /// Whether a rule can have a result although the data that it evaluates is missing. Tests are then false, which
+    /// means "no", and lists are empty. Paths to a text or a time find nothing.
     pub(crate) fn has_value_without_data(self) -> bool {
         match self {
             Self::Flag | Self::Texts | Self::Word => true,

@@ -54,7 +54,7 @@ fn stem(message_id: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest(&SHA256, message_id.as_bytes()))
 }
 
-/// Replaces a file as a whole: a reader sees the old content or the new, never a part.
+/// Replaces a file atomically: a reader sees the old content or the new, never a part.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let unfinished = path.with_extension("unfinished");
     let mut options = OpenOptions::new();

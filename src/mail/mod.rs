@@ -95,7 +95,7 @@ pub struct MailSettings<'a> {
     pub smtp_url: Option<&'a str>,
     /// The host name to introduce ourselves with, unless the URL has one.
     pub helo_name: Option<&'a str>,
-    /// The host of the public address, which stands in for a machine without a full name.
+    /// The host of the public address, which is used if this machine has no full host name.
     pub public_host: &'a str,
     /// Certificate authorities in PEM that are trusted besides those of the system.
     pub authorities: Option<&'a [u8]>,
@@ -114,7 +114,7 @@ impl Mailer {
         let helo = match settings.helo_name {
             Some(name) => {
                 let found = smtp::helo_name(name);
-                found.ok_or_else(|| format!("setting smtp_helo_name: \"{name}\" is no host name"))?
+                found.ok_or_else(|| format!("setting smtp_helo_name: \"{name}\" is not a host name"))?
             }
             None => smtp::own_name(settings.public_host),
         };

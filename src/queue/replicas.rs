@@ -30,7 +30,7 @@ pub async fn follow(db: Db, clock: Clock, share: impl Fn(usize) + Send, stop: Ca
     }
     let gone = db.write(|tx| async move { Ok(Entity::delete_by_id(id).exec(tx.conn()).await?) }).await;
     if let Err(error) = gone {
-        warn!(error = %error.chain(), "the other replicas could not be told that this one stops");
+        warn!(error = %error.chain(), "this replica could not tell the others that it stops");
     }
 }
 

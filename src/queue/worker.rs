@@ -199,8 +199,8 @@ impl<H: Handler> Worker<H> {
             tokio::time::sleep(if stop.is_cancelled() { LOOK_AT_STOP } else { LOOK }).await;
             let due = renewed.elapsed() >= RENEWAL;
             let claims = self.in_progress.claims();
-            // Between renewals, another process may cancel a job, which only a look at the database shows. A
-            // cancellation by this process stops the work at once.
+            // Between renewals, another process may cancel a job, so the database is read. If this process cancels a
+            // job, it stops the work at once itself.
             let looked = match (claims.is_empty(), due) {
                 (false, true) => self.renew_all(&claims).await,
                 (false, false) if self.db.shared() => self.stop_lost(&claims).await,

@@ -138,7 +138,7 @@ async fn serve_connection(patience: Patience, stream: TcpStream, router: Router,
         expired = activity.expired(patience) => {
             if expired == Expired::Idle {
                 connection.as_mut().graceful_shutdown();
-                // The end of a response may still be under way.
+                // Time to send the end of a response.
                 let _ = tokio::time::timeout(patience.idle, connection).await;
             }
         }

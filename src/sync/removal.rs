@@ -57,7 +57,7 @@ impl Engine {
         }
         let (user_count, health) = (transition.instance().user_count, transition.instance().health);
         let run = transition.current_run_mut()?;
-        // The counts tell whether anybody is missing, without a look at every user.
+        // The counts show whether anybody is missing, without reading every user.
         if losses::includes_users(&losses::of(run)?) || user_count + run.added == run.seen {
             return Ok(None);
         }

@@ -317,7 +317,7 @@ mod tests {
         }
     }
 
-    /// The user as it is if the application tells nothing of it but the status.
+    /// The user as it is if the application reports nothing but the status.
     fn empty(user: &SourceUser, refused: BTreeSet<UserField>) -> SourceUser {
         SourceUser {
             external_id: user.external_id.clone(),

@@ -191,7 +191,7 @@ impl<'a> Report<'a> {
         for Loss { capability, missing_permission, reason } in &self.lost {
             let missing = missing_permission.as_ref().map(|name| format!("; missing: {name}")).unwrap_or_default();
             let reason = reason.as_ref().map(|reason| format!(". {reason}")).unwrap_or_default();
-            self.output.line(format_args!("Not told: {}{missing}{reason}", wire_name(capability)));
+            self.output.line(format_args!("Not read: {}{missing}{reason}", wire_name(capability)));
         }
         self.output.line(format_args!("Tenant: {}", tenant.unwrap_or("not reported")));
         let expires_at = self.credential_expires_at.map(|time| Timestamp(time).to_string());
@@ -201,7 +201,7 @@ impl<'a> Report<'a> {
             return Err(self.explain(error));
         }
         if !self.complete {
-            self.output.line("The list goes on; stopped because of --pages.");
+            self.output.line("There are more pages; stopped because of --pages.");
         }
         self.output.finish()
     }

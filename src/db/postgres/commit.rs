@@ -22,8 +22,8 @@ const PRUNE: Duration = Duration::from_mins(5);
 const KEEP_MS: i64 = 3_600_000;
 
 /// Identifies a transaction after its connection was lost. The mark is a row of the transaction, present exactly
-/// if it was committed. The number tells whether it is still running; alone it would not do, because the number of
-/// a transaction that was never committed may be reused after a crash.
+/// if it was committed. The number shows whether the transaction is still running. The number alone is not enough,
+/// because the number of a transaction that was never committed may be reused after a crash.
 pub(in crate::db) struct CommitMark {
     id: Uuid,
     number: String,

@@ -20,7 +20,7 @@ pub(super) fn fill(document: &ExecutableDocument, variables: &mut Variables) {
     for fragment in document.fragments.values() {
         uses.collect(&fragment.node.selection_set.node);
     }
-    // All operations are looked at, because the schema also computes the price of those that are not executed.
+    // Of all operations, because the schema also computes the price of those that are not executed.
     let definitions = || document.operations.iter().flat_map(|(_, operation)| &operation.node.variable_definitions);
     let defaulted: HashSet<&Name> = definitions()
         .filter(|definition| definition.node.default_value.is_some())

@@ -76,7 +76,7 @@ impl Instance {
         models.into_iter().map(row).collect()
     }
 
-    /// A row that stands alone.
+    /// A single row, which is not part of a list.
     pub fn one(model: Model) -> Instance {
         let relations = Relations::of(std::slice::from_ref(&model));
         Instance { model: Arc::new(model), relations, runs: None }

@@ -25,7 +25,7 @@ impl ConfigField {
         self.0.kind
     }
 
-    /// A sentence of help beside the field.
+    /// A sentence of help next to the field.
     async fn help(&self) -> Option<&str> {
         self.0.help.as_deref()
     }

@@ -8,10 +8,9 @@
 //! subscriber reads: from the log while the subscriber is behind, from the live feed after that. A slow
 //! subscriber delays nobody and loses nothing.
 //!
-//! A new subscriber first gets a snapshot of every instance, page by page in the order of the ids. The log
-//! goes on meanwhile: before each page, the subscriber gets the new events of the instances whose
-//! snapshots it already has. A [`cursor`] therefore says exactly what its holder has: all events up to a
-//! number, of the instances up to an id.
+//! A new subscriber first gets a snapshot of every instance, page by page in the order of the ids. The log grows
+//! meanwhile: before each page, the subscriber gets the new events of the instances whose snapshots it already has. A
+//! [`cursor`] therefore says exactly what its holder has: all events up to a number, of the instances up to an id.
 
 use std::sync::Arc;
 

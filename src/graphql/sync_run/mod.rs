@@ -49,7 +49,7 @@ impl SyncRun {
         models.into_iter().map(|model| SyncRun { model: Arc::new(model), relations: relations.clone() }).collect()
     }
 
-    /// A row that stands alone.
+    /// A single row, which is not part of a list.
     pub fn one(model: Model) -> SyncRun {
         let relations = Relations { runs: Batch::new([model.id]), instances: Batch::new([model.instance_id]) };
         SyncRun { model: Arc::new(model), relations: Arc::new(relations) }

@@ -31,7 +31,7 @@ impl User {
         models.into_iter().map(|model| User { model: Arc::new(model), instances: instances.clone() }).collect()
     }
 
-    /// A row that stands alone.
+    /// A single row, which is not part of a list.
     pub fn one(model: Model) -> User {
         let instances = Arc::new(Batch::new([model.instance_id]));
         User { model: Arc::new(model), instances }

@@ -117,7 +117,7 @@ pub struct Step {
     pub effects: Vec<Effect>,
 }
 
-/// What a step does beside changing the [`State`].
+/// What a step does besides changing the [`State`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Adds a run with its job. No other run is scheduled meanwhile.

@@ -200,7 +200,7 @@ fn explain(asked: &Asked<'_>, classification: Classification, status: StatusCode
         }
         Classification::RateLimit => format!("The application asked to slow down (HTTP {code})."),
         Classification::Transient if status.is_success() => {
-            format!("The application answered with an error beside the data (HTTP {code}).")
+            format!("The application sent an error together with the data (HTTP {code}).")
         }
         Classification::Transient => format!("The application reports an error of its own (HTTP {code})."),
         Classification::TooLarge => format!("The application finds the page too large or too costly (HTTP {code})."),

@@ -22,7 +22,7 @@ use crate::manifest::Manifest;
 use crate::manifest::expr::Document;
 use crate::source::{Advice, Config, ErrorClass, SourceError};
 
-/// A larger body is parsed on a thread of its own, so that other tasks go on. In bytes.
+/// A larger body is parsed on a thread of its own, so that it does not block other tasks. In bytes.
 const LARGE_BODY: usize = 256 * 1024;
 
 /// The application that a manifest describes, with the settings of one connection.

@@ -1,4 +1,4 @@
-//! Errors in the answers of GraphQL, which come with status 200 and possibly beside data.
+//! Errors in GraphQL responses, which have status 200 and may also contain data.
 //!
 //! An answer with errors is not whole, so it is never read as a page. The codes are not
 //! standardized; those of widely used servers are known here.

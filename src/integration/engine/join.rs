@@ -4,8 +4,8 @@
 //! manifest keeps stay in memory. If the application refuses a list, or it cannot be read, the
 //! columns that it provides are unknown in this run.
 //!
-//! A user gets all entries with one of the user's ids: the first one stands in the record, and
-//! paths and tests look at the others too.
+//! A user gets all entries with one of the user's ids. The record contains the first one; paths and tests also
+//! evaluate the others.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map};
 

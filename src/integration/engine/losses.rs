@@ -14,8 +14,8 @@ pub(super) struct Losses {
 }
 
 impl Losses {
-    /// Notes that the part which provides these fields is lost for the rest of the run. Returns the
-    /// error if the run cannot go on without the part.
+    /// Notes that the part which provides these fields is lost for the rest of the run. Returns the error if the run
+    /// cannot continue without the part.
     pub fn note(&mut self, provides: &[UserField], permission: &str, error: SourceError) -> Result<(), SourceError> {
         self.note_single(provides, permission, error)?;
         self.fields.extend(provides);

@@ -37,7 +37,7 @@
 //! | `record` | from the entries of a page to the users' records |
 //! | `rules`, `time` | how a rule of `map` is evaluated |
 //! | `list` | one page of a list |
-//! | `progress`, `position`, `total`, `page_info` | where a list goes on, and when it has ended |
+//! | `progress`, `position`, `total`, `page_info` | where a list continues, and when it has ended |
 //! | `proof` | whether a list that has ended is complete |
 //! | `identify` | whose credential it is |
 //! | `request` | from a position in a list to a request |

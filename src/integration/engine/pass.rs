@@ -2,9 +2,9 @@
 //!
 //! The steps of a page, top down: `request` builds the request, `connection` signs and sends it
 //! and classifies the response, `list` takes the entries out of it, `record` joins them and
-//! separates users from other entries, `detail` adds what only a request per user tells, and
-//! `map` turns each record into a user. `progress` then finds the next page. When the list has ended, `proof` says
-//! whether it was complete; if not, it is read once more.
+//! separates users from other entries, `detail` adds what only a request per user returns, and `map` turns each
+//! record into a user. `progress` then finds the next page. When the list has ended, `proof` says whether it was
+//! complete; if not, it is read once more.
 //!
 //! After an error the pass can continue: it repeats what failed.
 
@@ -139,7 +139,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// A page without users, which shows that the listing goes on.
+    /// A page without users, which shows that the listing is still in progress.
     fn keep_alive(&self) -> Page {
         Page { next: Some(self.progress.checkpoint()), ..Page::default() }
     }

@@ -44,11 +44,11 @@ pub(super) struct Page {
     pub records: u64,
     /// The number of records on all pages so far.
     pub received: u64,
-    /// The number of all records, if the application tells.
+    /// The number of all records, if the application reports it.
     pub total: Option<u64>,
     /// The number of empty pages in a row, with this one.
     pub empty_pages: u32,
-    /// By how much an offset goes on after an empty page.
+    /// By how much an offset advances after an empty page.
     pub step: u64,
 }
 

@@ -100,7 +100,7 @@ impl ListProgress {
         }
         self.empty_pages = if records == 0 { self.empty_pages + 1 } else { 0 };
         if self.empty_pages > MAX_EMPTY_PAGES {
-            return Err(format!("it is the last of {MAX_EMPTY_PAGES} pages with nobody on them, and there is no end"));
+            return Err(format!("it is the last of {MAX_EMPTY_PAGES} empty pages in a row, and the list does not end"));
         }
         let asked = self.size_to_ask(asked).map(u64::from);
         self.largest_page = self.largest_page.max(records);
@@ -123,10 +123,10 @@ impl ListProgress {
         };
         let next = next_position(paging, &self.position, info, &page)?;
         if hash(ids).is_some_and(|page| self.visited.insert(page).is_err()) {
-            return Err("it holds the same users as an earlier page".to_owned());
+            return Err("it has the same users as an earlier page".to_owned());
         }
         let Some(next) = next else { return Ok(Next::End) };
-        // The empty text tells a cursor apart from a page with one user of that id, because no id is empty.
+        // The empty text distinguishes a cursor from a page with one user of that id, because no id is empty.
         if let Position::Cursor(token) | Position::Url(token) = &next
             && hash(["", token.as_str()].into_iter()).is_some_and(|token| self.visited.insert(token).is_err())
         {
@@ -141,7 +141,7 @@ impl ListProgress {
         self.empty_pages > 0
     }
 
-    /// The number of records that the whole list must have, if the application told.
+    /// The number of records that the whole list must have, if the application reported it.
     pub fn total(&self) -> Option<u64> {
         self.total.least()
     }

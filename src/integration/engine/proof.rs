@@ -1,11 +1,11 @@
 //! Whether a list proved that it was read completely.
 //!
-//! Whoever is missing on a complete list has left the application, so a list is believed only if
-//! different ids say that it is complete:
+//! A user who is missing on a complete list counts as having left the application. So the ids of a list must prove
+//! that it is complete:
 //!
-//! - If the application tells a total, so many different ids must have come.
-//! - If it does not, no id may have come twice on different pages: a list that shifts while it is
-//!   read shows some entries twice, and others never.
+//! - If the application reports a total, the list must have that many different ids.
+//! - If it does not, no id may be on two pages: a list that shifts while it is read shows some entries twice, and
+//!   others never.
 //! - If the manifest says that the list has no order (`order: none`), it needs a total, or two
 //!   readings with the same ids.
 //!
@@ -35,7 +35,7 @@ pub(super) struct SeenIds {
 }
 
 impl SeenIds {
-    /// For a reading that goes on from a checkpoint, after pages whose ids are not known any more.
+    /// For a reading that resumes from a checkpoint, after pages whose ids are not known any more.
     pub fn resumed() -> Self {
         Self { incomplete: true, ..Self::default() }
     }
@@ -70,8 +70,8 @@ impl SeenIds {
         Summary { distinct: self.distinct(), sum }
     }
 
-    /// What is wrong with a list that ended. `total` is the smallest total that the application told while the list
-    /// was read: users who joined meanwhile may be missing. `before` is the same list in an earlier reading.
+    /// What is wrong with a list that ended. `total` is the smallest total that the application reported while the
+    /// list was read: users who joined meanwhile may be missing. `before` is the same list in an earlier reading.
     pub fn judge(&self, total: Option<u64>, is_ordered: bool, before: Option<Summary>) -> Proof {
         let summary = self.summary();
         let doubt = match total {

@@ -16,7 +16,7 @@ const DEFAULT_RATE_LIMIT_WAIT: Duration = Duration::from_mins(1);
 /// Widely used headers that hold a time or a number of seconds.
 const RESET_HEADERS: [&str; 3] = ["x-ratelimit-reset", "ratelimit-reset", "x-rate-limit-reset"];
 
-/// How often a request is repeated, and how long it may wait. It applies to each request anew.
+/// How often a request is repeated, and how long it may wait. It applies to each request separately.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
     /// How many attempts are made when an error may pass by itself.
@@ -61,8 +61,8 @@ impl RetryPolicy {
         Self { attempts: u32::MAX, max_wait: self.part_wait, ..*self }
     }
 
-    /// The mean is three quarters of the longest wait, and the jitter is a third of that: from half of the longest
-    /// wait to all of it.
+    /// After each attempt, the mean is three quarters of the longest wait, and the jitter is a third of that: from
+    /// half of the longest wait to all of it.
     fn backoff(&self) -> Backoff {
         Backoff { first: self.base * 3 / 4, longest: self.max_wait, jitter: 1.0 / 3.0 }
     }

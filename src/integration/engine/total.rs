@@ -1,7 +1,7 @@
 //! The meaning of the total that pages report.
 //!
-//! Not every application counts all records. Some count those on the page, and some those from
-//! the page on. Both are recognised, because a total that is believed ends the list.
+//! Not every application counts all records. Some count those on the page, and some those from the page on. Both are
+//! recognised, because a wrong total would end the list too early.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,9 +34,9 @@ enum Meaning {
 }
 
 impl Total {
-    /// Notes what a page told. `records` is the number of records on it, `received` the number on
-    /// the pages before, and `asked` how many were asked for. Returns by how much the number of
-    /// all records shrank since the page before.
+    /// Notes the number that a page reported. `records` is the number of records on it, `received` the number on the
+    /// pages before, and `asked` how many were asked for. Returns by how much the number of all records shrank since
+    /// the page before.
     pub fn observe(&mut self, told: Option<u64>, records: u64, received: u64, asked: Option<u64>) -> u64 {
         let before = std::mem::replace(&mut self.last, told);
         let records_before = std::mem::replace(&mut self.last_records, records);
@@ -71,7 +71,7 @@ impl Total {
         shrunk
     }
 
-    /// The number of all records, if the latest page told it. `received` is the number of records on the pages
+    /// The number of all records, if the latest page reported it. `received` is the number of records on the pages
     /// before it.
     pub fn all(&self, received: u64) -> Option<u64> {
         match self.meaning {

@@ -49,7 +49,7 @@ pub enum Classification {
     Transient,
     /// The settings or the manifest do not fit the application.
     Config,
-    /// The page is too large or too costly. It is asked for again with half as many records.
+    /// The page is too large or too costly. It is requested again with half as many records.
     TooLarge,
     /// The application does not know the position in the list any more, so the list is read from its beginning.
     PositionExpired,

@@ -95,7 +95,7 @@ pub struct Variant {
     /// The status of everybody on this list, whatever `map` says.
     #[serde(default)]
     pub status: Option<UserStatus>,
-    /// The permission that is missing if the application refuses this list. The run then goes on with the other
+    /// The permission that is missing if the application refuses this list. The run then continues with the other
     /// variants, and removes nobody. Without it, the run fails.
     #[serde(default)]
     pub permission: Option<String>,
@@ -105,7 +105,7 @@ pub struct Variant {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
-    /// The application promises no order. If it tells no total, the list is read twice.
+    /// The application promises no order. If it reports no total, the list is read twice.
     None,
     /// The application has a fixed order by default, as its documentation says.
     Default,
@@ -323,7 +323,7 @@ pub struct Identify {
     pub optional: bool,
 }
 
-/// When the credential expires, if the application tells.
+/// When the credential expires, if the application reports it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expiry {

@@ -5,8 +5,8 @@
 //! network. The requests must be those in the file, in the same order, and the users, losses
 //! and errors must be the expected ones. Every difference is a [`Fault`] at its line in the file.
 //!
-//! **Guarantees.** A replay always gives the same result: the clock stands at
-//! 2026-03-01T12:00:00Z, waits are skipped, and nothing is random. No real request is sent.
+//! **Guarantees.** A replay always gives the same result: the time is always 2026-03-01T12:00:00Z, waits are skipped,
+//! and nothing is random. No real request is sent.
 //!
 //! **Not guaranteed.** The application may respond differently today.
 //!

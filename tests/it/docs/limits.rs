@@ -24,7 +24,7 @@ const NUMBERS: &[(&str, &str, &str, &str)] = &[
     ("connectors.md", "at most 1000 bytes", "integration/manifest/expr.rs", "MAX_PATH: usize = 1000;"),
     ("connectors.md", "12 nested brackets", "integration/manifest/expr.rs", "MAX_DEPTH: usize = 12;"),
     ("connectors.md", "at most 256 KiB", "integration/manifest.rs", "bytes: 256 * 1024,"),
-    ("connectors.md", "one request (default 120)", "integration/engine/retry.rs", "max_wait: Duration::from_mins(2),"),
+    ("connectors.md", "one request (default 15)", "app.rs", "max_wait: Duration::from_secs(15),"),
     ("connectors.md", "at a time (default 4)", "integration/engine/detail.rs", "DEFAULT_CONCURRENCY: u32 = 4;"),
     ("instances.md", "within ten minutes", "instance/authorization/mod.rs", "PATIENCE_MS: i64 = 600_000;"),
     ("instances.md", "retried for 48 hours", "notification/deliver.rs", "MAX_AGE_MS: i64 = 48 * 3600 * 1000;"),

@@ -1,5 +1,5 @@
 //! The state machine of one socket. Events come from the client, the operations, the check of the token,
-//! the clock and the server's shutdown; none of them is waited for longer than another.
+//! the clock and the server's shutdown; none of them blocks the others.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -85,7 +85,7 @@ pub struct Session {
     socket: QueuedSocket,
     phase: Phase,
     operations: StreamMap<String, BoxStream<'static, Message>>,
-    /// The check that is under way; there is never more than one.
+    /// The check in progress; there is never more than one.
     access_check: Option<BoxFuture<'static, AccessCheck>>,
     shutdown: Pin<Box<WaitForCancellationFutureOwned>>,
     ticks: Interval,

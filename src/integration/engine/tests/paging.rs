@@ -267,6 +267,6 @@ async fn an_endless_cursor_ends_with_an_error() {
     let peer = Peer::answering(answer).await;
     let endless = manifest("  pages: {cursor: {at: $.next, param: after}}\n  records: $.users", "");
     let error = ids(&source(endless, &peer.origin)).await.unwrap_err();
-    assert!(error.message.contains("1000 pages with nobody on them"), "{}", error.message);
+    assert!(error.message.contains("1000 empty pages in a row"), "{}", error.message);
     assert_eq!(peer.calls().len(), 1001);
 }

@@ -1,4 +1,4 @@
-//! A list is believed only if different ids say that it is complete; else it is read again, and then says so.
+//! A list counts as complete only if its ids prove it. Otherwise it is read again, and then reported as incomplete.
 
 use futures_util::TryStreamExt as _;
 use serde_json::json;

@@ -30,7 +30,10 @@ impl Check<'_> {
         }
         for (what, text) in texts {
             if text.trim().is_empty() {
-                self.fault_at(&[what], format!("{what} is empty; write it, since people choose by it"));
+                self.fault_at(
+                    &[what],
+                    format!("{what} is empty; write it, because people choose an application by it"),
+                );
             }
         }
         if let Some(url) = &manifest.documentation_url

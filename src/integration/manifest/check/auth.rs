@@ -74,7 +74,7 @@ impl Check<'_> {
             rules.header.keys().for_each(|name| self.header_name(name, at));
             let used = rules.header.values().any(|value| value.parts().contains(&Part::Token));
             if !rules.header.is_empty() && !used {
-                self.fault(at, "header does not use {{token}}, so that the token would go nowhere");
+                self.fault(at, "header does not use {{token}}, so the token would not be sent");
             }
         }
     }
@@ -133,10 +133,10 @@ impl Check<'_> {
         }
         kind.login.headers.keys().for_each(|name| self.header_name(name, at));
         if kind.token_at.is_some() == kind.cookie.is_some() {
-            self.fault(at, "a session needs either token_at, where the token stands, or cookie, its name");
+            self.fault(at, "a session needs either token_at, the path of the token, or cookie, the name of the cookie");
         }
         if kind.cookie.is_some() && !kind.header.is_empty() {
-            self.fault(at, "a cookie goes back as a cookie; header belongs to token_at");
+            self.fault(at, "a cookie is sent as a cookie; header is for token_at only");
         }
         if let Some(logout) = &kind.logout {
             self.path(&logout.path, at);

@@ -298,7 +298,7 @@ impl<'a> Check<'a> {
             let needs_base =
                 matches!(manifest.base_url.value.parts(), [Part::Found(name), ..] if call.keep.contains_key(name));
             if needs_base && call.path.is_some() {
-                self.fault(*at, "base_url stands in the answer of identify, so that identify needs a url of its own");
+                self.fault(*at, "base_url comes from the response of identify, so identify needs its own url");
             }
         }
         if let Some(Spanned { value: expiry, referenced: at, .. }) = &manifest.credential_expires_at {

@@ -34,7 +34,7 @@ pub enum Text {
 pub(in crate::manifest) struct TextForm {
     /// All results, joined.
     join: Option<Vec<Text>>,
-    /// What stands between the parts of `join`; a space if it is left out.
+    /// The separator between the parts of `join`; a space if it is left out.
     with: Option<String>,
     /// Always this text.
     #[schemars(with = "Option<Scalar>")]
