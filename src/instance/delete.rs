@@ -1,4 +1,5 @@
-//! Deletes an instance, or all its users. Readers no longer see them at once; the rows are removed in the background.
+//! Deletes an instance, or all its users. The deletion takes effect for readers at once; the rows are removed in the
+//! background.
 
 use entity::instance::Model;
 use uuid::Uuid;
