@@ -26,17 +26,22 @@ pub(super) struct Patience {
     pub(super) idle: Duration,
     /// From the first byte of a request to the end of its headers.
     pub(super) head: Duration,
+    /// From the start of the connection to its first request, when the server no longer wants new requests.
+    pub(super) first: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { idle: Duration::from_secs(75), head: Duration::from_secs(10) }
+        Self { idle: Duration::from_secs(75), head: Duration::from_secs(10), first: Duration::from_millis(250) }
     }
 }
 
 /// What a connection is doing, and since when.
 #[derive(Clone, Copy)]
 enum Phase {
+    /// Nothing has arrived yet.
+    New(Instant),
+    /// Nothing of the next request has arrived yet.
     Idle(Instant),
     /// The first bytes of a request have arrived.
     Head(Instant),
@@ -57,7 +62,7 @@ pub(super) struct Activity(Arc<watch::Sender<Phase>>);
 
 impl Activity {
     pub(super) fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(Phase::Idle(Instant::now()))))
+        Self(Arc::new(watch::Sender::new(Phase::New(Instant::now()))))
     }
 
     /// The connection's stream, which notices the first byte of a request.
@@ -73,12 +78,23 @@ impl Activity {
 
     fn received(&self) {
         self.0.send_if_modified(|phase| {
-            let idle = matches!(phase, Phase::Idle(_));
+            let idle = matches!(phase, Phase::New(_) | Phase::Idle(_));
             if idle {
                 *phase = Phase::Head(Instant::now());
             }
             idle
         });
+    }
+
+    /// Whether nothing has arrived yet.
+    pub(super) fn is_new(&self) -> bool {
+        matches!(*self.0.borrow(), Phase::New(_))
+    }
+
+    /// Returns when the first request is complete or being answered.
+    pub(super) async fn received_first(&self) {
+        let mut phases = self.0.subscribe();
+        let _never_closed = phases.wait_for(|phase| matches!(phase, Phase::Busy | Phase::Idle(_))).await;
     }
 
     /// Returns when the client has taken too long.
@@ -87,7 +103,7 @@ impl Activity {
         loop {
             let phase = *phases.borrow_and_update();
             let (end, expired) = match phase {
-                Phase::Idle(since) => (since + patience.idle, Expired::Idle),
+                Phase::New(since) | Phase::Idle(since) => (since + patience.idle, Expired::Idle),
                 Phase::Head(since) => (since + patience.head, Expired::Head),
                 Phase::Busy => {
                     let _never_closed = phases.changed().await;

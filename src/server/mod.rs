@@ -143,6 +143,14 @@ async fn serve_connection(patience: Patience, stream: TcpStream, router: Router,
             }
         }
         () = shutdown.cancelled() => {
+            if activity.is_new() {
+                // Its client could not know, and its request is probably on its way.
+                tokio::select! {
+                    _ = connection.as_mut() => return,
+                    () = activity.received_first() => {}
+                    () = tokio::time::sleep(patience.first) => {}
+                }
+            }
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }

@@ -15,6 +15,10 @@ const HEAD: Duration = Duration::from_millis(300);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
 async fn connect() -> TcpStream {
+    connect_to(CancellationToken::new()).await
+}
+
+async fn connect_to(shutdown: CancellationToken) -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let slow = || async {
@@ -22,8 +26,8 @@ async fn connect() -> TcpStream {
         "slow"
     };
     let router = Router::new().route("/", get(|| async { "hello" })).route("/slow", get(slow));
-    let patience = Patience { idle: IDLE, head: HEAD };
-    tokio::spawn(async move { serve_with(patience, &listener, router, CancellationToken::new()).await });
+    let patience = Patience { idle: IDLE, head: HEAD, first: HEAD };
+    tokio::spawn(async move { serve_with(patience, &listener, router, shutdown).await });
     TcpStream::connect(address).await.unwrap()
 }
 
@@ -79,4 +83,23 @@ async fn a_request_may_take_longer_than_both() {
     let mut stream = connect().await;
     stream.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     answer(&mut stream, "slow").await;
+}
+
+#[tokio::test]
+async fn a_new_connection_may_send_one_request_when_the_server_stops() {
+    let shutdown = CancellationToken::new();
+    let mut stream = connect_to(shutdown.clone()).await;
+    sleep(HEAD / 3).await;
+    shutdown.cancel();
+    sleep(HEAD / 3).await;
+    stream.write_all(REQUEST).await.unwrap();
+    answer(&mut stream, "hello").await;
+    assert!(closed(&mut stream).await < HEAD);
+
+    let shutdown = CancellationToken::new();
+    let mut silent = connect_to(shutdown.clone()).await;
+    sleep(HEAD / 3).await;
+    shutdown.cancel();
+    let kept = closed(&mut silent).await;
+    assert!(kept + Duration::from_millis(50) > HEAD && kept < IDLE, "{kept:?}");
 }
