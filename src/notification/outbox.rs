@@ -89,26 +89,27 @@ pub async fn enqueue_test(tx: &Tx, address: String, host: &str, rendered: &Rende
     Ok(model)
 }
 
-/// Drops the queued mails of an instance that is being deleted, and records this in their rows.
+/// Drops the queued mails of an instance that is being deleted, and records this in their rows. A mail that stands for
+/// many instances is kept, since nothing else tells of the others.
 pub async fn drop_queued(tx: &Tx, instance_id: Uuid) -> Result<()> {
-    let queued: Vec<Uuid> = Entity::find()
+    let queued = Entity::find()
         .select_only()
         .column(Column::Id)
         .filter(Column::InstanceId.eq(instance_id))
         .filter(Column::State.eq(NotificationState::Queued))
-        .into_tuple()
-        .all(tx.conn())
-        .await?;
+        .filter(Column::StandsFor.is_null());
+    // Lock order: jobs, then mails. A worker may be making one of them a mail for many, so they are read again.
+    let found: Vec<Uuid> = queued.clone().into_tuple().all(tx.conn()).await?;
+    queue::lock(tx, JobKind::Mail, &found).await?;
+    let queued: Vec<Uuid> = queued.into_tuple().all(tx.conn()).await?;
     if queued.is_empty() {
         return Ok(());
     }
-    // Lock order: jobs, then mails. Mails already sent keep their state.
     queue::cancel(tx, JobKind::Mail, &queued).await?;
     Entity::update_many()
         .col_expr(Column::State, Expr::value(NotificationState::Dropped))
         .col_expr(Column::LastError, Expr::value("The instance was deleted before this mail was sent."))
         .filter(Column::Id.is_in(queued))
-        .filter(Column::State.eq(NotificationState::Queued))
         .exec(tx.conn())
         .await?;
     Ok(())

@@ -256,6 +256,14 @@ pub async fn release(tx: &Tx, claim: &Claim, run_at: i64) -> Result<()> {
     Ok(())
 }
 
+/// Locks the jobs of `subjects`, claimed or not, until the transaction ends. Waits for other transactions.
+pub async fn lock(tx: &Tx, kind: Kind, subjects: &[Uuid]) -> Result<()> {
+    let jobs = Entity::find().select_only().column(Column::Id).filter(Column::Kind.eq(kind));
+    let jobs = jobs.filter(Column::Subject.is_in(subjects.iter().copied())).order_by_asc(Column::Id);
+    jobs.lock_exclusive().into_tuple::<i64>().all(tx.conn()).await?;
+    Ok(())
+}
+
 /// Deletes the jobs of `subjects`, claimed or not.
 pub async fn cancel(tx: &Tx, kind: Kind, subjects: &[Uuid]) -> Result<()> {
     Entity::delete_many()

@@ -77,3 +77,29 @@ async fn two_failures_are_two_mails() {
     let mails = mails(&server, "SYNC_FAILED", 2).await;
     assert!(mails.iter().all(|mail| mail["state"] == "SENT" && names(mail).len() == 1), "{mails:#?}");
 }
+
+#[tokio::test]
+async fn a_mail_for_many_is_kept_when_one_of_their_instances_is_deleted() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = Server::builder()
+        .limits(|limits| limits.hold = HOLD)
+        .settings(move |settings| settings.smtp_url = Some(format!("smtp://{nobody}")))
+        .start()
+        .await;
+    let ids = rehearsed(&server, 4).await;
+    sync_all(&server, &ids).await;
+    let query = "{ notifications(first: 100, filter: { kinds: [SYNC_FAILED], states: [QUEUED] }) {
+        nodes { attempts instance { id } } } }";
+    let queued = async || server.ask(query, json!({})).await["notifications"]["nodes"].clone();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    let leader = loop {
+        let found = queued().await;
+        match found.as_array().unwrap().as_slice() {
+            [leader] if leader["attempts"].as_i64() > Some(0) => break leader["instance"]["id"].clone(),
+            _ => assert!(tokio::time::Instant::now() < deadline, "{found:#}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    server.done("deleteInstance", json!({ "id": leader, "acknowledgeIrreversible": true }), "").await;
+    assert_eq!(queued().await.as_array().unwrap().len(), 1, "it tells of the other three as well");
+}
