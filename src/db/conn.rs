@@ -1,7 +1,7 @@
 //! Connections with a time limit for every statement, even if the server never answers.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -38,11 +38,12 @@ pub struct Timed<C> {
     inner: C,
     /// The limit in milliseconds.
     time: AtomicU64,
+    changed_rows: AtomicBool,
 }
 
 impl<C> Timed<C> {
     pub(super) fn new(inner: C) -> Self {
-        let timed = Self { inner, time: AtomicU64::new(0) };
+        let timed = Self { inner, time: AtomicU64::new(0), changed_rows: AtomicBool::new(false) };
         timed.allow(STATEMENT);
         timed
     }
@@ -58,6 +59,20 @@ impl<C> Timed<C> {
     pub(super) fn time(&self) -> Duration {
         Duration::from_millis(self.time.load(Ordering::Relaxed))
     }
+
+    /// Whether a statement has inserted, changed or deleted a row.
+    pub(super) fn has_changed_rows(&self) -> bool {
+        self.changed_rows.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, changed: bool) {
+        self.changed_rows.fetch_or(changed, Ordering::Relaxed);
+    }
+}
+
+/// Whether a statement changes the rows that it returns.
+fn changes(statement: &Statement) -> bool {
+    ["INSERT", "UPDATE", "DELETE"].iter().any(|verb| statement.sql.starts_with(verb))
 }
 
 #[async_trait]
@@ -67,19 +82,29 @@ impl<C: ConnectionTrait + Send> ConnectionTrait for Timed<C> {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        in_time(self.time(), self.inner.execute_raw(statement)).await
+        let done = in_time(self.time(), self.inner.execute_raw(statement)).await?;
+        self.note(done.rows_affected() > 0);
+        Ok(done)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        in_time(self.time(), self.inner.execute_unprepared(sql)).await
+        let done = in_time(self.time(), self.inner.execute_unprepared(sql)).await?;
+        self.note(done.rows_affected() > 0);
+        Ok(done)
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        in_time(self.time(), self.inner.query_one_raw(statement)).await
+        let changes = changes(&statement);
+        let row = in_time(self.time(), self.inner.query_one_raw(statement)).await?;
+        self.note(changes && row.is_some());
+        Ok(row)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        in_time(self.time(), self.inner.query_all_raw(statement)).await
+        let changes = changes(&statement);
+        let rows = in_time(self.time(), self.inner.query_all_raw(statement)).await?;
+        self.note(changes && !rows.is_empty());
+        Ok(rows)
     }
 }
 

@@ -172,7 +172,9 @@ impl Db {
         let begun = tokio::time::Instant::now();
         for attempt in 1.. {
             let ended = self.attempt(&work).await;
-            self.trouble.observe(ended.as_ref().err());
+            if let Err(error) = &ended {
+                self.trouble.failed(error);
+            }
             let undone = match ended {
                 Err(Error::Undone(failure)) => failure,
                 done => return done,
@@ -216,6 +218,8 @@ impl Db {
         if !events.is_empty() {
             entity::event::Entity::insert_many(events).exec_without_returning(&conn).await?;
         }
+        // A mark is a row.
+        let stored = mark.is_some() || conn.has_changed_rows();
         match mark {
             // Once begun, SQLite's commit completes even if nobody waits for it.
             None => conn.into_inner().commit().await?,
@@ -224,6 +228,9 @@ impl Db {
                     postgres::resolve(self, mark, error).await?;
                 }
             }
+        }
+        if stored {
+            self.trouble.stored();
         }
         self.wake.announce(announced.into_inner());
         Ok(())

@@ -70,15 +70,15 @@ impl Watch {
         *self.0.lock()
     }
 
-    /// Notes how a transaction ended.
-    pub(super) fn observe(&self, failed: Option<&Error>) {
-        if let Some(error) = failed {
-            if let Some(trouble) = Trouble::of(error) {
-                self.note(trouble);
-            }
-            return;
+    /// Notes that a transaction failed.
+    pub(super) fn failed(&self, error: &Error) {
+        if let Some(trouble) = Trouble::of(error) {
+            self.note(trouble);
         }
-        // Something was stored, so there is room again.
+    }
+
+    /// Notes that a transaction stored something, so that there is room again.
+    pub(super) fn stored(&self) {
         let mut current = self.0.lock();
         if current.is_some_and(|(trouble, _)| trouble == Trouble::DiskFull) {
             *current = None;

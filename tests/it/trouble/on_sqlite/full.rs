@@ -1,9 +1,10 @@
 //! A full disk under the SQLite file.
 
+use muster::db::{Db, Trouble};
 use serde_json::{Value, json};
 
 use crate::process::Home;
-use crate::support::http;
+use crate::support::{Place, change, http};
 use crate::trouble::SmallDisk;
 
 const RENAME: &str = "mutation($id: ID!, $name: String!) { updateInstance(input: { id: $id, name: $name }) { instance { name } userErrors { code } } }";
@@ -62,5 +63,18 @@ async fn with_a_full_disk_mutations_fail_cleanly_reads_go_on_and_room_mends_it()
     let check = sea_orm::Statement::from_string(sea_orm::DbBackend::Sqlite, "PRAGMA integrity_check");
     let row = sea_orm::ConnectionTrait::query_one_raw(&db, check).await.unwrap().unwrap();
     assert_eq!(row.try_get_by_index::<String>(0).unwrap(), "ok");
+    db.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn only_a_transaction_that_stored_something_shows_that_there_is_room() {
+    let place = Place::new();
+    let db = Db::open(&place.location(), 1).await.unwrap();
+    db.note_trouble(Trouble::DiskFull);
+    db.write(|_| async { Ok(()) }).await.unwrap();
+    change(&db, "UPDATE recipient SET position = 1").await;
+    assert!(db.trouble().is_some(), "nothing was stored");
+    change(&db, "INSERT INTO recipient (address_key, address, position) VALUES ('a@b', 'a@b', 0)").await;
+    assert_eq!(db.trouble(), None);
     db.close().await.unwrap();
 }
