@@ -31,7 +31,7 @@ fn name(capability: Capability) -> Result<String> {
 }
 
 /// The capability of a row.
-pub fn of(row: &Model) -> Result<Capability> {
+fn of(row: &Model) -> Result<Capability> {
     Ok(serde_json::from_value(row.capability.as_str().into())?)
 }
 
@@ -115,18 +115,24 @@ impl Instances {
         let rows = Entity::find().filter(Column::InstanceId.is_in(ids.iter().copied())).all(self.db.read()).await?;
         let mut found: HashMap<Uuid, Vec<(Capability, Model)>> = HashMap::new();
         for row in rows {
-            found.entry(row.instance_id).or_default().push((of(&row)?, row));
+            // Another version of the server may know more or fewer of them.
+            if let Ok(capability) = of(&row) {
+                found.entry(row.instance_id).or_default().push((capability, row));
+            }
         }
-        let missing: Vec<Uuid> = ids.iter().copied().filter(|id| !found.contains_key(id)).collect();
-        if !missing.is_empty() {
-            for instance in self.by_ids(&missing).await?.into_values() {
+        let complete = |id: &Uuid| found.get(id).is_some_and(|states| states.len() == Capability::ALL.len());
+        let incomplete: Vec<Uuid> = ids.iter().copied().filter(|id| !complete(id)).collect();
+        if !incomplete.is_empty() {
+            for instance in self.by_ids(&incomplete).await?.into_values() {
                 let integration = self.catalog.find(&instance.integration_key);
                 let provided = integration.map_or(&[][..], |integration| &integration.capabilities);
                 let told = Told { at: 0, provided, lost: None };
-                let states = Capability::ALL
-                    .iter()
-                    .map(|capability| Ok((*capability, after(unknown(instance.id, *capability)?, *capability, &told))));
-                found.insert(instance.id, states.collect::<Result<_>>()?);
+                let states = found.entry(instance.id).or_default();
+                for capability in Capability::ALL {
+                    if !states.iter().any(|(known, _)| known == capability) {
+                        states.push((*capability, after(unknown(instance.id, *capability)?, *capability, &told)));
+                    }
+                }
             }
         }
         for states in found.values_mut() {

@@ -63,3 +63,16 @@ async fn nothing_is_known_after_all_users_were_deleted_or_the_instance_was() {
     assert_eq!(crate::support::one(&server.place.location(), count).await, "0");
     assert_eq!(part(&server.instance(&id, STATES).await, "MFA")["asOf"], Value::Null);
 }
+
+#[tokio::test]
+async fn a_capability_that_this_version_does_not_know_or_has_no_row_of_hides_no_other() {
+    let server = Server::start().await;
+    let id = server.rehearse("Acme", &[("users", "3")]).await;
+    server.idle(&id, "").await;
+    let before = server.instance(&id, STATES).await;
+    crate::support::change(&server.db, "UPDATE capability_state SET capability = 'new' WHERE capability = 'mfa'").await;
+    let after = server.instance(&id, STATES).await;
+    assert_eq!(after["capabilityStates"].as_array().unwrap().len(), ALL.len());
+    assert_eq!((&part(&after, "MFA")["asOf"], &part(&after, "MFA")["provided"]), (&Value::Null, &json!(true)));
+    assert_eq!(part(&after, "USERS"), part(&before, "USERS"));
+}
