@@ -47,6 +47,7 @@ impl TestMail {
             counts: Counts::default(),
             user_count: 0,
             next_sync_ms: None,
+            next_try_ms: None,
             link: format!("{}/", self.public_url),
             missing: None,
         });

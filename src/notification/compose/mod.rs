@@ -45,6 +45,8 @@ pub struct Facts<'a> {
     /// The number of users of the instance after the run.
     pub user_count: u64,
     pub next_sync_ms: Option<i64>,
+    /// When the server tries a credential again that it has revoked; `None` if it does not.
+    pub next_try_ms: Option<i64>,
     /// The instance's page in the console.
     pub link: String,
     /// What a run that succeeded could not read.

@@ -22,6 +22,7 @@ fn facts(kind: Kind) -> Facts<'static> {
         counts: Counts { seen: 1_250, added: 12, changed: 3, removed: 2 },
         user_count: 1_248,
         next_sync_ms: Some(OUTCOME_AT + 3_600_000),
+        next_try_ms: None,
         link: "https://muster.example.org/#/instances/abc?x=1&y=2".into(),
         missing: None,
     }
@@ -96,6 +97,16 @@ fn every_kind_and_class_says_what_it_is_about() {
                 "{shown}"
             );
         }
+    }
+}
+
+#[test]
+fn a_refusal_without_a_reason_is_tried_again_and_the_mail_says_when() {
+    for kind in [Kind::InitialSyncFailed, Kind::SyncFailed, Kind::AutoRevoked] {
+        let mail = compose(&Facts { next_try_ms: Some(OUTCOME_AT + 900_000), ..failed(kind, Class::Token, true) });
+        let text = unwrapped(&mail.text);
+        assert!(text.contains("Muster tries the token again by itself a few times within a day"), "{text}");
+        assert!(text.contains("first at 2026-11-22 14:18 UTC.") && !text.contains("does not try again"), "{text}");
     }
 }
 
@@ -239,6 +250,7 @@ proptest! {
             counts: Counts { seen, added, changed, removed },
             user_count,
             next_sync_ms: None,
+            next_try_ms: Some(times[0]),
             link: name.clone(),
             missing: Some(MissingFacts { message: &message, permissions: &missing }),
         });

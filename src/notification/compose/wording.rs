@@ -235,7 +235,7 @@ impl<'a> Writer<'a> {
     }
 
     fn consequences(&self) -> Vec<String> {
-        let Self { facts, .. } = self;
+        let Self { facts, app, .. } = self;
         let users = users(facts.user_count);
         let data = match (facts.user_count, facts.data_as_of_ms) {
             (0, _) => "No users are reported from this instance.".to_owned(),
@@ -249,14 +249,22 @@ impl<'a> Writer<'a> {
                 until a sync succeeds."
             ),
         };
-        let future = if self.revoked {
-            "The instance is Inactive: Muster does not try again until somebody has acted. Its users and its \
-                history are kept."
-        } else {
-            "The instance stays Live. If the next attempts fail too, no further mail is sent; the next one says \
-                that it works again."
+        let future = match (self.revoked, facts.next_try_ms) {
+            (true, Some(at)) => format!(
+                "The instance is Inactive. Since {app} gave no reason, Muster tries the {} again by itself a few times \
+                within a day, first at {}. If it works, the instance is Live again, and a mail says so. Its users and \
+                its history are kept.",
+                facts.secret,
+                format_time(at)
+            ),
+            (true, None) => "The instance is Inactive: Muster does not try again until somebody has acted. Its users \
+                and its history are kept."
+                .to_owned(),
+            (false, _) => "The instance stays Live. If the next attempts fail too, no further mail is sent; the next \
+                one says that it works again."
+                .to_owned(),
         };
-        vec![data, future.to_owned()]
+        vec![data, future]
     }
 
     fn finish(
@@ -324,6 +332,9 @@ impl<'a> Writer<'a> {
             Some(next) if !self.revoked => add("Next sync", format_time(next)),
             _ if self.revoked => add("Next sync", "none while Inactive".to_owned()),
             _ => {}
+        }
+        if let Some(at) = facts.next_try_ms.filter(|_| self.revoked) {
+            add("Next try", format_time(at));
         }
         details
     }
