@@ -23,7 +23,8 @@ pub enum Cause {
     Reactivated,
     /// The server set it inactive, because the token is no longer accepted or lacks a permission.
     Revoked,
-    /// The server tried the credential of an instance that it had set inactive, and the application still refuses it.
+    /// The server tried the credential of an instance that it had set inactive: it is still not accepted, or the
+    /// application could not be asked.
     CredentialTried,
     /// A run was queued.
     SyncQueued,
@@ -35,7 +36,7 @@ pub enum Cause {
     SyncResumed,
     /// A run succeeded.
     SyncSucceeded,
-    /// A run read the whole user list, but the application refused an optional part.
+    /// A run succeeded, but could not read every part of the user list whole.
     SyncPartial,
     /// A run failed.
     SyncFailed,

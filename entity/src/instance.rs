@@ -63,7 +63,8 @@ pub enum Health {
     Pending,
     /// The last completed run succeeded.
     Ok,
-    /// The user list is complete, but the application refused an optional part, which keeps its old data.
+    /// The last completed run succeeded, but could not read every part of the user list whole. Such a part keeps its old
+    /// data; `capabilityStates` names it. If it is `USERS`, nobody was removed.
     Partial,
     /// The last completed run failed; see `failingSince`.
     Failing,

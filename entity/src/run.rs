@@ -31,9 +31,10 @@ pub enum Trigger {
 pub enum Outcome {
     /// The whole user list was read, with every part of it.
     Succeeded,
-    /// The whole user list was read, but the application refused an optional part, which keeps its old data.
+    /// The users were read, but not every part of the list whole. Such a part keeps its old data; `lostCapabilities`
+    /// names it. If it is `USERS`, nobody was removed.
     Partial,
-    /// The user list was not read to its end; nobody was removed.
+    /// The user list was not read to its end, or a guard held it back; nobody was removed.
     Failed,
     /// It was cancelled: nobody was removed, and it does not count as a completed run.
     Cancelled,
@@ -50,7 +51,8 @@ pub enum FailureClass {
     Token,
     /// The credential is valid, but lacks a permission that the user list needs.
     Permission,
-    /// The application demanded a longer pause than a run may wait.
+    /// The application limits how often it is asked. A run waits for as long as it is told to, and fails if that is longer
+    /// than it may wait.
     RateLimit,
     /// A network error, or an error of the application, that may be temporary.
     Transient,
@@ -120,7 +122,7 @@ pub struct Model {
     /// A remark for people about a run that did not fail.
     pub remark: Option<String>,
     pub http_status: Option<i32>,
-    /// The optional parts that the application refused: a JSON array of `Loss`.
+    /// The parts that could not be read whole: a JSON array of `Loss`.
     pub lost: Json,
     /// The permissions that the application reported as missing: a JSON array of names.
     pub missing_permissions: Json,

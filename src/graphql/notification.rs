@@ -107,7 +107,7 @@ impl Notification {
         self.model.attempts
     }
 
-    /// The error of the last attempt that failed, or why the mail was dropped.
+    /// The error of the last attempt that failed, or why the mail was dropped or is included in another.
     async fn last_error(&self) -> Option<&str> {
         self.model.last_error.as_deref()
     }

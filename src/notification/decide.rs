@@ -6,7 +6,7 @@ use entity::notification::NotificationKind;
 /// How a completed run ended, as far as the mail decision needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunResult {
-    /// It succeeded, possibly without an optional part.
+    /// It succeeded, perhaps without a part of the list.
     Succeeded,
     Failed,
     /// It failed, and the server set the instance inactive because of it.

@@ -56,7 +56,7 @@ pub enum Change {
     Activate,
     /// The credential that the server tried works again.
     Recover,
-    /// The credential that the server tried is still not accepted.
+    /// The credential that the server tried is still not accepted, or the application could not be asked.
     TryFailed {
         /// When it is tried the next time.
         again: Option<i64>,
