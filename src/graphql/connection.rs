@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use super::api::Api;
 use super::batch::Relation;
 use super::error::ApiError;
-use super::list::{Key, List, NestedList, Parent, RootList};
+use super::list::{Key, NestedList, Parent, RootList};
 use super::page::{self, PageRequest};
 
 /// A page of a list at the root of the schema.
@@ -19,11 +19,11 @@ pub async fn root<L: RootList>(
     list: L,
     first: Option<i32>,
     after: Option<String>,
-) -> Result<Page<L>, ApiError> {
+) -> Result<Page<L::Row>, ApiError> {
     let PageRequest { size, after } = PageRequest::new(&list, first, after.as_deref())?;
     let has_previous = after.is_some();
     let rows = list.page(ctx.data_unchecked(), after, size as u64 + 1).await?;
-    Ok(Page::new(list, rows, size, has_previous, Box::new(RootTotal)))
+    Ok(Page::new(Box::new(Root(list)), rows, size, has_previous))
 }
 
 /// A page of a list below `parent`.
@@ -33,43 +33,42 @@ pub async fn nested<L: NestedList>(
     list: L,
     first: Option<i32>,
     after: Option<String>,
-) -> Result<Page<L>, ApiError> {
+) -> Result<Page<L::Row>, ApiError> {
     let PageRequest { size, after } = PageRequest::new(&list, first, after.as_deref())?;
     let has_previous = after.is_some();
     let pages = Pages { list: list.clone(), after, limit: size as u64 + 1 };
     let api: &Api = ctx.data_unchecked();
     let rows = parent.batch().load(api, pages, parent.key()).await?.unwrap_or_default();
-    Ok(Page::new(list, rows, size, has_previous, Box::new(NestedTotal(parent.clone()))))
+    Ok(Page::new(Box::new(Nested { list, parent: parent.clone() }), rows, size, has_previous))
 }
 
-/// A page of a list, and what is needed to count the whole list.
-pub struct Page<L: List> {
-    list: L,
-    rows: Vec<L::Row>,
+/// A page of a list.
+pub struct Page<R> {
+    list: Box<dyn Whole<R>>,
+    rows: Vec<R>,
     has_next: bool,
     has_previous: bool,
-    total: Box<dyn Total<L>>,
 }
 
-impl<L: List> Page<L> {
+impl<R> Page<R> {
     /// `rows` may hold one more than `size`, which shows that there is another page.
-    fn new(list: L, mut rows: Vec<L::Row>, size: usize, has_previous: bool, total: Box<dyn Total<L>>) -> Self {
+    fn new(list: Box<dyn Whole<R>>, mut rows: Vec<R>, size: usize, has_previous: bool) -> Self {
         let has_next = rows.len() > size;
         rows.truncate(size);
-        Self { list, rows, has_next, has_previous, total }
+        Self { list, rows, has_next, has_previous }
     }
 
-    pub fn rows(&self) -> &[L::Row] {
+    pub fn rows(&self) -> &[R] {
         &self.rows
     }
 
     /// The rows with their cursors, each of which is encoded only when it is asked for.
-    pub fn edges(&self) -> impl Iterator<Item = Edge<'_, L>> {
-        self.rows.iter().map(|row| Edge { list: &self.list, row })
+    pub fn edges(&self) -> impl Iterator<Item = Edge<'_, R>> {
+        self.rows.iter().map(|row| Edge { list: self.list.as_ref(), row })
     }
 
     pub fn info(&self) -> PageInfo {
-        let cursor = |row| page::cursor(&self.list, row);
+        let cursor = |row| self.list.cursor(row);
         PageInfo {
             has_next_page: self.has_next,
             has_previous_page: self.has_previous,
@@ -79,19 +78,19 @@ impl<L: List> Page<L> {
     }
 
     pub async fn total(&self, api: &Api) -> Result<i32, ApiError> {
-        Ok(page::int(self.total.count(&self.list, api).await?))
+        Ok(page::int(self.list.count(api).await?))
     }
 }
 
 /// A row of a page, and the list that it is in.
-pub struct Edge<'a, L: List> {
-    list: &'a L,
-    pub row: &'a L::Row,
+pub struct Edge<'a, R> {
+    list: &'a dyn Whole<R>,
+    pub row: &'a R,
 }
 
-impl<L: List> Edge<'_, L> {
+impl<R> Edge<'_, R> {
     pub fn cursor(&self) -> String {
-        page::cursor(self.list, self.row)
+        self.list.cursor(self.row)
     }
 }
 
@@ -108,27 +107,41 @@ pub struct PageInfo {
     end_cursor: Option<String>,
 }
 
-/// Counts a whole list.
+/// The list that a page is of. Several lists may have the same rows, and then pages of one type.
 #[async_trait]
-trait Total<L>: Send + Sync {
-    async fn count(&self, list: &L, api: &Api) -> Result<i64, ApiError>;
+trait Whole<R>: Send + Sync {
+    fn cursor(&self, row: &R) -> String;
+
+    /// How many rows there are on all pages.
+    async fn count(&self, api: &Api) -> Result<i64, ApiError>;
 }
 
-struct RootTotal;
+struct Root<L>(L);
 
 #[async_trait]
-impl<L: RootList> Total<L> for RootTotal {
-    async fn count(&self, list: &L, api: &Api) -> Result<i64, ApiError> {
-        list.count(api).await
+impl<L: RootList> Whole<L::Row> for Root<L> {
+    fn cursor(&self, row: &L::Row) -> String {
+        page::cursor(&self.0, row)
+    }
+
+    async fn count(&self, api: &Api) -> Result<i64, ApiError> {
+        self.0.count(api).await
     }
 }
 
-struct NestedTotal<P>(P);
+struct Nested<L: NestedList> {
+    list: L,
+    parent: L::Parent,
+}
 
 #[async_trait]
-impl<L: NestedList> Total<L> for NestedTotal<L::Parent> {
-    async fn count(&self, list: &L, api: &Api) -> Result<i64, ApiError> {
-        let NestedTotal(parent) = self;
+impl<L: NestedList> Whole<L::Row> for Nested<L> {
+    fn cursor(&self, row: &L::Row) -> String {
+        page::cursor(&self.list, row)
+    }
+
+    async fn count(&self, api: &Api) -> Result<i64, ApiError> {
+        let Nested { list, parent } = self;
         Ok(parent.batch().load(api, Counts(list.clone()), parent.key()).await?.unwrap_or(0))
     }
 }
@@ -166,9 +179,9 @@ impl<L: NestedList> Relation for Counts<L> {
 /// The connection and edge types of a list.
 macro_rules! connection {
     ($connection:ident, $edge:ident, $list:ty, $rows:literal) => {
-        pub struct $connection(pub crate::graphql::connection::Page<$list>);
+        pub struct $connection(pub crate::graphql::connection::Page<<$list as crate::graphql::list::List>::Row>);
 
-        pub struct $edge<'a>(crate::graphql::connection::Edge<'a, $list>);
+        pub struct $edge<'a>(crate::graphql::connection::Edge<'a, <$list as crate::graphql::list::List>::Row>);
 
         #[doc = concat!("A page of ", $rows, ".")]
         #[async_graphql::Object]

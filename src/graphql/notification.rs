@@ -1,6 +1,7 @@
 //! Mails: the list of those that were sent or are to be sent, and the test mail.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
@@ -9,12 +10,13 @@ use entity::notification::{Model, NotificationKind, NotificationState};
 use uuid::Uuid;
 
 use super::api::Api;
-use super::batch::Batch;
+use super::batch::{Batch, regroup};
 use super::connection::{self, connection};
 use super::error::{ApiError, nullable};
 use super::id::{self, Kind};
+use super::instance::list::InstanceConnection;
 use super::instance::{Instance, InstanceById};
-use super::list::{List, RootList};
+use super::list::{List, NestedList, Parent, RootList};
 use super::page;
 use super::sync_run::{RunById, SyncRun};
 use super::user_error::{UserError, split_refusals};
@@ -32,6 +34,7 @@ pub struct Notification {
 struct Relations {
     instances: Batch<Uuid>,
     runs: Batch<Uuid>,
+    mails: Batch<Uuid>,
 }
 
 impl Notification {
@@ -40,14 +43,31 @@ impl Notification {
         let relations = Arc::new(Relations {
             instances: Batch::new(models.iter().filter_map(|model| model.instance_id)),
             runs: Batch::new(models.iter().filter_map(|model| model.run_id)),
+            mails: Batch::new(models.iter().map(|model| model.id)),
         });
         models.into_iter().map(|model| Notification { model: Arc::new(model), relations: relations.clone() }).collect()
     }
 
     /// A single row, which is not part of a list.
     pub fn one(model: Model) -> Notification {
-        let relations = Relations { instances: Batch::new(model.instance_id), runs: Batch::new(model.run_id) };
+        let relations = Relations {
+            instances: Batch::new(model.instance_id),
+            runs: Batch::new(model.run_id),
+            mails: Batch::new([model.id]),
+        };
         Notification { model: Arc::new(model), relations: Arc::new(relations) }
+    }
+}
+
+impl Parent for Notification {
+    type Key = Uuid;
+
+    fn key(&self) -> &Uuid {
+        &self.model.id
+    }
+
+    fn batch(&self) -> &Batch<Uuid> {
+        &self.relations.mails
     }
 }
 
@@ -86,13 +106,16 @@ impl Notification {
         nullable(ctx, self.relations.instances.load(ctx.data_unchecked::<Api>(), InstanceById, &id).await)
     }
 
-    /// The instances that it reports. One mail can report many instances whose syncs failed, or work again, at the
-    /// same time.
-    async fn stands_for(&self, ctx: &Context<'_>) -> Result<Vec<Instance>, ApiError> {
-        let many = self.model.stands_for.clone().and_then(|ids| serde_json::from_value::<Vec<Uuid>>(ids).ok());
-        let ids = many.unwrap_or_else(|| self.model.instance_id.into_iter().collect());
-        let found = ctx.data_unchecked::<Api>().instances.by_ids(&ids).await?;
-        Ok(Instance::list(found.into_values().collect()))
+    /// The instances that it reports, without those that the server no longer has. One mail can report many instances
+    /// whose syncs failed, or work again, at the same time.
+    #[graphql(complexity = "page::cost(first, child_complexity)")]
+    async fn stands_for(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
+    ) -> Result<InstanceConnection, ApiError> {
+        Ok(InstanceConnection(connection::nested(ctx, self, ToldInstances, first, after).await?))
     }
 
     /// The run that it is about. Null for a test mail, and when the run is so old that the server
@@ -120,6 +143,64 @@ impl Notification {
     /// When the mail server accepted it; null until then.
     async fn sent_at(&self) -> Option<DateTime<Utc>> {
         self.model.sent_at.map(date_time)
+    }
+}
+
+/// The instances that a mail tells of, in the order of the mail.
+#[derive(Clone, PartialEq)]
+pub struct ToldInstances;
+
+impl ToldInstances {
+    /// Their ids, by mail.
+    async fn ids(api: &Api, mails: &[Uuid]) -> Result<HashMap<Uuid, Vec<Uuid>>, ApiError> {
+        let mut told = history::stands_for(api.instances.db.read(), mails).await?;
+        let kept = api.instances.existing(told.values().flatten().copied().collect()).await?;
+        for ids in told.values_mut() {
+            ids.retain(|id| kept.contains(id));
+        }
+        Ok(told)
+    }
+}
+
+impl List for ToldInstances {
+    type Row = Instance;
+    type Position = Uuid;
+
+    fn name(&self) -> Cow<'static, str> {
+        "instances of a mail".into()
+    }
+
+    fn position(&self, instance: &Instance) -> Uuid {
+        instance.model.id
+    }
+}
+
+impl NestedList for ToldInstances {
+    type Parent = Notification;
+
+    async fn pages(
+        &self,
+        api: &Api,
+        mails: &[Uuid],
+        after: Option<Uuid>,
+        limit: u64,
+    ) -> Result<HashMap<Uuid, Vec<Instance>>, ApiError> {
+        let mut pages = Self::ids(api, mails).await?;
+        for ids in pages.values_mut() {
+            if let Some(after) = after {
+                *ids = ids.iter().skip_while(|id| **id != after).skip(1).copied().collect();
+            }
+            ids.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        }
+        let wanted: HashSet<Uuid> = pages.values().flatten().copied().collect();
+        let found = api.instances.by_ids(&Vec::from_iter(wanted)).await?;
+        let models = |ids: Vec<Uuid>| ids.iter().filter_map(|id| found.get(id).cloned()).collect();
+        Ok(regroup(pages.into_iter().map(|(mail, ids)| (mail, models(ids))).collect(), Instance::list))
+    }
+
+    async fn counts(&self, api: &Api, mails: &[Uuid]) -> Result<HashMap<Uuid, i64>, ApiError> {
+        let told = Self::ids(api, mails).await?;
+        Ok(told.into_iter().map(|(mail, ids)| (mail, i64::try_from(ids.len()).unwrap_or(i64::MAX))).collect())
     }
 }
 

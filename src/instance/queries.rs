@@ -1,6 +1,6 @@
 //! Reading instances and their runs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use entity::instance::{Column, Entity, Health, Model, Status};
 use entity::run;
@@ -12,6 +12,9 @@ use super::Instances;
 use super::event::{Previous, Snapshot};
 use crate::db::keyset;
 use crate::error::Result;
+
+/// How many ids one statement names at most.
+const PARAMETERS: usize = 10_000;
 
 /// A filter for instances. `None` matches all, and an empty list matches none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -194,6 +197,17 @@ impl Instances {
                 before: None,
             })
             .collect())
+    }
+
+    /// Those of `ids` that the server still has.
+    pub async fn existing(&self, ids: Vec<Uuid>) -> Result<HashSet<Uuid>> {
+        let ids = Vec::from_iter(HashSet::<Uuid>::from_iter(ids));
+        let mut found = HashSet::new();
+        for some in ids.chunks(PARAMETERS) {
+            let rows = Entity::find().select_only().column(Column::Id).filter(Column::Id.is_in(some.iter().copied()));
+            found.extend(rows.into_tuple::<Uuid>().all(self.db.read()).await?);
+        }
+        Ok(found)
     }
 
     pub async fn by_ids(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Model>> {

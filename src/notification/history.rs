@@ -1,6 +1,9 @@
 //! The history of mails: queries, and the removal of old mails.
 
+use std::collections::HashMap;
+
 use entity::notification::{Column, Entity, Model, NotificationKind, NotificationState};
+use sea_orm::prelude::Json;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
 };
@@ -45,6 +48,18 @@ pub async fn page<C: ConnectionTrait>(
         select = select.filter(Column::Id.lt(before));
     }
     Ok(select.order_by_desc(Column::Id).limit(limit).all(conn).await?)
+}
+
+/// The instances that each of `mails` tells of, in the order of the mail.
+pub async fn stands_for<C: ConnectionTrait>(conn: &C, mails: &[Uuid]) -> Result<HashMap<Uuid, Vec<Uuid>>> {
+    let columns = [Column::Id, Column::InstanceId, Column::StandsFor];
+    let found = Entity::find().select_only().columns(columns).filter(Column::Id.is_in(mails.iter().copied()));
+    let found: Vec<(Uuid, Option<Uuid>, Option<Json>)> = found.into_tuple().all(conn).await?;
+    let told = |(mail, instance, many): (Uuid, Option<Uuid>, Option<Json>)| match many {
+        Some(many) => Ok((mail, serde_json::from_value(many)?)),
+        None => Ok((mail, instance.into_iter().collect())),
+    };
+    found.into_iter().map(told).collect()
 }
 
 /// How many mails match.

@@ -53,7 +53,7 @@ fn lists() -> [String; 8] {
         format!("syncHistory(first: COUNT) {{ totalCount nodes {{ {RUN} instance {{ name integration {{ name userCount }} lastSync {{ id }} }} changes(first: 2) {{ totalCount nodes {{ user {{ instance {{ name }} }} }} }} }} }}"),
         "users(first: COUNT) { totalCount nodes { email instance { name integration { name instanceCount } currentSync { id } lastSync { id } } } }".into(),
         "auditLog(first: COUNT) { totalCount nodes { detail instance { name integration { name } lastSync { id } } } }".into(),
-        "notifications(first: COUNT) { totalCount nodes { address instance { name integration { name } } run { id instance { name } } } }".into(),
+        "notifications(first: COUNT) { totalCount nodes { address instance { name integration { name } } standsFor(first: 2) { totalCount nodes { name lastSync { id } } } run { id instance { name } } } }".into(),
         "integrations(first: COUNT) { totalCount nodes { name instanceCount userCount instances(first: 3) { totalCount nodes { name lastSync { id } users(first: 1) { totalCount } } } } }".into(),
         "integrations(first: 3) { nodes { instances(first: COUNT) { nodes { name lastSync { id } users(first: 1) { totalCount nodes { id } } } } } }".into(),
         "instances(first: COUNT) { edges { node { users(first: 1) { edges { node { instance { syncHistory(first: 1) { nodes { id } } } } } } } } }".into(),

@@ -29,8 +29,8 @@ async fn sync_all(server: &Server, ids: &[String]) {
 
 /// The mails of a kind, once none is queued and there are so many.
 async fn mails(server: &Server, kind: &str, count: usize) -> Vec<Value> {
-    let query = "query($kind: NotificationKind!) { notifications(first: 100, filter: { kinds: [$kind] }) {
-        nodes { state subject standsFor { name } instance { name } } } }";
+    let query = "query($kind: NotificationKind!) { notifications(first: 20, filter: { kinds: [$kind] }) {
+        nodes { state subject standsFor(first: 5) { totalCount nodes { name } } instance { name } } } }";
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     loop {
         let found = server.ask(query, json!({ "kind": kind })).await["notifications"]["nodes"].clone();
@@ -44,8 +44,9 @@ async fn mails(server: &Server, kind: &str, count: usize) -> Vec<Value> {
 }
 
 fn names(mail: &Value) -> Vec<&str> {
-    let mut names: Vec<_> =
-        mail["standsFor"].as_array().unwrap().iter().map(|instance| instance["name"].as_str().unwrap()).collect();
+    let nodes = mail["standsFor"]["nodes"].as_array().unwrap();
+    assert_eq!(mail["standsFor"]["totalCount"], nodes.len());
+    let mut names: Vec<_> = nodes.iter().map(|instance| instance["name"].as_str().unwrap()).collect();
     names.sort_unstable();
     names
 }
@@ -102,4 +103,30 @@ async fn a_mail_for_many_is_kept_when_one_of_their_instances_is_deleted() {
     };
     server.done("deleteInstance", json!({ "id": leader, "acknowledgeIrreversible": true }), "").await;
     assert_eq!(queued().await.as_array().unwrap().len(), 1, "it tells of the other three as well");
+}
+
+#[tokio::test]
+async fn the_instances_of_a_mail_are_read_in_pages_and_in_one_order() {
+    let server = Server::builder().limits(|limits| limits.hold = HOLD).start().await;
+    let ids = rehearsed(&server, 5).await;
+    sync_all(&server, &ids).await;
+    mails(&server, "SYNC_FAILED", 5).await;
+    let query = "query($first: Int!, $after: String) {
+        notifications(first: 1, filter: { kinds: [SYNC_FAILED], states: [SENT] }) {
+            nodes { standsFor(first: $first, after: $after) { nodes { id } pageInfo { hasNextPage endCursor } } } } }";
+    let page = async |first: u32, after: Value| -> Value {
+        let found = server.ask(query, json!({ "first": first, "after": after })).await;
+        found["notifications"]["nodes"][0]["standsFor"].clone()
+    };
+    let whole = page(5, Value::Null).await;
+    assert_eq!(whole["pageInfo"]["hasNextPage"], false);
+    let mut pages = Vec::new();
+    let mut after = Value::Null;
+    for last in [false, false, true] {
+        let found = page(2, after).await;
+        assert_eq!(found["pageInfo"]["hasNextPage"], !last);
+        pages.extend(found["nodes"].as_array().unwrap().clone());
+        after = found["pageInfo"]["endCursor"].clone();
+    }
+    assert_eq!(json!(pages), whole["nodes"]);
 }
