@@ -1,8 +1,9 @@
 """A real SCIM 2.0 server with users for tests (PyPI `scim2-server[cursor]`).
 
     python scim.py [--port 0] [--users 250] [--token secret] [--max-page 1000] [--cursor] [--list-first]
+        [--tls CERTIFICATE KEY]
 
-Prints one line, the base address (`http://127.0.0.1:PORT/v2`), when it is ready.
+Prints one line, the base address (`http://127.0.0.1:PORT/v2`, or `https` with --tls), when it is ready.
 Exits when its standard input is closed, so that it ends with its test.
 
 Control paths on the same host and port:
@@ -22,6 +23,7 @@ import io
 import json
 import os
 import secrets
+import ssl
 import sys
 import threading
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -145,10 +147,18 @@ def main():
     parser.add_argument("--max-page", type=int, default=1000)
     parser.add_argument("--cursor", action="store_true")
     parser.add_argument("--list-first", action="store_true")
+    parser.add_argument("--tls", nargs=2)
     options = parser.parse_args()
     peer = Peer(options)
     with make_server("127.0.0.1", options.port, peer, server_class=ThreadingWSGIServer, handler_class=Handler) as server:
-        print(f"http://127.0.0.1:{server.server_port}/v2", flush=True)
+        scheme = "http"
+        if options.tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*options.tls)
+            # The handshake is made when a connection is first read, by its own thread.
+            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+            scheme = "https"
+        print(f"{scheme}://127.0.0.1:{server.server_port}/v2", flush=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         sys.stdin.buffer.read()
         os._exit(0)

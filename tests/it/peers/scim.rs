@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Scim;
+use crate::support::authority::Authority;
 use crate::support::{Builder, Client, Server};
 
 /// A server that may send requests to loopback addresses, and waits for applications only shortly.
@@ -52,6 +53,25 @@ fn names(changes: &Value) -> BTreeSet<(String, String)> {
 }
 
 const RUN: &str = "trigger outcome seen added changed removed failure { class message httpStatus }";
+
+#[tokio::test]
+async fn an_application_with_the_companys_own_certificate_is_trusted_by_a_setting() {
+    let authority = Authority::new();
+    let scim = Scim::start_with_tls(3, &authority.sign("IP:127.0.0.1"));
+    let config: Vec<_> = scim.config().map(|(key, value)| json!({ "key": key, "value": value })).into();
+    let input = json!({ "integrationKey": "scim", "name": "Directory", "config": config });
+    let stranger = server().start().await;
+    let refused = stranger.mutate("createInstance", input, "instance { id }").await;
+    assert_eq!(refused["instance"], Value::Null);
+    let message = refused["userErrors"][0]["message"].as_str().unwrap();
+    assert!(message.to_lowercase().contains("certificate"), "{refused:#}");
+
+    let file = authority.certificate().into();
+    let server = server().settings(move |settings| settings.ca_file = Some(file)).start().await;
+    let id = server.integrate("scim", "Directory", &scim.config()).await;
+    let found = server.idle(&id, "userCount lastSync { outcome }").await;
+    assert_eq!((&found["userCount"], &found["lastSync"]["outcome"]), (&json!(3), &json!("SUCCEEDED")));
+}
 
 #[tokio::test]
 async fn the_first_sync_imports_everybody_as_the_application_has_them() {

@@ -1,5 +1,6 @@
 //! The SCIM server of `tests/peers/scim.py`.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
@@ -26,6 +27,11 @@ impl Scim {
         arguments.extend(options.iter().map(|option| (*option).to_owned()));
         let script = Script::python("scim.py", &arguments);
         Scim { base_url: script.first_line.clone(), token, users: AtomicU32::new(users), http: http(), _script: script }
+    }
+
+    /// The same over TLS, with this certificate and its key.
+    pub fn start_with_tls(users: u32, (certificate, key): &(PathBuf, PathBuf)) -> Scim {
+        Self::start(users, &["--tls", &certificate.display().to_string(), &key.display().to_string()])
     }
 
     /// The configuration that connects it.
