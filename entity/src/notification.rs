@@ -77,7 +77,8 @@ pub struct Model {
     pub subject: String,
     pub text: String,
     pub html: String,
-    /// The Message-ID without angle brackets. It stays the same on every attempt.
+    /// The Message-ID without angle brackets. It stays the same on every attempt. If the mail is included in another,
+    /// that of the other.
     pub message_id: String,
     pub in_reply_to: Option<String>,
     /// A failure class that other instances may share, so that their mails can be merged; null if there is none, or

@@ -115,7 +115,7 @@ impl Notification {
         #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
     ) -> Result<InstanceConnection, ApiError> {
-        Ok(InstanceConnection(connection::nested(ctx, self, ToldInstances, first, after).await?))
+        Ok(InstanceConnection(connection::nested(ctx, self, ReportedInstances, first, after).await?))
     }
 
     /// The run that it is about. Null for a test mail, and when the run is so old that the server
@@ -146,11 +146,11 @@ impl Notification {
     }
 }
 
-/// The instances that a mail tells of, in the order of the mail.
+/// The instances that a mail reports, in the order of the mail.
 #[derive(Clone, PartialEq)]
-pub struct ToldInstances;
+pub struct ReportedInstances;
 
-impl ToldInstances {
+impl ReportedInstances {
     /// Their ids, by mail.
     async fn ids(api: &Api, mails: &[Uuid]) -> Result<HashMap<Uuid, Vec<Uuid>>, ApiError> {
         let mut told = history::stands_for(api.instances.db.read(), mails).await?;
@@ -162,7 +162,7 @@ impl ToldInstances {
     }
 }
 
-impl List for ToldInstances {
+impl List for ReportedInstances {
     type Row = Instance;
     type Position = Uuid;
 
@@ -175,7 +175,7 @@ impl List for ToldInstances {
     }
 }
 
-impl NestedList for ToldInstances {
+impl NestedList for ReportedInstances {
     type Parent = Notification;
 
     async fn pages(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use entity::notification::{Entity, Model, NotificationKind, NotificationState};
+use integration::catalog::Catalog;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -35,6 +36,8 @@ pub struct Delivery {
     /// Measures the age of mails.
     pub age_clock: SteadyClock,
     pub hold: Hold,
+    /// Names the applications.
+    pub catalog: Arc<Catalog>,
     /// Where the links of mails begin.
     pub public_url: Arc<str>,
 }

@@ -50,7 +50,7 @@ pub async fn page<C: ConnectionTrait>(
     Ok(select.order_by_desc(Column::Id).limit(limit).all(conn).await?)
 }
 
-/// The instances that each of `mails` tells of, in the order of the mail.
+/// The instances that each of `mails` reports, in the order of the mail.
 pub async fn stands_for<C: ConnectionTrait>(conn: &C, mails: &[Uuid]) -> Result<HashMap<Uuid, Vec<Uuid>>> {
     let columns = [Column::Id, Column::InstanceId, Column::StandsFor];
     let found = Entity::find().select_only().columns(columns).filter(Column::Id.is_in(mails.iter().copied()));

@@ -17,6 +17,7 @@ pub mod compose;
 pub mod decide;
 pub mod deliver;
 pub mod history;
+mod order;
 pub mod outbox;
 pub mod recipients;
 pub mod storm;

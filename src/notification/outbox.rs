@@ -90,7 +90,7 @@ pub async fn enqueue_test(tx: &Tx, address: String, host: &str, rendered: &Rende
 }
 
 /// Drops the queued mails of an instance that is being deleted, and records this in their rows. A mail that stands for
-/// many instances is kept, since nothing else tells of the others.
+/// many instances is kept, since no other mail reports the others.
 pub async fn drop_queued(tx: &Tx, instance_id: Uuid) -> Result<()> {
     let queued = Entity::find()
         .select_only()
@@ -110,6 +110,27 @@ pub async fn drop_queued(tx: &Tx, instance_id: Uuid) -> Result<()> {
         .col_expr(Column::State, Expr::value(NotificationState::Dropped))
         .col_expr(Column::LastError, Expr::value("The instance was deleted before this mail was sent."))
         .filter(Column::Id.is_in(queued))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Records that `mail` reports what `others` were to report. `replaced` are the Message-IDs of all mails that are not
+/// sent alone.
+pub async fn include(tx: &Tx, mail: &Model, others: &[Uuid], replaced: &[String]) -> Result<()> {
+    Entity::update_many()
+        .col_expr(Column::State, Expr::value(NotificationState::Included))
+        .col_expr(Column::LastError, Expr::value("Another mail to this address reports it together with others."))
+        .col_expr(Column::MessageId, Expr::value(&mail.message_id))
+        .filter(Column::Id.is_in(others.iter().copied()))
+        .exec(tx.conn())
+        .await?;
+    // Recoveries that wait for their failure answer the mail that is sent.
+    Entity::update_many()
+        .col_expr(Column::InReplyTo, Expr::value(&mail.message_id))
+        .filter(Column::AddressKey.eq(&mail.address_key))
+        .filter(Column::State.eq(NotificationState::Queued))
+        .filter(Column::InReplyTo.is_in(replaced))
         .exec(tx.conn())
         .await?;
     Ok(())
@@ -143,11 +164,11 @@ fn message_id(name: &str, host: &str) -> String {
     format!("{}@{host}", Uuid::new_v5(&NAMESPACE, name.as_bytes()).simple())
 }
 
-/// The Message-ID of the last failure mail to each address (in lower case).
+/// The Message-ID of the last failure mail to each address (in lower case), unless that one never arrives.
 async fn failure_mails<C: ConnectionTrait>(conn: &C, instance_id: Uuid) -> Result<HashMap<String, String>> {
-    let mails: Vec<(String, String)> = Entity::find()
+    let mails: Vec<(String, String, NotificationState)> = Entity::find()
         .select_only()
-        .columns([Column::AddressKey, Column::MessageId])
+        .columns([Column::AddressKey, Column::MessageId, Column::State])
         .filter(Column::InstanceId.eq(instance_id))
         .filter(Column::Kind.is_in([NotificationKind::SyncFailed, NotificationKind::InitialSyncFailed]))
         .order_by_desc(Column::Id)
@@ -156,8 +177,9 @@ async fn failure_mails<C: ConnectionTrait>(conn: &C, instance_id: Uuid) -> Resul
         .all(conn)
         .await?;
     let mut newest = HashMap::new();
-    for (address, message_id) in mails {
-        newest.entry(address).or_insert(message_id);
+    for (address, message_id, state) in mails {
+        newest.entry(address).or_insert((message_id, state));
     }
-    Ok(newest)
+    newest.retain(|_, (_, state)| !matches!(state, NotificationState::Failed | NotificationState::Dropped));
+    Ok(newest.into_iter().map(|(address, (message_id, _))| (address, message_id)).collect())
 }

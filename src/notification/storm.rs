@@ -9,12 +9,12 @@ use std::time::Duration;
 use entity::job;
 use entity::notification::{Column, Entity, Model, NotificationKind, NotificationState};
 use entity::{instance, run};
-use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::compose::{self, Storm};
 use super::deliver::Delivery;
+use super::{order, outbox};
 use crate::db::Tx;
 use crate::error::Result;
 use crate::queue::{self, Claim};
@@ -35,7 +35,7 @@ impl Default for Hold {
 }
 
 /// From how many mails on they are merged.
-const MANY: usize = 3;
+const MANY: u64 = 3;
 /// How many mails are merged into one at most. Further ones make another.
 const AT_MOST: u64 = 1_000;
 /// How much longer a mail waits that another one is about to include, in milliseconds.
@@ -48,21 +48,29 @@ pub fn common_reason(kind: NotificationKind, class: Option<run::FailureClass>) -
     class.filter(|class| shared && matches!(class, Class::Transient | Class::Timeout | Class::Internal))
 }
 
-/// A mail that may be merged with this one: id, state, attempts, instance, time.
-type Alike = (Uuid, NotificationState, i32, Option<Uuid>, i64);
+/// A queued mail that may be merged with this one: id, instance, Message-ID.
+type Alike = (Uuid, Option<Uuid>, String);
 
 /// What to do with a mail that is due.
 pub(super) enum Plan {
     /// Send it as it is now.
     Send(Box<Model>),
-    /// It was postponed, or another mail includes it.
+    /// It was postponed.
     Wait,
 }
 
 impl Delivery {
-    /// Decides whether the mail is sent alone, or postponed until it can be merged with others.
+    /// Decides whether the mail is sent alone, or postponed until the mails before it are sent or until it can be merged
+    /// with others.
     pub(super) async fn plan(&self, claim: &Claim, mail: Model) -> Result<Plan> {
-        let Some(reason) = mail.reason.filter(|_| mail.attempts == 0) else { return Ok(Plan::Send(Box::new(mail))) };
+        if mail.attempts > 0 {
+            return Ok(Plan::Send(Box::new(mail)));
+        }
+        if let Some(at) = order::waits_until(self.db.read(), &mail).await? {
+            queue::give_back(&self.db, claim, at.max(self.clock.now()) + AGAIN_MS).await?;
+            return Ok(Plan::Wait);
+        }
+        let Some(reason) = mail.reason else { return Ok(Plan::Send(Box::new(mail))) };
         let mail = &mail;
         self.db.write(|tx| async move { self.plan_in(&tx, claim, mail, reason).await }).await
     }
@@ -74,35 +82,39 @@ impl Delivery {
         }
         let storm = i64::try_from(self.hold.storm.as_millis()).unwrap_or(i64::MAX);
         let alike = Entity::find()
+            .select_only()
             .filter(Column::AddressKey.eq(&mail.address_key))
             .filter(Column::Kind.eq(mail.kind))
             .filter(Column::Reason.eq(reason))
-            .filter(Column::CreatedAt.gt(mail.created_at - storm));
-        // Without their texts, which are large.
-        let columns = [Column::Id, Column::State, Column::Attempts, Column::InstanceId, Column::CreatedAt];
-        let alike = alike.order_by_asc(Column::Id).limit(AT_MOST).select_only().columns(columns);
-        let alike: Vec<Alike> = alike.into_tuple().all(tx.conn()).await?;
-        let queued: Vec<&Alike> = alike
-            .iter()
-            .filter(|(_, state, attempts, ..)| *state == NotificationState::Queued && *attempts == 0)
-            .collect();
-        let Some((first, .., since)) = queued.first() else { return Ok(Plan::Send(Box::new(mail.clone()))) };
-        if alike.len() < MANY {
+            .filter(Column::CreatedAt.gt(mail.created_at.saturating_sub(storm)));
+        let some = alike.clone().column(Column::Id).limit(MANY).into_tuple::<Uuid>().all(tx.conn()).await?;
+        let queued = alike
+            .filter(Column::State.eq(NotificationState::Queued))
+            .filter(Column::Attempts.eq(0))
+            .filter(order::in_turn())
+            .order_by_asc(Column::Id);
+        let first = queued.clone().columns([Column::Id, Column::CreatedAt]).limit(1);
+        let first: Option<(Uuid, i64)> = first.into_tuple().one(tx.conn()).await?;
+        let Some((first, since)) = first.filter(|_| some.len() as u64 == MANY) else {
             return Ok(Plan::Send(Box::new(mail.clone())));
-        }
-        let due = since + storm;
-        let is_first = *first == mail.id;
+        };
+        // A time that is yet to come was written by a wrong clock.
+        let due = if since > now { now } else { since.saturating_add(storm) };
+        let is_first = first == mail.id;
         if now < due || !is_first {
             // The others wait a little longer than the first, which includes them.
             let at = if is_first { due } else { due.max(now) + AGAIN_MS };
             queue::release(tx, claim, at).await?;
             return Ok(Plan::Wait);
         }
-        self.include(tx, mail, reason, &queued).await.map(|mail| Plan::Send(Box::new(mail)))
+        // Without their texts, which are large.
+        let queued = queued.columns([Column::Id, Column::InstanceId, Column::MessageId]).limit(AT_MOST);
+        let queued: Vec<Alike> = queued.into_tuple().all(tx.conn()).await?;
+        self.include(tx, mail, reason, queued).await.map(|mail| Plan::Send(Box::new(mail)))
     }
 
     /// Merges all of `queued` that no worker is sending into the mail.
-    async fn include(&self, tx: &Tx, mail: &Model, class: run::FailureClass, queued: &[&Alike]) -> Result<Model> {
+    async fn include(&self, tx: &Tx, mail: &Model, class: run::FailureClass, queued: Vec<Alike>) -> Result<Model> {
         let others = queued.iter().map(|(id, ..)| *id).filter(|id| *id != mail.id);
         let idle = job::Entity::find().select_only().column(job::Column::Subject);
         let idle = idle.filter(job::Column::Kind.eq(job::Kind::Mail)).filter(job::Column::Subject.is_in(others));
@@ -111,18 +123,15 @@ impl Delivery {
             return Ok(mail.clone());
         }
         queue::cancel(tx, job::Kind::Mail, &idle).await?;
-        Entity::update_many()
-            .col_expr(Column::State, Expr::value(NotificationState::Included))
-            .col_expr(Column::LastError, Expr::value("Another mail to this address reports it together with others."))
-            .filter(Column::Id.is_in(idle.iter().copied()))
-            .exec(tx.conn())
-            .await?;
-        let told = queued.iter().filter(|(id, ..)| *id == mail.id || idle.contains(id));
-        let instances: Vec<Uuid> = told.filter_map(|(_, _, _, instance, _)| *instance).collect();
+        let told: Vec<Alike> = queued.into_iter().filter(|(id, ..)| *id == mail.id || idle.contains(id)).collect();
+        let instances: Vec<Uuid> = told.iter().filter_map(|(_, instance, _)| *instance).collect();
+        let replaced: Vec<String> = told.into_iter().map(|(.., message_id)| message_id).collect();
+        outbox::include(tx, mail, &idle, &replaced).await?;
         let rows = instance::Entity::find().filter(instance::Column::Id.is_in(instances.iter().copied()));
         let rows = rows.order_by_asc(instance::Column::NameKey).all(tx.conn()).await?;
+        let application = |key| self.catalog.find(key).map_or(key, |entry| entry.name.as_str());
         let names: Vec<(&str, &str)> =
-            rows.iter().map(|row| (row.integration_key.as_str(), row.name.as_str())).collect();
+            rows.iter().map(|row| (application(row.integration_key.as_str()), row.name.as_str())).collect();
         let rendered = compose::storm(&Storm {
             kind: mail.kind,
             class,

@@ -78,7 +78,7 @@ pub struct Storm<'a> {
     /// `SyncFailed` or `SyncRecovered`.
     pub kind: NotificationKind,
     pub class: FailureClass,
-    /// The integration and the name of each.
+    /// The application's name and the instance's name of each.
     pub instances: &'a [(&'a str, &'a str)],
     pub at_ms: i64,
     /// The console.

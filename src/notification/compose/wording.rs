@@ -70,7 +70,7 @@ pub(super) fn storm(storm: &Storm) -> MailContent {
         happened.push(format!("and {} more", count - NAMED));
     }
     let (meaning, steps) = if well {
-        (vec!["Their users are up to date.".to_owned()], vec![])
+        (vec!["Muster syncs them by their schedules again.".to_owned()], vec![])
     } else {
         (
             vec!["Nobody was removed. The instances stay Live, and Muster keeps trying. One mail says when they work again.".to_owned()],

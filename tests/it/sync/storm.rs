@@ -2,9 +2,16 @@
 
 use std::time::Duration;
 
+use entity::notification::{Column, Entity, NotificationKind, NotificationState};
+use entity::run::FailureClass;
+use muster::notification::compose::RenderedMail;
+use muster::notification::outbox::{self, MailRequest};
 use muster::notification::storm::Hold;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
+use crate::peers::Smtp;
 use crate::support::Server;
 
 const HOLD: Hold = Hold { first: Duration::from_millis(500), storm: Duration::from_secs(3) };
@@ -102,7 +109,31 @@ async fn a_mail_for_many_is_kept_when_one_of_their_instances_is_deleted() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     server.done("deleteInstance", json!({ "id": leader, "acknowledgeIrreversible": true }), "").await;
-    assert_eq!(queued().await.as_array().unwrap().len(), 1, "it tells of the other three as well");
+    assert_eq!(queued().await.as_array().unwrap().len(), 1, "it reports the other three as well");
+}
+
+#[tokio::test]
+async fn a_recovery_comes_after_its_failure_and_answers_the_mail_that_was_sent() {
+    let smtp = Smtp::start();
+    let url = smtp.url();
+    let server = Server::builder()
+        .limits(|limits| limits.hold = HOLD)
+        .settings(move |settings| settings.smtp_url = Some(url))
+        .start()
+        .await;
+    let ids = rehearsed(&server, 4).await;
+    smtp.until(4).await;
+    sync_all(&server, &ids).await;
+    server.idle(&ids[2], "").await;
+    server.sync(&ids[2], "id").await;
+
+    let messages = smtp.until(6).await;
+    let (failure, recovery) = (&messages[4], &messages[5]);
+    let text = |message: &Value| message["text"].as_str().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text(failure).contains("The syncs of 4 instances failed"), "{failure:#}");
+    assert!(text(failure).contains("- Rehearsal “instance 2”"), "{failure:#}");
+    assert!(text(recovery).contains("The sync of “instance 2” succeeded again"), "{recovery:#}");
+    assert_eq!(recovery["in_reply_to"], failure["message_id"]);
 }
 
 #[tokio::test]
@@ -129,4 +160,43 @@ async fn the_instances_of_a_mail_are_read_in_pages_and_in_one_order() {
         after = found["pageInfo"]["endCursor"].clone();
     }
     assert_eq!(json!(pages), whole["nodes"]);
+}
+
+#[tokio::test]
+async fn a_storm_of_more_than_one_mail_can_hold_makes_another() {
+    const MAILS: usize = 1_100;
+    let hold = Hold { first: Duration::ZERO, storm: Duration::from_secs(5) };
+    let server = Server::builder().limits(move |limits| limits.hold = hold).start().await;
+    let rendered = &RenderedMail { subject: "One".into(), text: "One.".into(), html: "<p>One.</p>".into() };
+    let now = chrono::Utc::now().timestamp_millis();
+    let decided = server.db.write(|tx| async move {
+        for _ in 0..MAILS {
+            let request = MailRequest {
+                kind: NotificationKind::SyncFailed,
+                instance_id: Uuid::now_v7(),
+                run_id: Uuid::now_v7(),
+                host: "muster.example.org",
+                now,
+                reason: Some(FailureClass::Transient),
+                hold_ms: 3_000,
+            };
+            outbox::enqueue(&tx, &request, vec!["ada@example.com".into()], rendered).await?;
+        }
+        Ok(())
+    });
+    decided.await.unwrap();
+    let deadline = tokio::time::Instant::now() + Duration::from_mins(2);
+    let settled = loop {
+        let found = Entity::find().filter(Column::Kind.eq(NotificationKind::SyncFailed));
+        let found = found.all(server.db.read()).await.unwrap();
+        if found.iter().all(|mail| mail.state != NotificationState::Queued) {
+            break found;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "some mails still wait");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    let told =
+        |mail: &entity::notification::Model| mail.stands_for.as_ref().map_or(1, |ids| ids.as_array().unwrap().len());
+    let sent: Vec<usize> = settled.iter().filter(|mail| mail.state == NotificationState::Sent).map(told).collect();
+    assert!(sent.len() <= 5 && sent.iter().sum::<usize>() == MAILS, "{sent:?}");
 }

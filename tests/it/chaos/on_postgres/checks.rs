@@ -202,9 +202,9 @@ pub struct Looked {
     pub dropped_and_sent: usize,
 }
 
-/// State and address of every mail, by Message-ID.
+/// State and address of every mail that is sent on its own, by Message-ID.
 async fn ledger(cluster: &Cluster) -> HashMap<String, (String, String)> {
-    let rows = cluster.rows("SELECT message_id, state, address FROM notification").await;
+    let rows = cluster.rows("SELECT message_id, state, address FROM notification WHERE state <> 'included'").await;
     let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
     rows.iter().map(|row| (text(row, "message_id"), (text(row, "state"), text(row, "address")))).collect()
 }
