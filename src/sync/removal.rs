@@ -55,7 +55,8 @@ impl Engine {
         if failure.is_some() {
             return Ok(failure);
         }
-        let (user_count, health) = (transition.instance().user_count, transition.instance().health);
+        let instance = transition.instance();
+        let (user_count, health, known_users) = (instance.user_count, instance.health, instance.known_users);
         let run = transition.current_run_mut()?;
         // The counts show whether anybody is missing, without reading every user.
         if losses::includes_users(&losses::of(run)?) || user_count + run.added == run.seen {
@@ -69,12 +70,17 @@ impl Engine {
             return Ok(None);
         }
         let is_first = run.trigger == Trigger::Initial || health == Health::Pending;
-        let known = run.users_before;
+        // As for growth. If no run has succeeded, there are only those whom failed runs have added.
+        let known = known_users.filter(|known| *known > 0).unwrap_or(run.users_before);
         let listed = Listed { seen: run.seen, known, new_baseline: run.new_baseline };
         if !run.accept_removals && !is_first && self.limits.holds_removal(listed, leaving) {
+            // Those whom failed runs have added may be among the missing.
+            let before = if leaving > known { run.users_before } else { known };
             let message = format!(
-                "The application no longer lists {leaving} of {known} users. Nobody was removed: if they really left, sync again and accept the removals."
+                "The application no longer lists {leaving} of {before} users. Nobody was removed: if they really left, sync again and accept the removals."
             );
+            // The next run is compared with the same number, whomever this one has added.
+            transition.instance_mut().known_users = Some(known);
             return Ok(Some(Failure::new(FailureClass::RemovalGuard, message)));
         }
         run.removed = reconcile::remove_unseen(tx.conn(), &scope).await?;

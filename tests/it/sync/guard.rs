@@ -103,6 +103,26 @@ async fn a_held_run_keeps_those_who_joined() {
 }
 
 #[tokio::test]
+async fn a_held_removal_is_held_in_every_run_until_somebody_accepts_it() {
+    let server = Server::start().await;
+    // The first list, then another one that does not change any more.
+    for (name, first, users, page_size, churns, held) in [
+        ("some", "success", ["100", "88"], "100", ["25", "13"], "22 of 100"),
+        ("everybody", "success", ["8", "8"], "100", ["100", "50"], "8 of 8"),
+        ("after a first run that failed", "transient,success", ["100", "48"], "50", ["25", "13"], "12 of 50"),
+    ] {
+        let id = server.rehearse(name, &[("users", users[0]), ("page_size", page_size), ("outcomes", first)]).await;
+        server.idle(&id, "").await;
+        for churn in churns {
+            server.configure(&id, &[("users", users[1]), ("churn_percent", churn)]).await;
+            let run = server.sync(&id, RUN).await;
+            assert_eq!((&run["failure"]["class"], &run["removed"]), (&json!("REMOVAL_GUARD"), &json!(0)), "{name}: {run}");
+            assert!(run["failure"]["message"].as_str().unwrap().contains(held), "{name}: {run}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_guard_does_not_look_at_the_first_complete_run() {
     let server = Server::start().await;
     let config = [("users", "40"), ("page_size", "20"), ("outcomes", "hang,empty")];
