@@ -9,11 +9,12 @@ use std::time::Duration;
 use entity::job::{Kind, Model};
 use futures_util::FutureExt;
 use parking_lot::Mutex;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span, error, error_span, field, warn};
 
-use super::place::{Place, Places};
+use super::place::Places;
 use super::{Claim, Claimable};
 use crate::backoff::Backoff;
 use crate::clock::Clock;
@@ -79,7 +80,7 @@ impl InProgress {
 
 impl<H: Handler> Worker<H> {
     pub fn new(db: &Db, clock: &Clock, kind: Kind, concurrency: usize, handler: H) -> Self {
-        let places = Places::new(concurrency);
+        let places = Places::new(kind, concurrency);
         let in_progress = InProgress::default();
         Self { db: db.clone(), clock: clock.clone(), kind, places, in_progress, handler }
     }
@@ -124,26 +125,27 @@ impl<H: Handler> Worker<H> {
         let held = &self.in_progress.jobs();
         let (mut claims, mut wanted) = (Vec::new(), false);
         for lane in self.places.lanes() {
-            let free = &self.places.take(lane, AT_ONCE);
+            let free = lane.free().min(AT_ONCE);
             let claimable =
                 |limit| Claimable { kind: self.kind, priorities: &lane.priorities, in_progress: held, limit };
             // Read first: an idle worker must not take the write lock every second.
-            let due = claimable(free.len() + 1).count(self.db.read(), self.clock.now()).await?;
-            wanted |= due > free.len();
-            if due == 0 || free.is_empty() {
+            let due = claimable(free + 1).count(self.db.read(), self.clock.now()).await?;
+            wanted |= due > free;
+            let permits = lane.take(due.min(free));
+            if permits.is_empty() {
                 continue;
             }
-            let (until, claimable) = (tokio::time::Instant::now() + super::LEASE, &claimable(free.len()));
+            let (until, claimable) = (tokio::time::Instant::now() + super::LEASE, &claimable(permits.len()));
             let jobs = self.db.write(|tx| async move { claimable.claim(&tx, self.clock.now()).await }).await?;
-            let claim = |(job, place): (Model, &Arc<Place>)| Claim {
+            let claim = |(job, permit): (Model, OwnedSemaphorePermit)| Claim {
                 job: job.id,
                 subject: job.subject,
                 claims: job.claims,
                 take_overs: job.take_overs,
                 until: Arc::new(Mutex::new(until)),
-                place: place.clone(),
+                place: self.places.place(permit),
             };
-            claims.extend(jobs.into_iter().zip(free).map(claim));
+            claims.extend(jobs.into_iter().zip(permits).map(claim));
         }
         self.places.want(wanted);
         Ok(claims)
