@@ -68,10 +68,11 @@ impl Engine {
         #[expect(clippy::disallowed_methods, reason = "measures a duration inside the process")]
         let began = Instant::now();
         loop {
+            let asked = tokio::time::Instant::now();
             let page = match self.next(work, &mut pages).await {
                 Ok(page) => page,
                 Err(Interruption::Failed(error)) => {
-                    self.wait_out(work, run, error).await?;
+                    self.wait_out(work, run, error, asked.elapsed()).await?;
                     continue;
                 }
                 Err(other) => return Err(other),
@@ -174,6 +175,10 @@ impl Engine {
             row.expected = Set(expected.and_then(|count| i64::try_from(count).ok()).or(known.expected));
             row.listed = Set(next.is_none());
             row.checkpoint = Set(next.clone());
+            // A refusal after a page of users is a new one. Pages that only show that the listing goes on prove nothing.
+            if *next != known.checkpoint {
+                row.looks = Set(0);
+            }
             let mut lost = losses::merge(&known.lost, lost)?;
             if let Some(expected) = expect_distinct.filter(|expected| u64::try_from(seen) != Ok(*expected)) {
                 lost = losses::merge(&lost, &[losses::of_users(seen, expected)])?;

@@ -1,11 +1,13 @@
 //! Whether a run waits for its application after an error, and for how long. Pure decisions.
 //!
 //! In **an outage** (`Transient`, `Timeout`, `RateLimit`), the run waits for growing times, or as long as the
-//! application asked, until it has waited for an hour or for half of the sync interval in all.
+//! application asked, until it has waited for an hour or for half of the sync interval in all. The attempts between the
+//! waits count, because each of them takes long if the application does not answer.
 //!
 //! After **a bare refusal** (401 or 403 without a reason), the run checks again a few times, because applications
 //! sometimes refuse a valid credential for a while: during an update, or when one of their parts fails. A password is
-//! checked fewer times, because repeated failures may lock the account.
+//! checked fewer times, because repeated failures may lock the account. After a page of users, the checks are counted
+//! anew.
 
 use std::time::Duration;
 
@@ -27,6 +29,13 @@ pub struct Patience {
     pub first_look: Duration,
 }
 
+impl Patience {
+    /// No wait is longer.
+    pub(super) fn longest(&self) -> Duration {
+        self.outage.max(self.looks).max(self.first_look)
+    }
+}
+
 impl Default for Patience {
     fn default() -> Self {
         Self {
@@ -38,7 +47,7 @@ impl Default for Patience {
     }
 }
 
-/// How much a run has waited so far.
+/// How much a run has waited so far, with the attempts between its waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Spent {
     pub waits: u32,
@@ -188,6 +197,22 @@ mod tests {
                 }
                 last => return (waits, last),
             }
+        }
+    }
+
+    #[test]
+    fn attempts_between_the_waits_count() {
+        let silent = error(FailureClass::Timeout);
+        for (attempt, interval) in [(61, HOUR), (240, HOUR), (240, 24 * HOUR), (1, 10 * MINUTE)] {
+            let (attempt, budget) = (Duration::from_secs(attempt), HOUR.min(interval / 2));
+            let (mut waiter, mut passed) = (waiter(interval), Duration::ZERO);
+            while let Decision::Wait { wait, spent } = Patience::default().decide(&silent, &waiter, 0.5) {
+                passed += wait;
+                assert!(passed <= budget, "{passed:?} of {budget:?}, {attempt:?} each");
+                passed += attempt;
+                waiter.spent = Spent { waited: spent.waited + attempt, ..spent };
+            }
+            assert!(passed >= budget.saturating_sub(Duration::from_secs(2)), "{passed:?} of {budget:?}");
         }
     }
 

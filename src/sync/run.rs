@@ -67,8 +67,11 @@ impl Engine {
             queue::release(tx, claim, now + REMOVAL_PAUSE_MS).await?;
             return Ok(None);
         }
-        // The run waits until the recorded time, even if another process has taken it over.
-        if let Some(until) = transition.current_run().and_then(|run| run.waiting_until).filter(|until| *until > now) {
+        // The run waits until the recorded time, even if another process has taken it over. If that is later than any
+        // wait can end, a wrong clock wrote it.
+        let longest = i64::try_from(self.limits.patience.longest().as_millis()).unwrap_or(i64::MAX);
+        let until = transition.current_run().and_then(|run| run.waiting_until);
+        if let Some(until) = until.filter(|until| (now + 1..=now.saturating_add(longest)).contains(until)) {
             queue::release(tx, claim, until).await?;
             return Ok(None);
         }

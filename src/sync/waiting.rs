@@ -29,18 +29,24 @@ struct Wait {
 }
 
 impl Engine {
-    /// Waits after an error, if the run may wait. Otherwise returns how the run ends.
+    /// Waits after an error, if the run may wait. Otherwise returns how the run ends. `attempt` is how long the attempt
+    /// took that failed.
     pub(super) async fn wait_out(
         &self,
         work: &Work<'_>,
         run: &mut run::Model,
         error: Failure,
+        attempt: Duration,
     ) -> Result<(), Interruption> {
+        let mut spent = Spent::of(run);
+        if run.waiting_until.is_some() {
+            spent.waited += attempt;
+        }
         let waiter = Waiter {
             interval: Duration::from_mins(u64::from(work.instance.sync_interval_minutes.unsigned_abs())),
             trigger: run.trigger,
             guessing_locks: work.guessing_locks,
-            spent: Spent::of(run),
+            spent,
         };
         let (wait, spent) = match self.limits.patience.decide(&error, &waiter, fastrand::f64()) {
             Decision::Wait { wait, spent } => (wait, spent),
@@ -50,7 +56,8 @@ impl Engine {
         let begun = tokio::time::Instant::now();
         let until = self.instances.clock.now().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
         let Failure { class, message, .. } = error;
-        info!(class = ?class, wait_ms = wait.as_millis(), reason = message, "a sync waits for its application");
+        // Not the message, which may repeat what the application said.
+        info!(class = ?class, wait_ms = wait.as_millis(), "a sync waits for its application");
         let wait_for = &Wait { class, reason: message, until, spent };
         *run = self.at_last(work.stop, || self.note_wait(work, wait_for)).await?;
         // Too many runs already wait in this process. After the wait, a later claim continues from the checkpoint.

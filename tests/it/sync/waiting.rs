@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use muster::config::Settings;
 use muster::sync::patience::Patience;
 use serde_json::{Value, json};
 
@@ -10,18 +11,18 @@ use crate::support::peer::{Answer, Application, Trouble};
 use crate::support::{Server, change};
 
 const WAITING: &str = "syncState currentSync { seen waitingFor waitingReason waitingUntil }";
-const STATE: &str = "status inactiveReason health nextSyncAt nextTryAt userCount notice { detail }
+pub const STATE: &str = "status inactiveReason health nextSyncAt nextTryAt userCount notice { detail }
     lastSync { outcome trigger seen finishedAt failure { class } mailDecision { kind } }";
-const EVENTS: &str = "events(first: 4) { nodes { cause actor } }";
+pub const EVENTS: &str = "events(first: 4) { nodes { cause actor } }";
 
-const QUICK: Patience = Patience {
+pub const QUICK: Patience = Patience {
     outage: Duration::from_mins(1),
     distance: (Duration::from_millis(200), Duration::from_millis(500)),
     looks: Duration::from_secs(2),
     first_look: Duration::from_millis(100),
 };
 
-async fn server(patience: Patience) -> Server {
+pub async fn server(patience: Patience) -> Server {
     Server::builder()
         .settings(|settings| settings.allowed_networks = vec!["127.0.0.0/8".parse().unwrap()])
         .limits(move |limits| limits.patience = patience)
@@ -30,7 +31,7 @@ async fn server(patience: Patience) -> Server {
 }
 
 /// An instance whose first sync has succeeded.
-async fn integrated(server: &Server, application: &Application) -> String {
+pub async fn integrated(server: &Server, application: &Application) -> String {
     let config = json!([{ "key": "base_url", "value": application.url }, { "key": "token", "value": "good" }]);
     let input = json!({ "integrationKey": "scim", "name": "Directory", "config": config });
     let created = server.done("createInstance", input, "instance { id }").await;
@@ -39,7 +40,7 @@ async fn integrated(server: &Server, application: &Application) -> String {
     id
 }
 
-async fn begin_sync(server: &Server, id: &str) {
+pub async fn begin_sync(server: &Server, id: &str) {
     server.done("syncInstance", json!({ "id": id }), "").await;
 }
 
@@ -47,7 +48,7 @@ fn is_waiting(now: &Value) -> bool {
     now["currentSync"]["waitingUntil"].is_string()
 }
 
-fn causes(found: &Value) -> Vec<&str> {
+pub fn causes(found: &Value) -> Vec<&str> {
     found["events"]["nodes"].as_array().unwrap().iter().map(|event| event["cause"].as_str().unwrap()).collect()
 }
 
@@ -146,6 +147,41 @@ async fn a_refusal_that_passes_switches_nothing_off() {
         let now = server.idle(&id, STATE).await;
         assert_eq!((&now["status"], &now["lastSync"]["outcome"]), (&json!("LIVE"), &json!("SUCCEEDED")), "{status}");
     }
+}
+
+#[tokio::test]
+async fn refusals_far_apart_are_not_counted_together() {
+    let (server, application) = (server(QUICK).await, Application::start("good", 650).await);
+    let id = integrated(&server, &application).await;
+    application.refuse(401, 101);
+    begin_sync(&server, &id).await;
+    for seen in (100..=600).step_by(100) {
+        let refused = |now: &Value| is_waiting(now) && now["currentSync"]["seen"] == seen;
+        server.until(&id, WAITING, refused).await;
+        application.refuse(401, seen + 101);
+    }
+    let now = server.idle(&id, STATE).await;
+    assert_eq!((&now["status"], &now["lastSync"]["outcome"]), (&json!("LIVE"), &json!("SUCCEEDED")), "{now}");
+}
+
+#[tokio::test]
+async fn a_wait_that_a_wrong_clock_wrote_holds_no_run() {
+    let patience = Patience { distance: (Duration::from_mins(5), Duration::from_mins(5)), ..Patience::default() };
+    let (server, application) = (server(patience).await, Application::start("good", 3).await);
+    let id = integrated(&server, &application).await;
+    application.trouble(Some(unavailable(1)));
+    begin_sync(&server, &id).await;
+    server.until(&id, WAITING, is_waiting).await;
+    let place = server.stop().await;
+    application.trouble(None);
+    let db = place.open().await;
+    change(&db, "UPDATE sync_run SET waiting_until = waiting_until + 864000000 WHERE waiting_until IS NOT NULL").await;
+    change(&db, "UPDATE job SET run_at = run_at + 864000000 WHERE kind = 'sync'").await;
+    db.close().await.unwrap();
+    let settings = |settings: &mut Settings| settings.allowed_networks = vec!["127.0.0.0/8".parse().unwrap()];
+    let server = Server::builder().settings(settings).place(place).start().await;
+    let now = server.idle(&id, STATE).await;
+    assert_eq!(now["lastSync"]["outcome"], "SUCCEEDED", "{now}");
 }
 
 #[tokio::test]
