@@ -109,7 +109,8 @@ pub struct Model {
     pub next_sync_at: Option<i64>,
     /// When the server tries the credential of an instance that it has set inactive; null if it does not.
     pub next_try_at: Option<i64>,
-    /// How many times the server has tried the credential since it set the instance inactive.
+    /// How many times the server has tried the credential since the last run that did not fail, or since a member
+    /// changed the status or the configuration.
     pub tries: i32,
     pub user_count: i64,
     pub last_run_id: Option<Uuid>,

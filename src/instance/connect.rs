@@ -114,6 +114,13 @@ impl Instances {
         self.catalog.code_flow(integration, config).map_err(|error| refusal(&error).into())
     }
 
+    /// The tenant whose users an instance has, if it is known. The manifest of an earlier version may have named the
+    /// same tenant otherwise, so the stored name counts only if the settings do not tell.
+    pub(super) fn known_tenant(&self, model: &Model) -> Result<Option<String>> {
+        let Some(integration) = self.catalog.find(&model.integration_key) else { return Ok(model.tenant.clone()) };
+        Ok(integration.tenant_in_settings(&self.config(model)?).or_else(|| model.tenant.clone()))
+    }
+
     /// Asks the application whether it accepts the configuration and, if there is one, the grant.
     pub(super) async fn verify(
         &self,
@@ -139,6 +146,11 @@ fn public(model: &Model) -> Config {
 
 pub(super) fn owner(id: Uuid) -> String {
     format!("instance.secrets:{id}")
+}
+
+/// The known tenant and that of a credential, if they differ.
+pub(super) fn other_tenant<'a>(known: Option<&'a str>, verified: &'a Verified) -> Option<(&'a str, &'a str)> {
+    known.zip(verified.tenant.as_deref()).filter(|(known, found)| known != found)
 }
 
 /// The refusal of a request that needs a person's consent first.

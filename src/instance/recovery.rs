@@ -7,13 +7,12 @@
 use std::time::Duration;
 
 use entity::instance::Model;
-use entity::job::Kind;
 use integration::source::{ErrorClass, SourceError, Verified};
 use sea_orm::EntityTrait;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
-use super::connect::PATIENCE;
+use super::connect::{PATIENCE, other_tenant};
 use super::runs::schedule::JITTER;
 use super::state::{Change, State};
 use super::transition::Transition;
@@ -33,6 +32,8 @@ const DISTANCES: [Duration; 4] =
 const DISTANCES_WITH_PASSWORD: [Duration; 2] = [Duration::from_hours(1), Duration::from_hours(18)];
 /// The time before the next try if a try got no answer about the credential.
 const AFTER_NO_ANSWER_MS: i64 = 3_600_000;
+/// The pause before recording a try again after a database error.
+const RECORD_PAUSE: Duration = Duration::from_secs(2);
 /// The time before the next try if a member changed the instance during a try.
 const AFTER_CHANGE_MS: i64 = 60_000;
 
@@ -54,13 +55,23 @@ impl Handler for Recovery {
         let model = found.filter(|model| State::of(model).recovering);
         let answer = match &model {
             None => None,
+            Some(_) if claim.take_overs > 0 => Some(Answer::Lost),
             Some(model) => match stop.run_until_cancelled(instances.try_credential(model)).await {
                 Some(answer) => Some(answer),
                 None => return queue::give_back(&instances.db, &claim, instances.clock.now()).await,
             },
         };
         let (claim, tried) = (&claim, &model.zip(answer));
-        instances.db.write(|tx| async move { instances.record_try(&tx, claim, tried.as_ref()).await }).await
+        // The answer must be recorded, or the application would be asked again.
+        loop {
+            match instances.db.write(|tx| async move { instances.record_try(&tx, claim, tried.as_ref()).await }).await {
+                Err(error) if error.is_passing() && !stop.is_cancelled() => {
+                    warn!(error = %error.chain(), "the try of a credential could not be recorded; trying again");
+                }
+                recorded => return recorded,
+            }
+            tokio::time::sleep(RECORD_PAUSE).await;
+        }
     }
 }
 
@@ -73,16 +84,14 @@ enum Answer {
     RefusedForGood,
     /// The application could not be reached, or did not answer about the credential.
     None,
+    /// A worker that is gone has asked. It counts, and the application is not asked again at once.
+    Lost,
 }
 
 impl Answer {
-    fn of(model: &Model, checked: Result<Verified, SourceError>) -> Self {
+    fn of(known_tenant: Option<&str>, checked: Result<Verified, SourceError>) -> Self {
         match checked {
-            Ok(Verified { tenant: Some(tenant), .. })
-                if model.tenant.as_ref().is_some_and(|known| *known != tenant) =>
-            {
-                Answer::RefusedForGood
-            }
+            Ok(verified) if other_tenant(known_tenant, &verified).is_some() => Answer::RefusedForGood,
             Ok(verified) => Answer::Accepted(verified),
             Err(error) => match error.class {
                 ErrorClass::Token | ErrorClass::Permission if error.is_explicit() => Answer::RefusedForGood,
@@ -99,12 +108,12 @@ impl Answer {
 
 impl Instances {
     async fn try_credential(&self, model: &Model) -> Answer {
-        let source = match self.source(model, model.run_number + 1) {
-            Ok(source) => source,
-            Err(error) => return Answer::of(model, Err(error)),
+        // Neither is the application's answer.
+        let (Ok(source), Ok(known)) = (self.source(model, model.run_number + 1), self.known_tenant(model)) else {
+            return Answer::None;
         };
         match tokio::time::timeout(PATIENCE, source.check()).await {
-            Ok(checked) => Answer::of(model, checked),
+            Ok(checked) => Answer::of(known.as_deref(), checked),
             Err(_) => Answer::None,
         }
     }
@@ -119,22 +128,23 @@ impl Instances {
         if !queue::finish(tx, claim).await? || !State::of(&instance).recovering {
             return Ok(());
         }
-        if instance.revision != model.revision {
-            return queue::enqueue(tx, Kind::Recovery, &[model.id], now + AFTER_CHANGE_MS).await;
-        }
-        let accepted = matches!(answer, Answer::Accepted(_));
+        let changed = instance.revision != model.revision;
+        let accepted = !changed && matches!(answer, Answer::Accepted(_));
         info!(instance.id = %model.id, accepted, "the server tried the credential of an instance that it had switched off");
         let guessing_locks = self.guessing_locks(&instance);
         let mut transition = Transition::of(tx, instance, None, now).await?;
         let instance = transition.instance_mut();
         let change = match answer {
+            _ if changed => Change::TryFailed { again: Some(now + AFTER_CHANGE_MS) },
             Answer::Accepted(verified) => {
+                // A run that is refused all the same does not begin to count anew.
+                instance.tries += 1;
                 instance.tenant = verified.tenant.clone().or(instance.tenant.take());
                 instance.credential_expires_at = verified.credential_expires_at.or(instance.credential_expires_at);
                 Change::Recover
             }
             Answer::RefusedForGood => Change::TryFailed { again: None },
-            Answer::Refused => {
+            Answer::Refused | Answer::Lost => {
                 instance.tries += 1;
                 Change::TryFailed { again: next_try(now, instance.tries, guessing_locks, fastrand::f64()) }
             }

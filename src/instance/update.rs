@@ -8,7 +8,7 @@ use integration::grant::{GrantInMemory, GrantStore};
 use integration::source::{Config, Verified};
 use uuid::Uuid;
 
-use super::connect::{authorization_required, refused_settings};
+use super::connect::{authorization_required, other_tenant, refused_settings};
 use super::runs::schedule::next_due;
 use super::state::Change;
 use super::transition::{Committed, Transition};
@@ -157,9 +157,7 @@ impl Instances {
             Err(error) if resolved.config.is_none() => return Err(at_status(error)),
             verified => verified?,
         };
-        // The stored name may come from an older manifest, which named the same tenant differently.
-        let known = integration.tenant_in_settings(&self.config(model)?).or_else(|| model.tenant.clone());
-        check_tenant(known.as_deref(), &verified)?;
+        check_tenant(self.known_tenant(model)?.as_deref(), &verified)?;
         Ok(Some(verified))
     }
 
@@ -196,6 +194,9 @@ impl Instances {
         verified: Option<&Verified>,
     ) -> Result<Committed> {
         self.replace_grant(tx, transition.instance_mut(), resolved).await?;
+        if resolved.config.is_some() || resolved.activate.is_some() {
+            transition.instance_mut().tries = 0;
+        }
         if self.edit(transition.instance_mut(), resolved, verified)? {
             transition.apply(Change::Edit).await?;
         }
@@ -282,14 +283,14 @@ fn check_revision(model: &Model, expected: Option<i32>) -> Result<()> {
 }
 
 fn check_tenant(known: Option<&str>, verified: &Verified) -> Result<()> {
-    match (known, verified.tenant.as_deref()) {
-        (Some(known), Some(found)) if known != found => Err(Refusal::new(
+    match other_tenant(known, verified) {
+        Some((known, found)) => Err(Refusal::new(
             RefusalCode::DifferentTenant,
             format!("This credential belongs to \"{found}\", and the instance's users to \"{known}\". Create a separate instance for it."),
         )
         .at(["config"])
         .into()),
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 

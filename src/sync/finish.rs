@@ -76,12 +76,15 @@ impl Engine {
             self.drop_added(tx, &mut transition, now).await?;
         }
         tx.allow(STATEMENT).await?;
+        let tries = transition.instance().tries;
         let run = transition.current_run_mut()?;
         let losses = losses::of(run)?;
-        let completion = completion(failure.as_ref(), refusal, !losses.is_empty(), now);
+        let completion = completion(failure.as_ref(), refusal, !losses.is_empty(), tries, now);
         describe(run, completion, failure, &losses, now);
         self.record_what_is_known(tx, &mut transition, &losses).await?;
-        transition.instance_mut().tries = 0;
+        if !matches!(completion, Completion::Failed { .. }) {
+            transition.instance_mut().tries = 0;
+        }
         let mail = self.decide_mail(tx, &mut transition, completion).await?;
         transition.apply(Change::Complete(completion)).await?;
         if let Some(mail) = mail {
@@ -92,13 +95,19 @@ impl Engine {
 
     /// Records when each part of the list was last read, with which manifest, and how many users there are.
     async fn record_what_is_known(&self, tx: &Tx, transition: &mut Transition<'_>, losses: &[Loss]) -> Result<()> {
+        // A list that cannot prove itself whole does not use a new baseline up, unless the one before could not either.
+        let before = transition.last_run().map(losses::of).transpose()?;
+        let is_whole = !losses::includes_users(losses);
+        let uses_baseline = is_whole || before.is_some_and(|before| losses::includes_users(&before));
         let run = transition.current_run_mut()?;
         let is_failed = run.outcome == Some(Outcome::Failed);
         let (at, digest) = (run.started_at.unwrap_or(run.queued_at), run.manifest_digest.clone());
         let grown = run.added - run.removed;
         let instance = transition.instance_mut();
-        if !is_failed {
+        if !is_failed && uses_baseline {
             instance.manifest_digest = digest;
+        }
+        if !is_failed {
             instance.known_users = Some(instance.user_count + grown);
         }
         let integration = self.instances.catalog.find(&instance.integration_key);
@@ -108,7 +117,8 @@ impl Engine {
     }
 }
 
-fn completion(failure: Option<&Failure>, refusal: Option<Refusal>, lost: bool, now: i64) -> Completion {
+/// `tries` is how often the server has tried the credential by itself.
+fn completion(failure: Option<&Failure>, refusal: Option<Refusal>, lost: bool, tries: i32, now: i64) -> Completion {
     let Some(error) = failure else { return if lost { Completion::Partial } else { Completion::Succeeded } };
     let reason = match error.class {
         FailureClass::Token => Some(InactiveReason::TokenInactive),
@@ -125,7 +135,7 @@ fn completion(failure: Option<&Failure>, refusal: Option<Refusal>, lost: bool, n
         reason,
         try_at: match refusal {
             Refusal::Explicit => None,
-            Refusal::Bare { guessing_locks } => recovery::next_try(now, 0, guessing_locks, fastrand::f64()),
+            Refusal::Bare { guessing_locks } => recovery::next_try(now, tries, guessing_locks, fastrand::f64()),
         },
     });
     let soon = matches!(error.class, FailureClass::Transient | FailureClass::Timeout | FailureClass::RateLimit);

@@ -89,6 +89,21 @@ async fn what_another_manifest_reads_differently_is_a_new_baseline() {
 }
 
 #[tokio::test]
+async fn a_list_that_cannot_prove_itself_leaves_the_baseline_to_the_next_unless_no_list_can() {
+    let server = Server::start().await;
+    for (outcomes, baselines) in
+        [("success,uncertain,success", [true, true, false]), ("uncertain", [true, false, false])]
+    {
+        let id = server.rehearse(outcomes, &[("users", "40"), ("outcomes", outcomes)]).await;
+        server.idle(&id, "").await;
+        change(&server.db, "UPDATE instance SET manifest_digest = NULL").await;
+        for is_baseline in baselines {
+            assert_eq!(server.sync(&id, RUN).await["newBaseline"], is_baseline, "{outcomes}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_first_run_after_an_upgrade_is_a_new_baseline() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[("users", "40"), ("churn_percent", "100")]).await;

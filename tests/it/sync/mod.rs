@@ -9,6 +9,7 @@ mod growth;
 mod guard;
 mod lifecycle;
 mod outcomes;
+mod recovery;
 mod revocation;
 mod schedule;
 mod storm;
