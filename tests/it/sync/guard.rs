@@ -116,7 +116,11 @@ async fn a_held_removal_is_held_in_every_run_until_somebody_accepts_it() {
         for churn in churns {
             server.configure(&id, &[("users", users[1]), ("churn_percent", churn)]).await;
             let run = server.sync(&id, RUN).await;
-            assert_eq!((&run["failure"]["class"], &run["removed"]), (&json!("REMOVAL_GUARD"), &json!(0)), "{name}: {run}");
+            assert_eq!(
+                (&run["failure"]["class"], &run["removed"]),
+                (&json!("REMOVAL_GUARD"), &json!(0)),
+                "{name}: {run}"
+            );
             assert!(run["failure"]["message"].as_str().unwrap().contains(held), "{name}: {run}");
         }
     }
