@@ -175,7 +175,7 @@ pub trait Source: Send + Sync {
     /// Checks whether the credential can list users. Requests one page at most of each list.
     async fn check(&self) -> Result<Verified, SourceError>;
 
-    /// Whether a request waits until others to the same application have ended. This is not the application's fault.
+    /// Whether a request waits until others have ended. This is not the application's fault.
     fn is_queued(&self) -> bool {
         false
     }

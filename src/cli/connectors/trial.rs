@@ -108,7 +108,7 @@ pub async fn run(trial: Trial) -> Result<(), String> {
     if report.has_ended() {
         return report.end();
     }
-    report.finish(source.tenant(), Clock::System.now() - begun)
+    report.finish(source.tenant().as_deref(), Clock::System.now() - begun)
 }
 
 /// A manifest by its file, or by its key in the catalog.

@@ -310,6 +310,8 @@ pub(super) fn transport(error: TransportError) -> SourceError {
             (ErrorClass::Transient, "The encrypted connection to the application failed; its certificate may be wrong.")
         }
         TransportError::BrokeOff => (ErrorClass::Transient, "The application's response broke off in the middle."),
+        // Waited for, where it can happen.
+        TransportError::NoRoom => (ErrorClass::Internal, "This server had no memory for the application's response."),
         TransportError::TimedOut => (ErrorClass::Timeout, "The application stopped answering."),
     };
     SourceError { advice, ..SourceError::new(class, message) }

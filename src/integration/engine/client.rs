@@ -22,7 +22,8 @@ use serde_json::Value;
 use url::{Host, Origin, Url, form_urlencoded};
 
 use super::address::{Addresses, Blocked, GuardedResolver, Reach, Unresolved};
-use super::host_limit::HostLimits;
+use super::host_limit::{Counted, HostLimits};
+use super::memory::{Memory, Share};
 use super::retry::RetryPolicy;
 
 const USER_AGENT: &str = concat!("muster/", env!("CARGO_PKG_VERSION"));
@@ -85,6 +86,7 @@ pub struct Client {
     transport: Arc<dyn Transport>,
     settings: Arc<ClientSettings>,
     limits: Arc<HostLimits>,
+    memory: Memory,
     /// The integration that the requests belong to.
     integration: Option<Arc<str>>,
     /// How many requests wait for their turn.
@@ -94,7 +96,8 @@ pub struct Client {
 /// Sends a request and returns the response.
 #[async_trait]
 pub trait Transport: Send + Sync {
-    async fn send(&self, request: Request) -> Result<Response, TransportError>;
+    /// `share` is what the response takes of the memory for responses.
+    async fn send(&self, request: Request, share: &mut Share) -> Result<Response, TransportError>;
 }
 
 /// A request to an application. It has no `Debug`, because it holds the credential once it is signed.
@@ -153,6 +156,8 @@ pub enum TransportError {
     BrokeOff,
     #[error("the response is too large")]
     TooLong,
+    #[error("the memory for responses is used up")]
+    NoRoom,
 }
 
 impl Client {
@@ -195,13 +200,14 @@ impl Client {
 
     /// A client whose requests are answered by something other than the network, such as recorded samples.
     pub fn with_transport(transport: Arc<dyn Transport>, settings: ClientSettings) -> Self {
-        let (limits, waiting) = Default::default();
-        Self { transport, settings: Arc::new(settings), limits, integration: None, waiting }
+        let (limits, memory, waiting) = Default::default();
+        Self { transport, settings: Arc::new(settings), limits, memory, integration: None, waiting }
     }
 
     /// The client for one connection of an integration.
     pub(super) fn of(&self, integration: &str) -> Self {
-        Self { integration: Some(integration.into()), waiting: Arc::default(), ..self.clone() }
+        let memory = self.memory.for_another();
+        Self { integration: Some(integration.into()), waiting: Arc::default(), memory, ..self.clone() }
     }
 
     /// The limits of requests at once, which all sources share.
@@ -209,7 +215,7 @@ impl Client {
         &self.limits
     }
 
-    /// Whether a request waits until other requests to the same host have ended.
+    /// Whether a request waits until other requests have ended.
     pub(super) fn is_queued(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
     }
@@ -218,9 +224,28 @@ impl Client {
         &self.settings
     }
 
+    /// Sends a request once, such as one for a token.
     pub(super) async fn send(&self, request: Request) -> Result<Response, TransportError> {
         let _turn = self.limits.enter(self.integration.as_deref(), &request.url, &self.waiting).await;
-        self.transport.send(request).await
+        self.transport.send(request, &mut self.memory.share_at_once()).await
+    }
+
+    /// Sends a request for data when there is memory for the response. It is sent again if the response turns out to
+    /// need more.
+    pub(super) async fn fetch(&self, request: Request) -> Result<(Response, Share), TransportError> {
+        let mut share = self.memory.share();
+        loop {
+            let turn = self.limits.enter(self.integration.as_deref(), &request.url, &self.waiting).await;
+            if share.take_expected() {
+                match self.transport.send(request.clone(), &mut share).await {
+                    Err(TransportError::NoRoom) => {}
+                    sent => return Ok((sent?, share)),
+                }
+            }
+            drop(turn);
+            let _counted = Counted::new(&self.waiting);
+            share.wait().await;
+        }
     }
 }
 
@@ -238,7 +263,7 @@ struct Network {
 
 #[async_trait]
 impl Transport for Network {
-    async fn send(&self, mut request: Request) -> Result<Response, TransportError> {
+    async fn send(&self, mut request: Request, share: &mut Share) -> Result<Response, TransportError> {
         if let Some((_, target)) = self.detours.iter().find(|(origin, _)| *origin == request.url.origin()) {
             let mut url = target.clone();
             url.set_path(&format!("{}{}", target.path().trim_end_matches('/'), request.url.path()));
@@ -278,7 +303,7 @@ impl Transport for Network {
             TransportError::Blocked => refused,
             other => other,
         })?;
-        self.read(response).await
+        self.read(response, share).await
     }
 }
 
@@ -298,7 +323,7 @@ impl Network {
         Ok(!found.is_empty() && found.iter().all(|ip| self.addresses.allows(*ip)))
     }
 
-    async fn read(&self, mut response: reqwest::Response) -> Result<Response, TransportError> {
+    async fn read(&self, mut response: reqwest::Response, share: &mut Share) -> Result<Response, TransportError> {
         let (status, headers) = (response.status(), response.headers().clone());
         let length: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         if length > MAX_HEADERS {
@@ -306,12 +331,23 @@ impl Network {
         }
         let mut body = Vec::new();
         if status.is_success() {
+            let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+            let announced = announced.unwrap_or_default().min(self.page_bytes);
+            if !share.grow(announced, announced) {
+                return Err(TransportError::NoRoom);
+            }
             while let Some(chunk) = response.chunk().await.map_err(|error| transport_error(&error))? {
-                if body.len() + chunk.len() > self.page_bytes {
+                let length = body.len() + chunk.len();
+                if length > self.page_bytes {
                     return Err(TransportError::TooLong);
+                }
+                // Twice as much, so that it is not given up again and again.
+                if !share.grow(length, (2 * length).min(self.page_bytes)) {
+                    return Err(TransportError::NoRoom);
                 }
                 body.extend_from_slice(&chunk);
             }
+            share.fit(body.len());
         } else {
             // The status alone is enough to classify the error, so an explanation that breaks off is kept.
             while let Ok(Some(chunk)) = response.chunk().await {

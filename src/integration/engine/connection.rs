@@ -12,6 +12,7 @@ use super::body::{self, BodyError};
 use super::classify::{self, Asked, Evidence};
 use super::client::{Client, Request, Response};
 use super::credential::{Credential, Token};
+use super::memory::Share;
 use super::purpose::Purpose;
 use super::retry::{Attempts, RetryPolicy, retry_after};
 use super::spelling::Spelling;
@@ -46,7 +47,9 @@ pub(super) struct Success {
     pub headers: HeaderMap,
     /// The size of the body, in bytes.
     pub size: usize,
-    body: Result<Document, BodyError>,
+    /// To be held as long as what was read.
+    pub share: Share,
+    pub body: Result<Document, BodyError>,
 }
 
 impl Success {
@@ -107,7 +110,7 @@ impl Connection {
         &self.spelling
     }
 
-    /// Whether a request waits until other requests to the same host have ended.
+    /// Whether a request waits until other requests have ended.
     pub fn is_queued(&self) -> bool {
         self.client.is_queued()
     }
@@ -207,7 +210,8 @@ impl Connection {
         self.credential
             .sign(auth, &self.config, &mut request, token)
             .map_err(|_| unsendable("connect the application again"))?;
-        let Response { status, headers, body } = self.client.send(request).await.map_err(classify::transport)?;
+        let (response, share) = self.client.fetch(request).await.map_err(classify::transport)?;
+        let Response { status, headers, body } = response;
         let http_status = status.as_u16();
         let size = body.len();
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -239,7 +243,7 @@ impl Connection {
         if parsed.as_ref().is_err_and(|error| *error == BodyError::Incomplete) {
             return Err(purpose.unreadable(&BodyError::Incomplete, http_status).into());
         }
-        Ok(Success { http_status, headers, size, body: parsed })
+        Ok(Success { http_status, headers, size, share, body: parsed })
     }
 
     /// Reads the expiry of the credential from a response's headers.
@@ -267,7 +271,7 @@ pub(super) async fn offload<T: Send + 'static>(
     })
 }
 
-fn at_sign_in(error: SourceError) -> SourceError {
+pub(super) fn at_sign_in(error: SourceError) -> SourceError {
     SourceError { advice: Advice::SignIn, ..error }
 }
 

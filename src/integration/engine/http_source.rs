@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
-use tokio::sync::OnceCell;
 
 use super::check::check;
 use super::client::Client;
 use super::connection::Connection;
+use super::identify::Requests;
 use super::observe::PageObserver;
 use super::pass::Pass;
 use super::request::RequestBuilder;
@@ -21,8 +21,7 @@ use crate::source::{Checkpoint, Config, ErrorClass, Page, Source, SourceError, V
 /// An application that a manifest describes, connected with the given settings.
 pub struct HttpSource {
     pub(super) connection: Connection,
-    /// Set by the first listing, which finds out whose credential it is.
-    requests: OnceCell<RequestBuilder>,
+    requests: Requests,
     observer: Option<PageObserver>,
 }
 
@@ -47,7 +46,7 @@ impl HttpSource {
         }
         let client = client.of(&manifest.key);
         let connection = Connection::new(manifest, config, client, grants)?;
-        Ok(Self { connection, requests: OnceCell::new(), observer: None })
+        Ok(Self { connection, requests: Requests::default(), observer: None })
     }
 
     /// Calls `observer` with each page of a listing.
@@ -58,8 +57,8 @@ impl HttpSource {
     }
 
     /// The tenant whose users are listed, once a listing has begun.
-    pub fn tenant(&self) -> Option<&str> {
-        self.requests.get()?.tenant()
+    pub fn tenant(&self) -> Option<String> {
+        self.requests.tenant()
     }
 }
 

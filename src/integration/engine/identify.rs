@@ -1,19 +1,71 @@
 //! What comes before a listing: a token, and whose credential it is.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::connection::Connection;
+use parking_lot::Mutex;
+
+use super::connection::{Connection, at_sign_in};
 use super::purpose::Purpose;
 use super::request::{self, RequestBuilder};
 use super::retry::RetryPolicy;
 use super::time;
 use crate::source::{ErrorClass, SourceError};
 
+/// The builder of a source's requests, once the first listing has found out whose credential it is.
+#[derive(Default)]
+pub(super) struct Requests(Mutex<Option<Known>>);
+
+#[derive(Clone)]
+struct Known {
+    /// What the token response gave.
+    with_token: BTreeMap<String, String>,
+    requests: Arc<RequestBuilder>,
+}
+
+impl Requests {
+    /// The builder by the values of the token in use: a new sign-in may have given others.
+    pub async fn current(
+        &self,
+        connection: &Connection,
+        retry: &RetryPolicy,
+    ) -> Result<Arc<RequestBuilder>, SourceError> {
+        let known = self.0.lock().clone();
+        let with_token = match known {
+            Some(Known { with_token, requests }) if with_token.is_empty() => return Ok(requests),
+            Some(Known { with_token, requests }) => {
+                let now = connection.found_with_token(retry).await.map_err(at_sign_in)?;
+                if now == with_token {
+                    return Ok(requests);
+                }
+                now
+            }
+            None => connection.found_with_token(retry).await?,
+        };
+        let requests = Arc::new(identify_with(connection, retry, with_token.clone()).await?);
+        *self.0.lock() = Some(Known { with_token, requests: Arc::clone(&requests) });
+        Ok(requests)
+    }
+
+    /// The tenant whose users are listed, once a listing has begun.
+    pub fn tenant(&self) -> Option<String> {
+        self.0.lock().as_ref()?.requests.tenant().map(str::to_owned)
+    }
+}
+
 /// Obtains a token, and asks the application whose credential it is, if the manifest says so.
 pub(super) async fn identify(connection: &Connection, retry: &RetryPolicy) -> Result<RequestBuilder, SourceError> {
+    identify_with(connection, retry, connection.found_with_token(retry).await?).await
+}
+
+/// `found` is what the token response gave.
+async fn identify_with(
+    connection: &Connection,
+    retry: &RetryPolicy,
+    mut found: BTreeMap<String, String>,
+) -> Result<RequestBuilder, SourceError> {
     let wrong = |message: String| SourceError::new(ErrorClass::Config, message);
     let (manifest, config) = (connection.manifest(), connection.config());
-    let mut found = connection.found_with_token(retry).await?;
     let rule = manifest.identify.as_ref().map(|rule| &rule.value);
     if let Some(rule) = rule {
         let purpose = Purpose::Identify;

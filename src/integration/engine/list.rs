@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::body;
 use super::client::Request;
 use super::connection::{Connection, Success};
+use super::memory::Share;
 use super::page_info::PageInfo;
 use super::position::Position;
 use super::progress::ListProgress;
@@ -30,6 +31,8 @@ pub(super) struct ListPage {
     pub http_status: u16,
     /// The size of the response, in bytes.
     pub size: usize,
+    /// To be held as long as the entries.
+    pub share: Share,
 }
 
 impl Reader<'_> {
@@ -75,10 +78,8 @@ impl Reader<'_> {
     ) -> Result<ListPage, SourceError> {
         let request = self.requests.page(list, position, size).map_err(|clause| purpose.unbuildable(&clause))?;
         let url = request.url.clone();
-        let success = self.send(purpose, request).await?;
-        let Success { http_status, size, .. } = success;
-        let headers = success.headers.clone();
-        let mut body = success.json(purpose)?;
+        let Success { http_status, headers, size, share, body } = self.send(purpose, request).await?;
+        let mut body = body.map_err(|error| purpose.unreadable(&error, http_status))?;
         if matches!(list.pages, Paging::Scim) {
             self.connection.spelling().apply(body.value_mut());
         }
@@ -90,7 +91,7 @@ impl Reader<'_> {
             *next = own.into();
         }
         let entries = body::take_list(list, &mut body).map_err(|error| purpose.unreadable(&error, http_status))?;
-        Ok(ListPage { entries, info, http_status, size })
+        Ok(ListPage { entries, info, http_status, size, share })
     }
 
     pub async fn send(self, purpose: Purpose<'_>, request: Request) -> Result<Success, SourceError> {

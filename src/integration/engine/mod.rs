@@ -4,9 +4,9 @@
 //! error with a class and a sentence for a person; an error about a page names the page's number
 //! and the field. A page is read whole or not at all: no response, however broken, makes the list
 //! shorter without an error. A list that cannot prove that it is complete (`proof`) is read once more, and then
-//! reported as incomplete. Memory holds one page at a time, and the parts that `join` keeps. Requests go only to the
-//! application's own origin, and to addresses that the operator permits (`address`). No error, log line or checkpoint
-//! contains a credential.
+//! reported as incomplete. Memory holds one page at a time, and the parts that `join` keeps; the pages of all
+//! connections share a budget (`memory`). Requests go only to the application's own origin, and to addresses that the
+//! operator permits (`address`). No error, log line or checkpoint contains a credential.
 //!
 //! **Retries.** Errors that may pass by themselves are retried with growing, jittered waits. If
 //! the application asks to slow down, the engine waits as long as it asks for. The
@@ -47,7 +47,7 @@
 //! | `wall`, `graphql`, `wording` | refusals by something in front, errors next to data, the meaning of texts |
 //! | `body`, `spelling` | from bytes to JSON, and to the attribute names of the manifest |
 //! | `credential` | what signs a request |
-//! | `client`, `address`, `host_limit` | one request to a permitted address, when it is its turn |
+//! | `client`, `address`, `host_limit`, `memory` | one request to a permitted address, when it is its turn and there is memory |
 //! | `retry` | what is retried, and after which wait |
 //! | `losses` | optional parts that were refused |
 //! | `observe` | what the author of a manifest sees of a page |
@@ -69,6 +69,7 @@ mod join;
 mod list;
 mod losses;
 mod map;
+mod memory;
 mod observe;
 mod page_info;
 mod pass;
@@ -94,6 +95,7 @@ pub use client::{Body, Client, ClientSettings, Request, Response, Transport, Tra
 pub use code_flow::CodeFlow;
 pub use host_limit::HostLimits;
 pub use http_source::HttpSource;
+pub use memory::Share;
 pub use observe::{PageObserver, RawPage};
 pub use request::tenant_in_settings;
 pub use retry::RetryPolicy;

@@ -10,22 +10,20 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OnceCell;
-
 use super::connection::{Connection, offload};
 use super::detail::Details;
-use super::identify::identify;
+use super::identify::{Requests, identify};
 use super::join::{JoinReading, JoinedLists};
 use super::list::{ListPage, Reader, has_expired};
 use super::losses::Losses;
 use super::map;
+use super::memory::Share;
 use super::observe::{PageObserver, RawPage};
 use super::page_info::PageInfo;
 use super::progress::{Next, Progress};
 use super::proof::{Doubt, Proof, SeenIds};
 use super::purpose::Purpose;
 use super::record::{PageRecords, read_records};
-use super::request::RequestBuilder;
 use crate::manifest::paging::Paging;
 use crate::source::{Checkpoint, ErrorClass, Loss, Page, SourceError};
 
@@ -35,7 +33,7 @@ const DETAILS_PER_STEP: usize = 25;
 /// Everything that is known about a listing, and what to do next.
 pub(super) struct Pass<'a> {
     connection: &'a Connection,
-    requests: &'a OnceCell<RequestBuilder>,
+    requests: &'a Requests,
     observer: Option<&'a PageObserver>,
     stage: Stage<'a>,
     progress: Progress,
@@ -50,6 +48,8 @@ pub(super) struct Pass<'a> {
     joined: Arc<JoinedLists>,
     losses: Losses,
     details: Details,
+    /// What the page of users takes of the memory for responses, until it is stored.
+    share: Option<Share>,
 }
 
 /// What the pass does next.
@@ -80,7 +80,7 @@ struct UsersPage {
 impl<'a> Pass<'a> {
     pub fn new(
         connection: &'a Connection,
-        requests: &'a OnceCell<RequestBuilder>,
+        requests: &'a Requests,
         observer: Option<&'a PageObserver>,
         from: Option<Checkpoint>,
     ) -> Self {
@@ -99,15 +99,32 @@ impl<'a> Pass<'a> {
             joined: Arc::default(),
             losses: Losses::default(),
             details: Details::default(),
+            share: None,
         }
     }
 
     /// The next page of users, or an empty keep-alive page while something else is read.
     /// `None` after the last page.
     pub async fn next(&mut self) -> Result<Option<Page>, SourceError> {
+        if !matches!(self.stage, Stage::Details { .. }) {
+            // The page before has been stored.
+            self.share = None;
+        }
+        let page = self.step().await;
+        if page.is_err() {
+            // A run that waits for its application must not hold others up.
+            self.share = None;
+        }
+        page
+    }
+
+    async fn step(&mut self) -> Result<Option<Page>, SourceError> {
+        if matches!(self.stage, Stage::Finished) {
+            return Ok(None);
+        }
         let retry = self.connection.retry_policy();
-        let requests = self.requests.get_or_try_init(|| identify(self.connection, &retry)).await?;
-        let reader = Reader { connection: self.connection, requests, retry };
+        let requests = self.requests.current(self.connection, &retry).await?;
+        let reader = Reader { connection: self.connection, requests: &requests, retry };
         let has_details = !self.connection.manifest().users.details.is_empty();
         loop {
             match &mut self.stage {
@@ -194,7 +211,8 @@ impl<'a> Pass<'a> {
         let purpose = Purpose::Users { page: number };
         let size = list.page_size.map(|size| size.count);
         let page = reader.page(purpose, list, &mut self.progress.list, size).await?;
-        let ListPage { entries, info, http_status, size } = page;
+        let ListPage { entries, info, http_status, size, share } = page;
+        self.share = Some(share);
         if entries.is_empty()
             && number > 1
             && !self.progress.list.is_at_empty_page()

@@ -12,7 +12,7 @@ use serde_saphyr::{Location, Spanned};
 use url::Url;
 
 use super::format::{Call, Exchange};
-use crate::engine::{Body, Request, Response, Transport, TransportError};
+use crate::engine::{Body, Request, Response, Share, Transport, TransportError};
 use crate::manifest::Manifest;
 use crate::manifest::template::Part;
 
@@ -107,7 +107,7 @@ impl Recording {
 
 #[async_trait]
 impl Transport for Recording {
-    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+    async fn send(&self, request: Request, _: &mut Share) -> Result<Response, TransportError> {
         let mut progress = self.progress.lock();
         if progress.unexpected {
             return Err(TransportError::Blocked);

@@ -137,7 +137,7 @@ async fn run(manifest: &Arc<Manifest>, config: Config, case: &Case, recording: A
         }
     }
     drop(pages);
-    outcome.tenant = source.tenant().map(str::to_owned);
+    outcome.tenant = source.tenant();
     outcome
 }
 

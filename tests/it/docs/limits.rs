@@ -86,6 +86,8 @@ const NUMBERS: &[(&str, &str, &str, &str)] = &[
         "db/postgres/wakeups.rs",
         "COLLECT: Duration = Duration::from_millis(5);",
     ),
+    ("operations.md", "64 MiB together", "integration/engine/memory.rs", "BUDGET: usize = 64 * 1024 * 1024;"),
+    ("operations.md", "at most 64 KiB never wait", "integration/engine/memory.rs", "UNIT: usize = 64 * 1024;"),
     ("operations.md", "1: findings;", "cli/doctor.rs", "EXIT_FINDINGS: u8 = 1;"),
     ("operations.md", "2: the database could not", "cli/doctor.rs", "EXIT_NOT_CHECKED: u8 = 2;"),
 ];

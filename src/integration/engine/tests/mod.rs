@@ -28,6 +28,7 @@ mod hostile;
 mod identify;
 mod limits;
 mod lists;
+mod memory;
 mod paging;
 mod parts;
 mod posts;

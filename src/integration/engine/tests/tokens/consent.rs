@@ -5,6 +5,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::engine::client::{Request as Sent, Response as Received, Transport, TransportError};
+use crate::engine::memory::Share;
 use crate::grant::{Grant, GrantStore, Renew, StoredGrant};
 
 /// A store in memory. Its log has the stored grants and the requests in order.
@@ -223,7 +224,7 @@ struct Failing(Mutex<Vec<TransportError>>, Mutex<usize>);
 
 #[async_trait]
 impl Transport for Failing {
-    async fn send(&self, _: Sent) -> Result<Received, TransportError> {
+    async fn send(&self, _: Sent, _: &mut Share) -> Result<Received, TransportError> {
         *self.1.lock() += 1;
         if let Some(error) = self.0.lock().pop() {
             return Err(error);
@@ -261,7 +262,7 @@ async fn a_renewal_goes_on_when_nobody_waits_for_it_any_more() {
 
     #[async_trait]
     impl Transport for Slow {
-        async fn send(&self, _: Sent) -> Result<Received, TransportError> {
+        async fn send(&self, _: Sent, _: &mut Share) -> Result<Received, TransportError> {
             self.0.notify_one();
             self.1.notified().await;
             let body = json!({"access_token": "a2", "refresh_token": "r2"}).to_string().into_bytes();

@@ -161,3 +161,30 @@ async fn a_listing_that_goes_on_after_an_error_signs_in_anew() {
     assert_eq!(uris, ["/login", users, users, users, "/logout", "/login", users, "/logout"]);
     assert_eq!((header(&calls[4], "x-session"), header(&calls[6], "x-session")), ("s1".to_owned(), "s6".to_owned()));
 }
+
+#[tokio::test]
+async fn what_a_login_gave_is_forgotten_with_its_session() {
+    let manifest = connector(
+        LOGIN,
+        "  session:
+    login:
+      path: /login
+      json: {user: '{{config.id}}', password: '{{config.secret}}'}
+    token_at: $.session
+    keep: {place: $.place}",
+        "users:\n  path: '/{{found.place}}/users'",
+    );
+    let peer = Peer::answering(|number, call| match call.uri.as_str() {
+        "/login" => ok(&json!({"session": "s", "place": format!("of{number}")})),
+        "/of5/users" => ok(&json!({"users": [{"id": "1"}]})),
+        _ => respond(503, &[], "{}"),
+    })
+    .await;
+    let source = signed_in(&manifest, config(&peer, &[]), settings());
+    let mut pages = source.pages(None);
+    assert_eq!(pages.next().await.unwrap().unwrap_err().class, ErrorClass::Transient);
+    assert_eq!(pages.next().await.unwrap().unwrap().users.len(), 1);
+    assert!(pages.next().await.is_none());
+    let users = "/of1/users";
+    assert_eq!(peer.uris(), ["/login", users, users, users, "/login", "/of5/users"]);
+}
