@@ -176,7 +176,8 @@ async fn a_wait_that_a_wrong_clock_wrote_holds_no_run() {
     application.trouble(None);
     let db = place.open().await;
     change(&db, "UPDATE sync_run SET waiting_until = waiting_until + 864000000 WHERE waiting_until IS NOT NULL").await;
-    change(&db, "UPDATE job SET run_at = run_at + 864000000 WHERE kind = 'sync'").await;
+    // As the repair of jobs leaves it.
+    change(&db, "UPDATE job SET run_at = 0 WHERE kind = 'sync'").await;
     db.close().await.unwrap();
     let settings = |settings: &mut Settings| settings.allowed_networks = vec!["127.0.0.0/8".parse().unwrap()];
     let server = Server::builder().settings(settings).place(place).start().await;
