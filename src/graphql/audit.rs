@@ -15,6 +15,7 @@ use super::error::{ApiError, nullable};
 use super::instance::{Instance, InstanceById};
 use super::list::{List, RootList};
 use super::page;
+use super::written::Written;
 use crate::audit;
 use crate::clock::date_time;
 
@@ -53,9 +54,9 @@ impl AuditEntry {
 
     /// The instance that the action was about. Null if there was none, or if the instance was deleted so long ago
     /// that the server no longer has it.
-    async fn instance(&self, ctx: &Context<'_>) -> Option<Instance> {
+    async fn instance(&self, ctx: &Context<'_>) -> Option<Written<Instance>> {
         let id = self.model.instance_id?;
-        nullable(ctx, self.instances.load(ctx.data_unchecked::<Api>(), InstanceById, &id).await)
+        nullable(ctx, self.instances.load(ctx.data_unchecked::<Api>(), InstanceById, &id).await).map(Written)
     }
 
     /// A sentence that says what was done, for a person.
@@ -104,7 +105,7 @@ impl AuditQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
-    ) -> Result<AuditEntryConnection, ApiError> {
-        Ok(AuditEntryConnection(connection::root(ctx, AuditLog, first, after).await?))
+    ) -> Result<Written<AuditEntryConnection>, ApiError> {
+        Ok(Written(AuditEntryConnection(connection::root(ctx, AuditLog, first, after).await?)))
     }
 }

@@ -187,13 +187,13 @@ macro_rules! connection {
         #[async_graphql::Object]
         impl $connection {
             /// The rows with their cursors.
-            async fn edges(&self) -> Vec<$edge<'_>> {
-                self.0.edges().map($edge).collect()
+            async fn edges(&self) -> crate::graphql::written::Rows<Vec<$edge<'_>>> {
+                crate::graphql::written::Rows(self.0.edges().map($edge).collect())
             }
 
             /// The rows without their cursors.
-            async fn nodes(&self) -> &[<$list as crate::graphql::list::List>::Row] {
-                self.0.rows()
+            async fn nodes(&self) -> crate::graphql::written::Rows<&[<$list as crate::graphql::list::List>::Row]> {
+                crate::graphql::written::Rows(self.0.rows())
             }
 
             /// Whether there are more pages, and the cursors of this one.
@@ -219,8 +219,8 @@ macro_rules! connection {
             }
 
             /// The row.
-            async fn node(&self) -> &<$list as crate::graphql::list::List>::Row {
-                self.0.row
+            async fn node(&self) -> crate::graphql::written::Written<&<$list as crate::graphql::list::List>::Row> {
+                crate::graphql::written::Written(self.0.row)
             }
         }
     };

@@ -20,6 +20,7 @@ use super::list::{List, NestedList, Parent, RootList};
 use super::page;
 use super::sync_run::{RunById, SyncRun};
 use super::user_error::{UserError, split_refusals};
+use super::written::Written;
 use crate::auth::Caller;
 use crate::clock::date_time;
 use crate::notification::history::{self, Filter};
@@ -101,9 +102,9 @@ impl Notification {
 
     /// The instance that it is about. Null for a test mail, and when the instance was deleted so
     /// long ago that the server no longer has it.
-    async fn instance(&self, ctx: &Context<'_>) -> Option<Instance> {
+    async fn instance(&self, ctx: &Context<'_>) -> Option<Written<Instance>> {
         let id = self.model.instance_id?;
-        nullable(ctx, self.relations.instances.load(ctx.data_unchecked::<Api>(), InstanceById, &id).await)
+        nullable(ctx, self.relations.instances.load(ctx.data_unchecked::<Api>(), InstanceById, &id).await).map(Written)
     }
 
     /// The instances that it reports, without those that the server no longer has. One mail can report many instances
@@ -114,15 +115,15 @@ impl Notification {
         ctx: &Context<'_>,
         #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
-    ) -> Result<InstanceConnection, ApiError> {
-        Ok(InstanceConnection(connection::nested(ctx, self, ReportedInstances, first, after).await?))
+    ) -> Result<Written<InstanceConnection>, ApiError> {
+        Ok(Written(InstanceConnection(connection::nested(ctx, self, ReportedInstances, first, after).await?)))
     }
 
     /// The run that it is about. Null for a test mail, and when the run is so old that the server
     /// no longer has it.
-    async fn run(&self, ctx: &Context<'_>) -> Option<SyncRun> {
+    async fn run(&self, ctx: &Context<'_>) -> Option<Written<SyncRun>> {
         let id = self.model.run_id?;
-        nullable(ctx, self.relations.runs.load(ctx.data_unchecked::<Api>(), RunById, &id).await)
+        nullable(ctx, self.relations.runs.load(ctx.data_unchecked::<Api>(), RunById, &id).await).map(Written)
     }
 
     /// How many times the server tried to send it.
@@ -264,9 +265,9 @@ impl NotificationQuery {
         #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
         #[graphql(desc = "Selects mails.")] filter: Option<NotificationFilter>,
-    ) -> Result<NotificationConnection, ApiError> {
+    ) -> Result<Written<NotificationConnection>, ApiError> {
         let list = NotificationList::new(filter)?;
-        Ok(NotificationConnection(connection::root(ctx, list, first, after).await?))
+        Ok(Written(NotificationConnection(connection::root(ctx, list, first, after).await?)))
     }
 }
 

@@ -12,6 +12,7 @@
 //! `rules`).
 
 mod cost;
+mod merging;
 mod optional_variables;
 mod rules;
 pub mod scan;
@@ -26,6 +27,7 @@ use async_graphql::{Name, Pos, Request, ServerError};
 use self::cost::{CostAnalysis, Cycle};
 use self::scan::{MAX_NESTING, MAX_TOKENS, ScanError};
 use super::error::{Code, error};
+use super::written::Unmerged;
 
 /// The longest document, in bytes.
 const MAX_DOCUMENT_BYTES: usize = 32 * 1024;
@@ -107,10 +109,14 @@ pub fn check(request: Request, introspection: bool) -> Result<Operation, ServerE
     let (name, operation) = select(&document, operation_name.as_deref())?;
     rules::check(&document, operation, &variables)?;
     let (kind, name) = (operation.ty, name.cloned());
+    let left_to_library = merging::is_left_to_library(&document, operation);
     optional_variables::fill(&document, &mut variables);
     let mut request = Request::new(query).variables(variables);
     request.operation_name = operation_name;
     request.set_parsed_query(document);
+    if left_to_library {
+        request = request.data(Unmerged);
+    }
     Ok(Operation { request, kind, name })
 }
 

@@ -17,6 +17,7 @@ use crate::graphql::error::ApiError;
 use crate::graphql::list::{List, NestedList};
 use crate::graphql::page::int;
 use crate::graphql::subscription::cursor::Cursor;
+use crate::graphql::written::Written;
 use crate::instance::event::{Event, history};
 
 #[derive(Clone)]
@@ -77,8 +78,8 @@ impl InstanceEvent {
     }
 
     /// The instance right after the change. Its lists of users, runs and events are the present ones.
-    async fn instance(&self) -> &Instance {
-        &self.instance
+    async fn instance(&self) -> Written<&Instance> {
+        Written(&self.instance)
     }
 
     /// How many users were removed; set if the deletion of users, or of the instance, has finished.

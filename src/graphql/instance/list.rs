@@ -17,6 +17,7 @@ use crate::graphql::id::{self, Kind};
 use crate::graphql::integration::Integration;
 use crate::graphql::list::{List, NestedList, RootList};
 use crate::graphql::page;
+use crate::graphql::written::Written;
 use crate::instance::queries::{Filter, Key, OrderField, PageOf};
 
 /// Selects instances. All fields that are given must match. Without `statuses`, deleted
@@ -161,9 +162,9 @@ impl InstanceQuery {
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
         #[graphql(desc = "Selects instances.")] filter: Option<InstanceFilter>,
         #[graphql(desc = "The order of the instances.")] order_by: Option<InstanceOrder>,
-    ) -> Result<InstanceConnection, ApiError> {
+    ) -> Result<Written<InstanceConnection>, ApiError> {
         let list = InstanceList::new(filter, order_by)?;
-        Ok(InstanceConnection(connection::root(ctx, list, first, after).await?))
+        Ok(Written(InstanceConnection(connection::root(ctx, list, first, after).await?)))
     }
 
     /// One instance, which may be deleted. Null if there is none with that id.
@@ -171,7 +172,7 @@ impl InstanceQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The id of the instance.")] id: ID,
-    ) -> Option<Instance> {
-        nullable(ctx, Instance::find(ctx.data_unchecked(), &id).await)
+    ) -> Option<Written<Instance>> {
+        nullable(ctx, Instance::find(ctx.data_unchecked(), &id).await).map(Written)
     }
 }

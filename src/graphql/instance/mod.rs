@@ -23,6 +23,7 @@ use super::page::{self, int};
 use super::sync_run::list::{RunList, SyncRunConnection, SyncRunFilter};
 use super::sync_run::{RunById, SyncRun};
 use super::user::list::{UserConnection, UserFilter, UserList};
+use super::written::Written;
 use crate::clock::date_time;
 use crate::instance::event::Snapshot;
 use crate::instance::{freshness, notice as notices};
@@ -161,8 +162,8 @@ impl Instance {
     }
 
     /// The application that it connects.
-    async fn integration(&self) -> Integration {
-        Integration::beside(self.model.integration_key.clone(), self.relations.integrations.clone())
+    async fn integration(&self) -> Written<Integration> {
+        Written(Integration::beside(self.model.integration_key.clone(), self.relations.integrations.clone()))
     }
 
     /// The name that members gave it; unique among instances that are not deleted.
@@ -268,13 +269,13 @@ impl Instance {
     }
 
     /// The run that ended last, whatever its outcome; null if none has ended.
-    async fn last_sync(&self, ctx: &Context<'_>) -> Option<SyncRun> {
-        nullable(ctx, self.last_run(ctx.data_unchecked()).await)
+    async fn last_sync(&self, ctx: &Context<'_>) -> Option<Written<SyncRun>> {
+        nullable(ctx, self.last_run(ctx.data_unchecked()).await).map(Written)
     }
 
     /// The run that is queued or running; null if there is none.
-    async fn current_sync(&self, ctx: &Context<'_>) -> Option<SyncRun> {
-        nullable(ctx, self.current_run(ctx.data_unchecked()).await)
+    async fn current_sync(&self, ctx: &Context<'_>) -> Option<Written<SyncRun>> {
+        nullable(ctx, self.current_run(ctx.data_unchecked()).await).map(Written)
     }
 
     /// Its runs that the server still has, the newest first. The last one is always kept.
@@ -285,8 +286,8 @@ impl Instance {
         #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
         #[graphql(desc = "Selects runs.")] filter: Option<SyncRunFilter>,
-    ) -> Result<SyncRunConnection, ApiError> {
-        Ok(SyncRunConnection(connection::nested(ctx, self, RunList::new(filter)?, first, after).await?))
+    ) -> Result<Written<SyncRunConnection>, ApiError> {
+        Ok(Written(SyncRunConnection(connection::nested(ctx, self, RunList::new(filter)?, first, after).await?)))
     }
 
     /// Its users, in the order in which they were first seen.
@@ -297,8 +298,8 @@ impl Instance {
         #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
         #[graphql(desc = "Selects users.")] filter: Option<UserFilter>,
-    ) -> Result<UserConnection, ApiError> {
-        Ok(UserConnection(connection::nested(ctx, self, UserList::new(filter)?, first, after).await?))
+    ) -> Result<Written<UserConnection>, ApiError> {
+        Ok(Written(UserConnection(connection::nested(ctx, self, UserList::new(filter)?, first, after).await?)))
     }
 
     /// Its events that the log still has, the newest first.
@@ -308,7 +309,7 @@ impl Instance {
         ctx: &Context<'_>,
         #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
-    ) -> Result<InstanceEventConnection, ApiError> {
-        Ok(InstanceEventConnection(connection::nested(ctx, self, EventList, first, after).await?))
+    ) -> Result<Written<InstanceEventConnection>, ApiError> {
+        Ok(Written(InstanceEventConnection(connection::nested(ctx, self, EventList, first, after).await?)))
     }
 }

@@ -9,6 +9,7 @@ use crate::graphql::api::Api;
 use crate::graphql::error::ApiError;
 use crate::graphql::subscription::cursor::Cursor;
 use crate::graphql::subscription::step::{Source, Step};
+use crate::graphql::written::Written;
 
 #[derive(Default)]
 pub struct InstanceSubscription;
@@ -26,9 +27,9 @@ impl InstanceSubscription {
         ctx: &Context<'_>,
         #[graphql(desc = "Selects instances.")] filter: Option<InstanceFilter>,
         #[graphql(desc = "The cursor of the last event that was received.")] after: Option<String>,
-    ) -> Result<BoxStream<'static, InstanceEvent>, ApiError> {
+    ) -> Result<BoxStream<'static, Written<InstanceEvent>>, ApiError> {
         if let Step::InstanceState(event, cursor) = ctx.data_unchecked() {
-            return Ok(stream::iter(InstanceEvent::live(event, *cursor)).boxed());
+            return Ok(stream::iter(InstanceEvent::live(event, *cursor).map(Written)).boxed());
         }
         let epoch = ctx.data_unchecked::<Api>().epoch;
         let not_a_cursor = || ApiError::InvalidInput("after is not a cursor of an event.".into());

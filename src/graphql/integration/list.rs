@@ -11,6 +11,7 @@ use crate::graphql::connection::{self, connection};
 use crate::graphql::error::ApiError;
 use crate::graphql::list::{List, RootList};
 use crate::graphql::page;
+use crate::graphql::written::Written;
 
 /// Selects integrations. All fields that are given must match.
 #[derive(InputObject, Default)]
@@ -85,9 +86,9 @@ impl IntegrationQuery {
         #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
         #[graphql(desc = "Selects integrations.")] filter: Option<IntegrationFilter>,
-    ) -> Result<IntegrationConnection, ApiError> {
+    ) -> Result<Written<IntegrationConnection>, ApiError> {
         let list = IntegrationList::new(ctx.data_unchecked(), filter).await?;
-        Ok(IntegrationConnection(connection::root(ctx, list, first, after).await?))
+        Ok(Written(IntegrationConnection(connection::root(ctx, list, first, after).await?)))
     }
 
     /// One application by its key; null if the catalog has none with that key.
@@ -95,7 +96,7 @@ impl IntegrationQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Such as `okta`.")] key: String,
-    ) -> Option<Integration> {
-        Integration::find(ctx.data_unchecked(), &key)
+    ) -> Option<Written<Integration>> {
+        Integration::find(ctx.data_unchecked(), &key).map(Written)
     }
 }

@@ -19,6 +19,7 @@ use super::id::{self, Kind};
 use super::instance::list::{InstanceConnection, InstanceFilter, InstanceList, InstanceOrder};
 use super::list::Parent;
 use super::page::{self, int};
+use super::written::Written;
 
 pub mod authentication;
 pub mod config_field;
@@ -174,8 +175,8 @@ impl Integration {
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
         #[graphql(desc = "Selects instances.")] filter: Option<InstanceFilter>,
         #[graphql(desc = "The order of the instances.")] order_by: Option<InstanceOrder>,
-    ) -> Result<InstanceConnection, ApiError> {
+    ) -> Result<Written<InstanceConnection>, ApiError> {
         let list = InstanceList::new(filter, order_by)?;
-        Ok(InstanceConnection(connection::nested(ctx, self, list, first, after).await?))
+        Ok(Written(InstanceConnection(connection::nested(ctx, self, list, first, after).await?)))
     }
 }

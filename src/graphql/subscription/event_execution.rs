@@ -14,6 +14,7 @@ use super::event_query::EventQuery;
 use super::shared_results::SharedResults;
 use super::step::Step;
 use crate::graphql::error::{ApiError, Code, with_request_id};
+use crate::graphql::json;
 use crate::graphql::schema::{AppSchema, EXECUTION_TIMEOUT};
 use crate::instance::event::Event;
 use crate::sync::progress::ProgressFrame;
@@ -122,6 +123,6 @@ impl EventExecutor {
         };
         let errors = std::mem::take(&mut response.errors);
         response.errors = errors.into_iter().map(|error| with_request_id(error, query.request_id)).collect();
-        serde_json::to_vec(&response).ok().map(|json| (Bytes::from(json), completeness))
+        Some((json::response(&response).into(), completeness))
     }
 }

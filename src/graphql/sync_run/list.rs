@@ -17,6 +17,7 @@ use crate::graphql::id::{self, Kind};
 use crate::graphql::instance::Instance;
 use crate::graphql::list::{List, NestedList, RootList};
 use crate::graphql::page;
+use crate::graphql::written::Written;
 use crate::instance::runs::history::{self, Filter};
 
 /// Selects runs. All fields that are given must match.
@@ -113,12 +114,16 @@ impl SyncRunQuery {
         #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
         #[graphql(desc = "Selects runs.")] filter: Option<SyncRunFilter>,
-    ) -> Result<SyncRunConnection, ApiError> {
-        Ok(SyncRunConnection(connection::root(ctx, RunList::new(filter)?, first, after).await?))
+    ) -> Result<Written<SyncRunConnection>, ApiError> {
+        Ok(Written(SyncRunConnection(connection::root(ctx, RunList::new(filter)?, first, after).await?)))
     }
 
     /// One run. Null if there is none with that id, or if it is so old that it was removed.
-    async fn sync_run(&self, ctx: &Context<'_>, #[graphql(desc = "The id of the run.")] id: ID) -> Option<SyncRun> {
-        nullable(ctx, SyncRun::find(ctx.data_unchecked(), &id).await)
+    async fn sync_run(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The id of the run.")] id: ID,
+    ) -> Option<Written<SyncRun>> {
+        nullable(ctx, SyncRun::find(ctx.data_unchecked(), &id).await).map(Written)
     }
 }

@@ -19,6 +19,7 @@ use super::instance::{Instance, InstanceById};
 use super::list::Parent;
 use super::page::{self, int};
 use super::user::change::{ChangeList, UserChangeConnection};
+use super::written::Written;
 use crate::clock::date_time;
 use crate::error::Error;
 use crate::instance::notice::missing_permissions;
@@ -97,10 +98,10 @@ impl SyncRun {
     }
 
     /// The instance whose users it reads.
-    async fn instance(&self, ctx: &Context<'_>) -> Result<Instance, ApiError> {
+    async fn instance(&self, ctx: &Context<'_>) -> Result<Written<Instance>, ApiError> {
         let api = ctx.data_unchecked::<Api>();
         let found = self.relations.instances.load(api, InstanceById, &self.model.instance_id).await?;
-        found.ok_or_else(|| Error::Internal("a run without an instance".into()).into())
+        found.map(Written).ok_or_else(|| Error::Internal("a run without an instance".into()).into())
     }
 
     /// Why it was started.
@@ -193,8 +194,8 @@ impl SyncRun {
         #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
         #[graphql(desc = "Selects changes of one kind.")] kind: Option<ChangeKind>,
-    ) -> Result<UserChangeConnection, ApiError> {
-        Ok(UserChangeConnection(connection::nested(ctx, self, ChangeList { kind }, first, after).await?))
+    ) -> Result<Written<UserChangeConnection>, ApiError> {
+        Ok(Written(UserChangeConnection(connection::nested(ctx, self, ChangeList { kind }, first, after).await?)))
     }
 }
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::graphql::error::{Code, error, with_code, with_request_id};
+use crate::graphql::json;
 
 /// The most errors in the response to an operation that was not executed.
 const MAX_ERRORS: usize = 5;
@@ -37,14 +38,14 @@ impl OperationResponse {
         // Errors of resolvers have codes. An error without one is the library's, about an argument.
         let completed = |error| with_request_id(with_code(error, Code::InvalidInput), request_id);
         response.errors = errors.map(completed).collect();
-        match serde_json::to_vec(&response) {
-            Ok(body) if is_unavailable(&response) => Self::Unavailable(body.into()),
-            Ok(body) if body.len() <= MAX_RESPONSE_BYTES => Self::Executed(body.into()),
-            Ok(_) => Self::Executed(without_data(error(
-                Code::AnswerTooLarge,
-                "The answer is too large; ask for less in one request.",
-            ))),
-            Err(_) => Self::failed(request_id),
+        let body = json::response(&response);
+        if is_unavailable(&response) {
+            Self::Unavailable(body.into())
+        } else if body.len() <= MAX_RESPONSE_BYTES {
+            Self::Executed(body.into())
+        } else {
+            let too_large = "The answer is too large; ask for less in one request.";
+            Self::Executed(without_data(error(Code::AnswerTooLarge, too_large)))
         }
     }
 
@@ -115,7 +116,7 @@ fn is_unavailable(response: &Response) -> bool {
 }
 
 fn without_data(error: ServerError) -> Bytes {
-    serde_json::to_vec(&Response::from_errors(vec![error])).unwrap_or_default().into()
+    json::response(&Response::from_errors(vec![error])).into()
 }
 
 #[cfg(test)]

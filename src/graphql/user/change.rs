@@ -16,6 +16,7 @@ use crate::graphql::connection::connection;
 use crate::graphql::error::ApiError;
 use crate::graphql::list::{List, NestedList};
 use crate::graphql::sync_run::SyncRun;
+use crate::graphql::written::Written;
 
 #[derive(Clone)]
 pub struct UserChange {
@@ -40,8 +41,8 @@ impl UserChange {
     }
 
     /// The user as it is now.
-    async fn user(&self) -> &User {
-        &self.user
+    async fn user(&self) -> Written<&User> {
+        Written(&self.user)
     }
 
     /// The names of the fields of `User` that changed; empty if the user was added or removed.

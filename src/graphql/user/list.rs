@@ -17,6 +17,7 @@ use crate::graphql::id::{self, Kind};
 use crate::graphql::instance::Instance;
 use crate::graphql::list::{List, NestedList, RootList};
 use crate::graphql::page;
+use crate::graphql::written::Written;
 
 /// Selects users. All fields that are given must match. Removed users are left out by default.
 #[derive(InputObject, Default)]
@@ -115,7 +116,7 @@ impl UserQuery {
         #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
         #[graphql(desc = "Selects users.")] filter: Option<UserFilter>,
-    ) -> Result<UserConnection, ApiError> {
-        Ok(UserConnection(connection::root(ctx, UserList::new(filter)?, first, after).await?))
+    ) -> Result<Written<UserConnection>, ApiError> {
+        Ok(Written(UserConnection(connection::root(ctx, UserList::new(filter)?, first, after).await?)))
     }
 }

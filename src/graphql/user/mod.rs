@@ -12,6 +12,7 @@ use super::batch::Batch;
 use super::error::ApiError;
 use super::id::{self, Kind};
 use super::instance::{Instance, InstanceById};
+use super::written::Written;
 use crate::clock::date_time;
 use crate::error::Error;
 
@@ -48,10 +49,10 @@ impl User {
     }
 
     /// The instance that reports the account.
-    async fn instance(&self, ctx: &Context<'_>) -> Result<Instance, ApiError> {
+    async fn instance(&self, ctx: &Context<'_>) -> Result<Written<Instance>, ApiError> {
         let api = ctx.data_unchecked::<Api>();
         let found = self.instances.load(api, InstanceById, &self.model.instance_id).await?;
-        found.ok_or_else(|| Error::Internal("a user without an instance".into()).into())
+        found.map(Written).ok_or_else(|| Error::Internal("a user without an instance".into()).into())
     }
 
     /// The id that the application gave the account; unique within the instance.

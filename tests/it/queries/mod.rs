@@ -6,3 +6,4 @@ mod instances;
 mod nodes;
 mod statements;
 mod users;
+mod written;

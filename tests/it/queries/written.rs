@@ -1,0 +1,309 @@
+//! Rows that are written as JSON at once are the same as what the library makes of them by itself.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use async_graphql::parser::parse_schema;
+use async_graphql::parser::types::{BaseType, FieldDefinition, Type, TypeKind, TypeSystemDefinition};
+use async_graphql::{Request, Response};
+use fastrand::Rng;
+use muster::app::App;
+use muster::auth::{Caller, Role};
+use muster::clock::Clock;
+use muster::config::{Roles, Settings};
+use muster::graphql::api::Api;
+use muster::graphql::guard;
+use muster::graphql::schema::{AppSchema, build, sdl};
+use muster::graphql::{json, written::Unmerged};
+use muster::instance::authorization::Authorizations;
+use muster::notification::test_mail::TestMail;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::support::Server;
+
+/// How many documents each test compares.
+const DOCUMENTS: usize = 10_000;
+/// The deepest selection.
+const DEPTH: usize = 4;
+
+/// The fields of the schema's types, and random documents over them.
+struct Schema {
+    types: HashMap<String, TypeKind>,
+    /// Values of arguments by their names.
+    values: HashMap<&'static str, Vec<String>>,
+}
+
+/// Chance, and whether response keys are repeated.
+struct Random {
+    rng: Rng,
+    repeats: bool,
+}
+
+impl std::ops::Deref for Random {
+    type Target = Rng;
+
+    fn deref(&self) -> &Rng {
+        &self.rng
+    }
+}
+
+impl std::ops::DerefMut for Random {
+    fn deref_mut(&mut self) -> &mut Rng {
+        &mut self.rng
+    }
+}
+
+impl Schema {
+    fn new(ids: &[String], cursors: &[String]) -> Self {
+        let document = parse_schema(sdl()).unwrap();
+        let types = document.definitions.into_iter().filter_map(|definition| match definition {
+            TypeSystemDefinition::Type(it) => Some((it.node.name.node.to_string(), it.node.kind)),
+            _ => None,
+        });
+        let quoted = |texts: &[String]| texts.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>();
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let with = |mut texts: Vec<String>, more: &[&str]| {
+            texts.extend(more.iter().map(|text| (*text).to_owned()));
+            texts
+        };
+        let values = HashMap::from([
+            ("first", texts(&["1", "2", "3", "7", "0", "101", "null"])),
+            ("after", with(quoted(cursors), &["\"nonsense\"", "null"])),
+            ("id", with(quoted(ids), &["\"nonsense\""])),
+            ("key", texts(&["\"rehearsal\"", "\"scim\"", "\"none\""])),
+            ("kind", texts(&["ADDED", "REMOVED"])),
+            ("orderBy", texts(&["{field: NAME, direction: DESC}", "{field: CREATED_AT, direction: ASC}"])),
+            ("search", texts(&["\"a\"", "\"number\"", "\"\""])),
+        ]);
+        Self { types: types.collect(), values }
+    }
+
+    fn document(&self, random: &mut Random) -> String {
+        let mut fragments = Vec::new();
+        let selection = self.selection("Query", 0, random, &mut fragments);
+        let mut text = format!("query {selection}");
+        // A fragment spreads only those before it, and validation refuses one that is not used.
+        for (index, (on, selection)) in fragments.iter().enumerate().rev() {
+            if text.contains(&format!("...F{index} ")) {
+                let _ = write!(text, " fragment F{index} on {on} {selection}");
+            }
+        }
+        text
+    }
+
+    fn fields(&self, name: &str) -> &[async_graphql::Positioned<FieldDefinition>] {
+        match &self.types[name] {
+            TypeKind::Object(object) => &object.fields,
+            TypeKind::Interface(interface) => &interface.fields,
+            _ => &[],
+        }
+    }
+
+    fn is_composite(&self, name: &str) -> bool {
+        matches!(self.types.get(name), Some(TypeKind::Object(_) | TypeKind::Interface(_)))
+    }
+
+    fn selection(&self, on: &str, depth: usize, random: &mut Random, fragments: &mut Vec<(String, String)>) -> String {
+        let mut parts: Vec<String> = Vec::new();
+        let all = self.fields(on);
+        let mut seen = HashSet::new();
+        for _ in 0..random.usize(1..=if depth == 0 { 2 } else { 4 }) {
+            let field = &all[random.usize(..all.len())].node;
+            if !random.repeats && !seen.insert(field.name.node.as_str()) {
+                continue;
+            }
+            let Some(part) = self.field(field, depth, random, fragments) else { continue };
+            // The same response key again, with the same arguments and another selection.
+            if random.repeats && part.ends_with('}') && !part.contains('(') && random.bool() {
+                let again = self.field(field, depth, random, fragments);
+                parts.extend(again.filter(|again| !again.contains([':', '('])));
+            }
+            parts.push(part);
+        }
+        if on == "Node" {
+            for name in ["Instance", "SyncRun", "User", "Integration"] {
+                if random.bool() {
+                    parts.push(format!("... on {name} {}", self.selection(name, depth + 1, random, fragments)));
+                }
+            }
+        }
+        parts.push("__typename".to_owned());
+        random.shuffle(&mut parts);
+        let mut text = String::from("{");
+        for part in parts {
+            match random.u8(..20) {
+                0 => {
+                    let _ = write!(text, " ... {{ {part} }}");
+                }
+                1 => {
+                    let _ = write!(text, " ... on {on} {{ {part} }}");
+                }
+                2 => {
+                    let _ = write!(text, " ... on {on} @include(if: {}) {{ {part} }}", random.bool());
+                }
+                3 if fragments.len() < 6 => {
+                    let _ = write!(text, " ...F{}", fragments.len());
+                    fragments.push((on.to_owned(), format!("{{ {part} }}")));
+                }
+                _ => {
+                    let _ = write!(text, " {part}");
+                }
+            }
+        }
+        text.push_str(" }");
+        text
+    }
+
+    fn field(
+        &self,
+        field: &FieldDefinition,
+        depth: usize,
+        random: &mut Random,
+        fragments: &mut Vec<(String, String)>,
+    ) -> Option<String> {
+        let name = field.name.node.as_str();
+        let of = base(&field.ty.node);
+        let composite = self.is_composite(of);
+        // A count or a time that differs between two moments.
+        if composite && depth >= DEPTH || name == "serverStatus" {
+            return None;
+        }
+        let mut text = String::new();
+        if random.u8(..10) == 0 {
+            let _ = write!(text, "a{}: ", random.u8(..3));
+        }
+        text.push_str(name);
+        let mut arguments = Vec::new();
+        for argument in &field.arguments {
+            let argument = &argument.node;
+            let name = argument.name.node.as_str();
+            let required = !argument.ty.node.nullable;
+            let rare = name == "after";
+            if !required && random.u8(..) > if rare { 20 } else { 90 } {
+                continue;
+            }
+            let Some(values) = self.values.get(name) else { continue };
+            arguments.push(format!("{name}: {}", values[random.usize(..values.len())]));
+        }
+        if !arguments.is_empty() {
+            let _ = write!(text, "({})", arguments.join(", "));
+        }
+        if random.u8(..30) == 0 {
+            let _ = write!(text, " @skip(if: {})", random.bool());
+        }
+        if composite {
+            text.push(' ');
+            text.push_str(&self.selection(of, depth + 1, random, fragments));
+        }
+        Some(text)
+    }
+}
+
+fn base(of: &Type) -> &str {
+    match &of.base {
+        BaseType::Named(name) => name.as_str(),
+        BaseType::List(inner) => base(inner),
+    }
+}
+
+/// The response, with its errors in one order: the library resolves fields at once. Which of several errors it finds
+/// first where each takes all data with it, is left open by the specification.
+async fn answer(schema: &AppSchema, request: Request) -> String {
+    let mut response: Response = schema.execute(request).await;
+    response.errors.sort_by_key(|error| format!("{:?} {}", error.path, error.message));
+    String::from_utf8(json::response(&response)).unwrap()
+}
+
+/// A schema over a register with rows in every list, and ids and cursors of some of them.
+async fn register() -> (AppSchema, App, Vec<String>, Vec<String>, crate::support::Place) {
+    let server = Server::start().await;
+    server.done("setRecipients", json!({ "emails": ["grace@example.com"] }), "").await;
+    let mut ids = Vec::new();
+    for number in 0..4 {
+        let outcomes = if number % 2 == 0 { "success,transient" } else { "success,partial" };
+        let settings = [("users", "12"), ("churn_percent", "20"), ("outcomes", outcomes)];
+        let id = server.rehearse(&format!("number {number}"), &settings).await;
+        server.idle(&id, "").await;
+        server.sync(&id, "id").await;
+        ids.push(id);
+    }
+    server.done("updateInstance", json!({ "id": ids[3], "status": "INACTIVE" }), "").await;
+    let found = server
+        .ask(
+            "{ users(first: 3) { edges { cursor node { id } } } syncHistory(first: 3) { edges { cursor node { id } } }
+               notifications(first: 2) { edges { cursor node { id } } } instances(first: 2) { edges { cursor } } }",
+            json!({}),
+        )
+        .await;
+    let mut cursors = Vec::new();
+    for list in ["users", "syncHistory", "notifications", "instances"] {
+        for edge in found[list]["edges"].as_array().unwrap() {
+            cursors.push(edge["cursor"].as_str().unwrap().to_owned());
+            ids.extend(edge["node"]["id"].as_str().map(str::to_owned));
+        }
+    }
+    ids.push("none".to_owned());
+    let place = server.stop().await;
+    let mut settings = Settings::defaults(place.path());
+    settings.set_database(place.database.url().map(str::to_owned));
+    let now = Arc::new(AtomicI64::new(Clock::System.now()));
+    let app = App::new(settings, Roles::BOTH, Clock::Manual(now)).await.unwrap_or_else(|error| panic!("{error}"));
+    let api = Api {
+        instances: app.instances.clone(),
+        authorizations: Authorizations::new(app.instances.clone(), app.tokens.clone(), "http://127.0.0.1"),
+        test_mail: TestMail {
+            db: app.db.clone(),
+            clock: app.clock.clone(),
+            public_url: app.engine.public_url.clone(),
+            mail_host: app.engine.mail_host.clone(),
+        },
+        epoch: 1,
+    };
+    (build(api), app, ids, cursors, place)
+}
+
+// Two, so that they run at once.
+#[tokio::test]
+async fn written_rows_are_the_library_s_own_on_sqlite() {
+    compare().await;
+}
+
+#[tokio::test]
+async fn written_rows_are_the_library_s_own_again_on_sqlite() {
+    compare().await;
+}
+
+async fn compare() {
+    let (schema, _app, ids, cursors, _place) = register().await;
+    let documents = Schema::new(&ids, &cursors);
+    let caller = Caller { token_id: Uuid::nil(), name: "test".into(), email: None, role: Role::Admin };
+    let seed = fastrand::u64(..);
+    let mut random = Random { rng: Rng::with_seed(seed), repeats: false };
+    let (mut compared, mut with_data, mut with_errors, mut longest) = (0, 0, 0, 0);
+    while compared < DOCUMENTS {
+        random.repeats = random.bool();
+        let document = documents.document(&mut random);
+        let Ok(checked) = guard::check(Request::new(document.clone()), true) else { continue };
+        let written = answer(&schema, checked.into_request().data(caller.clone())).await;
+        let own = answer(&schema, Request::new(document.clone()).data(caller.clone()).data(Unmerged)).await;
+        if written.contains("conflict. Use") {
+            // The library executes both fields, if its validation does not notice.
+            continue;
+        }
+        let nothing = "\"data\":null}";
+        // Where one of two equal keys fails, the library keeps the other, against the specification.
+        let failed = own.contains("\"errors\"") && (random.repeats || own.ends_with(nothing));
+        if !(failed && written.contains("\"errors\"")) {
+            assert_eq!(written, own, "seed {seed}: {document}");
+        }
+        compared += 1;
+        with_data += usize::from(!own.ends_with("\"data\":null}"));
+        with_errors += usize::from(own.contains("\"errors\""));
+        longest = longest.max(own.len());
+    }
+    println!("{compared} answers, {with_data} with data, {with_errors} with errors, {longest} bytes at most");
+    assert!(with_data > DOCUMENTS / 2 && with_errors > DOCUMENTS / 100 && longest > 10_000);
+}
