@@ -6,9 +6,9 @@
 //! result. It uses what is in the [api] and nothing else. For the way of an event to its subscribers, see
 //! [subscription].
 //!
-//! Each type of the schema has a file or folder of its own. Four modules serve all of them: [list] defines lists,
-//! [connection] reads their pages, [batch] fetches a relation once for all rows of a list, and [error] keeps inner
-//! error texts from clients.
+//! Each type of the schema has a file or folder of its own. Five modules serve all of them: [list] defines lists,
+//! [connection] reads their pages, [batch] fetches a relation once for all rows of a list, [written] writes rows as
+//! JSON at once, and [error] keeps inner error texts from clients.
 
 pub mod api;
 pub mod audit;
