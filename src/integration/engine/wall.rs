@@ -3,6 +3,7 @@
 
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, SERVER, WWW_AUTHENTICATE};
+use serde_json::json;
 
 use super::classify::Evidence;
 use crate::manifest::Manifest;
@@ -11,9 +12,11 @@ use crate::manifest::Manifest;
 const CHALLENGE_HEADERS: [&str; 3] = ["cf-mitigated", "x-amzn-waf-action", "x-vercel-mitigated"];
 /// Headers of a refusal that only a firewall or a proxy sends.
 const REFUSAL_HEADERS: [&str; 5] = ["x-datadome", "x-dd-b", "x-squid-error", "x-sucuri-block", "proxy-authenticate"];
-/// Servers that stand in front of applications, at the beginning of `Server` in lower case.
-const FRONT_SERVERS: [&str; 10] =
-    ["akamaighost", "awselb", "bigip", "big-ip", "cloudflare", "cloudfront", "imperva", "sucuri", "squid", "zscaler"];
+/// Servers that stand in front of applications, at the beginning of `Server` in lower case. They name themselves in
+/// their own responses only.
+const FRONT_SERVERS: [&str; 7] = ["akamaighost", "awselb", "bigip", "big-ip", "imperva", "squid", "zscaler"];
+/// The same, but they also name themselves in the application's responses, which they pass on.
+const PASSING_SERVERS: [&str; 3] = ["cloudflare", "cloudfront", "sucuri"];
 /// A gateway's own members in a JSON body.
 const GATEWAY_MEMBERS: [&str; 2] = ["/cloudflare_error", "/ray_id"];
 
@@ -37,9 +40,12 @@ pub(super) fn is_wall(manifest: &Manifest, evidence: &Evidence<'_>) -> bool {
     let header = |name| evidence.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let html = header(CONTENT_TYPE).trim_start().to_ascii_lowercase().starts_with("text/html");
     let body = evidence.raw.trim_ascii();
+    let server = header(SERVER).trim_start().to_ascii_lowercase();
+    if FRONT_SERVERS.iter().any(|front| server.starts_with(front)) || is_refused_by_aws(evidence) {
+        return true;
+    }
     if body.is_empty() {
-        let server = header(SERVER).to_ascii_lowercase();
-        return html && FRONT_SERVERS.iter().any(|front| server.starts_with(front));
+        return html && PASSING_SERVERS.iter().any(|front| server.starts_with(front));
     }
     let challenged = evidence.status == StatusCode::UNAUTHORIZED && evidence.headers.contains_key(WWW_AUTHENTICATE);
     match evidence.json {
@@ -47,6 +53,13 @@ pub(super) fn is_wall(manifest: &Manifest, evidence: &Evidence<'_>) -> bool {
         None if html || body.starts_with(b"<") => true,
         None => !(challenged || manifest.error_details.plain_text || repeats_status(evidence)),
     }
+}
+
+/// Whether the API gateway of AWS refused the request itself, by a policy. Its authorizers answer in other words.
+fn is_refused_by_aws(evidence: &Evidence<'_>) -> bool {
+    let kind = evidence.headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.starts_with("ForbiddenException")
+        && evidence.json.is_some_and(|body| *body.value() == json!({"message": "Forbidden"}))
 }
 
 /// Whether `WWW-Authenticate` names an error of OAuth (RFC 6750, 3.1), which only the application can know.

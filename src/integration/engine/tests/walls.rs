@@ -8,7 +8,7 @@ const HTML: &str = "<!DOCTYPE html><html><body>Checking your browser</body></htm
 /// Headers, a body, and whether the refusal is the application's own.
 type Case = (&'static [(&'static str, &'static str)], &'static str, bool);
 
-const CASES: [Case; 17] = [
+const CASES: [Case; 25] = [
     (&[("content-type", "text/html"), ("cf-mitigated", "challenge")], HTML, false),
     (&[("cf-mitigated", "challenge")], "{}", false),
     (&[("x-amzn-waf-action", "captcha")], "", false),
@@ -20,6 +20,14 @@ const CASES: [Case; 17] = [
     (&[("content-type", "application/xml")], "<Error><Code>AccessDenied</Code></Error>", false),
     (&[("content-type", "application/json")], HTML, false),
     (&[("content-type", "application/json")], r#"{"cloudflare_error": true, "title": "Error 1010"}"#, false),
+    (&[("server", "Zscaler/6.2")], r#"{"error": "Blocked by policy"}"#, false),
+    (&[("server", "squid/6.1")], r#"{"error": "ERR_ACCESS_DENIED"}"#, false),
+    (&[("server", "BigIP")], "", false),
+    (&[("server", "cloudfront")], r#"{"error": "no"}"#, true),
+    (&[("server", "zscaler"), ("www-authenticate", "Bearer error=\"invalid_token\"")], "{}", true),
+    (&[("x-amzn-errortype", "ForbiddenException")], r#"{"message": "Forbidden"}"#, false),
+    (&[("x-amzn-errortype", "ForbiddenException:http://x/")], r#"{"message": "You may not"}"#, true),
+    (&[("x-amzn-errortype", "AccessDeniedException")], r#"{"message": "Forbidden"}"#, true),
     (&[], "", true),
     (&[("content-type", "text/html")], "", true),
     (&[], "{}", true),
