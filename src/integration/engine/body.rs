@@ -3,6 +3,7 @@
 //! A page is read whole or not at all. A record that cannot be read fails the whole page,
 //! because a user who is left out would look like one who has left.
 
+use reqwest::StatusCode;
 use serde_json::Value;
 use serde_json::error::Category;
 
@@ -37,14 +38,15 @@ pub(super) enum BodyError {
     LongId(usize),
 }
 
-/// Parses JSON. Any content type is accepted, except HTML.
-pub(super) fn parse(body: &[u8], content_type: Option<&str>) -> Result<Document, BodyError> {
+/// Parses JSON. Any content type is accepted, except HTML in an error response. A successful response is often JSON
+/// whatever its content type, because `text/html` is the default of PHP.
+pub(super) fn parse(body: &[u8], status: StatusCode, content_type: Option<&str>) -> Result<Document, BodyError> {
     let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
     let html = content_type.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"));
     if text.is_empty() {
         return Err(BodyError::Empty);
     }
-    if html || text.starts_with(b"<") {
+    if text.starts_with(b"<") || (html && !status.is_success()) {
         return Err(BodyError::Html);
     }
     if text.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count() > MAX_VALUES {
@@ -56,6 +58,7 @@ pub(super) fn parse(body: &[u8], content_type: Option<&str>) -> Result<Document,
     });
     parsed.map(Document::new).map_err(|error| match error.classify() {
         Category::Eof => BodyError::Incomplete,
+        _ if html => BodyError::Html,
         Category::Io | Category::Syntax | Category::Data => BodyError::NotJson,
     })
 }

@@ -1,7 +1,8 @@
 //! Classifies error responses, and explains them so that a person can act on it.
 //!
 //! The manifest's rules come first, in their order and for every status code. If none of
-//! them matches, the rest decides, as [`by_default`] says.
+//! them matches, the rest decides, as [`by_default`] says. Whatever decided, a refusal because of the address, the
+//! network or the hour is not about the credential.
 
 use std::borrow::Cow;
 
@@ -57,19 +58,25 @@ pub(super) fn response(
     let own_rules = purpose.error_rules(manifest);
     let own_rule = own_rules.iter().map(|rule| &rule.value).find(|rule| matches(rule, evidence));
     let rule = own_rule.or_else(|| matching_rule(manifest, evidence));
-    let wall = rule.is_none() && is_wall(manifest, evidence);
-    let classification = match rule {
+    let wall = rule.is_none_or(ErrorRule::is_about_status) && is_wall(manifest, evidence);
+    let rule = rule.filter(|_| !wall);
+    let found = match rule {
         Some(rule) => rule.is,
         None if wall => Classification::Transient,
-        None => by_default(&manifest.rate_limit, evidence)?,
+        None => by_default(manifest, evidence)?,
     };
+    let restricted = found.is_bare_refusal() && says(manifest, evidence, wording::says_restriction);
+    let classification = if restricted { Classification::Config } else { found };
     let secrets = &secrets();
     let refused = classification == Classification::Permission;
     let named = if refused { missing_permissions(manifest, secrets, evidence) } else { Vec::new() };
-    let usual = || {
-        if wall { explain_wall(evidence.status) } else { explain(asked, classification, evidence.status, &named) }
+    let usual = || match classification {
+        _ if restricted => explain_restriction(evidence.status),
+        _ if wall => explain_wall(evidence.status),
+        _ => explain(asked, classification, evidence.status, &named),
     };
-    let mut sentence = rule.and_then(|rule| rule.message.clone()).unwrap_or_else(usual);
+    let own = rule.and_then(|rule| rule.message.clone()).filter(|_| !restricted);
+    let mut sentence = own.unwrap_or_else(usual);
     if classification.class() == ErrorClass::Token
         && let Some(difference) = clock_difference(evidence.headers, asked.now)
     {
@@ -122,28 +129,52 @@ fn text_of<'a>(evidence: &Evidence<'a>) -> Cow<'a, str> {
 
 /// What a response means if no rule of the manifest matches: what its body says explicitly, and the
 /// status code otherwise.
-fn by_default(limits: &RateLimit, evidence: &Evidence<'_>) -> Option<Classification> {
+fn by_default(manifest: &Manifest, evidence: &Evidence<'_>) -> Option<Classification> {
     let scope_is_missing = challenges(evidence).any(|text| text.contains("insufficient_scope"));
     let status = evidence.status.as_u16();
     if let Some(found) = evidence.json.and_then(|body| graphql::classify(body, evidence.status)) {
         return Some(found);
     }
-    let says = |test: fn(&Document) -> bool| evidence.json.is_some_and(test);
+    let holds = |test: fn(&Document) -> bool| evidence.json.is_some_and(test);
     Some(match status {
         200..=299 => return None,
         401 | 403 if scope_is_missing => Classification::Permission,
-        401 if says_revoked(evidence) => Classification::TokenRevoked,
+        401 if says_ended(manifest, evidence) => Classification::TokenRevoked,
+        400 | 401 if says(manifest, evidence, wording::says_missing_scope) => Classification::Permission,
         401 => Classification::Token,
-        403 if is_rate_limited(limits, evidence.headers) => Classification::RateLimit,
-        400 | 403 if says(is_bad_credential) && says(wording::says_ended) => Classification::TokenRevoked,
-        400 | 403 if says(is_bad_credential) => Classification::Token,
+        403 if is_rate_limited(&manifest.rate_limit, evidence.headers) => Classification::RateLimit,
+        400 | 403 if holds(is_bad_credential) && holds(wording::says_ended) => Classification::TokenRevoked,
+        400 | 403 if holds(is_bad_credential) => Classification::Token,
         403 => Classification::Permission,
-        400 | 404 | 410 if says(wording::says_expired_position) => Classification::PositionExpired,
+        400 | 404 | 410 if holds(wording::says_expired_position) => Classification::PositionExpired,
         408 | 429 => Classification::RateLimit,
         413 => Classification::TooLarge,
         500.. => Classification::Transient,
+        _ if asks_to_wait(evidence) => Classification::RateLimit,
         _ => Classification::Config,
     })
+}
+
+/// Whether a status that has no meaning of its own comes with the time to wait.
+pub(super) fn asks_to_wait(evidence: &Evidence<'_>) -> bool {
+    let status = evidence.status;
+    let meant = matches!(status.as_u16(), 400 | 401 | 403 | 404 | 410 | 422);
+    status.is_client_error() && !meant && evidence.headers.contains_key(RETRY_AFTER)
+}
+
+/// Whether a sentence or a code in the response, or its plain text, fits the test.
+fn says(manifest: &Manifest, evidence: &Evidence<'_>, test: fn(&str) -> bool) -> bool {
+    let Some(body) = evidence.json else { return plain_text(evidence).is_some_and(|text| test(&text)) };
+    let own = manifest.error_details.message.0.iter().flat_map(|path| path.all(body)).filter_map(scalar);
+    own.chain(wording::sentences(body)).chain(wording::codes(body)).any(|text| test(&text))
+}
+
+/// The beginning of a body in plain text.
+fn plain_text(evidence: &Evidence<'_>) -> Option<String> {
+    let content_type = evidence.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let plain = content_type.starts_with("text/plain") && !evidence.raw.trim_ascii_start().starts_with(b"<");
+    // Longer than an excerpt, so that a secret at its end is masked as a whole.
+    plain.then(|| String::from_utf8_lossy(evidence.raw.get(..16 * 1024).unwrap_or(evidence.raw)).into_owned())
 }
 
 fn is_bad_credential(body: &Document) -> bool {
@@ -167,13 +198,18 @@ fn challenges(evidence: &Evidence<'_>) -> impl Iterator<Item = String> {
 }
 
 /// Whether a 401 says explicitly that the credential is revoked or has expired.
-fn says_revoked(evidence: &Evidence<'_>) -> bool {
-    let explicit = |text: &str| ["revoked", "expired", "invalid_grant"].iter().any(|word| text.contains(word));
-    let in_body = evidence.json.is_some_and(|body| {
-        let texts = wording::codes(body).chain(wording::sentences(body).map(|text| text.to_lowercase()));
-        texts.into_iter().any(|text| explicit(&text))
-    });
-    in_body || challenges(evidence).any(|text| explicit(&text))
+fn says_ended(manifest: &Manifest, evidence: &Evidence<'_>) -> bool {
+    says(manifest, evidence, |text| wording::says_credential_ended(text, false))
+        || challenges(evidence).any(|text| wording::says_credential_ended(&text, true))
+}
+
+/// The sentence about a refusal because of the address, the network or the hour.
+fn explain_restriction(status: StatusCode) -> String {
+    format!(
+        "The application does not let this server in from its address, or at this hour (HTTP {}). Change the limits \
+         in the application; the credential may well be valid.",
+        status.as_u16()
+    )
 }
 
 /// The sentence about a refusal by something in front of the application.
@@ -258,12 +294,7 @@ pub(super) fn excerpt(manifest: &Manifest, secrets: &[String], evidence: &Eviden
         let own = manifest.error_details.message.0.iter().find_map(|path| path.text(body));
         own.or_else(|| MESSAGE_POINTERS.iter().find_map(|at| scalar(body.value().pointer(at)?)))?
     } else {
-        let content_type = evidence.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if !content_type.starts_with("text/plain") || evidence.raw.trim_ascii_start().starts_with(b"<") {
-            return None;
-        }
-        // Longer than an excerpt, so that a secret at its end is masked as a whole.
-        String::from_utf8_lossy(evidence.raw.get(..16 * 1024).unwrap_or(evidence.raw)).into_owned()
+        plain_text(evidence)?
     };
     Some(quotable(&text, secrets)).filter(|text| !text.is_empty())
 }

@@ -14,7 +14,7 @@ use super::client::{Client, Request, Response};
 use super::credential::{Credential, Token};
 use super::memory::Share;
 use super::purpose::Purpose;
-use super::retry::{Attempts, RetryPolicy, retry_after};
+use super::retry::{Attempts, RetryPolicy, keep_wait, retry_after};
 use super::spelling::Spelling;
 use super::time;
 use super::token::Tokens;
@@ -169,21 +169,22 @@ impl Connection {
                 };
             if error.class == ErrorClass::Token
                 && let Some(refused) = token
-                && !renewed
             {
-                renewed = true;
-                if self.tokens.renew(&refused, retry).await.map_err(at_sign_in)?.is_some() {
-                    continue;
+                if !renewed {
+                    renewed = true;
+                    if self.tokens.renew(&refused, retry).await.map_err(at_sign_in)?.is_some() {
+                        continue;
+                    }
                 }
+                // The application gave this token just now, so what it renews the token with is valid.
+                error.definite &= !refused.after_refusal;
             }
             // The same request would fail again.
             if error.advice != Advice::None {
                 return Err(error);
             }
             let Some(wait) = attempts.next_wait(error.class, retry_after, (self.client.settings().random)()) else {
-                if error.class == ErrorClass::RateLimit {
-                    error.retry_after_ms = retry_after.and_then(|wait| u64::try_from(wait.as_millis()).ok());
-                }
+                keep_wait(&mut error, retry_after);
                 return Err(error);
             };
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
@@ -215,13 +216,13 @@ impl Connection {
         let http_status = status.as_u16();
         let size = body.len();
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let parse = move || (body::parse(&body, content_type.as_deref()), body);
+        let parse = move || (body::parse(&body, status, content_type.as_deref()), body);
         let (parsed, body) = offload(size, parse).await?;
 
         let evidence = Evidence { status, headers: &headers, json: parsed.as_ref().ok(), raw: &body };
         let limits = &self.manifest.rate_limit;
         let now = (self.client.settings().now)();
-        let retry_after = || retry_after(limits, &headers, evidence.json, now);
+        let retry_after = |class| retry_after(class, limits, &headers, evidence.json, now);
         let secrets = || self.credential.secrets(token);
         let credential = self.manifest.credential_name(&self.config);
         let asked = Asked { manifest: &self.manifest, purpose, credential, now };
@@ -233,10 +234,10 @@ impl Connection {
             if error.class == ErrorClass::Token && self.manifest.has_password(&self.config) {
                 error.advice = Advice::SignIn;
             }
-            return Err(Failure { retry_after: retry_after(), error });
+            return Err(Failure { retry_after: retry_after(error.class), error });
         }
         if classify::is_exhausted(limits, &headers) {
-            *self.paused_until.lock() = retry_after().map(|wait| Instant::now() + wait);
+            *self.paused_until.lock() = retry_after(ErrorClass::RateLimit).map(|wait| Instant::now() + wait);
         }
         self.read_expiry(&headers);
         // An incomplete body is an error of this attempt, because the next attempt may be complete.

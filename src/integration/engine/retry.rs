@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::backoff::Backoff;
 use crate::manifest::errors::RateLimit;
 use crate::manifest::expr::Document;
-use crate::source::ErrorClass;
+use crate::source::{ErrorClass, SourceError};
 
 /// The wait when the application asks to slow down and does not say for how long.
 const DEFAULT_RATE_LIMIT_WAIT: Duration = Duration::from_mins(1);
@@ -113,9 +113,12 @@ impl Attempts {
     }
 }
 
-/// The wait that the application asks for, if any. A time is compared with the application's
-/// own clock if it sends one (`Date`), else with `now`, in Unix milliseconds.
+/// The wait that the application asks for after an error of this class, if any. A time is compared with the
+/// application's own clock if it sends one (`Date`), else with `now`, in Unix milliseconds.
+///
+/// Many applications say in each response when the number of requests is reset, which has nothing to do with an outage.
 pub(super) fn retry_after(
+    class: ErrorClass,
     rules: &RateLimit,
     headers: &HeaderMap,
     body: Option<&Document>,
@@ -128,10 +131,18 @@ pub(super) fn retry_after(
         rule.at.number(body?).map(|amount| rule.unit.of(amount))
     };
     let mut named = rules.reset_header.0.iter().map(String::as_str).chain(RESET_HEADERS);
+    let mut reset = || named.find_map(|name| wait_until(text(name)?, now));
     text(RETRY_AFTER.as_str())
         .and_then(|value| wait_until(value, now))
         .or_else(in_body)
-        .or_else(|| named.find_map(|name| wait_until(text(name)?, now)))
+        .or_else(|| if class == ErrorClass::RateLimit { reset() } else { None })
+}
+
+/// Keeps the wait in the error, if waiting helps.
+pub(super) fn keep_wait(error: &mut SourceError, retry_after: Option<Duration>) {
+    if matches!(error.class, ErrorClass::RateLimit | ErrorClass::Transient) {
+        error.retry_after_ms = retry_after.and_then(|wait| u64::try_from(wait.as_millis()).ok());
+    }
 }
 
 /// In Unix milliseconds.

@@ -9,7 +9,7 @@ use super::retry::parse_date;
 use crate::manifest::expr::{Document, scalar};
 
 /// Where applications commonly put a sentence for a person.
-pub(super) const MESSAGE_POINTERS: [&str; 8] = [
+pub(super) const MESSAGE_POINTERS: [&str; 11] = [
     "/detail",
     "/error_description",
     "/message",
@@ -17,6 +17,9 @@ pub(super) const MESSAGE_POINTERS: [&str; 8] = [
     "/errorSummary",
     "/errors/0/message",
     "/errors/0/detail",
+    "/errorMessages/0",
+    "/errors/0",
+    "/msg",
     "/error",
 ];
 /// Where applications commonly put the code of an error.
@@ -66,29 +69,66 @@ fn says(words: &Words, text: &str) -> bool {
 static RATE: Words = LazyLock::new(|| {
     words(&[
         r"\brate\b.{0,20}(exceed|limit)",
-        "rate.?limit|too many|throttl|slow down",
-        "try (it )?(again )?later|temporarily locked",
+        "rate.?limit|too many|throttl|slow down|temporarily (locked|blocked|unavailable)",
+        r"\bre-?try (it )?(later|in|after|shortly|soon)\b|\btry (it )?(later|again (later|in|after|shortly|soon))\b",
+        "being processed|already in pro(cess|gress)|concurrent|simultaneous|at the same time",
     ])
 });
 static RESTRICTION: Words = LazyLock::new(|| {
+    let refused = "reject|restrict|block|disallow|refus|forbid|denied|untrusted|unknown|unauthori[sz]ed|outside\
+        |(not|n't|never) (\\w+ )?(allow|permit|authori|trust|accept|recogni)";
     words(&[
         "(login|sign-?in|business|working|office|restricted|allowed|closed) hours|time of (the )?day",
-        r"\bip\b.{0,40}(restrict|not allowed|not permitted|denied|block|range|list)",
-        r"(restrict|block|not allowed|not permitted|denied|untrusted|unknown).{0,40}\b(ip|networks?|location)\b",
-        "trusted (ip|address|network|range|location)|(ip|address|network) ?range|allow-?list|white-?list",
-        "network (policy|zone|access)|conditional access",
+        &format!(
+            r"\bips?\b.{{0,60}}({refused}|not (in|on|within)\b|\b(range|list|(allow|white|block|deny)-?list|policy|policies|filter)s?\b)"
+        ),
+        &format!(r"({refused}|invalid).{{0,40}}\bips?\b"),
+        &format!(
+            r"({refused}|\bonly\b).{{0,40}}\b(from|outside( of)?) ([\w'’]+ ){{0,3}}(networks?|location|country|region)\b"
+        ),
+        &format!(r"({refused}|\bonly\b).{{0,40}}\bfrom (this|your|the current) address\b"),
+        &format!(r"\b(this|your|the current) (network|location|address) (is|was|has been)\b.{{0,20}}({refused})"),
+        &format!(r"({refused}).{{0,40}}\bfrom \[?\d+\.\d+\.\d+\.\d+"),
+        r"trusted (ip|address|network|range|location)|\b(ip|address|network) ?range",
+        r"\b(allow|white)-?list(s|ed|ing)?\b|\b(address|network|the|an?|your) (allow|white) lists?\b",
+        r"\bnetwork (policy|policies|zone|rule|restriction|access)|(conditional|context.?aware) access|location condition|\bvpn\b",
     ])
 });
 static CLOCK: Words = LazyLock::new(|| {
     words(&[
         r"\b(iat|exp|nbf)\b|\bclock|\bskew|time.?frame",
-        "not yet valid|in the future|valid time range|allowed time",
+        "not yet valid|not valid before|in(to)? the future|valid time range|allowed time",
     ])
 });
-/// Says that an assertion that was signed a moment ago has expired, so that a clock must be wrong.
-static EXPIRED_STATEMENT: Words = LazyLock::new(|| {
-    words(&[r"(assertion|jwt|statement)\b.{0,60}(expired|too old)", "expired.{0,40}(assertion|jwt|statement)"])
+/// Speaks of the time in an assertion that was signed a moment ago, so that a clock must be wrong.
+static STATEMENT_TIME: Words = LazyLock::new(|| {
+    words(&[
+        r"(assertion|jwt|statement)\b.{0,60}(expired|expiration|expiry|lifetime|too (old|early|late))",
+        r"expired.{0,40}(assertion|jwt|statement)|issued[ _-]?at\b",
+    ])
 });
+/// Asks for the same request again.
+static REPEAT: Words = LazyLock::new(|| words(&[r"\bre-?try\b|\btry (\w+ ){0,3}again\b"]));
+/// Says that the credential lacks a scope.
+static MISSING_SCOPE: Words = LazyLock::new(|| {
+    words(&[
+        r"\bscopes? (do|does|did)(n't| not) match|\bscopes? mismatch",
+        r"\b(missing|lacks?|lacking|insufficient|without|requires|needs|(not|n't) (have|contain|include|carry|given|granted|been (given|granted)))\b.{0,40}\bscopes?\b",
+        r"\bscopes?\b.{0,40}\b(is|are|was|were) (missing|required|insufficient|not (given|granted|present|included))\b",
+    ])
+});
+/// Says that a credential has ended, and not something else, such as a licence.
+static CREDENTIAL_ENDED: Words = LazyLock::new(|| {
+    let credential = "(token|key|credential|session|grant|password|secret|certificate|jwt|assertion|cookie|consent\
+        |authenticat|authori[sz]ation|log-?in|sign-?in)";
+    words(&[
+        r"\brevoked\b|\binvalid[ _]grant\b",
+        &format!("{credential}.{{0,60}}expired"),
+        &format!("expired.{{0,40}}{credential}"),
+    ])
+});
+/// What may end besides credentials.
+static OTHER_TERM: Words = LazyLock::new(|| words(&["licen[sc]e|subscription|trial|evaluation|contract"]));
 /// A code that says that the credential itself is bad.
 static BAD_CREDENTIAL_CODE: Words = LazyLock::new(|| {
     words(&[
@@ -150,13 +190,35 @@ pub(super) fn reason(body: &Document, signed: bool) -> Option<Reason> {
     let any = |words: &Words| texts.iter().any(|text| says(words, text));
     if any(&RATE) {
         Some(Reason::Rate)
-    } else if any(&RESTRICTION) {
+    } else if texts.iter().any(|text| says_restriction(text)) {
         Some(Reason::Restriction)
-    } else if any(&CLOCK) || (signed && any(&EXPIRED_STATEMENT)) {
+    } else if any(&CLOCK) || (signed && any(&STATEMENT_TIME)) {
         Some(Reason::Clock)
     } else {
         None
     }
+}
+
+/// Whether the text says that the address, the network or the hour is the reason of a refusal, and no scope.
+pub(super) fn says_restriction(text: &str) -> bool {
+    let text = text.replace('_', " ");
+    says(&RESTRICTION, &text) && !text.to_lowercase().contains("scope")
+}
+
+/// Whether the text says that the credential lacks a scope.
+pub(super) fn says_missing_scope(text: &str) -> bool {
+    says(&MISSING_SCOPE, &text.replace('_', " "))
+}
+
+/// Whether the text says that the credential has ended. `named`: the text is about a credential in any case.
+pub(super) fn says_credential_ended(text: &str, named: bool) -> bool {
+    let text = text.replace('_', " ");
+    (says(&CREDENTIAL_ENDED, &text) || (named && text.to_lowercase().contains("expired"))) && !says(&OTHER_TERM, &text)
+}
+
+/// Whether a sentence asks for the same request again.
+pub(super) fn asks_to_repeat(body: &Document) -> bool {
+    sentences(body).any(|text| says(&REPEAT, &text))
 }
 
 /// The code that says that the credential itself is bad, if the response has one.

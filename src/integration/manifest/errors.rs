@@ -33,6 +33,13 @@ pub struct ErrorRule {
     pub message: Option<String>,
 }
 
+impl ErrorRule {
+    /// Whether the rule looks at the status alone, so that it cannot tell whose response it is.
+    pub fn is_about_status(&self) -> bool {
+        self.header.is_empty() && self.when.is_none() && self.text.is_none()
+    }
+}
+
 /// What an error response means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -69,6 +76,11 @@ impl Classification {
     /// Whether the application said explicitly that the credential is revoked or has expired.
     pub fn is_definite(self) -> bool {
         self == Self::TokenRevoked
+    }
+
+    /// Whether the credential was refused, and not certainly for good.
+    pub fn is_bare_refusal(self) -> bool {
+        matches!(self, Self::Token | Self::Permission)
     }
 
     pub fn advice(self) -> Advice {

@@ -23,7 +23,7 @@ type Case = (u16, &'static [(&'static str, &'static str)], ErrorClass, bool, usi
 #[tokio::test]
 async fn status_codes_have_a_class_each() {
     use ErrorClass::{Config, Permission, RateLimit, Token, Transient};
-    let cases: [Case; 17] = [
+    let cases: [Case; 23] = [
         (401, &[], Token, false, 1),
         (401, &[("www-authenticate", "Bearer error=\"invalid_token\"")], Token, false, 1),
         (
@@ -47,6 +47,12 @@ async fn status_codes_have_a_class_each() {
         (503, &[], Transient, false, 3),
         (422, &[], Config, false, 1),
         (410, &[], Config, false, 1),
+        (423, &[("retry-after", "30")], RateLimit, false, 1),
+        (477, &[("retry-after", "7200")], RateLimit, false, 1),
+        (409, &[("retry-after", "30")], RateLimit, false, 1),
+        (409, &[], Config, false, 1),
+        (404, &[("retry-after", "30")], Config, false, 1),
+        (503, &[("retry-after", "86400")], Transient, false, 1),
     ];
     for (status, headers, class, definite, calls) in cases {
         let (error, made) = refused(one_page(), status, headers, json!({})).await;
@@ -71,6 +77,120 @@ async fn a_body_that_says_revoked_is_definite() {
     }
     let (error, _) = refused(one_page(), 401, &[], json!({"detail": "Authorization failure"})).await;
     assert!(!error.definite);
+}
+
+#[tokio::test]
+async fn what_has_expired_must_be_the_credential() {
+    for (said, definite) in [
+        ("The license of this server has expired.", false),
+        ("Your license key has expired", false),
+        ("Subscription expired; the API key does not work until it is renewed", false),
+        ("The trial of this workspace expired", false),
+        ("Your password expired on Monday", true),
+        ("The session has expired", true),
+        ("SESSION_EXPIRED", true),
+        ("ExpiredAuthenticationToken", true),
+        ("Lifetime validation failed, the token is expired.", true),
+        ("expired API key", true),
+        ("Access of this integration was revoked", true),
+    ] {
+        let (error, _) = refused(one_page(), 401, &[], json!({"error": said})).await;
+        assert_eq!((error.class, error.definite), (ErrorClass::Token, definite), "{said}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_because_of_the_address_is_not_about_the_credential() {
+    use ErrorClass::{Config, Permission, Token};
+    let rules = "errors: [{status: [403], is: permission, message: Ask Ann.}]\nerror_details: {message: $.why}";
+    let with_rules = || manifest("  pages: none\n  records: $.users", rules);
+    let sentences = [
+        "The `acme` organization has an IP allow list enabled, and your IP address is not permitted to access this.",
+        "The IP address has been rejected because it's not in the allowlist. Contact your administrator",
+        "IP 203.0.113.7 is not allowed to access this account. Contact your local security administrator.",
+        "Access denied from unauthorized IP address 203.0.113.7",
+        "This workspace doesn't allow connections from your IP",
+        "Requests from 203.0.113.7 are outside of the trusted network range",
+        "Blocked by the account's network policy",
+        "Access has been blocked by Conditional Access policies.",
+        "Your network is not authorized",
+        "You are not allowed to sign in from this location",
+        "This API can only be used from your company's network",
+        "Your country is fine, but your address has been blocked",
+        "Please connect to the VPN first",
+        "ip_not_allowed",
+        "IP_ADDRESS_BLOCKED",
+    ];
+    for said in sentences {
+        for body in [
+            json!({"message": said}),
+            json!({"errorMessages": [said]}),
+            json!({"errors": [{"message": said}]}),
+            json!({"errors": [said]}),
+            json!({"error": {"code": 403, "message": said}}),
+            json!({"why": said}),
+        ] {
+            for (manifest, status) in [(with_rules(), 401), (with_rules(), 403)] {
+                let (error, calls) = refused(manifest, status, &[], body.clone()).await;
+                assert_eq!((error.class, calls), (Config, 1), "{status} {body}: {error}");
+                assert!(error.message.contains("from its address") && error.message.contains(said), "{error}");
+                assert!(error.missing_permissions.is_empty(), "{error}");
+            }
+        }
+    }
+    let graphql = json!({"data": null, "errors": [{"type": "FORBIDDEN", "message": sentences[0]}]});
+    assert_eq!(refused(one_page(), 200, &[], graphql).await.0.class, Config);
+    for (status, said, class) in [
+        (403, "Your role does not allow listing users", Permission),
+        (403, "Your role does not allow list operations", Permission),
+        (403, "You may not view the networks of this account", Permission),
+        (403, "Missing scope: read:ip_allow_list", Permission),
+        (403, "You do not have permission to access this resource", Permission),
+        (403, "Not allowed: your email address is not confirmed", Permission),
+        (403, "You are not authorized to view people at this location or in this network", Permission),
+        (401, "Your zip code is not allowed", Token),
+        (401, "The API key for the IP address service was revoked", Token),
+    ] {
+        let (error, _) = refused(one_page(), status, &[], json!({"message": said})).await;
+        assert_eq!(error.class, class, "{said}: {error}");
+    }
+    let text: &[(&str, &str)] = &[("content-type", "text/plain")];
+    let plain = manifest("  pages: none\n  records: $.users", "error_details: {plain_text: true}");
+    let peer = Peer::answering(move |_, _| respond(403, text, "Your IP address is not allowed.")).await;
+    assert_eq!(ids(&source(plain, &peer.origin)).await.unwrap_err().class, Config);
+}
+
+#[tokio::test]
+async fn a_missing_scope_is_recognised_whatever_the_status() {
+    use ErrorClass::{Config, Permission, Token};
+    for (status, said, class) in [
+        (401, "Unauthorized; scope does not match", Permission),
+        (401, "Invalid access token, does not contain scopes: [user:read]", Permission),
+        (401, "insufficient_scope", Permission),
+        (401, "The token was not granted the required scope", Permission),
+        (400, "The app does not have the required scope 'members.read'.", Permission),
+        (400, "Missing scopes", Permission),
+        (401, "The scope users.read is missing", Permission),
+        (401, "Unauthorized", Token),
+        (401, "The token has expired; it needs the scope users.read", Token),
+        (400, "scope is not a known parameter", Config),
+    ] {
+        let (error, _) = refused(one_page(), status, &[], json!({"message": said})).await;
+        assert_eq!(error.class, class, "{status} {said}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn the_wait_that_an_outage_is_told_with_is_kept() {
+    let cases: [(u16, &'static [(&'static str, &'static str)], Option<u64>); 3] = [
+        (503, &[("retry-after", "86400")], Some(86_400_000)),
+        (477, &[("retry-after", "7200")], Some(7_200_000)),
+        (502, &[("x-ratelimit-reset", "3000"), ("x-ratelimit-remaining", "40")], None),
+    ];
+    for (status, headers, wait) in cases {
+        let (error, _) = refused(one_page(), status, headers, json!({})).await;
+        assert_eq!(error.retry_after_ms, wait, "{status}: {error}");
+    }
 }
 
 #[tokio::test]

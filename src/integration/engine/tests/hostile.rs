@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use axum::http::HeaderValue;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use reqwest::StatusCode;
 
 use super::*;
 use crate::engine::body::{self, BodyError};
@@ -107,7 +108,7 @@ fn replace(value: &mut Value, at: Index, new: Value) {
 /// Reads a response as a page of users, and checks what the engine guarantees for every page.
 fn page(manifest: &Manifest, body: &Value) {
     let bytes = body.to_string().into_bytes();
-    let Ok(mut body) = body::parse(&bytes, Some("application/json")) else { return };
+    let Ok(mut body) = body::parse(&bytes, StatusCode::OK, Some("application/json")) else { return };
     let list = manifest.users.variant(0);
     let _ = PageInfo::read(list.pages, &body, &HeaderMap::new());
     let Ok(entries) = body::take_list(list, &mut body) else { return };
@@ -171,7 +172,7 @@ proptest! {
 
     #[test]
     fn bytes_of_any_kind_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = body::parse(&bytes, None);
+        let _ = body::parse(&bytes, StatusCode::OK, None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::source::ErrorClass;
 fn asked(headers: &[(&str, &str)]) -> Option<Duration> {
     let headers =
         headers.iter().map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect();
-    retry_after(&RateLimit::default(), &headers, None, NOW)
+    retry_after(ErrorClass::RateLimit, &RateLimit::default(), &headers, None, NOW)
 }
 
 #[test]

@@ -100,6 +100,17 @@ error_details: {permission_pattern: "scope '([a-z.]+)'"}
     let rules = || manifest("  pages: none\n  records: $.users", rules);
     let (error, _) = refused(rules(), 400, &plain).await;
     assert_eq!((error.class, error.missing_permissions), (ErrorClass::Permission, vec!["members.read".to_owned()]));
+    // A rule about the status alone cannot tell a wall from the application.
+    let status = || {
+        manifest("  pages: none\n  records: $.users", "errors: [{status: [403], is: permission, message: Ask Ann.}]")
+    };
+    for (case, class) in
+        [(&[("server", "Zscaler/6.2")][..], ErrorClass::Transient), (&[("server", "nginx")], ErrorClass::Permission)]
+    {
+        let (error, _) = refused(status(), 403, &(case, r#"{"error": "Blocked by policy"}"#, false)).await;
+        assert_eq!(error.class, class, "{error}");
+        assert_eq!(error.message.starts_with("Ask Ann."), class == ErrorClass::Permission, "{error}");
+    }
     let closed: Case = (&[("content-type", "text/html")], "<html><h1>Closed on Sunday</h1></html>", true);
     for status in [200, 401, 503] {
         let (error, _) = refused(rules(), status, &closed).await;

@@ -48,6 +48,25 @@ fn line_breaks_and_tabs_in_a_name_separate_its_words() {
 }
 
 #[tokio::test]
+async fn json_that_is_called_a_web_page_is_read() {
+    let html: &[(&str, &str)] = &[("content-type", "text/html; charset=UTF-8")];
+    for (body, part) in [
+        ("{\"users\": [{\"id\": \"1\"}]}", None),
+        ("\u{feff}\n {\"users\": [{\"id\": \"1\"}]}", None),
+        ("\n<!DOCTYPE html>", Some("web page")),
+        ("Please sign in", Some("web page")),
+        ("{\"users\": [", Some("breaks off")),
+    ] {
+        let peer = Peer::answering(move |_, _| respond(200, html, body)).await;
+        let outcome = ids(&source(one_page(), &peer.origin)).await;
+        match part {
+            None => assert_eq!(outcome.unwrap(), ["1"], "{body}"),
+            Some(part) => assert!(outcome.as_ref().is_err_and(|error| error.message.contains(part)), "{outcome:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn names_of_scim_attributes_come_in_any_case() {
     let text = include_str!("../../connectors/scim.yaml");
     let manifest = manifest::parse(text, "scim.yaml").unwrap();

@@ -11,7 +11,7 @@ use crate::engine::classify;
 use crate::engine::client::{Body, Client, Request, TransportError};
 use crate::engine::credential::Credential;
 use crate::engine::request::absolute;
-use crate::engine::retry::{Attempts, RetryPolicy};
+use crate::engine::retry::{Attempts, RetryPolicy, keep_wait};
 use crate::grant::Grant;
 use crate::manifest::Manifest;
 use crate::manifest::auth::Auth;
@@ -134,9 +134,7 @@ impl TokenEndpoint {
                 Resend::IfUnused | Resend::Always => attempts.next_wait(error.class, retry_after, (settings.random)()),
             };
             let Some(wait) = wait else {
-                if error.class == ErrorClass::RateLimit {
-                    error.retry_after_ms = retry_after.and_then(|wait| u64::try_from(wait.as_millis()).ok());
-                }
+                keep_wait(&mut error, retry_after);
                 return Err(error);
             };
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);

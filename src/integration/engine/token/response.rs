@@ -1,7 +1,7 @@
 //! What a token response says: a grant, or why there is none.
 //!
-//! The manifest's error rules come first. Next come responses of something in front of the application, and server
-//! errors; these are never refusals. Then OAuth's `error` decides (RFC 6749, 5.2, and the codes that vendors have
+//! The manifest's error rules come first, except those about the status alone for a response of something in front of
+//! the application. Next come such responses, and server errors; these are never refusals. Then OAuth's `error` decides (RFC 6749, 5.2, and the codes that vendors have
 //! added), even in a response with status 200, and the status code last. For a refused grant or client, the
 //! description is read too, because some applications answer so to too many sign-ins, or because of the address, the
 //! hour or a wrong clock.
@@ -12,7 +12,9 @@ use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, SET_COOKIE};
 
 use crate::engine::body::{self, BodyError};
-use crate::engine::classify::{Evidence, excerpt, explain_wall, is_rate_limited, matching_rule, once_each};
+use crate::engine::classify::{
+    Evidence, asks_to_wait, excerpt, explain_wall, is_rate_limited, matching_rule, once_each,
+};
 use crate::engine::client::Response;
 use crate::engine::retry::{EPOCH_MILLISECONDS, EPOCH_SECONDS, retry_after};
 use crate::engine::wall::is_wall;
@@ -91,7 +93,7 @@ pub fn read(
     let Response { status, headers, body } = response;
     let auth = &manifest.chosen(config).auth;
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let parsed = body::parse(body, content_type);
+    let parsed = body::parse(body, *status, content_type);
     let json = parsed.as_ref().ok();
     let evidence = Evidence { status: *status, headers, json, raw: body };
     let rule = matching_rule(manifest, &evidence);
@@ -112,8 +114,15 @@ pub fn read(
         clock,
         credential: manifest.credential_name(config),
     };
-    let classification = rule.map_or_else(|| refusal.classify(), |rule| rule.is);
-    let mut sentence = rule.and_then(|rule| rule.message.clone()).unwrap_or_else(|| refusal.explain(classification));
+    let rule = rule.filter(|rule| !(rule.is_about_status() && refusal.is_wall()));
+    let found = rule.map_or_else(|| refusal.classify(), |rule| rule.is);
+    let classification = match refusal.reason {
+        Some(Reason::Rate) if found.is_bare_refusal() => Classification::RateLimit,
+        Some(Reason::Restriction) if found.is_bare_refusal() => Classification::Config,
+        _ => found,
+    };
+    let own = rule.and_then(|rule| rule.message.clone()).filter(|_| classification == found);
+    let mut sentence = own.unwrap_or_else(|| refusal.explain(classification));
     let about_credential = classification.class() == ErrorClass::Token || refusal.reason == Some(Reason::Clock);
     if let Some(difference) = refusal.clock.as_ref().filter(|_| about_credential) {
         sentence = format!("{sentence} {difference}");
@@ -136,7 +145,8 @@ pub fn read(
         definite: classification.is_definite(),
         ..SourceError::new(classification.class(), message)
     };
-    Err(TokenError { error, retry_after: retry_after(&manifest.rate_limit, headers, json, now) })
+    let retry_after = retry_after(error.class, &manifest.rate_limit, headers, json, now);
+    Err(TokenError { error, retry_after })
 }
 
 /// Whether the sign-in sends a signed assertion.
@@ -201,6 +211,8 @@ impl Refusal<'_> {
             _ if is(&SERVER_CODES) => Classification::Transient,
             401 => Classification::Token,
             403 => Classification::Permission,
+            _ if asks_to_wait(self.evidence) => Classification::RateLimit,
+            400 | 409 if self.evidence.json.is_some_and(wording::asks_to_repeat) => Classification::Transient,
             _ => Classification::Config,
         }
     }
@@ -306,8 +318,8 @@ impl Refusal<'_> {
 
     fn explain_config(&self, what: &str) -> String {
         let status = self.evidence.status;
-        match self.reason.filter(|_| self.refuses_credential()) {
-            Some(Reason::Clock) => {
+        match self.reason {
+            Some(Reason::Clock) if self.refuses_credential() => {
                 return format!(
                     "The application does not accept the time in the signed statement at sign-in ({what}), so this \
                      server's clock may be wrong."
@@ -319,7 +331,7 @@ impl Refusal<'_> {
                      Change the limits of that user or client in the application."
                 );
             }
-            Some(Reason::Rate) | None => {}
+            Some(_) | None => {}
         }
         if status.is_redirection() {
             return format!(

@@ -20,7 +20,7 @@ async fn every_answer_has_its_class() {
     let wait: Headers = &[("retry-after", "999")];
     let html: Headers = &[("content-type", "text/html")];
     let moved: Headers = &[("location", "https://elsewhere.example.com/")];
-    let cases: [(u16, Headers, &str, ErrorClass, bool, &str); 27] = [
+    let cases: [(u16, Headers, &str, ErrorClass, bool, &str); 32] = [
         (400, &[], r#"{"error": "invalid_grant"}"#, Token, true, "invalid_grant"),
         (403, &[], r#"{"error": "invalid_grant"}"#, Token, true, "does not accept the grant"),
         (401, &[], r#"{"error": "invalid_client"}"#, Token, true, "id, or its secret"),
@@ -48,13 +48,26 @@ async fn every_answer_has_its_class() {
         (200, &[], r#"{"access_token": "t1"#, Transient, false, "breaks off"),
         (200, &[], r#"{"ok": false, "error": "invalid_refresh_token"}"#, Token, true, "invalid_refresh_token"),
         (200, &[], r#"{"ok": false, "error": "invalid_arguments"}"#, Config, false, "no token"),
+        (503, wait, "{}", Transient, false, "error of its own"),
+        (477, wait, "{}", RateLimit, false, "slow down"),
+        (
+            400,
+            &[],
+            r#"{"error": "unknown_error", "error_description": "retry your request"}"#,
+            Transient,
+            false,
+            "retry",
+        ),
+        (400, &[], r#"{"error": "oops", "error_description": "Please try again."}"#, Transient, false, "“Please"),
+        (400, &[], r#"{"error": "invalid_grant", "error_description": "Wrong. Try again."}"#, Token, true, "Wrong"),
     ];
     for (status, headers, body, class, definite, part) in cases {
         let error = refused(&manifest, status, headers, body).await;
         assert_eq!((error.class, error.definite), (class, definite), "{status} {body}: {error}");
         assert!(error.message.contains(part) && error.message.contains("sign-in"), "{status} {body}: {error}");
         assert!(!error.message.contains('<'), "{error}");
-        assert_eq!(error.retry_after_ms, (class == RateLimit && !headers.is_empty()).then_some(999_000), "{error}");
+        let waits = matches!(class, RateLimit | Transient) && headers == wait;
+        assert_eq!(error.retry_after_ms, waits.then_some(999_000), "{error}");
     }
 }
 
@@ -69,6 +82,11 @@ async fn a_refused_grant_is_read_with_its_description() {
         ("invalid_grant", "Access from your IP address is not allowed", Config, "from its address"),
         ("invalid_client", "The client may not sign in outside of trusted IP ranges", Config, "from its address"),
         ("invalid_grant", "AADSTS53003: blocked by Conditional Access policies.", Config, "from its address"),
+        ("invalid_grant", "token request is already being processed", RateLimit, "slow down"),
+        ("invalid_grant", "A concurrent refresh is in progress, try again in a moment", RateLimit, "slow down"),
+        ("access_denied", "Requests from your IP address are not permitted", Config, "from its address"),
+        ("access_denied", "Too many attempts", RateLimit, "slow down"),
+        ("invalid_client", "The client_assertion's expiration is too far into the future.", Config, "clock"),
         ("invalid_grant", "Invalid JWT: check your iat and exp values", Config, "clock"),
         ("invalid_client", "AADSTS700024: Client assertion is not within its valid time range.", Config, "clock"),
         ("invalid_grant", "expired access/refresh token", Token, "expired"),

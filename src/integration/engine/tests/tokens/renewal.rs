@@ -56,6 +56,21 @@ async fn a_second_refusal_stands() {
 }
 
 #[tokio::test]
+async fn a_token_that_was_given_just_now_is_not_refused_for_certain() {
+    let peer = Peer::answering(|_, call| match call.uri.as_str() {
+        "/token" => ok(&json!({"access_token": "t1", "expires_in": 3600})),
+        _ => respond(401, &[], json!({"error": {"message": "the token is expired"}}).to_string()),
+    })
+    .await;
+    let source = signed_in(&client_credentials(""), config(&peer, &[]), settings());
+    for calls in [4, 5] {
+        let error = ids(&source).await.unwrap_err();
+        assert_eq!((error.class, error.definite), (ErrorClass::Token, false), "{error}");
+        assert_eq!(peer.calls().len(), calls);
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_long_after_the_one_before_is_a_new_one() {
     let peer = application(vec![given("t1"), given("t2"), given("t3")], &[]).await;
     let (clock, settings) = with_clock();
