@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map};
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 
-use super::list::{ListPage, Reader, has_expired};
+use super::list::{ListPage, Reader, has_expired, is_past_end};
 use super::losses::Losses;
 use super::progress::{ListProgress, Next};
 use super::purpose::Purpose;
@@ -167,6 +167,7 @@ impl<'a> JoinReading<'a> {
         };
         let error = match read {
             Ok(next) => return Ok(next),
+            Err(error) if is_past_end(&error, &self.progress) => return Ok(Next::End),
             Err(error) => error,
         };
         if !self.restarted && has_expired(&error, &self.progress.position) {
@@ -197,7 +198,7 @@ impl<'a> JoinReading<'a> {
         }
         let next = self
             .progress
-            .advance(join.list().pages, &page.info, size, entries.len() as u64, entries.iter().map(String::as_str))
+            .advance(join.list().pages, &page.info, size, entries.len() as u64, entries.iter().map(String::as_str), None)
             .map_err(|clause| unexpected(&clause))?;
         match self.progress.shortfall().filter(|_| next == Next::End) {
             // Whoever is missing on it would count as having no such part.

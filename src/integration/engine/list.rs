@@ -116,6 +116,12 @@ fn fits_any_size(paging: &Paging, position: &Position) -> bool {
     }
 }
 
+/// Whether an error says that there is nothing at a position, where there is reason to think so.
+pub(super) fn is_past_end(error: &SourceError, progress: &ListProgress) -> bool {
+    let refused = error.class == ErrorClass::Config && matches!(error.http_status, Some(400 | 404 | 416 | 422));
+    progress.may_be_at_end() && (refused || error.http_status == Some(500))
+}
+
 /// Whether an error says that the application does not know this position any more.
 pub(super) fn has_expired(error: &SourceError, position: &Position) -> bool {
     let unknown = error.class == ErrorClass::Config && matches!(error.http_status, Some(400 | 404 | 410 | 422));

@@ -3,7 +3,7 @@
 use reqwest::header::{HeaderMap, LINK};
 use serde_json::Value;
 
-use crate::manifest::expr::{Document, Path, Predicate};
+use crate::manifest::expr::{Document, Path, Predicate, whole_number};
 use crate::manifest::paging::{Cursor, LinkHeader, NextUrl, Paging};
 
 /// What a page says about the pages after it.
@@ -36,17 +36,19 @@ impl PageInfo {
         let mut info = match paging {
             Paging::None => Self::default(),
             Paging::Scim => Self {
-                total: field("totalResults").and_then(Value::as_u64),
+                total: field("totalResults").and_then(whole_number),
                 next: field("nextCursor").and_then(Value::as_str).filter(|next| !next.is_empty()).map(str::to_owned),
                 ..Self::default()
             },
-            Paging::LinkHeader(rule) => Self { next: linked(headers, rule), ..Self::default() },
-            Paging::NextUrl(NextUrl { at, more }) | Paging::Cursor(Cursor { at, more, .. }) => {
+            Paging::LinkHeader(rule) => {
+                Self { next: linked(headers, rule), total: number(&rule.total), ..Self::default() }
+            },
+            Paging::NextUrl(NextUrl { at, more, total }) | Paging::Cursor(Cursor { at, more, total, .. }) => {
                 let next = at.token(body);
-                let more = holds(more);
+                let (more, total) = (holds(more), number(total));
                 match next {
-                    Ok(next) => Self { next, more, ..Self::default() },
-                    Err(fault) => Self { more, fault: Some(fault), ..Self::default() },
+                    Ok(next) => Self { next, more, total, ..Self::default() },
+                    Err(fault) => Self { more, total, fault: Some(fault), ..Self::default() },
                 }
             }
             Paging::Page(rule) => Self {

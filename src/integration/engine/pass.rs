@@ -14,7 +14,7 @@ use super::connection::{Connection, offload};
 use super::detail::Details;
 use super::identify::{Requests, identify};
 use super::join::{JoinReading, JoinedLists};
-use super::list::{ListPage, Reader, has_expired};
+use super::list::{ListPage, Reader, has_expired, is_past_end};
 use super::losses::Losses;
 use super::map;
 use super::memory::Share;
@@ -75,6 +75,8 @@ struct UsersPage {
     http_status: u16,
     /// The size of the response, in bytes.
     size: usize,
+    /// There is no such page: the one before was the last.
+    is_past_end: bool,
 }
 
 impl<'a> Pass<'a> {
@@ -169,6 +171,9 @@ impl<'a> Pass<'a> {
             self.has_counted = true;
         }
         match self.try_read_users(reader).await {
+            Err(error) if is_past_end(&error, &self.progress.list) => {
+                Ok(UsersPage { number: self.progress.page_number(), is_past_end: true, ..UsersPage::default() })
+            }
             Err(error) if !self.restarted && has_expired(&error, &self.progress.list.position) => {
                 tracing::warn!("The application no longer knows a position, so the listing starts again");
                 self.restarted = true;
@@ -188,7 +193,7 @@ impl<'a> Pass<'a> {
             && matches!(error.http_status, Some(400 | 403 | 404 | 405));
         let Some(permission) = permission.filter(|_| refused) else { return Err(error) };
         self.losses.note_users(permission, error);
-        let summary = std::mem::take(&mut self.ids).judge(None, true, None).summary;
+        let summary = std::mem::take(&mut self.ids).judge(None, false, None).summary;
         let next = self.progress.end_variant(listing.variants(), summary, None);
         self.page(next)
     }
@@ -224,7 +229,7 @@ impl<'a> Pass<'a> {
         let unknown = self.losses.fields.clone();
         let read = move || read_records(&manifest.users, &joined, &unknown, entries);
         let records = offload(size, read).await?.map_err(|error| purpose.unreadable(&error, http_status))?;
-        Ok(UsersPage { number, records, info, http_status, size })
+        Ok(UsersPage { number, records, info, http_status, size, is_past_end: false })
     }
 
     /// Whether an empty page must not end the list before the credential was checked again.
@@ -243,7 +248,7 @@ impl<'a> Pass<'a> {
     async fn finish_page(&mut self, reader: Reader<'_>, page: UsersPage) -> Result<Page, SourceError> {
         let manifest = Arc::clone(self.connection.manifest());
         let listing = &manifest.users;
-        let UsersPage { number, records, info, http_status, size } = page;
+        let UsersPage { number, records, info, http_status, size, is_past_end } = page;
         let PageRecords { users, entries, duplicates, ids, nameless } = records;
         if duplicates > 0 {
             tracing::warn!(page = number, duplicates, "A page contains the same user more than once");
@@ -260,7 +265,6 @@ impl<'a> Pass<'a> {
             observer(RawPage { skipped, duplicates, unknown_statuses, ..raw });
         }
 
-        self.progress.users += mapped.users.len() as u64;
         self.progress.unknown_statuses += mapped.unknown_statuses;
         let required = mapped.carried.iter().filter(|field| listing.require_some.contains_key(*field));
         self.progress.carried.extend(required);
@@ -268,12 +272,21 @@ impl<'a> Pass<'a> {
         let list = listing.variant(self.progress.variant);
         let asked = list.page_size.map(|size| size.count);
         let page_ids = mapped.users.iter().map(|user| user.external_id.as_str());
-        let mut next = self
-            .progress
-            .list
-            .advance(list.pages, &info, asked, entries, page_ids)
-            .map_err(|clause| Purpose::Users { page: number }.unexpected(&clause, http_status))?;
-        self.ids.add(&ids, nameless);
+        let counted = self.count.filter(|_| listing.variants() == 1);
+        let received = self.progress.list.received;
+        let mut next = if is_past_end {
+            Next::End
+        } else {
+            self.progress
+                .list
+                .advance(list.pages, &info, asked, entries, page_ids, counted)
+                .map_err(|clause| Purpose::Users { page: number }.unexpected(&clause, http_status))?
+        };
+        // A page that came before, or that will be read again, does not count.
+        if self.progress.list.received > received {
+            self.ids.add(&ids, nameless);
+            self.progress.users += mapped.users.len() as u64;
+        }
         let mut expect_distinct = None;
         if next == Next::End {
             (next, expect_distinct) = self.end_variant();
@@ -296,8 +309,8 @@ impl<'a> Pass<'a> {
         // The variants of a list have one count together.
         let counted = self.count.filter(|_| listing.variants() == 1);
         let total = self.progress.list.total().or(counted);
-        let is_ordered = listing.is_ordered();
-        let Proof { summary, mut doubt } = ids.judge(total, is_ordered, self.progress.before());
+        let may_shift = listing.may_shift() && self.progress.list.has_several_pages();
+        let Proof { summary, mut doubt } = ids.judge(total, may_shift, self.progress.before());
         let mut expect_distinct = None;
         if ids.is_incomplete() {
             let skipped = self.progress.list.received > self.progress.users;
@@ -305,11 +318,12 @@ impl<'a> Pass<'a> {
             doubt = match total {
                 _ if ids.repeated() > 0 || !countable => Some(Doubt::Interrupted),
                 Some(total) => Doubt::fewer(self.progress.list.received, total),
-                None if !is_ordered => Some(Doubt::Unordered),
+                None if may_shift => Some(Doubt::Shifting),
                 None => None,
             };
             expect_distinct = Some(self.progress.users).filter(|_| doubt.is_none());
         }
+        doubt = self.progress.list.same_page().map(Doubt::SamePage).or(doubt);
         if let Some(doubt) = &doubt {
             tracing::warn!(%doubt, second_reading = self.progress.is_second_reading(), "The list is not proven to be complete");
         }

@@ -37,6 +37,19 @@ pub(super) struct ListProgress {
     /// The number of records on the largest page.
     #[serde(default)]
     largest_page: u64,
+    /// The number of pages with records.
+    #[serde(default)]
+    filled_pages: u64,
+    /// Why the next page may be one too many.
+    #[serde(default)]
+    beyond: Beyond,
+    /// The number of records on the only page, if the application sends it again for every position and may have cut
+    /// it.
+    #[serde(default)]
+    same_page: Option<u64>,
+    /// By how much the total shrank, in a list that cannot be read again from an earlier position.
+    #[serde(default)]
+    lost_track_of: u64,
     #[serde(default)]
     total: Total,
     shrinks: u32,
@@ -45,6 +58,19 @@ pub(super) struct ListProgress {
     /// took no size at all.
     #[serde(default, rename = "page_size", skip_serializing_if = "Option::is_none")]
     pub size: Option<u32>,
+}
+
+/// Why the next page may be one too many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Beyond {
+    /// There is no reason to think so.
+    #[default]
+    No,
+    /// As many records have come as the total says.
+    Total,
+    /// The first page has as many records as the total says, but the total may be that of the page.
+    FirstPage,
 }
 
 /// What follows after a page.
@@ -71,6 +97,10 @@ impl ListProgress {
             received: 0,
             empty_pages: 0,
             largest_page: 0,
+            filled_pages: 0,
+            beyond: Beyond::No,
+            same_page: None,
+            lost_track_of: 0,
             total: Total::default(),
             shrinks: 0,
             visited: Visited::default(),
@@ -84,8 +114,8 @@ impl ListProgress {
     }
 
     /// Counts a page and moves on to the next position. `asked` is how many records were asked
-    /// for, `records` the number on the page, and `ids` are their ids. The error is a clause for
-    /// a person.
+    /// for, `records` the number on the page, `ids` are their ids, and `counted` is how many entries the application
+    /// counts by a request of its own. The error is a clause for a person.
     pub fn advance<'a>(
         &mut self,
         paging: &Paging,
@@ -93,6 +123,7 @@ impl ListProgress {
         asked: Option<u32>,
         records: u64,
         ids: impl Iterator<Item = &'a str>,
+        counted: Option<u64>,
     ) -> Result<Next, String> {
         self.pages += 1;
         if self.pages >= MAX_PAGES {
@@ -104,7 +135,12 @@ impl ListProgress {
         }
         let asked = self.size_to_ask(asked).map(u64::from);
         self.largest_page = self.largest_page.max(records);
+        self.filled_pages += u64::from(records > 0);
+        let beyond = std::mem::take(&mut self.beyond);
         let shrunk = self.total.observe(info.total, records, self.received, asked);
+        if !matches!(self.position, Position::Number(_)) {
+            self.lost_track_of += shrunk;
+        }
         if let Some(position) = self.position_after_shrink(paging, shrunk) {
             if self.shrinks > MAX_SHRINKS {
                 return Err("the list gets shorter again and again while it is read".to_owned());
@@ -112,17 +148,31 @@ impl ListProgress {
             self.position = position;
             return Ok(Next::Page);
         }
+        let mut ids: Vec<&str> = ids.collect();
+        ids.sort_unstable();
+        let repeats = hash(ids.into_iter()).is_some_and(|page| self.visited.insert(page).is_err());
+        if (repeats && beyond != Beyond::No) || (records == 0 && beyond == Beyond::Total) {
+            let may_be_cut = beyond == Beyond::FirstPage && asked.is_some_and(|asked| records >= asked);
+            self.same_page = may_be_cut.then_some(records);
+            self.filled_pages -= u64::from(repeats);
+            return Ok(Next::End);
+        }
         let total = self.total.all(self.received);
         self.received += records;
+        // Limits of applications are usually round numbers.
+        let is_limit = self.filled_pages > 1 && records >= self.largest_page && records.is_multiple_of(10);
         let page = Page {
             records,
             received: self.received,
             total,
+            is_full: records > 0 && (is_limit || asked.is_some_and(|asked| records >= asked)),
             empty_pages: self.empty_pages,
-            step: self.largest_page.max(asked.unwrap_or(1)),
+            step: if self.largest_page > 0 { self.largest_page } else { asked.unwrap_or(1) },
+            asked: asked.unwrap_or(0),
+            counted,
         };
         let next = next_position(paging, &self.position, info, &page)?;
-        if hash(ids).is_some_and(|page| self.visited.insert(page).is_err()) {
+        if repeats {
             return Err("it has the same users as an earlier page".to_owned());
         }
         let Some(next) = next else { return Ok(Next::End) };
@@ -131,6 +181,11 @@ impl ListProgress {
             && hash(["", token.as_str()].into_iter()).is_some_and(|token| self.visited.insert(token).is_err())
         {
             return Err("it leads back to a page that was read before".to_owned());
+        }
+        if matches!(next, Position::Number(_)) && self.total.may_be_of_page() {
+            self.beyond = Beyond::FirstPage;
+        } else if matches!(next, Position::Number(_)) && total.is_some_and(|total| self.received >= total) {
+            self.beyond = Beyond::Total;
         }
         self.position = next;
         Ok(Next::Page)
@@ -141,15 +196,30 @@ impl ListProgress {
         self.empty_pages > 0
     }
 
+    /// Whether the next page may be one too many: an application that refuses it has no more records.
+    pub fn may_be_at_end(&self) -> bool {
+        self.beyond != Beyond::No
+    }
+
+    /// Whether the list has more than one page with records.
+    pub fn has_several_pages(&self) -> bool {
+        self.filled_pages > 1
+    }
+
+    /// The number of records on the only page, if the application sends it for every position and may have cut it.
+    pub fn same_page(&self) -> Option<u64> {
+        self.same_page
+    }
+
     /// The number of records that the whole list must have, if the application reported it.
     pub fn total(&self) -> Option<u64> {
-        self.total.least()
+        self.total.least().map(|least| least + self.lost_track_of)
     }
 
     /// Why a list that has ended is incomplete; a clause for a person. Repeated records count too, so a list without
     /// a shortfall may still be incomplete.
     pub fn shortfall(&self) -> Option<String> {
-        let total = self.total().filter(|total| self.received < *total)?;
+        let total = self.total.least().filter(|total| self.received < *total)?;
         Some(format!("the list ends, although only {} of {total} entries have come", self.received))
     }
 

@@ -6,7 +6,7 @@
 //! - If the application reports a total, the list must have that many different ids.
 //! - If it does not, no id may be on two pages: a list that shifts while it is read shows some entries twice, and
 //!   others never.
-//! - If the manifest says that the list has no order (`order: none`), it needs a total, or two
+//! - A list of several pages on which entries may move to another page (`Listing::may_shift`) needs a total, or two
 //!   readings with the same ids.
 //!
 //! A list that could not prove itself is read once more. Two readings with the same ids prove a
@@ -72,13 +72,13 @@ impl SeenIds {
 
     /// What is wrong with a list that ended. `total` is the smallest total that the application reported while the
     /// list was read: users who joined meanwhile may be missing. `before` is the same list in an earlier reading.
-    pub fn judge(&self, total: Option<u64>, is_ordered: bool, before: Option<Summary>) -> Proof {
+    pub fn judge(&self, total: Option<u64>, may_shift: bool, before: Option<Summary>) -> Proof {
         let summary = self.summary();
         let doubt = match total {
             Some(total) => Doubt::fewer(summary.distinct, total),
             None if before == Some(summary) => None,
             None if self.repeated > 0 => Some(Doubt::Repeated(self.repeated)),
-            None if !is_ordered => Some(Doubt::Unordered),
+            None if may_shift => Some(Doubt::Shifting),
             None => None,
         };
         Proof { summary, doubt }
@@ -106,8 +106,10 @@ pub(super) enum Doubt {
     Fewer { listed: u64, total: u64 },
     #[error("The application lists {0} entries twice, so others may be missing.")]
     Repeated(u64),
-    #[error("The application lists its users in no fixed order, and two readings differ.")]
-    Unordered,
+    #[error("The list may have shifted while it was read, and two readings differ.")]
+    Shifting,
+    #[error("The application lists the same {0} entries on every page, so others may be missing.")]
+    SamePage(u64),
     #[error("The sync was interrupted, and cannot compare the pages before with those after it.")]
     Interrupted,
 }

@@ -81,6 +81,11 @@ impl Total {
         }
     }
 
+    /// Whether the total may be that of the first page only.
+    pub fn may_be_of_page(&self) -> bool {
+        self.meaning == Meaning::AllOrPage
+    }
+
     /// The smallest number of all records that any page reported: users who joined since may be missing.
     pub fn least(&self) -> Option<u64> {
         self.least

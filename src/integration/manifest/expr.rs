@@ -16,6 +16,8 @@ use super::template::OneOrMany;
 
 /// The longest path, in bytes.
 const MAX_PATH: usize = 1000;
+/// Whole numbers below this one are exact as `f64`.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 /// How deeply brackets may be nested in a path.
 const MAX_DEPTH: usize = 12;
 
@@ -179,17 +181,23 @@ impl Path {
 
     /// The first whole number that the path finds, even if it is written as text.
     pub fn number(&self, document: &Document) -> Option<u64> {
-        self.all(document).find_map(|value| match value {
-            Value::Number(number) => number.as_u64(),
-            Value::String(text) => text.trim().parse().ok(),
-            _ => None,
-        })
+        self.all(document).find_map(whole_number)
     }
 }
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.path.fmt(f)
+    }
+}
+
+/// A whole number that is not negative, even if it is written as text or with a fraction of zero.
+pub fn whole_number(value: &Value) -> Option<u64> {
+    let whole = |number: f64| (number.fract() == 0.0 && (0.0..MAX_EXACT).contains(&number)).then_some(number as u64);
+    match value {
+        Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
+        Value::String(text) => text.trim().parse().ok().or_else(|| whole(text.trim().parse().ok()?)),
+        _ => None,
     }
 }
 

@@ -105,7 +105,8 @@ pub struct Variant {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
-    /// The application promises no order. If it reports no total, the list is read twice.
+    /// The application promises no order, or its cursors count entries. If it reports no total, a list of several
+    /// pages is read twice.
     None,
     /// The application has a fixed order by default, as its documentation says.
     Default,
@@ -241,10 +242,11 @@ impl Listing {
         self.variants.len().max(1)
     }
 
-    /// Whether the entries come in a fixed order. SCIM promises none (RFC 7644, 3.4.2.4).
-    pub fn is_ordered(&self) -> bool {
+    /// Whether entries may move from one page to another while the list is read. Where pages are numbered or entries
+    /// skipped, everybody behind somebody who leaves moves up.
+    pub fn may_shift(&self) -> bool {
         let says_none = self.order.as_ref().is_some_and(|order| order.value == Order::None);
-        !says_none && !matches!(self.pages.value, Paging::Scim)
+        says_none || matches!(self.pages.value, Paging::Scim | Paging::Page(_) | Paging::Offset(_))
     }
 
     /// The text of every path and test that reads the list and its joins.

@@ -45,6 +45,9 @@ pub struct LinkHeader {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Scalar>")]
     pub stop_param: BTreeMap<String, String>,
+    /// The number of records on all pages, in the response.
+    #[serde(default)]
+    pub total: Option<Path>,
 }
 
 fn next() -> String {
@@ -56,6 +59,9 @@ fn next() -> String {
 #[serde(deny_unknown_fields)]
 pub struct NextUrl {
     pub at: Path,
+    /// The number of records on all pages.
+    #[serde(default)]
+    pub total: Option<Path>,
     /// A test on the response: there is a next page only while it holds.
     #[serde(default)]
     pub more: Option<Predicate>,
@@ -75,6 +81,9 @@ pub struct Cursor {
     /// The request for the following pages, if it differs from the first.
     #[serde(default)]
     pub then: Option<Then>,
+    /// The number of records on all pages.
+    #[serde(default)]
+    pub total: Option<Path>,
     /// A test on the response: there is a next page only while it holds.
     #[serde(default)]
     pub more: Option<Predicate>,

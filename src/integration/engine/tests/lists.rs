@@ -42,14 +42,14 @@ pub(super) const JOINED: &str = r"
 #[tokio::test]
 async fn a_list_is_read_once_per_variant_and_pages_are_counted_over_all() {
     let answer = |_: usize, call: &Call| match (path(call), parameter(call, "status"), parameter(call, "page")) {
-        ("/users", Some(1), Some(1)) => ok(&json!({"users": records(1..=2), "more": true})),
-        ("/users", Some(1), Some(2)) => ok(&json!({"users": records(3..=3), "more": false})),
-        ("/users", Some(2), Some(1)) => ok(&json!({"users": records(4..=4), "more": false})),
-        ("/guests", Some(0), Some(1)) => ok(&json!({"users": [], "more": false})),
+        ("/users", Some(1), Some(1)) => ok(&json!({"users": records(1..=2), "total": 3})),
+        ("/users", Some(1), Some(2)) => ok(&json!({"users": records(3..=3), "total": 3})),
+        ("/users", Some(2), Some(1)) => ok(&json!({"users": records(4..=4), "total": 1})),
+        ("/guests", Some(0), Some(1)) => ok(&json!({"users": [], "total": 0})),
         _ => respond(500, &[], "unexpected"),
     };
     let peer = Peer::answering(answer).await;
-    let keys = "  query: {status: '0'}\n  variants: [{query: {status: '1'}}, {query: {status: '2'}}, {path: /guests}]\n  pages: {page: {param: page, more: '$[?@.more == true]'}}\n  records: $.users";
+    let keys = "  query: {status: '0'}\n  variants: [{query: {status: '1'}}, {query: {status: '2'}}, {path: /guests}]\n  pages: {page: {param: page, total: $.total}}\n  records: $.users";
     let source = source(manifest(keys, ""), &peer.origin);
 
     let pages = all(&source).await.unwrap();

@@ -1,5 +1,7 @@
 //! A list counts as complete only if its ids prove it. Otherwise it is read again, and then reported as incomplete.
 
+use std::collections::BTreeSet;
+
 use futures_util::TryStreamExt as _;
 use serde_json::json;
 
@@ -50,7 +52,7 @@ async fn a_list_that_shifts_is_read_again_and_then_doubted() {
     let source = source(counted(), &peer.origin);
     let doubt = doubt(&source).await.unwrap();
     assert_eq!(doubt, "The application counts 30 entries and lists 25 different ones.");
-    assert_eq!(peer.calls().len(), 6, "two readings of three pages");
+    assert_eq!(peer.calls().len(), 8, "two readings of three pages, and a look beyond the total at a full page");
 }
 
 #[tokio::test]
@@ -59,7 +61,7 @@ async fn a_second_reading_that_is_whole_is_believed() {
     let list = move |reading, offset| json!({"users": part(if reading == 1 { &shifted } else { &whole }, offset), "total": 30});
     let peer = offsets(list).await;
     assert_eq!(doubt(&source(counted(), &peer.origin)).await, None);
-    assert_eq!(peer.calls().len(), 6);
+    assert_eq!(peer.calls().len(), 8);
 }
 
 #[tokio::test]
@@ -86,7 +88,7 @@ async fn somebody_who_is_counted_and_never_shown_is_no_failure() {
 #[tokio::test]
 async fn a_total_that_counts_the_page_or_the_rest_does_not_end_the_list() {
     let users: Vec<u64> = (1..=25).collect();
-    let everybody = numbers(1..=25);
+    let everybody: BTreeSet<String> = numbers(1..=25).into_iter().collect();
     for of_page in [true, false] {
         let users = users.clone();
         let list = move |_, offset: usize| {
@@ -96,7 +98,8 @@ async fn a_total_that_counts_the_page_or_the_rest_does_not_end_the_list() {
         };
         let peer = offsets(list).await;
         let source = source(counted(), &peer.origin);
-        assert_eq!(ids(&source).await.unwrap(), everybody, "of the page: {of_page}");
+        let found: BTreeSet<String> = ids(&source).await.unwrap().into_iter().collect();
+        assert_eq!(found, everybody, "of the page: {of_page}");
         assert_eq!(doubt(&source).await, None);
     }
 }
@@ -118,7 +121,8 @@ async fn an_empty_page_in_the_middle_is_not_the_end() {
     };
     let peer = offsets(list).await;
     let source = source(uncounted("default"), &peer.origin);
-    assert_eq!(ids(&source).await.unwrap(), numbers(1..=15));
+    let found: BTreeSet<String> = ids(&source).await.unwrap().into_iter().collect();
+    assert_eq!(found, numbers(1..=15).into_iter().collect());
     assert_eq!(doubt(&source).await, None);
 }
 
@@ -166,6 +170,101 @@ async fn a_list_without_order_needs_two_readings_that_agree() {
     let peer = offsets(different).await;
     let doubt = doubt(&source(uncounted("none"), &peer.origin)).await.unwrap();
     assert!(doubt.contains("two readings differ"), "{doubt}");
+}
+
+#[tokio::test]
+async fn numbered_pages_without_a_total_need_two_readings_that_agree() {
+    // User 3 leaves after the first page was read, and user 11 moves up to it.
+    let shrinks = |reading: usize, offset: usize| {
+        let gone = if reading == 1 && offset == 0 { None } else { Some(3) };
+        let users: Vec<u64> = (1..=15).filter(|user| Some(*user) != gone).collect();
+        json!({"users": part(&users, offset)})
+    };
+    let peer = offsets(shrinks).await;
+    let doubt_of_shift = doubt(&source(uncounted("default"), &peer.origin)).await.unwrap();
+    assert!(doubt_of_shift.contains("two readings differ"), "{doubt_of_shift}");
+
+    let page: Vec<u64> = (1..=7).collect();
+    let peer = offsets(move |_, offset| json!({"users": part(&page, offset)})).await;
+    assert_eq!(doubt(&source(uncounted("none"), &peer.origin)).await, None);
+    assert_eq!(peer.uris().iter().filter(|uri| uri.ends_with("offset=0")).count(), 1, "one page does not shift");
+}
+
+#[tokio::test]
+async fn a_total_beside_a_cursor_a_link_or_an_address_must_be_reached() {
+    let cursor = "  pages: {cursor: {at: $.next, param: after, total: $.total}}\n  records: $.users";
+    let next_url = "  pages: {next_url: {at: $.url, total: $.total}}\n  records: $.users";
+    let link = "  pages: {link_header: {total: $.total}}\n  records: $.users";
+    for keys in [cursor, next_url, link] {
+        // The totals of the pages, by reading.
+        for (totals, doubted) in [([[5, 5], [5, 5]], true), ([[4, 4], [4, 4]], false), ([[5, 4], [4, 4]], false)] {
+            let peer = Peer::answering(move |number, call| {
+                let reading = usize::from(number > 2);
+                if parameter(call, "after").is_none() {
+                    let total = totals[reading][0];
+                    let body = json!({"users": records([1, 2]), "next": 7, "url": "/users?after=7", "total": total});
+                    return respond(200, &[("link", "</users?after=7>; rel=next")], body.to_string());
+                }
+                ok(&json!({"users": records([3, 4]), "total": totals[reading][1]}))
+            })
+            .await;
+            let doubt = doubt(&source(manifest(keys, ""), &peer.origin)).await;
+            assert_eq!(doubt.is_some(), doubted, "{keys}: {doubt:?}");
+            assert_eq!(peer.calls().len(), if totals[0] == [4, 4] { 2 } else { 4 }, "a total that shrinks needs a second look");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_total_that_stops_at_a_limit_does_not_end_the_list() {
+    let users: Vec<u64> = (1..=25).collect();
+    let peer = offsets(move |_, offset| json!({"users": part(&users, offset), "total": 20})).await;
+    let source_of_more = source(counted(), &peer.origin);
+    assert_eq!(ids(&source_of_more).await.unwrap(), numbers(1..=25));
+    assert_eq!(doubt(&source_of_more).await, None);
+
+    // Nobody comes after the total: whatever the application says about that page, the list is complete.
+    for (status, body) in [(400, json!({"message": "out of range"})), (500, json!({})), (200, json!({"users": []}))] {
+        let answer = move |_: usize, call: &Call| match parameter(call, "offset").unwrap() {
+            20 => respond(status, &[], body.to_string()),
+            offset => ok(&json!({"users": records(offset + 1..=offset + 10), "total": 20})),
+        };
+        let peer = Peer::answering(answer).await;
+        let source = source(counted(), &peer.origin);
+        assert_eq!(ids(&source).await.unwrap(), numbers(1..=20), "{status}");
+        assert_eq!(doubt(&source).await, None, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_application_that_knows_no_pages_is_read_once() {
+    for (listed, is_whole) in [(20, true), (100, false), (120, false)] {
+        let peer = Peer::answering(move |number, _| {
+            let mut users: Vec<u64> = (1..=listed).collect();
+            users.rotate_left(number);
+            ok(&json!({"users": records(users), "total": listed}))
+        })
+        .await;
+        let keys = "  page_size: {param: limit, count: 100}\n  pages: {offset: {param: offset, total: $.total}}\n  records: $.users";
+        let doubt = doubt(&source(manifest(keys, ""), &peer.origin)).await;
+        assert_eq!(doubt.is_none(), is_whole, "{listed}: {doubt:?}");
+    }
+}
+
+#[tokio::test]
+async fn empty_pages_are_as_large_as_the_others() {
+    // The application has places for 45 users, shows 10 a page whatever is asked for, and hides those in the middle.
+    let list = |_, offset: usize| {
+        let places = (offset + 1..=offset + 10).filter(|place| *place <= 10 || (41..=45).contains(place));
+        json!({"users": records(places.map(|place| place as u64))})
+    };
+    let peer = offsets(list).await;
+    let keys = "  page_size: {param: limit, count: 1000}\n  pages: {offset: {param: offset}}\n  records: $.users";
+    let found: BTreeSet<String> =
+        ids(&source(manifest(keys, ""), &peer.origin)).await.unwrap().into_iter().collect();
+    assert_eq!(found, numbers((1..=10).chain(41..=45)).into_iter().collect());
+    let looks = peer.uris().iter().filter(|uri| uri.ends_with("offset=135")).count();
+    assert_eq!((looks, peer.calls().len()), (2, 2 * 15), "ten looks after the last page, in each reading");
 }
 
 #[tokio::test]

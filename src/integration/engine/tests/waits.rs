@@ -85,15 +85,14 @@ async fn a_request_to_slow_down_is_heeded_and_past_the_limit_handed_on() {
 async fn when_no_calls_are_left_the_next_one_waits_for_the_reset() {
     let headers = |left: &str| [("x-ratelimit-remaining", left.to_owned()), ("retry-after", "0.05".to_owned())];
     let peer = Peer::answering(move |number, _| {
-        let more = number < 3;
         let named = headers(if number == 1 { "0" } else { "5" });
         let named: Vec<_> = named.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let number = u64::try_from(number).unwrap();
-        let body = json!({"users": records(number..=number), "more": more});
+        let body = json!({"users": records(number..=number), "total": 3});
         respond(200, &named, body.to_string())
     })
     .await;
-    let manifest = manifest("  pages: {page: {param: page, more: '$[?@.more == true]'}}\n  records: $.users", "");
+    let manifest = manifest("  pages: {page: {param: page, total: $.total}}\n  records: $.users", "");
     let started = tokio::time::Instant::now();
     assert_eq!(ids(&source(manifest, &peer.origin)).await.unwrap(), ["1", "2", "3"]);
     let took = started.elapsed();
