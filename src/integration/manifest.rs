@@ -175,6 +175,12 @@ impl Manifest {
         UserField::ALL.iter().copied().filter(|field| map.provides(*field)).collect()
     }
 
+    /// Whether the listing can do without the answer to `identify`: nothing is made from it but the credential's end.
+    pub fn may_skip_identify(&self) -> bool {
+        let rule = self.identify.as_ref().map(|rule| &rule.value).filter(|rule| rule.optional);
+        rule.is_some_and(|rule| !check::uses_found(self, |name| rule.keep.contains_key(name)))
+    }
+
     /// The alternatives for signing requests, of which the user chooses one.
     pub fn options(&self) -> &[AuthOption] {
         &self.auth.value.0

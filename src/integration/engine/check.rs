@@ -24,7 +24,16 @@ pub(super) async fn check(connection: &Connection) -> Result<Verified, SourceErr
     let list = listing.variant(0);
     let page = reader.page(purpose, list, &mut ListProgress::start(), Some(1)).await?;
     let records = page.entries.len() as u64;
-    let first = Page { records, received: records, total: page.info.total, is_full: false, empty_pages: 0, step: 1, asked: 1, counted: None };
+    let first = Page {
+        records,
+        received: records,
+        total: page.info.total,
+        is_full: false,
+        empty_pages: 0,
+        step: 1,
+        asked: 1,
+        counted: None,
+    };
     next_position(list.pages, &Position::Start, &page.info, &first)
         .map_err(|clause| purpose.unexpected(&clause, page.http_status))?;
     Ok(Verified {

@@ -10,7 +10,7 @@ use super::purpose::Purpose;
 use super::request::{self, RequestBuilder};
 use super::retry::RetryPolicy;
 use super::time;
-use crate::source::{ErrorClass, SourceError};
+use crate::source::{Advice, ErrorClass, SourceError};
 
 /// The builder of a source's requests, once the first listing has found out whose credential it is.
 #[derive(Default)]
@@ -70,13 +70,17 @@ async fn identify_with(
     if let Some(rule) = rule {
         let purpose = Purpose::Identify;
         let request = request::identify(manifest, rule, config, &found).map_err(wrong)?;
-        let response = connection.send(purpose, request, retry).await.and_then(|success| success.json(purpose));
+        let retry = if purpose.is_optional(manifest) { retry.for_part() } else { *retry };
+        let response = connection.send(purpose, request, &retry).await.and_then(|success| success.json(purpose));
         match response {
             Ok(body) => {
                 found.extend(rule.keep.iter().filter_map(|(name, path)| Some((name.clone(), path.text(&body)?))));
             }
-            Err(error) if rule.optional && is_refusal(&error) => {
-                tracing::debug!(
+            Err(error)
+                if (rule.optional && is_refusal(&error)) || (purpose.is_optional(manifest) && is_outage(&error)) =>
+            {
+                tracing::warn!(
+                    error = error.message,
                     http.status = error.http_status,
                     "The application does not tell whose credential it is"
                 );
@@ -100,4 +104,10 @@ async fn identify_with(
 /// Whether the application refused to answer. A refused credential does not count.
 fn is_refusal(error: &SourceError) -> bool {
     matches!(error.class, ErrorClass::Config | ErrorClass::Permission) && error.http_status.is_some()
+}
+
+/// Whether the application may answer later. Nothing else would succeed if it was the sign-in that failed.
+fn is_outage(error: &SourceError) -> bool {
+    let passes = matches!(error.class, ErrorClass::Transient | ErrorClass::Timeout | ErrorClass::RateLimit);
+    passes && error.advice != Advice::SignIn
 }

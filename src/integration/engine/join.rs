@@ -198,7 +198,14 @@ impl<'a> JoinReading<'a> {
         }
         let next = self
             .progress
-            .advance(join.list().pages, &page.info, size, entries.len() as u64, entries.iter().map(String::as_str), None)
+            .advance(
+                join.list().pages,
+                &page.info,
+                size,
+                entries.len() as u64,
+                entries.iter().map(String::as_str),
+                None,
+            )
             .map_err(|clause| unexpected(&clause))?;
         match self.progress.shortfall().filter(|_| next == Next::End) {
             // Whoever is missing on it would count as having no such part.

@@ -42,7 +42,7 @@ impl PageInfo {
             },
             Paging::LinkHeader(rule) => {
                 Self { next: linked(headers, rule), total: number(&rule.total), ..Self::default() }
-            },
+            }
             Paging::NextUrl(NextUrl { at, more, total }) | Paging::Cursor(Cursor { at, more, total, .. }) => {
                 let next = at.token(body);
                 let (more, total) = (holds(more), number(total));

@@ -361,15 +361,15 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// How many entries the application counts, if the manifest has a request for it. A count that is
-/// refused or cannot be read is no reason to fail.
+/// How many entries the application counts, if the manifest has a request for it. Without that number the list may
+/// lack its proof, but it can be read.
 async fn count(reader: Reader<'_>) -> Result<Option<u64>, SourceError> {
     let Some(rule) = &reader.connection.manifest().users.count else { return Ok(None) };
     let purpose = Purpose::Count;
     let request = reader.requests.count(rule).map_err(|clause| purpose.unbuildable(&clause))?;
     match reader.send(purpose, request).await {
         Ok(success) => Ok(success.json(purpose).ok().and_then(|body| rule.at.number(&body))),
-        Err(error) if matches!(error.class, ErrorClass::Permission | ErrorClass::Config) => {
+        Err(error) if !matches!(error.class, ErrorClass::Token | ErrorClass::Internal) => {
             tracing::warn!(error = error.message, "The application does not count its users");
             Ok(None)
         }

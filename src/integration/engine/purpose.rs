@@ -66,7 +66,9 @@ impl Purpose<'_> {
         match self {
             Self::Join { name, .. } => users.joins.get(name).is_some_and(|join| !join.value.provides.0.is_empty()),
             Self::Detail { name } => users.details.get(name).is_some_and(|detail| !detail.value.provides.0.is_empty()),
-            Self::Users { .. } | Self::Identify | Self::Count => false,
+            Self::Identify => manifest.may_skip_identify(),
+            Self::Count => true,
+            Self::Users { .. } => false,
         }
     }
 

@@ -94,6 +94,25 @@ async fn a_refused_question_fails_the_run_unless_it_is_optional() {
 }
 
 #[tokio::test]
+async fn an_optional_question_that_is_not_answered_costs_the_run_only_what_it_needs() {
+    for status in [500, 503, 429] {
+        let answer = move |_: usize, call: &Call| match call.uri.as_str() {
+            "/me" => respond(status, &[], "{}"),
+            _ => ok(&json!(records(1..=1))),
+        };
+        let peer = Peer::answering(answer).await;
+        let keys = "  pages: none\n  records: $";
+        let identify = "identify: {path: /me, keep: {id: $.id}, optional: true}";
+        let more = format!("{identify}\ncredential_expires_at: {{found: id, format: iso}}");
+        assert_eq!(ids(&source(manifest(keys, &more), &peer.origin)).await.unwrap(), ["1"], "{status}");
+        // Without the answer, another tenant's users could come under the name of this one.
+        let more = format!("{identify}\ntenant: '{{{{found.id}}}}'");
+        let error = ids(&source(manifest(keys, &more), &peer.origin)).await.unwrap_err();
+        assert_eq!(error.http_status, Some(status));
+    }
+}
+
+#[tokio::test]
 async fn what_the_calls_need_must_be_said() {
     let peer = Peer::always(200, json!({"other": 1})).await;
     let keys = "  query: {workspace: '{{found.id}}'}\n  pages: none\n  records: $";

@@ -140,16 +140,22 @@ async fn a_count_endpoint_proves_or_refutes_a_list() {
         let keys = format!("{UNCOUNTED}\n  count: {{path: /users/count, at: $}}\n  order: none");
         assert_eq!(doubt(&source(manifest(&keys, ""), &peer.origin)).await.is_none(), is_whole, "{listed} of {count}");
     }
-    let refused = |_: usize, call: &Call| {
-        if call.uri.starts_with("/users/count") {
-            return respond(403, &[], "{}");
-        }
-        let users = if parameter(call, "offset") == Some(0) { records(1..=2) } else { Vec::new() };
-        ok(&json!({"users": users}))
-    };
-    let peer = Peer::answering(refused).await;
-    let keys = format!("{UNCOUNTED}\n  count: {{path: /users/count, at: $}}\n  order: default");
-    assert_eq!(doubt(&source(manifest(&keys, ""), &peer.origin)).await, None, "nobody counts, and nothing is repeated");
+    for status in [403, 404, 500, 503, 429] {
+        let refused = move |_: usize, call: &Call| {
+            if call.uri.starts_with("/users/count") {
+                return respond(status, &[], "{}");
+            }
+            let users = if parameter(call, "offset") == Some(0) { records(1..=2) } else { Vec::new() };
+            ok(&json!({"users": users}))
+        };
+        let peer = Peer::answering(refused).await;
+        let keys = format!("{UNCOUNTED}\n  count: {{path: /users/count, at: $}}\n  order: default");
+        assert_eq!(
+            doubt(&source(manifest(&keys, ""), &peer.origin)).await,
+            None,
+            "nobody counts, and nothing is repeated"
+        );
+    }
 }
 
 #[tokio::test]
@@ -210,7 +216,11 @@ async fn a_total_beside_a_cursor_a_link_or_an_address_must_be_reached() {
             .await;
             let doubt = doubt(&source(manifest(keys, ""), &peer.origin)).await;
             assert_eq!(doubt.is_some(), doubted, "{keys}: {doubt:?}");
-            assert_eq!(peer.calls().len(), if totals[0] == [4, 4] { 2 } else { 4 }, "a total that shrinks needs a second look");
+            assert_eq!(
+                peer.calls().len(),
+                if totals[0] == [4, 4] { 2 } else { 4 },
+                "a total that shrinks needs a second look"
+            );
         }
     }
 }
@@ -260,8 +270,7 @@ async fn empty_pages_are_as_large_as_the_others() {
     };
     let peer = offsets(list).await;
     let keys = "  page_size: {param: limit, count: 1000}\n  pages: {offset: {param: offset}}\n  records: $.users";
-    let found: BTreeSet<String> =
-        ids(&source(manifest(keys, ""), &peer.origin)).await.unwrap().into_iter().collect();
+    let found: BTreeSet<String> = ids(&source(manifest(keys, ""), &peer.origin)).await.unwrap().into_iter().collect();
     assert_eq!(found, numbers((1..=10).chain(41..=45)).into_iter().collect());
     let looks = peer.uris().iter().filter(|uri| uri.ends_with("offset=135")).count();
     assert_eq!((looks, peer.calls().len()), (2, 2 * 15), "ten looks after the last page, in each reading");

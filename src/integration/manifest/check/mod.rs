@@ -105,6 +105,11 @@ pub(super) fn needed(manifest: &Manifest) -> Vec<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
+/// Whether a template uses one of these `{{found.x}}` values.
+pub(super) fn uses_found(manifest: &Manifest, is_one: impl Fn(&str) -> bool) -> bool {
+    uses::of(manifest).iter().any(|one| one.template.found().any(&is_one))
+}
+
 struct Check<'a> {
     manifest: &'a Manifest,
     text: &'a str,
