@@ -12,6 +12,7 @@ use super::progress::ListProgress;
 use super::purpose::Purpose;
 use super::request::RequestBuilder;
 use super::retry::RetryPolicy;
+use super::scim;
 use crate::manifest::listing::{List, PageSize};
 use crate::manifest::paging::Paging;
 use crate::source::{Advice, ErrorClass, SourceError};
@@ -82,6 +83,7 @@ impl Reader<'_> {
         let mut body = body.map_err(|error| purpose.unreadable(&error, http_status))?;
         if matches!(list.pages, Paging::Scim) {
             self.connection.spelling().apply(body.value_mut());
+            scim::normalize(body.value_mut());
         }
         let mut info = PageInfo::read(list.pages, &body, &headers);
         if let Some(next) = info.next_url_mut(list.pages) {

@@ -6,7 +6,7 @@ use serde_saphyr::Spanned;
 
 use super::detail::DETAILS;
 use super::record::Record;
-use super::rules::{choice, flag, last_active, text, texts, tidy};
+use super::rules::{bare_address, choice, flag, last_active, text, texts, tidy};
 use crate::manifest::expr::{Document, JOINED};
 use crate::manifest::listing::{Absent, Listing};
 use crate::manifest::mapping::{Choice, Flag, Labels, Mapping, Rule, Text, Time};
@@ -168,7 +168,12 @@ impl Extract for Text {
 
     fn extract(&self, field: UserField, context: &mut Context<'_>) -> Option<String> {
         let text = text(self, context.record)?;
-        Some(tidy(&text, field.info().longest)).filter(|text| !text.is_empty())
+        let text = if field == UserField::Email {
+            tidy(bare_address(text.trim()), field.info().longest)
+        } else {
+            tidy(&text, field.info().longest)
+        };
+        Some(text).filter(|text| !text.is_empty())
     }
 }
 

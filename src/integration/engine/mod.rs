@@ -81,6 +81,7 @@ mod record;
 mod request;
 mod retry;
 mod rules;
+mod scim;
 mod spelling;
 mod time;
 mod token;

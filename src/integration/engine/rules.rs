@@ -26,6 +26,17 @@ fn is_invisible(letter: char) -> bool {
     letter.is_control()
 }
 
+/// The address in `Ann Lee <ann@example.com>` or `mailto:ann@example.com`; any other text as it is.
+pub(super) fn bare_address(text: &str) -> &str {
+    let inner = text.strip_suffix('>').and_then(|text| text.rsplit_once('<')).map_or(text, |(_, inner)| inner).trim();
+    match inner.split_at_checked("mailto:".len()) {
+        Some((scheme, address)) if scheme.eq_ignore_ascii_case("mailto:") => {
+            address.split('?').next().unwrap_or(address)
+        }
+        _ => inner,
+    }
+}
+
 pub(super) fn text(rule: &Text, record: &Document) -> Option<String> {
     match rule {
         Text::Path(path) => path.text(record),
@@ -80,7 +91,8 @@ fn is_joined(record: &Document, join: &str) -> bool {
     record.value().get(JOINED).is_some_and(|parts| parts.get(join).is_some())
 }
 
-fn parse_bool(value: &Value) -> Option<bool> {
+/// A yes or no, also as a text or a number.
+pub(super) fn parse_bool(value: &Value) -> Option<bool> {
     match scalar(value)?.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" => Some(true),
         "false" | "0" | "no" => Some(false),

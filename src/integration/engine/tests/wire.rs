@@ -84,6 +84,35 @@ async fn names_of_scim_attributes_come_in_any_case() {
 }
 
 #[tokio::test]
+async fn values_of_scim_come_in_any_form() {
+    let text = include_str!("../../connectors/scim.yaml");
+    let user = |number: u64, active: Value, emails: Value| json!({"id": number.to_string(), "userName": format!("u{number}"), "active": active, "emails": emails});
+    let one = json!({"value": "1@example.com", "primary": "true"});
+    let two = json!([{"value": "x@example.com", "primary": "false"}, {"value": "2@example.com", "primary": "True"}]);
+    let users = [
+        user(1, json!(false), one),
+        user(2, json!("False"), two),
+        user(3, json!(" FALSE"), json!(["3@example.com"])),
+        user(4, json!(0), json!("4@example.com")),
+        user(5, json!("True"), json!([{"value": "Doe, D <5@example.com>"}])),
+        user(6, json!(null), json!([{"value": "MailTo:6@example.com?subject=x"}])),
+    ];
+    for total in [json!(6), json!("6"), json!(6.0)] {
+        let peer = Peer::always(200, json!({"totalResults": total, "Resources": users})).await;
+        let manifest = manifest::parse(text, "scim.yaml").unwrap();
+        let found = all(&source(manifest, &peer.origin)).await.unwrap().remove(0).users;
+        let suspended: Vec<bool> = found.iter().map(|user| user.status == UserStatus::Suspended).collect();
+        assert_eq!(suspended, [true, true, true, true, false, false]);
+        for user in &found {
+            assert_eq!(user.email.as_deref(), Some(format!("{}@example.com", user.external_id).as_str()));
+        }
+    }
+    let peer = Peer::always(200, json!({"totalResults": "0"})).await;
+    let manifest = manifest::parse(text, "scim.yaml").unwrap();
+    assert_eq!(ids(&source(manifest, &peer.origin)).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
 async fn a_link_to_an_inner_name_is_followed_on_the_own_host() {
     let list = |path: &'static str, link: &'static str| async move {
         let other = Peer::always(200, json!([])).await;
