@@ -4,12 +4,16 @@
 //! letter. It keeps accents. The **match key** of an address is stricter, because two people must never share one: it
 //! changes the case of ASCII letters only.
 
+use std::collections::BTreeSet;
+
 use entity::user::Model;
 use icu_casemap::CaseMapper;
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
+use icu_properties::CodePointSetData;
+use icu_properties::props::DefaultIgnorableCodePoint;
 
 /// Increased when the keys of a text change. Stored rows are then rewritten, see [`super::rekey`].
-pub const VERSION: i32 = 1;
+pub const VERSION: i32 = 2;
 
 /// The keys of one user.
 pub struct Keys {
@@ -30,22 +34,30 @@ pub fn fill(row: &mut Model) {
     (row.email_key, row.name_key, row.match_key, row.key_version) = (email_key, name_key, match_key, VERSION);
 }
 
-/// The form of a text in which it is searched: canonically composed, with full case folding. The dotted and the
-/// dotless i are one letter, because the upper case of either may be the other's.
+/// The form of a text in which it is searched: letters of another width and ligatures as plain ones, canonically
+/// composed, with full case folding, and without what nobody sees. The dotted and the dotless i are one letter, because
+/// the upper case of either may be the other's.
 pub fn search_key(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
-    let decomposed = DecomposingNormalizerBorrowed::new_nfd().normalize(text);
-    let folded = CaseMapper::new().fold_string(&decomposed);
-    let one_i = folded.replace('\u{131}', "i").replace("i\u{307}", "i");
-    ComposingNormalizerBorrowed::new_nfc().normalize(&one_i).into_owned()
+    let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+    let visible: String = text.chars().filter(|letter| !ignorable.contains(*letter)).collect();
+    folded(&DecomposingNormalizerBorrowed::new_nfkd().normalize(&visible))
 }
 
-/// The form in which earlier versions stored keys, if it differs. Rows may have it until they are rewritten.
-pub fn earlier_search_key(text: &str) -> Option<String> {
-    let earlier = text.to_lowercase();
-    (earlier != search_key(text)).then_some(earlier)
+/// The forms in which earlier versions stored keys, if they differ. Rows may have them until they are rewritten.
+pub fn earlier_search_keys(text: &str) -> BTreeSet<String> {
+    let second = folded(&DecomposingNormalizerBorrowed::new_nfd().normalize(text));
+    let mut earlier = BTreeSet::from([text.to_lowercase(), second]);
+    earlier.remove(&search_key(text));
+    earlier
+}
+
+fn folded(decomposed: &str) -> String {
+    let folded = CaseMapper::new().fold_string(decomposed);
+    let one_i = folded.replace('\u{131}', "i").replace("i\u{307}", "i");
+    ComposingNormalizerBorrowed::new_nfc().normalize(&one_i).into_owned()
 }
 
 /// The form in which an address identifies a person: the domain as it is sent over the wire, and the local part in
@@ -75,7 +87,9 @@ mod tests {
             &["Straße", "STRASSE", "strasse", "STRAẞE"],
             &["Ǆ", "ǅ", "ǆ"],
             &["ﬁn", "FIN"],
-            &["Ｋim", "ｋIM"],
+            &["Ｋim", "ｋIM", "Kim"],
+            &["Ｔａｎａｋａ", "tanaka"],
+            &["Bob\u{200b} Stone\u{200e}", "bob stone", "\u{feff}bob\u{ad} stone"],
             &["Đặng", "ĐẶNG", "đa\u{323}\u{306}ng", "đa\u{306}\u{323}ng"],
         ] {
             for spelling in spellings {

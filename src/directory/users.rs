@@ -42,7 +42,7 @@ impl Filter {
         }
         if let Some(search) = self.search.as_deref().filter(|search| !search.is_empty()) {
             let mut any = Condition::any();
-            for key in [keys::search_key(search)].into_iter().chain(keys::earlier_search_key(search)) {
+            for key in [keys::search_key(search)].into_iter().chain(keys::earlier_search_keys(search)) {
                 any = any.add(prefix(Column::EmailKey, &key)).add(prefix(Column::NameKey, &key));
             }
             all = all.add(any);
