@@ -1,10 +1,10 @@
 //! What a token response says: a grant, or why there is none.
 //!
 //! The manifest's error rules come first, except those about the status alone for a response of something in front of
-//! the application. Next come such responses, and server errors; these are never refusals. Then OAuth's `error` decides (RFC 6749, 5.2, and the codes that vendors have
-//! added), even in a response with status 200, and the status code last. For a refused grant or client, the
-//! description is read too, because some applications answer so to too many sign-ins, or because of the address, the
-//! hour or a wrong clock.
+//! the application. Next come such responses, and server errors; these are never refusals. Then OAuth's `error` decides
+//! (RFC 6749, 5.2, and the codes that vendors have added), even in a response with status 200, and the status code last.
+//! For a refused grant or client, the description is read too, because some applications answer so to too many
+//! sign-ins, or because of the address, the hour or a wrong clock.
 
 use std::time::Duration;
 
