@@ -49,7 +49,11 @@ pub(super) fn is_wall(manifest: &Manifest, evidence: &Evidence<'_>) -> bool {
     }
     let challenged = evidence.status == StatusCode::UNAUTHORIZED && evidence.headers.contains_key(WWW_AUTHENTICATE);
     match evidence.json {
-        Some(json) => html || GATEWAY_MEMBERS.iter().any(|member| json.value().pointer(member).is_some()),
+        // PHP names every response a web page unless it is told otherwise.
+        Some(json) => {
+            let page = html && !json.value().is_object();
+            page || GATEWAY_MEMBERS.iter().any(|member| json.value().pointer(member).is_some())
+        }
         None if html || body.starts_with(b"<") => true,
         None => !(challenged || manifest.error_details.plain_text || repeats_status(evidence)),
     }
