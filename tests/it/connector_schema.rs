@@ -93,7 +93,7 @@ fn what_is_wrong_fails_the_schema_and_the_parser_alike() {
         ("  records: $.Resources", "  records: Resources"),
         ("    external_id: $.id", "    external_id: $[?@.id]"),
         ("    external_id: $.id", "    external_id: {join: [$.id], const: x}"),
-        ("        then: suspended", "        then: disabled"),
+        ("then: suspended}", "then: disabled}"),
         ("known_when: *admin", "unless: *admin"),
         ("  message: $.detail", "  message: []"),
         ("setup: |", "set_up: |"),

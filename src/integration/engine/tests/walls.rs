@@ -8,7 +8,7 @@ const HTML: &str = "<!DOCTYPE html><html><body>Checking your browser</body></htm
 /// Headers, a body, and whether the refusal is the application's own.
 type Case = (&'static [(&'static str, &'static str)], &'static str, bool);
 
-const CASES: [Case; 25] = [
+const CASES: [Case; 26] = [
     (&[("content-type", "text/html"), ("cf-mitigated", "challenge")], HTML, false),
     (&[("cf-mitigated", "challenge")], "{}", false),
     (&[("x-amzn-waf-action", "captcha")], "", false),
