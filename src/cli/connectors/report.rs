@@ -1,6 +1,6 @@
 //! The output of a trial.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use integration::engine::RawPage;
 use integration::manifest::Manifest;
@@ -34,9 +34,9 @@ pub struct Report<'a> {
     /// The users of the JSON document.
     users: Vec<Value>,
     pages: u64,
-    found: usize,
     skipped: u64,
-    by_status: BTreeMap<String, usize>,
+    /// The statuses of all users by their ids. A list that cannot prove itself is read twice.
+    statuses: HashMap<String, String>,
     unknown_statuses: u64,
     lost: Vec<Loss>,
     credential_expires_at: Option<i64>,
@@ -53,9 +53,8 @@ impl<'a> Report<'a> {
             options,
             users: Vec::new(),
             pages: 0,
-            found: 0,
             skipped: 0,
-            by_status: BTreeMap::new(),
+            statuses: HashMap::new(),
             unknown_statuses: 0,
             lost: Vec::new(),
             credential_expires_at: None,
@@ -75,7 +74,7 @@ impl<'a> Report<'a> {
     }
 
     /// Adds a page of users.
-    pub fn add_page(&mut self, page: Page, raw: RawPage) {
+    pub fn add_page(&mut self, mut page: Page, raw: RawPage) {
         self.pages += 1;
         self.skipped += raw.skipped;
         self.unknown_statuses += raw.unknown_statuses;
@@ -86,12 +85,12 @@ impl<'a> Report<'a> {
                 self.lost.push(loss);
             }
         }
-        for user in &page.users {
-            *self.by_status.entry(wire_name(user.status)).or_default() += 1;
-        }
+        let found = self.statuses.len();
+        let listed = page.users.len();
+        page.users.retain(|user| self.statuses.insert(user.external_id.clone(), wire_name(user.status)).is_none());
+        let again = (listed - page.users.len()) as u64;
         let default = if self.options.json { usize::MAX } else { DEFAULT_LIMIT };
-        let left = self.options.limit.unwrap_or(default).saturating_sub(self.found);
-        self.found += page.users.len();
+        let left = self.options.limit.unwrap_or(default).saturating_sub(found);
         let records: BTreeMap<String, Value> = raw.records.into_iter().collect();
         let shown = page.users.get(..left).unwrap_or(&page.users);
         if self.options.json {
@@ -102,6 +101,7 @@ impl<'a> Report<'a> {
         let more = [
             (raw.skipped, "record", " skipped (skip_if)"),
             (raw.duplicates, "record", " repeated"),
+            (again, "user", " of earlier pages"),
             (raw.unknown_statuses, "status", " that the manifest does not know"),
         ];
         let more = more.iter().filter(|(count, ..)| *count > 0);
@@ -176,10 +176,14 @@ impl<'a> Report<'a> {
                 None => self.output.finish(),
             };
         }
-        let statuses: Vec<String> = self.by_status.iter().map(|(status, count)| format!("{count} {status}")).collect();
+        let mut by_status: BTreeMap<&str, usize> = BTreeMap::new();
+        for status in self.statuses.values() {
+            *by_status.entry(status).or_default() += 1;
+        }
+        let statuses: Vec<String> = by_status.iter().map(|(status, count)| format!("{count} {status}")).collect();
         let statuses = if statuses.is_empty() { String::new() } else { format!(": {}", statuses.join(", ")) };
         let seconds = format!("{}.{:01} s", took_ms / 1000, took_ms % 1000 / 100);
-        let (users, pages) = (count_of(self.found as u64, "user"), count_of(self.pages, "page"));
+        let (users, pages) = (count_of(self.statuses.len() as u64, "user"), count_of(self.pages, "page"));
         self.output.line(format_args!("{users} on {pages} in {seconds}{statuses}"));
         if self.skipped > 0 {
             self.output.line(format_args!("{} skipped (skip_if)", count_of(self.skipped, "record")));

@@ -46,7 +46,7 @@ pub(super) fn parse(body: &[u8], status: StatusCode, content_type: Option<&str>)
     if text.is_empty() {
         return Err(BodyError::Empty);
     }
-    if text.starts_with(b"<") || (html && !status.is_success()) {
+    if text.starts_with(b"<") || (html && !status.is_success() && !text.starts_with(b"{")) {
         return Err(BodyError::Html);
     }
     if text.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count() > MAX_VALUES {

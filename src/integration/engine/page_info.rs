@@ -47,7 +47,7 @@ impl PageInfo {
                 let next = at.token(body);
                 let (more, total) = (holds(more), number(total));
                 match next {
-                    Ok(next) => Self { next, more, total, ..Self::default() },
+                    Ok(next) => Self { total, next, more, ..Self::default() },
                     Err(fault) => Self { more, total, fault: Some(fault), ..Self::default() },
                 }
             }

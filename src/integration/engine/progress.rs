@@ -113,6 +113,18 @@ impl ListProgress {
         Self { size: self.size, ..Self::start() }
     }
 
+    fn count_page(&mut self, records: u64) -> Result<(), String> {
+        self.pages += 1;
+        if self.pages >= MAX_PAGES {
+            return Err("the list does not end".to_owned());
+        }
+        self.empty_pages = if records == 0 { self.empty_pages + 1 } else { 0 };
+        if self.empty_pages > MAX_EMPTY_PAGES {
+            return Err(format!("it is the last of {MAX_EMPTY_PAGES} empty pages in a row, and the list does not end"));
+        }
+        Ok(())
+    }
+
     /// Counts a page and moves on to the next position. `asked` is how many records were asked
     /// for, `records` the number on the page, `ids` are their ids, and `counted` is how many entries the application
     /// counts by a request of its own. The error is a clause for a person.
@@ -125,14 +137,7 @@ impl ListProgress {
         ids: impl Iterator<Item = &'a str>,
         counted: Option<u64>,
     ) -> Result<Next, String> {
-        self.pages += 1;
-        if self.pages >= MAX_PAGES {
-            return Err("the list does not end".to_owned());
-        }
-        self.empty_pages = if records == 0 { self.empty_pages + 1 } else { 0 };
-        if self.empty_pages > MAX_EMPTY_PAGES {
-            return Err(format!("it is the last of {MAX_EMPTY_PAGES} empty pages in a row, and the list does not end"));
-        }
+        self.count_page(records)?;
         let asked = self.size_to_ask(asked).map(u64::from);
         self.largest_page = self.largest_page.max(records);
         self.filled_pages += u64::from(records > 0);

@@ -193,7 +193,7 @@ impl fmt::Display for Path {
 
 /// A whole number that is not negative, even if it is written as text or with a fraction of zero.
 pub fn whole_number(value: &Value) -> Option<u64> {
-    let whole = |number: f64| (number.fract() == 0.0 && (0.0..MAX_EXACT).contains(&number)).then_some(number as u64);
+    let whole = |number: f64| (0.0..MAX_EXACT).contains(&number).then(|| number.to_string().parse().ok()).flatten();
     match value {
         Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
         Value::String(text) => text.trim().parse().ok().or_else(|| whole(text.trim().parse().ok()?)),

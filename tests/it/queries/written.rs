@@ -268,12 +268,12 @@ async fn register() -> (AppSchema, App, Vec<String>, Vec<String>, crate::support
 // Two, so that they run at once.
 #[tokio::test]
 async fn written_rows_are_the_library_s_own_on_sqlite() {
-    compare().await;
+    Box::pin(compare()).await;
 }
 
 #[tokio::test]
 async fn written_rows_are_the_library_s_own_again_on_sqlite() {
-    compare().await;
+    Box::pin(compare()).await;
 }
 
 async fn compare() {

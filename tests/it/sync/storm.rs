@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use entity::notification::{Column, Entity, NotificationKind, NotificationState};
 use entity::run::FailureClass;
+use muster::clock::Clock;
 use muster::notification::compose::RenderedMail;
 use muster::notification::outbox::{self, MailRequest};
 use muster::notification::storm::Hold;
@@ -168,7 +169,7 @@ async fn a_storm_of_more_than_one_mail_can_hold_makes_another() {
     let hold = Hold { first: Duration::ZERO, storm: Duration::from_secs(5) };
     let server = Server::builder().limits(move |limits| limits.hold = hold).start().await;
     let rendered = &RenderedMail { subject: "One".into(), text: "One.".into(), html: "<p>One.</p>".into() };
-    let now = chrono::Utc::now().timestamp_millis();
+    let now = Clock::System.now();
     let decided = server.db.write(|tx| async move {
         for _ in 0..MAILS {
             let request = MailRequest {

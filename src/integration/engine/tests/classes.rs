@@ -182,7 +182,8 @@ async fn a_missing_scope_is_recognised_whatever_the_status() {
 
 #[tokio::test]
 async fn the_wait_that_an_outage_is_told_with_is_kept() {
-    let cases: [(u16, &'static [(&'static str, &'static str)], Option<u64>); 3] = [
+    type Headers = &'static [(&'static str, &'static str)];
+    let cases: [(u16, Headers, Option<u64>); 3] = [
         (503, &[("retry-after", "86400")], Some(86_400_000)),
         (477, &[("retry-after", "7200")], Some(7_200_000)),
         (502, &[("x-ratelimit-reset", "3000"), ("x-ratelimit-remaining", "40")], None),

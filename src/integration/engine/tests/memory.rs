@@ -27,7 +27,7 @@ fn connect(client: &Client, manifest: Manifest, peer: &Peer) -> HttpSource {
 
 fn patient() -> Client {
     let settings =
-        ClientSettings { idle_timeout: Duration::from_secs(30), call_timeout: Duration::from_secs(60), ..settings() };
+        ClientSettings { idle_timeout: Duration::from_secs(30), call_timeout: Duration::from_mins(1), ..settings() };
     Client::new(settings).unwrap()
 }
 
