@@ -16,7 +16,7 @@ use super::keys::{self, Keys};
 use crate::db::{Db, Tx};
 use crate::error::Result;
 
-/// How many rows one transaction rewrites at most.
+/// How many rows are looked at, and rewritten by one transaction at most.
 const BATCH: u64 = 200;
 /// The pause between two transactions, which leaves the database to others.
 const GAP: Duration = Duration::from_millis(50);
@@ -24,12 +24,15 @@ const GAP: Duration = Duration::from_millis(50);
 /// Rewrites all rows with keys of an earlier version. Returns how many there were.
 pub async fn run(db: &Db, stop: &CancellationToken) -> Result<u64> {
     let (mut after, mut rewritten) = (Uuid::nil(), 0);
-    while let Some(last) = last_of_batch(db, after).await? {
-        rewritten += db.write(|tx| rewrite(tx, after, last)).await?;
-        after = last;
-        if stop.run_until_cancelled(tokio::time::sleep(GAP)).await.is_none() {
+    while let Some(Batch { last, outdated }) = next_batch(db, after).await? {
+        if outdated {
+            rewritten += db.write(|tx| rewrite(tx, after, last)).await?;
+        }
+        let pause = if outdated { GAP } else { Duration::ZERO };
+        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             break;
         }
+        after = last;
     }
     if rewritten > 0 {
         info!(users = rewritten, "the search keys of users were rewritten");
@@ -37,19 +40,26 @@ pub async fn run(db: &Db, stop: &CancellationToken) -> Result<u64> {
     Ok(rewritten)
 }
 
-/// The last id of the next batch. Found without a lock, because usually nothing is left to rewrite.
-async fn last_of_batch(db: &Db, after: Uuid) -> Result<Option<Uuid>> {
-    let ids: Vec<Uuid> = Entity::find()
+/// The users of some consecutive ids.
+struct Batch {
+    last: Uuid,
+    outdated: bool,
+}
+
+/// Reads without a lock, because usually nothing is left to rewrite. All rows are read in the order of their ids: no
+/// index knows the versions, and a condition on them would let the database read the whole table for each batch.
+async fn next_batch(db: &Db, after: Uuid) -> Result<Option<Batch>> {
+    let rows: Vec<(Uuid, i32)> = Entity::find()
         .select_only()
-        .column(Column::Id)
-        .filter(Column::KeyVersion.lt(keys::VERSION))
+        .columns([Column::Id, Column::KeyVersion])
         .filter(Column::Id.gt(after))
         .order_by_asc(Column::Id)
         .limit(BATCH)
         .into_tuple()
         .all(db.read())
         .await?;
-    Ok(ids.last().copied())
+    let outdated = rows.iter().any(|(_, version)| *version < keys::VERSION);
+    Ok(rows.last().map(|(last, _)| Batch { last: *last, outdated }))
 }
 
 async fn rewrite(tx: Tx, after: Uuid, last: Uuid) -> Result<u64> {

@@ -33,7 +33,7 @@ const CASES: [Case; 26] = [
     (&[], "{}", true),
     (&[("server", "cloudflare")], r#"{"message": "Forbidden"}"#, true),
     (&[("content-type", "text/html"), ("www-authenticate", "Bearer error=\"invalid_token\"")], HTML, true),
-    (&[("content-type", "text/html; charset=UTF-8")], r#"{"error": "invalid_token"}"#, true),
+    (&[("content-type", "text/html; charset=UTF-8")], r#"{"message": "No."}"#, true),
     (&[("content-type", "application/problem+json")], r#"{"detail": "You may not."}"#, true),
 ];
 
