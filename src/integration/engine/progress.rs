@@ -137,6 +137,7 @@ impl ListProgress {
         ids: impl Iterator<Item = &'a str>,
         counted: Option<u64>,
     ) -> Result<Next, String> {
+        let after_empty_page = self.empty_pages > 0;
         self.count_page(records)?;
         let asked = self.size_to_ask(asked).map(u64::from);
         self.largest_page = self.largest_page.max(records);
@@ -156,7 +157,9 @@ impl ListProgress {
         let mut ids: Vec<&str> = ids.collect();
         ids.sort_unstable();
         let repeats = hash(ids.into_iter()).is_some_and(|page| self.visited.insert(page).is_err());
-        if (repeats && beyond != Beyond::No) || (records == 0 && beyond == Beyond::Total) {
+        // Beyond its end, an application may begin again.
+        let looked_beyond = beyond != Beyond::No || after_empty_page;
+        if (repeats && looked_beyond) || (records == 0 && beyond == Beyond::Total) {
             let may_be_cut = beyond == Beyond::FirstPage && asked.is_some_and(|asked| records >= asked);
             self.same_page = may_be_cut.then_some(records);
             self.filled_pages -= u64::from(repeats);

@@ -320,6 +320,7 @@ async fn quotations_are_short_clean_and_without_secrets() {
     let error = ids(&source(one_page(), &peer.origin)).await.unwrap_err();
     assert!(error.message.ends_with("It said: “no •••”."), "{}", error.message);
 
-    let (error, _) = refused(one_page(), 403, &[("content-type", "text/html")], json!({"message": "page"})).await;
+    let page = |_: usize, _: &Call| respond(403, &[("content-type", "text/html")], "<p>no page</p>".to_owned());
+    let error = ids(&source(one_page(), &Peer::answering(page).await.origin)).await.unwrap_err();
     assert!(!error.message.contains("It said"), "{}", error.message);
 }

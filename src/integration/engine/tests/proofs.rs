@@ -277,6 +277,18 @@ async fn empty_pages_are_as_large_as_the_others() {
 }
 
 #[tokio::test]
+async fn a_list_that_begins_again_beyond_its_end_is_whole() {
+    let list = |_, offset| match offset {
+        2 => json!({"users": []}),
+        _ => json!({"users": records([1, 2])}),
+    };
+    let peer = offsets(list).await;
+    let source = source(uncounted("default"), &peer.origin);
+    assert_eq!(ids(&source).await.unwrap().into_iter().collect::<BTreeSet<_>>(), numbers([1, 2]).into_iter().collect());
+    assert_eq!(doubt(&source).await, None);
+}
+
+#[tokio::test]
 async fn repetitions_across_pages_need_a_second_reading() {
     let cursor = "  pages: {cursor: {at: $.next, param: offset}}\n  records: $.users";
     let list = |second: [u64; 2]| {
