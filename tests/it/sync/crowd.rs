@@ -70,7 +70,7 @@ async fn a_host_is_asked_by_eight_requests_at_once() {
     for id in &ids {
         server.idle(id, "").await;
     }
-    application.trouble(Some(Trouble { from: 1, answer: Answer::Slow(Duration::from_millis(300)) }));
+    application.trouble(Some(Trouble { from: 1, answer: Answer::Slow(Duration::from_millis(1500)) }));
     for id in &ids {
         server.done("syncInstance", json!({ "id": id }), "").await;
     }
