@@ -25,6 +25,9 @@ use crate::source::{Advice, Config, ErrorClass, SourceError};
 
 /// A larger body is parsed on a thread of its own, so that it does not block other tasks. In bytes.
 const LARGE_BODY: usize = 256 * 1024;
+/// How often one request obtains a new token after a refusal. More than once only if others renew the same grant at the
+/// same time, and the application then refuses the tokens that it gave before.
+const MAX_RENEWALS: u32 = 3;
 
 /// The application that a manifest describes, with the settings of one connection.
 pub(super) struct Connection {
@@ -158,7 +161,7 @@ impl Connection {
         retry: &RetryPolicy,
     ) -> Result<Success, SourceError> {
         let mut attempts = Attempts::new(*retry);
-        let mut renewed = false;
+        let mut renewals = 0;
         loop {
             self.wait_if_paused(retry).await;
             let token = self.tokens.current(retry).await.map_err(at_sign_in)?;
@@ -170,14 +173,14 @@ impl Connection {
             if error.class == ErrorClass::Token
                 && let Some(refused) = token
             {
-                if !renewed {
-                    renewed = true;
+                if renewals < MAX_RENEWALS {
+                    renewals += 1;
                     if self.tokens.renew(&refused, retry).await.map_err(at_sign_in)?.is_some() {
                         continue;
                     }
                 }
                 // The application gave this token just now, so what it renews the token with is valid.
-                error.definite &= !refused.after_refusal;
+                error.definite &= refused.after_refusal.is_none();
             }
             // The same request would fail again.
             if error.advice != Advice::None {

@@ -37,12 +37,22 @@ pub(super) struct Token {
     pub renew_at: Option<i64>,
     /// In Unix milliseconds.
     pub obtained_at: i64,
-    /// Whether it replaced a token that the application refused.
-    pub after_refusal: bool,
+    /// If it replaced a token that the application refused: how.
+    pub after_refusal: Option<Replaced>,
+}
+
+/// How a token was obtained that replaced one which the application refused.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Replaced {
+    /// This connection requested it.
+    Requested,
+    /// Another connection or process had renewed the stored grant. It may do so again, and some applications then
+    /// refuse this token too.
+    Stored,
 }
 
 impl Token {
-    pub fn from_grant(grant: Grant, now: i64, after_refusal: bool) -> Self {
+    pub fn from_grant(grant: Grant, now: i64, after_refusal: Option<Replaced>) -> Self {
         // Half of the lifetime for short-lived tokens, which would otherwise be renewed for every request.
         let renew_at = grant.expires_at.map(|end| end - RENEWAL_MARGIN_MS.min((end - now).max(0) / 2));
         Self { access: grant.access_token, found: grant.found, renew_at, obtained_at: now, after_refusal }

@@ -1,34 +1,39 @@
 //! The authorization code grant (RFC 6749, 4.1), and the refresh token grant (RFC 6749, 6).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use tracing::Instrument as _;
 
 use super::client_auth::ClientAuthentication;
 use super::endpoint::{Resend, TokenEndpoint};
-use crate::engine::credential::RENEWAL_MARGIN_MS;
+use crate::engine::credential::{RENEWAL_MARGIN_MS, Replaced};
 use crate::engine::retry::RetryPolicy;
 use crate::grant::{Grant, GrantStore, Renew};
 use crate::manifest::auth::{Auth, AuthorizationCode};
 use crate::source::{ErrorClass, SourceError};
 
-/// The stored grant. It is renewed first if it ends within a minute, or if the application refused
-/// its access token. `None` if it was refused and has no refresh token.
+/// The stored grant, and how it was obtained. It is renewed first if it ends within a minute, or if the
+/// application refused its access token. `None` if it was refused and has no refresh token.
+///
+/// If the application refused another token than the stored one, then somebody else has renewed the grant meanwhile:
+/// a further renewal would only make the application refuse theirs.
 pub async fn grant(
     endpoint: &TokenEndpoint,
     grants: Option<&Arc<dyn GrantStore>>,
     refused: Option<&str>,
     policy: &RetryPolicy,
-) -> Result<Option<Grant>, SourceError> {
+) -> Result<Option<(Grant, Replaced)>, SourceError> {
     let missing = || definite("Nobody has given consent in the application yet; somebody has to do so first.");
     let grants = grants.ok_or_else(missing)?;
     let stored = grants.read().await?.ok_or_else(missing)?;
     let remaining = stored.grant.expires_at.map(|end| end - endpoint.now());
-    // Another process may have renewed the grant since the refused token was read.
-    let refused = refused.is_some_and(|refused| refused == stored.grant.access_token);
-    if !refused && remaining.is_none_or(|remaining| remaining > RENEWAL_MARGIN_MS) {
-        return Ok(Some(stored.grant));
+    let superseded = refused.is_some_and(|refused| refused != stored.grant.access_token);
+    let margin = if superseded { 0 } else { RENEWAL_MARGIN_MS };
+    let refused = refused.is_some() && !superseded;
+    if !refused && remaining.is_none_or(|remaining| remaining > margin) {
+        return Ok(Some((stored.grant, Replaced::Stored)));
     }
     if stored.grant.refresh_token.is_none() {
         return match remaining {
@@ -36,18 +41,22 @@ pub async fn grant(
             Some(remaining) if remaining <= 0 => {
                 Err(definite("The consent has expired and cannot be renewed; give consent in the application again."))
             }
-            _ => Ok(Some(stored.grant)),
+            _ => Ok(Some((stored.grant, Replaced::Stored))),
         };
     }
-    let renewal = Renewal { endpoint: endpoint.clone(), policy: *policy };
+    let renewal = Renewal { endpoint: endpoint.clone(), policy: *policy, requested: AtomicBool::new(false) };
     let (grants, seen) = (Arc::clone(grants), stored.generation);
     // A task of its own, so that nothing cancels it after the application has rotated the refresh
     // token and before the new one is stored.
-    let task = tokio::spawn(async move { grants.renew(seen, &renewal).await }.in_current_span());
-    let renewed = task
-        .await
-        .unwrap_or_else(|_| Err(SourceError::new(ErrorClass::Internal, "This server failed to renew the consent.")))?;
-    Ok(Some(renewed.grant))
+    let renew = async move {
+        let renewed = grants.renew(seen, &renewal).await?;
+        let requested = renewal.requested.into_inner();
+        Ok((renewed.grant, if requested { Replaced::Requested } else { Replaced::Stored }))
+    };
+    let renewed = tokio::spawn(renew.in_current_span()).await;
+    renewed
+        .unwrap_or_else(|_| Err(SourceError::new(ErrorClass::Internal, "This server failed to renew the consent.")))
+        .map(Some)
 }
 
 fn definite(message: &str) -> SourceError {
@@ -57,11 +66,14 @@ fn definite(message: &str) -> SourceError {
 struct Renewal {
     endpoint: TokenEndpoint,
     policy: RetryPolicy,
+    /// Whether this renewal asked the application, because nobody else had renewed the grant.
+    requested: AtomicBool,
 }
 
 #[async_trait]
 impl Renew for Renewal {
     async fn renew(&self, old: &Grant) -> Result<Grant, SourceError> {
+        self.requested.store(true, Ordering::Relaxed);
         let token = old.refresh_token.clone().unwrap_or_default();
         let params = vec![("grant_type", "refresh_token"), ("refresh_token", token.as_str())];
         let secrets = [old.access_token.as_str(), token.as_str()];

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::client::Client;
-use super::credential::Token;
+use super::credential::{Replaced, Token};
 use super::retry::RetryPolicy;
 use crate::grant::GrantStore;
 use crate::manifest::Manifest;
@@ -90,7 +90,7 @@ impl Tokens {
     }
 
     /// A new token after the application refused this one. `None` if the refusal stands, because
-    /// the previous token was refused just now too, or because this kind of `auth` cannot renew.
+    /// this one was requested just now after a refusal, or because this kind of `auth` cannot renew.
     pub async fn renew(&self, refused: &Token, policy: &RetryPolicy) -> Result<Option<Arc<Token>>, SourceError> {
         let mut current = self.current.lock().await;
         // A concurrent request may have renewed the same token already.
@@ -98,7 +98,9 @@ impl Tokens {
         if let Some(token) = newer {
             return Ok(Some(Arc::clone(token)));
         }
-        if refused.after_refusal && self.endpoint.now() - refused.obtained_at < REFUSED_AGAIN_MS {
+        if refused.after_refusal == Some(Replaced::Requested)
+            && self.endpoint.now() - refused.obtained_at < REFUSED_AGAIN_MS
+        {
             return Ok(None);
         }
         *current = None;
@@ -117,16 +119,17 @@ impl Tokens {
 
     async fn obtain(&self, refused: Option<&str>, policy: &RetryPolicy) -> Result<Option<Arc<Token>>, SourceError> {
         let endpoint = &self.endpoint;
-        let grant = match endpoint.auth() {
+        let requested = |grant| Some((grant, Replaced::Requested));
+        let obtained = match endpoint.auth() {
             Auth::None | Auth::Bearer(_) | Auth::Basic(_) | Auth::Header(_) | Auth::Query(_) => None,
-            Auth::ClientCredentials(kind) => Some(client_credentials::obtain(endpoint, kind, policy).await?),
-            Auth::JwtBearer(kind) => Some(jwt::obtain(endpoint, kind, policy).await?),
-            Auth::Session(kind) => Some(session::log_in(endpoint, kind, policy).await?),
+            Auth::ClientCredentials(kind) => requested(client_credentials::obtain(endpoint, kind, policy).await?),
+            Auth::JwtBearer(kind) => requested(jwt::obtain(endpoint, kind, policy).await?),
+            Auth::Session(kind) => requested(session::log_in(endpoint, kind, policy).await?),
             Auth::AuthorizationCode(_) => code::grant(endpoint, self.grants.as_ref(), refused, policy).await?,
         };
-        if grant.is_some() {
-            tracing::debug!(after_refusal = refused.is_some(), "A token was obtained");
-        }
-        Ok(grant.map(|grant| Arc::new(Token::from_grant(grant, endpoint.now(), refused.is_some()))))
+        let Some((grant, how)) = obtained else { return Ok(None) };
+        tracing::debug!(after_refusal = refused.is_some(), "A token was obtained");
+        let after_refusal = refused.map(|_| how);
+        Ok(Some(Arc::new(Token::from_grant(grant, endpoint.now(), after_refusal))))
     }
 }
