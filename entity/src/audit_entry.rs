@@ -1,10 +1,12 @@
 //! The audit log: what members did without changing an instance's state, such as connection tests.
 
 use sea_orm::entity::prelude::*;
+use serde::Deserialize;
 
 /// What was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, async_graphql::Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, async_graphql::Enum, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(32))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 #[graphql(name = "AuditAction")]
 pub enum Action {
     /// The list of recipients was replaced.
@@ -22,7 +24,7 @@ pub enum Action {
 }
 
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "audit_entry")]
 pub struct Model {
     #[sea_orm(primary_key)]

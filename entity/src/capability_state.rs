@@ -1,9 +1,10 @@
 //! One part (capability) of an instance's user list, and when a run last read it completely.
 
 use sea_orm::entity::prelude::*;
+use serde::Deserialize;
 
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "capability_state")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

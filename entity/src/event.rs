@@ -53,7 +53,7 @@ pub enum Cause {
 }
 
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "event")]
 pub struct Model {
     /// Increases in the order in which the changes became visible to readers.

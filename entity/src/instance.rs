@@ -71,7 +71,7 @@ pub enum Health {
 }
 
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "instance")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

@@ -69,7 +69,7 @@ pub enum FailureClass {
 }
 
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "sync_run")]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts of a run, each a column")]
 pub struct Model {

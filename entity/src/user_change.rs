@@ -1,10 +1,12 @@
 //! What one run changed about one user.
 
 use sea_orm::entity::prelude::*;
+use serde::Deserialize;
 
 /// How a run changed a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, async_graphql::Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, async_graphql::Enum, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(8))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 #[graphql(name = "UserChangeKind")]
 pub enum Kind {
     /// The account is new, or is listed again.
@@ -16,7 +18,7 @@ pub enum Kind {
 }
 
 #[sea_orm::model]
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "user_change")]
 pub struct Model {
     #[sea_orm(primary_key)]

@@ -45,7 +45,7 @@ pub fn classify(error: &DbErr) -> ErrorClass {
 }
 
 /// Classifies PostgreSQL's error codes, see <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
-fn by_sqlstate(code: &str) -> ErrorClass {
+pub(super) fn by_sqlstate(code: &str) -> ErrorClass {
     match code {
         // serialization_failure, deadlock_detected, lock_not_available, idle_in_transaction_session_timeout
         "40001" | "40P01" | "55P03" | "25P03"
@@ -67,7 +67,7 @@ fn by_sqlstate(code: &str) -> ErrorClass {
 }
 
 /// Classifies SQLite's result codes by their low byte.
-fn by_sqlite_code(code: Option<u32>) -> ErrorClass {
+pub(super) fn by_sqlite_code(code: Option<u32>) -> ErrorClass {
     match code.map(|code| code & 0xff) {
         // BUSY, LOCKED, READONLY, IOERR, CANTOPEN
         Some(5 | 6 | 8 | 10 | 14) => ErrorClass::Unavailable,

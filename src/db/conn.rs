@@ -1,6 +1,7 @@
 //! Connections with a time limit for every statement, even if the server never answers.
 
 use std::future::Future;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -13,9 +14,10 @@ use sea_orm::{
 use super::STATEMENT;
 use super::classify::is_lost;
 use super::postgres::FRESH;
+use super::rows::Fast;
 
 /// How much longer we wait than the database's own limit for a statement.
-const MARGIN: Duration = Duration::from_secs(2);
+pub(super) const MARGIN: Duration = Duration::from_secs(2);
 
 /// Fails if the database does not answer in time, as when a connection was lost without notice.
 pub(super) async fn in_time<T>(time: Duration, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
@@ -26,11 +28,14 @@ pub(super) async fn in_time<T>(time: Duration, work: impl Future<Output = Result
 
 /// Records the duration of every statement.
 pub(super) fn measured(mut db: DatabaseConnection) -> DatabaseConnection {
-    db.set_metric_callback(|info| {
-        tracing::trace!(target: "muster::db", sql = %info.statement.sql, "a statement was executed");
-        metrics::histogram!("muster_database_statement_seconds").record(info.elapsed.as_secs_f64());
-    });
+    db.set_metric_callback(|info| executed(&info.statement.sql, info.elapsed));
     db
+}
+
+/// Records that a statement was executed.
+pub(super) fn executed(sql: &str, elapsed: Duration) {
+    tracing::trace!(target: "muster::db", sql = %sql, "a statement was executed");
+    metrics::histogram!("muster_database_statement_seconds").record(elapsed.as_secs_f64());
 }
 
 /// A transaction with a time limit for each statement.
@@ -111,16 +116,37 @@ impl<C: ConnectionTrait + Send> ConnectionTrait for Timed<C> {
 /// The pool for statements that change nothing. If the connection is lost, the statement is repeated once.
 pub struct Reader {
     pool: DatabaseConnection,
+    fast: OnceLock<Fast>,
     statements: AtomicU64,
 }
 
 impl Reader {
     pub(super) fn new(pool: DatabaseConnection) -> Self {
-        Self { pool, statements: AtomicU64::new(0) }
+        Self { pool, fast: OnceLock::new(), statements: AtomicU64::new(0) }
+    }
+
+    /// Reads rows beside the pool from now on.
+    pub(super) fn use_also(&self, fast: Fast) {
+        let _ = self.fast.set(fast);
+    }
+
+    pub(super) fn fast(&self) -> Option<&Fast> {
+        self.fast.get()
+    }
+
+    pub(super) async fn close(&self) -> Result<(), DbErr> {
+        if let Some(fast) = self.fast() {
+            fast.close().await;
+        }
+        self.pool.clone().close().await
     }
 
     pub(super) fn pool(&self) -> &DatabaseConnection {
         &self.pool
+    }
+
+    pub(super) fn count(&self) {
+        self.statements.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn statements(&self) -> u64 {
@@ -136,7 +162,7 @@ impl Reader {
     where
         W: Future<Output = Result<T, DbErr>>,
     {
-        self.statements.fetch_add(1, Ordering::Relaxed);
+        self.count();
         match in_time(STATEMENT, work()).await {
             Err(error) if is_lost(&error) => {
                 tokio::time::sleep(FRESH).await;

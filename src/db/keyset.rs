@@ -4,9 +4,13 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, IntoColumnRef, Order, Query, SimpleExpr, UnionType};
-use sea_orm::{ConnectionTrait, EntityTrait, QuerySelect, QueryTrait, Select, TryGetable};
+use sea_orm::sea_query::{
+    Asterisk, Expr, ExprTrait, IntoColumnRef, Order, Query, SelectStatement, SimpleExpr, UnionType,
+};
+use sea_orm::{ConnectionTrait, EntityTrait, QuerySelect, Select, TryGetable};
+use serde::de::DeserializeOwned;
 
+use super::conn::Reader;
 use crate::error::Result;
 
 /// How many selects are joined in one union. SQLite allows 500.
@@ -29,24 +33,27 @@ pub fn after<K: IntoColumnRef, I: IntoColumnRef>(
 
 /// One page for each of several parents, in one statement per 400 parents: a union of limited selects, each of which
 /// uses the index of a single page. A union has no guaranteed order, so the caller sorts the rows.
-pub async fn pages<C: ConnectionTrait, E: EntityTrait, K: Eq + Hash>(
-    conn: &C,
-    pages: Vec<Select<E>>,
-    parent: impl Fn(&E::Model) -> K,
-) -> Result<HashMap<K, Vec<E::Model>>> {
-    let mut found: HashMap<K, Vec<E::Model>> = HashMap::new();
+pub async fn pages<T: DeserializeOwned + Send + 'static, K: Eq + Hash>(
+    reader: &Reader,
+    pages: Vec<SelectStatement>,
+    parent: impl Fn(&T) -> K,
+) -> Result<HashMap<K, Vec<T>>> {
+    let mut found: HashMap<K, Vec<T>> = HashMap::new();
     let mut pages = pages.into_iter().peekable();
     while pages.peek().is_some() {
-        let mut parts = pages.by_ref().take(PARTS).map(|mut page| {
-            let page = QueryTrait::query(&mut page).take();
-            Query::select().column(Asterisk).from_subquery(page, "page").take()
-        });
-        let Some(mut union) = parts.next() else { break };
-        for part in parts {
-            union.union(UnionType::All, part);
-        }
-        let statement = conn.get_database_backend().build(&union);
-        for row in E::find().from_raw_sql(statement).all(conn).await? {
+        let mut parts = pages.by_ref().take(PARTS).peekable();
+        let Some(first) = parts.next() else { break };
+        let statement = if parts.peek().is_none() {
+            first
+        } else {
+            let part = |page| Query::select().column(Asterisk).from_subquery(page, "page").take();
+            let mut union = part(first);
+            for page in parts {
+                union.union(UnionType::All, part(page));
+            }
+            union
+        };
+        for row in reader.rows(statement).await? {
             found.entry(parent(&row)).or_default().push(row);
         }
     }

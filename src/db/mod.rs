@@ -36,7 +36,9 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::error::{Error, Failure, Result};
-use conn::{Reader, Timed};
+use conn::Timed;
+use postgres::Share;
+use rows::{Fast, ReadFault};
 use wake::Wake;
 
 mod classify;
@@ -46,10 +48,12 @@ mod location;
 mod migrate;
 mod parameters;
 mod postgres;
+mod rows;
 mod sqlite;
 mod trouble;
 mod wake;
 
+pub use conn::Reader;
 pub use classify::{ErrorClass, classify, is_duplicate};
 pub use location::{Location, ParsedUrl};
 pub use trouble::Trouble;
@@ -95,9 +99,13 @@ impl Db {
         };
         let mut db = Self::new(location, reader, writer);
         migrate::up(&db).await?;
-        if let Location::Postgres(url) = location {
-            db.time = Some(postgres::follow_time(&db).await?);
-            postgres::spawn(&db, url);
+        match location {
+            Location::Sqlite(file) => db.reader.use_also(Fast::sqlite(file)?),
+            Location::Postgres(url) => {
+                db.reader.use_also(Fast::postgres(url, Share::of(connections).shared)?);
+                db.time = Some(postgres::follow_time(&db).await?);
+                postgres::spawn(&db, url);
+            }
         }
         Ok(db)
     }
@@ -276,20 +284,22 @@ impl Db {
         let pools = [self.reader.pool(), &self.writer].map(DatabaseConnection::get_postgres_connection_pool);
         let open: u32 = pools.iter().map(|pool| pool.size()).sum();
         let idle: usize = pools.iter().map(|pool| pool.num_idle()).sum();
-        Some((open, open.saturating_sub(u32::try_from(idle).unwrap_or(u32::MAX))))
+        let used = open.saturating_sub(u32::try_from(idle).unwrap_or(u32::MAX));
+        let (more, busy) = self.reader.fast().map_or((0, 0), Fast::connections);
+        Some((open + more, used + busy))
     }
 
     /// Closes all connections once their statements have ended.
     pub async fn close(self) -> Result<()> {
         self.stop.cancel();
-        self.reader.pool().clone().close().await?;
+        self.reader.close().await?;
         self.writer.close().await?;
         Ok(())
     }
 
     /// How many of the given number of connections to PostgreSQL are for writing.
     pub fn writers(connections: u32) -> u32 {
-        (connections / 2).max(1)
+        Share::of(connections).writers
     }
 
     /// True if other processes may use the same database.
@@ -365,7 +375,18 @@ impl Tx {
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
-        let class = classify(&error);
+        Error::of_database(classify(&error), error)
+    }
+}
+
+impl From<ReadFault> for Error {
+    fn from(error: ReadFault) -> Self {
+        Error::of_database(error.class(), error)
+    }
+}
+
+impl Error {
+    fn of_database(class: ErrorClass, error: impl std::error::Error + Send + Sync + 'static) -> Self {
         let step = match class {
             ErrorClass::Full => "the disk of the database is full",
             ErrorClass::Damaged => {

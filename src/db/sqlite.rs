@@ -18,7 +18,10 @@ const HEADER: &[u8; 16] = b"SQLite format 3\0";
 /// Older versions can lose data when a checkpoint and a write coincide (the WAL-reset bug).
 const OLDEST: (u32, u32, u32) = (3, 51, 3);
 const READERS: u32 = 8;
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The page cache of a connection, in KiB if negative.
+pub(super) const CACHE: &str = "-8192";
 
 /// A pool for readers, and one connection for writing: SQLite lets only one connection write.
 pub(super) async fn open(file: &Path) -> Result<(DatabaseConnection, DatabaseConnection)> {
@@ -55,7 +58,7 @@ async fn connect(file: &Path, mode: &str, connections: u32) -> Result<DatabaseCo
                 // In WAL mode a power cut may undo the last commits with NORMAL, and none with FULL.
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(PATIENCE)
-                .pragma("cache_size", "-8192")
+                .pragma("cache_size", CACHE)
                 .pragma("journal_size_limit", "67108864")
         })
         .map_sqlx_sqlite_pool_opts(|options| {

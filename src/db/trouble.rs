@@ -7,6 +7,7 @@ use sea_orm::DbErr;
 use tracing::{error, info};
 
 use super::classify::{ErrorClass, classify};
+use super::rows::ReadFault;
 use crate::clock::Clock;
 use crate::error::Error;
 
@@ -28,8 +29,9 @@ impl Trouble {
             if let Some(found) = cause.downcast_ref::<Trouble>() {
                 return Some(*found);
             }
-            if let Some(cause) = cause.downcast_ref::<DbErr>() {
-                return match classify(cause) {
+            let read = cause.downcast_ref::<ReadFault>().map(ReadFault::class);
+            if let Some(class) = read.or_else(|| cause.downcast_ref::<DbErr>().map(classify)) {
+                return match class {
                     ErrorClass::Full => Some(Trouble::DiskFull),
                     ErrorClass::Damaged => Some(Trouble::Damaged),
                     _ => None,

@@ -2,17 +2,36 @@
 
 use std::collections::HashMap;
 
-use entity::user::{Column, Entity, Model, UserStatus};
+use entity::user::{Column, Entity, UserStatus};
 use entity::{instance, run, user_change};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
 };
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::keys;
-use crate::db::keyset;
+use crate::db::{Reader, keyset};
 use crate::error::Result;
+
+/// A user without its keys.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Reported {
+    pub id: Uuid,
+    pub instance_id: Uuid,
+    pub external_id: String,
+    pub email: Option<String>,
+    pub display_name: Option<String>,
+    pub status: UserStatus,
+    pub is_admin: Option<bool>,
+    pub mfa_enabled: Option<bool>,
+    pub licenses: Option<String>,
+    pub last_active_at: Option<i64>,
+    pub first_seen_at: i64,
+    pub last_seen_at: i64,
+    pub removed_at: Option<i64>,
+}
 
 /// A filter for users. `None` matches all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -50,6 +69,7 @@ impl Filter {
         all
     }
 
+    /// The users of all instances.
     fn select(&self) -> Select<Entity> {
         // Deleted users: last seen by run `purge_through` or an earlier one.
         let mut reported = Query::select();
@@ -67,11 +87,25 @@ impl Filter {
         Entity::find().filter(self.condition()).filter(Expr::exists(reported))
     }
 
+    /// The users of one instance, without the condition on which one.
+    fn select_of(&self, instance: Uuid) -> Select<Entity> {
+        let mut purged = Query::select();
+        purged
+            .column((instance::Entity, instance::Column::PurgeThrough))
+            .from(instance::Entity)
+            .and_where(Expr::col((instance::Entity, instance::Column::Id)).eq(instance));
+        if let Some(keys) = &self.integration_keys {
+            purged.and_where(Expr::col((instance::Entity, instance::Column::IntegrationKey)).is_in(keys));
+        }
+        // Null, and so true for no user, if the filter excludes the instance.
+        let purged = SimpleExpr::SubQuery(None, Box::new(purged.into()));
+        Entity::find().filter(self.condition()).filter(Expr::col((Entity, Column::Generation)).gt(purged))
+    }
+
     fn select_in_instance(&self) -> Select<Entity> {
-        let select = self.select();
         match self.instance_id {
-            Some(id) => select.filter(Column::InstanceId.eq(id)),
-            None => select,
+            Some(id) => self.select_of(id).filter(Column::InstanceId.eq(id)),
+            None => self.select(),
         }
     }
 }
@@ -91,52 +125,76 @@ fn prefix(column: Column, text: &str) -> SimpleExpr {
     from
 }
 
-/// The users of an instance after a given one, in the order of ids. The instance is restricted by two
-/// bounds and is part of the order, so that only its own index provides this order. With an equality,
-/// PostgreSQL may scan all users in the order of ids, because it assumes that the users of an instance
-/// are spread evenly, although they were created together.
-fn of_instance(select: Select<Entity>, instance: Uuid, after: Uuid) -> Select<Entity> {
-    let key = Expr::tuple([Expr::col((Entity, Column::InstanceId)), Expr::col((Entity, Column::Id))]);
+/// The users of an instance after a given one, in the order of ids, which only the index of the instance provides.
+fn of_instance(select: Select<Entity>, backend: DbBackend, instance: Uuid, after: Uuid) -> Select<Entity> {
+    let own = match backend {
+        // With an equality, the instance would be no part of the order, and PostgreSQL might scan all users in the
+        // order of ids, because it assumes that those of an instance are spread evenly.
+        DbBackend::Postgres => {
+            let of = Expr::col((Entity, Column::InstanceId));
+            Expr::cust_with_exprs("$1 = ANY(ARRAY[$2])", [of, Expr::value(instance)])
+        }
+        _ => Column::InstanceId.eq(instance),
+    };
     select
-        .filter(key.gt(Expr::tuple([Expr::value(instance), Expr::value(after)])))
-        .filter(Column::InstanceId.lte(instance))
+        .filter(own)
+        .filter(Column::Id.gt(after))
         .order_by_asc(Column::InstanceId)
         .order_by_asc(Column::Id)
 }
 
 /// One page in the order of ids, which is the order in which users were first seen.
-pub async fn page<C: ConnectionTrait>(
-    conn: &C,
-    filter: &Filter,
-    after: Option<Uuid>,
-    limit: u64,
-) -> Result<Vec<Model>> {
-    Ok(select_page(filter, after, limit).all(conn).await?)
+pub async fn page(reader: &Reader, filter: &Filter, after: Option<Uuid>, limit: u64) -> Result<Vec<Reported>> {
+    let page = select_page(filter, reader.get_database_backend(), after, limit).into_query();
+    // A search sorts what it finds, so it is not among the statements that an index answers in order.
+    if filter.search.is_some() { reader.rows_by_pool(page).await } else { reader.rows(page).await }
 }
 
-fn select_page(filter: &Filter, after: Option<Uuid>, limit: u64) -> Select<Entity> {
+fn select_page(filter: &Filter, backend: DbBackend, after: Option<Uuid>, limit: u64) -> Select<Entity> {
     let after = after.unwrap_or(Uuid::nil());
     let select = match filter.instance_id {
-        Some(instance) if filter.search.is_none() => of_instance(filter.select(), instance, after),
+        Some(instance) if filter.search.is_none() => {
+            of_instance(filter.select_of(instance), backend, instance, after)
+        }
         // A search finds few users by address or name, which are then sorted.
         _ => filter.select_in_instance().filter(Column::Id.gt(after)).order_by_asc(Column::Id),
     };
-    select.limit(limit)
+    shown(select.limit(limit))
+}
+
+/// The columns of [`Reported`].
+fn shown(select: Select<Entity>) -> Select<Entity> {
+    select.select_only().columns([
+        Column::Id,
+        Column::InstanceId,
+        Column::ExternalId,
+        Column::Email,
+        Column::DisplayName,
+        Column::Status,
+        Column::IsAdmin,
+        Column::MfaEnabled,
+        Column::Licenses,
+        Column::LastActiveAt,
+        Column::FirstSeenAt,
+        Column::LastSeenAt,
+        Column::RemovedAt,
+    ])
 }
 
 /// A page of users for each of several instances, in one statement.
-pub async fn pages_by_instance<C: ConnectionTrait>(
-    conn: &C,
+pub async fn pages_by_instance(
+    reader: &Reader,
     instances: &[Uuid],
     filter: &Filter,
     after: Option<Uuid>,
     limit: u64,
-) -> Result<HashMap<Uuid, Vec<Model>>> {
+) -> Result<HashMap<Uuid, Vec<Reported>>> {
+    let backend = reader.get_database_backend();
     let pages = instances.iter().map(|id| {
         let filter = Filter { instance_id: Some(*id), ..filter.clone() };
-        select_page(&filter, after, limit)
+        select_page(&filter, backend, after, limit).into_query()
     });
-    let mut found = keyset::pages(conn, pages.collect(), |user: &Model| user.instance_id).await?;
+    let mut found = keyset::pages(reader, pages.collect(), |user: &Reported| user.instance_id).await?;
     for users in found.values_mut() {
         users.sort_by_key(|user| user.id);
     }
@@ -191,31 +249,31 @@ pub async fn count_by_instance<C: ConnectionTrait>(
 }
 
 /// One user, if it is reported.
-pub async fn find<C: ConnectionTrait>(conn: &C, id: Uuid) -> Result<Option<Model>> {
+pub async fn find(reader: &Reader, id: Uuid) -> Result<Option<Reported>> {
     let everybody = Filter { include_removed: true, ..Filter::default() };
-    Ok(everybody.select().filter(Column::Id.eq(id)).one(conn).await?)
+    reader.row(shown(everybody.select().filter(Column::Id.eq(id))).into_query()).await
 }
 
 /// A page of changes with their users for each of several runs, in two statements.
-pub async fn changes_by_run<C: ConnectionTrait>(
-    conn: &C,
+pub async fn changes_by_run(
+    reader: &Reader,
     runs: &[Uuid],
     kind: Option<user_change::Kind>,
     after: Option<i64>,
     limit: u64,
-) -> Result<HashMap<Uuid, Vec<(user_change::Model, Model)>>> {
+) -> Result<HashMap<Uuid, Vec<(user_change::Model, Reported)>>> {
     let pages = runs.iter().map(|run| {
         let mut select = select_changes(&[*run], kind);
         if let Some(after) = after {
             select = select.filter(user_change::Column::Id.gt(after));
         }
-        select.order_by_asc(user_change::Column::Id).limit(limit)
+        select.order_by_asc(user_change::Column::Id).limit(limit).into_query()
     });
-    let changes = keyset::pages(conn, pages.collect(), |change: &user_change::Model| change.run_id).await?;
+    let changes = keyset::pages(reader, pages.collect(), |change: &user_change::Model| change.run_id).await?;
     let changes: Vec<_> = changes.into_values().flatten().collect();
     let ids: Vec<Uuid> = changes.iter().map(|change| change.user_id).collect();
-    let users = Entity::find().filter(Column::Id.is_in(ids)).all(conn).await?;
-    let users: HashMap<Uuid, Model> = users.into_iter().map(|user| (user.id, user)).collect();
+    let users: Vec<Reported> = reader.rows(shown(Entity::find().filter(Column::Id.is_in(ids))).into_query()).await?;
+    let users: HashMap<Uuid, Reported> = users.into_iter().map(|user| (user.id, user)).collect();
     let mut found: HashMap<Uuid, Vec<_>> = HashMap::new();
     for change in changes {
         // Skips changes whose users the purge removed between the two statements.
@@ -265,7 +323,7 @@ fn select_changes(runs: &[Uuid], kind: Option<user_change::Kind>) -> Select<user
 /// many there were.
 pub async fn remove_batch<C: ConnectionTrait>(conn: &C, instance: Uuid, purge_through: i64, limit: u64) -> Result<u64> {
     let left = Entity::find().select_only().column(Column::Id).filter(Column::Generation.lte(purge_through));
-    let ids: Vec<Uuid> = of_instance(left, instance, Uuid::nil()).limit(limit).into_tuple().all(conn).await?;
+    let ids: Vec<Uuid> = of_instance(left, conn.get_database_backend(), instance, Uuid::nil()).limit(limit).into_tuple().all(conn).await?;
     if ids.is_empty() {
         return Ok(0);
     }

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use entity::event::{ActiveModel, Cause, Column, Entity, Model};
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 use uuid::Uuid;
 
-use crate::db::{Db, Topic, Tx};
+use crate::db::{Db, Reader, Topic, Tx};
 use crate::error::{Error, Result};
 
 /// How many events the feed keeps for listeners that are slow for a moment.
@@ -77,8 +77,9 @@ pub async fn oldest<C: ConnectionTrait>(conn: &C) -> Result<i64> {
 }
 
 /// The next page of events after `seq`, oldest first.
-pub async fn read_after<C: ConnectionTrait>(conn: &C, seq: i64) -> Result<Vec<Model>> {
-    Ok(Entity::find().filter(Column::Seq.gt(seq)).order_by_asc(Column::Seq).limit(PAGE).all(conn).await?)
+pub async fn read_after(reader: &Reader, seq: i64) -> Result<Vec<Model>> {
+    let page = Entity::find().filter(Column::Seq.gt(seq)).order_by_asc(Column::Seq).limit(PAGE);
+    reader.rows(page.into_query()).await
 }
 
 /// Deletes up to `limit` of the oldest events that are from before `before` (Unix milliseconds)

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use entity::capability_state::{ActiveModel, Column, Entity, Model};
 use integration::source::{Capability, Loss};
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Iterable, PrimaryKeyToColumn, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Iterable, PrimaryKeyToColumn, QueryFilter, QueryTrait};
 use uuid::Uuid;
 
 use super::Instances;
@@ -112,7 +112,8 @@ impl Instances {
     /// The state of every capability, by instance. Before the first run has ended, it only says which ones the
     /// integration provides.
     pub async fn capabilities(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Vec<(Capability, Model)>>> {
-        let rows = Entity::find().filter(Column::InstanceId.is_in(ids.iter().copied())).all(self.db.read()).await?;
+        let states = Entity::find().filter(Column::InstanceId.is_in(ids.iter().copied()));
+        let rows: Vec<Model> = self.db.read().rows(states.into_query()).await?;
         let mut found: HashMap<Uuid, Vec<(Capability, Model)>> = HashMap::new();
         for row in rows {
             // Another version of the server may know more or fewer of them.

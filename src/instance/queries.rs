@@ -129,12 +129,12 @@ impl Instances {
 
     /// One page of instances.
     pub async fn page(&self, page: &PageOf) -> Result<Vec<Model>> {
-        Ok(select_page(page).all(self.db.read()).await?)
+        self.db.read().rows(select_page(page).into_query()).await
     }
 
     /// The first page of instances for each of several integrations, in one statement.
     pub async fn pages_by_integration(&self, keys: &[String], page: &PageOf) -> Result<HashMap<String, Vec<Model>>> {
-        let pages = keys.iter().map(|key| select_page(page).filter(Column::IntegrationKey.eq(key)));
+        let pages = keys.iter().map(|key| select_page(page).filter(Column::IntegrationKey.eq(key)).into_query());
         let mut found =
             keyset::pages(self.db.read(), pages.collect(), |model: &Model| model.integration_key.clone()).await?;
         for models in found.values_mut() {
@@ -211,12 +211,14 @@ impl Instances {
     }
 
     pub async fn by_ids(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Model>> {
-        let rows = Entity::find().filter(Column::Id.is_in(ids.iter().copied())).all(self.db.read()).await?;
+        let rows: Vec<Model> =
+            self.db.read().rows(Entity::find().filter(Column::Id.is_in(ids.iter().copied())).into_query()).await?;
         Ok(rows.into_iter().map(|row| (row.id, row)).collect())
     }
 
     pub async fn runs_by_ids(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, run::Model>> {
-        let rows = run::Entity::find().filter(run::Column::Id.is_in(ids.iter().copied())).all(self.db.read()).await?;
+        let runs = run::Entity::find().filter(run::Column::Id.is_in(ids.iter().copied()));
+        let rows: Vec<run::Model> = self.db.read().rows(runs.into_query()).await?;
         Ok(rows.into_iter().map(|row| (row.id, row)).collect())
     }
 }

@@ -24,10 +24,12 @@ mod wakeups;
 pub(super) use clock::follow as follow_time;
 pub(super) use commit::{mark, resolve};
 
+/// How many connections all requests share at most.
+const SHARED: u32 = 4;
 /// How long to wait for a connection of the pool.
 const ACQUIRE: Duration = Duration::from_secs(5);
 /// How long a connection may take to pass a test.
-const TEST: Duration = Duration::from_secs(2);
+pub(super) const TEST: Duration = Duration::from_secs(2);
 /// A connection that was idle for less than this is used without a test. Code that repeats a statement after a lost
 /// connection must wait at least this long, or repeat it several times.
 pub(super) const FRESH: Duration = Duration::from_millis(100);
@@ -45,10 +47,27 @@ pub(super) fn spawn(db: &Db, url: &str) {
 /// A pool for readers and a pool for writers, so that requests that only read cannot keep the workers from renewing
 /// their leases.
 pub(super) async fn open(url: &str, connections: u32) -> Result<(DatabaseConnection, DatabaseConnection)> {
-    let writers = Db::writers(connections);
-    let reader = connect(url, connections.saturating_sub(writers).max(1), STATEMENT).await?;
-    let writer = connect(url, writers, STATEMENT).await?;
+    let share = Share::of(connections);
+    let reader = connect(url, share.readers, STATEMENT).await?;
+    let writer = connect(url, share.writers, STATEMENT).await?;
     Ok((reader, writer))
+}
+
+/// What the connections of a process are for.
+pub(super) struct Share {
+    pub(super) writers: u32,
+    pub(super) readers: u32,
+    /// Read rows for all requests.
+    pub(super) shared: u32,
+}
+
+impl Share {
+    pub(super) fn of(connections: u32) -> Self {
+        let writers = (connections / 2).max(1);
+        let rest = connections.saturating_sub(writers).max(1);
+        let shared = (rest / 2).min(SHARED);
+        Self { writers, readers: rest - shared, shared }
+    }
 }
 
 /// A pool whose statements may take as long as `statement`. A pool of one connection never replaces it.
@@ -71,7 +90,7 @@ pub(super) async fn connect(url: &str, connections: u32, statement: Duration) ->
     }
 }
 
-fn session(options: PgConnectOptions, statement: Duration) -> PgConnectOptions {
+pub(super) fn session(options: PgConnectOptions, statement: Duration) -> PgConnectOptions {
     let ms = |time: Duration| time.as_millis().to_string();
     let named = options.get_application_name().is_some();
     let options = if named { options } else { options.application_name("muster") };

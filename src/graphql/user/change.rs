@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use async_graphql::Object;
-use entity::user;
 use entity::user_change::{Kind, Model};
 use uuid::Uuid;
 
@@ -26,7 +25,7 @@ pub struct UserChange {
 
 impl UserChange {
     /// Rows of one list.
-    fn list(changes: Vec<(Model, user::Model)>) -> Vec<UserChange> {
+    fn list(changes: Vec<(Model, users::Reported)>) -> Vec<UserChange> {
         let (changes, models): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
         changes.into_iter().zip(User::list(models)).map(|(change, user)| UserChange { change, user }).collect()
     }

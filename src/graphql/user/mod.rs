@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
-use entity::user::{Model, UserStatus};
+use entity::user::UserStatus;
 use uuid::Uuid;
 
 use super::api::Api;
@@ -14,6 +14,7 @@ use super::id::{self, Kind};
 use super::instance::{Instance, InstanceById};
 use super::written::Written;
 use crate::clock::date_time;
+use crate::directory::users::Reported;
 use crate::error::Error;
 
 pub mod change;
@@ -21,19 +22,19 @@ pub mod list;
 
 #[derive(Clone)]
 pub struct User {
-    model: Arc<Model>,
+    model: Arc<Reported>,
     instances: Arc<Batch<Uuid>>,
 }
 
 impl User {
     /// Rows of one list.
-    pub fn list(models: Vec<Model>) -> Vec<User> {
+    pub fn list(models: Vec<Reported>) -> Vec<User> {
         let instances = Arc::new(Batch::new(models.iter().map(|model| model.instance_id)));
         models.into_iter().map(|model| User { model: Arc::new(model), instances: instances.clone() }).collect()
     }
 
     /// A single row, which is not part of a list.
-    pub fn one(model: Model) -> User {
+    pub fn one(model: Reported) -> User {
         let instances = Arc::new(Batch::new([model.instance_id]));
         User { model: Arc::new(model), instances }
     }

@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 
 use entity::event::{Column, Entity, Model};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use uuid::Uuid;
 
 use super::Event;
-use crate::db::keyset;
+use crate::db::{Reader, keyset};
 use crate::error::Result;
 
 /// The newest events of several instances before `before`, in one statement.
-pub async fn pages_by_instance<C: ConnectionTrait>(
-    conn: &C,
+pub async fn pages_by_instance(
+    reader: &Reader,
     instances: &[Uuid],
     before: Option<i64>,
     limit: u64,
@@ -22,9 +22,9 @@ pub async fn pages_by_instance<C: ConnectionTrait>(
         if let Some(before) = before {
             select = select.filter(Column::Seq.lt(before));
         }
-        select.order_by_desc(Column::Seq).limit(limit)
+        select.order_by_desc(Column::Seq).limit(limit).into_query()
     });
-    let rows = keyset::pages(conn, pages.collect(), |event: &Model| event.instance_id).await?;
+    let rows = keyset::pages(reader, pages.collect(), |event: &Model| event.instance_id).await?;
     let mut found: HashMap<Uuid, Vec<Event>> = HashMap::new();
     for row in rows.into_values().flatten() {
         let (seq, instance) = (row.seq, row.instance_id);

@@ -8,7 +8,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::db::keyset;
+use crate::db::{Reader, keyset};
 use crate::error::Result;
 
 /// A filter for runs. `None` matches all. Times are in Unix milliseconds.
@@ -59,25 +59,20 @@ impl Filter {
 }
 
 /// One page, newest first.
-pub async fn page<C: ConnectionTrait>(
-    conn: &C,
-    filter: &Filter,
-    before: Option<Uuid>,
-    limit: u64,
-) -> Result<Vec<Model>> {
-    Ok(filter.page(before, limit).all(conn).await?)
+pub async fn page(reader: &Reader, filter: &Filter, before: Option<Uuid>, limit: u64) -> Result<Vec<Model>> {
+    reader.rows(filter.page(before, limit).into_query()).await
 }
 
 /// A page of runs for each of several instances, in one statement.
-pub async fn pages_by_instance<C: ConnectionTrait>(
-    conn: &C,
+pub async fn pages_by_instance(
+    reader: &Reader,
     instances: &[Uuid],
     filter: &Filter,
     before: Option<Uuid>,
     limit: u64,
 ) -> Result<HashMap<Uuid, Vec<Model>>> {
-    let pages = instances.iter().map(|id| filter.page(before, limit).filter(Column::InstanceId.eq(*id)));
-    let mut found = keyset::pages(conn, pages.collect(), |run: &Model| run.instance_id).await?;
+    let pages = instances.iter().map(|id| filter.page(before, limit).filter(Column::InstanceId.eq(*id)).into_query());
+    let mut found = keyset::pages(reader, pages.collect(), |run: &Model| run.instance_id).await?;
     for runs in found.values_mut() {
         runs.sort_by_key(|run| std::cmp::Reverse(run.id));
     }

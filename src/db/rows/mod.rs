@@ -1,0 +1,114 @@
+//! Reading rows fast: what is asked often is read beside sea-orm, which is the layer for everything else.
+//!
+//! A statement is built as for sea-orm, and [`Reader::rows`] executes it. Its text is the same for all values, so that
+//! databases prepare and plan it once. Each row is read by position into a struct that derives `Deserialize`.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use sea_orm::ConnectionTrait;
+use sea_orm::sea_query::SelectStatement;
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout};
+
+use super::STATEMENT;
+use super::conn::{MARGIN, Reader, executed};
+use crate::error::Result;
+use decode::Decoder;
+use postgres::Lines;
+use sqlite::Threads;
+use statement::Rendered;
+use through::DriverRow;
+
+mod decode;
+mod fault;
+mod postgres;
+mod sqlite;
+mod statement;
+mod through;
+
+pub(super) use fault::Fault as ReadFault;
+
+/// How rows are read beside sea-orm.
+pub(super) struct Fast(Way);
+
+enum Way {
+    Postgres(Lines),
+    Sqlite(Threads),
+}
+
+impl Fast {
+    /// Connections to a server that all requests share.
+    pub(super) fn postgres(url: &str, connections: u32) -> Result<Self> {
+        Ok(Self(Way::Postgres(Lines::open(url, connections)?)))
+    }
+
+    /// Threads that read a file.
+    pub(super) fn sqlite(file: &Path) -> Result<Self> {
+        let count = available_parallelism().map_or(1, Into::into).clamp(2, 4);
+        Ok(Self(Way::Sqlite(Threads::open(file, count)?)))
+    }
+
+    /// How many connections to a server are open, and how many of them are in use.
+    pub(super) fn connections(&self) -> (u32, u32) {
+        match &self.0 {
+            Way::Postgres(lines) => lines.connections(),
+            Way::Sqlite(_) => (0, 0),
+        }
+    }
+
+    pub(super) async fn close(&self) {
+        match &self.0 {
+            Way::Postgres(lines) => lines.close().await,
+            Way::Sqlite(threads) => threads.close(),
+        }
+    }
+
+    /// `None` if there is no connection, or none any more.
+    async fn read<T: DeserializeOwned + Send + 'static>(
+        &self,
+        statement: &Arc<Rendered>,
+    ) -> Option<Result<Vec<T>, ReadFault>> {
+        match &self.0 {
+            Way::Postgres(lines) => lines.read(statement).await,
+            Way::Sqlite(threads) => {
+                let read = timeout(STATEMENT + MARGIN, threads.read(statement.clone())).await;
+                Some(read.unwrap_or_else(|_| Err(ReadFault::late())))
+            }
+        }
+    }
+}
+
+impl Reader {
+    /// The rows that a statement finds. An index must give it the rows in their order: PostgreSQL does not sort them
+    /// if that can be avoided, however many an index has.
+    pub async fn rows<T: DeserializeOwned + Send + 'static>(&self, select: SelectStatement) -> Result<Vec<T>> {
+        if let Some(fast) = self.fast() {
+            let statement = Arc::new(Rendered::new(&select, self.get_database_backend()));
+            let begun = Instant::now();
+            if let Some(read) = fast.read(&statement).await {
+                self.count();
+                executed(&statement.sql, begun.elapsed());
+                return Ok(read?);
+            }
+        }
+        self.rows_by_pool(select).await
+    }
+
+    /// The rows that any statement finds.
+    pub async fn rows_by_pool<T: DeserializeOwned>(&self, select: SelectStatement) -> Result<Vec<T>> {
+        let (mut read, mut decoder) = (Vec::new(), Decoder::new());
+        for row in self.query_all(&select).await? {
+            let decoded = DriverRow::of(&row).and_then(|row| decoder.decode(&row));
+            read.push(decoded.map_err(ReadFault::from)?);
+        }
+        Ok(read)
+    }
+
+    /// The first row that a statement finds.
+    pub async fn row<T: DeserializeOwned + Send + 'static>(&self, mut select: SelectStatement) -> Result<Option<T>> {
+        select.limit(1);
+        Ok(self.rows(select).await?.into_iter().next())
+    }
+}
