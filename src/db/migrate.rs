@@ -27,7 +27,7 @@ pub(super) async fn up(db: &Db) -> Result<()> {
         }
         Location::Postgres(url) => {
             // On a connection of its own, because the lock ends with its connection.
-            let own = postgres::connect(url, 1, STATEMENT).await?;
+            let own = postgres::connect(url, postgres::Pool::One, STATEMENT).await?;
             lock(&own).await?;
             let done = up_to_date(&own).await;
             let _ = own.close().await;

@@ -102,7 +102,7 @@ impl Db {
         match location {
             Location::Sqlite(file) => db.reader.use_also(Fast::sqlite(file)?),
             Location::Postgres(url) => {
-                db.reader.use_also(Fast::postgres(url, Share::of(connections).shared)?);
+                db.reader.use_also(Fast::postgres(url, Share::of(connections).shared).await?);
                 db.time = Some(postgres::follow_time(&db).await?);
                 postgres::spawn(&db, url);
             }

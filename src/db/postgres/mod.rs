@@ -27,7 +27,9 @@ pub(super) use commit::{mark, resolve};
 /// How many connections all requests share at most.
 const SHARED: u32 = 4;
 /// How long to wait for a connection of the pool.
-const ACQUIRE: Duration = Duration::from_secs(5);
+pub(super) const ACQUIRE: Duration = Duration::from_secs(5);
+/// How old a connection may become.
+pub(super) const AGE: Duration = Duration::from_mins(30);
 /// How long a connection may take to pass a test.
 pub(super) const TEST: Duration = Duration::from_secs(2);
 /// A connection that was idle for less than this is used without a test. Code that repeats a statement after a lost
@@ -48,8 +50,8 @@ pub(super) fn spawn(db: &Db, url: &str) {
 /// their leases.
 pub(super) async fn open(url: &str, connections: u32) -> Result<(DatabaseConnection, DatabaseConnection)> {
     let share = Share::of(connections);
-    let reader = connect(url, share.readers, STATEMENT).await?;
-    let writer = connect(url, share.writers, STATEMENT).await?;
+    let reader = connect(url, Pool::Of(share.readers), STATEMENT).await?;
+    let writer = connect(url, Pool::Of(share.writers), STATEMENT).await?;
     Ok((reader, writer))
 }
 
@@ -70,9 +72,20 @@ impl Share {
     }
 }
 
-/// A pool whose statements may take as long as `statement`. A pool of one connection never replaces it.
-pub(super) async fn connect(url: &str, connections: u32, statement: Duration) -> Result<DatabaseConnection> {
-    let age = (connections > 1).then_some(Duration::from_mins(30));
+/// How many connections a pool has.
+#[derive(Clone, Copy)]
+pub(super) enum Pool {
+    Of(u32),
+    /// A connection that is never replaced while it works.
+    One,
+}
+
+/// A pool whose statements may take as long as `statement`.
+pub(super) async fn connect(url: &str, pool: Pool, statement: Duration) -> Result<DatabaseConnection> {
+    let (connections, age) = match pool {
+        Pool::Of(connections) => (connections, Some(AGE)),
+        Pool::One => (1, None),
+    };
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(connections)
@@ -80,10 +93,10 @@ pub(super) async fn connect(url: &str, connections: u32, statement: Duration) ->
         .acquire_timeout(ACQUIRE)
         .idle_timeout(age.map(|age| age / 6))
         .max_lifetime(age)
-        .test_before_acquire(connections == 1)
+        .test_before_acquire(age.is_none())
         .sqlx_logging(false)
         .map_sqlx_postgres_opts(move |options| session(options, statement))
-        .map_sqlx_postgres_pool_opts(move |options| if connections > 1 { tested(options) } else { options });
+        .map_sqlx_postgres_pool_opts(move |options| if age.is_some() { tested(options) } else { options });
     match Database::connect(options).await {
         Ok(db) => Ok(measured(db)),
         Err(error) => Err(refused(url, reason(url).await.unwrap_or(error))),

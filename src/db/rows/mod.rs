@@ -40,8 +40,8 @@ enum Way {
 
 impl Fast {
     /// Connections to a server that all requests share.
-    pub(super) fn postgres(url: &str, connections: u32) -> Result<Self> {
-        Ok(Self(Way::Postgres(Lines::open(url, connections)?)))
+    pub(super) async fn postgres(url: &str, connections: u32) -> Result<Self> {
+        Ok(Self(Way::Postgres(Lines::open(url, connections).await?)))
     }
 
     /// Threads that read a file.

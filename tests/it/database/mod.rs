@@ -5,6 +5,7 @@
 mod migrations;
 mod on_postgres;
 mod plans;
+mod rows;
 
 use muster::db::Location;
 use sea_orm::{Database, DatabaseConnection};

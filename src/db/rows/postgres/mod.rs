@@ -18,6 +18,7 @@ use tracing::info;
 use super::fault::Fault;
 use super::statement::Rendered;
 use crate::backoff::Backoff;
+use crate::db::postgres::{ACQUIRE, AGE};
 use crate::error::Chain;
 use line::{Connection, Line};
 use target::Target;
@@ -26,12 +27,8 @@ mod line;
 mod target;
 mod tls;
 
-/// How long it may take to connect.
-const CONNECT: Duration = Duration::from_secs(5);
 /// How long to wait after a connection could not be opened.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(5), jitter: 0.5 };
-/// How old a connection may become.
-const AGE: Duration = Duration::from_mins(30);
 
 /// The shared connections.
 pub(in crate::db::rows) struct Lines {
@@ -49,24 +46,21 @@ struct Slot {
 
 impl Lines {
     /// Up to `count` connections; the first is opened at once.
-    pub(in crate::db::rows) fn open(url: &str, count: u32) -> Result<Self, Fault> {
+    pub(in crate::db::rows) async fn open(url: &str, count: u32) -> Result<Self, Fault> {
         let target = Arc::new(Target::new(url).map_err(Fault::url)?);
-        let count = usize::try_from(count).unwrap_or(0);
         let slots: Arc<[Slot]> = (0..count).map(|_| Slot::default()).collect();
         let stop = CancellationToken::new();
-        let keepers = (0..count).map(|index| {
+        let mut keepers = Vec::with_capacity(slots.len());
+        for index in 0..slots.len() {
+            let first = if index == 0 { connect(&target).await } else { None };
             let (slots, target, stop) = (slots.clone(), target.clone(), stop.clone());
-            tokio::spawn(async move {
+            keepers.push(tokio::spawn(async move {
                 let slot = &slots[index];
-                stop.run_until_cancelled(slot.keep(&target)).await;
+                stop.run_until_cancelled(slot.keep(&target, first)).await;
                 slot.line.lock().take();
-            })
-        });
-        let keepers = Mutex::new(keepers.collect());
-        if let Some(first) = slots.first() {
-            first.wanted.notify_one();
+            }));
         }
-        Ok(Self { slots, stop, keepers })
+        Ok(Self { slots, stop, keepers: Mutex::new(keepers) })
     }
 
     /// The rows that a statement finds; `None` if there is no connection, or none any more.
@@ -127,27 +121,32 @@ impl Drop for Lines {
     }
 }
 
+/// Connects, or says why not.
+async fn connect(target: &Target) -> Option<(Line, Connection)> {
+    let opened = tokio::time::timeout(ACQUIRE, target.connect()).await.unwrap_or_else(|_| Err(Fault::late()));
+    match opened {
+        Ok((client, connection)) => Some((Line::new(client), connection)),
+        Err(fault) => {
+            info!(error = %Chain(&fault), "there is no connection for reading; trying again when it is needed");
+            None
+        }
+    }
+}
+
 impl Slot {
     /// Opens a connection whenever one is wanted and there is none.
-    async fn keep(&self, target: &Target) {
+    async fn keep(&self, target: &Target, mut opened: Option<(Line, Connection)>) {
         let mut failures = 0;
         loop {
+            if let Some((line, connection)) = opened {
+                failures = 0;
+                self.serve(line, connection).await;
+            } else if failures > 0 {
+                tokio::time::sleep(BACKOFF.wait(failures, fastrand::f64())).await;
+            }
             self.wanted.notified().await;
-            if self.line.lock().as_ref().is_some_and(|line| !line.is_closed()) {
-                continue;
-            }
-            let opened = tokio::time::timeout(CONNECT, target.connect()).await;
-            match opened.unwrap_or_else(|_| Err(Fault::late())) {
-                Ok((client, connection)) => {
-                    failures = 0;
-                    self.serve(Line::new(client), connection).await;
-                }
-                Err(fault) => {
-                    failures += 1;
-                    info!(error = %Chain(&fault), "no connection for reading; connecting again when it is needed");
-                    tokio::time::sleep(BACKOFF.wait(failures, fastrand::f64())).await;
-                }
-            }
+            opened = connect(target).await;
+            failures += 1;
         }
     }
 
