@@ -4,11 +4,13 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{
     Asterisk, Expr, ExprTrait, IntoColumnRef, Order, Query, SelectStatement, SimpleExpr, UnionType,
 };
-use sea_orm::{ConnectionTrait, EntityTrait, QuerySelect, Select, TryGetable};
+use sea_orm::{DbBackend, EntityTrait, QuerySelect, QueryTrait, Select};
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use super::conn::Reader;
 use crate::error::Result;
@@ -28,6 +30,16 @@ pub fn after<K: IntoColumnRef, I: IntoColumnRef>(
     match order {
         Order::Desc => key.clone().lt(key_value.clone()).or(key.eq(key_value).and(id.lt(id_value.into()))),
         _ => key.clone().gt(key_value.clone()).or(key.eq(key_value).and(id.gt(id_value.into()))),
+    }
+}
+
+/// The condition that a column has one of these ids. On PostgreSQL they are one parameter, so that the text is the same
+/// for any number of them.
+pub fn among(column: impl IntoColumnRef, ids: &[Uuid], backend: DbBackend) -> SimpleExpr {
+    let column = Expr::col(column);
+    match backend {
+        DbBackend::Postgres => column.eq(PgFunc::any(Expr::value(ids.to_vec()))),
+        _ => column.is_in(ids.iter().copied()),
     }
 }
 
@@ -61,12 +73,11 @@ pub async fn pages<T: DeserializeOwned + Send + 'static, K: Eq + Hash>(
 }
 
 /// How many of the rows each parent has, in one statement. Parents without rows are left out.
-pub async fn counts<C: ConnectionTrait, E: EntityTrait, K: TryGetable + Eq + Hash>(
-    conn: &C,
-    rows: Select<E>,
-    parent: E::Column,
-) -> Result<HashMap<K, i64>> {
+pub async fn counts<E: EntityTrait, K>(reader: &Reader, rows: Select<E>, parent: E::Column) -> Result<HashMap<K, i64>>
+where
+    K: DeserializeOwned + Eq + Hash + Send + 'static,
+{
     let counts = rows.select_only().column(parent).expr_as(Expr::col(Asterisk).count(), "rows").group_by(parent);
-    let counts: Vec<(K, i64)> = counts.into_tuple().all(conn).await?;
+    let counts: Vec<(K, i64)> = reader.rows(counts.into_query()).await?;
     Ok(counts.into_iter().collect())
 }

@@ -127,15 +127,9 @@ fn prefix(column: Column, text: &str) -> SimpleExpr {
 
 /// The users of an instance after a given one, in the order of ids, which only the index of the instance provides.
 fn of_instance(select: Select<Entity>, backend: DbBackend, instance: Uuid, after: Uuid) -> Select<Entity> {
-    let own = match backend {
-        // With an equality, the instance would be no part of the order, and PostgreSQL might scan all users in the
-        // order of ids, because it assumes that those of an instance are spread evenly.
-        DbBackend::Postgres => {
-            let of = Expr::col((Entity, Column::InstanceId));
-            Expr::cust_with_exprs("$1 = ANY(ARRAY[$2])", [of, Expr::value(instance)])
-        }
-        _ => Column::InstanceId.eq(instance),
-    };
+    // With an equality, the instance would be no part of the order, and PostgreSQL might scan all users in the order of
+    // ids, because it assumes that those of an instance are spread evenly.
+    let own = keyset::among((Entity, Column::InstanceId), &[instance], backend);
     select
         .filter(own)
         .filter(Column::Id.gt(after))
@@ -202,7 +196,7 @@ pub async fn pages_by_instance(
 }
 
 /// How many users match.
-pub async fn count<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<i64> {
+pub async fn count(reader: &Reader, filter: &Filter) -> Result<i64> {
     if filter.is_whole() {
         let mut instances =
             instance::Entity::find().select_only().expr_as(known_count().sum().cast_as("BIGINT"), "users");
@@ -212,10 +206,10 @@ pub async fn count<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<i64>
         if let Some(keys) = &filter.integration_keys {
             instances = instances.filter(instance::Column::IntegrationKey.is_in(keys));
         }
-        let users: Option<Option<i64>> = instances.into_tuple().one(conn).await?;
-        return Ok(users.flatten().unwrap_or(0));
+        let users: Option<(Option<i64>,)> = reader.row(instances.into_query()).await?;
+        return Ok(users.and_then(|(users,)| users).unwrap_or(0));
     }
-    Ok(i64::try_from(filter.select_in_instance().count(conn).await?).unwrap_or(i64::MAX))
+    Ok(i64::try_from(filter.select_in_instance().count(reader).await?).unwrap_or(i64::MAX))
 }
 
 /// The number of users of an instance: its own count, plus those that the current run has added.
@@ -230,21 +224,22 @@ fn known_count() -> SimpleExpr {
 }
 
 /// How many users match for each instance.
-pub async fn count_by_instance<C: ConnectionTrait>(
-    conn: &C,
+pub async fn count_by_instance(
+    reader: &Reader,
     instances: &[Uuid],
     filter: &Filter,
 ) -> Result<HashMap<Uuid, i64>> {
-    let ids = instances.iter().copied();
+    let backend = reader.get_database_backend();
     if !filter.is_whole() || filter.integration_keys.is_some() {
-        return keyset::counts(conn, filter.select().filter(Column::InstanceId.is_in(ids)), Column::InstanceId).await;
+        let users = filter.select().filter(keyset::among((Entity, Column::InstanceId), instances, backend));
+        return keyset::counts(reader, users, Column::InstanceId).await;
     }
     let known = instance::Entity::find()
         .select_only()
         .column(instance::Column::Id)
         .expr_as(known_count(), "users")
-        .filter(instance::Column::Id.is_in(ids));
-    let rows: Vec<(Uuid, i64)> = known.into_tuple().all(conn).await?;
+        .filter(keyset::among((instance::Entity, instance::Column::Id), instances, backend));
+    let rows: Vec<(Uuid, i64)> = reader.rows(known.into_query()).await?;
     Ok(rows.into_iter().collect())
 }
 
@@ -272,7 +267,8 @@ pub async fn changes_by_run(
     let changes = keyset::pages(reader, pages.collect(), |change: &user_change::Model| change.run_id).await?;
     let changes: Vec<_> = changes.into_values().flatten().collect();
     let ids: Vec<Uuid> = changes.iter().map(|change| change.user_id).collect();
-    let users: Vec<Reported> = reader.rows(shown(Entity::find().filter(Column::Id.is_in(ids))).into_query()).await?;
+    let own = keyset::among((Entity, Column::Id), &ids, reader.get_database_backend());
+    let users: Vec<Reported> = reader.rows(shown(Entity::find().filter(own)).into_query()).await?;
     let users: HashMap<Uuid, Reported> = users.into_iter().map(|user| (user.id, user)).collect();
     let mut found: HashMap<Uuid, Vec<_>> = HashMap::new();
     for change in changes {
@@ -288,12 +284,12 @@ pub async fn changes_by_run(
 }
 
 /// How many users each run changed.
-pub async fn count_changes_by_run<C: ConnectionTrait>(
-    conn: &C,
+pub async fn count_changes_by_run(
+    reader: &Reader,
     runs: &[Uuid],
     kind: Option<user_change::Kind>,
 ) -> Result<HashMap<Uuid, i64>> {
-    keyset::counts(conn, select_changes(runs, kind), user_change::Column::RunId).await
+    keyset::counts(reader, select_changes(runs, kind), user_change::Column::RunId).await
 }
 
 fn select_changes(runs: &[Uuid], kind: Option<user_change::Kind>) -> Select<user_change::Entity> {

@@ -9,7 +9,7 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Itera
 use uuid::Uuid;
 
 use super::Instances;
-use crate::db::Tx;
+use crate::db::{Tx, keyset};
 use crate::error::{Error, Result};
 
 /// What an ended run says about the parts.
@@ -112,8 +112,8 @@ impl Instances {
     /// The state of every capability, by instance. Before the first run has ended, it only says which ones the
     /// integration provides.
     pub async fn capabilities(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Vec<(Capability, Model)>>> {
-        let states = Entity::find().filter(Column::InstanceId.is_in(ids.iter().copied()));
-        let rows: Vec<Model> = self.db.read().rows(states.into_query()).await?;
+        let own = keyset::among((Entity, Column::InstanceId), ids, self.db.backend());
+        let rows: Vec<Model> = self.db.read().rows(Entity::find().filter(own).into_query()).await?;
         let mut found: HashMap<Uuid, Vec<(Capability, Model)>> = HashMap::new();
         for row in rows {
             // Another version of the server may know more or fewer of them.

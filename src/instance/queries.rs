@@ -159,7 +159,7 @@ impl Instances {
 
     /// For each integration, the number of instances that are not deleted, and the number of users that they report.
     pub async fn totals(&self, keys: &[String]) -> Result<HashMap<String, (i64, i64)>> {
-        let rows: Vec<(String, i64, i64)> = Entity::find()
+        let rows = Entity::find()
             .select_only()
             .column(Column::IntegrationKey)
             .column_as(Column::Id.count(), "instances")
@@ -167,9 +167,8 @@ impl Instances {
             .filter(Column::Status.is_in([Status::Live, Status::Inactive]))
             .filter(Column::IntegrationKey.is_in(keys))
             .group_by(Column::IntegrationKey)
-            .into_tuple()
-            .all(self.db.read())
-            .await?;
+            .into_query();
+        let rows: Vec<(String, i64, i64)> = self.db.read().rows(rows).await?;
         Ok(rows.into_iter().map(|(key, instances, users)| (key, (instances, users))).collect())
     }
 
@@ -211,14 +210,14 @@ impl Instances {
     }
 
     pub async fn by_ids(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Model>> {
-        let rows: Vec<Model> =
-            self.db.read().rows(Entity::find().filter(Column::Id.is_in(ids.iter().copied())).into_query()).await?;
+        let own = keyset::among((Entity, Column::Id), ids, self.db.backend());
+        let rows: Vec<Model> = self.db.read().rows(Entity::find().filter(own).into_query()).await?;
         Ok(rows.into_iter().map(|row| (row.id, row)).collect())
     }
 
     pub async fn runs_by_ids(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, run::Model>> {
-        let runs = run::Entity::find().filter(run::Column::Id.is_in(ids.iter().copied()));
-        let rows: Vec<run::Model> = self.db.read().rows(runs.into_query()).await?;
+        let own = keyset::among((run::Entity, run::Column::Id), ids, self.db.backend());
+        let rows: Vec<run::Model> = self.db.read().rows(run::Entity::find().filter(own).into_query()).await?;
         Ok(rows.into_iter().map(|row| (row.id, row)).collect())
     }
 }

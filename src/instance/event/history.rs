@@ -42,7 +42,7 @@ pub async fn pages_by_instance(
 }
 
 /// How many events each instance has.
-pub async fn count_by_instance<C: ConnectionTrait>(conn: &C, instances: &[Uuid]) -> Result<HashMap<Uuid, i64>> {
-    let events = Entity::find().filter(Column::InstanceId.is_in(instances.iter().copied()));
-    keyset::counts(conn, events, Column::InstanceId).await
+pub async fn count_by_instance(reader: &Reader, instances: &[Uuid]) -> Result<HashMap<Uuid, i64>> {
+    let own = keyset::among((Entity, Column::InstanceId), instances, reader.get_database_backend());
+    keyset::counts(reader, Entity::find().filter(own), Column::InstanceId).await
 }

@@ -85,11 +85,12 @@ pub async fn count<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<i64>
 }
 
 /// How many runs match for each instance.
-pub async fn count_by_instance<C: ConnectionTrait>(
-    conn: &C,
+pub async fn count_by_instance(
+    reader: &Reader,
     instances: &[Uuid],
     filter: &Filter,
 ) -> Result<HashMap<Uuid, i64>> {
-    let runs = filter.select().filter(Column::InstanceId.is_in(instances.iter().copied()));
-    keyset::counts(conn, runs, Column::InstanceId).await
+    let own = keyset::among((Entity, Column::InstanceId), instances, reader.get_database_backend());
+    let runs = filter.select().filter(own);
+    keyset::counts(reader, runs, Column::InstanceId).await
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::TryStreamExt;
 use parking_lot::Mutex;
-use sea_orm::sea_query::Value;
+use sea_orm::sea_query::{ArrayType, Value};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tokio_postgres::types::private::BytesMut;
@@ -163,7 +163,7 @@ pub(super) async fn serve(mut connection: Connection, broken: &CancellationToken
         while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
             match message {
                 Ok(AsyncMessage::Notice(notice)) => {
-                    debug!(target: "muster::db::notice", message = notice.message(), "a notice of the database");
+                    debug!(target: "muster::db::notice", notice = notice.message(), "the database gave a notice");
                 }
                 Ok(_) => {}
                 Err(error) => {
@@ -184,6 +184,7 @@ fn parameter_type(value: &Value) -> Result<Type, Mismatch> {
         Value::String(_) => Type::TEXT,
         Value::Bytes(_) => Type::BYTEA,
         Value::Uuid(_) => Type::UUID,
+        Value::Array(ArrayType::Uuid, _) => Type::UUID_ARRAY,
         other => return Err(Mismatch::new(format!("a parameter of an unsupported type: {other:?}"))),
     })
 }
@@ -208,6 +209,7 @@ impl ToSql for Parameter<'_> {
             Value::String(value) => value.to_sql(to, out),
             Value::Bytes(value) => value.to_sql(to, out),
             Value::Uuid(value) => value.as_ref().map(|id| UuidBytes(id.as_bytes())).to_sql(to, out),
+            Value::Array(_, Some(values)) => values.iter().map(Parameter).collect::<Vec<_>>().to_sql(to, out),
             _ => Ok(IsNull::Yes),
         }
     }

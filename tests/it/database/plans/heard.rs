@@ -13,6 +13,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 const STATEMENTS: &str = "muster::db";
 /// PostgreSQL's notices.
 const NOTICES: &str = "sqlx::postgres::notice";
+/// Those on the connections that requests share.
+const SHARED_NOTICES: &str = "muster::db::notice";
 
 /// Each text with the target that logged it.
 #[derive(Clone, Default)]
@@ -31,7 +33,7 @@ impl Heard {
     }
 
     pub fn notices(&self) -> Vec<String> {
-        self.by(NOTICES)
+        [self.by(NOTICES), self.by(SHARED_NOTICES)].concat()
     }
 
     fn by(&self, teller: &str) -> Vec<String> {
@@ -41,7 +43,7 @@ impl Heard {
 
 impl<S: Subscriber> Layer<S> for Heard {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let Some((teller, wanted)) = [(STATEMENTS, "sql"), (NOTICES, "message")]
+        let Some((teller, wanted)) = [(STATEMENTS, "sql"), (NOTICES, "message"), (SHARED_NOTICES, "notice")]
             .into_iter()
             .find(|(teller, _)| *teller == event.metadata().target())
         else {
