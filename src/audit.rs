@@ -3,11 +3,11 @@
 use entity::audit_entry::{Action, ActiveModel, Column, Entity, Model};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect,
+    QueryOrder, QuerySelect, QueryTrait,
 };
 use uuid::Uuid;
 
-use crate::db::Tx;
+use crate::db::{Reader, Tx};
 use crate::error::Result;
 
 /// Adds an entry in the transaction of the action. `detail` is a sentence for a person,
@@ -34,12 +34,12 @@ pub async fn record(
 }
 
 /// One page, newest first.
-pub async fn page<C: ConnectionTrait>(conn: &C, before: Option<i64>, limit: u64) -> Result<Vec<Model>> {
+pub async fn page(reader: &Reader, before: Option<i64>, limit: u64) -> Result<Vec<Model>> {
     let mut select = Entity::find();
     if let Some(before) = before {
         select = select.filter(Column::Id.lt(before));
     }
-    Ok(select.order_by_desc(Column::Id).limit(limit).all(conn).await?)
+    reader.rows(select.order_by_desc(Column::Id).limit(limit).into_query()).await
 }
 
 /// Deletes up to `limit` of the oldest entries if they are from before `before` (Unix

@@ -8,7 +8,7 @@ use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{
     Asterisk, Expr, ExprTrait, IntoColumnRef, Order, Query, SelectStatement, SimpleExpr, UnionType,
 };
-use sea_orm::{DbBackend, EntityTrait, QuerySelect, QueryTrait, Select};
+use sea_orm::{DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -41,6 +41,24 @@ pub fn among(column: impl IntoColumnRef, ids: &[Uuid], backend: DbBackend) -> Si
         DbBackend::Postgres => column.eq(PgFunc::any(Expr::value(ids.to_vec()))),
         _ => column.is_in(ids.iter().copied()),
     }
+}
+
+/// The rows of one parent, in the order of `key`, which only the index of the parent provides. With an equality, the
+/// parent would be no part of the order, and PostgreSQL might read all rows in the order of `key`, because it assumes
+/// that those of a parent are spread evenly.
+pub fn of_parent<E: EntityTrait>(
+    select: Select<E>,
+    (parent, id): (E::Column, Uuid),
+    key: E::Column,
+    order: Order,
+    backend: DbBackend,
+) -> Select<E> {
+    let column = Expr::col((E::default(), parent));
+    let own = match backend {
+        DbBackend::Postgres => column.eq(PgFunc::any(Expr::value(vec![id]))),
+        _ => column.eq(id),
+    };
+    select.filter(own).order_by(parent, order.clone()).order_by(key, order)
 }
 
 /// One page for each of several parents, in one statement per 400 parents: a union of limited selects, each of which

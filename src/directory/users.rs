@@ -6,7 +6,7 @@ use entity::user::{Column, Entity, UserStatus};
 use entity::{instance, run, user_change};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
 };
 use serde::Deserialize;
 use uuid::Uuid;
@@ -125,16 +125,10 @@ fn prefix(column: Column, text: &str) -> SimpleExpr {
     from
 }
 
-/// The users of an instance after a given one, in the order of ids, which only the index of the instance provides.
+/// The users of an instance after a given one, in the order of ids.
 fn of_instance(select: Select<Entity>, backend: DbBackend, instance: Uuid, after: Uuid) -> Select<Entity> {
-    // With an equality, the instance would be no part of the order, and PostgreSQL might scan all users in the order of
-    // ids, because it assumes that those of an instance are spread evenly.
-    let own = keyset::among((Entity, Column::InstanceId), &[instance], backend);
-    select
-        .filter(own)
-        .filter(Column::Id.gt(after))
-        .order_by_asc(Column::InstanceId)
-        .order_by_asc(Column::Id)
+    let after = select.filter(Column::Id.gt(after));
+    keyset::of_parent(after, (Column::InstanceId, instance), Column::Id, Order::Asc, backend)
 }
 
 /// One page in the order of ids, which is the order in which users were first seen.

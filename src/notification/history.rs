@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use entity::notification::{Column, Entity, Model, NotificationKind, NotificationState};
 use sea_orm::prelude::Json;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Select,
 };
 use uuid::Uuid;
 
-use crate::db::Tx;
+use crate::db::{Reader, Tx, keyset};
 use crate::error::Result;
 
 /// A filter for mails. `None` matches all.
@@ -23,9 +24,6 @@ pub struct Filter {
 impl Filter {
     fn select(&self) -> Select<Entity> {
         let mut select = Entity::find();
-        if let Some(id) = self.instance_id {
-            select = select.filter(Column::InstanceId.eq(id));
-        }
         if let Some(kinds) = &self.kinds {
             select = select.filter(Column::Kind.is_in(kinds.iter().copied()));
         }
@@ -37,24 +35,25 @@ impl Filter {
 }
 
 /// One page, newest first.
-pub async fn page<C: ConnectionTrait>(
-    conn: &C,
-    filter: &Filter,
-    before: Option<Uuid>,
-    limit: u64,
-) -> Result<Vec<Model>> {
+pub async fn page(reader: &Reader, filter: &Filter, before: Option<Uuid>, limit: u64) -> Result<Vec<Model>> {
     let mut select = filter.select();
     if let Some(before) = before {
         select = select.filter(Column::Id.lt(before));
     }
-    Ok(select.order_by_desc(Column::Id).limit(limit).all(conn).await?)
+    let backend = reader.get_database_backend();
+    let select = match filter.instance_id {
+        Some(id) => keyset::of_parent(select, (Column::InstanceId, id), Column::Id, Order::Desc, backend),
+        None => select.order_by_desc(Column::Id),
+    };
+    reader.rows(select.limit(limit).into_query()).await
 }
 
 /// The instances that each of `mails` reports, in the order of the mail.
-pub async fn stands_for<C: ConnectionTrait>(conn: &C, mails: &[Uuid]) -> Result<HashMap<Uuid, Vec<Uuid>>> {
+pub async fn stands_for(reader: &Reader, mails: &[Uuid]) -> Result<HashMap<Uuid, Vec<Uuid>>> {
     let columns = [Column::Id, Column::InstanceId, Column::StandsFor];
-    let found = Entity::find().select_only().columns(columns).filter(Column::Id.is_in(mails.iter().copied()));
-    let found: Vec<(Uuid, Option<Uuid>, Option<Json>)> = found.into_tuple().all(conn).await?;
+    let own = keyset::among((Entity, Column::Id), mails, reader.get_database_backend());
+    let found = Entity::find().select_only().columns(columns).filter(own).into_query();
+    let found: Vec<(Uuid, Option<Uuid>, Option<Json>)> = reader.rows(found).await?;
     let told = |(mail, instance, many): (Uuid, Option<Uuid>, Option<Json>)| match many {
         Some(many) => Ok((mail, serde_json::from_value(many)?)),
         None => Ok((mail, instance.into_iter().collect())),
@@ -64,12 +63,14 @@ pub async fn stands_for<C: ConnectionTrait>(conn: &C, mails: &[Uuid]) -> Result<
 
 /// How many mails match.
 pub async fn count<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<i64> {
-    Ok(i64::try_from(filter.select().count(conn).await?).unwrap_or(i64::MAX))
+    let own = filter.instance_id.map(|id| Column::InstanceId.eq(id));
+    let mails = filter.select().filter(Condition::all().add_option(own));
+    Ok(i64::try_from(mails.count(conn).await?).unwrap_or(i64::MAX))
 }
 
 /// One mail.
-pub async fn find<C: ConnectionTrait>(conn: &C, id: Uuid) -> Result<Option<Model>> {
-    Ok(Entity::find_by_id(id).one(conn).await?)
+pub async fn find(reader: &Reader, id: Uuid) -> Result<Option<Model>> {
+    reader.row(Entity::find_by_id(id).into_query()).await
 }
 
 /// Deletes up to `limit` mails that were created before the id `before` and are not queued.

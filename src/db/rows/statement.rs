@@ -7,20 +7,31 @@ use sea_orm::sea_query::{
     PostgresQueryBuilder, QueryBuilder, SelectStatement, SqlWriter, SqliteQueryBuilder, Value,
 };
 
+/// For how many rows room is made beforehand at most.
+const MOST_EXPECTED: usize = 128;
+
 /// The text is the same for all values, so that the database plans it once.
 pub(super) struct Rendered {
     pub(super) sql: String,
     pub(super) values: Vec<Value>,
+    /// About how many rows it finds, if that is known.
+    pub(super) expected: usize,
 }
 
 impl Rendered {
     pub(super) fn new(select: &SelectStatement, backend: DbBackend) -> Self {
-        let mut rendered = Self { sql: String::with_capacity(1024), values: Vec::with_capacity(8) };
+        let mut rendered = Self { sql: String::with_capacity(1024), values: Vec::with_capacity(8), expected: 0 };
         match backend {
             DbBackend::Sqlite => select.build_collect_into(SqliteQueryBuilder, &mut rendered),
             _ => select.build_collect_into(PostgresQueryBuilder, &mut rendered),
         }
         rendered
+    }
+}
+
+impl Rendered {
+    fn expect(&mut self, rows: u64) {
+        self.expected = usize::try_from(rows).unwrap_or(0).min(MOST_EXPECTED);
     }
 }
 
@@ -42,7 +53,11 @@ impl SqlWriter for Rendered {
         // A limit. PostgreSQL plans for a tenth of all rows if it does not know the limit.
         if let Value::BigUnsigned(Some(number)) = value {
             let _ = write!(self.sql, "{number}");
+            self.expect(number);
             return;
+        }
+        if let Value::Array(_, Some(ids)) = &value {
+            self.expect(ids.len() as u64);
         }
         self.values.push(value);
         let (mark, numbered) = builder.placeholder();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use entity::event::{Column, Entity, Model};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, Order, QueryFilter, QuerySelect, QueryTrait};
 use uuid::Uuid;
 
 use super::Event;
@@ -17,12 +17,14 @@ pub async fn pages_by_instance(
     before: Option<i64>,
     limit: u64,
 ) -> Result<HashMap<Uuid, Vec<Event>>> {
+    let backend = reader.get_database_backend();
     let pages = instances.iter().map(|id| {
-        let mut select = Entity::find().filter(Column::InstanceId.eq(*id));
+        let mut select = Entity::find();
         if let Some(before) = before {
             select = select.filter(Column::Seq.lt(before));
         }
-        select.order_by_desc(Column::Seq).limit(limit).into_query()
+        let own = keyset::of_parent(select, (Column::InstanceId, *id), Column::Seq, Order::Desc, backend);
+        own.limit(limit).into_query()
     });
     let rows = keyset::pages(reader, pages.collect(), |event: &Model| event.instance_id).await?;
     let mut found: HashMap<Uuid, Vec<Event>> = HashMap::new();

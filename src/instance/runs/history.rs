@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use entity::run::{Column, Entity, Model, Outcome, Trigger};
+use sea_orm::sea_query::SelectStatement;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryTrait, Select,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select,
 };
 use uuid::Uuid;
 
@@ -26,9 +28,6 @@ pub struct Filter {
 impl Filter {
     fn select(&self) -> Select<Entity> {
         let mut all = Condition::all();
-        if let Some(id) = self.instance_id {
-            all = all.add(Column::InstanceId.eq(id));
-        }
         if let Some(keys) = &self.integration_keys {
             all = all.add(Column::IntegrationKey.is_in(keys));
         }
@@ -48,19 +47,22 @@ impl Filter {
     }
 
     /// Ids increase with time, so runs are ordered by when they were queued.
-    fn page(&self, before: Option<Uuid>, limit: u64) -> Select<Entity> {
+    fn page(&self, instance: Option<Uuid>, backend: DbBackend, before: Option<Uuid>, limit: u64) -> SelectStatement {
         let mut select = self.select();
         if let Some(before) = before {
             select = select.filter(Column::Id.lt(before));
         }
-        QueryTrait::query(&mut select).order_by((Entity, Column::Id), Order::Desc).limit(limit);
-        select
+        let select = match instance {
+            Some(id) => keyset::of_parent(select, (Column::InstanceId, id), Column::Id, Order::Desc, backend),
+            None => select.order_by_desc(Column::Id),
+        };
+        select.limit(limit).into_query()
     }
 }
 
 /// One page, newest first.
 pub async fn page(reader: &Reader, filter: &Filter, before: Option<Uuid>, limit: u64) -> Result<Vec<Model>> {
-    reader.rows(filter.page(before, limit).into_query()).await
+    reader.rows(filter.page(filter.instance_id, reader.get_database_backend(), before, limit)).await
 }
 
 /// A page of runs for each of several instances, in one statement.
@@ -71,7 +73,9 @@ pub async fn pages_by_instance(
     before: Option<Uuid>,
     limit: u64,
 ) -> Result<HashMap<Uuid, Vec<Model>>> {
-    let pages = instances.iter().map(|id| filter.page(before, limit).filter(Column::InstanceId.eq(*id)).into_query());
+    let backend = reader.get_database_backend();
+    let admitted = instances.iter().filter(|id| filter.instance_id.is_none_or(|only| only == **id));
+    let pages = admitted.map(|id| filter.page(Some(*id), backend, before, limit));
     let mut found = keyset::pages(reader, pages.collect(), |run: &Model| run.instance_id).await?;
     for runs in found.values_mut() {
         runs.sort_by_key(|run| std::cmp::Reverse(run.id));
@@ -81,7 +85,9 @@ pub async fn pages_by_instance(
 
 /// How many runs match.
 pub async fn count<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<i64> {
-    Ok(i64::try_from(filter.select().count(conn).await?).unwrap_or(i64::MAX))
+    let own = filter.instance_id.map(|id| Column::InstanceId.eq(id));
+    let runs = filter.select().filter(Condition::all().add_option(own));
+    Ok(i64::try_from(runs.count(conn).await?).unwrap_or(i64::MAX))
 }
 
 /// How many runs match for each instance.
@@ -90,7 +96,9 @@ pub async fn count_by_instance(
     instances: &[Uuid],
     filter: &Filter,
 ) -> Result<HashMap<Uuid, i64>> {
-    let own = keyset::among((Entity, Column::InstanceId), instances, reader.get_database_backend());
+    let admitted = instances.iter().copied().filter(|id| filter.instance_id.is_none_or(|only| only == *id));
+    let admitted: Vec<Uuid> = admitted.collect();
+    let own = keyset::among((Entity, Column::InstanceId), &admitted, reader.get_database_backend());
     let runs = filter.select().filter(own);
     keyset::counts(reader, runs, Column::InstanceId).await
 }
