@@ -78,6 +78,7 @@ const WHOLE: &[(&str, &str)] = &[
     ("LIKE", "a search for a part of the name looks at every name"),
     (r#"GROUP BY "instance"."integration_key""#, "the catalog shows how many instances each integration has"),
     (r#""instance"."secrets" IS NOT NULL LIMIT"#, "a start tries the key on one stored secret"),
+    (r#""user_account"."key_version" <"#, "a start looks for keys that an older version has written"),
     (r#"UPDATE "job" SET "lease_until" = ? WHERE"#, "a start on SQLite takes over what a dead process left"),
     (r#"DELETE FROM "oauth_authorization""#, "consents that are waited for are few: each is forgotten after minutes"),
 ];
