@@ -3,7 +3,8 @@
 use sea_orm::sqlx::{self, postgres::PgDatabaseError};
 use sea_orm::{DbErr, RuntimeErr};
 
-use crate::error::{Error, Refusal, RefusalCode};
+use super::rows::ReadFault;
+use crate::error::{Error, Failure, Refusal, RefusalCode};
 
 /// What can be done about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +90,38 @@ pub fn is_duplicate(error: &DbErr) -> bool {
 }
 
 /// The refusal of a text that the database cannot store.
-pub(super) fn unstorable() -> Error {
+fn unstorable() -> Error {
     Refusal::new(RefusalCode::InvalidInput, "Text must not contain the character U+0000.").into()
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        Error::of_database(classify(&error), error)
+    }
+}
+
+impl From<ReadFault> for Error {
+    fn from(error: ReadFault) -> Self {
+        Error::of_database(error.class(), error)
+    }
+}
+
+impl Error {
+    fn of_database(class: ErrorClass, error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        let step = match class {
+            ErrorClass::Full => "the disk of the database is full",
+            ErrorClass::Damaged => {
+                "the database is damaged: keep a copy of it, run `muster doctor`, and restore a backup"
+            }
+            _ => "a database statement failed",
+        };
+        let failure = Failure::new(step, error);
+        match class {
+            ErrorClass::Undone => Error::Undone(failure),
+            ErrorClass::Unavailable | ErrorClass::Full => Error::Unavailable(failure),
+            ErrorClass::Damaged => Error::Internal(failure),
+            ErrorClass::Text => unstorable(),
+            ErrorClass::Other => Error::Internal(failure),
+        }
+    }
 }

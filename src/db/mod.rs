@@ -27,7 +27,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{
-    AccessMode, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait, IsolationLevel, QuerySelect,
+    AccessMode, DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait, IsolationLevel, QuerySelect,
     Select, SqliteTransactionMode, TransactionOptions, TransactionTrait, TryGetableMany,
 };
 use tokio::sync::watch;
@@ -35,10 +35,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::clock::Clock;
-use crate::error::{Error, Failure, Result};
+use crate::error::{Error, Result};
 use conn::Timed;
 use postgres::Share;
-use rows::{Fast, ReadFault};
+use rows::Fast;
 use wake::Wake;
 
 mod classify;
@@ -53,8 +53,8 @@ mod sqlite;
 mod trouble;
 mod wake;
 
-pub use conn::Reader;
 pub use classify::{ErrorClass, classify, is_duplicate};
+pub use conn::Reader;
 pub use location::{Location, ParsedUrl};
 pub use trouble::Trouble;
 pub use wake::Topic;
@@ -370,37 +370,5 @@ impl Tx {
         }
         self.0.conn.allow(time);
         postgres::allow(&self.0.conn, time).await
-    }
-}
-
-impl From<DbErr> for Error {
-    fn from(error: DbErr) -> Self {
-        Error::of_database(classify(&error), error)
-    }
-}
-
-impl From<ReadFault> for Error {
-    fn from(error: ReadFault) -> Self {
-        Error::of_database(error.class(), error)
-    }
-}
-
-impl Error {
-    fn of_database(class: ErrorClass, error: impl std::error::Error + Send + Sync + 'static) -> Self {
-        let step = match class {
-            ErrorClass::Full => "the disk of the database is full",
-            ErrorClass::Damaged => {
-                "the database is damaged: keep a copy of it, run `muster doctor`, and restore a backup"
-            }
-            _ => "a database statement failed",
-        };
-        let failure = Failure::new(step, error);
-        match class {
-            ErrorClass::Undone => Error::Undone(failure),
-            ErrorClass::Unavailable | ErrorClass::Full => Error::Unavailable(failure),
-            ErrorClass::Damaged => Error::Internal(failure),
-            ErrorClass::Text => classify::unstorable(),
-            ErrorClass::Other => Error::Internal(failure),
-        }
     }
 }

@@ -6,7 +6,8 @@ use entity::user::{Column, Entity, UserStatus};
 use entity::{instance, run, user_change};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select,
 };
 use serde::Deserialize;
 use uuid::Uuid;
@@ -141,9 +142,7 @@ pub async fn page(reader: &Reader, filter: &Filter, after: Option<Uuid>, limit: 
 fn select_page(filter: &Filter, backend: DbBackend, after: Option<Uuid>, limit: u64) -> Select<Entity> {
     let after = after.unwrap_or(Uuid::nil());
     let select = match filter.instance_id {
-        Some(instance) if filter.search.is_none() => {
-            of_instance(filter.select_of(instance), backend, instance, after)
-        }
+        Some(instance) if filter.search.is_none() => of_instance(filter.select_of(instance), backend, instance, after),
         // A search finds few users by address or name, which are then sorted.
         _ => filter.select_in_instance().filter(Column::Id.gt(after)).order_by_asc(Column::Id),
     };
@@ -218,11 +217,7 @@ fn known_count() -> SimpleExpr {
 }
 
 /// How many users match for each instance.
-pub async fn count_by_instance(
-    reader: &Reader,
-    instances: &[Uuid],
-    filter: &Filter,
-) -> Result<HashMap<Uuid, i64>> {
+pub async fn count_by_instance(reader: &Reader, instances: &[Uuid], filter: &Filter) -> Result<HashMap<Uuid, i64>> {
     let backend = reader.get_database_backend();
     if !filter.is_whole() || filter.integration_keys.is_some() {
         let users = filter.select().filter(keyset::among((Entity, Column::InstanceId), instances, backend));
@@ -313,7 +308,11 @@ fn select_changes(runs: &[Uuid], kind: Option<user_change::Kind>) -> Select<user
 /// many there were.
 pub async fn remove_batch<C: ConnectionTrait>(conn: &C, instance: Uuid, purge_through: i64, limit: u64) -> Result<u64> {
     let left = Entity::find().select_only().column(Column::Id).filter(Column::Generation.lte(purge_through));
-    let ids: Vec<Uuid> = of_instance(left, conn.get_database_backend(), instance, Uuid::nil()).limit(limit).into_tuple().all(conn).await?;
+    let ids: Vec<Uuid> = of_instance(left, conn.get_database_backend(), instance, Uuid::nil())
+        .limit(limit)
+        .into_tuple()
+        .all(conn)
+        .await?;
     if ids.is_empty() {
         return Ok(0);
     }

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use entity::capability_state::{ActiveModel, Column, Entity, Model};
 use integration::source::{Capability, Loss};
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Iterable, PrimaryKeyToColumn, QueryFilter, QueryTrait};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Iterable, PrimaryKeyToColumn, QueryFilter, QueryTrait,
+};
 use uuid::Uuid;
 
 use super::Instances;

@@ -30,6 +30,9 @@ mod through;
 
 pub(super) use fault::Fault as ReadFault;
 
+/// How many statements a connection keeps prepared.
+const PREPARED: usize = 128;
+
 /// How rows are read beside sea-orm.
 pub(super) struct Fast(Way);
 

@@ -13,13 +13,11 @@ use sea_orm::sea_query::Value;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
+use super::PREPARED;
 use super::decode::{Cell, Decoder, Mismatch, Row};
 use super::fault::Fault;
 use super::statement::Rendered;
 use crate::db::sqlite::{CACHE, PATIENCE};
-
-/// How many statements each connection keeps prepared.
-const PREPARED: usize = 128;
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 

@@ -3,9 +3,7 @@
 use std::fmt::{self, Write};
 
 use sea_orm::DbBackend;
-use sea_orm::sea_query::{
-    PostgresQueryBuilder, QueryBuilder, SelectStatement, SqlWriter, SqliteQueryBuilder, Value,
-};
+use sea_orm::sea_query::{PostgresQueryBuilder, QueryBuilder, SelectStatement, SqlWriter, SqliteQueryBuilder, Value};
 
 /// For how many rows room is made beforehand at most.
 const MOST_EXPECTED: usize = 128;

@@ -91,11 +91,7 @@ pub async fn count<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<i64>
 }
 
 /// How many runs match for each instance.
-pub async fn count_by_instance(
-    reader: &Reader,
-    instances: &[Uuid],
-    filter: &Filter,
-) -> Result<HashMap<Uuid, i64>> {
+pub async fn count_by_instance(reader: &Reader, instances: &[Uuid], filter: &Filter) -> Result<HashMap<Uuid, i64>> {
     let admitted = instances.iter().copied().filter(|id| filter.instance_id.is_none_or(|only| only == *id));
     let admitted: Vec<Uuid> = admitted.collect();
     let own = keyset::among((Entity, Column::InstanceId), &admitted, reader.get_database_backend());

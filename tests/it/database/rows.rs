@@ -5,8 +5,8 @@ use fastrand::Rng;
 use muster::db::Db;
 use sea_orm::sea_query::{ColumnType, Value};
 use sea_orm::{
-    ActiveEnum, ActiveModelBehavior, ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Iterable, PrimaryKeyToColumn,
-    QueryTrait,
+    ActiveEnum, ActiveModelBehavior, ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Iterable,
+    PrimaryKeyToColumn, QueryTrait,
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;

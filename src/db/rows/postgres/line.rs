@@ -20,13 +20,12 @@ use super::tls::Encrypted;
 use crate::db::STATEMENT;
 use crate::db::conn::MARGIN;
 use crate::db::postgres::{FRESH, TEST};
+use crate::db::rows::PREPARED;
 use crate::db::rows::decode::{Cell, Decoder, Mismatch, Row};
 use crate::db::rows::fault::Fault;
 use crate::db::rows::statement::Rendered;
 use crate::error::Chain;
 
-/// How many statements a connection keeps prepared.
-const PREPARED: usize = 128;
 /// A longer statement is not kept: the server's plan of it takes much memory.
 const LONG: usize = 16 * 1024;
 
@@ -77,9 +76,7 @@ impl Line {
         let alone = self.busy.fetch_add(1, Ordering::Relaxed) == 0;
         let _busy = Busy(&self.busy);
         let stale = alone && self.heard.lock().elapsed() >= FRESH;
-        let tested = async {
-            if stale { self.test(statement).await } else { self.fetch(statement).await }
-        };
+        let tested = async { if stale { self.test(statement).await } else { self.fetch(statement).await } };
         let read = tokio::time::timeout(STATEMENT + MARGIN, tested).await;
         if let Ok(answered) = read {
             *self.heard.lock() = Instant::now();
@@ -193,11 +190,7 @@ fn parameter_type(value: &Value) -> Result<Type, Mismatch> {
 struct Parameter<'a>(&'a Value);
 
 impl ToSql for Parameter<'_> {
-    fn to_sql(
-        &self,
-        to: &Type,
-        out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+    fn to_sql(&self, to: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
         // The same text may have been prepared for another type.
         if parameter_type(self.0)? != *to {
             return Err(Mismatch::new(format!("a parameter is {:?} in place of {to}", self.0)).into());

@@ -64,7 +64,10 @@ impl Lines {
     }
 
     /// The rows that a statement finds; `None` if there is no connection, or none any more.
-    pub(in crate::db::rows) async fn read<T: DeserializeOwned>(&self, statement: &Rendered) -> Option<Result<Vec<T>, Fault>> {
+    pub(in crate::db::rows) async fn read<T: DeserializeOwned>(
+        &self,
+        statement: &Rendered,
+    ) -> Option<Result<Vec<T>, Fault>> {
         let line = self.least_busy()?;
         match line.read(statement).await {
             Err(fault) if fault.is_lost() => None,

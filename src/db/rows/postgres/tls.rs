@@ -34,8 +34,7 @@ pub(super) struct Tls {
 impl Tls {
     pub(super) fn config(&self) -> Result<ClientConfig, Failed> {
         let provider = Arc::new(default_provider());
-        let config =
-            ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+        let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
         let config = match self.mode {
             PgSslMode::VerifyFull => config.with_root_certificates(self.trusted()?),
             PgSslMode::VerifyCa => {

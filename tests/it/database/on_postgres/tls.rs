@@ -4,6 +4,10 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
+use entity::user;
+use muster::db::{Db, Location};
+use sea_orm::{EntityTrait, QuerySelect, QueryTrait};
+
 use crate::peers::Cluster;
 use crate::process::Home;
 use crate::process::settings::refusal;
@@ -61,6 +65,28 @@ async fn a_server_that_proves_itself_is_used_over_tls() {
     let plain = "SELECT count(*) AS n FROM pg_stat_activity LEFT JOIN pg_stat_ssl USING (pid) WHERE usename = 'muster'";
     assert!(cluster.count(plain).await > 1);
     assert_eq!(cluster.count(&format!("{plain} AND ssl IS NOT TRUE")).await, 0);
+}
+
+#[tokio::test]
+async fn the_connections_that_requests_share_are_encrypted_too() {
+    let authority = Authority::new();
+    let cluster = cluster(&authority, "IP:127.0.0.1").await;
+    let known = format!("sslrootcert={}", authority.certificate());
+    for parameters in [
+        "sslmode=prefer".to_owned(),
+        "sslmode=require".to_owned(),
+        format!("sslmode=verify-ca&{known}"),
+        format!("sslmode=verify-full&{known}"),
+    ] {
+        let db = Db::open(&Location::Postgres(format!("{}?{parameters}", cluster.url())), 20).await.unwrap();
+        let none: Vec<user::Model> = db.read().rows(user::Entity::find().limit(7).into_query()).await.unwrap();
+        assert!(none.is_empty());
+        // The pools send a limit as a parameter.
+        let there = "SELECT count(*) AS n FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) WHERE query LIKE '%user_account% LIMIT 7' AND ssl";
+        assert_eq!(cluster.count(there).await, 1, "{parameters}");
+        db.close().await.unwrap();
+        assert_eq!(cluster.count(there).await, 0, "{parameters}");
+    }
 }
 
 #[tokio::test]
