@@ -4,6 +4,8 @@
 //! number of replicas. All other code sees [`Db`]. The differences are in [`sqlite`], [`postgres`] and [`classify`],
 //! in the bulk statements of the sync, and in the migrations.
 //!
+//! **Reading** is sea-orm's, on [`Db::read`]. What is asked often is read beside it, see [`rows`].
+//!
 //! **Writing** is [`Db::write`]: a closure that runs in a transaction. What the transaction announces (new events,
 //! new jobs) wakes the listeners of all replicas after the commit and never before. A wake-up may be lost; the tables
 //! are the truth, and every listener also polls them. Events are numbered in the order in which they become visible,
@@ -27,8 +29,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{
-    AccessMode, DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait, IsolationLevel, QuerySelect,
-    Select, SqliteTransactionMode, TransactionOptions, TransactionTrait, TryGetableMany,
+    AccessMode, DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait, IsolationLevel, QuerySelect, Select,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait, TryGetableMany,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;

@@ -6,8 +6,8 @@ use entity::user::{Column, Entity, UserStatus};
 use entity::{instance, run, user_change};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Select,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, Iterable, Order, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, Select,
 };
 use serde::Deserialize;
 use uuid::Uuid;
@@ -16,7 +16,7 @@ use super::keys;
 use crate::db::{Reader, keyset};
 use crate::error::Result;
 
-/// A user without its keys.
+/// What is shown of a user.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Reported {
     pub id: Uuid,
@@ -149,23 +149,15 @@ fn select_page(filter: &Filter, backend: DbBackend, after: Option<Uuid>, limit: 
     shown(select.limit(limit))
 }
 
-/// The columns of [`Reported`].
+/// Leaves out the columns that nobody is shown: what is left is [`Reported`].
 fn shown(select: Select<Entity>) -> Select<Entity> {
-    select.select_only().columns([
-        Column::Id,
-        Column::InstanceId,
-        Column::ExternalId,
-        Column::Email,
-        Column::DisplayName,
-        Column::Status,
-        Column::IsAdmin,
-        Column::MfaEnabled,
-        Column::Licenses,
-        Column::LastActiveAt,
-        Column::FirstSeenAt,
-        Column::LastSeenAt,
-        Column::RemovedAt,
-    ])
+    let hidden = |column: &Column| {
+        matches!(
+            column,
+            Column::EmailKey | Column::NameKey | Column::MatchKey | Column::KeyVersion | Column::Generation
+        )
+    };
+    select.select_only().columns(Column::iter().filter(|column| !hidden(column)))
 }
 
 /// A page of users for each of several instances, in one statement.

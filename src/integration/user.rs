@@ -18,8 +18,9 @@
 //!
 //! 1. a migration adds the column to `user_account`; it can be null
 //! 2. the entity (`entity/src/user.rs`) gets a member of the same name
-//! 3. the table below gets an entry
-//! 4. the API's type `User` (`src/graphql/user/mod.rs`) gets a resolver
+//! 3. what is shown of a user (`Reported` in `src/directory/users.rs`) gets one, too
+//! 4. the table below gets an entry
+//! 5. the API's type `User` (`src/graphql/user/mod.rs`) gets a resolver
 //!
 //! The compiler or a test names each of these that is missing. The tests also say which files are
 //! out of date and how to write them again: `schema.graphql`, `docs/connector.schema.json`, and the

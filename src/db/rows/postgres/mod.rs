@@ -53,6 +53,8 @@ impl Lines {
         let mut keepers = Vec::with_capacity(slots.len());
         for index in 0..slots.len() {
             let first = if index == 0 { connect(&target).await } else { None };
+            // Requests may come before the task begins.
+            *slots[index].line.lock() = first.as_ref().map(|(line, _)| line.clone());
             let (slots, target, stop) = (slots.clone(), target.clone(), stop.clone());
             keepers.push(tokio::spawn(async move {
                 let slot = &slots[index];
@@ -125,10 +127,10 @@ impl Drop for Lines {
 }
 
 /// Connects, or says why not.
-async fn connect(target: &Target) -> Option<(Line, Connection)> {
+async fn connect(target: &Target) -> Option<(Arc<Line>, Connection)> {
     let opened = tokio::time::timeout(ACQUIRE, target.connect()).await.unwrap_or_else(|_| Err(Fault::late()));
     match opened {
-        Ok((client, connection)) => Some((Line::new(client), connection)),
+        Ok((client, connection)) => Some((Arc::new(Line::new(client)), connection)),
         Err(fault) => {
             info!(error = %Chain(&fault), "there is no connection for reading; trying again when it is needed");
             None
@@ -138,7 +140,7 @@ async fn connect(target: &Target) -> Option<(Line, Connection)> {
 
 impl Slot {
     /// Opens a connection whenever one is wanted and there is none.
-    async fn keep(&self, target: &Target, mut opened: Option<(Line, Connection)>) {
+    async fn keep(&self, target: &Target, mut opened: Option<(Arc<Line>, Connection)>) {
         let mut failures = 0;
         loop {
             if let Some((line, connection)) = opened {
@@ -154,9 +156,9 @@ impl Slot {
     }
 
     /// Lets requests use the connection until it ends or is old.
-    async fn serve(&self, line: Line, connection: Connection) {
+    async fn serve(&self, line: Arc<Line>, connection: Connection) {
         let broken = line.broken.clone();
-        *self.line.lock() = Some(Arc::new(line));
+        *self.line.lock() = Some(line);
         let mut serving = std::pin::pin!(line::serve(connection, &broken));
         if tokio::time::timeout(AGE, &mut serving).await.is_ok() {
             self.line.lock().take();

@@ -1,6 +1,5 @@
 //! The server, as sea-orm's driver understands its URL.
 
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Config};
 
 use super::line::Connection;
-use super::tls::{Encrypt, Tls};
+use super::tls::{Encrypt, Pem, Tls};
 use crate::db::STATEMENT;
 use crate::db::postgres::session;
 use crate::db::rows::fault::Fault;
@@ -58,14 +57,12 @@ impl Target {
             PgSslMode::Prefer => SslMode::Prefer,
             PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull => SslMode::Require,
         });
-        let file = |name: &str| {
-            all.query_pairs().find(|(key, _)| key == name).map(|(_, file)| PathBuf::from(file.into_owned()))
-        };
+        let pem = |name: &str| all.query_pairs().find(|(key, _)| key == name).map(|(_, text)| Pem::from_url(&text));
         let tls = Tls {
             mode: options.get_ssl_mode(),
-            authorities: file("sslrootcert"),
-            certificate: file("sslcert"),
-            key: file("sslkey"),
+            authorities: pem("sslrootcert"),
+            certificate: pem("sslcert"),
+            key: pem("sslkey"),
         };
         Ok(Self { config, tls })
     }

@@ -21,14 +21,37 @@ use tokio_rustls::TlsConnector;
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-/// The mode, and the files.
+/// The mode, and what it needs.
 pub(super) struct Tls {
     pub(super) mode: PgSslMode,
     /// The certificate authorities besides the system's.
-    pub(super) authorities: Option<PathBuf>,
+    pub(super) authorities: Option<Pem>,
     /// Our own certificate.
-    pub(super) certificate: Option<PathBuf>,
-    pub(super) key: Option<PathBuf>,
+    pub(super) certificate: Option<Pem>,
+    pub(super) key: Option<Pem>,
+}
+
+/// A text of certificates or of a key.
+pub(super) enum Pem {
+    File(PathBuf),
+    Inline(String),
+}
+
+impl Pem {
+    /// As the driver writes it in a URL.
+    pub(super) fn from_url(text: &str) -> Self {
+        match text.strip_prefix("file: ") {
+            Some(file) => Self::File(file.into()),
+            None => Self::Inline(text.to_owned()),
+        }
+    }
+
+    fn read(&self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::File(file) => std::fs::read(file),
+            Self::Inline(text) => Ok(text.clone().into_bytes()),
+        }
+    }
 }
 
 impl Tls {
@@ -46,15 +69,15 @@ impl Tls {
         let (Some(certificate), Some(key)) = (&self.certificate, &self.key) else {
             return Ok(config.with_no_client_auth());
         };
-        let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<_, _>>()?;
-        Ok(config.with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(key)?)?)
+        let chain = CertificateDer::pem_slice_iter(&certificate.read()?).collect::<Result<_, _>>()?;
+        Ok(config.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(&key.read()?)?)?)
     }
 
     fn trusted(&self) -> Result<RootCertStore, Failed> {
         let mut trusted = RootCertStore::empty();
         trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if let Some(file) = &self.authorities {
-            for authority in CertificateDer::pem_file_iter(file)? {
+        if let Some(authorities) = &self.authorities {
+            for authority in CertificateDer::pem_slice_iter(&authorities.read()?) {
                 trusted.add(authority?)?;
             }
         }
