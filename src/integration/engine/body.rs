@@ -15,6 +15,9 @@ pub(super) const MAX_ID: usize = 512;
 /// The most values on a page. A value takes at least two bytes of JSON, and about 180 bytes of memory.
 const MAX_VALUES: usize = 1_250_000;
 
+/// Every whole number of this many digits fits into 64 bits.
+const MAX_DIGITS: usize = 19;
+
 /// Why a page cannot be read. Each text is a clause about “the page”.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BodyError {
@@ -52,6 +55,8 @@ pub(super) fn parse(body: &[u8], status: StatusCode, content_type: Option<&str>)
     if text.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count() > MAX_VALUES {
         return Err(BodyError::TooLarge);
     }
+    let exact = with_exact_numbers(text);
+    let text = exact.as_deref().unwrap_or(text);
     let parsed = serde_json::from_slice(text).or_else(|error| match mended(text) {
         Some(mended) if error.is_syntax() => serde_json::from_slice(&mended),
         _ => Err(error),
@@ -61,6 +66,41 @@ pub(super) fn parse(body: &[u8], status: StatusCode, content_type: Option<&str>)
         _ if html => BodyError::Html,
         Category::Io | Category::Syntax | Category::Data => BodyError::NotJson,
     })
+}
+
+/// Writes whole numbers that no integer of the parser can hold as texts, so that an id keeps all its digits. `None` if
+/// there are none.
+fn with_exact_numbers(json: &[u8]) -> Option<Vec<u8>> {
+    let digits = |at: usize| json[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let mut exact: Option<Vec<u8>> = None;
+    let (mut at, mut copied, mut in_text) = (0, 0, false);
+    while let Some(&byte) = json.get(at) {
+        match byte {
+            b'\\' if in_text => at += 1,
+            b'"' => in_text = !in_text,
+            b'0'..=b'9' if !in_text => {
+                let (start, end) = (at, at + digits(at));
+                let signed = start > 0 && matches!(json[start - 1], b'-' | b'+' | b'.' | b'e' | b'E');
+                let fraction = json.get(end).is_some_and(|byte| matches!(byte, b'.' | b'e' | b'E'));
+                if end - start > MAX_DIGITS && !signed && !fraction {
+                    let exact = exact.get_or_insert_default();
+                    exact.extend_from_slice(&json[copied..start]);
+                    exact.push(b'"');
+                    exact.extend_from_slice(&json[start..end]);
+                    exact.push(b'"');
+                    copied = end;
+                }
+                at = end;
+                continue;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    if let Some(exact) = &mut exact {
+        exact.extend_from_slice(&json[copied..]);
+    }
+    exact
 }
 
 /// Repairs texts that JSON does not allow but some applications send: half of a surrogate pair becomes U+FFFD, and a

@@ -103,12 +103,18 @@ impl RequestBuilder {
         if !matches!(url.scheme(), "https" | "http") || !url.username().is_empty() || url.password().is_some() {
             return Err(elsewhere());
         }
-        if !self.origins.contains(&url.origin()) {
-            if !is_below(&self.base, &url) {
-                return Err(elsewhere());
-            }
-            let mut own = current.clone();
-            own.set_path(url.path());
+        let ours = self.origins.contains(&url.origin());
+        if !ours || !is_below(&self.base, &url) {
+            let prefix = self.base.path().trim_end_matches('/');
+            // A proxy puts the application below a path that the application itself does not know.
+            let path = match current.path().strip_prefix(prefix) {
+                _ if is_below(&self.base, &url) => url.path(),
+                Some(known) if known == url.path() => current.path(),
+                _ if ours => url.path(),
+                _ => return Err(elsewhere()),
+            };
+            let mut own = if ours { url.clone() } else { current.clone() };
+            own.set_path(path);
             own.set_query(url.query());
             url = own;
         }

@@ -5,16 +5,19 @@ use serde_json::{Value, json};
 use super::rules::parse_bool;
 use crate::manifest::expr::whole_number;
 
-/// Writes a response as the standard says: numbers and booleans that are texts, and addresses that are no list of
-/// objects. The attributes have the standard's names already.
+/// Writes a response as the standard says: numbers and booleans that are texts, a single user that is no list, and
+/// addresses that are no list of objects. The attributes have the standard's names already.
 pub(super) fn normalize(body: &mut Value) {
     if let Some(total) = body.get_mut("totalResults")
         && let Some(number) = whole_number(total)
     {
         *total = number.into();
     }
-    let Some(users) = body.get_mut("Resources").and_then(Value::as_array_mut) else { return };
-    for user in users {
+    let Some(users) = body.get_mut("Resources") else { return };
+    if users.is_object() {
+        *users = Value::Array(vec![users.take()]);
+    }
+    for user in users.as_array_mut().into_iter().flatten() {
         if let Some(active) = user.get_mut("active") {
             make_bool(active);
         }
