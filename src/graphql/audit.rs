@@ -15,7 +15,7 @@ use super::error::{ApiError, nullable};
 use super::instance::{Instance, InstanceById};
 use super::list::{List, RootList};
 use super::page;
-use super::written::Written;
+use super::written::{Written, fields};
 use crate::audit;
 use crate::clock::date_time;
 
@@ -35,20 +35,21 @@ impl AuditEntry {
 
 /// Something that a member did without changing an instance. The changes of an instance are
 /// its `events`.
+#[fields]
 #[Object]
 impl AuditEntry {
     /// When it was done.
-    async fn at(&self) -> DateTime<Utc> {
+    fn at(&self) -> DateTime<Utc> {
         date_time(self.model.at)
     }
 
     /// Who did it: an e-mail address, or the name of a token.
-    async fn actor(&self) -> &str {
+    fn actor(&self) -> &str {
         &self.model.actor
     }
 
     /// What was done.
-    async fn action(&self) -> Action {
+    fn action(&self) -> Action {
         self.model.action
     }
 
@@ -60,7 +61,7 @@ impl AuditEntry {
     }
 
     /// A sentence that says what was done, for a person.
-    async fn detail(&self) -> &str {
+    fn detail(&self) -> &str {
         &self.model.detail
     }
 }

@@ -12,6 +12,7 @@ use super::batch::Relation;
 use super::error::ApiError;
 use super::list::{Key, NestedList, Parent, RootList};
 use super::page::{self, PageRequest};
+use crate::graphql::written::Fields;
 
 /// A page of a list at the root of the schema.
 pub async fn root<L: RootList>(
@@ -95,7 +96,7 @@ impl<R> Edge<'_, R> {
 }
 
 /// The position of a page in its list.
-#[derive(async_graphql::SimpleObject)]
+#[derive(async_graphql::SimpleObject, Fields)]
 pub struct PageInfo {
     /// Whether there are more rows after `endCursor`.
     has_next_page: bool,
@@ -184,6 +185,7 @@ macro_rules! connection {
         pub struct $edge<'a>(crate::graphql::connection::Edge<'a, <$list as crate::graphql::list::List>::Row>);
 
         #[doc = concat!("A page of ", $rows, ".")]
+        #[crate::graphql::written::fields]
         #[async_graphql::Object]
         impl $connection {
             /// The rows with their cursors.
@@ -197,7 +199,7 @@ macro_rules! connection {
             }
 
             /// Whether there are more pages, and the cursors of this one.
-            async fn page_info(&self) -> crate::graphql::connection::PageInfo {
+            fn page_info(&self) -> crate::graphql::connection::PageInfo {
                 self.0.info()
             }
 
@@ -211,10 +213,11 @@ macro_rules! connection {
         }
 
         #[doc = concat!("One row of a list of ", $rows, ", with its cursor.")]
+        #[crate::graphql::written::fields]
         #[async_graphql::Object]
         impl $edge<'_> {
             /// The position of the row in the list, for `after`.
-            async fn cursor(&self) -> String {
+            fn cursor(&self) -> String {
                 self.0.cursor()
             }
 

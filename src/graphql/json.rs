@@ -47,7 +47,13 @@ pub fn write(value: &Value, text: &mut Vec<u8>) {
     }
 }
 
-fn write_plain(value: &(impl serde::Serialize + ?Sized), text: &mut Vec<u8>) {
+/// Appends a text.
+pub fn write_text(value: &str, text: &mut Vec<u8>) {
+    write_plain(value, text);
+}
+
+/// Appends a value that has no text written before in it.
+pub fn write_plain(value: &(impl serde::Serialize + ?Sized), text: &mut Vec<u8>) {
     // A vector takes every write, and these values have no keys that could be refused.
     let _always_written = serde_json::to_writer(text, value);
 }

@@ -15,7 +15,7 @@ use crate::notification::history;
 
 /// Anything with an id of its own.
 #[derive(Interface)]
-#[graphql(field(name = "id", ty = "ID", desc = "The opaque, permanent id."))]
+#[graphql(field(name = "id", method = "node_id", ty = "ID", desc = "The opaque, permanent id."))]
 pub enum Node {
     Integration(Integration),
     Instance(Instance),
@@ -23,6 +23,19 @@ pub enum Node {
     User(User),
     Notification(Notification),
 }
+
+/// The field of the interface, which the library awaits.
+macro_rules! node_ids {
+    ($($ty:ty),*) => {$(
+        impl $ty {
+            async fn node_id(&self, ctx: &Context<'_>) -> async_graphql::Result<ID> {
+                Ok(self.id(ctx))
+            }
+        }
+    )*};
+}
+
+node_ids!(Integration, Instance, SyncRun, User, Notification);
 
 #[derive(Default)]
 pub struct NodeQuery;

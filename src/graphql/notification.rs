@@ -20,7 +20,7 @@ use super::list::{List, NestedList, Parent, RootList};
 use super::page;
 use super::sync_run::{RunById, SyncRun};
 use super::user_error::{UserError, split_refusals};
-use super::written::Written;
+use super::written::{Written, fields};
 use crate::auth::Caller;
 use crate::clock::date_time;
 use crate::notification::history::{self, Filter};
@@ -73,30 +73,31 @@ impl Parent for Notification {
 }
 
 /// One mail to one address about one event, and whether it was sent.
+#[fields]
 #[Object]
 impl Notification {
     /// The opaque, permanent id.
-    pub async fn id(&self) -> ID {
+    pub fn id(&self) -> ID {
         id::encode(Kind::Notification, self.model.id)
     }
 
     /// What the mail is about.
-    async fn kind(&self) -> NotificationKind {
+    fn kind(&self) -> NotificationKind {
         self.model.kind
     }
 
     /// Whether it was sent.
-    async fn state(&self) -> NotificationState {
+    fn state(&self) -> NotificationState {
         self.model.state
     }
 
     /// The address that it is sent to.
-    async fn address(&self) -> &str {
+    fn address(&self) -> &str {
         &self.model.address
     }
 
     /// Its subject line.
-    async fn subject(&self) -> &str {
+    fn subject(&self) -> &str {
         &self.model.subject
     }
 
@@ -127,22 +128,22 @@ impl Notification {
     }
 
     /// How many times the server tried to send it.
-    async fn attempts(&self) -> i32 {
+    fn attempts(&self) -> i32 {
         self.model.attempts
     }
 
     /// The error of the last attempt that failed, or why the mail was dropped or is included in another.
-    async fn last_error(&self) -> Option<&str> {
+    fn last_error(&self) -> Option<&str> {
         self.model.last_error.as_deref()
     }
 
     /// When the server decided to send it.
-    async fn created_at(&self) -> DateTime<Utc> {
+    fn created_at(&self) -> DateTime<Utc> {
         date_time(self.model.created_at)
     }
 
     /// When the mail server accepted it; null until then.
-    async fn sent_at(&self) -> Option<DateTime<Utc>> {
+    fn sent_at(&self) -> Option<DateTime<Utc>> {
         self.model.sent_at.map(date_time)
     }
 }

@@ -11,9 +11,10 @@ use crate::clock::date_time;
 use crate::graphql::api::Api;
 use crate::graphql::batch::Relation;
 use crate::graphql::error::ApiError;
+use crate::graphql::written::Fields;
 
 /// How fresh one part of an instance's user list is. A part that is lost keeps its old data.
-#[derive(Clone, SimpleObject)]
+#[derive(Clone, SimpleObject, Fields)]
 pub struct CapabilityState {
     /// The part.
     capability: Capability,

@@ -1,12 +1,13 @@
 //! The configuration of an instance.
 
+use crate::graphql::written::Fields;
 use async_graphql::{InputObject, SimpleObject};
 use entity::instance::{Model, Status};
 
 use integration::catalog::Catalog;
 
 /// One value of an instance's configuration. The values of secrets are never shown.
-#[derive(SimpleObject)]
+#[derive(SimpleObject, Fields)]
 pub struct ConfigValue {
     /// The key of the field.
     key: String,

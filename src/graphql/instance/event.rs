@@ -17,7 +17,7 @@ use crate::graphql::error::ApiError;
 use crate::graphql::list::{List, NestedList};
 use crate::graphql::page::int;
 use crate::graphql::subscription::cursor::Cursor;
-use crate::graphql::written::Written;
+use crate::graphql::written::{Written, fields};
 use crate::instance::event::{Event, history};
 
 #[derive(Clone)]
@@ -55,25 +55,26 @@ impl InstanceEvent {
 
 /// One change of an instance, with the instance as it was right after the change. To apply it,
 /// replace the instance that has this id.
+#[fields]
 #[Object]
 impl InstanceEvent {
     /// The position of the event in the log. Give it to `instanceStateChanged` as `after` to get every later event.
-    async fn cursor(&self, ctx: &Context<'_>) -> String {
+    fn cursor(&self, ctx: &Context<'_>) -> String {
         self.cursor.encode(ctx.data_unchecked::<Api>().epoch)
     }
 
     /// When it happened; for a snapshot, when it was taken.
-    async fn at(&self) -> DateTime<Utc> {
+    fn at(&self) -> DateTime<Utc> {
         date_time(self.at)
     }
 
     /// What happened.
-    async fn cause(&self) -> Cause {
+    fn cause(&self) -> Cause {
         self.cause
     }
 
     /// Who did it: an e-mail address or the name of a token; null if the server did.
-    async fn actor(&self) -> Option<&str> {
+    fn actor(&self) -> Option<&str> {
         self.actor.as_deref()
     }
 
@@ -83,7 +84,7 @@ impl InstanceEvent {
     }
 
     /// How many users were removed; set if the deletion of users, or of the instance, has finished.
-    async fn users_removed(&self) -> Option<i32> {
+    fn users_removed(&self) -> Option<i32> {
         matches!(self.cause, Cause::Deleted | Cause::UsersDeleted).then(|| int(self.instance.model.purged_users))
     }
 }

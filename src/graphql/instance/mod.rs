@@ -23,7 +23,7 @@ use super::page::{self, int};
 use super::sync_run::list::{RunList, SyncRunConnection, SyncRunFilter};
 use super::sync_run::{RunById, SyncRun};
 use super::user::list::{UserConnection, UserFilter, UserList};
-use super::written::Written;
+use super::written::{Rows, Written, fields};
 use crate::clock::date_time;
 use crate::instance::event::Snapshot;
 use crate::instance::{freshness, notice as notices};
@@ -154,10 +154,11 @@ impl Relation for InstanceById {
 }
 
 /// One connection of an application. An integration may have several instances.
+#[fields]
 #[Object]
 impl Instance {
     /// The opaque, permanent id.
-    pub async fn id(&self) -> ID {
+    pub fn id(&self) -> ID {
         id::encode(Kind::Instance, self.model.id)
     }
 
@@ -167,104 +168,105 @@ impl Instance {
     }
 
     /// The name that members gave it; unique among instances that are not deleted.
-    async fn name(&self) -> &str {
+    fn name(&self) -> &str {
         &self.model.name
     }
 
     /// Whether it is supposed to be synced.
-    async fn status(&self) -> Status {
+    fn status(&self) -> Status {
         self.model.status
     }
 
     /// Why it is not synced; set if and only if `status` is `INACTIVE`.
-    async fn inactive_reason(&self) -> Option<InactiveReason> {
+    fn inactive_reason(&self) -> Option<InactiveReason> {
         self.model.inactive_reason
     }
 
     /// Whether a run is queued or running.
-    async fn sync_state(&self) -> SyncState {
+    fn sync_state(&self) -> SyncState {
         self.model.sync_state
     }
 
     /// Whether its last completed run succeeded.
-    async fn health(&self) -> Health {
+    fn health(&self) -> Health {
         self.model.health
     }
 
     /// When the first of the consecutive failures was; null unless `health` is `FAILING`.
-    async fn failing_since(&self) -> Option<DateTime<Utc>> {
+    fn failing_since(&self) -> Option<DateTime<Utc>> {
         self.model.failing_since.map(date_time)
     }
 
     /// Whether its users are up to date, and as of when.
-    async fn freshness(&self, ctx: &Context<'_>) -> Freshness {
+    fn freshness(&self, ctx: &Context<'_>) -> Freshness {
         let now = ctx.data_unchecked::<Api>().instances.clock.now();
         Freshness::of(freshness::Freshness::of(&self.model, now))
     }
 
     /// When each capability was last read, in a fixed order, including those that the integration does not provide.
-    async fn capability_states(&self, ctx: &Context<'_>) -> Result<Vec<CapabilityState>, ApiError> {
+    async fn capability_states(&self, ctx: &Context<'_>) -> Result<Rows<Vec<CapabilityState>>, ApiError> {
         let found = self.relations.instances.load(ctx.data_unchecked(), CapabilityStates, &self.model.id).await?;
-        Ok(found.unwrap_or_default())
+        Ok(Rows(found.unwrap_or_default()))
     }
 
     /// A problem that somebody should know about, and what would help; null if there is none.
-    async fn notice(&self, ctx: &Context<'_>) -> Option<Notice> {
+    async fn notice(&self, ctx: &Context<'_>) -> Option<Written<Notice>> {
         let api = ctx.data_unchecked::<Api>();
         let last = nullable(ctx, self.last_run(api).await);
         let last = last.as_ref().map(|run| run.model.as_ref());
         let instances = &api.instances;
-        notices::notice_of(&self.model, instances.about(&self.model), last, instances.clock.now()).map(Notice::of)
+        notices::notice_of(&self.model, instances.about(&self.model), last, instances.clock.now())
+            .map(|notice| Written(Notice::of(notice)))
     }
 
     /// When its credential expires, if the application says so; `notice` warns two weeks before.
-    async fn credential_expires_at(&self) -> Option<DateTime<Utc>> {
+    fn credential_expires_at(&self) -> Option<DateTime<Utc>> {
         self.model.credential_expires_at.map(date_time)
     }
 
     /// Who created it: the e-mail address of a member, or the name of a token.
-    async fn created_by(&self) -> &str {
+    fn created_by(&self) -> &str {
         &self.model.created_by
     }
 
     /// When it was created.
-    async fn created_at(&self) -> DateTime<Utc> {
+    fn created_at(&self) -> DateTime<Utc> {
         date_time(self.model.created_at)
     }
 
     /// When anything about it changed last.
-    async fn updated_at(&self) -> DateTime<Utc> {
+    fn updated_at(&self) -> DateTime<Utc> {
         date_time(self.model.updated_at)
     }
 
     /// The number of changes that members made to its name, status, configuration and interval. Syncs do not change it.
-    async fn revision(&self) -> i32 {
+    fn revision(&self) -> i32 {
         self.model.revision
     }
 
     /// Its configuration, without the values of secrets.
-    async fn config(&self, ctx: &Context<'_>) -> Vec<ConfigValue> {
+    fn config(&self, ctx: &Context<'_>) -> Vec<ConfigValue> {
         ConfigValue::of_instance(&self.model, &ctx.data_unchecked::<Api>().instances.catalog)
     }
 
     /// The time between two scheduled runs, in minutes.
-    async fn sync_interval_minutes(&self) -> i32 {
+    fn sync_interval_minutes(&self) -> i32 {
         self.model.sync_interval_minutes
     }
 
     /// When the next scheduled run is due; null while a run is queued or running, and if the instance is not live.
-    async fn next_sync_at(&self) -> Option<DateTime<Utc>> {
+    fn next_sync_at(&self) -> Option<DateTime<Utc>> {
         self.model.next_sync_at.map(date_time)
     }
 
     /// When the server tries the credential again by itself, after it set the instance inactive because of a refusal
     /// without a reason; null if it does not.
-    async fn next_try_at(&self) -> Option<DateTime<Utc>> {
+    fn next_try_at(&self) -> Option<DateTime<Utc>> {
         self.model.next_try_at.map(date_time)
     }
 
     /// The number of users that it reports, as of its last run.
-    async fn user_count(&self) -> i32 {
+    fn user_count(&self) -> i32 {
         int(self.model.user_count)
     }
 

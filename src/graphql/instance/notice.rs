@@ -4,11 +4,12 @@ use async_graphql::SimpleObject;
 use chrono::{DateTime, Utc};
 
 use crate::clock::date_time;
+use crate::graphql::written::Fields;
 use crate::instance::freshness::{self, FreshnessState};
 use crate::instance::notice::{self, Severity};
 
 /// Whether the users of an instance are up to date.
-#[derive(SimpleObject)]
+#[derive(SimpleObject, Fields)]
 pub struct Freshness {
     /// The state in one word.
     state: FreshnessState,
@@ -26,7 +27,7 @@ impl Freshness {
 }
 
 /// A problem of an instance, and what would help.
-#[derive(SimpleObject)]
+#[derive(SimpleObject, Fields)]
 pub struct Notice {
     /// How urgent it is.
     severity: Severity,
@@ -41,7 +42,7 @@ pub struct Notice {
 }
 
 /// An action that would help.
-#[derive(SimpleObject)]
+#[derive(SimpleObject, Fields)]
 pub struct Remedy {
     /// What to do, for a person.
     label: String,

@@ -2,11 +2,12 @@
 
 use async_graphql::SimpleObject;
 
+use crate::graphql::written::Fields;
 use integration::catalog;
 use integration::manifest::auth::AuthenticationKind;
 
 /// A way to authenticate with an application.
-#[derive(SimpleObject)]
+#[derive(SimpleObject, Fields)]
 pub struct AuthenticationOption {
     /// The value of the setting `authentication` that chooses it, if there are several.
     key: String,

@@ -19,7 +19,7 @@ use super::id::{self, Kind};
 use super::instance::list::{InstanceConnection, InstanceFilter, InstanceList, InstanceOrder};
 use super::list::Parent;
 use super::page::{self, int};
-use super::written::Written;
+use super::written::{Written, fields};
 
 pub mod authentication;
 pub mod config_field;
@@ -85,74 +85,75 @@ impl Relation for Totals {
 }
 
 /// An application that can be connected: an entry of the catalog.
+#[fields]
 #[Object]
 impl Integration {
     /// The opaque, permanent id.
-    pub async fn id(&self) -> ID {
+    pub fn id(&self) -> ID {
         id::encode_key(Kind::Integration, &self.key)
     }
 
     /// The short name that `createInstance` takes, such as `okta`.
-    async fn key(&self) -> &str {
+    fn key(&self) -> &str {
         &self.key
     }
 
     /// The name of the application, as its vendor writes it.
-    async fn name(&self, ctx: &Context<'_>) -> String {
+    fn name(&self, ctx: &Context<'_>) -> String {
         self.entry(ctx).map_or_else(|| self.key.clone(), |entry| entry.name.clone())
     }
 
     /// The category of the application, such as `identity` or `communication`.
-    async fn category(&self, ctx: &Context<'_>) -> String {
+    fn category(&self, ctx: &Context<'_>) -> String {
         self.entry(ctx).map_or_else(|| "removed".into(), |entry| entry.category.clone())
     }
 
     /// One sentence about it.
-    async fn description(&self, ctx: &Context<'_>) -> String {
+    fn description(&self, ctx: &Context<'_>) -> String {
         let gone = || "The catalog no longer has this integration; its instances cannot be synced.".into();
         self.entry(ctx).map_or_else(gone, |entry| entry.description.clone())
     }
 
     /// How a person gets the credential in the application: plain text of several lines.
-    async fn setup(&self, ctx: &Context<'_>) -> String {
+    fn setup(&self, ctx: &Context<'_>) -> String {
         self.entry(ctx).map(|entry| entry.setup.clone()).unwrap_or_default()
     }
 
     /// The ways to authenticate with it. If there are several, the setting `authentication` chooses one.
-    async fn authentication_options(&self, ctx: &Context<'_>) -> Vec<AuthenticationOption> {
+    fn authentication_options(&self, ctx: &Context<'_>) -> Vec<AuthenticationOption> {
         let redirect_uri = &ctx.data_unchecked::<Api>().authorizations.redirect_uri;
         let options = self.entry(ctx).map(|entry| entry.authentication_options.iter());
         options.into_iter().flatten().map(|option| AuthenticationOption::of(option, redirect_uri)).collect()
     }
 
     /// The kind of credential that it needs; if there are several, the first of them.
-    async fn authentication(&self, ctx: &Context<'_>) -> AuthenticationKind {
+    fn authentication(&self, ctx: &Context<'_>) -> AuthenticationKind {
         self.entry(ctx).map_or(AuthenticationKind::None, catalog::Integration::authentication)
     }
 
     /// What its user list provides. Everything else is unknown for this application, which is not the same as "no".
-    async fn capabilities(&self, ctx: &Context<'_>) -> Vec<Capability> {
+    fn capabilities(&self, ctx: &Context<'_>) -> Vec<Capability> {
         self.entry(ctx).map(|entry| entry.capabilities.clone()).unwrap_or_default()
     }
 
     /// The fields of `User` that it provides. Every other field is unknown for this application,
     /// which is not the same as "no".
-    async fn provided_fields(&self, ctx: &Context<'_>) -> Vec<UserField> {
+    fn provided_fields(&self, ctx: &Context<'_>) -> Vec<UserField> {
         self.entry(ctx).map(|entry| entry.provided_fields.clone()).unwrap_or_default()
     }
 
     /// The fields of the form that connects it, in order.
-    async fn config_fields(&self, ctx: &Context<'_>) -> Vec<ConfigField> {
+    fn config_fields(&self, ctx: &Context<'_>) -> Vec<ConfigField> {
         self.entry(ctx).map(|entry| entry.fields.iter().cloned().map(ConfigField).collect()).unwrap_or_default()
     }
 
     /// The scopes, roles or rights that the credential needs, in the terms of the application.
-    async fn required_permissions(&self, ctx: &Context<'_>) -> Vec<String> {
+    fn required_permissions(&self, ctx: &Context<'_>) -> Vec<String> {
         self.entry(ctx).map(|entry| entry.required_permissions.clone()).unwrap_or_default()
     }
 
     /// The vendor's documentation of the interface that is used.
-    async fn documentation_url(&self, ctx: &Context<'_>) -> Option<String> {
+    fn documentation_url(&self, ctx: &Context<'_>) -> Option<String> {
         self.entry(ctx).and_then(|entry| entry.documentation_url.clone())
     }
 

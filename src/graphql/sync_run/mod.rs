@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use crate::graphql::written::Fields;
 use async_graphql::{Context, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use entity::notification::{MailReason, NotificationKind};
@@ -19,7 +20,7 @@ use super::instance::{Instance, InstanceById};
 use super::list::Parent;
 use super::page::{self, int};
 use super::user::change::{ChangeList, UserChangeConnection};
-use super::written::Written;
+use super::written::{Written, fields};
 use crate::clock::date_time;
 use crate::error::Error;
 use crate::instance::notice::missing_permissions;
@@ -90,10 +91,11 @@ impl Relation for RunById {
 }
 
 /// One attempt to bring the users of an instance up to date, with its outcome and counts.
+#[fields]
 #[Object]
 impl SyncRun {
     /// The opaque, permanent id.
-    pub async fn id(&self) -> ID {
+    pub fn id(&self) -> ID {
         id::encode(Kind::SyncRun, self.model.id)
     }
 
@@ -105,84 +107,84 @@ impl SyncRun {
     }
 
     /// Why it was started.
-    async fn trigger(&self) -> Trigger {
+    fn trigger(&self) -> Trigger {
         self.model.trigger
     }
 
     /// How it ended; null while it is queued or running.
-    async fn outcome(&self) -> Option<Outcome> {
+    fn outcome(&self) -> Option<Outcome> {
         self.model.outcome
     }
 
     /// When it was requested.
-    async fn queued_at(&self) -> DateTime<Utc> {
+    fn queued_at(&self) -> DateTime<Utc> {
         date_time(self.model.queued_at)
     }
 
     /// When it started; null while it is queued, and if it was cancelled before it started.
-    async fn started_at(&self) -> Option<DateTime<Utc>> {
+    fn started_at(&self) -> Option<DateTime<Utc>> {
         self.model.started_at.map(date_time)
     }
 
     /// When it ended; null while it is queued or running.
-    async fn finished_at(&self) -> Option<DateTime<Utc>> {
+    fn finished_at(&self) -> Option<DateTime<Utc>> {
         self.model.finished_at.map(date_time)
     }
 
     /// The class of the error after which the run waits: for an outage to end, or before it checks a refused
     /// credential again. Null while it does not wait.
-    async fn waiting_for(&self) -> Option<FailureClass> {
+    fn waiting_for(&self) -> Option<FailureClass> {
         self.model.waiting_for
     }
 
     /// Why it waits, for a person; null while it does not wait.
-    async fn waiting_reason(&self) -> Option<&str> {
+    fn waiting_reason(&self) -> Option<&str> {
         self.model.waiting_reason.as_deref()
     }
 
     /// Until when it waits; null while it does not wait.
-    async fn waiting_until(&self) -> Option<DateTime<Utc>> {
+    fn waiting_until(&self) -> Option<DateTime<Utc>> {
         self.model.waiting_until.map(date_time)
     }
 
     /// How many users the application listed.
-    async fn seen(&self) -> i32 {
+    fn seen(&self) -> i32 {
         int(self.model.seen)
     }
 
     /// How many of them are new, or came back.
-    async fn added(&self) -> i32 {
+    fn added(&self) -> i32 {
         int(self.model.added)
     }
 
     /// How many of them changed. A later time of last activity alone is not counted.
-    async fn changed(&self) -> i32 {
+    fn changed(&self) -> i32 {
         int(self.model.changed)
     }
 
     /// How many users the application no longer lists; 0 unless the run was completed.
-    async fn removed(&self) -> i32 {
+    fn removed(&self) -> i32 {
         int(self.model.removed)
     }
 
     /// What failed, or which part is missing; null if nothing did.
-    async fn failure(&self) -> Option<SyncFailure> {
+    fn failure(&self) -> Option<SyncFailure> {
         SyncFailure::of(&self.model)
     }
 
     /// Whether the integration's connector has changed since the last complete sync. What it reads differently is
     /// then not recorded as changes, and the guards stop only an empty list.
-    async fn new_baseline(&self) -> bool {
+    fn new_baseline(&self) -> bool {
         self.model.new_baseline
     }
 
     /// A remark about a run that did not fail, such as that the application listed nobody; null if there is none.
-    async fn remark(&self) -> Option<&str> {
+    fn remark(&self) -> Option<&str> {
         self.model.remark.as_deref()
     }
 
     /// Whether a mail was sent about the outcome, and why; null while the run is queued or running.
-    async fn mail_decision(&self) -> Option<MailDecision> {
+    fn mail_decision(&self) -> Option<MailDecision> {
         self.model.mail_reason.map(|reason| MailDecision { kind: self.model.mail_kind, reason })
     }
 
@@ -200,7 +202,7 @@ impl SyncRun {
 }
 
 /// What failed in a run, or which part of it is missing.
-#[derive(SimpleObject)]
+#[derive(SimpleObject, Fields)]
 pub struct SyncFailure {
     /// The class of the failure. For a `PARTIAL` run, `PERMISSION` if a part was refused, else `CONFIG`.
     class: FailureClass,
@@ -235,7 +237,7 @@ impl SyncFailure {
 }
 
 /// Which mail was sent about the outcome of a run, or why none was.
-#[derive(SimpleObject)]
+#[derive(SimpleObject, Fields)]
 pub struct MailDecision {
     /// The kind of the mail; null if the outcome called for none.
     kind: Option<NotificationKind>,

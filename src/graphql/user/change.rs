@@ -15,7 +15,7 @@ use crate::graphql::connection::connection;
 use crate::graphql::error::ApiError;
 use crate::graphql::list::{List, NestedList};
 use crate::graphql::sync_run::SyncRun;
-use crate::graphql::written::Written;
+use crate::graphql::written::{Written, fields};
 
 #[derive(Clone)]
 pub struct UserChange {
@@ -32,10 +32,11 @@ impl UserChange {
 }
 
 /// What one run changed about one user.
+#[fields]
 #[Object]
 impl UserChange {
     /// Whether the user was added, changed or removed.
-    async fn kind(&self) -> Kind {
+    fn kind(&self) -> Kind {
         self.change.kind
     }
 
@@ -45,7 +46,7 @@ impl UserChange {
     }
 
     /// The names of the fields of `User` that changed; empty if the user was added or removed.
-    async fn fields(&self) -> Vec<&str> {
+    fn fields(&self) -> Vec<&str> {
         self.change.fields.split(',').filter(|name| !name.is_empty()).collect()
     }
 }

@@ -12,7 +12,7 @@ use super::batch::Batch;
 use super::error::ApiError;
 use super::id::{self, Kind};
 use super::instance::{Instance, InstanceById};
-use super::written::Written;
+use super::written::{Written, fields};
 use crate::clock::date_time;
 use crate::directory::users::Reported;
 use crate::error::Error;
@@ -42,10 +42,11 @@ impl User {
 
 /// The account of a person in a connected application, as the last sync saw it. A field that the
 /// application does not provide is null, which is not the same as "no".
+#[fields]
 #[Object]
 impl User {
     /// The opaque, permanent id.
-    pub async fn id(&self) -> ID {
+    pub fn id(&self) -> ID {
         id::encode(Kind::User, self.model.id)
     }
 
@@ -57,57 +58,57 @@ impl User {
     }
 
     /// The id that the application gave the account; unique within the instance.
-    async fn external_id(&self) -> &str {
+    fn external_id(&self) -> &str {
         &self.model.external_id
     }
 
     /// The e-mail address of the account.
-    async fn email(&self) -> Option<&str> {
+    fn email(&self) -> Option<&str> {
         self.model.email.as_deref()
     }
 
     /// The name that the application shows.
-    async fn display_name(&self) -> Option<&str> {
+    fn display_name(&self) -> Option<&str> {
         self.model.display_name.as_deref()
     }
 
     /// The status of the account in the application.
-    async fn status(&self) -> UserStatus {
+    fn status(&self) -> UserStatus {
         self.model.status
     }
 
     /// Whether the account has administrator rights in the application.
-    async fn is_admin(&self) -> Option<bool> {
+    fn is_admin(&self) -> Option<bool> {
         self.model.is_admin
     }
 
     /// Whether a second factor is set up for the account.
-    async fn mfa_enabled(&self) -> Option<bool> {
+    fn mfa_enabled(&self) -> Option<bool> {
         self.model.mfa_enabled
     }
 
     /// The licences or seats of the account. Also empty if the application does not provide them.
-    async fn licenses(&self) -> Vec<String> {
+    fn licenses(&self) -> Vec<String> {
         self.model.licenses.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
 
     /// When the account was last active.
-    async fn last_active_at(&self) -> Option<DateTime<Utc>> {
+    fn last_active_at(&self) -> Option<DateTime<Utc>> {
         self.model.last_active_at.map(date_time)
     }
 
     /// When a sync saw the account for the first time.
-    async fn first_seen_at(&self) -> DateTime<Utc> {
+    fn first_seen_at(&self) -> DateTime<Utc> {
         date_time(self.model.first_seen_at)
     }
 
     /// When a sync saw the account for the last time.
-    async fn last_seen_at(&self) -> DateTime<Utc> {
+    fn last_seen_at(&self) -> DateTime<Utc> {
         date_time(self.model.last_seen_at)
     }
 
     /// When a complete sync first no longer saw the account; null while the account exists.
-    async fn removed_at(&self) -> Option<DateTime<Utc>> {
+    fn removed_at(&self) -> Option<DateTime<Utc>> {
         self.model.removed_at.map(date_time)
     }
 }
