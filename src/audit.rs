@@ -2,12 +2,11 @@
 
 use entity::audit_entry::{Action, ActiveModel, Column, Entity, Model};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
 use uuid::Uuid;
 
-use crate::db::{Reader, Tx};
+use crate::db::{self, Reader, Total, Tx};
 use crate::error::Result;
 
 /// Adds an entry in the transaction of the action. `detail` is a sentence for a person,
@@ -55,6 +54,6 @@ pub async fn prune(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
 }
 
 /// How many entries there are.
-pub async fn count<C: ConnectionTrait>(conn: &C) -> Result<i64> {
-    Ok(i64::try_from(Entity::find().count(conn).await?).unwrap_or(i64::MAX))
+pub async fn total(reader: &Reader) -> Result<Total> {
+    db::total(reader, Entity::find()).await
 }

@@ -8,7 +8,7 @@ use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{
     Asterisk, Expr, ExprTrait, IntoColumnRef, Order, Query, SelectStatement, SimpleExpr, UnionType,
 };
-use sea_orm::{DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
+use sea_orm::{DbBackend, EntityTrait, QueryFilter, QueryOrder, Select};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -88,14 +88,4 @@ pub async fn pages<T: DeserializeOwned + Send + 'static, K: Eq + Hash>(
         }
     }
     Ok(found)
-}
-
-/// How many of the rows each parent has, in one statement. Parents without rows are left out.
-pub async fn counts<E: EntityTrait, K>(reader: &Reader, rows: Select<E>, parent: E::Column) -> Result<HashMap<K, i64>>
-where
-    K: DeserializeOwned + Eq + Hash + Send + 'static,
-{
-    let counts = rows.select_only().column(parent).expr_as(Expr::col(Asterisk).count(), "rows").group_by(parent);
-    let counts: Vec<(K, i64)> = reader.rows(counts.into_query()).await?;
-    Ok(counts.into_iter().collect())
 }

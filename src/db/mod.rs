@@ -52,12 +52,14 @@ mod parameters;
 mod postgres;
 mod rows;
 mod sqlite;
+mod total;
 mod trouble;
 mod wake;
 
 pub use classify::{ErrorClass, classify, is_duplicate};
 pub use conn::Reader;
 pub use location::{Location, ParsedUrl};
+pub use total::{Total, total, totals};
 pub use trouble::Trouble;
 pub use wake::Topic;
 

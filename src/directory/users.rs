@@ -6,14 +6,14 @@ use entity::user::{Column, Entity, UserStatus};
 use entity::{instance, run, user_change};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, Iterable, Order, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait, Select,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, Iterable, Order, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select,
 };
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::keys;
-use crate::db::{Reader, keyset};
+use crate::db::{self, Reader, Total, keyset};
 use crate::error::Result;
 
 /// What is shown of a user.
@@ -89,12 +89,12 @@ impl Filter {
     }
 
     /// The users of one instance, without the condition on which one.
-    fn select_of(&self, instance: Uuid) -> Select<Entity> {
+    fn select_of(&self, instance: impl Into<SimpleExpr>) -> Select<Entity> {
         let mut purged = Query::select();
         purged
             .column((instance::Entity, instance::Column::PurgeThrough))
             .from(instance::Entity)
-            .and_where(Expr::col((instance::Entity, instance::Column::Id)).eq(instance));
+            .and_where(Expr::col((instance::Entity, instance::Column::Id)).eq(instance.into()));
         if let Some(keys) = &self.integration_keys {
             purged.and_where(Expr::col((instance::Entity, instance::Column::IntegrationKey)).is_in(keys));
         }
@@ -181,7 +181,7 @@ pub async fn pages_by_instance(
 }
 
 /// How many users match.
-pub async fn count(reader: &Reader, filter: &Filter) -> Result<i64> {
+pub async fn total(reader: &Reader, filter: &Filter) -> Result<Total> {
     if filter.is_whole() {
         let mut instances =
             instance::Entity::find().select_only().expr_as(known_count().sum().cast_as("BIGINT"), "users");
@@ -192,9 +192,9 @@ pub async fn count(reader: &Reader, filter: &Filter) -> Result<i64> {
             instances = instances.filter(instance::Column::IntegrationKey.is_in(keys));
         }
         let users: Option<(Option<i64>,)> = reader.row(instances.into_query()).await?;
-        return Ok(users.and_then(|(users,)| users).unwrap_or(0));
+        return Ok(Total::exact(users.and_then(|(users,)| users).unwrap_or(0)));
     }
-    Ok(i64::try_from(filter.select_in_instance().count(reader).await?).unwrap_or(i64::MAX))
+    db::total(reader, filter.select_in_instance()).await
 }
 
 /// The number of users of an instance: its own count, plus those that the current run has added.
@@ -209,19 +209,17 @@ fn known_count() -> SimpleExpr {
 }
 
 /// How many users match for each instance.
-pub async fn count_by_instance(reader: &Reader, instances: &[Uuid], filter: &Filter) -> Result<HashMap<Uuid, i64>> {
-    let backend = reader.get_database_backend();
+pub async fn totals_by_instance(reader: &Reader, instances: &[Uuid], filter: &Filter) -> Result<HashMap<Uuid, Total>> {
     if !filter.is_whole() || filter.integration_keys.is_some() {
-        let users = filter.select().filter(keyset::among((Entity, Column::InstanceId), instances, backend));
-        return keyset::counts(reader, users, Column::InstanceId).await;
+        return db::totals(reader, instances, Column::InstanceId, |instance| filter.select_of(instance)).await;
     }
     let known = instance::Entity::find()
         .select_only()
         .column(instance::Column::Id)
         .expr_as(known_count(), "users")
-        .filter(keyset::among((instance::Entity, instance::Column::Id), instances, backend));
+        .filter(keyset::among((instance::Entity, instance::Column::Id), instances, reader.get_database_backend()));
     let rows: Vec<(Uuid, i64)> = reader.rows(known.into_query()).await?;
-    Ok(rows.into_iter().collect())
+    Ok(rows.into_iter().map(|(instance, users)| (instance, Total::exact(users))).collect())
 }
 
 /// One user, if it is reported.
@@ -239,7 +237,7 @@ pub async fn changes_by_run(
     limit: u64,
 ) -> Result<HashMap<Uuid, Vec<(user_change::Model, Reported)>>> {
     let pages = runs.iter().map(|run| {
-        let mut select = select_changes(&[*run], kind);
+        let mut select = select_changes(kind).filter(user_change::Column::RunId.eq(*run));
         if let Some(after) = after {
             select = select.filter(user_change::Column::Id.gt(after));
         }
@@ -265,15 +263,15 @@ pub async fn changes_by_run(
 }
 
 /// How many users each run changed.
-pub async fn count_changes_by_run(
+pub async fn change_totals_by_run(
     reader: &Reader,
     runs: &[Uuid],
     kind: Option<user_change::Kind>,
-) -> Result<HashMap<Uuid, i64>> {
-    keyset::counts(reader, select_changes(runs, kind), user_change::Column::RunId).await
+) -> Result<HashMap<Uuid, Total>> {
+    db::totals(reader, runs, user_change::Column::RunId, |_| select_changes(kind)).await
 }
 
-fn select_changes(runs: &[Uuid], kind: Option<user_change::Kind>) -> Select<user_change::Entity> {
+fn select_changes(kind: Option<user_change::Kind>) -> Select<user_change::Entity> {
     // Changes of deleted users are not reported.
     let mut reported = Query::select();
     reported
@@ -287,9 +285,7 @@ fn select_changes(runs: &[Uuid], kind: Option<user_change::Kind>) -> Select<user
         .and_where(
             Expr::col((Entity, Column::Generation)).gt(Expr::col((instance::Entity, instance::Column::PurgeThrough))),
         );
-    let mut select = user_change::Entity::find()
-        .filter(user_change::Column::RunId.is_in(runs.iter().copied()))
-        .filter(Expr::exists(reported));
+    let mut select = user_change::Entity::find().filter(Expr::exists(reported));
     if let Some(kind) = kind {
         select = select.filter(user_change::Column::Kind.eq(kind));
     }

@@ -18,6 +18,7 @@ use super::page;
 use super::written::{Written, fields};
 use crate::audit;
 use crate::clock::date_time;
+use crate::db::Total;
 
 #[derive(Clone)]
 pub struct AuditEntry {
@@ -87,8 +88,8 @@ impl RootList for AuditLog {
         Ok(AuditEntry::list(audit::page(api.instances.db.read(), after, limit).await?))
     }
 
-    async fn count(&self, api: &Api) -> Result<i64, ApiError> {
-        Ok(audit::count(api.instances.db.read()).await?)
+    async fn total(&self, api: &Api) -> Result<Total, ApiError> {
+        Ok(audit::total(api.instances.db.read()).await?)
     }
 }
 

@@ -6,12 +6,14 @@ use std::collections::HashMap;
 
 use async_graphql::Context;
 use async_trait::async_trait;
+use tokio::sync::OnceCell;
 
 use super::api::Api;
 use super::batch::Relation;
 use super::error::ApiError;
 use super::list::{Key, NestedList, Parent, RootList};
 use super::page::{self, PageRequest};
+use crate::db::Total;
 use crate::graphql::written::Fields;
 
 /// A page of a list at the root of the schema.
@@ -49,6 +51,7 @@ pub struct Page<R> {
     rows: Vec<R>,
     has_next: bool,
     has_previous: bool,
+    total: OnceCell<Total>,
 }
 
 impl<R> Page<R> {
@@ -56,7 +59,7 @@ impl<R> Page<R> {
     fn new(list: Box<dyn Whole<R>>, mut rows: Vec<R>, size: usize, has_previous: bool) -> Self {
         let has_next = rows.len() > size;
         rows.truncate(size);
-        Self { list, rows, has_next, has_previous }
+        Self { list, rows, has_next, has_previous, total: OnceCell::new() }
     }
 
     pub fn rows(&self) -> &[R] {
@@ -78,8 +81,9 @@ impl<R> Page<R> {
         }
     }
 
-    pub async fn total(&self, api: &Api) -> Result<i32, ApiError> {
-        Ok(page::int(self.list.count(api).await?))
+    /// Counted once, however many fields show it.
+    pub async fn total(&self, api: &Api) -> Result<Total, ApiError> {
+        self.total.get_or_try_init(|| self.list.total(api)).await.copied()
     }
 }
 
@@ -114,7 +118,7 @@ trait Whole<R>: Send + Sync {
     fn cursor(&self, row: &R) -> String;
 
     /// How many rows there are on all pages.
-    async fn count(&self, api: &Api) -> Result<i64, ApiError>;
+    async fn total(&self, api: &Api) -> Result<Total, ApiError>;
 }
 
 struct Root<L>(L);
@@ -125,8 +129,8 @@ impl<L: RootList> Whole<L::Row> for Root<L> {
         page::cursor(&self.0, row)
     }
 
-    async fn count(&self, api: &Api) -> Result<i64, ApiError> {
-        self.0.count(api).await
+    async fn total(&self, api: &Api) -> Result<Total, ApiError> {
+        self.0.total(api).await
     }
 }
 
@@ -141,9 +145,10 @@ impl<L: NestedList> Whole<L::Row> for Nested<L> {
         page::cursor(&self.list, row)
     }
 
-    async fn count(&self, api: &Api) -> Result<i64, ApiError> {
+    async fn total(&self, api: &Api) -> Result<Total, ApiError> {
         let Nested { list, parent } = self;
-        Ok(parent.batch().load(api, Counts(list.clone()), parent.key()).await?.unwrap_or(0))
+        let total = parent.batch().load(api, Totals(list.clone()), parent.key()).await?;
+        Ok(total.unwrap_or(Total::exact(0)))
     }
 }
 
@@ -166,14 +171,14 @@ impl<L: NestedList> Relation for Pages<L> {
 
 /// The sizes of a nested list as a relation of its parents.
 #[derive(PartialEq)]
-struct Counts<L: NestedList>(L);
+struct Totals<L: NestedList>(L);
 
-impl<L: NestedList> Relation for Counts<L> {
+impl<L: NestedList> Relation for Totals<L> {
     type Key = Key<L>;
-    type Value = i64;
+    type Value = Total;
 
-    async fn fetch(&self, api: &Api, parents: &[Key<L>]) -> Result<HashMap<Key<L>, i64>, ApiError> {
-        self.0.counts(api, parents).await
+    async fn fetch(&self, api: &Api, parents: &[Key<L>]) -> Result<HashMap<Key<L>, Total>, ApiError> {
+        self.0.totals(api, parents).await
     }
 }
 
@@ -203,12 +208,21 @@ macro_rules! connection {
                 self.0.info()
             }
 
-            /// How many rows there are on all pages. They are counted only if this field is selected.
+            /// How many rows there are on all pages. They are counted only if this field is selected. Rows that have
+            /// to be counted one by one are counted up to 10,000; see `totalCountIsExact`.
             async fn total_count(
                 &self,
                 ctx: &async_graphql::Context<'_>,
             ) -> Result<i32, crate::graphql::error::ApiError> {
-                self.0.total(ctx.data_unchecked()).await
+                Ok(crate::graphql::page::int(self.0.total(ctx.data_unchecked()).await?.rows))
+            }
+
+            /// False if there are more rows than `totalCount`, which is then to be shown as "10,000+".
+            async fn total_count_is_exact(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> Result<bool, crate::graphql::error::ApiError> {
+                Ok(self.0.total(ctx.data_unchecked()).await?.is_exact)
             }
         }
 

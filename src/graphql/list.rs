@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use super::api::Api;
 use super::batch::Batch;
 use super::error::ApiError;
+use crate::db::Total;
 
 /// A list, with its filter and order.
 pub trait List: Send + Sync + 'static {
@@ -36,7 +37,7 @@ pub trait RootList: List {
     ) -> impl Future<Output = Result<Vec<Self::Row>, ApiError>> + Send;
 
     /// How many rows there are on all pages.
-    fn count(&self, api: &Api) -> impl Future<Output = Result<i64, ApiError>> + Send;
+    fn total(&self, api: &Api) -> impl Future<Output = Result<Total, ApiError>> + Send;
 }
 
 /// A row that has lists below it.
@@ -63,11 +64,11 @@ pub trait NestedList: List + Clone + PartialEq {
     ) -> impl Future<Output = Result<HashMap<Key<Self>, Vec<Self::Row>>, ApiError>> + Send;
 
     /// For each of several parents, how many rows there are on all pages.
-    fn counts(
+    fn totals(
         &self,
         api: &Api,
         parents: &[Key<Self>],
-    ) -> impl Future<Output = Result<HashMap<Key<Self>, i64>, ApiError>> + Send;
+    ) -> impl Future<Output = Result<HashMap<Key<Self>, Total>, ApiError>> + Send;
 }
 
 /// The key of a row that a nested list is below.

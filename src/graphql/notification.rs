@@ -23,6 +23,7 @@ use super::user_error::{UserError, split_refusals};
 use super::written::{Written, fields};
 use crate::auth::Caller;
 use crate::clock::date_time;
+use crate::db::Total;
 use crate::notification::history::{self, Filter};
 
 #[derive(Clone)]
@@ -200,9 +201,9 @@ impl NestedList for ReportedInstances {
         Ok(regroup(pages.into_iter().map(|(mail, ids)| (mail, models(ids))).collect(), Instance::list))
     }
 
-    async fn counts(&self, api: &Api, mails: &[Uuid]) -> Result<HashMap<Uuid, i64>, ApiError> {
+    async fn totals(&self, api: &Api, mails: &[Uuid]) -> Result<HashMap<Uuid, Total>, ApiError> {
         let told = Self::ids(api, mails).await?;
-        Ok(told.into_iter().map(|(mail, ids)| (mail, i64::try_from(ids.len()).unwrap_or(i64::MAX))).collect())
+        Ok(told.into_iter().map(|(mail, ids)| (mail, Total::of(ids.len()))).collect())
     }
 }
 
@@ -246,8 +247,8 @@ impl RootList for NotificationList {
         Ok(Notification::list(history::page(api.instances.db.read(), &self.0, after, limit).await?))
     }
 
-    async fn count(&self, api: &Api) -> Result<i64, ApiError> {
-        Ok(history::count(api.instances.db.read(), &self.0).await?)
+    async fn total(&self, api: &Api) -> Result<Total, ApiError> {
+        Ok(history::total(api.instances.db.read(), &self.0).await?)
     }
 }
 

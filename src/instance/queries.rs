@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Instances;
 use super::event::{Previous, Snapshot};
-use crate::db::keyset;
+use crate::db::{self, Total, keyset};
 use crate::error::Result;
 
 /// How many ids one statement names at most.
@@ -146,15 +146,15 @@ impl Instances {
         Ok(found)
     }
 
-    pub async fn count(&self, filter: &Filter) -> Result<i64> {
-        use sea_orm::PaginatorTrait;
-        Ok(i64::try_from(Entity::find().filter(filter.condition()).count(self.db.read()).await?).unwrap_or(i64::MAX))
+    /// How many instances match.
+    pub async fn total(&self, filter: &Filter) -> Result<Total> {
+        db::total(self.db.read(), Entity::find().filter(filter.condition())).await
     }
 
     /// How many instances of each integration match.
-    pub async fn count_by_integration(&self, keys: &[String], filter: &Filter) -> Result<HashMap<String, i64>> {
-        let instances = Entity::find().filter(filter.condition()).filter(Column::IntegrationKey.is_in(keys));
-        keyset::counts(self.db.read(), instances, Column::IntegrationKey).await
+    pub async fn totals_by_integration(&self, keys: &[String], filter: &Filter) -> Result<HashMap<String, Total>> {
+        let instances = |_| Entity::find().filter(filter.condition());
+        db::totals(self.db.read(), keys, Column::IntegrationKey, instances).await
     }
 
     /// For each integration, the number of instances that are not deleted, and the number of users that they report.

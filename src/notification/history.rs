@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use entity::notification::{Column, Entity, Model, NotificationKind, NotificationState};
 use sea_orm::prelude::Json;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Select,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Select,
 };
 use uuid::Uuid;
 
-use crate::db::{Reader, Tx, keyset};
+use crate::db::{self, Reader, Total, Tx, keyset};
 use crate::error::Result;
 
 /// A filter for mails. `None` matches all.
@@ -62,10 +62,9 @@ pub async fn stands_for(reader: &Reader, mails: &[Uuid]) -> Result<HashMap<Uuid,
 }
 
 /// How many mails match.
-pub async fn count<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<i64> {
+pub async fn total(reader: &Reader, filter: &Filter) -> Result<Total> {
     let own = filter.instance_id.map(|id| Column::InstanceId.eq(id));
-    let mails = filter.select().filter(Condition::all().add_option(own));
-    Ok(i64::try_from(mails.count(conn).await?).unwrap_or(i64::MAX))
+    db::total(reader, filter.select().filter(Condition::all().add_option(own))).await
 }
 
 /// One mail.

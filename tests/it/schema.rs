@@ -108,6 +108,7 @@ async fn every_list_is_a_connection_of_the_same_shape() {
                 format!("nodes: [{node}!]!"),
                 "pageInfo: PageInfo!".into(),
                 "totalCount: Int!".into(),
+                "totalCountIsExact: Boolean!".into(),
             ];
             assert_eq!(shape(name), wanted);
             assert_eq!(shape(&format!("{node}Edge")), ["cursor: String!".to_owned(), format!("node: {node}!")]);

@@ -8,13 +8,13 @@ import { Paged } from "./paged.js";
 
 const USERS = `query Users($id: ID!, $after: String, $search: String) {
   instance(id: $id) { status integration { providedFields } users(first: 50, after: $after, filter: { search: $search }) {
-    totalCount pageInfo { hasNextPage endCursor }
+    totalCount totalCountIsExact pageInfo { hasNextPage endCursor }
     nodes { id externalId ${USER_FIELD_NAMES} }
   } }
 }`;
 const HISTORY = `query History($id: ID!, $after: String) {
   instance(id: $id) { status syncHistory(first: 20, after: $after) {
-    totalCount pageInfo { hasNextPage endCursor }
+    totalCount totalCountIsExact pageInfo { hasNextPage endCursor }
     nodes { id trigger outcome queuedAt startedAt finishedAt seen added changed removed
       remark
       failure { class message httpStatus missingPermissions } mailDecision { kind reason } }

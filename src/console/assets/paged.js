@@ -66,7 +66,7 @@ export class Paged {
     this.more.disabled = true;
     if (first && this.#count === 0) this.say("Loading…");
     try {
-      const { nodes, pageInfo, totalCount } = await this.#load(this.#cursor, asked.signal);
+      const { nodes, pageInfo, totalCount, totalCountIsExact } = await this.#load(this.#cursor, asked.signal);
       const rows = nodes.map(this.row);
       if (first) this.body.replaceChildren(...rows);
       else this.body.append(...rows);
@@ -74,7 +74,8 @@ export class Paged {
       this.#cursor = pageInfo.endCursor;
       this.more.hidden = !pageInfo.hasNextPage;
       this.table.hidden = this.#count === 0;
-      this.say(this.#count === 0 ? this.#empty() : `${number(this.#count)} of ${number(totalCount)} shown.`);
+      const total = `${number(totalCount)}${totalCountIsExact ? "" : "+"}`;
+      this.say(this.#count === 0 ? this.#empty() : `${number(this.#count)} of ${total} shown.`);
     } catch (error) {
       if (asked.signal.aborted) return;
       this.say(

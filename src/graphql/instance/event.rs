@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::Instance;
 use crate::clock::date_time;
+use crate::db::Total;
 use crate::graphql::api::Api;
 use crate::graphql::batch::regroup;
 use crate::graphql::connection::connection;
@@ -120,8 +121,8 @@ impl NestedList for EventList {
         Ok(regroup(pages, InstanceEvent::list))
     }
 
-    async fn counts(&self, api: &Api, instances: &[Uuid]) -> Result<HashMap<Uuid, i64>, ApiError> {
-        Ok(history::count_by_instance(api.instances.db.read(), instances).await?)
+    async fn totals(&self, api: &Api, instances: &[Uuid]) -> Result<HashMap<Uuid, Total>, ApiError> {
+        Ok(history::totals_by_instance(api.instances.db.read(), instances).await?)
     }
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Instance;
+use crate::db::Total;
 use crate::graphql::api::Api;
 use crate::graphql::batch::regroup;
 use crate::graphql::connection::{self, connection};
@@ -122,8 +123,8 @@ impl RootList for InstanceList {
         Ok(Instance::list(api.instances.page(&self.query(after, limit)?).await?))
     }
 
-    async fn count(&self, api: &Api) -> Result<i64, ApiError> {
-        Ok(api.instances.count(&self.filter).await?)
+    async fn total(&self, api: &Api) -> Result<Total, ApiError> {
+        Ok(api.instances.total(&self.filter).await?)
     }
 }
 
@@ -141,8 +142,8 @@ impl NestedList for InstanceList {
         Ok(regroup(api.instances.pages_by_integration(integrations, &query).await?, Instance::list))
     }
 
-    async fn counts(&self, api: &Api, integrations: &[String]) -> Result<HashMap<String, i64>, ApiError> {
-        Ok(api.instances.count_by_integration(integrations, &self.filter).await?)
+    async fn totals(&self, api: &Api, integrations: &[String]) -> Result<HashMap<String, Total>, ApiError> {
+        Ok(api.instances.totals_by_integration(integrations, &self.filter).await?)
     }
 }
 

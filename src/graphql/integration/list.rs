@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use async_graphql::{Context, InputObject, Object};
 
 use super::Integration;
+use crate::db::Total;
 use crate::directory::keys::search_key;
 use crate::graphql::api::Api;
 use crate::graphql::connection::{self, connection};
@@ -66,8 +67,8 @@ impl RootList for IntegrationList {
         Ok(Integration::list(later.take(usize::try_from(limit).unwrap_or(usize::MAX)).cloned().collect()))
     }
 
-    async fn count(&self, _api: &Api) -> Result<i64, ApiError> {
-        Ok(i64::try_from(self.keys.len()).unwrap_or(i64::MAX))
+    async fn total(&self, _api: &Api) -> Result<Total, ApiError> {
+        Ok(Total::of(self.keys.len()))
     }
 }
 

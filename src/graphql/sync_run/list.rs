@@ -9,6 +9,7 @@ use entity::run::{Outcome, Trigger};
 use uuid::Uuid;
 
 use super::SyncRun;
+use crate::db::Total;
 use crate::graphql::api::Api;
 use crate::graphql::batch::regroup;
 use crate::graphql::connection::{self, connection};
@@ -74,8 +75,8 @@ impl RootList for RunList {
         Ok(SyncRun::list(history::page(api.instances.db.read(), &self.0, after, limit).await?))
     }
 
-    async fn count(&self, api: &Api) -> Result<i64, ApiError> {
-        Ok(history::count(api.instances.db.read(), &self.0).await?)
+    async fn total(&self, api: &Api) -> Result<Total, ApiError> {
+        Ok(history::total(api.instances.db.read(), &self.0).await?)
     }
 }
 
@@ -93,8 +94,8 @@ impl NestedList for RunList {
         Ok(regroup(pages, SyncRun::list))
     }
 
-    async fn counts(&self, api: &Api, instances: &[Uuid]) -> Result<HashMap<Uuid, i64>, ApiError> {
-        Ok(history::count_by_instance(api.instances.db.read(), instances, &self.0).await?)
+    async fn totals(&self, api: &Api, instances: &[Uuid]) -> Result<HashMap<Uuid, Total>, ApiError> {
+        Ok(history::totals_by_instance(api.instances.db.read(), instances, &self.0).await?)
     }
 }
 

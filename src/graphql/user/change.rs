@@ -8,6 +8,7 @@ use entity::user_change::{Kind, Model};
 use uuid::Uuid;
 
 use super::User;
+use crate::db::Total;
 use crate::directory::users;
 use crate::graphql::api::Api;
 use crate::graphql::batch::regroup;
@@ -83,8 +84,8 @@ impl NestedList for ChangeList {
         Ok(regroup(pages, UserChange::list))
     }
 
-    async fn counts(&self, api: &Api, runs: &[Uuid]) -> Result<HashMap<Uuid, i64>, ApiError> {
-        Ok(users::count_changes_by_run(api.instances.db.read(), runs, self.kind).await?)
+    async fn totals(&self, api: &Api, runs: &[Uuid]) -> Result<HashMap<Uuid, Total>, ApiError> {
+        Ok(users::change_totals_by_run(api.instances.db.read(), runs, self.kind).await?)
     }
 }
 

@@ -8,6 +8,7 @@ use entity::user::UserStatus;
 use uuid::Uuid;
 
 use super::User;
+use crate::db::Total;
 use crate::directory::users::{self, Filter};
 use crate::graphql::api::Api;
 use crate::graphql::batch::regroup;
@@ -76,8 +77,8 @@ impl RootList for UserList {
         Ok(User::list(users::page(api.instances.db.read(), &self.0, after, limit).await?))
     }
 
-    async fn count(&self, api: &Api) -> Result<i64, ApiError> {
-        Ok(users::count(api.instances.db.read(), &self.0).await?)
+    async fn total(&self, api: &Api) -> Result<Total, ApiError> {
+        Ok(users::total(api.instances.db.read(), &self.0).await?)
     }
 }
 
@@ -95,9 +96,9 @@ impl NestedList for UserList {
         Ok(regroup(users::pages_by_instance(conn, &instances, &self.0, after, limit).await?, User::list))
     }
 
-    async fn counts(&self, api: &Api, instances: &[Uuid]) -> Result<HashMap<Uuid, i64>, ApiError> {
+    async fn totals(&self, api: &Api, instances: &[Uuid]) -> Result<HashMap<Uuid, Total>, ApiError> {
         let (conn, instances) = (api.instances.db.read(), self.admitted(instances));
-        Ok(users::count_by_instance(conn, &instances, &self.0).await?)
+        Ok(users::totals_by_instance(conn, &instances, &self.0).await?)
     }
 }
 

@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, Order, QueryFilter, Que
 use uuid::Uuid;
 
 use super::Event;
-use crate::db::{Reader, keyset};
+use crate::db::{self, Reader, Total, keyset};
 use crate::error::Result;
 
 /// The newest events of several instances before `before`, in one statement.
@@ -44,7 +44,6 @@ pub async fn pages_by_instance(
 }
 
 /// How many events each instance has.
-pub async fn count_by_instance(reader: &Reader, instances: &[Uuid]) -> Result<HashMap<Uuid, i64>> {
-    let own = keyset::among((Entity, Column::InstanceId), instances, reader.get_database_backend());
-    keyset::counts(reader, Entity::find().filter(own), Column::InstanceId).await
+pub async fn totals_by_instance(reader: &Reader, instances: &[Uuid]) -> Result<HashMap<Uuid, Total>> {
+    db::totals(reader, instances, Column::InstanceId, |_| Entity::find()).await
 }

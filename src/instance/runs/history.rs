@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use entity::run::{Column, Entity, Model, Outcome, Trigger};
 use sea_orm::sea_query::SelectStatement;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Select,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select,
 };
 use uuid::Uuid;
 
-use crate::db::{Reader, keyset};
+use crate::db::{self, Reader, Total, keyset};
 use crate::error::Result;
 
 /// A filter for runs. `None` matches all. Times are in Unix milliseconds.
@@ -84,17 +84,14 @@ pub async fn pages_by_instance(
 }
 
 /// How many runs match.
-pub async fn count<C: ConnectionTrait>(conn: &C, filter: &Filter) -> Result<i64> {
+pub async fn total(reader: &Reader, filter: &Filter) -> Result<Total> {
     let own = filter.instance_id.map(|id| Column::InstanceId.eq(id));
-    let runs = filter.select().filter(Condition::all().add_option(own));
-    Ok(i64::try_from(runs.count(conn).await?).unwrap_or(i64::MAX))
+    db::total(reader, filter.select().filter(Condition::all().add_option(own))).await
 }
 
 /// How many runs match for each instance.
-pub async fn count_by_instance(reader: &Reader, instances: &[Uuid], filter: &Filter) -> Result<HashMap<Uuid, i64>> {
+pub async fn totals_by_instance(reader: &Reader, instances: &[Uuid], filter: &Filter) -> Result<HashMap<Uuid, Total>> {
     let admitted = instances.iter().copied().filter(|id| filter.instance_id.is_none_or(|only| only == *id));
     let admitted: Vec<Uuid> = admitted.collect();
-    let own = keyset::among((Entity, Column::InstanceId), &admitted, reader.get_database_backend());
-    let runs = filter.select().filter(own);
-    keyset::counts(reader, runs, Column::InstanceId).await
+    db::totals(reader, &admitted, Column::InstanceId, |_| filter.select()).await
 }

@@ -7,6 +7,7 @@ use super::{Page, root};
 /// What pages say, and where the source says the same. Change both, and the row.
 const NUMBERS: &[(&str, &str, &str, &str)] = &[
     ("api.md", "`first` (at most 100)", "graphql/page.rs", "MAX_SIZE: i32 = 100;"),
+    ("api.md", "counted up to 10,000", "db/total.rs", "MOST_COUNTED: i64 = 10_000;"),
     ("api.md", "1 MiB per request", "graphql/transport/http.rs", "MAX_BODY_BYTES: usize = 1024 * 1024;"),
     ("api.md", "32 KiB per document", "graphql/guard/mod.rs", "MAX_DOCUMENT_BYTES: usize = 32 * 1024;"),
     ("api.md", "2,000 selections", "graphql/guard/mod.rs", "MAX_SELECTIONS: u32 = 2_000;"),

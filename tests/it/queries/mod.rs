@@ -5,5 +5,6 @@ mod history;
 mod instances;
 mod nodes;
 mod statements;
+mod totals;
 mod users;
 mod written;

@@ -182,6 +182,7 @@ fn parameter_type(value: &Value) -> Result<Type, Mismatch> {
         Value::Bytes(_) => Type::BYTEA,
         Value::Uuid(_) => Type::UUID,
         Value::Array(ArrayType::Uuid, _) => Type::UUID_ARRAY,
+        Value::Array(ArrayType::String, _) => Type::TEXT_ARRAY,
         other => return Err(Mismatch::new(format!("a parameter of an unsupported type: {other:?}"))),
     })
 }
