@@ -16,6 +16,8 @@ pub struct Model {
     pub key_check: Option<Vec<u8>>,
     /// Identifies the event log. A restored backup gets a new number, which invalidates the cursors of clients.
     pub log_epoch: i64,
+    /// Users with greater ids that an earlier release stored may be missing in searches. Null if none are.
+    pub searchable_through: Option<Uuid>,
     /// How many migrations a binary must know to work with this database.
     pub needs: i32,
 }

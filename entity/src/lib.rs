@@ -17,4 +17,6 @@ pub mod recipient;
 pub mod replica;
 pub mod run;
 pub mod user;
+pub mod user_backlog;
 pub mod user_change;
+pub mod user_word;

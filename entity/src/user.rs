@@ -43,14 +43,10 @@ pub struct Model {
     /// The application's id of the account. Unique within the instance.
     pub external_id: String,
     pub email: Option<String>,
-    /// The search key of the address.
-    pub email_key: Option<String>,
     pub display_name: Option<String>,
-    /// The search key of the name.
-    pub name_key: Option<String>,
     /// The address in the form that identifies a person.
     pub match_key: Option<String>,
-    /// The version of these keys; 0 if a release without versions wrote them.
+    /// The version of this key and of the user's words; 0 if a release without versions wrote them.
     pub key_version: i32,
     pub status: UserStatus,
     pub is_admin: Option<bool>,

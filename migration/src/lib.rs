@@ -9,8 +9,8 @@
 //!   release after the release that can read it.
 //! - A column or table is renamed or dropped only if the previous release no longer used it.
 //!   Such a migration sets `installation.needs` to the number of migrations that a binary
-//!   must know. Binaries that know fewer refuse to start, and stop if they are running. `m0006` is an exception: the
-//!   previous release cannot work next to it (see the operations guide).
+//!   must know. Binaries that know fewer refuse to start, and stop if they are running. `m0006` and `m0012` are
+//!   exceptions: the previous release cannot work next to them (see the operations guide).
 //! - A migration is fast: it does not rewrite large tables, and it builds indexes with
 //!   [`concurrently`].
 
@@ -27,6 +27,8 @@ mod m0007_what_is_known;
 mod m0008_waits;
 mod m0009_search_keys;
 mod m0010_indexes;
+mod m0011_user_words;
+mod m0012_indexes;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -47,6 +49,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_waits::Migration),
             Box::new(m0009_search_keys::Migration),
             Box::new(m0010_indexes::Migration),
+            Box::new(m0011_user_words::Migration),
+            Box::new(m0012_indexes::Migration),
         ]
     }
 }

@@ -59,7 +59,7 @@ mod wake;
 pub use classify::{ErrorClass, classify, is_duplicate};
 pub use conn::Reader;
 pub use location::{Location, ParsedUrl};
-pub use total::{Total, total, totals};
+pub use total::{MOST_COUNTED, Total, total, totals};
 pub use trouble::Trouble;
 pub use wake::Topic;
 
@@ -86,6 +86,8 @@ pub struct Db {
     /// The clock of the database; SQLite has none.
     time: Option<Clock>,
     trouble: Arc<trouble::Watch>,
+    /// The write-ahead log of SQLite.
+    log: Option<Arc<sqlite::Log>>,
     /// Ends the background tasks.
     stop: CancellationToken,
 }
@@ -131,6 +133,10 @@ impl Db {
             wake: Arc::default(),
             time: None,
             trouble: Arc::default(),
+            log: match location {
+                Location::Sqlite(file) => Some(Arc::new(sqlite::Log::of(file))),
+                Location::Postgres(_) => None,
+            },
             stop: CancellationToken::new(),
         }
     }
@@ -243,6 +249,9 @@ impl Db {
         }
         if stored {
             self.trouble.stored();
+        }
+        if let Some(log) = &self.log {
+            log.trim(&self.writer).await;
         }
         self.wake.announce(announced.into_inner());
         Ok(())

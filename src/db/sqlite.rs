@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sea_orm::sqlx::Connection;
@@ -11,7 +12,7 @@ use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Sta
 
 use super::conn::measured;
 use super::trouble::Trouble;
-use crate::error::{Error, Result};
+use crate::error::{Chain, Error, Result};
 
 /// The first bytes of every SQLite file.
 const HEADER: &[u8; 16] = b"SQLite format 3\0";
@@ -19,6 +20,11 @@ const HEADER: &[u8; 16] = b"SQLite format 3\0";
 const OLDEST: (u32, u32, u32) = (3, 51, 3);
 const READERS: u32 = 8;
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A write-ahead log of so many bytes is emptied.
+const LARGE_LOG: u64 = 32 << 20;
+/// How long emptying it may wait for readers.
+const FOR_READERS: Duration = Duration::from_millis(500);
 
 /// The page cache of a connection, in KiB if negative.
 pub(super) const CACHE: &str = "-8192";
@@ -72,6 +78,39 @@ async fn connect(file: &Path, mode: &str, connections: u32) -> Result<DatabaseCo
             })
         });
     Ok(measured(Database::connect(options).await?))
+}
+
+/// The write-ahead log of a database.
+pub(super) struct Log {
+    path: PathBuf,
+    /// The size at which it is emptied.
+    large: AtomicU64,
+}
+
+impl Log {
+    pub(super) fn of(file: &Path) -> Self {
+        let mut path = file.as_os_str().to_owned();
+        path.push("-wal");
+        Self { path: path.into(), large: AtomicU64::new(LARGE_LOG) }
+    }
+
+    /// Empties the log after a commit if it is large. By itself, SQLite begins it anew only at a moment when nobody
+    /// reads, and there is none while several readers are at work.
+    pub(super) async fn trim(&self, writer: &DatabaseConnection) {
+        let size = || std::fs::metadata(&self.path).map_or(0, |log| log.len());
+        if size() < self.large.load(Ordering::Relaxed) {
+            return;
+        }
+        let (short, usual) = (FOR_READERS.as_millis(), PATIENCE.as_millis());
+        let sql =
+            format!("PRAGMA busy_timeout = {short}; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = {usual}");
+        if let Err(error) = writer.execute_unprepared(&sql).await {
+            tracing::debug!(error = %Chain(&error), "the write-ahead log could not be emptied");
+        }
+        // If somebody has been reading for long, the next try comes later.
+        let left = size();
+        self.large.store(left + LARGE_LOG, Ordering::Relaxed);
+    }
 }
 
 /// Checks that an existing file begins as SQLite files do. SQLite itself takes a file without its first page for a

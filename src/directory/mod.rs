@@ -5,7 +5,11 @@
 //! rows still exist. Every query here applies this rule, so a deletion is complete for
 //! readers as soon as it is committed.
 
+pub mod changes;
+pub mod index;
 pub mod keys;
 pub mod prune;
 pub mod rekey;
+pub mod search;
 pub mod users;
+pub mod words;

@@ -4,27 +4,21 @@ use entity::{run, user, user_change};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
+use super::index::SOURCE;
+use super::users;
 use crate::db::Tx;
 use crate::error::Result;
 
 /// Deletes up to `limit` users that were removed before `before` (Unix milliseconds), with their
-/// changes. Returns how many were deleted. A user that comes back later is a new user.
+/// changes and words. Returns how many were deleted. A user that comes back later is a new user.
 pub async fn removed(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
     let past = user::Entity::find()
         .select_only()
-        .column(user::Column::Id)
+        .columns(SOURCE)
         .filter(user::Column::RemovedAt.lt(before))
         .order_by_asc(user::Column::RemovedAt)
         .limit(limit);
-    let past: Vec<Uuid> = tx.hold_free(past).await?;
-    if past.is_empty() {
-        return Ok(0);
-    }
-    user_change::Entity::delete_many()
-        .filter(user_change::Column::UserId.is_in(past.iter().copied()))
-        .exec(tx.conn())
-        .await?;
-    Ok(user::Entity::delete_many().filter(user::Column::Id.is_in(past)).exec(tx.conn()).await?.rows_affected)
+    users::remove(tx.conn(), tx.hold_free(past).await?).await
 }
 
 /// Deletes up to `limit` of the oldest changes whose runs were queued before the time of the id

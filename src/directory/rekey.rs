@@ -1,30 +1,36 @@
-//! Rewrites the keys of users whose rows have those of an earlier version.
+//! Rewrites the keys and words of users whose rows have those of an earlier version.
 //!
-//! A new version of the keys would make a migration rewrite the whole table. Instead, the workers rewrite it in small
+//! A new version of them would make a migration rewrite the whole table. Instead, the workers rewrite it in small
 //! transactions. They find what is left by the version in the row, so that an interruption does no harm. Several
-//! replicas may do it at the same time. Until it is done, a search looks for both forms.
+//! replicas may do it at the same time. Until it is done, [`super::index::as_of`] says what searches miss.
 
 use std::time::Duration;
 
 use entity::user::{ActiveModel, Column, Entity};
+use sea_orm::sea_query::LockType;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use uuid::Uuid;
 
-use super::keys::{self, Keys};
+use super::index::{self, SOURCE, Source};
+use super::keys;
 use crate::db::{Db, Tx};
 use crate::error::Result;
 
 /// How many rows are looked at, and rewritten by one transaction at most.
-const BATCH: u64 = 200;
+const BATCH: u64 = 400;
 /// The pause between two transactions, which leaves the database to others.
 const GAP: Duration = Duration::from_millis(50);
 
 /// Rewrites all rows with keys of an earlier version. Returns how many there were.
 pub async fn run(db: &Db, stop: &CancellationToken) -> Result<u64> {
     let (mut after, mut rewritten) = (Uuid::nil(), 0);
-    while let Some(Batch { last, outdated }) = next_batch(db, after).await? {
+    loop {
+        let Some(Batch { last, outdated }) = next_batch(db, after).await? else {
+            db.write(|tx| async move { index::advance(&tx, None).await }).await?;
+            break;
+        };
         if outdated {
             rewritten += db.write(|tx| rewrite(tx, after, last)).await?;
         }
@@ -65,24 +71,23 @@ async fn next_batch(db: &Db, after: Uuid) -> Result<Option<Batch>> {
 async fn rewrite(tx: Tx, after: Uuid, last: Uuid) -> Result<u64> {
     let rows = Entity::find()
         .select_only()
-        .columns([Column::Id, Column::Email, Column::DisplayName])
+        .columns(SOURCE)
         .filter(Column::KeyVersion.lt(keys::VERSION))
         .filter(Column::Id.gt(after))
         .filter(Column::Id.lte(last))
-        .order_by_asc(Column::Id);
-    // Skips rows that a sync has locked. The sync writes their keys if they change; otherwise the next round does.
-    let rows: Vec<(Uuid, Option<String>, Option<String>)> = tx.hold_free(rows).await?;
-    let count = rows.len();
-    for (id, email, name) in rows {
-        let Keys { email_key, name_key, match_key } = Keys::of(email.as_deref(), name.as_deref());
+        .order_by_asc(Column::Id)
+        .lock(LockType::Update);
+    let rows: Vec<Source> = rows.into_tuple().all(tx.conn()).await?;
+    for (id, _, email, ..) in &rows {
         let keys = ActiveModel {
-            email_key: Set(email_key),
-            name_key: Set(name_key),
-            match_key: Set(match_key),
+            match_key: Set(email.as_deref().and_then(keys::match_key)),
             key_version: Set(keys::VERSION),
             ..Default::default()
         };
-        Entity::update_many().set(keys).filter(Column::Id.eq(id)).exec(tx.conn()).await?;
+        Entity::update_many().set(keys).filter(Column::Id.eq(*id)).exec(tx.conn()).await?;
     }
+    let count = rows.len();
+    index::write(tx.conn(), &index::indexed(rows)).await?;
+    index::advance(&tx, Some(last)).await?;
     Ok(count.try_into().unwrap_or(u64::MAX))
 }

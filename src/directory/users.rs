@@ -1,18 +1,20 @@
-//! Queries for users and their changes, and the removal of deleted users in batches.
+//! Queries for users, and the removal of deleted users in batches.
 
 use std::collections::HashMap;
 
 use entity::user::{Column, Entity, UserStatus};
 use entity::{instance, run, user_change};
-use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
+use sea_orm::sea_query::{Expr, ExprTrait, LockType, Query, SelectStatement, SimpleExpr};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, Iterable, Order, QueryFilter, QueryOrder,
     QuerySelect, QueryTrait, Select,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::keys;
+use super::index::{self, SOURCE, Source};
+use super::search;
+use super::words::Terms;
 use crate::db::{self, Reader, Total, keyset};
 use crate::error::Result;
 
@@ -40,56 +42,60 @@ pub struct Filter {
     pub instance_id: Option<Uuid>,
     pub integration_keys: Option<Vec<String>>,
     pub statuses: Option<Vec<UserStatus>>,
-    /// The beginning of an address or a name, in any case and spelling.
-    pub search: Option<String>,
+    /// What is searched for. Empty for all.
+    pub search: Terms,
     pub include_removed: bool,
 }
+
+/// The statuses that few users have. Each has an index of its own.
+const FEW: [UserStatus; 2] = [UserStatus::Suspended, UserStatus::Invited];
+/// The condition of these indexes.
+const OF_FEW: &str = r#""user_account"."status" IN ('suspended', 'invited')"#;
 
 impl Filter {
     /// True if the filter matches all users of its instances, so that the instances have the count.
     fn is_whole(&self) -> bool {
-        self.statuses.is_none() && self.search.as_ref().is_none_or(String::is_empty) && !self.include_removed
+        self.statuses.is_none() && self.search.is_empty() && !self.include_removed
     }
 
-    /// The conditions that do not depend on the instance.
+    /// The statuses, if an index finds the users of each.
+    fn few(&self) -> Option<&[UserStatus]> {
+        self.statuses
+            .as_deref()
+            .filter(|statuses| !statuses.is_empty() && statuses.iter().all(|status| FEW.contains(status)))
+    }
+
+    /// The conditions that do not depend on the instance, without the search.
     fn condition(&self) -> Condition {
         let mut all = Condition::all();
         if let Some(statuses) = &self.statuses {
             all = all.add(Column::Status.is_in(statuses.iter().copied()));
         }
+        if self.few().is_some() {
+            all = all.add(Expr::cust(OF_FEW));
+        }
         if !self.include_removed {
             all = all.add(Column::RemovedAt.is_null());
-        }
-        if let Some(search) = self.search.as_deref().filter(|search| !search.is_empty()) {
-            let mut any = Condition::any();
-            for key in [keys::search_key(search)].into_iter().chain(keys::earlier_search_keys(search)) {
-                any = any.add(prefix(Column::EmailKey, &key)).add(prefix(Column::NameKey, &key));
-            }
-            all = all.add(any);
         }
         all
     }
 
-    /// The users of all instances.
-    fn select(&self) -> Select<Entity> {
-        // Deleted users: last seen by run `purge_through` or an earlier one.
-        let mut reported = Query::select();
-        reported
-            .expr(Expr::value(1))
-            .from(instance::Entity)
-            .and_where(Expr::col((instance::Entity, instance::Column::Id)).equals((Entity, Column::InstanceId)))
-            .and_where(
-                Expr::col((Entity, Column::Generation))
-                    .gt(Expr::col((instance::Entity, instance::Column::PurgeThrough))),
-            );
+    /// The users of all instances, without the search.
+    pub(super) fn select(&self) -> Select<Entity> {
+        let own = || Expr::col((Entity, Column::InstanceId));
+        // Deleted users: last seen by run `purge_through` or an earlier one. There are none after they were removed.
+        let generation = Expr::col((Entity, Column::Generation));
+        let reported =
+            own().not_in_subquery(purging()).or(generation.gt(of_instance(instance::Column::PurgeThrough, own())));
+        let mut select = Entity::find().filter(self.condition()).filter(reported);
         if let Some(keys) = &self.integration_keys {
-            reported.and_where(Expr::col((instance::Entity, instance::Column::IntegrationKey)).is_in(keys));
+            select = select.filter(of_instance(instance::Column::IntegrationKey, own()).is_in(keys));
         }
-        Entity::find().filter(self.condition()).filter(Expr::exists(reported))
+        select
     }
 
-    /// The users of one instance, without the condition on which one.
-    fn select_of(&self, instance: impl Into<SimpleExpr>) -> Select<Entity> {
+    /// The users of one instance, without the condition on which one, and without the search.
+    pub(super) fn select_of(&self, instance: impl Into<SimpleExpr>) -> Select<Entity> {
         let mut purged = Query::select();
         purged
             .column((instance::Entity, instance::Column::PurgeThrough))
@@ -102,86 +108,138 @@ impl Filter {
         let purged = SimpleExpr::SubQuery(None, Box::new(purged.into()));
         Entity::find().filter(self.condition()).filter(Expr::col((Entity, Column::Generation)).gt(purged))
     }
+}
 
-    fn select_in_instance(&self) -> Select<Entity> {
-        match self.instance_id {
-            Some(id) => self.select_of(id).filter(Column::InstanceId.eq(id)),
-            None => self.select(),
-        }
+/// The instances that have rows of deleted users.
+pub(super) fn purging() -> SelectStatement {
+    Query::select()
+        .column((instance::Entity, instance::Column::Id))
+        .from(instance::Entity)
+        .and_where(Expr::col((instance::Entity, instance::Column::Purging)))
+        .take()
+}
+
+/// A column of the instance with this id. A join in its place could be planned as one of whole tables.
+pub(super) fn of_instance(column: instance::Column, id: SimpleExpr) -> SimpleExpr {
+    let mut select = Query::select();
+    select
+        .column((instance::Entity, column))
+        .from(instance::Entity)
+        .and_where(Expr::col((instance::Entity, instance::Column::Id)).eq(id));
+    SimpleExpr::SubQuery(None, Box::new(select.into()))
+}
+
+/// A page of users, in the order of the list.
+#[derive(Default)]
+pub struct Page {
+    pub users: Vec<Found>,
+    /// Where to go on if the page ended before it was full.
+    pub rest: Option<Position>,
+}
+
+/// A user of a page, with its position in the list.
+pub struct Found {
+    pub user: Reported,
+    pub position: Position,
+}
+
+/// A position in a list of users.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Position {
+    /// In the order of ids.
+    Id(Uuid),
+    /// In the order of a search.
+    Word(search::Position),
+}
+
+impl Page {
+    fn of(mut users: Vec<Reported>, limit: u64) -> Self {
+        users.sort_by_key(|user| user.id);
+        users.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let found = |user: Reported| Found { position: Position::Id(user.id), user };
+        Self { users: users.into_iter().map(found).collect(), rest: None }
     }
 }
 
-/// The condition that `column` begins with `text`, as a range for which an index can be used.
-fn prefix(column: Column, text: &str) -> SimpleExpr {
-    let from = Expr::col((Entity, column)).gte(text);
-    // The range ends at the successor of the last character. The last code point has no successor.
-    let mut end: Vec<char> = text.chars().collect();
-    while let Some(last) = end.pop() {
-        if let Some(next) = (u32::from(last) + 1..=0x0010_FFFF).find_map(char::from_u32) {
-            end.push(next);
-            let end: String = end.into_iter().collect();
-            return from.and(Expr::col((Entity, column)).lt(end));
-        }
+/// Whether a position can be one of a list with this filter.
+pub fn is_in(filter: &Filter, position: &Position) -> bool {
+    match position {
+        Position::Id(_) => filter.search.is_empty(),
+        Position::Word(position) => search::is_in(filter, position),
     }
-    from
 }
 
-/// The users of an instance after a given one, in the order of ids.
-fn of_instance(select: Select<Entity>, backend: DbBackend, instance: Uuid, after: Uuid) -> Select<Entity> {
-    let after = select.filter(Column::Id.gt(after));
-    keyset::of_parent(after, (Column::InstanceId, instance), Column::Id, Order::Asc, backend)
-}
-
-/// One page in the order of ids, which is the order in which users were first seen.
-pub async fn page(reader: &Reader, filter: &Filter, after: Option<Uuid>, limit: u64) -> Result<Vec<Reported>> {
-    let page = select_page(filter, reader.get_database_backend(), after, limit).into_query();
-    // A search sorts what it finds, so it is not among the statements that an index answers in order.
-    if filter.search.is_some() { reader.rows_by_pool(page).await } else { reader.rows(page).await }
-}
-
-fn select_page(filter: &Filter, backend: DbBackend, after: Option<Uuid>, limit: u64) -> Select<Entity> {
-    let after = after.unwrap_or(Uuid::nil());
-    let select = match filter.instance_id {
-        Some(instance) if filter.search.is_none() => of_instance(filter.select_of(instance), backend, instance, after),
-        // A search finds few users by address or name, which are then sorted.
-        _ => filter.select_in_instance().filter(Column::Id.gt(after)).order_by_asc(Column::Id),
+/// One page. Without a search, in the order of ids, which is the order in which users were first seen.
+pub async fn page(reader: &Reader, filter: &Filter, after: Option<Position>, limit: u64) -> Result<Page> {
+    let after = match after {
+        Some(Position::Id(id)) => id,
+        _ if filter.search.is_empty() => Uuid::nil(),
+        Some(Position::Word(position)) => return search::page(reader, filter, Some(position), limit).await,
+        None => return search::page(reader, filter, None, limit).await,
     };
-    shown(select.limit(limit))
+    let pages = select_page(filter, reader.get_database_backend(), after, limit);
+    let mut found = keyset::pages(reader, pages, |_: &Reported| ()).await?;
+    Ok(Page::of(found.remove(&()).unwrap_or_default(), limit))
+}
+
+/// A statement for each status that few users have, or one for all. The page is the first users of them together.
+fn select_page(filter: &Filter, backend: DbBackend, after: Uuid, limit: u64) -> Vec<SelectStatement> {
+    let select = |filter: &Filter| {
+        let select = match filter.instance_id {
+            Some(instance) => {
+                let select = filter.select_of(instance).filter(Column::Id.gt(after));
+                keyset::of_parent(select, (Column::InstanceId, instance), Column::Id, Order::Asc, backend)
+            }
+            None => filter.select().filter(Column::Id.gt(after)).order_by_asc(Column::Id),
+        };
+        shown(select.limit(limit)).into_query()
+    };
+    match filter.few() {
+        Some(statuses) => {
+            let of = |status: &UserStatus| select(&Filter { statuses: Some(vec![*status]), ..filter.clone() });
+            statuses.iter().map(of).collect()
+        }
+        None => vec![select(filter)],
+    }
 }
 
 /// Leaves out the columns that nobody is shown: what is left is [`Reported`].
-fn shown(select: Select<Entity>) -> Select<Entity> {
-    let hidden = |column: &Column| {
-        matches!(
-            column,
-            Column::EmailKey | Column::NameKey | Column::MatchKey | Column::KeyVersion | Column::Generation
-        )
-    };
+pub(super) fn shown(select: Select<Entity>) -> Select<Entity> {
+    let hidden = |column: &Column| matches!(column, Column::MatchKey | Column::KeyVersion | Column::Generation);
     select.select_only().columns(Column::iter().filter(|column| !hidden(column)))
 }
 
-/// A page of users for each of several instances, in one statement.
+/// A page of users for each of several instances, in one statement, or in a few for a search.
 pub async fn pages_by_instance(
     reader: &Reader,
     instances: &[Uuid],
     filter: &Filter,
-    after: Option<Uuid>,
+    after: Option<Position>,
     limit: u64,
-) -> Result<HashMap<Uuid, Vec<Reported>>> {
+) -> Result<HashMap<Uuid, Page>> {
+    let after = match after {
+        Some(Position::Id(id)) => id,
+        _ if filter.search.is_empty() => Uuid::nil(),
+        Some(Position::Word(position)) => {
+            return search::pages(reader, instances, filter, Some(position), limit).await;
+        }
+        None => return search::pages(reader, instances, filter, None, limit).await,
+    };
     let backend = reader.get_database_backend();
-    let pages = instances.iter().map(|id| {
+    let pages = instances.iter().flat_map(|id| {
         let filter = Filter { instance_id: Some(*id), ..filter.clone() };
-        select_page(&filter, backend, after, limit).into_query()
+        select_page(&filter, backend, after, limit)
     });
-    let mut found = keyset::pages(reader, pages.collect(), |user: &Reported| user.instance_id).await?;
-    for users in found.values_mut() {
-        users.sort_by_key(|user| user.id);
-    }
-    Ok(found)
+    let found = keyset::pages(reader, pages.collect(), |user: &Reported| user.instance_id).await?;
+    Ok(found.into_iter().map(|(instance, users)| (instance, Page::of(users, limit))).collect())
 }
 
 /// How many users match.
 pub async fn total(reader: &Reader, filter: &Filter) -> Result<Total> {
+    if !filter.search.is_empty() {
+        return search::total(reader, filter).await;
+    }
     if filter.is_whole() {
         let mut instances =
             instance::Entity::find().select_only().expr_as(known_count().sum().cast_as("BIGINT"), "users");
@@ -194,7 +252,11 @@ pub async fn total(reader: &Reader, filter: &Filter) -> Result<Total> {
         let users: Option<(Option<i64>,)> = reader.row(instances.into_query()).await?;
         return Ok(Total::exact(users.and_then(|(users,)| users).unwrap_or(0)));
     }
-    db::total(reader, filter.select_in_instance()).await
+    let users = match filter.instance_id {
+        Some(id) => filter.select_of(id).filter(Column::InstanceId.eq(id)),
+        None => filter.select(),
+    };
+    db::total(reader, users).await
 }
 
 /// The number of users of an instance: its own count, plus those that the current run has added.
@@ -210,6 +272,9 @@ fn known_count() -> SimpleExpr {
 
 /// How many users match for each instance.
 pub async fn totals_by_instance(reader: &Reader, instances: &[Uuid], filter: &Filter) -> Result<HashMap<Uuid, Total>> {
+    if !filter.search.is_empty() {
+        return search::totals(reader, instances, filter).await;
+    }
     if !filter.is_whole() || filter.integration_keys.is_some() {
         return db::totals(reader, instances, Column::InstanceId, |instance| filter.select_of(instance)).await;
     }
@@ -228,86 +293,26 @@ pub async fn find(reader: &Reader, id: Uuid) -> Result<Option<Reported>> {
     reader.row(shown(everybody.select().filter(Column::Id.eq(id))).into_query()).await
 }
 
-/// A page of changes with their users for each of several runs, in two statements.
-pub async fn changes_by_run(
-    reader: &Reader,
-    runs: &[Uuid],
-    kind: Option<user_change::Kind>,
-    after: Option<i64>,
-    limit: u64,
-) -> Result<HashMap<Uuid, Vec<(user_change::Model, Reported)>>> {
-    let pages = runs.iter().map(|run| {
-        let mut select = select_changes(kind).filter(user_change::Column::RunId.eq(*run));
-        if let Some(after) = after {
-            select = select.filter(user_change::Column::Id.gt(after));
-        }
-        select.order_by_asc(user_change::Column::Id).limit(limit).into_query()
-    });
-    let changes = keyset::pages(reader, pages.collect(), |change: &user_change::Model| change.run_id).await?;
-    let changes: Vec<_> = changes.into_values().flatten().collect();
-    let ids: Vec<Uuid> = changes.iter().map(|change| change.user_id).collect();
-    let own = keyset::among((Entity, Column::Id), &ids, reader.get_database_backend());
-    let users: Vec<Reported> = reader.rows(shown(Entity::find().filter(own)).into_query()).await?;
-    let users: HashMap<Uuid, Reported> = users.into_iter().map(|user| (user.id, user)).collect();
-    let mut found: HashMap<Uuid, Vec<_>> = HashMap::new();
-    for change in changes {
-        // Skips changes whose users the purge removed between the two statements.
-        if let Some(user) = users.get(&change.user_id) {
-            found.entry(change.run_id).or_default().push((change, user.clone()));
-        }
-    }
-    for changes in found.values_mut() {
-        changes.sort_by_key(|(change, _)| change.id);
-    }
-    Ok(found)
-}
-
-/// How many users each run changed.
-pub async fn change_totals_by_run(
-    reader: &Reader,
-    runs: &[Uuid],
-    kind: Option<user_change::Kind>,
-) -> Result<HashMap<Uuid, Total>> {
-    db::totals(reader, runs, user_change::Column::RunId, |_| select_changes(kind)).await
-}
-
-fn select_changes(kind: Option<user_change::Kind>) -> Select<user_change::Entity> {
-    // Changes of deleted users are not reported.
-    let mut reported = Query::select();
-    reported
-        .expr(Expr::value(1))
-        .from(Entity)
-        .inner_join(
-            instance::Entity,
-            Expr::col((instance::Entity, instance::Column::Id)).equals((Entity, Column::InstanceId)),
-        )
-        .and_where(Expr::col((Entity, Column::Id)).equals((user_change::Entity, user_change::Column::UserId)))
-        .and_where(
-            Expr::col((Entity, Column::Generation)).gt(Expr::col((instance::Entity, instance::Column::PurgeThrough))),
-        );
-    let mut select = user_change::Entity::find().filter(Expr::exists(reported));
-    if let Some(kind) = kind {
-        select = select.filter(user_change::Column::Kind.eq(kind));
-    }
-    select
-}
-
-/// Deletes the rows of up to `limit` deleted users of an instance, with their changes. Returns how
-/// many there were.
+/// Deletes the rows of up to `limit` deleted users of an instance, with their changes and words. Returns how many
+/// there were.
 pub async fn remove_batch<C: ConnectionTrait>(conn: &C, instance: Uuid, purge_through: i64, limit: u64) -> Result<u64> {
-    let left = Entity::find().select_only().column(Column::Id).filter(Column::Generation.lte(purge_through));
-    let ids: Vec<Uuid> = of_instance(left, conn.get_database_backend(), instance, Uuid::nil())
-        .limit(limit)
-        .into_tuple()
-        .all(conn)
-        .await?;
-    if ids.is_empty() {
+    let left = Entity::find().select_only().columns(SOURCE).filter(Column::Generation.lte(purge_through));
+    let left =
+        keyset::of_parent(left, (Column::InstanceId, instance), Column::Id, Order::Asc, conn.get_database_backend());
+    // Locked, so that nobody writes their words meanwhile.
+    remove(conn, left.limit(limit).lock(LockType::Update).into_tuple().all(conn).await?).await
+}
+
+/// Deletes rows of users, which are locked, with their changes and words. Returns how many there were.
+pub async fn remove<C: ConnectionTrait>(conn: &C, rows: Vec<Source>) -> Result<u64> {
+    if rows.is_empty() {
         return Ok(0);
     }
+    let ids: Vec<Uuid> = rows.iter().map(|(id, ..)| *id).collect();
+    index::remove(conn, &index::indexed(rows)).await?;
     user_change::Entity::delete_many()
         .filter(user_change::Column::UserId.is_in(ids.iter().copied()))
         .exec(conn)
         .await?;
-    let removed = Entity::delete_many().filter(Column::Id.is_in(ids)).exec(conn).await?;
-    Ok(removed.rows_affected)
+    Ok(Entity::delete_many().filter(Column::Id.is_in(ids)).exec(conn).await?.rows_affected)
 }

@@ -13,7 +13,7 @@ use super::batch::Batch;
 use super::connection::{self, connection};
 use super::error::{ApiError, nullable};
 use super::instance::{Instance, InstanceById};
-use super::list::{List, RootList};
+use super::list::{List, PageRows, RootList};
 use super::page;
 use super::written::{Written, fields};
 use crate::audit;
@@ -84,8 +84,8 @@ impl List for AuditLog {
 }
 
 impl RootList for AuditLog {
-    async fn page(&self, api: &Api, after: Option<i64>, limit: u64) -> Result<Vec<AuditEntry>, ApiError> {
-        Ok(AuditEntry::list(audit::page(api.instances.db.read(), after, limit).await?))
+    async fn page(&self, api: &Api, after: Option<i64>, limit: u64) -> Result<PageRows<Self>, ApiError> {
+        Ok(AuditEntry::list(audit::page(api.instances.db.read(), after, limit).await?).into())
     }
 
     async fn total(&self, api: &Api) -> Result<Total, ApiError> {

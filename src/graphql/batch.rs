@@ -86,10 +86,10 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static> Batch<K> {
 /// Makes rows that were fetched for several parents the rows of one list, so that their
 /// own relations are fetched once for all of them.
 #[expect(clippy::implicit_hasher, reason = "every caller has the standard one")]
-pub fn regroup<K: Eq + Hash, M, T>(
+pub fn regroup<K: Eq + Hash, M, T, R: From<Vec<T>>>(
     groups: HashMap<K, Vec<M>>,
     list: impl FnOnce(Vec<M>) -> Vec<T>,
-) -> HashMap<K, Vec<T>> {
+) -> HashMap<K, R> {
     let mut sizes = Vec::with_capacity(groups.len());
     let mut all = Vec::new();
     for (key, models) in groups {
@@ -97,7 +97,7 @@ pub fn regroup<K: Eq + Hash, M, T>(
         all.extend(models);
     }
     let mut rows = list(all).into_iter();
-    sizes.into_iter().map(|(key, size)| (key, rows.by_ref().take(size).collect())).collect()
+    sizes.into_iter().map(|(key, size)| (key, rows.by_ref().take(size).collect::<Vec<_>>().into())).collect()
 }
 
 #[cfg(test)]

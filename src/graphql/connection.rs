@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use super::api::Api;
 use super::batch::Relation;
 use super::error::ApiError;
-use super::list::{Key, NestedList, Parent, RootList};
+use super::list::{Key, NestedList, PageRows, Parent, RootList};
 use super::page::{self, PageRequest};
 use crate::db::Total;
 use crate::graphql::written::Fields;
@@ -26,7 +26,8 @@ pub async fn root<L: RootList>(
     let PageRequest { size, after } = PageRequest::new(&list, first, after.as_deref())?;
     let has_previous = after.is_some();
     let rows = list.page(ctx.data_unchecked(), after, size as u64 + 1).await?;
-    Ok(Page::new(Box::new(Root(list)), rows, size, has_previous))
+    let rest = rows.rest.as_ref().map(|position| page::cursor_at(&list, position));
+    Ok(Page::new(Box::new(Root(list)), rows.rows, rest, size, has_previous))
 }
 
 /// A page of a list below `parent`.
@@ -41,14 +42,17 @@ pub async fn nested<L: NestedList>(
     let has_previous = after.is_some();
     let pages = Pages { list: list.clone(), after, limit: size as u64 + 1 };
     let api: &Api = ctx.data_unchecked();
-    let rows = parent.batch().load(api, pages, parent.key()).await?.unwrap_or_default();
-    Ok(Page::new(Box::new(Nested { list, parent: parent.clone() }), rows, size, has_previous))
+    let rows = parent.batch().load(api, pages, parent.key()).await?.unwrap_or_else(|| Vec::new().into());
+    let rest = rows.rest.as_ref().map(|position| page::cursor_at(&list, position));
+    Ok(Page::new(Box::new(Nested { list, parent: parent.clone() }), rows.rows, rest, size, has_previous))
 }
 
 /// A page of a list.
 pub struct Page<R> {
     list: Box<dyn Whole<R>>,
     rows: Vec<R>,
+    /// The cursor at which the list goes on if the page ended early.
+    rest: Option<String>,
     has_next: bool,
     has_previous: bool,
     total: OnceCell<Total>,
@@ -56,10 +60,11 @@ pub struct Page<R> {
 
 impl<R> Page<R> {
     /// `rows` may hold one more than `size`, which shows that there is another page.
-    fn new(list: Box<dyn Whole<R>>, mut rows: Vec<R>, size: usize, has_previous: bool) -> Self {
-        let has_next = rows.len() > size;
+    fn new(list: Box<dyn Whole<R>>, mut rows: Vec<R>, rest: Option<String>, size: usize, has_previous: bool) -> Self {
+        let rest = rest.filter(|_| rows.len() <= size);
+        let has_next = rows.len() > size || rest.is_some();
         rows.truncate(size);
-        Self { list, rows, has_next, has_previous, total: OnceCell::new() }
+        Self { list, rows, rest, has_next, has_previous, total: OnceCell::new() }
     }
 
     pub fn rows(&self) -> &[R] {
@@ -77,7 +82,7 @@ impl<R> Page<R> {
             has_next_page: self.has_next,
             has_previous_page: self.has_previous,
             start_cursor: self.rows.first().map(cursor),
-            end_cursor: self.rows.last().map(cursor),
+            end_cursor: self.rest.clone().or_else(|| self.rows.last().map(cursor)),
         }
     }
 
@@ -102,13 +107,14 @@ impl<R> Edge<'_, R> {
 /// The position of a page in its list.
 #[derive(async_graphql::SimpleObject, Fields)]
 pub struct PageInfo {
-    /// Whether there are more rows after `endCursor`.
+    /// Whether there may be more rows after `endCursor`.
     has_next_page: bool,
     /// Whether this page began after a cursor, so that there may be rows before it.
     has_previous_page: bool,
     /// The cursor of the first row; null on an empty page.
     start_cursor: Option<String>,
-    /// The cursor of the last row, for `after` of the next page; null on an empty page.
+    /// For `after` of the next page: the cursor of the last row, or the place at which a search goes on that has looked
+    /// at many users and found few of them or none. Null if there is neither.
     end_cursor: Option<String>,
 }
 
@@ -162,9 +168,9 @@ struct Pages<L: NestedList> {
 
 impl<L: NestedList> Relation for Pages<L> {
     type Key = Key<L>;
-    type Value = Vec<L::Row>;
+    type Value = PageRows<L>;
 
-    async fn fetch(&self, api: &Api, parents: &[Key<L>]) -> Result<HashMap<Key<L>, Vec<L::Row>>, ApiError> {
+    async fn fetch(&self, api: &Api, parents: &[Key<L>]) -> Result<HashMap<Key<L>, PageRows<L>>, ApiError> {
         self.list.pages(api, parents, self.after.clone(), self.limit).await
     }
 }
@@ -184,7 +190,7 @@ impl<L: NestedList> Relation for Totals<L> {
 
 /// The connection and edge types of a list.
 macro_rules! connection {
-    ($connection:ident, $edge:ident, $list:ty, $rows:literal) => {
+    ($connection:ident, $edge:ident, $list:ty, $rows:literal $(, { $($more:tt)* })?) => {
         pub struct $connection(pub crate::graphql::connection::Page<<$list as crate::graphql::list::List>::Row>);
 
         pub struct $edge<'a>(crate::graphql::connection::Edge<'a, <$list as crate::graphql::list::List>::Row>);
@@ -224,6 +230,7 @@ macro_rules! connection {
             ) -> Result<bool, crate::graphql::error::ApiError> {
                 Ok(self.0.total(ctx.data_unchecked()).await?.is_exact)
             }
+            $($($more)*)?
         }
 
         #[doc = concat!("One row of a list of ", $rows, ", with its cursor.")]

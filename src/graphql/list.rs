@@ -26,15 +26,29 @@ pub trait List: Send + Sync + 'static {
     fn position(&self, row: &Self::Row) -> Self::Position;
 }
 
+/// The rows of a page.
+#[derive(Clone)]
+pub struct PageRows<L: List> {
+    pub rows: Vec<L::Row>,
+    /// Where the list goes on if it ended early, such as a search that finds few of the rows that it looks at.
+    pub rest: Option<L::Position>,
+}
+
+impl<L: List> From<Vec<L::Row>> for PageRows<L> {
+    fn from(rows: Vec<L::Row>) -> Self {
+        Self { rows, rest: None }
+    }
+}
+
 /// A field of the root type.
-pub trait RootList: List {
+pub trait RootList: List + Sized {
     /// At most `limit` rows after a position.
     fn page(
         &self,
         api: &Api,
         after: Option<Self::Position>,
         limit: u64,
-    ) -> impl Future<Output = Result<Vec<Self::Row>, ApiError>> + Send;
+    ) -> impl Future<Output = Result<PageRows<Self>, ApiError>> + Send;
 
     /// How many rows there are on all pages.
     fn total(&self, api: &Api) -> impl Future<Output = Result<Total, ApiError>> + Send;
@@ -61,7 +75,7 @@ pub trait NestedList: List + Clone + PartialEq {
         parents: &[Key<Self>],
         after: Option<Self::Position>,
         limit: u64,
-    ) -> impl Future<Output = Result<HashMap<Key<Self>, Vec<Self::Row>>, ApiError>> + Send;
+    ) -> impl Future<Output = Result<HashMap<Key<Self>, PageRows<Self>>, ApiError>> + Send;
 
     /// For each of several parents, how many rows there are on all pages.
     fn totals(

@@ -16,7 +16,7 @@ use super::error::{ApiError, nullable};
 use super::id::{self, Kind};
 use super::instance::list::InstanceConnection;
 use super::instance::{Instance, InstanceById};
-use super::list::{List, NestedList, Parent, RootList};
+use super::list::{List, NestedList, PageRows, Parent, RootList};
 use super::page;
 use super::sync_run::{RunById, SyncRun};
 use super::user_error::{UserError, split_refusals};
@@ -187,7 +187,7 @@ impl NestedList for ReportedInstances {
         mails: &[Uuid],
         after: Option<Uuid>,
         limit: u64,
-    ) -> Result<HashMap<Uuid, Vec<Instance>>, ApiError> {
+    ) -> Result<HashMap<Uuid, PageRows<Self>>, ApiError> {
         let mut pages = Self::ids(api, mails).await?;
         for ids in pages.values_mut() {
             if let Some(after) = after {
@@ -243,8 +243,8 @@ impl List for NotificationList {
 }
 
 impl RootList for NotificationList {
-    async fn page(&self, api: &Api, after: Option<Uuid>, limit: u64) -> Result<Vec<Notification>, ApiError> {
-        Ok(Notification::list(history::page(api.instances.db.read(), &self.0, after, limit).await?))
+    async fn page(&self, api: &Api, after: Option<Uuid>, limit: u64) -> Result<PageRows<Self>, ApiError> {
+        Ok(Notification::list(history::page(api.instances.db.read(), &self.0, after, limit).await?).into())
     }
 
     async fn total(&self, api: &Api) -> Result<Total, ApiError> {

@@ -51,7 +51,12 @@ pub fn not_a_cursor() -> ApiError {
 
 /// The cursor of a row.
 pub fn cursor<L: List>(list: &L, row: &L::Row) -> String {
-    let text = serde_json::to_string(&(list.name(), list.position(row))).unwrap_or_default();
+    cursor_at(list, &list.position(row))
+}
+
+/// The cursor of a position.
+pub fn cursor_at<L: List>(list: &L, position: &L::Position) -> String {
+    let text = serde_json::to_string(&(list.name(), position)).unwrap_or_default();
     URL_SAFE_NO_PAD.encode(text)
 }
 

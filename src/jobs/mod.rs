@@ -13,7 +13,7 @@ use tracing::{error, warn};
 use crate::clock::Clock;
 use crate::config::Roles;
 use crate::db::Db;
-use crate::directory::rekey;
+use crate::directory::{index, rekey};
 use crate::events::Feed;
 use crate::instance::Instances;
 use crate::instance::authorization::Authorizations;
@@ -117,7 +117,8 @@ fn spawn_workers(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
     tasks.spawn(forget(authorizations.clone(), stop.clone()));
     tasks.spawn(prune(pruner.clone(), stop.clone()));
     tasks.spawn(repair(instances.clone(), stop.clone()));
-    tasks.spawn(rekey(db, stop.clone()));
+    tasks.spawn(rekey(db.clone(), stop.clone()));
+    tasks.spawn(index(db, stop.clone()));
 }
 
 async fn schedule(instances: Instances, heartbeat: Heartbeat, stop: CancellationToken) {
@@ -158,6 +159,15 @@ async fn rekey(db: Db, stop: CancellationToken) {
         if let Err(error) = rekey::run(&db, &stop).await {
             warn!(error = %error.chain(), "the keys of users could not be rewritten; trying again");
             wait = SCHEDULE * 60;
+        }
+    }
+}
+
+async fn index(db: Db, stop: CancellationToken) {
+    while let Err(error) = index::work(&db, &stop).await {
+        warn!(error = %error.chain(), "the words of users could not be written; trying again");
+        if stop.run_until_cancelled(sleep(SCHEDULE)).await.is_none() {
+            return;
         }
     }
 }

@@ -7,12 +7,17 @@ use entity::run;
 use entity::user::{Column, Entity, Model};
 use entity::user_change::{self, Kind};
 use integration::user::SourceUser;
-use sea_orm::sea_query::{Expr, ExprTrait, Query};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::sea_query::{Expr, ExprTrait, LockType, Query};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 use uuid::Uuid;
 
 use super::bulk::{self, Change};
 use super::row::{self, OldValues};
+use crate::directory::index::{self, SOURCE, Source};
+use crate::directory::users;
+use crate::directory::words::Words;
 use crate::error::Result;
 
 /// The instance whose users are stored, and the run that lists them.
@@ -97,6 +102,7 @@ async fn store_chunk<C: ConnectionTrait>(
     counts: &mut Counts,
 ) -> Result<()> {
     let (mut written, mut touched, mut changes, mut changed_again) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut renamed, mut old_words) = (Vec::new(), Vec::new());
     for Listed { mut row, is, mut old_values } in find(conn, scope, users, counts).await? {
         old_values.drop_unchanged(&row);
         if is == Known::InThisRun {
@@ -104,6 +110,7 @@ async fn store_chunk<C: ConnectionTrait>(
         } else {
             counts.seen += 1;
         }
+        let before = old_values.words(&row);
         let fields = if scope.new_baseline { String::new() } else { old_values.recorded() };
         match is {
             Known::Added => {
@@ -122,6 +129,13 @@ async fn store_chunk<C: ConnectionTrait>(
                 changes.push(Change { fields, old_values: old_values.to_json(), ..Change::of(row.id, Kind::Changed) });
             }
         }
+        if is == Known::Added || before.is_some() {
+            renamed.push(row.id);
+        }
+        if let Some(before) = before {
+            let words = Words::of(row.email.as_deref(), row.display_name.as_deref());
+            old_words.extend(before.without(&words).map(|word| (word.to_owned(), row.id)));
+        }
         row.removed_at = None;
         row.generation = scope.number;
         if is != Known::InThisRun {
@@ -130,6 +144,8 @@ async fn store_chunk<C: ConnectionTrait>(
         written.push(row);
     }
     bulk::write(conn, written).await?;
+    index::remove_words(conn, old_words).await?;
+    index::refresh(conn, scope.instance_id, &renamed, scope.now).await?;
     bulk::touch(conn, scope, &touched).await?;
     change_again(conn, scope, changed_again, &mut changes, counts).await?;
     bulk::record(conn, scope.run_id, &changes).await
@@ -225,21 +241,27 @@ pub async fn count_unseen<C: ConnectionTrait>(conn: &C, scope: &Scope) -> Result
 /// back stay.
 pub async fn drop_added<C: ConnectionTrait>(conn: &C, scope: &Scope) -> Result<i64> {
     let of_run = user_change::Column::RunId.eq(scope.run_id).and(user_change::Column::Kind.eq(Kind::Added));
-    let own = || Expr::col((Entity, Column::Id)).equals((user_change::Entity, user_change::Column::UserId));
+    let own = Expr::col((Entity, Column::Id)).equals((user_change::Entity, user_change::Column::UserId));
     let mut recorded = Query::select();
-    recorded.expr(Expr::value(1)).from(user_change::Entity).and_where(own()).and_where(of_run.clone());
-    let dropped = Entity::delete_many()
+    recorded.expr(Expr::value(1)).from(user_change::Entity).and_where(own).and_where(of_run);
+    let added = Entity::find()
+        .select_only()
+        .columns(SOURCE)
         .filter(Column::InstanceId.eq(scope.instance_id))
         .filter(Column::Generation.eq(scope.number))
         // A run sets both when it stores a new user. Later runs set only the second one.
         .filter(Expr::col((Entity, Column::FirstSeenAt)).equals((Entity, Column::LastSeenAt)))
         .filter(Expr::exists(recorded))
-        .exec(conn)
-        .await?;
-    let mut user = Query::select();
-    user.expr(Expr::value(1)).from(Entity).and_where(own());
-    user_change::Entity::delete_many().filter(of_run).filter(Expr::exists(user).not()).exec(conn).await?;
-    Ok(i64::try_from(dropped.rows_affected).unwrap_or(i64::MAX))
+        .order_by_asc(Column::Id)
+        .limit(bulk::ROWS as u64)
+        .lock(LockType::Update);
+    let (mut after, mut dropped) = (Uuid::nil(), 0);
+    loop {
+        let rows: Vec<Source> = added.clone().filter(Column::Id.gt(after)).into_tuple().all(conn).await?;
+        let Some((last, ..)) = rows.last() else { return Ok(i64::try_from(dropped).unwrap_or(i64::MAX)) };
+        after = *last;
+        dropped += users::remove(conn, rows).await?;
+    }
 }
 
 /// Marks the users that are not on the complete list as removed, and returns how many there are.
@@ -267,5 +289,26 @@ pub async fn remove_unseen<C: ConnectionTrait>(conn: &C, scope: &Scope) -> Resul
     conn.execute(&insert).await?;
     let removed =
         Entity::update_many().col_expr(Column::RemovedAt, Expr::value(scope.now)).filter(unseen).exec(conn).await?;
+    index_removals(conn, scope).await?;
     Ok(i64::try_from(removed.rows_affected).unwrap_or(i64::MAX))
+}
+
+/// Lets searches know whom the run has removed.
+async fn index_removals<C: ConnectionTrait>(conn: &C, scope: &Scope) -> Result<()> {
+    use user_change::Column as Recorded;
+    let removed = user_change::Entity::find()
+        .select_only()
+        .columns([Recorded::Id, Recorded::UserId])
+        .filter(Recorded::RunId.eq(scope.run_id))
+        .filter(Recorded::Kind.eq(Kind::Removed))
+        .order_by_asc(Recorded::Id)
+        .limit(index::TOGETHER as u64);
+    let mut after = 0;
+    loop {
+        let removed: Vec<(i64, Uuid)> = removed.clone().filter(Recorded::Id.gt(after)).into_tuple().all(conn).await?;
+        let Some((last, _)) = removed.last() else { return Ok(()) };
+        after = *last;
+        let users: Vec<Uuid> = removed.iter().map(|(_, user)| *user).collect();
+        index::refresh(conn, scope.instance_id, &users, scope.now).await?;
+    }
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::reconcile::Scope;
 use crate::directory::keys;
+use crate::directory::words::Words;
 use crate::error::Result;
 
 macro_rules! for_rows {
@@ -21,8 +22,6 @@ macro_rules! for_rows {
                 instance_id: scope.instance_id,
                 external_id: user.external_id.clone(),
                 $($name: Default::default(),)*
-                email_key: None,
-                name_key: None,
                 match_key: None,
                 key_version: keys::VERSION,
                 first_seen_at: scope.now,
@@ -50,7 +49,7 @@ macro_rules! for_rows {
                 }
             })*
             if is_changed {
-                update_search_keys(row);
+                keys::fill(row);
             }
         }
 
@@ -63,11 +62,6 @@ macro_rules! for_rows {
 }
 
 integration::with_user_fields!(for_rows);
-
-/// The columns that are made from other columns.
-fn update_search_keys(row: &mut Model) {
-    keys::fill(row);
-}
 
 /// What the fields of a user were before they changed. Empty if nothing changed.
 #[derive(Debug, Default)]
@@ -93,6 +87,19 @@ impl OldValues {
     /// Drops the fields that are as they were.
     pub(super) fn drop_unchanged(&mut self, row: &Model) {
         self.0.retain(|field, value| stored_value(row, *field) != *value);
+    }
+
+    /// The words of the user before the name or the address changed; `None` if neither did.
+    pub(super) fn words(&self, row: &Model) -> Option<Words> {
+        let before = |field, now: &Option<String>| match self.0.get(&field) {
+            Some(value) => value.as_str().map(str::to_owned),
+            None => now.clone(),
+        };
+        let is_changed = [UserField::Email, UserField::DisplayName].iter().any(|field| self.0.contains_key(field));
+        is_changed.then(|| {
+            let email = before(UserField::Email, &row.email);
+            Words::of(email.as_deref(), before(UserField::DisplayName, &row.display_name).as_deref())
+        })
     }
 
     fn of_recorded_fields(&self) -> impl Iterator<Item = (&'static FieldInfo, &Value)> {
@@ -262,12 +269,12 @@ mod tests {
         let (fields, row) = updated(|user| user.email = Some("ANN@acme.example".into()));
         assert_eq!(fields, [UserField::Email]);
         assert_eq!(
-            (row.email.as_deref(), row.email_key.as_deref()),
+            (row.email.as_deref(), row.match_key.as_deref()),
             (Some("ANN@acme.example"), Some("ann@acme.example"))
         );
         let (fields, row) = updated(|user| user.display_name = Some("Ann B".into()));
         assert_eq!(fields, [UserField::DisplayName]);
-        assert_eq!((row.display_name.as_deref(), row.name_key.as_deref()), (Some("Ann B"), Some("ann b")));
+        assert_eq!(row.display_name.as_deref(), Some("Ann B"));
         let (fields, row) = updated(|user| user.status = UserStatus::Suspended);
         assert_eq!((fields, row.status), (vec![UserField::Status], entity::user::UserStatus::Suspended));
         let (fields, row) = updated(|user| user.is_admin = Some(true));
@@ -338,7 +345,7 @@ mod tests {
         let cleared: Vec<_> =
             UserField::ALL.iter().copied().filter(|field| *field != UserField::LastActiveAt).collect();
         assert_eq!(fields, cleared);
-        assert_eq!((row.email, row.email_key, row.display_name, row.name_key), (None, None, None, None));
+        assert_eq!((row.email, row.match_key, row.display_name), (None, None, None));
         assert_eq!((row.is_admin, row.mfa_enabled, row.licenses, row.last_active_at), (None, None, None, Some(1)));
         assert_eq!(row.status, entity::user::UserStatus::Unknown);
     }

@@ -110,7 +110,8 @@ async fn every_list_is_a_connection_of_the_same_shape() {
                 "totalCount: Int!".into(),
                 "totalCountIsExact: Boolean!".into(),
             ];
-            assert_eq!(shape(name), wanted);
+            let fields = shape(name).into_iter().filter(|field| field != "searchAsOf: DateTime");
+            assert_eq!(fields.collect::<Vec<_>>(), wanted);
             assert_eq!(shape(&format!("{node}Edge")), ["cursor: String!".to_owned(), format!("node: {node}!")]);
         }
         for field in kind["fields"].as_array().into_iter().flatten() {

@@ -8,7 +8,7 @@ import { Paged } from "./paged.js";
 
 const USERS = `query Users($id: ID!, $after: String, $search: String) {
   instance(id: $id) { status integration { providedFields } users(first: 50, after: $after, filter: { search: $search }) {
-    totalCount totalCountIsExact pageInfo { hasNextPage endCursor }
+    totalCount totalCountIsExact searchAsOf pageInfo { hasNextPage endCursor }
     nodes { id externalId ${USER_FIELD_NAMES} }
   } }
 }`;
@@ -140,7 +140,7 @@ export function instancePage(session, id) {
     ["Name", ...COLUMNS.map(({ heading }) => heading)],
     (after, signal) => loadUsers(after, signal, search.value.trim() || null),
     (user) => userRow(user, provided),
-    () => (search.value.trim() ? "No user begins like that." : "No users yet."),
+    () => (search.value.trim() ? "Nobody is found by that." : "No users yet."),
   );
   const history = new Paged(
     "Sync history",
@@ -166,7 +166,7 @@ export function instancePage(session, id) {
       "section",
       { "aria-labelledby": "users-title" },
       h("h2", { id: "users-title" }, "Users"),
-      h("p", {}, h("label", { for: "search-users" }, "Name or e-mail begins with "), search),
+      h("p", {}, h("label", { for: "search-users" }, "Words of the name or e-mail begin with "), search),
       users.element,
     ),
     h(

@@ -66,7 +66,7 @@ export class Paged {
     this.more.disabled = true;
     if (first && this.#count === 0) this.say("Loading…");
     try {
-      const { nodes, pageInfo, totalCount, totalCountIsExact } = await this.#load(this.#cursor, asked.signal);
+      const { nodes, pageInfo, totalCount, totalCountIsExact, searchAsOf } = await this.#load(this.#cursor, asked.signal);
       const rows = nodes.map(this.row);
       if (first) this.body.replaceChildren(...rows);
       else this.body.append(...rows);
@@ -74,8 +74,11 @@ export class Paged {
       this.#cursor = pageInfo.endCursor;
       this.more.hidden = !pageInfo.hasNextPage;
       this.table.hidden = this.#count === 0;
+      // A search that looks at many rows in vain goes on.
+      if (this.#count === 0 && pageInfo.hasNextPage) return await this.#next();
       const total = `${number(totalCount)}${totalCountIsExact ? "" : "+"}`;
-      this.say(this.#count === 0 ? this.#empty() : `${number(this.#count)} of ${total} shown.`);
+      const shown = this.#count === 0 ? this.#empty() : `${number(this.#count)} of ${total} shown.`;
+      this.say(shown, searchAsOf ? " A search does not find the newest users yet." : "");
     } catch (error) {
       if (asked.signal.aborted) return;
       this.say(

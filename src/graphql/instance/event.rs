@@ -15,7 +15,7 @@ use crate::graphql::api::Api;
 use crate::graphql::batch::regroup;
 use crate::graphql::connection::connection;
 use crate::graphql::error::ApiError;
-use crate::graphql::list::{List, NestedList};
+use crate::graphql::list::{List, NestedList, PageRows};
 use crate::graphql::page::int;
 use crate::graphql::subscription::cursor::Cursor;
 use crate::graphql::written::{Written, fields};
@@ -116,7 +116,7 @@ impl NestedList for EventList {
         instances: &[Uuid],
         after: Option<i64>,
         limit: u64,
-    ) -> Result<HashMap<Uuid, Vec<InstanceEvent>>, ApiError> {
+    ) -> Result<HashMap<Uuid, PageRows<Self>>, ApiError> {
         let pages = history::pages_by_instance(api.instances.db.read(), instances, after, limit).await?;
         Ok(regroup(pages, InstanceEvent::list))
     }

@@ -16,7 +16,7 @@ use crate::graphql::connection::{self, connection};
 use crate::graphql::error::{ApiError, nullable};
 use crate::graphql::id::{self, Kind};
 use crate::graphql::integration::Integration;
-use crate::graphql::list::{List, NestedList, RootList};
+use crate::graphql::list::{List, NestedList, PageRows, RootList};
 use crate::graphql::page;
 use crate::graphql::written::Written;
 use crate::instance::queries::{Filter, Key, OrderField, PageOf};
@@ -119,8 +119,8 @@ impl List for InstanceList {
 }
 
 impl RootList for InstanceList {
-    async fn page(&self, api: &Api, after: Option<Position>, limit: u64) -> Result<Vec<Instance>, ApiError> {
-        Ok(Instance::list(api.instances.page(&self.query(after, limit)?).await?))
+    async fn page(&self, api: &Api, after: Option<Position>, limit: u64) -> Result<PageRows<Self>, ApiError> {
+        Ok(Instance::list(api.instances.page(&self.query(after, limit)?).await?).into())
     }
 
     async fn total(&self, api: &Api) -> Result<Total, ApiError> {
@@ -137,7 +137,7 @@ impl NestedList for InstanceList {
         integrations: &[String],
         after: Option<Position>,
         limit: u64,
-    ) -> Result<HashMap<String, Vec<Instance>>, ApiError> {
+    ) -> Result<HashMap<String, PageRows<Self>>, ApiError> {
         let query = self.query(after, limit)?;
         Ok(regroup(api.instances.pages_by_integration(integrations, &query).await?, Instance::list))
     }

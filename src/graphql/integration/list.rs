@@ -6,11 +6,11 @@ use async_graphql::{Context, InputObject, Object};
 
 use super::Integration;
 use crate::db::Total;
-use crate::directory::keys::search_key;
+use crate::directory::keys::plain;
 use crate::graphql::api::Api;
 use crate::graphql::connection::{self, connection};
 use crate::graphql::error::ApiError;
-use crate::graphql::list::{List, RootList};
+use crate::graphql::list::{List, PageRows, RootList};
 use crate::graphql::page;
 use crate::graphql::written::Written;
 
@@ -33,10 +33,10 @@ pub struct IntegrationList {
 impl IntegrationList {
     async fn new(api: &Api, filter: Option<IntegrationFilter>) -> Result<Self, ApiError> {
         let IntegrationFilter { search, category, integrated } = filter.unwrap_or_default();
-        let search = search.map(|text| search_key(&text));
+        let search = search.map(|text| plain(&text));
         let catalog = api.instances.catalog.all();
         let found = catalog.filter(|entry| {
-            search.as_ref().is_none_or(|text| search_key(&entry.name).contains(text) || entry.key.contains(text))
+            search.as_ref().is_none_or(|text| plain(&entry.name).contains(text) || entry.key.contains(text))
                 && category.as_ref().is_none_or(|category| entry.category == *category)
         });
         let mut keys: Vec<String> = found.map(|entry| entry.key.clone()).collect();
@@ -62,9 +62,9 @@ impl List for IntegrationList {
 }
 
 impl RootList for IntegrationList {
-    async fn page(&self, _api: &Api, after: Option<String>, limit: u64) -> Result<Vec<Integration>, ApiError> {
+    async fn page(&self, _api: &Api, after: Option<String>, limit: u64) -> Result<PageRows<Self>, ApiError> {
         let later = self.keys.iter().filter(|key| after.as_ref().is_none_or(|after| *key > after));
-        Ok(Integration::list(later.take(usize::try_from(limit).unwrap_or(usize::MAX)).cloned().collect()))
+        Ok(Integration::list(later.take(usize::try_from(limit).unwrap_or(usize::MAX)).cloned().collect()).into())
     }
 
     async fn total(&self, _api: &Api) -> Result<Total, ApiError> {

@@ -16,7 +16,7 @@ use crate::graphql::connection::{self, connection};
 use crate::graphql::error::{ApiError, nullable};
 use crate::graphql::id::{self, Kind};
 use crate::graphql::instance::Instance;
-use crate::graphql::list::{List, NestedList, RootList};
+use crate::graphql::list::{List, NestedList, PageRows, RootList};
 use crate::graphql::page;
 use crate::graphql::written::Written;
 use crate::instance::runs::history::{self, Filter};
@@ -71,8 +71,8 @@ impl List for RunList {
 }
 
 impl RootList for RunList {
-    async fn page(&self, api: &Api, after: Option<Uuid>, limit: u64) -> Result<Vec<SyncRun>, ApiError> {
-        Ok(SyncRun::list(history::page(api.instances.db.read(), &self.0, after, limit).await?))
+    async fn page(&self, api: &Api, after: Option<Uuid>, limit: u64) -> Result<PageRows<Self>, ApiError> {
+        Ok(SyncRun::list(history::page(api.instances.db.read(), &self.0, after, limit).await?).into())
     }
 
     async fn total(&self, api: &Api) -> Result<Total, ApiError> {
@@ -89,7 +89,7 @@ impl NestedList for RunList {
         instances: &[Uuid],
         after: Option<Uuid>,
         limit: u64,
-    ) -> Result<HashMap<Uuid, Vec<SyncRun>>, ApiError> {
+    ) -> Result<HashMap<Uuid, PageRows<Self>>, ApiError> {
         let pages = history::pages_by_instance(api.instances.db.read(), instances, &self.0, after, limit).await?;
         Ok(regroup(pages, SyncRun::list))
     }

@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 use super::User;
 use crate::db::Total;
-use crate::directory::users;
+use crate::directory::{changes, users};
 use crate::graphql::api::Api;
 use crate::graphql::batch::regroup;
 use crate::graphql::connection::connection;
 use crate::graphql::error::ApiError;
-use crate::graphql::list::{List, NestedList};
+use crate::graphql::list::{List, NestedList, PageRows};
 use crate::graphql::sync_run::SyncRun;
 use crate::graphql::written::{Written, fields};
 
@@ -79,13 +79,13 @@ impl NestedList for ChangeList {
         runs: &[Uuid],
         after: Option<i64>,
         limit: u64,
-    ) -> Result<HashMap<Uuid, Vec<UserChange>>, ApiError> {
-        let pages = users::changes_by_run(api.instances.db.read(), runs, self.kind, after, limit).await?;
+    ) -> Result<HashMap<Uuid, PageRows<Self>>, ApiError> {
+        let pages = changes::pages_by_run(api.instances.db.read(), runs, self.kind, after, limit).await?;
         Ok(regroup(pages, UserChange::list))
     }
 
     async fn totals(&self, api: &Api, runs: &[Uuid]) -> Result<HashMap<Uuid, Total>, ApiError> {
-        Ok(users::change_totals_by_run(api.instances.db.read(), runs, self.kind).await?)
+        Ok(changes::totals_by_run(api.instances.db.read(), runs, self.kind).await?)
     }
 }
 

@@ -4,19 +4,23 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use async_graphql::{Context, ID, InputObject, Object};
+use chrono::{DateTime, Utc};
 use entity::user::UserStatus;
 use uuid::Uuid;
 
 use super::User;
+use crate::clock::date_time;
 use crate::db::Total;
-use crate::directory::users::{self, Filter};
+use crate::directory::index;
+use crate::directory::users::{self, Filter, Position};
+use crate::directory::words::Terms;
 use crate::graphql::api::Api;
 use crate::graphql::batch::regroup;
 use crate::graphql::connection::{self, connection};
 use crate::graphql::error::ApiError;
 use crate::graphql::id::{self, Kind};
 use crate::graphql::instance::Instance;
-use crate::graphql::list::{List, NestedList, RootList};
+use crate::graphql::list::{List, NestedList, PageRows, RootList};
 use crate::graphql::page;
 use crate::graphql::written::Written;
 
@@ -29,13 +33,16 @@ pub struct UserFilter {
     integration_keys: Option<Vec<String>>,
     /// Users in one of these statuses.
     statuses: Option<Vec<UserStatus>>,
-    /// Users whose e-mail address or name begins with this text, in any case.
+    /// Users whom each word of this text finds. A word finds the beginning of any word of the name or the e-mail
+    /// address; case and accents do not count. Words are what is between characters that are neither letters nor
+    /// digits. The domain of an address is one word: `example.com` is found, but not `com`. A text without any letter
+    /// or digit finds everybody.
     search: Option<String>,
     /// True to include the removed users that the server still has.
     include_removed: Option<bool>,
 }
 
-/// In the order in which the users were first seen.
+/// In the order in which the users were first seen; a search is in the order of the words that it finds.
 #[derive(Clone, PartialEq)]
 pub struct UserList(Filter);
 
@@ -47,9 +54,17 @@ impl UserList {
             instance_id: instance_id.map(|id| id::argument(Kind::Instance, &id)).transpose()?,
             integration_keys: page::bounded(integration_keys, "integrationKeys")?,
             statuses,
-            search,
+            search: search.map(|text| Terms::of(&text)).unwrap_or_default(),
             include_removed: include_removed.unwrap_or(false),
         }))
+    }
+
+    /// Refuses a position of a search for something else.
+    fn checked(&self, after: Option<Position>) -> Result<Option<Position>, ApiError> {
+        match after {
+            Some(after) if !users::is_in(&self.0, &after) => Err(page::not_a_cursor()),
+            after => Ok(after),
+        }
     }
 
     /// The instances of these that the filter allows.
@@ -61,20 +76,21 @@ impl UserList {
 
 impl List for UserList {
     type Row = User;
-    type Position = Uuid;
+    type Position = Position;
 
     fn name(&self) -> Cow<'static, str> {
-        "users".into()
+        Cow::Borrowed(if self.0.search.is_empty() { "users" } else { "users by words" })
     }
 
-    fn position(&self, user: &User) -> Uuid {
-        user.model.id
+    fn position(&self, user: &User) -> Position {
+        user.position.clone()
     }
 }
 
 impl RootList for UserList {
-    async fn page(&self, api: &Api, after: Option<Uuid>, limit: u64) -> Result<Vec<User>, ApiError> {
-        Ok(User::list(users::page(api.instances.db.read(), &self.0, after, limit).await?))
+    async fn page(&self, api: &Api, after: Option<Position>, limit: u64) -> Result<PageRows<Self>, ApiError> {
+        let page = users::page(api.instances.db.read(), &self.0, self.checked(after)?, limit).await?;
+        Ok(PageRows { rows: User::found(page.users), rest: page.rest })
     }
 
     async fn total(&self, api: &Api) -> Result<Total, ApiError> {
@@ -89,11 +105,21 @@ impl NestedList for UserList {
         &self,
         api: &Api,
         instances: &[Uuid],
-        after: Option<Uuid>,
+        after: Option<Position>,
         limit: u64,
-    ) -> Result<HashMap<Uuid, Vec<User>>, ApiError> {
-        let (conn, instances) = (api.instances.db.read(), self.admitted(instances));
-        Ok(regroup(users::pages_by_instance(conn, &instances, &self.0, after, limit).await?, User::list))
+    ) -> Result<HashMap<Uuid, PageRows<Self>>, ApiError> {
+        let (conn, instances, after) = (api.instances.db.read(), self.admitted(instances), self.checked(after)?);
+        let pages = users::pages_by_instance(conn, &instances, &self.0, after, limit).await?;
+        let (mut rests, mut found) = (HashMap::new(), HashMap::new());
+        for (instance, page) in pages {
+            rests.insert(instance, page.rest);
+            found.insert(instance, page.users);
+        }
+        let mut rows: HashMap<Uuid, PageRows<Self>> = regroup(found, User::found);
+        for (instance, rows) in &mut rows {
+            rows.rest = rests.remove(instance).flatten();
+        }
+        Ok(rows)
     }
 
     async fn totals(&self, api: &Api, instances: &[Uuid]) -> Result<HashMap<Uuid, Total>, ApiError> {
@@ -102,14 +128,22 @@ impl NestedList for UserList {
     }
 }
 
-connection!(UserConnection, UserEdge, UserList, "users");
+connection!(UserConnection, UserEdge, UserList, "users", {
+    /// A search may not find users yet that were stored after this time, such as those of a first sync in the last
+    /// minute. Null if it finds all.
+    async fn search_as_of(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>, ApiError> {
+        let api: &Api = ctx.data_unchecked();
+        Ok(index::as_of(api.instances.db.read()).await?.map(date_time))
+    }
+});
 
 #[derive(Default)]
 pub struct UserQuery;
 
 #[Object]
 impl UserQuery {
-    /// The users of all instances, in the order in which they were first seen.
+    /// The users of all instances, in the order in which they were first seen. A search is in the order of the words
+    /// that it finds.
     #[graphql(complexity = "page::cost(first, child_complexity)")]
     async fn users(
         &self,

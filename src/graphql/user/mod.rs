@@ -14,7 +14,7 @@ use super::id::{self, Kind};
 use super::instance::{Instance, InstanceById};
 use super::written::{Written, fields};
 use crate::clock::date_time;
-use crate::directory::users::Reported;
+use crate::directory::users::{Found, Position, Reported};
 use crate::error::Error;
 
 pub mod change;
@@ -24,19 +24,28 @@ pub mod list;
 pub struct User {
     model: Arc<Reported>,
     instances: Arc<Batch<Uuid>>,
+    /// The position in the list that the user was found in.
+    position: Position,
 }
 
 impl User {
     /// Rows of one list.
     pub fn list(models: Vec<Reported>) -> Vec<User> {
-        let instances = Arc::new(Batch::new(models.iter().map(|model| model.instance_id)));
-        models.into_iter().map(|model| User { model: Arc::new(model), instances: instances.clone() }).collect()
+        let found = |user: Reported| Found { position: Position::Id(user.id), user };
+        Self::found(models.into_iter().map(found).collect())
+    }
+
+    /// Rows of a page of users.
+    pub fn found(found: Vec<Found>) -> Vec<User> {
+        let instances = Arc::new(Batch::new(found.iter().map(|found| found.user.instance_id)));
+        let user = |Found { user, position }| User { model: Arc::new(user), instances: instances.clone(), position };
+        found.into_iter().map(user).collect()
     }
 
     /// A single row, which is not part of a list.
     pub fn one(model: Reported) -> User {
         let instances = Arc::new(Batch::new([model.instance_id]));
-        User { model: Arc::new(model), instances }
+        User { position: Position::Id(model.id), model: Arc::new(model), instances }
     }
 }
 

@@ -132,8 +132,8 @@ async fn an_index_whose_building_was_cut_is_built_again_on_postgres() {
     place.open().await.close().await.unwrap();
     let cut = connect(&place.location()).await;
     for statement in [
-        "UPDATE pg_index SET indisvalid = false, indisready = false WHERE indexrelid = 'ix_job_claim'::regclass",
-        "DELETE FROM seaql_migrations WHERE version = 'm0010_indexes'",
+        "UPDATE pg_index SET indisvalid = false, indisready = false WHERE indexrelid = 'ix_user_status'::regclass",
+        "DELETE FROM seaql_migrations WHERE version = 'm0012_indexes'",
     ] {
         assert_eq!(cut.execute_unprepared(statement).await.unwrap().rows_affected(), 1, "{statement}");
     }
@@ -141,6 +141,6 @@ async fn an_index_whose_building_was_cut_is_built_again_on_postgres() {
     place.open().await.close().await.unwrap();
     let invalid = "SELECT CAST(count(*) AS TEXT) FROM pg_index WHERE NOT (indisvalid AND indisready)";
     assert_eq!(one(&place.location(), invalid).await, "0");
-    let built = "SELECT CAST(count(*) AS TEXT) FROM pg_index WHERE indexrelid = to_regclass('ix_job_claim')";
+    let built = "SELECT CAST(count(*) AS TEXT) FROM pg_index WHERE indexrelid = to_regclass('ix_user_status')";
     assert_eq!(one(&place.location(), built).await, "1");
 }

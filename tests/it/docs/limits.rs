@@ -37,6 +37,8 @@ const NUMBERS: &[(&str, &str, &str, &str)] = &[
     ("instances.md", "| `latency_ms` | `0` |", "integration/rehearsal.rs", "(\"latency_ms\", \"Latency\", \"0\","),
     ("instances.md", "| `churn_percent` | `0` |", "integration/rehearsal.rs", "(\"churn_percent\", \"Churn\", \"0\","),
     ("operations.md", "expire after 30 seconds", "queue/mod.rs", "LEASE_MS: i64 = 30_000;"),
+    ("operations.md", "or after 30 seconds", "directory/index.rs", "LAG: Duration = Duration::from_secs(30);"),
+    ("operations.md", "looks at 2,000 entries", "directory/search/mod.rs", "BUDGET: u64 = 2_000;"),
     (
         "operations.md",
         "transaction after 15 seconds",

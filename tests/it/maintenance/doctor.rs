@@ -339,8 +339,8 @@ async fn a_damaged_file_is_found_on_sqlite() {
     sql(
         &database,
         "PRAGMA writable_schema = ON;
-        UPDATE sqlite_master SET rootpage = (SELECT SUM(rootpage) FROM sqlite_master WHERE name IN ('ix_user_email', 'ix_user_name')) - rootpage
-        WHERE name IN ('ix_user_email', 'ix_user_name')",
+        UPDATE sqlite_master SET rootpage = (SELECT SUM(rootpage) FROM sqlite_master WHERE name IN ('ux_user_external', 'ix_user_instance')) - rootpage
+        WHERE name IN ('ux_user_external', 'ix_user_instance')",
     )
     .await;
     let looked = home.run(&["doctor", "--thorough"]);

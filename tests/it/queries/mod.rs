@@ -4,6 +4,7 @@ mod audit;
 mod history;
 mod instances;
 mod nodes;
+mod search;
 mod statements;
 mod totals;
 mod users;

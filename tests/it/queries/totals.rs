@@ -29,6 +29,7 @@ async fn rows_are_counted_up_to_ten_thousand() {
         (format!("includeRemoved: true, {}", of(&small)), exact(30)),
         (format!("statuses: [ACTIVE, SUSPENDED, INVITED, UNKNOWN], {}", of(&large)), most.clone()),
         (format!("statuses: [SUSPENDED], {}", of(&small)), exact(2)),
+        (format!("statuses: [SUSPENDED, INVITED], {}", of(&small)), exact(3)),
     ] {
         assert_eq!(users(filter.clone()).await, total, "{filter}");
     }

@@ -1,8 +1,6 @@
-use muster::directory::{keys, rekey};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
-use crate::support::{self, Server};
+use crate::support::Server;
 
 const SEARCH: &str = "query($filter: UserFilter, $after: String) { users(first: 100, filter: $filter, after: $after) {
     totalCount nodes { externalId email displayName instance { name } } pageInfo { endCursor hasNextPage } } }";
@@ -32,32 +30,6 @@ async fn users_have_pages_in_the_order_in_which_they_were_first_seen() {
         }
     }
     assert_eq!(all, (0..250).map(|place| format!("person-{place}")).collect::<Vec<_>>());
-}
-
-#[tokio::test]
-async fn search_finds_the_beginning_of_an_address_or_name_in_any_case() {
-    let server = Server::start().await;
-    let id = server.rehearse("Acme", &[("users", "40")]).await;
-    server.idle(&id, "").await;
-    // People 0, 16 and 32 are called Ada Abe, Ada Berg and Ada Costa.
-    for (search, wanted) in [
-        ("Ada", vec!["person-0", "person-16", "person-32"]),
-        ("aDA b", vec!["person-16"]),
-        ("ADA.BERG.16@REHEARSAL", vec!["person-16"]),
-        ("berg", vec![]),
-        ("%", vec![]),
-        ("_da", vec![]),
-        ("ad\\", vec![]),
-        ("ada%", vec![]),
-        ("Ada Abe ", vec![]),
-        ("ada' OR '1'='1", vec![]),
-        ("ådа", vec![]),
-        ("\u{10ffff}", vec![]),
-    ] {
-        assert_eq!(found(&server, json!({ "search": search })).await, wanted, "{search:?}");
-    }
-    assert_eq!(found(&server, json!({ "search": "" })).await.len(), 40);
-    assert_eq!(found(&server, json!({ "search": null })).await.len(), 40);
 }
 
 #[tokio::test]
@@ -109,45 +81,4 @@ async fn a_user_has_the_values_of_the_application() {
         "removedAt": null, "instance": { "id": id }, "firstSeenAt": null, "lastSeenAt": null })
     );
     assert_eq!((&users[0]["isAdmin"], &users[0]["licenses"]), (&json!(true), &json!(["Full"])));
-}
-
-#[tokio::test]
-async fn search_finds_every_spelling_also_in_rows_of_an_earlier_version() {
-    let server = Server::start().await;
-    let id = server.rehearse("Acme", &[("users", "5")]).await;
-    server.idle(&id, "").await;
-    for (place, name) in ["İbrahim", "ΟΔΥΣΣΕΥΣ", "Jose\u{301}", "Jos\u{e9}"].iter().enumerate() {
-        // As an earlier version stored them.
-        let update = format!(
-            "UPDATE user_account SET display_name = '{name}', name_key = '{}', match_key = NULL, key_version = 0
-            WHERE external_id = 'person-{place}'",
-            name.to_lowercase()
-        );
-        support::change(&server.db, &update).await;
-    }
-    for (search, wanted) in [("İbrahim", vec![0]), ("ΟΔΥΣΣΕΥΣ", vec![1]), ("JOS\u{c9}", vec![3])] {
-        let wanted: Vec<_> = wanted.iter().map(|place| format!("person-{place}")).collect();
-        assert_eq!(found(&server, json!({ "search": search })).await, wanted, "{search:?}, before they are rewritten");
-    }
-    assert_eq!(rekey::run(&server.db, &CancellationToken::new()).await.unwrap(), 4);
-    assert_eq!(rekey::run(&server.db, &CancellationToken::new()).await.unwrap(), 0);
-    for (search, wanted) in [
-        ("ibrahim", vec![0]),
-        ("İBRA", vec![0]),
-        ("ΟΔΥΣ", vec![1]),
-        ("οδυσ", vec![1]),
-        ("οδυσσευς", vec![1]),
-        ("jos\u{e9}", vec![2, 3]),
-        ("JOS\u{c9}", vec![2, 3]),
-        ("jose\u{301}", vec![2, 3]),
-        ("jose", vec![]),
-    ] {
-        let wanted: Vec<_> = wanted.iter().map(|place| format!("person-{place}")).collect();
-        assert_eq!(found(&server, json!({ "search": search })).await, wanted, "{search:?}");
-    }
-    let all = format!(
-        "SELECT CAST(COUNT(*) AS TEXT) FROM user_account WHERE match_key LIKE '%@%' AND key_version = {}",
-        keys::VERSION
-    );
-    assert_eq!(support::one(&server.place.location(), &all).await, "5");
 }

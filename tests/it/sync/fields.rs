@@ -9,7 +9,7 @@ use entity::{user, user_change};
 use fastrand::Rng;
 use integration::user::{FieldValue, SourceUser, Timestamp, UserField, UserStatus};
 use muster::db::Db;
-use muster::directory::keys::{self, Keys};
+use muster::directory::keys;
 use muster::sync::reconcile::{self, Counts, Scope};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryFilter, Statement, Value,
@@ -130,9 +130,7 @@ impl Expected {
                 self.changed.insert(field);
             }
         }
-        let Keys { email_key, name_key, match_key } = Keys::of(row["email"].as_str(), row["display_name"].as_str());
-        row.insert("email_key", json!(email_key));
-        row.insert("name_key", json!(name_key));
+        let match_key = row["email"].as_str().and_then(keys::match_key);
         row.insert("match_key", json!(match_key));
         row.insert("key_version", json!(keys::VERSION));
         if row["generation"] != json!(scope.number) {
@@ -297,12 +295,10 @@ async fn what_changed_is_what_is_stored_and_recorded() {
 }
 
 /// The columns that no application provides.
-const OWN: [&str; 11] = [
+const OWN: [&str; 9] = [
     "id",
     "instance_id",
     "external_id",
-    "email_key",
-    "name_key",
     "match_key",
     "key_version",
     "first_seen_at",

@@ -16,11 +16,13 @@ use crate::db::rows::fault::Fault;
 
 /// The statements read a page in the order of an index. Their plans must depend neither on statistics, which may be
 /// old or missing, nor on the values that happen to come first.
-const PLANNER: [(&str, &str); 4] = [
+const PLANNER: [(&str, &str); 5] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_sort", "off"),
     ("enable_incremental_sort", "off"),
     ("enable_seqscan", "off"),
+    // Reads all entries of a range before the first row.
+    ("enable_bitmapscan", "off"),
 ];
 
 /// Where to connect, and how.

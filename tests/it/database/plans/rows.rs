@@ -6,7 +6,10 @@ use entity::instance::{Health, Status};
 use entity::job::Kind;
 use entity::run::Outcome;
 use entity::user::UserStatus;
-use entity::{api_token, audit_entry, event, instance, job, notification, oauth_authorization, run, user, user_change};
+use entity::{
+    api_token, audit_entry, event, instance, job, notification, oauth_authorization, run, user, user_change, user_word,
+};
+use muster::directory::words::Words;
 use sea_orm::{
     ActiveModelTrait, DatabaseConnection, EntityTrait, IntoActiveModel, Iterable, PrimaryKeyToColumn, PrimaryKeyTrait,
 };
@@ -15,6 +18,8 @@ use uuid::Uuid;
 const INSTANCES: usize = 1_000;
 const RUNS_EACH: usize = 5;
 const USERS_EACH: usize = 10;
+/// How many more users the first instance has.
+const USERS_OF_LARGE: usize = 5_000;
 const CHANGES_EACH: usize = 4;
 const EVENTS_EACH: usize = 10;
 const OTHERS: usize = 1_000;
@@ -89,12 +94,13 @@ pub async fn fill(db: &DatabaseConnection) {
     let users: Vec<_> = instances
         .iter()
         .flat_map(|instance| iter::repeat_n(instance, USERS_EACH))
+        .chain(iter::repeat_n(&instances[0], USERS_OF_LARGE))
         .enumerate()
         .map(|(number, instance)| user::Model {
             id: id(),
             instance_id: instance.id,
-            email_key: Some(format!("person.{number}@example.com")),
-            name_key: Some(format!("number {number}")),
+            email: Some(format!("person.{number}@example.com")),
+            display_name: Some(format!("number {number}")),
             external_id: format!("copy-{number}"),
             status: if number % 10 == 0 { UserStatus::Suspended } else { UserStatus::Active },
             removed_at: (number % 20 == 0).then_some(NEVER),
@@ -102,6 +108,19 @@ pub async fn fill(db: &DatabaseConnection) {
         })
         .collect();
     insert::<user::Entity>(db, users.iter().cloned()).await;
+    let words = users.iter().flat_map(|user| {
+        let words = Words::of(user.email.as_deref(), user.display_name.as_deref());
+        let row = |(word, shared): (&str, usize)| user_word::Model {
+            word: word.into(),
+            user_id: user.id,
+            instance_id: user.instance_id,
+            words: words.joined(),
+            shared: shared.try_into().unwrap(),
+            removed: user.removed_at.is_some(),
+        };
+        words.shared().map(row).collect::<Vec<_>>()
+    });
+    insert::<user_word::Entity>(db, words).await;
 
     let of = any::<user_change::Entity>(db).await;
     let pairs = runs.iter().flat_map(|run| iter::repeat_n(run, CHANGES_EACH)).zip(users.iter().cycle());
