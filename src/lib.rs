@@ -29,3 +29,7 @@ pub mod telemetry;
 
 /// It is in the crate `integration`, because both crates need it.
 pub use integration::backoff;
+
+/// Of the library, so that benchmarks and tests run with the allocator of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
