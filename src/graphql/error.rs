@@ -43,6 +43,8 @@ pub enum Code {
     TooComplex,
     /// An argument has the wrong type or value.
     InvalidInput,
+    /// The request has the hash of a document alone, and no document of this hash is known.
+    PersistedQueryNotFound,
     /// `operationName` is missing, or the document has no operation of that name.
     OperationUnresolved,
     /// The document uses `__schema` or `__type`, and introspection is switched off.
@@ -77,6 +79,7 @@ impl Code {
             Self::ValidationFailed => "GRAPHQL_VALIDATION_FAILED",
             Self::TooComplex => "QUERY_TOO_COMPLEX",
             Self::InvalidInput => "BAD_USER_INPUT",
+            Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
             Self::OperationUnresolved => "OPERATION_RESOLUTION_FAILURE",
             Self::IntrospectionDisabled => "INTROSPECTION_DISABLED",
             Self::TooManyOperations => "TOO_MANY_OPERATIONS",

@@ -1,7 +1,8 @@
 //! The API: GraphQL over HTTP, WebSocket and server-sent events.
 //!
 //! The way of a request: a [transport] reads it and authenticates its caller, the [guard] checks the size and cost of
-//! the document, and [transport::execution] executes it against the [schema]. A resolver translates its arguments,
+//! the document unless it is one of the known [documents], and [transport::execution] executes it against the
+//! [schema]. A resolver translates its arguments,
 //! calls one function below [`crate::instance`], [`crate::directory`] or [`crate::notification`], and translates the
 //! result. It uses what is in the [api] and nothing else. For the way of an event to its subscribers, see
 //! [subscription].
@@ -14,6 +15,7 @@ pub mod api;
 pub mod audit;
 pub mod batch;
 pub mod connection;
+pub mod documents;
 pub mod error;
 pub mod guard;
 pub mod id;

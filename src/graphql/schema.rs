@@ -6,6 +6,7 @@ use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, Schema, 
 
 use super::api::Api;
 use super::audit::AuditQuery;
+use super::documents::validation::KnownDocuments;
 use super::guard::MAX_DEPTH;
 use super::guard::scan::MAX_NESTING;
 use super::instance::begin_authorization::BeginAuthorization;
@@ -85,4 +86,5 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
         .limit_complexity(MAX_COMPLEXITY)
         .limit_recursive_depth(MAX_NESTING)
         .disable_suggestions()
+        .extension(KnownDocuments)
 }

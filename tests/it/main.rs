@@ -16,6 +16,7 @@ mod maintenance;
 mod mutations;
 mod oauth;
 mod peers;
+mod persisted;
 mod process;
 mod queries;
 mod rules;

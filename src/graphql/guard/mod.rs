@@ -1,6 +1,6 @@
 //! Checks the size and cost of a document before it is executed.
 //!
-//! Nothing is executed that was not checked: [`check`] is the only way to make an [`Operation`]. Time
+//! Nothing is executed that was not checked: [`Guard::check`] is the only way to make an [`Operation`]. Time
 //! and memory of the checks are bounded by the length of the text. First the bytes are scanned (length,
 //! tokens, brackets), because the parser recurses. Then the text is parsed. Then the cost of each
 //! fragment is computed once, so that a document of a few hundred bytes that would expand to billions of
@@ -9,23 +9,28 @@
 //!
 //! The guard does not know the schema. Unknown fields, wrong types and the price of lists are checked by the
 //! schema. The guard also checks the rules of the specification that the schema's validation leaves out (see
-//! `rules`).
+//! `rules`). What it finds is kept for the next request with the same document, see [`super::documents`].
 
 mod cost;
 mod merging;
 mod optional_variables;
+pub mod persisted;
 mod rules;
 pub mod scan;
 
 use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType};
 use async_graphql::parser::{self, parse_query};
 use async_graphql::{Name, Pos, Request, ServerError};
+use async_graphql_value::ConstValue;
 
 use self::cost::{CostAnalysis, Cycle};
+use self::persisted::Claim;
 use self::scan::{MAX_NESTING, MAX_TOKENS, ScanError};
+use super::documents::{Checked, Document, Documents, Hash, hash};
 use super::error::{Code, error};
 use super::written::Unmerged;
 
@@ -52,6 +57,7 @@ const MAX_INTROSPECTION_CYCLES: u32 = 2;
 /// An operation that may be executed.
 pub struct Operation {
     request: Request,
+    checked: Checked,
     kind: OperationType,
     name: Option<Name>,
 }
@@ -73,6 +79,11 @@ impl Operation {
         Self { request: self.request.data(data), ..self }
     }
 
+    /// Its document.
+    pub fn checked(&self) -> &Checked {
+        &self.checked
+    }
+
     /// The request to execute, already parsed.
     pub fn into_request(self) -> Request {
         self.request
@@ -86,38 +97,78 @@ impl fmt::Debug for Operation {
     }
 }
 
-/// Makes an operation of a request that passes all checks. Without `introspection`, every use of `__schema` and
-/// `__type` is refused; `__typename` is always allowed.
-///
-/// # Errors
-///
-/// One GraphQL error with a code. It names the limit or the position, and quotes nothing of the
-/// document except, in one case, the name of a variable.
-pub fn check(request: Request, introspection: bool) -> Result<Operation, ServerError> {
-    let Request { query, operation_name, mut variables, .. } = request;
-    if query.len() > MAX_DOCUMENT_BYTES {
-        return Err(limit_exceeded("bytes", MAX_DOCUMENT_BYTES));
+/// Checks requests.
+pub struct Guard {
+    documents: Arc<Documents>,
+    introspection: bool,
+}
+
+impl Guard {
+    /// Without `introspection`, every use of `__schema` and `__type` is refused; `__typename` is always allowed.
+    pub fn new(introspection: bool) -> Self {
+        Self { documents: Arc::default(), introspection }
     }
-    scan::check(&query).map_err(|error| match error {
-        ScanError::TooManyTokens => limit_exceeded("tokens", MAX_TOKENS),
-        ScanError::NestedTooDeeply => limit_exceeded("nested brackets", MAX_NESTING),
-        ScanError::UnterminatedString => parse_error("Syntax error: a string is not terminated."),
-    })?;
-    let document = parse_query(&query).map_err(syntax_error)?;
-    check_size(&document)?;
-    check_cost(&document, introspection)?;
-    let (name, operation) = select(&document, operation_name.as_deref())?;
-    rules::check(&document, operation, &variables)?;
-    let (kind, name) = (operation.ty, name.cloned());
-    let left_to_library = merging::is_left_to_library(&document, operation);
-    optional_variables::fill(&document, &mut variables);
-    let mut request = Request::new(query).variables(variables);
-    request.operation_name = operation_name;
-    request.set_parsed_query(document);
-    if left_to_library {
-        request = request.data(Unmerged);
+
+    /// Makes an operation of a request that passes all checks.
+    ///
+    /// # Errors
+    ///
+    /// One GraphQL error with a code. It names the limit or the position, and quotes nothing of the
+    /// document except, in one case, the name of a variable.
+    pub fn check(&self, request: Request) -> Result<Operation, ServerError> {
+        let Request { query, operation_name, mut variables, extensions, .. } = request;
+        let claimed = persisted::claim(&extensions)?;
+        let (document, known) = self.document(&query, claimed)?;
+        let parsed = &document.parsed;
+        let (name, operation) = select(parsed, operation_name.as_deref())?;
+        if !known {
+            rules::check_typenames(parsed)?;
+        }
+        rules::check(parsed, operation, &variables)?;
+        let (kind, name) = (operation.ty, name.cloned());
+        let left_to_library = merging::is_left_to_library(parsed, operation);
+        for name in &document.nullable {
+            variables.entry(name.clone()).or_insert(ConstValue::Null);
+        }
+        let checked = Checked::new(document, self.documents.clone(), operation_name.as_deref(), &variables);
+        let mut request = checked.request(operation_name, variables);
+        if left_to_library {
+            request = request.data(Unmerged);
+        }
+        Ok(Operation { request, checked, kind, name })
     }
-    Ok(Operation { request, kind, name })
+
+    /// The document with this text, or that of a persisted query, and whether it is a known one.
+    fn document(&self, text: &str, claimed: Option<Claim<'_>>) -> Result<(Arc<Document>, bool), ServerError> {
+        if text.len() > MAX_DOCUMENT_BYTES {
+            return Err(limit_exceeded("bytes", MAX_DOCUMENT_BYTES));
+        }
+        let hash = match claimed {
+            Some(claim) if text.is_empty() => {
+                let found = claim.hash().and_then(|hash| self.documents.find(&hash));
+                return found.map(|document| (document, true)).ok_or_else(persisted::not_found);
+            }
+            Some(claim) => claim.check(hash(text))?,
+            None => hash(text),
+        };
+        match self.documents.find(&hash) {
+            Some(document) => Ok((document, true)),
+            None => Ok((Arc::new(self.parse(text, hash)?), false)),
+        }
+    }
+
+    fn parse(&self, text: &str, hash: Hash) -> Result<Document, ServerError> {
+        scan::check(text).map_err(|error| match error {
+            ScanError::TooManyTokens => limit_exceeded("tokens", MAX_TOKENS),
+            ScanError::NestedTooDeeply => limit_exceeded("nested brackets", MAX_NESTING),
+            ScanError::UnterminatedString => parse_error("Syntax error: a string is not terminated."),
+        })?;
+        let parsed = parse_query(text).map_err(syntax_error)?;
+        check_size(&parsed)?;
+        check_cost(&parsed, self.introspection)?;
+        let nullable = optional_variables::of(&parsed);
+        Ok(Document::new(text, hash, parsed, nullable))
+    }
 }
 
 fn limit_exceeded(what: &str, limit: impl fmt::Display) -> ServerError {

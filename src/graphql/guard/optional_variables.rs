@@ -1,4 +1,4 @@
-//! Gives null to optional variables without a value.
+//! Finds the optional variables that are given null if they have no value.
 //!
 //! If such a variable is the whole value of an argument, the argument counts as left out. For every
 //! argument of this schema, that is the same as null. But the schema computes the price of a list from `first` before
@@ -7,12 +7,12 @@
 
 use std::collections::HashSet;
 
+use async_graphql::Name;
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
-use async_graphql::{Name, Variables};
-use async_graphql_value::{ConstValue, Value};
+use async_graphql_value::Value;
 
-/// Gives null to the variables without a value that are used as whole arguments only.
-pub(super) fn fill(document: &ExecutableDocument, variables: &mut Variables) {
+/// The optional variables that are used as whole arguments only.
+pub(super) fn of(document: &ExecutableDocument) -> Vec<Name> {
     let mut uses = Uses::default();
     for (_, operation) in document.operations.iter() {
         uses.collect(&operation.node.selection_set.node);
@@ -26,14 +26,13 @@ pub(super) fn fill(document: &ExecutableDocument, variables: &mut Variables) {
         .filter(|definition| definition.node.default_value.is_some())
         .map(|definition| &definition.node.name.node)
         .collect();
-    for definition in definitions() {
+    let nullable = definitions().filter(|definition| {
         let variable = &definition.node;
         let name = &variable.name.node;
         let optional = variable.var_type.node.nullable && !defaulted.contains(name);
-        if optional && uses.whole.contains(name) && !uses.within.contains(name) {
-            variables.entry(name.clone()).or_insert(ConstValue::Null);
-        }
-    }
+        optional && uses.whole.contains(name) && !uses.within.contains(name)
+    });
+    nullable.map(|definition| definition.node.name.node.clone()).collect()
 }
 
 /// Where variables are used.

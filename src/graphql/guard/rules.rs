@@ -8,18 +8,12 @@ use async_graphql::{Positioned, ServerError, Value, Variables};
 
 use crate::graphql::error::{Code, error};
 
-/// Checks the document, and the operation of it that is to be executed.
+/// Checks the operation that is to be executed.
 pub(super) fn check(
     document: &ExecutableDocument,
     operation: &OperationDefinition,
     variables: &Variables,
 ) -> Result<(), ServerError> {
-    for (_, operation) in document.operations.iter() {
-        check_typenames(&operation.node.selection_set.node)?;
-    }
-    for fragment in document.fragments.values() {
-        check_typenames(&fragment.node.selection_set.node)?;
-    }
     check_required_variables(operation, variables)?;
     if operation.ty == OperationType::Subscription {
         check_single_root(document, operation)?;
@@ -27,15 +21,22 @@ pub(super) fn check(
     Ok(())
 }
 
+/// Checks every `__typename` of the document.
+pub(super) fn check_typenames(document: &ExecutableDocument) -> Result<(), ServerError> {
+    let operations = document.operations.iter().map(|(_, operation)| &operation.node.selection_set);
+    let fragments = document.fragments.values().map(|fragment| &fragment.node.selection_set);
+    operations.chain(fragments).try_for_each(|set| check_typenames_of(&set.node))
+}
+
 /// The arguments, directives and selections of `__typename`, which the validation ignores.
-fn check_typenames(set: &SelectionSet) -> Result<(), ServerError> {
+fn check_typenames_of(set: &SelectionSet) -> Result<(), ServerError> {
     for item in &set.items {
         match &item.node {
             Selection::Field(field) if field.node.name.node == "__typename" => {
                 check_typename(field)?;
             }
-            Selection::Field(field) => check_typenames(&field.node.selection_set.node)?,
-            Selection::InlineFragment(inline) => check_typenames(&inline.node.selection_set.node)?,
+            Selection::Field(field) => check_typenames_of(&field.node.selection_set.node)?,
+            Selection::InlineFragment(inline) => check_typenames_of(&inline.node.selection_set.node)?,
             Selection::FragmentSpread(_) => {}
         }
     }

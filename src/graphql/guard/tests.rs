@@ -9,6 +9,11 @@ fn ask(query: &str) -> Request {
     Request::new(query)
 }
 
+/// A guard that has seen no document yet.
+fn check(request: Request, introspection: bool) -> Result<Operation, ServerError> {
+    Guard::new(introspection).check(request)
+}
+
 fn code(refusal: &ServerError) -> String {
     let code = refusal.extensions.as_ref().and_then(|values| values.get("code"));
     code.map(ToString::to_string).unwrap_or_default().trim_matches('"').to_owned()
@@ -34,9 +39,9 @@ fn an_ordinary_operation_passes_with_its_parts() {
     assert_eq!(operation.kind(), OperationType::Mutation);
     assert_eq!(operation.name(), Some("B"));
     assert!(!format!("{operation:?}").contains('1'));
-    let request = operation.into_request();
+    let mut request = operation.into_request();
     assert_eq!(request.operation_name.as_deref(), Some("B"));
-    assert!(request.query.starts_with("query A"));
+    assert_eq!(request.parsed_query().expect("parsed before").operations.iter().len(), 2);
     assert_eq!(request.variables.len(), 1);
     let unnamed = check(ask("query A { a }"), false).expect("to pass");
     assert_eq!(unnamed.name(), Some("A"));
@@ -183,5 +188,31 @@ fn a_mutation_does_not_begin_without_its_variables() {
     assert!(give(json!({ "n": 1 })).is_ok());
     for variables in [json!(null), json!({}), json!({ "n": null }), json!({ "m": 1 })] {
         assert_eq!(code(&give(variables).expect_err("to be refused")), "GRAPHQL_VALIDATION_FAILED");
+    }
+}
+
+#[test]
+fn a_document_that_is_not_executed_is_not_kept() {
+    let guard = Guard::new(true);
+    let hash = |text: &str| hash(text).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    let ask = |text: &str, extension: serde_json::Value| {
+        let mut request = ask(text);
+        let extension = async_graphql::Value::from_json(extension).expect("a value");
+        request.extensions.0.insert(persisted::EXTENSION.to_owned(), extension);
+        guard.check(request).map(|_| ()).map_err(|error| format!("{} {}", code(&error), error.message))
+    };
+    let claim = |hash: &str| json!({ "version": 1, "sha256Hash": hash });
+    let unknown = Err("PERSISTED_QUERY_NOT_FOUND PersistedQueryNotFound".to_owned());
+    assert_eq!(ask("", claim(&hash("{a}"))), unknown);
+    assert_eq!(ask("{a}", claim(&hash("{a}"))), Ok(()));
+    assert_eq!(ask("", claim(&hash("{a}"))), unknown, "the schema has not seen it");
+    let mismatch = Err("BAD_REQUEST provided sha does not match query".to_owned());
+    for wrong in [&hash("{b}"), "", "é", &hash("{a}")[1..], &format!("{}0", hash("{a}")), &"g".repeat(64)] {
+        assert_eq!(ask("{a}", claim(wrong)), mismatch, "{wrong}");
+        assert_eq!(ask("", claim(wrong)), unknown, "{wrong}");
+    }
+    assert_eq!(ask("{a}", json!(null)), Ok(()));
+    for wrong in [json!(1), json!({}), json!({ "version": 2, "sha256Hash": "0" }), json!({ "version": 1 })] {
+        assert!(ask("{a}", wrong.clone()).is_err_and(|error| error.starts_with("BAD_REQUEST")), "{wrong}");
     }
 }

@@ -6,17 +6,17 @@ use std::collections::BTreeSet;
 use async_graphql::parser::types::{Directive, ExecutableDocument, OperationDefinition, Selection, SelectionSet};
 use async_graphql::{Name, Positioned, Request, Variables};
 use async_graphql_value::{ConstValue, Value};
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context, SHA256};
 use uuid::Uuid;
 
+use crate::graphql::documents::Checked;
 use crate::graphql::guard::Operation;
 
 /// A subscription's document, which is executed once for each event.
 pub struct EventQuery {
-    query: String,
+    checked: Checked,
     operation_name: Option<String>,
     variables: Variables,
-    document: ExecutableDocument,
     /// Queries with equal keys have equal results.
     pub key: QueryKey,
     /// The request id of errors.
@@ -26,24 +26,25 @@ pub struct EventQuery {
 pub type QueryKey = [u8; 32];
 
 impl EventQuery {
-    /// `None` if the document was not parsed; the guard parses every document.
-    pub fn new(operation: Operation, request_id: Uuid) -> Option<Self> {
-        let mut request = operation.into_request();
-        let document = request.parsed_query().ok()?.clone();
-        let Request { query, operation_name, variables, .. } = request;
-        let used = used_below_the_root(&document, operation_name.as_deref());
+    pub fn new(operation: Operation, request_id: Uuid) -> Self {
+        let checked = operation.checked().clone();
+        let Request { operation_name, variables, .. } = operation.into_request();
+        let document = &checked.document;
+        let used = used_below_the_root(&document.parsed, operation_name.as_deref());
         let values: Vec<(&Name, Option<&ConstValue>)> = used.iter().map(|name| (name, variables.get(name))).collect();
-        let text = serde_json::to_vec(&(&query, &operation_name, values)).ok()?;
-        let key = digest(&SHA256, &text).as_ref().try_into().ok()?;
-        Some(Self { query, operation_name, variables, document, key, request_id })
+        // Their keys are texts, so that nothing is refused.
+        let text = serde_json::to_string(&(&operation_name, values)).unwrap_or_default();
+        let mut context = Context::new(&SHA256);
+        context.update(&document.hash);
+        context.update(text.as_bytes());
+        let mut key = QueryKey::default();
+        key.copy_from_slice(context.finish().as_ref());
+        Self { checked, operation_name, variables, key, request_id }
     }
 
     /// A request that executes it.
     pub fn request(&self) -> Request {
-        let mut request = Request::new(self.query.clone()).variables(self.variables.clone());
-        request.operation_name.clone_from(&self.operation_name);
-        request.set_parsed_query(self.document.clone());
-        request
+        self.checked.request(self.operation_name.clone(), self.variables.clone())
     }
 }
 

@@ -72,7 +72,7 @@ impl Subscriptions {
         operation: Operation,
         request_id: Uuid,
     ) -> Result<BoxStream<'static, ExecutionResult>, Response> {
-        let query = EventQuery::new(operation, request_id).ok_or_else(|| refused("The document was not parsed."))?;
+        let query = EventQuery::new(operation, request_id);
         let slot = Arc::new(Mutex::new(None));
         let request = query.request().data(Step::CreateSource(slot.clone()));
         if let Some(response) = self.schema.execute_stream(request).next().await {

@@ -20,7 +20,7 @@ use super::params::Params;
 use super::responses::OperationResponse;
 use crate::auth::{Caller, Role};
 use crate::graphql::error::ApiError;
-use crate::graphql::guard::{self, Operation};
+use crate::graphql::guard::{Guard, Operation};
 use crate::graphql::schema::{AppSchema, EXECUTION_TIMEOUT};
 use crate::graphql::subscription::Subscriptions;
 use crate::graphql::subscription::event_execution::ExecutionResult;
@@ -62,17 +62,17 @@ pub enum Message {
 pub struct Executor {
     schema: AppSchema,
     subscriptions: Arc<Subscriptions>,
-    introspection: bool,
+    guard: Arc<Guard>,
 }
 
 impl Executor {
     pub fn new(schema: AppSchema, subscriptions: Subscriptions, introspection: bool) -> Self {
-        Self { schema, subscriptions: Arc::new(subscriptions), introspection }
+        Self { schema, subscriptions: Arc::new(subscriptions), guard: Arc::new(Guard::new(introspection)) }
     }
 
     /// Checks the parameters with the guard, and makes an operation of them.
     pub fn check(&self, params: Params) -> Result<Operation, ServerError> {
-        guard::check(params.into(), self.introspection)
+        self.guard.check(params.into())
     }
 
     /// Executes a query or a mutation.

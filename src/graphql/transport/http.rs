@@ -4,7 +4,7 @@
 //! `Authorization` header only. GET executes queries only, and POST accepts JSON only, so that no
 //! web page can send an operation for a member without a CORS preflight. Status and media type
 //! follow the GraphQL-over-HTTP specification: a 4xx means that nothing was executed. There are no
-//! batches, no uploads, no persisted queries and no compressed requests.
+//! batches, no uploads and no compressed requests.
 //!
 //! When a client disconnects, its query is dropped, but a mutation that has begun is completed
 //! (see [`super::execution`]).
@@ -121,11 +121,15 @@ async fn execute(
 /// The response to an operation that the guard refused. A client that accepts only events gets an event.
 fn refuse(error: ServerError, accepted: Accepted) -> Response {
     execution::count_refused(Transport::Http);
+    let asks_for_document = Code::PersistedQueryNotFound.is_of(&error);
     let response = OperationResponse::refused([error]);
-    match accepted.single {
-        Some(media_type) => single(response, media_type),
-        None => sse::refusal(response),
+    let Some(media_type) = accepted.single else { return sse::refusal(response) };
+    let mut response = single(response, media_type);
+    if asks_for_document {
+        // Some of Apollo's clients read the body of this status only, and the request is usual.
+        *response.status_mut() = StatusCode::OK;
     }
+    response
 }
 
 fn single(response: OperationResponse, media_type: MediaType) -> Response {

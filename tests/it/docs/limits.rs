@@ -14,6 +14,7 @@ const NUMBERS: &[(&str, &str, &str, &str)] = &[
     ("api.md", "15 levels", "graphql/guard/mod.rs", "MAX_DEPTH: u32 = 15;"),
     ("api.md", "50 aliases", "graphql/guard/mod.rs", "MAX_ALIASES: u32 = 50;"),
     ("api.md", "10 definitions", "graphql/guard/mod.rs", "MAX_DEFINITIONS: usize = 10;"),
+    ("api.md", "up to 1,000 documents", "graphql/documents/mod.rs", "MAX_DOCUMENTS: usize = 1_000;"),
     ("api.md", "100 operations per WebSocket", "graphql/transport/ws/session.rs", "MAX_OPERATIONS: usize = 100;"),
     (
         "api.md",

@@ -52,3 +52,14 @@ async fn relay_compiles_pages_and_finds_objects_by_their_ids() {
     let said = run("TEST_NODE", "relay_client.mjs", vec![schema, server.url.clone(), server.admin.clone()]).await;
     assert_eq!(said, json!({ "first": ["One"], "both": ["One", "Two"], "node": "One" }));
 }
+
+#[tokio::test]
+async fn apollo_client_sends_the_hashes_of_its_queries() {
+    let server = server().await;
+    let said = run("TEST_NODE", "apollo_persisted.mjs", vec![server.url.clone(), server.admin.clone()]).await;
+    assert_eq!(said["answers"], json!([["One"], ["One", "Two"], ["One"], ["One", "Two"]]));
+    // A hash that is unknown, the document, and from then on hashes.
+    let by_get = ["GET hash 200", "POST document 200", "GET hash 200"];
+    let by_post = ["POST hash 200", "POST document 200", "POST hash 200"];
+    assert_eq!(said["requests"], json!([by_get, by_post].concat()));
+}

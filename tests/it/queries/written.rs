@@ -1,20 +1,21 @@
-//! Rows that are written as JSON at once are the same as what the library makes of them by itself.
+//! Rows that are written as JSON at once are the same as what the library makes of them by itself, and a document that
+//! is asked again has the same answers as one that was never checked.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
-use async_graphql::parser::parse_schema;
-use async_graphql::parser::types::{BaseType, FieldDefinition, Type, TypeKind, TypeSystemDefinition};
-use async_graphql::{Request, Response};
+use async_graphql::parser::types::{BaseType, FieldDefinition, Selection, Type, TypeKind, TypeSystemDefinition};
+use async_graphql::parser::{parse_query, parse_schema};
+use async_graphql::{Name, Request, Response, Variables};
 use fastrand::Rng;
 use muster::app::App;
 use muster::auth::{Caller, Role};
 use muster::clock::Clock;
 use muster::config::{Roles, Settings};
 use muster::graphql::api::Api;
-use muster::graphql::guard;
+use muster::graphql::guard::Guard;
 use muster::graphql::schema::{AppSchema, build, sdl};
 use muster::graphql::{json, written::Unmerged};
 use muster::instance::authorization::Authorizations;
@@ -24,8 +25,8 @@ use uuid::Uuid;
 
 use crate::support::Server;
 
-/// How many documents each test compares.
-const DOCUMENTS: usize = 5_000;
+/// How many answers each test compares, two of most documents.
+const ANSWERS: usize = 5_000;
 /// The deepest selection.
 const DEPTH: usize = 4;
 
@@ -36,10 +37,18 @@ struct Schema {
     values: HashMap<&'static str, Vec<String>>,
 }
 
-/// Chance, and whether response keys are repeated.
+/// Chance, whether response keys are repeated, and the types of the variables of a document, each with the values of
+/// two requests.
 struct Random {
     rng: Rng,
     repeats: bool,
+    variables: Vec<(String, [String; 2])>,
+}
+
+/// A document, and the variables of two requests.
+struct Document {
+    text: String,
+    variables: [Variables; 2],
 }
 
 impl std::ops::Deref for Random {
@@ -81,17 +90,32 @@ impl Schema {
         Self { types: types.collect(), values }
     }
 
-    fn document(&self, random: &mut Random) -> String {
+    fn document(&self, random: &mut Random) -> Document {
         let mut fragments = Vec::new();
-        let selection = self.selection("Query", 0, random, &mut fragments);
-        let mut text = format!("query {selection}");
+        random.variables.clear();
+        let mut text = self.selection("Query", 0, random, &mut fragments);
         // A fragment spreads only those before it, and validation refuses one that is not used.
         for (index, (on, selection)) in fragments.iter().enumerate().rev() {
             if text.contains(&format!("...F{index} ")) {
                 let _ = write!(text, " fragment F{index} on {on} {selection}");
             }
         }
-        text
+        let used = |index: usize| text.contains(&format!("$v{index})")) || text.contains(&format!("$v{index},"));
+        let used: Vec<_> = random.variables.iter().enumerate().filter(|(index, _)| used(*index)).collect();
+        let definitions: String = used.iter().map(|(index, (of, _))| format!("$v{index}: {of} ")).collect();
+        let values = |request: usize| {
+            let value = |(index, (_, values)): &(usize, &(String, [String; 2]))| {
+                (Name::new(format!("v{index}")), constant(&values[request]))
+            };
+            Variables::from_value(async_graphql::Value::Object(used.iter().map(value).collect()))
+        };
+        let variables = [values(0), values(1)];
+        if definitions.is_empty() {
+            text.insert_str(0, "query ");
+        } else {
+            text.insert_str(0, &format!("query({definitions})"));
+        }
+        Document { text, variables }
     }
 
     fn fields(&self, name: &str) -> &[async_graphql::Positioned<FieldDefinition>] {
@@ -186,7 +210,14 @@ impl Schema {
                 continue;
             }
             let Some(values) = self.values.get(name) else { continue };
-            arguments.push(format!("{name}: {}", values[random.usize(..values.len())]));
+            let mut value = || values[random.usize(..values.len())].clone();
+            let both = [value(), value()];
+            if random.u8(..3) == 0 {
+                arguments.push(format!("{name}: $v{}", random.variables.len()));
+                random.variables.push((argument.ty.node.to_string(), both));
+            } else {
+                arguments.push(format!("{name}: {}", both[0]));
+            }
         }
         if !arguments.is_empty() {
             let _ = write!(text, "({})", arguments.join(", "));
@@ -200,6 +231,14 @@ impl Schema {
         }
         Some(text)
     }
+}
+
+/// The value of a literal.
+fn constant(literal: &str) -> async_graphql::Value {
+    let document = parse_query(format!("{{ a(b: {literal}) }}")).unwrap();
+    let (_, operation) = document.operations.iter().next().unwrap();
+    let Selection::Field(field) = &operation.node.selection_set.node.items[0].node else { panic!("{literal}") };
+    field.node.arguments[0].1.node.clone().into_const().unwrap()
 }
 
 fn base(of: &Type) -> &str {
@@ -286,29 +325,40 @@ async fn compare() {
     let documents = Schema::new(&ids, &cursors);
     let caller = Caller { token_id: Uuid::nil(), name: "test".into(), email: None, role: Role::Admin };
     let seed = fastrand::u64(..);
-    let mut random = Random { rng: Rng::with_seed(seed), repeats: false };
-    let (mut compared, mut with_data, mut with_errors, mut longest) = (0, 0, 0, 0);
-    while compared < DOCUMENTS {
+    let mut random = Random { rng: Rng::with_seed(seed), repeats: false, variables: Vec::new() };
+    let guard = Guard::new(true);
+    let (mut compared, mut again, mut with_data, mut with_errors, mut longest) = (0, 0, 0, 0, 0);
+    while compared < ANSWERS {
         random.repeats = random.bool();
-        let document = documents.document(&mut random);
-        let Ok(checked) = guard::check(Request::new(document.clone()), true) else { continue };
-        let written = answer(&schema, checked.into_request().data(caller.clone())).await;
-        let own = answer(&schema, Request::new(document.clone()).data(caller.clone()).data(Unmerged)).await;
-        if written.contains("conflict. Use") {
-            // The library executes both fields, if its validation does not notice.
-            continue;
+        let Document { text, variables } = documents.document(&mut random);
+        let mut before = None;
+        for variables in variables {
+            let request = || Request::new(text.clone()).variables(variables.clone());
+            let Ok(checked) = guard.check(request()) else { continue };
+            let document = checked.checked().document.clone();
+            again += usize::from(before.is_some_and(|before| Arc::ptr_eq(&before, &document)));
+            before = Some(document);
+            let written = answer(&schema, checked.into_request().data(caller.clone())).await;
+            let own = answer(&schema, request().data(caller.clone()).data(Unmerged)).await;
+            if written.contains("conflict. Use") {
+                // The library executes both fields, if its validation does not notice.
+                continue;
+            }
+            let nothing = "\"data\":null}";
+            // Where one of two equal keys fails, the library keeps the other, against the specification.
+            let failed = own.contains("\"errors\"") && (random.repeats || own.ends_with(nothing));
+            if !(failed && written.contains("\"errors\"")) {
+                assert_eq!(written, own, "seed {seed}: {text} {variables:?}");
+            }
+            compared += 1;
+            with_data += usize::from(!own.ends_with(nothing));
+            with_errors += usize::from(own.contains("\"errors\""));
+            longest = longest.max(own.len());
         }
-        let nothing = "\"data\":null}";
-        // Where one of two equal keys fails, the library keeps the other, against the specification.
-        let failed = own.contains("\"errors\"") && (random.repeats || own.ends_with(nothing));
-        if !(failed && written.contains("\"errors\"")) {
-            assert_eq!(written, own, "seed {seed}: {document}");
-        }
-        compared += 1;
-        with_data += usize::from(!own.ends_with("\"data\":null}"));
-        with_errors += usize::from(own.contains("\"errors\""));
-        longest = longest.max(own.len());
     }
-    println!("{compared} answers, {with_data} with data, {with_errors} with errors, {longest} bytes at most");
-    assert!(with_data > DOCUMENTS / 2 && with_errors > DOCUMENTS / 100 && longest > 10_000);
+    println!(
+        "{compared} answers, {again} of known documents, {with_data} with data, {with_errors} with errors, {longest} bytes at most"
+    );
+    assert!(with_data > ANSWERS / 2 && with_errors > ANSWERS / 100 && longest > 10_000);
+    assert!(again > ANSWERS / 4, "{again}");
 }

@@ -160,6 +160,8 @@ fn with_payload(kind: &str, id: &str, payload: &Bytes) -> Message {
 
 #[cfg(test)]
 mod tests {
+    use async_graphql::Request;
+
     use super::*;
 
     fn close_reason(text: &str) -> CloseReason {
@@ -178,10 +180,8 @@ mod tests {
             assert!(matches!(message, Ok(ClientMessage::ConnectionInit { credentials: None })));
         }
         let subscribe = r#"{"id":"1","type":"subscribe","payload":{"query":"{a}","variables":{"a":1}}}"#;
-        assert!(matches!(
-            parse(subscribe),
-            Ok(ClientMessage::Subscribe { id, params }) if id == "1" && params.query == "{a}"
-        ));
+        let Ok(ClientMessage::Subscribe { id, params }) = parse(subscribe) else { panic!("refused") };
+        assert_eq!((id.as_str(), Request::from(params).query.as_str()), ("1", "{a}"));
         assert!(matches!(parse(r#"{"type":"ping","payload":{}}"#), Ok(ClientMessage::Ping)));
         assert!(matches!(parse(r#"{"type":"complete","id":"1"}"#), Ok(ClientMessage::Complete { .. })));
     }
