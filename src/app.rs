@@ -231,7 +231,7 @@ impl App {
         if self.roles.api {
             router = router.merge(server::api(self.endpoint.clone(), self.authorizations.clone()));
         }
-        let serving = server::serve(&listener, server::with_middleware(router), self.shutdown.clone());
+        let serving = server::serve(&listener, router, self.shutdown.clone());
         let renewals = self.instances.renewals.clone();
         let finished = async {
             serving.await;

@@ -208,7 +208,7 @@ async fn start(
     if !matches!(opened, Some(Ok(_))) {
         info!("not ready: the database is not open yet");
         let opened_or_stopped = stop.child_token();
-        let serving = server::serve(&listener, server::with_middleware(server::not_ready()), opened_or_stopped.clone());
+        let serving = server::serve(&listener, server::not_ready(), opened_or_stopped.clone());
         let trying = async {
             while !stop.is_cancelled() {
                 if opened.is_none() {

@@ -3,9 +3,12 @@
 //! An idle connection is kept for longer than the usual proxies keep it. If the server closed it first, a proxy could
 //! send a request into the closing connection, and show an error to its user. The head of a request must arrive in
 //! time, counted from its first byte.
+//!
+//! Who watches a connection looks at it now and then. Nobody is woken when it changes, which happens three times in each
+//! request.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -14,9 +17,10 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// How long a client may take.
@@ -58,11 +62,17 @@ pub(super) enum Expired {
 
 /// The activity of one connection. Clones share it.
 #[derive(Clone)]
-pub(super) struct Activity(Arc<watch::Sender<Phase>>);
+pub(super) struct Activity(Arc<Shared>);
+
+struct Shared {
+    phase: Mutex<Phase>,
+    /// Told of each complete head.
+    begun: Notify,
+}
 
 impl Activity {
     pub(super) fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(Phase::New(Instant::now()))))
+        Self(Arc::new(Shared { phase: Mutex::new(Phase::New(Instant::now())), begun: Notify::new() }))
     }
 
     /// The connection's stream, which notices the first byte of a request.
@@ -72,48 +82,55 @@ impl Activity {
 
     /// Called when the head of a request is complete.
     pub(super) fn begin(&self) -> Answering {
-        self.0.send_replace(Phase::Busy);
+        *self.0.phase.lock() = Phase::Busy;
+        self.0.begun.notify_waiters();
         Answering(self.clone())
     }
 
     fn received(&self) {
-        self.0.send_if_modified(|phase| {
-            let idle = matches!(phase, Phase::New(_) | Phase::Idle(_));
-            if idle {
-                *phase = Phase::Head(Instant::now());
-            }
-            idle
-        });
+        let mut phase = self.0.phase.lock();
+        if matches!(*phase, Phase::New(_) | Phase::Idle(_)) {
+            *phase = Phase::Head(Instant::now());
+        }
     }
 
     /// Whether nothing has arrived yet.
     pub(super) fn is_new(&self) -> bool {
-        matches!(*self.0.borrow(), Phase::New(_))
+        matches!(*self.0.phase.lock(), Phase::New(_))
     }
 
     /// Returns when the first request is complete or being answered.
     pub(super) async fn received_first(&self) {
-        let mut phases = self.0.subscribe();
-        let _never_closed = phases.wait_for(|phase| matches!(phase, Phase::Busy | Phase::Idle(_))).await;
+        loop {
+            let mut begun = pin!(self.0.begun.notified());
+            // From here on, it is told. What happened before is in the phase.
+            begun.as_mut().enable();
+            if matches!(*self.0.phase.lock(), Phase::Busy | Phase::Idle(_)) {
+                return;
+            }
+            begun.await;
+        }
     }
 
     /// Returns when the client has taken too long.
     pub(super) async fn expired(&self, patience: Patience) -> Expired {
-        let mut phases = self.0.subscribe();
         loop {
-            let phase = *phases.borrow_and_update();
-            let (end, expired) = match phase {
-                Phase::New(since) | Phase::Idle(since) => (since + patience.idle, Expired::Idle),
-                Phase::Head(since) => (since + patience.head, Expired::Head),
-                Phase::Busy => {
-                    let _never_closed = phases.changed().await;
-                    continue;
-                }
+            let phase = *self.0.phase.lock();
+            let now = Instant::now();
+            // Often enough to see each head before its time is over.
+            let mut next = now + patience.head / 4;
+            let limit = match phase {
+                Phase::New(since) | Phase::Idle(since) => Some((since + patience.idle, Expired::Idle)),
+                Phase::Head(since) => Some((since + patience.head, Expired::Head)),
+                Phase::Busy => None,
             };
-            tokio::select! {
-                () = tokio::time::sleep_until(end) => return expired,
-                _never_closed = phases.changed() => {}
+            if let Some((end, expired)) = limit {
+                if end <= now {
+                    return expired;
+                }
+                next = next.min(end);
             }
+            tokio::time::sleep_until(next).await;
         }
     }
 }
@@ -130,7 +147,7 @@ impl Answering {
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.0.send_replace(Phase::Idle(Instant::now()));
+        *self.0.0.phase.lock() = Phase::Idle(Instant::now());
     }
 }
 

@@ -4,6 +4,8 @@ mod callback;
 mod connection;
 mod explain;
 
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use futures_util::FutureExt;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,9 +24,7 @@ use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::set_header::SetResponseHeaderLayer;
-use tracing::warn;
+use tracing::{error, warn};
 
 use self::connection::{Activity, Expired, Patience};
 use crate::clock::Clock;
@@ -72,23 +73,6 @@ pub fn not_ready() -> Router {
         })
 }
 
-/// Adds the middleware of all routes: a panic becomes a status 500, and the headers that a browser needs.
-pub fn with_middleware(router: Router) -> Router {
-    let headers = [
-        ("x-content-type-options", "nosniff"),
-        ("referrer-policy", "no-referrer"),
-        ("cross-origin-resource-policy", "same-origin"),
-    ];
-    let mut router = router.layer(CatchPanicLayer::new());
-    for (name, value) in headers {
-        router = router.layer(SetResponseHeaderLayer::if_not_present(
-            HeaderName::from_static(name),
-            HeaderValue::from_static(value),
-        ));
-    }
-    router
-}
-
 /// Serves until `shutdown` is cancelled, and then until the open connections have ended. Unlike axum's own loop, it
 /// closes connections of clients that are silent or slow.
 pub async fn serve(listener: &TcpListener, router: Router, shutdown: CancellationToken) {
@@ -125,8 +109,8 @@ async fn serve_connection(patience: Patience, stream: TcpStream, router: Router,
     let (router, requests) = (TowerToHyperService::new(router), activity.clone());
     let service = service_fn(move |request| {
         let answering = requests.begin();
-        let response = router.call(request);
-        async move { response.await.map(|response| answering.until_sent(response)) }
+        let response = respond(router.call(request));
+        async move { Ok::<_, Infallible>(answering.until_sent(response.await)) }
     });
     // A WebSocket's handshake is answered in the client's spelling, see `graphql::transport::ws`.
     let mut http = http1::Builder::new();
@@ -155,6 +139,26 @@ async fn serve_connection(patience: Patience, stream: TcpStream, router: Router,
             let _ = connection.await;
         }
     }
+}
+
+/// The response of a route, with the headers that a browser needs. A panic becomes a status 500. These are no layers of
+/// the router, because it clones and boxes each layer for each request.
+async fn respond(routed: impl Future<Output = Result<Response, Infallible>>) -> Response {
+    let mut response = match AssertUnwindSafe(routed).catch_unwind().await {
+        Ok(response) => response.unwrap_or_else(|never| match never {}),
+        Err(_panic) => {
+            error!("a route panicked; only its own request failed");
+            (StatusCode::INTERNAL_SERVER_ERROR, "The server failed; this is our fault.").into_response()
+        }
+    };
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
 }
 
 #[derive(Clone)]
