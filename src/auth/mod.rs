@@ -51,6 +51,9 @@ impl Caller {
     }
 }
 
+/// Whether a token was valid, and when that was. Locked while it is looked up, so that all its connections wait for one
+/// answer.
+type Validity = tokio::sync::Mutex<Option<(Instant, bool)>>;
 type CallerCache = HashMap<Vec<u8>, (Instant, Option<Caller>)>;
 
 /// The API tokens of this installation. Clones share the caches.
@@ -59,7 +62,7 @@ pub struct Tokens {
     db: Db,
     clock: Clock,
     callers: Arc<Mutex<CallerCache>>,
-    validity: Arc<Mutex<HashMap<Uuid, (Instant, bool)>>>,
+    validity: Arc<Mutex<HashMap<Uuid, Arc<Validity>>>>,
 }
 
 impl Tokens {
@@ -126,14 +129,16 @@ impl Tokens {
     /// cached for a moment.
     pub async fn still_valid(&self, caller: &Caller) -> Result<bool> {
         let id = caller.token_id;
-        if let Some((at, valid)) = self.validity.lock().get(&id)
+        let known = self.validity.lock().entry(id).or_default().clone();
+        let mut known = known.lock().await;
+        if let Some((at, valid)) = *known
             && at.elapsed() < VALIDITY_TTL
         {
-            return Ok(*valid);
+            return Ok(valid);
         }
         let found = Entity::find_by_id(id).one(self.db.read()).await?;
         let valid = found.is_some_and(|token| token.revoked_at.is_none() && token.role == caller.role);
-        self.validity.lock().insert(id, (now(), valid));
+        *known = Some((now(), valid));
         Ok(valid)
     }
 
