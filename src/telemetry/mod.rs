@@ -31,16 +31,19 @@ pub use otlp::Exporter;
 pub fn start(settings: &Settings) -> Result<Exporter, String> {
     // Below info, libraries log whole dialogues with credentials in them. Whatever the setting `log` says,
     // only our own lines go further.
+    let filter = EnvFilter::new(&settings.log);
+    // No target has a level that the setting excludes: libraries that log with `log` ask for the highest of all.
+    let most = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
     let targets = Targets::new()
-        .with_default(LevelFilter::INFO)
-        .with_target("muster", LevelFilter::TRACE)
-        .with_target("integration", LevelFilter::TRACE)
+        .with_default(most.min(LevelFilter::INFO))
+        .with_target("muster", most)
+        .with_target("integration", most)
         // These report at each start that tables exist already.
-        .with_target("sqlx::postgres::notice", LevelFilter::WARN)
-        .with_target("sea_orm_migration", LevelFilter::WARN);
+        .with_target("sqlx::postgres::notice", most.min(LevelFilter::WARN))
+        .with_target("sea_orm_migration", most.min(LevelFilter::WARN));
     // Both filters apply to the whole subscriber. With a filter for each layer, a library that only asks whether a
     // line is enabled, and does not write it, would make the next line of its thread disappear.
-    let filtered = tracing_subscriber::registry().with(EnvFilter::new(&settings.log)).with(targets);
+    let filtered = tracing_subscriber::registry().with(filter).with(targets);
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let lines = match settings.log_format {
         LogFormat::Text => lines.boxed(),
