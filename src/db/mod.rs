@@ -225,17 +225,18 @@ impl Db {
 
     async fn commit(&self, tx: Inner) -> Result<()> {
         let Inner { conn, announced, events } = tx;
-        let events = events.into_inner();
+        let (events, topics) = (events.into_inner(), announced.into_inner());
+        let mut wakes_others = false;
         // As late as possible, because on PostgreSQL transactions with events commit one after another.
         let mark = if self.shared() {
-            let now = self.clock(Clock::System).now();
-            Some(postgres::mark(&conn, !events.is_empty(), now).await?)
+            wakes_others = !events.is_empty();
+            Some(postgres::mark(&conn, events, self.wake.message(topics), self.clock(Clock::System).now()).await?)
         } else {
+            if !events.is_empty() {
+                entity::event::Entity::insert_many(events).exec_without_returning(&conn).await?;
+            }
             None
         };
-        if !events.is_empty() {
-            entity::event::Entity::insert_many(events).exec_without_returning(&conn).await?;
-        }
         // A mark is a row.
         let stored = mark.is_some() || conn.has_changed_rows();
         match mark {
@@ -253,7 +254,11 @@ impl Db {
         if let Some(log) = &self.log {
             log.trim(&self.writer).await;
         }
-        self.wake.announce(announced.into_inner());
+        if wakes_others {
+            self.wake.wake_local(topics);
+        } else {
+            self.wake.announce(topics);
+        }
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::{Notify, watch};
+use uuid::Uuid;
 
 /// What a transaction can announce when it commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ const TOPICS: usize = 5;
 
 /// The listeners of this process, and the topics that are still to be sent to the other replicas.
 pub(super) struct Wake {
+    /// Identifies this process in its own messages.
+    own: String,
     listeners: [watch::Sender<u64>; TOPICS],
     outgoing: AtomicU8,
     send: Notify,
@@ -26,6 +29,7 @@ pub(super) struct Wake {
 impl Default for Wake {
     fn default() -> Self {
         Self {
+            own: Uuid::now_v7().simple().to_string(),
             listeners: std::array::from_fn(|_| watch::Sender::new(0)),
             outgoing: AtomicU8::new(0),
             send: Notify::new(),
@@ -36,6 +40,20 @@ impl Default for Wake {
 impl Wake {
     pub fn listen(&self, topic: Topic) -> watch::Receiver<u64> {
         self.listeners[topic as usize].subscribe()
+    }
+
+    /// The message that wakes the listeners of other replicas.
+    pub fn message(&self, topics: u8) -> String {
+        format!("{} {topics}", self.own)
+    }
+
+    /// Wakes the listeners of this process, if the message is another's.
+    pub fn receive(&self, message: &str) {
+        if let Some((sender, topics)) = message.split_once(' ')
+            && sender != self.own
+        {
+            self.wake_local(topics.parse().unwrap_or(u8::MAX));
+        }
     }
 
     /// Wakes the listeners of all replicas. `topics` has one bit per topic.

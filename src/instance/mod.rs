@@ -22,7 +22,7 @@ use entity::instance::{Entity, Model};
 use integration::catalog::Catalog;
 use parking_lot::Mutex;
 use sea_orm::sea_query::{LockBehavior, LockType};
-use sea_orm::{EntityTrait, QuerySelect};
+use sea_orm::{EntityTrait, QuerySelect, QueryTrait};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -94,7 +94,7 @@ fn not_found() -> Error {
 impl Instances {
     /// The row, as a reader sees it.
     pub async fn get(&self, id: Uuid) -> Result<Model> {
-        Entity::find_by_id(id).one(self.db.read()).await?.ok_or_else(not_found)
+        self.db.read().row(Entity::find_by_id(id).into_query()).await?.ok_or_else(not_found)
     }
 }
 

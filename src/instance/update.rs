@@ -69,6 +69,9 @@ impl Instances {
         update: Update,
         grant: Option<&Arc<GrantInMemory>>,
     ) -> Result<Model> {
+        if update.config.is_none() && update.status != Some(Status::Live) && grant.is_none() {
+            return self.update_unasked(caller, id, &update).await;
+        }
         for _ in 0..TRIES {
             let read = self.get(id).await?;
             let resolved = self.resolve(&read, &update, grant)?;
@@ -79,6 +82,22 @@ impl Instances {
             }
         }
         Err(Error::Unavailable("an instance changed faster than it could be updated".into()))
+    }
+
+    /// An update about which the application need not be asked.
+    async fn update_unasked(&self, caller: &Caller, id: Uuid, update: &Update) -> Result<Model> {
+        let (now, actor) = (self.clock.now(), &caller.label());
+        let committed = self
+            .db
+            .write(|tx| async move {
+                let locked = lock(&tx, id).await?;
+                let resolved = self.resolve(&locked, update, None)?;
+                let transition = Transition::of(&tx, locked, Some(actor), now).await?;
+                self.apply_update(&tx, transition, &resolved, None).await
+            })
+            .await?;
+        self.stop_cancelled(&committed);
+        Ok(committed.instance)
     }
 
     fn resolve(&self, model: &Model, update: &Update, grant: Option<&Arc<GrantInMemory>>) -> Result<Resolved> {

@@ -1,11 +1,14 @@
 //! Whether a transaction was committed, when the answer to COMMIT is lost.
 
+use std::fmt::Write;
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
+use entity::event;
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement, Value};
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use super::wakeups::CHANNEL;
 use crate::clock::{Clock, id_at};
 use crate::db::conn::{Timed, in_time};
 use crate::db::{Db, STATEMENT};
@@ -14,6 +17,16 @@ use crate::secrets;
 
 /// The advisory lock under which events are numbered. The number is arbitrary, and must stay the same.
 const EVENTS_LOCK: i64 = 7301;
+/// What of an event is given; its number is drawn when its row is made, and thus under the lock.
+const LOGGED: [event::Column; 6] = [
+    event::Column::InstanceId,
+    event::Column::At,
+    event::Column::Cause,
+    event::Column::Actor,
+    event::Column::Uncompressed,
+    event::Column::Record,
+];
+const LOG: &str = ", log AS (INSERT INTO event (instance_id, at, cause, actor, uncompressed, record) SELECT ";
 /// How long the database is asked whether a transaction was committed.
 const RESOLVE: Duration = Duration::from_secs(15);
 /// How often old marks are removed.
@@ -29,17 +42,35 @@ pub(in crate::db) struct CommitMark {
     number: String,
 }
 
-/// Writes the mark. If the transaction has events, it also takes the lock under which events are numbered:
-/// numbers are drawn before the commit and visible after it, so that without the lock a reader could see a later
-/// number first and miss the earlier one for good.
-pub(in crate::db) async fn mark(tx: &Timed<DatabaseTransaction>, events: bool, now: i64) -> Result<CommitMark> {
-    let lock = if events { format!("pg_advisory_xact_lock({EVENTS_LOCK})") } else { "(SELECT 1) one".into() };
-    let sql = format!(
-        "WITH mark AS (INSERT INTO commit_mark (id) VALUES ($1)) SELECT pg_current_xact_id()::xid::text AS number FROM {lock}"
-    );
+/// Writes the mark and the events, in one statement, and wakes the other replicas if there are events. Events are
+/// numbered under a lock: numbers are drawn before the commit and visible after it, so that without the lock a reader
+/// could see a later number first and miss the earlier one for good.
+pub(in crate::db) async fn mark(
+    tx: &Timed<DatabaseTransaction>,
+    events: Vec<event::ActiveModel>,
+    wake_up: String,
+    now: i64,
+) -> Result<CommitMark> {
     // By the database's clock, because old marks are found by the time in their id.
     let id = id_at(now, &secrets::random());
-    let row = tx.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [id.into()])).await?;
+    let (mut log, mut values) = (String::new(), vec![id.into()]);
+    for event in events {
+        log.push_str(if log.is_empty() { LOG } else { " UNION ALL SELECT " });
+        for (index, column) in LOGGED.into_iter().enumerate() {
+            values.push(event.get(column).into_value().unwrap_or(Value::String(None)));
+            let _always_written = write!(log, "{}${}", if index > 0 { ", " } else { "" }, values.len());
+        }
+        let _always_written = write!(log, " FROM pg_advisory_xact_lock({EVENTS_LOCK})");
+    }
+    if !log.is_empty() {
+        values.push(wake_up.into());
+        let _always_written = write!(log, "), wake AS (SELECT pg_notify('{CHANNEL}', ${}))", values.len());
+    }
+    let waked = if log.is_empty() { "" } else { " FROM wake" };
+    let sql = format!(
+        "WITH mark AS (INSERT INTO commit_mark (id) VALUES ($1)){log} SELECT pg_current_xact_id()::xid::text AS number{waked}"
+    );
+    let row = tx.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
     let number = row.ok_or_else(|| Error::Internal("a query without a row".into()))?.try_get("", "number")?;
     Ok(CommitMark { id, number })
 }

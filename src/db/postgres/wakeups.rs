@@ -1,4 +1,4 @@
-//! Wake-ups between replicas, by LISTEN and NOTIFY.
+//! Wake-ups between replicas, by LISTEN and NOTIFY. A transaction with events sends its own, see [`super::commit`].
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -7,14 +7,13 @@ use sea_orm::ConnectionTrait;
 use sea_orm::sqlx;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tracing::info;
-use uuid::Uuid;
 
 use super::{ACQUIRE, session};
 use crate::db::wake::Wake;
 use crate::db::{Db, STATEMENT};
 use crate::error::Chain;
 
-const CHANNEL: &str = "muster";
+pub(super) const CHANNEL: &str = "muster";
 /// How long wake-ups are collected before they are sent.
 const COLLECT: Duration = Duration::from_millis(5);
 /// After how long a silent connection is tested.
@@ -22,15 +21,14 @@ const CHECK: Duration = Duration::from_secs(10);
 
 /// Sends this process's wake-ups to the other replicas, and receives theirs, until the database is closed.
 pub(super) fn exchange(db: &Db, url: &str) {
-    let own = Uuid::now_v7().simple().to_string();
-    tokio::spawn(send(db.clone(), own.clone()));
+    tokio::spawn(send(db.clone()));
     let (url, wake, stop) = (url.to_owned(), db.wake.clone(), db.stop.clone());
-    tokio::spawn(async move { stop.run_until_cancelled(receive(&url, &own, &wake)).await });
+    tokio::spawn(async move { stop.run_until_cancelled(receive(&url, &wake)).await });
 }
 
-async fn send(db: Db, own: String) {
+async fn send(db: Db) {
     while let Some(topics) = db.stop.run_until_cancelled(db.wake.outgoing()).await {
-        let sql = format!("SELECT pg_notify('{CHANNEL}', '{own} {topics}')");
+        let sql = format!("SELECT pg_notify('{CHANNEL}', '{}')", db.wake.message(topics));
         // If it is lost, the others find the news at their next poll.
         if let Err(error) = db.reader.execute_unprepared(&sql).await {
             info!(error = %Chain(&error), "the other replicas could not be woken");
@@ -41,9 +39,9 @@ async fn send(db: Db, own: String) {
 
 /// Listens for ever. Messages sent while the connection was down are lost, so after each connection all listeners
 /// are woken.
-async fn receive(url: &str, own: &str, wake: &Wake) {
+async fn receive(url: &str, wake: &Wake) {
     loop {
-        if let Err(error) = listen(url, own, wake).await {
+        if let Err(error) = listen(url, wake).await {
             info!(error = %Chain(&error), "the connection for wake-ups was lost; connecting again");
         }
         wake.wake_local(u8::MAX);
@@ -51,7 +49,7 @@ async fn receive(url: &str, own: &str, wake: &Wake) {
     }
 }
 
-async fn listen(url: &str, own: &str, wake: &Wake) -> Result<(), sqlx::Error> {
+async fn listen(url: &str, wake: &Wake) -> Result<(), sqlx::Error> {
     let options = session(PgConnectOptions::from_str(url)?, STATEMENT);
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE).connect_lazy_with(options);
     let mut listener = PgListener::connect_with(&pool).await?;
@@ -65,10 +63,6 @@ async fn listen(url: &str, own: &str, wake: &Wake) -> Result<(), sqlx::Error> {
             continue;
         };
         let Some(notification) = received? else { return Ok(()) };
-        if let Some((sender, topics)) = notification.payload().split_once(' ')
-            && sender != own
-        {
-            wake.wake_local(topics.parse().unwrap_or(u8::MAX));
-        }
+        wake.receive(notification.payload());
     }
 }

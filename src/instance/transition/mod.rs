@@ -11,9 +11,9 @@
 //! [`Transition::instance_mut`] before the change that reports them.
 
 use entity::event::Cause;
-use entity::instance::{ActiveModel, Model};
+use entity::instance::{ActiveModel, Column, Entity, Model};
 use entity::run;
-use sea_orm::{ActiveModelTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use uuid::Uuid;
 
 use super::event::{Previous, Snapshot};
@@ -170,9 +170,15 @@ fn no_current_run() -> Error {
 
 async fn write(tx: &Tx, instance: &Model, exists: bool) -> Result<()> {
     let row: ActiveModel = instance.clone().into_active_model().reset_all();
-    let written = if exists { row.update(tx.conn()).await } else { row.insert(tx.conn()).await };
+    // Neither statement returns the row, which is known.
+    let written = if exists {
+        let row = ActiveModel { id: NotSet, ..row };
+        Entity::update_many().set(row).filter(Column::Id.eq(instance.id)).exec(tx.conn()).await.map(drop)
+    } else {
+        Entity::insert(row).exec_without_returning(tx.conn()).await.map(drop)
+    };
     match written {
-        Ok(_) => Ok(()),
+        Ok(()) => Ok(()),
         // The table has one unique index besides its key.
         Err(error) if is_duplicate(&error) => Err(create::name_taken(&instance.name).into()),
         Err(error) => Err(error.into()),
