@@ -25,7 +25,7 @@ use crate::clock::{Clock, SteadyClock};
 use crate::config::{Roles, Settings};
 use crate::db::{Db, Location};
 use crate::error::Error;
-use crate::events::{self, Feed};
+use crate::events::{self, Log};
 use crate::graphql::api::Api;
 use crate::graphql::schema;
 use crate::graphql::subscription::{EventSources, Subscriptions};
@@ -97,9 +97,7 @@ pub struct App {
     pub engine: Engine,
     pub mailer: Mailer,
     pub pruner: Pruner,
-    feed: Feed<crate::instance::event::Event>,
-    /// The newest event at the start. The feed continues from there.
-    newest: i64,
+    log: Log<crate::instance::event::Event>,
     endpoint: Arc<Endpoint>,
     heartbeat: Heartbeat,
     shutdown: CancellationToken,
@@ -173,8 +171,7 @@ impl App {
         }
         let tokens = Tokens::new(db.clone(), clock.clone());
         let engine = sync_engine(&instances, &settings);
-        let feed = Feed::default();
-        let newest = events::newest(db.read()).await?;
+        let log = Log::new(db.clone(), events::newest(db.read()).await?);
         let authorizations = Authorizations::new(instances.clone(), tokens.clone(), &engine.public_url);
         let shutdown = CancellationToken::new();
         let test_mail = TestMail {
@@ -185,7 +182,7 @@ impl App {
         };
         let epoch = installation::log_epoch(&db).await?;
         let api = Api { instances: instances.clone(), authorizations: authorizations.clone(), test_mail, epoch };
-        let endpoint = endpoint(api, &engine, &feed, &tokens, &settings, &shutdown);
+        let endpoint = endpoint(api, &engine, &log, &tokens, &settings, &shutdown);
         let age_clock = SteadyClock::new(clock.clone());
         let pruner = Pruner { db: db.clone(), age_clock, retention: Retention::of(&settings) };
         Ok(Self {
@@ -199,8 +196,7 @@ impl App {
             engine,
             mailer,
             pruner,
-            feed,
-            newest,
+            log,
             endpoint,
             heartbeat: Heartbeat::default(),
             shutdown,
@@ -269,8 +265,7 @@ impl App {
             authorizations: self.authorizations.clone(),
             mailer: self.mailer.clone(),
             pruner: self.pruner.clone(),
-            feed: self.feed.clone(),
-            newest: self.newest,
+            log: self.log.clone(),
             progress: self.engine.progress.clone(),
             heartbeat: self.heartbeat.clone(),
             sync_concurrency: self.settings.sync_concurrency,
@@ -329,7 +324,7 @@ fn sync_engine(instances: &Instances, settings: &Settings) -> Engine {
 fn endpoint(
     api: Api,
     engine: &Engine,
-    feed: &Feed<crate::instance::event::Event>,
+    log: &Log<crate::instance::event::Event>,
     tokens: &Tokens,
     settings: &Settings,
     shutdown: &CancellationToken,
@@ -337,7 +332,7 @@ fn endpoint(
     let sources = EventSources {
         db: api.instances.db.clone(),
         clock: api.instances.clock.clone(),
-        feed: feed.clone(),
+        log: log.clone(),
         progress: engine.progress.clone(),
         epoch: api.epoch,
     };

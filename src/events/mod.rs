@@ -1,32 +1,27 @@
-//! The durable event log, and the feed that carries it to subscribers.
+//! The durable event log, and the part of it that a process has in memory.
 //!
 //! The log is the source of truth. An event is a row that is written in the transaction that
 //! changes the state. Events are numbered in the order in which the changes become visible.
-//! The feed is a convenience: one reader per process follows the log and passes each event to
-//! all listeners. A listener that is behind reads the log from its last number and misses
-//! nothing. Nothing is published from memory, so a crash after the commit loses nothing.
-
-use std::sync::Arc;
-use std::time::Duration;
+//! One reader per process follows the log ([`log`]) and wakes all listeners. A listener takes the
+//! events after its last number. They are read from the database if the process does not have them
+//! any more, so that no listener misses one. Nothing is published from memory, so a crash after the commit
+//! loses nothing.
 
 use entity::event::{ActiveModel, Cause, Column, Entity, Model};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
-use tokio::sync::broadcast;
-use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
 use uuid::Uuid;
 
-use crate::db::{Db, Reader, Topic, Tx};
-use crate::error::{Error, Result};
+use crate::db::{Reader, Tx};
+use crate::error::Result;
 
-/// How many events the feed keeps for listeners that are slow for a moment.
-const FEED: usize = 1024;
-/// How many rows are read from the log at once.
-const PAGE: u64 = 200;
-/// How often the log is polled without a wake-up.
-const POLL: Duration = Duration::from_secs(2);
+mod cache;
+mod latest;
+pub mod log;
+
+pub use cache::Entry;
+pub use log::Log;
 
 /// An event to be written.
 pub struct NewEvent {
@@ -78,9 +73,9 @@ pub async fn oldest<C: ConnectionTrait>(conn: &C) -> Result<i64> {
     Ok(oldest.unwrap_or(0))
 }
 
-/// The next page of events after `seq`, oldest first.
-pub async fn read_after(reader: &Reader, seq: i64) -> Result<Vec<Model>> {
-    let page = Entity::find().filter(Column::Seq.gt(seq)).order_by_asc(Column::Seq).limit(PAGE);
+/// The next events after `seq`, oldest first.
+async fn read_after(reader: &Reader, seq: i64, limit: u64) -> Result<Vec<Model>> {
+    let page = Entity::find().filter(Column::Seq.gt(seq)).order_by_asc(Column::Seq).limit(limit);
     reader.rows(page.into_query()).await
 }
 
@@ -101,63 +96,4 @@ pub async fn prune(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
     let past = oldest.into_iter().take_while(|(seq, at)| *at < before && *seq < newest);
     let Some((last, _)) = past.last() else { return Ok(0) };
     Ok(Entity::delete_many().filter(Column::Seq.lte(last)).exec(tx.conn()).await?.rows_affected)
-}
-
-/// Passes new events to all listeners of the process, decoded once as `T`.
-pub struct Feed<T>(broadcast::Sender<Arc<T>>);
-
-impl<T> Clone for Feed<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<T> Default for Feed<T> {
-    fn default() -> Self {
-        Self(broadcast::Sender::new(FEED))
-    }
-}
-
-impl<T: TryFrom<Model, Error = Error>> Feed<T> {
-    /// The events from now on. A receiver that lags gets an error, and has to read the log.
-    pub fn listen(&self) -> broadcast::Receiver<Arc<T>> {
-        self.0.subscribe()
-    }
-
-    /// Follows the log after `seq` until `stop`. Events up to `seq` must be committed before
-    /// anybody listens.
-    pub async fn follow(self, db: Db, mut seq: i64, stop: CancellationToken) {
-        let mut wake = db.listen(Topic::Events);
-        loop {
-            wake.mark_unchanged();
-            if let Err(error) = self.catch_up(&db, &mut seq).await {
-                warn!(error = %error.chain(), "the event log could not be read; trying again");
-            }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = wake.changed() => {}
-                () = tokio::time::sleep(POLL) => {}
-            }
-        }
-    }
-
-    async fn catch_up(&self, db: &Db, seq: &mut i64) -> Result<()> {
-        loop {
-            let events = read_after(db.read(), *seq).await?;
-            let full = events.len() as u64 == PAGE;
-            for event in events {
-                *seq = event.seq;
-                match T::try_from(event) {
-                    // An error only means that there are no listeners.
-                    Ok(event) => drop(self.0.send(Arc::new(event))),
-                    Err(error) => {
-                        error!(event.seq = *seq, error = %error.chain(), "an event cannot be read and is skipped");
-                    }
-                }
-            }
-            if !full {
-                return Ok(());
-            }
-        }
-    }
 }

@@ -103,16 +103,16 @@ impl Filter {
     /// Without `statuses`, this includes the last event of a deleted instance.
     pub fn matches_event(&self, snapshot: &Snapshot) -> bool {
         let model = &snapshot.instance;
-        let now = Previous::of(model);
+        let before = |before: &Previous| self.matches(&before.name, before.status, before.health);
         self.ids.as_ref().is_none_or(|ids| ids.contains(&model.id))
             && self.integration_keys.as_ref().is_none_or(|keys| keys.contains(&model.integration_key))
-            && (self.matches(&now) || snapshot.before.as_ref().is_some_and(|before| self.matches(before)))
+            && (self.matches(&model.name, model.status, model.health) || snapshot.before.as_ref().is_some_and(before))
     }
 
-    fn matches(&self, state: &Previous) -> bool {
-        self.statuses.as_ref().is_none_or(|statuses| statuses.contains(&state.status))
-            && self.health.as_ref().is_none_or(|health| health.contains(&state.health))
-            && self.search.as_ref().is_none_or(|search| state.name.to_lowercase().contains(&search.to_lowercase()))
+    fn matches(&self, name: &str, status: Status, health: Health) -> bool {
+        self.statuses.as_ref().is_none_or(|statuses| statuses.contains(&status))
+            && self.health.as_ref().is_none_or(|wanted| wanted.contains(&health))
+            && self.search.as_ref().is_none_or(|search| name.to_lowercase().contains(&search.to_lowercase()))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::Roles;
 use crate::db::Db;
 use crate::directory::{index, rekey};
-use crate::events::Feed;
+use crate::events::Log;
 use crate::instance::Instances;
 use crate::instance::authorization::Authorizations;
 use crate::instance::event::Event;
@@ -53,9 +53,7 @@ pub struct Tools {
     pub authorizations: Authorizations,
     pub mailer: Mailer,
     pub pruner: Pruner,
-    pub feed: Feed<Event>,
-    /// The number of the newest event at the start; the feed begins after it.
-    pub newest: i64,
+    pub log: Log<Event>,
     pub progress: Progress,
     pub heartbeat: Heartbeat,
     pub sync_concurrency: usize,
@@ -82,8 +80,8 @@ impl Heartbeat {
 pub fn spawn(tools: &Tools, roles: Roles, tasks: &TaskTracker, stop: &CancellationToken) {
     tasks.spawn(upkeep(stop.clone()));
     if roles.api {
-        let Tools { db, feed, newest, progress, .. } = tools;
-        tasks.spawn(feed.clone().follow(db.clone(), *newest, stop.clone()));
+        let Tools { db, log, progress, .. } = tools;
+        tasks.spawn(log.clone().follow(stop.clone()));
         tasks.spawn(progress.clone().follow(db.clone(), stop.clone()));
     }
     if roles.workers {

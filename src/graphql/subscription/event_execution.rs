@@ -8,10 +8,12 @@ use bytes::Bytes;
 use entity::event::Cause;
 use futures_util::StreamExt;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::cursor::Cursor;
 use super::event_query::EventQuery;
-use super::shared_results::SharedResults;
+use super::results::ExecutionResult;
+use super::shared_results::{ResultKey, SharedResults};
 use super::step::Step;
 use crate::graphql::error::{ApiError, Code, with_request_id};
 use crate::graphql::json;
@@ -23,15 +25,6 @@ use crate::sync::progress::ProgressFrame;
 const RETRIES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
 /// How long to wait while the database is unavailable.
 const UNAVAILABLE_RETRY: Duration = RETRIES[RETRIES.len() - 1];
-
-/// One result of an operation.
-#[derive(Clone, Debug)]
-pub struct ExecutionResult {
-    /// The GraphQL response.
-    pub json: Bytes,
-    /// Where to resume after it. Only changes of instances have one.
-    pub cursor: Option<String>,
-}
 
 /// Executes the queries of subscriptions for events.
 pub struct EventExecutor {
@@ -56,40 +49,44 @@ impl EventExecutor {
         Self { schema, epoch, shutdown, shared: SharedResults::default() }
     }
 
-    /// The result for the change of an instance. Subscribers with equal queries share it.
+    /// The result for the change of an instance. Subscribers with equal queries share it. `None`: the server stops.
     pub async fn instance_state(
         self: &Arc<Self>,
         query: &Arc<EventQuery>,
         event: Arc<Event>,
         cursor: Cursor,
+        request_id: Uuid,
     ) -> Option<ExecutionResult> {
-        // The cursor is part of the result, and among snapshots it differs by subscriber.
-        let shared = event.cause != Cause::Snapshot && cursor.snapshots_through.is_none();
-        let step = Step::InstanceState(event, cursor);
-        let json = if shared {
-            let compute = || {
-                let (executor, query) = (self.clone(), query.clone());
-                async move { executor.execute_with_retries(&query, step).await }
-            };
-            self.shared.get_or_compute((query.key, cursor.seq), compute).await
-        } else {
-            self.execute_with_retries(query, step).await
+        let snapshot_of = (event.cause == Cause::Snapshot).then_some(event.snapshot.instance.id);
+        let key = ResultKey { query: query.key, cursor, snapshot_of };
+        let compute = || {
+            let (executor, query) = (self.clone(), query.clone());
+            async move {
+                let step = Step::InstanceState(event, cursor);
+                let json = executor.execute_with_retries(&query, step, request_id).await?;
+                Some(ExecutionResult { json, cursor: Some(cursor.encode(executor.epoch).into()) })
+            }
         };
-        Some(ExecutionResult { json: json?, cursor: Some(cursor.encode(self.epoch)) })
+        self.shared.get_or_compute(key, compute).await
     }
 
     /// The result for the progress of a run.
-    pub async fn progress(&self, query: &EventQuery, frame: ProgressFrame) -> Option<ExecutionResult> {
-        let (json, _) = self.execute(query, Step::Progress(frame)).await?;
+    pub async fn progress(
+        &self,
+        query: &EventQuery,
+        frame: ProgressFrame,
+        request_id: Uuid,
+    ) -> Option<ExecutionResult> {
+        let (json, _) = self.execute(query, Step::Progress(frame), request_id).await?;
         Some(ExecutionResult { json, cursor: None })
     }
 
     /// A change must not be lost. A query without data is therefore executed again before its errors are
     /// sent, and as long as the database is unavailable.
-    async fn execute_with_retries(&self, query: &EventQuery, step: Step) -> Option<Bytes> {
+    async fn execute_with_retries(&self, query: &EventQuery, step: Step, request_id: Uuid) -> Option<Bytes> {
         let mut retries = RETRIES.into_iter();
         loop {
-            let (json, completeness) = self.execute(query, step.clone()).await?;
+            let (json, completeness) = self.execute(query, step.clone(), request_id).await?;
             let wait = match completeness {
                 Completeness::Complete => return Some(json),
                 Completeness::NoData => match retries.next() {
@@ -105,7 +102,7 @@ impl EventExecutor {
         }
     }
 
-    async fn execute(&self, query: &EventQuery, step: Step) -> Option<(Bytes, Completeness)> {
+    async fn execute(&self, query: &EventQuery, step: Step, request_id: Uuid) -> Option<(Bytes, Completeness)> {
         let mut responses = self.schema.execute_stream(query.request().data(step));
         let mut response = match tokio::time::timeout(EXECUTION_TIMEOUT, responses.next()).await {
             Ok(response) => response?,
@@ -122,7 +119,7 @@ impl EventExecutor {
             Completeness::Complete
         };
         let errors = std::mem::take(&mut response.errors);
-        response.errors = errors.into_iter().map(|error| with_request_id(error, query.request_id)).collect();
+        response.errors = errors.into_iter().map(|error| with_request_id(error, request_id)).collect();
         Some((json::response(&response).into(), completeness))
     }
 }

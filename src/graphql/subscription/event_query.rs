@@ -7,7 +7,6 @@ use async_graphql::parser::types::{Directive, ExecutableDocument, OperationDefin
 use async_graphql::{Name, Positioned, Request, Variables};
 use async_graphql_value::{ConstValue, Value};
 use ring::digest::{Context, SHA256};
-use uuid::Uuid;
 
 use crate::graphql::documents::Checked;
 use crate::graphql::guard::Operation;
@@ -19,14 +18,12 @@ pub struct EventQuery {
     variables: Variables,
     /// Queries with equal keys have equal results.
     pub key: QueryKey,
-    /// The request id of errors.
-    pub request_id: Uuid,
 }
 
 pub type QueryKey = [u8; 32];
 
 impl EventQuery {
-    pub fn new(operation: Operation, request_id: Uuid) -> Self {
+    pub fn new(operation: Operation) -> Self {
         let checked = operation.checked().clone();
         let Request { operation_name, variables, .. } = operation.into_request();
         let document = &checked.document;
@@ -39,7 +36,7 @@ impl EventQuery {
         context.update(text.as_bytes());
         let mut key = QueryKey::default();
         key.copy_from_slice(context.finish().as_ref());
-        Self { checked, operation_name, variables, key, request_id }
+        Self { checked, operation_name, variables, key }
     }
 
     /// A request that executes it.

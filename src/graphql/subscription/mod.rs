@@ -5,8 +5,8 @@
 //! `ExecuteSubscriptionEvent` executes the document for one event, once for all subscribers with
 //! the same [`event_query`], which share the bytes of the result ([`shared_results`]). In between, a
 //! [`follower`] keeps the position of each subscriber in the event log. It advances only as fast as the
-//! subscriber reads: from the log while the subscriber is behind, from the live feed after that. A slow
-//! subscriber delays nobody and loses nothing.
+//! subscriber reads, and takes the events from [`crate::events::Log`], which reads each of them once for all
+//! subscribers. A slow subscriber delays nobody and loses nothing. Subscribers that are far behind take [`turns`].
 //!
 //! A new subscriber first gets a snapshot of every instance, page by page in the order of the ids. The log grows
 //! meanwhile: before each page, the subscriber gets the new events of the instances whose snapshots it already has. A
@@ -23,16 +23,19 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::event_execution::{EventExecutor, ExecutionResult};
+use self::event_execution::EventExecutor;
 use self::event_query::EventQuery;
 use self::follower::LogFollower;
+use self::results::Batch;
+use self::snapshots::SnapshotPages;
 use self::step::{Source, Step};
+use self::turns::Turns;
 use super::error::ApiError;
 use super::guard::Operation;
 use super::schema::AppSchema;
 use crate::clock::Clock;
 use crate::db::Db;
-use crate::events::Feed;
+use crate::events::Log;
 use crate::instance::event::Event;
 use crate::sync::progress::Progress;
 
@@ -40,14 +43,20 @@ pub mod cursor;
 pub mod event_execution;
 pub mod event_query;
 pub mod follower;
+pub mod results;
 pub mod shared_results;
+pub mod snapshots;
 pub mod step;
+pub mod turns;
+
+/// How many bytes of results are handed over at once, unless one alone is larger.
+const MAX_BATCH_BYTES: usize = 64 * 1024;
 
 /// What the events of subscriptions are read from.
 pub struct EventSources {
     pub db: Db,
     pub clock: Clock,
-    pub feed: Feed<Event>,
+    pub log: Log<Event>,
     pub progress: Progress,
     /// Identifies the event log that cursors belong to.
     pub epoch: i64,
@@ -56,40 +65,35 @@ pub struct EventSources {
 /// Starts subscriptions.
 pub struct Subscriptions {
     schema: AppSchema,
-    sources: EventSources,
+    sources: follower::Sources,
+    progress: Progress,
     executor: Arc<EventExecutor>,
 }
 
 impl Subscriptions {
     pub fn new(schema: AppSchema, sources: EventSources, shutdown: CancellationToken) -> Self {
-        let executor = Arc::new(EventExecutor::new(schema.clone(), sources.epoch, shutdown));
-        Self { schema, sources, executor }
+        let EventSources { db, clock, log, progress, epoch } = sources;
+        let executor = Arc::new(EventExecutor::new(schema.clone(), epoch, shutdown));
+        let snapshots = Arc::new(SnapshotPages::new(db, clock));
+        let sources = follower::Sources { log, snapshots, turns: Turns::default() };
+        Self { schema, sources, progress, executor }
     }
 
     /// Starts a subscription; the error is the response that says why it cannot be started.
-    pub async fn open(
-        &self,
-        operation: Operation,
-        request_id: Uuid,
-    ) -> Result<BoxStream<'static, ExecutionResult>, Response> {
-        let query = EventQuery::new(operation, request_id);
+    pub async fn open(&self, operation: Operation, request_id: Uuid) -> Result<BoxStream<'static, Batch>, Response> {
+        let query = EventQuery::new(operation);
         let slot = Arc::new(Mutex::new(None));
         let request = query.request().data(Step::CreateSource(slot.clone()));
         if let Some(response) = self.schema.execute_stream(request).next().await {
             return Err(response);
         }
         let source = slot.lock().take().ok_or_else(|| refused("A subscription selects exactly one field."))?;
-        let (query, executor) = (Arc::new(query), self.executor.clone());
+        let asked = Asked { executor: self.executor.clone(), query: Arc::new(query), request_id };
         Ok(match source {
             Source::InstanceStates { filter, after } => {
-                let EventSources { db, clock, feed, .. } = &self.sources;
-                let follower = LogFollower::new(db.clone(), clock.clone(), filter, after);
-                let deliveries = follower.follow(feed.clone());
-                instance_states(executor, query, deliveries).boxed()
+                asked.instance_states(LogFollower::new(self.sources.clone(), filter, after)).boxed()
             }
-            Source::Progress { instance_id } => {
-                progress(executor, query, self.sources.progress.clone(), instance_id).boxed()
-            }
+            Source::Progress { instance_id } => asked.progress(self.progress.clone(), instance_id).boxed(),
         })
     }
 }
@@ -98,37 +102,48 @@ fn refused(message: &str) -> Response {
     Response::from_errors(vec![ServerError::from(ApiError::InvalidInput(message.into()))])
 }
 
-fn instance_states(
+/// What a subscriber asks for each event.
+struct Asked {
     executor: Arc<EventExecutor>,
     query: Arc<EventQuery>,
-    deliveries: impl Stream<Item = follower::Delivery>,
-) -> impl Stream<Item = ExecutionResult> {
-    stream! {
-        for await (event, cursor) in deliveries {
-            if let Some(result) = executor.instance_state(&query, event, cursor).await {
-                yield result;
+    request_id: Uuid,
+}
+
+impl Asked {
+    fn instance_states(self, mut follower: LogFollower) -> impl Stream<Item = Batch> {
+        stream! {
+            loop {
+                let (deliveries, turn) = follower.next().await;
+                let (mut results, mut bytes) = (Vec::with_capacity(deliveries.len()), 0);
+                for (event, cursor) in deliveries {
+                    let result = self.executor.instance_state(&self.query, event, cursor, self.request_id).await;
+                    // Without a result, the server stops.
+                    let Some(result) = result else { return };
+                    bytes += result.json.len();
+                    results.push(result);
+                    if bytes >= MAX_BATCH_BYTES {
+                        follower.go_back(cursor);
+                        break;
+                    }
+                }
+                yield Batch { results, turn };
             }
         }
     }
-}
 
-fn progress(
-    executor: Arc<EventExecutor>,
-    query: Arc<EventQuery>,
-    progress: Progress,
-    only: Option<Uuid>,
-) -> impl Stream<Item = ExecutionResult> {
-    stream! {
-        let mut frames = progress.watch();
-        loop {
-            match frames.recv().await {
-                Ok(frame) if only.is_none_or(|id| id == frame.instance_id) => {
-                    if let Some(result) = executor.progress(&query, frame).await {
-                        yield result;
+    fn progress(self, progress: Progress, only: Option<Uuid>) -> impl Stream<Item = Batch> {
+        stream! {
+            let mut frames = progress.watch();
+            loop {
+                match frames.recv().await {
+                    Ok(frame) if only.is_none_or(|id| id == frame.instance_id) => {
+                        if let Some(result) = self.executor.progress(&self.query, frame, self.request_id).await {
+                            yield result.into();
+                        }
                     }
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
                 }
-                Ok(_) | Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return,
             }
         }
     }

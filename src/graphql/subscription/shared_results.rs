@@ -1,66 +1,129 @@
 //! Results that several subscribers need at the same time, or shortly after each other.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, Shared};
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use tracing::Instrument;
+use uuid::Uuid;
 
+use super::cursor::Cursor;
 use super::event_query::QueryKey;
+use super::results::ExecutionResult;
 
-/// The most results that are kept.
-const MAX_RESULTS: usize = 512;
+/// How many bytes of results are kept, about.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// The largest result that is kept, in bytes.
-const MAX_RESULT_BYTES: usize = 32 * 1024;
+const MAX_RESULT_BYTES: usize = 256 * 1024;
+/// How many bytes a result takes besides its text, about.
+const OVERHEAD: usize = 512;
+/// How long a result is kept. It may show more than the event, such as the users of today.
+const KEEP: Duration = Duration::from_secs(2);
 
-/// A query and the number of an event.
-type Key = (QueryKey, i64);
-type Result = Shared<BoxFuture<'static, Option<Bytes>>>;
+/// What a result is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ResultKey {
+    pub query: QueryKey,
+    /// Where to resume after the event. A part of the result.
+    pub cursor: Cursor,
+    /// The instance that a snapshot shows; `None` for a change, which its number identifies.
+    pub snapshot_of: Option<Uuid>,
+}
+
+type Computing = Shared<BoxFuture<'static, Option<ExecutionResult>>>;
 
 #[derive(Default)]
 pub struct SharedResults(Mutex<Results>);
 
 #[derive(Default)]
 struct Results {
-    results: HashMap<Key, Result>,
-    /// The oldest first.
-    order: VecDeque<Key>,
+    results: HashMap<ResultKey, Kept>,
+    /// The oldest first. Those that were replaced are still there.
+    order: VecDeque<(Instant, ResultKey)>,
+    bytes: usize,
+}
+
+struct Kept {
+    since: Instant,
+    bytes: usize,
+    result: Progress,
+}
+
+enum Progress {
+    Computing(Computing),
+    Done(ExecutionResult),
 }
 
 impl SharedResults {
     /// The result for a key, computed only once. It is computed in a task of its own, so that it does
     /// not depend on the subscriber that asked first.
-    pub async fn get_or_compute<F>(&self, key: Key, compute: impl FnOnce() -> F) -> Option<Bytes>
+    pub async fn get_or_compute<F>(&self, key: ResultKey, compute: impl FnOnce() -> F) -> Option<ExecutionResult>
     where
-        F: Future<Output = Option<Bytes>> + Send + 'static,
+        F: Future<Output = Option<ExecutionResult>> + Send + 'static,
     {
-        let result = self.0.lock().get_or_insert_with(key, || {
-            let task = tokio::spawn(compute().in_current_span());
-            async move { task.await.ok().flatten() }.boxed().shared()
-        });
-        let json = result.await;
-        // A large result is shared by those who wait now, but not kept for later.
-        if json.as_ref().is_none_or(|json| json.len() > MAX_RESULT_BYTES) {
-            self.0.lock().results.remove(&key);
-        }
-        json
+        let (since, computing) = {
+            let mut results = self.0.lock();
+            match results.find(&key) {
+                Some(Kept { result: Progress::Done(result), .. }) => return Some(result.clone()),
+                Some(Kept { result: Progress::Computing(computing), since, .. }) => (*since, computing.clone()),
+                None => {
+                    let task = tokio::spawn(compute().in_current_span());
+                    let computing = async move { task.await.ok().flatten() }.boxed().shared();
+                    (results.insert(key, computing.clone()), computing)
+                }
+            }
+        };
+        let result = computing.await;
+        self.0.lock().finish(&key, since, result.as_ref());
+        result
     }
 }
 
 impl Results {
-    fn get_or_insert_with(&mut self, key: Key, new: impl FnOnce() -> Result) -> Result {
-        if let Some(result) = self.results.get(&key) {
-            return result.clone();
+    fn find(&self, key: &ResultKey) -> Option<&Kept> {
+        self.results.get(key).filter(|kept| match kept.result {
+            Progress::Computing(_) => true,
+            Progress::Done(_) => kept.since.elapsed() < KEEP,
+        })
+    }
+
+    fn insert(&mut self, key: ResultKey, computing: Computing) -> Instant {
+        let since = Instant::now();
+        while self.bytes > MAX_BYTES || self.order.front().is_some_and(|(since, _)| since.elapsed() >= KEEP) {
+            let Some((since, oldest)) = self.order.pop_front() else { break };
+            self.remove(&oldest, since);
         }
-        if self.order.len() >= MAX_RESULTS
-            && let Some(oldest) = self.order.pop_front()
+        self.order.push_back((since, key));
+        self.bytes += OVERHEAD;
+        let kept = Kept { since, bytes: OVERHEAD, result: Progress::Computing(computing) };
+        if let Some(replaced) = self.results.insert(key, kept) {
+            self.bytes -= replaced.bytes;
+        }
+        since
+    }
+
+    /// The first of those who wait for a result stores it. A large one is shared by those who wait now, but not kept
+    /// for later.
+    fn finish(&mut self, key: &ResultKey, since: Instant, result: Option<&ExecutionResult>) {
+        let Some(kept) = self.results.get_mut(key).filter(|kept| kept.since == since) else { return };
+        match (result, &kept.result) {
+            (Some(result), Progress::Computing(_)) if result.json.len() <= MAX_RESULT_BYTES => {
+                kept.bytes += result.json.len();
+                self.bytes += result.json.len();
+                kept.result = Progress::Done(result.clone());
+            }
+            (_, Progress::Computing(_)) => self.remove(key, since),
+            (_, Progress::Done(_)) => {}
+        }
+    }
+
+    fn remove(&mut self, key: &ResultKey, since: Instant) {
+        if self.results.get(key).is_some_and(|kept| kept.since == since)
+            && let Some(removed) = self.results.remove(key)
         {
-            self.results.remove(&oldest);
+            self.bytes -= removed.bytes;
         }
-        let result = new();
-        self.order.push_back(key);
-        self.results.insert(key, result.clone());
-        result
     }
 }

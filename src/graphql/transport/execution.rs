@@ -23,7 +23,7 @@ use crate::graphql::error::ApiError;
 use crate::graphql::guard::{Guard, Operation};
 use crate::graphql::schema::{AppSchema, EXECUTION_TIMEOUT};
 use crate::graphql::subscription::Subscriptions;
-use crate::graphql::subscription::event_execution::ExecutionResult;
+use crate::graphql::subscription::results::{Batch, ExecutionResult};
 
 /// The transport of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +47,9 @@ impl Transport {
 }
 
 /// A message about one operation, as graphql-transport-ws and GraphQL over SSE define them.
-#[derive(Clone, Debug)]
 pub enum Message {
-    /// A result.
-    Next(ExecutionResult),
+    /// Results.
+    Next(Batch),
     /// The operation was not executed: the GraphQL errors as a JSON array. No message follows.
     Error(Bytes),
     /// The operation has ended. No message follows.
@@ -105,10 +104,10 @@ impl Executor {
     ) -> impl Stream<Item = Message> + Send + 'static {
         async_stream::stream! {
             let response = if operation.kind() == OperationType::Subscription {
-                match self.subscribe(operation, transport).await {
+                match Box::pin(self.subscribe(operation, transport)).await {
                     Ok(mut results) => {
-                        while let Some(result) = results.next().await {
-                            yield Message::Next(result);
+                        while let Some(batch) = results.next().await {
+                            yield Message::Next(batch);
                         }
                         yield Message::Complete;
                         return;
@@ -116,12 +115,12 @@ impl Executor {
                     Err(response) => response,
                 }
             } else {
-                self.execute(caller, operation, transport).await
+                Box::pin(self.execute(caller, operation, transport)).await
             };
             match response {
                 OperationResponse::Refused(errors) => yield Message::Error(errors),
                 response => {
-                    yield Message::Next(ExecutionResult { json: response.into_body(), cursor: None });
+                    yield Message::Next(ExecutionResult { json: response.into_body(), cursor: None }.into());
                     yield Message::Complete;
                 }
             }
@@ -132,7 +131,7 @@ impl Executor {
         &self,
         operation: Operation,
         transport: Transport,
-    ) -> Result<BoxStream<'static, ExecutionResult>, OperationResponse> {
+    ) -> Result<BoxStream<'static, Batch>, OperationResponse> {
         let run = OperationRun::start(&operation, transport);
         let subscriptions = self.subscriptions.clone();
         let opened = run.clone().bounded(async move {
@@ -186,11 +185,11 @@ impl OperationRun {
     }
 
     /// The results of a subscription, each of which is produced in the span.
-    fn results(self, results: BoxStream<'static, ExecutionResult>) -> impl Stream<Item = ExecutionResult> {
+    fn results(self, results: BoxStream<'static, Batch>) -> impl Stream<Item = Batch> {
         let mut results = AssertUnwindSafe(results).catch_unwind();
         stream::poll_fn(move |cx| {
             let _entered = self.span.enter();
-            let panicked = |_| ExecutionResult { json: self.panicked().into_body(), cursor: None };
+            let panicked = |_| ExecutionResult { json: self.panicked().into_body(), cursor: None }.into();
             results.poll_next_unpin(cx).map(|next| next.map(|result| result.unwrap_or_else(panicked)))
         })
     }

@@ -24,7 +24,7 @@ use super::execution::{Executor, Message, Transport};
 use super::responses::OperationResponse;
 use crate::auth::{Caller, Tokens};
 use crate::graphql::guard::Operation;
-use crate::graphql::subscription::event_execution::ExecutionResult;
+use crate::graphql::subscription::results::{Batch, ExecutionResult};
 
 /// The longest time without an event or a comment.
 const KEEP_ALIVE: Duration = Duration::from_secs(12);
@@ -90,7 +90,11 @@ fn events(
             };
             last_sent = Instant::now();
             match message {
-                Some(Message::Next(result)) => yield next(&result),
+                Some(Message::Next(Batch { results, turn })) => {
+                    // How long the client needs to read is not known.
+                    drop(turn);
+                    yield nexts(&results);
+                }
                 Some(Message::Error(errors)) => {
                     yield single(OperationResponse::Refused(errors));
                     yield COMPLETE;
@@ -106,22 +110,24 @@ fn events(
 }
 
 fn single(response: OperationResponse) -> Bytes {
-    next(&ExecutionResult { json: response.into_body(), cursor: None })
+    nexts(&[ExecutionResult { json: response.into_body(), cursor: None }])
 }
 
-/// A `next` event. The result is JSON on one line and is not changed.
-fn next(result: &ExecutionResult) -> Bytes {
-    let mut event = BytesMut::with_capacity(result.json.len() + 64);
-    event.put_slice(b"event: next\n");
-    if let Some(cursor) = result.cursor.as_deref().filter(|cursor| !cursor.contains(['\n', '\r', '\0'])) {
-        event.put_slice(b"id: ");
-        event.put_slice(cursor.as_bytes());
-        event.put_u8(b'\n');
+/// A `next` event for each result. A result is JSON on one line and is not changed.
+fn nexts(results: &[ExecutionResult]) -> Bytes {
+    let mut events = BytesMut::with_capacity(results.iter().map(|result| result.json.len() + 64).sum());
+    for result in results {
+        events.put_slice(b"event: next\n");
+        if let Some(cursor) = result.cursor.as_deref().filter(|cursor| !cursor.contains(['\n', '\r', '\0'])) {
+            events.put_slice(b"id: ");
+            events.put_slice(cursor.as_bytes());
+            events.put_u8(b'\n');
+        }
+        events.put_slice(b"data: ");
+        events.put_slice(&result.json);
+        events.put_slice(b"\n\n");
     }
-    event.put_slice(b"data: ");
-    event.put_slice(&result.json);
-    event.put_slice(b"\n\n");
-    event.freeze()
+    events.freeze()
 }
 
 /// Counts a stream while it is open.
@@ -147,12 +153,12 @@ mod tests {
     #[test]
     fn an_event_carries_its_cursor_and_its_payload_untouched() {
         let json = Bytes::from_static(br#"{"data":{"a":1}}"#);
-        let with = ExecutionResult { json: json.clone(), cursor: Some("c1".to_owned()) };
+        let with = ExecutionResult { json: json.clone(), cursor: Some("c1".into()) };
         let expected = "event: next\nid: c1\ndata: {\"data\":{\"a\":1}}\n\n";
-        assert_eq!(next(&with), expected.as_bytes());
-        for cursor in [None, Some("c\nevent: x".to_owned())] {
+        assert_eq!(nexts(&[with]), expected.as_bytes());
+        for cursor in [None, Some("c\nevent: x".into())] {
             let without = ExecutionResult { json: json.clone(), cursor };
-            assert_eq!(next(&without), "event: next\ndata: {\"data\":{\"a\":1}}\n\n".as_bytes());
+            assert_eq!(nexts(&[without]), "event: next\ndata: {\"data\":{\"a\":1}}\n\n".as_bytes());
         }
     }
 }

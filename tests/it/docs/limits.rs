@@ -73,7 +73,7 @@ const NUMBERS: &[(&str, &str, &str, &str)] = &[
     ("operations.md", "10 min for the removals", "sync/removal.rs", "REMOVAL: Duration = Duration::from_mins(10);"),
     ("operations.md", "`lock_timeout` (10 s)", "db/postgres/mod.rs", "LOCK: Duration = Duration::from_secs(10);"),
     ("operations.md", "_session_timeout` (15 s)", "db/postgres/mod.rs", "IDLE: Duration = Duration::from_secs(15);"),
-    ("operations.md", "noticed within two seconds", "events/mod.rs", "POLL: Duration = Duration::from_secs(2);"),
+    ("operations.md", "noticed within two seconds", "events/log.rs", "POLL: Duration = Duration::from_secs(2);"),
     ("operations.md", "pg_advisory_xact_lock(7301)", "db/postgres/commit.rs", "EVENTS_LOCK: i64 = 7301;"),
     ("operations.md", "schema every ten seconds", "jobs/mod.rs", "SCHEMA: Duration = Duration::from_secs(10);"),
     (

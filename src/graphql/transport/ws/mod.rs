@@ -30,8 +30,10 @@ use crate::graphql::error::Code;
 
 /// The largest message of a client, in bytes.
 const MAX_MESSAGE_BYTES: usize = 256 * 1024;
-/// The size of each buffer of a socket, in bytes; the library's default is 128 KiB.
-const BUFFER_BYTES: usize = 4 * 1024;
+/// How much is read from a socket at once, in bytes: messages of clients are small. The library's default is 128 KiB.
+const READ_BUFFER_BYTES: usize = 1024;
+/// How much is written to a socket at once, in bytes. The library's default is 128 KiB.
+const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 
 /// Whether a request asks to become a WebSocket.
 pub fn wants_upgrade(headers: &HeaderMap) -> bool {
@@ -77,8 +79,8 @@ pub async fn upgrade(endpoint: &Endpoint, mut parts: Parts) -> Result<Response, 
     };
     let (executor, tokens, shutdown) = (executor.clone(), tokens.clone(), shutdown.clone());
     let mut response = upgrade
-        .read_buffer_size(BUFFER_BYTES)
-        .write_buffer_size(BUFFER_BYTES)
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES)
         .on_upgrade(move |socket| async move {

@@ -150,10 +150,15 @@ pub fn complete(id: &str) -> Message {
 }
 
 fn with_payload(kind: &str, id: &str, payload: &Bytes) -> Message {
-    let id = Value::from(id).to_string();
-    let text =
-        [br#"{"type":""#, kind.as_bytes(), br#"","id":"#, id.as_bytes(), br#","payload":"#, payload.as_ref(), b"}"]
-            .concat();
+    let mut text = Vec::with_capacity(48 + id.len() + payload.len());
+    for part in [r#"{"type":""#, kind, r#"","id":"#] {
+        text.extend_from_slice(part.as_bytes());
+    }
+    // A vector takes every write.
+    let _always_written = serde_json::to_writer(&mut text, id);
+    text.extend_from_slice(br#","payload":"#);
+    text.extend_from_slice(payload);
+    text.push(b'}');
     // JSON is always UTF-8, so that the other branch is never taken.
     Utf8Bytes::try_from(text).map_or_else(|_| complete(&id), Message::Text)
 }

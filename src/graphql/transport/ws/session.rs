@@ -20,6 +20,8 @@ use super::protocol::{self, ClientMessage, CloseReason};
 use super::socket::QueuedSocket;
 use crate::auth::{Caller, Tokens};
 use crate::graphql::error::{Code, error};
+use crate::graphql::subscription::results::Batch;
+use crate::graphql::subscription::turns::Turn;
 use crate::graphql::transport::bearer::{self, AccessError};
 use crate::graphql::transport::execution::{self, Executor, Message, Transport};
 use crate::graphql::transport::params::Params;
@@ -65,7 +67,7 @@ enum Event {
     Received(WsMessage),
     /// The client sent something that is not a message, and nothing after it can be read.
     Unreadable,
-    Produced(String, Message),
+    Produced(Arc<str>, Message),
     AccessChecked(AccessCheck),
     ShuttingDown,
     Tick,
@@ -84,7 +86,11 @@ pub struct Session {
     tokens: Tokens,
     socket: QueuedSocket,
     phase: Phase,
-    operations: StreamMap<String, BoxStream<'static, Message>>,
+    operations: StreamMap<Arc<str>, BoxStream<'static, Message>>,
+    /// Whether the last event came from an operation, so that everything else was polled just before it.
+    produced: bool,
+    /// The turn of the results that are being written.
+    turn: Option<Turn>,
     /// The check in progress; there is never more than one.
     access_check: Option<BoxFuture<'static, AccessCheck>>,
     shutdown: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -112,6 +118,8 @@ impl Session {
             socket: QueuedSocket::new(socket),
             phase: Phase::AwaitingInit { caller: caller.map(Arc::new) },
             operations: StreamMap::new(),
+            produced: false,
+            turn: None,
             access_check: None,
             shutdown: Box::pin(shutdown.clone().cancelled_owned()),
             ticks,
@@ -130,16 +138,21 @@ impl Session {
     }
 
     /// Checks of the token come before operations, so that nothing is sent after the token was revoked.
-    /// Operations are polled only while the queue has room.
+    /// Operations are polled only while nothing waits to be written.
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         if self.socket.poll_write(cx).is_err() {
             return Poll::Ready(Event::Disconnected);
         }
+        // Everything is written, or the client is waited for.
+        self.turn = None;
         if let Phase::Closing { unreadable: true, .. } = self.phase {
             if self.socket.is_idle() {
                 return Poll::Ready(Event::Flushed);
             }
             return self.ticks.poll_tick(cx).map(|_| Event::Tick);
+        }
+        if std::mem::take(&mut self.produced) {
+            return self.poll_operations(cx);
         }
         let closing = matches!(self.phase, Phase::Closing { .. });
         if !closing && self.shutdown.as_mut().poll(cx).is_ready() {
@@ -163,7 +176,13 @@ impl Session {
                 Some(Err(_)) | None => Event::Disconnected,
             });
         }
-        if self.socket.has_room()
+        let polled = self.poll_operations(cx);
+        self.produced = polled.is_ready();
+        polled
+    }
+
+    fn poll_operations(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        if self.socket.is_idle()
             && let Poll::Ready(Some((id, message))) = Pin::new(&mut self.operations).poll_next(cx)
         {
             return Poll::Ready(Event::Produced(id, message));
@@ -179,7 +198,7 @@ impl Session {
                 self.last_received = Instant::now();
                 self.receive(message);
             }
-            Event::Produced(id, message) => self.send(&id, &message),
+            Event::Produced(id, message) => self.send(&id, message),
             Event::AccessChecked(check) => self.apply(check),
             Event::ShuttingDown => self.close(CloseReason::GOING_AWAY),
             Event::Tick => self.tick(),
@@ -234,7 +253,7 @@ impl Session {
                 _ => self.close(CloseReason::UNAUTHORIZED),
             },
             ClientMessage::Complete { id } => {
-                self.operations.remove(&id);
+                self.operations.remove(id.as_str());
             }
         }
     }
@@ -275,7 +294,7 @@ impl Session {
     }
 
     fn subscribe(&mut self, id: String, params: Params, caller: Caller) {
-        if self.operations.contains_key(&id) {
+        if self.operations.contains_key(id.as_str()) {
             return self.close(CloseReason::duplicate(&id));
         }
         let checked = if self.operations.len() < MAX_OPERATIONS {
@@ -286,7 +305,7 @@ impl Session {
         match checked {
             Ok(operation) => {
                 let messages = self.executor.clone().messages(caller, operation, Transport::WebSocket);
-                self.operations.insert(id, Box::pin(messages));
+                self.operations.insert(id.into(), Box::pin(messages));
             }
             Err(error) => {
                 execution::count_refused(Transport::WebSocket);
@@ -295,13 +314,18 @@ impl Session {
         }
     }
 
-    fn send(&mut self, id: &str, message: &Message) {
+    fn send(&mut self, id: &str, message: Message) {
         match message {
-            Message::Next(result) => self.socket.push(protocol::next(id, &result.json)),
+            Message::Next(Batch { results, turn }) => {
+                self.turn = turn;
+                for result in results {
+                    self.socket.push(protocol::next(id, &result.json));
+                }
+            }
             // From here on, the client may use the id again.
             Message::Error(errors) => {
                 self.operations.remove(id);
-                self.socket.push(protocol::error(id, errors));
+                self.socket.push(protocol::error(id, &errors));
             }
             Message::Complete => {
                 self.operations.remove(id);

@@ -10,18 +10,13 @@ use axum::extract::ws::{Message, WebSocket};
 use futures_util::{Sink, Stream};
 use tokio::time::Instant;
 
-/// The most messages of operations in the queue.
-const MAX_QUEUED: usize = 128;
-/// The most bytes in the queue. A single message may be larger.
-const MAX_QUEUED_BYTES: usize = 256 * 1024;
-/// Room for more messages that reply to the client's own (acknowledgements, pongs, errors), so that the
-/// client is still read from while operations fill the queue.
-const REPLY_ROOM: usize = 64;
+/// The most messages in the queue while the client is read from, whose messages may need replies
+/// (acknowledgements, pongs, errors). Operations add to the queue only when it is empty.
+const MAX_QUEUED: usize = 192;
 
 pub struct QueuedSocket {
     socket: WebSocket,
     queue: VecDeque<Message>,
-    queued_bytes: usize,
     unflushed: bool,
     /// Since when the socket has accepted none of the queued messages.
     stalled_since: Option<Instant>,
@@ -29,29 +24,22 @@ pub struct QueuedSocket {
 
 impl QueuedSocket {
     pub fn new(socket: WebSocket) -> Self {
-        Self { socket, queue: VecDeque::new(), queued_bytes: 0, unflushed: false, stalled_since: None }
-    }
-
-    /// Whether there is room for a message of an operation.
-    pub fn has_room(&self) -> bool {
-        self.queue.len() < MAX_QUEUED && self.queued_bytes < MAX_QUEUED_BYTES
+        Self { socket, queue: VecDeque::new(), unflushed: false, stalled_since: None }
     }
 
     /// Whether there is room for a reply, so that the client may be read from.
     pub fn has_reply_room(&self) -> bool {
-        self.queue.len() < MAX_QUEUED + REPLY_ROOM
+        self.queue.len() < MAX_QUEUED
     }
 
     /// Queues a message. The caller has made sure that there is room.
     pub fn push(&mut self, message: Message) {
-        self.queued_bytes += size(&message);
         self.queue.push_back(message);
     }
 
     /// Replaces everything in the queue by one last message.
     pub fn push_last(&mut self, message: Message) {
         self.queue.clear();
-        self.queued_bytes = 0;
         self.push(message);
     }
 
@@ -83,7 +71,6 @@ impl QueuedSocket {
             self.stalled_since = None;
             match self.queue.pop_front() {
                 Some(message) => {
-                    self.queued_bytes -= size(&message);
                     self.unflushed = true;
                     Pin::new(&mut self.socket).start_send(message)?;
                 }
@@ -95,13 +82,5 @@ impl QueuedSocket {
     /// The next message of the client. The library answers pings and closes by itself.
     pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, axum::Error>>> {
         Pin::new(&mut self.socket).poll_next(cx)
-    }
-}
-
-fn size(message: &Message) -> usize {
-    match message {
-        Message::Text(text) => text.len(),
-        Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
-        Message::Close(_) => 0,
     }
 }
