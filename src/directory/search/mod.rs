@@ -4,11 +4,11 @@
 //! Each entry has all words of its user, so that only users whom the whole search finds are read. A user is found by
 //! the first of its words in the range, and so once on all pages.
 //!
-//! However rare the combination of terms is, a page looks at no more than [`BUDGET`] entries. It may then be short, or
+//! However rare the combination of terms is, a page ends after about [`BUDGET`] entries. It may then be short, or
 //! even empty, and says where to go on.
 
 use std::cmp::{self, Reverse};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use entity::user::{Column, Entity};
 use entity::user_word;
@@ -28,10 +28,14 @@ mod walk;
 pub(super) use totals::{total, totals};
 pub use walk::Position;
 
-/// How many entries a page looks at.
+/// After how many entries a page ends early.
 const BUDGET: u64 = 2_000;
-/// How many entries more than it needs a page reads at first.
+/// How many entries more than it needs a page reads.
 const SPARE: u64 = 16;
+/// How many entries a search for several words reads at first, because only some of them are of users that it finds.
+const FIRST: u64 = 512;
+/// How many entries are read at once at most.
+const MOST: u64 = 1_024;
 /// Up to which number the entries of a term are compared with those of others.
 const RARE: u64 = 300;
 
@@ -41,12 +45,25 @@ struct Search {
     walks: VecDeque<Walk>,
     after: Option<Position>,
     page: Page,
+    /// Whether only some entries are of users that it finds.
+    several: bool,
     /// How many entries it has looked at, and how many it may.
     looked: u64,
     budget: u64,
 }
 
 impl Search {
+    fn new(
+        filter: &Filter,
+        instance: Option<Uuid>,
+        walks: VecDeque<Walk>,
+        after: Option<Position>,
+        budget: u64,
+    ) -> Self {
+        let several = walks.len() > 1 || filter.search.iter().count() > 1 || filter.statuses.is_some();
+        Self { instance, walks, after, page: Page::default(), several, looked: 0, budget }
+    }
+
     /// The entries to be read next; `None` if the page is done.
     fn next(&self, limit: u64, backend: DbBackend) -> Option<SelectStatement> {
         let walk = self.walks.front()?;
@@ -62,9 +79,18 @@ impl Search {
         Some(entries.limit(size).into_query())
     }
 
-    /// How many entries are read next. More and more if few of them are found.
+    /// How many entries are read next: so many that the page is probably full with them.
     fn size(&self, missing: u64) -> u64 {
-        cmp::min(cmp::max(missing + SPARE, self.looked), self.budget.saturating_sub(self.looked))
+        match self.looked {
+            0 if self.several => FIRST,
+            0 => missing + SPARE,
+            looked if looked >= self.budget => 0,
+            looked => {
+                let found = cmp::max(self.page.users.len() as u64, 1);
+                // Few different numbers, because each is a statement of its own.
+                cmp::min((missing * looked / found + SPARE).next_power_of_two(), MOST)
+            }
+        }
     }
 
     /// Takes the entries that were read, and returns those of users that may be found.
@@ -136,14 +162,7 @@ pub(super) async fn pages(
     };
     let share = BUDGET / cmp::max(instances.len() as u64, 1);
     let budget = cmp::max(share, 2 * (limit + SPARE));
-    let searches = instances.iter().map(|id| Search {
-        instance: Some(*id),
-        walks: walks.clone(),
-        after: after.clone(),
-        page: Page::default(),
-        looked: 0,
-        budget,
-    });
+    let searches = instances.iter().map(|id| Search::new(filter, Some(*id), walks.clone(), after.clone(), budget));
     let found = go(reader, filter, searches.collect(), limit).await?;
     let page = |search: Search| Some((search.instance?, search.end(limit)));
     Ok(found.into_iter().filter_map(page).collect())
@@ -199,7 +218,7 @@ async fn walks(reader: &Reader, filter: &Filter) -> Result<VecDeque<Walk>> {
         return Ok(Walk::all(first, &first.whole));
     }
     let leads = terms.iter().flat_map(|term| std::iter::once(&term.whole).chain(&term.words).map(String::as_str));
-    let sizes = sizes(reader, filter, &leads.collect::<Vec<_>>()).await?;
+    let sizes = sizes(reader, filter, &leads.collect::<BTreeSet<_>>()).await?;
     let size = |lead: &str| sizes.get(lead).copied().unwrap_or(i64::MAX);
     // Of words that are all frequent, the longest is probably the rarest.
     let rank = |lead: &str| (size(lead), Reverse(lead.len()));
@@ -214,7 +233,7 @@ async fn walks(reader: &Reader, filter: &Filter) -> Result<VecDeque<Walk>> {
 }
 
 /// How many entries there are for each of several beginnings, up to [`RARE`].
-async fn sizes(reader: &Reader, filter: &Filter, leads: &[&str]) -> Result<HashMap<String, i64>> {
+async fn sizes(reader: &Reader, filter: &Filter, leads: &BTreeSet<&str>) -> Result<HashMap<String, i64>> {
     let backend = reader.get_database_backend();
     let parts = leads.iter().map(|lead| {
         let walk = Walk { lead: (*lead).to_owned(), except: None };
