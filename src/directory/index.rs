@@ -31,10 +31,10 @@ const NOTES: u64 = 2;
 const LOOK: Duration = Duration::from_secs(1);
 /// After how long the words are written even if a run still adds users.
 const LAG: Duration = Duration::from_secs(30);
-/// The most rows of one statement on SQLite, which binds at most 32,766 values.
-const ROWS: usize = 5_000;
+/// The most rows of one statement on SQLite.
+const ROWS: usize = 512;
 /// The most words that one statement deletes on SQLite: it tests them one after another, and so deeply.
-const PAIRS: usize = 250;
+const PAIRS: usize = 256;
 
 /// A user whose words are written.
 pub struct Indexed {
@@ -112,7 +112,7 @@ pub async fn write<C: ConnectionTrait>(conn: &C, users: &[Indexed]) -> Result<()
         conn.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, WRITE, values)).await?;
         return Ok(());
     }
-    for rows in rows.chunks(ROWS) {
+    for rows in pieces(&rows, ROWS) {
         let rows = rows.iter().cloned().map(IntoActiveModel::<user_word::ActiveModel>::into_active_model);
         let corrected = [user_word::Column::Words, user_word::Column::Shared, user_word::Column::Removed];
         let known = OnConflict::columns([user_word::Column::Word, user_word::Column::UserId])
@@ -135,6 +135,16 @@ fn array<T: ValueType + Into<Value>>(values: impl IntoIterator<Item = T>) -> Val
     Value::Array(T::array_type(), Some(Box::new(values.into_iter().map(Into::into).collect())))
 }
 
+/// Divides a slice into parts of a few different lengths, at most `longest`, each of which has a statement of its own.
+fn pieces<T>(mut left: &[T], longest: usize) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let half = 1 << left.len().checked_ilog2()?;
+        let piece;
+        (piece, left) = left.split_at(if half < longest { half } else { longest });
+        Some(piece)
+    })
+}
+
 /// Deletes all words of users.
 pub async fn remove<C: ConnectionTrait>(conn: &C, users: &[Indexed]) -> Result<()> {
     let words = users.iter().flat_map(|user| user.words.shared().map(|(word, _)| (word.to_owned(), user.id)));
@@ -151,7 +161,7 @@ pub async fn remove_words<C: ConnectionTrait>(conn: &C, words: Vec<(String, Uuid
         conn.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, DELETE, values)).await?;
         return Ok(());
     }
-    for words in words.chunks(PAIRS) {
+    for words in pieces(&words, PAIRS) {
         // SQLite does not use the primary key for a list of pairs.
         let any = words.iter().fold(Condition::any(), |any, (word, user)| {
             any.add(user_word::Column::Word.eq(word).and(user_word::Column::UserId.eq(*user)))

@@ -142,8 +142,7 @@ pub(super) async fn page(reader: &Reader, filter: &Filter, after: Option<Positio
         Some(position) => Walk::from(filter, position).unwrap_or_default(),
         None => walks(reader, filter).await?,
     };
-    let search =
-        Search { instance: filter.instance_id, walks, after, page: Page::default(), looked: 0, budget: BUDGET };
+    let search = Search::new(filter, filter.instance_id, walks, after, BUDGET);
     let found = go(reader, filter, vec![search], limit).await?;
     Ok(found.into_iter().map(|search| search.end(limit)).next().unwrap_or_default())
 }
