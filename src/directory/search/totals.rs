@@ -12,10 +12,14 @@ use super::walk::Walk;
 use super::walks;
 use crate::db::{MOST_COUNTED, Reader, Total};
 use crate::directory::users::{Filter, of_instance, purging};
+use crate::directory::words::Term;
 use crate::error::Result;
 
 /// How many entries a total looks at.
 const LOOKED_AT: i64 = 2 * MOST_COUNTED;
+/// What SQLite's indexes have of an entry.
+const IN_INDEX: [user_word::Column; 4] =
+    [user_word::Column::UserId, user_word::Column::InstanceId, user_word::Column::Shared, user_word::Column::Removed];
 
 /// How many users are found in all instances, or in the one of the filter.
 pub(in crate::directory) async fn total(reader: &Reader, filter: &Filter) -> Result<Total> {
@@ -42,7 +46,11 @@ async fn total_of(reader: &Reader, filter: &Filter, instance: Option<Uuid>, walk
     let (mut rows, mut is_exact) = (0, true);
     for walk in walks {
         let looked = LOOKED_AT.unsigned_abs() + 1;
-        let entries = walk.entries(instance, backend).limit(looked).into_query();
+        let mut entries = walk.entries(instance, backend).select_only().columns(IN_INDEX);
+        if others(walk, filter).next().is_some() {
+            entries = entries.column(user_word::Column::Words);
+        }
+        let mut entries = entries.limit(looked).into_query();
         let found = Query::select()
             .expr_as(Expr::cust("1"), "one")
             .from_subquery(entries.clone(), "user_word")
@@ -53,7 +61,6 @@ async fn total_of(reader: &Reader, filter: &Filter, instance: Option<Uuid>, walk
         if rows > MOST_COUNTED {
             break;
         }
-        let mut entries = entries;
         entries.clear_selects().expr_as(Expr::cust("1"), "one");
         is_exact &= count(reader, entries).await? <= LOOKED_AT;
     }
@@ -65,6 +72,11 @@ async fn count(reader: &Reader, rows: SelectStatement) -> Result<i64> {
     let count = Query::select().expr_as(Expr::col(Asterisk).count(), "rows").from_subquery(rows, "counted").take();
     let counted: Option<(i64,)> = reader.row(count).await?;
     Ok(counted.map_or(0, |(rows,)| rows))
+}
+
+/// The terms that not every entry of a walk finds.
+fn others<'a>(walk: &'a Walk, filter: &'a Filter) -> impl Iterator<Item = &'a Term> {
+    filter.search.iter().filter(|term| term.whole != walk.lead)
 }
 
 /// The condition that a user is found by an entry, as [`Walk::finds`] and [`super::page`] decide it.
@@ -87,7 +99,7 @@ fn found_in(walk: &Walk, filter: &Filter, backend: DbBackend) -> Condition {
     if let Some(except) = &walk.except {
         all = all.add(has_word(except, backend).not());
     }
-    for term in filter.search.iter().filter(|term| term.whole != walk.lead) {
+    for term in others(walk, filter) {
         let words = term.words.iter().map(|word| has_word(word, backend)).reduce(ExprTrait::and);
         let whole = has_word(&term.whole, backend);
         all = all.add(match words {
