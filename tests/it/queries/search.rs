@@ -132,7 +132,7 @@ async fn a_search_in_each_of_several_instances_finds_its_own_users() {
 }
 
 /// Waits until searches find everybody.
-async fn indexed(server: &Server) {
+pub async fn indexed(server: &Server) {
     let deadline = tokio::time::Instant::now() + DEADLINE;
     while !server.ask("{ users(first: 1) { searchAsOf } }", json!({})).await["users"]["searchAsOf"].is_null() {
         assert!(tokio::time::Instant::now() < deadline, "the words were never written");

@@ -33,6 +33,14 @@ async fn rows_are_counted_up_to_ten_thousand() {
     ] {
         assert_eq!(users(filter.clone()).await, total, "{filter}");
     }
+    super::search::indexed(&server).await;
+    for (filter, total) in [
+        ("search: \"rehearsal.example\"".to_owned(), most.clone()),
+        (format!("search: \"rehearsal.example\", {}", of(&small)), exact(30)),
+        (format!("search: \"rehearsal.example\", statuses: [INVITED], {}", of(&large)), exact(201)),
+    ] {
+        assert_eq!(users(filter.clone()).await, total, "{filter}");
+    }
     let nested = format!(
         "{{ instances(orderBy: {{ field: NAME, direction: ASC }}) {{ {TOTAL} nodes {{
             users(first: 1) {{ {TOTAL} }} removed: users(first: 1, filter: {{ includeRemoved: true }}) {{ {TOTAL} }}
