@@ -128,8 +128,10 @@ const WRITE: &str = "INSERT INTO user_word (word, user_id, instance_id, words, s
     ON CONFLICT (word, user_id) DO UPDATE SET words = EXCLUDED.words, shared = EXCLUDED.shared, removed = EXCLUDED.removed
     WHERE (user_word.words, user_word.removed) <> (EXCLUDED.words, EXCLUDED.removed)";
 
-const DELETE: &str = "DELETE FROM user_word USING UNNEST($1::text[], $2::uuid[]) AS gone (word, user_id)
-    WHERE user_word.word = gone.word AND user_word.user_id = gone.user_id";
+// One look-up for each word, whatever the statistics are. A join might read the whole table.
+const DELETE: &str = "DELETE FROM user_word WHERE ctid = ANY (ARRAY(
+    SELECT known.ctid FROM UNNEST($1::text[], $2::uuid[]) AS gone (word, user_id) CROSS JOIN LATERAL
+    (SELECT ctid FROM user_word WHERE word = gone.word AND user_id = gone.user_id OFFSET 0) AS known))";
 
 fn array<T: ValueType + Into<Value>>(values: impl IntoIterator<Item = T>) -> Value {
     Value::Array(T::array_type(), Some(Box::new(values.into_iter().map(Into::into).collect())))
