@@ -193,7 +193,7 @@ fn cpu(process: u32) -> f64 {
 fn frame(message: &Value) -> Vec<u8> {
     let text = message.to_string().into_bytes();
     let length = u16::try_from(text.len()).expect("a short message");
-    let mut frame = vec![0x81, 0x80 | 126];
+    let mut frame = vec![0x81, 0x80 | 0x7e];
     frame.extend(length.to_be_bytes());
     frame.extend([0; 4]);
     frame.extend(text);

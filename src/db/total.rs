@@ -61,17 +61,14 @@ where
     }
     let mut select = Query::select();
     // The databases name the column of the list.
-    let key = match reader.get_database_backend() {
-        DbBackend::Postgres => {
-            let values = parents.iter().cloned().map(Into::into).collect();
-            let values = Value::Array(K::array_type(), Some(Box::new(values)));
-            select.from_function(Func::cust("UNNEST").arg(Expr::value(values)), "parent");
-            Expr::col(("parent", "parent"))
-        }
-        _ => {
-            select.from_values(parents.iter().cloned(), "parent");
-            Expr::col(("parent", "column1"))
-        }
+    let key = if reader.get_database_backend() == DbBackend::Postgres {
+        let values = parents.iter().cloned().map(Into::into).collect();
+        let values = Value::Array(K::array_type(), Some(Box::new(values)));
+        select.from_function(Func::cust("UNNEST").arg(Expr::value(values)), "parent");
+        Expr::col(("parent", "parent"))
+    } else {
+        select.from_values(parents.iter().cloned(), "parent");
+        Expr::col(("parent", "column1"))
     };
     let own = rows(key.clone()).filter(Expr::col((E::default(), parent)).eq(key.clone()));
     select.expr_as(key, "parent").expr_as(SimpleExpr::SubQuery(None, Box::new(count(own).into())), "rows");

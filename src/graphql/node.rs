@@ -28,7 +28,7 @@ pub enum Node {
 macro_rules! node_ids {
     ($($ty:ty),*) => {$(
         impl $ty {
-            async fn node_id(&self, ctx: &Context<'_>) -> async_graphql::Result<ID> {
+            async fn node_id(&self, ctx: &Context<'_>) -> Result<ID, ApiError> {
                 Ok(self.id(ctx))
             }
         }

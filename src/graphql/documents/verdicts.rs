@@ -90,7 +90,9 @@ fn write(value: &Value, shape: &mut Vec<u8>) {
         Value::Binary(_) => shape.push(b'b'),
         Value::List(items) => {
             shape.push(b'[');
-            items.iter().for_each(|item| write(item, shape));
+            for item in items {
+                write(item, shape);
+            }
             shape.push(b']');
         }
         Value::Object(fields) => {

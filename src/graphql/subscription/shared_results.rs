@@ -39,7 +39,7 @@ pub struct SharedResults(Mutex<Results>);
 
 #[derive(Default)]
 struct Results {
-    results: HashMap<ResultKey, Kept>,
+    by_key: HashMap<ResultKey, Kept>,
     /// The oldest first. Those that were replaced are still there.
     order: VecDeque<(Instant, ResultKey)>,
     bytes: usize,
@@ -83,7 +83,7 @@ impl SharedResults {
 
 impl Results {
     fn find(&self, key: &ResultKey) -> Option<&Kept> {
-        self.results.get(key).filter(|kept| match kept.result {
+        self.by_key.get(key).filter(|kept| match kept.result {
             Progress::Computing(_) => true,
             Progress::Done(_) => kept.since.elapsed() < KEEP,
         })
@@ -98,7 +98,7 @@ impl Results {
         self.order.push_back((since, key));
         self.bytes += OVERHEAD;
         let kept = Kept { since, bytes: OVERHEAD, result: Progress::Computing(computing) };
-        if let Some(replaced) = self.results.insert(key, kept) {
+        if let Some(replaced) = self.by_key.insert(key, kept) {
             self.bytes -= replaced.bytes;
         }
         since
@@ -107,7 +107,7 @@ impl Results {
     /// The first of those who wait for a result stores it. A large one is shared by those who wait now, but not kept
     /// for later.
     fn finish(&mut self, key: &ResultKey, since: Instant, result: Option<&ExecutionResult>) {
-        let Some(kept) = self.results.get_mut(key).filter(|kept| kept.since == since) else { return };
+        let Some(kept) = self.by_key.get_mut(key).filter(|kept| kept.since == since) else { return };
         match (result, &kept.result) {
             (Some(result), Progress::Computing(_)) if result.json.len() <= MAX_RESULT_BYTES => {
                 kept.bytes += result.json.len();
@@ -120,8 +120,8 @@ impl Results {
     }
 
     fn remove(&mut self, key: &ResultKey, since: Instant) {
-        if self.results.get(key).is_some_and(|kept| kept.since == since)
-            && let Some(removed) = self.results.remove(key)
+        if self.by_key.get(key).is_some_and(|kept| kept.since == since)
+            && let Some(removed) = self.by_key.remove(key)
         {
             self.bytes -= removed.bytes;
         }

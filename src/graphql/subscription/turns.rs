@@ -18,9 +18,7 @@ const LONGEST: Duration = Duration::from_millis(50);
 
 /// Lasts until it is dropped, or a little shorter.
 #[derive(Debug)]
-pub struct Turn {
-    _ended: oneshot::Sender<()>,
-}
+pub struct Turn(#[expect(dead_code, reason = "its end is what is noticed")] oneshot::Sender<()>);
 
 #[derive(Clone)]
 pub struct Turns(Arc<Semaphore>);
@@ -38,8 +36,8 @@ impl Turns {
         let turns = self.0.clone();
         tokio::spawn(async move {
             let Ok(_place) = turns.acquire().await else { return };
-            let (_ended, ended) = oneshot::channel();
-            if give.send(Turn { _ended }).is_ok() {
+            let (end, ended) = oneshot::channel();
+            if give.send(Turn(end)).is_ok() {
                 let _dropped_or_too_long = timeout(LONGEST, ended).await;
             }
         });

@@ -26,8 +26,8 @@ mod related;
 mod value;
 
 pub use graphql_fields::{Fields, fields};
-pub use plan::{Fields, Plan, Selected, Way};
-pub use related::{Related, Writing, related};
+pub use plan::{Fields, Plan, Selected, Way, Writing};
+pub use related::{Related, related};
 pub use value::WriteJson;
 
 /// Data of a request whose document selects one response key of a composite type twice where the library plans the
@@ -74,6 +74,30 @@ where
 
     async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
         resolve_rows(&self.0, ctx, field).await
+    }
+}
+
+impl<T: Fields> Related for Written<T> {
+    fn plan<'a>(selected: Selected<'_, 'a>) -> Option<Plan<'a>> {
+        selected.plan::<T>()
+    }
+
+    async fn write(&self, plan: &Plan<'_>, ctx: &ContextSelectionSet<'_>, text: &mut Vec<u8>) -> ServerResult<()> {
+        plan.write(&self.0, ctx, true, text).await
+    }
+}
+
+impl<S, T> Related for Rows<S>
+where
+    S: Deref<Target = [T]> + Send + Sync,
+    T: Fields,
+{
+    fn plan<'a>(selected: Selected<'_, 'a>) -> Option<Plan<'a>> {
+        selected.plan::<T>()
+    }
+
+    async fn write(&self, plan: &Plan<'_>, ctx: &ContextSelectionSet<'_>, text: &mut Vec<u8>) -> ServerResult<()> {
+        plan.write_rows(&self.0, ctx, text).await
     }
 }
 

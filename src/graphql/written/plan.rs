@@ -1,11 +1,14 @@
 //! What is selected of a type, planned once for all rows.
 
+use std::pin::Pin;
+
 use async_graphql::parser::types::{Field, Selection, SelectionSet};
 use async_graphql::{ContainerType, Context, ContextSelectionSet, Positioned, ServerError, ServerResult, Value};
 use futures_util::future::try_join_all;
 
-use super::related::Writing;
 use crate::graphql::json;
+
+pub type Writing<'a> = Pin<Box<dyn Future<Output = ServerResult<()>> + Send + 'a>>;
 
 /// An object type that says how its fields are written. The macros of the same name implement it.
 pub trait Fields: ContainerType + Send + Sync {

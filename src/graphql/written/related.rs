@@ -1,14 +1,8 @@
 //! Objects and lists that are read for a field, and then written with a plan that was made before.
 
-use std::ops::Deref;
-use std::pin::Pin;
-
 use async_graphql::{Context, ContextSelectionSet, Error, ServerResult};
 
-use super::plan::{Fields, Plan, Selected};
-use super::{Rows, Written};
-
-pub type Writing<'a> = Pin<Box<dyn Future<Output = ServerResult<()>> + Send + 'a>>;
+use super::plan::{Plan, Selected};
 
 /// What a field refers to.
 pub trait Related: Send + Sync {
@@ -21,30 +15,6 @@ pub trait Related: Send + Sync {
         ctx: &ContextSelectionSet<'_>,
         text: &mut Vec<u8>,
     ) -> impl Future<Output = ServerResult<()>> + Send;
-}
-
-impl<T: Fields> Related for Written<T> {
-    fn plan<'a>(selected: Selected<'_, 'a>) -> Option<Plan<'a>> {
-        selected.plan::<T>()
-    }
-
-    async fn write(&self, plan: &Plan<'_>, ctx: &ContextSelectionSet<'_>, text: &mut Vec<u8>) -> ServerResult<()> {
-        plan.write(&self.0, ctx, true, text).await
-    }
-}
-
-impl<S, T> Related for Rows<S>
-where
-    S: Deref<Target = [T]> + Send + Sync,
-    T: Fields,
-{
-    fn plan<'a>(selected: Selected<'_, 'a>) -> Option<Plan<'a>> {
-        selected.plan::<T>()
-    }
-
-    async fn write(&self, plan: &Plan<'_>, ctx: &ContextSelectionSet<'_>, text: &mut Vec<u8>) -> ServerResult<()> {
-        plan.write_rows(&self.0, ctx, text).await
-    }
 }
 
 /// An error below leaves null.

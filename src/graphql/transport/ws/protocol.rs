@@ -160,7 +160,7 @@ fn with_payload(kind: &str, id: &str, payload: &Bytes) -> Message {
     text.extend_from_slice(payload);
     text.push(b'}');
     // JSON is always UTF-8, so that the other branch is never taken.
-    Utf8Bytes::try_from(text).map_or_else(|_| complete(&id), Message::Text)
+    Utf8Bytes::try_from(text).map_or_else(|_| complete(id), Message::Text)
 }
 
 #[cfg(test)]
