@@ -238,7 +238,8 @@ async fn main() {
     let token = String::from_utf8(made.stdout).expect("text").trim().to_owned();
     let child = muster(&["serve"]).stdout(Stdio::null()).spawn().expect("a server");
     let server = Arc::new(Server { child, http: reqwest::Client::new(), token });
-    while server.http.get(format!("http://{ADDRESS}/readyz")).send().await.is_err() {
+    let ready = format!("http://{ADDRESS}/readyz");
+    while !server.http.get(&ready).send().await.is_ok_and(|answer| answer.status().is_success()) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let ids = server.create(instances).await;
