@@ -22,7 +22,7 @@ const PAGE: usize = 50;
 /// How many pages are kept.
 const MAX_PAGES: usize = 16;
 /// How long a page is kept.
-const KEEP: Duration = Duration::from_secs(2);
+const PAGE_LIFETIME: Duration = Duration::from_secs(2);
 
 /// The instances in the order of their ids, as of one event.
 pub struct Page {
@@ -67,7 +67,7 @@ impl SnapshotPages {
         let since = Instant::now();
         let page = Arc::new(self.read(filter, after).await?);
         let mut kept = self.kept.lock();
-        kept.retain(|kept| kept.since.elapsed() < KEEP && !(kept.after == after && kept.filter == *filter));
+        kept.retain(|kept| kept.since.elapsed() < PAGE_LIFETIME && !(kept.after == after && kept.filter == *filter));
         if kept.len() >= MAX_PAGES {
             kept.pop_front();
         }
@@ -77,7 +77,10 @@ impl SnapshotPages {
 
     fn find(&self, filter: &Arc<Filter>, after: Uuid, seq: i64) -> Option<Arc<Page>> {
         let wanted = |kept: &&Kept| {
-            kept.after == after && kept.page.newest >= seq && kept.since.elapsed() < KEEP && kept.filter == *filter
+            kept.after == after
+                && kept.page.newest >= seq
+                && kept.since.elapsed() < PAGE_LIFETIME
+                && kept.filter == *filter
         };
         self.kept.lock().iter().find(wanted).map(|kept| kept.page.clone())
     }

@@ -198,18 +198,18 @@ async fn a_token_that_died_revokes_and_a_new_one_reconnects_in_place() {
 }
 
 #[tokio::test]
-async fn users_are_found_by_the_beginning_of_name_or_address_and_by_status() {
+async fn users_are_found_by_words_of_name_or_address_and_by_status() {
     let scim = Scim::start(120, &[]);
     let server = server().start().await;
     let id = server.integrate("scim", "Directory", &scim.config()).await;
     server.idle(&id, "").await;
+    server.searchable().await;
     let query =
         "query($filter: UserFilter!) { users(first: 100, filter: $filter) { totalCount nodes { externalId } } }";
     for (filter, count) in [
-        (json!({ "search": "USER-12@" }), 1),
+        (json!({ "search": "USER-12@" }), 2),
         (json!({ "search": "user 12" }), 2),
         (json!({ "search": "user-11" }), 11),
-        (json!({ "search": "%" }), 0),
         (json!({ "statuses": ["SUSPENDED"], "instanceId": id }), 12),
         (json!({ "statuses": ["SUSPENDED"], "search": "user-1", "integrationKeys": ["scim"] }), 4),
         (json!({ "integrationKeys": ["rehearsal"] }), 0),

@@ -131,27 +131,18 @@ async fn a_search_in_each_of_several_instances_finds_its_own_users() {
     assert_eq!(support::one(&server.place.location(), left).await, "0");
 }
 
-/// Waits until searches find everybody.
-pub async fn indexed(server: &Server) {
-    let deadline = tokio::time::Instant::now() + DEADLINE;
-    while !server.ask("{ users(first: 1) { searchAsOf } }", json!({})).await["users"]["searchAsOf"].is_null() {
-        assert!(tokio::time::Instant::now() < deadline, "the words were never written");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 #[tokio::test]
 async fn the_users_of_a_first_sync_are_found_a_little_later() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[("users", "1500"), ("churn_percent", "20")]).await;
     server.idle(&id, "").await;
-    indexed(&server).await;
+    server.searchable().await;
     let all = "SELECT CAST(COUNT(DISTINCT user_id) AS TEXT) FROM user_word";
     assert_eq!(support::one(&server.place.location(), all).await, "1500");
     let first = found(&server, json!({ "search": "ada" })).await;
     assert_eq!(first, people((0..1500).step_by(16)));
     server.sync(&id, "id").await;
-    indexed(&server).await;
+    server.searchable().await;
     assert_eq!(found(&server, json!({ "search": "ada", "includeRemoved": true })).await.len(), 1800_usize.div_ceil(16));
     assert_eq!(found(&server, json!({ "search": "ada" })).await, people((0..1800).step_by(16).filter(|it| *it >= 300)));
 }
@@ -205,7 +196,7 @@ async fn a_search_finds_whom_a_comparison_of_all_users_finds() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[("users", "90")]).await;
     server.idle(&id, "").await;
-    indexed(&server).await;
+    server.searchable().await;
     let (mut names, mut addresses) = (String::new(), String::new());
     for number in 0..90 {
         let (name, address) = person(number);

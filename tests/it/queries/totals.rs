@@ -33,7 +33,7 @@ async fn rows_are_counted_up_to_ten_thousand() {
     ] {
         assert_eq!(users(filter.clone()).await, total, "{filter}");
     }
-    super::search::indexed(&server).await;
+    server.searchable().await;
     for (filter, total) in [
         ("search: \"rehearsal.example\"".to_owned(), most.clone()),
         (format!("search: \"rehearsal.example\", {}", of(&small)), exact(30)),

@@ -87,6 +87,15 @@ impl Client {
         self.until(id, &format!("syncState {fields}"), |found| found["syncState"] == "IDLE").await
     }
 
+    /// Waits until searches find everybody.
+    pub async fn searchable(&self) {
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        while !self.ask("{ users(first: 1) { searchAsOf } }", json!({})).await["users"]["searchAsOf"].is_null() {
+            assert!(tokio::time::Instant::now() < deadline, "the words were never written");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Starts a sync, waits for its end, and returns the fields of the run.
     pub async fn sync(&self, id: &str, fields: &str) -> Value {
         let data = self
