@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 /// How often the log is polled without a wake-up.
 const POLL: Duration = Duration::from_secs(2);
 /// How many bytes of events are kept in memory, about.
-const MAX_BYTES: usize = 16 * 1024 * 1024;
+const MAX_CACHED_BYTES: usize = 16 * 1024 * 1024;
 /// How many bytes an event takes for each byte of its row, about: records are compressed.
 const EXPANSION: usize = 8;
 
@@ -54,7 +54,7 @@ impl<T: TryFrom<Model, Error = Error>> Log<T> {
         Self(Arc::new(Shared {
             db,
             position: watch::Sender::new(seq),
-            cache: Mutex::new(Cache::new(MAX_BYTES)),
+            cache: Mutex::new(Cache::new(MAX_CACHED_BYTES)),
             reading: tokio::sync::Mutex::default(),
             bounds: Latest::default(),
         }))
