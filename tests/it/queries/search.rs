@@ -1,13 +1,13 @@
 //! Searches for users.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::fmt::Write as _;
 
 use muster::directory::{index, keys, rekey};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{self, DEADLINE, Place, Server};
+use crate::support::{self, Place, Server};
 
 const SEARCH: &str = "query($filter: UserFilter, $first: Int, $after: String) {
     users(first: $first, filter: $filter, after: $after) {
@@ -200,8 +200,8 @@ async fn a_search_finds_whom_a_comparison_of_all_users_finds() {
     let (mut names, mut addresses) = (String::new(), String::new());
     for number in 0..90 {
         let (name, address) = person(number);
-        names += &format!(" WHEN 'person-{number}' THEN '{}'", name.replace('\'', "''"));
-        addresses += &format!(" WHEN 'person-{number}' THEN '{address}'");
+        let _ = write!(names, " WHEN 'person-{number}' THEN '{}'", name.replace('\'', "''"));
+        let _ = write!(addresses, " WHEN 'person-{number}' THEN '{address}'");
     }
     // As an earlier version stored them.
     let renamed = format!(

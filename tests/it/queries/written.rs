@@ -102,7 +102,8 @@ impl Schema {
         }
         let used = |index: usize| text.contains(&format!("$v{index})")) || text.contains(&format!("$v{index},"));
         let used: Vec<_> = random.variables.iter().enumerate().filter(|(index, _)| used(*index)).collect();
-        let definitions: String = used.iter().map(|(index, (of, _))| format!("$v{index}: {of} ")).collect();
+        let definitions: Vec<_> = used.iter().map(|(index, (of, _))| format!("$v{index}: {of}")).collect();
+        let definitions = definitions.join(" ");
         let values = |request: usize| {
             let value = |(index, (_, values)): &(usize, &(String, [String; 2]))| {
                 (Name::new(format!("v{index}")), constant(&values[request]))

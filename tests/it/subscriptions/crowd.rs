@@ -9,7 +9,8 @@ use crate::support::{DEADLINE, Server};
 
 /// Fifty times the name, so that a result has more than 4,000 bytes.
 fn long_names() -> String {
-    let aliases: String = (0..50).map(|number| format!(" n{number}: name")).collect();
+    let aliases: Vec<_> = (0..50).map(|number| format!("n{number}: name")).collect();
+    let aliases = aliases.join(" ");
     format!(
         "subscription($after: String) {{ instanceStateChanged(after: $after) {{ cursor instance {{ {aliases} }} }} }}"
     )
