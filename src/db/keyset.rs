@@ -6,7 +6,7 @@ use std::hash::Hash;
 
 use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{
-    Asterisk, Expr, ExprTrait, IntoColumnRef, Order, Query, SelectStatement, SimpleExpr, UnionType,
+    Asterisk, Expr, ExprTrait, IntoColumnRef, Order, Query, SelectStatement, SimpleExpr, UnionType, Value, ValueType,
 };
 use sea_orm::{DbBackend, EntityTrait, QueryFilter, QueryOrder, Select};
 use serde::de::DeserializeOwned;
@@ -31,6 +31,11 @@ pub fn after<K: IntoColumnRef, I: IntoColumnRef>(
         Order::Desc => key.clone().lt(key_value.clone()).or(key.eq(key_value).and(id.lt(id_value.into()))),
         _ => key.clone().gt(key_value.clone()).or(key.eq(key_value).and(id.gt(id_value.into()))),
     }
+}
+
+/// Values as one parameter of PostgreSQL.
+pub fn array<T: ValueType + Into<Value>>(values: impl IntoIterator<Item = T>) -> Value {
+    Value::Array(T::array_type(), Some(Box::new(values.into_iter().map(Into::into).collect())))
 }
 
 /// The condition that a column has one of these ids. On PostgreSQL they are one parameter, so that the text is the same

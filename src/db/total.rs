@@ -8,6 +8,7 @@ use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect,
 use serde::de::DeserializeOwned;
 
 use super::conn::Reader;
+use super::keyset::array;
 use crate::error::Result;
 
 /// The number at which counting stops.
@@ -62,8 +63,7 @@ where
     let mut select = Query::select();
     // The databases name the column of the list.
     let key = if reader.get_database_backend() == DbBackend::Postgres {
-        let values = parents.iter().cloned().map(Into::into).collect();
-        let values = Value::Array(K::array_type(), Some(Box::new(values)));
+        let values = array(parents.iter().cloned());
         select.from_function(Func::cust("UNNEST").arg(Expr::value(values)), "parent");
         Expr::col(("parent", "parent"))
     } else {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use entity::user::{Column, Entity};
 use entity::{installation, user_backlog, user_word};
-use sea_orm::sea_query::{Expr, ExprTrait, LockType, OnConflict, Value, ValueType};
+use sea_orm::sea_query::{Expr, ExprTrait, LockType, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, QueryFilter,
     QueryOrder, QuerySelect, QueryTrait, Statement,
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::words::Words;
+use crate::db::keyset::array;
 use crate::db::{Db, Reader, Tx};
 use crate::error::Result;
 
@@ -132,10 +133,6 @@ const WRITE: &str = "INSERT INTO user_word (word, user_id, instance_id, words, s
 const DELETE: &str = "DELETE FROM user_word WHERE ctid = ANY (ARRAY(
     SELECT known.ctid FROM UNNEST($1::text[], $2::uuid[]) AS gone (word, user_id) CROSS JOIN LATERAL
     (SELECT ctid FROM user_word WHERE word = gone.word AND user_id = gone.user_id OFFSET 0) AS known))";
-
-fn array<T: ValueType + Into<Value>>(values: impl IntoIterator<Item = T>) -> Value {
-    Value::Array(T::array_type(), Some(Box::new(values.into_iter().map(Into::into).collect())))
-}
 
 /// Divides a slice into parts of a few different lengths, at most `longest`, each of which has a statement of its own.
 fn pieces<T>(mut left: &[T], longest: usize) -> impl Iterator<Item = &[T]> {

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use entity::user::{ActiveModel, Column, Entity, Model};
 use entity::user_change::{self, Kind};
-use sea_orm::sea_query::{Expr, OnConflict, PostgresQueryBuilder, TableBuilder, Value, ValueType};
+use sea_orm::sea_query::{Expr, OnConflict, PostgresQueryBuilder, TableBuilder, Value};
 use sea_orm::{
     ActiveEnum, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IdenStatic, IntoActiveModel,
     Iterable, QueryFilter, Statement,
@@ -16,6 +16,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::reconcile::Scope;
+use crate::db::keyset::array;
 use crate::error::Result;
 
 /// The largest number of users in one statement. SQLite binds at most 32,766 values.
@@ -40,10 +41,6 @@ impl Change {
 
 fn is_postgres<C: ConnectionTrait>(conn: &C) -> bool {
     conn.get_database_backend() == DbBackend::Postgres
-}
-
-fn array<T: ValueType + Into<Value>>(values: impl IntoIterator<Item = T>) -> Value {
-    Value::Array(T::array_type(), Some(Box::new(values.into_iter().map(Into::into).collect())))
 }
 
 fn statement<const N: usize>(sql: &str, values: [Value; N]) -> Statement {

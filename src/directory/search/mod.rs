@@ -171,12 +171,12 @@ pub(super) async fn pages(
 async fn go(reader: &Reader, filter: &Filter, mut searches: Vec<Search>, limit: u64) -> Result<Vec<Search>> {
     let backend = reader.get_database_backend();
     loop {
-        let reading: Vec<usize> =
-            (0..searches.len()).filter(|index| searches[*index].next(limit, backend).is_some()).collect();
+        let next =
+            searches.iter().enumerate().filter_map(|(index, search)| Some((index, search.next(limit, backend)?)));
+        let (reading, statements): (Vec<usize>, Vec<SelectStatement>) = next.unzip();
         if reading.is_empty() {
             return Ok(searches);
         }
-        let statements = reading.iter().filter_map(|index| searches[*index].next(limit, backend)).collect();
         let alone = searches.len() == 1;
         let of = |entry: &user_word::Model| if alone { None } else { Some(entry.instance_id) };
         let mut entries = keyset::pages(reader, statements, of).await?;

@@ -103,18 +103,19 @@ impl RequestBuilder {
         if !matches!(url.scheme(), "https" | "http") || !url.username().is_empty() || url.password().is_some() {
             return Err(elsewhere());
         }
-        let ours = self.origins.contains(&url.origin());
-        if !ours || !is_below(&self.base, &url) {
-            let prefix = self.base.path().trim_end_matches('/');
-            // A proxy puts the application below a path that the application itself does not know.
-            let path = match current.path().strip_prefix(prefix) {
-                _ if is_below(&self.base, &url) => url.path(),
-                Some(known) if known == url.path() => current.path(),
-                _ if ours => url.path(),
-                _ => return Err(elsewhere()),
-            };
-            let mut own = if ours { url.clone() } else { current.clone() };
-            own.set_path(path);
+        let (ours, below) = (self.origins.contains(&url.origin()), is_below(&self.base, &url));
+        // A proxy puts the application below a path that the application itself does not know.
+        let prefix = self.base.path().trim_end_matches('/');
+        let lacks_prefix = !below && current.path().strip_prefix(prefix) == Some(url.path());
+        if !(ours || below || lacks_prefix) {
+            return Err(elsewhere());
+        }
+        if lacks_prefix {
+            url.set_path(current.path());
+        }
+        if !ours {
+            let mut own = current.clone();
+            own.set_path(url.path());
             own.set_query(url.query());
             url = own;
         }

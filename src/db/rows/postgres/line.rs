@@ -1,11 +1,11 @@
 //! One connection.
 
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::TryStreamExt;
+use hashlink::LruCache;
 use parking_lot::Mutex;
 use sea_orm::sea_query::{ArrayType, Value};
 use serde::de::DeserializeOwned;
@@ -37,15 +37,9 @@ pub(super) struct Line {
     pub(super) busy: AtomicUsize,
     /// When the last answer arrived.
     heard: Mutex<Instant>,
-    prepared: Mutex<Prepared>,
+    prepared: Mutex<LruCache<String, Statement>>,
     /// Ends a connection that does not answer.
     pub(super) broken: CancellationToken,
-}
-
-#[derive(Default)]
-struct Prepared {
-    statements: HashMap<String, (Statement, u64)>,
-    uses: u64,
 }
 
 /// Counts a statement of a line while it lives.
@@ -63,7 +57,7 @@ impl Line {
             client,
             busy: AtomicUsize::new(0),
             heard: Mutex::new(Instant::now()),
-            prepared: Mutex::default(),
+            prepared: Mutex::new(LruCache::new(PREPARED)),
             broken: CancellationToken::new(),
         }
     }
@@ -119,7 +113,7 @@ impl Line {
             let values: Vec<_> = values.collect::<Result<_, Mismatch>>()?;
             return Ok(self.client.query_typed_raw(&statement.sql, values).await?);
         }
-        let known = self.prepared.lock().find(&statement.sql);
+        let known = self.prepared.lock().get(&statement.sql).cloned();
         let prepared = match known {
             Some(prepared) => prepared,
             None => self.prepare(statement).await?,
@@ -130,27 +124,8 @@ impl Line {
     async fn prepare(&self, statement: &Rendered) -> Result<Statement, Fault> {
         let types: Vec<Type> = statement.values.iter().map(parameter_type).collect::<Result<_, Mismatch>>()?;
         let prepared = self.client.prepare_typed(&statement.sql, &types).await?;
-        self.prepared.lock().keep(&statement.sql, prepared.clone());
+        self.prepared.lock().insert(statement.sql.clone(), prepared.clone());
         Ok(prepared)
-    }
-}
-
-impl Prepared {
-    fn find(&mut self, sql: &str) -> Option<Statement> {
-        self.uses += 1;
-        let (statement, used) = self.statements.get_mut(sql)?;
-        *used = self.uses;
-        Some(statement.clone())
-    }
-
-    /// Keeps a statement in place of the one that was not used for the longest time.
-    fn keep(&mut self, sql: &str, statement: Statement) {
-        if self.statements.len() >= PREPARED
-            && let Some(oldest) = self.statements.iter().min_by_key(|(_, (_, used))| *used).map(|(sql, _)| sql.clone())
-        {
-            self.statements.remove(&oldest);
-        }
-        self.statements.insert(sql.to_owned(), (statement, self.uses));
     }
 }
 
