@@ -17,7 +17,7 @@ use muster::app::App;
 use muster::auth::{Caller, Role};
 use muster::clock::Clock;
 use muster::config::{Roles, Settings};
-use muster::db::Db;
+use muster::db::{Columns, Db};
 use muster::directory::index;
 use muster::directory::users::{self, Filter};
 use muster::directory::words::Terms;
@@ -105,7 +105,7 @@ fn filter(search: &str) -> Filter {
 }
 
 async fn page(db: &Db, search: &str) {
-    users::page(db.read(), &filter(search), None, PAGE).await.expect("a page");
+    users::page(db.read(), &filter(search), Columns::ALL, None, PAGE).await.expect("a page");
 }
 
 async fn total(db: &Db, search: &str) {

@@ -26,7 +26,7 @@ use crate::config::{Roles, Settings};
 use crate::db::{Db, Location};
 use crate::error::Error;
 use crate::events::{self, Log};
-use crate::graphql::api::Api;
+use crate::graphql::api::{Api, Services};
 use crate::graphql::schema;
 use crate::graphql::subscription::{EventSources, Subscriptions};
 use crate::graphql::transport::endpoint::Endpoint;
@@ -181,7 +181,8 @@ impl App {
             mail_host: engine.mail_host.clone(),
         };
         let epoch = installation::log_epoch(&db).await?;
-        let api = Api { instances: instances.clone(), authorizations: authorizations.clone(), test_mail, epoch };
+        let (shared, consents) = (instances.clone(), authorizations.clone());
+        let api = Api::new(Services { instances: shared, authorizations: consents, test_mail, epoch });
         let endpoint = endpoint(api, &engine, &log, &tokens, &settings, &shutdown);
         let age_clock = SteadyClock::new(clock.clone());
         let pruner = Pruner { db: db.clone(), age_clock, retention: Retention::of(&settings) };
@@ -336,10 +337,10 @@ fn endpoint(
         progress: engine.progress.clone(),
         epoch: api.epoch,
     };
-    let schema = schema::build(api);
+    let schema = schema::build(api.clone());
     let subscriptions = Subscriptions::new(schema.clone(), sources, shutdown.clone());
     Arc::new(Endpoint {
-        executor: Executor::new(schema, subscriptions, settings.introspection),
+        executor: Executor::new(api, schema, subscriptions, settings.introspection),
         tokens: tokens.clone(),
         origin: PublicOrigin::of(&engine.public_url),
         shutdown: shutdown.clone(),

@@ -12,6 +12,7 @@ use sea_orm::{DbBackend, EntityTrait, QueryFilter, QueryOrder, Select};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use super::Columns;
 use super::conn::Reader;
 use crate::error::Result;
 
@@ -67,10 +68,11 @@ pub fn of_parent<E: EntityTrait>(
 }
 
 /// One page for each of several parents, in one statement per 400 parents: a union of limited selects, each of which
-/// uses the index of a single page. A union has no guaranteed order, so the caller sorts the rows.
+/// uses the index of a single page, and selects these columns. A union has no guaranteed order, so the caller sorts the rows.
 pub async fn pages<T: DeserializeOwned + Send + 'static, K: Eq + Hash>(
     reader: &Reader,
     pages: Vec<SelectStatement>,
+    columns: Columns,
     parent: impl Fn(&T) -> K,
 ) -> Result<HashMap<K, Vec<T>>> {
     let mut found: HashMap<K, Vec<T>> = HashMap::new();
@@ -88,7 +90,7 @@ pub async fn pages<T: DeserializeOwned + Send + 'static, K: Eq + Hash>(
             }
             union
         };
-        for row in reader.rows(statement).await? {
+        for row in reader.rows_with(statement, columns).await? {
             found.entry(parent(&row)).or_default().push(row);
         }
     }

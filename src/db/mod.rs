@@ -59,6 +59,7 @@ mod wake;
 pub use classify::{ErrorClass, classify, is_duplicate};
 pub use conn::Reader;
 pub use location::{Location, ParsedUrl};
+pub use rows::Columns;
 pub use total::{MOST_COUNTED, Total, total, totals};
 pub use trouble::Trouble;
 pub use wake::Topic;

@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, Order, QueryFilter, Que
 use uuid::Uuid;
 
 use super::users::{Reported, shown};
-use crate::db::{self, Reader, Total, keyset};
+use crate::db::{self, Columns, Reader, Total, keyset};
 use crate::error::Result;
 
 /// A page of changes with their users for each of several runs, in two statements.
@@ -29,11 +29,12 @@ pub async fn pages_by_run(
         let own = keyset::of_parent(select, (Column::RunId, *run), Column::Id, Order::Asc, backend);
         own.limit(limit).into_query()
     });
-    let changes = keyset::pages(reader, pages.collect(), |change: &user_change::Model| change.run_id).await?;
+    let changes =
+        keyset::pages(reader, pages.collect(), Columns::ALL, |change: &user_change::Model| change.run_id).await?;
     let changes: Vec<_> = changes.into_values().flatten().collect();
     let ids: Vec<Uuid> = changes.iter().map(|change| change.user_id).collect();
     let own = keyset::among((user::Entity, user::Column::Id), &ids, backend);
-    let users: Vec<Reported> = reader.rows(shown(user::Entity::find().filter(own)).into_query()).await?;
+    let users: Vec<Reported> = reader.rows(shown(user::Entity::find().filter(own), Columns::ALL).into_query()).await?;
     let users: HashMap<Uuid, Reported> = users.into_iter().map(|user| (user.id, user)).collect();
     let mut found: HashMap<Uuid, Vec<_>> = HashMap::new();
     for change in changes {

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::index::{self, SOURCE, Source};
 use super::search;
 use super::words::Terms;
-use crate::db::{self, Reader, Total, keyset};
+use crate::db::{self, Columns, Reader, Total, keyset};
 use crate::error::Result;
 
 /// What is shown of a user.
@@ -171,20 +171,26 @@ pub fn is_in(filter: &Filter, position: &Position) -> bool {
 }
 
 /// One page. Without a search, in the order of ids, which is the order in which users were first seen.
-pub async fn page(reader: &Reader, filter: &Filter, after: Option<Position>, limit: u64) -> Result<Page> {
+pub async fn page(
+    reader: &Reader,
+    filter: &Filter,
+    columns: Columns,
+    after: Option<Position>,
+    limit: u64,
+) -> Result<Page> {
     let after = match after {
         Some(Position::Id(id)) => id,
         _ if filter.search.is_empty() => Uuid::nil(),
         Some(Position::Word(position)) => return search::page(reader, filter, Some(position), limit).await,
         None => return search::page(reader, filter, None, limit).await,
     };
-    let pages = select_page(filter, reader.get_database_backend(), after, limit);
-    let mut found = keyset::pages(reader, pages, |_: &Reported| ()).await?;
+    let pages = select_page(filter, columns, reader.get_database_backend(), after, limit);
+    let mut found = keyset::pages(reader, pages, columns, |_: &Reported| ()).await?;
     Ok(Page::of(found.remove(&()).unwrap_or_default(), limit))
 }
 
 /// A statement for each status that few users have, or one for all. The page is the first users of them together.
-fn select_page(filter: &Filter, backend: DbBackend, after: Uuid, limit: u64) -> Vec<SelectStatement> {
+fn select_page(filter: &Filter, columns: Columns, backend: DbBackend, after: Uuid, limit: u64) -> Vec<SelectStatement> {
     let select = |filter: &Filter| {
         let select = match filter.instance_id {
             Some(instance) => {
@@ -193,7 +199,7 @@ fn select_page(filter: &Filter, backend: DbBackend, after: Uuid, limit: u64) -> 
             }
             None => filter.select().filter(Column::Id.gt(after)).order_by_asc(Column::Id),
         };
-        shown(select.limit(limit)).into_query()
+        shown(select.limit(limit), columns).into_query()
     };
     match filter.few() {
         Some(statuses) => {
@@ -204,10 +210,16 @@ fn select_page(filter: &Filter, backend: DbBackend, after: Uuid, limit: u64) -> 
     }
 }
 
-/// Leaves out the columns that nobody is shown: what is left is [`Reported`].
-pub(super) fn shown(select: Select<Entity>) -> Select<Entity> {
+/// The columns that are shown, in the order of [`Reported`].
+pub fn shown_columns() -> impl Iterator<Item = Column> {
     let hidden = |column: &Column| matches!(column, Column::MatchKey | Column::KeyVersion | Column::Generation);
-    select.select_only().columns(Column::iter().filter(|column| !hidden(column)))
+    Column::iter().filter(move |column| !hidden(column))
+}
+
+/// Selects these columns of [`Reported`].
+pub(super) fn shown(select: Select<Entity>, columns: Columns) -> Select<Entity> {
+    let wanted = shown_columns().enumerate().filter(|(position, _)| columns.has(*position));
+    select.select_only().columns(wanted.map(|(_, column)| column))
 }
 
 /// A page of users for each of several instances, in one statement, or in a few for a search.
@@ -215,6 +227,7 @@ pub async fn pages_by_instance(
     reader: &Reader,
     instances: &[Uuid],
     filter: &Filter,
+    columns: Columns,
     after: Option<Position>,
     limit: u64,
 ) -> Result<HashMap<Uuid, Page>> {
@@ -229,9 +242,9 @@ pub async fn pages_by_instance(
     let backend = reader.get_database_backend();
     let pages = instances.iter().flat_map(|id| {
         let filter = Filter { instance_id: Some(*id), ..filter.clone() };
-        select_page(&filter, backend, after, limit)
+        select_page(&filter, columns, backend, after, limit)
     });
-    let found = keyset::pages(reader, pages.collect(), |user: &Reported| user.instance_id).await?;
+    let found = keyset::pages(reader, pages.collect(), columns, |user: &Reported| user.instance_id).await?;
     Ok(found.into_iter().map(|(instance, users)| (instance, Page::of(users, limit))).collect())
 }
 
@@ -290,7 +303,7 @@ pub async fn totals_by_instance(reader: &Reader, instances: &[Uuid], filter: &Fi
 /// One user, if it is reported.
 pub async fn find(reader: &Reader, id: Uuid) -> Result<Option<Reported>> {
     let everybody = Filter { include_removed: true, ..Filter::default() };
-    reader.row(shown(everybody.select().filter(Column::Id.eq(id))).into_query()).await
+    reader.row(shown(everybody.select().filter(Column::Id.eq(id)), Columns::ALL).into_query()).await
 }
 
 /// Deletes the rows of up to `limit` deleted users of an instance, with their changes and words. Returns how many

@@ -6,6 +6,7 @@ use std::time::Duration;
 use entity::event::Model;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -17,6 +18,9 @@ use crate::error::{Error, Result};
 
 /// How often the log is polled without a wake-up.
 const POLL: Duration = Duration::from_secs(2);
+/// The shortest time between two wake-ups of the listeners. What happens in it reaches each of them in one write, which
+/// costs most of an event's delivery.
+const GATHER: Duration = Duration::from_millis(10);
 /// How many bytes of events are kept in memory, about.
 const MAX_CACHED_BYTES: usize = 16 * 1024 * 1024;
 /// How many bytes an event takes for each byte of its row, about: records are compressed.
@@ -131,6 +135,7 @@ impl<T: TryFrom<Model, Error = Error>> Log<T> {
         let mut wake = self.0.db.listen(Topic::Events);
         loop {
             wake.mark_unchanged();
+            let read = Instant::now();
             if let Err(error) = self.catch_up().await {
                 warn!(error = %error.chain(), "the event log could not be read; trying again");
             }
@@ -139,8 +144,8 @@ impl<T: TryFrom<Model, Error = Error>> Log<T> {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = wake.changed() => {}
-                () = tokio::time::sleep(POLL) => {}
+                _ = wake.changed() => sleep_until(read + GATHER).await,
+                () = sleep(POLL) => {}
             }
         }
     }

@@ -34,4 +34,5 @@ pub mod sync_run;
 pub mod transport;
 pub mod user;
 pub mod user_error;
+pub mod wanted;
 pub mod written;

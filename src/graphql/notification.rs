@@ -196,7 +196,7 @@ impl NestedList for ReportedInstances {
             ids.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         }
         let wanted: HashSet<Uuid> = pages.values().flatten().copied().collect();
-        let found = api.instances.by_ids(&Vec::from_iter(wanted)).await?;
+        let found = api.instances.by_ids(&Vec::from_iter(wanted), api.wanted.instances).await?;
         let models = |ids: Vec<Uuid>| ids.iter().filter_map(|id| found.get(id).cloned()).collect();
         Ok(regroup(pages.into_iter().map(|(mail, ids)| (mail, models(ids))).collect(), Instance::list))
     }

@@ -11,7 +11,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::Instances;
-use crate::db::{Tx, keyset};
+use crate::db::{Columns, Tx, keyset};
 use crate::error::{Error, Result};
 
 /// What an ended run says about the parts.
@@ -126,7 +126,7 @@ impl Instances {
         let complete = |id: &Uuid| found.get(id).is_some_and(|states| states.len() == Capability::ALL.len());
         let incomplete: Vec<Uuid> = ids.iter().copied().filter(|id| !complete(id)).collect();
         if !incomplete.is_empty() {
-            for instance in self.by_ids(&incomplete).await?.into_values() {
+            for instance in self.by_ids(&incomplete, Columns::ALL).await?.into_values() {
                 let integration = self.catalog.find(&instance.integration_key);
                 let provided = integration.map_or(&[][..], |integration| &integration.capabilities);
                 let told = Told { at: 0, provided, lost: None };

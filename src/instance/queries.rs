@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Instances;
 use super::event::{Previous, Snapshot};
-use crate::db::{self, Total, keyset};
+use crate::db::{self, Columns, Total, keyset};
 use crate::error::Result;
 
 /// How many ids one statement names at most.
@@ -128,15 +128,22 @@ impl Instances {
     }
 
     /// One page of instances.
-    pub async fn page(&self, page: &PageOf) -> Result<Vec<Model>> {
-        self.db.read().rows(select_page(page).into_query()).await
+    pub async fn page(&self, page: &PageOf, columns: Columns) -> Result<Vec<Model>> {
+        self.db.read().rows_with(columns.of(select_page(page)).into_query(), columns).await
     }
 
     /// The first page of instances for each of several integrations, in one statement.
-    pub async fn pages_by_integration(&self, keys: &[String], page: &PageOf) -> Result<HashMap<String, Vec<Model>>> {
-        let pages = keys.iter().map(|key| select_page(page).filter(Column::IntegrationKey.eq(key)).into_query());
+    pub async fn pages_by_integration(
+        &self,
+        keys: &[String],
+        page: &PageOf,
+        columns: Columns,
+    ) -> Result<HashMap<String, Vec<Model>>> {
+        let own = |key| columns.of(select_page(page)).filter(Column::IntegrationKey.eq(key)).into_query();
+        let pages = keys.iter().map(own);
         let mut found =
-            keyset::pages(self.db.read(), pages.collect(), |model: &Model| model.integration_key.clone()).await?;
+            keyset::pages(self.db.read(), pages.collect(), columns, |model: &Model| model.integration_key.clone())
+                .await?;
         for models in found.values_mut() {
             models.sort_by(|a, b| {
                 let order = (page.field.key(a), a.id).cmp(&(page.field.key(b), b.id));
@@ -209,15 +216,17 @@ impl Instances {
         Ok(found)
     }
 
-    pub async fn by_ids(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Model>> {
+    pub async fn by_ids(&self, ids: &[Uuid], columns: Columns) -> Result<HashMap<Uuid, Model>> {
         let own = keyset::among((Entity, Column::Id), ids, self.db.backend());
-        let rows: Vec<Model> = self.db.read().rows(Entity::find().filter(own).into_query()).await?;
+        let select = columns.of(Entity::find().filter(own)).into_query();
+        let rows: Vec<Model> = self.db.read().rows_with(select, columns).await?;
         Ok(rows.into_iter().map(|row| (row.id, row)).collect())
     }
 
-    pub async fn runs_by_ids(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, run::Model>> {
+    pub async fn runs_by_ids(&self, ids: &[Uuid], columns: Columns) -> Result<HashMap<Uuid, run::Model>> {
         let own = keyset::among((run::Entity, run::Column::Id), ids, self.db.backend());
-        let rows: Vec<run::Model> = self.db.read().rows(run::Entity::find().filter(own).into_query()).await?;
+        let select = columns.of(run::Entity::find().filter(own)).into_query();
+        let rows: Vec<run::Model> = self.db.read().rows_with(select, columns).await?;
         Ok(rows.into_iter().map(|row| (row.id, row)).collect())
     }
 }

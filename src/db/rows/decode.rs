@@ -1,17 +1,50 @@
 //! Rows as values: each field of a struct, or of a tuple, from the column at its position.
 //!
 //! A struct derives [`serde::Deserialize`], and its fields have the names of the columns. The names are compared for
-//! the first row of each answer, so that a column can never be read as another one.
+//! the first row of each answer, so that a column can never be read as another one. A read of some [`Columns`] leaves
+//! the other fields empty.
 
 use std::fmt::{self, Display};
 
+use sea_orm::{EntityTrait, Iterable, QuerySelect, Select};
 use serde::Deserializer;
 use serde::de::value::{SeqDeserializer, StrDeserializer};
 use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
+/// Some columns of a row, by their position in its struct.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Columns(u64);
+
+impl Columns {
+    pub const ALL: Self = Self(u64::MAX);
+
+    pub const NONE: Self = Self(0);
+
+    /// With one more. There is room for 64.
+    #[must_use]
+    pub fn with(self, position: usize) -> Self {
+        Self(self.0 | 1 << position)
+    }
+
+    pub fn has(self, position: usize) -> bool {
+        self == Self::ALL || self.0 >> position & 1 == 1
+    }
+
+    /// Leaves the other columns out of what is selected of an entity.
+    pub fn of<E: EntityTrait>(self, select: Select<E>) -> Select<E> {
+        if self == Self::ALL {
+            return select;
+        }
+        let wanted = E::Column::iter().enumerate().filter(|(position, _)| self.has(*position));
+        select.select_only().columns(wanted.map(|(_, column)| column))
+    }
+}
+
 /// The value of a column.
 pub(super) enum Cell<'a> {
+    /// It was not read.
+    Absent,
     Null,
     Bool(bool),
     Integer(i64),
@@ -57,17 +90,18 @@ impl de::Error for Mismatch {
 
 /// Decodes the rows of one answer.
 pub(super) struct Decoder {
+    columns: Columns,
     /// Whether the columns have been compared with what is read from them.
     checked: bool,
 }
 
 impl Decoder {
-    pub(super) fn new() -> Self {
-        Self { checked: false }
+    pub(super) fn new(columns: Columns) -> Self {
+        Self { columns, checked: false }
     }
 
     pub(super) fn decode<T: DeserializeOwned>(&mut self, row: &impl Row) -> Result<T, Mismatch> {
-        let value = T::deserialize(RowDeserializer { row, checked: self.checked })?;
+        let value = T::deserialize(RowDeserializer { row, columns: self.columns, checked: self.checked })?;
         self.checked = true;
         Ok(value)
     }
@@ -75,13 +109,15 @@ impl Decoder {
 
 struct RowDeserializer<'a, R> {
     row: &'a R,
+    columns: Columns,
     checked: bool,
 }
 
 impl<R: Row> RowDeserializer<'_, R> {
     fn check(&self, fields: &[&str]) -> Result<(), Mismatch> {
-        let same = || (0..fields.len()).all(|index| self.row.name(index) == fields[index]);
-        if self.row.len() == fields.len() && same() {
+        let wanted =
+            fields.iter().enumerate().filter(|(position, _)| self.columns.has(*position)).map(|(_, name)| *name);
+        if wanted.eq((0..self.row.len()).map(|index| self.row.name(index))) {
             return Ok(());
         }
         let columns: Vec<&str> = (0..self.row.len()).map(|index| self.row.name(index)).collect();
@@ -101,14 +137,14 @@ impl<'de, R: Row> Deserializer<'de> for RowDeserializer<'de, R> {
         if !self.checked {
             self.check(fields)?;
         }
-        visitor.visit_seq(Cells { row: self.row, next: 0 })
+        visitor.visit_seq(Cells { row: self.row, columns: self.columns, fields: fields.len(), field: 0, column: 0 })
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Mismatch> {
         if self.row.len() != len {
             return Err(Mismatch(format!("{} columns, and not {len}", self.row.len())));
         }
-        visitor.visit_seq(Cells { row: self.row, next: 0 })
+        visitor.visit_seq(Cells { row: self.row, columns: Columns::ALL, fields: len, field: 0, column: 0 })
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Mismatch> {
@@ -123,30 +159,40 @@ impl<'de, R: Row> Deserializer<'de> for RowDeserializer<'de, R> {
 
 struct Cells<'a, R> {
     row: &'a R,
-    next: usize,
+    columns: Columns,
+    fields: usize,
+    /// The next field, and the column of the next one that was read.
+    field: usize,
+    column: usize,
 }
 
 impl<'de, R: Row> SeqAccess<'de> for Cells<'de, R> {
     type Error = Mismatch;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Mismatch> {
-        if self.next == self.row.len() {
+        if self.field == self.fields {
             return Ok(None);
         }
-        let column = self.next;
-        self.next += 1;
+        let field = self.field;
+        self.field += 1;
+        if !self.columns.has(field) {
+            return seed.deserialize(Cell::Absent).map(Some);
+        }
+        let column = self.column;
+        self.column += 1;
         let read = self.row.cell(column).and_then(|cell| seed.deserialize(cell));
         read.map(Some).map_err(|Mismatch(wrong)| Mismatch(format!("{}: {wrong}", self.row.name(column))))
     }
 
     fn size_hint(&self) -> Option<usize> {
-        Some(self.row.len() - self.next)
+        Some(self.fields - self.field)
     }
 }
 
 impl Cell<'_> {
     fn unexpected(&self, wanted: &str) -> Mismatch {
         let found = match self {
+            Cell::Absent => "a column that was not read",
             Cell::Null => "null",
             Cell::Bool(_) => "a Boolean",
             Cell::Integer(_) => "an integer",
@@ -166,13 +212,14 @@ impl<'de> Deserializer<'de> for Cell<'de> {
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self {
-            Cell::Null => visitor.visit_none(),
+            Cell::Absent | Cell::Null => visitor.visit_none(),
             cell => visitor.visit_some(cell),
         }
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self {
+            Cell::Absent => visitor.visit_bool(false),
             Cell::Bool(value) => visitor.visit_bool(value),
             // SQLite has no Booleans.
             Cell::Integer(value) => visitor.visit_bool(value != 0),
@@ -182,6 +229,7 @@ impl<'de> Deserializer<'de> for Cell<'de> {
 
     fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self {
+            Cell::Absent => visitor.visit_i64(0),
             Cell::Integer(value) => visitor.visit_i64(value),
             cell => Err(cell.unexpected("an integer")),
         }
@@ -193,6 +241,7 @@ impl<'de> Deserializer<'de> for Cell<'de> {
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self {
+            Cell::Absent => visitor.visit_str(""),
             Cell::Text(text) => visitor.visit_str(text),
             cell => Err(cell.unexpected("a text")),
         }
@@ -221,6 +270,7 @@ impl<'de> Deserializer<'de> for Cell<'de> {
     /// A UUID.
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self {
+            Cell::Absent => visitor.visit_bytes(&[0; 16]),
             Cell::Bytes(bytes) => visitor.visit_bytes(bytes),
             cell => Err(cell.unexpected("bytes")),
         }
@@ -240,7 +290,11 @@ impl<'de> Deserializer<'de> for Cell<'de> {
 
     /// Only JSON asks for this.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
-        let Cell::Text(text) = self else { return Err(self.unexpected("JSON")) };
+        let text = match self {
+            Cell::Absent => return visitor.visit_unit(),
+            Cell::Text(text) => text,
+            cell => return Err(cell.unexpected("JSON")),
+        };
         let wrong = |error: serde_json::Error| Mismatch(error.to_string());
         let mut json = serde_json::Deserializer::from_str(text);
         let value = json.deserialize_any(visitor).map_err(wrong)?;

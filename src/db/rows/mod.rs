@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 use super::STATEMENT;
 use super::conn::{MARGIN, Reader, executed};
 use crate::error::Result;
+pub use decode::Columns;
 use decode::Decoder;
 use postgres::Lines;
 use sqlite::Threads;
@@ -87,8 +88,18 @@ impl Reader {
     /// The rows that a statement finds. An index must give it the rows in their order: PostgreSQL does not sort them
     /// if that can be avoided, however many an index has.
     pub async fn rows<T: DeserializeOwned + Send + 'static>(&self, select: SelectStatement) -> Result<Vec<T>> {
+        self.rows_with(select, Columns::ALL).await
+    }
+
+    /// The same, of a statement that selects only these columns. The fields of the others are left empty, which is
+    /// possible for all but enums.
+    pub async fn rows_with<T: DeserializeOwned + Send + 'static>(
+        &self,
+        select: SelectStatement,
+        columns: Columns,
+    ) -> Result<Vec<T>> {
         if let Some(fast) = self.fast() {
-            let statement = Arc::new(Rendered::new(&select, self.get_database_backend()));
+            let statement = Arc::new(Rendered::new(&select, columns, self.get_database_backend()));
             let begun = Instant::now();
             if let Some(read) = fast.read(&statement).await {
                 self.count();
@@ -96,12 +107,16 @@ impl Reader {
                 return Ok(read?);
             }
         }
-        self.rows_by_pool(select).await
+        self.by_pool(select, columns).await
     }
 
     /// The rows that any statement finds.
     pub async fn rows_by_pool<T: DeserializeOwned>(&self, select: SelectStatement) -> Result<Vec<T>> {
-        let (mut read, mut decoder) = (Vec::new(), Decoder::new());
+        self.by_pool(select, Columns::ALL).await
+    }
+
+    async fn by_pool<T: DeserializeOwned>(&self, select: SelectStatement, columns: Columns) -> Result<Vec<T>> {
+        let (mut read, mut decoder) = (Vec::new(), Decoder::new(columns));
         for row in self.query_all(&select).await? {
             let decoded = DriverRow::of(&row).and_then(|row| decoder.decode(&row));
             read.push(decoded.map_err(ReadFault::from)?);

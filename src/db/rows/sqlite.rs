@@ -124,7 +124,7 @@ fn connect(file: &Path) -> rusqlite::Result<Connection> {
 fn read<T: DeserializeOwned>(connection: &Connection, statement: &Rendered) -> Result<Vec<T>, Fault> {
     let mut prepared = connection.prepare_cached(&statement.sql)?;
     let mut rows = prepared.query(rusqlite::params_from_iter(statement.values.iter().map(Parameter)))?;
-    let (mut read, mut decoder) = (Vec::with_capacity(statement.expected), Decoder::new());
+    let (mut read, mut decoder) = (Vec::with_capacity(statement.expected), Decoder::new(statement.columns));
     while let Some(row) = rows.next()? {
         read.push(decoder.decode(row)?);
     }

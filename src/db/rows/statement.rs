@@ -5,6 +5,8 @@ use std::fmt::{self, Write};
 use sea_orm::DbBackend;
 use sea_orm::sea_query::{PostgresQueryBuilder, QueryBuilder, SelectStatement, SqlWriter, SqliteQueryBuilder, Value};
 
+use super::decode::Columns;
+
 /// For how many rows room is made beforehand at most.
 const MOST_EXPECTED: usize = 128;
 
@@ -12,13 +14,16 @@ const MOST_EXPECTED: usize = 128;
 pub(super) struct Rendered {
     pub(super) sql: String,
     pub(super) values: Vec<Value>,
+    /// What it selects of the rows.
+    pub(super) columns: Columns,
     /// About how many rows it finds, if that is known.
     pub(super) expected: usize,
 }
 
 impl Rendered {
-    pub(super) fn new(select: &SelectStatement, backend: DbBackend) -> Self {
-        let mut rendered = Self { sql: String::with_capacity(1024), values: Vec::with_capacity(8), expected: 0 };
+    pub(super) fn new(select: &SelectStatement, columns: Columns, backend: DbBackend) -> Self {
+        let (sql, values) = (String::with_capacity(1024), Vec::with_capacity(8));
+        let mut rendered = Self { sql, values, columns, expected: 0 };
         match backend {
             DbBackend::Sqlite => select.build_collect_into(SqliteQueryBuilder, &mut rendered),
             _ => select.build_collect_into(PostgresQueryBuilder, &mut rendered),

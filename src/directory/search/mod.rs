@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::users::{Filter, Found, Page, Position as InList, Reported, shown};
 use super::words::{Term, Words};
-use crate::db::{Reader, keyset};
+use crate::db::{Columns, Reader, keyset};
 use crate::error::Result;
 use walk::Walk;
 
@@ -179,7 +179,7 @@ async fn go(reader: &Reader, filter: &Filter, mut searches: Vec<Search>, limit: 
         }
         let alone = searches.len() == 1;
         let of = |entry: &user_word::Model| if alone { None } else { Some(entry.instance_id) };
-        let mut entries = keyset::pages(reader, statements, of).await?;
+        let mut entries = keyset::pages(reader, statements, Columns::ALL, of).await?;
         let mut found = Vec::with_capacity(reading.len());
         for index in reading {
             let search = &mut searches[index];
@@ -205,7 +205,7 @@ async fn users(reader: &Reader, filter: &Filter, ids: &[Uuid]) -> Result<HashMap
     if let Some(instance) = filter.instance_id {
         own = own.filter(Column::InstanceId.eq(instance));
     }
-    let users: Vec<Reported> = reader.rows(shown(own).into_query()).await?;
+    let users: Vec<Reported> = reader.rows(shown(own, Columns::ALL).into_query()).await?;
     Ok(users.into_iter().map(|user| (user.id, user)).collect())
 }
 

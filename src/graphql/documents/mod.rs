@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use ring::digest::{SHA256, digest};
 
 use self::verdicts::{Shape, Verdicts};
+use super::wanted::Wanted;
 
 pub mod validation;
 pub mod verdicts;
@@ -41,6 +42,7 @@ pub struct Document {
     pub parsed: ExecutableDocument,
     /// The variables that are given null if they have no value.
     pub nullable: Vec<Name>,
+    pub wanted: Wanted,
     /// How much memory it takes, as it is estimated.
     bytes: usize,
     verdicts: Verdicts,
@@ -50,7 +52,8 @@ impl Document {
     pub fn new(text: &str, hash: Hash, parsed: ExecutableDocument, nullable: Vec<Name>) -> Self {
         let verdicts = Verdicts::of(&parsed);
         let bytes = text.len() * BYTES_PER_BYTE + selections_of(&parsed) * BYTES_PER_SELECTION;
-        Self { hash, parsed, nullable, bytes, verdicts }
+        let wanted = Wanted::of(&parsed);
+        Self { hash, parsed, nullable, wanted, bytes, verdicts }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Implements `graphql::written::Fields` for the types of the API, so that their fields are written without the
 //! library's futures and values. A field is declared once: the library's own macros read the same declaration.
 
+mod columns;
+
 use heck::ToLowerCamelCase as _;
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
@@ -15,9 +17,15 @@ use syn::{
 /// - One that is not async is written at once.
 /// - An async one without arguments that gives a `Written` or `Rows` is awaited, and then written.
 /// - The library resolves the others.
+///
+/// As `#[fields(rows)]`, for a type whose field `model` is a row, it also implements `graphql::wanted::ReadFields`: a
+/// method reads the columns that it names as `self.model.column`. One that does something else with the row names its
+/// columns itself, as in `#[columns(name, status)]`, or reads everything. One that gives a `Written` or `Rows` may also
+/// refer to other rows by what is always read.
 #[proc_macro_attribute]
-pub fn fields(_: TokenStream, item: TokenStream) -> TokenStream {
-    let object = parse_macro_input!(item as ItemImpl);
+pub fn fields(of: TokenStream, item: TokenStream) -> TokenStream {
+    let mut object = parse_macro_input!(item as ItemImpl);
+    let reads = (!of.is_empty()).then(|| columns::read_fields(&mut object));
     let methods = object.items.iter().filter_map(|item| match item {
         ImplItem::Fn(method) => Some(method),
         _ => None,
@@ -42,6 +50,7 @@ pub fn fields(_: TokenStream, item: TokenStream) -> TokenStream {
         #object
         #implemented
         #value
+        #reads
     }
     .into()
 }

@@ -120,7 +120,7 @@ impl List for InstanceList {
 
 impl RootList for InstanceList {
     async fn page(&self, api: &Api, after: Option<Position>, limit: u64) -> Result<PageRows<Self>, ApiError> {
-        Ok(Instance::list(api.instances.page(&self.query(after, limit)?).await?).into())
+        Ok(Instance::list(api.instances.page(&self.query(after, limit)?, api.wanted.instances).await?).into())
     }
 
     async fn total(&self, api: &Api) -> Result<Total, ApiError> {
@@ -139,7 +139,8 @@ impl NestedList for InstanceList {
         limit: u64,
     ) -> Result<HashMap<String, PageRows<Self>>, ApiError> {
         let query = self.query(after, limit)?;
-        Ok(regroup(api.instances.pages_by_integration(integrations, &query).await?, Instance::list))
+        let pages = api.instances.pages_by_integration(integrations, &query, api.wanted.instances).await?;
+        Ok(regroup(pages, Instance::list))
     }
 
     async fn totals(&self, api: &Api, integrations: &[String]) -> Result<HashMap<String, Total>, ApiError> {

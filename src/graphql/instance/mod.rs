@@ -102,7 +102,7 @@ impl Instance {
     /// The instance with this id.
     pub async fn find(api: &Api, id: &ID) -> Result<Option<Instance>, ApiError> {
         let id = id::argument(Kind::Instance, id)?;
-        Ok(api.instances.by_ids(&[id]).await?.into_values().next().map(Instance::one))
+        Ok(api.instances.by_ids(&[id], api.wanted.instances).await?.into_values().next().map(Instance::one))
     }
 
     async fn last_run(&self, api: &Api) -> Result<Option<SyncRun>, ApiError> {
@@ -148,13 +148,13 @@ impl Relation for InstanceById {
     type Value = Instance;
 
     async fn fetch(&self, api: &Api, ids: &[Uuid]) -> Result<HashMap<Uuid, Instance>, ApiError> {
-        let models = api.instances.by_ids(ids).await?.into_values().collect();
+        let models = api.instances.by_ids(ids, api.wanted.instances).await?.into_values().collect();
         Ok(Instance::list(models).into_iter().map(|instance| (instance.model.id, instance)).collect())
     }
 }
 
 /// One connection of an application. An integration may have several instances.
-#[fields]
+#[fields(rows)]
 #[Object]
 impl Instance {
     /// The opaque, permanent id.
@@ -198,6 +198,7 @@ impl Instance {
     }
 
     /// Whether its users are up to date, and as of when.
+    #[columns(last_success_at, sync_interval_minutes, inactive_since)]
     fn freshness(&self, ctx: &Context<'_>) -> Freshness {
         let now = ctx.data_unchecked::<Api>().instances.clock.now();
         Freshness::of(freshness::Freshness::of(&self.model, now))

@@ -17,7 +17,7 @@ use crate::instance::queries::Filter;
 /// How many events are delivered at once.
 const BATCH: usize = 50;
 /// A subscriber that is this many events behind catches up.
-const BEHIND: i64 = 8;
+const BEHIND: i64 = 32;
 /// How long to wait before the log is read again after an error.
 const RETRY: Duration = Duration::from_secs(1);
 

@@ -72,7 +72,7 @@ impl List for RunList {
 
 impl RootList for RunList {
     async fn page(&self, api: &Api, after: Option<Uuid>, limit: u64) -> Result<PageRows<Self>, ApiError> {
-        Ok(SyncRun::list(history::page(api.instances.db.read(), &self.0, after, limit).await?).into())
+        Ok(SyncRun::list(history::page(api.instances.db.read(), &self.0, api.wanted.runs, after, limit).await?).into())
     }
 
     async fn total(&self, api: &Api) -> Result<Total, ApiError> {
@@ -90,7 +90,8 @@ impl NestedList for RunList {
         after: Option<Uuid>,
         limit: u64,
     ) -> Result<HashMap<Uuid, PageRows<Self>>, ApiError> {
-        let pages = history::pages_by_instance(api.instances.db.read(), instances, &self.0, after, limit).await?;
+        let (reader, columns) = (api.instances.db.read(), api.wanted.runs);
+        let pages = history::pages_by_instance(reader, instances, &self.0, columns, after, limit).await?;
         Ok(regroup(pages, SyncRun::list))
     }
 

@@ -60,7 +60,7 @@ impl SyncRun {
     /// The run with this id.
     pub async fn find(api: &Api, id: &ID) -> Result<Option<SyncRun>, ApiError> {
         let id = id::argument(Kind::SyncRun, id)?;
-        Ok(api.instances.runs_by_ids(&[id]).await?.into_values().next().map(SyncRun::one))
+        Ok(api.instances.runs_by_ids(&[id], api.wanted.runs).await?.into_values().next().map(SyncRun::one))
     }
 }
 
@@ -85,13 +85,13 @@ impl Relation for RunById {
     type Value = SyncRun;
 
     async fn fetch(&self, api: &Api, ids: &[Uuid]) -> Result<HashMap<Uuid, SyncRun>, ApiError> {
-        let models = api.instances.runs_by_ids(ids).await?.into_values().collect();
+        let models = api.instances.runs_by_ids(ids, api.wanted.runs).await?.into_values().collect();
         Ok(SyncRun::list(models).into_iter().map(|run| (run.model.id, run)).collect())
     }
 }
 
 /// One attempt to bring the users of an instance up to date, with its outcome and counts.
-#[fields]
+#[fields(rows)]
 #[Object]
 impl SyncRun {
     /// The opaque, permanent id.
@@ -168,6 +168,7 @@ impl SyncRun {
     }
 
     /// What failed, or which part is missing; null if nothing did.
+    #[columns(failure_class, failure_message, http_status, lost, missing_permissions)]
     fn failure(&self) -> Option<SyncFailure> {
         SyncFailure::of(&self.model)
     }

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::params::Params;
 use super::responses::OperationResponse;
 use crate::auth::{Caller, Role};
+use crate::graphql::api::Api;
 use crate::graphql::error::ApiError;
 use crate::graphql::guard::{Guard, Operation};
 use crate::graphql::schema::{AppSchema, EXECUTION_TIMEOUT};
@@ -59,14 +60,15 @@ pub enum Message {
 /// Executes operations for callers.
 #[derive(Clone)]
 pub struct Executor {
+    api: Api,
     schema: AppSchema,
     subscriptions: Arc<Subscriptions>,
     guard: Arc<Guard>,
 }
 
 impl Executor {
-    pub fn new(schema: AppSchema, subscriptions: Subscriptions, introspection: bool) -> Self {
-        Self { schema, subscriptions: Arc::new(subscriptions), guard: Arc::new(Guard::new(introspection)) }
+    pub fn new(api: Api, schema: AppSchema, subscriptions: Subscriptions, introspection: bool) -> Self {
+        Self { api, schema, subscriptions: Arc::new(subscriptions), guard: Arc::new(Guard::new(introspection)) }
     }
 
     /// Checks the parameters with the guard, and makes an operation of them.
@@ -77,13 +79,18 @@ impl Executor {
     /// Executes a query or a mutation.
     pub async fn execute(&self, caller: Caller, operation: Operation, transport: Transport) -> OperationResponse {
         let run = OperationRun::start(&operation, transport);
+        let wanted = operation.checked().document.wanted;
         let forbidden = run.kind == OperationType::Mutation && caller.role != Role::Admin;
         let schema = self.schema.clone();
+        let mut request = operation.into_request().data(caller);
+        if run.kind == OperationType::Query {
+            request = request.data(self.api.wanting(wanted));
+        }
         let work = run.clone().bounded(async move {
             if forbidden {
                 return Err(OperationResponse::refused([ApiError::Forbidden.into()]));
             }
-            Ok(schema.execute(operation.into_request().data(caller)).await)
+            Ok(schema.execute(request).await)
         });
         let executed = if run.kind == OperationType::Mutation {
             tokio::spawn(work).await.unwrap_or_else(|_| Err(run.panicked()))

@@ -89,7 +89,7 @@ impl List for UserList {
 
 impl RootList for UserList {
     async fn page(&self, api: &Api, after: Option<Position>, limit: u64) -> Result<PageRows<Self>, ApiError> {
-        let page = users::page(api.instances.db.read(), &self.0, self.checked(after)?, limit).await?;
+        let page = users::page(api.instances.db.read(), &self.0, api.wanted.users, self.checked(after)?, limit).await?;
         Ok(PageRows { rows: User::found(page.users), rest: page.rest })
     }
 
@@ -109,7 +109,7 @@ impl NestedList for UserList {
         limit: u64,
     ) -> Result<HashMap<Uuid, PageRows<Self>>, ApiError> {
         let (conn, instances, after) = (api.instances.db.read(), self.admitted(instances), self.checked(after)?);
-        let pages = users::pages_by_instance(conn, &instances, &self.0, after, limit).await?;
+        let pages = users::pages_by_instance(conn, &instances, &self.0, api.wanted.users, after, limit).await?;
         let (mut rests, mut found) = (HashMap::new(), HashMap::new());
         for (instance, page) in pages {
             rests.insert(instance, page.rest);

@@ -51,7 +51,7 @@ impl User {
 
 /// The account of a person in a connected application, as the last sync saw it. A field that the
 /// application does not provide is null, which is not the same as "no".
-#[fields]
+#[fields(rows)]
 #[Object]
 impl User {
     /// The opaque, permanent id.

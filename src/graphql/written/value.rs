@@ -88,7 +88,7 @@ impl WriteJson for ID {
 
 impl WriteJson for DateTime<Utc> {
     fn write(&self, _: Option<&Plan<'_>>, _: &Context<'_>, text: &mut Vec<u8>) {
-        json::write_text(&self.to_rfc3339(), text);
+        json::write_date_time(self, text);
     }
 }
 

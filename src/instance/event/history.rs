@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, Order, QueryFilter, Que
 use uuid::Uuid;
 
 use super::Event;
-use crate::db::{self, Reader, Total, keyset};
+use crate::db::{self, Columns, Reader, Total, keyset};
 use crate::error::Result;
 
 /// The newest events of several instances before `before`, in one statement.
@@ -26,7 +26,7 @@ pub async fn pages_by_instance(
         let own = keyset::of_parent(select, (Column::InstanceId, *id), Column::Seq, Order::Desc, backend);
         own.limit(limit).into_query()
     });
-    let rows = keyset::pages(reader, pages.collect(), |event: &Model| event.instance_id).await?;
+    let rows = keyset::pages(reader, pages.collect(), Columns::ALL, |event: &Model| event.instance_id).await?;
     let mut found: HashMap<Uuid, Vec<Event>> = HashMap::new();
     for row in rows.into_values().flatten() {
         let (seq, instance) = (row.seq, row.instance_id);

@@ -10,7 +10,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::db::{self, Reader, Total, keyset};
+use crate::db::{self, Columns, Reader, Total, keyset};
 use crate::error::Result;
 
 /// A filter for runs. `None` matches all. Times are in Unix milliseconds.
@@ -47,7 +47,14 @@ impl Filter {
     }
 
     /// Ids increase with time, so runs are ordered by when they were queued.
-    fn page(&self, instance: Option<Uuid>, backend: DbBackend, before: Option<Uuid>, limit: u64) -> SelectStatement {
+    fn page(
+        &self,
+        instance: Option<Uuid>,
+        columns: Columns,
+        backend: DbBackend,
+        before: Option<Uuid>,
+        limit: u64,
+    ) -> SelectStatement {
         let mut select = self.select();
         if let Some(before) = before {
             select = select.filter(Column::Id.lt(before));
@@ -56,13 +63,20 @@ impl Filter {
             Some(id) => keyset::of_parent(select, (Column::InstanceId, id), Column::Id, Order::Desc, backend),
             None => select.order_by_desc(Column::Id),
         };
-        select.limit(limit).into_query()
+        columns.of(select.limit(limit)).into_query()
     }
 }
 
 /// One page, newest first.
-pub async fn page(reader: &Reader, filter: &Filter, before: Option<Uuid>, limit: u64) -> Result<Vec<Model>> {
-    reader.rows(filter.page(filter.instance_id, reader.get_database_backend(), before, limit)).await
+pub async fn page(
+    reader: &Reader,
+    filter: &Filter,
+    columns: Columns,
+    before: Option<Uuid>,
+    limit: u64,
+) -> Result<Vec<Model>> {
+    let page = filter.page(filter.instance_id, columns, reader.get_database_backend(), before, limit);
+    reader.rows_with(page, columns).await
 }
 
 /// A page of runs for each of several instances, in one statement.
@@ -70,13 +84,14 @@ pub async fn pages_by_instance(
     reader: &Reader,
     instances: &[Uuid],
     filter: &Filter,
+    columns: Columns,
     before: Option<Uuid>,
     limit: u64,
 ) -> Result<HashMap<Uuid, Vec<Model>>> {
     let backend = reader.get_database_backend();
     let admitted = instances.iter().filter(|id| filter.instance_id.is_none_or(|only| only == **id));
-    let pages = admitted.map(|id| filter.page(Some(*id), backend, before, limit));
-    let mut found = keyset::pages(reader, pages.collect(), |run: &Model| run.instance_id).await?;
+    let pages = admitted.map(|id| filter.page(Some(*id), columns, backend, before, limit));
+    let mut found = keyset::pages(reader, pages.collect(), columns, |run: &Model| run.instance_id).await?;
     for runs in found.values_mut() {
         runs.sort_by_key(|run| std::cmp::Reverse(run.id));
     }

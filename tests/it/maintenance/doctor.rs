@@ -7,7 +7,7 @@ use muster::app::App;
 use muster::auth::{Caller, Role};
 use muster::clock::Clock;
 use muster::config::{Roles, Settings};
-use muster::db::Db;
+use muster::db::{Columns, Db};
 use muster::doctor::{Examination, Finding, Report, examine};
 use muster::error::Error;
 use muster::maintenance::retention::Retention;
@@ -78,7 +78,7 @@ async fn delete_without_workers(place: &Place, name: &str) {
         after: None,
         limit: 1,
     };
-    let id = app.instances.page(&page).await.unwrap()[0].id;
+    let id = app.instances.page(&page, Columns::ALL).await.unwrap()[0].id;
     app.instances.delete(&caller, id, true).await.unwrap();
     app.db.close().await.unwrap();
 }

@@ -14,7 +14,7 @@ use muster::app::App;
 use muster::auth::{Caller, Role};
 use muster::clock::Clock;
 use muster::config::{Roles, Settings};
-use muster::graphql::api::Api;
+use muster::graphql::api::{Api, Services};
 use muster::graphql::guard::Guard;
 use muster::graphql::schema::{AppSchema, build, sdl};
 use muster::graphql::{json, written::Unmerged};
@@ -258,7 +258,7 @@ async fn answer(schema: &AppSchema, request: Request) -> String {
 }
 
 /// A schema over a register with rows in every list, and ids and cursors of some of them.
-async fn register() -> (AppSchema, App, Vec<String>, Vec<String>, crate::support::Place) {
+async fn register() -> (Api, AppSchema, App, Vec<String>, Vec<String>, crate::support::Place) {
     let server = Server::start().await;
     server.done("setRecipients", json!({ "emails": ["grace@example.com"] }), "").await;
     let mut ids = Vec::new();
@@ -291,7 +291,7 @@ async fn register() -> (AppSchema, App, Vec<String>, Vec<String>, crate::support
     settings.set_database(place.database.url().map(str::to_owned));
     let now = Arc::new(AtomicI64::new(Clock::System.now()));
     let app = App::new(settings, Roles::BOTH, Clock::Manual(now)).await.unwrap_or_else(|error| panic!("{error}"));
-    let api = Api {
+    let api = Api::new(Services {
         instances: app.instances.clone(),
         authorizations: Authorizations::new(app.instances.clone(), app.tokens.clone(), "http://127.0.0.1"),
         test_mail: TestMail {
@@ -301,8 +301,8 @@ async fn register() -> (AppSchema, App, Vec<String>, Vec<String>, crate::support
             mail_host: app.engine.mail_host.clone(),
         },
         epoch: 1,
-    };
-    (build(api), app, ids, cursors, place)
+    });
+    (api.clone(), build(api), app, ids, cursors, place)
 }
 
 /// Four, so that they run at once and each is short.
@@ -322,7 +322,7 @@ comparisons! {
 }
 
 async fn compare() {
-    let (schema, _app, ids, cursors, _place) = register().await;
+    let (api, schema, _app, ids, cursors, _place) = register().await;
     let documents = Schema::new(&ids, &cursors);
     let caller = Caller { token_id: Uuid::nil(), name: "test".into(), email: None, role: Role::Admin };
     let seed = fastrand::u64(..);
@@ -338,8 +338,9 @@ async fn compare() {
             let Ok(checked) = guard.check(request()) else { continue };
             let document = checked.checked().document.clone();
             again += usize::from(before.is_some_and(|before| Arc::ptr_eq(&before, &document)));
-            before = Some(document);
-            let written = answer(&schema, checked.into_request().data(caller.clone())).await;
+            before = Some(document.clone());
+            let wanted = api.wanting(document.wanted);
+            let written = answer(&schema, checked.into_request().data(caller.clone()).data(wanted)).await;
             let own = answer(&schema, request().data(caller.clone()).data(Unmerged)).await;
             if written.contains("conflict. Use") {
                 // The library executes both fields, if its validation does not notice.

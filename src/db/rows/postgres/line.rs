@@ -100,7 +100,7 @@ impl Line {
     async fn fetch<T: DeserializeOwned>(&self, statement: &Rendered) -> Result<Vec<T>, Fault> {
         let rows = self.send(statement).await?;
         let mut rows = pin!(rows);
-        let (mut read, mut decoder) = (Vec::with_capacity(statement.expected), Decoder::new());
+        let (mut read, mut decoder) = (Vec::with_capacity(statement.expected), Decoder::new(statement.columns));
         while let Some(row) = rows.try_next().await? {
             read.push(decoder.decode(&row)?);
         }
