@@ -37,10 +37,11 @@ use crate::instance::authorization::Authorizations;
 use crate::instance::{Instances, Running, grants};
 use crate::jobs::{self, Heartbeat};
 use crate::mail::{MailSettings, Mailer};
-use crate::maintenance::check;
 use crate::maintenance::retention::{Pruner, Retention};
+use crate::maintenance::{check, keys};
 use crate::notification::test_mail::TestMail;
 use crate::queue;
+use crate::secrets::KeyRing;
 use crate::server;
 use crate::sync::{Engine, Limits, progress::Progress};
 
@@ -107,8 +108,15 @@ pub struct App {
 
 /// Opens only the database and its tokens, for commands that need nothing else.
 pub async fn open_tokens(settings: &Settings) -> Result<Tokens, String> {
+    let (db, keys) = open_keys(settings).await?;
+    let clock = db.clock(Clock::System);
+    Ok(Tokens::new(db, clock, keys))
+}
+
+/// Opens only the database and the secret keys.
+pub async fn open_keys(settings: &Settings) -> Result<(Db, Arc<KeyRing>), String> {
     let location = settings.database()?;
-    if matches!(location, Location::Sqlite(_)) {
+    if matches!(location, Location::Sqlite(_)) || settings.secret_key_file.is_none() {
         if !settings.data_dir.exists() {
             // The person should notice if this is the wrong folder.
             eprintln!("muster: creates the data folder {}", settings.data_dir.display());
@@ -123,8 +131,8 @@ pub async fn open_tokens(settings: &Settings) -> Result<Tokens, String> {
     let db = Db::open(&location, COMMAND_CONNECTIONS)
         .await
         .map_err(|error| format!("database {location}: {}", error.chain()))?;
-    let clock = db.clock(Clock::System);
-    Ok(Tokens::new(db, clock))
+    let keys = keys::open(&db, &settings.secret_key_file()).await.map_err(|error| error.chain().to_string())?;
+    Ok((db, keys))
 }
 
 impl App {
@@ -169,7 +177,7 @@ impl App {
         if !db.shared() {
             release_stale_leases(&db).await?;
         }
-        let tokens = Tokens::new(db.clone(), clock.clone());
+        let tokens = Tokens::new(db.clone(), clock.clone(), instances.keys.clone());
         let engine = sync_engine(&instances, &settings);
         let log = Log::new(db.clone(), events::newest(db.read()).await?);
         let authorizations = Authorizations::new(instances.clone(), tokens.clone(), &engine.public_url);
@@ -274,25 +282,21 @@ impl App {
     }
 }
 
-/// Opens the secret key and the catalog, and checks that the key fits the stored credentials.
+/// Opens the secret keys and the catalog.
 async fn open_instances(db: &Db, settings: &Settings, clock: &Clock) -> Result<Instances, StartError> {
-    let key_file = settings.secret_key_file();
-    let keys = Arc::new(installation::load_key(db, &key_file).await?);
+    let keys = keys::open(db, &settings.secret_key_file()).await?;
     let (catalog, faults) = load_catalog(settings, clock.clone())?;
     for fault in faults {
         warn!(fault = %fault, "a connector manifest has an error and is left out");
     }
-    let instances = Instances {
+    Ok(Instances {
         db: db.clone(),
         clock: clock.clone(),
         catalog: Arc::new(catalog),
         keys,
         running: Running::default(),
         renewals: TaskTracker::new(),
-    };
-    let checked = instances.check_key().await;
-    checked.map_err(|error| format!("secret key file {}: {}", key_file.display(), error.chain()))?;
-    Ok(instances)
+    })
 }
 
 fn mailer(settings: &Settings) -> Result<Mailer, String> {

@@ -1,30 +1,44 @@
 //! Facts about the whole installation that all its processes share: the secret key and the
 //! epoch of the event log.
+//!
+//! `key_check` is a known text, sealed with the key that seals new values. It tells a process whether its key file is
+//! the right one, and which of the keys in the file is in use.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use entity::installation::{ActiveModel, Column, Entity, ID, Model};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
-use crate::db::Db;
+use crate::db::{Db, Tx};
 use crate::error::{Error, Result};
-use crate::secrets::SecretKey;
+use crate::secrets::{KeyId, KeyRing, Place, SecretKey, is_of_first_version, key_id_of};
 
-/// The owner and the plain text of the sealed `key_check`.
-const CHECK_OWNER: &str = "installation.key_check";
+const CHECK: Place<'static> =
+    Place { table: "installation", column: "key_check", row: &[], generation: 0, destination: [0; 32] };
 const CHECK_TEXT: &[u8] = b"muster";
+/// The owner of a `key_check` of the first version.
+const FIRST_CHECK_OWNER: &str = "installation.key_check";
 
-async fn row(db: &Db) -> Result<Model> {
-    let row = Entity::find_by_id(ID).one(db.read()).await?;
-    row.ok_or_else(|| Error::Internal("the table installation is empty".into()))
+fn empty() -> Error {
+    Error::Internal("the table installation is empty".into())
 }
 
-/// Reads the secret key from its file. The first start of an installation creates the key; from
-/// then on every process must use the same one.
+async fn row(db: &Db) -> Result<Model> {
+    Entity::find_by_id(ID).one(db.read()).await?.ok_or_else(empty)
+}
+
+/// The row, locked until the transaction ends.
+pub async fn lock(tx: &Tx) -> Result<Model> {
+    Entity::find_by_id(ID).lock_exclusive().one(tx.conn()).await?.ok_or_else(empty)
+}
+
+/// Reads the secret keys from their file. The first start of an installation creates a key; from
+/// then on every process must use the same file.
 ///
 /// # Errors
 /// One line for the person who starts the process.
-pub async fn load_key(db: &Db, file: &Path) -> Result<SecretKey> {
+pub async fn load_keys(db: &Db, file: &Path) -> Result<KeyRing> {
     let check = row(db).await?.key_check;
     if check.is_some() && !file.exists() {
         let file = file.display();
@@ -33,28 +47,55 @@ pub async fn load_key(db: &Db, file: &Path) -> Result<SecretKey> {
         );
         return Err(Error::Internal(missing.into()));
     }
-    let key = SecretKey::load_or_create(file).map_err(|line| Error::Internal(line.into()))?;
-    if check.is_none() {
-        // The first process stores its check. Others that start at the same time compare with it below.
-        let first = &Entity::update_many()
-            .set(ActiveModel { key_check: Set(Some(key.seal(CHECK_OWNER, CHECK_TEXT))), ..Default::default() })
-            .filter(Column::KeyCheck.is_null());
-        db.write(|tx| async move { Ok(first.clone().exec(tx.conn()).await?) }).await?;
+    let ring = KeyRing::load_or_create(file).map_err(|line| Error::Internal(line.into()))?;
+    match check {
+        Some(check) if !key_matches(&ring, &check) => Err(other_key(&ring)),
+        _ => Ok(ring),
     }
-    let check = row(db).await?.key_check.unwrap_or_default();
-    if key_matches(&key, &check) {
-        return Ok(key);
-    }
-    let other = format!(
-        "secret key file {}: is not the key that this database's secrets were sealed with; every process needs the same file",
-        file.display()
-    );
-    Err(Error::Internal(other.into()))
 }
 
-/// True if the key opens the installation's `key_check`.
-pub fn key_matches(key: &SecretKey, check: &[u8]) -> bool {
-    key.open(CHECK_OWNER, check).is_ok_and(|text| text == CHECK_TEXT)
+/// The error of a process whose key file is not that of the installation.
+pub fn other_key(ring: &KeyRing) -> Error {
+    let file = ring.file().display();
+    let line = format!(
+        "secret key file {file}: is not the key that this database's secrets were sealed with; every process needs the same file"
+    );
+    Error::Internal(line.into())
+}
+
+/// True if a key of the ring opens the installation's `key_check`.
+pub fn key_matches(ring: &KeyRing, check: &[u8]) -> bool {
+    let text = if is_of_first_version(check) {
+        ring.open_first_version(FIRST_CHECK_OWNER, check)
+    } else {
+        ring.open(&CHECK, check).ok()
+    };
+    text.is_some_and(|text| *text == CHECK_TEXT)
+}
+
+/// Makes a key the one that seals new values.
+pub async fn use_key(tx: &Tx, key: &SecretKey) -> Result<()> {
+    Entity::update_many()
+        .set(ActiveModel { key_check: Set(Some(key.seal(&CHECK, CHECK_TEXT))), ..Default::default() })
+        .filter(Column::Id.eq(ID))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// The id of the key that seals new values.
+pub async fn used_key(db: &Db) -> Result<Option<KeyId>> {
+    Ok(row(db).await?.key_check.as_deref().and_then(key_id_of))
+}
+
+/// The key that seals new values. It stays that until the transaction ends.
+pub async fn sealing_key(tx: &Tx, ring: &KeyRing) -> Result<Arc<SecretKey>> {
+    let check = Entity::find_by_id(ID).select_only().column(Column::KeyCheck).lock_shared();
+    let check: Option<Option<Vec<u8>>> = check.into_tuple().one(tx.conn()).await?;
+    match check.flatten().as_deref().and_then(key_id_of) {
+        Some(id) => ring.find(id).ok_or_else(|| other_key(ring)),
+        None => Ok(ring.newest()),
+    }
 }
 
 /// The epoch of the event log. It changes when a backup is restored, because new events may then

@@ -28,6 +28,8 @@ pub struct Model {
     pub email: Option<String>,
     pub created_at: i64,
     pub revoked_at: Option<i64>,
+    /// Authenticates the other columns. A row without it is not valid.
+    pub signature: Option<Vec<u8>>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

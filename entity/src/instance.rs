@@ -103,6 +103,8 @@ pub struct Model {
     pub config: Json,
     /// The sealed secrets; null once the instance is being deleted.
     pub secrets: Option<Vec<u8>>,
+    /// Incremented whenever new secrets are sealed.
+    pub secrets_generation: i64,
     /// When the credential expires, if known.
     pub credential_expires_at: Option<i64>,
     pub sync_interval_minutes: i32,

@@ -9,7 +9,7 @@
 //!   release after the release that can read it.
 //! - A column or table is renamed or dropped only if the previous release no longer used it.
 //!   Such a migration sets `installation.needs` to the number of migrations that a binary
-//!   must know. Binaries that know fewer refuse to start, and stop if they are running. `m0006` and `m0012` are
+//!   must know. Binaries that know fewer refuse to start, and stop if they are running. `m0006`, `m0012` and `m0014` are
 //!   exceptions: the previous release cannot work next to them (see the operations guide).
 //! - A migration is fast: it does not rewrite large tables, and it builds indexes with
 //!   [`concurrently`].
@@ -29,6 +29,7 @@ mod m0009_search_keys;
 mod m0010_indexes;
 mod m0011_user_words;
 mod m0012_indexes;
+mod m0014_sealing;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -51,6 +52,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_indexes::Migration),
             Box::new(m0011_user_words::Migration),
             Box::new(m0012_indexes::Migration),
+            Box::new(m0014_sealing::Migration),
         ]
     }
 }

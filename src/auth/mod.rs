@@ -3,6 +3,8 @@
 //! A token is a prefix, which secret scanners can look for, and 192 random bits. Only its
 //! SHA-256 is stored; a random token needs no slow hash. It is shown once, when it is created.
 //! A revoked token stops working within a second, on every replica.
+//!
+//! Each row is signed with the installation's key. A row that somebody else wrote or changed is no valid token.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,16 +13,20 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub use entity::api_token::Role;
-use entity::api_token::{ActiveModel, Column, Entity, Model};
+use entity::api_token::{Column, Entity, Model};
 use parking_lot::Mutex;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{
+    ActiveEnum, ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+};
+use tracing::warn;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::db::Db;
+use crate::db::{Db, Tx};
 use crate::error::Result;
-use crate::secrets;
+use crate::installation::sealing_key;
+use crate::secrets::{self, Fields, KeyRing, SecretKey};
 
 const PREFIX: &str = "muster_";
 /// How long the caller of a token is cached. A revocation may be noticed this late.
@@ -61,28 +67,35 @@ type CallerCache = HashMap<Vec<u8>, (Instant, Option<Caller>)>;
 pub struct Tokens {
     db: Db,
     clock: Clock,
+    keys: Arc<KeyRing>,
     callers: Arc<Mutex<CallerCache>>,
     validity: Arc<Mutex<HashMap<Uuid, Arc<Validity>>>>,
 }
 
 impl Tokens {
-    pub fn new(db: Db, clock: Clock) -> Self {
-        Self { db, clock, callers: Arc::default(), validity: Arc::default() }
+    pub fn new(db: Db, clock: Clock, keys: Arc<KeyRing>) -> Self {
+        Self { db, clock, keys, callers: Arc::default(), validity: Arc::default() }
     }
 
     /// Creates a token and returns it. It cannot be read again.
     pub async fn create(&self, name: &str, role: Role, email: Option<String>) -> Result<String> {
         let token = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(secrets::random::<24>()));
-        let row = &ActiveModel {
-            id: Set(Uuid::now_v7()),
-            name: Set(name.to_owned()),
-            hash: Set(secrets::hash(&token)),
-            role: Set(role),
-            email: Set(email),
-            created_at: Set(self.clock.now()),
-            revoked_at: Set(None),
+        let row = &Model {
+            id: Uuid::now_v7(),
+            name: name.to_owned(),
+            hash: secrets::hash(&token),
+            role,
+            email,
+            created_at: self.clock.now(),
+            revoked_at: None,
+            signature: None,
         };
-        self.db.write(|tx| async move { Ok(row.clone().insert(tx.conn()).await?) }).await?;
+        let insert = self.db.write(|tx| async move {
+            let signature = sealing_key(&tx, &self.keys).await?.sign_row(&signed_fields(row));
+            let row = Model { signature: Some(signature), ..row.clone() };
+            Ok(row.into_active_model().reset_all().insert(tx.conn()).await?)
+        });
+        insert.await?;
         Ok(token)
     }
 
@@ -93,11 +106,18 @@ impl Tokens {
 
     /// Revokes every token with this name. Returns how many there were.
     pub async fn revoke(&self, name: &str) -> Result<u64> {
-        let revoke = &Entity::update_many()
-            .col_expr(Column::RevokedAt, Expr::value(self.clock.now()))
-            .filter(Column::Name.eq(name))
-            .filter(Column::RevokedAt.is_null());
-        self.db.write(|tx| async move { Ok(revoke.clone().exec(tx.conn()).await?.rows_affected) }).await
+        let valid = &Entity::find().filter(Column::Name.eq(name)).filter(Column::RevokedAt.is_null()).lock_exclusive();
+        let now = self.clock.now();
+        let revoke = self.db.write(|tx| async move {
+            let rows = valid.clone().all(tx.conn()).await?;
+            let key = sealing_key(&tx, &self.keys).await?;
+            for row in &rows {
+                let row = Model { revoked_at: Some(now), ..row.clone() };
+                store_signature(&tx, &key, &row).await?;
+            }
+            Ok(rows.len() as u64)
+        });
+        revoke.await
     }
 
     /// The caller with this token; `None` if it is not a valid token.
@@ -116,7 +136,7 @@ impl Tokens {
             .filter(Column::RevokedAt.is_null())
             .one(self.db.read())
             .await?;
-        let caller = found.map(Caller::of);
+        let caller = found.filter(|token| self.is_genuine(token)).map(Caller::of);
         let mut callers = self.callers.lock();
         if callers.len() >= MAX_CACHED {
             callers.clear();
@@ -137,7 +157,8 @@ impl Tokens {
             return Ok(valid);
         }
         let found = Entity::find_by_id(id).one(self.db.read()).await?;
-        let valid = found.is_some_and(|token| token.revoked_at.is_none() && token.role == caller.role);
+        let valid = found
+            .is_some_and(|token| token.revoked_at.is_none() && token.role == caller.role && self.is_genuine(&token));
         *known = Some((now(), valid));
         Ok(valid)
     }
@@ -145,8 +166,47 @@ impl Tokens {
     /// The caller with this token id, without a cache; `None` if the token was revoked.
     pub async fn find_caller(&self, id: Uuid) -> Result<Option<Caller>> {
         let found = Entity::find_by_id(id).filter(Column::RevokedAt.is_null()).one(self.db.read()).await?;
-        Ok(found.map(Caller::of))
+        Ok(found.filter(|token| self.is_genuine(token)).map(Caller::of))
     }
+
+    /// Whether the row is as this installation wrote it.
+    fn is_genuine(&self, token: &Model) -> bool {
+        let genuine = is_signed(&self.keys, token);
+        if !genuine {
+            warn!(token.id = %token.id, "an API token is refused, because its row was written outside of Muster; see `muster doctor`");
+        }
+        genuine
+    }
+}
+
+/// Everything in a row that decides what the bearer of the token may do.
+fn signed_fields(token: &Model) -> Fields {
+    let Model { id, name, hash, role, email, created_at, revoked_at, signature: _ } = token;
+    Fields::default()
+        .text("api_token")
+        .bytes(id.as_bytes())
+        .text(name)
+        .bytes(hash)
+        .text(&role.to_value())
+        .optional(email.as_deref(), Fields::text)
+        .number(*created_at)
+        .optional(*revoked_at, Fields::number)
+}
+
+/// Whether a key of this installation has signed the row of a token.
+pub fn is_signed(keys: &KeyRing, token: &Model) -> bool {
+    token.signature.as_deref().is_some_and(|signature| keys.has_signed_row(&signed_fields(token), signature))
+}
+
+/// Stores a changed row of a token with a new signature.
+pub async fn store_signature(tx: &Tx, key: &SecretKey, token: &Model) -> Result<()> {
+    Entity::update_many()
+        .col_expr(Column::RevokedAt, Expr::value(token.revoked_at))
+        .col_expr(Column::Signature, Expr::value(key.sign_row(&signed_fields(token))))
+        .filter(Column::Id.eq(token.id))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
 }
 
 #[expect(clippy::disallowed_methods, reason = "measures the age of cache entries")]

@@ -23,7 +23,7 @@ pub(super) async fn run(command: &Command, settings: &Settings) -> Result<(), St
         Progress::Written(bytes) => eprintln!("muster: {} written so far", size(bytes)),
         Progress::Checking => eprintln!("muster: written; checking it"),
     };
-    let made = backup::create(&database, &command.to, progress).await?;
+    let made = backup::create(&database, &command.to, &settings.secret_key_file(), progress).await?;
     println!("{}: {} in {:.1} s, checked", command.to.display(), size(made.bytes), began.elapsed().as_secs_f64());
     println!(
         "The credentials in it are encrypted. Also keep a copy of the secret key, {}, in another place: they cannot be read without it.",

@@ -17,6 +17,9 @@ pub(super) struct Command {
     /// Replace an existing database, which is kept under another name.
     #[arg(long)]
     replace: bool,
+    /// Restore a backup that this installation has not signed, or that was changed.
+    #[arg(long)]
+    unsigned: bool,
 }
 
 pub(super) async fn run(command: &Command, settings: &Settings) -> Result<(), String> {
@@ -27,16 +30,14 @@ pub(super) async fn run(command: &Command, settings: &Settings) -> Result<(), St
         from: &command.from,
         to: &database,
         replace: command.replace,
+        unsigned: command.unsigned,
         key_file: &settings.secret_key_file(),
         now: Clock::System.now(),
     };
-    let Restored { instances, users, previous, sealed } = restore.run().await?;
+    let Restored { instances, users, previous, doubt } = restore.run().await?;
     lock.closed();
-    if !sealed {
-        eprintln!(
-            "muster: warning: {} carries no digest, because an earlier version made it: whether it is complete and unchanged could not be checked",
-            command.from.display()
-        );
+    if let Some(doubt) = doubt {
+        eprintln!("muster: warning: {} {doubt}; it was restored because of --unsigned", command.from.display());
     }
     println!("{}: restored, with {instances} instances and {users} users", database.display());
     if let Some(previous) = previous {

@@ -14,7 +14,8 @@
 //! **Lock order.** A transaction locks rows in this order: first the instance, then its job, then its run, grant or
 //! mails. An advisory lock that numbers events is taken last, inside the commit. A transaction that starts from a run
 //! or a job reads it without a lock, locks the instance, and then reads it again. Rows of several instances are not
-//! locked together, except with SKIP LOCKED.
+//! locked together, except with SKIP LOCKED. Whoever seals a credential shares the row of the installation after
+//! locking the instance; whoever locks that row for writing locks nothing after it that sealing needs.
 //!
 //! **Failures.** A transaction that the database rolls back (a deadlock, a lost connection) is run again from its
 //! beginning. When the answer to COMMIT is lost, the database is asked whether the commit happened, so that nothing

@@ -21,7 +21,8 @@ const INSTANCES: u64 = 200;
 const ROWS: u64 = 1_000;
 
 /// Columns that may change without an event, and the secrets, which events never contain.
-const CHANGE_WITHOUT_EVENT: [&str; 5] = ["credential_expires_at", "next_sync_at", "purged_users", "secrets", "tries"];
+const CHANGE_WITHOUT_EVENT: [&str; 6] =
+    ["credential_expires_at", "next_sync_at", "purged_users", "secrets", "secrets_generation", "tries"];
 
 /// Checks that the newest event of each instance has its current state.
 pub(super) async fn newest_events<C: ConnectionTrait>(conn: &C, report: &mut Report) -> Result<()> {
@@ -253,6 +254,7 @@ mod tests {
             revision: 1,
             config: serde_json::json!({}),
             secrets: None,
+            secrets_generation: 0,
             credential_expires_at: None,
             sync_interval_minutes: 60,
             next_sync_at: None,

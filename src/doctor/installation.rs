@@ -1,22 +1,13 @@
-//! The checks of the whole installation: schema, database file, secret key.
+//! The checks of the whole installation: schema, database file, disk.
 
 use std::path::Path;
 
-use entity::{installation, instance, oauth_grant};
+use entity::installation;
 use migration::{Migrator, MigratorTrait, is_compatible, knows_all_migrations};
-use sea_orm::{
-    ColumnTrait, ConnectOptions, ConnectionTrait, Database, DbBackend, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Statement,
-};
-use uuid::Uuid;
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbBackend, EntityTrait, Statement};
 
 use super::{Finding, MAX_FINDINGS, Report, Subject};
 use crate::error::{Error, Result};
-use crate::instance::sealed::Sealed;
-use crate::secrets::SecretKey;
-
-/// How many credentials are read at a time.
-const PAGE: u64 = 500;
 
 fn finding(check: &'static str, wrong: String, remedy: &'static str) -> Finding {
     Finding { check, about: Subject::Database, id: None, wrong, remedy }
@@ -154,91 +145,4 @@ pub(super) async fn database_file<C: ConnectionTrait>(conn: &C, thorough: bool, 
     }
     report.add("database-file", FILE_PROMISE, found);
     Ok(())
-}
-
-/// Checks the installation's row, and that its key opens every sealed value.
-pub(super) async fn secret_key<C: ConnectionTrait>(conn: &C, file: &Path, report: &mut Report) -> Result<()> {
-    let rows = installation::Entity::find().all(conn).await?;
-    let mut found = Vec::new();
-    if rows.len() != 1 || rows[0].id != installation::ID {
-        let wrong = format!("the table installation has {} rows", rows.len());
-        let remedy = "Restore a backup, or insert the row again: id 1, any log_epoch, needs 6.";
-        found.push(finding("installation", wrong, remedy));
-    }
-    report.add("installation", "The table installation has one row, with the epoch of the event log.", found);
-
-    let mut check = KeyCheck { file, key: SecretKey::load(file), found: Vec::new() };
-    for value in rows.into_iter().filter_map(|row| row.key_check) {
-        check.value(None, |key| crate::installation::key_matches(key, &value));
-    }
-    check.secrets(conn).await?;
-    check.grants(conn).await?;
-    report.add("secret-key", "The key of this installation opens every stored credential.", check.found);
-    Ok(())
-}
-
-/// Collects the sealed values that the key does not open.
-struct KeyCheck<'a> {
-    file: &'a Path,
-    key: Result<Option<SecretKey>, String>,
-    found: Vec<Finding>,
-}
-
-impl KeyCheck<'_> {
-    fn value(&mut self, instance: Option<Uuid>, opens: impl Fn(&SecretKey) -> bool) {
-        if self.found.len() <= MAX_FINDINGS && !matches!(&self.key, Ok(Some(key)) if opens(key)) {
-            self.found.push(wrong_key(instance, self.file, &self.key));
-        }
-    }
-
-    async fn secrets<C: ConnectionTrait>(&mut self, conn: &C) -> Result<()> {
-        let mut after = Uuid::nil();
-        loop {
-            let secrets: Vec<(Uuid, Vec<u8>)> = instance::Entity::find()
-                .select_only()
-                .columns([instance::Column::Id, instance::Column::Secrets])
-                .filter(instance::Column::Id.gt(after))
-                .filter(instance::Column::Secrets.is_not_null())
-                .order_by_asc(instance::Column::Id)
-                .limit(PAGE)
-                .into_tuple()
-                .all(conn)
-                .await?;
-            let Some((last, _)) = secrets.last() else { return Ok(()) };
-            after = *last;
-            for (id, value) in secrets {
-                let sealed = Sealed::secrets(id, value);
-                self.value(Some(id), |key| sealed.opens(key));
-            }
-        }
-    }
-
-    async fn grants<C: ConnectionTrait>(&mut self, conn: &C) -> Result<()> {
-        let mut after = Uuid::nil();
-        loop {
-            let grants = oauth_grant::Entity::find()
-                .filter(oauth_grant::Column::InstanceId.gt(after))
-                .order_by_asc(oauth_grant::Column::InstanceId)
-                .limit(PAGE)
-                .all(conn)
-                .await?;
-            let Some(last) = grants.last() else { return Ok(()) };
-            after = last.instance_id;
-            for row in grants {
-                let sealed = Sealed::grant(row.instance_id, row.sealed);
-                self.value(Some(row.instance_id), |key| sealed.opens(key));
-            }
-        }
-    }
-}
-
-fn wrong_key(id: Option<Uuid>, file: &Path, key: &Result<Option<SecretKey>, String>) -> Finding {
-    let wrong = match key {
-        Err(line) => line.clone(),
-        Ok(None) => format!("there is no key file {}", file.display()),
-        Ok(Some(_)) => format!("it was sealed with another key than the one in {}", file.display()),
-    };
-    let about = if id.is_some() { Subject::Instance } else { Subject::Database };
-    let remedy = "Put the right key file back.";
-    Finding { check: "secret-key", about, id, wrong, remedy }
 }

@@ -27,6 +27,7 @@ use crate::maintenance::retention::Retention;
 
 mod history;
 mod installation;
+mod keys;
 mod sql_checks;
 
 use installation::Schema;
@@ -50,6 +51,7 @@ pub enum Subject {
     Mail,
     User,
     Event,
+    Token,
 }
 
 /// A violated rule.
@@ -145,8 +147,10 @@ impl Examination<'_> {
         }
         let done = installation::database_file(conn, self.thorough, &mut report).await;
         report.record_error(conn, "database-file", done).await?;
-        let done = installation::secret_key(conn, self.key_file, &mut report).await;
+        let done = keys::secret_key(conn, self.key_file, &mut report).await;
         report.record_error(conn, "secret-key", done).await?;
+        let done = keys::api_tokens(conn, self.key_file, &mut report).await;
+        report.record_error(conn, "api-tokens", done).await?;
         for check in sql_checks::all(conn.get_database_backend(), self.retention, now) {
             let asked = check.run(conn).await;
             let done = asked.map(|found| report.add(check.name, check.promise, found));

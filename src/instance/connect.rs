@@ -4,25 +4,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use entity::instance::{Column, Entity, Model};
-use entity::oauth_grant;
+use entity::instance::Model;
 use integration::catalog::Integration;
 use integration::engine::CodeFlow;
 use integration::grant::GrantStore;
 use integration::manifest::auth::AuthenticationKind;
 use integration::manifest::config::SettingError;
 use integration::source::{Config, ErrorClass, Source, SourceError, Verified};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::Value;
-use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::Instances;
-use super::grants::{self, Grants};
+use super::grants::Grants;
 use super::notice::About;
+use super::sealed::Owner;
 use crate::error::{Error, Refusal, RefusalCode, Result};
+use crate::secrets::SecretKey;
 
 /// How long a member's request waits for the application to check a credential.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+/// What people read about a credential that does not open.
+pub(super) const NOT_OPENED: &str = "The stored credential cannot be opened: it, or a setting of this instance, was changed outside of Muster. Check all settings, and enter them again with the credential.";
 
 impl Instances {
     /// The whole configuration of an instance, with decrypted secrets.
@@ -31,32 +33,20 @@ impl Instances {
         if let Some(sealed) = &model.secrets {
             let plain = self
                 .keys
-                .open(&owner(model.id), sealed)
+                .open(&Owner::of(model).secrets(model.secrets_generation), sealed)
                 .map_err(|error| Error::internal("opening the secrets of an instance", error))?;
             config.extend(serde_json::from_slice::<BTreeMap<String, String>>(&plain)?);
         }
         Ok(config)
     }
 
-    /// Checks that the stored secrets can be decrypted with this server's key.
-    pub async fn check_key(&self) -> Result<()> {
-        let secrets = Entity::find().filter(Column::Secrets.is_not_null()).one(self.db.read()).await?;
-        let grant = oauth_grant::Entity::find().one(self.db.read()).await?;
-        let opens = secrets.is_none_or(|model| self.config(&model).is_ok())
-            && grant.is_none_or(|row| grants::open(&self.keys, &row).is_ok());
-        if opens {
-            return Ok(());
-        }
-        Err(Error::Internal("the stored credentials were sealed with another key; put the right one back".into()))
-    }
-
-    /// Splits a configuration into its public part and its sealed secrets.
-    pub(super) fn seal(
-        &self,
-        id: Uuid,
+    /// Stores a configuration in a row: its public part, and its sealed secrets.
+    pub(super) fn set_config(
+        key: &SecretKey,
+        model: &mut Model,
         integration: &Integration,
         config: &Config,
-    ) -> Result<(Value, Option<Vec<u8>>)> {
+    ) -> Result<()> {
         let mut public = serde_json::Map::new();
         let mut secret = BTreeMap::new();
         for (key, value) in config {
@@ -67,22 +57,27 @@ impl Instances {
                 public.insert(key.clone(), Value::String(value.clone()));
             }
         }
-        let sealed =
-            if secret.is_empty() { None } else { Some(self.keys.seal(&owner(id), &serde_json::to_vec(&secret)?)) };
-        Ok((Value::Object(public), sealed))
+        model.config = Value::Object(public);
+        model.secrets_generation += 1;
+        model.secrets = None;
+        if !secret.is_empty() {
+            let plain = Zeroizing::new(serde_json::to_vec(&secret)?);
+            model.secrets = Some(key.seal(&Owner::of(model).secrets(model.secrets_generation), &plain));
+        }
+        Ok(())
     }
 
     /// Connects the application of an instance, for the run with this number.
     pub fn source(&self, model: &Model, run_number: i64) -> Result<Box<dyn Source>, SourceError> {
         let internal = |message: String| SourceError::new(ErrorClass::Internal, message);
-        let config = self.config(model).map_err(|_| internal("The stored credential could not be opened.".into()))?;
+        let config = self.config(model).map_err(|_| internal(NOT_OPENED.into()))?;
         let integration = self.catalog.find(&model.integration_key).ok_or_else(|| {
             SourceError::new(
                 ErrorClass::Config,
                 format!("The catalog has no integration \"{}\" any more.", model.integration_key),
             )
         })?;
-        self.catalog.connect(integration, config, run_number, Some(self.grants(model.id)))
+        self.catalog.connect(integration, config, run_number, Some(self.grants(Owner::of(model))))
     }
 
     /// What notices and mails say about the application of an instance.
@@ -105,8 +100,8 @@ impl Instances {
     }
 
     /// The store of an instance's grant.
-    pub fn grants(&self, id: Uuid) -> Arc<dyn GrantStore> {
-        Arc::new(Grants { instances: self.clone(), id })
+    pub fn grants(&self, owner: Owner) -> Arc<dyn GrantStore> {
+        Arc::new(Grants { instances: self.clone(), owner })
     }
 
     /// The code flow, if the configuration requires a person's consent.
@@ -118,7 +113,8 @@ impl Instances {
     /// same tenant otherwise, so the stored name counts only if the settings do not tell.
     pub(super) fn known_tenant(&self, model: &Model) -> Result<Option<String>> {
         let Some(integration) = self.catalog.find(&model.integration_key) else { return Ok(model.tenant.clone()) };
-        Ok(integration.tenant_in_settings(&self.config(model)?).or_else(|| model.tenant.clone()))
+        let in_settings = self.config(model).ok().and_then(|config| integration.tenant_in_settings(&config));
+        Ok(in_settings.or_else(|| model.tenant.clone()))
     }
 
     /// Asks the application whether it accepts the configuration and, if there is one, the grant.
@@ -142,10 +138,6 @@ impl Instances {
 fn public(model: &Model) -> Config {
     let values = model.config.as_object().into_iter().flatten();
     values.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
-}
-
-pub(super) fn owner(id: Uuid) -> String {
-    format!("instance.secrets:{id}")
 }
 
 /// The known tenant and that of a credential, if they differ.

@@ -7,11 +7,13 @@ use integration::source::{Config, Verified};
 use uuid::Uuid;
 
 use super::connect::{authorization_required, refused_settings};
+use super::sealed::Owner;
 use super::state::State;
 use super::transition::Transition;
 use super::{Instances, grants, input};
 use crate::auth::Caller;
 use crate::error::{Error, Refusal, RefusalCode, Result};
+use crate::installation::sealing_key;
 
 /// The values that the member gave.
 pub struct Create {
@@ -89,7 +91,6 @@ impl Instances {
         let Prepared { integration, name, config, interval } = prepared;
         let now = self.clock.now();
         let id = Uuid::now_v7();
-        let (public, secrets) = self.seal(id, integration, &config)?;
         let state = State::create().state;
         let new = &Model {
             id,
@@ -111,8 +112,9 @@ impl Instances {
             created_at: now,
             updated_at: now,
             revision: 1,
-            config: public,
-            secrets,
+            config: serde_json::Value::Null,
+            secrets: None,
+            secrets_generation: 0,
             credential_expires_at: verified.credential_expires_at.or(grant.and_then(Grant::ends_at)),
             sync_interval_minutes: interval,
             next_sync_at: None,
@@ -128,13 +130,17 @@ impl Instances {
             manifest_digest: None,
             known_users: Some(0),
         };
-        let actor = &caller.label();
+        let (actor, config) = (&caller.label(), &config);
         let model = self
             .db
             .write(|tx| async move {
-                let transition = Transition::create(&tx, new.clone(), actor, now).await?;
+                let key = sealing_key(&tx, &self.keys).await?;
+                let mut new = new.clone();
+                Self::set_config(&key, &mut new, integration, config)?;
+                let owner = Owner::of(&new);
+                let transition = Transition::create(&tx, new, actor, now).await?;
                 if let Some(grant) = grant {
-                    grants::replace(&tx, &self.keys, id, grant).await?;
+                    grants::replace(&tx, &key, &owner, grant).await?;
                 }
                 Ok(transition.commit().await?.instance)
             })

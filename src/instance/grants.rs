@@ -23,12 +23,15 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect};
 use tracing::{error, warn};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::Instances;
+use super::sealed::Owner;
 use crate::backoff::Backoff;
 use crate::db::Tx;
 use crate::error::{Error, Result};
-use crate::secrets::SecretKey;
+use crate::installation::sealing_key;
+use crate::secrets::{KeyRing, SecretKey};
 
 /// The lease of a renewal, in milliseconds. It is longer than [`LONGEST`].
 const LEASE_MS: i64 = 180_000;
@@ -49,7 +52,8 @@ const READS: u32 = 60;
 /// The stored grant of one instance.
 pub(super) struct Grants {
     pub instances: Instances,
-    pub id: Uuid,
+    /// The instance, and the settings with which the grant is used.
+    pub owner: Owner,
 }
 
 /// The result of waiting for a lease.
@@ -84,7 +88,7 @@ impl GrantStore for Grants {
             Ok(grant) => self.keep(seen, &old, grant).await,
             Err(refused) => {
                 if let Err(error) = self.release(owner).await {
-                    warn!(instance.id = %self.id, error = %error.chain(), "a lease on a grant could not be released; it will expire");
+                    warn!(instance.id = %self.owner.instance, error = %error.chain(), "a lease on a grant could not be released; it will expire");
                 }
                 Err(refused)
             }
@@ -118,7 +122,7 @@ impl Grants {
         let claim = &Entity::update_many()
             .col_expr(Column::LeaseOwner, Expr::value(owner))
             .col_expr(Column::LeaseUntil, Expr::value(now + LEASE_MS))
-            .filter(Column::InstanceId.eq(self.id))
+            .filter(Column::InstanceId.eq(self.owner.instance))
             .filter(Column::Generation.eq(seen))
             .filter(free(now));
         self.instances.db.write(|tx| async move { Ok(claim.clone().exec(tx.conn()).await?.rows_affected == 1) }).await
@@ -128,7 +132,7 @@ impl Grants {
         let release = &Entity::update_many()
             .col_expr(Column::LeaseOwner, Expr::value(None::<Uuid>))
             .col_expr(Column::LeaseUntil, Expr::value(0_i64))
-            .filter(Column::InstanceId.eq(self.id))
+            .filter(Column::InstanceId.eq(self.owner.instance))
             .filter(Column::LeaseOwner.eq(owner));
         self.instances
             .db
@@ -148,7 +152,7 @@ impl Grants {
                 // A person consented again in the meantime, or the instance was deleted.
                 Ok(false) => return self.read().await?.ok_or_else(gone),
                 Err(error) if error.is_passing() => {
-                    warn!(instance.id = %self.id, error = %error.chain(), "a renewed grant could not be stored; trying again");
+                    warn!(instance.id = %self.owner.instance, error = %error.chain(), "a renewed grant could not be stored; trying again");
                     tokio::time::sleep(BACKOFF.wait(attempt, fastrand::f64())).await;
                 }
                 Err(error) => return Err(self.hide(&error)),
@@ -159,25 +163,26 @@ impl Grants {
 
     async fn try_keep(&self, seen: i64, old: &Grant, grant: &Grant) -> Result<bool> {
         let store = &Entity::update_many()
-            .col_expr(Column::Sealed, Expr::value(seal(&self.instances.keys, self.id, grant)?))
             .col_expr(Column::Generation, Expr::value(seen + 1))
             .col_expr(Column::LeaseOwner, Expr::value(None::<Uuid>))
             .col_expr(Column::LeaseUntil, Expr::value(0_i64))
-            .filter(Column::InstanceId.eq(self.id))
+            .filter(Column::InstanceId.eq(self.owner.instance))
             .filter(Column::Generation.eq(seen));
         let forecast = &(grant.ends_at() != old.ends_at()).then(|| {
             instance::Entity::update_many()
                 .col_expr(instance::Column::CredentialExpiresAt, Expr::value(grant.ends_at()))
-                .filter(instance::Column::Id.eq(self.id))
+                .filter(instance::Column::Id.eq(self.owner.instance))
         });
         self.instances
             .db
             .write(|tx| async move {
                 // Locks the instance before its grant, as everywhere else, to avoid deadlocks.
                 if forecast.is_some() {
-                    super::lock(&tx, self.id).await?;
+                    super::lock(&tx, self.owner.instance).await?;
                 }
-                let stored = store.clone().exec(tx.conn()).await?.rows_affected == 1;
+                let sealed = seal(&*sealing_key(&tx, &self.instances.keys).await?, &self.owner, seen + 1, grant)?;
+                let store = store.clone().col_expr(Column::Sealed, Expr::value(sealed));
+                let stored = store.exec(tx.conn()).await?.rows_affected == 1;
                 if let Some(forecast) = forecast
                     && stored
                 {
@@ -190,7 +195,7 @@ impl Grants {
 
     async fn row(&self) -> Result<Option<Model>, SourceError> {
         for read in 1.. {
-            let found = Entity::find_by_id(self.id).one(self.instances.db.read()).await;
+            let found = Entity::find_by_id(self.owner.instance).one(self.instances.db.read()).await;
             match found.map_err(Error::from) {
                 Ok(row) => return Ok(row),
                 Err(error) if error.is_passing() && read < READS => tokio::time::sleep(Duration::from_secs(1)).await,
@@ -201,12 +206,13 @@ impl Grants {
     }
 
     fn open(&self, row: &Model) -> Result<StoredGrant, SourceError> {
-        let grant = open(&self.instances.keys, row).map_err(|error| self.hide(&error))?;
+        let opened = open(&self.instances.keys, &self.owner, row);
+        let grant = opened.map_err(|error| self.hide(&error))?;
         Ok(StoredGrant { grant, generation: row.generation })
     }
 
     fn hide(&self, error: &Error) -> SourceError {
-        error!(instance.id = %self.id, error = %error.chain(), "a stored grant could not be used");
+        error!(instance.id = %self.owner.instance, error = %error.chain(), "a stored grant could not be used");
         ours("This server could not use the stored grant; its log has the details.")
     }
 }
@@ -225,30 +231,27 @@ fn gone() -> SourceError {
     SourceError { definite: true, ..SourceError::new(ErrorClass::Token, message) }
 }
 
-pub(super) fn owner(id: Uuid) -> String {
-    format!("instance.grant:{id}")
-}
-
-fn seal(keys: &SecretKey, id: Uuid, grant: &Grant) -> Result<Vec<u8>> {
-    Ok(keys.seal(&owner(id), &serde_json::to_vec(grant)?))
+fn seal(key: &SecretKey, owner: &Owner, generation: i64, grant: &Grant) -> Result<Vec<u8>> {
+    Ok(key.seal(&owner.grant(generation), &Zeroizing::new(serde_json::to_vec(grant)?)))
 }
 
 /// Decrypts the grant of a row.
-pub(super) fn open(keys: &SecretKey, row: &Model) -> Result<Grant> {
+fn open(keys: &KeyRing, owner: &Owner, row: &Model) -> Result<Grant> {
     let plain = keys
-        .open(&owner(row.instance_id), &row.sealed)
+        .open(&owner.grant(row.generation), &row.sealed)
         .map_err(|error| Error::internal("opening the grant of an instance", error))?;
     Ok(serde_json::from_slice(&plain)?)
 }
 
 /// Stores the grant of a new consent, and replaces an earlier one.
-pub async fn replace(tx: &Tx, keys: &SecretKey, id: Uuid, grant: &Grant) -> Result<()> {
-    let before = Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?;
+pub async fn replace(tx: &Tx, key: &SecretKey, owner: &Owner, grant: &Grant) -> Result<()> {
+    let before = Entity::find_by_id(owner.instance).lock_exclusive().one(tx.conn()).await?;
+    // Random, so that it differs from that of a destroyed grant, whose renewal may still be in progress.
+    let generation = before.as_ref().map_or_else(|| fastrand::i64(1..1 << 40), |row| row.generation + 1);
     let row = ActiveModel {
-        instance_id: Set(id),
-        sealed: Set(seal(keys, id, grant)?),
-        // Random, so that it differs from that of a destroyed grant, whose renewal may still be in progress.
-        generation: Set(before.as_ref().map_or_else(|| fastrand::i64(1..1 << 40), |row| row.generation + 1)),
+        instance_id: Set(owner.instance),
+        sealed: Set(seal(key, owner, generation, grant)?),
+        generation: Set(generation),
         lease_owner: Set(None),
         lease_until: Set(0),
     };

@@ -30,7 +30,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::db::{Db, Tx};
 use crate::error::{Error, Refusal, RefusalCode, Result};
-use crate::secrets::SecretKey;
+use crate::secrets::KeyRing;
 
 pub mod authorization;
 pub mod capability;
@@ -60,7 +60,7 @@ pub struct Instances {
     pub db: Db,
     pub clock: Clock,
     pub catalog: Arc<Catalog>,
-    pub keys: Arc<SecretKey>,
+    pub keys: Arc<KeyRing>,
     pub running: Running,
     /// The renewals of grants in progress.
     pub renewals: TaskTracker,

@@ -6,7 +6,8 @@ use integration::source::Verified;
 use uuid::Uuid;
 
 use super::Instances;
-use super::connect::{authorization_required, refused_settings};
+use super::connect::{NOT_OPENED, authorization_required, refused_settings};
+use super::sealed::Owner;
 use crate::audit;
 use crate::auth::Caller;
 use crate::error::{Error, Refusal, RefusalCode, Result};
@@ -23,8 +24,8 @@ impl Instances {
     /// Asks the application. Leaves an audit entry, and no event.
     pub async fn test_connection(&self, caller: &Caller, test: TestConnection) -> Result<Verified> {
         let TestConnection { integration_key, instance_id, config } = test;
-        let (integration_key, stored, run_number) = match (integration_key, instance_id) {
-            (Some(key), None) => (key, None, 1),
+        let (integration_key, stored, run_number, owner) = match (integration_key, instance_id) {
+            (Some(key), None) => (key, None, 1, None),
             (None, Some(id)) => {
                 let model = self.get(id).await.map_err(|error| match error {
                     Error::Refused(refusals) => {
@@ -36,8 +37,11 @@ impl Instances {
                     let message = "This instance is deleted, or is being deleted.";
                     return Err(Refusal::new(RefusalCode::InstanceDeleted, message).at(["instanceId"]).into());
                 }
-                let config = self.config(&model)?;
-                (model.integration_key, Some(config), model.run_number + 1)
+                let (stored, owner) = (self.config(&model).ok(), Owner::of(&model));
+                if stored.is_none() && config.is_empty() {
+                    return Err(Refusal::new(RefusalCode::CredentialRejected, NOT_OPENED).at(["instanceId"]).into());
+                }
+                (model.integration_key, stored, model.run_number + 1, Some(owner))
             }
             _ => {
                 return Err(Refusal::invalid("Give either integrationKey or instanceId.", ["integrationKey"]).into());
@@ -53,12 +57,12 @@ impl Instances {
             .map_err(|errors| Error::Refused(refused_settings(errors)))?;
         let changed = stored.as_ref().is_none_or(|stored| *stored != config);
         let consent = self.consent(integration, &config)?.is_some();
-        let grants = match instance_id {
+        let grants = match owner {
             None if consent => return Err(authorization_required(integration, "integrationKey").into()),
             None => None,
             // The stored grant was given to other settings, and must not be tried, or renewed, with these.
             Some(_) if consent && changed => return Err(authorization_required(integration, "config").into()),
-            Some(id) => Some(self.grants(id)),
+            Some(owner) => Some(self.grants(owner)),
         };
         let result = self.verify(integration, config, run_number, grants).await;
         let verdict = if result.is_ok() { "accepted" } else { "refused" };

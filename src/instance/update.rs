@@ -8,14 +8,16 @@ use integration::grant::{GrantInMemory, GrantStore};
 use integration::source::{Config, Verified};
 use uuid::Uuid;
 
-use super::connect::{authorization_required, other_tenant, refused_settings};
+use super::connect::{NOT_OPENED, authorization_required, other_tenant, refused_settings};
 use super::runs::schedule::next_due;
+use super::sealed::Owner;
 use super::state::Change;
 use super::transition::{Committed, Transition};
 use super::{Instances, grants, input, lock};
 use crate::auth::Caller;
 use crate::db::Tx;
 use crate::error::{Error, Refusal, RefusalCode, Result};
+use crate::installation::sealing_key;
 
 /// The values that the member gave; `None` keeps the old value.
 #[derive(Clone, Debug, Default)]
@@ -116,23 +118,29 @@ impl Instances {
             refusals
                 .push(Refusal::invalid("A status can be set to LIVE or INACTIVE; deleteInstance deletes.", ["status"]));
         }
-        let stored = self.config(model)?;
-        let config = self.resolve_config(model, &stored, update.config.as_deref());
+        let stored = self.config(model).ok();
+        let activate = activation(model, update);
+        let config = self.resolve_config(model, stored.as_ref(), update.config.as_deref());
         let config = config.map_err(|more| refusals.extend(more)).unwrap_or_default();
+        if stored.is_none() && config.is_none() && (activate == Some(true) || update.config.is_some()) {
+            let field = if update.config.is_some() { "config" } else { "status" };
+            refusals.push(Refusal::new(RefusalCode::CredentialRejected, NOT_OPENED).at([field]));
+        }
         if !refusals.is_empty() {
             return Err(Error::Refused(refusals));
         }
-        let config = config.filter(|config| *config != stored || grant.is_some());
-        let activate = activation(model, update);
-        let verify = self.must_verify(model, activate, config.is_some())?.then(|| config.clone().unwrap_or(stored));
+        let config = config.filter(|config| stored.as_ref() != Some(config) || grant.is_some());
+        let verify = self.must_verify(model, activate, config.is_some())?;
+        let verify = if verify { config.clone().or(stored) } else { None };
         Ok(Resolved { name, interval, config, activate, verify, grant: grant.cloned() })
     }
 
-    /// The stored configuration with the given values in place of its own.
+    /// The stored configuration with the given values in place of its own. If it does not open, none of its values
+    /// counts, because somebody may have changed them: all have to be given.
     fn resolve_config(
         &self,
         model: &Model,
-        stored: &Config,
+        stored: Option<&Config>,
         given: Option<&[(String, String)]>,
     ) -> Result<Option<Config>, Vec<Refusal>> {
         let Some(given) = given else { return Ok(None) };
@@ -140,7 +148,7 @@ impl Instances {
             let message = "The catalog has no integration of this key any more.";
             return Err(vec![Refusal::new(RefusalCode::UnknownIntegration, message)]);
         };
-        integration.check_config(Some(stored), given).map(Some).map_err(refused_settings)
+        integration.check_config(stored, given).map(Some).map_err(refused_settings)
     }
 
     /// A configuration that holds a credential is verified before it is stored. An instance
@@ -169,7 +177,7 @@ impl Instances {
         }
         let grants: Arc<dyn GrantStore> = match &resolved.grant {
             Some(grant) => grant.clone(),
-            None => self.grants(model.id),
+            None => self.grants(Owner::of(model)),
         };
         let verified = self.verify(integration, config.clone(), model.run_number + 1, Some(grants)).await;
         let verified = match verified {
@@ -212,11 +220,11 @@ impl Instances {
         resolved: &Resolved,
         verified: Option<&Verified>,
     ) -> Result<Committed> {
-        self.replace_grant(tx, transition.instance_mut(), resolved).await?;
+        self.replace_config(tx, transition.instance_mut(), resolved).await?;
         if resolved.config.is_some() || resolved.activate.is_some() {
             transition.instance_mut().tries = 0;
         }
-        if self.edit(transition.instance_mut(), resolved, verified)? {
+        if self.edit(transition.instance_mut(), resolved, verified) {
             transition.apply(Change::Edit).await?;
         }
         match resolved.activate {
@@ -227,16 +235,18 @@ impl Instances {
         transition.commit().await
     }
 
-    /// Stores the grant that comes with a new configuration, and destroys the stored one if the
+    /// Stores a new configuration with the grant that comes with it, and destroys the stored grant if the
     /// configuration needs none.
-    async fn replace_grant(&self, tx: &Tx, model: &mut Model, resolved: &Resolved) -> Result<()> {
+    async fn replace_config(&self, tx: &Tx, model: &mut Model, resolved: &Resolved) -> Result<()> {
         let (Some(config), Some(integration)) = (&resolved.config, self.catalog.find(&model.integration_key)) else {
             return Ok(());
         };
+        let key = sealing_key(tx, &self.keys).await?;
+        Self::set_config(&key, model, integration, config)?;
         if let Some(grant) = &resolved.grant {
             let grant = grant.grant().await;
             model.credential_expires_at = grant.ends_at();
-            grants::replace(tx, &self.keys, model.id, &grant).await
+            grants::replace(tx, &key, &Owner::of(model), &grant).await
         } else if self.consent(integration, config)?.is_none() {
             model.credential_expires_at = None;
             grants::destroy(tx, model.id).await
@@ -246,8 +256,8 @@ impl Instances {
     }
 
     /// Sets the values that differ. False if no value that a member can set differs.
-    fn edit(&self, model: &mut Model, resolved: &Resolved, verified: Option<&Verified>) -> Result<bool> {
-        let mut edited = false;
+    fn edit(&self, model: &mut Model, resolved: &Resolved, verified: Option<&Verified>) -> bool {
+        let mut edited = resolved.config.is_some();
         if let Some(name) = resolved.name.as_ref().filter(|name| **name != model.name) {
             model.name.clone_from(name);
             model.name_key = input::name_key(name);
@@ -260,15 +270,11 @@ impl Instances {
             }
             edited = true;
         }
-        if let (Some(config), Some(integration)) = (&resolved.config, self.catalog.find(&model.integration_key)) {
-            (model.config, model.secrets) = self.seal(model.id, integration, config)?;
-            edited = true;
-        }
         if let Some(Verified { tenant, lost: _, credential_expires_at }) = verified {
             model.tenant = tenant.clone().or(model.tenant.take());
             model.credential_expires_at = credential_expires_at.or(model.credential_expires_at);
         }
-        Ok(edited)
+        edited
     }
 }
 

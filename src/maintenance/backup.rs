@@ -2,8 +2,8 @@
 //!
 //! The copy is a consistent snapshot. It is written to a temporary file in the target
 //! folder, checked, and then renamed, so a file with the final name is always complete. An
-//! interrupted backup leaves a file that ends in `.partial` and can be deleted. The file carries its own digest
-//! ([`seal`]), so that a restore recognises a copy that was cut off or changed.
+//! interrupted backup leaves a file that ends in `.partial` and can be deleted. The file is signed with the
+//! installation's key ([`seal`]), so that a restore recognises a copy that was cut off or changed.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::seal;
 use super::sqlite_file::{at, check_integrity, connect, connect_without_wal, copy, with_suffix};
 use crate::files::fsync_parent_dir;
+use crate::secrets::KeyRing;
 
 /// How often the progress is reported.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
@@ -35,24 +36,33 @@ pub struct Backup {
     pub bytes: u64,
 }
 
-/// Copies the database `from` into the new file `to`, and reports the progress from time to time.
+/// Copies the database `from` into the new file `to`, signs it with the key in `key_file`, and reports the progress
+/// from time to time.
 ///
 /// # Errors
 /// One line that names the file at fault. In this case `to` is not created.
-pub async fn create(from: &Path, to: &Path, progress: impl Fn(Progress)) -> Result<Backup, String> {
+pub async fn create(from: &Path, to: &Path, key_file: &Path, progress: impl Fn(Progress)) -> Result<Backup, String> {
     check_unused(to)?;
     if !from.is_file() {
         return Err(at(from, &"there is no database here; has this installation been started?"));
     }
+    let ring = KeyRing::load(key_file)?;
+    let ring = ring.ok_or_else(|| at(key_file, &"is missing; a backup is signed with the secret key"))?;
     let partial = with_suffix(to, &format!(".{}.partial", Uuid::now_v7().simple()));
-    let result = write(from, to, &partial, progress).await;
+    let result = write(from, to, &partial, &ring, progress).await;
     if result.is_err() {
         let _ = fs::remove_file(&partial);
     }
     result
 }
 
-async fn write(from: &Path, to: &Path, partial: &Path, progress: impl Fn(Progress)) -> Result<Backup, String> {
+async fn write(
+    from: &Path,
+    to: &Path,
+    partial: &Path,
+    ring: &KeyRing,
+    progress: impl Fn(Progress),
+) -> Result<Backup, String> {
     let db = connect(from).await?;
     let report = async {
         loop {
@@ -67,12 +77,16 @@ async fn write(from: &Path, to: &Path, partial: &Path, progress: impl Fn(Progres
     let _ = db.close().await;
     copied?;
     progress(Progress::Checking);
-    let place = seal::prepare(partial).await?;
+    let db = connect_without_wal(partial).await?;
+    let key = seal::key_of(&db, ring).await;
+    let _ = db.close().await;
+    let key = key.map_err(|error| at(partial, &error))?;
+    let place = seal::prepare(partial, &key).await?;
     let db = connect_without_wal(partial).await?;
     let checked = check_integrity(&db, partial).await;
     let _ = db.close().await;
     checked?;
-    seal::close(partial, place).await?;
+    seal::close(partial, place, &key).await?;
     let bytes = fs::metadata(partial).map_err(|error| at(partial, &error))?.len();
     publish(partial, to)?;
     fsync_parent_dir(to).map_err(|error| at(to, &error))?;

@@ -11,7 +11,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use entity::{installation, instance, oauth_grant};
+use entity::{installation, instance};
 use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter, QuerySelect, Statement};
 use uuid::Uuid;
 
@@ -22,8 +22,9 @@ use super::sqlite_file::{
 };
 use crate::clock::date_time;
 use crate::files::fsync_parent_dir;
-use crate::instance::sealed::Sealed;
-use crate::secrets::{self, SecretKey};
+use crate::installation::key_matches;
+use crate::instance::sealed::first_version;
+use crate::secrets::{self, KeyRing};
 
 /// The result of a restore.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +33,8 @@ pub struct Restored {
     pub users: i64,
     /// Where the previous database was kept.
     pub previous: Option<PathBuf>,
-    /// Whether the backup was compared with its digest. Backups of earlier versions have none.
-    pub sealed: bool,
+    /// Why the backup may not be as this installation made it.
+    pub doubt: Option<&'static str>,
 }
 
 /// What to restore, and where.
@@ -44,7 +45,9 @@ pub struct Restore<'a> {
     pub to: &'a Path,
     /// Whether an existing database may be replaced.
     pub replace: bool,
-    /// The file of this installation's secret key.
+    /// Whether a backup may be restored that this installation has not signed.
+    pub unsigned: bool,
+    /// The file of this installation's secret keys.
     pub key_file: &'a Path,
     /// In Unix milliseconds.
     pub now: i64,
@@ -62,7 +65,7 @@ impl Restore<'_> {
             remove(&with_suffix(&next, left))?;
         }
         let prepared = self.prepare(&next).await;
-        let (instances, users, sealed) = match prepared {
+        let (instances, users, doubt) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
                 let _ = fs::remove_file(&next);
@@ -74,7 +77,7 @@ impl Restore<'_> {
         fsync_parent_dir(self.to).map_err(|error| at(self.to, &error))?;
         // The index of the old write-ahead log. SQLite creates a new one.
         remove(&with_suffix(self.to, "-shm"))?;
-        Ok(Restored { instances, users, previous, sealed })
+        Ok(Restored { instances, users, previous, doubt })
     }
 
     fn check_target(&self) -> Result<(), String> {
@@ -94,23 +97,31 @@ impl Restore<'_> {
         Ok(())
     }
 
-    /// Writes the new database to `next`. Returns how many instances and users it has, and whether the backup was
-    /// sealed.
-    async fn prepare(&self, next: &Path) -> Result<(i64, i64, bool), String> {
+    /// Writes the new database to `next`. Returns how many instances and users it has, and why the backup may not be
+    /// as it was made.
+    async fn prepare(&self, next: &Path) -> Result<(i64, i64, Option<&'static str>), String> {
         check_header(self.from)?;
         check_size(self.from)?;
         let db = connect(self.from).await?;
         let copied = async {
             check_integrity(&db, self.from).await?;
             check_schema(&db, self.from).await?;
-            let seal = seal::check(&db, self.from).await?;
-            self.check_key(&db).await?;
+            let ring = KeyRing::load(self.key_file)?;
+            self.check_key(&db, ring.as_ref()).await?;
+            let doubt = match seal::check(&db, self.from, ring.as_ref()).await? {
+                Seal::Signed => None,
+                Seal::Unsigned(reason) if self.unsigned => Some(reason),
+                Seal::Unsigned(reason) => {
+                    let instead = "use another copy, or restore it with --unsigned if you trust it all the same";
+                    return Err(at(self.from, &format!("{reason}; {instead}")));
+                }
+            };
             copy(&db, next).await?;
-            Ok(seal)
+            Ok(doubt)
         };
         let copied: Result<_, String> = copied.await;
         let _ = db.close().await;
-        let seal = copied?;
+        let doubt = copied?;
         let db = connect_without_wal(next).await?;
         let finished = async {
             seal::remove(&db).await.map_err(|error| at(next, &error))?;
@@ -123,20 +134,20 @@ impl Restore<'_> {
         let _ = db.close().await;
         let (instances, users) = finished?;
         fs::File::open(next).and_then(|file| file.sync_all()).map_err(|error| at(next, &error))?;
-        Ok((instances, users, seal == Seal::Intact))
+        Ok((instances, users, doubt))
     }
 
     /// Checks that this installation's key opens the secrets in the backup.
-    async fn check_key(&self, db: &DatabaseConnection) -> Result<(), String> {
+    async fn check_key(&self, db: &DatabaseConnection, ring: Option<&KeyRing>) -> Result<(), String> {
         let error = |error: &dyn std::fmt::Display| at(self.from, error);
-        let key = SecretKey::load(self.key_file)?;
-        let mut check = None;
-        if has_table(db, "installation").await.map_err(|e| error(&e))? {
-            let row = installation::Entity::find_by_id(installation::ID).one(db).await.map_err(|e| error(&e))?;
-            check = row.and_then(|row| row.key_check);
-        }
-        // Backups of older versions have no `key_check`, so a stored secret is tried too.
-        let mut sealed = Vec::new();
+        let check = if has_table(db, "installation").await.map_err(|e| error(&e))? {
+            let check = installation::Entity::find_by_id(installation::ID).select_only();
+            let check = check.column(installation::Column::KeyCheck).into_tuple::<Option<Vec<u8>>>();
+            check.one(db).await.map_err(|e| error(&e))?.flatten()
+        } else {
+            None
+        };
+        // Backups of older versions have no `key_check`, so a stored secret is tried instead.
         let secrets: Option<(Uuid, Vec<u8>)> = instance::Entity::find()
             .select_only()
             .columns([instance::Column::Id, instance::Column::Secrets])
@@ -145,23 +156,21 @@ impl Restore<'_> {
             .one(db)
             .await
             .map_err(|e| error(&e))?;
-        sealed.extend(secrets.map(|(id, value)| Sealed::secrets(id, value)));
-        if has_table(db, "oauth_grant").await.map_err(|e| error(&e))? {
-            let grant = oauth_grant::Entity::find().one(db).await.map_err(|e| error(&e))?;
-            sealed.extend(grant.map(|row| Sealed::grant(row.instance_id, row.sealed)));
-        }
         let file = self.key_file.display();
-        let Some(key) = key else {
-            if check.is_none() && sealed.is_empty() {
+        let Some(ring) = ring else {
+            if check.is_none() && secrets.is_none() {
                 return Ok(());
             }
             return Err(error(&format!(
                 "was made with a secret key that is not here: copy the key file of that installation to {file}"
             )));
         };
-        if check.is_none_or(|check| crate::installation::key_matches(&key, &check))
-            && sealed.iter().all(|sealed| sealed.opens(&key))
-        {
+        let opens = match (check, secrets) {
+            (Some(check), _) => key_matches(ring, &check),
+            (None, Some((id, value))) => ring.open_first_version(&first_version::secrets(id), &value).is_some(),
+            (None, None) => true,
+        };
+        if opens {
             return Ok(());
         }
         Err(error(&format!(

@@ -1,34 +1,52 @@
-//! The seal of a backup: its SHA-256, by which a copy that was cut off or changed on its way is recognised.
+//! The seal of a backup: its signature, by which a copy that was cut off or changed is recognised.
 //!
-//! The digest is in the file itself, so that it cannot be lost, in a table of its own. It is computed with zeros in its
-//! place. To find the place, a random value is stored there first.
+//! The signature is made with a key of the installation, so nobody else can make one. It is in the file itself, so that
+//! it cannot be lost, in a table of its own. It is computed with zeros in its place. To find the place, a random value
+//! is stored there first. Earlier versions stored a digest in the same way, which everybody can compute.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use ring::digest::{Context, SHA256};
+use ring::digest;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 
 use super::sqlite_file::{at, connect_without_wal, has_table, rows};
-use crate::secrets;
+use crate::secrets::{self, KeyRing, SecretKey, key_id_of};
 
-const TABLE: &str = "backup_seal";
-const LENGTH: usize = 32;
+/// The table of the signature.
+const TABLE: &str = "backup_signature";
+/// The table in which earlier versions stored a digest.
+const DIGEST_TABLE: &str = "backup_seal";
+const SIGNATURE: usize = 32;
 /// How much of a file is read at once.
 const CHUNK: usize = 1 << 20;
 
-type Digest = [u8; LENGTH];
+type Value = [u8; SIGNATURE];
 
-/// Prepares a complete file for its seal. Nothing else may change it after that.
-pub(super) async fn prepare(file: &Path) -> Result<Digest, String> {
+/// The key that signs a backup: the one that seals new values in it.
+pub(super) async fn key_of(db: &DatabaseConnection, ring: &KeyRing) -> Result<std::sync::Arc<SecretKey>, DbErr> {
+    let check = if has_table(db, "installation").await? {
+        rows(db, "SELECT key_check FROM installation").await?.first().map(|row| row.try_get_by_index(0)).transpose()?
+    } else {
+        None
+    };
+    let check: Option<Vec<u8>> = check.flatten();
+    let used = check.as_deref().and_then(key_id_of).and_then(|id| ring.find(id));
+    Ok(used.unwrap_or_else(|| ring.newest()))
+}
+
+/// Prepares a complete file for its signature. Nothing else may change it after that.
+pub(super) async fn prepare(file: &Path, key: &SecretKey) -> Result<Value, String> {
     let db = connect_without_wal(file).await?;
-    let place: Digest = secrets::random();
+    let place: Value = secrets::random();
     let made = async {
-        db.execute_unprepared(&format!("CREATE TABLE {TABLE} (digest BLOB NOT NULL)")).await?;
-        let insert = format!("INSERT INTO {TABLE} VALUES ($1)");
-        let insert = Statement::from_sql_and_values(sea_orm::DbBackend::Sqlite, insert, [place.to_vec().into()]);
-        db.execute_raw(insert).await
+        // The database itself may have been a backup.
+        remove(&db).await?;
+        db.execute_unprepared(&format!("CREATE TABLE {TABLE} (key_id BLOB NOT NULL, signature BLOB NOT NULL)")).await?;
+        let insert = format!("INSERT INTO {TABLE} VALUES ($1, $2)");
+        let values = [key.id().to_vec().into(), place.to_vec().into()];
+        db.execute_raw(Statement::from_sql_and_values(sea_orm::DbBackend::Sqlite, insert, values)).await
     };
     let made: Result<_, DbErr> = made.await;
     let _ = db.close().await;
@@ -36,51 +54,78 @@ pub(super) async fn prepare(file: &Path) -> Result<Digest, String> {
     Ok(place)
 }
 
-/// Replaces the value that [`prepare`] stored by the digest.
-pub(super) async fn close(file: &Path, place: Digest) -> Result<(), String> {
+/// Replaces the value that [`prepare`] stored by the signature.
+pub(super) async fn close(file: &Path, place: Value, key: &SecretKey) -> Result<(), String> {
+    let mut signer = key.backup_signer();
     in_file(file, move |file| {
         let offset = find(file, &place)?.ok_or(io::ErrorKind::InvalidData)?;
-        let digest = digest(file, offset)?;
+        read_around(file, offset, |part| signer.update(part))?;
         file.seek(SeekFrom::Start(offset))?;
-        file.write_all(&digest)?;
+        file.write_all(signer.sign().as_ref())?;
         file.sync_all()
     })
     .await
 }
 
-/// Whether a backup has a digest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether a backup is as this installation made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Seal {
-    /// It is as it was made.
-    Intact,
-    /// A version without seals made it.
-    None,
+    /// It is.
+    Signed,
+    /// It may not be, for this reason.
+    Unsigned(&'static str),
 }
 
-/// Compares an open backup with its digest.
+const CHANGED: Seal = Seal::Unsigned("is not as `muster backup` wrote it: it was cut off or changed since");
+
+/// Compares an open backup with its signature.
 ///
 /// # Errors
-/// One line, if it differs.
-pub(super) async fn check(db: &DatabaseConnection, file: &Path) -> Result<Seal, String> {
-    let changed =
-        || at(file, &"is not as `muster backup` wrote it: it was cut off or changed on its way; use another copy");
-    if !has_table(db, TABLE).await.map_err(|error| at(file, &error))? {
-        return Ok(Seal::None);
+/// One line, if it cannot be read.
+pub(super) async fn check(db: &DatabaseConnection, file: &Path, ring: Option<&KeyRing>) -> Result<Seal, String> {
+    let error = |error: &dyn std::fmt::Display| at(file, error);
+    if !has_table(db, TABLE).await.map_err(|e| error(&e))? {
+        if has_table(db, DIGEST_TABLE).await.map_err(|e| error(&e))? {
+            return check_digest(db, file).await;
+        }
+        return Ok(Seal::Unsigned("carries no signature: `muster backup` of this version did not make it"));
     }
-    let rows = rows(db, &format!("SELECT digest FROM {TABLE}")).await.map_err(|error| at(file, &error))?;
-    let stored: Vec<Vec<u8>> = rows.iter().filter_map(|row| row.try_get_by_index(0).ok()).collect();
-    let [stored] = &stored[..] else { return Err(changed()) };
-    let Ok(stored) = Digest::try_from(stored.as_slice()) else { return Err(changed()) };
-    let intact = in_file(file, move |file| match find(file, &stored)? {
-        Some(offset) => Ok(digest(file, offset)? == stored),
-        None => Ok(false),
+    let found = rows(db, &format!("SELECT key_id, signature FROM {TABLE}")).await.map_err(|e| error(&e))?;
+    let [row] = &found[..] else { return Ok(CHANGED) };
+    let value = |column| row.try_get_by_index::<Vec<u8>>(column).unwrap_or_default();
+    let (Ok(id), Ok(signature)) = (value(0).try_into(), Value::try_from(value(1))) else { return Ok(CHANGED) };
+    let Some(key) = ring.and_then(|ring| ring.find(id)) else {
+        return Ok(Seal::Unsigned("was signed with a key that is not in the key file"));
+    };
+    let mut signer = key.backup_signer();
+    let computed = in_file(file, move |file| {
+        let Some(offset) = find(file, &signature)? else { return Ok(false) };
+        read_around(file, offset, |part| signer.update(part))?;
+        // No secret decides here: whoever asks has the file and the key.
+        Ok(signer.sign().as_ref() == signature)
     });
-    if intact.await? { Ok(Seal::Intact) } else { Err(changed()) }
+    Ok(if computed.await? { Seal::Signed } else { CHANGED })
+}
+
+async fn check_digest(db: &DatabaseConnection, file: &Path) -> Result<Seal, String> {
+    let rows = rows(db, &format!("SELECT digest FROM {DIGEST_TABLE}")).await.map_err(|error| at(file, &error))?;
+    let stored = rows.iter().filter_map(|row| row.try_get_by_index::<Vec<u8>>(0).ok()).next();
+    let Some(stored) = stored.and_then(|stored| Value::try_from(stored).ok()) else { return Ok(CHANGED) };
+    let intact = in_file(file, move |file| {
+        let Some(offset) = find(file, &stored)? else { return Ok(false) };
+        let mut digest = digest::Context::new(&digest::SHA256);
+        read_around(file, offset, |part| digest.update(part))?;
+        Ok(digest.finish().as_ref() == stored)
+    });
+    let unsigned = Seal::Unsigned("carries a digest but no signature, because an earlier version made it");
+    Ok(if intact.await? { unsigned } else { CHANGED })
 }
 
 /// Removes the seal from a database that will change.
 pub(super) async fn remove(db: &DatabaseConnection) -> Result<(), DbErr> {
-    db.execute_unprepared(&format!("DROP TABLE IF EXISTS {TABLE}")).await?;
+    for table in [TABLE, DIGEST_TABLE] {
+        db.execute_unprepared(&format!("DROP TABLE IF EXISTS {table}")).await?;
+    }
     Ok(())
 }
 
@@ -99,12 +144,12 @@ async fn in_file<T: Send + 'static>(
 }
 
 /// The only place of a value in a file.
-fn find(file: &mut File, value: &Digest) -> io::Result<Option<u64>> {
+fn find(file: &mut File, value: &Value) -> io::Result<Option<u64>> {
     file.seek(SeekFrom::Start(0))?;
     let (mut window, mut start, mut found) = (Vec::new(), 0_u64, None);
     loop {
         let read = file.take(CHUNK as u64).read_to_end(&mut window)?;
-        if let Some(index) = window.windows(LENGTH).position(|part| part == value) {
+        if let Some(index) = window.windows(SIGNATURE).position(|part| part == value) {
             found = Some(start + index as u64);
             break;
         }
@@ -112,31 +157,28 @@ fn find(file: &mut File, value: &Digest) -> io::Result<Option<u64>> {
             break;
         }
         // The value may continue in the next chunk.
-        let done = window.len().saturating_sub(LENGTH - 1);
+        let done = window.len().saturating_sub(SIGNATURE - 1);
         window.drain(..done);
         start += done as u64;
     }
     Ok(found)
 }
 
-/// The digest of a file with zeros in the place of its seal.
-fn digest(file: &mut File, seal: u64) -> io::Result<Digest> {
+/// Reads a file with zeros in the place of its seal.
+fn read_around(file: &mut File, seal: u64, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     file.seek(SeekFrom::Start(0))?;
-    let mut context = Context::new(&SHA256);
-    hash(&mut context, &mut file.take(seal))?;
-    file.seek(SeekFrom::Start(seal + LENGTH as u64))?;
-    context.update(&[0; LENGTH]);
-    hash(&mut context, file)?;
-    let digest = context.finish();
-    Digest::try_from(digest.as_ref()).map_err(io::Error::other)
+    read_all(&mut file.take(seal), &mut take)?;
+    file.seek(SeekFrom::Start(seal + SIGNATURE as u64))?;
+    take(&[0; SIGNATURE]);
+    read_all(file, &mut take)
 }
 
-fn hash(context: &mut Context, from: &mut impl Read) -> io::Result<()> {
+fn read_all(from: &mut impl Read, take: &mut impl FnMut(&[u8])) -> io::Result<()> {
     let mut part = vec![0; CHUNK];
     loop {
         match from.read(&mut part)? {
             0 => return Ok(()),
-            read => context.update(&part[..read]),
+            read => take(&part[..read]),
         }
     }
 }

@@ -10,11 +10,12 @@ use integration::source::ErrorClass;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use tracing::{error, info, warn};
 
-use super::{Authorizations, Sealed, cookie_name, owner};
+use super::{Authorizations, Sealed, cookie_name};
 use crate::auth::{Caller, Role};
-use crate::error::{Error, Refusal, Result};
+use crate::error::{Error, Refusal, RefusalCode, Result};
 use crate::instance::connect::{PATIENCE, refusal};
 use crate::instance::create::Create;
+use crate::instance::sealed::{Owner, consent};
 use crate::secrets::{OneTimeSecret, hash};
 
 /// The parameters and cookies of the callback request.
@@ -134,10 +135,12 @@ impl Authorizations {
                 return Err(Why::Error(known.unwrap_or("an error of its own")));
             }
         };
-        let plain = self.instances.keys.open(&owner(&row.state_hash), &row.sealed);
-        let plain = plain.map_err(|error| Error::internal("reading a consent in progress", error))?;
-        let Sealed { config, verifier } = serde_json::from_slice(&plain).map_err(Error::from)?;
-        match row.instance_id {
+        let reconnected = match row.instance_id {
+            Some(id) => Some(self.reconnectable(id).await?),
+            None => None,
+        };
+        let Sealed { config, verifier } = self.open(row, reconnected.as_ref())?;
+        match reconnected {
             None => {
                 let create = Create {
                     integration_key: row.integration_key.clone(),
@@ -147,10 +150,22 @@ impl Authorizations {
                 };
                 self.create(&caller, create, &code, &verifier).await
             }
-            Some(id) => {
-                let (_, flow) = self.flow_of_old(id, &config).await?;
+            Some(model) => {
+                let (_, flow) = self.flow_of_old(&model, &config)?;
                 let fresh = self.exchange(&flow, &code, &verifier).await?;
-                Ok(self.instances.reconnect(&caller, id, config, &fresh).await?)
+                Ok(self.instances.reconnect(&caller, model.id, config, &fresh).await?)
+            }
+        }
+    }
+
+    fn open(&self, row: &Model, reconnected: Option<&instance::Model>) -> Result<Sealed, Why> {
+        let owner = reconnected.map(Owner::of);
+        match self.instances.keys.open(&consent(row, owner.as_ref()), &row.sealed) {
+            Ok(plain) => Ok(serde_json::from_slice(&plain).map_err(Error::from)?),
+            Err(error) => {
+                warn!(integration = row.integration_key, %error, "a consent in progress does not open");
+                let message = "The settings of the instance have changed since this consent was begun: begin again.";
+                Err(Why::Refused(vec![Refusal::new(RefusalCode::InvalidInput, message)]))
             }
         }
     }

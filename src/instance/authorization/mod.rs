@@ -18,20 +18,23 @@ use std::sync::Arc;
 
 use entity::audit_entry::Action;
 use entity::instance::{self, Status};
-use entity::oauth_authorization::{ActiveModel, Column, Entity, Model};
+use entity::oauth_authorization::{Column, Entity, Model};
 use integration::catalog::Integration;
 use integration::engine::CodeFlow;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
 use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::create::{Create, Prepared};
+use super::sealed::{Owner, consent};
 use super::{Instances, connect};
 use crate::audit;
 use crate::auth::{Caller, Tokens};
 use crate::db::Tx;
 use crate::error::{Error, Refusal, RefusalCode, Result};
+use crate::installation::sealing_key;
 use crate::secrets::OneTimeSecret;
 
 mod complete;
@@ -72,6 +75,18 @@ pub enum Purpose {
     Reconnect(Uuid, Vec<(String, String)>),
 }
 
+/// A checked purpose.
+struct Planned {
+    flow: CodeFlow,
+    integration_key: String,
+    /// The instance to reconnect.
+    instance: Option<instance::Model>,
+    /// The name and the interval of a new instance.
+    name: Option<String>,
+    sync_interval_minutes: Option<i32>,
+    config: Vec<(String, String)>,
+}
+
 /// An authorization that was begun.
 pub struct Begun {
     /// The authorization URL, to open in the browser.
@@ -95,10 +110,6 @@ struct Sealed {
     verifier: String,
 }
 
-fn owner(state_hash: &[u8]) -> String {
-    format!("oauth.authorization:{}", hex(state_hash))
-}
-
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::new(), |mut text, byte| {
@@ -115,52 +126,58 @@ fn cookie_name(state_hash: &[u8]) -> String {
 impl Authorizations {
     /// Checks and stores an authorization. With `browser`, only the browser that gets the cookie can complete it.
     pub async fn begin(&self, caller: &Caller, purpose: Purpose, browser: bool) -> Result<Begun> {
-        let (flow, row, config) = match purpose {
-            Purpose::Create(create) => {
-                let (config, sync_interval_minutes) = (create.config.clone(), create.sync_interval_minutes);
-                let (prepared, flow) = self.flow_of_new(create).await?;
-                let row = ActiveModel {
-                    integration_key: Set(prepared.integration.key.clone()),
-                    instance_id: Set(None),
-                    name: Set(Some(prepared.name)),
-                    sync_interval_minutes: Set(sync_interval_minutes),
-                    ..Default::default()
-                };
-                (flow, row, config)
-            }
-            Purpose::Reconnect(id, config) => {
-                let (integration, flow) = self.flow_of_old(id, &config).await?;
-                let row = ActiveModel {
-                    integration_key: Set(integration.key.clone()),
-                    instance_id: Set(Some(id)),
-                    name: Set(None),
-                    sync_interval_minutes: Set(None),
-                    ..Default::default()
-                };
-                (flow, row, config)
-            }
-        };
+        let Planned { flow, integration_key, instance, name, sync_interval_minutes, config } =
+            self.plan(purpose).await?;
         let (state, verifier) = (OneTimeSecret::new(), OneTimeSecret::new());
         let url = flow
             .authorization_url(&self.redirect_uri, state.text(), verifier.text())
             .map_err(|error| connect::refusal(&error))?;
         let state_hash = state.hash();
         let cookie = browser.then(OneTimeSecret::new);
-        let sealed = serde_json::to_vec(&Sealed { config, verifier: verifier.text().to_owned() })?;
+        let sealed = Sealed { config, verifier: verifier.text().to_owned() };
+        let plain = &Zeroizing::new(serde_json::to_vec(&sealed)?);
         let now = self.instances.clock.now();
-        let row = &ActiveModel {
-            browser_hash: Set(cookie.as_ref().map(OneTimeSecret::hash)),
-            sealed: Set(self.instances.keys.seal(&owner(&state_hash), &sealed)),
-            token_id: Set(caller.token_id),
-            actor: Set(caller.label()),
-            created_at: Set(now),
-            expires_at: Set(now + PATIENCE_MS),
-            state_hash: Set(state_hash.clone()),
-            ..row
+        let row = &Model {
+            browser_hash: cookie.as_ref().map(OneTimeSecret::hash),
+            integration_key,
+            instance_id: instance.as_ref().map(|model| model.id),
+            name,
+            sync_interval_minutes,
+            sealed: Vec::new(),
+            token_id: caller.token_id,
+            actor: caller.label(),
+            created_at: now,
+            expires_at: now + PATIENCE_MS,
+            state_hash: state_hash.clone(),
         };
-        self.instances.db.write(|tx| async move { Ok(row.clone().insert(tx.conn()).await?) }).await?;
+        let reconnected = instance.as_ref().map(Owner::of);
+        let (instances, place) = (&self.instances, &consent(row, reconnected.as_ref()));
+        let insert = instances.db.write(|tx| async move {
+            let key = sealing_key(&tx, &instances.keys).await?;
+            let row = Model { sealed: key.seal(place, plain), ..row.clone() };
+            Ok(row.into_active_model().reset_all().insert(tx.conn()).await?)
+        });
+        insert.await?;
         let cookie = cookie.map(|value| Cookie { name: cookie_name(&state_hash), value: value.text().to_owned() });
         Ok(Begun { url, expires_at: now + PATIENCE_MS, cookie })
+    }
+
+    /// Checks what a consent is for.
+    async fn plan(&self, purpose: Purpose) -> Result<Planned> {
+        match purpose {
+            Purpose::Create(create) => {
+                let (config, sync_interval_minutes) = (create.config.clone(), create.sync_interval_minutes);
+                let (Prepared { integration, name, .. }, flow) = self.flow_of_new(create).await?;
+                let (integration_key, name) = (integration.key.clone(), Some(name));
+                Ok(Planned { flow, integration_key, instance: None, name, sync_interval_minutes, config })
+            }
+            Purpose::Reconnect(id, config) => {
+                let model = self.reconnectable(id).await?;
+                let (integration, flow) = self.flow_of_old(&model, &config)?;
+                let (integration_key, instance) = (integration.key.clone(), Some(model));
+                Ok(Planned { flow, integration_key, instance, name: None, sync_interval_minutes: None, config })
+            }
+        }
     }
 
     /// Checks a new instance, and returns the code flow for it.
@@ -172,21 +189,25 @@ impl Authorizations {
         Ok((prepared, flow))
     }
 
-    /// The same for an existing instance whose settings are replaced by the given ones.
-    async fn flow_of_old(&self, id: Uuid, given: &[(String, String)]) -> Result<(&Integration, CodeFlow)> {
-        let at_instance = |code, message: &str| Refusal::new(code, message).at(["instanceId"]);
+    /// An existing instance that is not deleted.
+    async fn reconnectable(&self, id: Uuid) -> Result<instance::Model> {
         let model = instance::Entity::find_by_id(id).one(self.instances.db.read()).await?;
         let model = model.ok_or_else(|| at_instance(RefusalCode::NotFound, "There is no instance with this id."))?;
         if matches!(model.status, Status::Deleting | Status::Deleted) {
             let message = "This instance is deleted, or is being deleted.";
             return Err(at_instance(RefusalCode::InstanceDeleted, message).into());
         }
+        Ok(model)
+    }
+
+    /// The code flow for an existing instance whose settings are replaced by the given ones.
+    fn flow_of_old(&self, model: &instance::Model, given: &[(String, String)]) -> Result<(&Integration, CodeFlow)> {
         let integration = self.instances.catalog.find(&model.integration_key).ok_or_else(|| {
             at_instance(RefusalCode::UnknownIntegration, "The catalog has no integration of this key any more.")
         })?;
-        let stored = self.instances.config(&model)?;
+        let stored = self.instances.config(model).ok();
         let config = integration
-            .check_config(Some(&stored), given)
+            .check_config(stored.as_ref(), given)
             .map_err(|errors| Error::Refused(connect::refused_settings(errors)))?;
         let flow = self.instances.consent(integration, &config)?;
         let flow =
@@ -224,6 +245,10 @@ impl Authorizations {
 pub(super) async fn forget(tx: &Tx, instance: Uuid) -> Result<()> {
     Entity::delete_many().filter(Column::InstanceId.eq(instance)).exec(tx.conn()).await?;
     Ok(())
+}
+
+fn at_instance(code: RefusalCode, message: &str) -> Refusal {
+    Refusal::new(code, message).at(["instanceId"])
 }
 
 fn needless(integration: &Integration, instead: &str) -> Refusal {

@@ -149,6 +149,7 @@ impl From<InstanceRecord> for Model {
             revision: record.revision,
             config: record.config,
             secrets: None,
+            secrets_generation: 0,
             credential_expires_at: record.credential_expires_at,
             sync_interval_minutes: record.sync_interval_minutes,
             next_sync_at: record.next_sync_at,

@@ -12,6 +12,7 @@ mod doctor;
 mod postgres;
 mod restore;
 mod retention;
+mod sealing;
 
 /// An SMTP address where no server listens, so that mails stay queued.
 const NOBODY: &str = "smtp://127.0.0.1:9";

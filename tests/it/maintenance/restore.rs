@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::backup::{checkpoint, damage, file, one, refused, running, said, sql};
-use crate::process::{Home, rounds};
+use crate::process::{Home, rounds, write_key};
 
 /// A stopped installation with an instance, and its backup.
 async fn backed_up() -> (Home, PathBuf, String) {
@@ -119,9 +119,9 @@ async fn what_cannot_stand_in_for_the_database_is_refused_and_nothing_is_changed
     fs::remove_file(&key).unwrap();
     refused(&home.run(&["restore", "--replace", backup.to_str().unwrap()]), "secret key that is not here");
     Home::on_sqlite().token();
-    fs::write(&key, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n").unwrap();
+    write_key(&key, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n");
     refused(&home.run(&["restore", "--replace", backup.to_str().unwrap()]), "another secret key");
-    fs::write(&key, right).unwrap();
+    write_key(&key, right);
     assert!(fs::read(&database).unwrap() == before);
     assert!(home.run(&["restore", "--replace", backup.to_str().unwrap()]).status.success());
 }
@@ -165,7 +165,7 @@ async fn killed_anywhere_it_leaves_the_old_database_or_the_new_one_on_sqlite() {
 }
 
 #[tokio::test]
-async fn a_copy_that_lost_its_end_or_a_few_bytes_is_refused_and_one_without_a_digest_is_warned_of_on_sqlite() {
+async fn a_copy_that_was_changed_or_has_no_signature_is_refused_unless_it_is_asked_for_on_sqlite() {
     let (home, backup, _) = backed_up().await;
     let whole = fs::read(&backup).unwrap();
     let copy = file(&home, "copy");
@@ -185,10 +185,23 @@ async fn a_copy_that_lost_its_end_or_a_few_bytes_is_refused_and_one_without_a_di
     let intact = restore(&whole);
     assert!(intact.status.success() && !said(&intact).contains("warning"), "{}", said(&intact));
     let left = "SELECT CAST(COUNT(*) AS TEXT) FROM sqlite_master WHERE name LIKE '%seal%'";
-    assert_eq!(one(&home.data_dir().join("muster.db"), left).await, "0", "the digest does not fit what comes after");
+    assert_eq!(one(&home.data_dir().join("muster.db"), left).await, "0", "the signature does not fit what comes after");
 
     fs::write(&copy, &whole).unwrap();
-    sql(&copy, "DROP TABLE backup_seal").await;
-    let earlier = home.run(&["restore", "--replace", copy.to_str().unwrap()]);
-    assert!(earlier.status.success() && said(&earlier).contains("carries no digest"), "{}", said(&earlier));
+    let changed = "UPDATE api_token SET name = 'somebody'";
+    for (statements, words) in [
+        (changed, "was cut off or changed since"),
+        ("UPDATE backup_signature SET key_id = X'0000000000000000'", "a key that is not in the key file"),
+        ("DROP TABLE backup_signature", "carries no signature"),
+        // A digest can be computed by everybody, so a wrong one is no worse than a right one.
+        (
+            "CREATE TABLE backup_seal (digest BLOB); INSERT INTO backup_seal VALUES (X'00')",
+            "was cut off or changed since",
+        ),
+    ] {
+        sql(&copy, statements).await;
+        refused(&home.run(&["restore", "--replace", copy.to_str().unwrap()]), words);
+        let asked = home.run(&["restore", "--replace", "--unsigned", copy.to_str().unwrap()]);
+        assert!(asked.status.success() && said(&asked).contains(words), "{}", said(&asked));
+    }
 }

@@ -13,8 +13,9 @@ use ipnet::IpNet;
 use muster::auth::Tokens;
 use muster::clock::Clock;
 use muster::instance::authorization::Authorizations;
+use muster::instance::sealed::Owner;
 use muster::instance::{Instances, Running, grants};
-use muster::secrets::SecretKey;
+use muster::secrets::KeyRing;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -86,21 +87,29 @@ async fn process(place: &Place, clock: Clock) -> Instances {
         db: place.open().await,
         clock,
         catalog: Arc::new(catalog),
-        keys: Arc::new(SecretKey::load_or_create(&place.path().join("secret.key")).unwrap()),
+        keys: Arc::new(KeyRing::load_or_create(&place.path().join("secret.key")).unwrap()),
         running: Running::default(),
         renewals: TaskTracker::new(),
     }
 }
 
+/// An instance without settings.
+fn owner(id: Uuid) -> Owner {
+    Owner::new(id, "x", &serde_json::Value::Null)
+}
+
 /// Stores a grant, and returns its generation.
 async fn consent(instances: &Instances, id: Uuid, grant: &Grant) -> i64 {
-    let replaced = instances.db.write(|tx| async move { grants::replace(&tx, &instances.keys, id, grant).await }).await;
+    let replaced = instances
+        .db
+        .write(|tx| async move { grants::replace(&tx, &instances.keys.newest(), &owner(id), grant).await })
+        .await;
     replaced.unwrap();
     stored(instances, id).await.0
 }
 
 async fn stored(instances: &Instances, id: Uuid) -> (i64, String) {
-    let StoredGrant { grant, generation } = instances.grants(id).read().await.unwrap().expect("a grant");
+    let StoredGrant { grant, generation } = instances.grants(owner(id)).read().await.unwrap().expect("a grant");
     (generation, grant.refresh_token.unwrap())
 }
 
@@ -119,7 +128,7 @@ async fn twenty_callers_of_two_processes_renew_once() {
     let (one, other) = (process(&place, Clock::System).await, process(&place, Clock::System).await);
     let id = Uuid::now_v7();
     let first = consent(&one, id, &grant(FIRST)).await;
-    let stores = [one.grants(id), other.grants(id)];
+    let stores = [one.grants(owner(id)), other.grants(owner(id))];
     let server = Rotating::new(0, 0);
     let callers: Vec<_> = (0..20).map(|number| renewing(&stores[number % 2], first, &server)).collect();
     server.called().await;
@@ -139,7 +148,7 @@ async fn a_renewal_that_failed_leaves_the_next_one_its_turn() {
     let instances = process(&place, Clock::System).await;
     let id = Uuid::now_v7();
     let first = consent(&instances, id, &grant(FIRST)).await;
-    let (store, server) = (instances.grants(id), Rotating::new(9, 1));
+    let (store, server) = (instances.grants(owner(id)), Rotating::new(9, 1));
     assert_eq!(store.renew(first, server.as_ref()).await.err().map(|error| error.class), Some(ErrorClass::Transient));
     assert_eq!(stored(&instances, id).await, (first, FIRST.to_owned()));
     let renewed = store.renew(first, server.as_ref()).await.unwrap_or_else(|error| panic!("{error}"));
@@ -157,10 +166,10 @@ async fn a_lease_whose_holder_died_is_taken_over_when_it_has_run_out() {
 
     // A renewal that gets no response.
     let silent = Rotating::new(0, 0);
-    let stuck = renewing(&dead.grants(id), first, &silent);
+    let stuck = renewing(&dead.grants(owner(id)), first, &silent);
     silent.called().await;
     let server = Rotating::new(9, 0);
-    let waiting = renewing(&alive.grants(id), first, &server);
+    let waiting = renewing(&alive.grants(owner(id)), first, &server);
     time.fetch_add(179_000, Ordering::Relaxed);
     for _ in 0..50 {
         stored(&alive, id).await;
@@ -184,7 +193,7 @@ async fn a_server_that_stops_can_wait_for_a_renewal() {
     let id = Uuid::now_v7();
     let first = consent(&instances, id, &grant(FIRST)).await;
     let server = Rotating::new(0, 0);
-    let caller = renewing(&instances.grants(id), first, &server);
+    let caller = renewing(&instances.grants(owner(id)), first, &server);
     server.called().await;
     drop(caller);
     instances.renewals.close();
@@ -202,7 +211,7 @@ async fn a_new_consent_wins_over_a_renewal_that_is_under_way() {
     let id = Uuid::now_v7();
     let first = consent(&instances, id, &grant(FIRST)).await;
     let server = Rotating::new(0, 0);
-    let caller = renewing(&instances.grants(id), first, &server);
+    let caller = renewing(&instances.grants(owner(id)), first, &server);
     server.called().await;
     consent(&instances, id, &grant("of another consent")).await;
     server.answers.add_permits(1);
@@ -216,9 +225,10 @@ async fn what_was_destroyed_cannot_be_renewed_and_what_is_stored_cannot_be_read(
     let place = Place::new();
     let instances = process(&place, Clock::System).await;
     let id = Uuid::now_v7();
-    let error = instances.grants(id).renew(1, Rotating::new(9, 0).as_ref()).await.err().expect("nothing to renew");
+    let error =
+        instances.grants(owner(id)).renew(1, Rotating::new(9, 0).as_ref()).await.err().expect("nothing to renew");
     assert_eq!((error.class, error.definite), (ErrorClass::Token, true));
-    assert!(instances.grants(id).read().await.is_ok_and(|found| found.is_none()));
+    assert!(instances.grants(owner(id)).read().await.is_ok_and(|found| found.is_none()));
 
     consent(&instances, id, &grant("a-refresh-token-to-be-found")).await;
     instances.db.close().await.unwrap();
@@ -237,7 +247,7 @@ async fn consents_that_nobody_came_back_from_are_forgotten() {
     let instances = process(&place, Clock::Manual(time.clone())).await;
     let authorizations = Authorizations::new(
         instances.clone(),
-        Tokens::new(instances.db.clone(), instances.clock.clone()),
+        Tokens::new(instances.db.clone(), instances.clock.clone(), instances.keys.clone()),
         "https://muster.example.com",
     );
     let rows: Vec<_> = (0..3u8)

@@ -2,7 +2,8 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -160,6 +161,12 @@ impl Home {
     pub async fn assert_intact(&self) {
         support::assert_intact(&self.location()).await;
     }
+}
+
+/// Writes a key file that only its owner can read.
+pub fn write_key(file: &Path, content: impl AsRef<[u8]>) {
+    fs::write(file, content).unwrap();
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// A running server. Dropping it kills it.

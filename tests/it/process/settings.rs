@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Home;
+use super::{Home, write_key};
 use crate::support::DEADLINE;
 
 /// Starts a server that must refuse to start. Returns its only line of output.
@@ -54,6 +54,10 @@ fn a_setting_that_does_not_fit_stops_the_start_and_is_named() {
         ("HTTPS_PROXY", "proxy.example.com:3128", "setting https_proxy"),
         ("SMTP_HELO_NAME", "my server", "setting smtp_helo_name"),
         ("SMTP_URL", "http://mail.example.com", "setting smtp_url"),
+        ("SMTP_URL", "smtp://user:hush@mail.example.com", "sent without TLS"),
+        ("SMTP_URL_FILE", "/nowhere/smtp", "setting smtp_url_file: /nowhere/smtp"),
+        ("DATABASE_URL_FILE", "/dev/null", "setting database_url_file: /dev/null: is empty"),
+        ("HTTPS_PROXY_FILE", "/proc/self/comm", "setting https_proxy_file"),
         ("MAIL_FROM", "nobody at all", "setting mail_from"),
         ("CONNECTORS_DIR", "/nowhere/at/all", "connectors_dir"),
     ] {
@@ -163,11 +167,11 @@ async fn another_secret_key_than_the_one_that_sealed_the_credentials_stops_the_s
     fs::remove_file(&key).unwrap();
     let line = refusal(&home, &["serve"]);
     assert!(line.contains("secret key"), "{line}");
-    fs::write(&key, "no key").unwrap();
+    write_key(&key, "no key");
     let line = refusal(&home, &["serve"]);
     assert!(line.contains("secret") && line.contains("key"), "{line}");
 
-    fs::write(&key, right).unwrap();
+    write_key(&key, right);
     let program = home.serve(&token).await;
     assert_eq!(program.client.sync(&id, "outcome").await["outcome"], "SUCCEEDED");
 }

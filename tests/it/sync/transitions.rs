@@ -152,6 +152,7 @@ async fn create(db: &Db) -> Uuid {
         revision: 1,
         config: json!({ "base_url": "https://scim.example.com", "token": null }),
         secrets: Some(vec![1, 2, 3]),
+        secrets_generation: 0,
         credential_expires_at: Some(9_000),
         sync_interval_minutes: 60,
         next_sync_at: None,
