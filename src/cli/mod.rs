@@ -22,6 +22,7 @@ mod backup;
 mod connectors;
 mod demo;
 mod doctor;
+mod keys;
 mod restore;
 
 /// The pause before another attempt to open the database.
@@ -56,6 +57,9 @@ enum Command {
     /// Manage API tokens.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// List, add and rotate the keys that seal what is stored.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Print the GraphQL schema of the API.
     Schema,
     /// Copy the database into one file, while the server runs.
@@ -126,6 +130,7 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Serve { .. } => return serve(settings()?, Roles::BOTH, false).await,
         Command::Demo => return serve(demo::settings(settings()?)?, Roles::BOTH, true).await,
         Command::Token(command) => token(&settings()?, command).await,
+        Command::Keys(command) => keys::run(command, &settings()?).await,
         Command::Schema => {
             println!("{}", schema::sdl().trim_end());
             Ok(())

@@ -5,6 +5,8 @@
 //! `key_check`. If it is interrupted, nothing has changed, and the next start does it. After it, values of the first
 //! version and tokens without a signature are no longer accepted, so nobody can put one there. A database in which
 //! anything is sealed in the new way is never upgraded again.
+//!
+//! **The rotation**, see [`rotate`].
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +23,8 @@ use crate::error::Result;
 use crate::installation;
 use crate::instance::sealed::{Owner, first_version};
 use crate::secrets::{KeyRing, SecretKey, key_id_of};
+
+pub mod rotate;
 
 /// How many rows are read at a time.
 const PAGE: u64 = 200;

@@ -20,6 +20,7 @@ mod data_on_sqlite;
 mod demo;
 mod first_start;
 mod health;
+mod keys;
 mod kill;
 mod kill_mail;
 mod secrets;

@@ -1,0 +1,66 @@
+//! `muster keys`: lists and rotates the keys that seal what is stored.
+
+use clap::Subcommand;
+
+use crate::app;
+use crate::config::Settings;
+use crate::error::Error;
+use crate::installation;
+use crate::maintenance::keys::rotate::{self, Rotated};
+use crate::secrets::KeyId;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// List the keys in the key file, and how many stored values need each.
+    List,
+    /// Add a new key to the key file without using it, so that the file can be copied to every server first.
+    Add,
+    /// Seal everything with the newest key, while servers run, and remove the keys that nothing needs any more.
+    Rotate,
+}
+
+pub(super) async fn run(command: Command, settings: &Settings) -> Result<(), String> {
+    let (db, ring) = app::open_keys(settings).await?;
+    let done = match command {
+        Command::List => list(&db, &ring).await,
+        Command::Add => rotate::add(&ring).map(|id| {
+            println!("{}: added to {}", name(id), ring.file().display());
+            println!("Copy this file to every server. Then run `muster keys rotate`.");
+        }),
+        Command::Rotate => rotate::rotate(&db, &ring).await.map(|rotated| print(rotated, ring.file())),
+    };
+    done.map_err(|error| error.chain().to_string())
+}
+
+async fn list(db: &crate::db::Db, ring: &crate::secrets::KeyRing) -> Result<(), Error> {
+    let (used, mut needs) = (installation::used_key(db).await?, rotate::needs(db).await?);
+    for id in ring.ids() {
+        let state = if used == Some(id) { "in use" } else { "not in use" };
+        println!("{}\t{state}\tneeded by {} stored values", name(id), needs.remove(&Some(id)).unwrap_or_default());
+    }
+    for (id, count) in needs {
+        match id {
+            Some(id) => println!("{}\tMISSING\tneeded by {count} stored values", name(id)),
+            None => println!("{count} stored values were written outside of Muster; `muster doctor` names them"),
+        }
+    }
+    Ok(())
+}
+
+fn print(rotated: Rotated, file: &std::path::Path) {
+    let Rotated { finished_earlier, renewed, left, removed } = rotated;
+    let what = if finished_earlier { "An earlier rotation was finished" } else { "A new key is in use" };
+    println!("{what}: {renewed} stored values were sealed anew, and {removed} old keys were removed.");
+    if left > 0 {
+        println!(
+            "{left} stored values do not open, so their old keys stay in {}. `muster doctor` names them.",
+            file.display()
+        );
+    }
+    println!("Keep a copy of {}. Backups that were made before need the key file of their time.", file.display());
+}
+
+/// The id of a key as people read it.
+fn name(id: KeyId) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
