@@ -22,6 +22,7 @@ mod backup;
 mod connectors;
 mod demo;
 mod doctor;
+mod hardening;
 mod keys;
 mod restore;
 
@@ -103,6 +104,9 @@ enum RoleName {
 
 /// Runs the command of the command line.
 pub fn main() -> ExitCode {
+    if let Err(line) = hardening::harden() {
+        return fail(&line);
+    }
     let cli = Cli::parse();
     // Fails only if a provider is installed already, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();

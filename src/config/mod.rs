@@ -19,6 +19,7 @@ use crate::db::{Location, ParsedUrl};
 use crate::spelling::closest;
 
 mod environment;
+mod secret_files;
 
 /// The maximum of the `keep_…_days` settings: a hundred years.
 const MAX_KEEP_DAYS: u32 = 36_500;
@@ -34,6 +35,7 @@ pub struct Settings {
     #[serde(default = "default_data_dir")]
     pub data_dir: PathBuf,
     database_url: Option<String>,
+    database_url_file: Option<PathBuf>,
     /// How many connections this process keeps to PostgreSQL.
     #[serde(default = "default_database_connections")]
     pub database_connections: u32,
@@ -43,6 +45,7 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// Without it, mails are written as files.
     pub smtp_url: Option<String>,
+    smtp_url_file: Option<PathBuf>,
     /// The host name with which we introduce ourselves to the mail server.
     pub smtp_helo_name: Option<String>,
     #[serde(default = "default_mail_from")]
@@ -53,12 +56,14 @@ pub struct Settings {
     pub allowed_networks: Vec<IpNet>,
     /// The proxy through which connectors send https requests.
     pub https_proxy: Option<Url>,
+    https_proxy_file: Option<PathBuf>,
     #[serde(default = "default_log")]
     pub log: String,
     #[serde(default)]
     pub log_format: LogFormat,
     /// The OpenTelemetry collector that traces are sent to; `None`: they are not sent.
     pub otlp_endpoint: Option<Url>,
+    otlp_endpoint_file: Option<PathBuf>,
     /// Whether clients may query the schema.
     #[serde(default = "default_true", deserialize_with = "on_or_off")]
     pub introspection: bool,
@@ -134,7 +139,8 @@ impl Settings {
         let ignored = environment::service_variables();
         let keys: Vec<&str> = ignored.iter().map(String::as_str).collect();
         let environment = Env::prefixed(environment::PREFIX).ignore(&keys);
-        let settings: Settings = figment.merge(environment).extract().map_err(|error| describe(&error))?;
+        let mut settings: Settings = figment.merge(environment).extract().map_err(|error| describe(&error))?;
+        settings.read_secret_files()?;
         settings.check()?;
         Ok(settings)
     }
@@ -145,19 +151,23 @@ impl Settings {
             listen: default_listen(),
             data_dir: data_dir.to_path_buf(),
             database_url: None,
+            database_url_file: None,
             database_connections: default_database_connections(),
             public_url: None,
             secret_key_file: None,
             ca_file: None,
             smtp_url: None,
+            smtp_url_file: None,
             smtp_helo_name: None,
             mail_from: default_mail_from(),
             connectors_dir: None,
             allowed_networks: Vec::new(),
             https_proxy: None,
+            https_proxy_file: None,
             log: default_log(),
             log_format: LogFormat::default(),
             otlp_endpoint: None,
+            otlp_endpoint_file: None,
             introspection: true,
             sync_concurrency: default_sync_concurrency(),
             removal_guard_percent: default_guard_percent(),

@@ -1,11 +1,12 @@
 //! The location of the database, as the setting `database_url` names it.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use sea_orm::DbBackend;
-use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::parameters;
 
@@ -15,6 +16,18 @@ pub enum Location {
     Sqlite(PathBuf),
     /// The URL; it may contain a password.
     Postgres(String),
+}
+
+const UNVERIFIED: &str = "setting database_url: without sslmode=verify-full, whoever is on the network between this server and PostgreSQL can pose as the database";
+
+/// Whether the server is on this machine.
+fn is_local(options: &PgConnectOptions) -> bool {
+    let host = options.get_host();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.starts_with('/')
+        || options.get_socket().is_some()
+        || host == "localhost"
+        || address.is_ok_and(|ip| ip.is_loopback())
 }
 
 impl Location {
@@ -39,7 +52,9 @@ impl Location {
         if options.get_database().is_none_or(str::is_empty) {
             return Err("must name the database: postgres://user:password@host/muster".into());
         }
-        Ok(ParsedUrl { location: Location::Postgres(understood.url), warnings: understood.warnings })
+        let unverified = !is_local(&options) && !matches!(options.get_ssl_mode(), PgSslMode::VerifyFull);
+        let warnings = understood.warnings.into_iter().chain(unverified.then(|| UNVERIFIED.to_owned())).collect();
+        Ok(ParsedUrl { location: Location::Postgres(understood.url), warnings })
     }
 
     pub fn sqlite(file: &Path) -> Self {

@@ -89,6 +89,7 @@ impl Smtp {
             name => helo_name(name).ok_or("the path of the SMTP URL is not a host name for EHLO".to_owned())?,
         };
         let login = Login::from_url(&url)?;
+        let security = if login.is_some() && !is_loopback(&host) { security.for_login()? } else { security };
         let port = url.port().unwrap_or(usual_port);
         Ok(Self { host, port, security, hello, login, limits: Limits::default(), idle: Mutex::default() })
     }
@@ -250,6 +251,17 @@ impl Smtp {
 }
 
 impl Security {
+    /// A login is never sent without TLS.
+    fn for_login(self) -> Result<Self, String> {
+        match self {
+            Self::None => {
+                Err("the login in the SMTP URL would be sent without TLS: use smtps:// or ?tls=required".into())
+            }
+            Self::Opportunistic(tls) => Ok(Self::Required(tls)),
+            encrypted @ (Self::Required(_) | Self::Wrapper(_)) => Ok(encrypted),
+        }
+    }
+
     /// The security that the URL asks for, and the usual port for it.
     fn from_url(url: &Url, host: &str, authorities: Option<&[u8]>) -> Result<(Self, u16), String> {
         let mut tls = None;
@@ -279,6 +291,11 @@ impl Security {
             _ => return Err("the SMTP URL begins with neither smtp:// nor smtps://".to_owned()),
         })
     }
+}
+
+/// True for a server on this machine.
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The host name to introduce ourselves with, if it can be one.

@@ -19,6 +19,7 @@ mod cli;
 mod data_on_sqlite;
 mod demo;
 mod first_start;
+mod hardening;
 mod health;
 mod keys;
 mod kill;
