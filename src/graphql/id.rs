@@ -34,12 +34,12 @@ impl Kind {
 
 /// The id of a row.
 pub fn encode(kind: Kind, id: Uuid) -> ID {
-    encode_key(kind, &id.simple().to_string())
+    encode_key(kind, id.simple().encode_lower(&mut Uuid::encode_buffer()))
 }
 
 /// The id of something that is identified by a text.
 pub fn encode_key(kind: Kind, key: &str) -> ID {
-    ID(URL_SAFE_NO_PAD.encode(format!("{}:{key}", kind.name())))
+    ID(URL_SAFE_NO_PAD.encode([kind.name(), key].join(":")))
 }
 
 /// The kind and the key of an id of any kind; the error is a sentence for the client.
