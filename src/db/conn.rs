@@ -113,6 +113,21 @@ impl<C: ConnectionTrait + Send> ConnectionTrait for Timed<C> {
     }
 }
 
+/// The pools of a process.
+pub(super) struct Pools {
+    pub(super) reader: DatabaseConnection,
+    /// A part of the readers that queries of clients do not use.
+    pub(super) reserved: Option<DatabaseConnection>,
+    pub(super) writer: DatabaseConnection,
+}
+
+/// How many connections of a pool to a server are open, and how many of them are in use.
+pub(super) fn usage(pool: &DatabaseConnection) -> (u32, u32) {
+    let pool = pool.get_postgres_connection_pool();
+    let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+    (pool.size(), pool.size().saturating_sub(idle))
+}
+
 /// The pool for statements that change nothing. If the connection is lost, the statement is repeated once.
 pub struct Reader {
     pool: DatabaseConnection,

@@ -39,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use conn::Timed;
+use conn::{Pools, Timed};
 use postgres::Share;
 use rows::Fast;
 use wake::Wake;
@@ -83,6 +83,7 @@ const RETRY_LIMIT: Duration = Duration::from_secs(15);
 pub struct Db {
     location: Arc<Location>,
     reader: Arc<Reader>,
+    reserved: Option<Arc<Reader>>,
     writer: DatabaseConnection,
     wake: Arc<Wake>,
     /// The clock of the database; SQLite has none.
@@ -101,11 +102,11 @@ impl Db {
     /// # Errors
     /// [`Error::Unavailable`] if another try may succeed.
     pub async fn open(location: &Location, connections: u32) -> Result<Self> {
-        let (reader, writer) = match location {
+        let pools = match location {
             Location::Sqlite(file) => sqlite::open(file).await?,
             Location::Postgres(url) => postgres::open(url, connections).await?,
         };
-        let mut db = Self::new(location, reader, writer);
+        let mut db = Self::new(location, pools);
         migrate::up(&db).await?;
         match location {
             Location::Sqlite(file) => db.reader.use_also(Fast::sqlite(file)?),
@@ -120,17 +121,18 @@ impl Db {
 
     /// Opens the database for reading, without migrating its schema.
     pub async fn inspect(location: &Location) -> Result<Self> {
-        let (reader, writer) = match location {
+        let pools = match location {
             Location::Sqlite(file) => sqlite::inspect(file).await?,
             Location::Postgres(url) => postgres::open(url, 2).await?,
         };
-        Ok(Self::new(location, reader, writer))
+        Ok(Self::new(location, pools))
     }
 
-    fn new(location: &Location, reader: DatabaseConnection, writer: DatabaseConnection) -> Self {
+    fn new(location: &Location, Pools { reader, reserved, writer }: Pools) -> Self {
         Db {
             location: Arc::new(location.clone()),
             reader: Arc::new(Reader::new(reader)),
+            reserved: reserved.map(|pool| Arc::new(Reader::new(pool))),
             writer,
             wake: Arc::default(),
             time: None,
@@ -167,6 +169,11 @@ impl Db {
     /// The connection for statements that change nothing.
     pub fn read(&self) -> &Reader {
         &self.reader
+    }
+
+    /// As [`read`](Self::read), for what must not wait behind the queries of clients: tokens and health.
+    pub fn reserved(&self) -> &Reader {
+        self.reserved.as_ref().unwrap_or(&self.reader)
     }
 
     /// A consistent snapshot for several statements.
@@ -277,7 +284,7 @@ impl Db {
     /// Tests that the database answers a statement.
     pub async fn ping(&self) -> Result<()> {
         use sea_orm::ConnectionTrait;
-        self.reader.execute_unprepared("SELECT 1").await?;
+        self.reserved().execute_unprepared("SELECT 1").await?;
         Ok(())
     }
 
@@ -301,18 +308,16 @@ impl Db {
         if !self.shared() {
             return None;
         }
-        let pools = [self.reader.pool(), &self.writer].map(DatabaseConnection::get_postgres_connection_pool);
-        let open: u32 = pools.iter().map(|pool| pool.size()).sum();
-        let idle: usize = pools.iter().map(|pool| pool.num_idle()).sum();
-        let used = open.saturating_sub(u32::try_from(idle).unwrap_or(u32::MAX));
-        let (more, busy) = self.reader.fast().map_or((0, 0), Fast::connections);
-        Some((open + more, used + busy))
+        let pools = [Some(self.reader.pool()), self.reserved.as_deref().map(Reader::pool), Some(&self.writer)];
+        let more = self.reader.fast().map_or((0, 0), Fast::connections);
+        Some(pools.into_iter().flatten().map(conn::usage).fold(more, |all, one| (all.0 + one.0, all.1 + one.1)))
     }
 
     /// Closes all connections once their statements have ended.
     pub async fn close(self) -> Result<()> {
         self.stop.cancel();
         self.reader.close().await?;
+        self.reserved().close().await?;
         self.writer.close().await?;
         Ok(())
     }

@@ -10,7 +10,7 @@ use sea_orm::sqlx::Connection;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
 
-use super::conn::measured;
+use super::conn::{Pools, measured};
 use super::trouble::Trouble;
 use crate::error::{Chain, Error, Result};
 
@@ -19,6 +19,7 @@ const HEADER: &[u8; 16] = b"SQLite format 3\0";
 /// Older versions can lose data when a checkpoint and a write coincide (the WAL-reset bug).
 const OLDEST: (u32, u32, u32) = (3, 51, 3);
 const READERS: u32 = 8;
+const RESERVED: u32 = 2;
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A write-ahead log of so many bytes is emptied.
@@ -29,23 +30,24 @@ const FOR_READERS: Duration = Duration::from_millis(500);
 /// The page cache of a connection, in KiB if negative.
 pub(super) const CACHE: &str = "-8192";
 
-/// A pool for readers, and one connection for writing: SQLite lets only one connection write.
-pub(super) async fn open(file: &Path) -> Result<(DatabaseConnection, DatabaseConnection)> {
+/// Pools for readers, and one connection for writing: SQLite lets only one connection write.
+pub(super) async fn open(file: &Path) -> Result<Pools> {
     check_header(file)?;
     let writer = connect(file, "rwc", 1).await?;
     let reader = connect(file, "rwc", READERS).await?;
+    let reserved = connect(file, "rwc", RESERVED).await?;
     check_version(&writer).await?;
     read_schema(&writer).await?;
-    Ok((reader, writer))
+    Ok(Pools { reader, reserved: Some(reserved), writer })
 }
 
 /// One connection to an existing file, for reading.
-pub(super) async fn inspect(file: &Path) -> Result<(DatabaseConnection, DatabaseConnection)> {
+pub(super) async fn inspect(file: &Path) -> Result<Pools> {
     check_header(file)?;
     // Not "ro": reading the write-ahead log of a file that no process has open needs write access.
     let reader = connect(file, "rw", 1).await?;
     check_version(&reader).await?;
-    Ok((reader.clone(), reader))
+    Ok(Pools { writer: reader.clone(), reserved: None, reader })
 }
 
 async fn connect(file: &Path, mode: &str, connections: u32) -> Result<DatabaseConnection> {

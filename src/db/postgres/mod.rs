@@ -13,7 +13,7 @@ use sea_orm::{
 };
 
 use super::classify::{ErrorClass, classify};
-use super::conn::{Timed, measured};
+use super::conn::{Pools, Timed, measured};
 use super::{Db, STATEMENT};
 use crate::error::{Error, Failure, Result};
 
@@ -46,19 +46,25 @@ pub(super) fn spawn(db: &Db, url: &str) {
     tokio::spawn(commit::prune_marks(db.clone()));
 }
 
-/// A pool for readers and a pool for writers, so that requests that only read cannot keep the workers from renewing
-/// their leases.
-pub(super) async fn open(url: &str, connections: u32) -> Result<(DatabaseConnection, DatabaseConnection)> {
+/// Pools for readers and for writers, so that requests that only read cannot keep the workers from renewing their
+/// leases.
+pub(super) async fn open(url: &str, connections: u32) -> Result<Pools> {
     let share = Share::of(connections);
     let reader = connect(url, Pool::Of(share.readers), STATEMENT).await?;
+    let reserved = match share.reserved {
+        0 => None,
+        reserved => Some(connect(url, Pool::Of(reserved), STATEMENT).await?),
+    };
     let writer = connect(url, Pool::Of(share.writers), STATEMENT).await?;
-    Ok((reader, writer))
+    Ok(Pools { reader, reserved, writer })
 }
 
 /// What the connections of a process are for.
 pub(super) struct Share {
     pub(super) writers: u32,
     pub(super) readers: u32,
+    /// Read what must not wait.
+    pub(super) reserved: u32,
     /// Read rows for all requests.
     pub(super) shared: u32,
 }
@@ -68,7 +74,8 @@ impl Share {
         let writers = (connections / 2).max(1);
         let rest = connections.saturating_sub(writers).max(1);
         let shared = (rest / 2).min(SHARED);
-        Self { writers, readers: rest - shared, shared }
+        let reserved = (rest - shared) / 3;
+        Self { writers, readers: rest - shared - reserved, reserved, shared }
     }
 }
 
