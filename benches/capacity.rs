@@ -72,7 +72,7 @@ async fn main() {
         command.env("MUSTER_SYNC_CONCURRENCY", "4").stderr(Stdio::inherit());
         command
     };
-    let made = muster(&["token", "create", "--name", "bench"], PORT).output().expect("a token");
+    let made = muster(&["token", "create", "--name", "bench", "--unlimited"], PORT).output().expect("a token");
     let client =
         Client { http: reqwest::Client::new(), token: String::from_utf8(made.stdout).expect("text").trim().into() };
     let mut replicas = Vec::new();

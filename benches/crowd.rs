@@ -20,7 +20,7 @@ use axum::routing::get;
 use entity::instance::{Column, Entity, Model, SyncState};
 use entity::run::{self, Outcome, Trigger};
 use muster::app::App;
-use muster::auth::{Caller, Role};
+use muster::auth::{Allowance, Caller, Role};
 use muster::clock::Clock;
 use muster::config::{Roles, Settings};
 use muster::instance::Instances;
@@ -118,13 +118,14 @@ async fn main() {
     settings.allowed_networks = vec!["127.0.0.0/8".parse().expect("a network")];
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let app = App::new(settings, Roles::BOTH, Clock::System).await.expect("a server");
-    let caller = Caller { token_id: uuid::Uuid::nil(), name: "bench".into(), email: None, role: Role::Admin };
+    let caller =
+        Caller { token_id: uuid::Uuid::nil(), name: "bench".into(), email: None, role: Role::Admin, unlimited: false };
     let bench = Bench {
         instances: app.instances.clone(),
         caller,
         http: reqwest::Client::new(),
         api: format!("http://{}/graphql", listener.local_addr().expect("an address")),
-        token: app.tokens.create("bench", Role::Admin, None).await.expect("a token"),
+        token: app.tokens.create("bench", Role::Admin, None, Allowance::Unlimited).await.expect("a token"),
     };
     let shutdown = app.shutdown();
     let running = tokio::spawn(app.run(listener));

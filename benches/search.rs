@@ -51,7 +51,8 @@ async fn main() {
     let app = App::new(settings, Roles::BOTH, Clock::System).await.expect("a server");
     let (instances, shutdown) = (app.instances.clone(), app.shutdown());
     let running = tokio::spawn(app.run(listener));
-    let caller = Caller { token_id: uuid::Uuid::nil(), name: "bench".into(), email: None, role: Role::Admin };
+    let caller =
+        Caller { token_id: uuid::Uuid::nil(), name: "bench".into(), email: None, role: Role::Admin, unlimited: false };
     let config = [("users", users.as_str()), ("page_size", "1000")];
     let create = Create {
         integration_key: "rehearsal".into(),

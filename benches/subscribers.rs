@@ -234,7 +234,7 @@ async fn main() {
         }
         command
     };
-    let made = muster(&["token", "create", "--name", "bench"]).output().expect("a token");
+    let made = muster(&["token", "create", "--name", "bench", "--unlimited"]).output().expect("a token");
     let token = String::from_utf8(made.stdout).expect("text").trim().to_owned();
     let child = muster(&["serve"]).stdout(Stdio::null()).spawn().expect("a server");
     let server = Arc::new(Server { child, http: reqwest::Client::new(), token });

@@ -31,7 +31,8 @@ async fn main() {
     let instances = app.instances.clone();
     let shutdown = app.shutdown();
     let running = tokio::spawn(app.run(listener));
-    let caller = Caller { token_id: uuid::Uuid::nil(), name: "bench".into(), email: None, role: Role::Admin };
+    let caller =
+        Caller { token_id: uuid::Uuid::nil(), name: "bench".into(), email: None, role: Role::Admin, unlimited: false };
     let pairs = |churn: &str| {
         [("users", users.as_str()), ("page_size", "1000"), ("churn_percent", churn)]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))

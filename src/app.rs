@@ -27,6 +27,7 @@ use crate::db::{Db, Location};
 use crate::error::Error;
 use crate::events::{self, Log};
 use crate::graphql::api::{Api, Services};
+use crate::graphql::budget::{self, Budgets};
 use crate::graphql::schema;
 use crate::graphql::subscription::{EventSources, Subscriptions};
 use crate::graphql::transport::endpoint::Endpoint;
@@ -42,7 +43,7 @@ use crate::maintenance::{check, keys};
 use crate::notification::test_mail::TestMail;
 use crate::queue;
 use crate::secrets::KeyRing;
-use crate::server;
+use crate::server::{self, Places};
 use crate::sync::{Engine, Limits, progress::Progress};
 
 mod data_dir;
@@ -236,7 +237,8 @@ impl App {
         if self.roles.api {
             router = router.merge(server::api(self.endpoint.clone(), self.authorizations.clone()));
         }
-        let serving = server::serve(&listener, router, self.shutdown.clone());
+        let places = Places::of(&self.settings);
+        let serving = server::serve(&listener, &places, router, self.shutdown.clone());
         let renewals = self.instances.renewals.clone();
         let finished = async {
             serving.await;
@@ -346,6 +348,7 @@ fn endpoint(
     Arc::new(Endpoint {
         executor: Executor::new(api, schema, subscriptions, settings.introspection),
         tokens: tokens.clone(),
+        budgets: Arc::new(Budgets::new(budget::Limits::of(settings))),
         origin: PublicOrigin::of(&engine.public_url),
         shutdown: shutdown.clone(),
     })

@@ -30,6 +30,8 @@ pub struct Model {
     pub revoked_at: Option<i64>,
     /// Authenticates the other columns. A row without it is not valid.
     pub signature: Option<Vec<u8>>,
+    /// Whether the limits of tokens do not apply.
+    pub unlimited: bool,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -29,6 +29,7 @@ mod m0009_search_keys;
 mod m0010_indexes;
 mod m0011_user_words;
 mod m0012_indexes;
+mod m0013_token_limits;
 mod m0014_sealing;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_indexes::Migration),
             Box::new(m0011_user_words::Migration),
             Box::new(m0012_indexes::Migration),
+            Box::new(m0013_token_limits::Migration),
             Box::new(m0014_sealing::Migration),
         ]
     }

@@ -43,12 +43,22 @@ pub struct Caller {
     pub name: String,
     pub email: Option<String>,
     pub role: Role,
+    /// Whether the limits of tokens do not apply.
+    pub unlimited: bool,
+}
+
+/// Whether the limits of tokens apply to a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowance {
+    Limited,
+    /// For a gateway that serves many people with one token, or for a load test.
+    Unlimited,
 }
 
 impl Caller {
     fn of(token: Model) -> Self {
-        let Model { id, name, email, role, .. } = token;
-        Caller { token_id: id, name, email, role }
+        let Model { id, name, email, role, unlimited, .. } = token;
+        Caller { token_id: id, name, email, role, unlimited }
     }
 
     /// The caller's name in events and histories: the address, or the token's name if there is none.
@@ -78,7 +88,7 @@ impl Tokens {
     }
 
     /// Creates a token and returns it. It cannot be read again.
-    pub async fn create(&self, name: &str, role: Role, email: Option<String>) -> Result<String> {
+    pub async fn create(&self, name: &str, role: Role, email: Option<String>, allowance: Allowance) -> Result<String> {
         let token = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(secrets::random::<24>()));
         let row = &Model {
             id: Uuid::now_v7(),
@@ -88,6 +98,7 @@ impl Tokens {
             email,
             created_at: self.clock.now(),
             revoked_at: None,
+            unlimited: allowance == Allowance::Unlimited,
             signature: None,
         };
         let insert = self.db.write(|tx| async move {
@@ -134,7 +145,7 @@ impl Tokens {
         let found = Entity::find()
             .filter(Column::Hash.eq(hash.clone()))
             .filter(Column::RevokedAt.is_null())
-            .one(self.db.read())
+            .one(self.db.reserved())
             .await?;
         let caller = found.filter(|token| self.is_genuine(token)).map(Caller::of);
         let mut callers = self.callers.lock();
@@ -156,7 +167,7 @@ impl Tokens {
         {
             return Ok(valid);
         }
-        let found = Entity::find_by_id(id).one(self.db.read()).await?;
+        let found = Entity::find_by_id(id).one(self.db.reserved()).await?;
         let valid = found
             .is_some_and(|token| token.revoked_at.is_none() && token.role == caller.role && self.is_genuine(&token));
         *known = Some((now(), valid));
@@ -165,7 +176,7 @@ impl Tokens {
 
     /// The caller with this token id, without a cache; `None` if the token was revoked.
     pub async fn find_caller(&self, id: Uuid) -> Result<Option<Caller>> {
-        let found = Entity::find_by_id(id).filter(Column::RevokedAt.is_null()).one(self.db.read()).await?;
+        let found = Entity::find_by_id(id).filter(Column::RevokedAt.is_null()).one(self.db.reserved()).await?;
         Ok(found.filter(|token| self.is_genuine(token)).map(Caller::of))
     }
 
@@ -181,8 +192,8 @@ impl Tokens {
 
 /// Everything in a row that decides what the bearer of the token may do.
 fn signed_fields(token: &Model) -> Fields {
-    let Model { id, name, hash, role, email, created_at, revoked_at, signature: _ } = token;
-    Fields::default()
+    let Model { id, name, hash, role, email, created_at, revoked_at, unlimited, signature: _ } = token;
+    let fields = Fields::default()
         .text("api_token")
         .bytes(id.as_bytes())
         .text(name)
@@ -190,7 +201,9 @@ fn signed_fields(token: &Model) -> Fields {
         .text(&role.to_value())
         .optional(email.as_deref(), Fields::text)
         .number(*created_at)
-        .optional(*revoked_at, Fields::number)
+        .optional(*revoked_at, Fields::number);
+    // Rows that were signed before there were limits have no such field.
+    if *unlimited { fields.text("unlimited") } else { fields }
 }
 
 /// Whether a key of this installation has signed the row of a token.

@@ -5,7 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::auth::{Caller, Role};
+use crate::auth::{Allowance, Caller, Role};
 use crate::config::Settings;
 use crate::instance::create::Create;
 
@@ -39,9 +39,9 @@ pub fn settings(mut settings: Settings) -> Result<Settings, String> {
 /// Creates the instances and prints how to open the console.
 pub async fn fill(app: &App) -> Result<(), String> {
     let email = Some(CREATOR.to_owned());
-    let token =
-        app.tokens.create("demo", Role::Admin, email.clone()).await.map_err(|error| error.chain().to_string())?;
-    let caller = Caller { token_id: Uuid::nil(), name: "demo".into(), email, role: Role::Admin };
+    let token = app.tokens.create("demo", Role::Admin, email.clone(), Allowance::Limited).await;
+    let token = token.map_err(|error| error.chain().to_string())?;
+    let caller = Caller { token_id: Uuid::nil(), name: "demo".into(), email, role: Role::Admin, unlimited: false };
     for (name, config) in INSTANCES {
         let create = Create {
             integration_key: "rehearsal".into(),

@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::app::{self, App, StartError};
-use crate::auth::{Role, Tokens};
+use crate::auth::{Allowance, Role, Tokens};
 use crate::clock::{Clock, date_time};
 use crate::config::{Roles, Settings};
 use crate::graphql::schema;
 use crate::mail::EmailAddress;
-use crate::server;
+use crate::server::{self, Places, descriptors};
 use crate::telemetry;
 
 mod backup;
@@ -86,6 +86,9 @@ enum TokenCommand {
         /// The address that gets mail about the instances that are created with this token.
         #[arg(long, value_name = "ADDRESS")]
         email: Option<String>,
+        /// Do not apply the limits of tokens, for a gateway that serves many people with one token.
+        #[arg(long)]
+        unlimited: bool,
     },
     /// List the tokens without their secret text.
     List,
@@ -164,6 +167,7 @@ fn settings_file(config: &[String]) -> Result<Option<PathBuf>, String> {
 async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<ExitCode, String> {
     let exporter = telemetry::start(&settings)?;
     telemetry::metrics();
+    descriptors::raise();
     for warning in settings.warnings() {
         warn!("{warning}");
     }
@@ -217,7 +221,8 @@ async fn start(
     if !matches!(opened, Some(Ok(_))) {
         info!("not ready: the database is not open yet");
         let opened_or_stopped = stop.child_token();
-        let serving = server::serve(&listener, server::not_ready(), opened_or_stopped.clone());
+        let places = Places::of(settings);
+        let serving = server::serve(&listener, &places, server::not_ready(), opened_or_stopped.clone());
         let trying = async {
             while !stop.is_cancelled() {
                 if opened.is_none() {
@@ -260,7 +265,7 @@ async fn shutdown_signal() {
 async fn token(settings: &Settings, command: TokenCommand) -> Result<(), String> {
     let tokens: Tokens = app::open_tokens(settings).await?;
     match command {
-        TokenCommand::Create { name, role, email } => {
+        TokenCommand::Create { name, role, email, unlimited } => {
             if name.trim().is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
                 return Err("--name: must have from 1 to 100 characters, none of them control characters".into());
             }
@@ -272,14 +277,17 @@ async fn token(settings: &Settings, command: TokenCommand) -> Result<(), String>
                 RoleName::Admin => Role::Admin,
                 RoleName::Viewer => Role::Viewer,
             };
-            println!("{}", tokens.create(name.trim(), role, email).await.map_err(|error| error.chain().to_string())?);
+            let allowance = if unlimited { Allowance::Unlimited } else { Allowance::Limited };
+            let created = tokens.create(name.trim(), role, email, allowance).await;
+            println!("{}", created.map_err(|error| error.chain().to_string())?);
         }
         TokenCommand::List => {
             for token in tokens.list().await.map_err(|error| error.chain().to_string())? {
                 let state = if token.revoked_at.is_some() { "revoked" } else { "valid" };
                 let role = format!("{:?}", token.role).to_lowercase();
                 let created = date_time(token.created_at).format("%Y-%m-%d");
-                println!("{}\t{role}\t{state}\t{created}\t{}", token.name, token.email.unwrap_or_default());
+                let limits = if token.unlimited { "\tunlimited" } else { "" };
+                println!("{}\t{role}\t{state}\t{created}\t{}{limits}", token.name, token.email.unwrap_or_default());
             }
         }
         TokenCommand::Revoke { name } => {

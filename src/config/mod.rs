@@ -12,13 +12,15 @@ use figment::providers::{Env, Format, Toml};
 use ipnet::IpNet;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use url::Url;
 
 use crate::db::{Location, ParsedUrl};
 use crate::spelling::closest;
 
+mod defaults;
 mod environment;
+mod forms;
 mod secret_files;
 
 /// The maximum of the `keep_…_days` settings: a hundred years.
@@ -29,15 +31,15 @@ const MAX_KEEP_DAYS: u32 = 36_500;
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The address that the server listens on.
-    #[serde(default = "default_listen")]
+    #[serde(default = "defaults::listen")]
     pub listen: SocketAddr,
     /// The folder with the SQLite database, the secret key and mails that are written as files.
-    #[serde(default = "default_data_dir")]
+    #[serde(default = "defaults::data_dir")]
     pub data_dir: PathBuf,
     database_url: Option<String>,
     database_url_file: Option<PathBuf>,
     /// How many connections this process keeps to PostgreSQL.
-    #[serde(default = "default_database_connections")]
+    #[serde(default = "defaults::database_connections")]
     pub database_connections: u32,
     public_url: Option<Url>,
     pub secret_key_file: Option<PathBuf>,
@@ -48,16 +50,16 @@ pub struct Settings {
     smtp_url_file: Option<PathBuf>,
     /// The host name with which we introduce ourselves to the mail server.
     pub smtp_helo_name: Option<String>,
-    #[serde(default = "default_mail_from")]
+    #[serde(default = "defaults::mail_from")]
     pub mail_from: String,
     pub connectors_dir: Option<PathBuf>,
     /// Private and loopback networks that connectors may send requests to.
-    #[serde(default, deserialize_with = "networks")]
+    #[serde(default, deserialize_with = "forms::networks")]
     pub allowed_networks: Vec<IpNet>,
     /// The proxy through which connectors send https requests.
     pub https_proxy: Option<Url>,
     https_proxy_file: Option<PathBuf>,
-    #[serde(default = "default_log")]
+    #[serde(default = "defaults::log")]
     pub log: String,
     #[serde(default)]
     pub log_format: LogFormat,
@@ -65,37 +67,63 @@ pub struct Settings {
     pub otlp_endpoint: Option<Url>,
     otlp_endpoint_file: Option<PathBuf>,
     /// Whether clients may query the schema.
-    #[serde(default = "default_true", deserialize_with = "on_or_off")]
+    #[serde(default = "defaults::on", deserialize_with = "forms::on_or_off")]
     pub introspection: bool,
+    /// How many connections clients may have. There are never more than the file descriptors allow.
+    #[serde(default = "defaults::max_connections")]
+    pub max_connections: usize,
+    /// How many of them may come from one address.
+    #[serde(default = "defaults::max_connections_per_address")]
+    pub max_connections_per_address: usize,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    #[serde(default, deserialize_with = "forms::networks")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// How many operations of a token are executed at once. In all `token_…` settings 0 means that there is no limit.
+    #[serde(default = "defaults::token_operations")]
+    pub token_operations: usize,
+    /// How many WebSockets the clients of a token may have open.
+    #[serde(default = "defaults::token_sockets")]
+    pub token_sockets: usize,
+    /// How many subscriptions they may have, over all transports.
+    #[serde(default = "defaults::token_subscriptions")]
+    pub token_subscriptions: usize,
+    #[serde(default = "defaults::token_requests_per_minute")]
+    pub token_requests_per_minute: u32,
+    /// How much their operations may cost, see [`crate::graphql::page`].
+    #[serde(default = "defaults::token_cost_per_minute")]
+    pub token_cost_per_minute: u32,
     /// The maximum number of concurrent sync runs. Most of the time, they wait for their applications.
-    #[serde(default = "default_sync_concurrency")]
+    #[serde(default = "defaults::sync_concurrency")]
     pub sync_concurrency: usize,
     /// The removal guard stops a run that would remove more than this percentage of the users …
-    #[serde(default = "default_guard_percent")]
+    #[serde(default = "defaults::guard_percent")]
     pub removal_guard_percent: u8,
     /// … and at least this many.
-    #[serde(default = "default_guard_minimum")]
+    #[serde(default = "defaults::guard_minimum")]
     pub removal_guard_minimum: u32,
     /// The growth guard stops a run that lists more than this many times as many users as the instance has …
-    #[serde(default = "default_growth_factor")]
+    #[serde(default = "defaults::growth_factor")]
     pub growth_guard_factor: u32,
     /// … and at least this many more.
-    #[serde(default = "default_growth_minimum")]
+    #[serde(default = "defaults::growth_minimum")]
     pub growth_guard_minimum: u32,
+    /// The most users that an instance may have.
+    #[serde(default = "defaults::max_users_per_instance")]
+    pub max_users_per_instance: u32,
     /// For how many days events are kept. In all `keep_…_days` settings 0 means for ever.
-    #[serde(default = "default_keep_events_days")]
+    #[serde(default = "defaults::keep_events_days")]
     pub keep_events_days: u32,
-    #[serde(default = "default_keep_days")]
+    #[serde(default = "defaults::keep_days")]
     pub keep_runs_days: u32,
     /// The changes that runs made to single users.
-    #[serde(default = "default_keep_changes_days")]
+    #[serde(default = "defaults::keep_changes_days")]
     pub keep_changes_days: u32,
-    #[serde(default = "default_keep_days")]
+    #[serde(default = "defaults::keep_days")]
     pub keep_mails_days: u32,
     /// Users that their application no longer lists.
-    #[serde(default = "default_keep_days")]
+    #[serde(default = "defaults::keep_days")]
     pub keep_removed_users_days: u32,
-    #[serde(default = "default_keep_days")]
+    #[serde(default = "defaults::keep_days")]
     pub keep_audit_days: u32,
 }
 
@@ -148,38 +176,47 @@ impl Settings {
     /// The default settings of an installation in `data_dir`.
     pub fn defaults(data_dir: &Path) -> Self {
         Settings {
-            listen: default_listen(),
+            listen: defaults::listen(),
             data_dir: data_dir.to_path_buf(),
             database_url: None,
             database_url_file: None,
-            database_connections: default_database_connections(),
+            database_connections: defaults::database_connections(),
             public_url: None,
             secret_key_file: None,
             ca_file: None,
             smtp_url: None,
             smtp_url_file: None,
             smtp_helo_name: None,
-            mail_from: default_mail_from(),
+            mail_from: defaults::mail_from(),
             connectors_dir: None,
             allowed_networks: Vec::new(),
             https_proxy: None,
             https_proxy_file: None,
-            log: default_log(),
+            log: defaults::log(),
             log_format: LogFormat::default(),
             otlp_endpoint: None,
             otlp_endpoint_file: None,
-            introspection: true,
-            sync_concurrency: default_sync_concurrency(),
-            removal_guard_percent: default_guard_percent(),
-            removal_guard_minimum: default_guard_minimum(),
-            growth_guard_factor: default_growth_factor(),
-            growth_guard_minimum: default_growth_minimum(),
-            keep_events_days: default_keep_events_days(),
-            keep_runs_days: default_keep_days(),
-            keep_changes_days: default_keep_changes_days(),
-            keep_mails_days: default_keep_days(),
-            keep_removed_users_days: default_keep_days(),
-            keep_audit_days: default_keep_days(),
+            introspection: defaults::on(),
+            max_connections: defaults::max_connections(),
+            max_connections_per_address: defaults::max_connections_per_address(),
+            trusted_proxies: Vec::new(),
+            token_operations: defaults::token_operations(),
+            token_sockets: defaults::token_sockets(),
+            token_subscriptions: defaults::token_subscriptions(),
+            token_requests_per_minute: defaults::token_requests_per_minute(),
+            token_cost_per_minute: defaults::token_cost_per_minute(),
+            sync_concurrency: defaults::sync_concurrency(),
+            removal_guard_percent: defaults::guard_percent(),
+            removal_guard_minimum: defaults::guard_minimum(),
+            growth_guard_factor: defaults::growth_factor(),
+            growth_guard_minimum: defaults::growth_minimum(),
+            max_users_per_instance: defaults::max_users_per_instance(),
+            keep_events_days: defaults::keep_events_days(),
+            keep_runs_days: defaults::keep_days(),
+            keep_changes_days: defaults::keep_changes_days(),
+            keep_mails_days: defaults::keep_days(),
+            keep_removed_users_days: defaults::keep_days(),
+            keep_audit_days: defaults::keep_days(),
         }
     }
 
@@ -201,11 +238,18 @@ impl Settings {
         if !(1..=2048).contains(&self.sync_concurrency) {
             return Err("setting sync_concurrency: must be from 1 to 2048".into());
         }
+        if self.max_connections == 0 || self.max_connections_per_address == 0 {
+            let name = if self.max_connections == 0 { "max_connections" } else { "max_connections_per_address" };
+            return Err(format!("setting {name}: must be 1 or more"));
+        }
         if self.removal_guard_percent > 100 {
             return Err("setting removal_guard_percent: must be from 0 to 100".into());
         }
         if self.growth_guard_factor == 0 {
             return Err("setting growth_guard_factor: must be 1 or more".into());
+        }
+        if self.max_users_per_instance == 0 {
+            return Err("setting max_users_per_instance: must be 1 or more".into());
         }
         for (name, days) in [
             ("keep_events_days", self.keep_events_days),
@@ -312,85 +356,4 @@ fn describe(error: &figment::Error) -> String {
 
 fn on_one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Form {
-        Text(String),
-        List(Vec<String>),
-    }
-    let items = match Form::deserialize(deserializer)? {
-        Form::Text(text) => text.split([',', ' ']).filter(|item| !item.is_empty()).map(str::to_owned).collect(),
-        Form::List(items) => items,
-    };
-    items
-        .iter()
-        .map(|item| {
-            item.parse::<IpNet>()
-                .or_else(|_| item.parse::<std::net::IpAddr>().map(IpNet::from))
-                .map_err(|_| serde::de::Error::custom(format!("\"{item}\" is not a network such as 10.0.0.0/8")))
-        })
-        .collect()
-}
-
-fn on_or_off<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Form {
-        Bool(bool),
-        Text(String),
-    }
-    match Form::deserialize(deserializer)? {
-        Form::Bool(value) => Ok(value),
-        Form::Text(text) => match text.as_str() {
-            "on" => Ok(true),
-            "off" => Ok(false),
-            _ => Err(serde::de::Error::custom("must be on or off")),
-        },
-    }
-}
-
-fn default_listen() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 8080))
-}
-fn default_data_dir() -> PathBuf {
-    PathBuf::from("./muster-data")
-}
-fn default_mail_from() -> String {
-    "Muster <muster@localhost>".into()
-}
-fn default_log() -> String {
-    "info".into()
-}
-fn default_true() -> bool {
-    true
-}
-fn default_database_connections() -> u32 {
-    20
-}
-fn default_sync_concurrency() -> usize {
-    512
-}
-fn default_guard_percent() -> u8 {
-    20
-}
-fn default_guard_minimum() -> u32 {
-    10
-}
-fn default_growth_factor() -> u32 {
-    3
-}
-fn default_growth_minimum() -> u32 {
-    1_000
-}
-fn default_keep_events_days() -> u32 {
-    30
-}
-fn default_keep_changes_days() -> u32 {
-    90
-}
-fn default_keep_days() -> u32 {
-    400
 }

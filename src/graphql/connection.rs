@@ -216,6 +216,7 @@ macro_rules! connection {
 
             /// How many rows there are on all pages. They are counted only if this field is selected. Rows that have
             /// to be counted one by one are counted up to 10,000; see `totalCountIsExact`.
+            #[graphql(complexity = "crate::graphql::page::TOTAL")]
             async fn total_count(
                 &self,
                 ctx: &async_graphql::Context<'_>,
@@ -224,6 +225,7 @@ macro_rules! connection {
             }
 
             /// False if there are more rows than `totalCount`, which is then to be shown as "10,000+".
+            #[graphql(complexity = "crate::graphql::page::TOTAL")]
             async fn total_count_is_exact(
                 &self,
                 ctx: &async_graphql::Context<'_>,

@@ -51,6 +51,8 @@ pub enum Code {
     IntrospectionDisabled,
     /// Too many operations are active on one WebSocket.
     TooManyOperations,
+    /// A limit of the token or of the address is exhausted for the moment.
+    RateLimited,
     /// The execution took too long and was stopped.
     ExecutionTimeout,
     /// It is unknown whether a change was stored.
@@ -83,6 +85,7 @@ impl Code {
             Self::OperationUnresolved => "OPERATION_RESOLUTION_FAILURE",
             Self::IntrospectionDisabled => "INTROSPECTION_DISABLED",
             Self::TooManyOperations => "TOO_MANY_OPERATIONS",
+            Self::RateLimited => "RATE_LIMITED",
             Self::ExecutionTimeout => "EXECUTION_TIMEOUT",
             Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
             Self::AnswerTooLarge => "ANSWER_TOO_LARGE",
@@ -195,12 +198,30 @@ impl From<ApiError> for async_graphql::Error {
     }
 }
 
+/// The error for a limit that is exhausted for the moment.
+pub fn rate_limited(seconds: u32, message: impl Into<String>) -> ServerError {
+    passing(Code::RateLimited, message, seconds)
+}
+
 fn unavailable(message: &str) -> ServerError {
-    let mut unavailable = error(Code::Unavailable, message);
-    if let Some(values) = &mut unavailable.extensions {
-        values.set("retryAfter", RETRY_AFTER_S);
+    passing(Code::Unavailable, message, RETRY_AFTER_S)
+}
+
+/// An error that passes: after so many seconds, it is worth to try again.
+fn passing(code: Code, message: impl Into<String>, seconds: u32) -> ServerError {
+    let mut passing = error(code, message);
+    if let Some(values) = &mut passing.extensions {
+        values.set("retryAfter", seconds);
     }
-    unavailable
+    passing
+}
+
+/// After how many seconds it is worth to try again, if the error passes.
+pub fn retry_after(error: &ServerError) -> Option<u32> {
+    match error.extensions.as_ref()?.get("retryAfter")? {
+        Value::Number(seconds) => u32::try_from(seconds.as_u64()?).ok(),
+        _ => None,
+    }
 }
 
 /// For nullable fields: an error makes the field null, and nothing around it.

@@ -14,6 +14,7 @@
 pub mod api;
 pub mod audit;
 pub mod batch;
+pub mod budget;
 pub mod connection;
 pub mod documents;
 pub mod error;

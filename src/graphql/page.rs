@@ -11,10 +11,38 @@ pub const DEFAULT_SIZE: i32 = 20;
 /// The maximum of `first`, and of the values in one field of a filter.
 pub const MAX_SIZE: i32 = 100;
 
-/// The price of a list for the complexity limit: its page size times the price of a row.
+/// The price of `totalCount` until it is known which list it counts. It is beyond every sum of other prices.
+pub const TOTAL: usize = 1 << 48;
+/// The highest price of a list. Prices beyond the limit are all alike, and sums of them stay below [`TOTAL`].
+const MAX_COST: usize = 1 << 30;
+
+/// What it costs to find the rows of a list, and to count them. A unit is about 25 µs of CPU.
+#[derive(Clone, Copy)]
+struct Prices {
+    rows: usize,
+    total: usize,
+}
+
+/// An index has the rows, one after another.
+const PLAIN: Prices = Prices { rows: 1, total: 40 };
+/// Rows may have to be looked at one by one, such as those that a search finds.
+const FILTERED: Prices = Prices { rows: 80, total: 400 };
+
+/// The price of a list for the complexity limit: its page size times the price of a row, and the price of its total.
 pub fn cost(first: Option<i32>, child: usize) -> usize {
-    let first = first.unwrap_or(DEFAULT_SIZE).clamp(1, MAX_SIZE);
-    1 + usize::try_from(first).unwrap_or(1) * child
+    price(PLAIN, first, child)
+}
+
+/// The price of a list that may have a filter.
+pub fn filtered_cost<F>(first: Option<i32>, filter: Option<F>, child: usize) -> usize {
+    price(if filter.is_some() { FILTERED } else { PLAIN }, first, child)
+}
+
+fn price(prices: Prices, first: Option<i32>, child: usize) -> usize {
+    let first = usize::try_from(first.unwrap_or(DEFAULT_SIZE).clamp(1, MAX_SIZE)).unwrap_or(1);
+    // However many fields show the total, it is counted once.
+    let total = if child >= TOTAL { prices.total } else { 0 };
+    (prices.rows + total + first * (child % TOTAL)).min(MAX_COST)
 }
 
 /// The values of one field of a filter, which are at most [`MAX_SIZE`].
@@ -69,4 +97,26 @@ fn decode<L: List>(list: &L, cursor: &str) -> Option<L::Position> {
 /// A count as the API shows it: 32 bits, and the largest of them for anything larger.
 pub fn int(count: i64) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_total_is_counted_once_and_a_row_as_often_as_there_are_rows() {
+        assert_eq!(cost(None, 3), 1 + 20 * 3);
+        assert_eq!(cost(Some(1000), 3), 1 + 100 * 3);
+        assert_eq!(cost(Some(10), 2 * TOTAL + 3), 1 + 40 + 10 * 3);
+        assert_eq!(filtered_cost(Some(10), Some(()), TOTAL + 3), 80 + 400 + 10 * 3);
+        assert_eq!(filtered_cost(Some(10), None::<()>, TOTAL + 3), cost(Some(10), TOTAL + 3));
+    }
+
+    #[test]
+    fn the_price_of_nested_lists_never_looks_like_a_total() {
+        let deep = (0..20).fold(1, |child, _| cost(Some(100), child));
+        assert_eq!(deep, MAX_COST);
+        assert!(2_000 * deep < TOTAL && (2_000 * TOTAL).checked_mul(2).is_some());
+        assert_eq!(cost(Some(100), 2_000 * deep), MAX_COST);
+    }
 }

@@ -2,7 +2,9 @@
 
 mod callback;
 mod connection;
+pub mod descriptors;
 mod explain;
+mod places;
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -16,6 +18,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use futures_util::FutureExt;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -27,16 +31,24 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
 use self::connection::{Activity, Expired, Patience};
+use self::places::{Place, Refused};
 use crate::clock::Clock;
 use crate::console;
 use crate::db::Db;
 use crate::graphql;
+use crate::graphql::error::RETRY_AFTER_S;
 use crate::graphql::transport::endpoint::Endpoint;
+use crate::graphql::transport::problems::Problem;
 use crate::instance::authorization::Authorizations;
 use crate::jobs::Heartbeat;
 use crate::queue;
 use crate::telemetry;
 
+pub use places::Places;
+
+const HEALTH: &str = "/healthz";
+const READY: &str = "/readyz";
+const METRICS: &str = "/metrics";
 /// How long to wait after accepting a connection failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long the workers may be silent before the server reports that it is not ready.
@@ -47,9 +59,9 @@ const READINESS: Duration = Duration::from_secs(2);
 /// Liveness, readiness and metrics, which every process serves. `heartbeat` is that of its workers, if it has any.
 pub fn health(db: Db, heartbeat: Option<Heartbeat>, shutdown: CancellationToken) -> Router {
     Router::new()
-        .route("/healthz", get(|| async { "ok" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics_with))
+        .route(HEALTH, get(|| async { "ok" }))
+        .route(READY, get(ready))
+        .route(METRICS, get(metrics_with))
         .with_state(Readiness { db, heartbeat, shutdown })
 }
 
@@ -65,21 +77,25 @@ pub fn api(endpoint: Arc<Endpoint>, authorizations: Authorizations) -> Router {
 pub fn not_ready() -> Router {
     let report = json!({ "ready": false, "database": false, "workers": false, "stopping": false });
     Router::new()
-        .route("/healthz", get(|| async { "ok" }))
-        .route("/readyz", get(|| async { (StatusCode::SERVICE_UNAVAILABLE, Json(report)) }))
-        .route("/metrics", get(metrics))
-        .fallback(|| async {
-            graphql::transport::problems::Problem::waiting().readable().into_response("application/json")
-        })
+        .route(HEALTH, get(|| async { "ok" }))
+        .route(READY, get(|| async { (StatusCode::SERVICE_UNAVAILABLE, Json(report)) }))
+        .route(METRICS, get(metrics))
+        .fallback(|| async { Problem::waiting().readable().into_response("application/json") })
 }
 
 /// Serves until `shutdown` is cancelled, and then until the open connections have ended. Unlike axum's own loop, it
 /// closes connections of clients that are silent or slow.
-pub async fn serve(listener: &TcpListener, router: Router, shutdown: CancellationToken) {
-    serve_with(Patience::default(), listener, router, shutdown).await;
+pub async fn serve(listener: &TcpListener, places: &Places, router: Router, shutdown: CancellationToken) {
+    serve_with(Patience::default(), listener, places, router, shutdown).await;
 }
 
-async fn serve_with(patience: Patience, listener: &TcpListener, router: Router, shutdown: CancellationToken) {
+async fn serve_with(
+    patience: Patience,
+    listener: &TcpListener,
+    places: &Places,
+    router: Router,
+    shutdown: CancellationToken,
+) {
     let open = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -87,8 +103,13 @@ async fn serve_with(patience: Patience, listener: &TcpListener, router: Router, 
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
-                open.spawn(serve_connection(patience, stream, router.clone(), shutdown.clone()));
+            Ok((stream, peer)) => {
+                let activity = Activity::new();
+                // Without a place, the connection is closed at once.
+                if let Ok(place) = places.take(peer.ip(), &activity) {
+                    let connection = Connection { stream, activity, place };
+                    open.spawn(connection.serve(patience, router.clone(), shutdown.clone()));
+                }
             }
             Err(error) => {
                 // Most likely there are no file descriptors left; others will be closed soon.
@@ -101,44 +122,72 @@ async fn serve_with(patience: Patience, listener: &TcpListener, router: Router, 
     open.wait().await;
 }
 
-async fn serve_connection(patience: Patience, stream: TcpStream, router: Router, shutdown: CancellationToken) {
-    // Events are small and must not be delayed.
-    let _ = stream.set_nodelay(true);
-    let activity = Activity::new();
-    let io = TokioIo::new(activity.watch(stream));
-    let (router, requests) = (TowerToHyperService::new(router), activity.clone());
-    let service = service_fn(move |request| {
-        let answering = requests.begin();
-        let response = respond(router.call(request));
-        async move { Ok::<_, Infallible>(answering.until_sent(response.await)) }
-    });
-    // A WebSocket's handshake is answered in the client's spelling, see `graphql::transport::ws`.
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(None).preserve_header_case(true);
-    let mut connection = pin!(http.serve_connection(io, service).with_upgrades());
-    // An error here is the client's: it disconnected, or does not speak HTTP.
-    tokio::select! {
-        _ = connection.as_mut() => {}
-        expired = activity.expired(patience) => {
-            if expired == Expired::Idle {
-                connection.as_mut().graceful_shutdown();
-                // Time to send the end of a response.
-                let _ = tokio::time::timeout(patience.idle, connection).await;
+/// A connection that was accepted.
+struct Connection {
+    stream: TcpStream,
+    activity: Activity,
+    place: Place,
+}
+
+impl Connection {
+    async fn serve(self, patience: Patience, router: Router, shutdown: CancellationToken) {
+        let Self { stream, activity, place } = self;
+        // Events are small and must not be delayed.
+        let _ = stream.set_nodelay(true);
+        let gate = place.gate.clone();
+        let io = TokioIo::new(activity.watch(stream, place));
+        let (router, requests) = (TowerToHyperService::new(router), activity.clone());
+        let service = service_fn(move |request: Request<Incoming>| {
+            let answering = requests.begin();
+            let is_health_check = [HEALTH, READY, METRICS].contains(&request.uri().path());
+            let admitted = gate.admit(is_health_check, request.headers());
+            let admitted = admitted.map(|client| (client, respond(router.call(request))));
+            async move {
+                Ok::<_, Infallible>(match admitted {
+                    Ok((client, response)) => answering.until_sent(response.await, client),
+                    Err(refused) => answering.until_sent(busy(refused), None),
+                })
             }
-        }
-        () = shutdown.cancelled() => {
-            if activity.is_new() {
-                // Its client could not know, and its request is probably on its way.
-                tokio::select! {
-                    _ = connection.as_mut() => return,
-                    () = activity.received_first() => {}
-                    () = tokio::time::sleep(patience.first) => {}
+        });
+        // A WebSocket's handshake is answered in the client's spelling, see `graphql::transport::ws`.
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(None).preserve_header_case(true);
+        let mut connection = pin!(http.serve_connection(io, service).with_upgrades());
+        // An error here is the client's: it disconnected, or does not speak HTTP.
+        tokio::select! {
+            _ = connection.as_mut() => {}
+            expired = activity.expired(patience) => {
+                // One that has sent nothing yet is not idle for the library.
+                if expired == Expired::Idle && !activity.is_new() {
+                    connection.as_mut().graceful_shutdown();
+                    // Time to send the end of a response.
+                    let _ = tokio::time::timeout(patience.idle, connection).await;
                 }
             }
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+            () = shutdown.cancelled() => {
+                if activity.is_new() {
+                    // Its client could not know, and its request is probably on its way.
+                    tokio::select! {
+                        _ = connection.as_mut() => return,
+                        () = activity.received_first() => {}
+                        () = tokio::time::sleep(patience.first) => {}
+                    }
+                }
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+            }
         }
     }
+}
+
+/// The response to a request for which there is no room.
+fn busy(refused: Refused) -> Response {
+    let problem = match refused {
+        Refused::Full => Problem::unavailable("The server has too many connections."),
+        Refused::Address => Problem::rate_limited(RETRY_AFTER_S, "Your address has too many requests at once."),
+    };
+    let close = HeaderValue::from_static("close");
+    problem.with_header(header::CONNECTION, close).into_response("application/json")
 }
 
 /// The response of a route, with the headers that a browser needs. A panic becomes a status 500. These are no layers of
@@ -183,7 +232,7 @@ async fn ready(State(state): State<Readiness>) -> Response {
 
 async fn metrics_with(State(state): State<Readiness>) -> impl IntoResponse {
     let now = state.db.clock(Clock::System).now();
-    let waited = tokio::time::timeout(READINESS, queue::longest_wait(state.db.read(), now)).await;
+    let waited = tokio::time::timeout(READINESS, queue::longest_wait(state.db.reserved(), now)).await;
     if let Ok(Ok(ms)) = waited {
         metrics::gauge!("muster_oldest_due_job_seconds").set(Duration::from_millis(ms.unsigned_abs()));
     }

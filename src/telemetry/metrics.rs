@@ -7,7 +7,9 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use sea_orm::Iterable;
 
 /// Each metric with its help text.
-const COUNTERS: [(&str, &str); 12] = [
+const COUNTERS: [(&str, &str); 14] = [
+    ("muster_budgets_exhausted_total", "Requests that were refused because of a limit of their token, by limit."),
+    ("muster_connections_refused_total", "Connections and requests for which there was no room, by reason."),
     (
         "muster_database_transactions_undone_total",
         "Transactions that the database rolled back, and that were run again.",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
-use muster::auth::Role;
+use muster::auth::{Allowance, Role};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
@@ -63,7 +63,7 @@ fn operations(root: &str) -> Vec<(String, String)> {
 #[tokio::test]
 async fn every_transport_needs_a_valid_token() {
     let server = Server::start().await;
-    let revoked = server.tokens.create("revoked", Role::Admin, None).await.unwrap();
+    let revoked = server.tokens.create("revoked", Role::Admin, None, Allowance::Limited).await.unwrap();
     server.tokens.revoke("revoked").await.unwrap();
     let body = r#"{"query":"{ recipients { emails } }"}"#;
     let stream = format!(r#"{{"query":"{ENDLESS}"}}"#);
@@ -132,7 +132,7 @@ async fn a_viewer_can_read_everything_and_change_nothing() {
 async fn a_revoked_token_loses_its_open_streams_within_two_seconds() {
     let server = Server::start().await;
     server.rehearse("Acme", &[]).await;
-    let token = server.tokens.create("guest", Role::Viewer, None).await.unwrap();
+    let token = server.tokens.create("guest", Role::Viewer, None, Allowance::Limited).await.unwrap();
     let mut socket = server.acknowledged(&token).await;
     socket.subscribe("s", ENDLESS).await;
     assert_eq!(socket.next().await["type"], "next");

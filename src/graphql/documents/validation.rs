@@ -1,4 +1,5 @@
-//! Spares documents that are known to be valid the schema's validation.
+//! Spares documents that are known to be valid the schema's validation, and lets callers pay for what is executed: their
+//! price is known from then on.
 
 use std::sync::Arc;
 
@@ -7,6 +8,10 @@ use async_graphql::{ServerError, ValidationResult};
 use async_trait::async_trait;
 
 use super::Checked;
+use crate::graphql::budget::Budget;
+use crate::graphql::error::{Code, error};
+use crate::graphql::schema::MAX_EVENT_COMPLEXITY;
+use crate::graphql::subscription::step::Step;
 
 /// The schema's extension that does so.
 pub struct KnownDocuments;
@@ -25,14 +30,38 @@ impl Extension for KnownDocuments {
         next: NextValidation<'_>,
     ) -> Result<ValidationResult, Vec<ServerError>> {
         let Some(Checked { document, shape, documents }) = ctx.data_opt() else { return next.run(ctx).await };
-        if let Some(result) = shape.as_ref().and_then(|shape| document.verdicts.find(shape)) {
-            return Ok(result);
-        }
-        let result = next.run(ctx).await?;
-        if let Some(shape) = shape {
-            document.verdicts.keep(shape, result);
-        }
-        documents.keep(document);
+        let known = shape.as_ref().and_then(|shape| document.verdicts.find(shape));
+        let result = match known {
+            Some(result) => result,
+            None => {
+                let result = next.run(ctx).await?;
+                if let Some(shape) = shape {
+                    document.verdicts.keep(shape, result);
+                }
+                documents.keep(document);
+                result
+            }
+        };
+        charge(ctx, result.complexity).map_err(|refusal| vec![refusal])?;
         Ok(result)
+    }
+}
+
+/// Lets the caller's token pay for an execution.
+fn charge(ctx: &ExtensionContext<'_>, price: usize) -> Result<(), ServerError> {
+    let (budget, step) = (ctx.data_opt::<Budget>(), ctx.data_opt::<Step>());
+    if step.is_some() && price > MAX_EVENT_COMPLEXITY {
+        let message = format!(
+            "A subscription may cost {MAX_EVENT_COMPLEXITY} for each event. This one costs {price}; select less."
+        );
+        return Err(error(Code::TooComplex, message));
+    }
+    match (budget, step) {
+        (Some(budget), None | Some(Step::CreateSource(_))) => Ok(budget.spend(price)?),
+        (Some(budget), Some(_)) => {
+            budget.owe(price);
+            Ok(())
+        }
+        (None, _) => Ok(()),
     }
 }

@@ -30,6 +30,7 @@ use async_graphql_value::ConstValue;
 use self::cost::{CostAnalysis, Cycle};
 use self::persisted::Claim;
 use self::scan::{MAX_NESTING, MAX_TOKENS, ScanError};
+use super::budget::Budget;
 use super::documents::{Checked, Document, Documents, Hash, hash};
 use super::error::{Code, error};
 use super::written::Unmerged;
@@ -60,6 +61,7 @@ pub struct Operation {
     checked: Checked,
     kind: OperationType,
     name: Option<Name>,
+    budget: Budget,
 }
 
 impl Operation {
@@ -77,6 +79,17 @@ impl Operation {
     #[must_use]
     pub fn with_data<D: Any + Send + Sync>(self, data: D) -> Self {
         Self { request: self.request.data(data), ..self }
+    }
+
+    /// Lets it use only what its caller's token may use.
+    #[must_use]
+    pub fn within(self, budget: Budget) -> Self {
+        Self { budget: budget.clone(), ..self.with_data(budget) }
+    }
+
+    /// What it may use. An operation that was not put [`within`](Self::within) a budget has no limit.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// Its document.
@@ -135,7 +148,7 @@ impl Guard {
         if left_to_library {
             request = request.data(Unmerged);
         }
-        Ok(Operation { request, checked, kind, name })
+        Ok(Operation { request, checked, kind, name, budget: Budget::default() })
     }
 
     /// The document with this text, or that of a persisted query, and whether it is a known one.

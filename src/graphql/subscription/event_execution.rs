@@ -67,7 +67,7 @@ impl EventExecutor {
                 Some(ExecutionResult { json, cursor: Some(cursor.encode(executor.epoch).into()) })
             }
         };
-        self.shared.get_or_compute(key, compute).await
+        self.shared.get_or_compute(key, query.budget(), compute).await
     }
 
     /// The result for the progress of a run.

@@ -8,6 +8,7 @@ use async_graphql::{Name, Positioned, Request, Variables};
 use async_graphql_value::{ConstValue, Value};
 use ring::digest::{Context, SHA256};
 
+use crate::graphql::budget::Budget;
 use crate::graphql::documents::Checked;
 use crate::graphql::guard::Operation;
 
@@ -16,6 +17,7 @@ pub struct EventQuery {
     checked: Checked,
     operation_name: Option<String>,
     variables: Variables,
+    budget: Budget,
     /// Queries with equal keys have equal results.
     pub key: QueryKey,
 }
@@ -24,7 +26,7 @@ pub type QueryKey = [u8; 32];
 
 impl EventQuery {
     pub fn new(operation: Operation) -> Self {
-        let checked = operation.checked().clone();
+        let (checked, budget) = (operation.checked().clone(), operation.budget().clone());
         let Request { operation_name, variables, .. } = operation.into_request();
         let document = &checked.document;
         let used = used_below_the_root(&document.parsed, operation_name.as_deref());
@@ -36,12 +38,17 @@ impl EventQuery {
         context.update(text.as_bytes());
         let mut key = QueryKey::default();
         key.copy_from_slice(context.finish().as_ref());
-        Self { checked, operation_name, variables, key }
+        Self { checked, operation_name, variables, budget, key }
     }
 
     /// A request that executes it.
     pub fn request(&self) -> Request {
-        self.checked.request(self.operation_name.clone(), self.variables.clone())
+        self.checked.request(self.operation_name.clone(), self.variables.clone()).data(self.budget.clone())
+    }
+
+    /// What its executions may use.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 }
 

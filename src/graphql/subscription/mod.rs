@@ -21,6 +21,8 @@ use futures_util::stream::{BoxStream, StreamExt};
 use parking_lot::Mutex;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use self::event_execution::EventExecutor;
@@ -113,6 +115,8 @@ impl Asked {
     fn instance_states(self, mut follower: LogFollower) -> impl Stream<Item = Batch> {
         stream! {
             loop {
+                // Nothing is read before, so that nobody waits for the events in between.
+                self.query.budget().solvent().await;
                 let (deliveries, turn) = follower.next().await;
                 let (mut results, mut bytes) = (Vec::with_capacity(deliveries.len()), 0);
                 for (event, cursor) in deliveries {
@@ -135,9 +139,18 @@ impl Asked {
         stream! {
             let mut frames = progress.watch();
             loop {
+                self.query.budget().solvent().await;
                 match frames.recv().await {
                     Ok(frame) if only.is_none_or(|id| id == frame.instance_id) => {
-                        if let Some(result) = self.executor.progress(&self.query, frame, self.request_id).await {
+                        let Some(place) = self.query.budget().lossy_event() else { continue };
+                        let (executor, query) = (self.executor.clone(), self.query.clone());
+                        let executing = async move {
+                            let _place = place;
+                            executor.progress(&query, frame, self.request_id).await
+                        };
+                        // In a task of its own, which ends even if the client does not read.
+                        let task = AbortOnDropHandle::new(tokio::spawn(executing.in_current_span()));
+                        if let Ok(Some(result)) = task.await {
                             yield result.into();
                         }
                     }

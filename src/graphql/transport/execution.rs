@@ -125,7 +125,9 @@ impl Executor {
                 Box::pin(self.execute(caller, operation, transport)).await
             };
             match response {
-                OperationResponse::Refused(errors) => yield Message::Error(errors),
+                OperationResponse::Refused(errors) | OperationResponse::Limited(errors, _) => {
+                    yield Message::Error(errors);
+                }
                 response => {
                     yield Message::Next(ExecutionResult { json: response.into_body(), cursor: None }.into());
                     yield Message::Complete;

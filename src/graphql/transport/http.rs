@@ -67,6 +67,8 @@ async fn respond(endpoint: &Endpoint, parts: Parts, body: Body, accepted: Accept
         return Err(Problem::method_not_allowed("GET, POST", "GraphQL is served by GET and POST."));
     }
     let caller = bearer::authenticate_request(&endpoint.tokens, &parts.headers).await?;
+    let budget = endpoint.budgets.of(&caller);
+    budget.request()?;
     if accepted.single.is_none() && !accepted.events {
         return Err(Problem::not_acceptable(
             "Accept must allow application/graphql-response+json, application/json or text/event-stream.",
@@ -80,7 +82,7 @@ async fn respond(endpoint: &Endpoint, parts: Parts, body: Body, accepted: Accept
     .map_err(|error| Problem::of(StatusCode::BAD_REQUEST, error))?;
 
     match endpoint.executor.check(params) {
-        Ok(operation) => execute(endpoint, caller, operation, &parts, accepted).await,
+        Ok(operation) => execute(endpoint, caller, operation.within(budget), &parts, accepted).await,
         Err(error) => Ok(refuse(error, accepted)),
     }
 }
@@ -96,7 +98,7 @@ async fn execute(
     if kind == OperationType::Mutation && parts.method == Method::GET {
         return Err(Problem::method_not_allowed("POST", "Mutations are served by POST."));
     }
-    let Endpoint { executor, tokens, origin, shutdown } = endpoint;
+    let Endpoint { executor, tokens, origin, shutdown, .. } = endpoint;
     match accepted.single {
         Some(media_type) if kind != OperationType::Subscription => {
             let cookies = ConsoleCookies::for_request(&parts.headers, origin);
@@ -104,6 +106,7 @@ async fn execute(
                 Some(cookies) => operation.with_data(cookies.clone()),
                 None => operation,
             };
+            let _place = operation.budget().operation().await?;
             let mut response = single(executor.execute(caller, operation, Transport::Http).await, media_type);
             if let Some(cookie) = cookies.and_then(|cookies| cookies.header()) {
                 response.headers_mut().append(header::SET_COOKIE, cookie);
@@ -114,7 +117,7 @@ async fn execute(
             Err(Problem::not_acceptable("Subscriptions are served as text/event-stream, and over WebSocket."))
         }
         _ if shutdown.is_cancelled() => Err(Problem::stopping()),
-        _ => Ok(sse::stream(executor, tokens.clone(), shutdown.clone(), caller, operation)),
+        _ => Ok(sse::stream(executor, tokens.clone(), shutdown.clone(), caller, operation)?),
     }
 }
 
@@ -136,13 +139,19 @@ fn single(response: OperationResponse, media_type: MediaType) -> Response {
     let status = match (&response, media_type) {
         (OperationResponse::Refused(_), MediaType::GraphqlResponse) => StatusCode::BAD_REQUEST,
         (OperationResponse::Refused(_), MediaType::Json) | (OperationResponse::Executed(_), _) => StatusCode::OK,
+        (OperationResponse::Limited(..), _) => StatusCode::TOO_MANY_REQUESTS,
         (OperationResponse::Unavailable(_), _) => StatusCode::SERVICE_UNAVAILABLE,
         (OperationResponse::Failed(_), _) => StatusCode::INTERNAL_SERVER_ERROR,
     };
+    let retry_after = match response {
+        OperationResponse::Limited(_, seconds) => Some(seconds),
+        OperationResponse::Unavailable(_) => Some(RETRY_AFTER_S),
+        _ => None,
+    };
     let content_type = [(header::CONTENT_TYPE, media_type.content_type())];
     let mut response = (status, content_type, response.into_body()).into_response();
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_S.into());
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }

@@ -56,6 +56,7 @@ use axum::routing::any;
 use self::endpoint::Endpoint;
 
 pub mod bearer;
+pub mod budgeted;
 pub mod cookies;
 pub mod endpoint;
 pub mod execution;

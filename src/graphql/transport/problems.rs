@@ -6,7 +6,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::bearer::AccessError;
 use super::responses::OperationResponse;
-use crate::graphql::error::{Code, RETRY_AFTER_S, UNAVAILABLE, error};
+use crate::graphql::budget::Exhausted;
+use crate::graphql::error::{Code, RETRY_AFTER_S, UNAVAILABLE, error, rate_limited};
 
 /// A status, the GraphQL error that explains it, and its headers.
 #[derive(Debug)]
@@ -72,9 +73,16 @@ impl Problem {
         Self::unavailable(UNAVAILABLE)
     }
 
-    fn unavailable(message: &str) -> Self {
+    /// 503, for now.
+    pub fn unavailable(message: &str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message)
             .with_header(header::RETRY_AFTER, RETRY_AFTER_S)
+    }
+
+    /// 429, and after how many seconds the request may be repeated.
+    pub fn rate_limited(seconds: u32, message: &str) -> Self {
+        Self::of(StatusCode::TOO_MANY_REQUESTS, rate_limited(seconds, message))
+            .with_header(header::RETRY_AFTER, seconds)
     }
 
     /// Lets pages of every origin read it. It must not contain anything that a page may not know.
@@ -90,6 +98,13 @@ impl Problem {
         let mut response = (status, [(header::CONTENT_TYPE, content_type)], body).into_response();
         response.headers_mut().extend(headers);
         response
+    }
+}
+
+impl From<Exhausted> for Problem {
+    fn from(exhausted: Exhausted) -> Self {
+        let seconds = exhausted.seconds;
+        Self::of(StatusCode::TOO_MANY_REQUESTS, exhausted.into()).with_header(header::RETRY_AFTER, seconds)
     }
 }
 

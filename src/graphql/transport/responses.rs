@@ -4,7 +4,7 @@ use async_graphql::{Response, ServerError, Value};
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::graphql::error::{Code, error, with_code, with_request_id};
+use crate::graphql::error::{Code, error, retry_after, with_code, with_request_id};
 use crate::graphql::json;
 
 /// The most errors in the response to an operation that was not executed.
@@ -19,6 +19,9 @@ const MAX_RESPONSE_BYTES: usize = 10 * 1024 * 1024;
 pub enum OperationResponse {
     /// It was not executed: the errors as a JSON array.
     Refused(Bytes),
+    /// It was not executed because a limit of the token is exhausted, and may be repeated after so many seconds. A JSON
+    /// array as above.
+    Limited(Bytes, u32),
     /// It was executed, at least in part: the whole GraphQL response as a JSON object.
     Executed(Bytes),
     /// It has no data because the database does not answer, and may be repeated. A JSON object as above.
@@ -33,7 +36,12 @@ impl OperationResponse {
     pub fn of(mut response: Response, request_id: Uuid) -> Self {
         let errors = std::mem::take(&mut response.errors).into_iter();
         if response.data == Value::Null && errors.len() > 0 && errors.as_slice().iter().all(|it| it.path.is_empty()) {
-            return Self::refused(errors.map(|error| with_request_id(error, request_id)));
+            let limited = errors.as_slice().iter().find(|error| Code::RateLimited.is_of(error)).and_then(retry_after);
+            let errors = Self::errors(errors.map(|error| with_request_id(error, request_id)));
+            return match limited {
+                Some(seconds) => Self::Limited(errors, seconds),
+                None => Self::Refused(errors),
+            };
         }
         // Errors of resolvers have codes. An error without one is the library's, about an argument.
         let completed = |error| with_request_id(with_code(error, Code::InvalidInput), request_id);
@@ -89,7 +97,9 @@ impl OperationResponse {
     /// The whole GraphQL response as a JSON object.
     pub fn into_body(self) -> Bytes {
         match self {
-            Self::Refused(errors) => [br#"{"errors":"#, errors.as_ref(), b"}"].concat().into(),
+            Self::Refused(errors) | Self::Limited(errors, _) => {
+                [br#"{"errors":"#, errors.as_ref(), b"}"].concat().into()
+            }
             Self::Executed(body) | Self::Unavailable(body) | Self::Failed(body) => body,
         }
     }
@@ -97,7 +107,7 @@ impl OperationResponse {
     /// The value of the label `outcome` in metrics.
     pub fn outcome(&self) -> &'static str {
         match self {
-            Self::Refused(_) => "refused",
+            Self::Refused(_) | Self::Limited(..) => "refused",
             Self::Executed(_) => "executed",
             Self::Unavailable(_) => "unavailable",
             Self::Failed(_) => "broken",

@@ -6,7 +6,7 @@
 //! needs no memory and loses nothing.
 //!
 //! When the server stops or the token is revoked, the stream ends without `complete`. The client then
-//! knows that there may be more.
+//! knows that there may be more. If the client does not read at that time, its connection is closed.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -16,13 +16,14 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::bearer;
 use super::execution::{Executor, Message, Transport};
 use super::responses::OperationResponse;
+use super::{bearer, budgeted};
 use crate::auth::{Caller, Tokens};
+use crate::graphql::budget::Exhausted;
 use crate::graphql::guard::Operation;
 use crate::graphql::subscription::results::{Batch, ExecutionResult};
 
@@ -39,9 +40,26 @@ pub fn stream(
     shutdown: CancellationToken,
     caller: Caller,
     operation: Operation,
-) -> Response {
-    let messages = executor.clone().messages(caller.clone(), operation, Transport::Sse);
-    respond(Body::from_stream(events(messages, tokens, shutdown, caller).map(Ok::<_, Infallible>)))
+) -> Result<Response, Exhausted> {
+    let messages = budgeted::messages(executor.clone(), caller.clone(), operation, Transport::Sse)?;
+    let revoked = CancellationToken::new();
+    let watch = AbortOnDropHandle::new(tokio::spawn(watch(tokens, caller, revoked.clone())));
+    let events = events(messages, watch, revoked.clone(), shutdown).map(Ok::<_, Infallible>);
+    let mut response = respond(Body::from_stream(events));
+    response.extensions_mut().insert(Revocation(revoked));
+    Ok(response)
+}
+
+/// Is cancelled when the token of a stream is revoked. It is in the extensions of the response, because nobody asks a
+/// body for more while the client does not read.
+#[derive(Clone)]
+pub struct Revocation(pub CancellationToken);
+
+async fn watch(tokens: Tokens, caller: Caller, revoked: CancellationToken) {
+    while bearer::still_valid(&tokens, &caller).await {
+        tokio::time::sleep(ACCESS_CHECK).await;
+    }
+    revoked.cancel();
 }
 
 /// The response to an operation that was not executed: its errors as the only result.
@@ -60,35 +78,24 @@ fn respond(body: Body) -> Response {
 
 fn events(
     messages: impl Stream<Item = Message>,
-    tokens: Tokens,
+    watch: AbortOnDropHandle<()>,
+    revoked: CancellationToken,
     shutdown: CancellationToken,
-    caller: Caller,
 ) -> impl Stream<Item = Bytes> {
     async_stream::stream! {
-        let _open = Open::new();
+        let (_open, _watch) = (Open::new(), watch);
         let mut messages = std::pin::pin!(messages);
-        let mut checks = interval_at(Instant::now() + ACCESS_CHECK, ACCESS_CHECK);
-        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut last_sent = Instant::now();
         loop {
-            // The check comes first: after a long wait for the client it is overdue, and nothing
-            // may be sent before it.
             let message = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
-                _ = checks.tick() => {
-                    if !bearer::still_valid(&tokens, &caller).await {
-                        return;
-                    }
-                    if last_sent.elapsed() + ACCESS_CHECK > KEEP_ALIVE {
-                        last_sent = Instant::now();
-                        yield Bytes::from_static(b":\n\n");
-                    }
+                () = revoked.cancelled() => return,
+                message = messages.next() => message,
+                () = tokio::time::sleep(KEEP_ALIVE) => {
+                    yield Bytes::from_static(b":\n\n");
                     continue;
                 }
-                message = messages.next() => message,
             };
-            last_sent = Instant::now();
             match message {
                 Some(Message::Next(Batch { results, turn })) => {
                     // How long the client needs to read is not known.

@@ -1,6 +1,9 @@
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -8,10 +11,12 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Patience;
-use crate::server::serve_with;
+use crate::graphql::transport::sse::Revocation;
+use crate::server::{Places, serve_with};
 
 const IDLE: Duration = Duration::from_millis(1200);
 const HEAD: Duration = Duration::from_millis(300);
+const STALL: Duration = Duration::from_millis(900);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
 async fn connect() -> TcpStream {
@@ -25,10 +30,30 @@ async fn connect_to(shutdown: CancellationToken) -> TcpStream {
         sleep(2 * IDLE).await;
         "slow"
     };
-    let router = Router::new().route("/", get(|| async { "hello" })).route("/slow", get(slow));
-    let patience = Patience { idle: IDLE, head: HEAD, first: HEAD };
-    tokio::spawn(async move { serve_with(patience, &listener, router, shutdown).await });
+    let router = Router::new()
+        .route("/", get(|| async { "hello" }))
+        .route("/slow", get(slow))
+        .route("/endless", get(|| async { endless().into_response() }))
+        .route("/revoked", get(revoked));
+    let patience = Patience { unused: IDLE, idle: IDLE, head: HEAD, stall: STALL, first: HEAD };
+    tokio::spawn(
+        async move { serve_with(patience, &listener, &Places::new(2, 1, Vec::new()), router, shutdown).await },
+    );
     TcpStream::connect(address).await.unwrap()
+}
+
+/// A body without an end.
+fn endless() -> Body {
+    Body::from_stream(futures_util::stream::repeat_with(|| Ok::<_, Infallible>([b'x'; 65536].as_slice())))
+}
+
+/// A response whose token was revoked.
+async fn revoked() -> Response {
+    let revoked = CancellationToken::new();
+    revoked.cancel();
+    let mut response = endless().into_response();
+    response.extensions_mut().insert(Revocation(revoked));
+    response
 }
 
 async fn answer(stream: &mut TcpStream, ending: &str) {
@@ -102,4 +127,39 @@ async fn a_new_connection_may_send_one_request_when_the_server_stops() {
     shutdown.cancel();
     let kept = closed(&mut silent).await;
     assert!(kept + Duration::from_millis(50) > HEAD && kept < IDLE, "{kept:?}");
+}
+
+/// How long it takes until the server closes a connection that reads nothing of the response.
+async fn unread(path: &str) -> Duration {
+    let mut stream = connect().await;
+    let begun = Instant::now();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+    // Until the connection is closed, the client can write.
+    while stream.write_all(b"x").await.is_ok() {
+        sleep(HEAD / 10).await;
+    }
+    begun.elapsed()
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_not_waited_for_without_end() {
+    let kept = unread("/endless").await;
+    assert!(kept > STALL && kept < 4 * STALL, "{kept:?}");
+    let kept = unread("/revoked").await;
+    assert!(kept < STALL, "{kept:?}");
+}
+
+#[tokio::test]
+async fn an_idle_connection_makes_room_for_a_new_one() {
+    let first = connect().await;
+    let address = first.peer_addr().unwrap();
+    let mut others = vec![first];
+    for _ in 0..2 {
+        sleep(HEAD / 6).await;
+        let mut next = TcpStream::connect(address).await.unwrap();
+        next.write_all(REQUEST).await.unwrap();
+        answer(&mut next, "hello").await;
+        others.push(next);
+    }
+    assert!(closed(&mut others[0]).await < HEAD);
 }

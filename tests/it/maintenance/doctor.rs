@@ -68,7 +68,8 @@ async fn delete_without_workers(place: &Place, name: &str) {
     let mut settings = Settings::defaults(place.path());
     settings.set_database(place.database.url().map(str::to_owned));
     let app = App::new(settings, Roles { api: true, workers: false }, Clock::System).await.unwrap();
-    let caller = Caller { token_id: Uuid::nil(), name: "tests".into(), email: None, role: Role::Admin };
+    let caller =
+        Caller { token_id: Uuid::nil(), name: "tests".into(), email: None, role: Role::Admin, unlimited: false };
     let filter = muster::instance::queries::Filter { search: Some(name.into()), ..Default::default() };
     let page = muster::instance::queries::PageOf {
         filter,

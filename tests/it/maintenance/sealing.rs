@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use muster::auth::{Allowance, Role};
 use muster::clock::Clock;
 use muster::db::Location;
 use muster::doctor::{Examination, examine};
@@ -135,8 +136,8 @@ async fn a_token_that_was_planted_changed_or_revived_is_refused_and_named() {
         let server = &server;
         async move { server.ask_as(&token, "{ instances { totalCount } }", json!({})).await["data"].is_object() }
     };
-    let revoked = server.tokens.create("revoked", muster::auth::Role::Admin, None).await.unwrap();
-    let changed = server.tokens.create("changed", muster::auth::Role::Viewer, None).await.unwrap();
+    let revoked = server.tokens.create("revoked", Role::Admin, None, Allowance::Limited).await.unwrap();
+    let changed = server.tokens.create("changed", Role::Viewer, None, Allowance::Limited).await.unwrap();
     assert_eq!(server.tokens.revoke("revoked").await.unwrap(), 1);
     assert_eq!(doctor(&server.place).await, []);
 

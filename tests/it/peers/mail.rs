@@ -123,7 +123,11 @@ async fn without_recipients_the_creator_alone_gets_mail_and_nobody_when_there_is
     server.idle(&id, "").await;
     assert_eq!(addressees(&smtp.until(1).await), BTreeSet::from(["ada@example.com".to_owned()]));
 
-    let nobody = server.tokens.create("no address", muster::auth::Role::Admin, None).await.unwrap();
+    let nobody = server
+        .tokens
+        .create("no address", muster::auth::Role::Admin, None, muster::auth::Allowance::Limited)
+        .await
+        .unwrap();
     let nobody = Client::new(server.url.clone(), nobody);
     let id = nobody.rehearse("Quiet", &[]).await;
     let run = nobody.idle(&id, "lastSync { mailDecision { kind reason } }").await;

@@ -324,7 +324,8 @@ comparisons! {
 async fn compare() {
     let (api, schema, _app, ids, cursors, _place) = register().await;
     let documents = Schema::new(&ids, &cursors);
-    let caller = Caller { token_id: Uuid::nil(), name: "test".into(), email: None, role: Role::Admin };
+    let caller =
+        Caller { token_id: Uuid::nil(), name: "test".into(), email: None, role: Role::Admin, unlimited: false };
     let seed = fastrand::u64(..);
     let mut random = Random { rng: Rng::with_seed(seed), repeats: false, variables: Vec::new() };
     let guard = Guard::new(true);

@@ -79,7 +79,7 @@ fn memory() -> u64 {
 async fn subscribers_that_return_at_once_each_get_exactly_what_they_missed() {
     const SUBSCRIBERS: usize = 300;
     const ROUNDS: usize = 120;
-    let server = Server::start().await;
+    let server = Server::builder().settings(|settings| settings.token_subscriptions = 0).start().await;
     let id = server.rehearse("Busy", &[("users", "1")]).await;
     server.idle(&id, "").await;
     let cursors = rename(&server, &id, ROUNDS).await;

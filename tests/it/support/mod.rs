@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use muster::app::App;
-use muster::auth::{Role, Tokens};
+use muster::auth::{Allowance, Role, Tokens};
 use muster::clock::Clock;
 use muster::config::{Roles, Settings};
 use muster::db::Db;
@@ -89,8 +89,9 @@ impl Builder {
         for change in self.limits {
             change(&mut app.engine.limits);
         }
-        let admin = app.tokens.create("admin", Role::Admin, Some("ada@example.com".into())).await.unwrap();
-        let viewer = app.tokens.create("viewer", Role::Viewer, None).await.unwrap();
+        let admin =
+            app.tokens.create("admin", Role::Admin, Some("ada@example.com".into()), Allowance::Limited).await.unwrap();
+        let viewer = app.tokens.create("viewer", Role::Viewer, None, Allowance::Limited).await.unwrap();
         Server {
             client: Client::new(format!("http://{}", listener.local_addr().unwrap()), admin),
             viewer,

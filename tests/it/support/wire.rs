@@ -87,10 +87,15 @@ impl Socket {
 
     /// The next GraphQL message; pings are skipped.
     pub async fn next(&mut self) -> Value {
+        self.close_or_next().await.unwrap_or_else(|code| panic!("closed: {code}"))
+    }
+
+    /// The next GraphQL message, or the close code.
+    pub async fn close_or_next(&mut self) -> Result<Value, u16> {
         loop {
             match self.receive().await {
-                Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
-                Message::Close(frame) => panic!("closed: {frame:?}"),
+                Message::Text(text) => return Ok(serde_json::from_str(&text).expect("JSON")),
+                Message::Close(frame) => return Err(frame.expect("a code").code.into()),
                 _ => {}
             }
         }

@@ -10,10 +10,14 @@
 //! When the server stops, sockets are closed with 1001, and clients connect again with their last
 //! cursor. When a client disconnects, its queries and subscriptions are dropped, but a mutation
 //! that has begun is completed.
+//!
+//! A token has a limited number of sockets; a socket too many is closed with 4429 instead of being acknowledged.
 
 mod protocol;
 mod session;
 mod socket;
+
+use std::sync::Arc;
 
 use async_graphql::http::WebSocketProtocols;
 use axum::extract::FromRequestParts;
@@ -60,11 +64,10 @@ pub fn explain(endpoint: &Endpoint, parts: &Parts) -> Option<Problem> {
 
 /// Upgrades a request to a WebSocket. A browser cannot send a token with the request, so none is needed here; but a
 /// token that is sent must be valid.
-pub async fn upgrade(endpoint: &Endpoint, mut parts: Parts) -> Result<Response, Problem> {
+pub async fn upgrade(endpoint: &Arc<Endpoint>, mut parts: Parts) -> Result<Response, Problem> {
     if let Some(problem) = refusal(endpoint, &parts.headers) {
         return Err(problem);
     }
-    let Endpoint { executor, tokens, shutdown, .. } = endpoint;
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &())
         .await
         .map_err(|rejection| Problem::new(rejection.status(), Code::BadRequest, rejection.body_text()))?
@@ -73,11 +76,11 @@ pub async fn upgrade(endpoint: &Endpoint, mut parts: Parts) -> Result<Response, 
         return Err(Problem::bad_request("The only sub-protocol is graphql-transport-ws."));
     }
     let caller = if bearer::has_token(&parts.headers) {
-        Some(bearer::authenticate_request(tokens, &parts.headers).await?)
+        Some(bearer::authenticate_request(&endpoint.tokens, &parts.headers).await?)
     } else {
         None
     };
-    let (executor, tokens, shutdown) = (executor.clone(), tokens.clone(), shutdown.clone());
+    let endpoint = endpoint.clone();
     let mut response = upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
@@ -85,7 +88,7 @@ pub async fn upgrade(endpoint: &Endpoint, mut parts: Parts) -> Result<Response, 
         .max_frame_size(MAX_MESSAGE_BYTES)
         .on_upgrade(move |socket| async move {
             let _open = Open::new();
-            Session::new(executor, tokens, &shutdown, socket, caller).run().await;
+            Session::new(endpoint, socket, caller).run().await;
         });
     // Among them is the spelling of the request's header names, in which hyper then answers. Some clients find
     // `Sec-WebSocket-Protocol` by their own spelling only.

@@ -42,6 +42,7 @@ impl CloseReason {
     pub const UNAUTHORIZED: Self = Self::new(4401, "Unauthorized");
     pub const INIT_TIMEOUT: Self = Self::new(4408, "Connection initialisation timeout");
     pub const TOO_MANY_INITS: Self = Self::new(4429, "Too many initialisation requests");
+    pub const TOO_MANY_SOCKETS: Self = Self::new(4429, "Too many sockets of this token");
     pub const GOING_AWAY: Self = Self::new(1001, "The server is stopping");
     pub const TRY_AGAIN_LATER: Self = Self::new(1013, "The token cannot be checked at the moment");
     pub const UNREADABLE: Self = Self::invalid("Invalid message: not readable, or too large");

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use async_graphql::ServerError;
 use axum::extract::ws::{Message as WsMessage, WebSocket};
 use bytes::Bytes;
 use futures_util::Stream;
@@ -14,16 +15,19 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_stream::StreamMap;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::protocol::{self, ClientMessage, CloseReason};
 use super::socket::QueuedSocket;
-use crate::auth::{Caller, Tokens};
+use crate::auth::Caller;
+use crate::graphql::budget::{Budget, Permit};
 use crate::graphql::error::{Code, error};
 use crate::graphql::subscription::results::Batch;
 use crate::graphql::subscription::turns::Turn;
 use crate::graphql::transport::bearer::{self, AccessError};
-use crate::graphql::transport::execution::{self, Executor, Message, Transport};
+use crate::graphql::transport::budgeted;
+use crate::graphql::transport::endpoint::Endpoint;
+use crate::graphql::transport::execution::{self, Message, Transport};
 use crate::graphql::transport::params::Params;
 use crate::graphql::transport::responses::OperationResponse;
 
@@ -44,20 +48,18 @@ const TICK: Duration = Duration::from_millis(500);
 
 enum Phase {
     /// Only `connection_init` is allowed. `caller` has the token of the upgrade request, if it had one.
-    AwaitingInit {
-        caller: Option<Arc<Caller>>,
-    },
+    AwaitingInit { caller: Option<Arc<Caller>> },
     /// The token of `connection_init` is being checked.
     Authenticating,
     Acknowledged {
         caller: Arc<Caller>,
+        budget: Budget,
+        /// Counts the socket.
+        _permit: Permit,
     },
     /// One side has closed. The queue is sent, and the client's close is awaited if the client
     /// can still be read.
-    Closing {
-        deadline: Instant,
-        unreadable: bool,
-    },
+    Closing { deadline: Instant, unreadable: bool },
     /// The socket can be dropped.
     Closed,
 }
@@ -82,8 +84,7 @@ enum AccessCheck {
 
 /// One socket with its operations.
 pub struct Session {
-    executor: Executor,
-    tokens: Tokens,
+    endpoint: Arc<Endpoint>,
     socket: QueuedSocket,
     phase: Phase,
     operations: StreamMap<Arc<str>, BoxStream<'static, Message>>,
@@ -102,26 +103,19 @@ pub struct Session {
 
 impl Session {
     /// `caller` has the token of the upgrade request, if it had one.
-    pub fn new(
-        executor: Executor,
-        tokens: Tokens,
-        shutdown: &CancellationToken,
-        socket: WebSocket,
-        caller: Option<Caller>,
-    ) -> Self {
+    pub fn new(endpoint: Arc<Endpoint>, socket: WebSocket, caller: Option<Caller>) -> Self {
         let now = Instant::now();
         let mut ticks = interval_at(now + TICK, TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
-            executor,
-            tokens,
+            shutdown: Box::pin(endpoint.shutdown.clone().cancelled_owned()),
+            endpoint,
             socket: QueuedSocket::new(socket),
             phase: Phase::AwaitingInit { caller: caller.map(Arc::new) },
             operations: StreamMap::new(),
             produced: false,
             turn: None,
             access_check: None,
-            shutdown: Box::pin(shutdown.clone().cancelled_owned()),
             ticks,
             opened: now,
             last_received: now,
@@ -246,9 +240,9 @@ impl Session {
             ClientMessage::Ping => self.socket.push(protocol::pong()),
             ClientMessage::Pong => {}
             ClientMessage::Subscribe { id, params } => match &self.phase {
-                Phase::Acknowledged { caller } => {
-                    let caller = Caller::clone(caller);
-                    self.subscribe(id, params, caller);
+                Phase::Acknowledged { caller, budget, .. } => {
+                    let (caller, budget) = (Caller::clone(caller), budget.clone());
+                    self.subscribe(id, params, caller, budget);
                 }
                 _ => self.close(CloseReason::UNAUTHORIZED),
             },
@@ -264,7 +258,7 @@ impl Session {
         };
         match (credentials, caller.take()) {
             (Some(credentials), _) => {
-                let tokens = self.tokens.clone();
+                let tokens = self.endpoint.tokens.clone();
                 self.phase = Phase::Authenticating;
                 self.access_check = Some(Box::pin(async move {
                     AccessCheck::Authenticated(bearer::authenticate(&tokens, Some(&credentials)).await)
@@ -276,8 +270,14 @@ impl Session {
     }
 
     fn acknowledge(&mut self, caller: Arc<Caller>) {
-        self.phase = Phase::Acknowledged { caller };
-        self.socket.push(protocol::connection_ack());
+        let budget = self.endpoint.budgets.of(&caller);
+        match budget.socket() {
+            Ok(permit) => {
+                self.phase = Phase::Acknowledged { caller, budget, _permit: permit };
+                self.socket.push(protocol::connection_ack());
+            }
+            Err(_) => self.close(CloseReason::TOO_MANY_SOCKETS),
+        }
     }
 
     fn apply(&mut self, check: AccessCheck) {
@@ -293,25 +293,34 @@ impl Session {
         }
     }
 
-    fn subscribe(&mut self, id: String, params: Params, caller: Caller) {
+    fn subscribe(&mut self, id: String, params: Params, caller: Caller, budget: Budget) {
         if self.operations.contains_key(id.as_str()) {
             return self.close(CloseReason::duplicate(&id));
         }
-        let checked = if self.operations.len() < MAX_OPERATIONS {
-            self.executor.check(params)
-        } else {
-            Err(error(Code::TooManyOperations, "Too many operations on this socket; end one first."))
-        };
-        match checked {
-            Ok(operation) => {
-                let messages = self.executor.clone().messages(caller, operation, Transport::WebSocket);
-                self.operations.insert(id.into(), Box::pin(messages));
+        match self.begin(params, caller, budget) {
+            Ok(messages) => {
+                self.operations.insert(id.into(), messages);
             }
             Err(error) => {
                 execution::count_refused(Transport::WebSocket);
                 self.socket.push(protocol::error(&id, &OperationResponse::errors([error])));
             }
         }
+    }
+
+    fn begin(
+        &self,
+        params: Params,
+        caller: Caller,
+        budget: Budget,
+    ) -> Result<BoxStream<'static, Message>, ServerError> {
+        if self.operations.len() >= MAX_OPERATIONS {
+            return Err(error(Code::TooManyOperations, "Too many operations on this socket; end one first."));
+        }
+        budget.request()?;
+        let executor = &self.endpoint.executor;
+        let operation = executor.check(params)?.within(budget);
+        Ok(Box::pin(budgeted::messages(executor.clone(), caller, operation, Transport::WebSocket)?))
     }
 
     fn send(&mut self, id: &str, message: Message) {
@@ -346,8 +355,8 @@ impl Session {
             Phase::AwaitingInit { .. } | Phase::Authenticating if now - self.opened >= INIT_TIMEOUT => {
                 return self.close(CloseReason::INIT_TIMEOUT);
             }
-            Phase::Acknowledged { caller } if self.access_check.is_none() => {
-                let (tokens, caller) = (self.tokens.clone(), Arc::clone(caller));
+            Phase::Acknowledged { caller, .. } if self.access_check.is_none() => {
+                let (tokens, caller) = (self.endpoint.tokens.clone(), Arc::clone(caller));
                 self.access_check =
                     Some(Box::pin(async move { AccessCheck::StillValid(bearer::still_valid(&tokens, &caller).await) }));
             }

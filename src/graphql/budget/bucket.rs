@@ -1,0 +1,94 @@
+//! How much may be used in a minute.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+const MINUTE: f64 = 60.0;
+
+/// Fills up evenly, to what may be used in a minute.
+pub(super) struct Bucket {
+    size: f64,
+    level: Mutex<(f64, Instant)>,
+}
+
+impl Bucket {
+    /// A full one; `None` if there is no limit.
+    pub(super) fn of(per_minute: u32, now: Instant) -> Option<Self> {
+        let size = f64::from(per_minute);
+        (per_minute > 0).then(|| Self { size, level: Mutex::new((size, now)) })
+    }
+
+    /// Takes an amount, or says after how long there will be enough. More than the whole is there when it is full.
+    pub(super) fn take(&self, amount: f64, now: Instant) -> Result<(), Duration> {
+        let mut level = self.level.lock();
+        self.fill(&mut level, now);
+        let missing = amount.min(self.size) - level.0;
+        if missing > 0.0 {
+            return Err(self.time_for(missing));
+        }
+        level.0 -= amount;
+        Ok(())
+    }
+
+    /// Takes an amount even if there is not enough.
+    pub(super) fn owe(&self, amount: f64, now: Instant) {
+        let mut level = self.level.lock();
+        self.fill(&mut level, now);
+        level.0 -= amount;
+    }
+
+    /// After how long nothing is owed any more; `None`: nothing is.
+    pub(super) fn debt(&self, now: Instant) -> Option<Duration> {
+        let mut level = self.level.lock();
+        self.fill(&mut level, now);
+        (level.0 < 0.0).then(|| self.time_for(-level.0))
+    }
+
+    pub(super) fn is_full(&self, now: Instant) -> bool {
+        let mut level = self.level.lock();
+        self.fill(&mut level, now);
+        level.0 >= self.size
+    }
+
+    fn fill(&self, (level, at): &mut (f64, Instant), now: Instant) {
+        *level = (*level + (now - *at).as_secs_f64() * self.size / MINUTE).min(self.size);
+        *at = now;
+    }
+
+    fn time_for(&self, amount: f64) -> Duration {
+        Duration::from_secs_f64(amount * MINUTE / self.size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_taken_comes_back_evenly() {
+        let now = Instant::now();
+        let after = |seconds| now + Duration::from_secs(seconds);
+        let bucket = Bucket::of(600, now).unwrap();
+        assert!(bucket.take(500.0, now).is_ok() && !bucket.is_full(now));
+        assert_eq!(bucket.take(300.0, now), Err(Duration::from_secs(20)));
+        assert!(bucket.take(300.0, after(19)).is_err());
+        assert!(bucket.take(300.0, after(21)).is_ok());
+        assert!(bucket.is_full(after(120)));
+        assert!(bucket.take(5_000.0, after(120)).is_ok(), "more than the whole is there when it is full");
+        assert!(bucket.take(1.0, after(120)).is_err());
+        assert!(Bucket::of(0, now).is_none());
+    }
+
+    #[test]
+    fn what_is_owed_is_paid_back() {
+        let now = Instant::now();
+        let bucket = Bucket::of(60, now).unwrap();
+        bucket.owe(50.0, now);
+        assert_eq!(bucket.debt(now), None);
+        bucket.owe(40.0, now);
+        assert_eq!(bucket.debt(now), Some(Duration::from_secs(30)));
+        assert_eq!(bucket.debt(now + Duration::from_secs(31)), None);
+    }
+}

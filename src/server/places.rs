@@ -1,0 +1,274 @@
+//! How many connections clients may have: of all, and of one address.
+//!
+//! When all places are taken, the connections that have been idle for longest are closed. If every connection is busy,
+//! a few more are accepted, on which only the health checks are answered. An address that has too many connections gets
+//! no more. Connections of trusted proxies and from this machine are not counted by address. Of the requests that
+//! a trusted proxy forwards, each counts as a connection of its client while it is answered.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use ipnet::IpNet;
+use parking_lot::Mutex;
+
+use super::connection::Activity;
+use super::descriptors;
+use crate::config::Settings;
+
+/// How many connections are accepted beyond the limit, for health checks.
+const SPARE: usize = 32;
+/// When all places are taken, one of so many connections is closed if it is idle.
+const CLOSED_SHARE: usize = 64;
+/// Proxies append the address of their client to this header.
+const FORWARDED: &str = "x-forwarded-for";
+
+/// The places for connections. Clones share them.
+#[derive(Clone)]
+pub struct Places(Arc<Shared>);
+
+struct Shared {
+    all: usize,
+    per_address: usize,
+    trusted: Vec<IpNet>,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Default)]
+struct Taken {
+    open: HashMap<u64, Activity>,
+    last_id: u64,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// The place of one connection, which is free again when this is dropped.
+pub(super) struct Place {
+    id: u64,
+    client: Option<Client>,
+    pub(super) gate: Gate,
+}
+
+/// Decides whether a request on a connection is answered.
+#[derive(Clone)]
+pub(super) struct Gate {
+    places: Places,
+    peer: IpAddr,
+    /// Only health checks are answered.
+    spare: bool,
+}
+
+/// A connection or a request of an address. It is counted until this is dropped.
+pub(super) struct Client {
+    places: Places,
+    address: IpAddr,
+}
+
+/// Why a connection or a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// All places are taken.
+    Full,
+    /// The address has too many connections.
+    Address,
+}
+
+impl Places {
+    pub fn of(settings: &Settings) -> Self {
+        let all = settings.max_connections.min(descriptors::for_clients()).saturating_sub(SPARE).max(1);
+        Self::new(all, settings.max_connections_per_address, settings.trusted_proxies.clone())
+    }
+
+    pub(super) fn new(all: usize, per_address: usize, trusted: Vec<IpNet>) -> Self {
+        Self(Arc::new(Shared { all, per_address, trusted, taken: Mutex::default() }))
+    }
+
+    /// A place for a new connection.
+    pub(super) fn take(&self, peer: IpAddr, activity: &Activity) -> Result<Place, Refused> {
+        let peer = peer.to_canonical();
+        let client = self.client(peer)?;
+        let mut taken = self.0.taken.lock();
+        let full = taken.open.len() >= self.0.all;
+        let spare = full && !taken.close_idle();
+        if taken.open.len() >= self.0.all + SPARE {
+            drop(taken);
+            return Err(refused(Refused::Full));
+        }
+        taken.last_id += 1;
+        let id = taken.last_id;
+        taken.open.insert(id, activity.clone());
+        drop(taken);
+        Ok(Place { id, client, gate: Gate { places: self.clone(), peer, spare } })
+    }
+
+    /// Counts a client; `None` if this address is not counted.
+    fn client(&self, address: IpAddr) -> Result<Option<Client>, Refused> {
+        if address.is_loopback() || self.trusts(address) {
+            return Ok(None);
+        }
+        let address = network(address);
+        let mut taken = self.0.taken.lock();
+        let count = taken.by_address.entry(address).or_default();
+        if *count >= self.0.per_address {
+            return Err(refused(Refused::Address));
+        }
+        *count += 1;
+        drop(taken);
+        Ok(Some(Client { places: self.clone(), address }))
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.0.trusted.iter().any(|network| network.contains(&address))
+    }
+
+    /// The client of a trusted proxy, as the last proxy that is trusted saw it.
+    fn forwarded(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        let lines: Vec<&str> = headers.get_all(FORWARDED).iter().filter_map(|line| line.to_str().ok()).collect();
+        let mut hops = lines.iter().rev().flat_map(|line| line.rsplit(',')).map(|hop| address(hop.trim()));
+        hops.find(|hop| hop.is_none_or(|address| !self.trusts(address))).flatten()
+    }
+}
+
+fn refused(why: Refused) -> Refused {
+    let reason = match why {
+        Refused::Full => "full",
+        Refused::Address => "address",
+    };
+    metrics::counter!("muster_connections_refused_total", "reason" => reason).increment(1);
+    why
+}
+
+/// An address as proxies write it, which may have a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let address = text.parse().or_else(|_| text.trim_matches(['[', ']']).parse());
+    address.or_else(|_| text.parse().map(|address: std::net::SocketAddr| address.ip())).ok().map(|it| it.to_canonical())
+}
+
+/// What counts as one address. Who has an address of IPv6 has the whole network around it.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+    }
+}
+
+impl Taken {
+    /// Closes those that have been idle for longest, first those that have sent nothing yet. False if there are none.
+    fn close_idle(&self) -> bool {
+        let idle = self.open.values().filter_map(|activity| Some((activity.idle_since()?, activity)));
+        let mut idle: Vec<_> = idle.collect();
+        idle.sort_unstable_by_key(|(since, _)| *since);
+        idle.truncate(self.open.len().div_ceil(CLOSED_SHARE));
+        for (_, activity) in &idle {
+            activity.make_room();
+        }
+        !idle.is_empty()
+    }
+}
+
+impl Gate {
+    /// Whether the request is answered, and the client that it is counted for until then.
+    pub(super) fn admit(&self, is_health_check: bool, headers: &HeaderMap) -> Result<Option<Client>, Refused> {
+        if self.spare && !is_health_check {
+            return Err(Refused::Full);
+        }
+        if !self.places.trusts(self.peer) {
+            return Ok(None);
+        }
+        self.places.forwarded(headers).map_or(Ok(None), |client| self.places.client(client))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.client.take();
+        self.gate.places.0.taken.lock().open.remove(&self.id);
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let mut taken = self.places.0.taken.lock();
+        if let Some(count) = taken.by_address.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                taken.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn headers(lines: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(FORWARDED, line.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn an_address_has_its_share_and_this_machine_and_proxies_have_all() {
+        let places = Places::new(100, 2, vec!["10.0.0.0/8".parse().unwrap()]);
+        let take = |from: &str| places.take(ip(from), &Activity::new());
+        let first = take("192.0.2.1").unwrap();
+        let _second = take("::ffff:192.0.2.1").unwrap();
+        assert_eq!(take("192.0.2.1").err(), Some(Refused::Address));
+        drop(first);
+        assert!(take("192.0.2.1").is_ok());
+        let _others = [take("2001:db8::1").unwrap(), take("2001:db8::2").unwrap(), take("2001:db8:0:1::1").unwrap()];
+        assert_eq!(take("2001:db8::3").err(), Some(Refused::Address));
+        let _many: Vec<Place> = ["127.0.0.1", "::1", "10.1.2.3"]
+            .iter()
+            .flat_map(|from| [take(from), take(from), take(from)])
+            .flatten()
+            .collect();
+        assert_eq!(places.0.taken.lock().open.len(), 1 + 3 + 9);
+    }
+
+    #[test]
+    fn the_clients_of_a_trusted_proxy_are_counted_by_their_requests() {
+        let places = Places::new(100, 1, vec!["10.0.0.1/32".parse().unwrap(), "10.0.0.2/32".parse().unwrap()]);
+        let proxy = places.take(ip("10.0.0.1"), &Activity::new()).unwrap();
+        let ask = |lines: &[&str]| proxy.gate.admit(false, &headers(lines));
+        let one = ask(&["198.51.100.7, 192.0.2.1", "10.0.0.2"]).unwrap();
+        assert_eq!(
+            one.as_ref().map(|client| client.address),
+            Some(ip("192.0.2.1")),
+            "not what the client wrote itself"
+        );
+        assert_eq!(ask(&["192.0.2.1:4711"]).err(), Some(Refused::Address));
+        assert!(ask(&["[2001:db8::1]:80"]).unwrap().is_some());
+        drop(one);
+        assert!(ask(&["192.0.2.1"]).is_ok());
+        assert!(ask(&[]).unwrap().is_none() && ask(&["unknown, 10.0.0.2"]).unwrap().is_none());
+        let stranger = places.take(ip("192.0.2.9"), &Activity::new()).unwrap();
+        assert!(stranger.gate.admit(false, &headers(&["192.0.2.1"])).unwrap().is_none(), "it may write what it wants");
+    }
+
+    #[test]
+    fn when_all_places_are_taken_idle_connections_make_room_and_busy_ones_do_not() {
+        let places = Places::new(2, 1000, Vec::new());
+        let (busy, idle) = (Activity::new(), Activity::new());
+        let _answering = busy.begin();
+        let take = |activity: &Activity| places.take(ip("192.0.2.1"), activity).unwrap();
+        let _first = take(&busy);
+        let second = take(&idle);
+        let third = take(&busy);
+        assert!(!third.gate.spare && idle.must_make_room() && !busy.must_make_room());
+        drop(second);
+        let fourth = take(&busy);
+        assert!(fourth.gate.spare);
+        assert_eq!(fourth.gate.admit(false, &HeaderMap::new()).err(), Some(Refused::Full));
+        assert!(fourth.gate.admit(true, &HeaderMap::new()).is_ok());
+        let more: Vec<Place> = (0..100).map_while(|_| places.take(ip("192.0.2.1"), &busy).ok()).collect();
+        assert_eq!(more.len(), SPARE - 1);
+    }
+}
