@@ -72,7 +72,8 @@ impl Engine {
             Ending::Failed { error, refusal } => (Some(error.clone()), *refusal),
             Ending::Complete => (self.remove_leavers(tx, &mut transition, now).await?, None),
         };
-        if failure.as_ref().is_some_and(|error| error.class == FailureClass::GrowthGuard) {
+        let too_long = self.limits.is_too_long(transition.current_run_mut()?);
+        if too_long || failure.as_ref().is_some_and(|error| error.class == FailureClass::GrowthGuard) {
             self.drop_added(tx, &mut transition, now).await?;
         }
         tx.allow(STATEMENT).await?;

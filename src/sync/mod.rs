@@ -51,6 +51,8 @@ pub struct Limits {
     pub guard_minimum: i64,
     /// How many times as many users as an instance has are too many for the growth guard.
     pub growth_factor: i64,
+    /// The most users that an instance may have.
+    pub max_users: i64,
     /// The growth guard's minimum number of additional users.
     pub growth_minimum: i64,
     /// How long a page may take, including retries and waits.
@@ -68,6 +70,7 @@ impl Limits {
         Self {
             guard_percent: i64::from(settings.removal_guard_percent),
             guard_minimum: i64::from(settings.removal_guard_minimum),
+            max_users: i64::from(settings.max_users_per_instance),
             growth_factor: i64::from(settings.growth_guard_factor),
             growth_minimum: i64::from(settings.growth_guard_minimum),
             page: Duration::from_mins(5),

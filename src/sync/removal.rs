@@ -34,6 +34,11 @@ impl Limits {
         known > 0 && (seen == 0 || (!new_baseline && (leaving >= known || is_large)))
     }
 
+    /// Whether a run has listed more users than an instance may have.
+    pub(super) fn is_too_long(&self, run: &run::Model) -> bool {
+        run.seen > self.max_users
+    }
+
     /// Whether a member must first accept that so many users are listed.
     fn holds_growth(&self, Listed { seen, known, new_baseline }: Listed) -> bool {
         let is_large =
@@ -90,6 +95,13 @@ impl Engine {
     /// The failure of a run that has listed too many users. It is compared with the last run that did not fail: runs
     /// that failed since may have added a part of them.
     pub(super) fn hold_growth(&self, run: &run::Model, instance: &instance::Model) -> Option<Failure> {
+        if self.limits.is_too_long(run) {
+            let message = format!(
+                "The application lists more than {} users, which is the most that this server keeps of one instance (MUSTER_MAX_USERS_PER_INSTANCE). None of the new ones was kept.",
+                self.limits.max_users
+            );
+            return Some(Failure::new(FailureClass::Config, message));
+        }
         let known = instance.known_users.unwrap_or(run.users_before);
         let listed = Listed { seen: run.seen, known, new_baseline: run.new_baseline };
         if run.accept_growth || !self.limits.holds_growth(listed) {

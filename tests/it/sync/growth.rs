@@ -70,6 +70,26 @@ async fn the_guard_follows_the_settings() {
     }
 }
 
+#[tokio::test]
+async fn an_instance_has_no_more_users_than_the_settings_allow() {
+    let server = Server::builder().settings(|settings| settings.max_users_per_instance = 1_000).start().await;
+    let id = server.rehearse("Acme", &[("users", "100"), ("page_size", "100")]).await;
+    server.idle(&id, "").await;
+    server.configure(&id, &PEOPLE).await;
+    server.done("syncInstance", json!({ "id": id, "acceptGrowth": true }), "").await;
+    let now = server.idle(&id, &format!("userCount users {{ totalCount }} lastSync {{ {RUN} }}")).await;
+    let run = &now["lastSync"];
+    assert_eq!((&run["outcome"], &run["seen"], &run["added"]), (&json!("FAILED"), &json!(1_500), &json!(0)));
+    assert_eq!(run["failure"]["class"], "CONFIG");
+    assert!(run["failure"]["message"].as_str().unwrap().contains("more than 1000 users"), "{run}");
+    assert_eq!((&now["userCount"], &now["users"]["totalCount"]), (&json!(100), &json!(100)));
+
+    let fits = server.rehearse("fits", &[("users", "1000"), ("page_size", "500")]).await;
+    assert_eq!(server.idle(&fits, "userCount").await["userCount"], 1_000);
+    let first = server.rehearse("first", &PEOPLE).await;
+    assert_eq!(server.idle(&first, "userCount").await["userCount"], 0, "also in a first run");
+}
+
 fn user(id: &str, is_admin: bool) -> SourceUser {
     SourceUser {
         external_id: id.into(),
