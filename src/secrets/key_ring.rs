@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,10 +20,24 @@ use crate::files::fsync_parent_dir;
 
 type Keys = Vec<Arc<SecretKey>>;
 
-/// The keys in the key file, the newest first. There is at least one.
+/// The keys in the key file, the newest first. There is at least one. If another process changes the file, the next use
+/// of a key reads it again: it may have added a key, or removed one that must not count any more.
 pub struct KeyRing {
     file: PathBuf,
-    keys: RwLock<Keys>,
+    loaded: RwLock<Loaded>,
+}
+
+struct Loaded {
+    keys: Keys,
+    version: Option<Version>,
+}
+
+/// What differs between two versions of a file: inode, length, and time of the last change.
+type Version = (u64, u64, i64, i64);
+
+fn version(file: &Path) -> Option<Version> {
+    let found = fs::metadata(file).ok()?;
+    Some((found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
 }
 
 impl KeyRing {
@@ -41,7 +55,7 @@ impl KeyRing {
         out.write_all(lines([&key]).as_bytes()).and_then(|()| out.sync_all()).map_err(|e| at(&e))?;
         // The file name must be durable too: without its key, the database is lost.
         fsync_parent_dir(file).map_err(|e| at(&e))?;
-        Ok(Self { file: file.to_path_buf(), keys: RwLock::new(vec![key]) })
+        Ok(Self::new(file, vec![key], version(file)))
     }
 
     /// Reads the key file; `None` if it does not exist.
@@ -49,8 +63,22 @@ impl KeyRing {
     /// # Errors
     /// One line that names the file.
     pub fn load(file: &Path) -> Result<Option<Self>, String> {
-        let keys = read(file)?;
-        Ok(keys.map(|keys| Self { file: file.to_path_buf(), keys: RwLock::new(keys) }))
+        let version = version(file);
+        Ok(read(file)?.map(|keys| Self::new(file, keys, version)))
+    }
+
+    fn new(file: &Path, keys: Keys, version: Option<Version>) -> Self {
+        Self { file: file.to_path_buf(), loaded: RwLock::new(Loaded { keys, version }) }
+    }
+
+    /// The keys as the file has them now. If it cannot be read, they stay as they were.
+    fn keys(&self) -> Keys {
+        let version = version(&self.file);
+        let changed = version.is_some() && self.loaded.read().version != version;
+        if changed && let Ok(Some(keys)) = read(&self.file) {
+            *self.loaded.write() = Loaded { keys, version };
+        }
+        self.loaded.read().keys.clone()
     }
 
     pub fn file(&self) -> &Path {
@@ -59,7 +87,7 @@ impl KeyRing {
 
     /// The ids of all keys, the newest first.
     pub fn ids(&self) -> Vec<KeyId> {
-        self.keys.read().iter().map(|key| key.id()).collect()
+        self.keys().iter().map(|key| key.id()).collect()
     }
 
     /// Adds a new key to the file. The caller holds the [lock](Self::lock).
@@ -118,7 +146,7 @@ impl KeyRing {
         out.write_all(lines(&keys).as_bytes()).and_then(|()| out.set_permissions(mode)).map_err(at)?;
         out.sync_all().and_then(|()| fs::rename(&next, &file)).map_err(at)?;
         fsync_parent_dir(&file).map_err(at)?;
-        *self.keys.write() = keys;
+        *self.loaded.write() = Loaded { keys, version: version(&file) };
         Ok(())
     }
 
@@ -129,19 +157,12 @@ impl KeyRing {
 
     /// The key that was added last.
     pub fn newest(&self) -> Arc<SecretKey> {
-        self.keys.read()[0].clone()
+        self.keys()[0].clone()
     }
 
-    /// The key with this id. If it is not known, the file is read again: another process may have added it.
+    /// The key with this id.
     pub fn find(&self, id: KeyId) -> Option<Arc<SecretKey>> {
-        let known = |keys: &Keys| keys.iter().find(|key| key.id() == id).cloned();
-        let found = known(&self.keys.read());
-        found.or_else(|| {
-            let keys = read(&self.file).ok().flatten()?;
-            let found = known(&keys)?;
-            *self.keys.write() = keys;
-            Some(found)
-        })
+        self.keys().into_iter().find(|key| key.id() == id)
     }
 
     pub fn open(&self, place: &Place<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
@@ -151,7 +172,7 @@ impl KeyRing {
 
     /// Opens a value that was sealed before values were bound to their place.
     pub fn open_first_version(&self, owner: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        self.keys.read().iter().find_map(|key| key.open_first_version(owner, sealed))
+        self.keys().iter().find_map(|key| key.open_first_version(owner, sealed))
     }
 
     /// Whether a key of this installation has signed the row.
@@ -258,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_another_process_adds_is_found() {
+    fn a_key_that_another_process_adds_is_found_and_one_that_it_removes_is_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let (file, other) = (dir.path().join("secret.key"), dir.path().join("other.key"));
         let ring = KeyRing::load_or_create(&file).unwrap();
@@ -269,5 +290,10 @@ mod tests {
         fs::write(&file, both).unwrap();
         assert_eq!(ring.open(&PLACE, &sealed).unwrap().as_slice(), b"y");
         assert_eq!(ring.newest().id(), added.newest().id());
+        let old = ring.ids()[1];
+        assert_eq!(KeyRing::load(&file).unwrap().unwrap().keep_only(added.newest().id()), Ok(1));
+        assert!(ring.find(old).is_none());
+        fs::remove_file(&file).unwrap();
+        assert_eq!(ring.open(&PLACE, &sealed).unwrap().as_slice(), b"y", "a server goes on without its file");
     }
 }

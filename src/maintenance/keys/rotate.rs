@@ -4,8 +4,8 @@
 //! stored value is opened with its old key and sealed with the new one, in a transaction of its own. When nothing
 //! needs the old keys any more, they are removed from the file.
 //!
-//! **Servers** that are running find the new key in the file when they meet it for the first time. Whoever seals a
-//! value reads in the same transaction which key is in use, and so never uses an old one after the switch.
+//! **Servers** that are running notice that the file has changed, and read it again. Whoever seals a value reads in the
+//! same transaction which key is in use, and so never uses an old one after the switch.
 //!
 //! **Interruption.** Every step can be repeated. The next rotation finishes the one that was interrupted.
 

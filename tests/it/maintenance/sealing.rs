@@ -115,21 +115,6 @@ async fn a_credential_opens_neither_at_another_host_nor_in_another_row_nor_in_an
 }
 
 #[tokio::test]
-async fn a_host_that_a_member_changes_gets_the_credential_that_comes_with_it() {
-    let (old, new) = (Scim::start(3, &[]), Scim::start(4, &[]));
-    let server = server().start().await;
-    let id = server.integrate("scim", "Directory", &old.config()).await;
-    server.idle(&id, "").await;
-    let changed =
-        update(&server, json!({ "id": id, "config": settings(&[("base_url", &new.base_url), ("token", &new.token)]) }))
-            .await;
-    assert_eq!(changed["userErrors"], json!([]), "{changed:#}");
-    let run = server.sync(&id, "outcome seen").await;
-    assert_eq!(run, json!({ "outcome": "SUCCEEDED", "seen": 4 }));
-    assert_eq!(doctor(&server.place).await, []);
-}
-
-#[tokio::test]
 async fn a_token_that_was_planted_changed_or_revived_is_refused_and_named() {
     let server = Server::start().await;
     let valid = |token: String| {

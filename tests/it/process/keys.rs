@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
+use muster::db::Location;
 use serde_json::json;
 
 use super::{Home, Program, rounds, write_key};
@@ -90,6 +91,10 @@ async fn an_old_key_stays_while_a_value_that_does_not_open_may_need_it() {
     let db = muster::db::Db::open(&home.database.location(&home.data_dir()), 3).await.unwrap();
     let name = |new: &str| format!("UPDATE instance SET integration_key = '{new}' WHERE name = 'Directory 3'");
     change(&db, &name("okta")).await;
+    let signature = match home.location() {
+        Location::Postgres(_) => format!("'\\x{}'", home.one("SELECT encode(signature, 'hex') FROM api_token").await),
+        Location::Sqlite(_) => format!("X'{}'", home.one("SELECT hex(signature) FROM api_token").await),
+    };
     done(&home, &["keys", "add"]);
     let rotated = done(&home, &["keys", "rotate"]);
     assert!(rotated.contains("1 stored values do not open"), "{rotated}");
@@ -99,6 +104,11 @@ async fn an_old_key_stays_while_a_value_that_does_not_open_may_need_it() {
     assert!(finished.contains("An earlier rotation was finished: 1 stored values"), "{finished}");
     assert_eq!(keys(&home), 1);
     assert_eq!(program.client.sync(&ids[3], "outcome").await["outcome"], "SUCCEEDED");
+    // What the old key signed is no longer valid, although the server began with it.
+    change(&db, &format!("UPDATE api_token SET signature = {signature}")).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let answer = program.client.ask_as(&program.client.admin, "{ instances { totalCount } }", json!({})).await;
+    assert!(answer["data"].is_null(), "{answer:#}");
     db.close().await.unwrap();
 }
 
