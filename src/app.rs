@@ -26,6 +26,7 @@ use crate::config::{Roles, Settings};
 use crate::db::{Db, Location};
 use crate::error::Error;
 use crate::events::{self, Log};
+use crate::graphql::answers::Answers;
 use crate::graphql::api::{Api, Services};
 use crate::graphql::budget::{self, Budgets};
 use crate::graphql::schema;
@@ -343,10 +344,11 @@ fn endpoint(
         progress: engine.progress.clone(),
         epoch: api.epoch,
     };
+    let answers = Answers::new(sources.db.clone(), sources.clock.clone());
     let schema = schema::build(api.clone());
     let subscriptions = Subscriptions::new(schema.clone(), sources, shutdown.clone());
     Arc::new(Endpoint {
-        executor: Executor::new(api, schema, subscriptions, settings.introspection),
+        executor: Executor::new(api, schema, subscriptions, answers, settings.introspection),
         tokens: tokens.clone(),
         budgets: Arc::new(Budgets::new(budget::Limits::of(settings))),
         origin: PublicOrigin::of(&engine.public_url),

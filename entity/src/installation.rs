@@ -20,6 +20,8 @@ pub struct Model {
     pub searchable_through: Option<Uuid>,
     /// How many migrations a binary must know to work with this database.
     pub needs: i32,
+    /// How many transactions have changed what clients see of instances, runs and events, but recorded no event of it.
+    pub unlogged_changes: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

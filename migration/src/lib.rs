@@ -31,6 +31,7 @@ mod m0011_user_words;
 mod m0012_indexes;
 mod m0013_token_limits;
 mod m0014_sealing;
+mod m0015_unlogged_changes;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -55,6 +56,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_indexes::Migration),
             Box::new(m0013_token_limits::Migration),
             Box::new(m0014_sealing::Migration),
+            Box::new(m0015_unlogged_changes::Migration),
         ]
     }
 }

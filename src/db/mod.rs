@@ -12,7 +12,8 @@
 //! so a reader that follows the log by number misses none.
 //!
 //! **Lock order.** A transaction locks rows in this order: first the instance, then its job, then its run, grant or
-//! mails. An advisory lock that numbers events is taken last, inside the commit. A transaction that starts from a run
+//! mails. An advisory lock that numbers events is taken last, inside the commit, as is the row that counts the changes
+//! without an event. A transaction that starts from a run
 //! or a job reads it without a lock, locks the instance, and then reads it again. Rows of several instances are not
 //! locked together, except with SKIP LOCKED. Whoever seals a credential shares the row of the installation after
 //! locking the instance; whoever locks that row for writing locks nothing after it that sealing needs.
@@ -39,11 +40,13 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use changes::Changes;
 use conn::{Pools, Timed};
 use postgres::Share;
 use rows::Fast;
 use wake::Wake;
 
+mod changes;
 mod classify;
 mod conn;
 pub mod keyset;
@@ -55,6 +58,7 @@ mod rows;
 mod sqlite;
 mod total;
 mod trouble;
+mod view;
 mod wake;
 
 pub use classify::{ErrorClass, classify, is_duplicate};
@@ -63,6 +67,7 @@ pub use location::{Location, ParsedUrl};
 pub use rows::Columns;
 pub use total::{MOST_COUNTED, Total, total, totals};
 pub use trouble::Trouble;
+pub use view::View;
 pub use wake::Topic;
 
 /// How long a statement may take.
@@ -225,7 +230,8 @@ impl Db {
             ..TransactionOptions::default()
         };
         let begun = conn::in_time(BEGIN, self.writer.begin_with_options(options)).await?;
-        let tx = Tx(Arc::new(Inner { conn: Timed::new(begun), announced: AtomicU8::new(0), events: Mutex::default() }));
+        let tx =
+            Tx(Arc::new(Inner { conn: Timed::new(begun), announced: AtomicU8::new(0), changes: Mutex::default() }));
         let value = work(tx.clone()).await?;
         let tx = Arc::into_inner(tx.0).ok_or_else(|| Error::Internal("a transaction outlived its work".into()))?;
         self.commit(tx).await?;
@@ -233,17 +239,15 @@ impl Db {
     }
 
     async fn commit(&self, tx: Inner) -> Result<()> {
-        let Inner { conn, announced, events } = tx;
-        let (events, topics) = (events.into_inner(), announced.into_inner());
+        let Inner { conn, announced, changes } = tx;
+        let (changes, topics) = (changes.into_inner(), announced.into_inner());
         let mut wakes_others = false;
         // As late as possible, because on PostgreSQL transactions with events commit one after another.
         let mark = if self.shared() {
-            wakes_others = !events.is_empty();
-            Some(postgres::mark(&conn, events, self.wake.message(topics), self.clock(Clock::System).now()).await?)
+            wakes_others = !changes.events.is_empty();
+            Some(postgres::mark(&conn, changes, self.wake.message(topics), self.clock(Clock::System).now()).await?)
         } else {
-            if !events.is_empty() {
-                entity::event::Entity::insert_many(events).exec_without_returning(&conn).await?;
-            }
+            changes.record(&conn).await?;
             None
         };
         // A mark is a row.
@@ -333,27 +337,6 @@ impl Db {
     }
 }
 
-/// A read transaction, whose statements all see the same state.
-pub struct View(Timed<DatabaseTransaction>);
-
-impl View {
-    /// The connection to run statements on.
-    pub fn conn(&self) -> &Timed<DatabaseTransaction> {
-        &self.0
-    }
-
-    /// Lets each later statement take as long as `time`.
-    pub async fn allow(&self, time: Duration) -> Result<()> {
-        self.0.allow(time);
-        postgres::allow(&self.0, time).await
-    }
-
-    /// Gives the connection back. Dropping the view does the same, a little later.
-    pub async fn close(self) -> Result<()> {
-        Ok(conn::in_time(STATEMENT, self.0.into_inner().commit()).await?)
-    }
-}
-
 /// A writing transaction; clones share it.
 #[derive(Clone)]
 pub struct Tx(Arc<Inner>);
@@ -361,7 +344,7 @@ pub struct Tx(Arc<Inner>);
 struct Inner {
     conn: Timed<DatabaseTransaction>,
     announced: AtomicU8,
-    events: Mutex<Vec<entity::event::ActiveModel>>,
+    changes: Mutex<Changes>,
 }
 
 impl Tx {
@@ -384,8 +367,13 @@ impl Tx {
 
     /// Writes the event as a part of the commit.
     pub fn log(&self, event: entity::event::ActiveModel) {
-        self.0.events.lock().push(event);
+        self.0.changes.lock().events.push(event);
         self.announce(Topic::Events);
+    }
+
+    /// Counts, as a part of the commit, a change that clients see of an instance, a run or the log, and that is no event.
+    pub fn note_unlogged(&self) {
+        self.0.changes.lock().unlogged = true;
     }
 
     /// Lets each later statement take as long as `time`: for those that change very many rows.

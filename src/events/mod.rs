@@ -19,6 +19,7 @@ use crate::error::Result;
 mod cache;
 mod latest;
 pub mod log;
+pub mod position;
 
 pub use cache::Entry;
 pub use log::Log;
@@ -95,5 +96,6 @@ pub async fn prune(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
         .await?;
     let past = oldest.into_iter().take_while(|(seq, at)| *at < before && *seq < newest);
     let Some((last, _)) = past.last() else { return Ok(0) };
+    tx.note_unlogged();
     Ok(Entity::delete_many().filter(Column::Seq.lte(last)).exec(tx.conn()).await?.rows_affected)
 }

@@ -3,10 +3,22 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::wanted::Wanted;
+use crate::db::Columns;
 use crate::instance::Instances;
 use crate::instance::authorization::Authorizations;
 use crate::notification::test_mail::TestMail;
+
+/// Which columns are read of the rows that are shown most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    pub instances: Columns,
+    pub runs: Columns,
+    pub users: Columns,
+}
+
+impl Wanted {
+    pub const ALL: Self = Self { instances: Columns::ALL, runs: Columns::ALL, users: Columns::ALL };
+}
 
 /// In the data of the schema and of each query: `ctx.data_unchecked::<Api>()`.
 #[derive(Clone)]

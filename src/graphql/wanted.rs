@@ -1,6 +1,6 @@
 //! Which columns of rows a document needs.
 //!
-//! A row of an instance, a run or a user has many columns, and most documents show a few of them. [`Wanted::of`] looks
+//! A row of an instance, a run or a user has many columns, and most documents show a few of them. [`wanted`] looks
 //! at the names of all fields of a document, whatever type they are selected of: too many columns cost little. The
 //! fields that nobody selects are empty in the rows of such a document.
 
@@ -8,25 +8,14 @@ use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 use entity::{instance, run};
 use sea_orm::{IdenStatic, Iterable};
 
+use super::api::Wanted;
+use super::documents::Document;
 use super::instance::Instance;
 use super::sync_run::SyncRun;
 use super::user::User;
+use super::written::{ReadFields, Reads};
 use crate::db::Columns;
 use crate::directory::users::shown_columns;
-
-/// What a field reads of its row.
-pub enum Reads {
-    /// The columns with these names, beside [`Row::ALWAYS`].
-    Columns(&'static [&'static str]),
-    /// All of it, and of the rows that it refers to.
-    Everything,
-}
-
-/// The fields of a type whose values are rows. The macro `fields` implements it.
-pub trait ReadFields {
-    /// `None` if the type has no such field.
-    fn reads(field: &str) -> Option<Reads>;
-}
 
 /// A type whose values are rows.
 pub trait Row: ReadFields {
@@ -72,32 +61,25 @@ impl Row for User {
     }
 }
 
-/// What is read of each row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    pub instances: Columns,
-    pub runs: Columns,
-    pub users: Columns,
+/// What a document needs. It is found once for each.
+pub fn wanted(document: &Document) -> Wanted {
+    *document.wanted.get_or_init(|| find(&document.parsed))
 }
 
-impl Wanted {
-    pub const ALL: Self = Self { instances: Columns::ALL, runs: Columns::ALL, users: Columns::ALL };
-
-    pub fn of(document: &ExecutableDocument) -> Self {
-        let mut names = Vec::new();
-        for (_, operation) in document.operations.iter() {
-            collect(&operation.node.selection_set.node, &mut names);
-        }
-        for fragment in document.fragments.values() {
-            collect(&fragment.node.selection_set.node, &mut names);
-        }
-        names.sort_unstable();
-        names.dedup();
-        let wanted = || {
-            Some(Self { instances: of::<Instance>(&names)?, runs: of::<SyncRun>(&names)?, users: of::<User>(&names)? })
-        };
-        wanted().unwrap_or(Self::ALL)
+fn find(document: &ExecutableDocument) -> Wanted {
+    let mut names = Vec::new();
+    for (_, operation) in document.operations.iter() {
+        collect(&operation.node.selection_set.node, &mut names);
     }
+    for fragment in document.fragments.values() {
+        collect(&fragment.node.selection_set.node, &mut names);
+    }
+    names.sort_unstable();
+    names.dedup();
+    let wanted = || {
+        Some(Wanted { instances: of::<Instance>(&names)?, runs: of::<SyncRun>(&names)?, users: of::<User>(&names)? })
+    };
+    wanted().unwrap_or(Wanted::ALL)
 }
 
 fn collect<'a>(set: &'a SelectionSet, names: &mut Vec<&'a str>) {
@@ -146,7 +128,7 @@ mod tests {
             "{ users { nodes { email ...F } } instances { nodes { syncState freshness { asOf } } } }
              fragment F on User { ... { removedAt } }",
         );
-        let wanted = Wanted::of(&document.unwrap());
+        let wanted = find(&document.unwrap());
         assert_eq!(names::<User>(wanted.users), ["id", "instance_id", "email", "status", "removed_at"]);
         let instances = names::<Instance>(wanted.instances);
         let more: Vec<_> = instances.into_iter().filter(|name| !Instance::ALWAYS.contains(name)).collect();
@@ -157,14 +139,14 @@ mod tests {
     #[test]
     fn a_field_that_needs_everything_also_needs_it_of_what_it_refers_to() {
         let document = parse_query("{ instance(id: 1) { notice { message } } }").unwrap();
-        assert_eq!(Wanted::of(&document), Wanted::ALL);
+        assert_eq!(find(&document), Wanted::ALL);
     }
 
     #[test]
     fn every_column_that_a_field_needs_exists() {
         for field in ["lastSync", "id", "status", "failure", "licenses", "name"] {
             let document = parse_query(format!("{{ {field} }}")).unwrap();
-            assert_ne!(Wanted::of(&document), Wanted::ALL, "{field}");
+            assert_ne!(find(&document), Wanted::ALL, "{field}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use entity::instance::{Column, Entity, Model, Status};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter};
 
 use super::notice::{About, Notice, Severity, here, there};
 use crate::clock::date_time;
@@ -15,13 +15,24 @@ pub const AHEAD_MS: i64 = 14 * 24 * 3_600_000;
 /// Stores when the credential expires, as a run has learned. `instance` is the row with which the run began. If a
 /// member has changed it since, nothing is stored, because it may have another credential.
 pub async fn store(tx: &Tx, instance: &Model, at: i64) -> Result<()> {
-    Entity::update_many()
+    let other = Condition::any().add(Column::CredentialExpiresAt.is_null()).add(Column::CredentialExpiresAt.ne(at));
+    let changed = Entity::update_many()
         .col_expr(Column::CredentialExpiresAt, Expr::value(at))
         .filter(Column::Id.eq(instance.id))
         .filter(Column::Revision.eq(instance.revision))
+        .filter(other)
         .exec(tx.conn())
         .await?;
+    if changed.rows_affected > 0 {
+        tx.note_unlogged();
+    }
     Ok(())
+}
+
+/// When the warning appears, or says something else, if nothing is stored until then; `None` if it stays as it is.
+pub fn changes_at(model: &Model, now: i64) -> Option<i64> {
+    let at = model.credential_expires_at?;
+    [at - AHEAD_MS, at].into_iter().find(|change| *change > now)
 }
 
 /// The warning, from two weeks before the end on.

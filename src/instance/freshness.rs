@@ -29,8 +29,7 @@ impl Freshness {
         if model.last_success_at == 0 {
             return Freshness { state: FreshnessState::Never, as_of: None, stale_since: None };
         }
-        let as_of = Some(model.last_success_at);
-        let overdue = model.last_success_at + 2 * i64::from(model.sync_interval_minutes) * 60_000;
+        let (as_of, overdue) = (Some(model.last_success_at), overdue(model));
         let stale_since = match model.inactive_since {
             Some(since) => Some(since.min(overdue)),
             None => (now > overdue).then_some(overdue),
@@ -38,4 +37,15 @@ impl Freshness {
         let state = if stale_since.is_some() { FreshnessState::Stale } else { FreshnessState::Fresh };
         Freshness { state, as_of, stale_since }
     }
+}
+
+/// The last moment at which the users are fresh, if no run succeeds until then.
+fn overdue(model: &Model) -> i64 {
+    model.last_success_at + 2 * i64::from(model.sync_interval_minutes) * 60_000
+}
+
+/// When the freshness changes, if nothing is stored until then; `None` if it stays as it is.
+pub fn changes_at(model: &Model, now: i64) -> Option<i64> {
+    let change = overdue(model) + 1;
+    (change > now).then_some(change)
 }

@@ -187,6 +187,7 @@ impl Grants {
                     && stored
                 {
                     forecast.clone().exec(tx.conn()).await?;
+                    tx.note_unlogged();
                 }
                 Ok(stored)
             })

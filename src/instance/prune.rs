@@ -31,6 +31,7 @@ pub async fn runs(tx: &Tx, before: Uuid, limit: u64) -> Result<u64> {
     if past.is_empty() {
         return Ok(0);
     }
+    tx.note_unlogged();
     Ok(run::Entity::delete_many().filter(run::Column::Id.is_in(past)).exec(tx.conn()).await?.rows_affected)
 }
 
@@ -63,6 +64,7 @@ pub async fn tombstones(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
     if past.is_empty() {
         return Ok(0);
     }
+    tx.note_unlogged();
     run::Entity::delete_many().filter(run::Column::InstanceId.is_in(past.iter().copied())).exec(tx.conn()).await?;
     Ok(instance::Entity::delete_many().filter(instance::Column::Id.is_in(past)).exec(tx.conn()).await?.rows_affected)
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::wakeups::CHANNEL;
 use crate::clock::{Clock, id_at};
+use crate::db::changes::{COUNT_UNLOGGED, Changes};
 use crate::db::conn::{Timed, in_time};
 use crate::db::{Db, STATEMENT};
 use crate::error::{Chain, Error, Failure, Result};
@@ -42,19 +43,19 @@ pub(in crate::db) struct CommitMark {
     number: String,
 }
 
-/// Writes the mark and the events, in one statement, and wakes the other replicas if there are events. Events are
+/// Writes the mark and the changes, in one statement, and wakes the other replicas if there are events. Events are
 /// numbered under a lock: numbers are drawn before the commit and visible after it, so that without the lock a reader
 /// could see a later number first and miss the earlier one for good.
 pub(in crate::db) async fn mark(
     tx: &Timed<DatabaseTransaction>,
-    events: Vec<event::ActiveModel>,
+    changes: Changes,
     wake_up: String,
     now: i64,
 ) -> Result<CommitMark> {
     // By the database's clock, because old marks are found by the time in their id.
     let id = id_at(now, &secrets::random());
     let (mut log, mut values) = (String::new(), vec![id.into()]);
-    for event in events {
+    for event in changes.events {
         log.push_str(if log.is_empty() { LOG } else { " UNION ALL SELECT " });
         for (index, column) in LOGGED.into_iter().enumerate() {
             values.push(event.get(column).into_value().unwrap_or(Value::String(None)));
@@ -67,6 +68,9 @@ pub(in crate::db) async fn mark(
         let _always_written = write!(log, "), wake AS (SELECT pg_notify('{CHANNEL}', ${}))", values.len());
     }
     let waked = if log.is_empty() { "" } else { " FROM wake" };
+    if changes.unlogged {
+        let _always_written = write!(log, ", unlogged AS ({COUNT_UNLOGGED})");
+    }
     let sql = format!(
         "WITH mark AS (INSERT INTO commit_mark (id) VALUES ($1)){log} SELECT pg_current_xact_id()::xid::text AS number{waked}"
     );

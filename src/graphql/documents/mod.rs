@@ -4,17 +4,20 @@
 //! the schema accepted, so that they are neither parsed nor validated again. [`verdicts`] says for which variables that
 //! holds. Nothing is kept that was refused.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 use async_graphql::{Name, Request, Variables};
 use hashlink::LruCache;
 use parking_lot::Mutex;
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context, SHA256, digest};
+use serde::Serialize;
 
+use self::covered::is_covered;
 use self::verdicts::{Shape, Verdicts};
-use super::wanted::Wanted;
+use super::api::Wanted;
 
+pub mod covered;
 pub mod validation;
 pub mod verdicts;
 
@@ -29,6 +32,9 @@ const BYTES_PER_SELECTION: usize = 256;
 /// The SHA-256 of the text of a document.
 pub type Hash = [u8; 32];
 
+/// Identifies a document with the name of an operation and the values of variables.
+pub type QueryKey = [u8; 32];
+
 /// The SHA-256 of the text of a document.
 pub fn hash(text: &str) -> Hash {
     let mut hash = Hash::default();
@@ -42,7 +48,10 @@ pub struct Document {
     pub parsed: ExecutableDocument,
     /// The variables that are given null if they have no value.
     pub nullable: Vec<Name>,
-    pub wanted: Wanted,
+    /// What it needs of rows, see [`super::wanted`].
+    pub wanted: OnceLock<Wanted>,
+    /// Whether its answers may be kept, see [`super::answers`].
+    pub keeps_answers: bool,
     /// How much memory it takes, as it is estimated.
     bytes: usize,
     verdicts: Verdicts,
@@ -51,9 +60,21 @@ pub struct Document {
 impl Document {
     pub fn new(text: &str, hash: Hash, parsed: ExecutableDocument, nullable: Vec<Name>) -> Self {
         let verdicts = Verdicts::of(&parsed);
+        let keeps_answers = is_covered(&parsed);
         let bytes = text.len() * BYTES_PER_BYTE + selections_of(&parsed) * BYTES_PER_SELECTION;
-        let wanted = Wanted::of(&parsed);
-        Self { hash, parsed, nullable, wanted, bytes, verdicts }
+        Self { hash, parsed, nullable, wanted: OnceLock::new(), keeps_answers, bytes, verdicts }
+    }
+
+    /// The key of the document with the name of an operation and the values of variables.
+    pub fn key(&self, operation_name: Option<&str>, values: impl Serialize) -> QueryKey {
+        // Their keys are texts, so that nothing is refused.
+        let text = serde_json::to_string(&(operation_name, values)).unwrap_or_default();
+        let mut context = Context::new(&SHA256);
+        context.update(&self.hash);
+        context.update(text.as_bytes());
+        let mut key = QueryKey::default();
+        key.copy_from_slice(context.finish().as_ref());
+        key
     }
 }
 

@@ -24,7 +24,7 @@ pub fn read_fields(object: &mut ItemImpl) -> Tokens {
     let ty = &object.self_ty;
     quote! {
         const _: () = {
-            use crate::graphql::wanted::{ReadFields, Reads};
+            use crate::graphql::written::{ReadFields, Reads};
 
             impl ReadFields for #ty {
                 fn reads(field: &str) -> Option<Reads> {

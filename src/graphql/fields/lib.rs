@@ -18,7 +18,7 @@ use syn::{
 /// - An async one without arguments that gives a `Written` or `Rows` is awaited, and then written.
 /// - The library resolves the others.
 ///
-/// As `#[fields(rows)]`, for a type whose field `model` is a row, it also implements `graphql::wanted::ReadFields`: a
+/// As `#[fields(rows)]`, for a type whose field `model` is a row, it also implements `graphql::written::ReadFields`: a
 /// method reads the columns that it names as `self.model.column`. One that does something else with the row names its
 /// columns itself, as in `#[columns(name, status)]`, or reads everything. One that gives a `Written` or `Rows` may also
 /// refer to other rows by what is always read.

@@ -31,7 +31,7 @@ use self::cost::{CostAnalysis, Cycle};
 use self::persisted::Claim;
 use self::scan::{MAX_NESTING, MAX_TOKENS, ScanError};
 use super::budget::Budget;
-use super::documents::{Checked, Document, Documents, Hash, hash};
+use super::documents::{Checked, Document, Documents, Hash, QueryKey, hash};
 use super::error::{Code, error};
 use super::written::Unmerged;
 
@@ -95,6 +95,11 @@ impl Operation {
     /// Its document.
     pub fn checked(&self) -> &Checked {
         &self.checked
+    }
+
+    /// Identifies what is asked: the document, the operation and the values of the variables.
+    pub fn key(&self) -> QueryKey {
+        self.checked.document.key(self.request.operation_name.as_deref(), &self.request.variables)
     }
 
     /// The request to execute, already parsed.

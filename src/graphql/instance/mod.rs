@@ -12,6 +12,7 @@ use self::capability::{CapabilityState, CapabilityStates};
 use self::config::ConfigValue;
 use self::event::{EventList, InstanceEventConnection};
 use self::notice::{Freshness, Notice};
+use super::answers::holds_until;
 use super::api::Api;
 use super::batch::{Batch, Relation};
 use super::connection;
@@ -26,7 +27,7 @@ use super::user::list::{UserConnection, UserFilter, UserList};
 use super::written::{Rows, Written, fields};
 use crate::clock::date_time;
 use crate::instance::event::Snapshot;
-use crate::instance::{freshness, notice as notices};
+use crate::instance::{credential_expiry, freshness, notice as notices};
 
 pub mod begin_authorization;
 pub mod cancel_sync;
@@ -201,6 +202,9 @@ impl Instance {
     #[columns(last_success_at, sync_interval_minutes, inactive_since)]
     fn freshness(&self, ctx: &Context<'_>) -> Freshness {
         let now = ctx.data_unchecked::<Api>().instances.clock.now();
+        if let Some(change) = freshness::changes_at(&self.model, now) {
+            holds_until(ctx, change);
+        }
         Freshness::of(freshness::Freshness::of(&self.model, now))
     }
 
@@ -215,8 +219,11 @@ impl Instance {
         let api = ctx.data_unchecked::<Api>();
         let last = nullable(ctx, self.last_run(api).await);
         let last = last.as_ref().map(|run| run.model.as_ref());
-        let instances = &api.instances;
-        notices::notice_of(&self.model, instances.about(&self.model), last, instances.clock.now())
+        let (instances, now) = (&api.instances, api.instances.clock.now());
+        if let Some(change) = credential_expiry::changes_at(&self.model, now) {
+            holds_until(ctx, change);
+        }
+        notices::notice_of(&self.model, instances.about(&self.model), last, now)
             .map(|notice| Written(Notice::of(notice)))
     }
 

@@ -6,10 +6,9 @@ use std::collections::BTreeSet;
 use async_graphql::parser::types::{Directive, ExecutableDocument, OperationDefinition, Selection, SelectionSet};
 use async_graphql::{Name, Positioned, Request, Variables};
 use async_graphql_value::{ConstValue, Value};
-use ring::digest::{Context, SHA256};
 
 use crate::graphql::budget::Budget;
-use crate::graphql::documents::Checked;
+use crate::graphql::documents::{Checked, QueryKey};
 use crate::graphql::guard::Operation;
 
 /// A subscription's document, which is executed once for each event.
@@ -22,8 +21,6 @@ pub struct EventQuery {
     pub key: QueryKey,
 }
 
-pub type QueryKey = [u8; 32];
-
 impl EventQuery {
     pub fn new(operation: Operation) -> Self {
         let (checked, budget) = (operation.checked().clone(), operation.budget().clone());
@@ -31,13 +28,7 @@ impl EventQuery {
         let document = &checked.document;
         let used = used_below_the_root(&document.parsed, operation_name.as_deref());
         let values: Vec<(&Name, Option<&ConstValue>)> = used.iter().map(|name| (name, variables.get(name))).collect();
-        // Their keys are texts, so that nothing is refused.
-        let text = serde_json::to_string(&(&operation_name, values)).unwrap_or_default();
-        let mut context = Context::new(&SHA256);
-        context.update(&document.hash);
-        context.update(text.as_bytes());
-        let mut key = QueryKey::default();
-        key.copy_from_slice(context.finish().as_ref());
+        let key = document.key(operation_name.as_deref(), values);
         Self { checked, operation_name, variables, budget, key }
     }
 

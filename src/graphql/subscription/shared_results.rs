@@ -13,9 +13,9 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::cursor::Cursor;
-use super::event_query::QueryKey;
 use super::results::ExecutionResult;
 use crate::graphql::budget::Budget;
+use crate::graphql::documents::QueryKey;
 
 /// How many bytes of results are kept, about.
 const MAX_BYTES: usize = 8 * 1024 * 1024;

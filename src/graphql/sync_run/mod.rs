@@ -11,6 +11,7 @@ use entity::run::{FailureClass, Model, Outcome, Trigger};
 use entity::user_change::Kind as ChangeKind;
 use uuid::Uuid;
 
+use super::answers::holds_until;
 use super::api::Api;
 use super::batch::{Batch, Relation};
 use super::connection;
@@ -61,6 +62,14 @@ impl SyncRun {
     pub async fn find(api: &Api, id: &ID) -> Result<Option<SyncRun>, ApiError> {
         let id = id::argument(Kind::SyncRun, id)?;
         Ok(api.instances.runs_by_ids(&[id], api.wanted.runs).await?.into_values().next().map(SyncRun::one))
+    }
+
+    /// The row, for columns that change without an event while the run is in progress.
+    fn progress(&self, ctx: &Context<'_>) -> &Model {
+        if self.model.outcome.is_none() {
+            holds_until(ctx, 0);
+        }
+        &self.model
     }
 }
 
@@ -133,38 +142,45 @@ impl SyncRun {
 
     /// The class of the error after which the run waits: for an outage to end, or before it checks a refused
     /// credential again. Null while it does not wait.
-    fn waiting_for(&self) -> Option<FailureClass> {
-        self.model.waiting_for
+    #[columns(waiting_for, outcome)]
+    fn waiting_for(&self, ctx: &Context<'_>) -> Option<FailureClass> {
+        self.progress(ctx).waiting_for
     }
 
     /// Why it waits, for a person; null while it does not wait.
-    fn waiting_reason(&self) -> Option<&str> {
-        self.model.waiting_reason.as_deref()
+    #[columns(waiting_reason, outcome)]
+    fn waiting_reason(&self, ctx: &Context<'_>) -> Option<&str> {
+        self.progress(ctx).waiting_reason.as_deref()
     }
 
     /// Until when it waits; null while it does not wait.
-    fn waiting_until(&self) -> Option<DateTime<Utc>> {
-        self.model.waiting_until.map(date_time)
+    #[columns(waiting_until, outcome)]
+    fn waiting_until(&self, ctx: &Context<'_>) -> Option<DateTime<Utc>> {
+        self.progress(ctx).waiting_until.map(date_time)
     }
 
     /// How many users the application listed.
-    fn seen(&self) -> i32 {
-        int(self.model.seen)
+    #[columns(seen, outcome)]
+    fn seen(&self, ctx: &Context<'_>) -> i32 {
+        int(self.progress(ctx).seen)
     }
 
     /// How many of them are new, or came back.
-    fn added(&self) -> i32 {
-        int(self.model.added)
+    #[columns(added, outcome)]
+    fn added(&self, ctx: &Context<'_>) -> i32 {
+        int(self.progress(ctx).added)
     }
 
     /// How many of them changed. A later time of last activity alone is not counted.
-    fn changed(&self) -> i32 {
-        int(self.model.changed)
+    #[columns(changed, outcome)]
+    fn changed(&self, ctx: &Context<'_>) -> i32 {
+        int(self.progress(ctx).changed)
     }
 
     /// How many users the application no longer lists; 0 unless the run was completed.
-    fn removed(&self) -> i32 {
-        int(self.model.removed)
+    #[columns(removed, outcome)]
+    fn removed(&self, ctx: &Context<'_>) -> i32 {
+        int(self.progress(ctx).removed)
     }
 
     /// What failed, or which part is missing; null if nothing did.
@@ -175,8 +191,9 @@ impl SyncRun {
 
     /// Whether the integration's connector has changed since the last complete sync. What it reads differently is
     /// then not recorded as changes, and the guards stop only an empty list.
-    fn new_baseline(&self) -> bool {
-        self.model.new_baseline
+    #[columns(new_baseline, outcome)]
+    fn new_baseline(&self, ctx: &Context<'_>) -> bool {
+        self.progress(ctx).new_baseline
     }
 
     /// A remark about a run that did not fail, such as that the application listed nobody; null if there is none.

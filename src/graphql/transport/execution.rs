@@ -19,12 +19,14 @@ use uuid::Uuid;
 use super::params::Params;
 use super::responses::OperationResponse;
 use crate::auth::{Caller, Role};
+use crate::graphql::answers::{Answers, Found};
 use crate::graphql::api::Api;
 use crate::graphql::error::ApiError;
 use crate::graphql::guard::{Guard, Operation};
 use crate::graphql::schema::{AppSchema, EXECUTION_TIMEOUT};
 use crate::graphql::subscription::Subscriptions;
 use crate::graphql::subscription::results::{Batch, ExecutionResult};
+use crate::graphql::wanted::wanted;
 
 /// The transport of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,11 +66,24 @@ pub struct Executor {
     schema: AppSchema,
     subscriptions: Arc<Subscriptions>,
     guard: Arc<Guard>,
+    answers: Arc<Answers>,
 }
 
 impl Executor {
-    pub fn new(api: Api, schema: AppSchema, subscriptions: Subscriptions, introspection: bool) -> Self {
-        Self { api, schema, subscriptions: Arc::new(subscriptions), guard: Arc::new(Guard::new(introspection)) }
+    pub fn new(
+        api: Api,
+        schema: AppSchema,
+        subscriptions: Subscriptions,
+        answers: Answers,
+        introspection: bool,
+    ) -> Self {
+        Self {
+            api,
+            schema,
+            subscriptions: Arc::new(subscriptions),
+            guard: Arc::new(Guard::new(introspection)),
+            answers: Arc::new(answers),
+        }
     }
 
     /// Checks the parameters with the guard, and makes an operation of them.
@@ -79,26 +94,42 @@ impl Executor {
     /// Executes a query or a mutation.
     pub async fn execute(&self, caller: Caller, operation: Operation, transport: Transport) -> OperationResponse {
         let run = OperationRun::start(&operation, transport);
-        let wanted = operation.checked().document.wanted;
         let forbidden = run.kind == OperationType::Mutation && caller.role != Role::Admin;
-        let schema = self.schema.clone();
-        let mut request = operation.into_request().data(caller);
-        if run.kind == OperationType::Query {
-            request = request.data(self.api.wanting(wanted));
-        }
+        let (executor, id) = (self.clone(), run.id);
         let work = run.clone().bounded(async move {
             if forbidden {
                 return Err(OperationResponse::refused([ApiError::Forbidden.into()]));
             }
-            Ok(schema.execute(request).await)
+            Ok(executor.answer(caller, operation, id).await)
         });
         let executed = if run.kind == OperationType::Mutation {
             tokio::spawn(work).await.unwrap_or_else(|_| Err(run.panicked()))
         } else {
             work.await
         };
-        let response = executed.map_or_else(|response| response, |response| OperationResponse::of(response, run.id));
+        let response = executed.unwrap_or_else(|response| response);
         run.count(response.outcome());
+        response
+    }
+
+    /// The answer, from those that are kept if there is one.
+    async fn answer(&self, caller: Caller, operation: Operation, request_id: Uuid) -> OperationResponse {
+        let asked = match self.answers.find(&caller, &operation).await {
+            Found::Answer(json) => return OperationResponse::Executed(json),
+            Found::Nothing(asked) => asked,
+        };
+        let (is_query, wanted) = (operation.kind() == OperationType::Query, wanted(&operation.checked().document));
+        let mut request = operation.into_request().data(caller);
+        if is_query {
+            request = request.data(self.api.wanting(wanted));
+        }
+        if let Some(asked) = &asked {
+            request = request.data(asked.holds.clone());
+        }
+        let response = OperationResponse::of(self.schema.execute(request).await, request_id);
+        if let (Some(asked), Some(json)) = (asked, response.without_errors()) {
+            self.answers.keep(&asked, json);
+        }
         response
     }
 

@@ -104,6 +104,15 @@ impl OperationResponse {
         }
     }
 
+    /// The whole response of an operation that was executed without an error.
+    pub fn without_errors(&self) -> Option<&Bytes> {
+        match self {
+            // Errors come first.
+            Self::Executed(body) if body.starts_with(br#"{"data":"#) => Some(body),
+            _ => None,
+        }
+    }
+
     /// The value of the label `outcome` in metrics.
     pub fn outcome(&self) -> &'static str {
         match self {
@@ -156,11 +165,13 @@ mod tests {
         let nulled = ServerError::new("boom", None).with_path(vec![PathSegment::Field("a".into())]);
         let response = of(Response::from_errors(vec![nulled]));
         assert!(matches!(response, OperationResponse::Executed(_)));
+        assert!(response.without_errors().is_none());
         assert_eq!(
             text(response),
             r#"{"errors":[{"message":"boom","path":["a"],"extensions":{"code":"BAD_USER_INPUT"}}],"data":null}"#
         );
         let fine = of(Response::new(value!({ "a": 1 })));
+        assert!(fine.without_errors().is_some());
         assert_eq!(text(fine), r#"{"data":{"a":1}}"#);
     }
 
@@ -195,7 +206,9 @@ mod tests {
     #[test]
     fn a_response_beyond_the_limit_is_withheld() {
         let big = Response::new(value!({ "a": ("x".repeat(MAX_RESPONSE_BYTES)) }));
-        let body = text(of(big));
+        let response = of(big);
+        assert!(response.without_errors().is_none());
+        let body = text(response);
         assert!(body.contains("ANSWER_TOO_LARGE") && body.contains(r#""data":null"#));
     }
 }

@@ -22,11 +22,13 @@ use async_graphql::resolver_utils::{resolve_container, resolve_list};
 use async_graphql::{ContextSelectionSet, OutputType, Positioned, ServerResult, Value};
 
 mod plan;
+mod reads;
 mod related;
 mod value;
 
 pub use graphql_fields::{Fields, fields};
 pub use plan::{Fields, Plan, Selected, Way, Writing};
+pub use reads::{ReadFields, Reads};
 pub use related::{Related, related};
 pub use value::WriteJson;
 

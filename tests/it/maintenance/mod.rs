@@ -11,7 +11,7 @@ pub mod backup;
 mod doctor;
 mod postgres;
 mod restore;
-mod retention;
+pub mod retention;
 mod sealing;
 
 /// An SMTP address where no server listens, so that mails stay queued.

@@ -17,12 +17,12 @@ use super::{NOBODY, eventually};
 use crate::support::wire::Socket;
 use crate::support::{Server, change};
 
-const ALL: Retention = Retention { events: 30, runs: 400, changes: 90, mails: 400, removed_users: 400, audit: 400 };
+pub const ALL: Retention = Retention { events: 30, runs: 400, changes: 90, mails: 400, removed_users: 400, audit: 400 };
 const TABLES: [&str; 7] =
     ["event", "sync_run", "user_change", "notification", "user_account", "audit_entry", "instance"];
 
 /// Removes expired rows as if `days` had passed.
-async fn prune_after(db: &Db, days: i64, retention: Retention) {
+pub async fn prune_after(db: &Db, days: i64, retention: Retention) {
     let now = Clock::System.now() + days * 24 * 3_600_000;
     let age_clock = SteadyClock::new(Clock::Manual(Arc::new(AtomicI64::new(now))));
     Pruner { db: db.clone(), age_clock, retention }.run_once(&CancellationToken::new()).await;

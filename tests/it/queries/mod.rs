@@ -1,5 +1,6 @@
 //! Queries: lists with their orders and filters, single objects, and the number of statements.
 
+mod answers;
 mod audit;
 mod history;
 mod instances;

@@ -17,6 +17,7 @@ use muster::config::{Roles, Settings};
 use muster::graphql::api::{Api, Services};
 use muster::graphql::guard::Guard;
 use muster::graphql::schema::{AppSchema, build, sdl};
+use muster::graphql::wanted::wanted;
 use muster::graphql::{json, written::Unmerged};
 use muster::instance::authorization::Authorizations;
 use muster::notification::test_mail::TestMail;
@@ -31,7 +32,7 @@ const ANSWERS: usize = 5_000;
 const DEPTH: usize = 4;
 
 /// The fields of the schema's types, and random documents over them.
-struct Schema {
+pub struct Schema {
     types: HashMap<String, TypeKind>,
     /// Values of arguments by their names.
     values: HashMap<&'static str, Vec<String>>,
@@ -39,16 +40,22 @@ struct Schema {
 
 /// Chance, whether response keys are repeated, and the types of the variables of a document, each with the values of
 /// two requests.
-struct Random {
+pub struct Random {
     rng: Rng,
-    repeats: bool,
+    pub repeats: bool,
     variables: Vec<(String, [String; 2])>,
 }
 
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self { rng: Rng::with_seed(seed), repeats: false, variables: Vec::new() }
+    }
+}
+
 /// A document, and the variables of two requests.
-struct Document {
-    text: String,
-    variables: [Variables; 2],
+pub struct Document {
+    pub text: String,
+    pub variables: [Variables; 2],
 }
 
 impl std::ops::Deref for Random {
@@ -66,7 +73,7 @@ impl std::ops::DerefMut for Random {
 }
 
 impl Schema {
-    fn new(ids: &[String], cursors: &[String]) -> Self {
+    pub fn new(ids: &[String], cursors: &[String]) -> Self {
         let document = parse_schema(sdl()).unwrap();
         let types = document.definitions.into_iter().filter_map(|definition| match definition {
             TypeSystemDefinition::Type(it) => Some((it.node.name.node.to_string(), it.node.kind)),
@@ -90,7 +97,7 @@ impl Schema {
         Self { types: types.collect(), values }
     }
 
-    fn document(&self, random: &mut Random) -> Document {
+    pub fn document(&self, random: &mut Random) -> Document {
         let mut fragments = Vec::new();
         random.variables.clear();
         let mut text = self.selection("Query", 0, random, &mut fragments);
@@ -258,7 +265,7 @@ async fn answer(schema: &AppSchema, request: Request) -> String {
 }
 
 /// A schema over a register with rows in every list, and ids and cursors of some of them.
-async fn register() -> (Api, AppSchema, App, Vec<String>, Vec<String>, crate::support::Place) {
+pub async fn register() -> (Api, AppSchema, App, Vec<String>, Vec<String>, crate::support::Place) {
     let server = Server::start().await;
     server.done("setRecipients", json!({ "emails": ["grace@example.com"] }), "").await;
     let mut ids = Vec::new();
@@ -327,7 +334,7 @@ async fn compare() {
     let caller =
         Caller { token_id: Uuid::nil(), name: "test".into(), email: None, role: Role::Admin, unlimited: false };
     let seed = fastrand::u64(..);
-    let mut random = Random { rng: Rng::with_seed(seed), repeats: false, variables: Vec::new() };
+    let mut random = Random::new(seed);
     let guard = Guard::new(true);
     let (mut compared, mut again, mut with_data, mut with_errors, mut longest) = (0, 0, 0, 0, 0);
     while compared < ANSWERS {
@@ -340,7 +347,7 @@ async fn compare() {
             let document = checked.checked().document.clone();
             again += usize::from(before.is_some_and(|before| Arc::ptr_eq(&before, &document)));
             before = Some(document.clone());
-            let wanted = api.wanting(document.wanted);
+            let wanted = api.wanting(wanted(&document));
             let written = answer(&schema, checked.into_request().data(caller.clone()).data(wanted)).await;
             let own = answer(&schema, request().data(caller.clone()).data(Unmerged)).await;
             if written.contains("conflict. Use") {

@@ -51,6 +51,27 @@ async fn a_subscriber_of_one_hears_within_a_second_what_the_other_did() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_answer_of_one_shows_what_the_other_did() {
+    let (one, other) = two().await;
+    let id = one.rehearse("Acme", &[("users", "1")]).await;
+    one.idle(&id, "").await;
+    let poll = async |server: &Server| {
+        let found = server.ask("{ instances { nodes { name lastSync { id } } } }", json!({})).await;
+        found["instances"]["nodes"][0]["name"].clone()
+    };
+    for round in 0..50 {
+        for _ in 0..3 {
+            assert_eq!(poll(&one).await, poll(&other).await);
+        }
+        let (writer, reader) = if round % 2 == 0 { (&one, &other) } else { (&other, &one) };
+        let name = format!("Renamed {round}");
+        writer.done("updateInstance", json!({ "id": id, "name": name }), "instance { id }").await;
+        assert_eq!(poll(reader).await, name.as_str());
+        assert_eq!(poll(writer).await, name.as_str());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_event_of_twenty_writers_at_once_is_heard_once_and_in_order_everywhere() {
     let (one, other) = two().await;
     let mut ids = Vec::new();
