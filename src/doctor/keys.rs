@@ -24,7 +24,7 @@ pub(super) async fn secret_key<C: ConnectionTrait>(conn: &C, file: &Path, report
     let mut found = Vec::new();
     if rows.len() != 1 || rows[0].id != installation::ID {
         let wrong = format!("the table installation has {} rows", rows.len());
-        let remedy = "Restore a backup, or insert the row again: id 1, any log_epoch, needs 13.";
+        let remedy = "Restore a backup, or insert the row again: id 1, any log_epoch, needs 14.";
         found.push(Finding { check: "installation", about: Subject::Database, id: None, wrong, remedy });
     }
     report.add("installation", "The table installation has one row, with the epoch of the event log.", found);
