@@ -81,11 +81,6 @@ impl Term {
     pub fn is_compound(&self) -> bool {
         self.words.len() > 1
     }
-
-    /// Whether a user with these words is found by it.
-    fn finds(&self, words: &str) -> bool {
-        any_begins(words, &self.whole) || (self.is_compound() && self.words.iter().all(|word| any_begins(words, word)))
-    }
 }
 
 impl Terms {
@@ -107,16 +102,6 @@ impl Terms {
     pub fn iter(&self) -> impl Iterator<Item = &Term> {
         self.0.iter()
     }
-
-    /// Whether they find a user with these words, which are separated as in [`Words::joined`].
-    pub fn find(&self, words: &str) -> bool {
-        self.0.iter().all(|term| term.finds(words))
-    }
-}
-
-/// Whether one of the words begins with `beginning`.
-pub fn any_begins(words: &str, beginning: &str) -> bool {
-    words.split(BETWEEN).any(|word| word.starts_with(beginning))
 }
 
 fn is_in_word(letter: char) -> bool {
@@ -149,8 +134,14 @@ mod tests {
 
     use super::*;
 
+    fn begins(words: &Words, beginning: &str) -> bool {
+        words.0.iter().any(|word| word.starts_with(beginning))
+    }
+
     fn finds(search: &str, email: &str, name: &str) -> bool {
-        Terms::of(search).find(&Words::of(Some(email), Some(name)).joined())
+        let words = Words::of(Some(email), Some(name));
+        let all = |term: &Term| term.is_compound() && term.words.iter().all(|word| begins(&words, word));
+        Terms::of(search).iter().all(|term| begins(&words, &term.whole) || all(term))
     }
 
     #[test]
@@ -224,7 +215,7 @@ mod tests {
         fn each_beginning_leads_to_a_user_by_one_word(name in "[ab]{0,4} [ab]{0,4} [ab]{0,4}", beginning in "[ab]{1,3}") {
             let words = Words::of(None, Some(&name));
             let led = words.shared().filter(|(word, shared)| word.starts_with(&beginning) && *shared < beginning.len());
-            prop_assert_eq!(led.count(), usize::from(any_begins(&words.joined(), &beginning)));
+            prop_assert_eq!(led.count(), usize::from(begins(&words, &beginning)));
         }
 
         #[test]

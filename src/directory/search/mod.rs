@@ -1,8 +1,8 @@
 //! Searches for users by words.
 //!
 //! A search walks a range of the index of words: the one of its rarest term, in the order of words and then of users.
-//! Each entry has all words of its user, so that only users whom the whole search finds are read. A user is found by
-//! the first of its words in the range, and so once on all pages.
+//! Each entry has all words of its user, so that the database compares them with the other terms, and only users whom
+//! the whole search finds are read. A user is found by the first of its words in the range, and so once on all pages.
 //!
 //! However rare the combination of terms is, a page ends after about [`BUDGET`] entries. It may then be short, or
 //! even empty, and says where to go on.
@@ -20,8 +20,10 @@ use super::users::{Filter, Found, Page, Position as InList, Reported, shown};
 use super::words::{Term, Words};
 use crate::db::{Columns, Reader, keyset};
 use crate::error::Result;
-use walk::Walk;
+use found::{found_among, found_in};
+use walk::{Entry, Walk};
 
+mod found;
 mod totals;
 mod walk;
 
@@ -32,10 +34,6 @@ pub use walk::Position;
 const BUDGET: u64 = 2_000;
 /// How many entries more than it needs a page reads.
 const SPARE: u64 = 16;
-/// How many entries a search for several words reads at first, because only some of them are of users that it finds.
-const FIRST: u64 = 512;
-/// How many entries are read at once at most.
-const MOST: u64 = 1_024;
 /// Up to which number the entries of a term are compared with those of others.
 const RARE: u64 = 300;
 
@@ -45,72 +43,50 @@ struct Search {
     walks: VecDeque<Walk>,
     after: Option<Position>,
     page: Page,
-    /// Whether only some entries are of users that it finds.
-    several: bool,
-    /// How many entries it has looked at, and how many it may.
+    /// How many entries it has looked at, at least, and after how many it ends.
     looked: u64,
     budget: u64,
 }
 
 impl Search {
-    fn new(
-        filter: &Filter,
-        instance: Option<Uuid>,
-        walks: VecDeque<Walk>,
-        after: Option<Position>,
-        budget: u64,
-    ) -> Self {
-        let several = walks.len() > 1 || filter.search.iter().count() > 1 || filter.statuses.is_some();
-        Self { instance, walks, after, page: Page::default(), several, looked: 0, budget }
+    fn new(instance: Option<Uuid>, walks: VecDeque<Walk>, after: Option<Position>, budget: u64) -> Self {
+        Self { instance, walks, after, page: Page::default(), looked: 0, budget }
     }
 
     /// The entries to be read next; `None` if the page is done.
-    fn next(&self, limit: u64, backend: DbBackend) -> Option<SelectStatement> {
+    fn next(&self, limit: u64, filter: &Filter, backend: DbBackend) -> Option<SelectStatement> {
         let walk = self.walks.front()?;
-        let missing = limit.checked_sub(self.page.users.len() as u64).filter(|missing| *missing > 0)?;
-        let size = self.size(missing);
-        if size == 0 {
+        if self.looked >= self.budget || self.page.users.len() as u64 >= limit {
             return None;
         }
         let mut entries = walk.entries(self.instance, backend);
         if let Some(after) = &self.after {
             entries = Walk::entries_after(entries, after);
         }
-        Some(entries.limit(size).into_query())
-    }
-
-    /// How many entries are read next: so many that the page is probably full with them.
-    fn size(&self, missing: u64) -> u64 {
-        match self.looked {
-            0 if self.several => FIRST,
-            0 => missing + SPARE,
-            looked if looked >= self.budget => 0,
-            looked => {
-                let found = cmp::max(self.page.users.len() as u64, 1);
-                // Few different numbers, because each is a statement of its own.
-                cmp::min((missing * looked / found + SPARE).next_power_of_two(), MOST)
-            }
-        }
+        let found = found_in(walk, filter, backend);
+        Some(found_among(entries, self.budget, found, limit + SPARE))
     }
 
     /// Takes the entries that were read, and returns those of users that may be found.
-    fn take(&mut self, limit: u64, mut entries: Vec<user_word::Model>, filter: &Filter) -> Vec<user_word::Model> {
+    fn take(&mut self, limit: u64, mut entries: Vec<Entry>) -> Vec<Entry> {
         let Some(walk) = self.walks.front().cloned() else { return Vec::new() };
-        entries.sort_unstable_by(|a, b| (&a.word, a.user_id).cmp(&(&b.word, b.user_id)));
-        let (read, missing) = (entries.len() as u64, limit.saturating_sub(self.page.users.len() as u64));
-        if read < self.size(missing) {
-            self.walks.pop_front();
-            self.after = None;
-        } else {
-            self.after = entries.last().map(|entry| walk.at(entry));
+        entries.sort_unstable_by(|a, b| (&a.word, a.user_id, a.is_last).cmp(&(&b.word, b.user_id, b.is_last)));
+        let is_full = entries.len() as u64 == limit + SPARE;
+        self.looked += entries.len() as u64;
+        let last = entries.pop_if(|entry| entry.is_last);
+        if last.is_some() {
+            self.looked = self.budget;
         }
-        self.looked += read;
-        entries.retain(|entry| walk.finds(filter, entry));
+        let place = last.as_ref().or_else(|| entries.last().filter(|_| is_full));
+        self.after = place.map(|entry| walk.at(entry));
+        if self.after.is_none() {
+            self.walks.pop_front();
+        }
         entries
     }
 
     /// Adds those of the entries' users that the filter matches.
-    fn add(&mut self, limit: u64, walk: &Walk, entries: &[user_word::Model], users: &HashMap<Uuid, Reported>) {
+    fn add(&mut self, limit: u64, walk: &Walk, entries: &[Entry], users: &HashMap<Uuid, Reported>) {
         for entry in entries {
             let Some(user) = users.get(&entry.user_id) else { continue };
             // The user may have been renamed meanwhile.
@@ -142,7 +118,7 @@ pub(super) async fn page(reader: &Reader, filter: &Filter, after: Option<Positio
         Some(position) => Walk::from(filter, position).unwrap_or_default(),
         None => walks(reader, filter).await?,
     };
-    let search = Search::new(filter, filter.instance_id, walks, after, BUDGET);
+    let search = Search::new(filter.instance_id, walks, after, BUDGET);
     let found = go(reader, filter, vec![search], limit).await?;
     Ok(found.into_iter().map(|search| search.end(limit)).next().unwrap_or_default())
 }
@@ -160,8 +136,9 @@ pub(super) async fn pages(
         None => walks(reader, filter).await?,
     };
     let share = BUDGET / cmp::max(instances.len() as u64, 1);
-    let budget = cmp::max(share, 2 * (limit + SPARE));
-    let searches = instances.iter().map(|id| Search::new(filter, Some(*id), walks.clone(), after.clone(), budget));
+    // Few different numbers, because each is a statement of its own.
+    let budget = cmp::max(share, 2 * (limit + SPARE)).next_power_of_two();
+    let searches = instances.iter().map(|id| Search::new(Some(*id), walks.clone(), after.clone(), budget));
     let found = go(reader, filter, searches.collect(), limit).await?;
     let page = |search: Search| Some((search.instance?, search.end(limit)));
     Ok(found.into_iter().filter_map(page).collect())
@@ -171,21 +148,23 @@ pub(super) async fn pages(
 async fn go(reader: &Reader, filter: &Filter, mut searches: Vec<Search>, limit: u64) -> Result<Vec<Search>> {
     let backend = reader.get_database_backend();
     loop {
-        let next =
-            searches.iter().enumerate().filter_map(|(index, search)| Some((index, search.next(limit, backend)?)));
+        let next = searches
+            .iter()
+            .enumerate()
+            .filter_map(|(index, search)| Some((index, search.next(limit, filter, backend)?)));
         let (reading, statements): (Vec<usize>, Vec<SelectStatement>) = next.unzip();
         if reading.is_empty() {
             return Ok(searches);
         }
         let alone = searches.len() == 1;
-        let of = |entry: &user_word::Model| if alone { None } else { Some(entry.instance_id) };
+        let of = |entry: &Entry| if alone { None } else { Some(entry.instance_id) };
         let mut entries = keyset::pages(reader, statements, Columns::ALL, of).await?;
         let mut found = Vec::with_capacity(reading.len());
         for index in reading {
             let search = &mut searches[index];
             let Some(walk) = search.walks.front().cloned() else { continue };
             let key = if alone { None } else { search.instance };
-            let entries = search.take(limit, entries.remove(&key).unwrap_or_default(), filter);
+            let entries = search.take(limit, entries.remove(&key).unwrap_or_default());
             found.push((index, walk, entries));
         }
         let ids: Vec<Uuid> = found.iter().flat_map(|(.., entries)| entries.iter().map(|entry| entry.user_id)).collect();

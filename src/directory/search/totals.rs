@@ -2,21 +2,20 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use entity::user::{Column, Entity};
-use entity::{instance, user_word};
-use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func, Query, SelectStatement, SimpleExpr};
-use sea_orm::{Condition, ConnectionTrait, DbBackend, QuerySelect, QueryTrait, Value};
+use entity::user_word;
+use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Query, SelectStatement};
+use sea_orm::{ConnectionTrait, QuerySelect, QueryTrait};
 use uuid::Uuid;
 
+use super::found::{LOOKED_AT, found_in, others};
 use super::walk::Walk;
 use super::walks;
 use crate::db::{MOST_COUNTED, Reader, Total};
-use crate::directory::users::{Filter, of_instance, purging};
-use crate::directory::words::Term;
+use crate::directory::users::Filter;
 use crate::error::Result;
 
 /// How many entries a total looks at.
-const LOOKED_AT: i64 = 2 * MOST_COUNTED;
+const MOST_LOOKED_AT: i64 = 2 * MOST_COUNTED;
 /// What SQLite's indexes have of an entry.
 const IN_INDEX: [user_word::Column; 4] =
     [user_word::Column::UserId, user_word::Column::InstanceId, user_word::Column::Shared, user_word::Column::Removed];
@@ -45,7 +44,7 @@ async fn total_of(reader: &Reader, filter: &Filter, instance: Option<Uuid>, walk
     let backend = reader.get_database_backend();
     let (mut rows, mut is_exact) = (0, true);
     for walk in walks {
-        let looked = LOOKED_AT.unsigned_abs() + 1;
+        let looked = MOST_LOOKED_AT.unsigned_abs() + 1;
         let mut entries = walk.entries(instance, backend).select_only().columns(IN_INDEX);
         if others(walk, filter).next().is_some() {
             entries = entries.column(user_word::Column::Words);
@@ -53,7 +52,7 @@ async fn total_of(reader: &Reader, filter: &Filter, instance: Option<Uuid>, walk
         let mut entries = entries.limit(looked).into_query();
         let found = Query::select()
             .expr_as(Expr::cust("1"), "one")
-            .from_subquery(entries.clone(), "user_word")
+            .from_subquery(entries.clone(), LOOKED_AT)
             .cond_where(found_in(walk, filter, backend))
             .limit(MOST_COUNTED.unsigned_abs() + 1)
             .take();
@@ -62,7 +61,7 @@ async fn total_of(reader: &Reader, filter: &Filter, instance: Option<Uuid>, walk
             break;
         }
         entries.clear_selects().expr_as(Expr::cust("1"), "one");
-        is_exact &= count(reader, entries).await? <= LOOKED_AT;
+        is_exact &= count(reader, entries).await? <= MOST_LOOKED_AT;
     }
     let total = Total::counted(rows);
     Ok(Total { is_exact: is_exact && total.is_exact, ..total })
@@ -72,53 +71,4 @@ async fn count(reader: &Reader, rows: SelectStatement) -> Result<i64> {
     let count = Query::select().expr_as(Expr::col(Asterisk).count(), "rows").from_subquery(rows, "counted").take();
     let counted: Option<(i64,)> = reader.row(count).await?;
     Ok(counted.map_or(0, |(rows,)| rows))
-}
-
-/// The terms that not every entry of a walk finds.
-fn others<'a>(walk: &'a Walk, filter: &'a Filter) -> impl Iterator<Item = &'a Term> {
-    filter.search.iter().filter(|term| term.whole != walk.lead)
-}
-
-/// The condition that a user is found by an entry, as [`Walk::finds`] and [`super::page`] decide it.
-fn found_in(walk: &Walk, filter: &Filter, backend: DbBackend) -> Condition {
-    use user_word::Column as Entry;
-    let of = |column: Entry| Expr::col((user_word::Entity, column));
-    let of_user = |column: Column| {
-        let own = Expr::col((Entity, Column::Id)).eq(of(Entry::UserId));
-        let select = Query::select().column((Entity, column)).from(Entity).and_where(own).take();
-        SimpleExpr::SubQuery(None, Box::new(select.into()))
-    };
-    let purged = of_instance(instance::Column::PurgeThrough, of(Entry::InstanceId));
-    let shared = i32::try_from(walk.lead.len()).unwrap_or(i32::MAX);
-    let mut all = Condition::all()
-        .add(of(Entry::Shared).lt(shared))
-        .add(of(Entry::InstanceId).not_in_subquery(purging()).or(of_user(Column::Generation).gt(purged)));
-    if !filter.include_removed {
-        all = all.add(of(Entry::Removed).not());
-    }
-    if let Some(except) = &walk.except {
-        all = all.add(has_word(except, backend).not());
-    }
-    for term in others(walk, filter) {
-        let words = term.words.iter().map(|word| has_word(word, backend)).reduce(ExprTrait::and);
-        let whole = has_word(&term.whole, backend);
-        all = all.add(match words {
-            Some(words) if term.is_compound() => whole.or(words),
-            _ => whole,
-        });
-    }
-    if let Some(statuses) = &filter.statuses {
-        all = all.add(of_user(Column::Status).is_in(statuses.iter().map(|status| Value::from(*status))));
-    }
-    if let Some(keys) = &filter.integration_keys {
-        all = all.add(of_instance(instance::Column::IntegrationKey, of(Entry::InstanceId)).is_in(keys));
-    }
-    all
-}
-
-/// The condition that a user has a word that begins with a text.
-fn has_word(beginning: &str, backend: DbBackend) -> SimpleExpr {
-    let name = if backend == DbBackend::Postgres { "STRPOS" } else { "INSTR" };
-    let words = Expr::cust(r#"' ' || "user_word"."words""#);
-    Expr::expr(Func::cust(name).arg(words).arg(Expr::value(format!(" {beginning}")))).gt(0)
 }

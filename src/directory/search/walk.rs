@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use entity::user_word::{Column, Entity, Model};
+use entity::user_word::{Column, Entity};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, DbBackend, EntityTrait, Order, QueryFilter, QueryOrder, Select};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::db::keyset;
 use crate::directory::users::Filter;
-use crate::directory::words::{Term, any_begins};
+use crate::directory::words::Term;
 
 /// The place of an entry in a search.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,17 @@ pub(super) struct Walk {
     /// Users with a word that begins so are left out, because another walk finds them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) except: Option<String>,
+}
+
+/// An entry that a walk looks at.
+#[derive(Deserialize)]
+pub(super) struct Entry {
+    pub(super) word: String,
+    pub(super) user_id: Uuid,
+    pub(super) instance_id: Uuid,
+    pub(super) words: String,
+    /// Whether the walk ends with it, and it need not be of a user that is found.
+    pub(super) is_last: bool,
 }
 
 impl Walk {
@@ -62,7 +73,7 @@ impl Walk {
     }
 
     /// The place of an entry.
-    pub(super) fn at(&self, entry: &Model) -> Position {
+    pub(super) fn at(&self, entry: &Entry) -> Position {
         Position { walk: self.clone(), word: entry.word.clone(), user: entry.user_id }
     }
 
@@ -83,14 +94,6 @@ impl Walk {
     pub(super) fn entries_after(entries: Select<Entity>, Position { word, user, .. }: &Position) -> Select<Entity> {
         let place = Expr::tuple([Column::Word, Column::UserId].map(|column| Expr::col((Entity, column))));
         entries.filter(place.gt(Expr::tuple([Expr::value(word.as_str()), Expr::value(*user)])))
-    }
-
-    /// Whether a user is found by an entry, as far as the entry says so.
-    pub(super) fn finds(&self, filter: &Filter, entry: &Model) -> bool {
-        let first = usize::try_from(entry.shared).is_ok_and(|shared| shared < self.lead.len());
-        let wanted = filter.include_removed || !entry.removed;
-        let left_out = self.except.as_ref().is_some_and(|except| any_begins(&entry.words, except));
-        first && wanted && !left_out && filter.search.find(&entry.words)
     }
 }
 
