@@ -86,14 +86,14 @@ async fn optional_variables_may_be_left_out_everywhere() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[]).await;
     server.idle(&id, "").await;
-    let query = "query Q($id: ID!, $first: Int, $after: String, $users: UserFilter, $runs: SyncRunFilter, $order: InstanceOrder, $kind: UserChangeKind) {
+    let query = "query Q($id: ID!, $first: Int, $after: String, $users: UserFilter, $runs: SyncRunFilter, $order: InstanceOrder, $kind: UserChangeKind, $search: String) {
         users(first: $first, after: $after, filter: $users) { nodes { id } }
+        found: users(filter: { search: $search, statuses: ACTIVE }) { totalCount }
         instances(first: $first, orderBy: $order) { nodes { ...I } } integrations(first: $first) { totalCount }
         instance(id: $id) { ...I } notifications(first: $first) { totalCount } }
         fragment I on Instance { events(first: $first) { totalCount } syncHistory(first: $first, filter: $runs) { nodes { changes(first: $first, kind: $kind) { totalCount } } } }";
     let left_out = server.ask(query, json!({ "id": id })).await;
-    let nulls =
-        json!({ "id": id, "first": null, "after": null, "users": null, "runs": null, "order": null, "kind": null });
+    let nulls = json!({ "id": id, "first": null, "after": null, "users": null, "runs": null, "order": null, "kind": null, "search": null });
     assert_eq!(left_out, server.ask(query, nulls).await);
     assert_eq!(left_out["users"]["nodes"].as_array().unwrap().len(), 20);
     let several = "query Other($n: Int) { users(first: $n) { totalCount } } query Q($first: Int = 3) { users(first: $first) { nodes { id } } }";
