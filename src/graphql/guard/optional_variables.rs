@@ -2,9 +2,8 @@
 //!
 //! If such a variable is the whole value of an argument, the argument counts as left out. For every
 //! argument of this schema, that is the same as null. But the schema computes the price of a list from `first` before
-//! the execution, and whether there is a `filter`, and would report the missing variable as an error. Null prevents
-//! that. A field of a filter that is null counts as left out, too. Inside other input objects, a missing field and null
-//! differ, so such variables are not changed.
+//! the execution, and would report the missing variable as an error. Null prevents that. Inside an input object, a
+//! missing field and null differ, so such variables are not changed.
 
 use std::collections::HashSet;
 
@@ -12,7 +11,7 @@ use async_graphql::Name;
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 use async_graphql_value::Value;
 
-/// The optional variables that are used as whole arguments or in filters only.
+/// The optional variables that are used as whole arguments only.
 pub(super) fn of(document: &ExecutableDocument) -> Vec<Name> {
     let mut uses = Uses::default();
     for (_, operation) in document.operations.iter() {
@@ -39,9 +38,9 @@ pub(super) fn of(document: &ExecutableDocument) -> Vec<Name> {
 /// Where variables are used.
 #[derive(Default)]
 struct Uses<'a> {
-    /// As the whole value of an argument, or inside a filter.
+    /// As the whole value of an argument.
     whole: HashSet<&'a Name>,
-    /// Inside another list or input object.
+    /// Inside a list or an input object.
     within: HashSet<&'a Name>,
 }
 
@@ -50,11 +49,10 @@ impl<'a> Uses<'a> {
         for item in &set.items {
             match &item.node {
                 Selection::Field(field) => {
-                    for (argument, value) in &field.node.arguments {
+                    for (_, value) in &field.node.arguments {
                         match &value.node {
                             Value::Variable(name) => drop(self.whole.insert(name)),
-                            filter if argument.node == "filter" => find(filter, &mut self.whole),
-                            other => find(other, &mut self.within),
+                            other => self.look_within(other),
                         }
                     }
                     self.collect(&field.node.selection_set.node);
@@ -64,13 +62,13 @@ impl<'a> Uses<'a> {
             }
         }
     }
-}
 
-fn find<'a>(value: &'a Value, found: &mut HashSet<&'a Name>) {
-    match value {
-        Value::Variable(name) => drop(found.insert(name)),
-        Value::List(items) => items.iter().for_each(|item| find(item, found)),
-        Value::Object(fields) => fields.values().for_each(|field| find(field, found)),
-        _ => {}
+    fn look_within(&mut self, value: &'a Value) {
+        match value {
+            Value::Variable(name) => drop(self.within.insert(name)),
+            Value::List(items) => items.iter().for_each(|item| self.look_within(item)),
+            Value::Object(fields) => fields.values().for_each(|field| self.look_within(field)),
+            _ => {}
+        }
     }
 }

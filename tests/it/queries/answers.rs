@@ -175,7 +175,7 @@ async fn only_what_was_asked_before_by_the_same_token_is_a_hit() {
     }
     let refused = "{ instance(id: \"nonsense\") { name } }";
     assert_eq!(gained(&|| (admin.clone(), refused, json!({})), 4).await, [0, 4], "an error is not kept");
-    assert!(home.run(&["token", "revoke", "other"]).status.success());
+    assert!(home.run(&["token", "revoke", "--name", "other"]).status.success());
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     let answer = server.ask_as(&other, one, json!({ "id": id })).await;
     assert!(answer["data"].is_null(), "the token was revoked: {answer}");
