@@ -52,7 +52,7 @@ pub(super) fn token_requests_per_minute() -> u32 {
 }
 
 pub(super) fn token_cost_per_minute() -> u32 {
-    2_000_000
+    3_000_000
 }
 
 pub(super) fn sync_concurrency() -> usize {

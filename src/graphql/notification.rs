@@ -260,7 +260,7 @@ pub struct NotificationQuery;
 #[Object]
 impl NotificationQuery {
     /// The mails that the server still has, the newest first.
-    #[graphql(complexity = "page::filtered_cost(first, filter, child_complexity)")]
+    #[graphql(complexity = "page::filtered_cost(first, __field, child_complexity)")]
     async fn notifications(
         &self,
         ctx: &Context<'_>,

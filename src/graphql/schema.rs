@@ -31,8 +31,6 @@ use super::user::list::UserQuery;
 /// The highest price of a document: a field costs 1, a list what [`page`](super::page) says. The dearest costs about half
 /// a second of CPU.
 const MAX_COMPLEXITY: usize = 20_000;
-/// The highest price of a subscription, which is to be paid for each event.
-pub const MAX_EVENT_COMPLEXITY: usize = 2_000;
 /// The longest time for a query or mutation, for the start of a subscription, and for each of its events.
 pub const EXECUTION_TIMEOUT: Duration = Duration::from_secs(30);
 

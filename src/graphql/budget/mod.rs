@@ -30,7 +30,7 @@ use crate::config::Settings;
 /// How many operations of a token wait for each one that is executed.
 const WAITING_PER_OPERATION: usize = 10;
 /// How long an operation waits for its place.
-const PATIENCE: Duration = Duration::from_secs(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// After so many tokens, those that use nothing are forgotten.
 const MAX_IDLE: usize = 1_000;
 
@@ -173,7 +173,7 @@ impl Budget {
         let waiting = Waiting::begin(&usage.waiting);
         let limit = usage.limits.operations;
         let acquired = if waiting.before < limit * WAITING_PER_OPERATION {
-            tokio::time::timeout(PATIENCE, usage.operations.clone().acquire_owned()).await.ok().and_then(Result::ok)
+            tokio::time::timeout(LONGEST_WAIT, usage.operations.clone().acquire_owned()).await.ok().and_then(Result::ok)
         } else {
             None
         };

@@ -10,8 +10,10 @@ use async_trait::async_trait;
 use super::Checked;
 use crate::graphql::budget::Budget;
 use crate::graphql::error::{Code, error};
-use crate::graphql::schema::MAX_EVENT_COMPLEXITY;
 use crate::graphql::subscription::step::Step;
+
+/// The highest price of a subscription, which is to be paid for each event.
+const MAX_EVENT_COMPLEXITY: usize = 2_000;
 
 /// The schema's extension that does so.
 pub struct KnownDocuments;

@@ -156,7 +156,7 @@ pub struct InstanceQuery;
 #[Object]
 impl InstanceQuery {
     /// The instances of all integrations, the oldest first by default.
-    #[graphql(complexity = "page::filtered_cost(first, filter, child_complexity)")]
+    #[graphql(complexity = "page::filtered_cost(first, __field, child_complexity)")]
     async fn instances(
         &self,
         ctx: &Context<'_>,

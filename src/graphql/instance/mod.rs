@@ -289,7 +289,7 @@ impl Instance {
     }
 
     /// Its runs that the server still has, the newest first. The last one is always kept.
-    #[graphql(complexity = "page::filtered_cost(first, filter, child_complexity)")]
+    #[graphql(complexity = "page::filtered_cost(first, __field, child_complexity)")]
     async fn sync_history(
         &self,
         ctx: &Context<'_>,
@@ -301,7 +301,7 @@ impl Instance {
     }
 
     /// Its users, in the order in which they were first seen.
-    #[graphql(complexity = "page::filtered_cost(first, filter, child_complexity)")]
+    #[graphql(complexity = "page::filtered_cost(first, __field, child_complexity)")]
     async fn users(
         &self,
         ctx: &Context<'_>,

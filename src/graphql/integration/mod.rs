@@ -168,7 +168,7 @@ impl Integration {
     }
 
     /// Its instances, the oldest first by default.
-    #[graphql(complexity = "page::filtered_cost(first, filter, child_complexity)")]
+    #[graphql(complexity = "page::filtered_cost(first, __field, child_complexity)")]
     async fn instances(
         &self,
         ctx: &Context<'_>,

@@ -109,7 +109,7 @@ pub struct SyncRunQuery;
 impl SyncRunQuery {
     /// The runs of all instances that the server still has, the newest first. The last run of each instance is always
     /// kept.
-    #[graphql(complexity = "page::filtered_cost(first, filter, child_complexity)")]
+    #[graphql(complexity = "page::filtered_cost(first, __field, child_complexity)")]
     async fn sync_history(
         &self,
         ctx: &Context<'_>,

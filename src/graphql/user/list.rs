@@ -144,7 +144,7 @@ pub struct UserQuery;
 impl UserQuery {
     /// The users of all instances, in the order in which they were first seen. A search is in the order of the words
     /// that it finds.
-    #[graphql(complexity = "page::filtered_cost(first, filter, child_complexity)")]
+    #[graphql(complexity = "page::filtered_cost(first, __field, child_complexity)")]
     async fn users(
         &self,
         ctx: &Context<'_>,
