@@ -28,8 +28,7 @@ async fn main() {
     settings.set_database(std::env::var("DATABASE_URL").ok());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let app = App::new(settings, Roles::BOTH, Clock::System).await.expect("a server");
-    let instances = app.instances.clone();
-    let shutdown = app.shutdown();
+    let (instances, shutdown) = (app.instances.clone(), app.shutdown());
     let running = tokio::spawn(app.run(listener));
     let caller =
         Caller { token_id: uuid::Uuid::nil(), name: "bench".into(), email: None, role: Role::Admin, unlimited: false };

@@ -62,5 +62,5 @@ fn print(rotated: Rotated, file: &std::path::Path) {
 
 /// The id of a key as people read it.
 fn name(id: KeyId) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+    id.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }

@@ -105,7 +105,7 @@ fn of<T: Row>(names: &[&str]) -> Option<Columns> {
             None => {}
             Some(Reads::Everything) => return None,
             Some(Reads::Columns(more)) => {
-                columns = more.iter().try_fold(columns, |columns, name| add(columns, name))?
+                columns = more.iter().try_fold(columns, |columns, name| add(columns, name))?;
             }
         }
     }

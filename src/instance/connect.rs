@@ -111,10 +111,10 @@ impl Instances {
 
     /// The tenant whose users an instance has, if it is known. The manifest of an earlier version may have named the
     /// same tenant otherwise, so the stored name counts only if the settings do not tell.
-    pub(super) fn known_tenant(&self, model: &Model) -> Result<Option<String>> {
-        let Some(integration) = self.catalog.find(&model.integration_key) else { return Ok(model.tenant.clone()) };
-        let in_settings = self.config(model).ok().and_then(|config| integration.tenant_in_settings(&config));
-        Ok(in_settings.or_else(|| model.tenant.clone()))
+    pub(super) fn known_tenant(&self, model: &Model) -> Option<String> {
+        let in_settings = |integration: &Integration| integration.tenant_in_settings(&self.config(model).ok()?);
+        let in_settings = self.catalog.find(&model.integration_key).and_then(in_settings);
+        in_settings.or_else(|| model.tenant.clone())
     }
 
     /// Asks the application whether it accepts the configuration and, if there is one, the grant.

@@ -134,8 +134,7 @@ impl Instances {
         let model = self
             .db
             .write(|tx| async move {
-                let key = sealing_key(&tx, &self.keys).await?;
-                let mut new = new.clone();
+                let (key, mut new) = (sealing_key(&tx, &self.keys).await?, new.clone());
                 Self::set_config(&key, &mut new, integration, config)?;
                 let owner = Owner::of(&new);
                 let transition = Transition::create(&tx, new, actor, now).await?;

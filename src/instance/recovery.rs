@@ -108,10 +108,9 @@ impl Answer {
 
 impl Instances {
     async fn try_credential(&self, model: &Model) -> Answer {
-        // Neither is the application's answer.
-        let (Ok(source), Ok(known)) = (self.source(model, model.run_number + 1), self.known_tenant(model)) else {
-            return Answer::None;
-        };
+        // An error is not the application's answer.
+        let Ok(source) = self.source(model, model.run_number + 1) else { return Answer::None };
+        let known = self.known_tenant(model);
         match tokio::time::timeout(PATIENCE, source.check()).await {
             Ok(checked) => Answer::of(known.as_deref(), checked),
             Err(_) => Answer::None,

@@ -184,7 +184,7 @@ impl Instances {
             Err(error) if resolved.config.is_none() => return Err(at_status(error)),
             verified => verified?,
         };
-        check_tenant(self.known_tenant(model)?.as_deref(), &verified)?;
+        check_tenant(self.known_tenant(model).as_deref(), &verified)?;
         Ok(Some(verified))
     }
 

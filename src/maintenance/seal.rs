@@ -109,7 +109,7 @@ pub(super) async fn check(db: &DatabaseConnection, file: &Path, ring: Option<&Ke
 
 async fn check_digest(db: &DatabaseConnection, file: &Path) -> Result<Seal, String> {
     let rows = rows(db, &format!("SELECT digest FROM {DIGEST_TABLE}")).await.map_err(|error| at(file, &error))?;
-    let stored = rows.iter().filter_map(|row| row.try_get_by_index::<Vec<u8>>(0).ok()).next();
+    let stored = rows.iter().find_map(|row| row.try_get_by_index::<Vec<u8>>(0).ok());
     let Some(stored) = stored.and_then(|stored| Value::try_from(stored).ok()) else { return Ok(CHANGED) };
     let intact = in_file(file, move |file| {
         let Some(offset) = find(file, &stored)? else { return Ok(false) };

@@ -31,13 +31,11 @@ impl Fields {
     /// A value that may be missing. `of` adds it if it is there.
     #[must_use]
     pub fn optional<T>(mut self, value: Option<T>, of: impl FnOnce(Self, T) -> Self) -> Self {
-        match value {
-            Some(value) => of(self, value),
-            None => {
-                self.0.push(0);
-                self
-            }
+        if let Some(value) = value {
+            return of(self, value);
         }
+        self.0.push(0);
+        self
     }
 
     pub fn as_bytes(&self) -> &[u8] {

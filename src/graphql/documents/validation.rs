@@ -33,16 +33,15 @@ impl Extension for KnownDocuments {
     ) -> Result<ValidationResult, Vec<ServerError>> {
         let Some(Checked { document, shape, documents }) = ctx.data_opt() else { return next.run(ctx).await };
         let known = shape.as_ref().and_then(|shape| document.verdicts.find(shape));
-        let result = match known {
-            Some(result) => result,
-            None => {
-                let result = next.run(ctx).await?;
-                if let Some(shape) = shape {
-                    document.verdicts.keep(shape, result);
-                }
-                documents.keep(document);
-                result
+        let result = if let Some(result) = known {
+            result
+        } else {
+            let result = next.run(ctx).await?;
+            if let Some(shape) = shape {
+                document.verdicts.keep(shape, result);
             }
+            documents.keep(document);
+            result
         };
         charge(ctx, result.complexity).map_err(|refusal| vec![refusal])?;
         Ok(result)

@@ -16,10 +16,9 @@ pub fn read_fields(object: &mut ItemImpl) -> Tokens {
     for item in &mut object.items {
         let ImplItem::Fn(method) = item else { continue };
         let name = field_name(&method.sig.ident, &method.attrs);
-        arms.push(match columns(method) {
-            Some(columns) => quote!(#name => Reads::Columns(&[#(#columns),*])),
-            None => quote!(#name => Reads::Everything),
-        });
+        let reads = columns(method)
+            .map_or_else(|| quote!(Reads::Everything), |columns| quote!(Reads::Columns(&[#(#columns),*])));
+        arms.push(quote!(#name => #reads));
     }
     let ty = &object.self_ty;
     quote! {
@@ -60,14 +59,17 @@ impl Read {
     /// `None` if the tokens do something else with the row than to name its columns.
     fn look(&mut self, tokens: Tokens) -> Option<()> {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
-        let called = |index: usize| matches!(tokens.get(index), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis);
+        let called = |index: usize| match tokens.get(index) {
+            Some(TokenTree::Group(group)) => group.delimiter() == Delimiter::Parenthesis,
+            _ => false,
+        };
         for (index, token) in tokens.iter().enumerate() {
             match token {
                 TokenTree::Group(group) => self.look(group.stream())?,
                 TokenTree::Ident(ident) if ident == "self" => {
                     match (member(&tokens, index), member(&tokens, index + 2)) {
                         (Some(field), Some(column)) if field == "model" && !called(index + 5) => {
-                            self.columns.push(column)
+                            self.columns.push(column);
                         }
                         (Some(field), _) if field != "model" && (self.refers || !called(index + 3)) => {}
                         (None, _) if self.refers => {}

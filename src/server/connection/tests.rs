@@ -44,7 +44,7 @@ async fn connect_to(shutdown: CancellationToken) -> TcpStream {
 
 /// A body without an end.
 fn endless() -> Body {
-    Body::from_stream(futures_util::stream::repeat_with(|| Ok::<_, Infallible>([b'x'; 65536].as_slice())))
+    Body::from_stream(futures_util::stream::repeat_with(|| Ok::<_, Infallible>("x".repeat(65_536))))
 }
 
 /// A response whose token was revoked.
