@@ -59,6 +59,7 @@ async fn a_rotation_that_is_killed_again_and_again_loses_no_credential_of_a_runn
         rotation.wait().unwrap();
         assert_eq!(program.client.sync(id, "outcome").await["outcome"], "SUCCEEDED", "round {round}");
     }
+    done(&home, &["keys", "add"]);
     done(&home, &["keys", "rotate"]);
     let listed = done(&home, &["keys", "list"]);
     assert_eq!(keys(&home), 1, "{listed}");
