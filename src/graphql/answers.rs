@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use async_graphql::Context;
 use bytes::Bytes;
@@ -30,6 +31,8 @@ const MAX_KEPT_BYTES: usize = 8 * 1024 * 1024;
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
 /// How many bytes a question takes besides its answer, about.
 const OVERHEAD: usize = 256;
+/// How long the position is waited for. After that, the question is executed.
+const LONGEST_LOOK: Duration = Duration::from_millis(500);
 /// How long an answer is kept at most, in milliseconds. After this, even a change is seen that somebody made in the
 /// database without the server.
 const KEEP_MS: i64 = 60_000;
@@ -102,9 +105,9 @@ impl Answers {
         found.map_or(Found::Nothing(asked), Found::Answer)
     }
 
-    /// `None` if the database does not answer, which the execution will report.
+    /// `None` if the database does not answer soon, which the execution will report.
     async fn look(&self, question: Question) -> Option<Asked> {
-        let position = self.positions.now().await.ok()?;
+        let position = tokio::time::timeout(LONGEST_LOOK, self.positions.now()).await.ok()?.ok()?;
         let since = self.clock.now();
         let holds = Holds(Arc::new(AtomicI64::new(since.saturating_add(KEEP_MS))));
         Some(Asked { question, position, since, holds })
