@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 const POLL: Duration = Duration::from_secs(2);
 /// The shortest time between two wake-ups of the listeners. What happens in it reaches each of them in one write, which
 /// costs most of an event's delivery.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(40);
 /// How many bytes of events are kept in memory, about.
 const MAX_CACHED_BYTES: usize = 16 * 1024 * 1024;
 /// How many bytes an event takes for each byte of its row, about: records are compressed.
