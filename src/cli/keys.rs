@@ -7,7 +7,7 @@ use crate::config::Settings;
 use crate::error::Error;
 use crate::installation;
 use crate::maintenance::keys::rotate::{self, Rotated};
-use crate::secrets::KeyId;
+use crate::secrets::hex;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -24,7 +24,7 @@ pub(super) async fn run(command: Command, settings: &Settings) -> Result<(), Str
     let done = match command {
         Command::List => list(&db, &ring).await,
         Command::Add => rotate::add(&ring).map(|id| {
-            println!("{}: added to {}", name(id), ring.file().display());
+            println!("{}: added to {}", hex(&id), ring.file().display());
             println!("Copy this file to every server. Then run `muster keys rotate`.");
         }),
         Command::Rotate => rotate::rotate(&db, &ring).await.map(|rotated| print(rotated, ring.file())),
@@ -36,11 +36,11 @@ async fn list(db: &crate::db::Db, ring: &crate::secrets::KeyRing) -> Result<(), 
     let (used, mut needs) = (installation::used_key(db).await?, rotate::needs(db).await?);
     for id in ring.ids() {
         let state = if used == Some(id) { "in use" } else { "not in use" };
-        println!("{}\t{state}\tneeded by {} stored values", name(id), needs.remove(&Some(id)).unwrap_or_default());
+        println!("{}\t{state}\tneeded by {} stored values", hex(&id), needs.remove(&Some(id)).unwrap_or_default());
     }
     for (id, count) in needs {
         match id {
-            Some(id) => println!("{}\tMISSING\tneeded by {count} stored values", name(id)),
+            Some(id) => println!("{}\tMISSING\tneeded by {count} stored values", hex(&id)),
             None => println!("{count} stored values were written outside of Muster; `muster doctor` names them"),
         }
     }
@@ -58,9 +58,4 @@ fn print(rotated: Rotated, file: &std::path::Path) {
         );
     }
     println!("Keep a copy of {}. Backups that were made before need the key file of their time.", file.display());
-}
-
-/// The id of a key as people read it.
-fn name(id: KeyId) -> String {
-    id.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }

@@ -1,10 +1,10 @@
 //! Answers that are kept, so that dashboards that poll do not cost an execution each.
 //!
 //! An answer that shows instances, runs, events and integrations alone is the same as long as the [position](Position)
-//! is the same. [`covered`](super::documents::covered) says which documents ask for nothing else. An answer is kept with the position that was
-//! read before it was computed, and given again only if the position is still the same: so each reader sees its own
-//! writes, and those that anybody was told of before, on every replica. Parts that change with time or with a run in
-//! progress say until when they hold, see [`holds_until`].
+//! is the same. [`covered`](super::documents::covered) says which documents ask for nothing else. An answer is kept with
+//! the position that was read before it was computed, and given again only if the position is still the same: so each
+//! reader sees its own writes, and those that anybody was told of before, on every replica. Parts that change with time
+//! or with a run in progress say until when they hold, see [`holds_until`].
 //!
 //! The position is read only for what was asked before, so that a query that nobody repeats costs nothing more.
 

@@ -35,7 +35,7 @@ use crate::auth::{Caller, Tokens};
 use crate::db::Tx;
 use crate::error::{Error, Refusal, RefusalCode, Result};
 use crate::installation::sealing_key;
-use crate::secrets::OneTimeSecret;
+use crate::secrets::{OneTimeSecret, hex};
 
 mod complete;
 
@@ -108,14 +108,6 @@ pub struct Cookie {
 struct Sealed {
     config: Vec<(String, String)>,
     verifier: String,
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Each authorization has its own cookie, because a browser can have several in progress.

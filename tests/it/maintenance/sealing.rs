@@ -7,6 +7,7 @@ use muster::clock::Clock;
 use muster::db::Location;
 use muster::doctor::{Examination, examine};
 use muster::maintenance::retention::Retention;
+use muster::secrets;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use serde_json::{Value, json};
 
@@ -128,7 +129,7 @@ async fn a_token_that_was_planted_changed_or_revived_is_refused_and_named() {
 
     let location = server.place.location();
     let planted = format!("muster_{}", "A".repeat(32));
-    let hash = hex(&muster::secrets::hash(&planted));
+    let hash = secrets::hex(&secrets::hash(&planted));
     let (hash, id) = (literal(&location, &hash), uuid::Uuid::now_v7());
     let id = match &location {
         Location::Postgres(_) => format!("'{id}'"),
@@ -168,11 +169,7 @@ fn first_version(key_file: &std::path::Path, owner: &str, plain: &[u8]) -> Strin
     let mut value = plain.to_vec();
     let nonce = Nonce::assume_unique_for_key([7; 12]);
     key.seal_in_place_append_tag(nonce, Aad::from(owner.as_bytes()), &mut value).unwrap();
-    hex(&[&[1][..], &[7; 12], &value].concat())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    secrets::hex(&[&[1][..], &[7; 12], &value].concat())
 }
 
 #[tokio::test]
