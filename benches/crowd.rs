@@ -20,7 +20,8 @@ use axum::routing::get;
 use entity::instance::{Column, Entity, Model, SyncState};
 use entity::run::{self, Outcome, Trigger};
 use muster::app::App;
-use muster::auth::{Allowance, Caller, Role};
+use muster::auth::tokens::Allowance;
+use muster::auth::{Caller, Role, Who};
 use muster::clock::Clock;
 use muster::config::{Roles, Settings};
 use muster::instance::Instances;
@@ -118,8 +119,13 @@ async fn main() {
     settings.allowed_networks = vec!["127.0.0.0/8".parse().expect("a network")];
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let app = App::new(settings, Roles::BOTH, Clock::System).await.expect("a server");
-    let caller =
-        Caller { token_id: uuid::Uuid::nil(), name: "bench".into(), email: None, role: Role::Admin, unlimited: false };
+    let caller = Caller {
+        who: Who::Token(uuid::Uuid::nil()),
+        name: "bench".into(),
+        email: None,
+        role: Role::Admin,
+        unlimited: false,
+    };
     let bench = Bench {
         instances: app.instances.clone(),
         caller,

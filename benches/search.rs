@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use entity::instance::SyncState;
 use muster::app::App;
-use muster::auth::{Caller, Role};
+use muster::auth::{Caller, Role, Who};
 use muster::clock::Clock;
 use muster::config::{Roles, Settings};
 use muster::db::{Columns, Db};
@@ -51,8 +51,13 @@ async fn main() {
     let app = App::new(settings, Roles::BOTH, Clock::System).await.expect("a server");
     let (instances, shutdown) = (app.instances.clone(), app.shutdown());
     let running = tokio::spawn(app.run(listener));
-    let caller =
-        Caller { token_id: uuid::Uuid::nil(), name: "bench".into(), email: None, role: Role::Admin, unlimited: false };
+    let caller = Caller {
+        who: Who::Token(uuid::Uuid::nil()),
+        name: "bench".into(),
+        email: None,
+        role: Role::Admin,
+        unlimited: false,
+    };
     let config = [("users", users.as_str()), ("page_size", "1000")];
     let create = Create {
         integration_key: "rehearsal".into(),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use entity::instance::{Health, Model, Status, SyncState};
 use muster::app::App;
-use muster::auth::{Caller, Role};
+use muster::auth::{Caller, Role, Who};
 use muster::clock::Clock;
 use muster::config::{Roles, Settings};
 use muster::instance::create::Create;
@@ -30,8 +30,13 @@ async fn main() {
     let app = App::new(settings, Roles::BOTH, Clock::System).await.expect("a server");
     let (instances, shutdown) = (app.instances.clone(), app.shutdown());
     let running = tokio::spawn(app.run(listener));
-    let caller =
-        Caller { token_id: uuid::Uuid::nil(), name: "bench".into(), email: None, role: Role::Admin, unlimited: false };
+    let caller = Caller {
+        who: Who::Token(uuid::Uuid::nil()),
+        name: "bench".into(),
+        email: None,
+        role: Role::Admin,
+        unlimited: false,
+    };
     let pairs = |churn: &str| {
         [("users", users.as_str()), ("page_size", "1000"), ("churn_percent", churn)]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))

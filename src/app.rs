@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::auth::Tokens;
+use crate::auth::tokens::Tokens;
 use crate::clock::{Clock, SteadyClock};
 use crate::config::{Roles, Settings};
 use crate::db::{Db, Location};

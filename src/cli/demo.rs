@@ -5,7 +5,8 @@ use std::os::unix::fs::DirBuilderExt;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::auth::{Allowance, Caller, Role};
+use crate::auth::tokens::Allowance;
+use crate::auth::{Caller, Role, Who};
 use crate::config::Settings;
 use crate::instance::create::Create;
 
@@ -41,7 +42,8 @@ pub async fn fill(app: &App) -> Result<(), String> {
     let email = Some(CREATOR.to_owned());
     let token = app.tokens.create("demo", Role::Admin, email.clone(), Allowance::Limited).await;
     let token = token.map_err(|error| error.chain().to_string())?;
-    let caller = Caller { token_id: Uuid::nil(), name: "demo".into(), email, role: Role::Admin, unlimited: false };
+    let caller =
+        Caller { who: Who::Token(Uuid::nil()), name: "demo".into(), email, role: Role::Admin, unlimited: false };
     for (name, config) in INSTANCES {
         let create = Create {
             integration_key: "rehearsal".into(),

@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::app::{self, App, StartError};
-use crate::auth::{Allowance, Role, Tokens};
+use crate::auth::Role;
+use crate::auth::tokens::{Allowance, Tokens};
 use crate::clock::{Clock, date_time};
 use crate::config::{Roles, Settings};
 use crate::graphql::schema;

@@ -98,7 +98,7 @@ impl Answers {
         if !operation.checked().document.keeps_answers {
             return Found::Nothing(None);
         }
-        let question = Question { query: operation.key(), token: caller.token_id, role: caller.role };
+        let question = Question { query: operation.key(), token: caller.id(), role: caller.role };
         let asked = if self.kept.lock().was_asked(question) { Box::pin(self.look(question)).await } else { None };
         let found = asked.as_ref().and_then(|asked| self.kept.lock().find(asked));
         count(if found.is_some() { "hit" } else { "miss" });

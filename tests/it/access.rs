@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
-use muster::auth::{Allowance, Role};
+use muster::auth::Role;
+use muster::auth::tokens::Allowance;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use muster::auth::{Allowance, Role};
+use muster::auth::Role;
+use muster::auth::tokens::Allowance;
 use muster::config::Settings;
 
 use crate::process::Home;

@@ -73,11 +73,11 @@ impl Budgets {
             return Budget::default();
         }
         let mut used = self.used.lock();
-        if used.len() >= MAX_IDLE && !used.contains_key(&caller.token_id) {
+        if used.len() >= MAX_IDLE && !used.contains_key(&caller.id()) {
             let now = Instant::now();
             used.retain(|_, usage| Arc::strong_count(usage) > 1 || !usage.is_idle(now));
         }
-        Budget(Some(used.entry(caller.token_id).or_insert_with(|| Arc::new(Usage::new(self.limits))).clone()))
+        Budget(Some(used.entry(caller.id()).or_insert_with(|| Arc::new(Usage::new(self.limits))).clone()))
     }
 }
 

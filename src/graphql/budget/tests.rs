@@ -2,13 +2,13 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use super::*;
-use crate::auth::Role;
+use crate::auth::{Role, Who};
 
 const LIMITS: Limits =
     Limits { operations: 2, sockets: 2, subscriptions: 3, requests_per_minute: 60, cost_per_minute: 600 };
 
 fn caller(unlimited: bool) -> Caller {
-    Caller { token_id: Uuid::now_v7(), name: "a".into(), email: None, role: Role::Viewer, unlimited }
+    Caller { who: Who::Token(Uuid::now_v7()), name: "a".into(), email: None, role: Role::Viewer, unlimited }
 }
 
 fn budget() -> Budget {
@@ -93,5 +93,5 @@ async fn tokens_that_nobody_uses_are_forgotten() {
         budgets.of(&caller(false));
     }
     let used = budgets.used.lock();
-    assert!(used.len() <= MAX_IDLE && used.contains_key(&busy.token_id) && used.contains_key(&poor.token_id));
+    assert!(used.len() <= MAX_IDLE && used.contains_key(&busy.id()) && used.contains_key(&poor.id()));
 }

@@ -2,7 +2,8 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
-use crate::auth::{Caller, Tokens};
+use crate::auth::Caller;
+use crate::auth::tokens::Tokens;
 
 /// The longest token that is looked up, in bytes. Our tokens are far shorter.
 const MAX_TOKEN_BYTES: usize = 512;

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::execution::Executor;
 use super::origin::PublicOrigin;
-use crate::auth::Tokens;
+use crate::auth::tokens::Tokens;
 use crate::graphql::budget::Budgets;
 
 pub struct Endpoint {

@@ -31,7 +31,8 @@ use super::create::{Create, Prepared};
 use super::sealed::{Owner, consent};
 use super::{Instances, connect};
 use crate::audit;
-use crate::auth::{Caller, Tokens};
+use crate::auth::Caller;
+use crate::auth::tokens::Tokens;
 use crate::db::Tx;
 use crate::error::{Error, Refusal, RefusalCode, Result};
 use crate::installation::sealing_key;
@@ -136,7 +137,7 @@ impl Authorizations {
             name,
             sync_interval_minutes,
             sealed: Vec::new(),
-            token_id: caller.token_id,
+            token_id: caller.id(),
             actor: caller.label(),
             created_at: now,
             expires_at: now + PATIENCE_MS,

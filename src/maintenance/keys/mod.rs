@@ -167,7 +167,7 @@ impl Upgrade<'_> {
     async fn tokens(&self) -> Result<u64> {
         let rows = api_token::Entity::find().all(self.tx.conn()).await?;
         for row in &rows {
-            auth::store_signature(self.tx, self.key, row).await?;
+            auth::tokens::store_signature(self.tx, self.key, row).await?;
         }
         Ok(rows.len() as u64)
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use muster::app::App;
-use muster::auth::{Caller, Role};
+use muster::auth::{Caller, Role, Who};
 use muster::clock::Clock;
 use muster::config::{Roles, Settings};
 use muster::db::{Columns, Db};
@@ -69,7 +69,7 @@ async fn delete_without_workers(place: &Place, name: &str) {
     settings.set_database(place.database.url().map(str::to_owned));
     let app = App::new(settings, Roles { api: true, workers: false }, Clock::System).await.unwrap();
     let caller =
-        Caller { token_id: Uuid::nil(), name: "tests".into(), email: None, role: Role::Admin, unlimited: false };
+        Caller { who: Who::Token(Uuid::nil()), name: "tests".into(), email: None, role: Role::Admin, unlimited: false };
     let filter = muster::instance::queries::Filter { search: Some(name.into()), ..Default::default() };
     let page = muster::instance::queries::PageOf {
         filter,

@@ -2,7 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use muster::auth::{Allowance, Role};
+use muster::auth::Role;
+use muster::auth::tokens::Allowance;
 use muster::clock::Clock;
 use muster::db::Location;
 use muster::doctor::{Examination, examine};

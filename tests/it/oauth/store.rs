@@ -10,7 +10,7 @@ use integration::engine::{Client, ClientSettings};
 use integration::grant::{Grant, GrantStore, Renew, StoredGrant};
 use integration::source::{ErrorClass, SourceError};
 use ipnet::IpNet;
-use muster::auth::Tokens;
+use muster::auth::tokens::Tokens;
 use muster::clock::Clock;
 use muster::instance::authorization::Authorizations;
 use muster::instance::sealed::Owner;

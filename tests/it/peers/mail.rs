@@ -125,7 +125,7 @@ async fn without_recipients_the_creator_alone_gets_mail_and_nobody_when_there_is
 
     let nobody = server
         .tokens
-        .create("no address", muster::auth::Role::Admin, None, muster::auth::Allowance::Limited)
+        .create("no address", muster::auth::Role::Admin, None, muster::auth::tokens::Allowance::Limited)
         .await
         .unwrap();
     let nobody = Client::new(server.url.clone(), nobody);

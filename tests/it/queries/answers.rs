@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_graphql::{Request, Variables};
-use muster::auth::{Caller, Role};
+use muster::auth::{Caller, Role, Who};
 use muster::clock::Clock;
 use muster::graphql::answers::Answers;
 use muster::graphql::guard::Guard;
@@ -196,7 +196,8 @@ async fn kept_answers_are_those_of_the_schema_on_sqlite() {
     let answers = Answers::new(app.db.clone(), app.clock.clone());
     let executor = Executor::new(api, schema.clone(), subscriptions, answers, true);
     let guard = Guard::new(true);
-    let caller = Caller { token_id: Uuid::nil(), name: "test".into(), email: None, role: Role::Admin, unlimited: true };
+    let caller =
+        Caller { who: Who::Token(Uuid::nil()), name: "test".into(), email: None, role: Role::Admin, unlimited: true };
     let ask = async |text: &str, variables: &Variables| {
         let operation = executor.check(params(text, variables)).unwrap();
         executor.execute(caller.clone(), operation, Transport::Http).await

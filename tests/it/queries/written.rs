@@ -11,7 +11,7 @@ use async_graphql::parser::{parse_query, parse_schema};
 use async_graphql::{Name, Request, Response, Variables};
 use fastrand::Rng;
 use muster::app::App;
-use muster::auth::{Caller, Role};
+use muster::auth::{Caller, Role, Who};
 use muster::clock::Clock;
 use muster::config::{Roles, Settings};
 use muster::graphql::api::{Api, Services};
@@ -332,7 +332,7 @@ async fn compare() {
     let (api, schema, _app, ids, cursors, _place) = register().await;
     let documents = Schema::new(&ids, &cursors);
     let caller =
-        Caller { token_id: Uuid::nil(), name: "test".into(), email: None, role: Role::Admin, unlimited: false };
+        Caller { who: Who::Token(Uuid::nil()), name: "test".into(), email: None, role: Role::Admin, unlimited: false };
     let seed = fastrand::u64(..);
     let mut random = Random::new(seed);
     let guard = Guard::new(true);

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use muster::app::App;
-use muster::auth::{Allowance, Role, Tokens};
+use muster::auth::Role;
+use muster::auth::tokens::{Allowance, Tokens};
 use muster::clock::Clock;
 use muster::config::{Roles, Settings};
 use muster::db::Db;
