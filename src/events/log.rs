@@ -6,7 +6,7 @@ use std::time::Duration;
 use entity::event::Model;
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -18,9 +18,11 @@ use crate::error::{Error, Result};
 
 /// How often the log is polled without a wake-up.
 const POLL: Duration = Duration::from_secs(2);
-/// The shortest time between two wake-ups of the listeners. What happens in it reaches each of them in one write, which
+/// How long the listeners of a busy log are kept waiting. What happens meanwhile reaches each of them in one write, which
 /// costs most of an event's delivery.
 const GATHER: Duration = Duration::from_millis(40);
+/// A log is busy so long after an event.
+const BUSY: Duration = Duration::from_millis(500);
 /// How many bytes of events are kept in memory, about.
 const MAX_CACHED_BYTES: usize = 16 * 1024 * 1024;
 /// How many bytes an event takes for each byte of its row, about: records are compressed.
@@ -133,18 +135,22 @@ impl<T: TryFrom<Model, Error = Error>> Log<T> {
     /// Follows the log until `stop`.
     pub async fn follow(self, stop: CancellationToken) {
         let mut wake = self.0.db.listen(Topic::Events);
+        let mut busy_until = Instant::now();
         loop {
             wake.mark_unchanged();
-            let read = Instant::now();
+            let before = *self.0.position.borrow();
             if let Err(error) = self.catch_up().await {
                 warn!(error = %error.chain(), "the event log could not be read; trying again");
+            }
+            if *self.0.position.borrow() > before {
+                busy_until = Instant::now() + BUSY;
             }
             if self.0.position.receiver_count() == 0 {
                 self.0.cache.lock().clear();
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = wake.changed() => sleep_until(read + GATHER).await,
+                _ = wake.changed() => if Instant::now() < busy_until { sleep(GATHER).await },
                 () = sleep(POLL) => {}
             }
         }

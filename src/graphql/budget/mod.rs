@@ -2,7 +2,7 @@
 //! minute. So that they cannot take the server from everybody else, and that they get the rest of it when nobody else
 //! needs it.
 //!
-//! An operation waits for its place behind the others of its token. Everything else is refused at once with
+//! An operation waits for its place behind the others of its token, and a dear one until few others are executed. Everything else is refused at once with
 //! `RATE_LIMITED`, and the response says when it is worth to try again. The events of a subscription are never refused:
 //! they cost what a query of the same selection does, and when the token has nothing left, its subscriptions wait, and
 //! go on from the log.
@@ -29,6 +29,8 @@ use crate::config::Settings;
 
 /// How many operations of a token wait for each one that is executed.
 const WAITING_PER_OPERATION: usize = 10;
+/// What the operations of a token that are executed at once may cost together. A dearer one is executed alone.
+const COST_AT_ONCE: usize = 4_000;
 /// How long an operation waits for its place.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// After so many tokens, those that use nothing are forgotten.
@@ -88,6 +90,8 @@ pub struct Budget(Option<Arc<Usage>>);
 struct Usage {
     limits: Limits,
     operations: Arc<Semaphore>,
+    /// What is left of `COST_AT_ONCE`.
+    shares: Arc<Semaphore>,
     waiting: AtomicUsize,
     sockets: Arc<Semaphore>,
     subscriptions: Arc<Semaphore>,
@@ -114,6 +118,7 @@ impl Usage {
         Self {
             limits,
             operations: places(limits.operations),
+            shares: places(COST_AT_ONCE),
             waiting: AtomicUsize::new(0),
             sockets: places(limits.sockets),
             subscriptions: places(limits.subscriptions),
@@ -188,6 +193,13 @@ impl Budget {
     pub async fn event(&self) -> Permit {
         let Some(usage) = &self.0 else { return Permit(None) };
         Permit(usage.operations.clone().acquire_owned().await.ok())
+    }
+
+    /// Waits until what is executed for the token leaves room for something of this price.
+    pub async fn share(&self, price: usize) -> Permit {
+        let Some(usage) = &self.0 else { return Permit(None) };
+        let share = u32::try_from(price.min(COST_AT_ONCE)).unwrap_or(u32::MAX);
+        Permit(usage.shares.clone().acquire_many_owned(share).await.ok())
     }
 
     /// A place for an event that may be lost.

@@ -54,6 +54,16 @@ async fn operations_wait_for_those_before_them() {
 }
 
 #[tokio::test]
+async fn dear_operations_are_executed_one_after_the_other() {
+    let budget = budget();
+    let dear = budget.share(5 * COST_AT_ONCE).await;
+    assert!(budget.share(1).now_or_never().is_none());
+    drop(dear);
+    let _cheap = [budget.share(COST_AT_ONCE / 2).await, budget.share(COST_AT_ONCE / 2).await];
+    assert!(budget.share(1).now_or_never().is_none() && budget.share(0).now_or_never().is_some());
+}
+
+#[tokio::test]
 async fn sockets_and_subscriptions_count_until_they_end() {
     let budget = budget();
     let sockets = [budget.socket().unwrap(), budget.socket().unwrap()];

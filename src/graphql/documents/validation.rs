@@ -2,9 +2,10 @@
 //! price is known from then on.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextValidation};
-use async_graphql::{ServerError, ValidationResult};
+use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextValidation};
+use async_graphql::{Response, ServerError, ValidationResult};
 use async_trait::async_trait;
 
 use super::Checked;
@@ -20,12 +21,15 @@ pub struct KnownDocuments;
 
 impl ExtensionFactory for KnownDocuments {
     fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(KnownDocuments)
+        Arc::new(Priced(AtomicUsize::new(0)))
     }
 }
 
+/// One execution and its price, which is known after the validation.
+struct Priced(AtomicUsize);
+
 #[async_trait]
-impl Extension for KnownDocuments {
+impl Extension for Priced {
     async fn validation(
         &self,
         ctx: &ExtensionContext<'_>,
@@ -44,7 +48,21 @@ impl Extension for KnownDocuments {
             result
         };
         charge(ctx, result.complexity).map_err(|refusal| vec![refusal])?;
+        self.0.store(result.complexity, Ordering::Relaxed);
         Ok(result)
+    }
+
+    async fn execute(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        operation_name: Option<&str>,
+        next: NextExecute<'_>,
+    ) -> Response {
+        let _share = match ctx.data_opt::<Budget>() {
+            Some(budget) => Some(budget.share(self.0.load(Ordering::Relaxed)).await),
+            None => None,
+        };
+        next.run(ctx, operation_name).await
     }
 }
 
