@@ -124,6 +124,7 @@ async fn main() {
         name: "bench".into(),
         email: None,
         role: Role::Admin,
+        scope: None,
         unlimited: false,
     };
     let bench = Bench {

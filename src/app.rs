@@ -345,8 +345,8 @@ fn endpoint(
         epoch: api.epoch,
     };
     let answers = Answers::new(sources.db.clone(), sources.clock.clone());
-    let schema = schema::build(api.clone());
-    let subscriptions = Subscriptions::new(schema.clone(), sources, shutdown.clone());
+    let schema = schema::build();
+    let subscriptions = Subscriptions::new(api.clone(), schema.clone(), sources, shutdown.clone());
     Arc::new(Endpoint {
         executor: Executor::new(api, schema, subscriptions, answers, settings.introspection),
         tokens: tokens.clone(),

@@ -10,8 +10,12 @@ use serde::Deserialize;
 pub enum Role {
     /// Reads and changes everything.
     Admin,
-    /// Reads everything, changes nothing.
+    /// Reads and changes everything about instances, and nothing about those who use the server.
+    Operator,
+    /// Reads everything about instances and accounts, changes nothing.
     Viewer,
+    /// Reads figures, and nothing about a person.
+    Reports,
 }
 
 #[sea_orm::model]

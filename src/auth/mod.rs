@@ -1,8 +1,11 @@
 //! Who may use the API: API tokens, and what is known of the caller of a request.
 
 pub use entity::api_token::Role;
+pub use scope::{Scope, Seen};
 use uuid::Uuid;
 
+mod rights;
+mod scope;
 pub mod tokens;
 
 /// The authenticated caller of a request.
@@ -12,6 +15,8 @@ pub struct Caller {
     pub name: String,
     pub email: Option<String>,
     pub role: Role,
+    /// The instances that it is limited to.
+    pub scope: Seen,
     /// Whether the limits of tokens do not apply.
     pub unlimited: bool,
 }

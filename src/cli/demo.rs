@@ -42,8 +42,14 @@ pub async fn fill(app: &App) -> Result<(), String> {
     let email = Some(CREATOR.to_owned());
     let token = app.tokens.create("demo", Role::Admin, email.clone(), Allowance::Limited).await;
     let token = token.map_err(|error| error.chain().to_string())?;
-    let caller =
-        Caller { who: Who::Token(Uuid::nil()), name: "demo".into(), email, role: Role::Admin, unlimited: false };
+    let caller = Caller {
+        who: Who::Token(Uuid::nil()),
+        name: "demo".into(),
+        email,
+        role: Role::Admin,
+        scope: None,
+        unlimited: false,
+    };
     for (name, config) in INSTANCES {
         let create = Create {
             integration_key: "rehearsal".into(),

@@ -103,7 +103,9 @@ enum TokenCommand {
 #[derive(Clone, Copy, ValueEnum)]
 enum RoleName {
     Admin,
+    Operator,
     Viewer,
+    Reports,
 }
 
 /// Runs the command of the command line.
@@ -276,7 +278,9 @@ async fn token(settings: &Settings, command: TokenCommand) -> Result<(), String>
                 .map(|address| address.as_str().to_owned());
             let role = match role {
                 RoleName::Admin => Role::Admin,
+                RoleName::Operator => Role::Operator,
                 RoleName::Viewer => Role::Viewer,
+                RoleName::Reports => Role::Reports,
             };
             let allowance = if unlimited { Allowance::Unlimited } else { Allowance::Limited };
             let created = tokens.create(name.trim(), role, email, allowance).await;

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::index::{self, SOURCE, Source};
 use super::search;
 use super::words::Terms;
+use crate::auth::Seen;
 use crate::db::{self, Columns, Reader, Total, keyset};
 use crate::error::Result;
 
@@ -45,6 +46,8 @@ pub struct Filter {
     /// What is searched for. Empty for all.
     pub search: Terms,
     pub include_removed: bool,
+    /// What the caller sees, for lists that are not of one instance.
+    pub seen: Seen,
 }
 
 /// The statuses that few users have. Each has an index of its own.
@@ -90,6 +93,14 @@ impl Filter {
         let mut select = Entity::find().filter(self.condition()).filter(reported);
         if let Some(keys) = &self.integration_keys {
             select = select.filter(of_instance(instance::Column::IntegrationKey, own()).is_in(keys));
+        }
+        if let Some(scope) = &self.seen {
+            let seen = Query::select()
+                .column(instance::Column::Id)
+                .from(instance::Entity)
+                .cond_where(scope.condition(instance::Column::IntegrationKey, instance::Column::Id))
+                .take();
+            select = select.filter(own().in_subquery(seen));
         }
         select
     }
@@ -261,6 +272,10 @@ pub async fn total(reader: &Reader, filter: &Filter) -> Result<Total> {
         }
         if let Some(keys) = &filter.integration_keys {
             instances = instances.filter(instance::Column::IntegrationKey.is_in(keys));
+        }
+        if let Some(scope) = &filter.seen {
+            let seen = scope.condition(instance::Column::IntegrationKey, instance::Column::Id);
+            instances = instances.filter(seen);
         }
         let users: Option<(Option<i64>,)> = reader.row(instances.into_query()).await?;
         return Ok(Total::exact(users.and_then(|(users,)| users).unwrap_or(0)));

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::documents::QueryKey;
 use super::guard::Operation;
-use crate::auth::{Caller, Role};
+use crate::auth::{Caller, Role, Seen};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::events::position::{Position, Positions};
@@ -38,11 +38,12 @@ const LONGEST_LOOK: Duration = Duration::from_millis(500);
 const KEEP_MS: i64 = 60_000;
 
 /// What an answer depends on besides the position.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Question {
     query: QueryKey,
     token: Uuid,
     role: Role,
+    seen: Seen,
 }
 
 struct Answer {
@@ -98,8 +99,10 @@ impl Answers {
         if !operation.checked().document.keeps_answers {
             return Found::Nothing(None);
         }
-        let question = Question { query: operation.key(), token: caller.id(), role: caller.role };
-        let asked = if self.kept.lock().was_asked(question) { Box::pin(self.look(question)).await } else { None };
+        let seen = caller.scope.clone();
+        let question = Question { query: operation.key(), token: caller.id(), role: caller.role, seen };
+        let was_asked = self.kept.lock().was_asked(&question);
+        let asked = if was_asked { Box::pin(self.look(question)).await } else { None };
         let found = asked.as_ref().and_then(|asked| self.kept.lock().find(asked));
         count(if found.is_some() { "hit" } else { "miss" });
         found.map_or(Found::Nothing(asked), Found::Answer)
@@ -121,7 +124,7 @@ impl Answers {
             // A copy, because the buffer may be larger than the answer.
             let json = Bytes::copy_from_slice(json);
             let answer = Answer { position: *position, since: *since, until, json };
-            self.kept.lock().insert(*question, Some(answer));
+            self.kept.lock().insert(question.clone(), Some(answer));
         }
     }
 }
@@ -145,10 +148,10 @@ impl Default for Kept {
 
 impl Kept {
     /// Whether a question was asked before. From now on, it was.
-    fn was_asked(&mut self, question: Question) -> bool {
-        let known = self.answers.get(&question).is_some();
+    fn was_asked(&mut self, question: &Question) -> bool {
+        let known = self.answers.get(question).is_some();
         if !known {
-            self.insert(question, None);
+            self.insert(question.clone(), None);
         }
         known
     }
@@ -180,7 +183,7 @@ mod tests {
     use super::*;
 
     fn asked(number: u8, since: i64) -> Asked {
-        let question = Question { query: [number; 32], token: Uuid::nil(), role: Role::Viewer };
+        let question = Question { query: [number; 32], token: Uuid::nil(), role: Role::Viewer, seen: None };
         Asked { question, position: Position::default(), since, holds: Holds(Arc::default()) }
     }
 
@@ -191,7 +194,7 @@ mod tests {
     #[test]
     fn an_answer_holds_from_its_beginning_to_its_end() {
         let mut kept = Kept::default();
-        assert!(!kept.was_asked(asked(1, 0).question) && kept.was_asked(asked(1, 0).question));
+        assert!(!kept.was_asked(&asked(1, 0).question) && kept.was_asked(&asked(1, 0).question));
         assert!(kept.find(&asked(1, 10)).is_none(), "it was only asked");
         kept.insert(asked(1, 0).question, Some(answer(10, 20, 5)));
         let found = |since| kept.find(&asked(1, since)).is_some();
@@ -206,7 +209,7 @@ mod tests {
         let most = MAX_KEPT_BYTES / (MAX_ANSWER_BYTES + OVERHEAD);
         for number in 0..=u8::try_from(most).unwrap() {
             kept.insert(asked(number, 0).question, Some(answer(0, 1, MAX_ANSWER_BYTES)));
-            assert!(kept.was_asked(asked(0, 0).question));
+            assert!(kept.was_asked(&asked(0, 0).question));
         }
         assert!(kept.find(&asked(0, 0)).is_some() && kept.find(&asked(1, 0)).is_none());
         assert_eq!((kept.answers.len(), kept.bytes), (most, most * (MAX_ANSWER_BYTES + OVERHEAD)));

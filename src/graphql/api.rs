@@ -3,9 +3,13 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
+use crate::auth::{Caller, Seen};
 use crate::db::Columns;
-use crate::instance::Instances;
+use crate::error::{Refusal, Result};
 use crate::instance::authorization::Authorizations;
+use crate::instance::{self, Instances};
 use crate::notification::test_mail::TestMail;
 
 /// Which columns are read of the rows that are shown most.
@@ -20,12 +24,14 @@ impl Wanted {
     pub const ALL: Self = Self { instances: Columns::ALL, runs: Columns::ALL, users: Columns::ALL };
 }
 
-/// In the data of the schema and of each query: `ctx.data_unchecked::<Api>()`.
+/// In the data of each request: `ctx.data_unchecked::<Api>()`.
 #[derive(Clone)]
 pub struct Api {
     services: Arc<Services>,
     /// What is read of rows.
     pub wanted: Wanted,
+    /// What the caller sees.
+    pub seen: Seen,
 }
 
 pub struct Services {
@@ -37,15 +43,39 @@ pub struct Services {
 }
 
 impl Api {
-    /// Reads whole rows.
+    /// Reads whole rows, of all instances.
     pub fn new(services: Services) -> Self {
-        Self { services: Arc::new(services), wanted: Wanted::ALL }
+        Self { services: Arc::new(services), wanted: Wanted::ALL, seen: None }
     }
 
-    /// For a query that needs only some columns.
+    /// For a request of this caller, which needs only some columns.
     #[must_use]
-    pub fn wanting(&self, wanted: Wanted) -> Self {
-        Self { services: self.services.clone(), wanted }
+    pub fn of(&self, caller: &Caller, wanted: Wanted) -> Self {
+        Self { services: self.services.clone(), wanted, seen: caller.scope.clone() }
+    }
+
+    /// Whether the caller sees the instance with this id, or would if there were one.
+    pub async fn sees(&self, id: Uuid) -> Result<bool> {
+        let Some(scope) = &self.seen else { return Ok(true) };
+        let found = self.instances.by_ids(&[id], Columns::ALL).await?;
+        Ok(found.get(&id).is_some_and(|instance| scope.has(&instance.integration_key, id)))
+    }
+
+    /// Refuses an instance that the caller does not see, as if there were none.
+    pub async fn admit(&self, id: Uuid) -> Result<Uuid> {
+        if self.sees(id).await? { Ok(id) } else { Err(instance::not_found()) }
+    }
+
+    /// Refuses new instances of an integration, unless the caller would see them.
+    pub fn admit_new(&self, integration_key: &str) -> Result<(), Refusal> {
+        match &self.seen {
+            Some(scope) if !scope.integrations.contains(integration_key) => {
+                let message =
+                    "This token is limited to some instances, and new ones of this application are none of them.";
+                Err(Refusal::invalid(message, ["integrationKey"]))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ pub enum Code {
     BadRequest,
     /// The request has no valid token.
     Unauthenticated,
-    /// The token's role does not allow the operation.
+    /// The caller may not use one of the fields.
     Forbidden,
     /// A web page of another origin.
     ForeignOrigin,
@@ -129,8 +129,8 @@ pub fn with_request_id(mut error: ServerError, id: Uuid) -> ServerError {
 pub enum ApiError {
     /// An argument has a wrong value; the sentence says what is allowed.
     InvalidInput(String),
-    /// The token's role does not allow the operation.
-    Forbidden,
+    /// The caller may not use a field; the sentence says why.
+    Forbidden(&'static str),
     /// The database does not answer. Nothing was changed, and the request may be repeated.
     Unavailable,
     /// Nothing can be stored, because the disk of the database is full. Nothing was changed.
@@ -179,7 +179,7 @@ impl From<ApiError> for ServerError {
     fn from(cause: ApiError) -> Self {
         match cause {
             ApiError::InvalidInput(message) => error(Code::InvalidInput, message),
-            ApiError::Forbidden => error(Code::Forbidden, "This token may read, but not change anything."),
+            ApiError::Forbidden(reason) => error(Code::Forbidden, reason),
             ApiError::Unavailable => unavailable(UNAVAILABLE),
             ApiError::DiskFull => unavailable(Trouble::DiskFull.sentence()),
             ApiError::OutcomeUnknown => error(

@@ -11,6 +11,7 @@
 //! [connection] reads their pages, [batch] fetches a relation once for all rows of a list, [written] writes rows as
 //! JSON at once, and [error] keeps inner error texts from clients.
 
+pub mod access;
 pub mod answers;
 pub mod api;
 pub mod audit;

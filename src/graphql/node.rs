@@ -55,7 +55,12 @@ async fn find(api: &Api, id: &ID) -> Result<Option<Node>, ApiError> {
         Kind::Integration => Integration::find(api, &key).map(Node::Integration),
         Kind::Instance => Instance::find(api, id).await?.map(Node::Instance),
         Kind::SyncRun => SyncRun::find(api, id).await?.map(Node::SyncRun),
-        Kind::User => users::find(conn, id::argument(kind, id)?).await?.map(User::one).map(Node::User),
+        Kind::User => match users::find(conn, id::argument(kind, id)?).await? {
+            Some(user) if api.sees(user.instance_id).await? => Some(Node::User(User::one(user))),
+            _ => None,
+        },
+        // A mail may be about several instances.
+        Kind::Notification if api.seen.is_some() => None,
         Kind::Notification => {
             history::find(conn, id::argument(kind, id)?).await?.map(Notification::one).map(Node::Notification)
         }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, Schema, SchemaBuilder};
 
-use super::api::Api;
 use super::audit::AuditQuery;
 use super::documents::validation::KnownDocuments;
 use super::guard::MAX_DEPTH;
@@ -48,7 +47,7 @@ pub struct Query(
     ServerStatusQuery,
 );
 
-/// Everything that can be changed. Every mutation needs a token of the role admin. Expected refusals
+/// Everything that can be changed, by callers of the roles `ADMIN` and `OPERATOR`. Expected refusals
 /// are the `userErrors` of its payload. If there are any, nothing was changed.
 #[derive(MergedObject, Default)]
 pub struct Mutation(
@@ -70,9 +69,9 @@ pub struct Subscription(InstanceSubscription, ProgressSubscription);
 
 pub type AppSchema = Schema<Query, Mutation, Subscription>;
 
-/// The schema as it is executed.
-pub fn build(api: Api) -> AppSchema {
-    builder().data(api).finish()
+/// The schema as it is executed. Each request brings its [`Api`](super::api::Api).
+pub fn build() -> AppSchema {
+    builder().finish()
 }
 
 /// The schema in the schema definition language, always in the same order.

@@ -87,7 +87,8 @@ impl Running {
     }
 }
 
-fn not_found() -> Error {
+/// Nothing has this id.
+pub fn not_found() -> Error {
     Refusal::new(RefusalCode::NotFound, "There is no instance with this id.").into()
 }
 

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::Instances;
 use super::event::{Previous, Snapshot};
+use crate::auth::Seen;
 use crate::db::{self, Columns, Total, keyset};
 use crate::error::Result;
 
@@ -26,6 +27,8 @@ pub struct Filter {
     pub health: Option<Vec<Health>>,
     /// A part of the name, in any case.
     pub search: Option<String>,
+    /// What the caller sees.
+    pub seen: Seen,
 }
 
 /// What instances are ordered by.
@@ -96,6 +99,7 @@ impl Filter {
             let like = sea_orm::sea_query::LikeExpr::new(pattern).escape('\\');
             all = all.add(Expr::col(Column::NameKey).like(like));
         }
+        all = all.add_option(self.seen.as_ref().map(|scope| scope.condition(Column::IntegrationKey, Column::Id)));
         all
     }
 
@@ -104,7 +108,8 @@ impl Filter {
     pub fn matches_event(&self, snapshot: &Snapshot) -> bool {
         let model = &snapshot.instance;
         let before = |before: &Previous| self.matches(&before.name, before.status, before.health);
-        self.ids.as_ref().is_none_or(|ids| ids.contains(&model.id))
+        self.seen.as_ref().is_none_or(|scope| scope.has(&model.integration_key, model.id))
+            && self.ids.as_ref().is_none_or(|ids| ids.contains(&model.id))
             && self.integration_keys.as_ref().is_none_or(|keys| keys.contains(&model.integration_key))
             && (self.matches(&model.name, model.status, model.health) || snapshot.before.as_ref().is_some_and(before))
     }
@@ -164,8 +169,10 @@ impl Instances {
         db::totals(self.db.read(), keys, Column::IntegrationKey, instances).await
     }
 
-    /// For each integration, the number of instances that are not deleted, and the number of users that they report.
-    pub async fn totals(&self, keys: &[String]) -> Result<HashMap<String, (i64, i64)>> {
+    /// For each integration, the number of instances that a caller sees and that are not deleted, and the number of users
+    /// that they report.
+    pub async fn totals(&self, keys: &[String], seen: &Seen) -> Result<HashMap<String, (i64, i64)>> {
+        let own = seen.as_ref().map(|scope| scope.condition(Column::IntegrationKey, Column::Id));
         let rows = Entity::find()
             .select_only()
             .column(Column::IntegrationKey)
@@ -173,6 +180,7 @@ impl Instances {
             .column_as(sum(Column::UserCount), "users")
             .filter(Column::Status.is_in([Status::Live, Status::Inactive]))
             .filter(Column::IntegrationKey.is_in(keys))
+            .filter(Condition::all().add_option(own))
             .group_by(Column::IntegrationKey)
             .into_query();
         let rows: Vec<(String, i64, i64)> = self.db.read().rows(rows).await?;

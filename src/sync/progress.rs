@@ -21,6 +21,7 @@ const KEPT: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProgressFrame {
     pub instance_id: Uuid,
+    pub integration_key: String,
     pub run_id: Uuid,
     pub seen: i64,
     pub expected: Option<i64>,
@@ -73,7 +74,7 @@ impl Progress {
     }
 }
 
-type Row = (Uuid, Uuid, i64, Option<i64>, i32, Option<i64>, i64, Option<FailureClass>, Option<i64>);
+type Row = (Uuid, String, Uuid, i64, Option<i64>, i32, Option<i64>, i64, Option<FailureClass>, Option<i64>);
 
 async fn frames(db: &Db) -> Result<Vec<ProgressFrame>> {
     let running = instance::Entity::find()
@@ -85,6 +86,7 @@ async fn frames(db: &Db) -> Result<Vec<ProgressFrame>> {
         .select_only()
         .columns([
             run::Column::InstanceId,
+            run::Column::IntegrationKey,
             run::Column::Id,
             run::Column::Seen,
             run::Column::Expected,
@@ -100,9 +102,20 @@ async fn frames(db: &Db) -> Result<Vec<ProgressFrame>> {
         .all(db.read())
         .await?;
     let frame = |row: Row| {
-        let (instance_id, run_id, seen, expected, pages, started_at, queued_at, waiting_for, waiting_until) = row;
-        let started_at = started_at.unwrap_or(queued_at);
-        ProgressFrame { instance_id, run_id, seen, expected, pages, started_at, waiting_for, waiting_until }
+        let (instance_id, integration_key, run_id, seen, expected, pages, started, queued, waiting_for, waiting_until) =
+            row;
+        let started_at = started.unwrap_or(queued);
+        ProgressFrame {
+            instance_id,
+            integration_key,
+            run_id,
+            seen,
+            expected,
+            pages,
+            started_at,
+            waiting_for,
+            waiting_until,
+        }
     };
     Ok(rows.into_iter().map(frame).collect())
 }

@@ -47,7 +47,7 @@ pub enum Allowance {
 impl From<Model> for Caller {
     fn from(token: Model) -> Self {
         let Model { id, name, email, role, unlimited, .. } = token;
-        Caller { who: Who::Token(id), name, email, role, unlimited }
+        Caller { who: Who::Token(id), name, email, role, scope: None, unlimited }
     }
 }
 

@@ -8,7 +8,14 @@ const LIMITS: Limits =
     Limits { operations: 2, sockets: 2, subscriptions: 3, requests_per_minute: 60, cost_per_minute: 600 };
 
 fn caller(unlimited: bool) -> Caller {
-    Caller { who: Who::Token(Uuid::now_v7()), name: "a".into(), email: None, role: Role::Viewer, unlimited }
+    Caller {
+        who: Who::Token(Uuid::now_v7()),
+        name: "a".into(),
+        email: None,
+        role: Role::Viewer,
+        scope: None,
+        unlimited,
+    }
 }
 
 fn budget() -> Budget {

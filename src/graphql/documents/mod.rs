@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use self::covered::is_covered;
 use self::verdicts::{Shape, Verdicts};
+use super::access::Needs;
 use super::api::Wanted;
 
 pub mod covered;
@@ -50,6 +51,8 @@ pub struct Document {
     pub nullable: Vec<Name>,
     /// What it needs of rows, see [`super::wanted`].
     pub wanted: OnceLock<Wanted>,
+    /// What its fields need of their caller. It is found when the document is valid.
+    pub needs: OnceLock<Needs>,
     /// Whether its answers may be kept, see [`super::answers`].
     pub keeps_answers: bool,
     /// How much memory it takes, as it is estimated.
@@ -62,7 +65,7 @@ impl Document {
         let verdicts = Verdicts::of(&parsed);
         let keeps_answers = is_covered(&parsed);
         let bytes = text.len() * BYTES_PER_BYTE + selections_of(&parsed) * BYTES_PER_SELECTION;
-        Self { hash, parsed, nullable, wanted: OnceLock::new(), keeps_answers, bytes, verdicts }
+        Self { hash, parsed, nullable, wanted: OnceLock::new(), needs: OnceLock::new(), keeps_answers, bytes, verdicts }
     }
 
     /// The key of the document with the name of an operation and the values of variables.
@@ -96,6 +99,8 @@ fn selections_of(document: &ExecutableDocument) -> usize {
 #[derive(Clone)]
 pub struct Checked {
     pub document: Arc<Document>,
+    /// The name of the operation, if it was given.
+    operation: Option<Arc<str>>,
     shape: Option<Arc<Shape>>,
     documents: Arc<Documents>,
 }
@@ -108,7 +113,7 @@ impl Checked {
         variables: &Variables,
     ) -> Self {
         let shape = document.verdicts.shape(operation_name, variables).map(Arc::new);
-        Self { document, shape, documents }
+        Self { document, operation: operation_name.map(Arc::from), shape, documents }
     }
 
     /// The request that executes the document.

@@ -1,5 +1,5 @@
-//! Spares documents that are known to be valid the schema's validation, and lets callers pay for what is executed: their
-//! price is known from then on.
+//! Spares documents that are known to be valid the schema's validation, refuses those that their caller may not execute,
+//! and lets callers pay for what is executed: their price is known from then on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,12 +9,16 @@ use async_graphql::{Response, ServerError, ValidationResult};
 use async_trait::async_trait;
 
 use super::Checked;
+use crate::auth::Caller;
+use crate::graphql::access::Needs;
 use crate::graphql::budget::Budget;
-use crate::graphql::error::{Code, error};
+use crate::graphql::error::{ApiError, Code, error};
 use crate::graphql::subscription::step::Step;
 
 /// The highest price of a subscription, which is to be paid for each event.
 const MAX_EVENT_COMPLEXITY: usize = 2_000;
+
+const NO_CALLER: &str = "The operation has no caller.";
 
 /// The schema's extension that does so.
 pub struct KnownDocuments;
@@ -35,7 +39,9 @@ impl Extension for Priced {
         ctx: &ExtensionContext<'_>,
         next: NextValidation<'_>,
     ) -> Result<ValidationResult, Vec<ServerError>> {
-        let Some(Checked { document, shape, documents }) = ctx.data_opt() else { return next.run(ctx).await };
+        let Some(Checked { document, operation, shape, documents }) = ctx.data_opt() else {
+            return next.run(ctx).await;
+        };
         let known = shape.as_ref().and_then(|shape| document.verdicts.find(shape));
         let result = if let Some(result) = known {
             result
@@ -47,6 +53,10 @@ impl Extension for Priced {
             documents.keep(document);
             result
         };
+        let needs = document.needs.get_or_init(|| Needs::of(&document.parsed, &ctx.schema_env.registry));
+        let caller =
+            ctx.data_opt::<Caller>().ok_or(ApiError::Forbidden(NO_CALLER)).map_err(|refusal| vec![refusal.into()])?;
+        needs.check(caller, operation.as_deref()).map_err(|refusal| vec![refusal])?;
         charge(ctx, result.complexity).map_err(|refusal| vec![refusal])?;
         self.0.store(result.complexity, Ordering::Relaxed);
         Ok(result)

@@ -85,6 +85,12 @@ impl BeginAuthorization {
         let cookies = ctx.data_opt::<ConsoleCookies>();
         let begun = async {
             let purpose = input.purpose().map_err(Error::from)?;
+            match &purpose {
+                Purpose::Create(create) => api.admit_new(&create.integration_key)?,
+                Purpose::Reconnect(id, _) => {
+                    api.admit(*id).await?;
+                }
+            }
             api.authorizations.begin(caller, purpose, cookies.is_some()).await
         };
         Ok(match split_refusals(begun.await)? {

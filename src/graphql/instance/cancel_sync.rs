@@ -38,7 +38,7 @@ impl CancelSync {
         let CancelSyncInput { instance_id } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
         let cancelled = async {
-            let id = id::input(Kind::Instance, &instance_id, "instanceId")?;
+            let id = api.admit(id::input(Kind::Instance, &instance_id, "instanceId")?).await?;
             api.instances.cancel_sync(caller, id).await
         };
         Ok(match split_refusals_about("instanceId", cancelled.await)? {

@@ -45,7 +45,11 @@ impl CreateInstance {
         let CreateInstanceInput { integration_key, name, config, sync_interval_minutes } = input;
         let create = Create { integration_key, name, config: config::pairs(config), sync_interval_minutes };
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
-        Ok(match split_refusals(api.instances.create(caller, create).await)? {
+        let created = async {
+            api.admit_new(&create.integration_key)?;
+            api.instances.create(caller, create).await
+        };
+        Ok(match split_refusals(created.await)? {
             Ok(model) => CreateInstancePayload { instance: Some(Instance::one(model)), user_errors: Vec::new() },
             Err(user_errors) => CreateInstancePayload { instance: None, user_errors },
         })

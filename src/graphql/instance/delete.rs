@@ -40,7 +40,7 @@ impl DeleteInstance {
         let DeleteInstanceInput { id, acknowledge_irreversible } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
         let deleted = async {
-            let id = id::input(Kind::Instance, &id, "id")?;
+            let id = api.admit(id::input(Kind::Instance, &id, "id")?).await?;
             api.instances.delete(caller, id, acknowledge_irreversible).await
         };
         Ok(match split_refusals_about("id", deleted.await)? {

@@ -41,7 +41,7 @@ impl DeleteAllUsers {
         let DeleteAllUsersInput { instance_id, acknowledge_irreversible } = input;
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
         let deleted = async {
-            let id = id::input(Kind::Instance, &instance_id, "instanceId")?;
+            let id = api.admit(id::input(Kind::Instance, &instance_id, "instanceId")?).await?;
             api.instances.delete_all_users(caller, id, acknowledge_irreversible).await
         };
         Ok(match split_refusals_about("instanceId", deleted.await)? {

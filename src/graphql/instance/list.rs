@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Instance;
+use crate::auth::Seen;
 use crate::db::Total;
 use crate::graphql::api::Api;
 use crate::graphql::batch::regroup;
@@ -38,12 +39,12 @@ pub struct InstanceFilter {
 }
 
 impl InstanceFilter {
-    pub fn decode(self) -> Result<Filter, ApiError> {
+    pub fn decode(self, seen: &Seen) -> Result<Filter, ApiError> {
         let InstanceFilter { ids, integration_keys, statuses, health, search } = self;
         let ids = page::bounded(ids, "ids")?;
         let integration_keys = page::bounded(integration_keys, "integrationKeys")?;
         let ids = ids.map(|ids| ids.iter().map(|id| id::argument(Kind::Instance, id)).collect()).transpose()?;
-        Ok(Filter { ids, integration_keys, statuses, health, search })
+        Ok(Filter { ids, integration_keys, statuses, health, search, seen: seen.clone() })
     }
 }
 
@@ -73,10 +74,10 @@ pub struct InstanceList {
 }
 
 impl InstanceList {
-    pub fn new(filter: Option<InstanceFilter>, order: Option<InstanceOrder>) -> Result<Self, ApiError> {
+    pub fn new(api: &Api, filter: Option<InstanceFilter>, order: Option<InstanceOrder>) -> Result<Self, ApiError> {
         let (field, descending) = order
             .map_or((OrderField::CreatedAt, false), |order| (order.field, order.direction == OrderDirection::Desc));
-        Ok(Self { filter: filter.unwrap_or_default().decode()?, field, descending })
+        Ok(Self { filter: filter.unwrap_or_default().decode(&api.seen)?, field, descending })
     }
 
     fn query(&self, after: Option<Position>, limit: u64) -> Result<PageOf, ApiError> {
@@ -165,7 +166,7 @@ impl InstanceQuery {
         #[graphql(desc = "Selects instances.")] filter: Option<InstanceFilter>,
         #[graphql(desc = "The order of the instances.")] order_by: Option<InstanceOrder>,
     ) -> Result<Written<InstanceConnection>, ApiError> {
-        let list = InstanceList::new(filter, order_by)?;
+        let list = InstanceList::new(ctx.data_unchecked(), filter, order_by)?;
         Ok(Written(InstanceConnection(connection::root(ctx, list, first, after).await?)))
     }
 

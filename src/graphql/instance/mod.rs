@@ -103,7 +103,9 @@ impl Instance {
     /// The instance with this id.
     pub async fn find(api: &Api, id: &ID) -> Result<Option<Instance>, ApiError> {
         let id = id::argument(Kind::Instance, id)?;
-        Ok(api.instances.by_ids(&[id], api.wanted.instances).await?.into_values().next().map(Instance::one))
+        let found = api.instances.by_ids(&[id], api.wanted.instances).await?.into_values().next();
+        let seen = |model: &Model| api.seen.as_ref().is_none_or(|scope| scope.has(&model.integration_key, model.id));
+        Ok(found.filter(seen).map(Instance::one))
     }
 
     async fn last_run(&self, api: &Api) -> Result<Option<SyncRun>, ApiError> {
@@ -297,7 +299,9 @@ impl Instance {
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
         #[graphql(desc = "Selects runs.")] filter: Option<SyncRunFilter>,
     ) -> Result<Written<SyncRunConnection>, ApiError> {
-        Ok(Written(SyncRunConnection(connection::nested(ctx, self, RunList::new(filter)?, first, after).await?)))
+        Ok(Written(SyncRunConnection(
+            connection::nested(ctx, self, RunList::new(ctx.data_unchecked(), filter)?, first, after).await?,
+        )))
     }
 
     /// Its users, in the order in which they were first seen.
@@ -309,7 +313,9 @@ impl Instance {
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
         #[graphql(desc = "Selects users.")] filter: Option<UserFilter>,
     ) -> Result<Written<UserConnection>, ApiError> {
-        Ok(Written(UserConnection(connection::nested(ctx, self, UserList::new(filter)?, first, after).await?)))
+        Ok(Written(UserConnection(
+            connection::nested(ctx, self, UserList::new(ctx.data_unchecked(), filter)?, first, after).await?,
+        )))
     }
 
     /// Its events that the log still has, the newest first.

@@ -31,10 +31,10 @@ impl InstanceSubscription {
         if let Step::InstanceState(event, cursor) = ctx.data_unchecked() {
             return Ok(stream::iter(InstanceEvent::live(event, *cursor).map(Written)).boxed());
         }
-        let epoch = ctx.data_unchecked::<Api>().epoch;
+        let api = ctx.data_unchecked::<Api>();
         let not_a_cursor = || ApiError::InvalidInput("after is not a cursor of an event.".into());
-        let after = after.map(|text| Cursor::decode(&text, epoch).ok_or_else(not_a_cursor)).transpose()?;
-        let filter = filter.unwrap_or_default().decode()?;
+        let after = after.map(|text| Cursor::decode(&text, api.epoch).ok_or_else(not_a_cursor)).transpose()?;
+        let filter = filter.unwrap_or_default().decode(&api.seen)?;
         ctx.data_unchecked::<Step>().create_source(Source::InstanceStates { filter, after });
         Ok(stream::empty().boxed())
     }

@@ -43,7 +43,7 @@ impl SyncInstance {
         let accepted = Accepted { removals: accept_removals.unwrap_or(false), growth: accept_growth.unwrap_or(false) };
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
         let started = async {
-            let id = id::input(Kind::Instance, &id, "id")?;
+            let id = api.admit(id::input(Kind::Instance, &id, "id")?).await?;
             api.instances.sync(caller, id, accepted).await
         };
         Ok(match split_refusals_about("id", started.await)? {

@@ -51,6 +51,12 @@ impl TestConnection {
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
         let tested = async {
             let instance_id = instance_id.map(|id| id::input(Kind::Instance, &id, "instanceId")).transpose()?;
+            if let Some(id) = instance_id {
+                api.admit(id).await?;
+            }
+            if let Some(key) = &integration_key {
+                api.admit_new(key)?;
+            }
             let config = config::pairs(config.unwrap_or_default());
             api.instances.test_connection(caller, Test { integration_key, instance_id, config }).await
         };

@@ -91,7 +91,7 @@ impl UpdateInstance {
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
         let updated = async {
             let (id, update) = input.decode()?;
-            api.instances.update(caller, id, update).await
+            api.instances.update(caller, api.admit(id).await?, update).await
         };
         Ok(match split_refusals_about("id", updated.await)? {
             Ok(model) => UpdateInstancePayload { instance: Some(Instance::one(model)), user_errors: Vec::new() },

@@ -41,7 +41,7 @@ impl IntegrationList {
         });
         let mut keys: Vec<String> = found.map(|entry| entry.key.clone()).collect();
         if let Some(integrated) = integrated {
-            let totals = api.instances.totals(&keys).await?;
+            let totals = api.instances.totals(&keys, &api.seen).await?;
             keys.retain(|key| totals.contains_key(key) == integrated);
         }
         Ok(Self { keys })

@@ -80,7 +80,7 @@ impl Relation for Totals {
     type Value = (i64, i64);
 
     async fn fetch(&self, api: &Api, keys: &[String]) -> Result<HashMap<String, (i64, i64)>, ApiError> {
-        Ok(api.instances.totals(keys).await?)
+        Ok(api.instances.totals(keys, &api.seen).await?)
     }
 }
 
@@ -177,7 +177,7 @@ impl Integration {
         #[graphql(desc = "Selects instances.")] filter: Option<InstanceFilter>,
         #[graphql(desc = "The order of the instances.")] order_by: Option<InstanceOrder>,
     ) -> Result<Written<InstanceConnection>, ApiError> {
-        let list = InstanceList::new(filter, order_by)?;
+        let list = InstanceList::new(ctx.data_unchecked(), filter, order_by)?;
         Ok(Written(InstanceConnection(connection::nested(ctx, self, list, first, after).await?)))
     }
 }

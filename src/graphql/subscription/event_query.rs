@@ -1,5 +1,5 @@
 //! A subscription's query for each event, without its start position and filter. Subscribers with the
-//! same document and the same values below the subscribed field share one execution.
+//! same document and the same values below the subscribed field share one execution, if they see the same instances.
 
 use std::collections::BTreeSet;
 
@@ -7,12 +7,16 @@ use async_graphql::parser::types::{Directive, ExecutableDocument, OperationDefin
 use async_graphql::{Name, Positioned, Request, Variables};
 use async_graphql_value::{ConstValue, Value};
 
+use crate::auth::Caller;
+use crate::graphql::api::{Api, Wanted};
 use crate::graphql::budget::Budget;
 use crate::graphql::documents::{Checked, QueryKey};
 use crate::graphql::guard::Operation;
 
 /// A subscription's document, which is executed once for each event.
 pub struct EventQuery {
+    api: Api,
+    caller: Caller,
     checked: Checked,
     operation_name: Option<String>,
     variables: Variables,
@@ -22,19 +26,20 @@ pub struct EventQuery {
 }
 
 impl EventQuery {
-    pub fn new(operation: Operation) -> Self {
+    pub fn new(api: &Api, caller: Caller, operation: Operation) -> Self {
         let (checked, budget) = (operation.checked().clone(), operation.budget().clone());
         let Request { operation_name, variables, .. } = operation.into_request();
         let document = &checked.document;
         let used = used_below_the_root(&document.parsed, operation_name.as_deref());
         let values: Vec<(&Name, Option<&ConstValue>)> = used.iter().map(|name| (name, variables.get(name))).collect();
-        let key = document.key(operation_name.as_deref(), values);
-        Self { checked, operation_name, variables, budget, key }
+        let key = document.key(operation_name.as_deref(), (values, &caller.scope));
+        Self { api: api.of(&caller, Wanted::ALL), caller, checked, operation_name, variables, budget, key }
     }
 
     /// A request that executes it.
     pub fn request(&self) -> Request {
-        self.checked.request(self.operation_name.clone(), self.variables.clone()).data(self.budget.clone())
+        let request = self.checked.request(self.operation_name.clone(), self.variables.clone());
+        request.data(self.budget.clone()).data(self.caller.clone()).data(self.api.clone())
     }
 
     /// What its executions may use.

@@ -32,14 +32,16 @@ use self::results::Batch;
 use self::snapshots::SnapshotPages;
 use self::step::{Source, Step};
 use self::turns::Turns;
+use super::api::Api;
 use super::error::ApiError;
 use super::guard::Operation;
 use super::schema::AppSchema;
+use crate::auth::Caller;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::events::Log;
 use crate::instance::event::Event;
-use crate::sync::progress::Progress;
+use crate::sync::progress::{Progress, ProgressFrame};
 
 pub mod cursor;
 pub mod event_execution;
@@ -66,6 +68,7 @@ pub struct EventSources {
 
 /// Starts subscriptions.
 pub struct Subscriptions {
+    api: Api,
     schema: AppSchema,
     sources: follower::Sources,
     progress: Progress,
@@ -73,17 +76,22 @@ pub struct Subscriptions {
 }
 
 impl Subscriptions {
-    pub fn new(schema: AppSchema, sources: EventSources, shutdown: CancellationToken) -> Self {
+    pub fn new(api: Api, schema: AppSchema, sources: EventSources, shutdown: CancellationToken) -> Self {
         let EventSources { db, clock, log, progress, epoch } = sources;
         let executor = Arc::new(EventExecutor::new(schema.clone(), epoch, shutdown));
         let snapshots = Arc::new(SnapshotPages::new(db, clock));
         let sources = follower::Sources { log, snapshots, turns: Turns::default() };
-        Self { schema, sources, progress, executor }
+        Self { api, schema, sources, progress, executor }
     }
 
     /// Starts a subscription; the error is the response that says why it cannot be started.
-    pub async fn open(&self, operation: Operation, request_id: Uuid) -> Result<BoxStream<'static, Batch>, Response> {
-        let query = EventQuery::new(operation);
+    pub async fn open(
+        &self,
+        caller: Caller,
+        operation: Operation,
+        request_id: Uuid,
+    ) -> Result<BoxStream<'static, Batch>, Response> {
+        let query = EventQuery::new(&self.api, caller, operation);
         let slot = Arc::new(Mutex::new(None));
         let request = query.request().data(Step::CreateSource(slot.clone()));
         if let Some(response) = self.schema.execute_stream(request).next().await {
@@ -95,7 +103,13 @@ impl Subscriptions {
             Source::InstanceStates { filter, after } => {
                 asked.instance_states(LogFollower::new(self.sources.clone(), filter, after)).boxed()
             }
-            Source::Progress { instance_id } => asked.progress(self.progress.clone(), instance_id).boxed(),
+            Source::Progress { instance_id, seen } => {
+                let wanted = move |frame: &ProgressFrame| {
+                    instance_id.is_none_or(|id| id == frame.instance_id)
+                        && seen.as_ref().is_none_or(|scope| scope.has(&frame.integration_key, frame.instance_id))
+                };
+                asked.progress(self.progress.clone(), wanted).boxed()
+            }
         })
     }
 }
@@ -135,13 +149,17 @@ impl Asked {
         }
     }
 
-    fn progress(self, progress: Progress, only: Option<Uuid>) -> impl Stream<Item = Batch> {
+    fn progress(
+        self,
+        progress: Progress,
+        wanted: impl Fn(&ProgressFrame) -> bool + Send,
+    ) -> impl Stream<Item = Batch> + Send {
         stream! {
             let mut frames = progress.watch();
             loop {
                 self.query.budget().solvent().await;
                 match frames.recv().await {
-                    Ok(frame) if only.is_none_or(|id| id == frame.instance_id) => {
+                    Ok(frame) if wanted(&frame) => {
                         let Some(place) = self.query.budget().lossy_event() else { continue };
                         let (executor, query) = (self.executor.clone(), self.query.clone());
                         let executing = async move {

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::cursor::Cursor;
+use crate::auth::Seen;
 use crate::instance::event::Event;
 use crate::instance::queries::Filter;
 use crate::sync::progress::ProgressFrame;
@@ -14,7 +15,7 @@ use crate::sync::progress::ProgressFrame;
 #[derive(Clone, Debug)]
 pub enum Source {
     InstanceStates { filter: Filter, after: Option<Cursor> },
-    Progress { instance_id: Option<Uuid> },
+    Progress { instance_id: Option<Uuid>, seen: Seen },
 }
 
 /// The step that a resolver is executed for. It is in the data of each request of a subscription.

@@ -43,7 +43,7 @@ pub struct SyncRunFilter {
 pub struct RunList(Filter);
 
 impl RunList {
-    pub fn new(filter: Option<SyncRunFilter>) -> Result<Self, ApiError> {
+    pub fn new(api: &Api, filter: Option<SyncRunFilter>) -> Result<Self, ApiError> {
         let SyncRunFilter { instance_id, integration_keys, outcomes, triggers, started_after, started_before } =
             filter.unwrap_or_default();
         Ok(Self(Filter {
@@ -53,6 +53,7 @@ impl RunList {
             triggers,
             started_after: started_after.map(|at| at.timestamp_millis()),
             started_before: started_before.map(|at| at.timestamp_millis()),
+            seen: api.seen.clone(),
         }))
     }
 }
@@ -117,7 +118,9 @@ impl SyncRunQuery {
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
         #[graphql(desc = "Selects runs.")] filter: Option<SyncRunFilter>,
     ) -> Result<Written<SyncRunConnection>, ApiError> {
-        Ok(Written(SyncRunConnection(connection::root(ctx, RunList::new(filter)?, first, after).await?)))
+        Ok(Written(SyncRunConnection(
+            connection::root(ctx, RunList::new(ctx.data_unchecked(), filter)?, first, after).await?,
+        )))
     }
 
     /// One run. Null if there is none with that id, or if it is so old that it was removed.

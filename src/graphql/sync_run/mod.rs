@@ -61,7 +61,10 @@ impl SyncRun {
     /// The run with this id.
     pub async fn find(api: &Api, id: &ID) -> Result<Option<SyncRun>, ApiError> {
         let id = id::argument(Kind::SyncRun, id)?;
-        Ok(api.instances.runs_by_ids(&[id], api.wanted.runs).await?.into_values().next().map(SyncRun::one))
+        let Some(run) = api.instances.runs_by_ids(&[id], api.wanted.runs).await?.into_values().next() else {
+            return Ok(None);
+        };
+        Ok(api.sees(run.instance_id).await?.then(|| SyncRun::one(run)))
     }
 
     /// The row, for columns that change without an event while the run is in progress.

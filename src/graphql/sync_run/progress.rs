@@ -7,6 +7,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use entity::run::FailureClass;
 
 use crate::clock::date_time;
+use crate::graphql::api::Api;
 use crate::graphql::error::ApiError;
 use crate::graphql::id::{self, Kind};
 use crate::graphql::page::int;
@@ -66,7 +67,8 @@ impl ProgressSubscription {
             return Ok(stream::iter([SyncProgress::of(frame)]).boxed());
         }
         let instance_id = instance_id.map(|id| id::argument(Kind::Instance, &id)).transpose()?;
-        ctx.data_unchecked::<Step>().create_source(Source::Progress { instance_id });
+        let seen = ctx.data_unchecked::<Api>().seen.clone();
+        ctx.data_unchecked::<Step>().create_source(Source::Progress { instance_id, seen });
         Ok(stream::empty().boxed())
     }
 }

@@ -32,10 +32,11 @@ pub enum OperationResponse {
 
 impl OperationResponse {
     /// The response that the schema gave. If it has errors, but neither data nor a path, it comes from
-    /// validation, and nothing was executed.
+    /// validation, and nothing was executed. Of a field that the caller may not use, the error has a path.
     pub fn of(mut response: Response, request_id: Uuid) -> Self {
         let errors = std::mem::take(&mut response.errors).into_iter();
-        if response.data == Value::Null && errors.len() > 0 && errors.as_slice().iter().all(|it| it.path.is_empty()) {
+        let refused = |error: &ServerError| error.path.is_empty() || Code::Forbidden.is_of(error);
+        if response.data == Value::Null && errors.len() > 0 && errors.as_slice().iter().all(refused) {
             let limited = errors.as_slice().iter().find(|error| Code::RateLimited.is_of(error)).and_then(retry_after);
             let errors = Self::errors(errors.map(|error| with_request_id(error, request_id)));
             return match limited {

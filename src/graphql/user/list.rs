@@ -47,7 +47,7 @@ pub struct UserFilter {
 pub struct UserList(Filter);
 
 impl UserList {
-    pub fn new(filter: Option<UserFilter>) -> Result<Self, ApiError> {
+    pub fn new(api: &Api, filter: Option<UserFilter>) -> Result<Self, ApiError> {
         let UserFilter { instance_id, integration_keys, statuses, search, include_removed } =
             filter.unwrap_or_default();
         Ok(Self(Filter {
@@ -56,6 +56,7 @@ impl UserList {
             statuses,
             search: search.map(|text| Terms::of(&text)).unwrap_or_default(),
             include_removed: include_removed.unwrap_or(false),
+            seen: api.seen.clone(),
         }))
     }
 
@@ -64,6 +65,19 @@ impl UserList {
         match after {
             Some(after) if !users::is_in(&self.0, &after) => Err(page::not_a_cursor()),
             after => Ok(after),
+        }
+    }
+
+    /// Whether the caller sees something of the list. A search over all instances shows how many entries of others it
+    /// passes, so that it is not for callers that see only some.
+    async fn is_seen(&self, api: &Api) -> Result<bool, ApiError> {
+        match self.0.instance_id {
+            Some(id) => Ok(api.sees(id).await?),
+            None if api.seen.is_some() && !self.0.search.is_empty() => {
+                let message = "This token is limited to some instances: search in one of them, with instanceId.";
+                Err(ApiError::InvalidInput(message.into()))
+            }
+            None => Ok(true),
         }
     }
 
@@ -89,11 +103,17 @@ impl List for UserList {
 
 impl RootList for UserList {
     async fn page(&self, api: &Api, after: Option<Position>, limit: u64) -> Result<PageRows<Self>, ApiError> {
+        if !self.is_seen(api).await? {
+            return Ok(Vec::new().into());
+        }
         let page = users::page(api.instances.db.read(), &self.0, api.wanted.users, self.checked(after)?, limit).await?;
         Ok(PageRows { rows: User::found(page.users), rest: page.rest })
     }
 
     async fn total(&self, api: &Api) -> Result<Total, ApiError> {
+        if !self.is_seen(api).await? {
+            return Ok(Total::exact(0));
+        }
         Ok(users::total(api.instances.db.read(), &self.0).await?)
     }
 }
@@ -152,6 +172,8 @@ impl UserQuery {
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
         #[graphql(desc = "Selects users.")] filter: Option<UserFilter>,
     ) -> Result<Written<UserConnection>, ApiError> {
-        Ok(Written(UserConnection(connection::root(ctx, UserList::new(filter)?, first, after).await?)))
+        Ok(Written(UserConnection(
+            connection::root(ctx, UserList::new(ctx.data_unchecked(), filter)?, first, after).await?,
+        )))
     }
 }

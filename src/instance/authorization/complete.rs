@@ -11,7 +11,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use tracing::{error, info, warn};
 
 use super::{Authorizations, Sealed, cookie_name};
-use crate::auth::{Caller, Role};
+use crate::auth::Caller;
 use crate::error::{Error, Refusal, RefusalCode, Result};
 use crate::instance::connect::{PATIENCE, refusal};
 use crate::instance::create::Create;
@@ -125,7 +125,7 @@ impl Authorizations {
             }
         }
         self.use_up(row).await?;
-        let caller = self.tokens.find_caller(row.token_id).await?.filter(|caller| caller.role == Role::Admin);
+        let caller = self.tokens.find_caller(row.token_id).await?.filter(Caller::may_operate);
         let caller = caller.ok_or(Why::NotAllowed)?;
         let code = match (returned.error.as_deref(), returned.code) {
             (None, Some(code)) => code,

@@ -10,6 +10,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use crate::auth::Seen;
 use crate::db::{self, Columns, Reader, Total, keyset};
 use crate::error::Result;
 
@@ -23,6 +24,8 @@ pub struct Filter {
     /// At this time or later.
     pub started_after: Option<i64>,
     pub started_before: Option<i64>,
+    /// What the caller sees.
+    pub seen: Seen,
 }
 
 impl Filter {
@@ -43,6 +46,8 @@ impl Filter {
         if let Some(at) = self.started_before {
             all = all.add(Column::StartedAt.lt(at));
         }
+        all =
+            all.add_option(self.seen.as_ref().map(|scope| scope.condition(Column::IntegrationKey, Column::InstanceId)));
         Entity::find().filter(all)
     }
 

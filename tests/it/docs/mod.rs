@@ -14,14 +14,14 @@ fn root() -> &'static Path {
 }
 
 /// A page of the documentation.
-struct Page {
+pub struct Page {
     path: PathBuf,
     text: String,
 }
 
 impl Page {
     /// A page by its path from the root of the repository.
-    fn open(name: &str) -> Page {
+    pub fn open(name: &str) -> Page {
         let path = root().join(name);
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
         Page { path, text }
@@ -58,7 +58,7 @@ impl Page {
     }
 
     /// The cells of the rows of its tables.
-    fn rows(&self) -> impl Iterator<Item = Vec<&str>> {
+    pub fn rows(&self) -> impl Iterator<Item = Vec<&str>> {
         self.prose()
             .filter_map(|line| Some(line.strip_prefix('|')?.strip_suffix('|')?.split(" | ").map(str::trim).collect()))
     }

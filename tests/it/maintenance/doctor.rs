@@ -68,8 +68,14 @@ async fn delete_without_workers(place: &Place, name: &str) {
     let mut settings = Settings::defaults(place.path());
     settings.set_database(place.database.url().map(str::to_owned));
     let app = App::new(settings, Roles { api: true, workers: false }, Clock::System).await.unwrap();
-    let caller =
-        Caller { who: Who::Token(Uuid::nil()), name: "tests".into(), email: None, role: Role::Admin, unlimited: false };
+    let caller = Caller {
+        who: Who::Token(Uuid::nil()),
+        name: "tests".into(),
+        email: None,
+        role: Role::Admin,
+        scope: None,
+        unlimited: false,
+    };
     let filter = muster::instance::queries::Filter { search: Some(name.into()), ..Default::default() };
     let page = muster::instance::queries::PageOf {
         filter,

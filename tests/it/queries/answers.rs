@@ -192,12 +192,18 @@ async fn kept_answers_are_those_of_the_schema_on_sqlite() {
         progress: app.engine.progress.clone(),
         epoch: 1,
     };
-    let subscriptions = Subscriptions::new(schema.clone(), sources, app.shutdown());
+    let subscriptions = Subscriptions::new(api.clone(), schema.clone(), sources, app.shutdown());
     let answers = Answers::new(app.db.clone(), app.clock.clone());
     let executor = Executor::new(api, schema.clone(), subscriptions, answers, true);
     let guard = Guard::new(true);
-    let caller =
-        Caller { who: Who::Token(Uuid::nil()), name: "test".into(), email: None, role: Role::Admin, unlimited: true };
+    let caller = Caller {
+        who: Who::Token(Uuid::nil()),
+        name: "test".into(),
+        email: None,
+        role: Role::Admin,
+        scope: None,
+        unlimited: true,
+    };
     let ask = async |text: &str, variables: &Variables| {
         let operation = executor.check(params(text, variables)).unwrap();
         executor.execute(caller.clone(), operation, Transport::Http).await

@@ -309,7 +309,7 @@ pub async fn register() -> (Api, AppSchema, App, Vec<String>, Vec<String>, crate
         },
         epoch: 1,
     });
-    (api.clone(), build(api), app, ids, cursors, place)
+    (api, build(), app, ids, cursors, place)
 }
 
 /// Four, so that they run at once and each is short.
@@ -331,8 +331,14 @@ comparisons! {
 async fn compare() {
     let (api, schema, _app, ids, cursors, _place) = register().await;
     let documents = Schema::new(&ids, &cursors);
-    let caller =
-        Caller { who: Who::Token(Uuid::nil()), name: "test".into(), email: None, role: Role::Admin, unlimited: false };
+    let caller = Caller {
+        who: Who::Token(Uuid::nil()),
+        name: "test".into(),
+        email: None,
+        role: Role::Admin,
+        scope: None,
+        unlimited: false,
+    };
     let seed = fastrand::u64(..);
     let mut random = Random::new(seed);
     let guard = Guard::new(true);
@@ -347,9 +353,9 @@ async fn compare() {
             let document = checked.checked().document.clone();
             again += usize::from(before.is_some_and(|before| Arc::ptr_eq(&before, &document)));
             before = Some(document.clone());
-            let wanted = api.wanting(wanted(&document));
+            let wanted = api.of(&caller, wanted(&document));
             let written = answer(&schema, checked.into_request().data(caller.clone()).data(wanted)).await;
-            let own = answer(&schema, request().data(caller.clone()).data(Unmerged)).await;
+            let own = answer(&schema, request().data(caller.clone()).data(api.clone()).data(Unmerged)).await;
             if written.contains("conflict. Use") {
                 // The library executes both fields, if its validation does not notice.
                 continue;

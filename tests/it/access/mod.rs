@@ -2,64 +2,20 @@
 
 use std::time::Duration;
 
-use async_graphql::parser::parse_schema;
-use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
 use muster::auth::Role;
 use muster::auth::tokens::Allowance;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
+use self::walk::operations;
 use crate::support::ask::pairs;
 use crate::support::peer::Application;
 use crate::support::wire::{ENDLESS, Socket};
 use crate::support::{DEADLINE, Place, Server};
 
-/// A valid literal of a type.
-fn example<'a>(kind: &impl Fn(&str) -> Option<&'a TypeKind>, of: &str) -> String {
-    let of = of.trim_end_matches('!');
-    match (of, kind(of)) {
-        (list, _) if list.starts_with('[') => "[]".into(),
-        ("Boolean", _) => "true".into(),
-        ("ID" | "String", _) => "\"x\"".into(),
-        (_, Some(TypeKind::InputObject(input))) => {
-            let required = input.fields.iter().filter(|field| !field.node.ty.node.nullable);
-            let values: Vec<_> = required
-                .map(|it| format!("{}: {}", it.node.name.node, example(kind, &it.node.ty.node.to_string())))
-                .collect();
-            format!("{{ {} }}", values.join(", "))
-        }
-        other => panic!("no example of {}", other.0),
-    }
-}
-
-/// Every field of a root type, with valid arguments.
-fn operations(root: &str) -> Vec<(String, String)> {
-    let document = parse_schema(muster::graphql::schema::sdl()).unwrap();
-    let types: Vec<_> = document
-        .definitions
-        .iter()
-        .filter_map(|definition| match definition {
-            TypeSystemDefinition::Type(definition) => Some(&definition.node),
-            _ => None,
-        })
-        .collect();
-    let kind = |name: &str| types.iter().find(|it| it.name.node == name).map(|it| &it.kind);
-    let Some(TypeKind::Object(object)) = kind(root) else { panic!("no type {root}") };
-    object
-        .fields
-        .iter()
-        .map(|field| {
-            let required = field.node.arguments.iter().filter(|it| !it.node.ty.node.nullable);
-            let arguments: Vec<_> = required
-                .map(|it| format!("{}: {}", it.node.name.node, example(&kind, &it.node.ty.node.to_string())))
-                .collect();
-            let arguments = if arguments.is_empty() { String::new() } else { format!("({})", arguments.join(", ")) };
-            let name = field.node.name.node.to_string();
-            (name.clone(), format!("{name}{arguments} {{ __typename }}"))
-        })
-        .collect()
-}
+mod table;
+mod walk;
 
 #[tokio::test]
 async fn every_transport_needs_a_valid_token() {
@@ -97,7 +53,7 @@ async fn every_transport_needs_a_valid_token() {
 }
 
 #[tokio::test]
-async fn a_viewer_can_read_everything_and_change_nothing() {
+async fn a_viewer_can_read_and_change_nothing() {
     let server = Server::start().await;
     let id = server.rehearse("Acme", &[]).await;
     server.idle(&id, "").await;
@@ -115,12 +71,6 @@ async fn a_viewer_can_read_everything_and_change_nothing() {
     assert!(server.http("POST /graphql", &headers, &body).await.1.contains("FORBIDDEN"));
     assert_eq!(server.everything().await, before);
 
-    for (name, field) in operations("Query") {
-        let field = field.replace("\"x\"", &json!(id).to_string());
-        let answer = server.ask_as(&server.viewer, &format!("{{ {field} }}"), json!({})).await;
-        let errors = answer["errors"].to_string();
-        assert!(!errors.contains("FORBIDDEN") && answer["data"].is_object(), "{name}: {answer}");
-    }
     let mut socket = server.acknowledged(&server.viewer).await;
     socket.subscribe("s", ENDLESS).await;
     assert_eq!(socket.next().await["type"], "next");

@@ -1,0 +1,336 @@
+//! Who may use which field.
+//!
+//! Every field of the schema has its rule here, and nowhere else. A field without one is refused to everybody.
+
+use crate::auth::Caller;
+use crate::graphql::error::ApiError;
+
+/// What a caller needs for a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// To read figures: the catalog, instances, runs and counts. Nothing of it names a person.
+    Figures,
+    /// To read what names a person: accounts, addresses, and texts and settings that may contain an address.
+    People,
+    /// To change instances and the recipients of mail.
+    Operate,
+    /// To read and change what is about the installation and those who use it.
+    Administer,
+    /// To read the schema.
+    Schema,
+}
+
+/// What a field at the root shows a caller that is limited to some instances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Only what belongs to these instances.
+    Instances,
+    /// It is about the whole installation, and is refused.
+    Installation,
+}
+
+/// The rule of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    pub need: Need,
+    pub reach: Reach,
+}
+
+impl Rule {
+    /// Whether the caller may use the field.
+    pub fn check(self, caller: &Caller) -> Result<(), ApiError> {
+        let (may, reason) = match self.need {
+            Need::Figures => (true, ""),
+            Need::People => (caller.may_read_people(), "Your role shows figures, and nothing about a person."),
+            Need::Operate => (caller.may_operate(), "Your role may read, but not change anything."),
+            Need::Administer => (caller.may_administer(), "Only administrators may do this."),
+            Need::Schema => (caller.may_read_schema(), "Your role does not show the schema."),
+        };
+        if !may {
+            return Err(ApiError::Forbidden(reason));
+        }
+        match self.reach {
+            Reach::Installation if caller.scope.is_some() => {
+                Err(ApiError::Forbidden("This token is limited to some instances, and this is about all of them."))
+            }
+            Reach::Installation | Reach::Instances => Ok(()),
+        }
+    }
+}
+
+const PAGE: &[&str] = &["edges", "nodes", "pageInfo", "totalCount", "totalCountIsExact"];
+const EDGE: &[&str] = &["cursor", "node"];
+const INTROSPECTION: [&str; 2] = ["__schema", "__type"];
+
+/// The fields at the root.
+const ROOTS: &[(&str, Need, Reach, &[&str])] = &[
+    (
+        "Query",
+        Need::Figures,
+        Reach::Instances,
+        &["instance", "instances", "integration", "integrations", "syncHistory", "syncRun"],
+    ),
+    ("Query", Need::Figures, Reach::Installation, &["serverStatus"]),
+    ("Query", Need::People, Reach::Instances, &["node", "users"]),
+    ("Query", Need::People, Reach::Installation, &["notifications", "recipients"]),
+    ("Query", Need::Administer, Reach::Installation, &["auditLog"]),
+    (
+        "Mutation",
+        Need::Operate,
+        Reach::Instances,
+        &[
+            "beginAuthorization",
+            "cancelSync",
+            "createInstance",
+            "deleteAllUsers",
+            "deleteInstance",
+            "syncInstance",
+            "testConnection",
+            "updateInstance",
+        ],
+    ),
+    ("Mutation", Need::Operate, Reach::Installation, &["sendTestMail", "setRecipients"]),
+    ("Subscription", Need::Figures, Reach::Instances, &["instanceStateChanged", "syncProgress"]),
+];
+
+/// The fields of all other types. Some types have fields of both kinds.
+const OBJECTS: &[(&str, Need, &[&str])] = &[
+    ("PageInfo", Need::Figures, &["endCursor", "hasNextPage", "hasPreviousPage", "startCursor"]),
+    ("Node", Need::Figures, &["id"]),
+    ("UserError", Need::Figures, &["code", "field", "message"]),
+    // The catalog
+    ("IntegrationConnection", Need::Figures, PAGE),
+    ("IntegrationEdge", Need::Figures, EDGE),
+    (
+        "Integration",
+        Need::Figures,
+        &[
+            "authentication",
+            "authenticationOptions",
+            "capabilities",
+            "category",
+            "configFields",
+            "description",
+            "documentationUrl",
+            "id",
+            "instanceCount",
+            "instances",
+            "key",
+            "name",
+            "providedFields",
+            "requiredPermissions",
+            "setup",
+            "userCount",
+        ],
+    ),
+    ("AuthenticationOption", Need::Figures, &["key", "kind", "label", "redirectUri"]),
+    (
+        "ConfigField",
+        Need::Figures,
+        &[
+            "default",
+            "help",
+            "key",
+            "label",
+            "onlyWith",
+            "options",
+            "pattern",
+            "placeholder",
+            "required",
+            "secret",
+            "type",
+        ],
+    ),
+    // Instances
+    ("InstanceConnection", Need::Figures, PAGE),
+    ("InstanceEdge", Need::Figures, EDGE),
+    (
+        "Instance",
+        Need::Figures,
+        &[
+            "capabilityStates",
+            "createdAt",
+            "credentialExpiresAt",
+            "currentSync",
+            "events",
+            "failingSince",
+            "freshness",
+            "health",
+            "id",
+            "inactiveReason",
+            "integration",
+            "lastSync",
+            "name",
+            "nextSyncAt",
+            "nextTryAt",
+            "notice",
+            "revision",
+            "status",
+            "syncHistory",
+            "syncIntervalMinutes",
+            "syncState",
+            "updatedAt",
+            "userCount",
+        ],
+    ),
+    // Settings may be the address of an account.
+    ("Instance", Need::People, &["config", "createdBy", "users"]),
+    ("ConfigValue", Need::People, &["isSet", "key", "value"]),
+    ("CapabilityState", Need::Figures, &["asOf", "capability", "lostSince", "missingPermission", "provided"]),
+    // Applications may name an account when they say what went wrong.
+    ("CapabilityState", Need::People, &["reason"]),
+    ("Freshness", Need::Figures, &["asOf", "staleSince", "state"]),
+    ("Notice", Need::Figures, &["remedies", "severity", "since", "title"]),
+    ("Notice", Need::People, &["detail"]),
+    ("Remedy", Need::Figures, &["label", "mutation"]),
+    ("InstanceEventConnection", Need::Figures, PAGE),
+    ("InstanceEventEdge", Need::Figures, EDGE),
+    ("InstanceEvent", Need::Figures, &["at", "cause", "cursor", "instance", "usersRemoved"]),
+    ("InstanceEvent", Need::People, &["actor"]),
+    // Runs
+    ("SyncRunConnection", Need::Figures, PAGE),
+    ("SyncRunEdge", Need::Figures, EDGE),
+    (
+        "SyncRun",
+        Need::Figures,
+        &[
+            "added",
+            "changed",
+            "failure",
+            "finishedAt",
+            "id",
+            "instance",
+            "mailDecision",
+            "newBaseline",
+            "outcome",
+            "queuedAt",
+            "removed",
+            "seen",
+            "startedAt",
+            "trigger",
+            "waitingFor",
+            "waitingUntil",
+        ],
+    ),
+    ("SyncRun", Need::People, &["changes", "remark", "waitingReason"]),
+    ("SyncFailure", Need::Figures, &["class", "httpStatus", "lostCapabilities", "missingPermissions"]),
+    ("SyncFailure", Need::People, &["message"]),
+    ("MailDecision", Need::Figures, &["kind", "reason"]),
+    (
+        "SyncProgress",
+        Need::Figures,
+        &["expected", "instanceId", "pages", "runId", "seen", "startedAt", "waitingFor", "waitingUntil"],
+    ),
+    // Accounts
+    ("UserConnection", Need::People, &["edges", "nodes", "pageInfo", "searchAsOf", "totalCount", "totalCountIsExact"]),
+    ("UserEdge", Need::People, EDGE),
+    (
+        "User",
+        Need::People,
+        &[
+            "displayName",
+            "email",
+            "externalId",
+            "firstSeenAt",
+            "id",
+            "instance",
+            "isAdmin",
+            "lastActiveAt",
+            "lastSeenAt",
+            "licenses",
+            "mfaEnabled",
+            "removedAt",
+            "status",
+        ],
+    ),
+    ("UserChangeConnection", Need::People, PAGE),
+    ("UserChangeEdge", Need::People, EDGE),
+    ("UserChange", Need::People, &["fields", "kind", "user"]),
+    // Mail
+    ("Recipients", Need::People, &["emails"]),
+    ("NotificationConnection", Need::People, PAGE),
+    ("NotificationEdge", Need::People, EDGE),
+    (
+        "Notification",
+        Need::People,
+        &[
+            "address",
+            "attempts",
+            "createdAt",
+            "id",
+            "instance",
+            "kind",
+            "lastError",
+            "run",
+            "sentAt",
+            "standsFor",
+            "state",
+            "subject",
+        ],
+    ),
+    // The installation
+    ("ServerStatus", Need::Figures, &["databaseTrouble"]),
+    ("DatabaseTrouble", Need::Figures, &["kind", "message", "since"]),
+    ("AuditEntryConnection", Need::Administer, PAGE),
+    ("AuditEntryEdge", Need::Administer, EDGE),
+    ("AuditEntry", Need::Administer, &["action", "actor", "at", "detail", "instance"]),
+    // What mutations answer
+    ("BeginAuthorizationPayload", Need::Operate, &["authorizationUrl", "expiresAt", "userErrors"]),
+    ("CancelSyncPayload", Need::Operate, &["run", "userErrors"]),
+    ("CreateInstancePayload", Need::Operate, &["instance", "userErrors"]),
+    ("DeleteAllUsersPayload", Need::Operate, &["instance", "userErrors"]),
+    ("DeleteInstancePayload", Need::Operate, &["instance", "userErrors"]),
+    ("SendTestMailPayload", Need::Operate, &["notification", "userErrors"]),
+    ("SetRecipientsPayload", Need::Operate, &["recipients", "userErrors"]),
+    ("SyncInstancePayload", Need::Operate, &["run", "userErrors"]),
+    ("TestConnectionPayload", Need::Operate, &["lostCapabilities", "missingPermissions", "ok", "tenant", "userErrors"]),
+    ("UpdateInstancePayload", Need::Operate, &["instance", "userErrors"]),
+];
+
+/// The rule of a field of a type. `None` if it has none.
+pub fn rule(on: &str, field: &str) -> Option<Rule> {
+    if INTROSPECTION.contains(&field) || on.starts_with("__") {
+        return Some(Rule { need: Need::Schema, reach: Reach::Instances });
+    }
+    let root = ROOTS.iter().find(|(of, .., fields)| *of == on && fields.contains(&field));
+    let object = || OBJECTS.iter().find(|(of, _, fields)| *of == on && fields.contains(&field));
+    match root {
+        Some((_, need, reach, _)) => Some(Rule { need: *need, reach: *reach }),
+        None => object().map(|(_, need, _)| Rule { need: *need, reach: Reach::Instances }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use async_graphql::parser::parse_schema;
+    use async_graphql::parser::types::{TypeKind, TypeSystemDefinition};
+
+    use super::*;
+    use crate::graphql::schema::sdl;
+
+    #[test]
+    fn every_field_of_the_schema_has_exactly_one_rule() {
+        let schema = parse_schema(sdl()).unwrap();
+        let mut fields = BTreeSet::new();
+        for definition in &schema.definitions {
+            let TypeSystemDefinition::Type(of) = definition else { continue };
+            let of_type = match &of.node.kind {
+                TypeKind::Object(object) => &object.fields,
+                TypeKind::Interface(interface) => &interface.fields,
+                _ => continue,
+            };
+            fields
+                .extend(of_type.iter().map(|field| (of.node.name.node.to_string(), field.node.name.node.to_string())));
+        }
+        let roots = ROOTS.iter().map(|(on, .., fields)| (*on, *fields));
+        let rows = roots.chain(OBJECTS.iter().map(|(on, _, fields)| (*on, *fields)));
+        let mut ruled = BTreeSet::new();
+        for (on, field) in rows.flat_map(|(on, fields)| fields.iter().map(move |field| (on, *field))) {
+            assert!(ruled.insert((on.to_owned(), field.to_owned())), "{on}.{field} has two rules");
+        }
+        assert_eq!(fields.difference(&ruled).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "without a rule");
+        assert_eq!(ruled.difference(&fields).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "not in the schema");
+    }
+}
