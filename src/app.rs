@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::auth::access::Access;
+use crate::auth::members::Members;
 use crate::auth::tokens::Tokens;
 use crate::clock::{Clock, SteadyClock};
 use crate::config::{Roles, Settings};
@@ -34,6 +36,7 @@ use crate::graphql::subscription::{EventSources, Subscriptions};
 use crate::graphql::transport::endpoint::Endpoint;
 use crate::graphql::transport::execution::Executor;
 use crate::graphql::transport::origin::PublicOrigin;
+use crate::graphql::transport::session_cookie::SessionCookie;
 use crate::installation;
 use crate::instance::authorization::Authorizations;
 use crate::instance::{Instances, Running, grants};
@@ -95,6 +98,7 @@ pub struct App {
     pub clock: Clock,
     pub db: Db,
     pub tokens: Tokens,
+    pub members: Members,
     pub instances: Instances,
     authorizations: Authorizations,
     pub engine: Engine,
@@ -113,6 +117,13 @@ pub async fn open_tokens(settings: &Settings) -> Result<Tokens, String> {
     let (db, keys) = open_keys(settings).await?;
     let clock = db.clock(Clock::System);
     Ok(Tokens::new(db, clock, keys))
+}
+
+/// Opens only the database and its members, for commands that need nothing else.
+pub async fn open_members(settings: &Settings) -> Result<Members, String> {
+    let (db, keys) = open_keys(settings).await?;
+    let clock = db.clock(Clock::System);
+    Ok(Members::new(db, clock, keys))
 }
 
 /// Opens only the database and the secret keys.
@@ -180,9 +191,11 @@ impl App {
             release_stale_leases(&db).await?;
         }
         let tokens = Tokens::new(db.clone(), clock.clone(), instances.keys.clone());
+        let members = Members::new(db.clone(), clock.clone(), instances.keys.clone());
+        let access = Access { tokens: tokens.clone(), members: members.clone() };
         let engine = sync_engine(&instances, &settings);
         let log = Log::new(db.clone(), events::newest(db.read()).await?);
-        let authorizations = Authorizations::new(instances.clone(), tokens.clone(), &engine.public_url);
+        let authorizations = Authorizations::new(instances.clone(), access.clone(), &engine.public_url);
         let shutdown = CancellationToken::new();
         let test_mail = TestMail {
             db: db.clone(),
@@ -192,8 +205,14 @@ impl App {
         };
         let epoch = installation::log_epoch(&db).await?;
         let (shared, consents) = (instances.clone(), authorizations.clone());
-        let api = Api::new(Services { instances: shared, authorizations: consents, test_mail, epoch });
-        let endpoint = endpoint(api, &engine, &log, &tokens, &settings, &shutdown);
+        let api = Api::new(Services {
+            instances: shared,
+            authorizations: consents,
+            members: members.clone(),
+            test_mail,
+            epoch,
+        });
+        let endpoint = endpoint(api, &engine, &log, access, &settings, &shutdown);
         let age_clock = SteadyClock::new(clock.clone());
         let pruner = Pruner { db: db.clone(), age_clock, retention: Retention::of(&settings) };
         Ok(Self {
@@ -202,6 +221,7 @@ impl App {
             clock,
             db,
             tokens,
+            members,
             instances,
             authorizations,
             engine,
@@ -333,7 +353,7 @@ fn endpoint(
     api: Api,
     engine: &Engine,
     log: &Log<crate::instance::event::Event>,
-    tokens: &Tokens,
+    access: Access,
     settings: &Settings,
     shutdown: &CancellationToken,
 ) -> Arc<Endpoint> {
@@ -349,9 +369,10 @@ fn endpoint(
     let subscriptions = Subscriptions::new(api.clone(), schema.clone(), sources, shutdown.clone());
     Arc::new(Endpoint {
         executor: Executor::new(api, schema, subscriptions, answers, settings.introspection),
-        tokens: tokens.clone(),
+        access,
         budgets: Arc::new(Budgets::new(budget::Limits::of(settings))),
         origin: PublicOrigin::of(&engine.public_url),
+        session_cookie: SessionCookie::new(settings.has_secure_context()),
         shutdown: shutdown.clone(),
     })
 }

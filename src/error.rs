@@ -37,6 +37,12 @@ pub enum RefusalCode {
     AuthorizationRequired,
     /// The mail server did not accept the test mail.
     MailNotAccepted,
+    /// Another member has that address.
+    EmailTaken,
+    /// No enabled administrator would be left.
+    LastAdministrator,
+    /// The member is disabled.
+    MemberDisabled,
 }
 
 /// A refusal that the caller can act on.

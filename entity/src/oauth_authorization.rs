@@ -20,7 +20,7 @@ pub struct Model {
     pub sync_interval_minutes: Option<i32>,
     /// The submitted settings and the PKCE verifier, sealed.
     pub sealed: Vec<u8>,
-    /// The API token of the member who began it.
+    /// The API token or the session of the member who began it.
     pub token_id: Uuid,
     /// The name of that member in histories.
     pub actor: String,

@@ -32,6 +32,7 @@ mod m0012_indexes;
 mod m0013_token_limits;
 mod m0014_sealing;
 mod m0015_unlogged_changes;
+mod m0016_members;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -57,6 +58,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_token_limits::Migration),
             Box::new(m0014_sealing::Migration),
             Box::new(m0015_unlogged_changes::Migration),
+            Box::new(m0016_members::Migration),
         ]
     }
 }

@@ -1,11 +1,21 @@
-//! Who may use the API: API tokens, and what is known of the caller of a request.
+//! Who may use the API: members with their sessions, API tokens, and what is known of the caller of a request.
+
+use std::net::IpAddr;
 
 pub use entity::api_token::Role;
 pub use scope::{Scope, Seen};
 use uuid::Uuid;
 
+pub mod access;
+mod attempts;
+pub mod identities;
+pub mod links;
+pub mod members;
+mod passwords;
 mod rights;
 mod scope;
+pub mod sessions;
+pub mod signed;
 pub mod tokens;
 
 /// The authenticated caller of a request.
@@ -30,11 +40,22 @@ pub enum Who {
     Member { id: Uuid, session: Uuid },
 }
 
+/// The address that a request comes from, behind the proxies that are trusted. In the extensions of each request.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientAddress(pub IpAddr);
+
 impl Caller {
     /// The id of the token or of the member.
     pub fn id(&self) -> Uuid {
         match self.who {
             Who::Token(id) | Who::Member { id, .. } => id,
+        }
+    }
+
+    /// The id of the token or of the session.
+    pub fn credential(&self) -> Uuid {
+        match self.who {
+            Who::Token(id) | Who::Member { session: id, .. } => id,
         }
     }
 

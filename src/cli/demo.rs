@@ -5,6 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::auth::members::NewMember;
 use crate::auth::tokens::Allowance;
 use crate::auth::{Caller, Role, Who};
 use crate::config::Settings;
@@ -42,6 +43,9 @@ pub async fn fill(app: &App) -> Result<(), String> {
     let email = Some(CREATOR.to_owned());
     let token = app.tokens.create("demo", Role::Admin, email.clone(), Allowance::Limited).await;
     let token = token.map_err(|error| error.chain().to_string())?;
+    let ada = NewMember { name: "Ada".into(), email: CREATOR.into(), role: Role::Admin };
+    let link = async { app.members.sign_in_link(app.members.create(&ada).await?.0.id).await };
+    let link = link.await.map_err(|error| error.chain().to_string())?;
     let caller = Caller {
         who: Who::Token(Uuid::nil()),
         name: "demo".into(),
@@ -61,6 +65,7 @@ pub async fn fill(app: &App) -> Result<(), String> {
     }
     println!();
     println!("  console   {}/", app.settings.public_url());
+    println!("  sign in   {}", link.address(&app.settings.public_url()));
     println!("  token     {token}");
     println!("  mails     {}", app.settings.data_dir.join("mail").display());
     println!();

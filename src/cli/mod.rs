@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -25,6 +26,7 @@ mod demo;
 mod doctor;
 mod hardening;
 mod keys;
+mod members;
 mod restore;
 
 /// The pause before another attempt to open the database.
@@ -56,6 +58,9 @@ enum Command {
     },
     /// Run with a temporary data folder and simulated applications.
     Demo,
+    /// Manage the people who may sign in.
+    #[command(subcommand)]
+    Member(members::Command),
     /// Manage API tokens.
     #[command(subcommand)]
     Token(TokenCommand),
@@ -108,6 +113,17 @@ enum RoleName {
     Reports,
 }
 
+impl From<RoleName> for Role {
+    fn from(name: RoleName) -> Self {
+        match name {
+            RoleName::Admin => Role::Admin,
+            RoleName::Operator => Role::Operator,
+            RoleName::Viewer => Role::Viewer,
+            RoleName::Reports => Role::Reports,
+        }
+    }
+}
+
 /// Runs the command of the command line.
 pub fn main() -> ExitCode {
     if let Err(line) = hardening::harden() {
@@ -139,6 +155,7 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
         }
         Command::Serve { .. } => return serve(settings()?, Roles::BOTH, false).await,
         Command::Demo => return serve(demo::settings(settings()?)?, Roles::BOTH, true).await,
+        Command::Member(command) => members::run(command, &settings()?).await,
         Command::Token(command) => token(&settings()?, command).await,
         Command::Keys(command) => keys::run(command, &settings()?).await,
         Command::Schema => {
@@ -195,8 +212,8 @@ async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<ExitCode,
     info!(data = %app.settings.data_dir.display(), "serving on {}", app.settings.public_url());
     if demo {
         demo::fill(&app).await?;
-    } else if app.tokens.list().await.map_err(|error| error.chain().to_string())?.is_empty() {
-        info!("there is no API token yet: create one with `muster token create --name NAME --email ADDRESS`");
+    } else if roles.api {
+        invite_first(&app).await?;
     }
     let code = app.run(listener).await;
     exporter.stop().await;
@@ -204,6 +221,17 @@ async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<ExitCode,
         let _ = std::fs::remove_dir_all(scratch);
     }
     Ok(code)
+}
+
+/// Prints how to become the first administrator, if there are no members.
+async fn invite_first(app: &App) -> Result<(), String> {
+    if let Some(link) = app.members.first_link().await.map_err(|error| error.chain().to_string())? {
+        let address = link.address(&app.settings.public_url());
+        let first = "There are no members yet. This link makes you the first administrator. It works once:";
+        // A service may have no standard output.
+        let _ = writeln!(std::io::stdout(), "\n  {first}\n\n  {address}\n");
+    }
+    Ok(())
 }
 
 /// Opens the app, and waits for its database as long as necessary. In the meantime the server
@@ -276,14 +304,8 @@ async fn token(settings: &Settings, command: TokenCommand) -> Result<(), String>
                 .map(|text| text.parse::<EmailAddress>().map_err(|reason| format!("--email: {reason}")))
                 .transpose()?
                 .map(|address| address.as_str().to_owned());
-            let role = match role {
-                RoleName::Admin => Role::Admin,
-                RoleName::Operator => Role::Operator,
-                RoleName::Viewer => Role::Viewer,
-                RoleName::Reports => Role::Reports,
-            };
             let allowance = if unlimited { Allowance::Unlimited } else { Allowance::Limited };
-            let created = tokens.create(name.trim(), role, email, allowance).await;
+            let created = tokens.create(name.trim(), role.into(), email, allowance).await;
             println!("{}", created.map_err(|error| error.chain().to_string())?);
         }
         TokenCommand::List => {

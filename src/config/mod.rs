@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
-use url::Url;
+use url::{Host, Url};
 
 use crate::db::{Location, ParsedUrl};
 use crate::spelling::closest;
@@ -275,6 +275,19 @@ impl Settings {
         }
     }
 
+    /// Whether browsers treat the pages of the public address as those of an https site: it is one, or is on this
+    /// machine.
+    pub fn has_secure_context(&self) -> bool {
+        let Ok(url) = Url::parse(&self.public_url()) else { return false };
+        let is_loopback = match url.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        url.scheme() == "https" || is_loopback
+    }
+
     pub fn secret_key_file(&self) -> PathBuf {
         self.secret_key_file.clone().unwrap_or_else(|| self.data_dir.join("secret.key"))
     }
@@ -306,7 +319,11 @@ impl Settings {
     pub fn warnings(&self) -> Vec<String> {
         let ignored = environment::warning(&environment::service_variables());
         let of_database = self.parse_database().map(|parsed| parsed.warnings);
-        ignored.into_iter().chain(of_database.unwrap_or_default()).collect()
+        let plain = (!self.has_secure_context()).then(|| {
+            let address = self.public_url();
+            format!("{address} is not https: passwords and sessions can be read on the way; set MUSTER_PUBLIC_URL to an https address")
+        });
+        ignored.into_iter().chain(of_database.unwrap_or_default()).chain(plain).collect()
     }
 
     /// The certificate authorities of `ca_file`, in PEM.

@@ -2,12 +2,13 @@
 //! fix failing ones.
 //!
 //! **What it promises.** The pages are part of the binary and load nothing from elsewhere.
-//! They use only the public API, so a script can do the same with the same token. Their
+//! They use only the public API, so a script can do the same with a token of the same role. Their
 //! content security policy forbids inline scripts, foreign addresses and frames. All data
 //! from the server is shown as text, never as HTML.
 //!
 //! **What it does not do.** The pages contain no data and need no token, so they are served to
-//! everybody. A token stays in the browser tab in which it was entered. A credential that is
+//! everybody. People sign in with a session, which scripts cannot read; a token stays in the browser tab in which it
+//! was entered. A credential that is
 //! entered into a form is sent only to the server, which never returns it.
 //!
 //! **Interruptions.** After a lost connection the console resumes from the cursor of the last
@@ -61,6 +62,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
         ("/assets/integration.js", SCRIPT, include_str!("assets/integration.js")),
         ("/assets/paged.js", SCRIPT, include_str!("assets/paged.js")),
         ("/assets/reconnect.js", SCRIPT, include_str!("assets/reconnect.js")),
+        ("/assets/sign-in.js", SCRIPT, include_str!("assets/sign-in.js")),
     ];
     let files = files.map(|(path, content_type, content)| Asset::new(path, content_type, content.into()));
     files.into_iter().chain([Asset::new("/assets/user-fields.js", SCRIPT, user_fields().into())]).collect()

@@ -28,6 +28,7 @@ use crate::maintenance::retention::Retention;
 mod history;
 mod installation;
 mod keys;
+mod members;
 mod sql_checks;
 
 use installation::Schema;
@@ -52,6 +53,7 @@ pub enum Subject {
     User,
     Event,
     Token,
+    Member,
 }
 
 /// A violated rule.
@@ -151,6 +153,8 @@ impl Examination<'_> {
         report.record_error(conn, "secret-key", done).await?;
         let done = keys::api_tokens(conn, self.key_file, &mut report).await;
         report.record_error(conn, "api-tokens", done).await?;
+        let done = members::members(conn, self.key_file, &mut report).await;
+        report.record_error(conn, "members", done).await?;
         for check in sql_checks::all(conn.get_database_backend(), self.retention, now) {
             let asked = check.run(conn).await;
             let done = asked.map(|found| report.add(check.name, check.promise, found));

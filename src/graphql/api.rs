@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::auth::members::Members;
 use crate::auth::{Caller, Seen};
 use crate::db::Columns;
 use crate::error::{Refusal, Result};
@@ -37,6 +38,7 @@ pub struct Api {
 pub struct Services {
     pub instances: Instances,
     pub authorizations: Authorizations,
+    pub members: Members,
     pub test_mail: TestMail,
     /// Identifies the event log that cursors belong to.
     pub epoch: i64,

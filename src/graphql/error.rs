@@ -17,7 +17,7 @@ pub const RETRY_AFTER_S: u32 = 5;
 pub enum Code {
     /// The parameters are not valid for a GraphQL request.
     BadRequest,
-    /// The request has no valid token.
+    /// The request has no valid token or session.
     Unauthenticated,
     /// The caller may not use one of the fields.
     Forbidden,

@@ -16,14 +16,18 @@ pub enum Kind {
     SyncRun,
     User,
     Notification,
+    Member,
+    Session,
 }
 
-const KINDS: [(Kind, &str); 5] = [
+const KINDS: [(Kind, &str); 7] = [
     (Kind::Integration, "Integration"),
     (Kind::Instance, "Instance"),
     (Kind::SyncRun, "SyncRun"),
     (Kind::User, "User"),
     (Kind::Notification, "Notification"),
+    (Kind::Member, "Member"),
+    (Kind::Session, "Session"),
 ];
 
 impl Kind {

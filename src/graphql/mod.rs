@@ -26,6 +26,7 @@ pub mod instance;
 pub mod integration;
 pub mod json;
 pub mod list;
+pub mod member;
 pub mod node;
 pub mod notification;
 pub mod page;

@@ -19,6 +19,10 @@ use super::instance::sync::SyncInstance;
 use super::instance::test_connection::TestConnection;
 use super::instance::update::UpdateInstance;
 use super::integration::list::IntegrationQuery;
+use super::member::MemberQuery;
+use super::member::change::ChangeMember;
+use super::member::create::CreateMember;
+use super::member::session::{EndSession, SessionQuery};
 use super::node::NodeQuery;
 use super::notification::{NotificationMutation, NotificationQuery};
 use super::recipients::{RecipientsMutation, RecipientsQuery};
@@ -45,6 +49,8 @@ pub struct Query(
     NotificationQuery,
     AuditQuery,
     ServerStatusQuery,
+    MemberQuery,
+    SessionQuery,
 );
 
 /// Everything that can be changed, by callers of the roles `ADMIN` and `OPERATOR`. Expected refusals
@@ -61,6 +67,9 @@ pub struct Mutation(
     BeginAuthorization,
     RecipientsMutation,
     NotificationMutation,
+    CreateMember,
+    ChangeMember,
+    EndSession,
 );
 
 /// Everything that can be subscribed to.

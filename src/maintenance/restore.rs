@@ -1,7 +1,7 @@
 //! Restore: replaces a SQLite database by a backup.
 //!
 //! The backup is checked first and is never changed. A copy of it is written next to the
-//! database, and its event log gets a new epoch, which invalidates the cursors of clients.
+//! database, and its event log gets a new epoch, which invalidates the cursors of clients. Its sessions end.
 //! Then the current database gets a second name, and the copy is renamed over it in one
 //! atomic step. An interruption before that step leaves the old database in place, and one
 //! after it the new one. The next attempt removes a `.restoring` file that is left over.
@@ -126,6 +126,7 @@ impl Restore<'_> {
         let finished = async {
             seal::remove(&db).await.map_err(|error| at(next, &error))?;
             new_epoch(&db).await.map_err(|error| at(next, &error))?;
+            end_sessions(&db).await.map_err(|error| at(next, &error))?;
             let instances = number(&db, "SELECT COUNT(*) FROM instance WHERE status <> 'deleted'").await;
             let users = number(&db, "SELECT COALESCE(CAST(SUM(user_count) AS BIGINT), 0) FROM instance").await;
             Ok((instances.map_err(|error| at(next, &error))?, users.map_err(|error| at(next, &error))?))
@@ -220,6 +221,16 @@ async fn new_epoch(db: &DatabaseConnection) -> Result<(), sea_orm::DbErr> {
     let epoch = i64::from(u32::from_le_bytes(secrets::random()));
     let sql = "UPDATE installation SET log_epoch = CASE log_epoch WHEN $1 THEN $1 + 1 ELSE $1 END";
     db.execute_raw(Statement::from_sql_and_values(sea_orm::DbBackend::Sqlite, sql, [epoch.into()])).await?;
+    Ok(())
+}
+
+/// Ends the sessions and links of the backup, which may have ended since.
+async fn end_sessions(db: &DatabaseConnection) -> Result<(), sea_orm::DbErr> {
+    for table in ["session", "member_link"] {
+        if has_table(db, table).await? {
+            db.execute_unprepared(&format!("DELETE FROM {table}")).await?;
+        }
+    }
     Ok(())
 }
 

@@ -83,8 +83,8 @@ fn not_allowed() -> Page {
     page(
         StatusCode::FORBIDDEN,
         "This is no longer allowed",
-        "The token with which this was begun was revoked, or may not change anything any more.",
-        &["Sign in to Muster with a token that is valid and of role admin.", AGAIN],
+        "The session or token with which this was begun has ended, or may not change anything any more.",
+        &["Sign in to Muster with a role that may connect applications.", AGAIN],
     )
 }
 

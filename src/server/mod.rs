@@ -5,6 +5,7 @@ mod connection;
 pub mod descriptors;
 mod explain;
 mod places;
+mod sign_in;
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -32,6 +33,7 @@ use tracing::{error, warn};
 
 use self::connection::{Activity, Expired, Patience};
 use self::places::{Place, Refused};
+use crate::auth::ClientAddress;
 use crate::clock::Clock;
 use crate::console;
 use crate::db::Db;
@@ -68,6 +70,7 @@ pub fn health(db: Db, heartbeat: Option<Heartbeat>, shutdown: CancellationToken)
 /// The API, the console and the OAuth callback.
 pub fn api(endpoint: Arc<Endpoint>, authorizations: Authorizations) -> Router {
     Router::new()
+        .merge(sign_in::routes(endpoint.clone()))
         .merge(graphql::transport::routes(endpoint))
         .merge(callback::routes().with_state(authorizations))
         .merge(console::routes())
@@ -137,10 +140,12 @@ impl Connection {
         let gate = place.gate.clone();
         let io = TokioIo::new(activity.watch(stream, place));
         let (router, requests) = (TowerToHyperService::new(router), activity.clone());
-        let service = service_fn(move |request: Request<Incoming>| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
             let answering = requests.begin();
             let is_health_check = [HEALTH, READY, METRICS].contains(&request.uri().path());
             let admitted = gate.admit(is_health_check, request.headers());
+            let address = ClientAddress(gate.address(request.headers()));
+            request.extensions_mut().insert(address);
             let admitted = admitted.map(|client| (client, respond(router.call(request))));
             async move {
                 Ok::<_, Infallible>(match admitted {

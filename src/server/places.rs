@@ -145,7 +145,7 @@ fn address(text: &str) -> Option<IpAddr> {
 }
 
 /// What counts as one address. Who has an address of IPv6 has the whole network around it.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
@@ -167,6 +167,12 @@ impl Taken {
 }
 
 impl Gate {
+    /// The address of the client, behind the proxies that are trusted.
+    pub(super) fn address(&self, headers: &HeaderMap) -> IpAddr {
+        let forwarded = if self.places.trusts(self.peer) { self.places.forwarded(headers) } else { None };
+        forwarded.unwrap_or(self.peer)
+    }
+
     /// Whether the request is answered, and the client that it is counted for until then.
     pub(super) fn admit(&self, is_health_check: bool, headers: &HeaderMap) -> Result<Option<Client>, Refused> {
         if self.spare && !is_health_check {

@@ -69,6 +69,21 @@ fn refused_mutations(acme: &str, off: &str, gone: &str) -> [(&'static str, &'sta
     ]
 }
 
+/// As above, for members: an administrator, and one who is disabled.
+async fn refused_of_members(server: &Server) -> [(&'static str, &'static str, Value, Value); 3] {
+    let member = |name: &str, role: &str| json!({ "name": name, "email": format!("{name}@example.com"), "role": role });
+    let mut ids = Vec::new();
+    for (name, role) in [("ada", "ADMIN"), ("ben", "VIEWER")] {
+        ids.push(server.mutate("createMember", member(name, role), "member { id }").await["member"]["id"].take());
+    }
+    server.mutate("updateMember", json!({ "id": ids[1], "disabled": true }), "").await;
+    [
+        ("EMAIL_TAKEN", "createMember", member("ADA", "VIEWER"), json!(["email"])),
+        ("LAST_ADMINISTRATOR", "updateMember", json!({ "id": ids[0], "role": "VIEWER" }), json!(["id"])),
+        ("MEMBER_DISABLED", "resetMember", json!({ "id": ids[1] }), json!(["id"])),
+    ]
+}
+
 #[tokio::test]
 async fn every_refusal_has_its_code_and_field() {
     let smtp = unwelcoming_mail_server().await;
@@ -79,7 +94,8 @@ async fn every_refusal_has_its_code_and_field() {
         server.idle(id, "").await;
     }
     let gone = deleted(&server).await;
-    let cases = refused_mutations(&acme, &off, &gone);
+    let cases = refused_mutations(&acme, &off, &gone).into_iter().chain(refused_of_members(&server).await);
+    let cases: Vec<_> = cases.collect();
     for (code, mutation, input, path) in &cases {
         let payload = server.mutate(mutation, input.clone(), "").await;
         let found = &payload["userErrors"][0];

@@ -14,6 +14,7 @@ mod errors;
 mod jobs;
 mod limits;
 mod maintenance;
+mod members;
 mod mutations;
 mod oauth;
 mod peers;

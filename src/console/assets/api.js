@@ -15,7 +15,7 @@ export class ApiError extends Error {
   }
 }
 
-/** Runs a query or a mutation and returns its `data`. `signal` aborts it. */
+/** Runs a query or a mutation and returns its `data`. Without a token, the session's cookie counts. `signal` aborts it. */
 export async function request(token, query, variables = {}, signal = null) {
   const timeout = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
   let response;
@@ -24,11 +24,10 @@ export async function request(token, query, variables = {}, signal = null) {
       method: "POST",
       headers: {
         accept: "application/graphql-response+json, application/json",
-        authorization: `Bearer ${token}`,
+        ...authorization(token),
         "content-type": "application/json",
       },
       body: JSON.stringify({ query, variables }),
-      // Stores the cookie that binds an authorization to this browser.
       credentials: "same-origin",
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     });
@@ -36,13 +35,16 @@ export async function request(token, query, variables = {}, signal = null) {
     if (signal?.aborted) throw error;
     throw new ApiError("The server cannot be reached.", "UNREACHABLE");
   }
-  if (response.status === 401) throw new ApiError("The token is not valid (any more).", "UNAUTHENTICATED");
+  if (response.status === 401) throw new ApiError(ended(token), "UNAUTHENTICATED");
   const answer = await response.json().catch(() => null);
   const refusal = answer?.errors?.[0];
   if (refusal) throw new ApiError(refusal.message ?? "The server refused.", refusal.extensions?.code);
   if (!response.ok || !answer?.data) throw new ApiError(`The server answered with status ${response.status}.`);
   return answer.data;
 }
+
+const authorization = (token) => (token ? { authorization: `Bearer ${token}` } : {});
+const ended = (token) => (token ? "The token is not valid (any more)." : "You are signed out. Sign in again.");
 
 /**
  * Subscriptions (graphql-transport-ws) that reconnect after a lost connection. `subscriptions()`
@@ -84,7 +86,7 @@ export class Live {
     let heard = Date.now();
     const send = (message) => socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify(message));
 
-    socket.onopen = () => send({ type: "connection_init", payload: { authorization: `Bearer ${this.#token}` } });
+    socket.onopen = () => send({ type: "connection_init", payload: authorization(this.#token) });
     socket.onmessage = ({ data }) => {
       heard = Date.now();
       const message = JSON.parse(data);
@@ -115,7 +117,7 @@ export class Live {
     socket.onclose = ({ code, reason }) => {
       if (code === 4401 || code === 4403) {
         this.stop();
-        this.#changed({ state: "refused", message: reason || "The token is not valid (any more)." });
+        this.#changed({ state: "refused", message: ended(this.#token) });
       } else {
         this.#lose(reason);
       }

@@ -8,6 +8,7 @@ import { instancePage } from "./instance.js";
 import { instancesPage } from "./instances.js";
 import { integrationPage } from "./integration.js";
 import { reconnectPage } from "./reconnect.js";
+import { begin, end, showGate, takeLink } from "./sign-in.js";
 
 const TOKEN = "muster.token";
 
@@ -33,7 +34,7 @@ class Session {
   progress = new Map();
   /** True once the list of instances is known. */
   loaded = false;
-  /** True once the server has refused a change: the token is a viewer's, so the buttons are hidden. */
+  /** True once the server has refused a change: the role only reads, so the buttons are hidden. */
   readOnly = false;
   #cursor = null;
   #live;
@@ -48,7 +49,7 @@ class Session {
     );
   }
 
-  /** Runs a query. An invalid token ends the session; other errors are thrown only. */
+  /** Runs a query. An invalid token or session leads back to the page to sign in; other errors are thrown only. */
   async query(query, variables, signal) {
     try {
       return await request(this.token, query, variables, signal);
@@ -173,7 +174,7 @@ function decode(part) {
 }
 
 function route() {
-  if (!session) return;
+  if (follow() || !session) return;
   session.showError("");
   session.showDone(nextMessage);
   nextMessage = "";
@@ -193,15 +194,15 @@ function route() {
 }
 
 function start(token) {
-  sessionStorage.setItem(TOKEN, token);
-  at("sign-in").hidden = true;
-  at("token").value = "";
+  if (token) sessionStorage.setItem(TOKEN, token);
+  at("gate").hidden = true;
   at("sign-out").hidden = at("places").hidden = false;
   session = new Session(token);
   route();
 }
 
-function signOut(message = "") {
+/** Shows the page to sign in, or that of a one-time link. */
+function showSignedOut(page, message) {
   sessionStorage.removeItem(TOKEN);
   session?.end();
   session = null;
@@ -214,34 +215,85 @@ function signOut(message = "") {
   document.querySelector("dialog")?.remove();
   document.title = "Muster";
   at("sign-out").hidden = at("places").hidden = true;
-  at("sign-in").hidden = false;
-  at("sign-in-error").textContent = message;
-  at("token").value = "";
-  at("token").focus();
+  showGate(page, message);
 }
 
-/** Checks the token with a cheap query first, because a WebSocket cannot report clearly what is wrong with it. */
-async function signIn(token) {
-  const button = at("sign-in").querySelector("button");
-  button.disabled = true;
-  at("sign-in-error").textContent = "";
+function signOut(message = "") {
+  showSignedOut("sign-in", message);
+}
+
+/** Ends the session at the server, too. */
+async function leave() {
+  try {
+    if (!session.token) await end();
+    signOut();
+  } catch (error) {
+    session.showError(error.message);
+  }
+}
+
+/**
+ * Starts with a token, or with the session of the browser. A cheap query checks it first, because a WebSocket cannot
+ * report clearly what is wrong with it.
+ */
+async function enter(token, message = "") {
   try {
     const { instances } = await request(token, WELCOME);
     start(token);
     session.loaded = instances.totalCount === 0;
     scheduleUpdate();
   } catch (error) {
-    signOut(error instanceof ApiError ? error.message : "The token cannot be used.");
-  } finally {
-    button.disabled = false;
+    const refused = error.code === "UNAUTHENTICATED" && !token;
+    signOut(refused ? message : error instanceof ApiError ? error.message : "The token cannot be used.");
   }
 }
 
-at("sign-in").addEventListener("submit", (event) => {
-  event.preventDefault();
-  signIn(at("token").value.trim());
+const NOT_KEPT = "Your browser did not keep the session. Open the console at the address in the setting MUSTER_PUBLIC_URL.";
+
+/** The one-time link that is being followed. */
+let followed = null;
+
+/** Follows the one-time link of the address, if there is one. */
+function follow() {
+  const taken = takeLink();
+  if (!taken) return false;
+  followed = taken;
+  if (taken.page === "enter") signInWith({ link: taken.link });
+  else showSignedOut(taken.page);
+  return true;
+}
+
+async function signInWith(entered) {
+  const buttons = at("gate").querySelectorAll("button");
+  buttons.forEach((button) => (button.disabled = true));
+  try {
+    await begin(entered);
+    followed = null;
+    await enter(null, NOT_KEPT);
+  } catch (error) {
+    if (followed?.page === "enter") await enter(null, error.message);
+    else at("gate-error").textContent = error.message;
+  } finally {
+    buttons.forEach((button) => (button.disabled = false));
+  }
+}
+
+/** Handles a form of the page to sign in. */
+function onSubmit(form, action) {
+  at(form).addEventListener("submit", (event) => {
+    event.preventDefault();
+    at("gate-error").textContent = "";
+    action();
+  });
+}
+
+onSubmit("sign-in", () => signInWith({ email: at("email").value, password: at("password").value }));
+onSubmit("follow", () => {
+  const entered = { name: at("new-name").value, email: at("new-email").value, password: at("new-password").value };
+  signInWith({ link: followed.link, ...entered });
 });
-at("sign-out").addEventListener("click", () => signOut());
+onSubmit("token-form", () => enter(at("token").value.trim()));
+at("sign-out").addEventListener("click", leave);
 window.addEventListener("hashchange", route);
 // The router would treat its address as a page.
 document.querySelector(".skip").addEventListener("click", (event) => {
@@ -259,6 +311,4 @@ function followMailLink() {
 }
 
 followMailLink();
-const remembered = sessionStorage.getItem(TOKEN);
-if (remembered) signIn(remembered);
-else signOut();
+if (!follow()) enter(sessionStorage.getItem(TOKEN));

@@ -208,7 +208,7 @@ export function integrationPage(session, key) {
           "section",
           { "aria-labelledby": "connect-title" },
           h("h2", { id: "connect-title" }, "Connect"),
-          form?.element ?? h("p", {}, "Your token can only read; an administrator can connect applications."),
+          form?.element ?? h("p", {}, "Your role can only read; an administrator can connect applications."),
         ),
       ),
     );

@@ -130,7 +130,7 @@ export function reconnectPage(session, id) {
     document.title = `Reconnect ${name} – Muster`;
     title.replaceChildren(`Reconnect ${name} `, h("small", {}, integration.name));
     if (session.readOnly) {
-      return content.replaceChildren(h("p", {}, "Your token can only read; an administrator can change this."));
+      return content.replaceChildren(h("p", {}, "Your role can only read; an administrator can change this."));
     }
     content.replaceChildren(
       h(

@@ -8,6 +8,8 @@ use crate::graphql::error::ApiError;
 /// What a caller needs for a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
+    /// Nothing: it is about the caller.
+    Own,
     /// To read figures: the catalog, instances, runs and counts. Nothing of it names a person.
     Figures,
     /// To read what names a person: accounts, addresses, and texts and settings that may contain an address.
@@ -40,7 +42,7 @@ impl Rule {
     /// Whether the caller may use the field.
     pub fn check(self, caller: &Caller) -> Result<(), ApiError> {
         let (may, reason) = match self.need {
-            Need::Figures => (true, ""),
+            Need::Own | Need::Figures => (true, ""),
             Need::People => (caller.may_read_people(), "Your role shows figures, and nothing about a person."),
             Need::Operate => (caller.may_operate(), "Your role may read, but not change anything."),
             Need::Administer => (caller.may_administer(), "Only administrators may do this."),
@@ -73,7 +75,11 @@ const ROOTS: &[(&str, Need, Reach, &[&str])] = &[
     ("Query", Need::Figures, Reach::Installation, &["serverStatus"]),
     ("Query", Need::People, Reach::Instances, &["node", "users"]),
     ("Query", Need::People, Reach::Installation, &["notifications", "recipients"]),
-    ("Query", Need::Administer, Reach::Installation, &["auditLog"]),
+    ("Query", Need::Administer, Reach::Installation, &["auditLog", "members"]),
+    ("Query", Need::Own, Reach::Instances, &["me"]),
+    ("Query", Need::Own, Reach::Installation, &["sessions"]),
+    ("Mutation", Need::Administer, Reach::Installation, &["createMember", "resetMember", "updateMember"]),
+    ("Mutation", Need::Own, Reach::Installation, &["changePassword", "endSession"]),
     (
         "Mutation",
         Need::Operate,
@@ -98,6 +104,17 @@ const OBJECTS: &[(&str, Need, &[&str])] = &[
     ("PageInfo", Need::Figures, &["endCursor", "hasNextPage", "hasPreviousPage", "startCursor"]),
     ("Node", Need::Figures, &["id"]),
     ("UserError", Need::Figures, &["code", "field", "message"]),
+    // Members
+    ("Me", Need::Own, &["email", "member", "name", "role"]),
+    ("Member", Need::Own, &["createdAt", "disabledAt", "email", "hasPassword", "id", "name", "role"]),
+    ("MemberConnection", Need::Administer, PAGE),
+    ("MemberEdge", Need::Administer, EDGE),
+    ("Session", Need::Own, &["address", "createdAt", "expiresAt", "id", "isCurrent", "lastUsedAt", "userAgent"]),
+    ("CreateMemberPayload", Need::Administer, &["link", "member", "userErrors"]),
+    ("ResetMemberPayload", Need::Administer, &["link", "member", "userErrors"]),
+    ("UpdateMemberPayload", Need::Administer, &["member", "userErrors"]),
+    ("ChangePasswordPayload", Need::Own, &["userErrors"]),
+    ("EndSessionPayload", Need::Own, &["userErrors"]),
     // The catalog
     ("IntegrationConnection", Need::Figures, PAGE),
     ("IntegrationEdge", Need::Figures, EDGE),

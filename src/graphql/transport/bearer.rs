@@ -9,10 +9,10 @@ use crate::auth::tokens::Tokens;
 const MAX_TOKEN_BYTES: usize = 512;
 const SCHEME: &str = "bearer";
 
-/// Why a token was not accepted.
+/// Why a token or a session was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessError {
-    /// It does not exist, or was revoked.
+    /// It does not exist, or has ended.
     Refused,
     /// The database does not answer.
     Unavailable,
@@ -29,11 +29,6 @@ pub async fn authenticate(tokens: &Tokens, credentials: Option<&str>) -> Result<
             Err(AccessError::Unavailable)
         }
     }
-}
-
-/// Whether the caller's token is still valid. It counts as valid while the database does not answer.
-pub async fn still_valid(tokens: &Tokens, caller: &Caller) -> bool {
-    tokens.still_valid(caller).await.unwrap_or(true)
 }
 
 /// Whether the headers of a request have a bearer token. Credentials of other schemes are for a proxy in front of us,

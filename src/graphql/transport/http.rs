@@ -1,7 +1,7 @@
 //! GraphQL over HTTP, and the way to the other two transports.
 //!
-//! Nothing of a request is parsed before its token was accepted, and the token is read from the
-//! `Authorization` header only. GET executes queries only, and POST accepts JSON only, so that no
+//! Nothing of a request is parsed before its caller is known, by the token in its `Authorization` header or by the
+//! cookie of a session (see [`callers`]). GET executes queries only, and POST accepts JSON only, so that no
 //! web page can send an operation for a member without a CORS preflight. Status and media type
 //! follow the GraphQL-over-HTTP specification: a 4xx means that nothing was executed. There are no
 //! batches, no uploads and no compressed requests.
@@ -29,7 +29,7 @@ use super::negotiation::{Accepted, MediaType, accepted, is_json};
 use super::params::Params;
 use super::problems::Problem;
 use super::responses::OperationResponse;
-use super::{bearer, sse, ws};
+use super::{callers, sse, ws};
 use crate::auth::Caller;
 use crate::graphql::error::{Code, RETRY_AFTER_S};
 use crate::graphql::guard::Operation;
@@ -66,7 +66,7 @@ async fn respond(endpoint: &Endpoint, parts: Parts, body: Body, accepted: Accept
     if parts.method != Method::GET && parts.method != Method::POST {
         return Err(Problem::method_not_allowed("GET, POST", "GraphQL is served by GET and POST."));
     }
-    let caller = bearer::authenticate_request(&endpoint.tokens, &parts.headers).await?;
+    let caller = callers::of_request(endpoint, &parts).await?;
     let budget = endpoint.budgets.of(&caller);
     budget.request()?;
     if accepted.single.is_none() && !accepted.events {
@@ -98,7 +98,7 @@ async fn execute(
     if kind == OperationType::Mutation && parts.method == Method::GET {
         return Err(Problem::method_not_allowed("POST", "Mutations are served by POST."));
     }
-    let Endpoint { executor, tokens, origin, shutdown, .. } = endpoint;
+    let Endpoint { executor, access, origin, shutdown, .. } = endpoint;
     match accepted.single {
         Some(media_type) if kind != OperationType::Subscription => {
             let cookies = ConsoleCookies::for_request(&parts.headers, origin);
@@ -117,7 +117,7 @@ async fn execute(
             Err(Problem::not_acceptable("Subscriptions are served as text/event-stream, and over WebSocket."))
         }
         _ if shutdown.is_cancelled() => Err(Problem::stopping()),
-        _ => Ok(sse::stream(executor, tokens.clone(), shutdown.clone(), caller, operation)?),
+        _ => Ok(sse::stream(executor, access.clone(), shutdown.clone(), caller, operation)?),
     }
 }
 
@@ -156,7 +156,7 @@ fn single(response: OperationResponse, media_type: MediaType) -> Response {
     response
 }
 
-async fn read_json(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+pub async fn read_json(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
     let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
     if !encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Problem::unsupported_media_type("Compressed bodies are not accepted.")

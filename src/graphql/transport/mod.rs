@@ -57,6 +57,7 @@ use self::endpoint::Endpoint;
 
 pub mod bearer;
 pub mod budgeted;
+pub mod callers;
 pub mod cookies;
 pub mod endpoint;
 pub mod execution;
@@ -66,6 +67,7 @@ pub mod origin;
 pub mod params;
 pub mod problems;
 pub mod responses;
+pub mod session_cookie;
 pub mod sse;
 pub mod ws;
 

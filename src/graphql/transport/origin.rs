@@ -21,6 +21,12 @@ impl PublicOrigin {
         *origin == *self.0
     }
 
+    /// Whether a page of this server has sent the request, and no other page has caused it. Also true of what no
+    /// browser has sent.
+    pub fn sent(&self, headers: &HeaderMap) -> bool {
+        self.permits(headers) && headers.get_all("sec-fetch-site").iter().all(|site| site == "same-origin")
+    }
+
     /// Whether the request comes from no page, or from one that this server has sent.
     pub fn permits(&self, headers: &HeaderMap) -> bool {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();

@@ -114,10 +114,12 @@ impl From<AccessError> for Problem {
             AccessError::Refused => Self::new(
                 StatusCode::UNAUTHORIZED,
                 Code::Unauthenticated,
-                "A valid token is needed: Authorization: Bearer <token>.",
+                "Sign in, or send a valid token: Authorization: Bearer <token>.",
             )
             .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
-            AccessError::Unavailable => Self::unavailable("The token cannot be checked at the moment; try again."),
+            AccessError::Unavailable => {
+                Self::unavailable("Your session or token cannot be checked at the moment; try again.")
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 //! subscribe again. Results are produced only as fast as the client reads them, so that a slow client
 //! needs no memory and loses nothing.
 //!
-//! When the server stops or the token is revoked, the stream ends without `complete`. The client then
+//! When the server stops, or the token or session has ended, the stream ends without `complete`. The client then
 //! knows that there may be more. If the client does not read at that time, its connection is closed.
 
 use std::convert::Infallible;
@@ -21,43 +21,43 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::execution::{Executor, Message, Transport};
 use super::responses::OperationResponse;
-use super::{bearer, budgeted};
+use super::{budgeted, callers};
 use crate::auth::Caller;
-use crate::auth::tokens::Tokens;
+use crate::auth::access::Access;
 use crate::graphql::budget::Exhausted;
 use crate::graphql::guard::Operation;
 use crate::graphql::subscription::results::{Batch, ExecutionResult};
 
 /// The longest time without an event or a comment.
 const KEEP_ALIVE: Duration = Duration::from_secs(12);
-/// The time between two checks of the caller's token.
+/// The time between two checks of the caller's token or session.
 const ACCESS_CHECK: Duration = Duration::from_millis(500);
 const COMPLETE: Bytes = Bytes::from_static(b"event: complete\ndata: \n\n");
 
 /// The response that streams the messages of an operation.
 pub fn stream(
     executor: &Executor,
-    tokens: Tokens,
+    access: Access,
     shutdown: CancellationToken,
     caller: Caller,
     operation: Operation,
 ) -> Result<Response, Exhausted> {
     let messages = budgeted::messages(executor.clone(), caller.clone(), operation, Transport::Sse)?;
     let revoked = CancellationToken::new();
-    let watch = AbortOnDropHandle::new(tokio::spawn(watch(tokens, caller, revoked.clone())));
+    let watch = AbortOnDropHandle::new(tokio::spawn(watch(access, caller, revoked.clone())));
     let events = events(messages, watch, revoked.clone(), shutdown).map(Ok::<_, Infallible>);
     let mut response = respond(Body::from_stream(events));
     response.extensions_mut().insert(Revocation(revoked));
     Ok(response)
 }
 
-/// Is cancelled when the token of a stream is revoked. It is in the extensions of the response, because nobody asks a
+/// Is cancelled when the token or the session of a stream ends. It is in the extensions of the response, because nobody asks a
 /// body for more while the client does not read.
 #[derive(Clone)]
 pub struct Revocation(pub CancellationToken);
 
-async fn watch(tokens: Tokens, caller: Caller, revoked: CancellationToken) {
-    while bearer::still_valid(&tokens, &caller).await {
+async fn watch(access: Access, caller: Caller, revoked: CancellationToken) {
+    while callers::still_valid(&access, &caller).await {
         tokio::time::sleep(ACCESS_CHECK).await;
     }
     revoked.cancel();

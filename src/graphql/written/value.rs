@@ -128,6 +128,7 @@ enums! {
     entity::instance::Health,
     entity::instance::InactiveReason,
     entity::instance::Status,
+    entity::api_token::Role,
     entity::instance::SyncState,
     entity::notification::MailReason,
     entity::notification::NotificationKind,

@@ -125,7 +125,7 @@ impl Authorizations {
             }
         }
         self.use_up(row).await?;
-        let caller = self.tokens.find_caller(row.token_id).await?.filter(Caller::may_operate);
+        let caller = self.access.find_caller(row.token_id).await?.filter(Caller::may_operate);
         let caller = caller.ok_or(Why::NotAllowed)?;
         let code = match (returned.error.as_deref(), returned.code) {
             (None, Some(code)) => code,

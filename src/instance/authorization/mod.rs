@@ -32,7 +32,7 @@ use super::sealed::{Owner, consent};
 use super::{Instances, connect};
 use crate::audit;
 use crate::auth::Caller;
-use crate::auth::tokens::Tokens;
+use crate::auth::access::Access;
 use crate::db::Tx;
 use crate::error::{Error, Refusal, RefusalCode, Result};
 use crate::installation::sealing_key;
@@ -49,7 +49,7 @@ pub const PATIENCE_MS: i64 = 600_000;
 #[derive(Clone)]
 pub struct Authorizations {
     pub instances: Instances,
-    pub tokens: Tokens,
+    pub access: Access,
     /// The URL of the callback.
     pub redirect_uri: Arc<str>,
 }
@@ -59,8 +59,8 @@ pub const CALLBACK: &str = "/oauth/callback";
 
 impl Authorizations {
     /// `public_url` has no trailing slash.
-    pub fn new(instances: Instances, tokens: Tokens, public_url: &str) -> Self {
-        Self { instances, tokens, redirect_uri: format!("{public_url}{CALLBACK}").into() }
+    pub fn new(instances: Instances, access: Access, public_url: &str) -> Self {
+        Self { instances, access, redirect_uri: format!("{public_url}{CALLBACK}").into() }
     }
 
     /// The URL of the console, without a trailing slash.
@@ -137,7 +137,7 @@ impl Authorizations {
             name,
             sync_interval_minutes,
             sealed: Vec::new(),
-            token_id: caller.id(),
+            token_id: caller.credential(),
             actor: caller.label(),
             created_at: now,
             expires_at: now + PATIENCE_MS,

@@ -24,6 +24,7 @@ use crate::installation;
 use crate::instance::sealed::{Owner, first_version};
 use crate::secrets::{KeyRing, SecretKey, key_id_of};
 
+mod members;
 pub mod rotate;
 
 /// How many rows are read at a time.

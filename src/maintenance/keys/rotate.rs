@@ -17,6 +17,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use tracing::warn;
 use uuid::Uuid;
 
+use super::members;
 use crate::auth;
 use crate::db::{Db, Tx};
 use crate::error::{Error, Result};
@@ -53,7 +54,8 @@ pub async fn needs(db: &Db) -> Result<BTreeMap<Option<KeyId>, u64>> {
     let tokens = api_token::Entity::find().select_only().column(api_token::Column::Signature);
     let tokens: Vec<Option<Vec<u8>>> = tokens.into_tuple().all(db.read()).await?;
     let sealed = secrets.iter().chain(&grants).chain(&consents).map(|value| key_id_of(value));
-    let signed = tokens.iter().map(|value| value.as_deref().and_then(signer_of));
+    let members = members::signatures(db).await?;
+    let signed = tokens.iter().chain(&members).map(|value| value.as_deref().and_then(signer_of));
     Ok(sealed.chain(signed).fold(BTreeMap::new(), |mut counts, key| {
         *counts.entry(key).or_default() += 1;
         counts
@@ -105,8 +107,11 @@ fn internal(line: String) -> Error {
 /// Seals everything with the key in use, and removes the others if nothing needs them.
 async fn finish(db: &Db, ring: &KeyRing, key: &SecretKey) -> Result<Rotated> {
     let renewal = Renewal { db, ring, key };
-    let renewed =
-        renewal.secrets().await? + renewal.grants().await? + renewal.consents().await? + renewal.tokens().await?;
+    let renewed = renewal.secrets().await?
+        + renewal.grants().await?
+        + renewal.consents().await?
+        + renewal.tokens().await?
+        + renewal.members().await?;
     let left = needs(db).await?.into_iter().filter(|(id, _)| id.is_some_and(|id| id != key.id()));
     let left = left.map(|(_, count)| count).sum();
     let removed = if left == 0 { ring.keep_only(key.id()).map_err(internal)? } else { 0 };
@@ -205,6 +210,10 @@ impl Renewal<'_> {
             .col_expr(Column::Sealed, Expr::value(self.key.seal(&place, &plain)))
             .filter(Column::StateHash.eq(row.state_hash.clone()));
         Ok(renew.exec(tx.conn()).await?.rows_affected)
+    }
+
+    async fn members(&self) -> Result<u64> {
+        self.db.write(|tx| async move { members::renew(&tx, self.ring, self.key).await }).await
     }
 
     async fn tokens(&self) -> Result<u64> {

@@ -10,6 +10,8 @@ use integration::engine::{Client, ClientSettings};
 use integration::grant::{Grant, GrantStore, Renew, StoredGrant};
 use integration::source::{ErrorClass, SourceError};
 use ipnet::IpNet;
+use muster::auth::access::Access;
+use muster::auth::members::Members;
 use muster::auth::tokens::Tokens;
 use muster::clock::Clock;
 use muster::instance::authorization::Authorizations;
@@ -245,11 +247,12 @@ async fn consents_that_nobody_came_back_from_are_forgotten() {
     let place = Place::new();
     let time = Arc::new(AtomicI64::new(1_000_000));
     let instances = process(&place, Clock::Manual(time.clone())).await;
-    let authorizations = Authorizations::new(
-        instances.clone(),
-        Tokens::new(instances.db.clone(), instances.clock.clone(), instances.keys.clone()),
-        "https://muster.example.com",
-    );
+    let (db, clock, keys) = (&instances.db, &instances.clock, &instances.keys);
+    let access = Access {
+        tokens: Tokens::new(db.clone(), clock.clone(), keys.clone()),
+        members: Members::new(db.clone(), clock.clone(), keys.clone()),
+    };
+    let authorizations = Authorizations::new(instances.clone(), access, "https://muster.example.com");
     let rows: Vec<_> = (0..3u8)
         .map(|number| {
             let row = Model {

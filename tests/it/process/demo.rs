@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Home, Program};
+use crate::members::Browser;
 use crate::support::Client;
 
 #[tokio::test]
@@ -17,9 +18,10 @@ async fn the_demo_prints_a_console_and_a_token_and_has_live_data() {
     let output = BufReader::new(child.stdout.take().unwrap());
     let mut program = Program { client: Client::new(format!("http://127.0.0.1:{}", home.port), String::new()), child };
     let value = |line: &str, name: &str| line.trim().strip_prefix(name).map(|rest| rest.trim().to_owned());
-    let (mut console, mut mails) = (String::new(), String::new());
+    let (mut console, mut link, mut mails) = (String::new(), String::new(), String::new());
     for line in output.lines().map(Result::unwrap) {
         console = value(&line, "console").unwrap_or(console);
+        link = value(&line, "sign in").unwrap_or(link);
         program.client.admin = value(&line, "token").unwrap_or(program.client.admin.clone());
         mails = value(&line, "mails").unwrap_or(mails);
         if !mails.is_empty() {
@@ -27,6 +29,11 @@ async fn the_demo_prints_a_console_and_a_token_and_has_live_data() {
         }
     }
     assert_eq!(console, format!("{}/", program.client.url));
+    let secret = link.strip_prefix(&format!("{}/#/enter/", program.client.url)).unwrap().to_owned();
+    let mut browser = Browser::new(&program.client);
+    assert_eq!(browser.follow(&json!({ "link": secret })).await.0, 204);
+    let me = browser.ask("{ me { name role member { email } } }", json!({})).await["data"]["me"].take();
+    assert_eq!(me, json!({ "name": "Ada", "role": "ADMIN", "member": { "email": "ada@example.com" } }));
     assert!(std::path::Path::new(&mails).is_absolute(), "{mails}");
 
     let client = &program.client;

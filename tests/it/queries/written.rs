@@ -11,6 +11,7 @@ use async_graphql::parser::{parse_query, parse_schema};
 use async_graphql::{Name, Request, Response, Variables};
 use fastrand::Rng;
 use muster::app::App;
+use muster::auth::access::Access;
 use muster::auth::{Caller, Role, Who};
 use muster::clock::Clock;
 use muster::config::{Roles, Settings};
@@ -300,7 +301,12 @@ pub async fn register() -> (Api, AppSchema, App, Vec<String>, Vec<String>, crate
     let app = App::new(settings, Roles::BOTH, Clock::Manual(now)).await.unwrap_or_else(|error| panic!("{error}"));
     let api = Api::new(Services {
         instances: app.instances.clone(),
-        authorizations: Authorizations::new(app.instances.clone(), app.tokens.clone(), "http://127.0.0.1"),
+        authorizations: Authorizations::new(
+            app.instances.clone(),
+            Access { tokens: app.tokens.clone(), members: app.members.clone() },
+            "http://127.0.0.1",
+        ),
+        members: app.members.clone(),
         test_mail: TestMail {
             db: app.db.clone(),
             clock: app.clock.clone(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use muster::app::App;
 use muster::auth::Role;
+use muster::auth::members::Members;
 use muster::auth::tokens::{Allowance, Tokens};
 use muster::clock::Clock;
 use muster::config::{Roles, Settings};
@@ -35,6 +36,7 @@ pub struct Server {
     pub viewer: String,
     pub db: Db,
     pub tokens: Tokens,
+    pub members: Members,
     pub place: Place,
     shutdown: CancellationToken,
     running: JoinHandle<ExitCode>,
@@ -98,6 +100,7 @@ impl Builder {
             viewer,
             db: app.db.clone(),
             tokens: app.tokens.clone(),
+            members: app.members.clone(),
             place: self.place,
             shutdown: app.shutdown(),
             running: tokio::spawn(app.run(listener)),

@@ -4,8 +4,8 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use super::{Client, DEADLINE};
@@ -50,9 +50,20 @@ impl Client {
 
     /// A new WebSocket, before `connection_init`.
     pub async fn socket(&self) -> Socket {
+        self.socket_with(&[]).await.expect("upgraded")
+    }
+
+    /// A new WebSocket with more header lines, or the status with which it is refused.
+    pub async fn socket_with(&self, headers: &[(&'static str, &str)]) -> Result<Socket, u16> {
         let mut request = format!("ws://{}/graphql", self.address()).into_client_request().unwrap();
-        request.headers_mut().insert("Sec-WebSocket-Protocol", "graphql-transport-ws".parse().unwrap());
-        Socket(tokio_tungstenite::connect_async(request).await.expect("upgraded").0)
+        for (name, value) in headers.iter().copied().chain([("Sec-WebSocket-Protocol", "graphql-transport-ws")]) {
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        match tokio_tungstenite::connect_async(request).await {
+            Ok((socket, _)) => Ok(Socket(socket)),
+            Err(Error::Http(answer)) => Err(answer.status().as_u16()),
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// A WebSocket after `connection_ack`.

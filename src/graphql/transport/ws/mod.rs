@@ -1,7 +1,7 @@
 //! GraphQL over WebSocket: the graphql-transport-ws protocol.
 //!
 //! Every operation passes the same guard as over HTTP. A web page of another origin gets no socket.
-//! Nothing is executed before the token was accepted, and about a second after the token is revoked
+//! Nothing is executed before the token or session was accepted, and within a second after it has ended
 //! the socket is closed with 4401. No message is dropped: a subscription is asked for its next result
 //! only while the queue in front of the socket has room, and events that wait stay in the log. A client
 //! that is silent for 40 s, or that reads nothing for 30 s, is disconnected. There is no order between
@@ -27,9 +27,9 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 
 use self::session::Session;
-use super::bearer;
 use super::endpoint::Endpoint;
 use super::problems::Problem;
+use super::{bearer, callers};
 use crate::graphql::error::Code;
 
 /// The largest message of a client, in bytes.
@@ -62,8 +62,8 @@ pub fn explain(endpoint: &Endpoint, parts: &Parts) -> Option<Problem> {
     asked.then(|| refusal(endpoint, &parts.headers)).flatten().map(Problem::readable)
 }
 
-/// Upgrades a request to a WebSocket. A browser cannot send a token with the request, so none is needed here; but a
-/// token that is sent must be valid.
+/// Upgrades a request to a WebSocket. A browser sends its cookie with the request, but cannot send a token, so neither
+/// is needed here; but a token that is sent must be valid.
 pub async fn upgrade(endpoint: &Arc<Endpoint>, mut parts: Parts) -> Result<Response, Problem> {
     if let Some(problem) = refusal(endpoint, &parts.headers) {
         return Err(problem);
@@ -75,11 +75,7 @@ pub async fn upgrade(endpoint: &Arc<Endpoint>, mut parts: Parts) -> Result<Respo
     if upgrade.selected_protocol().is_none() {
         return Err(Problem::bad_request("The only sub-protocol is graphql-transport-ws."));
     }
-    let caller = if bearer::has_token(&parts.headers) {
-        Some(bearer::authenticate_request(&endpoint.tokens, &parts.headers).await?)
-    } else {
-        None
-    };
+    let caller = callers::of_handshake(endpoint, &parts.headers).await?;
     let endpoint = endpoint.clone();
     let mut response = upgrade
         .read_buffer_size(READ_BUFFER_BYTES)

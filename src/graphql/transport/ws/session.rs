@@ -26,6 +26,7 @@ use crate::graphql::subscription::results::Batch;
 use crate::graphql::subscription::turns::Turn;
 use crate::graphql::transport::bearer::{self, AccessError};
 use crate::graphql::transport::budgeted;
+use crate::graphql::transport::callers;
 use crate::graphql::transport::endpoint::Endpoint;
 use crate::graphql::transport::execution::{self, Message, Transport};
 use crate::graphql::transport::params::Params;
@@ -47,7 +48,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(500);
 
 enum Phase {
-    /// Only `connection_init` is allowed. `caller` has the token of the upgrade request, if it had one.
+    /// Only `connection_init` is allowed. `caller` has the token or session of the upgrade request, if it had one.
     AwaitingInit { caller: Option<Arc<Caller>> },
     /// The token of `connection_init` is being checked.
     Authenticating,
@@ -102,7 +103,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// `caller` has the token of the upgrade request, if it had one.
+    /// `caller` has the token or session of the upgrade request, if it had one.
     pub fn new(endpoint: Arc<Endpoint>, socket: WebSocket, caller: Option<Caller>) -> Self {
         let now = Instant::now();
         let mut ticks = interval_at(now + TICK, TICK);
@@ -258,7 +259,7 @@ impl Session {
         };
         match (credentials, caller.take()) {
             (Some(credentials), _) => {
-                let tokens = self.endpoint.tokens.clone();
+                let tokens = self.endpoint.access.tokens.clone();
                 self.phase = Phase::Authenticating;
                 self.access_check = Some(Box::pin(async move {
                     AccessCheck::Authenticated(bearer::authenticate(&tokens, Some(&credentials)).await)
@@ -356,9 +357,11 @@ impl Session {
                 return self.close(CloseReason::INIT_TIMEOUT);
             }
             Phase::Acknowledged { caller, .. } if self.access_check.is_none() => {
-                let (tokens, caller) = (self.endpoint.tokens.clone(), Arc::clone(caller));
+                let (access, caller) = (self.endpoint.access.clone(), Arc::clone(caller));
                 self.access_check =
-                    Some(Box::pin(async move { AccessCheck::StillValid(bearer::still_valid(&tokens, &caller).await) }));
+                    Some(Box::pin(
+                        async move { AccessCheck::StillValid(callers::still_valid(&access, &caller).await) },
+                    ));
             }
             _ => {}
         }

@@ -1,0 +1,294 @@
+//! Members: the people who may sign in, their passwords and their links.
+//!
+//! Everything here that changes a member first locks the row of the installation, so that of two changes at once one
+//! sees the other: there is always an enabled administrator.
+
+use std::sync::Arc;
+
+use entity::member::{Column, Entity, Model};
+use entity::member_link;
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use super::links::{Link, Purpose};
+use super::passwords::{self, Passwords};
+use super::sessions::{Client, NewSession, Sessions};
+use super::signed::{self, genuine};
+use super::{Role, attempts};
+use crate::clock::Clock;
+use crate::db::{Db, Tx};
+use crate::error::{Error, Refusal, RefusalCode, Result};
+use crate::installation::{self, sealing_key};
+use crate::mail::EmailAddress;
+use crate::secrets::{self, KeyRing, SecretKey};
+
+/// The longest name, in characters.
+const NAME: usize = 100;
+
+/// Somebody who is to become a member.
+#[derive(Clone, Debug)]
+pub struct NewMember {
+    pub name: String,
+    pub email: String,
+    pub role: Role,
+}
+
+/// What to change of a member.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    pub name: Option<String>,
+    pub role: Option<Role>,
+    pub disabled: Option<bool>,
+}
+
+/// What became of an attempt to sign in with a password.
+pub enum SignIn {
+    Begun(Box<NewSession>),
+    /// For every reason the same.
+    Refused,
+    /// There were too many attempts on this account; the next may follow after so many milliseconds.
+    TooEarly(i64),
+}
+
+/// The members of this installation.
+#[derive(Clone)]
+pub struct Members {
+    pub(super) db: Db,
+    pub(super) clock: Clock,
+    pub(super) keys: Arc<KeyRing>,
+    pub sessions: Sessions,
+    pub(super) passwords: Passwords,
+}
+
+impl Members {
+    pub fn new(db: Db, clock: Clock, keys: Arc<KeyRing>) -> Self {
+        let sessions = Sessions::new(db.clone(), clock.clone(), keys.clone());
+        Self { db, clock, keys, sessions, passwords: Passwords::default() }
+    }
+
+    /// Signs in with a password. Every failure takes the same time.
+    pub async fn sign_in(&self, email: &str, password: &str, client: &Client) -> Result<SignIn> {
+        let email = &key_of(email);
+        if let Some(wait) = self.count_attempt(email).await? {
+            return Ok(SignIn::TooEarly(wait));
+        }
+        let found = Entity::find().filter(Column::Email.eq(email)).one(self.db.reserved()).await?;
+        let found = genuine(&self.keys, found).filter(|member| member.disabled_at.is_none());
+        let known = found.as_ref().and_then(|member| member.password_hash.as_deref());
+        if !self.passwords.verify(password, known).await? {
+            return Ok(SignIn::Refused);
+        }
+        let begin = self.db.write(|tx| async move {
+            sealing_key(&tx, &self.keys).await?;
+            let member = Entity::find().filter(Column::Email.eq(email)).lock_shared().one(tx.conn()).await?;
+            // It may have changed in the meantime.
+            let member = genuine(&self.keys, member)
+                .filter(|member| member.disabled_at.is_none() && member.password_hash.as_deref() == known);
+            let Some(member) = member else { return Ok(SignIn::Refused) };
+            attempts::forget(&tx, &secrets::hash(email)).await?;
+            Ok(SignIn::Begun(Box::new(self.sessions.begin(&tx, member, client).await?)))
+        });
+        begin.await
+    }
+
+    async fn count_attempt(&self, account: &str) -> Result<Option<i64>> {
+        let (account, now) = (&secrets::hash(account), self.clock.now());
+        self.db.write(|tx| async move { attempts::count(&tx, account, now).await }).await
+    }
+
+    /// Changes the password of a member, who knows the current one, and ends the member's other sessions.
+    pub async fn change_password(&self, id: Uuid, session: Uuid, current: &str, new: &str) -> Result<()> {
+        let member = self.find(id).await?.ok_or_else(not_found)?;
+        passwords::check(new, member.email.as_deref(), "newPassword")?;
+        let account = &member.email.clone().unwrap_or_else(|| id.to_string());
+        if self.count_attempt(account).await?.is_some() {
+            return Err(Refusal::invalid("There were too many attempts; try again later.", ["currentPassword"]).into());
+        }
+        let known = member.password_hash.as_deref();
+        if !self.passwords.verify(current, known).await? {
+            return Err(Refusal::invalid("This is not your password.", ["currentPassword"]).into());
+        }
+        let hash = &self.passwords.hash(new).await?;
+        let change = self.db.write(|tx| async move {
+            let key = sealing_key(&tx, &self.keys).await?;
+            let member = self.locked(&tx, id).await?;
+            if member.password_hash.as_deref() != known {
+                return Err(Refusal::invalid("The password was changed in the meantime.", ["currentPassword"]).into());
+            }
+            attempts::forget(&tx, &secrets::hash(account)).await?;
+            self.set_password(&tx, &key, member, hash.clone(), Some(session)).await.map(drop)
+        });
+        change.await?;
+        self.sessions.forget();
+        Ok(())
+    }
+
+    /// Stores a password. Ends all sessions but one, and makes the member's links invalid.
+    pub(super) async fn set_password(
+        &self,
+        tx: &Tx,
+        key: &SecretKey,
+        member: Model,
+        hash: String,
+        kept: Option<Uuid>,
+    ) -> Result<Model> {
+        self.sessions.end_others(tx, member.id, kept).await?;
+        delete_links(tx, member.id).await?;
+        signed::update::<Entity>(tx, key, Model { password_hash: Some(hash), ..member }).await
+    }
+
+    /// Creates a member, and a link with which the member sets a password.
+    pub async fn create(&self, new: &NewMember) -> Result<(Model, Link)> {
+        let (name, email) = (check_name(&new.name)?, check_email(&new.email)?);
+        let row = &self.row(name, email, new.role, None);
+        let create = self.db.write(|tx| async move {
+            let key = self.alone(&tx).await?;
+            let member = self.insert(&tx, &key, row.clone()).await?;
+            let link = self.link(&tx, &key, Purpose::SetPassword, Some(member.id)).await?;
+            Ok((member, link))
+        });
+        create.await
+    }
+
+    pub(super) fn row(&self, name: String, email: String, role: Role, password_hash: Option<String>) -> Model {
+        let (id, created_at) = (Uuid::now_v7(), self.clock.now());
+        let email = Some(email);
+        Model { id, name, email, role, password_hash, created_at, disabled_at: None, signature: None }
+    }
+
+    pub(super) async fn insert(&self, tx: &Tx, key: &SecretKey, row: Model) -> Result<Model> {
+        if Entity::find().filter(Column::Email.eq(row.email.clone())).one(tx.conn()).await?.is_some() {
+            let message = "Another member has this address.";
+            return Err(Refusal::new(RefusalCode::EmailTaken, message).at(["email"]).into());
+        }
+        signed::insert::<Entity>(tx, key, row).await
+    }
+
+    /// Changes a member. Another role, and disabling, end the member's sessions.
+    ///
+    /// # Errors
+    /// A refusal, also if no enabled administrator would be left.
+    pub async fn update(&self, id: Uuid, change: &Change) -> Result<Model> {
+        let name = &change.name.as_deref().map(check_name).transpose()?;
+        let update = self.db.write(|tx| async move {
+            let key = self.alone(&tx).await?;
+            let old = self.locked(&tx, id).await?;
+            let disabled_at = match change.disabled {
+                Some(true) => old.disabled_at.or(Some(self.clock.now())),
+                Some(false) => None,
+                None => old.disabled_at,
+            };
+            let role = change.role.unwrap_or(old.role);
+            let name = name.clone().unwrap_or_else(|| old.name.clone());
+            let loses = role != Role::Admin || disabled_at.is_some();
+            if loses && is_last_admin(&tx, &self.keys, &old).await? {
+                let message = "This is the last administrator who may sign in.";
+                return Err(Refusal::new(RefusalCode::LastAdministrator, message).into());
+            }
+            if role != old.role || disabled_at.is_some() {
+                self.sessions.end_others(&tx, id, None).await?;
+            }
+            if disabled_at.is_some() {
+                delete_links(&tx, id).await?;
+            }
+            signed::update::<Entity>(&tx, &key, Model { name, role, disabled_at, ..old }).await
+        });
+        let member = update.await?;
+        self.sessions.forget();
+        Ok(member)
+    }
+
+    /// Takes a member's password away and ends the sessions. Returns a link with which the member sets a new one.
+    pub async fn reset(&self, id: Uuid) -> Result<(Model, Link)> {
+        let reset = self.db.write(|tx| async move {
+            let key = self.alone(&tx).await?;
+            let member = self.locked(&tx, id).await?;
+            if member.disabled_at.is_some() {
+                return Err(not_allowed().into());
+            }
+            self.sessions.end_others(&tx, id, None).await?;
+            delete_links(&tx, id).await?;
+            let member = signed::update::<Entity>(&tx, &key, Model { password_hash: None, ..member }).await?;
+            let link = self.link(&tx, &key, Purpose::SetPassword, Some(id)).await?;
+            Ok((member, link))
+        });
+        let reset = reset.await?;
+        self.sessions.forget();
+        Ok(reset)
+    }
+
+    /// The key that signs, with the row of the installation locked.
+    pub(super) async fn alone(&self, tx: &Tx) -> Result<Arc<SecretKey>> {
+        installation::lock(tx).await?;
+        sealing_key(tx, &self.keys).await
+    }
+
+    /// The member, locked until the transaction ends.
+    pub(super) async fn locked(&self, tx: &Tx, id: Uuid) -> Result<Model> {
+        let row = Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?;
+        genuine(&self.keys, row).ok_or_else(not_found)
+    }
+
+    pub async fn find(&self, id: Uuid) -> Result<Option<Model>> {
+        Ok(genuine(&self.keys, Entity::find_by_id(id).one(self.db.read()).await?))
+    }
+
+    /// The member who signs in with this address.
+    pub async fn id_of(&self, email: &str) -> Result<Uuid> {
+        let found = Entity::find().filter(Column::Email.eq(key_of(email))).one(self.db.read()).await?;
+        found.map(|member| member.id).ok_or_else(not_found)
+    }
+
+    /// One page of all members, in the order in which they were added.
+    pub async fn page(&self, after: Option<Uuid>, limit: u64) -> Result<Vec<Model>> {
+        let page = Entity::find().filter(Column::Id.gt(after.unwrap_or_default()));
+        Ok(page.order_by_asc(Column::Id).limit(limit).all(self.db.read()).await?)
+    }
+
+    pub async fn count(&self) -> Result<u64> {
+        Ok(Entity::find().count(self.db.read()).await?)
+    }
+}
+
+/// Whether the member is the only administrator who may sign in.
+pub(super) async fn is_last_admin(tx: &Tx, keys: &KeyRing, member: &Model) -> Result<bool> {
+    if member.role != Role::Admin || member.disabled_at.is_some() {
+        return Ok(false);
+    }
+    let others = Entity::find().filter(Column::Role.eq(Role::Admin)).filter(Column::DisabledAt.is_null());
+    let others = others.filter(Column::Id.ne(member.id)).all(tx.conn()).await?;
+    Ok(!others.iter().any(|other| signed::is_signed(keys, other)))
+}
+
+async fn delete_links(tx: &Tx, member: Uuid) -> Result<()> {
+    let links = member_link::Entity::delete_many().filter(member_link::Column::MemberId.eq(member));
+    links.exec(tx.conn()).await?;
+    Ok(())
+}
+
+/// Equal for all spellings of an address.
+fn key_of(email: &str) -> String {
+    email.trim().to_lowercase()
+}
+
+pub(super) fn check_name(name: &str) -> Result<String, Refusal> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > NAME || name.chars().any(char::is_control) {
+        let message = format!("A name has from 1 to {NAME} characters, none of them control characters.");
+        return Err(Refusal::invalid(message, ["name"]));
+    }
+    Ok(name.to_owned())
+}
+
+pub(super) fn check_email(email: &str) -> Result<String, Refusal> {
+    let parsed = email.parse::<EmailAddress>();
+    parsed.map(|address| address.key()).map_err(|reason| Refusal::invalid(reason.to_string(), ["email"]))
+}
+
+fn not_found() -> Error {
+    Refusal::new(RefusalCode::NotFound, "There is no such member.").into()
+}
+
+pub(super) fn not_allowed() -> Refusal {
+    Refusal::new(RefusalCode::MemberDisabled, "This member is disabled.")
+}

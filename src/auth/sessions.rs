@@ -1,0 +1,231 @@
+//! Sessions: members who are signed in with a browser.
+//!
+//! A session is known by 256 random bits in a cookie, of which only the SHA-256 is stored. It ends when it was not used
+//! for eight hours, after seven days, and when somebody ends it: its member, an administrator, or a change of the
+//! member's role or password. Its open sockets and streams then end within a second, on every replica. A request of the
+//! browser counts as use; an open socket does not, so that a page that nobody looks at is signed out.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use entity::member;
+use entity::session::{Column, Entity, Model};
+use parking_lot::Mutex;
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
+use tracing::warn;
+use uuid::Uuid;
+
+use super::signed::{self, genuine};
+use super::{Caller, Who};
+use crate::clock::{Clock, DAY_MS};
+use crate::db::{Db, Tx};
+use crate::error::Result;
+use crate::installation::sealing_key;
+use crate::secrets::{KeyRing, OneTimeSecret};
+
+/// A session that is not used for so long ends.
+const IDLE_MS: i64 = 8 * 3_600_000;
+/// A session ends so long after its start.
+const LIFE_MS: i64 = 7 * DAY_MS;
+/// The use of a session is stored so often.
+const USE_MS: i64 = 5 * 60_000;
+/// How many sessions a member may have. Those that were not used for longest end.
+const MOST: u64 = 50;
+/// The longest name of a browser that is stored, in characters.
+const USER_AGENT: usize = 200;
+/// How long what was found is used again. The end of a session may be noticed this late by another replica.
+const FRESH: Duration = Duration::from_millis(400);
+/// How many sessions are cached. A full cache is cleared.
+const CACHE: usize = 4096;
+
+/// What signs in: a browser at an address.
+#[derive(Clone, Debug, Default)]
+pub struct Client {
+    pub address: Option<IpAddr>,
+    pub user_agent: String,
+}
+
+/// A session that has just begun.
+pub struct NewSession {
+    /// For the cookie.
+    pub secret: OneTimeSecret,
+    pub member: member::Model,
+}
+
+impl NewSession {
+    /// How long a browser may keep the cookie.
+    pub const MAX_AGE_MS: i64 = LIFE_MS;
+}
+
+/// What was found, and when.
+type Cache<K, V> = Arc<Mutex<HashMap<K, (Instant, V)>>>;
+
+/// The sessions of this installation. Clones share the caches.
+#[derive(Clone)]
+pub struct Sessions {
+    pub(super) db: Db,
+    pub(super) clock: Clock,
+    pub(super) keys: Arc<KeyRing>,
+    callers: Cache<Vec<u8>, Option<Caller>>,
+    validity: Cache<Uuid, bool>,
+}
+
+impl Sessions {
+    pub fn new(db: Db, clock: Clock, keys: Arc<KeyRing>) -> Self {
+        Self { db, clock, keys, callers: Arc::default(), validity: Arc::default() }
+    }
+
+    /// Begins a session of a member that was authenticated.
+    pub(super) async fn begin(&self, tx: &Tx, member: member::Model, client: &Client) -> Result<NewSession> {
+        let (secret, now) = (OneTimeSecret::new(), self.clock.now());
+        let key = sealing_key(tx, &self.keys).await?;
+        let row = Model {
+            id: Uuid::now_v7(),
+            hash: secret.hash(),
+            member_id: member.id,
+            created_at: now,
+            last_used_at: now,
+            expires_at: now + LIFE_MS,
+            address: client.address.map(|address| address.to_string()),
+            user_agent: client.user_agent.chars().filter(|c| !c.is_control()).take(USER_AGENT).collect(),
+            signature: None,
+        };
+        signed::insert::<Entity>(tx, &key, row).await?;
+        let own = Entity::find().select_only().column(Column::Id).filter(Column::MemberId.eq(member.id));
+        let oldest: Vec<Uuid> =
+            own.order_by_desc(Column::LastUsedAt).offset(MOST).limit(MOST).into_tuple().all(tx.conn()).await?;
+        let over = Column::ExpiresAt.lte(now).or(Column::LastUsedAt.lte(now - IDLE_MS));
+        Entity::delete_many().filter(over.or(Column::Id.is_in(oldest))).exec(tx.conn()).await?;
+        Ok(NewSession { secret, member })
+    }
+
+    /// The caller with the secret of a cookie; `None` if there is no such session.
+    pub async fn authenticate(&self, secret: &str) -> Result<Option<Caller>> {
+        let Some(hash) = OneTimeSecret::hash_of(secret) else { return Ok(None) };
+        if let Some(caller) = fresh(&self.callers, &hash) {
+            return Ok(caller);
+        }
+        let row = Entity::find().filter(Column::Hash.eq(hash.clone())).one(self.db.reserved()).await?;
+        let found = self.caller(row).await?;
+        if let Some((session, _)) = &found
+            && self.clock.now() - session.last_used_at >= USE_MS
+            && let Err(error) = self.note_use(session.id).await
+        {
+            warn!(error = %error.chain(), "the use of a session could not be stored");
+        }
+        let caller = found.map(|(_, caller)| caller);
+        keep(&self.callers, hash, caller.clone());
+        Ok(caller)
+    }
+
+    /// Whether the caller's session is still valid. Open connections call this repeatedly, so the result is cached for
+    /// a moment.
+    pub async fn still_valid(&self, caller: &Caller, session: Uuid) -> Result<bool> {
+        if let Some(valid) = fresh(&self.validity, &session) {
+            return Ok(valid);
+        }
+        let valid = self.find_caller(session).await?.is_some_and(|now| now.role == caller.role);
+        keep(&self.validity, session, valid);
+        Ok(valid)
+    }
+
+    /// The caller with this session, without a cache; `None` if it has ended.
+    pub async fn find_caller(&self, session: Uuid) -> Result<Option<Caller>> {
+        let row = Entity::find_by_id(session).one(self.db.reserved()).await?;
+        Ok(self.caller(row).await?.map(|(_, caller)| caller))
+    }
+
+    async fn caller(&self, row: Option<Model>) -> Result<Option<(Model, Caller)>> {
+        let Some(session) = genuine(&self.keys, row).filter(|row| self.is_open(row)) else { return Ok(None) };
+        let member = member::Entity::find_by_id(session.member_id).one(self.db.reserved()).await?;
+        let member = genuine(&self.keys, member).filter(|member| member.disabled_at.is_none());
+        Ok(member.map(|member| {
+            let member::Model { id, name, email, role, .. } = member;
+            let who = Who::Member { id, session: session.id };
+            (session, Caller { who, name, email, role, scope: None, unlimited: false })
+        }))
+    }
+
+    fn is_open(&self, session: &Model) -> bool {
+        let now = self.clock.now();
+        now < session.expires_at && now < session.last_used_at + IDLE_MS
+    }
+
+    async fn note_use(&self, id: Uuid) -> Result<()> {
+        let now = self.clock.now();
+        let note = self.db.write(|tx| async move {
+            let key = sealing_key(&tx, &self.keys).await?;
+            let row = Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?;
+            if let Some(row) = genuine(&self.keys, row) {
+                signed::update::<Entity>(&tx, &key, Model { last_used_at: now, ..row }).await?;
+            }
+            Ok(())
+        });
+        note.await
+    }
+
+    /// The open sessions of a member, the one that began last first.
+    pub async fn list(&self, member: Uuid) -> Result<Vec<Model>> {
+        let own = Entity::find().filter(Column::MemberId.eq(member)).order_by_desc(Column::Id);
+        let rows = own.all(self.db.read()).await?;
+        Ok(rows.into_iter().filter(|row| self.is_open(row)).collect())
+    }
+
+    /// The member whose session it is.
+    pub async fn member_of(&self, session: Uuid) -> Result<Option<Uuid>> {
+        Ok(Entity::find_by_id(session).one(self.db.read()).await?.map(|row| row.member_id))
+    }
+
+    /// Ends a session.
+    pub async fn end(&self, session: Uuid) -> Result<()> {
+        self.db.write(|tx| async move { Ok(Entity::delete_by_id(session).exec(tx.conn()).await?) }).await?;
+        self.forget();
+        Ok(())
+    }
+
+    /// Ends the session with the secret of a cookie, if there is one.
+    pub async fn sign_out(&self, secret: &str) -> Result<()> {
+        let Some(hash) = &OneTimeSecret::hash_of(secret) else { return Ok(()) };
+        let delete = Entity::delete_many().filter(Column::Hash.eq(hash.clone()));
+        let delete = &delete;
+        self.db.write(|tx| async move { Ok(delete.clone().exec(tx.conn()).await?) }).await?;
+        self.forget();
+        Ok(())
+    }
+
+    /// Ends the sessions of a member, but for one. [`Self::forget`] follows the commit.
+    pub(super) async fn end_others(&self, tx: &Tx, member: Uuid, kept: Option<Uuid>) -> Result<()> {
+        let mut delete = Entity::delete_many().filter(Column::MemberId.eq(member));
+        if let Some(kept) = kept {
+            delete = delete.filter(Column::Id.ne(kept));
+        }
+        delete.exec(tx.conn()).await?;
+        Ok(())
+    }
+
+    /// Clears the caches, so that this process notices at once what has changed.
+    pub fn forget(&self) {
+        self.callers.lock().clear();
+        self.validity.lock().clear();
+    }
+}
+
+fn fresh<K: Eq + Hash, V: Clone>(cache: &Cache<K, V>, key: &K) -> Option<V> {
+    cache.lock().get(key).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, value)| value.clone())
+}
+
+fn keep<K: Eq + Hash, V>(cache: &Cache<K, V>, key: K, value: V) {
+    let mut cache = cache.lock();
+    if cache.len() >= CACHE {
+        cache.clear();
+    }
+    cache.insert(key, (now(), value));
+}
+
+#[expect(clippy::disallowed_methods, reason = "measures the age of cache entries")]
+fn now() -> Instant {
+    Instant::now()
+}

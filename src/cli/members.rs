@@ -1,0 +1,108 @@
+//! `muster member`.
+
+use clap::{Args, Subcommand};
+
+use super::RoleName;
+use crate::app;
+use crate::auth::links::Link;
+use crate::auth::members::{Change, Members, NewMember};
+use crate::clock::date_time;
+use crate::config::Settings;
+use crate::error::Error;
+
+/// How many members are listed at a time.
+const PAGE: u64 = 500;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Create a member, and print a link with which the member sets a password.
+    Create {
+        /// The address to sign in with.
+        #[arg(long, value_name = "ADDRESS")]
+        email: String,
+        /// The name that is shown; by default the address.
+        #[arg(long)]
+        name: Option<String>,
+        #[arg(long, value_enum, default_value = "viewer")]
+        role: RoleName,
+    },
+    /// List the members.
+    List,
+    /// End a member's sessions, and let the member sign in no more.
+    Disable(Who),
+    /// Let a disabled member sign in again.
+    Enable(Who),
+    /// Give a member another role, and end the member's sessions.
+    SetRole {
+        #[command(flatten)]
+        who: Who,
+        #[arg(long, value_enum)]
+        role: RoleName,
+    },
+    /// Take a member's password away, end the sessions, and print a link with which the member sets a new password.
+    Reset(Who),
+}
+
+#[derive(Args)]
+pub(super) struct Who {
+    /// The address that the member signs in with.
+    #[arg(long, value_name = "ADDRESS")]
+    email: String,
+}
+
+pub(super) async fn run(command: Command, settings: &Settings) -> Result<(), String> {
+    let members = &app::open_members(settings).await?;
+    carry_out(command, members, &settings.public_url()).await.map_err(|error| match error {
+        Error::Refused(_) => error.to_string(),
+        error => error.chain().to_string(),
+    })
+}
+
+async fn carry_out(command: Command, members: &Members, public_url: &str) -> Result<(), Error> {
+    match command {
+        Command::Create { email, name, role } => {
+            let name = name.unwrap_or_else(|| email.clone());
+            let (_, link) = members.create(&NewMember { name, email, role: role.into() }).await?;
+            print_link(&link, public_url);
+        }
+        Command::List => list(members).await?,
+        Command::Disable(who) => update(members, &who, Change { disabled: Some(true), ..Change::default() }).await?,
+        Command::Enable(who) => update(members, &who, Change { disabled: Some(false), ..Change::default() }).await?,
+        Command::SetRole { who, role } => {
+            update(members, &who, Change { role: Some(role.into()), ..Change::default() }).await?;
+        }
+        Command::Reset(who) => {
+            let (_, link) = members.reset(members.id_of(&who.email).await?).await?;
+            print_link(&link, public_url);
+        }
+    }
+    Ok(())
+}
+
+async fn update(members: &Members, who: &Who, change: Change) -> Result<(), Error> {
+    members.update(members.id_of(&who.email).await?, &change).await.map(drop)
+}
+
+async fn list(members: &Members) -> Result<(), Error> {
+    let mut after = None;
+    loop {
+        let page = members.page(after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.id);
+        for member in page {
+            let role = format!("{:?}", member.role).to_lowercase();
+            let state = match (member.disabled_at, &member.password_hash) {
+                (Some(_), _) => "disabled",
+                (None, Some(_)) => "enabled",
+                (None, None) => "no password",
+            };
+            let created = date_time(member.created_at).format("%Y-%m-%d");
+            println!("{}\t{role}\t{state}\t{created}\t{}", member.email.unwrap_or_default(), member.name);
+        }
+    }
+}
+
+fn print_link(link: &Link, public_url: &str) {
+    println!("{}", link.address(public_url));
+    eprintln!("muster: the link works once, until {} UTC", date_time(link.expires_at).format("%Y-%m-%d %H:%M"));
+}

@@ -1,0 +1,109 @@
+//! Members in the API and on the command line.
+
+use muster::auth::Role;
+use serde_json::{Value, json};
+
+use super::{Browser, PASSWORD, member};
+use crate::process::Home;
+use crate::support::Server;
+
+const ADA: &str = "ada@example.com";
+const BEN: &str = "ben@example.com";
+const UPDATE: &str = "mutation($input: UpdateMemberInput!) {
+    updateMember(input: $input) { member { role disabledAt } userErrors { code field } } }";
+
+#[tokio::test]
+async fn administrators_manage_members_and_there_is_always_one() {
+    let server = Server::start().await;
+    member(&server, ADA, Role::Admin).await;
+    let mut ada = Browser::signed_in(&server, ADA).await;
+    let create = "mutation($email: String!) { createMember(input: { name: \"Ben\", email: $email, role: VIEWER }) {
+        member { id email role hasPassword } link userErrors { code field } } }";
+    let made = ada.ask(create, json!({ "email": "Ben@Example.com" })).await["data"]["createMember"].take();
+    assert_eq!((&made["member"]["email"], &made["member"]["hasPassword"]), (&json!(BEN), &json!(false)));
+    let again = ada.ask(create, json!({ "email": BEN })).await["data"]["createMember"].take();
+    assert_eq!(again["userErrors"], json!([{ "code": "EMAIL_TAKEN", "field": ["email"] }]));
+    let link = made["link"].as_str().unwrap().rsplit('/').next().unwrap();
+    let mut ben = Browser::new(&server);
+    assert_eq!(ben.follow(&json!({ "link": link, "password": PASSWORD })).await.0, 204);
+
+    let members = ada.ask("{ members { totalCount nodes { id email } } }", json!({})).await["data"]["members"].take();
+    assert_eq!(members["totalCount"], 2);
+    let id = |email: &str| -> Value {
+        members["nodes"].as_array().unwrap().iter().find(|node| node["email"] == email).unwrap()["id"].clone()
+    };
+    for refused in [json!({ "id": id(ADA), "role": "VIEWER" }), json!({ "id": id(ADA), "disabled": true })] {
+        let answer = ada.ask(UPDATE, json!({ "input": refused })).await["data"]["updateMember"].take();
+        assert_eq!(answer["userErrors"][0]["code"], "LAST_ADMINISTRATOR", "{answer}");
+    }
+    for (query, of) in
+        [("{ members { totalCount } }", json!({})), (UPDATE, json!({ "input": { "id": id(BEN), "role": "ADMIN" } }))]
+    {
+        let refused = ben.ask(query, of).await;
+        assert_eq!(refused["errors"][0]["extensions"]["code"], "FORBIDDEN", "{refused}");
+    }
+    let others = "query($id: ID) { sessions(memberId: $id) { isCurrent } }";
+    assert_eq!(ben.ask(others, json!({ "id": id(ADA) })).await["errors"][0]["extensions"]["code"], "FORBIDDEN");
+    assert_eq!(ada.ask(others, json!({ "id": id(BEN) })).await["data"]["sessions"], json!([{ "isCurrent": false }]));
+    let answer = ada.ask(UPDATE, json!({ "input": { "id": id(BEN), "role": "ADMIN" } })).await;
+    assert_eq!(answer["data"]["updateMember"]["member"]["role"], "ADMIN");
+    assert!(!ben.is_in().await, "another role needs another session");
+    let answer = ada.ask(UPDATE, json!({ "input": { "id": id(ADA), "disabled": true } })).await;
+    assert_eq!(answer["data"]["updateMember"]["userErrors"], json!([]), "there is another one now");
+    assert!(!ada.is_in().await);
+}
+
+#[tokio::test]
+async fn a_member_changes_the_own_password_and_a_token_has_none() {
+    let server = Server::start().await;
+    member(&server, ADA, Role::Viewer).await;
+    let mut ada = Browser::signed_in(&server, ADA).await;
+    let change = "mutation($old: String!, $new: String!) {
+        changePassword(input: { currentPassword: $old, newPassword: $new }) { userErrors { field } } }";
+    for (old, new, field) in [("wrong", "battery horse staple", "currentPassword"), (PASSWORD, "short", "newPassword")]
+    {
+        let answer = ada.ask(change, json!({ "old": old, "new": new })).await;
+        assert_eq!(answer["data"]["changePassword"]["userErrors"][0]["field"], json!([field]), "{answer}");
+    }
+    let answer = ada.ask(change, json!({ "old": PASSWORD, "new": "battery horse staple" })).await;
+    assert_eq!(answer["data"]["changePassword"]["userErrors"], json!([]), "{answer}");
+    assert_eq!(Browser::new(&server).sign_in(ADA, PASSWORD).await.0, 401);
+    assert_eq!(Browser::new(&server).sign_in(ADA, "battery horse staple").await.0, 204);
+
+    let me = server.ask("{ me { name role member { id } } sessions { id } }", json!({})).await;
+    assert_eq!(me, json!({ "me": { "name": "admin", "role": "ADMIN", "member": null }, "sessions": [] }));
+    let refused = server.ask(change, json!({ "old": PASSWORD, "new": PASSWORD })).await;
+    assert_eq!(refused["changePassword"]["userErrors"][0]["field"], json!(["currentPassword"]));
+}
+
+#[tokio::test]
+async fn the_command_line_manages_members() {
+    let home = Home::new();
+    let run = |arguments: &[&str]| {
+        let output = home.run(arguments);
+        (output.status.success(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (made, link, _) = run(&["member", "create", "--email", ADA, "--name", "Ada", "--role", "admin"]);
+    assert!(made && link.contains("/#/set-password/"), "{link}");
+    assert!(run(&["member", "create", "--email", BEN]).0);
+    let (refused, _, reason) = run(&["member", "create", "--email", BEN]);
+    assert!(!refused && reason.contains("Another member has this address"), "{reason}");
+    let program = home.serve("").await;
+    assert!(!home.log().contains("/#/set-up/"));
+    let entered = json!({ "link": link.trim().rsplit('/').next().unwrap(), "password": PASSWORD });
+    let mut ada = Browser::new(&program.client);
+    assert_eq!(ada.follow(&entered).await.0, 204);
+    let listed = run(&["member", "list"]).1;
+    assert!(
+        listed.contains("ada@example.com\tadmin\tenabled\t") && listed.contains("\tviewer\tno password\t"),
+        "{listed}"
+    );
+    let (last, _, reason) = run(&["member", "disable", "--email", ADA]);
+    assert!(!last && reason.contains("last administrator"), "{reason}");
+    assert!(run(&["member", "set-role", "--email", BEN, "--role", "admin"]).0);
+    assert!(run(&["member", "disable", "--email", ADA]).0);
+    tokio::time::sleep(std::time::Duration::from_millis(1000)).await;
+    assert!(!ada.is_in().await, "another process ended the session");
+    assert!(run(&["member", "enable", "--email", ADA]).0);
+    assert!(run(&["member", "reset", "--email", ADA]).1.contains("/#/set-password/"));
+}

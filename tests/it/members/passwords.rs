@@ -1,0 +1,92 @@
+//! Signing in with passwords: who guesses is slowed down, and learns nothing.
+
+use std::time::Duration;
+
+use muster::auth::Role;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{Browser, PASSWORD, member};
+use crate::process::Home;
+use crate::support::Server;
+
+const ADA: &str = "ada@example.com";
+
+/// The status, the body, and whether there is a time to wait.
+async fn attempt(server: &crate::support::Client, email: &str, password: &str) -> (u16, String, bool) {
+    let (status, answer) = Browser::new(server).sign_in(email, password).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (status, body.to_owned(), head.to_lowercase().contains("retry-after: "))
+}
+
+#[tokio::test]
+async fn guesses_are_counted_for_every_account_whether_it_exists_or_not() {
+    let server = Server::start().await;
+    member(&server, ADA, Role::Viewer).await;
+    for email in [ADA, "nobody@example.com"] {
+        for _ in 0..5 {
+            assert_eq!(attempt(&server, email, "wrong").await.0, 401);
+        }
+        assert_eq!(attempt(&server, &format!(" {} ", email.to_uppercase()), PASSWORD).await.0, 429);
+    }
+    let (known, unknown) =
+        (attempt(&server, ADA, PASSWORD).await, attempt(&server, "nobody@example.com", PASSWORD).await);
+    assert_eq!(known, unknown);
+    assert!(known.2, "it says when");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(attempt(&server, ADA, PASSWORD).await.0, 204, "nobody is locked out for good");
+    assert_eq!(attempt(&server, ADA, "wrong").await.0, 401, "and the count begins again");
+}
+
+#[tokio::test]
+async fn many_guesses_at_once_are_not_more_guesses() {
+    let server = Server::start().await;
+    member(&server, ADA, Role::Viewer).await;
+    let all = futures_util::future::join_all((0..20).map(|_| attempt(&server, ADA, "wrong"))).await;
+    assert_eq!(all.iter().filter(|(status, ..)| *status == 401).count(), 5, "{all:?}");
+}
+
+#[tokio::test]
+async fn guesses_are_counted_across_a_kill() {
+    let home = Home::new();
+    let program = home.serve("").await;
+    for _ in 0..5 {
+        assert_eq!(attempt(&program.client, ADA, "wrong").await.0, 401);
+    }
+    program.kill();
+    let program = home.serve("").await;
+    assert_eq!(attempt(&program.client, ADA, "wrong").await.0, 429);
+}
+
+#[tokio::test]
+async fn every_failure_has_the_same_answer_and_takes_the_same_time() {
+    let server = Server::start().await;
+    for number in 0..10 {
+        member(&server, &format!("known{number}@example.com"), Role::Viewer).await;
+    }
+    let mut times = [Vec::new(), Vec::new()];
+    let mut answers = Vec::new();
+    for round in 0..4 {
+        for number in 0..10 {
+            for (which, kind) in ["known", "unknown"].into_iter().enumerate() {
+                let began = Instant::now();
+                answers.push(attempt(&server, &format!("{kind}{number}@example.com"), "not the password").await);
+                if round > 0 {
+                    times[which].push(began.elapsed());
+                }
+            }
+        }
+    }
+    assert!(answers.iter().all(|answer| answer == &answers[0] && answer.0 == 401), "{answers:?}");
+    let [known, unknown] = times.map(|mut all| {
+        all.sort_unstable();
+        all[all.len() / 2]
+    });
+    let ratio = known.as_secs_f64() / unknown.as_secs_f64();
+    assert!((0.6..1.7).contains(&ratio), "{known:?} and {unknown:?}");
+    for odd in [json!({ "email": "x", "password": "y" }), json!({ "email": "", "password": "" })] {
+        let (status, answer) =
+            Browser::new(&server).send("POST /session", &["Content-Type: application/json"], &odd.to_string()).await;
+        assert_eq!((status, answer.split_once("\r\n\r\n").unwrap().1), (401, answers[0].1.as_str()));
+    }
+}
