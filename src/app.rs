@@ -47,7 +47,7 @@ use crate::maintenance::{check, keys};
 use crate::notification::test_mail::TestMail;
 use crate::queue;
 use crate::secrets::KeyRing;
-use crate::server::{self, Places};
+use crate::server::{self, Edge};
 use crate::sync::{Engine, Limits, progress::Progress};
 
 mod data_dir;
@@ -106,6 +106,7 @@ pub struct App {
     pub pruner: Pruner,
     log: Log<crate::instance::event::Event>,
     endpoint: Arc<Endpoint>,
+    edge: Edge,
     heartbeat: Heartbeat,
     shutdown: CancellationToken,
     /// The lock of a SQLite database, held as long as the server lives.
@@ -186,7 +187,7 @@ impl App {
     ) -> Result<Self, StartError> {
         let clock = db.clock(clock);
         let instances = open_instances(&db, &settings, &clock).await?;
-        let mailer = mailer(&settings)?;
+        let (mailer, edge) = (mailer(&settings)?, Edge::of(&settings)?);
         if !db.shared() {
             release_stale_leases(&db).await?;
         }
@@ -229,6 +230,7 @@ impl App {
             pruner,
             log,
             endpoint,
+            edge,
             heartbeat: Heartbeat::default(),
             shutdown,
             lock,
@@ -258,8 +260,7 @@ impl App {
         if self.roles.api {
             router = router.merge(server::api(self.endpoint.clone(), self.authorizations.clone()));
         }
-        let places = Places::of(&self.settings);
-        let serving = server::serve(&listener, &places, router, self.shutdown.clone());
+        let serving = server::serve(&listener, &self.edge, router, self.shutdown.clone());
         let renewals = self.instances.renewals.clone();
         let finished = async {
             serving.await;

@@ -17,7 +17,7 @@ use crate::clock::{Clock, date_time};
 use crate::config::{Roles, Settings};
 use crate::graphql::schema;
 use crate::mail::EmailAddress;
-use crate::server::{self, Places, descriptors};
+use crate::server::{self, Edge, descriptors};
 use crate::telemetry;
 
 mod backup;
@@ -252,8 +252,8 @@ async fn start(
     if !matches!(opened, Some(Ok(_))) {
         info!("not ready: the database is not open yet");
         let opened_or_stopped = stop.child_token();
-        let places = Places::of(settings);
-        let serving = server::serve(&listener, &places, server::not_ready(), opened_or_stopped.clone());
+        let edge = Edge::of(settings)?;
+        let serving = server::serve(&listener, &edge, server::not_ready(), opened_or_stopped.clone());
         let trying = async {
             while !stop.is_cancelled() {
                 if opened.is_none() {

@@ -1,7 +1,60 @@
 //! The default values of settings.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::{LogFormat, Settings};
+
+impl Settings {
+    /// The default settings of an installation in `data_dir`.
+    pub fn defaults(data_dir: &Path) -> Self {
+        Settings {
+            listen: listen(),
+            data_dir: data_dir.to_path_buf(),
+            database_url: None,
+            database_url_file: None,
+            database_connections: database_connections(),
+            public_url: None,
+            secret_key_file: None,
+            tls_cert_file: None,
+            tls_key_file: None,
+            ca_file: None,
+            smtp_url: None,
+            smtp_url_file: None,
+            smtp_helo_name: None,
+            mail_from: mail_from(),
+            connectors_dir: None,
+            allowed_networks: Vec::new(),
+            https_proxy: None,
+            https_proxy_file: None,
+            log: log(),
+            log_format: LogFormat::default(),
+            otlp_endpoint: None,
+            otlp_endpoint_file: None,
+            introspection: on(),
+            max_connections: max_connections(),
+            max_connections_per_address: max_connections_per_address(),
+            trusted_proxies: Vec::new(),
+            token_operations: token_operations(),
+            token_sockets: token_sockets(),
+            token_subscriptions: token_subscriptions(),
+            token_requests_per_minute: token_requests_per_minute(),
+            token_cost_per_minute: token_cost_per_minute(),
+            sync_concurrency: sync_concurrency(),
+            removal_guard_percent: guard_percent(),
+            removal_guard_minimum: guard_minimum(),
+            growth_guard_factor: growth_factor(),
+            growth_guard_minimum: growth_minimum(),
+            max_users_per_instance: max_users_per_instance(),
+            keep_events_days: keep_events_days(),
+            keep_runs_days: keep_days(),
+            keep_changes_days: keep_changes_days(),
+            keep_mails_days: keep_days(),
+            keep_removed_users_days: keep_days(),
+            keep_audit_days: keep_days(),
+        }
+    }
+}
 
 pub(super) fn listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8080))

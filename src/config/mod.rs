@@ -43,6 +43,8 @@ pub struct Settings {
     pub database_connections: u32,
     public_url: Option<Url>,
     pub secret_key_file: Option<PathBuf>,
+    tls_cert_file: Option<PathBuf>,
+    tls_key_file: Option<PathBuf>,
     /// A PEM file with certificate authorities that are trusted besides those of the system.
     pub ca_file: Option<PathBuf>,
     /// Without it, mails are written as files.
@@ -173,53 +175,6 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The default settings of an installation in `data_dir`.
-    pub fn defaults(data_dir: &Path) -> Self {
-        Settings {
-            listen: defaults::listen(),
-            data_dir: data_dir.to_path_buf(),
-            database_url: None,
-            database_url_file: None,
-            database_connections: defaults::database_connections(),
-            public_url: None,
-            secret_key_file: None,
-            ca_file: None,
-            smtp_url: None,
-            smtp_url_file: None,
-            smtp_helo_name: None,
-            mail_from: defaults::mail_from(),
-            connectors_dir: None,
-            allowed_networks: Vec::new(),
-            https_proxy: None,
-            https_proxy_file: None,
-            log: defaults::log(),
-            log_format: LogFormat::default(),
-            otlp_endpoint: None,
-            otlp_endpoint_file: None,
-            introspection: defaults::on(),
-            max_connections: defaults::max_connections(),
-            max_connections_per_address: defaults::max_connections_per_address(),
-            trusted_proxies: Vec::new(),
-            token_operations: defaults::token_operations(),
-            token_sockets: defaults::token_sockets(),
-            token_subscriptions: defaults::token_subscriptions(),
-            token_requests_per_minute: defaults::token_requests_per_minute(),
-            token_cost_per_minute: defaults::token_cost_per_minute(),
-            sync_concurrency: defaults::sync_concurrency(),
-            removal_guard_percent: defaults::guard_percent(),
-            removal_guard_minimum: defaults::guard_minimum(),
-            growth_guard_factor: defaults::growth_factor(),
-            growth_guard_minimum: defaults::growth_minimum(),
-            max_users_per_instance: defaults::max_users_per_instance(),
-            keep_events_days: defaults::keep_events_days(),
-            keep_runs_days: defaults::keep_days(),
-            keep_changes_days: defaults::keep_changes_days(),
-            keep_mails_days: defaults::keep_days(),
-            keep_removed_users_days: defaults::keep_days(),
-            keep_audit_days: defaults::keep_days(),
-        }
-    }
-
     fn check(&self) -> Result<(), String> {
         for (name, url, example) in [
             ("public_url", &self.public_url, "https://muster.example.com"),
@@ -229,6 +184,10 @@ impl Settings {
             if url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https") || url.host().is_none()) {
                 return Err(format!("setting {name}: must be an http or https address, such as {example}"));
             }
+        }
+        if self.tls_cert_file.is_some() != self.tls_key_file.is_some() {
+            let missing = if self.tls_cert_file.is_some() { "tls_key_file" } else { "tls_cert_file" };
+            return Err(format!("setting {missing}: is not set; set both tls_cert_file and tls_key_file, or neither"));
         }
         self.certificate_authorities()?;
         self.parse_database()?;
@@ -271,7 +230,7 @@ impl Settings {
     pub fn public_url(&self) -> String {
         match &self.public_url {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-            None => format!("http://{}", self.listen),
+            None => format!("{}://{}", if self.tls_files().is_some() { "https" } else { "http" }, self.listen),
         }
     }
 
@@ -290,6 +249,16 @@ impl Settings {
 
     pub fn secret_key_file(&self) -> PathBuf {
         self.secret_key_file.clone().unwrap_or_else(|| self.data_dir.join("secret.key"))
+    }
+
+    /// The files with the certificate and the key of the server, if it serves TLS itself.
+    pub fn tls_files(&self) -> Option<(&Path, &Path)> {
+        self.tls_cert_file.as_deref().zip(self.tls_key_file.as_deref())
+    }
+
+    /// Whether people reach the server over TLS, which it or a proxy in front of it serves.
+    pub fn is_served_over_tls(&self) -> bool {
+        self.tls_files().is_some() || self.public_url.as_ref().is_some_and(|url| url.scheme() == "https")
     }
 
     /// The folder of mails that are written as files.

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::key::{KeyId, LENGTH, signer_of};
 use super::{Fields, OpenError, Place, SecretKey, key_id_of, random};
-use crate::files::fsync_parent_dir;
+use crate::files::{Version, check_secret, fsync_parent_dir, version};
 
 type Keys = Vec<Arc<SecretKey>>;
 
@@ -30,14 +30,6 @@ pub struct KeyRing {
 struct Loaded {
     keys: Keys,
     version: Option<Version>,
-}
-
-/// What differs between two versions of a file: inode, length, and time of the last change.
-type Version = (u64, u64, i64, i64);
-
-fn version(file: &Path) -> Option<Version> {
-    let found = fs::metadata(file).ok()?;
-    Some((found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
 }
 
 impl KeyRing {
@@ -189,7 +181,7 @@ fn read(file: &Path) -> Result<Option<Keys>, String> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(at(file, &error)),
     };
-    check_mode(&open).map_err(|line| at(file, &line))?;
+    check_secret(&open).map_err(|line| at(file, &line))?;
     let mut text = Zeroizing::new(String::new());
     open.read_to_string(&mut text).map_err(|error| at(file, &error))?;
     let keys = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(parse).collect::<Option<Keys>>();
@@ -197,23 +189,6 @@ fn read(file: &Path) -> Result<Option<Keys>, String> {
         Some(keys) if !keys.is_empty() => Ok(Some(keys)),
         _ => Err(at(file, &"is not a key that muster made")),
     }
-}
-
-/// Refuses a file that others can write, or read. Its group may read it, and everybody if it is on a read-only mount:
-/// this is how clusters mount secrets.
-fn check_mode(file: &fs::File) -> Result<(), String> {
-    let mode = file.metadata().map_err(|error| error.to_string())?.permissions().mode() & 0o777;
-    let others_write = mode & 0o022 != 0;
-    let others_read = mode & 0o004 != 0 && !is_on_read_only_mount(file);
-    if others_write || others_read {
-        let verb = if others_write { "write" } else { "read" };
-        return Err(format!("other users of this machine can {verb} it (mode {mode:04o}); change its mode to 0600"));
-    }
-    Ok(())
-}
-
-fn is_on_read_only_mount(file: &fs::File) -> bool {
-    rustix::fs::fstatvfs(file).is_ok_and(|mount| mount.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }
 
 fn parse(line: &str) -> Option<Arc<SecretKey>> {
@@ -242,6 +217,8 @@ fn at(file: &Path, error: &dyn std::fmt::Display) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     const PLACE: Place<'_> = Place { table: "t", column: "c", row: b"r", generation: 0, destination: [0; 32] };

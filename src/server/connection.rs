@@ -23,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::places::{Client, Place};
@@ -35,7 +36,7 @@ pub(super) struct Patience {
     pub(super) unused: Duration,
     /// Between the end of a response and the first byte of the next request.
     pub(super) idle: Duration,
-    /// From the first byte of a request to the end of its headers.
+    /// From the first byte of a request to the end of its headers, and for a TLS handshake.
     pub(super) head: Duration,
     /// While the client's socket accepts nothing of a response.
     pub(super) stall: Duration,
@@ -103,7 +104,7 @@ impl Activity {
     }
 
     /// The connection's stream, which notices the first byte of a request. It has a place until it is dropped.
-    pub(super) fn watch(&self, stream: TcpStream, place: Place) -> WatchedStream {
+    pub(super) fn watch(&self, stream: Stream, place: Place) -> WatchedStream {
         WatchedStream { stream, activity: self.clone(), stalled: false, _place: place }
     }
 
@@ -253,8 +254,14 @@ impl HttpBody for WatchedBody {
     }
 }
 
+/// The bytes of a connection, after the handshake if there is one.
+pub(super) enum Stream {
+    Plain(TcpStream),
+    Encrypted(Box<TlsStream<TcpStream>>),
+}
+
 pub(super) struct WatchedStream {
-    stream: TcpStream,
+    stream: Stream,
     activity: Activity,
     /// Whether the last write had to wait.
     stalled: bool,
@@ -274,7 +281,10 @@ impl WatchedStream {
 impl AsyncRead for WatchedStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let read = match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Encrypted(stream) => Pin::new(stream).poll_read(cx, buffer),
+        };
         if buffer.filled().len() > before {
             self.activity.received();
         }
@@ -284,7 +294,10 @@ impl AsyncRead for WatchedStream {
 
 impl AsyncWrite for WatchedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let written = match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Encrypted(stream) => Pin::new(stream).poll_write(cx, bytes),
+        };
         self.note(written)
     }
 
@@ -293,20 +306,33 @@ impl AsyncWrite for WatchedStream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let written = match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Stream::Encrypted(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        };
         self.note(written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Encrypted(stream) => {
+                // TLS takes bytes that the client's socket does not accept yet.
+                let flushed = Pin::new(stream).poll_flush(cx);
+                self.note(flushed)
+            }
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Encrypted(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }
 

@@ -3,9 +3,11 @@
 mod callback;
 mod connection;
 pub mod descriptors;
+mod edge;
 mod explain;
 mod places;
 mod sign_in;
+mod tls;
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -14,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -31,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
-use self::connection::{Activity, Expired, Patience};
+use self::connection::{Activity, Expired, Patience, Stream};
 use self::places::{Place, Refused};
 use crate::auth::ClientAddress;
 use crate::clock::Clock;
@@ -46,6 +48,7 @@ use crate::jobs::Heartbeat;
 use crate::queue;
 use crate::telemetry;
 
+pub use edge::Edge;
 pub use places::Places;
 
 const HEALTH: &str = "/healthz";
@@ -88,18 +91,22 @@ pub fn not_ready() -> Router {
 
 /// Serves until `shutdown` is cancelled, and then until the open connections have ended. Unlike axum's own loop, it
 /// closes connections of clients that are silent or slow.
-pub async fn serve(listener: &TcpListener, places: &Places, router: Router, shutdown: CancellationToken) {
-    serve_with(Patience::default(), listener, places, router, shutdown).await;
+pub async fn serve(listener: &TcpListener, edge: &Edge, router: Router, shutdown: CancellationToken) {
+    serve_with(Patience::default(), listener, edge, router, shutdown).await;
 }
 
 async fn serve_with(
     patience: Patience,
     listener: &TcpListener,
-    places: &Places,
+    edge: &Edge,
     router: Router,
     shutdown: CancellationToken,
 ) {
     let open = TaskTracker::new();
+    if let Some(tls) = edge.tls.clone() {
+        let stop = shutdown.clone();
+        open.spawn(async move { stop.run_until_cancelled(tls.follow()).await });
+    }
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
@@ -109,9 +116,9 @@ async fn serve_with(
             Ok((stream, peer)) => {
                 let activity = Activity::new();
                 // Without a place, the connection is closed at once.
-                if let Ok(place) = places.take(peer.ip(), &activity) {
-                    let connection = Connection { stream, activity, place };
-                    open.spawn(connection.serve(patience, router.clone(), shutdown.clone()));
+                if let Ok(place) = edge.places.take(peer.ip(), &activity) {
+                    let connection = Connection { edge: edge.clone(), activity, place };
+                    open.spawn(connection.open(stream, patience, router.clone(), shutdown.clone()));
                 }
             }
             Err(error) => {
@@ -127,16 +134,32 @@ async fn serve_with(
 
 /// A connection that was accepted.
 struct Connection {
-    stream: TcpStream,
+    edge: Edge,
     activity: Activity,
     place: Place,
 }
 
 impl Connection {
-    async fn serve(self, patience: Patience, router: Router, shutdown: CancellationToken) {
-        let Self { stream, activity, place } = self;
+    async fn open(self, stream: TcpStream, patience: Patience, router: Router, shutdown: CancellationToken) {
         // Events are small and must not be delayed.
         let _ = stream.set_nodelay(true);
+        let stream = match &self.edge.tls {
+            None => Stream::Plain(stream),
+            Some(tls) => {
+                let accepted = tokio::select! {
+                    accepted = tokio::time::timeout(patience.head, tls.accept(stream)) => accepted.ok().flatten(),
+                    _ = self.activity.expired(patience) => return,
+                    () = shutdown.cancelled() => return,
+                };
+                let Some(stream) = accepted else { return };
+                Stream::Encrypted(Box::new(stream))
+            }
+        };
+        self.serve(stream, patience, router, shutdown).await;
+    }
+
+    async fn serve(self, stream: Stream, patience: Patience, router: Router, shutdown: CancellationToken) {
+        let Self { edge, activity, place } = self;
         let gate = place.gate.clone();
         let io = TokioIo::new(activity.watch(stream, place));
         let (router, requests) = (TowerToHyperService::new(router), activity.clone());
@@ -147,11 +170,14 @@ impl Connection {
             let address = ClientAddress(gate.address(request.headers()));
             request.extensions_mut().insert(address);
             let admitted = admitted.map(|client| (client, respond(router.call(request))));
+            let edge = edge.clone();
             async move {
-                Ok::<_, Infallible>(match admitted {
-                    Ok((client, response)) => answering.until_sent(response.await, client),
-                    Err(refused) => answering.until_sent(busy(refused), None),
-                })
+                let (mut response, client) = match admitted {
+                    Ok((client, response)) => (response.await, client),
+                    Err(refused) => (busy(refused), None),
+                };
+                edge.complete(response.headers_mut());
+                Ok::<_, Infallible>(answering.until_sent(response, client))
             }
         });
         // A WebSocket's handshake is answered in the client's spelling, see `graphql::transport::ws`.
@@ -195,24 +221,16 @@ fn busy(refused: Refused) -> Response {
     problem.with_header(header::CONNECTION, close).into_response("application/json")
 }
 
-/// The response of a route, with the headers that a browser needs. A panic becomes a status 500. These are no layers of
-/// the router, because it clones and boxes each layer for each request.
+/// The response of a route. A panic becomes a status 500. This and the headers of [`Edge`] are no layers of the router,
+/// because it clones and boxes each layer for each request.
 async fn respond(routed: impl Future<Output = Result<Response, Infallible>>) -> Response {
-    let mut response = match AssertUnwindSafe(routed).catch_unwind().await {
+    match AssertUnwindSafe(routed).catch_unwind().await {
         Ok(response) => response.unwrap_or_else(|never| match never {}),
         Err(_panic) => {
             error!("a route panicked; only its own request failed");
             (StatusCode::INTERNAL_SERVER_ERROR, "The server failed; this is our fault.").into_response()
         }
-    };
-    for (name, value) in [
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    ] {
-        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
-    response
 }
 
 #[derive(Clone)]

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Patience;
 use crate::graphql::transport::sse::Revocation;
-use crate::server::{Places, serve_with};
+use crate::server::{Edge, Places, serve_with};
 
 const IDLE: Duration = Duration::from_millis(1200);
 const HEAD: Duration = Duration::from_millis(300);
@@ -36,9 +36,8 @@ async fn connect_to(shutdown: CancellationToken) -> TcpStream {
         .route("/endless", get(|| async { endless().into_response() }))
         .route("/revoked", get(revoked));
     let patience = Patience { unused: IDLE, idle: IDLE, head: HEAD, stall: STALL, first: HEAD };
-    tokio::spawn(
-        async move { serve_with(patience, &listener, &Places::new(2, 1, Vec::new()), router, shutdown).await },
-    );
+    let edge = Edge { places: Places::new(2, 1, Vec::new()), tls: None, encrypted: false };
+    tokio::spawn(async move { serve_with(patience, &listener, &edge, router, shutdown).await });
     TcpStream::connect(address).await.unwrap()
 }
 

@@ -65,6 +65,7 @@ const NUMBERS: &[(&str, &str, &str, &str)] = &[
     ("operations.md", "nothing for 30 seconds", "server/connection.rs", "unused: Duration::from_secs(30),"),
     ("operations.md", "or for 75 seconds", "server/connection.rs", "idle: Duration::from_secs(75),"),
     ("operations.md", "more than 10 seconds for the head", "server/connection.rs", "head: Duration::from_secs(10),"),
+    ("operations.md", "10 seconds for the handshake", "server/connection.rs", "head: Duration::from_secs(10),"),
     (
         "operations.md",
         "reads nothing of a response for 30 seconds",

@@ -28,6 +28,7 @@ mod secrets;
 pub mod settings;
 mod stop;
 mod telemetry;
+mod tls;
 
 /// One installation: its data folder, database, port and settings. It outlives its processes.
 pub struct Home {

@@ -1,0 +1,125 @@
+//! TLS that the server serves itself.
+//!
+//! The certificate and its key are read again when their files change. Open connections go on with what they began with.
+//! A new pair that cannot be used is reported, and the server keeps the old one.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use rustls::ServerConfig;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tracing::{info, warn};
+use zeroize::Zeroizing;
+
+use crate::files::{Version, check_secret, version};
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// The first byte of a client that speaks TLS: the type of a handshake record.
+const HANDSHAKE: u8 = 22;
+const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\
+    Content-Length: 38\r\n\r\nThis port speaks HTTPS, and not HTTP.\n";
+
+/// The certificate in use. Clones share it.
+#[derive(Clone)]
+pub struct Tls(Arc<Shared>);
+
+struct Shared {
+    certificate: PathBuf,
+    key: PathBuf,
+    config: RwLock<Arc<ServerConfig>>,
+}
+
+/// The versions of both files.
+type Versions = [Option<Version>; 2];
+
+impl Tls {
+    /// Reads both files.
+    ///
+    /// # Errors
+    /// One line that names the setting and the file.
+    pub fn load(certificate: &Path, key: &Path) -> Result<Self, String> {
+        let config = RwLock::new(Arc::new(config(certificate, key)?));
+        Ok(Self(Arc::new(Shared { certificate: certificate.to_path_buf(), key: key.to_path_buf(), config })))
+    }
+
+    fn versions(&self) -> Versions {
+        [version(&self.0.certificate), version(&self.0.key)]
+    }
+
+    /// Uses new certificates as soon as they are there. Does not return.
+    pub(super) async fn follow(self) {
+        let mut used = self.versions();
+        let mut last = used;
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let found = self.versions();
+            // Whoever writes one file after the other needs a moment.
+            let settled = found == std::mem::replace(&mut last, found);
+            if settled && found != used {
+                used = found;
+                self.reload();
+            }
+        }
+    }
+
+    fn reload(&self) {
+        match config(&self.0.certificate, &self.0.key) {
+            Ok(config) => {
+                *self.0.config.write() = Arc::new(config);
+                info!("the new TLS certificate is in use");
+            }
+            Err(line) => warn!(error = line, "the new TLS certificate cannot be used; the server keeps the old one"),
+        }
+    }
+
+    /// The handshake with a client; `None` if it fails, or if the client does not speak TLS.
+    pub(super) async fn accept(&self, mut stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+        let mut first = [0];
+        if stream.peek(&mut first).await.ok()? == 0 {
+            return None;
+        }
+        if first != [HANDSHAKE] {
+            let _ = stream.write_all(NOT_TLS).await;
+            return None;
+        }
+        let acceptor = TlsAcceptor::from(self.0.config.read().clone());
+        acceptor.accept(stream).await.ok()
+    }
+}
+
+fn config(certificate: &Path, key: &Path) -> Result<ServerConfig, String> {
+    let of_certificate = |error: &dyn std::fmt::Display| at("tls_cert_file", certificate, error);
+    let pem = fs::read(certificate).map_err(|error| of_certificate(&error))?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let chain = chain.map_err(|error| of_certificate(&error))?;
+    if chain.is_empty() {
+        return Err(of_certificate(&"there is no certificate in PEM form"));
+    }
+    let of_key = |error: &dyn std::fmt::Display| at("tls_key_file", key, error);
+    let mut file = File::open(key).map_err(|error| of_key(&error))?;
+    check_secret(&file).map_err(|line| of_key(&line))?;
+    let mut pem = Zeroizing::new(Vec::new());
+    file.read_to_end(&mut pem).map_err(|error| of_key(&error))?;
+    let private = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| of_key(&"there is no private key in PEM form"))?;
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private));
+    let mut config = config.map_err(|error| of_certificate(&format!("with the key of tls_key_file: {error}")))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn at(setting: &str, file: &Path, error: &dyn std::fmt::Display) -> String {
+    format!("setting {setting}: {}: {error}", file.display())
+}
