@@ -11,9 +11,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use integration::catalog::Catalog;
-use integration::engine::{Client, ClientSettings, RetryPolicy};
-use integration::manifest::Fault;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -41,17 +38,20 @@ use crate::installation;
 use crate::instance::authorization::Authorizations;
 use crate::instance::{Instances, Running, grants};
 use crate::jobs::{self, Heartbeat};
-use crate::mail::{MailSettings, Mailer};
+use crate::mail::Mailer;
 use crate::maintenance::retention::{Pruner, Retention};
 use crate::maintenance::{check, keys};
 use crate::notification::test_mail::TestMail;
+use crate::oidc::Oidc;
 use crate::queue;
 use crate::secrets::KeyRing;
 use crate::server::{self, Edge};
 use crate::sync::{Engine, Limits, progress::Progress};
 
+mod clients;
 mod data_dir;
 
+pub use clients::load_catalog;
 pub(crate) use data_dir::{DatabaseLock, prepare_data_dir};
 
 /// How many waiting runs stay in memory. Other waiting runs release their job until the wait is over.
@@ -106,6 +106,7 @@ pub struct App {
     pub pruner: Pruner,
     log: Log<crate::instance::event::Event>,
     endpoint: Arc<Endpoint>,
+    oidc: Option<Oidc>,
     edge: Edge,
     heartbeat: Heartbeat,
     shutdown: CancellationToken,
@@ -187,12 +188,13 @@ impl App {
     ) -> Result<Self, StartError> {
         let clock = db.clock(clock);
         let instances = open_instances(&db, &settings, &clock).await?;
-        let (mailer, edge) = (mailer(&settings)?, Edge::of(&settings)?);
+        let (mailer, edge) = (clients::mailer(&settings)?, Edge::of(&settings)?);
         if !db.shared() {
             release_stale_leases(&db).await?;
         }
         let tokens = Tokens::new(db.clone(), clock.clone(), instances.keys.clone());
         let members = Members::new(db.clone(), clock.clone(), instances.keys.clone());
+        let oidc = clients::oidc(&settings, &db, &clock, &members.sessions)?;
         let access = Access { tokens: tokens.clone(), members: members.clone() };
         let engine = sync_engine(&instances, &settings);
         let log = Log::new(db.clone(), events::newest(db.read()).await?);
@@ -230,6 +232,7 @@ impl App {
             pruner,
             log,
             endpoint,
+            oidc,
             edge,
             heartbeat: Heartbeat::default(),
             shutdown,
@@ -258,7 +261,7 @@ impl App {
         let heartbeat = self.roles.workers.then(|| self.heartbeat.clone());
         let mut router = server::health(self.db.clone(), heartbeat, self.shutdown.clone());
         if self.roles.api {
-            router = router.merge(server::api(self.endpoint.clone(), self.authorizations.clone()));
+            router = router.merge(server::api(self.endpoint.clone(), self.authorizations.clone(), self.oidc.clone()));
         }
         let serving = server::serve(&listener, &self.edge, router, self.shutdown.clone());
         let renewals = self.instances.renewals.clone();
@@ -323,20 +326,9 @@ async fn open_instances(db: &Db, settings: &Settings, clock: &Clock) -> Result<I
     })
 }
 
-fn mailer(settings: &Settings) -> Result<Mailer, String> {
-    Mailer::new(&MailSettings {
-        smtp_url: settings.smtp_url.as_deref(),
-        helo_name: settings.smtp_helo_name.as_deref(),
-        public_host: &mail_host(&settings.public_url()),
-        authorities: settings.certificate_authorities()?.as_deref(),
-        from: &settings.mail_from,
-        dir: &settings.mail_dir(),
-    })
-}
-
 fn sync_engine(instances: &Instances, settings: &Settings) -> Engine {
     let public_url: Arc<str> = settings.public_url().into();
-    let mail_host = mail_host(&public_url).into();
+    let mail_host = clients::mail_host(&public_url).into();
     let writers = Db::writers(settings.database_connections) as usize;
     Engine {
         instances: instances.clone(),
@@ -378,18 +370,6 @@ fn endpoint(
     })
 }
 
-/// The catalog, and the errors of the manifests that were left out of it.
-pub fn load_catalog(settings: &Settings, clock: Clock) -> Result<(Catalog, Vec<Fault>), String> {
-    let mut client = ClientSettings::new(settings.allowed_networks.clone(), move || clock.now(), fastrand::f64);
-    // These retries are for short disturbances. In a longer outage the run waits, which users can see, and which
-    // occupies no place of the worker.
-    client.retry = RetryPolicy { attempts: 3, max_wait: Duration::from_secs(15), ..client.retry };
-    client.ca_certificates = settings.certificate_authorities()?.unwrap_or_default();
-    client.https_proxy.clone_from(&settings.https_proxy);
-    let client = Client::new(client).map_err(|error| format!("HTTP client: {error}"))?;
-    Catalog::load(client, settings.connectors_dir.as_deref())
-}
-
 /// Binds the address of the settings.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| format!("setting listen: {address}: {error}"))
@@ -407,11 +387,4 @@ async fn release_stale_leases(db: &Db) -> crate::error::Result<()> {
         info!(jobs = expired, "released the jobs of a process that died");
     }
     Ok(())
-}
-
-/// The host name in Message-IDs: that of the public address.
-fn mail_host(public_url: &str) -> String {
-    let host = url::Url::parse(public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
-    // Some mail servers reject an IP address instead of a domain name.
-    host.filter(|host| host.parse::<std::net::IpAddr>().is_err()).unwrap_or_else(|| "muster.localhost".into())
 }

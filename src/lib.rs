@@ -20,6 +20,7 @@ pub mod jobs;
 pub mod mail;
 pub mod maintenance;
 pub mod notification;
+pub mod oidc;
 pub mod queue;
 pub mod secrets;
 pub mod server;

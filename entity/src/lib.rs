@@ -16,6 +16,7 @@ pub mod member_link;
 pub mod notification;
 pub mod oauth_authorization;
 pub mod oauth_grant;
+pub mod oidc_sign_in;
 pub mod recipient;
 pub mod replica;
 pub mod run;

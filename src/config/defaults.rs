@@ -25,6 +25,15 @@ impl Settings {
             mail_from: mail_from(),
             connectors_dir: None,
             allowed_networks: Vec::new(),
+            oidc_issuer: None,
+            oidc_client_id: None,
+            oidc_client_secret: None,
+            oidc_client_secret_file: None,
+            oidc_scopes: oidc_scopes(),
+            oidc_groups_claim: oidc_groups_claim(),
+            oidc_roles: None,
+            oidc_default_role: None,
+            oidc_label: oidc_label(),
             https_proxy: None,
             https_proxy_file: None,
             log: log(),
@@ -70,6 +79,18 @@ pub(super) fn mail_from() -> String {
 
 pub(super) fn log() -> String {
     "info".into()
+}
+
+pub(super) fn oidc_scopes() -> String {
+    "openid profile email".into()
+}
+
+pub(super) fn oidc_groups_claim() -> String {
+    "groups".into()
+}
+
+pub(super) fn oidc_label() -> String {
+    "Sign in with your company account".into()
 }
 
 pub(super) fn on() -> bool {

@@ -21,7 +21,10 @@ use crate::spelling::closest;
 mod defaults;
 mod environment;
 mod forms;
+mod oidc;
 mod secret_files;
+
+pub use oidc::{Member, OidcSettings};
 
 /// The maximum of the `keep_…_days` settings: a hundred years.
 const MAX_KEEP_DAYS: u32 = 36_500;
@@ -58,6 +61,19 @@ pub struct Settings {
     /// Private and loopback networks that connectors may send requests to.
     #[serde(default, deserialize_with = "forms::networks")]
     pub allowed_networks: Vec<IpNet>,
+    /// The identity provider with which members sign in.
+    oidc_issuer: Option<String>,
+    oidc_client_id: Option<String>,
+    oidc_client_secret: Option<String>,
+    oidc_client_secret_file: Option<PathBuf>,
+    #[serde(default = "defaults::oidc_scopes")]
+    pub oidc_scopes: String,
+    #[serde(default = "defaults::oidc_groups_claim")]
+    pub oidc_groups_claim: String,
+    oidc_roles: Option<String>,
+    oidc_default_role: Option<String>,
+    #[serde(default = "defaults::oidc_label")]
+    pub oidc_label: String,
     /// The proxy through which connectors send https requests.
     pub https_proxy: Option<Url>,
     https_proxy_file: Option<PathBuf>,
@@ -190,6 +206,7 @@ impl Settings {
             return Err(format!("setting {missing}: is not set; set both tls_cert_file and tls_key_file, or neither"));
         }
         self.certificate_authorities()?;
+        self.oidc()?;
         self.parse_database()?;
         if !(3..=1000).contains(&self.database_connections) {
             return Err("setting database_connections: must be from 3 to 1000".into());

@@ -17,6 +17,9 @@ impl Settings {
         self.database_url = database_url.or(self.database_url.take());
         let smtp_url = read("smtp_url", self.smtp_url.is_some(), self.smtp_url_file.as_deref())?;
         self.smtp_url = smtp_url.or(self.smtp_url.take());
+        let (name, is_set) = ("oidc_client_secret", self.oidc_client_secret.is_some());
+        let client_secret = read(name, is_set, self.oidc_client_secret_file.as_deref())?;
+        self.oidc_client_secret = client_secret.or(self.oidc_client_secret.take());
         let address = |name: &'static str, text: String| {
             text.parse::<Url>().map_err(|error| format!("setting {name}_file: its content is not an address: {error}"))
         };

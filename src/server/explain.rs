@@ -1,21 +1,11 @@
 //! The page for a person whose authorization failed.
 
 use axum::http::StatusCode;
-use serde::Serialize;
 
+use super::page::{Page, page};
 use crate::db::Trouble;
 use crate::error::{Error, Refusal, RefusalCode};
 use crate::instance::authorization::{Failure, Why};
-
-/// The values for the template of the page.
-#[derive(Serialize)]
-pub(super) struct Page {
-    #[serde(skip)]
-    pub(super) status: StatusCode,
-    title: String,
-    happened: Vec<String>,
-    steps: Vec<String>,
-}
 
 const AGAIN: &str = "Then begin again in Muster.";
 
@@ -176,13 +166,4 @@ fn refused(app: &str, refusals: &[Refusal]) -> Page {
         _ => (StatusCode::CONFLICT, vec!["Correct that, and begin again in Muster.".to_owned()]),
     };
     Page { status, title: format!("{app} was not connected"), happened: vec![happened.join(" ")], steps }
-}
-
-fn page(status: StatusCode, title: &str, happened: &str, steps: &[&str]) -> Page {
-    Page {
-        status,
-        title: title.to_owned(),
-        happened: vec![happened.to_owned()],
-        steps: steps.iter().map(|step| (*step).to_owned()).collect(),
-    }
 }

@@ -5,7 +5,10 @@ mod connection;
 pub mod descriptors;
 mod edge;
 mod explain;
+mod oidc;
+mod page;
 mod places;
+mod query;
 mod sign_in;
 mod tls;
 
@@ -45,6 +48,7 @@ use crate::graphql::transport::endpoint::Endpoint;
 use crate::graphql::transport::problems::Problem;
 use crate::instance::authorization::Authorizations;
 use crate::jobs::Heartbeat;
+use crate::oidc::Oidc;
 use crate::queue;
 use crate::telemetry;
 
@@ -71,9 +75,10 @@ pub fn health(db: Db, heartbeat: Option<Heartbeat>, shutdown: CancellationToken)
 }
 
 /// The API, the console and the OAuth callback.
-pub fn api(endpoint: Arc<Endpoint>, authorizations: Authorizations) -> Router {
+pub fn api(endpoint: Arc<Endpoint>, authorizations: Authorizations, identity: Option<Oidc>) -> Router {
     Router::new()
         .merge(sign_in::routes(endpoint.clone()))
+        .merge(oidc::routes(identity, endpoint.clone()))
         .merge(graphql::transport::routes(endpoint))
         .merge(callback::routes().with_state(authorizations))
         .merge(console::routes())

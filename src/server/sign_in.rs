@@ -176,7 +176,7 @@ impl Door {
     }
 }
 
-fn client(parts: &Parts) -> Client {
+pub(super) fn client(parts: &Parts) -> Client {
     let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     let address = parts.extensions.get::<ClientAddress>().map(|ClientAddress(address)| *address);
     Client { address, user_agent: user_agent.unwrap_or_default().to_owned() }

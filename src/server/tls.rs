@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 use crate::files::{Version, check_secret, version};
 
 /// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(1);
+const FILES: Duration = Duration::from_secs(1);
 /// The first byte of a client that speaks TLS: the type of a handshake record.
 const HANDSHAKE: u8 = 22;
 const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\
@@ -62,7 +62,7 @@ impl Tls {
         let mut used = self.versions();
         let mut last = used;
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(FILES).await;
             let found = self.versions();
             // Whoever writes one file after the other needs a moment.
             let settled = found == std::mem::replace(&mut last, found);

@@ -17,6 +17,7 @@ mod maintenance;
 mod members;
 mod mutations;
 mod oauth;
+mod oidc;
 mod peers;
 mod persisted;
 mod process;

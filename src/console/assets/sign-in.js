@@ -17,6 +17,16 @@ export async function begin(entered) {
   await call(address, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(entered) });
 }
 
+/** Offers the identity provider, if there is one. The person returns to the page at which they are now. */
+async function offerProvider() {
+  const response = await fetch(new URL("auth/oidc", document.baseURI)).catch(() => null);
+  const { label } = (await response?.json().catch(() => null)) ?? {};
+  if (!label) return;
+  at("provider").textContent = label;
+  at("provider").href = `auth/oidc/start?return=${encodeURIComponent(`/${location.hash}`)}`;
+  at("with-provider").hidden = !at("follow").hidden;
+}
+
 /** Ends the session. */
 export async function end() {
   await call(new URL("session", document.baseURI), { method: "DELETE" });
@@ -41,6 +51,8 @@ export function showGate(page, message = "") {
   at("who").hidden = page !== "set-up";
   at("new-name").required = at("new-email").required = page === "set-up";
   for (const field of ["password", "new-password", "token"]) at(field).value = "";
+  at("with-provider").hidden = true;
+  if (!follows) offerProvider();
   at("gate").hidden = false;
   at(page === "set-up" ? "new-name" : follows ? "new-password" : "email").focus();
 }

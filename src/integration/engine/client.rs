@@ -225,7 +225,7 @@ impl Client {
     }
 
     /// Sends a request once, such as one for a token.
-    pub(super) async fn send(&self, request: Request) -> Result<Response, TransportError> {
+    pub async fn send(&self, request: Request) -> Result<Response, TransportError> {
         let _turn = self.limits.enter(self.integration.as_deref(), &request.url, &self.waiting).await;
         self.transport.send(request, &mut self.memory.share_at_once()).await
     }

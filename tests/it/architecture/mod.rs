@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const DOORS: [&str; 6] = ["app", "cli", "console", "graphql", "jobs", "server"];
-const NOUNS: [&str; 4] = ["directory", "instance", "notification", "sync"];
+const NOUNS: [&str; 5] = ["directory", "instance", "notification", "oidc", "sync"];
 /// A separate crate in a folder of `src`, below all other layers.
 const INTEGRATION: &str = "integration";
 const TOOLS: [&str; 15] = [
@@ -35,6 +35,7 @@ fn known_by(noun: &str) -> &'static [&'static str] {
     match noun {
         "sync" => &["instance", INTEGRATION, "directory", "notification"],
         "instance" => &[INTEGRATION, "directory", "notification"],
+        "oidc" => &[INTEGRATION],
         _ => &[],
     }
 }

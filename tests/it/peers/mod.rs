@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 pub use cluster::{Cluster, Stop, give_to_postgres};
+pub use identity_peer::IdentityProvider;
 pub use oidc_peer::Oidc;
 pub use proxy::{Lost, Mode, Proxy};
 pub use scim::{server, users};
@@ -16,6 +17,7 @@ mod clients;
 mod cluster;
 mod faults;
 pub mod faulty;
+mod identity_peer;
 mod mail;
 mod mail_trouble;
 mod oidc_peer;

@@ -1,0 +1,313 @@
+//! Sign-in of members with an identity provider (OpenID Connect, authorization code with PKCE).
+//!
+//! **Steps.** A person [begins](Oidc::begin) a sign-in and is sent to the identity provider. It sends the browser back to
+//! the callback, which [completes](Oidc::complete) the sign-in: it exchanges the code for an ID token, verifies the token,
+//! decides on the role, and signs the member in.
+//!
+//! **Protection.** The callback accepts only a known `state`: 256 random bits, of which the hash is stored. A state is
+//! valid once, for ten minutes, and only in the browser with the cookie that came with it. The nonce and the PKCE verifier
+//! derive from that cookie, so the database knows nothing with which a sign-in can be completed. The number of pending
+//! sign-ins is limited, in all and for each address.
+//!
+//! **Trust.** Everything that the identity provider says is checked as if it lied, except who a person is: the issuer in
+//! its metadata, in its answer and in the token, the scheme of its endpoints, the size and time of its responses, and
+//! the token itself (see [`token`]). The issuer and the subject identify a member. An e-mail address is only used if the
+//! identity provider has verified it.
+//!
+//! **Network.** An administrator has chosen the identity provider, so its own host may be on a private network. Its
+//! metadata can name other hosts; for those, the rules for applications apply (`allowed_networks`).
+//!
+//! **Crashes.** The state is deleted before the code is exchanged, and the member is signed in by one transaction. If the
+//! process dies in between, the person begins again. Any replica can complete a sign-in.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use entity::oidc_sign_in::{Column, Entity, Model};
+use integration::engine::ClientSettings;
+use ring::digest::{SHA256, digest};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
+use tracing::{error, warn};
+use url::Url;
+
+use crate::auth::sessions::Sessions;
+use crate::clock::Clock;
+use crate::config::OidcSettings;
+use crate::db::Db;
+use crate::error::Error;
+use crate::secrets::{OneTimeSecret, hex};
+
+mod complete;
+mod person;
+mod provider;
+mod token;
+
+pub use complete::Returned;
+use provider::Provider;
+
+/// The path of the callback, below the public URL.
+pub const CALLBACK: &str = "/auth/oidc/callback";
+/// How long a person has to sign in at the identity provider, in milliseconds.
+pub const PENDING_MS: i64 = 600_000;
+/// How many sign-ins may be pending in all.
+const MAX_PENDING: u64 = 5_000;
+/// How many of them may come from one address. People of a whole office can share one.
+const MAX_PENDING_PER_ADDRESS: u64 = 500;
+/// The longest path that a person can be sent to after the sign-in, in bytes.
+const MAX_RETURN: usize = 512;
+
+/// Signs members in with the identity provider. Clones share everything.
+#[derive(Clone)]
+pub struct Oidc(Arc<Shared>);
+
+struct Shared {
+    db: Db,
+    clock: Clock,
+    settings: Arc<OidcSettings>,
+    provider: Provider,
+    sessions: Sessions,
+    /// The address of this server, without a trailing slash.
+    public_url: Arc<str>,
+}
+
+/// A sign-in that was begun.
+pub struct Begun {
+    /// The page of the identity provider.
+    pub url: Url,
+    pub cookie: Cookie,
+}
+
+/// The cookie that only the callback needs.
+pub struct Cookie {
+    pub name: String,
+    pub value: String,
+}
+
+/// Why a person is not signed in.
+#[derive(Debug)]
+pub enum Why {
+    /// The state is unknown, expired, or was used before.
+    Unknown,
+    /// The request has neither a code nor an error.
+    Incomplete,
+    /// The sign-in was begun in another browser.
+    OtherBrowser,
+    /// The person, or the identity provider for them, declined.
+    Declined,
+    /// The identity provider returned this OAuth error.
+    ProviderError(&'static str),
+    /// The identity provider does not answer. For the log.
+    Unreachable(String),
+    /// What the identity provider says is wrong. For the log.
+    Untrusted(String),
+    /// No role is mapped to the person.
+    NoRole,
+    /// The member is disabled.
+    Disabled,
+    /// Too many sign-ins are pending.
+    TooMany,
+    /// An internal error.
+    Inner(Error),
+}
+
+impl From<Error> for Why {
+    fn from(error: Error) -> Self {
+        match error {
+            // The only refusal of a sign-in.
+            Error::Refused(_) => Why::Disabled,
+            error => Why::Inner(error),
+        }
+    }
+}
+
+/// Writes the reason to the log. No text of the identity provider or of the request is repeated.
+fn tell(why: &Why) {
+    let reason = match why {
+        // Anybody can send such requests.
+        Why::Unknown => return,
+        Why::Incomplete => "the answer has neither a code nor an error",
+        Why::OtherBrowser => "it was completed in another browser than the one in which it was begun",
+        Why::Declined => "the identity provider says that it was declined",
+        Why::ProviderError(error) => error,
+        Why::Unreachable(reason) | Why::Untrusted(reason) => reason,
+        Why::NoRole => "no entry of oidc_roles applies to the person, and there is no oidc_default_role",
+        Why::Disabled => "the member is disabled",
+        Why::TooMany => "too many sign-ins are pending",
+        Why::Inner(error) => {
+            error!(error = %error.chain(), "a sign-in with the identity provider failed because of an internal error");
+            return;
+        }
+    };
+    warn!(reason, "a sign-in with the identity provider failed");
+}
+
+impl Oidc {
+    /// `client` has the settings with which applications are called; `public_url` has no trailing slash.
+    ///
+    /// # Errors
+    /// One line for the person who starts the server.
+    pub fn new(
+        settings: OidcSettings,
+        sessions: Sessions,
+        (db, clock): (Db, Clock),
+        client: ClientSettings,
+        public_url: &str,
+    ) -> Result<Self, String> {
+        let settings = Arc::new(settings);
+        let provider = Provider::new(&settings, client)?;
+        Ok(Self(Arc::new(Shared { db, clock, settings, provider, sessions, public_url: public_url.into() })))
+    }
+
+    /// The URL of the console, without a trailing slash.
+    pub fn console(&self) -> &str {
+        &self.0.public_url
+    }
+
+    /// What the button on the sign-in page says.
+    pub fn label(&self) -> &str {
+        &self.0.settings.label
+    }
+
+    fn redirect_uri(&self) -> String {
+        format!("{}{CALLBACK}", self.0.public_url)
+    }
+
+    /// Stores a sign-in, and returns where to send the browser. `return_to` is ignored unless it is a local path.
+    pub async fn begin(&self, return_to: Option<&str>, address: IpAddr) -> Result<Begun, Why> {
+        let begun = self.try_begin(return_to, address).await;
+        if let Err(why) = &begun {
+            tell(why);
+        }
+        begun
+    }
+
+    async fn try_begin(&self, return_to: Option<&str>, address: IpAddr) -> Result<Begun, Why> {
+        let Shared { db, clock, settings, provider, .. } = &*self.0;
+        let metadata = provider.metadata().await?;
+        let (state, browser) = (OneTimeSecret::new(), OneTimeSecret::new());
+        let now = clock.now();
+        let row = &Model {
+            state_hash: state.hash(),
+            browser_hash: browser.hash(),
+            return_to: return_to.filter(|path| is_local(path)).unwrap_or("/").to_owned(),
+            address: network(address).to_string(),
+            expires_at: now + PENDING_MS,
+        };
+        let stored = db.write(|tx| async move {
+            Entity::delete_many().filter(Column::ExpiresAt.lte(now)).exec(tx.conn()).await?;
+            let pending = Entity::find();
+            let of_address = pending.clone().filter(Column::Address.eq(&row.address));
+            if pending.count(tx.conn()).await? >= MAX_PENDING
+                || of_address.count(tx.conn()).await? >= MAX_PENDING_PER_ADDRESS
+            {
+                return Ok(false);
+            }
+            row.clone().into_active_model().reset_all().insert(tx.conn()).await?;
+            Ok(true)
+        });
+        if !stored.await? {
+            return Err(Why::TooMany);
+        }
+        let mut url = metadata.authorization_endpoint.clone();
+        url.query_pairs_mut()
+            .append_pair("response_type", "code")
+            .append_pair("client_id", &settings.client_id)
+            .append_pair("redirect_uri", &self.redirect_uri())
+            .append_pair("scope", &settings.scopes)
+            .append_pair("state", state.text())
+            .append_pair("nonce", &nonce(browser.text()))
+            .append_pair("code_challenge", &challenge(&verifier(browser.text())))
+            .append_pair("code_challenge_method", "S256");
+        let cookie = Cookie { name: self.cookie_name(&row.state_hash), value: browser.text().to_owned() };
+        Ok(Begun { url, cookie })
+    }
+
+    /// Whether the browser may send the cookie over TLS only.
+    pub fn is_encrypted(&self) -> bool {
+        self.0.public_url.starts_with("https:")
+    }
+
+    /// Each sign-in has its own cookie, because a browser can have several in progress. A cookie with this prefix cannot
+    /// be set by another host of the same domain.
+    fn cookie_name(&self, state_hash: &[u8]) -> String {
+        let prefix = if self.is_encrypted() { "__Host-" } else { "" };
+        format!("{prefix}muster-sign-in-{}", hex(&state_hash[..8]))
+    }
+}
+
+/// Whether a browser that is sent to this path stays on this server.
+fn is_local(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.starts_with("//")
+        && path.len() <= MAX_RETURN
+        && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+}
+
+/// What counts as one address: who has an address of IPv6 has the whole network around it.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+fn nonce(browser: &str) -> String {
+    derive("nonce", browser)
+}
+
+fn verifier(browser: &str) -> String {
+    derive("verifier", browser)
+}
+
+/// A value that only who knows the cookie can compute.
+fn derive(purpose: &str, browser: &str) -> String {
+    sha256(&format!("muster sign-in {purpose}: {browser}"))
+}
+
+/// The PKCE challenge for a verifier (RFC 7636, S256).
+fn challenge(verifier: &str) -> String {
+    sha256(verifier)
+}
+
+fn sha256(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_returns_to_a_path_of_this_server_only() {
+        for path in ["/", "/#/instances", "/?a=b#/x", "/a/b"] {
+            assert!(is_local(path), "{path}");
+        }
+        let long = format!("/{}", "a".repeat(MAX_RETURN));
+        for path in [
+            "",
+            "x",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "/a\r\nSet-Cookie: x",
+            "/ü",
+            "\t/",
+            &long,
+        ] {
+            assert!(!is_local(path), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn the_challenge_is_that_of_rfc_7636() {
+        assert_eq!(
+            challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
+            "E9Melhoa2OwvFrEMTJguCbuzveBQ5MNZZJxIyRk5Uwo"
+        );
+        let values = [nonce("a"), verifier("a"), nonce("b"), sha256("a")];
+        assert!(values.iter().all(|value| value.len() == 43));
+        assert!(values.iter().enumerate().all(|(at, value)| !values[..at].contains(value)));
+    }
+}

@@ -1,0 +1,228 @@
+//! Signing in with the identity provider: `/auth/oidc/start` sends the browser there, and it comes back to
+//! `/auth/oidc/callback`.
+//!
+//! If a person cannot be signed in, a page says what to do. It shows nothing from the request or the identity provider.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY, SET_COOKIE};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use cookie::time::Duration;
+use cookie::{Cookie, SameSite};
+use serde_json::json;
+use tracing::{Instrument, error_span, warn};
+use uuid::Uuid;
+
+use super::page::{Page, page};
+use super::query::{cookies, parameter};
+use super::sign_in::client;
+use crate::auth::sessions::NewSession;
+use crate::error::Error;
+use crate::graphql::transport::endpoint::Endpoint;
+use crate::oidc::{CALLBACK, Oidc, PENDING_MS, Returned, Why};
+
+/// The path to the folder of the console's files, from those of this module.
+const ROOT: &str = "../../";
+const AGAIN: &str = "Go back to Muster and sign in again.";
+const TELL: &str = "If it happens again, tell your Muster administrator: the log of the server has the reason.";
+
+#[derive(Clone)]
+struct Door {
+    oidc: Option<Oidc>,
+    endpoint: Arc<Endpoint>,
+}
+
+pub(super) fn routes(oidc: Option<Oidc>, endpoint: Arc<Endpoint>) -> Router {
+    let mut router = Router::new().route("/auth/oidc", get(button));
+    if oidc.is_some() {
+        router = router.route("/auth/oidc/start", get(start)).route(CALLBACK, get(callback));
+    }
+    router.with_state(Door { oidc, endpoint })
+}
+
+/// What the button on the sign-in page says; null if there is no identity provider.
+async fn button(State(Door { oidc, .. }): State<Door>) -> Response {
+    let label = oidc.as_ref().map(Oidc::label);
+    ([(CACHE_CONTROL, "no-store")], Json(json!({ "label": label }))).into_response()
+}
+
+async fn start(State(Door { oidc, .. }): State<Door>, request: Request) -> Response {
+    let Some(oidc) = oidc else { return StatusCode::NOT_FOUND.into_response() };
+    let (parts, _) = request.into_parts();
+    let address = client(&parts).address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let begun = oidc.begin(parameter(&parts.uri, "return").as_deref(), address).await;
+    private(match begun {
+        Ok(begun) => {
+            let cookie = pending_cookie(&oidc, begun.cookie.name, begun.cookie.value, PENDING_MS);
+            (StatusCode::SEE_OTHER, [(LOCATION, begun.url.as_str().to_owned())], [(SET_COOKIE, cookie)]).into_response()
+        }
+        Err(why) => explain(&why).respond(ROOT),
+    })
+}
+
+async fn callback(State(door): State<Door>, request: Request) -> Response {
+    let Some(oidc) = door.oidc.clone() else { return StatusCode::NOT_FOUND.into_response() };
+    let (parts, _) = request.into_parts();
+    let returned = Returned {
+        state: parameter(&parts.uri, "state"),
+        code: parameter(&parts.uri, "code"),
+        error: parameter(&parts.uri, "error"),
+        issuer: parameter(&parts.uri, "iss"),
+        cookies: cookies(&parts.headers),
+    };
+    let used = oidc.used_cookie(&returned);
+    let client = client(&parts);
+    // A task of its own, so that it is completed even if the browser disconnects.
+    let span = error_span!("oidc.callback", request.id = %Uuid::now_v7());
+    let task = oidc.clone();
+    let completed = tokio::spawn(async move { task.complete(returned, &client).await }.instrument(span)).await;
+    let completed =
+        completed.unwrap_or_else(|_| Err(Why::Inner(Error::Internal("completing a sign-in panicked".into()))));
+    let mut response = match completed {
+        Ok((session, path)) => door.signed_in(&parts, &session, &format!("{}{path}", oidc.console())).await,
+        Err(why) => explain(&why).respond(ROOT),
+    };
+    if let Some(name) = used {
+        response.headers_mut().append(SET_COOKIE, pending_cookie(&oidc, name, String::new(), 0));
+    }
+    private(response)
+}
+
+impl Door {
+    /// Sends the browser on with the cookie of its new session. A session that it had before ends, so that nobody can
+    /// have chosen it.
+    async fn signed_in(&self, parts: &Parts, session: &NewSession, address: &str) -> Response {
+        let Endpoint { access, session_cookie, .. } = &*self.endpoint;
+        if let Some(before) = session_cookie.secret(&parts.headers)
+            && let Err(error) = access.members.sessions.sign_out(&before).await
+        {
+            warn!(error = %error.chain(), "the session that a browser had before could not be ended");
+        }
+        let cookie = [(SET_COOKIE, session_cookie.set(session))];
+        (StatusCode::SEE_OTHER, [(LOCATION, address.to_owned())], cookie).into_response()
+    }
+}
+
+/// The cookie of a pending sign-in, for this host only. Other sites cannot send it with anything but a plain navigation.
+fn pending_cookie(oidc: &Oidc, name: String, value: String, max_age_ms: i64) -> HeaderValue {
+    let cookie = Cookie::build((name, value))
+        .path("/")
+        .max_age(Duration::milliseconds(max_age_ms))
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(oidc.is_encrypted());
+    HeaderValue::from_str(&cookie.build().to_string()).expect("a secret has letters, digits, - and _")
+}
+
+/// Nobody keeps the response, and no other site learns its address.
+fn private(mut response: Response) -> Response {
+    response.headers_mut().extend([
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ]);
+    response
+}
+
+/// A page: its status, its title, what happened, and what to do now.
+type Words = (StatusCode, &'static str, &'static str, &'static [&'static str]);
+
+const UNKNOWN: Words = (
+    StatusCode::BAD_REQUEST,
+    "This sign-in is not expected",
+    "The address that brought you here was used already, is older than ten minutes, or was not made by Muster.",
+    &[AGAIN],
+);
+const INCOMPLETE: Words = (
+    StatusCode::BAD_REQUEST,
+    "The answer is not complete",
+    "The identity provider sent you back without saying who you are.",
+    &[AGAIN, TELL],
+);
+const OTHER_BROWSER: Words = (
+    StatusCode::FORBIDDEN,
+    "This is another browser",
+    "This sign-in was begun in another browser, or in another kind of window of this one. So that nobody can sign you in \
+     as somebody else, it counts only where it was begun.",
+    &[
+        "Go back to Muster and sign in, in this browser.",
+        "If somebody sent you an address to sign in at, do not use it.",
+    ],
+);
+const DECLINED: Words = (
+    StatusCode::FORBIDDEN,
+    "You are not signed in",
+    "The identity provider says that the sign-in was declined.",
+    &[AGAIN, "If you should have access to Muster, ask the administrator of your identity provider."],
+);
+const PROVIDER_ERROR: Words = (
+    StatusCode::BAD_GATEWAY,
+    "You are not signed in",
+    "The identity provider sent you back with an error.",
+    &[AGAIN, TELL],
+);
+const UNREACHABLE: Words = (
+    StatusCode::BAD_GATEWAY,
+    "The identity provider does not answer",
+    "Muster could not reach your identity provider, or got no usable answer.",
+    &["Wait a moment, then sign in again.", TELL],
+);
+const UNTRUSTED: Words = (
+    StatusCode::BAD_GATEWAY,
+    "You are not signed in",
+    "The answer of your identity provider did not pass Muster's checks.",
+    &[AGAIN, TELL],
+);
+const NO_ROLE: Words = (
+    StatusCode::FORBIDDEN,
+    "You have no access to Muster",
+    "You are signed in at your identity provider, but nothing there gives you a role in Muster.",
+    &["Ask your Muster administrator for access."],
+);
+const DISABLED: Words = (
+    StatusCode::FORBIDDEN,
+    "You have no access to Muster",
+    "An administrator has ended your access to Muster.",
+    &["If that is a mistake, ask your Muster administrator."],
+);
+const TOO_MANY: Words = (
+    StatusCode::SERVICE_UNAVAILABLE,
+    "Too many people are signing in",
+    "Too many sign-ins wait to be completed.",
+    &["Wait ten minutes, then sign in again."],
+);
+const UNAVAILABLE: Words = (
+    StatusCode::SERVICE_UNAVAILABLE,
+    "Muster is not available",
+    "Muster could not reach its database.",
+    &["Wait a moment, then sign in again."],
+);
+const INTERNAL: Words = (
+    StatusCode::INTERNAL_SERVER_ERROR,
+    "Muster made an error",
+    "The error is Muster's own; its log has the details.",
+    &["Tell your Muster administrator."],
+);
+
+fn explain(why: &Why) -> Page {
+    let (status, title, happened, steps) = match why {
+        Why::Unknown => UNKNOWN,
+        Why::Incomplete => INCOMPLETE,
+        Why::OtherBrowser => OTHER_BROWSER,
+        Why::Declined => DECLINED,
+        Why::ProviderError(_) => PROVIDER_ERROR,
+        Why::Unreachable(_) => UNREACHABLE,
+        Why::Untrusted(_) => UNTRUSTED,
+        Why::NoRole => NO_ROLE,
+        Why::Disabled => DISABLED,
+        Why::TooMany => TOO_MANY,
+        Why::Inner(error) if error.is_passing() => UNAVAILABLE,
+        Why::Inner(_) => INTERNAL,
+    };
+    page(status, title, happened, steps)
+}

@@ -1,0 +1,48 @@
+//! A page for a person who was sent here from elsewhere and cannot go on.
+
+use std::sync::LazyLock;
+
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use minijinja::{Environment, UndefinedBehavior, context};
+
+/// Allows the console's stylesheet only.
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+pub(super) struct Page {
+    pub(super) status: StatusCode,
+    pub(super) title: String,
+    pub(super) happened: Vec<String>,
+    pub(super) steps: Vec<String>,
+}
+
+pub(super) fn page(status: StatusCode, title: &str, happened: &str, steps: &[&str]) -> Page {
+    Page {
+        status,
+        title: title.to_owned(),
+        happened: vec![happened.to_owned()],
+        steps: steps.iter().map(|step| (*step).to_owned()).collect(),
+    }
+}
+
+static PAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut templates = Environment::new();
+    templates.set_undefined_behavior(UndefinedBehavior::Strict);
+    // The suffix of the name turns on HTML escaping.
+    templates.add_template("page.html", include_str!("page.html")).expect("the embedded template is well-formed");
+    templates
+});
+
+impl Page {
+    /// `root` is the path from the page to the console.
+    pub(super) fn respond(&self, root: &str) -> Response {
+        let Self { status, title, happened, steps } = self;
+        let text = PAGE
+            .get_template("page.html")
+            .and_then(|template| template.render(context! { root, title, happened, steps }))
+            .expect("a page has every field that the embedded template names");
+        (*status, [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, POLICY)], text).into_response()
+    }
+}
