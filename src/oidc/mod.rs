@@ -20,7 +20,7 @@
 //! **Crashes.** The state is deleted before the code is exchanged, and the member is signed in by one transaction. If the
 //! process dies in between, the person begins again. Any replica can complete a sign-in.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -174,7 +174,8 @@ impl Oidc {
         format!("{}{CALLBACK}", self.0.public_url)
     }
 
-    /// Stores a sign-in, and returns where to send the browser. `return_to` is ignored unless it is a local path.
+    /// Stores a sign-in, and returns where to send the browser. `return_to` is ignored unless it is a local path. `address`
+    /// is what counts as one address.
     pub async fn begin(&self, return_to: Option<&str>, address: IpAddr) -> Result<Begun, Why> {
         let begun = self.try_begin(return_to, address).await;
         if let Err(why) = &begun {
@@ -192,7 +193,7 @@ impl Oidc {
             state_hash: state.hash(),
             browser_hash: browser.hash(),
             return_to: return_to.filter(|path| is_local(path)).unwrap_or("/").to_owned(),
-            address: network(address).to_string(),
+            address: address.to_string(),
             expires_at: now + PENDING_MS,
         };
         let stored = db.write(|tx| async move {
@@ -243,14 +244,6 @@ fn is_local(path: &str) -> bool {
         && !path.starts_with("//")
         && path.len() <= MAX_RETURN
         && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
-}
-
-/// What counts as one address: who has an address of IPv6 has the whole network around it.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-        address @ IpAddr::V4(_) => address,
-    }
 }
 
 fn nonce(browser: &str) -> String {

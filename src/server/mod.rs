@@ -38,6 +38,7 @@ use tracing::{error, warn};
 
 use self::connection::{Activity, Expired, Patience, Stream};
 use self::places::{Place, Refused};
+use self::sign_in::Attempts;
 use crate::auth::ClientAddress;
 use crate::clock::Clock;
 use crate::console;
@@ -76,9 +77,10 @@ pub fn health(db: Db, heartbeat: Option<Heartbeat>, shutdown: CancellationToken)
 
 /// The API, the console and the OAuth callback.
 pub fn api(endpoint: Arc<Endpoint>, authorizations: Authorizations, identity: Option<Oidc>) -> Router {
+    let attempts = Attempts::default();
     Router::new()
-        .merge(sign_in::routes(endpoint.clone()))
-        .merge(oidc::routes(identity, endpoint.clone()))
+        .merge(sign_in::routes(endpoint.clone(), attempts.clone()))
+        .merge(oidc::routes(identity, endpoint.clone(), attempts))
         .merge(graphql::transport::routes(endpoint))
         .merge(callback::routes().with_state(authorizations))
         .merge(console::routes())

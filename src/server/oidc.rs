@@ -20,8 +20,9 @@ use tracing::{Instrument, error_span, warn};
 use uuid::Uuid;
 
 use super::page::{Page, page};
+use super::places::network;
 use super::query::{cookies, parameter};
-use super::sign_in::client;
+use super::sign_in::{Attempts, client};
 use crate::auth::sessions::NewSession;
 use crate::error::Error;
 use crate::graphql::transport::endpoint::Endpoint;
@@ -36,14 +37,15 @@ const TELL: &str = "If it happens again, tell your Muster administrator: the log
 struct Door {
     oidc: Option<Oidc>,
     endpoint: Arc<Endpoint>,
+    attempts: Attempts,
 }
 
-pub(super) fn routes(oidc: Option<Oidc>, endpoint: Arc<Endpoint>) -> Router {
+pub(super) fn routes(oidc: Option<Oidc>, endpoint: Arc<Endpoint>, attempts: Attempts) -> Router {
     let mut router = Router::new().route("/auth/oidc", get(button));
     if oidc.is_some() {
         router = router.route("/auth/oidc/start", get(start)).route(CALLBACK, get(callback));
     }
-    router.with_state(Door { oidc, endpoint })
+    router.with_state(Door { oidc, endpoint, attempts })
 }
 
 /// What the button on the sign-in page says; null if there is no identity provider.
@@ -56,7 +58,7 @@ async fn start(State(Door { oidc, .. }): State<Door>, request: Request) -> Respo
     let Some(oidc) = oidc else { return StatusCode::NOT_FOUND.into_response() };
     let (parts, _) = request.into_parts();
     let address = client(&parts).address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let begun = oidc.begin(parameter(&parts.uri, "return").as_deref(), address).await;
+    let begun = oidc.begin(parameter(&parts.uri, "return").as_deref(), network(address)).await;
     private(match begun {
         Ok(begun) => {
             let cookie = pending_cookie(&oidc, begun.cookie.name, begun.cookie.value, PENDING_MS);
@@ -78,6 +80,10 @@ async fn callback(State(door): State<Door>, request: Request) -> Response {
     };
     let used = oidc.used_cookie(&returned);
     let client = client(&parts);
+    if door.attempts.admit(&client).is_err() {
+        return private(explain(&Why::TooMany).respond(ROOT));
+    }
+    let attempt = client.clone();
     // A task of its own, so that it is completed even if the browser disconnects.
     let span = error_span!("oidc.callback", request.id = %Uuid::now_v7());
     let task = oidc.clone();
@@ -85,7 +91,10 @@ async fn callback(State(door): State<Door>, request: Request) -> Response {
     let completed =
         completed.unwrap_or_else(|_| Err(Why::Inner(Error::Internal("completing a sign-in panicked".into()))));
     let mut response = match completed {
-        Ok((session, path)) => door.signed_in(&parts, &session, &format!("{}{path}", oidc.console())).await,
+        Ok((session, path)) => {
+            door.attempts.forgive(&attempt);
+            door.signed_in(&parts, &session, &format!("{}{path}", oidc.console())).await
+        }
         Err(why) => explain(&why).respond(ROOT),
     };
     if let Some(name) = used {
@@ -193,8 +202,8 @@ const DISABLED: Words = (
 const TOO_MANY: Words = (
     StatusCode::SERVICE_UNAVAILABLE,
     "Too many people are signing in",
-    "Too many sign-ins wait to be completed.",
-    &["Wait ten minutes, then sign in again."],
+    "Too many sign-ins were begun or have failed, in all or from your network.",
+    &["Wait a quarter of an hour, then sign in again."],
 );
 const UNAVAILABLE: Words = (
     StatusCode::SERVICE_UNAVAILABLE,

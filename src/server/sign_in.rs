@@ -42,8 +42,12 @@ const JSON: &str = "application/json; charset=utf-8";
 #[derive(Clone)]
 struct Door {
     endpoint: Arc<Endpoint>,
-    failures: Arc<Mutex<HashMap<IpAddr, Failures>>>,
+    attempts: Attempts,
 }
+
+/// The failed attempts of each address. Clones share them.
+#[derive(Clone, Default)]
+pub(super) struct Attempts(Arc<Mutex<HashMap<IpAddr, Failures>>>);
 
 /// The failures of an address since the start of a window.
 struct Failures {
@@ -51,11 +55,11 @@ struct Failures {
     count: u32,
 }
 
-pub(super) fn routes(endpoint: Arc<Endpoint>) -> Router {
+pub(super) fn routes(endpoint: Arc<Endpoint>, attempts: Attempts) -> Router {
     Router::new()
         .route("/session", post(with_password).delete(sign_out))
         .route("/session/link", post(with_link))
-        .with_state(Door { endpoint, failures: Arc::default() })
+        .with_state(Door { endpoint, attempts })
 }
 
 #[derive(Deserialize)]
@@ -67,10 +71,10 @@ struct Credentials {
 async fn with_password(State(door): State<Door>, request: Request) -> Response {
     door.answer(request, async |parts, Credentials { email, password }: Credentials| {
         let client = client(parts);
-        door.admit(&client)?;
+        door.attempts.admit(&client)?;
         match door.endpoint.access.members.sign_in(&email, &password, &client).await {
             Ok(SignIn::Begun(session)) => {
-                door.forgive(&client);
+                door.attempts.forgive(&client);
                 Ok(*session)
             }
             Ok(SignIn::Refused) => {
@@ -146,11 +150,13 @@ impl Door {
         }
         done(self.endpoint.session_cookie.set(&session))
     }
+}
 
+impl Attempts {
     /// Counts an attempt of an address as failed.
-    fn admit(&self, client: &Client) -> Result<(), Problem> {
+    pub(super) fn admit(&self, client: &Client) -> Result<(), Problem> {
         let Some(address) = client.address.filter(|address| !address.is_loopback()) else { return Ok(()) };
-        let mut failures = self.failures.lock();
+        let mut failures = self.0.lock();
         if failures.len() >= ADDRESSES {
             failures.clear();
         }
@@ -167,9 +173,10 @@ impl Door {
         Ok(())
     }
 
-    fn forgive(&self, client: &Client) {
+    /// Does not count an attempt that has succeeded.
+    pub(super) fn forgive(&self, client: &Client) {
         if let Some(address) = client.address
-            && let Some(own) = self.failures.lock().get_mut(&network(address))
+            && let Some(own) = self.0.lock().get_mut(&network(address))
         {
             own.count = own.count.saturating_sub(1);
         }

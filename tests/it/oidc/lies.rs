@@ -7,6 +7,8 @@ use crate::peers::IdentityProvider;
 use crate::process::{Home, Program};
 
 const SECRET: &str = "canary-client-secret-71c0";
+/// For longer than a failure to read the metadata is remembered.
+const FAILURE: Duration = Duration::from_millis(1050);
 
 async fn start() -> (IdentityProvider, Home, Program) {
     let liar = IdentityProvider::liar();
@@ -76,8 +78,7 @@ async fn no_lie_about_its_keys_or_itself_signs_anybody_in() {
     for lie in names(&liar, "first-lies").await {
         refused(&liar, &program, &lie).await;
         if lie.starts_with("metadata") {
-            // Such a failure is remembered for a second.
-            tokio::time::sleep(Duration::from_millis(1050)).await;
+            tokio::time::sleep(FAILURE).await;
         }
     }
     assert_eq!(liar.get("asked").await.get("/redirected"), None, "redirects are not followed");
@@ -95,6 +96,7 @@ async fn a_slow_answer_is_given_up() {
         let begun = tokio::time::Instant::now();
         refused(&liar, &program, lie).await;
         assert!(begun.elapsed() < Duration::from_secs(25), "{lie}");
+        tokio::time::sleep(FAILURE).await;
     }
     assert_eq!(liar.get("asked").await["/token"], 1);
 }
