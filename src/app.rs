@@ -44,14 +44,15 @@ use crate::maintenance::{check, keys};
 use crate::notification::test_mail::TestMail;
 use crate::oidc::Oidc;
 use crate::queue;
-use crate::secrets::KeyRing;
 use crate::server::{self, Edge};
 use crate::sync::{Engine, Limits, progress::Progress};
 
 mod clients;
+mod commands;
 mod data_dir;
 
 pub use clients::load_catalog;
+pub use commands::{open_keys, open_members, open_tokens};
 pub(crate) use data_dir::{DatabaseLock, prepare_data_dir};
 
 /// How many waiting runs stay in memory. Other waiting runs release their job until the wait is over.
@@ -88,9 +89,6 @@ impl fmt::Display for StartError {
     }
 }
 
-/// The number of database connections of a command other than `serve`.
-const COMMAND_CONNECTIONS: u32 = 3;
-
 /// A server that is ready to run.
 pub struct App {
     pub settings: Settings,
@@ -112,42 +110,6 @@ pub struct App {
     shutdown: CancellationToken,
     /// The lock of a SQLite database, held as long as the server lives.
     lock: Option<DatabaseLock>,
-}
-
-/// Opens only the database and its tokens, for commands that need nothing else.
-pub async fn open_tokens(settings: &Settings) -> Result<Tokens, String> {
-    let (db, keys) = open_keys(settings).await?;
-    let clock = db.clock(Clock::System);
-    Ok(Tokens::new(db, clock, keys))
-}
-
-/// Opens only the database and its members, for commands that need nothing else.
-pub async fn open_members(settings: &Settings) -> Result<Members, String> {
-    let (db, keys) = open_keys(settings).await?;
-    let clock = db.clock(Clock::System);
-    Ok(Members::new(db, clock, keys))
-}
-
-/// Opens only the database and the secret keys.
-pub async fn open_keys(settings: &Settings) -> Result<(Db, Arc<KeyRing>), String> {
-    let location = settings.database()?;
-    if matches!(location, Location::Sqlite(_)) || settings.secret_key_file.is_none() {
-        if !settings.data_dir.exists() {
-            // The person should notice if this is the wrong folder.
-            eprintln!("muster: creates the data folder {}", settings.data_dir.display());
-        }
-        prepare_data_dir(&settings.data_dir)?;
-    }
-    if let Location::Sqlite(file) = &location
-        && let Some(warning) = data_dir::missing_database(file, settings)
-    {
-        eprintln!("muster: {warning}");
-    }
-    let db = Db::open(&location, COMMAND_CONNECTIONS)
-        .await
-        .map_err(|error| format!("database {location}: {}", error.chain()))?;
-    let keys = keys::open(&db, &settings.secret_key_file()).await.map_err(|error| error.chain().to_string())?;
-    Ok((db, keys))
 }
 
 impl App {

@@ -17,7 +17,7 @@ use crate::secrets;
 /// How many passwords are hashed at once.
 const AT_ONCE: usize = 2;
 /// How long a password waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TURN: Duration = Duration::from_secs(5);
 const SHORTEST: usize = 12;
 const LONGEST: usize = 200;
 /// A password of fewer different characters is a pattern.
@@ -87,7 +87,7 @@ impl Passwords {
     }
 
     async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let Ok(Ok(place)) = tokio::time::timeout(PATIENCE, self.0.clone().acquire_owned()).await else {
+        let Ok(Ok(place)) = tokio::time::timeout(TURN, self.0.clone().acquire_owned()).await else {
             return Err(Error::Unavailable("too many people sign in at once".into()));
         };
         let worked = tokio::task::spawn_blocking(move || {

@@ -11,7 +11,7 @@ use crate::config::Settings;
 use crate::error::Error;
 
 /// How many members are listed at a time.
-const PAGE: u64 = 500;
+const LISTED: u64 = 200;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -86,7 +86,7 @@ async fn update(members: &Members, who: &Who, change: Change) -> Result<(), Erro
 async fn list(members: &Members) -> Result<(), Error> {
     let mut after = None;
     loop {
-        let page = members.page(after, PAGE).await?;
+        let page = members.page(after, LISTED).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.id);
         for member in page {

@@ -1,9 +1,8 @@
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use entity::session::Model;
-use uuid::Uuid;
 
-use crate::auth::{Caller, Who};
+use crate::auth::Caller;
 use crate::clock::date_time;
 use crate::graphql::api::Api;
 use crate::graphql::error::ApiError;
@@ -43,11 +42,6 @@ impl Session {
     }
 }
 
-/// Whether the caller is this member, or may see to the sessions of others.
-fn may_manage(caller: &Caller, member: Uuid) -> bool {
-    matches!(caller.who, Who::Member { id, .. } if id == member) || caller.may_administer()
-}
-
 #[derive(Default)]
 pub struct SessionQuery;
 
@@ -66,7 +60,7 @@ impl SessionQuery {
             Some(id) => id::argument(Kind::Member, &id)?,
             None => caller.id(),
         };
-        if !may_manage(caller, member) {
+        if member != caller.id() && !caller.may_administer() {
             return Err(ApiError::Forbidden("Only administrators see the sessions of others."));
         }
         let rows = api.members.sessions.list(member).await?;
@@ -105,7 +99,7 @@ impl EndSession {
         let ended = async {
             let id = id::input(Kind::Session, &input.id, "id")?;
             match sessions.member_of(id).await? {
-                Some(member) if may_manage(caller, member) => sessions.end(id).await,
+                Some(member) if member == caller.id() || caller.may_administer() => sessions.end(id).await,
                 // That somebody else has such a session is nobody's business.
                 Some(_) | None => Ok(()),
             }

@@ -60,7 +60,8 @@ async fn a_viewer_can_read_and_change_nothing() {
     let before = server.everything().await;
     let mutations = operations("Mutation");
     assert!(mutations.len() >= 9);
-    for (name, field) in mutations {
+    let own = ["changePassword", "endSession"];
+    for (name, field) in mutations.into_iter().filter(|(name, _)| !own.contains(&name.as_str())) {
         let answer = server.ask_as(&server.viewer, &format!("mutation {{ {field} }}"), json!({})).await;
         assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN", "{name}: {answer}");
         assert!(answer["data"].is_null(), "{name}: {answer}");
