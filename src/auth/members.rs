@@ -69,7 +69,7 @@ impl Members {
     /// Signs in with a password. Every failure takes the same time.
     pub async fn sign_in(&self, email: &str, password: &str, client: &Client) -> Result<SignIn> {
         let email = &key_of(email);
-        if let Some(wait) = self.count_attempt(email).await? {
+        if let Some(wait) = self.count_attempt(&secrets::hash(email)).await? {
             return Ok(SignIn::TooEarly(wait));
         }
         let found = Entity::find().filter(Column::Email.eq(email)).one(self.db.reserved()).await?;
@@ -91,8 +91,8 @@ impl Members {
         begin.await
     }
 
-    async fn count_attempt(&self, account: &str) -> Result<Option<i64>> {
-        let (account, now) = (&secrets::hash(account), self.clock.now());
+    async fn count_attempt(&self, account: &[u8]) -> Result<Option<i64>> {
+        let now = self.clock.now();
         self.db.write(|tx| async move { attempts::count(&tx, account, now).await }).await
     }
 
@@ -100,8 +100,7 @@ impl Members {
     pub async fn change_password(&self, id: Uuid, session: Uuid, current: &str, new: &str) -> Result<()> {
         let member = self.find(id).await?.ok_or_else(not_found)?;
         passwords::check(new, member.email.as_deref(), "newPassword")?;
-        let account = &member.email.clone().unwrap_or_else(|| id.to_string());
-        if self.count_attempt(account).await?.is_some() {
+        if self.count_attempt(&account_of(&member)).await?.is_some() {
             return Err(Refusal::invalid("There were too many attempts; try again later.", ["currentPassword"]).into());
         }
         let known = member.password_hash.as_deref();
@@ -115,7 +114,6 @@ impl Members {
             if member.password_hash.as_deref() != known {
                 return Err(Refusal::invalid("The password was changed in the meantime.", ["currentPassword"]).into());
             }
-            attempts::forget(&tx, &secrets::hash(account)).await?;
             self.set_password(&tx, &key, member, hash.clone(), Some(session)).await.map(drop)
         });
         change.await?;
@@ -123,7 +121,7 @@ impl Members {
         Ok(())
     }
 
-    /// Stores a password. Ends all sessions but one, and makes the member's links invalid.
+    /// Stores a password. Ends all sessions but one, makes the member's links invalid, and forgets failed attempts.
     pub(super) async fn set_password(
         &self,
         tx: &Tx,
@@ -134,6 +132,7 @@ impl Members {
     ) -> Result<Model> {
         self.sessions.end_others(tx, member.id, kept).await?;
         delete_links(tx, member.id).await?;
+        attempts::forget(tx, &account_of(&member)).await?;
         signed::update::<Entity>(tx, key, Model { password_hash: Some(hash), ..member }).await
     }
 
@@ -264,6 +263,11 @@ async fn delete_links(tx: &Tx, member: Uuid) -> Result<()> {
     let links = member_link::Entity::delete_many().filter(member_link::Column::MemberId.eq(member));
     links.exec(tx.conn()).await?;
     Ok(())
+}
+
+/// Under what attempts to sign in are counted.
+fn account_of(member: &Model) -> Vec<u8> {
+    member.email.as_deref().map_or_else(|| member.id.as_bytes().to_vec(), secrets::hash)
 }
 
 /// Equal for all spellings of an address.

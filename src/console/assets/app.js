@@ -24,7 +24,7 @@ const CHANGES = `subscription Changes($after: String) {
   instanceStateChanged(after: $after) { cursor cause instance { ...State } }
 } ${INSTANCE}`;
 const PROGRESS = "subscription Progress { syncProgress { instanceId seen expected pages waitingFor waitingUntil } }";
-const WELCOME = "query Welcome { instances(first: 1) { totalCount } }";
+const WELCOME = "query Welcome { me { name role } instances(first: 1) { totalCount } }";
 
 const at = (id) => document.getElementById(id);
 
@@ -34,7 +34,7 @@ class Session {
   progress = new Map();
   /** True once the list of instances is known. */
   loaded = false;
-  /** True once the server has refused a change: the role only reads, so the buttons are hidden. */
+  /** True if the role only reads, so that the buttons are hidden. */
   readOnly = false;
   #cursor = null;
   #live;
@@ -193,11 +193,14 @@ function route() {
   shownPage.element.querySelector("h1").focus({ preventScroll: true });
 }
 
-function start(token) {
+function start(token, me) {
   if (token) sessionStorage.setItem(TOKEN, token);
   at("gate").hidden = true;
   at("sign-out").hidden = at("places").hidden = false;
+  session?.end();
   session = new Session(token);
+  session.readOnly = !["ADMIN", "OPERATOR"].includes(me.role);
+  at("sign-out").title = `Signed in as ${me.name}`;
   route();
 }
 
@@ -238,8 +241,8 @@ async function leave() {
  */
 async function enter(token, message = "") {
   try {
-    const { instances } = await request(token, WELCOME);
-    start(token);
+    const { me, instances } = await request(token, WELCOME);
+    start(token, me);
     session.loaded = instances.totalCount === 0;
     scheduleUpdate();
   } catch (error) {
