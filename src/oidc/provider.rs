@@ -32,6 +32,9 @@ const UNKNOWN_KEY: Duration = Duration::from_secs(5);
 const PRIVATE: [&str; 7] =
     ["10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7"];
 
+/// What was read, and when.
+type Known<T> = Option<(Instant, T)>;
+
 /// The identity provider.
 pub struct Provider {
     settings: Arc<OidcSettings>,
@@ -40,8 +43,8 @@ pub struct Provider {
     own: Client,
     /// For other hosts that the metadata names.
     others: Client,
-    metadata: Mutex<Option<(Instant, Result<Arc<Metadata>, String>)>>,
-    keys: Mutex<Option<(Instant, Keys)>>,
+    metadata: Mutex<Known<Result<Arc<Metadata>, String>>>,
+    keys: Mutex<Known<Keys>>,
 }
 
 /// What it publishes about itself (OpenID Connect Discovery, 3).

@@ -75,7 +75,7 @@ pub fn health(db: Db, heartbeat: Option<Heartbeat>, shutdown: CancellationToken)
         .with_state(Readiness { db, heartbeat, shutdown })
 }
 
-/// The API, the console and the OAuth callback.
+/// The API, the console, signing in, and the callbacks of applications and of the identity provider.
 pub fn api(endpoint: Arc<Endpoint>, authorizations: Authorizations, identity: Option<Oidc>) -> Router {
     let attempts = Attempts::default();
     Router::new()

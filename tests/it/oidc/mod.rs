@@ -11,6 +11,7 @@ use crate::process::{Home, Program};
 use crate::support::http;
 
 mod lies;
+mod on_postgres;
 mod story;
 
 /// The cookie of a session, at an address of this machine.
