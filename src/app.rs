@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::audit::journal::Journal;
 use crate::auth::access::Access;
 use crate::auth::members::Members;
 use crate::auth::tokens::Tokens;
@@ -175,6 +176,7 @@ impl App {
             authorizations: consents,
             members: members.clone(),
             test_mail,
+            journal: Journal::new(db.clone(), clock.clone()),
             epoch,
         });
         let endpoint = endpoint(api, &engine, &log, access, &settings, &shutdown);
@@ -264,6 +266,7 @@ impl App {
             mailer: self.mailer.clone(),
             pruner: self.pruner.clone(),
             log: self.log.clone(),
+            journal: self.endpoint.executor.journal().clone(),
             progress: self.engine.progress.clone(),
             heartbeat: self.heartbeat.clone(),
             sync_concurrency: self.settings.sync_concurrency,

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use entity::installation::{ActiveModel, Column, Entity, ID, Model};
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Select};
 
 use crate::db::{Db, Tx};
 use crate::error::{Error, Result};
@@ -90,8 +90,16 @@ pub async fn used_key(db: &Db) -> Result<Option<KeyId>> {
 
 /// The key that seals new values. It stays that until the transaction ends.
 pub async fn sealing_key(tx: &Tx, ring: &KeyRing) -> Result<Arc<SecretKey>> {
-    let check = Entity::find_by_id(ID).select_only().column(Column::KeyCheck).lock_shared();
-    let check: Option<Option<Vec<u8>>> = check.into_tuple().one(tx.conn()).await?;
+    key_of(Entity::find_by_id(ID).lock_shared(), tx.conn(), ring).await
+}
+
+/// The same without a lock, for who holds one that a rotation waits for.
+pub async fn key_in_use<C: ConnectionTrait>(conn: &C, ring: &KeyRing) -> Result<Arc<SecretKey>> {
+    key_of(Entity::find_by_id(ID), conn, ring).await
+}
+
+async fn key_of<C: ConnectionTrait>(row: Select<Entity>, conn: &C, ring: &KeyRing) -> Result<Arc<SecretKey>> {
+    let check: Option<Option<Vec<u8>>> = row.select_only().column(Column::KeyCheck).into_tuple().one(conn).await?;
     match check.flatten().as_deref().and_then(key_id_of) {
         Some(id) => ring.find(id).ok_or_else(|| other_key(ring)),
         None => Ok(ring.newest()),

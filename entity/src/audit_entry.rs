@@ -1,9 +1,9 @@
-//! The audit log: what members did without changing an instance's state, such as connection tests.
+//! The audit log: what was done, and what was refused.
 
 use sea_orm::entity::prelude::*;
 use serde::Deserialize;
 
-/// What was done.
+/// What was done, or tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, async_graphql::Enum, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(32))", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
@@ -21,20 +21,138 @@ pub enum Action {
     GrowthAccepted,
     /// A person was sent to an application to give consent, and the authorization failed.
     AuthorizationFailed,
+    /// An instance was created.
+    InstanceCreated,
+    /// An instance was changed.
+    InstanceUpdated,
+    /// An instance was deleted.
+    InstanceDeleted,
+    /// The users of an instance were deleted.
+    UsersDeleted,
+    /// A sync was requested.
+    SyncRequested,
+    /// A sync was cancelled.
+    SyncCancelled,
+    /// A person was sent to an application to give consent.
+    AuthorizationBegun,
+    /// A person gave consent, and the instance was connected.
+    AuthorizationCompleted,
+    /// A member signed in.
+    SignedIn,
+    /// Somebody tried to sign in, and failed.
+    SignInFailed,
+    /// A member signed out.
+    SignedOut,
+    /// A session was ended by somebody.
+    SessionEnded,
+    /// A member was created.
+    MemberCreated,
+    /// A member was changed, disabled or enabled.
+    MemberUpdated,
+    /// A link that signs in was made.
+    LinkCreated,
+    /// A password was set or changed.
+    PasswordSet,
+    /// An API token was created.
+    TokenCreated,
+    /// An API token was changed.
+    TokenUpdated,
+    /// An API token was revoked.
+    TokenRevoked,
+    /// Something was asked for without the right to it.
+    AccessRefused,
+    /// The audit log was exported.
+    AuditExported,
+    /// The end of the audit log was accepted as it was found.
+    AuditAccepted,
+    /// The personal part of audit entries was erased.
+    NamesErased,
+    /// The keys of the installation were rotated.
+    KeysRotated,
+    /// A backup was restored.
+    BackupRestored,
+    /// Something else was changed; `detail` has the name of the mutation.
+    Changed,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, async_graphql::Enum, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(8))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+#[graphql(name = "AuditOutcome")]
+pub enum Outcome {
+    /// It was done.
+    Ok,
+    /// It was refused, and nothing was changed. `code` says why.
+    Refused,
+    /// It failed. `code` says why.
+    Failed,
+}
+
+/// What kind of actor did it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, async_graphql::Enum, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+#[graphql(name = "AuditActorKind")]
+pub enum ActorKind {
+    /// An API token.
+    Token,
+    /// A member.
+    Member,
+    /// The server itself.
+    Server,
+    /// Somebody on the machine of the server, with the command line.
+    CommandLine,
+    /// Somebody who did not say, or could not prove, who they are.
+    Anonymous,
+}
+
+/// What kind of thing it was done to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, async_graphql::Enum, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+#[graphql(name = "AuditSubjectKind")]
+pub enum SubjectKind {
+    /// An instance.
+    Instance,
+    /// An API token.
+    Token,
+    /// A member.
+    Member,
+    /// A session of a member.
+    Session,
 }
 
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "audit_entry")]
 pub struct Model {
-    #[sea_orm(primary_key)]
+    #[sea_orm(primary_key, auto_increment = false)]
     pub id: i64,
     pub at: i64,
+    /// The kind of the actor, whose name is in `audit_person`. In entries without a hash, the name itself.
     pub actor: String,
     pub action: Action,
     pub instance_id: Option<Uuid>,
-    /// One sentence for a person, without addresses or secrets.
+    /// One sentence for a person, without names, addresses or secrets.
     pub detail: String,
+    /// Null in entries without a hash.
+    pub actor_kind: Option<ActorKind>,
+    /// The token or the member.
+    pub actor_id: Option<Uuid>,
+    pub subject_kind: Option<SubjectKind>,
+    pub subject_id: Option<Uuid>,
+    pub request_id: Option<Uuid>,
+    pub outcome: Outcome,
+    /// Why it was refused or failed.
+    pub code: Option<String>,
+    /// How many times it happened, if it was counted.
+    pub times: i64,
+    /// Binds the row of `audit_person` to this entry.
+    pub person_digest: Option<Vec<u8>>,
+    /// Covers the other columns and the hash of the entry before. Null in entries of earlier versions, which are no part
+    /// of the chain.
+    pub hash: Option<Vec<u8>>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -4,7 +4,9 @@
 //! native timestamps, it compares in the same way on every database.
 
 pub mod api_token;
+pub mod audit_chain;
 pub mod audit_entry;
+pub mod audit_person;
 pub mod capability_state;
 pub mod event;
 pub mod installation;

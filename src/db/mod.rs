@@ -25,15 +25,12 @@
 //! [`Error::Unavailable`], at the latest when the time limit of a statement has passed.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{
-    AccessMode, DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait, IsolationLevel, QuerySelect, Select,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait, TryGetableMany,
+    AccessMode, DatabaseConnection, DbBackend, IsolationLevel, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -41,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use changes::Changes;
+use crate::secrets::KeyRing;
 use conn::{Pools, Timed};
 use postgres::Share;
 use rows::Fast;
@@ -59,6 +56,7 @@ mod rows;
 mod sqlite;
 mod total;
 mod trouble;
+mod tx;
 mod view;
 mod wake;
 
@@ -68,6 +66,8 @@ pub use location::{Location, ParsedUrl};
 pub use rows::Columns;
 pub use total::{MOST_COUNTED, Total, total, totals};
 pub use trouble::Trouble;
+use tx::Inner;
+pub use tx::Tx;
 pub use view::View;
 pub use wake::Topic;
 
@@ -97,6 +97,8 @@ pub struct Db {
     trouble: Arc<trouble::Watch>,
     /// The write-ahead log of SQLite.
     log: Option<Arc<sqlite::Log>>,
+    /// Signs the audit log.
+    keys: Arc<OnceLock<Arc<KeyRing>>>,
     /// Ends the background tasks.
     stop: CancellationToken,
 }
@@ -147,6 +149,7 @@ impl Db {
                 Location::Sqlite(file) => Some(Arc::new(sqlite::Log::of(file))),
                 Location::Postgres(_) => None,
             },
+            keys: Arc::default(),
             stop: CancellationToken::new(),
         }
     }
@@ -170,6 +173,11 @@ impl Db {
             (Some(time), Clock::System) => time.clone(),
             (_, own) => own,
         }
+    }
+
+    /// Signs the audit log with these keys from now on.
+    pub fn sign_with(&self, keys: &Arc<KeyRing>) {
+        let _already_given = self.keys.set(keys.clone());
     }
 
     /// The connection for statements that change nothing.
@@ -231,16 +239,15 @@ impl Db {
             ..TransactionOptions::default()
         };
         let begun = conn::in_time(BEGIN, self.writer.begin_with_options(options)).await?;
-        let tx =
-            Tx(Arc::new(Inner { conn: Timed::new(begun), announced: AtomicU8::new(0), changes: Mutex::default() }));
+        let tx = Tx::new(begun, self.keys.get().cloned());
         let value = work(tx.clone()).await?;
-        let tx = Arc::into_inner(tx.0).ok_or_else(|| Error::Internal("a transaction outlived its work".into()))?;
+        let tx = tx.finish().await?;
         self.commit(tx).await?;
         Ok(value)
     }
 
     async fn commit(&self, tx: Inner) -> Result<()> {
-        let Inner { conn, announced, changes } = tx;
+        let Inner { conn, announced, changes, .. } = tx;
         let (changes, topics) = (changes.into_inner(), announced.into_inner());
         let mut wakes_others = false;
         // As late as possible, because on PostgreSQL transactions with events commit one after another.
@@ -335,54 +342,5 @@ impl Db {
     /// True if other processes may use the same database.
     pub fn shared(&self) -> bool {
         matches!(self.location.as_ref(), Location::Postgres(_))
-    }
-}
-
-/// A writing transaction; clones share it.
-#[derive(Clone)]
-pub struct Tx(Arc<Inner>);
-
-struct Inner {
-    conn: Timed<DatabaseTransaction>,
-    announced: AtomicU8,
-    changes: Mutex<Changes>,
-}
-
-impl Tx {
-    /// The connection to run statements on.
-    pub fn conn(&self) -> &Timed<DatabaseTransaction> {
-        &self.0.conn
-    }
-
-    /// Reads and locks those of the rows that no other transaction has locked. SQLite needs no row locks: its
-    /// writing transactions lock the whole database.
-    pub async fn hold_free<E: EntityTrait, T: TryGetableMany>(&self, rows: Select<E>) -> Result<Vec<T>> {
-        let free = rows.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
-        Ok(free.into_tuple().all(self.conn()).await?)
-    }
-
-    /// Wakes the listeners of `topic` after the commit.
-    pub fn announce(&self, topic: Topic) {
-        self.0.announced.fetch_or(1 << topic as u8, Ordering::Relaxed);
-    }
-
-    /// Writes the event as a part of the commit.
-    pub fn log(&self, event: entity::event::ActiveModel) {
-        self.0.changes.lock().events.push(event);
-        self.announce(Topic::Events);
-    }
-
-    /// Counts, as a part of the commit, a change that clients see of an instance, a run or the log, and that is no event.
-    pub fn note_unlogged(&self) {
-        self.0.changes.lock().unlogged = true;
-    }
-
-    /// Lets each later statement take as long as `time`: for those that change very many rows.
-    pub async fn allow(&self, time: Duration) -> Result<()> {
-        if self.0.conn.time() == time {
-            return Ok(());
-        }
-        self.0.conn.allow(time);
-        postgres::allow(&self.0.conn, time).await
     }
 }

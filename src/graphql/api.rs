@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::audit::journal::Journal;
 use crate::auth::members::Members;
 use crate::auth::{Caller, Seen};
 use crate::db::Columns;
@@ -40,6 +41,7 @@ pub struct Services {
     pub authorizations: Authorizations,
     pub members: Members,
     pub test_mail: TestMail,
+    pub journal: Journal,
     /// Identifies the event log that cursors belong to.
     pub epoch: i64,
 }

@@ -64,6 +64,32 @@ pub enum Code {
 }
 
 impl Code {
+    const ALL: [Self; 23] = [
+        Self::BadRequest,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::ForeignOrigin,
+        Self::Unavailable,
+        Self::MethodNotAllowed,
+        Self::NotAcceptable,
+        Self::UnsupportedMediaType,
+        Self::PayloadTooLarge,
+        Self::RequestTimeout,
+        Self::ParseFailed,
+        Self::ValidationFailed,
+        Self::TooComplex,
+        Self::InvalidInput,
+        Self::PersistedQueryNotFound,
+        Self::OperationUnresolved,
+        Self::IntrospectionDisabled,
+        Self::TooManyOperations,
+        Self::RateLimited,
+        Self::ExecutionTimeout,
+        Self::OutcomeUnknown,
+        Self::AnswerTooLarge,
+        Self::Internal,
+    ];
+
     /// The code as clients see it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -91,6 +117,11 @@ impl Code {
             Self::AnswerTooLarge => "ANSWER_TOO_LARGE",
             Self::Internal => "INTERNAL",
         }
+    }
+
+    /// The code of an error. One without is the library's, about an argument.
+    pub fn of(error: &ServerError) -> Self {
+        Self::ALL.into_iter().find(|code| code.is_of(error)).unwrap_or(Self::InvalidInput)
     }
 
     /// Whether `error` has this code.

@@ -15,6 +15,7 @@ pub mod access;
 pub mod answers;
 pub mod api;
 pub mod audit;
+pub mod audited;
 pub mod batch;
 pub mod budget;
 pub mod connection;

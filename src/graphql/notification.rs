@@ -21,7 +21,6 @@ use super::page;
 use super::sync_run::{RunById, SyncRun};
 use super::user_error::{UserError, split_refusals};
 use super::written::{Written, fields};
-use crate::auth::Caller;
 use crate::clock::date_time;
 use crate::db::Total;
 use crate::notification::history::{self, Filter};
@@ -301,8 +300,8 @@ impl NotificationMutation {
         #[graphql(desc = "The address.")] input: SendTestMailInput,
     ) -> Result<SendTestMailPayload, ApiError> {
         let SendTestMailInput { address } = input;
-        let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
-        let sent = split_refusals(api.test_mail.send(&caller.label(), &address).await)?;
+        let api = ctx.data_unchecked::<Api>();
+        let sent = split_refusals(api.test_mail.send(&address).await)?;
         let (notification, user_errors) = match sent {
             Ok((model, refusal)) => {
                 (Some(Notification::one(model)), refusal.into_iter().map(UserError::from).collect())

@@ -5,7 +5,6 @@ use async_graphql::{Context, InputObject, Object, Scalar, ScalarType, SimpleObje
 use super::api::Api;
 use super::error::ApiError;
 use super::user_error::{UserError, split_refusals};
-use crate::auth::Caller;
 use crate::notification::recipients;
 
 pub struct EmailAddress(String);
@@ -78,9 +77,9 @@ impl RecipientsMutation {
         #[graphql(desc = "The new list.")] input: SetRecipientsInput,
     ) -> Result<SetRecipientsPayload, ApiError> {
         let SetRecipientsInput { emails } = input;
-        let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
+        let api = ctx.data_unchecked::<Api>();
         let (db, clock) = (&api.instances.db, &api.instances.clock);
-        let set = split_refusals(recipients::set(db, clock, &caller.label(), &emails).await)?;
+        let set = split_refusals(recipients::set(db, clock, &emails).await)?;
         let (addresses, user_errors) = match set {
             Ok(addresses) => (addresses, Vec::new()),
             Err(user_errors) => (recipients::list(db.read()).await?, user_errors),

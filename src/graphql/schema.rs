@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, Schema, SchemaBuilder};
 
 use super::audit::AuditQuery;
+use super::audited::Audited;
 use super::documents::validation::KnownDocuments;
 use super::guard::MAX_DEPTH;
 use super::guard::scan::MAX_NESTING;
@@ -76,7 +77,7 @@ pub struct Mutation(
 #[derive(MergedSubscription, Default)]
 pub struct Subscription(InstanceSubscription, ProgressSubscription);
 
-pub type AppSchema = Schema<Query, Mutation, Subscription>;
+pub type AppSchema = Schema<Query, Audited<Mutation>, Subscription>;
 
 /// The schema as it is executed. Each request brings its [`Api`](super::api::Api).
 pub fn build() -> AppSchema {
@@ -89,8 +90,8 @@ pub fn sdl() -> String {
     builder().finish().sdl_with_options(sorted)
 }
 
-fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
-    Schema::build(Query::default(), Mutation::default(), Subscription::default())
+fn builder() -> SchemaBuilder<Query, Audited<Mutation>, Subscription> {
+    Schema::build(Query::default(), Audited::default(), Subscription::default())
         .limit_depth(MAX_DEPTH as usize)
         .limit_complexity(MAX_COMPLEXITY)
         .limit_recursive_depth(MAX_NESTING)

@@ -1,8 +1,10 @@
 //! Refusals, in the form that payloads of mutations show.
 
-use async_graphql::SimpleObject;
+use async_graphql::resolver_utils::enum_value;
+use async_graphql::{SimpleObject, Value};
 
 use super::error::ApiError;
+use crate::audit;
 use crate::error::{Error, Refusal, RefusalCode};
 
 /// An expected refusal, which the caller can act on. Nothing was changed.
@@ -28,7 +30,14 @@ impl From<Refusal> for UserError {
 pub fn split_refusals<T>(result: Result<T, Error>) -> Result<Result<T, Vec<UserError>>, ApiError> {
     match result {
         Ok(value) => Ok(Ok(value)),
-        Err(Error::Refused(refusals)) => Ok(Err(refusals.into_iter().map(UserError::from).collect())),
+        Err(Error::Refused(refusals)) => {
+            if let Some(Refusal { code, .. }) = refusals.first()
+                && let Value::Enum(code) = enum_value(*code)
+            {
+                audit::note_refusal(&code);
+            }
+            Ok(Err(refusals.into_iter().map(UserError::from).collect()))
+        }
         Err(other) => Err(ApiError::hide(other)),
     }
 }

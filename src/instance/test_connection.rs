@@ -8,8 +8,7 @@ use uuid::Uuid;
 use super::Instances;
 use super::connect::{NOT_OPENED, authorization_required, refused_settings};
 use super::sealed::Owner;
-use crate::audit;
-use crate::auth::Caller;
+use crate::audit::{self, Entry, Subject};
 use crate::error::{Error, Refusal, RefusalCode, Result};
 
 /// What to try: an integration with a configuration, or an instance with the values to
@@ -22,7 +21,7 @@ pub struct TestConnection {
 
 impl Instances {
     /// Asks the application. Leaves an audit entry, and no event.
-    pub async fn test_connection(&self, caller: &Caller, test: TestConnection) -> Result<Verified> {
+    pub async fn test_connection(&self, test: TestConnection) -> Result<Verified> {
         let TestConnection { integration_key, instance_id, config } = test;
         let (integration_key, stored, run_number, owner) = match (integration_key, instance_id) {
             (Some(key), None) => (key, None, 1, None),
@@ -65,14 +64,17 @@ impl Instances {
             Some(owner) => Some(self.grants(owner)),
         };
         let result = self.verify(integration, config, run_number, grants).await;
-        let verdict = if result.is_ok() { "accepted" } else { "refused" };
+        let accepted = result.is_ok();
+        let verdict = if accepted { "accepted" } else { "refused" };
         let detail = &format!("A connection to {} was tested and {verdict}.", integration.name);
-        let (now, actor) = (self.clock.now(), &caller.label());
-        self.db
-            .write(
-                |tx| async move { audit::record(&tx, now, actor, Action::ConnectionTested, instance_id, detail).await },
-            )
-            .await?;
+        let now = self.clock.now();
+        let record = self.db.write(|tx| async move {
+            let entry = Entry::new(now, Action::ConnectionTested, detail);
+            let entry = if accepted { entry } else { entry.refused("NOT_ACCEPTED") };
+            audit::record(&tx, entry.about(instance_id.map(Subject::instance)));
+            Ok(())
+        });
+        record.await?;
         result
     }
 }

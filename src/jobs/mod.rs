@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
+use crate::audit::journal::Journal;
 use crate::clock::Clock;
 use crate::config::Roles;
 use crate::db::Db;
@@ -54,6 +55,7 @@ pub struct Tools {
     pub mailer: Mailer,
     pub pruner: Pruner,
     pub log: Log<Event>,
+    pub journal: Journal,
     pub progress: Progress,
     pub heartbeat: Heartbeat,
     pub sync_concurrency: usize,
@@ -80,7 +82,8 @@ impl Heartbeat {
 pub fn spawn(tools: &Tools, roles: Roles, tasks: &TaskTracker, stop: &CancellationToken) {
     tasks.spawn(upkeep(stop.clone()));
     if roles.api {
-        let Tools { db, log, progress, .. } = tools;
+        let Tools { db, log, journal, progress, .. } = tools;
+        tasks.spawn(journal.clone().run(stop.clone()));
         tasks.spawn(log.clone().follow(stop.clone()));
         tasks.spawn(progress.clone().follow(db.clone(), stop.clone()));
     }

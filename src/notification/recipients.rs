@@ -7,7 +7,7 @@ use entity::installation;
 use entity::recipient::{ActiveModel, Column, Entity};
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QueryOrder, QuerySelect};
 
-use crate::audit;
+use crate::audit::{self, Entry};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Refusal, Result};
@@ -24,7 +24,7 @@ pub async fn list<C: ConnectionTrait>(conn: &C) -> Result<Vec<String>> {
 
 /// Replaces the whole list, or changes nothing and returns one refusal per invalid address.
 /// Duplicates (ignoring case) are stored once.
-pub async fn set(db: &Db, clock: &Clock, actor: &str, addresses: &[String]) -> Result<Vec<String>> {
+pub async fn set(db: &Db, clock: &Clock, addresses: &[String]) -> Result<Vec<String>> {
     let too_many = || {
         Refusal::invalid(format!("At most {MAX_RECIPIENTS} recipients; use a distribution list for more."), ["emails"])
     };
@@ -64,7 +64,8 @@ pub async fn set(db: &Db, clock: &Clock, actor: &str, addresses: &[String]) -> R
             });
             Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
         }
-        audit::record(&tx, now, actor, Action::RecipientsSet, None, detail).await
+        audit::record(&tx, Entry::new(now, Action::RecipientsSet, detail));
+        Ok(())
     })
     .await?;
     Ok(list.into_iter().map(|address| address.as_str().to_owned()).collect())

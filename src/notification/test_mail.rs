@@ -8,7 +8,7 @@ use entity::notification::{Model, NotificationKind, NotificationState};
 
 use super::compose::{Counts, Facts, compose};
 use super::{history, outbox};
-use crate::audit;
+use crate::audit::{self, Entry};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Refusal, RefusalCode, Result};
@@ -29,7 +29,7 @@ pub struct TestMail {
 
 impl TestMail {
     /// Sends a mail. Returns it as it is after the attempt, with a refusal if the server rejected it.
-    pub async fn send(&self, actor: &str, address: &str) -> Result<(Model, Option<Refusal>)> {
+    pub async fn send(&self, address: &str) -> Result<(Model, Option<Refusal>)> {
         let address: EmailAddress =
             address.trim().parse().map_err(|reason| Error::from(Refusal::invalid(format!("{reason}"), ["address"])))?;
         let now = self.clock.now();
@@ -55,7 +55,7 @@ impl TestMail {
         let mut mail = self
             .db
             .write(|tx| async move {
-                audit::record(&tx, now, actor, Action::TestMailSent, None, "A test mail was requested.").await?;
+                audit::record(&tx, Entry::new(now, Action::TestMailSent, "A test mail was requested."));
                 outbox::enqueue_test(&tx, address.to_owned(), &self.mail_host, rendered, now).await
             })
             .await?;

@@ -4,17 +4,18 @@
 //! [`crate::instance::authorization`]). If the authorization fails, the person sees a page that says what happened and
 //! what to do. The page shows nothing from the request.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::header::{ALLOW, CACHE_CONTROL, LOCATION, REFERRER_POLICY};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
+use axum::{Extension, Router};
 use tracing::{Instrument, error_span};
 use uuid::Uuid;
 
 use super::explain::explain;
 use super::query::{cookies, parameter};
+use crate::auth::ClientAddress;
 use crate::error::Error;
 use crate::graphql::id::{self, Kind};
 use crate::instance::authorization::{Authorizations, CALLBACK, Failure, Returned, Why};
@@ -31,19 +32,23 @@ async fn callback(
     method: Method,
     uri: Uri,
     headers: HeaderMap,
+    address: Option<Extension<ClientAddress>>,
 ) -> Response {
     if method != Method::GET {
         return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET")]).into_response();
     }
     let console = authorizations.console().to_owned();
+    let id = Uuid::now_v7();
     let returned = Returned {
         state: parameter(&uri, "state"),
         code: parameter(&uri, "code"),
         error: parameter(&uri, "error"),
+        address: address.map(|Extension(ClientAddress(address))| address),
+        request_id: Some(id),
         cookies: cookies(&headers),
     };
     // A task of its own, so that it is completed even if the browser disconnects.
-    let span = error_span!("oauth.callback", request.id = %Uuid::now_v7());
+    let span = error_span!("oauth.callback", request.id = %id);
     let completed = tokio::spawn(async move { authorizations.complete(returned).await }.instrument(span)).await;
     let completed = completed.unwrap_or_else(|_| {
         let why = Why::Inner(Error::Internal("completing an authorization panicked".into()));

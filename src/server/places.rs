@@ -243,6 +243,8 @@ mod tests {
     fn the_clients_of_a_trusted_proxy_are_counted_by_their_requests() {
         let places = Places::new(100, 1, vec!["10.0.0.1/32".parse().unwrap(), "10.0.0.2/32".parse().unwrap()]);
         let proxy = places.take(ip("10.0.0.1"), &Activity::new()).unwrap();
+        assert_eq!(proxy.gate.address(&headers(&["203.0.113.9, 192.0.2.1"])), ip("192.0.2.1"));
+        assert_eq!(proxy.gate.address(&headers(&[])), ip("10.0.0.1"));
         let ask = |lines: &[&str]| proxy.gate.admit(false, &headers(lines));
         let one = ask(&["198.51.100.7, 192.0.2.1", "10.0.0.2"]).unwrap();
         assert_eq!(
@@ -256,6 +258,7 @@ mod tests {
         assert!(ask(&["192.0.2.1"]).is_ok());
         assert!(ask(&[]).unwrap().is_none() && ask(&["unknown, 10.0.0.2"]).unwrap().is_none());
         let stranger = places.take(ip("192.0.2.9"), &Activity::new()).unwrap();
+        assert_eq!(stranger.gate.address(&headers(&["192.0.2.1"])), ip("192.0.2.9"));
         assert!(stranger.gate.admit(false, &headers(&["192.0.2.1"])).unwrap().is_none(), "it may write what it wants");
     }
 

@@ -15,11 +15,13 @@ mod cost;
 mod merging;
 mod optional_variables;
 pub mod persisted;
+mod root_fields;
 mod rules;
 pub mod scan;
 
 use std::any::Any;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType};
@@ -29,11 +31,13 @@ use async_graphql_value::ConstValue;
 
 use self::cost::{CostAnalysis, Cycle};
 use self::persisted::Claim;
+use self::root_fields::root_fields;
 use self::scan::{MAX_NESTING, MAX_TOKENS, ScanError};
 use super::budget::Budget;
 use super::documents::{Checked, Document, Documents, Hash, QueryKey, hash};
 use super::error::{Code, error};
 use super::written::Unmerged;
+use crate::auth::ClientAddress;
 
 /// The longest document, in bytes.
 const MAX_DOCUMENT_BYTES: usize = 32 * 1024;
@@ -62,6 +66,7 @@ pub struct Operation {
     kind: OperationType,
     name: Option<Name>,
     budget: Budget,
+    address: Option<IpAddr>,
 }
 
 impl Operation {
@@ -90,6 +95,25 @@ impl Operation {
     /// What it may use. An operation that was not put [`within`](Self::within) a budget has no limit.
     pub fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// Notes the address that it comes from.
+    #[must_use]
+    pub fn from(self, address: Option<ClientAddress>) -> Self {
+        Self { address: address.map(|ClientAddress(address)| address), ..self }
+    }
+
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// The names of its fields at the root.
+    pub fn root_fields(&self) -> Vec<String> {
+        let parsed = &self.checked.document.parsed;
+        match select(parsed, self.request.operation_name.as_deref()) {
+            Ok((_, operation)) => root_fields(parsed, &operation.selection_set.node),
+            Err(_) => Vec::new(),
+        }
     }
 
     /// Its document.
@@ -153,7 +177,7 @@ impl Guard {
         if left_to_library {
             request = request.data(Unmerged);
         }
-        Ok(Operation { request, checked, kind, name, budget: Budget::default() })
+        Ok(Operation { request, checked, kind, name, budget: Budget::default(), address: None })
     }
 
     /// The document with this text, or that of a persisted query, and whether it is a known one.

@@ -2,7 +2,6 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use integration::source::Capability;
 
 use super::config::{self, ConfigValueInput};
-use crate::auth::Caller;
 use crate::graphql::api::Api;
 use crate::graphql::error::ApiError;
 use crate::graphql::id::{self, Kind};
@@ -48,7 +47,7 @@ impl TestConnection {
         #[graphql(desc = "What to test.")] input: TestConnectionInput,
     ) -> Result<TestConnectionPayload, ApiError> {
         let TestConnectionInput { integration_key, instance_id, config } = input;
-        let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
+        let api = ctx.data_unchecked::<Api>();
         let tested = async {
             let instance_id = instance_id.map(|id| id::input(Kind::Instance, &id, "instanceId")).transpose()?;
             if let Some(id) = instance_id {
@@ -58,7 +57,7 @@ impl TestConnection {
                 api.admit_new(key)?;
             }
             let config = config::pairs(config.unwrap_or_default());
-            api.instances.test_connection(caller, Test { integration_key, instance_id, config }).await
+            api.instances.test_connection(Test { integration_key, instance_id, config }).await
         };
         let (verified, user_errors) = match split_refusals(tested.await)? {
             Ok(verified) => (Some(verified), Vec::new()),

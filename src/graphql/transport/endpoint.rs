@@ -7,8 +7,11 @@ use tokio_util::sync::CancellationToken;
 use super::execution::Executor;
 use super::origin::PublicOrigin;
 use super::session_cookie::SessionCookie;
+use crate::audit::{Actor, Origin};
 use crate::auth::access::Access;
+use crate::auth::{Caller, ClientAddress};
 use crate::graphql::budget::Budgets;
+use crate::graphql::error::Code;
 
 pub struct Endpoint {
     pub executor: Executor,
@@ -18,4 +21,21 @@ pub struct Endpoint {
     pub session_cookie: SessionCookie,
     /// Cancelled when the server stops. It ends the open streams and sockets.
     pub shutdown: CancellationToken,
+}
+
+impl Endpoint {
+    /// Counts a request that was refused before it was known who asks.
+    pub fn count_anonymous(&self, address: Option<ClientAddress>, code: Code) {
+        self.count(Actor::anonymous(), address, code);
+    }
+
+    /// Counts a request that was refused because a limit of its caller is exhausted.
+    pub fn count_limited(&self, caller: &Caller, address: Option<ClientAddress>) {
+        self.count(Actor::from(caller), address, Code::RateLimited);
+    }
+
+    fn count(&self, actor: Actor, address: Option<ClientAddress>, code: Code) {
+        let address = address.map(|ClientAddress(address)| address);
+        self.executor.journal().count(&Origin { actor, address, request_id: None }, code.as_str());
+    }
 }

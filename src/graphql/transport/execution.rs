@@ -18,9 +18,13 @@ use uuid::Uuid;
 
 use super::params::Params;
 use super::responses::OperationResponse;
+use crate::audit::Origin;
+use crate::audit::journal::Journal;
 use crate::auth::Caller;
 use crate::graphql::answers::{Answers, Found};
 use crate::graphql::api::{Api, Wanted};
+use crate::graphql::audited::{self, Trail};
+use crate::graphql::error::Code;
 use crate::graphql::guard::{Guard, Operation};
 use crate::graphql::schema::{AppSchema, EXECUTION_TIMEOUT};
 use crate::graphql::subscription::Subscriptions;
@@ -85,6 +89,11 @@ impl Executor {
         }
     }
 
+    /// Where refusals are recorded.
+    pub fn journal(&self) -> &Journal {
+        &self.api.journal
+    }
+
     /// Checks the parameters with the guard, and makes an operation of them.
     pub fn check(&self, params: Params) -> Result<Operation, ServerError> {
         self.guard.check(params.into())
@@ -94,11 +103,22 @@ impl Executor {
     pub async fn execute(&self, caller: Caller, operation: Operation, transport: Transport) -> OperationResponse {
         let run = OperationRun::start(&operation, transport);
         let (executor, id) = (self.clone(), run.id);
-        let work = run.clone().bounded(async move { Ok(executor.answer(caller, operation, id).await) });
+        let origin = audited::origin(&caller, operation.address(), id);
         let executed = if run.kind == OperationType::Mutation {
-            tokio::spawn(work).await.unwrap_or_else(|_| Err(run.panicked()))
+            let trail = Trail::new(origin.clone(), self.api.journal.clone(), operation.root_fields());
+            let operation = operation.with_data(trail.clone());
+            let run = run.clone();
+            let work = async move {
+                let answer = executor.answer(caller, operation, origin, Some(trail.clone()));
+                let executed = run.bounded(async move { Ok(answer.await) }).await;
+                if executed.is_err() {
+                    Box::pin(trail.end(Code::OutcomeUnknown)).await;
+                }
+                executed
+            };
+            tokio::spawn(work).await.unwrap_or_else(|_| Err(OperationResponse::failed(id)))
         } else {
-            work.await
+            run.clone().bounded(async move { Ok(executor.answer(caller, operation, origin, None).await) }).await
         };
         let response = executed.unwrap_or_else(|response| response);
         run.count(response.outcome());
@@ -106,7 +126,13 @@ impl Executor {
     }
 
     /// The answer, from those that are kept if there is one.
-    async fn answer(&self, caller: Caller, operation: Operation, request_id: Uuid) -> OperationResponse {
+    async fn answer(
+        &self,
+        caller: Caller,
+        operation: Operation,
+        origin: Origin,
+        trail: Option<Trail>,
+    ) -> OperationResponse {
         let asked = match self.answers.find(&caller, &operation).await {
             Found::Answer(json) => return OperationResponse::Executed(json),
             Found::Nothing(asked) => asked,
@@ -118,7 +144,12 @@ impl Executor {
         if let Some(asked) = &asked {
             request = request.data(asked.holds.clone());
         }
-        let response = OperationResponse::of(self.schema.execute(request).await, request_id);
+        let response = self.schema.execute(request).await;
+        let id = origin.request_id.unwrap_or_default();
+        if !response.errors.is_empty() {
+            Box::pin(audited::record_refusal(&self.api.journal, origin, trail, &response.errors)).await;
+        }
+        let response = OperationResponse::of(response, id);
         if let (Some(asked), Some(json)) = (asked, response.without_errors()) {
             self.answers.keep(&asked, json);
         }

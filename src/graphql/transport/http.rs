@@ -30,7 +30,7 @@ use super::params::Params;
 use super::problems::Problem;
 use super::responses::OperationResponse;
 use super::{callers, sse, ws};
-use crate::auth::Caller;
+use crate::auth::{Caller, ClientAddress};
 use crate::graphql::error::{Code, RETRY_AFTER_S};
 use crate::graphql::guard::Operation;
 
@@ -45,6 +45,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 pub async fn serve(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let accepted = accepted(&parts.headers);
+    let address = parts.extensions.get::<ClientAddress>().copied();
     let served = if parts.method == Method::GET && ws::wants_upgrade(&parts.headers) {
         ws::upgrade(&endpoint, parts).await
     } else if let Some(problem) = ws::explain(&endpoint, &parts) {
@@ -54,6 +55,9 @@ pub async fn serve(State(endpoint): State<Arc<Endpoint>>, request: Request) -> R
     };
     let mut response = served.unwrap_or_else(|problem| {
         execution::count_refused(Transport::Http);
+        if let Some(code) = problem.is_about_access() {
+            endpoint.count_anonymous(address, code);
+        }
         problem.into_response(accepted.single.unwrap_or(MediaType::Json).content_type())
     });
     let headers = response.headers_mut();
@@ -68,7 +72,8 @@ async fn respond(endpoint: &Endpoint, parts: Parts, body: Body, accepted: Accept
     }
     let caller = callers::of_request(endpoint, &parts).await?;
     let budget = endpoint.budgets.of(&caller);
-    budget.request()?;
+    let address = parts.extensions.get::<ClientAddress>().copied();
+    budget.request().inspect_err(|_| endpoint.count_limited(&caller, address))?;
     if accepted.single.is_none() && !accepted.events {
         return Err(Problem::not_acceptable(
             "Accept must allow application/graphql-response+json, application/json or text/event-stream.",
@@ -82,7 +87,7 @@ async fn respond(endpoint: &Endpoint, parts: Parts, body: Body, accepted: Accept
     .map_err(|error| Problem::of(StatusCode::BAD_REQUEST, error))?;
 
     match endpoint.executor.check(params) {
-        Ok(operation) => execute(endpoint, caller, operation.within(budget), &parts, accepted).await,
+        Ok(operation) => execute(endpoint, caller, operation.within(budget).from(address), &parts, accepted).await,
         Err(error) => Ok(refuse(error, accepted)),
     }
 }

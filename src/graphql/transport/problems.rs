@@ -29,6 +29,11 @@ impl Problem {
         Self(Box::new(Parts { status, error, headers: Vec::new() }))
     }
 
+    /// Its code, if somebody was refused who could not say who they are.
+    pub fn is_about_access(&self) -> Option<Code> {
+        [Code::Unauthenticated, Code::ForeignOrigin].into_iter().find(|code| code.is_of(&self.0.error))
+    }
+
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
         self.0.headers.push((name, value.into()));

@@ -1,7 +1,9 @@
 //! The OAuth callback: exchanges the authorization code and connects the instance, or reports why that failed.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use entity::audit_entry::{Action, ActorKind};
 use entity::instance;
 use entity::oauth_authorization::{Column, Entity, Model};
 use integration::engine::CodeFlow;
@@ -9,8 +11,10 @@ use integration::grant::GrantInMemory;
 use integration::source::ErrorClass;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use tracing::{error, info, warn};
+use uuid::Uuid;
 
 use super::{Authorizations, Sealed, cookie_name};
+use crate::audit::{Act, Actor, Origin};
 use crate::auth::Caller;
 use crate::error::{Error, Refusal, RefusalCode, Result};
 use crate::instance::connect::{PATIENCE, refusal};
@@ -25,6 +29,8 @@ pub struct Returned {
     pub code: Option<String>,
     /// The OAuth parameter `error`, which takes the place of `code`.
     pub error: Option<String>,
+    pub address: Option<IpAddr>,
+    pub request_id: Option<Uuid>,
     /// Names and values.
     pub cookies: Vec<(String, String)>,
 }
@@ -93,13 +99,17 @@ impl Authorizations {
         };
         let entry = self.instances.catalog.find(&row.integration_key);
         let application = entry.map_or(&row.integration_key, |entry| &entry.name);
-        match self.carry_out(&row, returned).await {
+        let actor = Actor { kind: ActorKind::Token, id: Some(row.token_id), name: row.actor.clone() };
+        let origin = Origin { actor, address: returned.address, request_id: returned.request_id };
+        let detail = format!("A person consented in {application}, and the instance was connected.");
+        let act = Act::new(origin, Some((Action::AuthorizationCompleted, detail)));
+        match act.clone().run(self.carry_out(&row, returned)).await {
             Ok(model) => {
                 info!(instance.id = %model.id, integration = row.integration_key, "a person consented, and an instance was connected");
                 Ok(model)
             }
             Err(why) => {
-                self.tell(&row, application, &why).await;
+                act.run(self.tell(&row, application, &why)).await;
                 Err(Failure { why, application: Some(application.clone()), reconnection: row.instance_id.is_some() })
             }
         }

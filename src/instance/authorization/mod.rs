@@ -30,7 +30,7 @@ use zeroize::Zeroizing;
 use super::create::{Create, Prepared};
 use super::sealed::{Owner, consent};
 use super::{Instances, connect};
-use crate::audit;
+use crate::audit::{self, Entry, Subject};
 use crate::auth::Caller;
 use crate::auth::access::Access;
 use crate::db::Tx;
@@ -224,13 +224,13 @@ impl Authorizations {
     }
 
     async fn record_failure(&self, row: &Model, detail: &str) -> Result<()> {
-        let now = self.instances.clock.now();
-        self.instances
-            .db
-            .write(|tx| async move {
-                audit::record(&tx, now, &row.actor, Action::AuthorizationFailed, row.instance_id, detail).await
-            })
-            .await
+        let entry = Entry::new(self.instances.clock.now(), Action::AuthorizationFailed, detail);
+        let entry = &entry.failed("CONSENT_FAILED").about(row.instance_id.map(Subject::instance));
+        let record = self.instances.db.write(|tx| async move {
+            audit::record(&tx, entry.clone());
+            Ok(())
+        });
+        record.await
     }
 }
 

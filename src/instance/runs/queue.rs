@@ -7,13 +7,13 @@ use entity::run::{self, Trigger};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 use uuid::Uuid;
 
-use crate::audit;
+use crate::audit::{self, Entry, Subject};
 use crate::auth::Caller;
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::instance::Instances;
 use crate::instance::state::{Accepted, Change, RunRequest};
-use crate::instance::transition::Transition;
+use crate::instance::transition::{Committed, Transition};
 use crate::queue::{self, Priority};
 
 impl Instances {
@@ -25,15 +25,16 @@ impl Instances {
                 let mut transition = Transition::begin(&tx, id, Some(actor), now).await?;
                 let request = RunRequest { trigger: Trigger::Manual, accepted };
                 transition.apply(Change::Queue(request)).await?;
-                let run = transition.commit().await?.current_run;
+                let Committed { current_run: run, instance, .. } = transition.commit().await?;
+                let subject = || Subject::instance(id).named(&instance.name);
                 let run = run.ok_or_else(|| Error::Internal("an active run without a row".into()))?;
                 if accepted.removals {
                     let detail = "This run may remove any number of users.";
-                    audit::record(&tx, now, actor, Action::RemovalsAccepted, Some(id), detail).await?;
+                    audit::record(&tx, Entry::new(now, Action::RemovalsAccepted, detail).about(subject()));
                 }
                 if accepted.growth {
                     let detail = "This run may add any number of users.";
-                    audit::record(&tx, now, actor, Action::GrowthAccepted, Some(id), detail).await?;
+                    audit::record(&tx, Entry::new(now, Action::GrowthAccepted, detail).about(subject()));
                 }
                 accept(&tx, run, accepted).await
             })

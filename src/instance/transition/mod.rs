@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::event::{Previous, Snapshot};
 use super::state::{Change, State, Step};
 use super::{Instances, create, lock, runs};
+use crate::audit::{self, Subject};
 use crate::db::{Tx, is_duplicate};
 use crate::error::{Error, Result};
 use crate::events::{self, NewEvent};
@@ -160,6 +161,7 @@ impl<'a> Transition<'a> {
             let actor = actor.map(str::to_owned);
             events::append(tx, NewEvent { instance_id: instance.id, at: now, cause, actor, record });
         }
+        audit::record_change(tx, now, || Subject::instance(instance.id).named(&instance.name));
         Ok(Committed { instance, last_run, current_run, cancelled_run })
     }
 }

@@ -36,6 +36,7 @@ const PAGE: u64 = 200;
 /// One line for the person who starts the process.
 pub async fn open(db: &Db, file: &Path) -> Result<Arc<KeyRing>> {
     let ring = &Arc::new(installation::load_keys(db, file).await?);
+    db.sign_with(ring);
     // A key in use means that everything is sealed as this version does it.
     if installation::used_key(db).await?.is_none() {
         let counts = db.write(|tx| async move { upgrade(&tx, ring).await }).await?;

@@ -18,6 +18,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::members;
+use crate::audit;
 use crate::auth;
 use crate::db::{Db, Tx};
 use crate::error::{Error, Result};
@@ -55,7 +56,9 @@ pub async fn needs(db: &Db) -> Result<BTreeMap<Option<KeyId>, u64>> {
     let tokens: Vec<Option<Vec<u8>>> = tokens.into_tuple().all(db.read()).await?;
     let sealed = secrets.iter().chain(&grants).chain(&consents).map(|value| key_id_of(value));
     let members = members::signatures(db).await?;
-    let signed = tokens.iter().chain(&members).map(|value| value.as_deref().and_then(signer_of));
+    let ends = audit::chain::ends(db.read()).await?.signature;
+    let signed = tokens.iter().chain(&members).map(Option::as_deref).chain(ends.as_deref().map(Some));
+    let signed = signed.map(|value| value.and_then(signer_of));
     Ok(sealed.chain(signed).fold(BTreeMap::new(), |mut counts, key| {
         *counts.entry(key).or_default() += 1;
         counts
@@ -107,11 +110,9 @@ fn internal(line: String) -> Error {
 /// Seals everything with the key in use, and removes the others if nothing needs them.
 async fn finish(db: &Db, ring: &KeyRing, key: &SecretKey) -> Result<Rotated> {
     let renewal = Renewal { db, ring, key };
-    let renewed = renewal.secrets().await?
-        + renewal.grants().await?
-        + renewal.consents().await?
-        + renewal.tokens().await?
-        + renewal.members().await?;
+    let sealed = renewal.secrets().await? + renewal.grants().await? + renewal.consents().await?;
+    let signed = renewal.tokens().await? + renewal.members().await? + renewal.audit_log().await?;
+    let renewed = sealed + signed;
     let left = needs(db).await?.into_iter().filter(|(id, _)| id.is_some_and(|id| id != key.id()));
     let left = left.map(|(_, count)| count).sum();
     let removed = if left == 0 { ring.keep_only(key.id()).map_err(internal)? } else { 0 };
@@ -230,5 +231,9 @@ impl Renewal<'_> {
             Ok(renewed)
         });
         renew.await
+    }
+
+    async fn audit_log(&self) -> Result<u64> {
+        self.db.write(|tx| async move { audit::chain::sign_anew(&tx, self.ring, self.key).await }).await
     }
 }

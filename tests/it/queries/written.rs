@@ -11,6 +11,7 @@ use async_graphql::parser::{parse_query, parse_schema};
 use async_graphql::{Name, Request, Response, Variables};
 use fastrand::Rng;
 use muster::app::App;
+use muster::audit::journal::Journal;
 use muster::auth::access::Access;
 use muster::auth::{Caller, Role, Who};
 use muster::clock::Clock;
@@ -313,6 +314,7 @@ pub async fn register() -> (Api, AppSchema, App, Vec<String>, Vec<String>, crate
             public_url: app.engine.public_url.clone(),
             mail_host: app.engine.mail_host.clone(),
         },
+        journal: Journal::new(app.db.clone(), app.clock.clone()),
         epoch: 1,
     });
     (api, build(), app, ids, cursors, place)

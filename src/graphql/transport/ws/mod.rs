@@ -30,6 +30,7 @@ use self::session::Session;
 use super::endpoint::Endpoint;
 use super::problems::Problem;
 use super::{bearer, callers};
+use crate::auth::ClientAddress;
 use crate::graphql::error::Code;
 
 /// The largest message of a client, in bytes.
@@ -76,6 +77,7 @@ pub async fn upgrade(endpoint: &Arc<Endpoint>, mut parts: Parts) -> Result<Respo
         return Err(Problem::bad_request("The only sub-protocol is graphql-transport-ws."));
     }
     let caller = callers::of_handshake(endpoint, &parts.headers).await?;
+    let address = parts.extensions.get::<ClientAddress>().copied();
     let endpoint = endpoint.clone();
     let mut response = upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -84,7 +86,7 @@ pub async fn upgrade(endpoint: &Arc<Endpoint>, mut parts: Parts) -> Result<Respo
         .max_frame_size(MAX_MESSAGE_BYTES)
         .on_upgrade(move |socket| async move {
             let _open = Open::new();
-            Session::new(endpoint, socket, caller).run().await;
+            Session::new(endpoint, socket, address, caller).run().await;
         });
     // Among them is the spelling of the request's header names, in which hyper then answers. Some clients find
     // `Sec-WebSocket-Protocol` by their own spelling only.

@@ -19,7 +19,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::protocol::{self, ClientMessage, CloseReason};
 use super::socket::QueuedSocket;
-use crate::auth::Caller;
+use crate::auth::{Caller, ClientAddress};
 use crate::graphql::budget::{Budget, Permit};
 use crate::graphql::error::{Code, error};
 use crate::graphql::subscription::results::Batch;
@@ -87,6 +87,7 @@ enum AccessCheck {
 pub struct Session {
     endpoint: Arc<Endpoint>,
     socket: QueuedSocket,
+    address: Option<ClientAddress>,
     phase: Phase,
     operations: StreamMap<Arc<str>, BoxStream<'static, Message>>,
     /// Whether the last event came from an operation, so that everything else was polled just before it.
@@ -104,7 +105,12 @@ pub struct Session {
 
 impl Session {
     /// `caller` has the token or session of the upgrade request, if it had one.
-    pub fn new(endpoint: Arc<Endpoint>, socket: WebSocket, caller: Option<Caller>) -> Self {
+    pub fn new(
+        endpoint: Arc<Endpoint>,
+        socket: WebSocket,
+        address: Option<ClientAddress>,
+        caller: Option<Caller>,
+    ) -> Self {
         let now = Instant::now();
         let mut ticks = interval_at(now + TICK, TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -112,6 +118,7 @@ impl Session {
             shutdown: Box::pin(endpoint.shutdown.clone().cancelled_owned()),
             endpoint,
             socket: QueuedSocket::new(socket),
+            address,
             phase: Phase::AwaitingInit { caller: caller.map(Arc::new) },
             operations: StreamMap::new(),
             produced: false,
@@ -288,9 +295,11 @@ impl Session {
             AccessCheck::Authenticated(Err(AccessError::Unavailable)) => {
                 self.close(CloseReason::TRY_AGAIN_LATER);
             }
-            AccessCheck::Authenticated(Err(AccessError::Refused)) | AccessCheck::StillValid(false) => {
+            AccessCheck::Authenticated(Err(AccessError::Refused)) => {
+                self.endpoint.count_anonymous(self.address, Code::Unauthenticated);
                 self.close(CloseReason::UNAUTHORIZED);
             }
+            AccessCheck::StillValid(false) => self.close(CloseReason::UNAUTHORIZED),
         }
     }
 
@@ -318,9 +327,9 @@ impl Session {
         if self.operations.len() >= MAX_OPERATIONS {
             return Err(error(Code::TooManyOperations, "Too many operations on this socket; end one first."));
         }
-        budget.request()?;
+        budget.request().inspect_err(|_| self.endpoint.count_limited(&caller, self.address))?;
         let executor = &self.endpoint.executor;
-        let operation = executor.check(params)?.within(budget);
+        let operation = executor.check(params)?.within(budget).from(self.address);
         Ok(Box::pin(budgeted::messages(executor.clone(), caller, operation, Transport::WebSocket)?))
     }
 

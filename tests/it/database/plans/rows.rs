@@ -167,7 +167,8 @@ async fn others(db: &DatabaseConnection) {
     insert::<api_token::Entity>(db, tokens).await;
 
     let of = any::<audit_entry::Entity>(db).await;
-    insert::<audit_entry::Entity>(db, iter::repeat_n(of, OTHERS)).await;
+    let entries = (1..).take(OTHERS).map(|number| audit_entry::Model { id: of.id + number, ..of.clone() });
+    insert::<audit_entry::Entity>(db, entries).await;
 
     let consents = (0..OTHERS).map(|_| oauth_authorization::Model {
         state_hash: hash(),

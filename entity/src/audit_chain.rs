@@ -1,0 +1,28 @@
+//! The ends of the chain of audit entries. The table has exactly one row.
+
+use sea_orm::entity::prelude::*;
+
+/// The primary key of the only row.
+pub const ID: i32 = 1;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "audit_chain")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: i32,
+    /// The newest entry.
+    pub last_id: i64,
+    pub last_at: i64,
+    /// Null until there is one.
+    pub last_hash: Option<Vec<u8>>,
+    /// The entry before the oldest one that is kept. Entries up to this one may have been pruned, or have no hash.
+    pub anchor_id: i64,
+    pub anchor_hash: Option<Vec<u8>>,
+    /// The first entry that was appended after somebody had changed the chain outside of Muster.
+    pub broken_at: Option<i64>,
+    /// Authenticates the other columns.
+    pub signature: Option<Vec<u8>>,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

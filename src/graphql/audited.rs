@@ -1,0 +1,146 @@
+//! The audit entries of operations. Every field of a mutation passes [`Audited`], so that none can be forgotten: what the
+//! resolver does has an entry in the transaction of the change, and every other outcome gets one here.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_graphql::parser::types::Field;
+use async_graphql::registry::Registry;
+use async_graphql::resolver_utils::ContainerType;
+use async_graphql::{
+    Context, ContextSelectionSet, ObjectType, OutputType, Positioned, Response, ServerError, ServerResult, Value,
+};
+use entity::audit_entry::Action;
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use super::error::Code;
+use crate::audit::journal::Journal;
+use crate::audit::{Act, Actor, Entry, Origin};
+use crate::auth::Caller;
+
+/// What each mutation does. One that is missing here is recorded as [`Action::Changed`].
+const ACTIONS: [(&str, Action); 10] = [
+    ("beginAuthorization", Action::AuthorizationBegun),
+    ("cancelSync", Action::SyncCancelled),
+    ("createInstance", Action::InstanceCreated),
+    ("deleteAllUsers", Action::UsersDeleted),
+    ("deleteInstance", Action::InstanceDeleted),
+    ("sendTestMail", Action::TestMailSent),
+    ("setRecipients", Action::RecipientsSet),
+    ("syncInstance", Action::SyncRequested),
+    ("testConnection", Action::ConnectionTested),
+    ("updateInstance", Action::InstanceUpdated),
+];
+
+fn action(field: &str) -> Action {
+    ACTIONS.iter().find(|(name, _)| *name == field).map_or(Action::Changed, |(_, action)| *action)
+}
+
+/// Where an operation comes from, as the audit log says it.
+pub fn origin(caller: &Caller, address: Option<IpAddr>, request_id: Uuid) -> Origin {
+    Origin { actor: Actor::from(caller), address, request_id: Some(request_id) }
+}
+
+/// The mutations of one request. It is in the data of the request.
+#[derive(Clone)]
+pub struct Trail(Arc<Inner>);
+
+struct Inner {
+    origin: Origin,
+    journal: Journal,
+    /// The fields that are not executed yet, or are being executed.
+    open: Mutex<Vec<String>>,
+}
+
+impl Trail {
+    /// `fields` are those that the request has at the root.
+    pub fn new(origin: Origin, journal: Journal, fields: Vec<String>) -> Self {
+        Self(Arc::new(Inner { origin, journal, open: Mutex::new(fields) }))
+    }
+
+    /// Executes one field. It has an entry afterwards.
+    async fn execute<T>(&self, field: &str, work: impl Future<Output = ServerResult<T>>) -> ServerResult<T> {
+        let Inner { origin, journal, open } = &*self.0;
+        let detail = format!("The mutation {field} was executed.");
+        let act = Act::new(origin.clone(), Some((action(field), detail.clone())));
+        let result = act.clone().run(work).await;
+        match (&result, act.refusal()) {
+            (Err(error), _) => self.fail(field, Code::of(error)).await,
+            (Ok(_), _) if act.has_recorded() => {}
+            (Ok(_), Some(code)) => {
+                let detail = format!("The mutation {field} was refused.");
+                let entry = Entry::new(journal.now(), action(field), detail).refused(&code);
+                journal.write(entry.by(origin.clone())).await;
+            }
+            (Ok(_), None) => journal.write(Entry::new(journal.now(), action(field), detail).by(origin.clone())).await,
+        }
+        let mut open = open.lock();
+        if let Some(at) = open.iter().position(|name| name == field) {
+            open.remove(at);
+        }
+        result
+    }
+
+    /// Writes an entry for each field that was not executed to its end.
+    pub async fn end(&self, code: Code) {
+        let open = std::mem::take(&mut *self.0.open.lock());
+        for field in open {
+            self.fail(&field, code).await;
+        }
+    }
+
+    async fn fail(&self, field: &str, code: Code) {
+        let Inner { origin, journal, .. } = &*self.0;
+        let refused = matches!(code, Code::Forbidden | Code::RateLimited | Code::InvalidInput | Code::Unauthenticated);
+        let what = if refused { "was refused" } else { "failed" };
+        let entry = Entry::new(journal.now(), action(field), format!("The mutation {field} {what}."));
+        match code {
+            Code::RateLimited => journal.count(origin, code.as_str()),
+            _ if refused => journal.refuse(entry, origin, code.as_str()).await,
+            _ => journal.write(entry.failed(code.as_str()).by(origin.clone())).await,
+        }
+    }
+}
+
+/// Records that a query asked for what its caller may not read.
+pub async fn record_refusal(journal: &Journal, origin: Origin, response: &Response) {
+    let refused = |error: &&ServerError| Code::Forbidden.is_of(error);
+    let count = response.errors.iter().filter(refused).count();
+    if count > 0 {
+        let detail = format!("A query was refused in {count} places.");
+        let entry = Entry::new(journal.now(), Action::AccessRefused, detail);
+        journal.refuse(entry, &origin, Code::Forbidden.as_str()).await;
+    }
+}
+
+/// The root of mutations, with an audit entry for each field.
+#[derive(Default)]
+pub struct Audited<M>(M);
+
+impl<M: ObjectType> ContainerType for Audited<M> {
+    async fn resolve_field(&self, ctx: &Context<'_>) -> ServerResult<Option<Value>> {
+        let field = ctx.item.node.name.node.as_str();
+        match ctx.data_opt::<Trail>() {
+            Some(trail) if !field.starts_with("__") => trail.execute(field, self.0.resolve_field(ctx)).await,
+            _ => self.0.resolve_field(ctx).await,
+        }
+    }
+}
+
+impl<M: ObjectType> OutputType for Audited<M> {
+    fn type_name() -> Cow<'static, str> {
+        M::type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        M::create_type_info(registry)
+    }
+
+    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
+        self.0.resolve(ctx, field).await
+    }
+}
+
+impl<M: ObjectType> ObjectType for Audited<M> {}
