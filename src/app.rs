@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::audit::journal::Journal;
+use crate::audit::seal::SealFile;
 use crate::auth::access::Access;
 use crate::auth::members::Members;
 use crate::auth::tokens::Tokens;
@@ -267,6 +268,7 @@ impl App {
             pruner: self.pruner.clone(),
             log: self.log.clone(),
             journal: self.endpoint.executor.journal().clone(),
+            seal: SealFile::new(&self.settings.data_dir, self.instances.keys.clone()),
             progress: self.engine.progress.clone(),
             heartbeat: self.heartbeat.clone(),
             sync_concurrency: self.settings.sync_concurrency,

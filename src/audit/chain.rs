@@ -111,18 +111,19 @@ pub async fn sign_anew(tx: &Tx, ring: &KeyRing, key: &SecretKey) -> Result<u64> 
     Ok(1)
 }
 
-/// Takes the ends as they are: a break that was found is no longer reported.
-pub async fn accept(tx: &Tx) -> Result<()> {
+/// Takes the log as it is. If it has breaks, the chain begins `anew` after the newest entry, and of those before it
+/// nothing is proved any more.
+pub async fn accept(tx: &Tx, anew: bool) -> Result<()> {
     let (ring, mut ends) = (tx.keys()?, lock(tx).await?);
     let key = installation::key_in_use(tx.conn(), ring).await?;
     check(tx, ring, &mut ends).await?;
     let newest = audit_entry::Entity::find().order_by_desc(audit_entry::Column::Id).limit(1).one(tx.conn()).await?;
-    if let Some(newest) = newest {
-        // The chain begins anew after what nobody can prove any more.
+    if let Some(newest) = newest.filter(|_| anew) {
         (ends.last_id, ends.last_hash) = (newest.id, newest.hash);
-    }
-    if ends.broken_at.take().is_some() {
         (ends.anchor_id, ends.anchor_hash) = (ends.last_id, ends.last_hash.clone());
+    }
+    if anew {
+        ends.broken_at = None;
     }
     store(tx, &key, ends).await
 }

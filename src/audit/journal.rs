@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
 
+use super::seal::SealFile;
 use super::{Actor, Entry, Origin, record};
 use crate::clock::Clock;
 use crate::db::Db;
@@ -22,7 +23,7 @@ use crate::error::Result;
 /// How often counts are written.
 const INTERVAL: Duration = Duration::from_mins(1);
 /// How many refusals of one actor have an entry of their own in an interval.
-const OWN_ENTRIES: i64 = 20;
+const OWN_ENTRIES: i64 = 100;
 /// How many counts are kept at most. The rest of an interval has no address.
 const MAX_COUNTS: usize = 1_000;
 
@@ -122,13 +123,21 @@ impl Journal {
         write.await.inspect_err(|_| warn!(?entries, "refusals were counted, and could not be written"))
     }
 
-    /// Writes the counts each minute, and at the end.
-    pub async fn run(self, stop: CancellationToken) {
-        while !stop.is_cancelled() {
-            stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await;
-            if let Err(error) = self.flush().await {
-                warn!(error = %error.chain(), "the audit log could not be written");
+    /// Seals the log at the start, and writes the counts and seals the log each minute and at the end.
+    pub async fn run(self, seal: SealFile, stop: CancellationToken) {
+        loop {
+            let ended = stop.is_cancelled();
+            let written = async {
+                self.flush().await?;
+                seal.renew(&self.db, self.now()).await
+            };
+            if let Err(error) = written.await {
+                warn!(error = %error.chain(), "the audit log could not be written or sealed");
             }
+            if ended {
+                return;
+            }
+            stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await;
         }
     }
 }

@@ -16,8 +16,12 @@
 mod act;
 pub mod chain;
 mod entry;
+pub mod erase;
 pub mod journal;
+pub mod ocsf;
 pub mod queries;
+pub mod seal;
+pub mod verify;
 
 pub use act::{Act, Origin, acting, note_refusal, record_change};
 pub use chain::prune;

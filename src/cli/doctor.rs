@@ -31,6 +31,7 @@ pub(super) async fn run(command: &Command, settings: Result<Settings, String>) -
         let now = Clock::System.now();
         let examination = Examination {
             key_file: Path::new(&key_file),
+            data_dir: &settings.data_dir,
             retention: Retention::of(&settings),
             thorough: command.thorough,
             now,

@@ -1,13 +1,21 @@
 //! `muster keys`: lists and rotates the keys that seal what is stored.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use clap::Subcommand;
+use entity::audit_entry::Action;
 
 use crate::app;
+use crate::audit::seal::SealFile;
+use crate::audit::{Entry, record};
+use crate::clock::Clock;
 use crate::config::Settings;
+use crate::db::Db;
 use crate::error::Error;
 use crate::installation;
 use crate::maintenance::keys::rotate::{self, Rotated};
-use crate::secrets::hex;
+use crate::secrets::{KeyRing, hex};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -27,12 +35,31 @@ pub(super) async fn run(command: Command, settings: &Settings) -> Result<(), Str
             println!("{}: added to {}", hex(&id), ring.file().display());
             println!("Copy this file to every server. Then run `muster keys rotate`.");
         }),
-        Command::Rotate => rotate::rotate(&db, &ring).await.map(|rotated| print(rotated, ring.file())),
+        Command::Rotate => rotate(&db, &ring, &settings.data_dir).await.map(|rotated| print(rotated, ring.file())),
     };
     done.map_err(|error| error.chain().to_string())
 }
 
-async fn list(db: &crate::db::Db, ring: &crate::secrets::KeyRing) -> Result<(), Error> {
+/// Rotates, and seals the audit log with the new key.
+async fn rotate(db: &Db, ring: &Arc<KeyRing>, data_dir: &Path) -> Result<Rotated, Error> {
+    let (now, file) = (db.clock(Clock::System).now(), SealFile::new(data_dir, ring.clone()));
+    // While the old key can still show that the old seal is genuine.
+    file.renew(db, now).await?;
+    let is_sealed = file.compare(db.read()).await?.is_none();
+    let rotated = rotate::rotate(db, ring).await?;
+    let entry = &Entry::new(now, Action::KeysRotated, "The keys of the installation were rotated.");
+    db.write(|tx| async move {
+        record(&tx, entry.clone());
+        Ok(())
+    })
+    .await?;
+    if is_sealed {
+        file.replace(db, now).await?;
+    }
+    Ok(rotated)
+}
+
+async fn list(db: &Db, ring: &KeyRing) -> Result<(), Error> {
     let (used, mut needs) = (installation::used_key(db).await?, rotate::needs(db).await?);
     for id in ring.ids() {
         let state = if used == Some(id) { "in use" } else { "not in use" };
@@ -47,7 +74,7 @@ async fn list(db: &crate::db::Db, ring: &crate::secrets::KeyRing) -> Result<(), 
     Ok(())
 }
 
-fn print(rotated: Rotated, file: &std::path::Path) {
+fn print(rotated: Rotated, file: &Path) {
     let Rotated { finished_earlier, renewed, left, removed } = rotated;
     let what = if finished_earlier { "An earlier rotation was finished" } else { "A new key is in use" };
     println!("{what}: {renewed} stored values were sealed anew, and {removed} old keys were removed.");

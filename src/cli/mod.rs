@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::app::{self, App, StartError};
+use crate::audit::{Actor, acting};
 use crate::auth::Role;
 use crate::auth::tokens::{Allowance, Tokens};
 use crate::clock::{Clock, date_time};
@@ -20,6 +21,7 @@ use crate::mail::EmailAddress;
 use crate::server::{self, Edge, descriptors};
 use crate::telemetry;
 
+mod audit;
 mod backup;
 mod connectors;
 mod demo;
@@ -67,6 +69,9 @@ enum Command {
     /// List, add and rotate the keys that seal what is stored.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Check, seal and export the audit log.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Print the GraphQL schema of the API.
     Schema,
     /// Copy the database into one file, while the server runs.
@@ -136,7 +141,7 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("threads: {error}")),
     };
-    match runtime.block_on(run(cli)) {
+    match runtime.block_on(acting(Actor::command_line(), run(cli))) {
         Ok(code) => code,
         Err(line) => fail(&line),
     }
@@ -164,6 +169,7 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
         }
         Command::Backup(command) => backup::run(&command, &settings()?).await,
         Command::Restore(command) => restore::run(&command, &settings()?).await,
+        Command::Audit(command) => return audit::run(command, &settings()?).await,
         Command::Doctor(command) => return Ok(doctor::run(&command, settings()).await),
         Command::Connectors(command) => connectors::run(command, &cli.config).await,
     }

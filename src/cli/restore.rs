@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
+use entity::audit_entry::Action;
+
 use super::use_postgres_tools;
-use crate::app::{DatabaseLock, prepare_data_dir};
+use crate::app::{self, DatabaseLock, prepare_data_dir};
+use crate::audit::seal::SealFile;
+use crate::audit::{Entry, record};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::db::Location;
@@ -43,8 +47,28 @@ pub(super) async fn run(command: &Command, settings: &Settings) -> Result<(), St
     if let Some(previous) = previous {
         println!("The previous database was kept as {}; delete it when you are sure.", previous.display());
     }
+    if let Err(line) = seal(settings).await {
+        eprintln!("muster: warning: the audit log could not be sealed: {line}");
+    }
     println!(
         "Start the server: it continues the work that was in progress when the backup was made. Mails older than 48 hours are not sent."
     );
     Ok(())
+}
+
+/// Records the restore in the log that was restored, and seals that one.
+async fn seal(settings: &Settings) -> Result<(), String> {
+    let (db, ring) = app::open_keys(settings).await?;
+    let at = Clock::System.now();
+    let entry = &Entry::new(at, Action::BackupRestored, "A backup was restored.");
+    let sealed = async {
+        db.write(|tx| async move {
+            record(&tx, entry.clone());
+            Ok(())
+        })
+        .await?;
+        SealFile::new(&settings.data_dir, ring).replace(&db, at).await?;
+        db.close().await
+    };
+    sealed.await.map_err(|error| error.chain().to_string())
 }

@@ -61,6 +61,7 @@ impl Settings {
             keep_mails_days: keep_days(),
             keep_removed_users_days: keep_days(),
             keep_audit_days: keep_days(),
+            keep_audit_names_days: keep_days(),
         }
     }
 }

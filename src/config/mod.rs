@@ -143,6 +143,9 @@ pub struct Settings {
     pub keep_removed_users_days: u32,
     #[serde(default = "defaults::keep_days")]
     pub keep_audit_days: u32,
+    /// The names and addresses in the audit log.
+    #[serde(default = "defaults::keep_days")]
+    pub keep_audit_names_days: u32,
 }
 
 /// The roles of a process.
@@ -234,6 +237,7 @@ impl Settings {
             ("keep_mails_days", self.keep_mails_days),
             ("keep_removed_users_days", self.keep_removed_users_days),
             ("keep_audit_days", self.keep_audit_days),
+            ("keep_audit_names_days", self.keep_audit_names_days),
         ] {
             if days > MAX_KEEP_DAYS {
                 return Err(format!("setting {name}: must be from 1 to {MAX_KEEP_DAYS}, or 0 for ever"));

@@ -44,7 +44,7 @@ impl Tx {
     pub(super) async fn finish(self) -> Result<Inner> {
         let entries = std::mem::take(&mut *self.0.entries.lock());
         if !entries.is_empty() {
-            audit::chain::append(&self, entries).await?;
+            Box::pin(audit::chain::append(&self, entries)).await?;
         }
         Arc::into_inner(self.0).ok_or_else(|| Error::Internal("a transaction outlived its work".into()))
     }

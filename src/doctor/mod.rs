@@ -25,6 +25,7 @@ use crate::db::{Db, Location, Trouble};
 use crate::error::{Error, Result};
 use crate::maintenance::retention::Retention;
 
+mod audit;
 mod history;
 mod installation;
 mod keys;
@@ -93,6 +94,8 @@ pub struct Report {
 pub struct Examination<'a> {
     /// The file of the secret key.
     pub key_file: &'a Path,
+    /// The folder with the seal of the audit log.
+    pub data_dir: &'a Path,
     pub retention: Retention,
     /// Also runs the checks that take long.
     pub thorough: bool,
@@ -155,6 +158,8 @@ impl Examination<'_> {
         report.record_error(conn, "api-tokens", done).await?;
         let done = members::members(conn, self.key_file, &mut report).await;
         report.record_error(conn, "members", done).await?;
+        let done = audit::chain(conn, self.key_file, self.data_dir, &mut report).await;
+        report.record_error(conn, "audit-log", done).await?;
         for check in sql_checks::all(conn.get_database_backend(), self.retention, now) {
             let asked = check.run(conn).await;
             let done = asked.map(|found| report.add(check.name, check.promise, found));

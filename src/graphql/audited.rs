@@ -9,7 +9,7 @@ use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
 use async_graphql::resolver_utils::ContainerType;
 use async_graphql::{
-    Context, ContextSelectionSet, ObjectType, OutputType, Positioned, Response, ServerError, ServerResult, Value,
+    Context, ContextSelectionSet, ObjectType, OutputType, Positioned, ServerError, ServerResult, Value,
 };
 use entity::audit_entry::Action;
 use parking_lot::Mutex;
@@ -65,16 +65,20 @@ impl Trail {
         let Inner { origin, journal, open } = &*self.0;
         let detail = format!("The mutation {field} was executed.");
         let act = Act::new(origin.clone(), Some((action(field), detail.clone())));
-        let result = act.clone().run(work).await;
+        // In a box, because it is the largest part of the future of a request.
+        let result = act.clone().run(Box::pin(work)).await;
         match (&result, act.refusal()) {
-            (Err(error), _) => self.fail(field, Code::of(error)).await,
+            (Err(error), _) => Box::pin(self.fail(field, Code::of(error))).await,
             (Ok(_), _) if act.has_recorded() => {}
             (Ok(_), Some(code)) => {
                 let detail = format!("The mutation {field} was refused.");
                 let entry = Entry::new(journal.now(), action(field), detail).refused(&code);
-                journal.write(entry.by(origin.clone())).await;
+                Box::pin(journal.write(entry.by(origin.clone()))).await;
             }
-            (Ok(_), None) => journal.write(Entry::new(journal.now(), action(field), detail).by(origin.clone())).await,
+            (Ok(_), None) => {
+                let entry = Entry::new(journal.now(), action(field), detail);
+                Box::pin(journal.write(entry.by(origin.clone()))).await;
+            }
         }
         let mut open = open.lock();
         if let Some(at) = open.iter().position(|name| name == field) {
@@ -104,14 +108,17 @@ impl Trail {
     }
 }
 
-/// Records that a query asked for what its caller may not read.
-pub async fn record_refusal(journal: &Journal, origin: Origin, response: &Response) {
-    let refused = |error: &&ServerError| Code::Forbidden.is_of(error);
-    let count = response.errors.iter().filter(refused).count();
-    if count > 0 {
-        let detail = format!("A query was refused in {count} places.");
-        let entry = Entry::new(journal.now(), Action::AccessRefused, detail);
-        journal.refuse(entry, &origin, Code::Forbidden.as_str()).await;
+/// Records that an operation asked for what its caller may not do. Of a mutation, the fields have the entries.
+pub async fn record_refusal(journal: &Journal, origin: Origin, trail: Option<Trail>, errors: &[ServerError]) {
+    let refused = errors.iter().filter(|error| Code::Forbidden.is_of(error)).count();
+    match trail {
+        _ if refused == 0 => {}
+        Some(trail) => trail.end(Code::Forbidden).await,
+        None => {
+            let detail = format!("Something was asked for that is closed to the caller, in {refused} places.");
+            let entry = Entry::new(journal.now(), Action::AccessRefused, detail);
+            journal.refuse(entry, &origin, Code::Forbidden.as_str()).await;
+        }
     }
 }
 

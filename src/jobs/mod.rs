@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
 use crate::audit::journal::Journal;
+use crate::audit::seal::SealFile;
 use crate::clock::Clock;
 use crate::config::Roles;
 use crate::db::Db;
@@ -56,6 +57,7 @@ pub struct Tools {
     pub pruner: Pruner,
     pub log: Log<Event>,
     pub journal: Journal,
+    pub seal: SealFile,
     pub progress: Progress,
     pub heartbeat: Heartbeat,
     pub sync_concurrency: usize,
@@ -83,7 +85,7 @@ pub fn spawn(tools: &Tools, roles: Roles, tasks: &TaskTracker, stop: &Cancellati
     tasks.spawn(upkeep(stop.clone()));
     if roles.api {
         let Tools { db, log, journal, progress, .. } = tools;
-        tasks.spawn(journal.clone().run(stop.clone()));
+        tasks.spawn(journal.clone().run(tools.seal.clone(), stop.clone()));
         tasks.spawn(log.clone().follow(stop.clone()));
         tasks.spawn(progress.clone().follow(db.clone(), stop.clone()));
     }

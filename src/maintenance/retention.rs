@@ -44,6 +44,8 @@ pub struct Retention {
     /// Users that their application no longer lists.
     pub removed_users: u32,
     pub audit: u32,
+    /// The names and addresses in the audit log.
+    pub audit_names: u32,
 }
 
 impl Retention {
@@ -55,6 +57,7 @@ impl Retention {
             mails: settings.keep_mails_days,
             removed_users: settings.keep_removed_users_days,
             audit: settings.keep_audit_days,
+            audit_names: settings.keep_audit_names_days,
         }
     }
 }
@@ -81,7 +84,8 @@ impl Pruner {
     /// Prunes every table once, or until `stop`.
     pub async fn run_once(&self, stop: &CancellationToken) {
         let now = self.age_clock.now();
-        let Retention { events: keep_events, runs, changes, mails, removed_users, audit: keep_audit } = self.retention;
+        let Retention { events: keep_events, runs, changes, mails, removed_users, audit: keep_audit, audit_names } =
+            self.retention;
         let run_end = cutoff(runs, now);
         // The API reads changes through their run, so they end with it.
         let change_end = cutoff(changes, now).max(run_end);
@@ -105,6 +109,9 @@ impl Pruner {
         }
         if let Some(end) = cutoff(keep_audit, now) {
             self.prune("audit", stop, async |tx| audit::prune(&tx, end, BATCH).await).await;
+        }
+        if let Some(end) = cutoff(audit_names, now) {
+            self.prune("audit_names", stop, async |tx| audit::erase::expired(&tx, end, BATCH).await).await;
         }
     }
 

@@ -107,12 +107,12 @@ impl Executor {
         let executed = if run.kind == OperationType::Mutation {
             let trail = Trail::new(origin.clone(), self.api.journal.clone(), operation.root_fields());
             let operation = operation.with_data(trail.clone());
-            let run = run.clone();
+            let (run, unfinished) = (run.clone(), trail.clone());
             let work = async move {
-                let answer = executor.answer(caller, operation, origin, Some(trail.clone()));
-                let executed = run.bounded(async move { Ok(answer.await) }).await;
+                let answer = async move { Ok(executor.answer(caller, operation, origin, Some(trail)).await) };
+                let executed = run.bounded(Box::pin(answer)).await;
                 if executed.is_err() {
-                    Box::pin(trail.end(Code::OutcomeUnknown)).await;
+                    Box::pin(unfinished.end(Code::OutcomeUnknown)).await;
                 }
                 executed
             };
@@ -197,10 +197,16 @@ impl Executor {
         transport: Transport,
     ) -> Result<BoxStream<'static, Batch>, OperationResponse> {
         let run = OperationRun::start(&operation, transport);
-        let subscriptions = self.subscriptions.clone();
+        let (subscriptions, journal, id) = (self.subscriptions.clone(), self.api.journal.clone(), run.id);
         let opened = run.clone().bounded(async move {
-            let opened = subscriptions.open(caller, operation, run.id).await;
-            opened.map_err(|response| OperationResponse::refused(response.errors))
+            let origin = audited::origin(&caller, operation.address(), id);
+            match subscriptions.open(caller, operation, id).await {
+                Ok(opened) => Ok(opened),
+                Err(response) => {
+                    Box::pin(audited::record_refusal(&journal, origin, None, &response.errors)).await;
+                    Err(OperationResponse::refused(response.errors))
+                }
+            }
         });
         let opened = opened.await;
         run.count(opened.as_ref().map_or_else(OperationResponse::outcome, |_| "executed"));

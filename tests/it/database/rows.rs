@@ -1,6 +1,8 @@
 //! Rows that are read fast are the rows that sea-orm reads.
 
-use entity::{api_token, audit_entry, capability_state, event, instance, notification, run, user, user_change};
+use entity::{
+    api_token, audit_entry, audit_person, capability_state, event, instance, notification, run, user, user_change,
+};
 use fastrand::Rng;
 use muster::db::Db;
 use sea_orm::sea_query::{ColumnType, Value};
@@ -101,8 +103,14 @@ async fn every_table_is_read_as_sea_orm_reads_it() {
     let mut random = Rng::with_seed(seed);
     let to = &mut random;
     same::<api_token::Entity>(to, &db, &place, &[variants::<_, api_token::Role>(api_token::Column::Role)]).await;
-    same::<audit_entry::Entity>(to, &db, &place, &[variants::<_, audit_entry::Action>(audit_entry::Column::Action)])
-        .await;
+    let of_entry = [
+        variants::<_, audit_entry::Action>(audit_entry::Column::Action),
+        variants::<_, audit_entry::Outcome>(audit_entry::Column::Outcome),
+        variants::<_, audit_entry::ActorKind>(audit_entry::Column::ActorKind),
+        variants::<_, audit_entry::SubjectKind>(audit_entry::Column::SubjectKind),
+    ];
+    same::<audit_entry::Entity>(to, &db, &place, &of_entry).await;
+    same::<audit_person::Entity>(to, &db, &place, &[]).await;
     same::<capability_state::Entity>(to, &db, &place, &[]).await;
     same::<event::Entity>(to, &db, &place, &[variants::<_, event::Cause>(event::Column::Cause)]).await;
     let of_instance = [

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 mod architecture;
+mod bill;
 mod examples;
 mod limits;
 mod links;

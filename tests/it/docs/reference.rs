@@ -57,6 +57,7 @@ fn defaults() -> Vec<(&'static str, String)> {
         ("KEEP_MAILS_DAYS", text(&settings.keep_mails_days)),
         ("KEEP_REMOVED_USERS_DAYS", text(&settings.keep_removed_users_days)),
         ("KEEP_AUDIT_DAYS", text(&settings.keep_audit_days)),
+        ("KEEP_AUDIT_NAMES_DAYS", text(&settings.keep_audit_names_days)),
     ]
 }
 

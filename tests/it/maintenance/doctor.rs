@@ -21,8 +21,10 @@ use crate::process::Home;
 use crate::support::{Place, Server};
 
 fn examination(key_file: &Path, thorough: bool) -> Examination<'_> {
-    let retention = Retention { events: 30, runs: 400, changes: 90, mails: 400, removed_users: 400, audit: 400 };
-    Examination { key_file, retention, thorough, now: Clock::System.now() }
+    let retention =
+        Retention { events: 30, runs: 400, changes: 90, mails: 400, removed_users: 400, audit: 400, audit_names: 400 };
+    let data_dir = key_file.parent().unwrap();
+    Examination { key_file, data_dir, retention, thorough, now: Clock::System.now() }
 }
 
 /// The data of a stopped server with an instance in every state: one that is healthy and has lost users,

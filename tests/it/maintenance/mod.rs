@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::support::DEADLINE;
 
+mod audit;
 pub mod backup;
 mod doctor;
 mod postgres;

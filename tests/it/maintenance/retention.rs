@@ -17,7 +17,8 @@ use super::{NOBODY, eventually};
 use crate::support::wire::Socket;
 use crate::support::{Server, change};
 
-pub const ALL: Retention = Retention { events: 30, runs: 400, changes: 90, mails: 400, removed_users: 400, audit: 400 };
+pub const ALL: Retention =
+    Retention { events: 30, runs: 400, changes: 90, mails: 400, removed_users: 400, audit: 400, audit_names: 400 };
 const TABLES: [&str; 7] =
     ["event", "sync_run", "user_change", "notification", "user_account", "audit_entry", "instance"];
 

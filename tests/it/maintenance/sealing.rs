@@ -20,8 +20,10 @@ const RUN: &str = "outcome failure { class message }";
 /// The checks of the doctor with findings, and what they are about.
 async fn doctor(place: &Place) -> Vec<(&'static str, Option<String>)> {
     let key_file = &place.path().join("secret.key");
-    let retention = Retention { events: 30, runs: 400, changes: 90, mails: 400, removed_users: 400, audit: 400 };
-    let examination = Examination { key_file, retention, thorough: false, now: Clock::System.now() };
+    let retention =
+        Retention { events: 30, runs: 400, changes: 90, mails: 400, removed_users: 400, audit: 400, audit_names: 400 };
+    let data_dir = place.path();
+    let examination = Examination { key_file, data_dir, retention, thorough: false, now: Clock::System.now() };
     let report = examine(&place.location(), &examination).await.unwrap();
     let of = |check: &str| matches!(check, "secret-key" | "api-tokens" | "installation");
     let found = report.findings.into_iter().filter(|finding| of(finding.check));

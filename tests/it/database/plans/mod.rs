@@ -159,7 +159,7 @@ async fn everything(server: &Server) {
     server.sync(&id, "id").await;
     server.done("deleteInstance", json!({ "id": id, "acknowledgeIrreversible": true }), "").await;
     server.until(&id, "status", |found| found["status"] == "DELETED").await;
-    let retention = Retention { events: 1, runs: 1, changes: 1, mails: 1, removed_users: 1, audit: 1 };
+    let retention = Retention { events: 1, runs: 1, changes: 1, mails: 1, removed_users: 1, audit: 1, audit_names: 1 };
     let pruner = Pruner { db: server.db.clone(), age_clock: SteadyClock::new(Clock::System), retention };
     pruner.run_once(&CancellationToken::new()).await;
 }

@@ -1,0 +1,213 @@
+//! The seal: a signed note of the newest entry, outside of the database. It lies in the data folder, and can be exported.
+//!
+//! It shows that the end of the log was cut off, or that an older database was put back, which the database itself
+//! cannot show. A seal is only ever replaced by one of a log that continues what the old one has sealed.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use entity::audit_entry::{Column, Entity};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use serde::{Deserialize, Serialize};
+use tracing::{error, warn};
+
+use super::chain::{self, Ends};
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::files::fsync_parent_dir;
+use crate::installation;
+use crate::secrets::{Fields, KeyRing, SecretKey, hex, signer_of};
+
+/// The name of the file in the data folder.
+const FILE: &str = "audit.seal";
+/// Another kind of seal would have another number.
+const VERSION: u8 = 1;
+
+/// A signed note of the newest entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seal {
+    version: u8,
+    /// The number of the newest entry.
+    pub entry: i64,
+    /// The hash of that entry, in hexadecimal digits.
+    hash: String,
+    /// When it was sealed, in Unix milliseconds.
+    at: i64,
+    /// The signature of a key of the installation, in hexadecimal digits.
+    signature: String,
+}
+
+impl Seal {
+    /// Seals the newest entry; `None` if there is none.
+    pub fn of(ends: &Ends, key: &SecretKey, at: i64) -> Option<Self> {
+        let mut seal = Self {
+            version: VERSION,
+            entry: ends.last_id,
+            hash: hex(ends.last_hash.as_deref()?),
+            at,
+            signature: String::new(),
+        };
+        seal.signature = hex(&key.sign_row(&seal.signed_fields()));
+        Some(seal)
+    }
+
+    /// One line of JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default() + "\n"
+    }
+
+    /// Reads what [`to_json`](Self::to_json) has written.
+    ///
+    /// # Errors
+    /// A sentence without the name of the file.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|_| "is not a seal that muster made".into())
+    }
+
+    fn signed_fields(&self) -> Fields {
+        let Self { version, entry, hash, at, signature: _ } = self;
+        Fields::default().text("audit_seal").number(i64::from(*version)).number(*entry).text(hash).number(*at)
+    }
+
+    fn signature(&self) -> Option<Vec<u8>> {
+        let digits = self.signature.as_bytes().chunks_exact(2);
+        digits.map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()).collect()
+    }
+
+    fn is_genuine(&self, ring: &KeyRing) -> bool {
+        self.signature().is_some_and(|signature| ring.has_signed_row(&self.signed_fields(), &signature))
+    }
+
+    /// What of the log is not as it was when this was made; `None` if all is well.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn compare<C: ConnectionTrait>(&self, conn: &C, ring: &KeyRing) -> Result<Option<String>> {
+        if !self.is_genuine(ring) {
+            return Ok(Some("the seal was not made with a key of this installation, or was changed".into()));
+        }
+        let (entry, ends) = (self.entry, chain::ends(conn).await?);
+        if ends.last_id < entry {
+            let last = ends.last_id;
+            return Ok(Some(format!(
+                "the log ends with entry {last}, but entry {entry} was sealed: its end was cut off, or an older database was put back"
+            )));
+        }
+        let hash = if entry == ends.anchor_id {
+            ends.anchor_hash
+        } else if entry < ends.anchor_id {
+            // It was pruned.
+            return Ok(None);
+        } else {
+            let row = Entity::find().select_only().column(Column::Hash).filter(Column::Id.eq(entry));
+            row.into_tuple::<Option<Vec<u8>>>().one(conn).await?.flatten()
+        };
+        let differs = hash.is_none_or(|hash| hex(&hash) != self.hash);
+        let wrong = format!(
+            "entry {entry} is not the one that was sealed: the end of the log was cut off, or an older database was put back, and the log was continued"
+        );
+        Ok(differs.then_some(wrong))
+    }
+}
+
+/// The seal in the data folder.
+#[derive(Clone)]
+pub struct SealFile {
+    path: PathBuf,
+    keys: Arc<KeyRing>,
+}
+
+impl SealFile {
+    pub fn new(data_dir: &Path, keys: Arc<KeyRing>) -> Self {
+        Self { path: data_dir.join(FILE), keys }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The seal; `None` if there is no file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or has something else in it.
+    pub fn read(&self) -> Result<Option<Seal>, String> {
+        let at = |error: &dyn std::fmt::Display| format!("{}: {error}", self.path.display());
+        match fs::read_to_string(&self.path) {
+            Ok(text) => Seal::parse(&text).map(Some).map_err(|error| at(&error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(at(&error)),
+        }
+    }
+
+    /// What of the log is not as it was when the file was written; `None` if all is well, or if there is no file.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn compare<C: ConnectionTrait>(&self, conn: &C) -> Result<Option<String>> {
+        match self.read() {
+            Ok(Some(seal)) => seal.compare(conn, &self.keys).await,
+            Ok(None) => Ok(None),
+            Err(line) => Ok(Some(line)),
+        }
+    }
+
+    /// Seals the newest entry, unless the log does not continue what is sealed.
+    ///
+    /// # Errors
+    /// If the database cannot be read, or the file cannot be written.
+    pub async fn renew(&self, db: &Db, at: i64) -> Result<()> {
+        if let Some(wrong) = self.compare(db.read()).await? {
+            error!(seal = %self.path.display(), "the audit log is not as it was sealed: {wrong}; see `muster audit verify`");
+            return Ok(());
+        }
+        let ends = chain::ends(db.read()).await?;
+        if !chain::is_genuine(&self.keys, &ends) {
+            warn!("the end of the audit log is not as Muster wrote it; see `muster audit verify`");
+            return Ok(());
+        }
+        let key = installation::key_in_use(db.read(), &self.keys).await?;
+        let old = self.read().ok().flatten();
+        let signer = old.as_ref().and_then(Seal::signature).as_deref().and_then(signer_of);
+        if old.is_some_and(|old| old.entry == ends.last_id) && signer == Some(key.id()) {
+            return Ok(());
+        }
+        match Seal::of(&ends, &key, at) {
+            Some(seal) => self.write(&seal),
+            None => Ok(()),
+        }
+    }
+
+    /// Seals the newest entry, whatever was sealed before.
+    ///
+    /// # Errors
+    /// As [`renew`](Self::renew).
+    pub async fn replace(&self, db: &Db, at: i64) -> Result<()> {
+        let key = installation::key_in_use(db.read(), &self.keys).await?;
+        match Seal::of(&chain::ends(db.read()).await?, &key, at) {
+            Some(seal) => self.write(&seal),
+            None => Ok(()),
+        }
+    }
+
+    /// Replaces the file in one step.
+    fn write(&self, seal: &Seal) -> Result<()> {
+        if self.path.parent().is_none_or(|folder| !folder.exists()) {
+            // A command on a machine without a data folder.
+            return Ok(());
+        }
+        let next = self.path.with_extension("seal.next");
+        let write = || {
+            // Left over by a process that was killed.
+            let _ = fs::remove_file(&next);
+            let mut file = File::options().write(true).create_new(true).mode(0o600).open(&next)?;
+            file.write_all(seal.to_json().as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&next, &self.path)?;
+            fsync_parent_dir(&self.path)
+        };
+        write().map_err(|error| Error::internal(format!("{} cannot be written", self.path.display()), error))
+    }
+}

@@ -1,0 +1,122 @@
+//! Checks the chain of entries, and says where it breaks.
+
+use std::collections::HashMap;
+
+use entity::audit_entry::{Column, Entity, Model};
+use entity::audit_person::{self, Column as Person};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use super::chain::{self, Ends};
+use crate::error::Result;
+use crate::secrets::KeyRing;
+
+/// How many entries are read at a time.
+const PAGE: u64 = 1_000;
+/// How many breaks are named. The rest would say the same.
+const MAX_BREAKS: usize = 50;
+
+/// What was found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// How many entries the chain has.
+    pub chained: u64,
+    /// How many entries earlier versions have written, of which nothing can be proved.
+    pub unchained: u64,
+    /// Of how many chained entries the personal part has expired or was erased.
+    pub erased: u64,
+    /// Where the chain breaks, and how.
+    pub breaks: Vec<String>,
+}
+
+/// Checks every entry. Without keys, the signature of the ends is not checked.
+///
+/// # Errors
+/// If the database cannot be read.
+pub async fn verify<C: ConnectionTrait>(conn: &C, ring: Option<&KeyRing>) -> Result<Verified> {
+    let ends = chain::ends(conn).await?;
+    let mut walk = Walk::from(&ends);
+    if ring.is_some_and(|ring| !chain::is_genuine(ring, &ends)) {
+        walk.say("the record of its newest entry (audit_chain) is not as Muster wrote it".into());
+    }
+    if let Some(entry) = ends.broken_at {
+        walk.say(format!("before entry {entry} was appended, the log had been changed outside of Muster"));
+    }
+    let mut after = 0;
+    loop {
+        let entries = Entity::find().filter(Column::Id.gt(after)).order_by_asc(Column::Id).limit(PAGE);
+        let entries = entries.all(conn).await?;
+        let Some(last) = entries.last() else { break };
+        let persons = audit_person::Entity::find().filter(Person::EntryId.between(after + 1, last.id));
+        let persons = persons.all(conn).await?.into_iter().map(|person| (person.entry_id, person)).collect();
+        after = last.id;
+        for entry in &entries {
+            walk.step(entry, &persons);
+        }
+    }
+    walk.end(&ends);
+    Ok(walk.found)
+}
+
+struct Walk {
+    found: Verified,
+    anchor: i64,
+    /// Whether no entry was appended yet, so that none may have a hash.
+    is_new: bool,
+    last: i64,
+    hash: Option<Vec<u8>>,
+}
+
+impl Walk {
+    fn from(ends: &Ends) -> Self {
+        let (last, hash) = (ends.anchor_id, ends.anchor_hash.clone());
+        Self { found: Verified::default(), anchor: ends.anchor_id, is_new: ends.signature.is_none(), last, hash }
+    }
+
+    fn say(&mut self, wrong: String) {
+        if self.found.breaks.len() < MAX_BREAKS {
+            self.found.breaks.push(wrong);
+        }
+    }
+
+    fn step(&mut self, entry: &Model, persons: &HashMap<i64, audit_person::Model>) {
+        let id = entry.id;
+        let Some(hash) = &entry.hash else {
+            self.found.unchained += 1;
+            if id > self.anchor {
+                self.say(format!("entry {id} was not written by Muster"));
+            }
+            return;
+        };
+        if id <= self.anchor {
+            if self.is_new {
+                self.say(format!("entry {id} has a hash, but no record says so"));
+            }
+            return;
+        }
+        self.found.chained += 1;
+        let computed = chain::hash(entry, self.hash.as_deref());
+        if id != self.last + 1 {
+            self.say(format!("{} entries are missing before entry {id}", id - self.last - 1));
+        } else if computed[..] != hash[..] {
+            self.say(format!("entry {id} was changed, or does not follow the entry before it"));
+        }
+        match persons.get(&id) {
+            None => self.found.erased += 1,
+            Some(person) if Some(&chain::person_digest(person)[..]) != entry.person_digest.as_deref() => {
+                self.say(format!("the name or the address in entry {id} was changed"));
+            }
+            Some(_) => {}
+        }
+        (self.last, self.hash) = (id, Some(hash.clone()));
+    }
+
+    fn end(&mut self, ends: &Ends) {
+        if self.last < ends.last_id {
+            self.say(format!("the log ends with entry {}, and its newest entry was {}", self.last, ends.last_id));
+        } else if self.last > ends.last_id {
+            self.say(format!("the entries after {} were not written by Muster", ends.last_id));
+        } else if self.hash != ends.last_hash {
+            self.say(format!("entry {} is not the one that was written last", self.last));
+        }
+    }
+}

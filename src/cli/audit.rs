@@ -1,0 +1,158 @@
+//! `muster audit`: checks, seals and exports the audit log.
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use entity::audit_entry::Action;
+use uuid::Uuid;
+
+use crate::app;
+use crate::audit::seal::{Seal, SealFile};
+use crate::audit::verify::{Verified, verify};
+use crate::audit::{Entry, chain, erase, ocsf, queries, record};
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::installation;
+use crate::secrets::KeyRing;
+
+/// How many entries are read at a time.
+const PAGE: u64 = 500;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Print the audit log as JSON Lines in the shape of OCSF, the oldest entry first.
+    Export {
+        /// Only the entries after the one with this number (`metadata.uid`), to continue an earlier export.
+        #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+        after: i64,
+    },
+    /// Check the whole chain of entries, and the seal in the data folder.
+    Verify {
+        /// Also check a seal that `muster audit seal` has printed.
+        #[arg(long, value_name = "FILE")]
+        seal: Option<PathBuf>,
+    },
+    /// Print a signed note of the newest entry, to be kept in another place.
+    Seal {
+        /// First accept the log as it is, after a person has looked into what was changed or restored.
+        #[arg(long)]
+        accept: bool,
+    },
+    /// Erase the names and addresses of what one token or member did, or what was done to it.
+    Erase {
+        /// The id, as the audit log shows it.
+        #[arg(long)]
+        id: Uuid,
+    },
+}
+
+pub(super) async fn run(command: Command, settings: &Settings) -> Result<ExitCode, String> {
+    if let Command::Verify { seal } = command {
+        return check(settings, seal.as_deref()).await;
+    }
+    let (db, ring) = app::open_keys(settings).await?;
+    let file = SealFile::new(&settings.data_dir, ring.clone());
+    let done = match command {
+        Command::Export { after } => export(&db, after).await,
+        Command::Seal { accept } => seal(&db, &ring, &file, accept).await,
+        Command::Erase { id } => erase_names(&db, id).await,
+        Command::Verify { .. } => Ok(()),
+    };
+    done.map(|()| ExitCode::SUCCESS).map_err(|error| error.chain().to_string())
+}
+
+fn now(db: &Db) -> i64 {
+    db.clock(Clock::System).now()
+}
+
+/// Writes a page at a time, so that a log of any length needs little memory.
+async fn export(db: &Db, mut after: i64) -> Result<()> {
+    let entry = &Entry::new(now(db), Action::AuditExported, "The audit log was exported.");
+    db.write(|tx| async move {
+        record(&tx, entry.clone());
+        Ok(())
+    })
+    .await?;
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    loop {
+        let page = queries::after(db.read(), after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = last.entry.id;
+        for found in &page {
+            writeln!(out, "{}", ocsf::event(found)).map_err(|error| Error::internal("the output", error))?;
+        }
+    }
+    out.flush().map_err(|error| Error::internal("the output", error))
+}
+
+async fn seal(db: &Db, ring: &KeyRing, file: &SealFile, accept: bool) -> Result<()> {
+    if accept {
+        let anew = !verify(db.read(), Some(ring)).await?.breaks.is_empty();
+        let entry = &Entry::new(now(db), Action::AuditAccepted, "The audit log was accepted as it was found.");
+        db.write(|tx| async move {
+            chain::accept(&tx, anew).await?;
+            record(&tx, entry.clone());
+            Ok(())
+        })
+        .await?;
+        file.replace(db, now(db)).await?;
+    } else {
+        file.renew(db, now(db)).await?;
+    }
+    let key = installation::key_in_use(db.read(), ring).await?;
+    match Seal::of(&chain::ends(db.read()).await?, &key, now(db)) {
+        Some(seal) => print!("{}", seal.to_json()),
+        None => eprintln!("muster: the audit log has no entry yet"),
+    }
+    Ok(())
+}
+
+async fn erase_names(db: &Db, id: Uuid) -> Result<()> {
+    let at = now(db);
+    let erase = db.write(|tx| async move {
+        let erased = erase::of(&tx, id).await?;
+        let detail = format!("The names and addresses in {erased} entries were erased.");
+        record(&tx, Entry::new(at, Action::NamesErased, detail));
+        Ok(erased)
+    });
+    println!("the names and addresses in {} entries were erased", erase.await?);
+    Ok(())
+}
+
+/// Exit code 0: all is well; 1: the log was changed.
+async fn check(settings: &Settings, seal: Option<&Path>) -> Result<ExitCode, String> {
+    let location = settings.database()?;
+    let key_file = settings.secret_key_file();
+    let ring = KeyRing::load(&key_file)?.ok_or_else(|| format!("there is no key file {}", key_file.display()))?;
+    let ring = std::sync::Arc::new(ring);
+    let given = seal.map(|path| {
+        let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+        text.and_then(|text| Seal::parse(&text)).map_err(|error| format!("{}: {error}", path.display()))
+    });
+    let given = given.transpose()?;
+    let examined = async {
+        let db = Db::inspect(&location).await?;
+        let view = db.view().await?;
+        let mut found = verify(view.conn(), Some(&ring)).await?;
+        found.breaks.extend(SealFile::new(&settings.data_dir, ring.clone()).compare(view.conn()).await?);
+        if let Some(seal) = given {
+            found.breaks.extend(seal.compare(view.conn(), &ring).await?);
+        }
+        view.close().await?;
+        db.close().await?;
+        Ok::<_, Error>(found)
+    };
+    let found = examined.await.map_err(|error| format!("{location}: {}", error.chain()))?;
+    let Verified { chained, unchained, erased, breaks } = &found;
+    for wrong in breaks {
+        println!("{wrong}");
+    }
+    println!(
+        "{chained} entries in the chain, {erased} of them without names; {unchained} older entries without a chain"
+    );
+    Ok(if breaks.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
