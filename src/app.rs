@@ -222,7 +222,7 @@ impl App {
             }
             lock.opened();
         }
-        jobs::spawn(&self.jobs(), self.roles, &tasks, &self.shutdown);
+        jobs::spawn(&self.jobs(), self.roles, &tasks, &self.shutdown).await;
         let heartbeat = self.roles.workers.then(|| self.heartbeat.clone());
         let mut router = server::health(self.db.clone(), heartbeat, self.shutdown.clone());
         if self.roles.api {

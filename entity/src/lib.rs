@@ -18,6 +18,7 @@ pub mod member_link;
 pub mod notification;
 pub mod oauth_authorization;
 pub mod oauth_grant;
+pub mod oauth_shared_redirect;
 pub mod oidc_sign_in;
 pub mod recipient;
 pub mod replica;

@@ -26,6 +26,8 @@ pub struct Model {
     pub actor: String,
     pub created_at: i64,
     pub expires_at: i64,
+    /// Whether the person is sent back to the address of the integration, and not to the one that all integrations shared.
+    pub own_redirect: bool,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -66,7 +66,7 @@ pub async fn acting<T>(origin: impl Into<Origin>, work: impl Future<Output = T>)
 }
 
 /// Records what this task does to `subject`, if a client has asked for it, and no entry says it yet.
-pub fn record_change(tx: &Tx, at: i64, subject: impl FnOnce() -> Subject) {
+pub fn record_change<S: Into<Option<Subject>>>(tx: &Tx, at: i64, subject: impl FnOnce() -> S) {
     let doing = |act: &Arc<Act>| act.doing.clone().filter(|_| !act.has_recorded());
     if let Ok(Some((action, detail))) = ACT.try_with(doing) {
         record(tx, Entry::new(at, action, detail).about(subject()));

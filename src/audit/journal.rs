@@ -123,21 +123,21 @@ impl Journal {
         write.await.inspect_err(|_| warn!(?entries, "refusals were counted, and could not be written"))
     }
 
-    /// Seals the log at the start, and writes the counts and seals the log each minute and at the end.
+    /// Writes the counts and seals the log each minute, and at the end.
     pub async fn run(self, seal: SealFile, stop: CancellationToken) {
-        loop {
-            let ended = stop.is_cancelled();
-            let written = async {
-                self.flush().await?;
-                seal.renew(&self.db, self.now()).await
-            };
-            if let Err(error) = written.await {
-                warn!(error = %error.chain(), "the audit log could not be written or sealed");
-            }
-            if ended {
-                return;
-            }
+        while !stop.is_cancelled() {
             stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await;
+            if let Err(error) = self.flush().await {
+                warn!(error = %error.chain(), "counted refusals could not be written");
+            }
+            self.seal(&seal).await;
+        }
+    }
+
+    /// Seals the log, or says in the server's log why that is not possible.
+    pub async fn seal(&self, seal: &SealFile) {
+        if let Err(error) = seal.renew(&self.db, self.now()).await {
+            warn!(error = %error.chain(), "the audit log could not be sealed");
         }
     }
 }

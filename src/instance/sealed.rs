@@ -58,7 +58,8 @@ pub fn consent<'a>(row: &'a oauth_authorization::Model, reconnected: Option<&Own
         .optional(row.sync_interval_minutes.map(i64::from), Fields::number)
         .bytes(row.token_id.as_bytes())
         .text(&row.actor)
-        .number(row.expires_at);
+        .number(row.expires_at)
+        .number(row.own_redirect.into());
     Place {
         table: "oauth_authorization",
         column: "sealed",

@@ -81,10 +81,11 @@ impl Heartbeat {
 }
 
 /// Starts the jobs of the roles.
-pub fn spawn(tools: &Tools, roles: Roles, tasks: &TaskTracker, stop: &CancellationToken) {
+pub async fn spawn(tools: &Tools, roles: Roles, tasks: &TaskTracker, stop: &CancellationToken) {
     tasks.spawn(upkeep(stop.clone()));
     if roles.api {
         let Tools { db, log, journal, progress, .. } = tools;
+        journal.seal(&tools.seal).await;
         tasks.spawn(journal.clone().run(tools.seal.clone(), stop.clone()));
         tasks.spawn(log.clone().follow(stop.clone()));
         tasks.spawn(progress.clone().follow(db.clone(), stop.clone()));

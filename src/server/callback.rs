@@ -20,11 +20,11 @@ use crate::error::Error;
 use crate::graphql::id::{self, Kind};
 use crate::instance::authorization::{Authorizations, CALLBACK, Failure, Returned, Why};
 
-/// The path to the console, from that of the callback.
-const ROOT: &str = "../";
+/// The path to the console, from the callback that all integrations shared, and from that of one integration.
+const ROOTS: [&str; 2] = ["../", "../../"];
 
 pub fn routes() -> Router<Authorizations> {
-    Router::new().route(CALLBACK, any(callback))
+    Router::new().route(CALLBACK, any(callback)).route(&format!("{CALLBACK}/{{integration}}"), any(callback))
 }
 
 async fn callback(
@@ -32,13 +32,14 @@ async fn callback(
     method: Method,
     uri: Uri,
     headers: HeaderMap,
+    integration: Option<Path<String>>,
     address: Option<Extension<ClientAddress>>,
 ) -> Response {
     if method != Method::GET {
         return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET")]).into_response();
     }
-    let console = authorizations.console().to_owned();
-    let id = Uuid::now_v7();
+    let console = authorizations.redirects.console().to_owned();
+    let (id, root) = (Uuid::now_v7(), ROOTS[usize::from(integration.is_some())]);
     let returned = Returned {
         state: parameter(&uri, "state"),
         code: parameter(&uri, "code"),
@@ -59,7 +60,7 @@ async fn callback(
             let address = format!("{console}/#/instances/{}", id::encode(Kind::Instance, model.id).as_str());
             (StatusCode::SEE_OTHER, [(LOCATION, address)]).into_response()
         }
-        Err(failure) => explain(&failure).respond(ROOT),
+        Err(failure) => explain(&failure).respond(root),
     };
     response.headers_mut().extend([
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),

@@ -17,6 +17,7 @@ pub(super) fn explain(failure: &Failure) -> Page {
         Why::Incomplete => incomplete(),
         Why::OtherBrowser => other_browser(),
         Why::NotAllowed => not_allowed(),
+        Why::OtherProvider => other_provider(),
         Why::Denied => denied(app),
         Why::Error(error) => sent_back(app, error),
         Why::CodeRefused(message) => code_refused(app, message),
@@ -65,6 +66,19 @@ fn other_browser() -> Page {
         &[
             "Begin again in Muster, in this browser.",
             "If somebody sent you an address to consent at, and you do not know what for, ask them first.",
+        ],
+    )
+}
+
+fn other_provider() -> Page {
+    page(
+        StatusCode::FORBIDDEN,
+        "This is the answer of another application",
+        "The answer did not come from the application that was asked. It was not used, because an application could get the access of another one in this way.",
+        &[
+            "Check that the redirect address that is registered in the application is the one that Muster shows for it.",
+            "If an administrator of Muster connected an application that you do not know, ask them about it.",
+            AGAIN,
         ],
     )
 }

@@ -9,7 +9,7 @@
 //
 //     basic, post, key   client_credentials; client_secret_basic, client_secret_post, private_key_jwt
 //     consent            authorization_code with PKCE and rotating refresh tokens; redirects to
-//                        http://127.0.0.1:ANY/oauth/callback
+//                        http://127.0.0.1:ANY/oauth/callback/peer
 //
 // The authorization endpoint signs everybody in as `ada` and gives consent, with redirects only.
 // `GET /api/users` lists five users on two pages, if the token has the scope `users.read`.
@@ -81,7 +81,7 @@ provider = new Provider(origin, {
       // Only for native clients, the port of a loopback address is not compared (RFC 8252, 7.3).
       application_type: 'native',
       grant_types: ['authorization_code', 'refresh_token'],
-      redirect_uris: ['http://127.0.0.1/oauth/callback'],
+      redirect_uris: ['http://127.0.0.1/oauth/callback/peer'],
       response_types: ['code'],
     }),
   ],

@@ -55,7 +55,7 @@ export function consentHint(name, redirectUri) {
 function paragraphs(text, redirectUri) {
   return text
     .replace(/(.{60,}[^.:!?\s])\n(?=\S)|(.{60,})\n(?=\p{Ll})/gu, "$1$2 ")
-    .replaceAll("<public address of Muster>/oauth/callback", (match) => redirectUri ?? match)
+    .replaceAll(/<public address of Muster>\/oauth\/callback\/[a-z0-9-]+/g, (match) => redirectUri ?? match)
     .split("\n")
     .filter((line) => line.trim());
 }

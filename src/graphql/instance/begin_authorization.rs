@@ -72,7 +72,7 @@ impl BeginAuthorization {
     /// Begins to connect an application that needs the consent of a person in their browser
     /// (authentication kind `OAUTH2_AUTHORIZATION_CODE`). It checks the input and returns the
     /// address to send the person to. After their consent, the application sends them back to
-    /// `/oauth/callback` of this server, which creates or reconnects the instance in your name and
+    /// the `redirectUri` of the integration, which creates or reconnects the instance in your name and
     /// shows the console. The address is valid for ten minutes and for one consent, and only while your
     /// token is valid. If the console asks for it, it works only in the same browser, which keeps a cookie
     /// for this purpose. If any other client asks for it, everyone who has the address can consent.
@@ -96,7 +96,8 @@ impl BeginAuthorization {
         Ok(match split_refusals(begun.await)? {
             Ok(Begun { url, expires_at, cookie }) => {
                 if let (Some(cookies), Some(cookie)) = (cookies, cookie) {
-                    cookies.set(cookie.name, cookie.value, &api.authorizations.redirect_uri, PATIENCE_MS);
+                    let callback = api.authorizations.redirects.shared();
+                    cookies.set(cookie.name, cookie.value, &callback, PATIENCE_MS);
                 }
                 let (url, expires_at) = (Some(url.into()), Some(date_time(expires_at)));
                 BeginAuthorizationPayload { authorization_url: url, expires_at, user_errors: Vec::new() }

@@ -16,7 +16,9 @@ pub struct AuthenticationOption {
     /// The kind of credential that it needs.
     kind: AuthenticationKind,
     /// The address of this server to register in the application, to which the application sends people back
-    /// after their consent; null unless the kind is `OAUTH2_AUTHORIZATION_CODE`.
+    /// after their consent; null unless the kind is `OAUTH2_AUTHORIZATION_CODE`. Each integration has its own. What was
+    /// registered with `/oauth/callback` and connected by an earlier version keeps that address, until it is connected
+    /// with another client id.
     redirect_uri: Option<String>,
 }
 

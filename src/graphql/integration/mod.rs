@@ -121,7 +121,7 @@ impl Integration {
 
     /// The ways to authenticate with it. If there are several, the setting `authentication` chooses one.
     fn authentication_options(&self, ctx: &Context<'_>) -> Vec<AuthenticationOption> {
-        let redirect_uri = &ctx.data_unchecked::<Api>().authorizations.redirect_uri;
+        let redirect_uri = &ctx.data_unchecked::<Api>().authorizations.redirects.of(&self.key);
         let options = self.entry(ctx).map(|entry| entry.authentication_options.iter());
         options.into_iter().flatten().map(|option| AuthenticationOption::of(option, redirect_uri)).collect()
     }

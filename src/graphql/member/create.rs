@@ -64,7 +64,7 @@ impl CreateMember {
         let made = api.members.create(&NewMember { name, email, role }).await;
         Ok(match split_refusals(made)? {
             Ok((member, link)) => {
-                let link = link.address(api.authorizations.console());
+                let link = link.address(api.authorizations.redirects.console());
                 CreateMemberPayload { member: Some(Member(member)), link: Some(link), user_errors: Vec::new() }
             }
             Err(user_errors) => CreateMemberPayload { member: None, link: None, user_errors },
@@ -82,7 +82,7 @@ impl CreateMember {
         let made = async { api.members.reset(id::input(Kind::Member, &input.id, "id")?).await };
         Ok(match split_refusals_about("id", made.await)? {
             Ok((member, link)) => {
-                let link = link.address(api.authorizations.console());
+                let link = link.address(api.authorizations.redirects.console());
                 ResetMemberPayload { member: Some(Member(member)), link: Some(link), user_errors: Vec::new() }
             }
             Err(user_errors) => ResetMemberPayload { member: None, link: None, user_errors },

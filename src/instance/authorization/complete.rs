@@ -13,6 +13,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
+use super::redirect::forget_shared;
 use super::{Authorizations, Sealed, cookie_name};
 use crate::audit::{Act, Actor, Origin};
 use crate::auth::Caller;
@@ -29,10 +30,22 @@ pub struct Returned {
     pub code: Option<String>,
     /// The OAuth parameter `error`, which takes the place of `code`.
     pub error: Option<String>,
+    /// The key of an integration in the path of the callback.
+    pub integration: Option<String>,
+    /// The parameter `iss` (RFC 9207).
+    pub issuer: Option<String>,
     pub address: Option<IpAddr>,
     pub request_id: Option<Uuid>,
     /// Names and values.
     pub cookies: Vec<(String, String)>,
+}
+
+/// The code that a provider has given, and what is needed to use it.
+struct Answer {
+    code: String,
+    verifier: String,
+    redirect_uri: String,
+    issuer: Option<String>,
 }
 
 /// A consent that failed.
@@ -56,6 +69,8 @@ pub enum Why {
     OtherBrowser,
     /// The token of the member who began it was revoked, or no longer has the role of an administrator.
     NotAllowed,
+    /// It came to the address of another integration, or from another provider than the person was sent to.
+    OtherProvider,
     /// The person declined.
     Denied,
     /// The application returned this OAuth error.
@@ -137,6 +152,10 @@ impl Authorizations {
         self.use_up(row).await?;
         let caller = self.access.find_caller(row.token_id).await?.filter(Caller::may_operate);
         let caller = caller.ok_or(Why::NotAllowed)?;
+        let own = row.own_redirect.then_some(&row.integration_key);
+        if returned.integration.as_ref() != own {
+            return Err(Why::OtherProvider);
+        }
         let code = match (returned.error.as_deref(), returned.code) {
             (None, Some(code)) => code,
             (Some("access_denied"), _) => return Err(Why::Denied),
@@ -150,6 +169,8 @@ impl Authorizations {
             None => None,
         };
         let Sealed { config, verifier } = self.open(row, reconnected.as_ref())?;
+        let redirect_uri = self.redirect(&row.integration_key, row.own_redirect);
+        let answer = Answer { code, verifier, redirect_uri, issuer: returned.issuer };
         match reconnected {
             None => {
                 let create = Create {
@@ -158,12 +179,16 @@ impl Authorizations {
                     config,
                     sync_interval_minutes: row.sync_interval_minutes,
                 };
-                self.create(&caller, create, &code, &verifier).await
+                self.create(&caller, create, &answer).await
             }
             Some(model) => {
                 let (_, flow) = self.flow_of_old(&model, &config)?;
-                let fresh = self.exchange(&flow, &code, &verifier).await?;
-                Ok(self.instances.reconnect(&caller, model.id, config, &fresh).await?)
+                let fresh = self.exchange(&flow, &answer).await?;
+                let model = self.instances.reconnect(&caller, model.id, config, &fresh).await?;
+                if row.own_redirect {
+                    self.instances.db.write(|tx| async move { forget_shared(&tx, model.id).await }).await?;
+                }
+                Ok(model)
             }
         }
     }
@@ -191,22 +216,21 @@ impl Authorizations {
         if used { Ok(()) } else { Err(Why::Unknown) }
     }
 
-    async fn create(
-        &self,
-        caller: &Caller,
-        create: Create,
-        code: &str,
-        verifier: &str,
-    ) -> Result<instance::Model, Why> {
+    async fn create(&self, caller: &Caller, create: Create, answer: &Answer) -> Result<instance::Model, Why> {
         let (prepared, flow) = self.flow_of_new(create).await?;
-        let fresh = self.exchange(&flow, code, verifier).await?;
+        let fresh = self.exchange(&flow, answer).await?;
         let config = prepared.config.clone();
         let verified = self.instances.verify(prepared.integration, config, 1, Some(fresh.clone())).await?;
         Ok(self.instances.insert(caller, prepared, verified, Some(&fresh.grant().await)).await?)
     }
 
-    async fn exchange(&self, flow: &CodeFlow, code: &str, verifier: &str) -> Result<Arc<GrantInMemory>, Why> {
-        match tokio::time::timeout(PATIENCE, flow.exchange(&self.redirect_uri, code, verifier)).await {
+    async fn exchange(&self, flow: &CodeFlow, answer: &Answer) -> Result<Arc<GrantInMemory>, Why> {
+        let Answer { code, verifier, redirect_uri, issuer } = answer;
+        // Before anybody gets the code.
+        if !flow.is_from(issuer.as_deref()).map_err(|error| Why::Refused(vec![refusal(&error)]))? {
+            return Err(Why::OtherProvider);
+        }
+        match tokio::time::timeout(PATIENCE, flow.exchange(redirect_uri, code, verifier)).await {
             Ok(Ok(grant)) => Ok(Arc::new(GrantInMemory::new(grant))),
             Ok(Err(error)) if error.class == ErrorClass::Token => Err(Why::CodeRefused(error.message)),
             Ok(Err(error)) => Err(Why::Refused(vec![refusal(&error)])),
@@ -224,6 +248,7 @@ impl Authorizations {
             Why::Unknown | Why::Incomplete => return,
             Why::OtherBrowser => "it was completed in another browser than the one in which it was begun".to_owned(),
             Why::NotAllowed => "the token that began it was revoked or may not change anything".to_owned(),
+            Why::OtherProvider => "the answer was from another provider than the one that was asked".to_owned(),
             Why::Denied => "the person declined".to_owned(),
             Why::Error(error) => format!("the application answered {error}"),
             Why::CodeRefused(message) => {

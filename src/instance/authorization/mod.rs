@@ -9,19 +9,19 @@
 //! is valid once, for ten minutes, and only while the member's token is valid. If the authorization was begun in
 //! the console, the callback also requires the cookie that the browser got then. This prevents an attacker from
 //! making another person consent in the attacker's name. For API clients without a browser, only the state is checked.
+//! So that one application cannot get the code of another one, the callback must be the one of the integration
+//! ([`redirect`]), and the issuer that the response names must be the provider that the person was sent to (RFC 9207).
 //!
 //! **Crashes.** The state is deleted before the code is exchanged. The new grant is held in memory until the
 //! transaction that creates or reconnects the instance. If the process dies in between, nothing has changed, and
 //! the member begins again.
-
-use std::sync::Arc;
 
 use entity::audit_entry::Action;
 use entity::instance::{self, Status};
 use entity::oauth_authorization::{Column, Entity, Model};
 use integration::catalog::Integration;
 use integration::engine::CodeFlow;
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QuerySelect};
 use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
@@ -39,8 +39,10 @@ use crate::installation::sealing_key;
 use crate::secrets::{OneTimeSecret, hex};
 
 mod complete;
+mod redirect;
 
 pub use complete::{Failure, Returned, Why};
+pub use redirect::Redirects;
 
 /// How long a person has to consent, in milliseconds.
 pub const PATIENCE_MS: i64 = 600_000;
@@ -50,22 +52,18 @@ pub const PATIENCE_MS: i64 = 600_000;
 pub struct Authorizations {
     pub instances: Instances,
     pub access: Access,
-    /// The URL of the callback.
-    pub redirect_uri: Arc<str>,
+    pub redirects: Redirects,
 }
 
-/// The path of the callback, below the public URL.
+/// The path of the callback, below the public URL. The key of the integration follows.
 pub const CALLBACK: &str = "/oauth/callback";
+/// How many consents of one caller may be waited for.
+const MAX_PENDING: u64 = 20;
 
 impl Authorizations {
     /// `public_url` has no trailing slash.
     pub fn new(instances: Instances, access: Access, public_url: &str) -> Self {
-        Self { instances, access, redirect_uri: format!("{public_url}{CALLBACK}").into() }
-    }
-
-    /// The URL of the console, without a trailing slash.
-    pub fn console(&self) -> &str {
-        self.redirect_uri.strip_suffix(CALLBACK).unwrap_or_default()
+        Self { instances, access, redirects: Redirects::new(public_url) }
     }
 }
 
@@ -122,8 +120,10 @@ impl Authorizations {
         let Planned { flow, integration_key, instance, name, sync_interval_minutes, config } =
             self.plan(purpose).await?;
         let (state, verifier) = (OneTimeSecret::new(), OneTimeSecret::new());
+        let own_redirect = self.uses_own(&integration_key, &flow).await?;
+        let redirect_uri = self.redirect(&integration_key, own_redirect);
         let url = flow
-            .authorization_url(&self.redirect_uri, state.text(), verifier.text())
+            .authorization_url(&redirect_uri, state.text(), verifier.text())
             .map_err(|error| connect::refusal(&error))?;
         let state_hash = state.hash();
         let cookie = browser.then(OneTimeSecret::new);
@@ -141,11 +141,14 @@ impl Authorizations {
             actor: caller.label(),
             created_at: now,
             expires_at: now + PATIENCE_MS,
+            own_redirect,
             state_hash: state_hash.clone(),
         };
         let reconnected = instance.as_ref().map(Owner::of);
         let (instances, place) = (&self.instances, &consent(row, reconnected.as_ref()));
         let insert = instances.db.write(|tx| async move {
+            check_pending(&tx, row).await?;
+            audit::record_change(&tx, now, || row.instance_id.map(Subject::instance));
             let key = sealing_key(&tx, &instances.keys).await?;
             let row = Model { sealed: key.seal(place, plain), ..row.clone() };
             Ok(row.into_active_model().reset_all().insert(tx.conn()).await?)
@@ -232,6 +235,17 @@ impl Authorizations {
         });
         record.await
     }
+}
+
+/// Refuses a consent if its caller already has many to be waited for.
+async fn check_pending(tx: &Tx, row: &Model) -> Result<()> {
+    let pending = Entity::find().filter(Column::TokenId.eq(row.token_id)).filter(Column::ExpiresAt.gt(row.created_at));
+    if pending.count(tx.conn()).await? < MAX_PENDING {
+        return Ok(());
+    }
+    let message =
+        format!("You have begun {MAX_PENDING} consents that nobody has completed: complete one, or wait ten minutes.");
+    Err(Refusal::new(RefusalCode::InvalidInput, message).into())
 }
 
 /// Deletes the authorizations for an instance that is being deleted, and the secrets in them.

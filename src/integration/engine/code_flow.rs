@@ -68,6 +68,24 @@ impl CodeFlow {
         Ok(url)
     }
 
+    /// The id under which Muster is registered in the application.
+    pub fn client_id(&self) -> Result<String, SourceError> {
+        Ok(self.endpoint.expand(&self.kind()?.client_id))
+    }
+
+    /// Whether the response to the authorization is from the provider that the person was sent to (RFC 9207). `issuer` is
+    /// what the response says. A provider that announces its issuer must send it; of another one, the issuer must have
+    /// the origin of one of its addresses.
+    pub fn is_from(&self, issuer: Option<&str>) -> Result<bool, SourceError> {
+        let kind = self.kind()?;
+        if let Some(announced) = &kind.issuer {
+            return Ok(issuer.is_some_and(|issuer| issuer == self.endpoint.expand(announced)));
+        }
+        let Some(issuer) = issuer else { return Ok(true) };
+        let known = [self.endpoint.url(&kind.authorize_url)?, self.endpoint.url(&kind.token_url)?];
+        Ok(Url::parse(issuer).is_ok_and(|issuer| known.iter().any(|known| known.origin() == issuer.origin())))
+    }
+
     /// Exchanges the authorization code for a grant. An error with class `Token` and `definite`
     /// means that the code was refused. The code is sent again only if the application has
     /// certainly not used it.

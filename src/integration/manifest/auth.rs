@@ -122,6 +122,9 @@ pub struct ClientCredentials {
 pub struct AuthorizationCode {
     pub authorize_url: Template,
     pub token_url: Template,
+    /// What the provider announces to send as `iss` with each code (RFC 9207).
+    #[serde(default)]
+    pub issuer: Option<Template>,
     pub client_id: Template,
     #[serde(default)]
     pub client_secret: Option<Template>,

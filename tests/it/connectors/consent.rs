@@ -25,7 +25,7 @@ impl Peered {
     }
 
     fn callback(&self) -> String {
-        format!("{}/oauth/callback", self.server.url)
+        format!("{}/oauth/callback/peer", self.server.url)
     }
 
     /// Begins a consent, grants it in the browser, and returns the URL of the callback.

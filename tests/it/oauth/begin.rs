@@ -127,7 +127,7 @@ async fn the_address_has_all_that_the_application_needs_and_the_database_no_secr
     let of = |name: &str| query.get(name).map_or("", String::as_str);
     assert_eq!(
         (of("response_type"), of("client_id"), of("scope"), of("code_challenge_method"), of("redirect_uri")),
-        ("code", CLIENT, "directory.read", "S256", "https://muster.example.com/inner/oauth/callback")
+        ("code", CLIENT, "directory.read", "S256", "https://muster.example.com/inner/oauth/callback/consenting")
     );
     assert_eq!((of("state").len(), of("code_challenge").len()), (43, 43));
     let again = begin(&server, new(&provider, "Acme")).await;
@@ -141,6 +141,16 @@ async fn the_address_has_all_that_the_application_needs_and_the_database_no_secr
             assert!(!bytes.windows(secret.len()).any(|part| part == secret.as_bytes()), "{name}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_caller_can_wait_for_some_consents_only() {
+    let (server, provider) = (server().start().await, Provider::start().await);
+    for number in 0..20 {
+        begin(&server, new(&provider, &format!("Acme {number}"))).await;
+    }
+    let refused = server.mutate("beginAuthorization", new(&provider, "Acme"), "authorizationUrl").await;
+    assert_eq!(refused["userErrors"][0]["code"], "INVALID_INPUT", "{refused}");
 }
 
 /// The `Set-Cookie` header of the response to `beginAuthorization` with these request headers.

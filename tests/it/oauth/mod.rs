@@ -10,6 +10,7 @@ use crate::support::{Builder, Client, Server, http};
 mod begin;
 mod callback;
 mod credential_expiry;
+mod mix_up;
 mod provider;
 mod renewal;
 mod store;

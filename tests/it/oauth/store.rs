@@ -267,6 +267,7 @@ async fn consents_that_nobody_came_back_from_are_forgotten() {
                 actor: "ada".into(),
                 created_at: 0,
                 expires_at: 1_000_000 + i64::from(number),
+                own_redirect: true,
             };
             row.into_active_model().reset_all()
         })

@@ -185,6 +185,7 @@ async fn create(db: &Db) -> Uuid {
             actor: ACTOR.into(),
             created_at: 1_000,
             expires_at: 9_000,
+            own_redirect: true,
         };
         consent.into_active_model().reset_all().insert(tx.conn()).await?;
         mail(id).into_active_model().reset_all().insert(tx.conn()).await?;

@@ -48,6 +48,7 @@ impl Check<'_> {
             }
             Auth::AuthorizationCode(kind) => {
                 self.address(&kind.authorize_url, at, "authorize_url");
+                kind.issuer.iter().for_each(|issuer| self.address(issuer, at, "issuer"));
                 self.address(&kind.token_url, at, "token_url");
                 let fits = match kind.client_auth {
                     ClientAuth::Basic | ClientAuth::Body => kind.client_secret.is_some(),
@@ -97,7 +98,7 @@ impl Check<'_> {
         for name in kind.authorize_params.keys().chain(kind.params.keys()).filter(|name| OWN.contains(&name.as_str())) {
             self.fault(at, format!("the parameter “{name}” is set by the engine"));
         }
-        let seen = kind.authorize_params.values().chain([&kind.authorize_url]).chain(&kind.scopes);
+        let seen = kind.authorize_params.values().chain([&kind.authorize_url]).chain(&kind.issuer).chain(&kind.scopes);
         let secret =
             |key: &&str| self.manifest.config.iter().any(|field| field.value.key == **key && field.value.secret());
         let shown: Vec<&str> = seen.flat_map(Template::keys).filter(secret).collect();

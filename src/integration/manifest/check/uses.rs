@@ -128,7 +128,7 @@ fn credential<'a>(auth: &'a Auth, found: &mut Vec<&'a Template>) {
         }
         Auth::AuthorizationCode(kind) => {
             found.extend([&kind.authorize_url, &kind.token_url, &kind.client_id]);
-            found.extend(kind.client_secret.iter().chain(&kind.scopes));
+            found.extend(kind.issuer.iter().chain(&kind.client_secret).chain(&kind.scopes));
             found.extend(kind.authorize_params.values().chain(kind.params.values()));
         }
         Auth::JwtBearer(kind) => {

@@ -182,6 +182,7 @@ async fn others(db: &DatabaseConnection) {
         actor: "ada".into(),
         created_at: 0,
         expires_at: NEVER,
+        own_redirect: true,
     });
     insert::<oauth_authorization::Entity>(db, consents).await;
 }
