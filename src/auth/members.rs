@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use entity::audit_entry::Action;
 use entity::member::{Column, Entity, Model};
 use entity::member_link;
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -15,6 +16,7 @@ use super::passwords::{self, Passwords};
 use super::sessions::{Client, NewSession, Sessions};
 use super::signed::{self, genuine};
 use super::{Role, attempts};
+use crate::audit::{self, Actor, Entry, Origin, Subject};
 use crate::clock::Clock;
 use crate::db::{Db, Tx};
 use crate::error::{Error, Refusal, RefusalCode, Result};
@@ -76,6 +78,7 @@ impl Members {
         let found = genuine(&self.keys, found).filter(|member| member.disabled_at.is_none());
         let known = found.as_ref().and_then(|member| member.password_hash.as_deref());
         if !self.passwords.verify(password, known).await? {
+            self.record_failure(found.as_ref(), client).await?;
             return Ok(SignIn::Refused);
         }
         let begin = self.db.write(|tx| async move {
@@ -89,6 +92,24 @@ impl Members {
             Ok(SignIn::Begun(Box::new(self.sessions.begin(&tx, member, client).await?)))
         });
         begin.await
+    }
+
+    /// Records a sign-in that failed. It is done for every account, whether a member has it or not.
+    async fn record_failure(&self, member: Option<&Model>, client: &Client) -> Result<()> {
+        let origin = Origin { actor: Actor::anonymous(), address: client.address, request_id: Some(Uuid::now_v7()) };
+        let entry = Entry::new(self.clock.now(), Action::SignInFailed, "Somebody failed to sign in.");
+        let subject = member.map(|member| Subject::member(member.id).named(&member.name));
+        let entry = &entry.about(subject).refused("UNAUTHENTICATED").by(origin);
+        let record = self.db.write(|tx| async move {
+            audit::record(&tx, entry.clone());
+            Ok(())
+        });
+        record.await
+    }
+
+    /// Records what a mutation does to a member.
+    fn record_change(&self, tx: &Tx, member: &Model) {
+        audit::record_change(tx, self.clock.now(), || Subject::member(member.id).named(&member.name));
     }
 
     async fn count_attempt(&self, account: &[u8]) -> Result<Option<i64>> {
@@ -130,6 +151,7 @@ impl Members {
         hash: String,
         kept: Option<Uuid>,
     ) -> Result<Model> {
+        self.record_change(tx, &member);
         self.sessions.end_others(tx, member.id, kept).await?;
         delete_links(tx, member.id).await?;
         attempts::forget(tx, &account_of(&member)).await?;
@@ -143,6 +165,7 @@ impl Members {
         let create = self.db.write(|tx| async move {
             let key = self.alone(&tx).await?;
             let member = self.insert(&tx, &key, row.clone()).await?;
+            self.record_change(&tx, &member);
             let link = self.link(&tx, &key, Purpose::SetPassword, Some(member.id)).await?;
             Ok((member, link))
         });
@@ -172,6 +195,7 @@ impl Members {
         let update = self.db.write(|tx| async move {
             let key = self.alone(&tx).await?;
             let old = self.locked(&tx, id).await?;
+            self.record_change(&tx, &old);
             let disabled_at = match change.disabled {
                 Some(true) => old.disabled_at.or(Some(self.clock.now())),
                 Some(false) => None,
@@ -205,6 +229,7 @@ impl Members {
             if member.disabled_at.is_some() {
                 return Err(not_allowed().into());
             }
+            self.record_change(&tx, &member);
             self.sessions.end_others(&tx, id, None).await?;
             delete_links(&tx, id).await?;
             let member = signed::update::<Entity>(&tx, &key, Model { password_hash: None, ..member }).await?;

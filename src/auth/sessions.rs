@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use entity::audit_entry::Action;
 use entity::member;
 use entity::session::{Column, Entity, Model};
 use parking_lot::Mutex;
@@ -20,6 +21,7 @@ use uuid::Uuid;
 
 use super::signed::{self, genuine};
 use super::{Caller, Who};
+use crate::audit::{self, Actor, Entry, Origin, Subject};
 use crate::clock::{Clock, DAY_MS};
 use crate::db::{Db, Tx};
 use crate::error::Result;
@@ -93,6 +95,9 @@ impl Sessions {
             user_agent: client.user_agent.chars().filter(|c| !c.is_control()).take(USER_AGENT).collect(),
             signature: None,
         };
+        let origin = Origin { actor: actor(&member), address: client.address, request_id: Some(Uuid::now_v7()) };
+        let subject = Subject::session(row.id).named(&member.name);
+        audit::record(tx, Entry::new(now, Action::SignedIn, "A member signed in.").about(subject).by(origin));
         signed::insert::<Entity>(tx, &key, row).await?;
         let own = Entity::find().select_only().column(Column::Id).filter(Column::MemberId.eq(member.id));
         let oldest: Vec<Uuid> =
@@ -181,7 +186,12 @@ impl Sessions {
 
     /// Ends a session.
     pub async fn end(&self, session: Uuid) -> Result<()> {
-        self.db.write(|tx| async move { Ok(Entity::delete_by_id(session).exec(tx.conn()).await?) }).await?;
+        let now = self.clock.now();
+        let end = self.db.write(|tx| async move {
+            audit::record_change(&tx, now, || Subject::session(session));
+            Ok(Entity::delete_by_id(session).exec(tx.conn()).await?)
+        });
+        end.await?;
         self.forget();
         Ok(())
     }
@@ -189,9 +199,19 @@ impl Sessions {
     /// Ends the session with the secret of a cookie, if there is one.
     pub async fn sign_out(&self, secret: &str) -> Result<()> {
         let Some(hash) = &OneTimeSecret::hash_of(secret) else { return Ok(()) };
-        let delete = Entity::delete_many().filter(Column::Hash.eq(hash.clone()));
-        let delete = &delete;
-        self.db.write(|tx| async move { Ok(delete.clone().exec(tx.conn()).await?) }).await?;
+        let now = self.clock.now();
+        let sign_out = self.db.write(|tx| async move {
+            let row = Entity::find().filter(Column::Hash.eq(hash.clone())).one(tx.conn()).await?;
+            let Some(row) = row else { return Ok(()) };
+            if let Some(member) = member::Entity::find_by_id(row.member_id).one(tx.conn()).await? {
+                let subject = Subject::session(row.id).named(&member.name);
+                let entry = Entry::new(now, Action::SignedOut, "A member signed out.").about(subject);
+                audit::record(&tx, entry.by(actor(&member).into()));
+            }
+            Entity::delete_by_id(row.id).exec(tx.conn()).await?;
+            Ok(())
+        });
+        sign_out.await?;
         self.forget();
         Ok(())
     }
@@ -211,6 +231,11 @@ impl Sessions {
         self.callers.lock().clear();
         self.validity.lock().clear();
     }
+}
+
+/// A member, as the audit log says who acts.
+pub(super) fn actor(member: &member::Model) -> Actor {
+    Actor::member(member.id, member.email.clone().unwrap_or_else(|| member.name.clone()))
 }
 
 fn fresh<K: Eq + Hash, V: Clone>(cache: &Cache<K, V>, key: &K) -> Option<V> {

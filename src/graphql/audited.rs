@@ -21,17 +21,24 @@ use crate::audit::{Act, Actor, Entry, Origin};
 use crate::auth::Caller;
 
 /// What each mutation does. One that is missing here is recorded as [`Action::Changed`].
-const ACTIONS: [(&str, Action); 10] = [
+const ACTIONS: [(&str, Action); 17] = [
     ("beginAuthorization", Action::AuthorizationBegun),
     ("cancelSync", Action::SyncCancelled),
+    ("changePassword", Action::PasswordSet),
+    ("createApiToken", Action::TokenCreated),
     ("createInstance", Action::InstanceCreated),
+    ("createMember", Action::MemberCreated),
     ("deleteAllUsers", Action::UsersDeleted),
     ("deleteInstance", Action::InstanceDeleted),
+    ("endSession", Action::SessionEnded),
+    ("resetMember", Action::LinkCreated),
+    ("revokeApiToken", Action::TokenRevoked),
     ("sendTestMail", Action::TestMailSent),
     ("setRecipients", Action::RecipientsSet),
     ("syncInstance", Action::SyncRequested),
     ("testConnection", Action::ConnectionTested),
     ("updateInstance", Action::InstanceUpdated),
+    ("updateMember", Action::MemberUpdated),
 ];
 
 fn action(field: &str) -> Action {

@@ -4,7 +4,7 @@
 //! [`crate::instance::authorization`]). If the authorization fails, the person sees a page that says what happened and
 //! what to do. The page shows nothing from the request.
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::header::{ALLOW, CACHE_CONTROL, LOCATION, REFERRER_POLICY};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -44,6 +44,8 @@ async fn callback(
         state: parameter(&uri, "state"),
         code: parameter(&uri, "code"),
         error: parameter(&uri, "error"),
+        issuer: parameter(&uri, "iss"),
+        integration: integration.map(|Path(key)| key),
         address: address.map(|Extension(ClientAddress(address))| address),
         request_id: Some(id),
         cookies: cookies(&headers),
