@@ -114,7 +114,10 @@ impl Authorizations {
         };
         let entry = self.instances.catalog.find(&row.integration_key);
         let application = entry.map_or(&row.integration_key, |entry| &entry.name);
-        let actor = Actor { kind: ActorKind::Token, id: Some(row.token_id), name: row.actor.clone() };
+        let known = self.access.find_caller(row.token_id).await.ok().flatten();
+        // Whoever began it may no longer be valid.
+        let gone = || Actor { kind: ActorKind::Token, id: Some(row.token_id), name: row.actor.clone() };
+        let actor = known.as_ref().map_or_else(gone, Actor::from);
         let origin = Origin { actor, address: returned.address, request_id: returned.request_id };
         let detail = format!("A person consented in {application}, and the instance was connected.");
         let act = Act::new(origin, Some((Action::AuthorizationCompleted, detail)));
