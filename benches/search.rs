@@ -56,6 +56,7 @@ async fn main() {
         name: "bench".into(),
         email: None,
         role: Role::Admin,
+        scope: None,
         unlimited: false,
     };
     let config = [("users", users.as_str()), ("page_size", "1000")];
