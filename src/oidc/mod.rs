@@ -297,7 +297,7 @@ mod tests {
     fn the_challenge_is_that_of_rfc_7636() {
         assert_eq!(
             challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
-            "E9Melhoa2OwvFrEMTJguCbuzveBQ5MNZZJxIyRk5Uwo"
+            "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
         );
         let values = [nonce("a"), verifier("a"), nonce("b"), sha256("a")];
         assert!(values.iter().all(|value| value.len() == 43));
