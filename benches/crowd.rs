@@ -20,7 +20,7 @@ use axum::routing::get;
 use entity::instance::{Column, Entity, Model, SyncState};
 use entity::run::{self, Outcome, Trigger};
 use muster::app::App;
-use muster::auth::tokens::Allowance;
+use muster::auth::tokens::{Allowance, NewToken};
 use muster::auth::{Caller, Role, Who};
 use muster::clock::Clock;
 use muster::config::{Roles, Settings};
@@ -127,12 +127,13 @@ async fn main() {
         scope: None,
         unlimited: false,
     };
+    let new = NewToken { allowance: Allowance::Unlimited, ..NewToken::new("bench", Role::Admin) };
     let bench = Bench {
         instances: app.instances.clone(),
         caller,
         http: reqwest::Client::new(),
         api: format!("http://{}/graphql", listener.local_addr().expect("an address")),
-        token: app.tokens.create("bench", Role::Admin, None, Allowance::Unlimited).await.expect("a token"),
+        token: app.tokens.create(new).await.expect("a token").text,
     };
     let shutdown = app.shutdown();
     let running = tokio::spawn(app.run(listener));

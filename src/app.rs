@@ -178,6 +178,7 @@ impl App {
             members: members.clone(),
             test_mail,
             journal: Journal::new(db.clone(), clock.clone()),
+            tokens: tokens.clone(),
             epoch,
         });
         let endpoint = endpoint(api, &engine, &log, access, &settings, &shutdown);
@@ -226,6 +227,7 @@ impl App {
         let heartbeat = self.roles.workers.then(|| self.heartbeat.clone());
         let mut router = server::health(self.db.clone(), heartbeat, self.shutdown.clone());
         if self.roles.api {
+            tasks.spawn(self.tokens.clone().follow_uses(self.shutdown.clone()));
             router = router.merge(server::api(self.endpoint.clone(), self.authorizations.clone(), self.oidc.clone()));
         }
         let serving = server::serve(&listener, &self.edge, router, self.shutdown.clone());

@@ -18,6 +18,15 @@ pub enum Role {
     Reports,
 }
 
+impl Role {
+    /// The one of two roles that allows less.
+    #[must_use]
+    pub fn weaker(self, other: Self) -> Self {
+        let weakest_first = [Self::Reports, Self::Viewer, Self::Operator, Self::Admin];
+        if weakest_first.into_iter().find(|role| [self, other].contains(role)) == Some(self) { self } else { other }
+    }
+}
+
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]
 #[sea_orm(table_name = "api_token")]
@@ -36,6 +45,14 @@ pub struct Model {
     pub signature: Option<Vec<u8>>,
     /// Whether the limits of tokens do not apply.
     pub unlimited: bool,
+    /// When it stops working; null for never.
+    pub expires_at: Option<i64>,
+    /// When it was used last, to about a minute. It is not signed.
+    pub last_used_at: Option<i64>,
+    /// The instances that it is limited to, as JSON; null for all.
+    pub scope: Option<String>,
+    /// The member that it belongs to, and ends with.
+    pub member_id: Option<Uuid>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -33,6 +33,7 @@ mod m0013_token_limits;
 mod m0014_sealing;
 mod m0015_unlogged_changes;
 mod m0016_members;
+mod m0017_token_scopes;
 mod m0018_audit_chain;
 mod m0019_redirects;
 mod m0020_oidc_sign_in;
@@ -62,6 +63,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0014_sealing::Migration),
             Box::new(m0015_unlogged_changes::Migration),
             Box::new(m0016_members::Migration),
+            Box::new(m0017_token_scopes::Migration),
             Box::new(m0018_audit_chain::Migration),
             Box::new(m0019_redirects::Migration),
             Box::new(m0020_oidc_sign_in::Migration),

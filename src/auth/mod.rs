@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 pub mod access;
 mod attempts;
+pub mod creators;
 pub mod identities;
 pub mod links;
 pub mod members;

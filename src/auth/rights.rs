@@ -23,9 +23,4 @@ impl Caller {
     pub fn may_read_schema(&self) -> bool {
         self.may_operate()
     }
-
-    /// Whether a token is limited to some instances, and this is none of them.
-    pub fn sees(&self, integration_key: &str, instance: uuid::Uuid) -> bool {
-        self.scope.as_ref().is_none_or(|scope| scope.has(integration_key, instance))
-    }
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::auth::members::NewMember;
-use crate::auth::tokens::Allowance;
+use crate::auth::tokens::NewToken;
 use crate::auth::{Caller, Role, Who};
 use crate::config::Settings;
 use crate::instance::create::Create;
@@ -41,8 +41,8 @@ pub fn settings(mut settings: Settings) -> Result<Settings, String> {
 /// Creates the instances and prints how to open the console.
 pub async fn fill(app: &App) -> Result<(), String> {
     let email = Some(CREATOR.to_owned());
-    let token = app.tokens.create("demo", Role::Admin, email.clone(), Allowance::Limited).await;
-    let token = token.map_err(|error| error.chain().to_string())?;
+    let token = app.tokens.create(NewToken { email: email.clone(), ..NewToken::new("demo", Role::Admin) }).await;
+    let token = token.map_err(|error| error.chain().to_string())?.text;
     let ada = NewMember { name: "Ada".into(), email: CREATOR.into(), role: Role::Admin };
     let link = async { app.members.sign_in_link(app.members.create(&ada).await?.0.id).await };
     let link = link.await.map_err(|error| error.chain().to_string())?;

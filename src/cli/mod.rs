@@ -13,11 +13,9 @@ use tracing::{info, warn};
 use crate::app::{self, App, StartError};
 use crate::audit::{Actor, acting};
 use crate::auth::Role;
-use crate::auth::tokens::{Allowance, Tokens};
-use crate::clock::{Clock, date_time};
+use crate::clock::Clock;
 use crate::config::{Roles, Settings};
 use crate::graphql::schema;
-use crate::mail::EmailAddress;
 use crate::server::{self, Edge, descriptors};
 use crate::telemetry;
 
@@ -30,6 +28,7 @@ mod hardening;
 mod keys;
 mod members;
 mod restore;
+mod token;
 
 /// The pause before another attempt to open the database.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
@@ -65,7 +64,7 @@ enum Command {
     Member(members::Command),
     /// Manage API tokens.
     #[command(subcommand)]
-    Token(TokenCommand),
+    Token(token::Command),
     /// List, add and rotate the keys that seal what is stored.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -83,31 +82,6 @@ enum Command {
     /// List, check and try connector manifests.
     #[command(subcommand)]
     Connectors(connectors::Command),
-}
-
-#[derive(Subcommand)]
-enum TokenCommand {
-    /// Create a token and print it. It cannot be shown again.
-    Create {
-        /// The name of the token. Histories show it.
-        #[arg(long)]
-        name: String,
-        #[arg(long, value_enum, default_value = "admin")]
-        role: RoleName,
-        /// The address that gets mail about the instances that are created with this token.
-        #[arg(long, value_name = "ADDRESS")]
-        email: Option<String>,
-        /// Do not apply the limits of tokens, for a gateway that serves many people with one token.
-        #[arg(long)]
-        unlimited: bool,
-    },
-    /// List the tokens without their secret text.
-    List,
-    /// Revoke every token with this name.
-    Revoke {
-        #[arg(long)]
-        name: String,
-    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -161,7 +135,7 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Serve { .. } => return serve(settings()?, Roles::BOTH, false).await,
         Command::Demo => return serve(demo::settings(settings()?)?, Roles::BOTH, true).await,
         Command::Member(command) => members::run(command, &settings()?).await,
-        Command::Token(command) => token(&settings()?, command).await,
+        Command::Token(command) => token::run(command, &settings()?).await,
         Command::Keys(command) => keys::run(command, &settings()?).await,
         Command::Schema => {
             println!("{}", schema::sdl().trim_end());
@@ -297,39 +271,4 @@ async fn shutdown_signal() {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
-}
-
-async fn token(settings: &Settings, command: TokenCommand) -> Result<(), String> {
-    let tokens: Tokens = app::open_tokens(settings).await?;
-    match command {
-        TokenCommand::Create { name, role, email, unlimited } => {
-            if name.trim().is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
-                return Err("--name: must have from 1 to 100 characters, none of them control characters".into());
-            }
-            let email = email
-                .map(|text| text.parse::<EmailAddress>().map_err(|reason| format!("--email: {reason}")))
-                .transpose()?
-                .map(|address| address.as_str().to_owned());
-            let allowance = if unlimited { Allowance::Unlimited } else { Allowance::Limited };
-            let created = tokens.create(name.trim(), role.into(), email, allowance).await;
-            println!("{}", created.map_err(|error| error.chain().to_string())?);
-        }
-        TokenCommand::List => {
-            for token in tokens.list().await.map_err(|error| error.chain().to_string())? {
-                let state = if token.revoked_at.is_some() { "revoked" } else { "valid" };
-                let role = format!("{:?}", token.role).to_lowercase();
-                let created = date_time(token.created_at).format("%Y-%m-%d");
-                let limits = if token.unlimited { "\tunlimited" } else { "" };
-                println!("{}\t{role}\t{state}\t{created}\t{}{limits}", token.name, token.email.unwrap_or_default());
-            }
-        }
-        TokenCommand::Revoke { name } => {
-            let revoked = tokens.revoke(&name).await.map_err(|error| error.chain().to_string())?;
-            if revoked == 0 {
-                return Err(format!("--name: there is no valid token named \"{name}\""));
-            }
-            println!("{revoked} revoked");
-        }
-    }
-    Ok(())
 }

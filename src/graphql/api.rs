@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::audit::journal::Journal;
 use crate::auth::members::Members;
+use crate::auth::tokens::Tokens;
 use crate::auth::{Caller, Seen};
 use crate::db::Columns;
 use crate::error::{Refusal, Result};
@@ -42,6 +43,7 @@ pub struct Services {
     pub members: Members,
     pub test_mail: TestMail,
     pub journal: Journal,
+    pub tokens: Tokens,
     /// Identifies the event log that cursors belong to.
     pub epoch: i64,
 }
@@ -68,6 +70,14 @@ impl Api {
     /// Refuses an instance that the caller does not see, as if there were none.
     pub async fn admit(&self, id: Uuid) -> Result<Uuid> {
         if self.sees(id).await? { Ok(id) } else { Err(instance::not_found()) }
+    }
+
+    /// Refuses an instance that the caller does not see, and an integration of which it would see no new instance.
+    pub async fn admit_either(&self, instance: Option<Uuid>, integration_key: Option<&str>) -> Result<()> {
+        if let Some(id) = instance {
+            self.admit(id).await?;
+        }
+        integration_key.map_or(Ok(()), |key| Ok(self.admit_new(key)?))
     }
 
     /// Refuses new instances of an integration, unless the caller would see them.

@@ -18,9 +18,10 @@ pub enum Kind {
     Notification,
     Member,
     Session,
+    ApiToken,
 }
 
-const KINDS: [(Kind, &str); 7] = [
+const KINDS: [(Kind, &str); 8] = [
     (Kind::Integration, "Integration"),
     (Kind::Instance, "Instance"),
     (Kind::SyncRun, "SyncRun"),
@@ -28,6 +29,7 @@ const KINDS: [(Kind, &str); 7] = [
     (Kind::Notification, "Notification"),
     (Kind::Member, "Member"),
     (Kind::Session, "Session"),
+    (Kind::ApiToken, "ApiToken"),
 ];
 
 impl Kind {

@@ -14,6 +14,7 @@
 pub mod access;
 pub mod answers;
 pub mod api;
+pub mod api_token;
 pub mod audit;
 pub mod audited;
 pub mod batch;

@@ -61,8 +61,8 @@ async fn find(api: &Api, id: &ID) -> Result<Option<Node>, ApiError> {
         },
         // A mail may be about several instances.
         Kind::Notification if api.seen.is_some() => None,
-        // Their ids are for the fields about members only.
-        Kind::Member | Kind::Session => None,
+        // Their ids are for the fields about members and tokens only.
+        Kind::Member | Kind::Session | Kind::ApiToken => None,
         Kind::Notification => {
             history::find(conn, id::argument(kind, id)?).await?.map(Notification::one).map(Node::Notification)
         }

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, Schema, SchemaBuilder};
 
+use super::api_token::ApiTokenQuery;
+use super::api_token::create::CreateApiToken;
+use super::api_token::revoke::RevokeApiToken;
 use super::audit::AuditQuery;
 use super::audited::Audited;
 use super::documents::validation::KnownDocuments;
@@ -49,6 +52,7 @@ pub struct Query(
     RecipientsQuery,
     NotificationQuery,
     AuditQuery,
+    ApiTokenQuery,
     ServerStatusQuery,
     MemberQuery,
     SessionQuery,
@@ -71,6 +75,8 @@ pub struct Mutation(
     CreateMember,
     ChangeMember,
     EndSession,
+    CreateApiToken,
+    RevokeApiToken,
 );
 
 /// Everything that can be subscribed to.

@@ -1,17 +1,31 @@
 //! The state of the server itself.
 
-use async_graphql::{Context, Object, SimpleObject};
+use async_graphql::{ComplexObject, Context, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 
 use super::api::Api;
+use super::api_token::ApiToken;
+use super::error::ApiError;
 use crate::clock::date_time;
 use crate::db::Trouble;
+use crate::error::Result;
 
 /// The state of the server itself, for its administrators.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct ServerStatus {
     /// A known problem of the machine that the database runs on; null if there is none.
     database_trouble: Option<DatabaseTrouble>,
+}
+
+#[ComplexObject]
+impl ServerStatus {
+    /// The API tokens that expire within 30 days, those first that expire first.
+    async fn expiring_tokens(&self, ctx: &Context<'_>) -> Result<Vec<ApiToken>, ApiError> {
+        let api = ctx.data_unchecked::<Api>();
+        let (now, tokens) = (api.instances.clock.now(), api.tokens.expiring().await?);
+        Ok(tokens.into_iter().map(|token| ApiToken::of(token, now)).collect::<Result<_>>()?)
+    }
 }
 
 /// A problem that an administrator has to solve.

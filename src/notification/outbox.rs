@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::compose::RenderedMail;
 use super::recipients;
+use crate::auth::creators;
 use crate::db::Tx;
 use crate::error::Result;
 use crate::queue;
@@ -34,8 +35,13 @@ pub struct MailRequest<'a> {
     pub hold_ms: i64,
 }
 
-/// The addresses of the creator and of all recipients, without duplicates (ignoring case).
-pub async fn addresses(tx: &Tx, creator: Option<String>) -> Result<Vec<String>> {
+/// The addresses of the creator, or of whoever answers in their place, and of all recipients, without duplicates
+/// (ignoring case).
+pub async fn addresses(tx: &Tx, creator: Option<String>, now: i64) -> Result<Vec<String>> {
+    let creator = match creator {
+        Some(creator) => creators::answerable(tx, creator, now).await?,
+        None => None,
+    };
     let mut addresses: Vec<String> = creator.into_iter().collect();
     addresses.extend(recipients::list(tx.conn()).await?);
     let mut seen = HashSet::new();

@@ -86,7 +86,7 @@ impl Engine {
         if !matches!(completion, Completion::Failed { .. }) {
             transition.instance_mut().tries = 0;
         }
-        let mail = self.decide_mail(tx, &mut transition, completion).await?;
+        let mail = self.decide_mail(tx, &mut transition, completion, now).await?;
         transition.apply(Change::Complete(completion)).await?;
         if let Some(mail) = mail {
             self.write_mail(tx, &transition, mail, now).await?;

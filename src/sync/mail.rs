@@ -34,6 +34,7 @@ impl Engine {
         tx: &Tx,
         transition: &mut Transition<'_>,
         completion: Completion,
+        now: i64,
     ) -> Result<Option<Mail>> {
         let result = match completion {
             Completion::Succeeded | Completion::Partial => RunResult::Succeeded,
@@ -47,7 +48,7 @@ impl Engine {
             && (instance.revocation_mailed || kind == Some(NotificationKind::AutoRevoked));
         let failing_since = instance.failing_since;
         let addresses = match kind {
-            Some(_) => outbox::addresses(tx, instance.created_by_email.clone()).await?,
+            Some(_) => outbox::addresses(tx, instance.created_by_email.clone(), now).await?,
             None => Vec::new(),
         };
         let run = transition.current_run_mut()?;

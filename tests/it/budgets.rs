@@ -5,7 +5,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use muster::auth::Role;
-use muster::auth::tokens::Allowance;
+use muster::auth::tokens::{Allowance, NewToken};
 use muster::config::Settings;
 
 use crate::process::Home;
@@ -19,7 +19,12 @@ async fn server(change: impl FnOnce(&mut Settings) + 'static) -> Server {
 }
 
 async fn unlimited(server: &Server) -> String {
-    server.tokens.create("gateway", Role::Admin, None, Allowance::Unlimited).await.unwrap()
+    server
+        .tokens
+        .create(NewToken { allowance: Allowance::Unlimited, ..NewToken::new("gateway", Role::Admin) })
+        .await
+        .unwrap()
+        .text
 }
 
 /// The status and the complete response to a document.

@@ -1,34 +1,36 @@
 //! Authentication with API tokens.
 //!
-//! A token is a prefix, which secret scanners can look for, and 192 random bits. Only its
-//! SHA-256 is stored; a random token needs no slow hash. It is shown once, when it is created.
-//! A revoked token stops working within a second, on every replica.
+//! Only the SHA-256 of a token is stored; a random [`text`] needs no slow hash. It is shown once, when it is created.
+//! A revoked or expired token stops working within a second, on every replica.
 //!
 //! Each row is signed with the installation's key. A row that somebody else wrote or changed is no valid token.
+
+mod manage;
+mod row;
+pub mod text;
+mod uses;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use entity::api_token::{Column, Entity, Model};
+use entity::member;
 use parking_lot::Mutex;
-use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ActiveEnum, ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{Caller, Role, Who};
+use super::{Caller, signed};
 use crate::clock::Clock;
-use crate::db::{Db, Tx};
+use crate::db::Db;
 use crate::error::Result;
-use crate::installation::sealing_key;
-use crate::secrets::{self, Fields, KeyRing, SecretKey};
+use crate::secrets::{self, KeyRing};
 
-const PREFIX: &str = "muster_";
+pub use self::manage::{Created, DAY_MS, LIFETIME_MS, NewToken, address, expires_soon, has_ended, name};
+pub use self::row::{is_signed, scope, store_signature};
+use self::uses::Uses;
+
 /// How long the caller of a token is cached. A revocation may be noticed this late.
 const CALLER_TTL: Duration = Duration::from_millis(900);
 /// How long the validity of a token is cached for open connections, which check it twice a second.
@@ -44,13 +46,6 @@ pub enum Allowance {
     Unlimited,
 }
 
-impl From<Model> for Caller {
-    fn from(token: Model) -> Self {
-        let Model { id, name, email, role, unlimited, .. } = token;
-        Caller { who: Who::Token(id), name, email, role, scope: None, unlimited }
-    }
-}
-
 /// Whether a token was valid, and when that was. Locked while it is looked up, so that all its connections wait for one
 /// answer.
 type Validity = tokio::sync::Mutex<Option<(Instant, bool)>>;
@@ -64,60 +59,22 @@ pub struct Tokens {
     keys: Arc<KeyRing>,
     callers: Arc<Mutex<CallerCache>>,
     validity: Arc<Mutex<HashMap<Uuid, Arc<Validity>>>>,
+    uses: Uses,
 }
 
 impl Tokens {
     pub fn new(db: Db, clock: Clock, keys: Arc<KeyRing>) -> Self {
-        Self { db, clock, keys, callers: Arc::default(), validity: Arc::default() }
+        Self { db, clock, keys, callers: Arc::default(), validity: Arc::default(), uses: Uses::default() }
     }
 
-    /// Creates a token and returns it. It cannot be read again.
-    pub async fn create(&self, name: &str, role: Role, email: Option<String>, allowance: Allowance) -> Result<String> {
-        let token = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(secrets::random::<24>()));
-        let row = &Model {
-            id: Uuid::now_v7(),
-            name: name.to_owned(),
-            hash: secrets::hash(&token),
-            role,
-            email,
-            created_at: self.clock.now(),
-            revoked_at: None,
-            unlimited: allowance == Allowance::Unlimited,
-            signature: None,
-        };
-        let insert = self.db.write(|tx| async move {
-            let signature = sealing_key(&tx, &self.keys).await?.sign_row(&signed_fields(row));
-            let row = Model { signature: Some(signature), ..row.clone() };
-            Ok(row.into_active_model().reset_all().insert(tx.conn()).await?)
-        });
-        insert.await?;
-        Ok(token)
-    }
-
-    /// All tokens, including revoked ones, oldest first.
-    pub async fn list(&self) -> Result<Vec<Model>> {
-        Ok(Entity::find().order_by_asc(Column::Id).all(self.db.read()).await?)
-    }
-
-    /// Revokes every token with this name. Returns how many there were.
-    pub async fn revoke(&self, name: &str) -> Result<u64> {
-        let valid = &Entity::find().filter(Column::Name.eq(name)).filter(Column::RevokedAt.is_null()).lock_exclusive();
-        let now = self.clock.now();
-        let revoke = self.db.write(|tx| async move {
-            let rows = valid.clone().all(tx.conn()).await?;
-            let key = sealing_key(&tx, &self.keys).await?;
-            for row in &rows {
-                let row = Model { revoked_at: Some(now), ..row.clone() };
-                store_signature(&tx, &key, &row).await?;
-            }
-            Ok(rows.len() as u64)
-        });
-        revoke.await
+    /// The clock by which tokens expire.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The caller with this token; `None` if it is not a valid token.
     pub async fn authenticate(&self, token: &str) -> Result<Option<Caller>> {
-        if !token.starts_with(PREFIX) || token.len() > 128 {
+        if !text::is_plausible(token) {
             return Ok(None);
         }
         let hash = secrets::hash(token);
@@ -131,7 +88,7 @@ impl Tokens {
             .filter(Column::RevokedAt.is_null())
             .one(self.db.reserved())
             .await?;
-        let caller = found.filter(|token| self.is_genuine(token)).map(Caller::from);
+        let caller = self.caller_of(found).await?;
         let mut callers = self.callers.lock();
         if callers.len() >= MAX_CACHED {
             callers.clear();
@@ -152,8 +109,7 @@ impl Tokens {
             return Ok(valid);
         }
         let found = Entity::find_by_id(id).one(self.db.reserved()).await?;
-        let valid = found
-            .is_some_and(|token| token.revoked_at.is_none() && token.role == caller.role && self.is_genuine(&token));
+        let valid = self.caller_of(found).await?.is_some_and(|now| now.role == caller.role);
         *known = Some((now(), valid));
         Ok(valid)
     }
@@ -161,7 +117,24 @@ impl Tokens {
     /// The caller with this token id, without a cache; `None` if the token was revoked.
     pub async fn find_caller(&self, id: Uuid) -> Result<Option<Caller>> {
         let found = Entity::find_by_id(id).filter(Column::RevokedAt.is_null()).one(self.db.reserved()).await?;
-        Ok(found.filter(|token| self.is_genuine(token)).map(Caller::from))
+        self.caller_of(found).await
+    }
+
+    /// The caller with a token that was found, if it works now. A personal token works as long as its member may sign
+    /// in, and allows no more than the member's role does.
+    async fn caller_of(&self, found: Option<Model>) -> Result<Option<Caller>> {
+        let now = self.clock.now();
+        let Some(token) = found.filter(|token| !has_ended(token, now) && self.is_genuine(token)) else {
+            return Ok(None);
+        };
+        let mut caller = row::caller(&token)?;
+        if let Some(id) = token.member_id {
+            let owner = signed::genuine(&self.keys, member::Entity::find_by_id(id).one(self.db.reserved()).await?);
+            let Some(owner) = owner.filter(|owner| owner.disabled_at.is_none()) else { return Ok(None) };
+            caller.role = caller.role.weaker(owner.role);
+        }
+        self.uses.note(token.id, now);
+        Ok(Some(caller))
     }
 
     /// Whether the row is as this installation wrote it.
@@ -172,38 +145,6 @@ impl Tokens {
         }
         genuine
     }
-}
-
-/// Everything in a row that decides what the bearer of the token may do.
-fn signed_fields(token: &Model) -> Fields {
-    let Model { id, name, hash, role, email, created_at, revoked_at, unlimited, signature: _ } = token;
-    let fields = Fields::default()
-        .text("api_token")
-        .bytes(id.as_bytes())
-        .text(name)
-        .bytes(hash)
-        .text(&role.to_value())
-        .optional(email.as_deref(), Fields::text)
-        .number(*created_at)
-        .optional(*revoked_at, Fields::number);
-    // Rows that were signed before there were limits have no such field.
-    if *unlimited { fields.text("unlimited") } else { fields }
-}
-
-/// Whether a key of this installation has signed the row of a token.
-pub fn is_signed(keys: &KeyRing, token: &Model) -> bool {
-    token.signature.as_deref().is_some_and(|signature| keys.has_signed_row(&signed_fields(token), signature))
-}
-
-/// Stores a changed row of a token with a new signature.
-pub async fn store_signature(tx: &Tx, key: &SecretKey, token: &Model) -> Result<()> {
-    Entity::update_many()
-        .col_expr(Column::RevokedAt, Expr::value(token.revoked_at))
-        .col_expr(Column::Signature, Expr::value(key.sign_row(&signed_fields(token))))
-        .filter(Column::Id.eq(token.id))
-        .exec(tx.conn())
-        .await?;
-    Ok(())
 }
 
 #[expect(clippy::disallowed_methods, reason = "measures the age of cache entries")]

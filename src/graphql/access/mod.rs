@@ -9,12 +9,12 @@ use async_graphql::registry::{MetaTypeName, Registry};
 use async_graphql::{Name, PathSegment, Pos, ServerError};
 
 use self::rules::{Rule, rule};
+use super::documents::covered::TYPENAME;
 use super::error::ApiError;
 use crate::auth::Caller;
 
 pub mod rules;
 
-const TYPENAME: &str = "__typename";
 const NO_RULE: ApiError = ApiError::Forbidden("This field is not open to anybody.");
 
 /// What the operations of a document need.

@@ -157,7 +157,8 @@ const COVERED: &[(&str, Fields)] = &[
     ("MailDecision", &[("kind", ""), ("reason", "")]),
 ];
 
-const TYPENAME: &str = "__typename";
+/// The field that every type has.
+pub const TYPENAME: &str = "__typename";
 
 /// Whether all operations of a document are queries of covered fields. Its fragments must not contain themselves.
 pub fn is_covered(document: &ExecutableDocument) -> bool {

@@ -50,12 +50,7 @@ impl TestConnection {
         let api = ctx.data_unchecked::<Api>();
         let tested = async {
             let instance_id = instance_id.map(|id| id::input(Kind::Instance, &id, "instanceId")).transpose()?;
-            if let Some(id) = instance_id {
-                api.admit(id).await?;
-            }
-            if let Some(key) = &integration_key {
-                api.admit_new(key)?;
-            }
+            api.admit_either(instance_id, integration_key.as_deref()).await?;
             let config = config::pairs(config.unwrap_or_default());
             api.instances.test_connection(Test { integration_key, instance_id, config }).await
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use muster::auth::Role;
-use muster::auth::tokens::Allowance;
+use muster::auth::tokens::NewToken;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
@@ -14,13 +14,15 @@ use crate::support::peer::Application;
 use crate::support::wire::{ENDLESS, Socket};
 use crate::support::{DEADLINE, Place, Server};
 
+mod scope;
 mod table;
+mod tokens;
 mod walk;
 
 #[tokio::test]
 async fn every_transport_needs_a_valid_token() {
     let server = Server::start().await;
-    let revoked = server.tokens.create("revoked", Role::Admin, None, Allowance::Limited).await.unwrap();
+    let revoked = server.tokens.create(NewToken::new("revoked", Role::Admin)).await.unwrap().text;
     server.tokens.revoke("revoked").await.unwrap();
     let body = r#"{"query":"{ recipients { emails } }"}"#;
     let stream = format!(r#"{{"query":"{ENDLESS}"}}"#);
@@ -60,6 +62,7 @@ async fn a_viewer_can_read_and_change_nothing() {
     let before = server.everything().await;
     let mutations = operations("Mutation");
     assert!(mutations.len() >= 9);
+    // Those are about the caller's own password and sessions.
     let own = ["changePassword", "endSession"];
     for (name, field) in mutations.into_iter().filter(|(name, _)| !own.contains(&name.as_str())) {
         let answer = server.ask_as(&server.viewer, &format!("mutation {{ {field} }}"), json!({})).await;
@@ -84,7 +87,7 @@ async fn a_viewer_can_read_and_change_nothing() {
 async fn a_revoked_token_loses_its_open_streams_within_two_seconds() {
     let server = Server::start().await;
     server.rehearse("Acme", &[]).await;
-    let token = server.tokens.create("guest", Role::Viewer, None, Allowance::Limited).await.unwrap();
+    let token = server.tokens.create(NewToken::new("guest", Role::Viewer)).await.unwrap().text;
     let mut socket = server.acknowledged(&token).await;
     socket.subscribe("s", ENDLESS).await;
     assert_eq!(socket.next().await["type"], "next");

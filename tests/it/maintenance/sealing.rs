@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use muster::auth::Role;
-use muster::auth::tokens::Allowance;
+use muster::auth::tokens::NewToken;
 use muster::clock::Clock;
 use muster::db::Location;
 use muster::doctor::{Examination, examine};
@@ -125,8 +125,8 @@ async fn a_token_that_was_planted_changed_or_revived_is_refused_and_named() {
         let server = &server;
         async move { server.ask_as(&token, "{ instances { totalCount } }", json!({})).await["data"].is_object() }
     };
-    let revoked = server.tokens.create("revoked", Role::Admin, None, Allowance::Limited).await.unwrap();
-    let changed = server.tokens.create("changed", Role::Viewer, None, Allowance::Limited).await.unwrap();
+    let revoked = server.tokens.create(NewToken::new("revoked", Role::Admin)).await.unwrap().text;
+    let changed = server.tokens.create(NewToken::new("changed", Role::Viewer)).await.unwrap().text;
     assert_eq!(server.tokens.revoke("revoked").await.unwrap(), 1);
     assert_eq!(doctor(&server.place).await, []);
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use muster::auth::Role;
+use muster::auth::tokens::NewToken;
 use serde_json::{Value, json};
 
 use super::{Smtp, header, recipient};
@@ -123,16 +125,33 @@ async fn without_recipients_the_creator_alone_gets_mail_and_nobody_when_there_is
     server.idle(&id, "").await;
     assert_eq!(addressees(&smtp.until(1).await), BTreeSet::from(["ada@example.com".to_owned()]));
 
-    let nobody = server
-        .tokens
-        .create("no address", muster::auth::Role::Admin, None, muster::auth::tokens::Allowance::Limited)
-        .await
-        .unwrap();
+    let nobody = server.tokens.create(NewToken::new("no address", Role::Admin)).await.unwrap().text;
     let nobody = Client::new(server.url.clone(), nobody);
     let id = nobody.rehearse("Quiet", &[]).await;
     let run = nobody.idle(&id, "lastSync { mailDecision { kind reason } }").await;
     assert_eq!(run["lastSync"]["mailDecision"], json!({ "kind": "INITIAL_SYNC_SUCCEEDED", "reason": "NO_RECIPIENT" }));
     assert_eq!(smtp.messages().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_administrator_gets_the_mail_of_a_creator_whose_tokens_were_revoked() {
+    let smtp = Smtp::start();
+    let server = server(&smtp).await;
+    let of = |name: &str, role| NewToken { email: Some(format!("{name}@example.com")), ..NewToken::new(name, role) };
+    let ben = Client::new(server.url.clone(), server.tokens.create(of("ben", Role::Operator)).await.unwrap().text);
+    server.tokens.create(of("viewer with an address", Role::Viewer)).await.unwrap();
+    let id = ben.rehearse("Acme", &[("outcomes", "success,garbage,success")]).await;
+    server.idle(&id, "").await;
+    assert_eq!(addressees(&smtp.until(1).await), BTreeSet::from(["ben@example.com".to_owned()]));
+
+    let again = server.tokens.create(NewToken { name: "another".into(), ..of("ben", Role::Operator) }).await.unwrap();
+    server.tokens.revoke("ben").await.unwrap();
+    server.sync(&id, "outcome").await;
+    assert_eq!(addressees(&smtp.until(2).await[1..]), BTreeSet::from(["ben@example.com".to_owned()]), "another token");
+
+    server.tokens.revoke_one(again.row.id).await.unwrap();
+    server.sync(&id, "outcome").await;
+    assert_eq!(addressees(&smtp.until(3).await[2..]), BTreeSet::from(["ada@example.com".to_owned()]));
 }
 
 #[tokio::test]

@@ -194,7 +194,7 @@ async fn kept_answers_are_those_of_the_schema_on_sqlite() {
     };
     let subscriptions = Subscriptions::new(api.clone(), schema.clone(), sources, app.shutdown());
     let answers = Answers::new(app.db.clone(), app.clock.clone());
-    let executor = Executor::new(api, schema.clone(), subscriptions, answers, true);
+    let executor = Executor::new(api.clone(), schema.clone(), subscriptions, answers, true);
     let guard = Guard::new(true);
     let caller = Caller {
         who: Who::Token(Uuid::nil()),
@@ -223,7 +223,7 @@ async fn kept_answers_are_those_of_the_schema_on_sqlite() {
             for variables in &variables {
                 let request = Request::new(text.clone()).variables(variables.clone());
                 let Ok(operation) = guard.check(request) else { continue };
-                let own = schema.execute(operation.into_request().data(caller.clone())).await;
+                let own = schema.execute(operation.into_request().data(caller.clone()).data(api.clone())).await;
                 if own.errors.is_empty() {
                     let expected = String::from_utf8(json::response(&own)).unwrap();
                     for _ in 0..3 {

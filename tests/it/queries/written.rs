@@ -315,6 +315,7 @@ pub async fn register() -> (Api, AppSchema, App, Vec<String>, Vec<String>, crate
             mail_host: app.engine.mail_host.clone(),
         },
         journal: Journal::new(app.db.clone(), app.clock.clone()),
+        tokens: app.tokens.clone(),
         epoch: 1,
     });
     (api, build(), app, ids, cursors, place)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use muster::app::App;
 use muster::auth::Role;
 use muster::auth::members::Members;
-use muster::auth::tokens::{Allowance, Tokens};
+use muster::auth::tokens::{NewToken, Tokens};
 use muster::clock::Clock;
 use muster::config::{Roles, Settings};
 use muster::db::Db;
@@ -92,9 +92,9 @@ impl Builder {
         for change in self.limits {
             change(&mut app.engine.limits);
         }
-        let admin =
-            app.tokens.create("admin", Role::Admin, Some("ada@example.com".into()), Allowance::Limited).await.unwrap();
-        let viewer = app.tokens.create("viewer", Role::Viewer, None, Allowance::Limited).await.unwrap();
+        let admin = NewToken { email: Some("ada@example.com".into()), ..NewToken::new("admin", Role::Admin) };
+        let admin = app.tokens.create(admin).await.unwrap().text;
+        let viewer = app.tokens.create(NewToken::new("viewer", Role::Viewer)).await.unwrap().text;
         Server {
             client: Client::new(format!("http://{}", listener.local_addr().unwrap()), admin),
             viewer,

@@ -1,0 +1,85 @@
+//! The row of a token, which the installation's key signs.
+
+use std::sync::Arc;
+
+use entity::api_token::{Column, Entity, Model};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, QueryFilter};
+
+use super::super::{Caller, Scope, Seen, Who};
+use crate::db::Tx;
+use crate::error::Result;
+use crate::secrets::{Fields, KeyRing, SecretKey};
+
+/// The caller with a token.
+///
+/// # Errors
+/// If its scope cannot be read.
+pub(super) fn caller(token: &Model) -> Result<Caller> {
+    let Model { id, name, email, role, unlimited, .. } = token.clone();
+    Ok(Caller { who: Who::Token(id), name, email, role, scope: scope(token)?, unlimited })
+}
+
+/// The instances that a token is limited to.
+pub fn scope(token: &Model) -> Result<Seen> {
+    let scope: Option<Scope> = token.scope.as_deref().map(serde_json::from_str).transpose()?;
+    Ok(scope.map(Arc::new))
+}
+
+/// Everything in a row that decides what the bearer of the token may do.
+pub(super) fn signed_fields(token: &Model) -> Fields {
+    let Model {
+        id,
+        name,
+        hash,
+        role,
+        email,
+        created_at,
+        revoked_at,
+        unlimited,
+        expires_at,
+        scope,
+        member_id,
+        last_used_at: _,
+        signature: _,
+    } = token;
+    let mut fields = Fields::default()
+        .text("api_token")
+        .bytes(id.as_bytes())
+        .text(name)
+        .bytes(hash)
+        .text(&role.to_value())
+        .optional(email.as_deref(), Fields::text)
+        .number(*created_at)
+        .optional(*revoked_at, Fields::number);
+    // Rows that earlier versions have signed have none of these fields.
+    if *unlimited {
+        fields = fields.text("unlimited");
+    }
+    if let Some(at) = expires_at {
+        fields = fields.text("expires_at").number(*at);
+    }
+    if let Some(scope) = scope {
+        fields = fields.text("scope").text(scope);
+    }
+    if let Some(member) = member_id {
+        fields = fields.text("member_id").bytes(member.as_bytes());
+    }
+    fields
+}
+
+/// Whether a key of this installation has signed the row of a token.
+pub fn is_signed(keys: &KeyRing, token: &Model) -> bool {
+    token.signature.as_deref().is_some_and(|signature| keys.has_signed_row(&signed_fields(token), signature))
+}
+
+/// Stores a changed row of a token with a new signature.
+pub async fn store_signature(tx: &Tx, key: &SecretKey, token: &Model) -> Result<()> {
+    Entity::update_many()
+        .col_expr(Column::RevokedAt, Expr::value(token.revoked_at))
+        .col_expr(Column::Signature, Expr::value(key.sign_row(&signed_fields(token))))
+        .filter(Column::Id.eq(token.id))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,138 @@
+use std::collections::BTreeSet;
+
+use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObject};
+use chrono::{DateTime, Utc};
+
+use super::ApiToken;
+use crate::auth::tokens::{LIFETIME_MS, NewToken, address, name};
+use crate::auth::{Caller, Role, Scope, Who};
+use crate::error::{Error, Refusal, Result};
+use crate::graphql::api::Api;
+use crate::graphql::error::ApiError;
+use crate::graphql::id::{self, Kind};
+use crate::graphql::page::MAX_SIZE;
+use crate::graphql::user_error::{UserError, split_refusals};
+
+/// The token to create.
+#[derive(InputObject)]
+pub struct CreateApiTokenInput {
+    /// From 1 to 100 characters. Histories show it.
+    name: String,
+    /// What it may do.
+    role: Role,
+    /// The instances that it is limited to; all if it is left out or null.
+    scope: Option<ApiTokenScopeInput>,
+    /// When it expires, in the future; a year from now if it is left out. A token for which it is null never expires.
+    expires_at: MaybeUndefined<DateTime<Utc>>,
+    /// The address that gets mail about the instances that are created with it.
+    email: Option<String>,
+    /// True for a token of yours, which ends when you are no longer a member.
+    personal: Option<bool>,
+}
+
+/// Some instances. At least one integration or instance must be given.
+#[derive(InputObject)]
+pub struct ApiTokenScopeInput {
+    /// All instances of these integrations, also those that are created later.
+    integration_keys: Option<Vec<String>>,
+    /// These instances.
+    instance_ids: Option<Vec<ID>>,
+}
+
+/// The result of `createApiToken`.
+#[derive(SimpleObject)]
+pub struct CreateApiTokenPayload {
+    /// The text of the token, for the `Authorization` header. It cannot be shown again. Null if it was not created.
+    token: Option<String>,
+    /// The token; null if it was not created.
+    api_token: Option<ApiToken>,
+    /// Why it was not created; empty if it was.
+    user_errors: Vec<UserError>,
+}
+
+#[derive(Default)]
+pub struct CreateApiToken;
+
+#[Object]
+impl CreateApiToken {
+    /// Creates an API token.
+    async fn create_api_token(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The token to create.")] input: CreateApiTokenInput,
+    ) -> Result<CreateApiTokenPayload, ApiError> {
+        let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
+        let created = async {
+            let created = api.tokens.create(new_token(api, caller, input).await?).await?;
+            Ok((created.text, ApiToken::of(created.row, api.instances.clock.now())?))
+        };
+        Ok(match split_refusals(created.await)? {
+            Ok((text, token)) => {
+                CreateApiTokenPayload { token: Some(text), api_token: Some(token), user_errors: Vec::new() }
+            }
+            Err(user_errors) => CreateApiTokenPayload { token: None, api_token: None, user_errors },
+        })
+    }
+}
+
+/// Checks the input. All errors are reported together.
+async fn new_token(api: &Api, caller: &Caller, input: CreateApiTokenInput) -> Result<NewToken> {
+    let CreateApiTokenInput { name: text, role, scope, expires_at, email, personal } = input;
+    let mut refusals = Vec::new();
+    let mut keep = |refusal: Refusal| refusals.push(refusal);
+    let new_name = name(&text).map_err(&mut keep).unwrap_or_default();
+    let now = api.instances.clock.now();
+    let expires_at = match expires_at {
+        MaybeUndefined::Undefined => Some(now + LIFETIME_MS),
+        MaybeUndefined::Null => None,
+        MaybeUndefined::Value(at) => Some(at.timestamp_millis()),
+    };
+    if expires_at.is_some_and(|at| at <= now) {
+        keep(Refusal::invalid("A token expires in the future.", ["expiresAt"]));
+    }
+    let email = email.map(|text| address(&text)).transpose().map_err(&mut keep).unwrap_or_default();
+    let member_id = match caller.who {
+        Who::Member { id, .. } if personal == Some(true) => Some(id),
+        Who::Token(_) if personal == Some(true) => {
+            keep(Refusal::invalid("Only a member who has signed in can have a token of their own.", ["personal"]));
+            None
+        }
+        Who::Member { .. } | Who::Token(_) => None,
+    };
+    let scope = match scope {
+        Some(scope) => checked(api, scope).await?.map_err(&mut keep).ok(),
+        None => None,
+    };
+    if !refusals.is_empty() {
+        return Err(Error::Refused(refusals));
+    }
+    Ok(NewToken { email, scope, expires_at, member_id, ..NewToken::new(new_name, role) })
+}
+
+/// The instances and integrations of a scope, which must exist.
+async fn checked(api: &Api, scope: ApiTokenScopeInput) -> Result<Result<Scope, Refusal>> {
+    let ApiTokenScopeInput { integration_keys, instance_ids } = scope;
+    let (keys, ids) = (integration_keys.unwrap_or_default(), instance_ids.unwrap_or_default());
+    if keys.is_empty() && ids.is_empty() {
+        return Ok(Err(Refusal::invalid("Give at least one integration or instance.", ["scope"])));
+    }
+    if keys.len().max(ids.len()) > usize::try_from(MAX_SIZE).unwrap_or_default() {
+        let message = format!("At most {MAX_SIZE} integrations and as many instances.");
+        return Ok(Err(Refusal::invalid(message, ["scope"])));
+    }
+    if keys.iter().any(|key| api.instances.catalog.find(key).is_none()) {
+        let message = "The catalog has no integration of one of these keys.";
+        return Ok(Err(Refusal::invalid(message, ["scope", "integrationKeys"])));
+    }
+    let instances: Result<BTreeSet<_>, Refusal> = ids.iter().map(|id| id::input(Kind::Instance, id, "scope")).collect();
+    let instances = match instances {
+        Ok(instances) => instances,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let known = api.instances.existing(instances.iter().copied().collect()).await?;
+    if known.len() < instances.len() {
+        let message = "There is no instance with one of these ids.";
+        return Ok(Err(Refusal::invalid(message, ["scope", "instanceIds"])));
+    }
+    Ok(Ok(Scope { integrations: keys.into_iter().collect(), instances }))
+}

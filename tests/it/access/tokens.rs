@@ -1,0 +1,142 @@
+//! Tokens: how they are created, listed and revoked, and when they end.
+
+use std::time::Duration;
+
+use muster::auth::Role;
+use muster::auth::tokens::NewToken;
+use muster::clock::Clock;
+use serde_json::{Value, json};
+
+use crate::support::wire::ENDLESS;
+use crate::support::{Server, change};
+
+const FIELDS: &str =
+    "token apiToken { id name role email isPersonal isUnlimited createdAt expiresAt expiresSoon lastUsedAt
+    revokedAt scope { integrationKeys instanceIds } }";
+
+async fn tokens(server: &Server) -> Vec<Value> {
+    let list = "{ apiTokens(first: 100) { totalCount nodes { id name expiresSoon lastUsedAt revokedAt } } }";
+    let found = server.ask(list, json!({})).await["apiTokens"].take();
+    let nodes = found["nodes"].as_array().unwrap().clone();
+    assert_eq!(found["totalCount"], nodes.len());
+    nodes
+}
+
+/// Whether the server accepts a token within the time in which it notices changes.
+async fn is_refused(server: &Server, token: &str) -> bool {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+    loop {
+        let answer = server.ask_as(token, "{ __typename }", json!({})).await;
+        if answer["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED" {
+            return true;
+        }
+        if tokio::time::Instant::now() > deadline {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_created_shown_once_listed_and_revoked() {
+    let server = Server::start().await;
+    let inside = server.rehearse("Inside", &[]).await;
+    let scope = json!({ "integrationKeys": ["okta"], "instanceIds": [inside] });
+    let input = json!({ "name": " Wall ", "role": "REPORTS", "scope": scope, "email": "ann@example.com" });
+    let created = server.done("createApiToken", input, FIELDS).await;
+    let (text, token) = (created["token"].as_str().unwrap(), &created["apiToken"]);
+    assert_eq!((&token["name"], &token["role"], &token["scope"]), (&json!("Wall"), &json!("REPORTS"), &scope));
+    let time = |field: &str| chrono::DateTime::parse_from_rfc3339(token[field].as_str().unwrap()).unwrap();
+    let days = (time("expiresAt") - time("createdAt")).num_days();
+    assert!((364..=365).contains(&days) && token["expiresSoon"] == false, "{token}");
+    let seen = server.ask_as(text, "{ instances { nodes { name } } }", json!({})).await;
+    assert_eq!(seen["data"]["instances"]["nodes"], json!([{ "name": "Inside" }]));
+
+    let listed = tokens(&server).await;
+    assert_eq!(listed.iter().map(|it| it["name"].as_str().unwrap()).collect::<Vec<_>>(), ["Wall", "viewer", "admin"]);
+    assert!(!json!(listed).to_string().contains(text));
+    let revoked = server.done("revokeApiToken", json!({ "id": token["id"] }), "apiToken { revokedAt }").await;
+    assert!(revoked["apiToken"]["revokedAt"].is_string());
+    let again = server.done("revokeApiToken", json!({ "id": token["id"] }), "apiToken { revokedAt }").await;
+    assert_eq!(again, revoked);
+    assert!(is_refused(&server, text).await);
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_token_is_refused() {
+    let server = Server::start().await;
+    let other = server.ask("{ integration(key: \"okta\") { id } }", json!({})).await["integration"]["id"].take();
+    let token = |more: Value| {
+        let mut input = json!({ "name": "a", "role": "VIEWER" });
+        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        input
+    };
+    for (input, field) in [
+        (token(json!({ "name": " " })), "name"),
+        (token(json!({ "name": "a\nb" })), "name"),
+        (token(json!({ "name": "a".repeat(101) })), "name"),
+        (token(json!({ "expiresAt": "2020-01-01T00:00:00Z" })), "expiresAt"),
+        (token(json!({ "email": "nobody" })), "email"),
+        (token(json!({ "personal": true })), "personal"),
+        (token(json!({ "scope": {} })), "scope"),
+        (token(json!({ "scope": { "integrationKeys": ["nope"] } })), "scope"),
+        (token(json!({ "scope": { "instanceIds": [other] } })), "scope"),
+    ] {
+        let refused = server.mutate("createApiToken", input.clone(), FIELDS).await;
+        assert!(refused["token"].is_null() && refused["apiToken"].is_null(), "{input}: {refused}");
+        assert_eq!(refused["userErrors"][0]["field"][0], field, "{input}: {refused}");
+    }
+    assert_eq!(tokens(&server).await.len(), 2);
+    let missing = server.ask("{ apiTokens { nodes { id } } }", json!({})).await["apiTokens"]["nodes"][0]["id"].take();
+    let missing = missing.as_str().unwrap();
+    let none =
+        server.mutate("revokeApiToken", json!({ "id": format!("{}AA", &missing[..missing.len() - 2]) }), "").await;
+    assert!(!none["userErrors"].as_array().unwrap().is_empty(), "{none}");
+}
+
+#[tokio::test]
+async fn a_token_ends_when_it_expires_and_its_socket_with_it() {
+    let server = Server::start().await;
+    let now = Clock::System.now();
+    let new = NewToken { expires_at: Some(now + 3_000), ..NewToken::new("brief", Role::Viewer) };
+    let brief = server.tokens.create(new).await.unwrap().text;
+    let expiring = "{ serverStatus { expiringTokens { name expiresSoon } } }";
+    let found = server.ask(expiring, json!({})).await;
+    assert_eq!(found["serverStatus"]["expiringTokens"], json!([{ "name": "brief", "expiresSoon": true }]));
+    let mut socket = server.acknowledged(&brief).await;
+    socket.subscribe("s", ENDLESS).await;
+    assert_eq!(socket.close_code().await, 4401);
+    assert!(Clock::System.now() >= now + 3_000 && is_refused(&server, &brief).await);
+    let found = server.ask(expiring, json!({})).await;
+    assert_eq!(found["serverStatus"]["expiringTokens"], json!([]));
+}
+
+#[tokio::test]
+async fn the_last_use_is_written_in_the_background() {
+    let server = Server::start().await;
+    server.ask_as(&server.viewer, "{ __typename }", json!({})).await;
+    server.tokens.write_uses().await.unwrap();
+    let used: Vec<_> =
+        tokens(&server).await.iter().map(|it| (it["name"].clone(), it["lastUsedAt"].is_string())).collect();
+    assert_eq!(used[0], (json!("viewer"), true));
+    server.tokens.write_uses().await.unwrap();
+    assert!(tokens(&server).await.iter().all(|it| it["lastUsedAt"].is_string()));
+}
+
+#[tokio::test]
+async fn a_row_that_was_changed_outside_is_no_token() {
+    let server = Server::start().await;
+    let scope = muster::auth::Scope { integrations: ["okta".to_owned()].into(), ..Default::default() };
+    let at = Clock::System.now() + 60_000;
+    for (name, change_to) in [("scoped", "scope = NULL"), ("brief", "expires_at = NULL"), ("own", "member_id = NULL")] {
+        let new = NewToken {
+            scope: Some(scope.clone()),
+            expires_at: Some(at),
+            member_id: Some(uuid::Uuid::nil()),
+            ..NewToken::new(name, Role::Viewer)
+        };
+        let token = server.tokens.create(new).await.unwrap().text;
+        change(&server.db, &format!("UPDATE api_token SET {change_to} WHERE name = '{name}'")).await;
+        assert!(is_refused(&server, &token).await, "{name}");
+    }
+}
