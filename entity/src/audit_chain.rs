@@ -2,8 +2,8 @@
 
 use sea_orm::entity::prelude::*;
 
-/// The primary key of the only row.
-pub const ID: i32 = 1;
+/// The id of the only row, as of every table with one row.
+pub use crate::installation::ID;
 
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

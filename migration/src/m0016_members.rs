@@ -19,7 +19,6 @@ impl MigrationTrait for Migration {
         }
         for (name, table, column) in [
             ("ix_session_member", "session", "member_id"),
-            ("ix_member_identity_member", "member_identity", "member_id"),
             // removal of old attempts
             ("ix_sign_in_attempt_last", "sign_in_attempt", "last_at"),
         ] {

@@ -65,7 +65,12 @@ pub async fn acting<T>(origin: impl Into<Origin>, work: impl Future<Output = T>)
     Act::new(origin.into(), None).run(work).await
 }
 
-/// Records what this task does to `subject`, if a client has asked for it, and no entry says it yet.
+/// Lets the change that `work` records be this act, whose sentence is `detail`, of who acts in this task.
+pub async fn doing<T>(action: Action, detail: &str, work: impl Future<Output = T>) -> T {
+    Act::new(current(), Some((action, detail.to_owned()))).run(work).await
+}
+
+/// Records what this task does to `subject`, if somebody has asked for it, and no entry says it yet.
 pub fn record_change<S: Into<Option<Subject>>>(tx: &Tx, at: i64, subject: impl FnOnce() -> S) {
     let doing = |act: &Arc<Act>| act.doing.clone().filter(|_| !act.has_recorded());
     if let Ok(Some((action, detail))) = ACT.try_with(doing) {

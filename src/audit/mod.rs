@@ -23,6 +23,6 @@ pub mod queries;
 pub mod seal;
 pub mod verify;
 
-pub use act::{Act, Origin, acting, note_refusal, record_change};
+pub use act::{Act, Origin, acting, doing, note_refusal, record_change};
 pub use chain::prune;
 pub use entry::{Actor, Draft, Entry, Subject, record};

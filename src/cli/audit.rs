@@ -20,7 +20,7 @@ use crate::installation;
 use crate::secrets::KeyRing;
 
 /// How many entries are read at a time.
-const PAGE: u64 = 500;
+const EXPORTED_AT_ONCE: u64 = 500;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -79,7 +79,7 @@ async fn export(db: &Db, mut after: i64) -> Result<()> {
     .await?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     loop {
-        let page = queries::after(db.read(), after, PAGE).await?;
+        let page = queries::after(db.read(), after, EXPORTED_AT_ONCE).await?;
         let Some(last) = page.last() else { break };
         after = last.entry.id;
         for found in &page {

@@ -43,7 +43,7 @@ pub(super) async fn run(command: Command, settings: &Settings) -> Result<(), Str
 /// Rotates, and seals the audit log with the new key.
 async fn rotate(db: &Db, ring: &Arc<KeyRing>, data_dir: &Path) -> Result<Rotated, Error> {
     let (now, file) = (db.clock(Clock::System).now(), SealFile::new(data_dir, ring.clone()));
-    // While the old key can still show that the old seal is genuine.
+    // While the old key can still show whether the old seal is genuine.
     file.renew(db, now).await?;
     let is_sealed = file.compare(db.read()).await?.is_none();
     let rotated = rotate::rotate(db, ring).await?;

@@ -1,9 +1,11 @@
 //! `muster member`.
 
 use clap::{Args, Subcommand};
+use entity::audit_entry::Action;
 
 use super::RoleName;
 use crate::app;
+use crate::audit::doing;
 use crate::auth::links::Link;
 use crate::auth::members::{Change, Members, NewMember};
 use crate::clock::date_time;
@@ -62,7 +64,8 @@ async fn carry_out(command: Command, members: &Members, public_url: &str) -> Res
     match command {
         Command::Create { email, name, role } => {
             let name = name.unwrap_or_else(|| email.clone());
-            let (_, link) = members.create(&NewMember { name, email, role: role.into() }).await?;
+            let new = NewMember { name, email, role: role.into() };
+            let (_, link) = doing(Action::MemberCreated, "A member was created.", members.create(&new)).await?;
             print_link(&link, public_url);
         }
         Command::List => list(members).await?,
@@ -72,7 +75,8 @@ async fn carry_out(command: Command, members: &Members, public_url: &str) -> Res
             update(members, &who, Change { role: Some(role.into()), ..Change::default() }).await?;
         }
         Command::Reset(who) => {
-            let (_, link) = members.reset(members.id_of(&who.email).await?).await?;
+            let reset = members.reset(members.id_of(&who.email).await?);
+            let (_, link) = doing(Action::LinkCreated, "The password of a member was taken away.", reset).await?;
             print_link(&link, public_url);
         }
     }
@@ -80,7 +84,8 @@ async fn carry_out(command: Command, members: &Members, public_url: &str) -> Res
 }
 
 async fn update(members: &Members, who: &Who, change: Change) -> Result<(), Error> {
-    members.update(members.id_of(&who.email).await?, &change).await.map(drop)
+    let update = members.update(members.id_of(&who.email).await?, &change);
+    doing(Action::MemberUpdated, "A member was changed.", update).await.map(drop)
 }
 
 async fn list(members: &Members) -> Result<(), Error> {

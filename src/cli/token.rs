@@ -1,11 +1,13 @@
 //! `muster token`: API tokens.
 
 use clap::Subcommand;
+use entity::audit_entry::Action;
 
 use super::{RoleName, app};
+use crate::audit::doing;
 use crate::auth::Scope;
-use crate::auth::tokens::{self, Allowance, DAY_MS, LIFETIME_MS, NewToken, Tokens};
-use crate::clock::{Clock, date_time};
+use crate::auth::tokens::{self, Allowance, LIFETIME_MS, NewToken, Tokens};
+use crate::clock::{Clock, DAY_MS, date_time};
 use crate::config::Settings;
 use crate::graphql::id::{self, Kind};
 
@@ -64,7 +66,8 @@ pub(super) async fn run(command: Command, settings: &Settings) -> Result<(), Str
         Command::Create(create) => print_new(&tokens, settings, create).await,
         Command::List => list(&tokens).await,
         Command::Revoke { name } => {
-            let revoked = tokens.revoke(&name).await.map_err(|error| error.chain().to_string())?;
+            let revoke = doing(Action::TokenRevoked, "The tokens of a name were revoked.", tokens.revoke(&name));
+            let revoked = revoke.await.map_err(|error| error.chain().to_string())?;
             if revoked == 0 {
                 return Err(format!("--name: there is no valid token named \"{name}\""));
             }
@@ -91,7 +94,8 @@ async fn print_new(tokens: &Tokens, settings: &Settings, create: Create) -> Resu
         },
         ..NewToken::new(name, role.into())
     };
-    let created = tokens.create(new).await.map_err(|error| error.chain().to_string())?;
+    let create = doing(Action::TokenCreated, "A token was created.", tokens.create(new));
+    let created = create.await.map_err(|error| error.chain().to_string())?;
     println!("{}", created.text);
     Ok(())
 }

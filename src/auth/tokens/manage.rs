@@ -9,8 +9,10 @@ use uuid::Uuid;
 
 use super::row::{signed_fields, store_signature};
 use super::{Allowance, Tokens, text};
+use crate::audit::{self, Subject};
 use crate::auth::members::check_name;
 use crate::auth::{Role, Scope};
+use crate::clock::DAY_MS;
 use crate::db::{self, Total, Tx};
 use crate::error::{Refusal, Result};
 use crate::installation::sealing_key;
@@ -21,7 +23,6 @@ use crate::secrets;
 pub const LIFETIME_MS: i64 = 365 * DAY_MS;
 /// How long before its end a token expires soon, in milliseconds.
 pub const SOON_MS: i64 = 30 * DAY_MS;
-pub const DAY_MS: i64 = 86_400_000;
 
 /// The name of a token, trimmed.
 pub fn name(text: &str) -> Result<String, Refusal> {
@@ -103,6 +104,7 @@ impl Tokens {
         let insert = self.db.write(|tx| async move {
             let signature = sealing_key(&tx, &self.keys).await?.sign_row(&signed_fields(row));
             let row = Model { signature: Some(signature), ..row.clone() };
+            self.record_change(&tx, &row);
             Ok(row.into_active_model().reset_all().insert(tx.conn()).await?)
         });
         Ok(Created { row: insert.await?, text })
@@ -165,6 +167,11 @@ impl Tokens {
         let row = Model { revoked_at: Some(self.clock.now()), ..row.clone() };
         let key = sealing_key(tx, &self.keys).await?;
         store_signature(tx, &key, &row).await?;
+        self.record_change(tx, &row);
         Ok(row)
+    }
+
+    fn record_change(&self, tx: &Tx, token: &Model) {
+        audit::record_change(tx, self.clock.now(), || Subject::token(token.id).named(&token.name));
     }
 }

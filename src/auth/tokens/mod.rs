@@ -27,7 +27,7 @@ use crate::db::Db;
 use crate::error::Result;
 use crate::secrets::{self, KeyRing};
 
-pub use self::manage::{Created, DAY_MS, LIFETIME_MS, NewToken, address, expires_soon, has_ended, name};
+pub use self::manage::{Created, LIFETIME_MS, NewToken, address, expires_soon, has_ended, name};
 pub use self::row::{is_signed, scope, store_signature};
 use self::uses::Uses;
 

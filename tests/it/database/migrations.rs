@@ -48,7 +48,7 @@ async fn several_that_open_a_new_database_at_once_all_find_it_whole() {
             })
             .collect();
         for opened in opening {
-            let db = opened.await.unwrap().unwrap_or_else(|error| panic!("{error}"));
+            let db = opened.await.unwrap().unwrap_or_else(|error| panic!("{}", error.chain()));
             assert_eq!(entity::instance::Entity::find().count(db.read()).await.unwrap(), 0);
             db.close().await.unwrap();
         }

@@ -170,6 +170,7 @@ fn breaks(backend: DbBackend, orphan: Uuid) -> Vec<(&'static str, String)> {
         ("secret-key", "UPDATE installation SET key_check = NULL".into()),
         ("api-tokens", "UPDATE api_token SET role = 'admin' WHERE role = 'viewer'".into()),
         ("api-tokens", "UPDATE api_token SET signature = NULL WHERE role = 'viewer'".into()),
+        ("audit-log", "UPDATE audit_chain SET last_id = last_id + 1".into()),
         ("members", format!("INSERT INTO member (id, name, role, created_at) VALUES ({}, 'Eve', 'admin', 1)", quoted(orphan))),
         ("migrations", "DELETE FROM seaql_migrations WHERE version = (SELECT MAX(version) FROM seaql_migrations)".into()),
         ("schema", "DROP INDEX ux_user_external".into()),

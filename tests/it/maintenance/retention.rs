@@ -151,7 +151,7 @@ async fn queued_mails_and_open_runs_stay() {
     .await;
     let before = counts(&server.db).await;
     assert_eq!((of(&before, "notification"), of(&before, "sync_run")), (1, 2), "{before:?}");
-    prune_after(&server.db, 1_000, Retention { events: 0, ..ALL }).await;
+    prune_after(&server.db, 1_000, Retention { events: 0, audit: 0, ..ALL }).await;
     assert_eq!(counts(&server.db).await, before);
 }
 

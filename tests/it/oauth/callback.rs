@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use muster::clock::Clock;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, PaginatorTrait};
@@ -40,6 +41,8 @@ async fn nothing_came_of_it(server: &Server) {
 async fn a_stranger_gets_a_page_and_costs_one_look() {
     let server = server().start().await;
     let state = "A".repeat(43);
+    // What a server does at its start is over then.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     for query in [
         String::new(),
         "code=x".into(),

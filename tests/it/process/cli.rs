@@ -77,6 +77,31 @@ async fn tokens_are_listed_without_themselves_and_revoked_by_name() {
     assert!(!unknown.status.success() && err(&unknown).contains("no valid token named \"tests\""), "{unknown:?}");
 }
 
+#[tokio::test]
+async fn what_commands_do_to_tokens_and_members_is_in_the_audit_log() {
+    let home = Home::new();
+    let address = ["--email", "grace@example.com"];
+    home.run(&["token", "create", "--name", "wall"]);
+    home.run(&["token", "revoke", "--name", "wall"]);
+    for command in ["create", "disable", "enable", "reset"] {
+        let done = home.run(&[&["member", command], &address[..]].concat());
+        assert!(done.status.success(), "{}", err(&done));
+    }
+    let refused = home.run(&[&["member", "create"], &address[..]].concat());
+    assert!(!refused.status.success(), "the address is taken");
+    let exported = out(&home.run(&["audit", "export"]));
+    let did = ["A token was created.", "The tokens of a name were revoked.", "A member was created."];
+    let did = did.into_iter().chain(["A member was changed."; 2]).chain(["The password of a member was taken away."]);
+    let lines: Vec<&str> = exported.lines().collect();
+    assert_eq!(lines.len(), 6, "{exported}");
+    for (line, did) in lines.into_iter().zip(did) {
+        assert!(line.contains(did), "{did} {line}");
+        assert!(line.contains("wall") || line.contains("grace@example.com"), "{line}");
+    }
+    let verified = home.run(&["audit", "verify"]);
+    assert!(verified.status.success(), "{}", err(&verified));
+}
+
 #[test]
 fn a_token_that_cannot_be_made_is_refused_with_the_option_at_fault() {
     let home = Home::new();

@@ -116,7 +116,8 @@ async fn every_mutation_leaves_its_entry_however_it_ends() {
             assert_eq!((&entry["actor"], &entry["actorKind"]), (&actor.into(), &"TOKEN".into()), "{name}: {entry}");
             assert_eq!((&entry["address"], &entry["isChained"]), (&"127.0.0.1".into(), &true.into()), "{name}");
             assert!(entry["requestId"].is_string(), "{name}: {entry}");
-            if actor == "viewer" {
+            // Those are about the caller's own.
+            if actor == "viewer" && !["changePassword", "endSession"].contains(&name.as_str()) {
                 assert_eq!((&entry["outcome"], &entry["code"]), (&"REFUSED".into(), &"FORBIDDEN".into()), "{name}");
             }
         }

@@ -2,16 +2,19 @@
 
 use std::iter;
 
+use entity::audit_entry::{Action, Outcome as AuditOutcome};
 use entity::instance::{Health, Status};
 use entity::job::Kind;
 use entity::run::Outcome;
 use entity::user::UserStatus;
 use entity::{
-    api_token, audit_entry, event, instance, job, notification, oauth_authorization, run, user, user_change, user_word,
+    api_token, audit_entry, audit_person, event, instance, job, notification, oauth_authorization, run, session,
+    sign_in_attempt, user, user_change, user_word,
 };
 use muster::directory::words::Words;
 use sea_orm::{
     ActiveModelTrait, DatabaseConnection, EntityTrait, IntoActiveModel, Iterable, PrimaryKeyToColumn, PrimaryKeyTrait,
+    QueryOrder,
 };
 use uuid::Uuid;
 
@@ -166,9 +169,41 @@ async fn others(db: &DatabaseConnection) {
     });
     insert::<api_token::Entity>(db, tokens).await;
 
-    let of = any::<audit_entry::Entity>(db).await;
-    let entries = (1..).take(OTHERS).map(|number| audit_entry::Model { id: of.id + number, ..of.clone() });
+    let newest = audit_entry::Entity::find().order_by_desc(audit_entry::Column::Id);
+    let of = newest.one(db).await.unwrap().expect("an entry of the audit log");
+    let entries = (1..).take(OTHERS).map(|number| audit_entry::Model {
+        id: of.id + number,
+        at: of.at + number,
+        actor_id: Some(id()),
+        subject_id: Some(id()),
+        action: if number % 100 == 0 { Action::TokenCreated } else { of.action },
+        outcome: if number % 100 == 1 { AuditOutcome::Failed } else { of.outcome },
+        ..of.clone()
+    });
     insert::<audit_entry::Entity>(db, entries).await;
+    let persons = (1..).take(OTHERS).map(|number| audit_person::Model {
+        entry_id: of.id + number,
+        key: hash(),
+        actor_name: "ada".into(),
+        address: Some(format!("2001:db8::{number:x}")),
+        subject_name: None,
+    });
+    insert::<audit_person::Entity>(db, persons).await;
+
+    let sessions = (0..OTHERS).map(|_| session::Model {
+        id: id(),
+        hash: hash(),
+        member_id: id(),
+        created_at: 0,
+        last_used_at: NEVER,
+        expires_at: NEVER,
+        address: None,
+        user_agent: String::new(),
+        signature: None,
+    });
+    insert::<session::Entity>(db, sessions).await;
+    let attempts = (0..OTHERS).map(|_| sign_in_attempt::Model { account: hash(), count: 1, last_at: NEVER });
+    insert::<sign_in_attempt::Entity>(db, attempts).await;
 
     let consents = (0..OTHERS).map(|_| oauth_authorization::Model {
         state_hash: hash(),
