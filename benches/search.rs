@@ -51,14 +51,6 @@ async fn main() {
     let app = App::new(settings, Roles::BOTH, Clock::System).await.expect("a server");
     let (instances, shutdown) = (app.instances.clone(), app.shutdown());
     let running = tokio::spawn(app.run(listener));
-    let caller = Caller {
-        who: Who::Token(uuid::Uuid::nil()),
-        name: "bench".into(),
-        email: None,
-        role: Role::Admin,
-        scope: None,
-        unlimited: false,
-    };
     let config = [("users", users.as_str()), ("page_size", "1000")];
     let create = Create {
         integration_key: "rehearsal".into(),
@@ -68,7 +60,7 @@ async fn main() {
     };
 
     let begun = Instant::now();
-    let id = instances.create(&caller, create).await.expect("an instance").id;
+    let id = instances.create(&caller(), create).await.expect("an instance").id;
     let (done, searches) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     for number in 0..4 {
         let (db, done, searches) = (instances.db.clone(), done.clone(), searches.clone());
@@ -105,6 +97,17 @@ async fn main() {
     measure(&instances.db).await;
     shutdown.cancel();
     running.await.expect("the server");
+}
+
+fn caller() -> Caller {
+    Caller {
+        who: Who::Token(uuid::Uuid::nil()),
+        name: "bench".into(),
+        email: None,
+        role: Role::Admin,
+        scope: None,
+        unlimited: false,
+    }
 }
 
 fn filter(search: &str) -> Filter {

@@ -30,13 +30,6 @@ async fn main() {
     let app = App::new(settings, Roles::BOTH, Clock::System).await.expect("a server");
     let (instances, shutdown) = (app.instances.clone(), app.shutdown());
     let running = tokio::spawn(app.run(listener));
-    let caller = Caller {
-        who: Who::Token(uuid::Uuid::nil()),
-        name: "bench".into(),
-        email: None,
-        role: Role::Admin,
-        unlimited: false,
-    };
     let pairs = |churn: &str| {
         [("users", users.as_str()), ("page_size", "1000"), ("churn_percent", churn)]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -51,7 +44,7 @@ async fn main() {
         config: pairs("0"),
         sync_interval_minutes: None,
     };
-    let id = instances.create(&caller, create).await.expect("an instance").id;
+    let id = instances.create(&caller(), create).await.expect("an instance").id;
     let wait = async |done: &dyn Fn(&Model) -> bool| loop {
         let model = instances.get(id).await.expect("the instance");
         if done(&model) {
@@ -73,17 +66,17 @@ async fn main() {
     report("everybody new", begun, &wait(&idle).await);
 
     let begun = Instant::now();
-    instances.sync(&caller, id, Accepted::default()).await.expect("a run");
+    instances.sync(&caller(), id, Accepted::default()).await.expect("a run");
     report("nobody changed", begun, &wait(&idle).await);
 
     let update = Update { config: Some(pairs("1")), ..Update::default() };
-    instances.update(&caller, id, update).await.expect("a new configuration");
+    instances.update(&caller(), id, update).await.expect("a new configuration");
     let begun = Instant::now();
-    instances.sync(&caller, id, Accepted::default()).await.expect("a run");
+    instances.sync(&caller(), id, Accepted::default()).await.expect("a run");
     report("2 % leave and join", begun, &wait(&idle).await);
 
     let begun = Instant::now();
-    instances.delete(&caller, id, true).await.expect("a deletion");
+    instances.delete(&caller(), id, true).await.expect("a deletion");
     wait(&|model: &Model| model.status == Status::Deleted).await;
     println!("deletion: {:.1} s, peak memory {} MiB", begun.elapsed().as_secs_f64(), memory("VmHWM"));
     let size = std::fs::metadata(dir.path().join("muster.db")).map_or(0, |file| file.len() >> 20);
@@ -97,4 +90,15 @@ fn memory(what: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with(what)).unwrap_or_default();
     line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
+}
+
+fn caller() -> Caller {
+    Caller {
+        who: Who::Token(uuid::Uuid::nil()),
+        name: "bench".into(),
+        email: None,
+        role: Role::Admin,
+        scope: None,
+        unlimited: false,
+    }
 }

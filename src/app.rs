@@ -135,7 +135,7 @@ impl App {
             StartError::Fatal(line) => StartError::Fatal(format!("database {location}: {line}")),
             StartError::Database(line) => StartError::Database(format!("database {location}: {line}")),
         })?;
-        let app = Self::on(db.clone(), settings, roles, clock, lock).await;
+        let app = Box::pin(Self::on(db.clone(), settings, roles, clock, lock)).await;
         if app.is_err() {
             let _ = db.close().await;
         }

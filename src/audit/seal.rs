@@ -3,6 +3,7 @@
 //! It shows that the end of the log was cut off, or that an older database was put back, which the database itself
 //! cannot show. A seal is only ever replaced by one of a log that continues what the old one has sealed.
 
+use std::cmp::Ordering;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -100,14 +101,14 @@ impl Seal {
                 "the log ends with entry {last}, but entry {entry} was sealed: its end was cut off, or an older database was put back"
             )));
         }
-        let hash = if entry == ends.anchor_id {
-            ends.anchor_hash
-        } else if entry < ends.anchor_id {
+        let hash = match entry.cmp(&ends.anchor_id) {
             // It was pruned.
-            return Ok(None);
-        } else {
-            let row = Entity::find().select_only().column(Column::Hash).filter(Column::Id.eq(entry));
-            row.into_tuple::<Option<Vec<u8>>>().one(conn).await?.flatten()
+            Ordering::Less => return Ok(None),
+            Ordering::Equal => ends.anchor_hash,
+            Ordering::Greater => {
+                let row = Entity::find().select_only().column(Column::Hash).filter(Column::Id.eq(entry));
+                row.into_tuple::<Option<Vec<u8>>>().one(conn).await?.flatten()
+            }
         };
         let differs = hash.is_none_or(|hash| hex(&hash) != self.hash);
         let wrong = format!(

@@ -14,23 +14,22 @@ use crate::error::Result;
 /// none has an address.
 pub async fn answerable(tx: &Tx, creator: String, now: i64) -> Result<Option<String>> {
     let key = creator.to_lowercase();
-    let members = member::Entity::find().filter(member::Column::Email.is_not_null());
-    let members = members.order_by_asc(member::Column::Id).all(tx.conn()).await?;
+    let own = member::Entity::find().filter(member::Column::Email.eq(&key)).one(tx.conn()).await?;
     let tokens = Entity::find().filter(Column::Email.is_not_null()).order_by_asc(Column::Id).all(tx.conn()).await?;
-    if !has_left(&key, &members, &tokens) {
+    let has_left = own.map_or_else(|| is_revoked(&key, &tokens), |member| member.disabled_at.is_some());
+    if !has_left {
         return Ok(Some(creator));
     }
-    let member = members.into_iter().find(|member| member.role == Role::Admin && member.disabled_at.is_none());
+    let admins = member::Entity::find().filter(member::Column::Role.eq(Role::Admin));
+    let admins = admins.filter(member::Column::DisabledAt.is_null()).filter(member::Column::Email.is_not_null());
+    let member = admins.order_by_asc(member::Column::Id).one(tx.conn()).await?;
     let token = || tokens.into_iter().find(|token| token.role == Role::Admin && !has_ended(token, now));
     Ok(member.and_then(|member| member.email).or_else(|| token().and_then(|token| token.email)))
 }
 
-/// Whether nobody with this address, in lower case, may use the server any more.
-fn has_left(key: &str, members: &[member::Model], tokens: &[Model]) -> bool {
-    let is_own = |email: &Option<String>| email.as_ref().is_some_and(|email| email.to_lowercase() == key);
-    if let Some(member) = members.iter().find(|member| is_own(&member.email)) {
-        return member.disabled_at.is_some();
-    }
-    let mut own = tokens.iter().filter(|token| is_own(&token.email)).peekable();
+/// Whether there were tokens with this address, in lower case, and all were revoked.
+fn is_revoked(key: &str, tokens: &[Model]) -> bool {
+    let is_own = |token: &&Model| token.email.as_ref().is_some_and(|email| email.to_lowercase() == key);
+    let mut own = tokens.iter().filter(is_own).peekable();
     own.peek().is_some() && own.all(|token| token.revoked_at.is_some())
 }

@@ -169,7 +169,7 @@ impl Members {
             let link = self.link(&tx, &key, Purpose::SetPassword, Some(member.id)).await?;
             Ok((member, link))
         });
-        create.await
+        Box::pin(create).await
     }
 
     pub(super) fn row(&self, name: String, email: String, role: Role, password_hash: Option<String>) -> Model {
@@ -216,7 +216,7 @@ impl Members {
             }
             signed::update::<Entity>(&tx, &key, Model { name, role, disabled_at, ..old }).await
         });
-        let member = update.await?;
+        let member = Box::pin(update).await?;
         self.sessions.forget();
         Ok(member)
     }
@@ -236,7 +236,7 @@ impl Members {
             let link = self.link(&tx, &key, Purpose::SetPassword, Some(id)).await?;
             Ok((member, link))
         });
-        let reset = reset.await?;
+        let reset = Box::pin(reset).await?;
         self.sessions.forget();
         Ok(reset)
     }

@@ -85,7 +85,7 @@ async fn with_password(State(door): State<Door>, request: Request) -> Response {
                 let seconds = u32::try_from(wait / 1000 + 1).unwrap_or(u32::MAX);
                 Err(Problem::rate_limited(seconds, "There were too many attempts to sign in with this address."))
             }
-            Err(error) => Err(problem(error)),
+            Err(error) => Err(problem(&error)),
         }
     })
     .await
@@ -105,7 +105,7 @@ struct Followed {
 async fn with_link(State(door): State<Door>, request: Request) -> Response {
     door.answer(request, async |parts, Followed { link, name, email, password }: Followed| {
         let entered = Entered { name, email, password };
-        door.endpoint.access.members.redeem(&link, &entered, &client(parts)).await.map_err(problem)
+        door.endpoint.access.members.redeem(&link, &entered, &client(parts)).await.map_err(|error| problem(&error))
     })
     .await
 }
@@ -118,7 +118,7 @@ async fn sign_out(State(door): State<Door>, request: Request) -> Response {
     if let Some(secret) = door.endpoint.session_cookie.secret(request.headers())
         && let Err(error) = door.endpoint.access.members.sessions.sign_out(&secret).await
     {
-        return problem(error).into_response(JSON);
+        return problem(&error).into_response(JSON);
     }
     done(door.endpoint.session_cookie.removal())
 }
@@ -189,7 +189,7 @@ pub(super) fn client(parts: &Parts) -> Client {
     Client { address, user_agent: user_agent.unwrap_or_default().to_owned() }
 }
 
-fn problem(error: Error) -> Problem {
+fn problem(error: &Error) -> Problem {
     match error {
         Error::Refused(_) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, Code::InvalidInput, error.to_string()),
         Error::Unavailable(_) | Error::Undone(_) | Error::Uncertain(_) => {

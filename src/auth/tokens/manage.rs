@@ -107,7 +107,7 @@ impl Tokens {
             self.record_change(&tx, &row);
             Ok(row.into_active_model().reset_all().insert(tx.conn()).await?)
         });
-        Ok(Created { row: insert.await?, text })
+        Ok(Created { row: Box::pin(insert).await?, text })
     }
 
     /// All tokens, including those that have ended, oldest first.
@@ -148,7 +148,7 @@ impl Tokens {
             }
             Ok(rows.len() as u64)
         });
-        revoke.await
+        Box::pin(revoke).await
     }
 
     /// Revokes one token, which may be revoked already. `None` if there is none with this id.

@@ -15,7 +15,7 @@ use super::Tokens;
 use crate::error::Result;
 
 /// How often it is written.
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_mins(1);
 /// How long each attempt may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 

@@ -121,7 +121,7 @@ impl Authorizations {
         let origin = Origin { actor, address: returned.address, request_id: returned.request_id };
         let detail = format!("A person consented in {application}, and the instance was connected.");
         let act = Act::new(origin, Some((Action::AuthorizationCompleted, detail)));
-        match act.clone().run(self.carry_out(&row, returned)).await {
+        match act.clone().run(Box::pin(self.carry_out(&row, returned))).await {
             Ok(model) => {
                 info!(instance.id = %model.id, integration = row.integration_key, "a person consented, and an instance was connected");
                 Ok(model)

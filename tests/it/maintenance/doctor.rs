@@ -61,7 +61,7 @@ async fn specimen() -> Place {
         .await;
     server.until(&hanging, "syncState", |found| found["syncState"] == "RUNNING").await;
     let place = server.stop().await;
-    delete_without_workers(&place, "Going").await;
+    Box::pin(delete_without_workers(&place, "Going")).await;
     place
 }
 
@@ -69,7 +69,7 @@ async fn specimen() -> Place {
 async fn delete_without_workers(place: &Place, name: &str) {
     let mut settings = Settings::defaults(place.path());
     settings.set_database(place.database.url().map(str::to_owned));
-    let app = App::new(settings, Roles { api: true, workers: false }, Clock::System).await.unwrap();
+    let app = Box::pin(App::new(settings, Roles { api: true, workers: false }, Clock::System)).await.unwrap();
     let caller = Caller {
         who: Who::Token(Uuid::nil()),
         name: "tests".into(),

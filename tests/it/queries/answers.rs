@@ -59,7 +59,7 @@ async fn assert_current(server: &Client, what: &str) {
 #[tokio::test]
 async fn each_kind_of_change_shows_at_once() {
     let server = Server::start().await;
-    let config = [("users", "60"), ("page_size", "5"), ("latency_ms", "20"), ("churn_percent", "5")];
+    let config = [("users", "60"), ("page_size", "5"), ("latency_ms", "100"), ("churn_percent", "5")];
     let id = server.rehearse("Acme", &config).await;
     let current = |what: &'static str| assert_current(&server, what);
     poll(&server).await;

@@ -299,7 +299,8 @@ pub async fn register() -> (Api, AppSchema, App, Vec<String>, Vec<String>, crate
     let mut settings = Settings::defaults(place.path());
     settings.set_database(place.database.url().map(str::to_owned));
     let now = Arc::new(AtomicI64::new(Clock::System.now()));
-    let app = App::new(settings, Roles::BOTH, Clock::Manual(now)).await.unwrap_or_else(|error| panic!("{error}"));
+    let app = Box::pin(App::new(settings, Roles::BOTH, Clock::Manual(now)));
+    let app = app.await.unwrap_or_else(|error| panic!("{error}"));
     let api = Api::new(Services {
         instances: app.instances.clone(),
         authorizations: Authorizations::new(

@@ -88,7 +88,9 @@ impl Builder {
         for change in self.settings {
             change(&mut settings);
         }
-        let mut app = App::new(settings, Roles::BOTH, self.clock).await.unwrap_or_else(|error| panic!("{error}"));
+        // In boxes, because tests are futures with a small stack.
+        let app = Box::pin(App::new(settings, Roles::BOTH, self.clock));
+        let mut app = app.await.unwrap_or_else(|error| panic!("{error}"));
         for change in self.limits {
             change(&mut app.engine.limits);
         }
@@ -103,7 +105,7 @@ impl Builder {
             members: app.members.clone(),
             place: self.place,
             shutdown: app.shutdown(),
-            running: tokio::spawn(app.run(listener)),
+            running: tokio::spawn(Box::pin(app.run(listener))),
         }
     }
 }

@@ -96,6 +96,7 @@ const WHOLE: &[(&str, &str)] = &[
     (r#""instance"."secrets" IS NOT NULL LIMIT"#, "a start tries the key on one stored secret"),
     (r#""user_account"."key_version" <"#, "a start looks for keys that an older version has written"),
     (r#"UPDATE "job" SET "lease_until" = ? WHERE"#, "a start on SQLite takes over what a dead process left"),
+    (r#""api_token"."email" IS NOT NULL"#, "the tokens of people are few, and are read when a mail is decided"),
     (r#"DELETE FROM "oauth_authorization""#, "consents that are waited for are few: each is forgotten after minutes"),
 ];
 

@@ -57,6 +57,10 @@ fn id() -> Uuid {
     Uuid::now_v7()
 }
 
+fn hash() -> Vec<u8> {
+    [id().into_bytes(), id().into_bytes()].concat()
+}
+
 /// Fills a database in which one instance has synced.
 #[expect(clippy::too_many_lines, reason = "one row of each table")]
 pub async fn fill(db: &DatabaseConnection) {
@@ -143,6 +147,7 @@ pub async fn fill(db: &DatabaseConnection) {
     });
     insert::<notification::Entity>(db, mails).await;
     others(db).await;
+    people(db).await;
 }
 
 /// What belongs to no instance here.
@@ -160,7 +165,6 @@ async fn others(db: &DatabaseConnection) {
     insert::<job::Entity>(db, jobs).await;
 
     let of = any::<api_token::Entity>(db).await;
-    let hash = || [id().into_bytes(), id().into_bytes()].concat();
     let tokens = (0..OTHERS).map(|number| api_token::Model {
         id: id(),
         name: format!("copy {number}"),
@@ -169,6 +173,25 @@ async fn others(db: &DatabaseConnection) {
     });
     insert::<api_token::Entity>(db, tokens).await;
 
+    let consents = (0..OTHERS).map(|_| oauth_authorization::Model {
+        state_hash: hash(),
+        browser_hash: None,
+        integration_key: "scim".into(),
+        instance_id: None,
+        name: None,
+        sync_interval_minutes: None,
+        sealed: Vec::new(),
+        token_id: id(),
+        actor: "ada".into(),
+        created_at: 0,
+        expires_at: NEVER,
+        own_redirect: true,
+    });
+    insert::<oauth_authorization::Entity>(db, consents).await;
+}
+
+/// What is known of people who use the server.
+async fn people(db: &DatabaseConnection) {
     let newest = audit_entry::Entity::find().order_by_desc(audit_entry::Column::Id);
     let of = newest.one(db).await.unwrap().expect("an entry of the audit log");
     let entries = (1..).take(OTHERS).map(|number| audit_entry::Model {
@@ -204,20 +227,4 @@ async fn others(db: &DatabaseConnection) {
     insert::<session::Entity>(db, sessions).await;
     let attempts = (0..OTHERS).map(|_| sign_in_attempt::Model { account: hash(), count: 1, last_at: NEVER });
     insert::<sign_in_attempt::Entity>(db, attempts).await;
-
-    let consents = (0..OTHERS).map(|_| oauth_authorization::Model {
-        state_hash: hash(),
-        browser_hash: None,
-        integration_key: "scim".into(),
-        instance_id: None,
-        name: None,
-        sync_interval_minutes: None,
-        sealed: Vec::new(),
-        token_id: id(),
-        actor: "ada".into(),
-        created_at: 0,
-        expires_at: NEVER,
-        own_redirect: true,
-    });
-    insert::<oauth_authorization::Entity>(db, consents).await;
 }
