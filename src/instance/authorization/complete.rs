@@ -156,7 +156,8 @@ impl Authorizations {
         let caller = self.access.find_caller(row.token_id).await?.filter(Caller::may_operate);
         let caller = caller.ok_or(Why::NotAllowed)?;
         let own = row.own_redirect.then_some(&row.integration_key);
-        if returned.integration.as_ref() != own {
+        let is_shared = returned.integration.is_none();
+        if returned.integration.as_ref() != own && !(is_shared && self.nobody_shares().await?) {
             return Err(Why::OtherProvider);
         }
         let code = match (returned.error.as_deref(), returned.code) {

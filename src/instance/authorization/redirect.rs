@@ -51,6 +51,12 @@ impl Authorizations {
         if own { self.redirects.of(integration_key) } else { self.redirects.shared() }
     }
 
+    /// Whether no application is registered with the shared address. Then no other application's answer can arrive
+    /// there, and one that does is accepted.
+    pub(super) async fn nobody_shares(&self) -> Result<bool> {
+        Ok(Entity::find().one(self.instances.db.read()).await?.is_none())
+    }
+
     /// Whether a consent uses the address of its integration: not if the same client is registered with the shared one.
     pub(super) async fn uses_own(&self, integration_key: &str, flow: &CodeFlow) -> Result<bool> {
         let shared = Entity::find().all(self.instances.db.read()).await?;

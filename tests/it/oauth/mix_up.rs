@@ -44,11 +44,19 @@ async fn a_code_of_one_provider_is_never_sent_to_another_one() {
 #[tokio::test]
 async fn the_answer_must_come_to_the_address_of_its_integration() {
     let (server, provider) = (server().start().await, Provider::start().await);
-    for path in ["/oauth/callback", "/oauth/callback/other"] {
-        let mut back = url::Url::parse(&consent(&server, new(&provider, "Acme")).await).unwrap();
+    let comes_to = async |name: &str, path: &str| {
+        let mut back = url::Url::parse(&consent(&server, new(&provider, name)).await).unwrap();
         assert_eq!(back.path(), "/oauth/callback/consenting");
         back.set_path(path);
-        let shown = visit(back.as_str(), None).await;
+        visit(back.as_str(), None).await
+    };
+    // Nothing is registered with the shared address, so no other application answers there.
+    assert_eq!(comes_to("Acme", "/oauth/callback").await.status, 303);
+    let row = &entity::oauth_shared_redirect::Model { instance_id: uuid::Uuid::now_v7() };
+    let insert = server.db.write(|tx| async move { Ok(row.clone().into_active_model().insert(tx.conn()).await?) });
+    insert.await.unwrap();
+    for path in ["/oauth/callback", "/oauth/callback/other"] {
+        let shown = comes_to("Acme 2", path).await;
         assert!(shown.status == 403 && shown.body.contains(REFUSED), "{path}: {}", shown.body);
     }
 }
