@@ -161,7 +161,7 @@ pub(super) async fn api_tokens<C: ConnectionTrait>(conn: &C, file: &Path, report
     let mut found = Vec::new();
     if let Ok(Some(ring)) = KeyRing::load(file) {
         for token in api_token::Entity::find().order_by_asc(api_token::Column::Id).all(conn).await? {
-            if found.len() <= MAX_FINDINGS && !auth::tokens::is_signed(&ring, &token) {
+            if found.len() <= MAX_FINDINGS && !auth::signed::is_signed(&ring, &token) {
                 let wrong =
                     format!("the token \"{}\" was written or changed outside of Muster; it is refused", token.name);
                 let remedy = "Find out who wrote to the database. Revoke the token by its name, and create a new one.";

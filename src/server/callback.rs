@@ -5,8 +5,8 @@
 //! what to do. The page shows nothing from the request.
 
 use axum::extract::{Path, State};
-use axum::http::header::{ALLOW, CACHE_CONTROL, LOCATION, REFERRER_POLICY};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use axum::http::header::{ALLOW, LOCATION};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use axum::{Extension, Router};
@@ -14,6 +14,7 @@ use tracing::{Instrument, error_span};
 use uuid::Uuid;
 
 use super::explain::explain;
+use super::page::private;
 use super::query::{cookies, parameter};
 use crate::auth::ClientAddress;
 use crate::error::Error;
@@ -57,16 +58,11 @@ async fn callback(
         let why = Why::Inner(Error::Internal("completing an authorization panicked".into()));
         Err(Failure { why, application: None, reconnection: false })
     });
-    let mut response = match completed {
+    private(match completed {
         Ok(model) => {
             let address = format!("{console}/#/instances/{}", id::encode(Kind::Instance, model.id).as_str());
             (StatusCode::SEE_OTHER, [(LOCATION, address)]).into_response()
         }
         Err(failure) => explain(&failure).respond(root),
-    };
-    response.headers_mut().extend([
-        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-    ]);
-    response
+    })
 }

@@ -7,24 +7,21 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY, SET_COOKIE};
-use axum::http::request::Parts;
+use axum::http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use cookie::time::Duration;
-use cookie::{Cookie, SameSite};
 use serde_json::json;
-use tracing::{Instrument, error_span, warn};
+use tracing::{Instrument, error_span};
 use uuid::Uuid;
 
-use super::page::{Page, page};
+use super::page::{Page, page, private};
 use super::places::network;
-use super::query::{cookies, parameter};
-use super::sign_in::{Attempts, client};
-use crate::auth::sessions::NewSession;
+use super::query::{cookies as all_cookies, parameter};
+use super::sign_in::{Attempts, begun, client};
 use crate::error::Error;
+use crate::graphql::transport::cookies;
 use crate::graphql::transport::endpoint::Endpoint;
 use crate::oidc::{CALLBACK, Oidc, PENDING_MS, Returned, Why};
 
@@ -76,7 +73,7 @@ async fn callback(State(door): State<Door>, request: Request) -> Response {
         code: parameter(&parts.uri, "code"),
         error: parameter(&parts.uri, "error"),
         issuer: parameter(&parts.uri, "iss"),
-        cookies: cookies(&parts.headers),
+        cookies: all_cookies(&parts.headers),
     };
     let used = oidc.used_cookie(&returned);
     let client = client(&parts);
@@ -93,7 +90,8 @@ async fn callback(State(door): State<Door>, request: Request) -> Response {
     let mut response = match completed {
         Ok((session, path)) => {
             door.attempts.forgive(&attempt);
-            door.signed_in(&parts, &session, &format!("{}{path}", oidc.console())).await
+            let cookie = [(SET_COOKIE, begun(&door.endpoint, &parts, &session).await)];
+            (StatusCode::SEE_OTHER, [(LOCATION, format!("{}{path}", oidc.console()))], cookie).into_response()
         }
         Err(why) => explain(&why).respond(ROOT),
     };
@@ -103,39 +101,10 @@ async fn callback(State(door): State<Door>, request: Request) -> Response {
     private(response)
 }
 
-impl Door {
-    /// Sends the browser on with the cookie of its new session. A session that it had before ends, so that nobody can
-    /// have chosen it.
-    async fn signed_in(&self, parts: &Parts, session: &NewSession, address: &str) -> Response {
-        let Endpoint { access, session_cookie, .. } = &*self.endpoint;
-        if let Some(before) = session_cookie.secret(&parts.headers)
-            && let Err(error) = access.members.sessions.sign_out(&before).await
-        {
-            warn!(error = %error.chain(), "the session that a browser had before could not be ended");
-        }
-        let cookie = [(SET_COOKIE, session_cookie.set(session))];
-        (StatusCode::SEE_OTHER, [(LOCATION, address.to_owned())], cookie).into_response()
-    }
-}
-
 /// The cookie of a pending sign-in, for this host only. Other sites cannot send it with anything but a plain navigation.
 fn pending_cookie(oidc: &Oidc, name: String, value: String, max_age_ms: i64) -> HeaderValue {
-    let cookie = Cookie::build((name, value))
-        .path("/")
-        .max_age(Duration::milliseconds(max_age_ms))
-        .http_only(true)
-        .same_site(SameSite::Lax)
-        .secure(oidc.is_encrypted());
-    HeaderValue::from_str(&cookie.build().to_string()).expect("a secret has letters, digits, - and _")
-}
-
-/// Nobody keeps the response, and no other site learns its address.
-fn private(mut response: Response) -> Response {
-    response.headers_mut().extend([
-        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-    ]);
-    response
+    let cookie = cookies::build(name, value, "/", max_age_ms, oidc.is_encrypted());
+    HeaderValue::from_str(&cookie.to_string()).expect("a secret has letters, digits, - and _")
 }
 
 /// A page: its status, its title, what happened, and what to do now.

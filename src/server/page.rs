@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
-use axum::http::StatusCode;
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use minijinja::{Environment, UndefinedBehavior, context};
 
@@ -25,6 +25,15 @@ pub(super) fn page(status: StatusCode, title: &str, happened: &str, steps: &[&st
         happened: vec![happened.to_owned()],
         steps: steps.iter().map(|step| (*step).to_owned()).collect(),
     }
+}
+
+/// Nobody keeps the response, and no other site learns its address.
+pub(super) fn private(mut response: Response) -> Response {
+    response.headers_mut().extend([
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ]);
+    response
 }
 
 static PAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {

@@ -1,8 +1,8 @@
 //! The parameters and cookies of a request that a browser was sent here with.
 
-use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, Uri};
-use cookie::Cookie;
+
+use crate::graphql::transport::cookies::read;
 
 /// Longer queries are ignored, in bytes.
 const QUERY_LIMIT: usize = 16 * 1024;
@@ -19,7 +19,5 @@ pub(super) fn parameter(uri: &Uri, name: &str) -> Option<String> {
 
 /// The names and values of all cookies.
 pub(super) fn cookies(headers: &HeaderMap) -> Vec<(String, String)> {
-    let lines = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let cookies = lines.flat_map(Cookie::split_parse).flatten();
-    cookies.map(|cookie| (cookie.name().to_owned(), cookie.value().to_owned())).collect()
+    read(headers).map(|cookie| (cookie.name().to_owned(), cookie.value().to_owned())).collect()
 }

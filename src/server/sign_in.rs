@@ -131,7 +131,7 @@ impl Door {
         begin: impl AsyncFnOnce(&Parts, T) -> Result<NewSession, Problem>,
     ) -> Response {
         let (parts, body) = request.into_parts();
-        let begun = async {
+        let entered = async {
             if !self.endpoint.origin.sent(&parts.headers) {
                 return Err(callers::foreign());
             }
@@ -139,17 +139,23 @@ impl Door {
             let entered = serde_json::from_slice(&body).map_err(|_| Problem::bad_request("A field is missing."))?;
             begin(&parts, entered).await
         };
-        let session = match begun.await {
+        let session = match entered.await {
             Ok(session) => session,
             Err(problem) => return problem.into_response(JSON),
         };
-        if let Some(before) = self.endpoint.session_cookie.secret(&parts.headers)
-            && let Err(error) = self.endpoint.access.members.sessions.sign_out(&before).await
-        {
-            warn!(error = %error.chain(), "the session that a browser had before could not be ended");
-        }
-        done(self.endpoint.session_cookie.set(&session))
+        done(begun(&self.endpoint, &parts, &session).await)
     }
+}
+
+/// The cookie of a session that has begun. A session that the browser had before ends, so that nobody can have chosen
+/// it.
+pub(super) async fn begun(endpoint: &Endpoint, parts: &Parts, session: &NewSession) -> HeaderValue {
+    if let Some(before) = endpoint.session_cookie.secret(&parts.headers)
+        && let Err(error) = endpoint.access.members.sessions.sign_out(&before).await
+    {
+        warn!(error = %error.chain(), "the session that a browser had before could not be ended");
+    }
+    endpoint.session_cookie.set(session)
 }
 
 impl Attempts {

@@ -1,17 +1,14 @@
 //! Creating, listing and revoking tokens.
 
 use entity::api_token::{Column, Entity, Model};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait,
-};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use uuid::Uuid;
 
-use super::row::{signed_fields, store_signature};
+use super::row::store_signature;
 use super::{Allowance, Tokens, text};
 use crate::audit::{self, Subject};
 use crate::auth::members::check_name;
-use crate::auth::{Role, Scope};
+use crate::auth::{Role, Scope, signed};
 use crate::clock::DAY_MS;
 use crate::db::{self, Total, Tx};
 use crate::error::{Refusal, Result};
@@ -102,10 +99,9 @@ impl Tokens {
             signature: None,
         };
         let insert = self.db.write(|tx| async move {
-            let signature = sealing_key(&tx, &self.keys).await?.sign_row(&signed_fields(row));
-            let row = Model { signature: Some(signature), ..row.clone() };
-            self.record_change(&tx, &row);
-            Ok(row.into_active_model().reset_all().insert(tx.conn()).await?)
+            let key = sealing_key(&tx, &self.keys).await?;
+            self.record_change(&tx, row);
+            signed::insert::<Entity>(&tx, &key, row.clone()).await
         });
         Ok(Created { row: Box::pin(insert).await?, text })
     }

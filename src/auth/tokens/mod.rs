@@ -28,7 +28,7 @@ use crate::error::Result;
 use crate::secrets::{self, KeyRing};
 
 pub use self::manage::{Created, LIFETIME_MS, NewToken, address, expires_soon, has_ended, name};
-pub use self::row::{is_signed, scope, store_signature};
+pub use self::row::{scope, store_signature};
 use self::uses::Uses;
 
 /// How long the caller of a token is cached. A revocation may be noticed this late.
@@ -139,7 +139,7 @@ impl Tokens {
 
     /// Whether the row is as this installation wrote it.
     fn is_genuine(&self, token: &Model) -> bool {
-        let genuine = is_signed(&self.keys, token);
+        let genuine = signed::is_signed(&self.keys, token);
         if !genuine {
             warn!(token.id = %token.id, "an API token is refused, because its row was written outside of Muster; see `muster doctor`");
         }

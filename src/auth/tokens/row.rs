@@ -6,10 +6,11 @@ use entity::api_token::{Column, Entity, Model};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, QueryFilter};
 
+use super::super::signed::Signed;
 use super::super::{Caller, Scope, Seen, Who};
 use crate::db::Tx;
 use crate::error::Result;
-use crate::secrets::{Fields, KeyRing, SecretKey};
+use crate::secrets::{Fields, SecretKey};
 
 /// The caller with a token.
 ///
@@ -26,58 +27,63 @@ pub fn scope(token: &Model) -> Result<Seen> {
     Ok(scope.map(Arc::new))
 }
 
-/// Everything in a row that decides what the bearer of the token may do.
-pub(super) fn signed_fields(token: &Model) -> Fields {
-    let Model {
-        id,
-        name,
-        hash,
-        role,
-        email,
-        created_at,
-        revoked_at,
-        unlimited,
-        expires_at,
-        scope,
-        member_id,
-        last_used_at: _,
-        signature: _,
-    } = token;
-    let mut fields = Fields::default()
-        .text("api_token")
-        .bytes(id.as_bytes())
-        .text(name)
-        .bytes(hash)
-        .text(&role.to_value())
-        .optional(email.as_deref(), Fields::text)
-        .number(*created_at)
-        .optional(*revoked_at, Fields::number);
-    // Rows that earlier versions have signed have none of these fields.
-    if *unlimited {
-        fields = fields.text("unlimited");
+impl Signed for Model {
+    /// Everything in a row that decides what the bearer of the token may do.
+    fn fields(&self) -> Fields {
+        let Model {
+            id,
+            name,
+            hash,
+            role,
+            email,
+            created_at,
+            revoked_at,
+            unlimited,
+            expires_at,
+            scope,
+            member_id,
+            last_used_at: _,
+            signature: _,
+        } = self;
+        let mut fields = Fields::default()
+            .text("api_token")
+            .bytes(id.as_bytes())
+            .text(name)
+            .bytes(hash)
+            .text(&role.to_value())
+            .optional(email.as_deref(), Fields::text)
+            .number(*created_at)
+            .optional(*revoked_at, Fields::number);
+        // Rows that earlier versions have signed have none of these fields.
+        if *unlimited {
+            fields = fields.text("unlimited");
+        }
+        if let Some(at) = expires_at {
+            fields = fields.text("expires_at").number(*at);
+        }
+        if let Some(scope) = scope {
+            fields = fields.text("scope").text(scope);
+        }
+        if let Some(member) = member_id {
+            fields = fields.text("member_id").bytes(member.as_bytes());
+        }
+        fields
     }
-    if let Some(at) = expires_at {
-        fields = fields.text("expires_at").number(*at);
-    }
-    if let Some(scope) = scope {
-        fields = fields.text("scope").text(scope);
-    }
-    if let Some(member) = member_id {
-        fields = fields.text("member_id").bytes(member.as_bytes());
-    }
-    fields
-}
 
-/// Whether a key of this installation has signed the row of a token.
-pub fn is_signed(keys: &KeyRing, token: &Model) -> bool {
-    token.signature.as_deref().is_some_and(|signature| keys.has_signed_row(&signed_fields(token), signature))
+    fn signature(&self) -> Option<&[u8]> {
+        self.signature.as_deref()
+    }
+
+    fn with_signature(self, signature: Vec<u8>) -> Self {
+        Self { signature: Some(signature), ..self }
+    }
 }
 
 /// Stores a changed row of a token with a new signature.
 pub async fn store_signature(tx: &Tx, key: &SecretKey, token: &Model) -> Result<()> {
     Entity::update_many()
         .col_expr(Column::RevokedAt, Expr::value(token.revoked_at))
-        .col_expr(Column::Signature, Expr::value(key.sign_row(&signed_fields(token))))
+        .col_expr(Column::Signature, Expr::value(key.sign_row(&token.fields())))
         .filter(Column::Id.eq(token.id))
         .exec(tx.conn())
         .await?;

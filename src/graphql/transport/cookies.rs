@@ -1,4 +1,4 @@
-//! The cookie that a mutation of the console may set. No other part of the API uses cookies.
+//! The cookies that a browser gets, among them the one that a mutation of the console may set.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,6 +7,18 @@ use cookie::time::Duration;
 use cookie::{Cookie, SameSite};
 
 use super::origin::PublicOrigin;
+
+/// All cookies of a request.
+pub fn read(headers: &HeaderMap) -> impl Iterator<Item = Cookie<'_>> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(Cookie::split_parse).flatten()
+}
+
+/// A cookie that scripts cannot read, and that other sites can have sent with a plain navigation only.
+pub fn build(name: String, value: String, path: &str, max_age_ms: i64, secure: bool) -> Cookie<'static> {
+    let cookie = Cookie::build((name, value)).path(path.to_owned()).max_age(Duration::milliseconds(max_age_ms));
+    cookie.http_only(true).same_site(SameSite::Lax).secure(secure).build()
+}
 
 /// Holds one cookie to set in the browser that sent the request; clones share it. It is in the data of requests that
 /// come from the console.
@@ -28,13 +40,7 @@ impl ConsoleCookies {
     /// Sets a cookie for `url` and the paths below it, which scripts cannot read.
     pub fn set(&self, name: String, value: String, url: &str, max_age_ms: i64) {
         let Ok(url) = url::Url::parse(url) else { return };
-        let cookie = Cookie::build((name, value))
-            .path(url.path().to_owned())
-            .max_age(Duration::milliseconds(max_age_ms))
-            .http_only(true)
-            .same_site(SameSite::Lax)
-            .secure(url.scheme() == "https");
-        let _already_set = self.0.set(cookie.build());
+        let _already_set = self.0.set(build(name, value, url.path(), max_age_ms, url.scheme() == "https"));
     }
 
     /// The value of the response's `Set-Cookie` header.

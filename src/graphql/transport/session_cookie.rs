@@ -1,9 +1,8 @@
 //! The cookie that holds the secret of a session.
 
-use axum::http::{HeaderMap, HeaderValue, header};
-use cookie::time::Duration;
-use cookie::{Cookie, SameSite};
+use axum::http::{HeaderMap, HeaderValue};
 
+use super::cookies;
 use crate::auth::sessions::NewSession;
 
 /// A browser sends the cookie of this name to this host only, and lets no other host set it.
@@ -29,9 +28,7 @@ impl SessionCookie {
 
     /// The secret that a request brings. Several cookies of the name count as none.
     pub fn secret(self, headers: &HeaderMap) -> Option<String> {
-        let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-        let cookies = lines.flat_map(Cookie::split_parse).flatten();
-        let mut found = cookies.filter(|cookie| cookie.name() == self.name());
+        let mut found = cookies::read(headers).filter(|cookie| cookie.name() == self.name());
         match (found.next(), found.next()) {
             (Some(cookie), None) => Some(cookie.value().to_owned()),
             _ => None,
@@ -49,18 +46,15 @@ impl SessionCookie {
     }
 
     fn header(self, value: String, max_age_ms: i64) -> HeaderValue {
-        let cookie = Cookie::build((self.name(), value))
-            .path("/")
-            .max_age(Duration::milliseconds(max_age_ms))
-            .http_only(true)
-            .same_site(SameSite::Lax)
-            .secure(self.secure);
-        HeaderValue::from_str(&cookie.build().to_string()).expect("a secret has letters, digits, - and _")
+        let cookie = cookies::build(self.name().to_owned(), value, "/", max_age_ms, self.secure);
+        HeaderValue::from_str(&cookie.to_string()).expect("a secret has letters, digits, - and _")
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header;
+
     use super::*;
 
     #[test]

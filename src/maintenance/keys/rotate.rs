@@ -223,7 +223,7 @@ impl Renewal<'_> {
             let mut renewed = 0;
             for row in rows {
                 let old = row.signature.as_deref().and_then(signer_of).is_some_and(|id| id != self.key.id());
-                if old && auth::tokens::is_signed(self.ring, &row) {
+                if old && auth::signed::is_signed(self.ring, &row) {
                     auth::tokens::store_signature(&tx, self.key, &row).await?;
                     renewed += 1;
                 }
