@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::support::ask::pairs;
-use crate::support::{Builder, Client, Server, http};
+use crate::support::{Builder, Client, Server, patient_http};
 
 mod begin;
 mod callback;
@@ -53,8 +53,7 @@ struct Shown {
 
 /// A request that follows no redirects.
 async fn visit(url: &str, cookie: Option<&str>) -> Shown {
-    let _ = http();
-    let web = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let web = patient_http().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let mut call = web.get(url);
     if let Some(cookie) = cookie {
         call = call.header("cookie", cookie);

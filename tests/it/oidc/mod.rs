@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::peers::IdentityProvider;
 use crate::process::{Home, Program};
-use crate::support::http;
+use crate::support::patient_http;
 
 mod lies;
 mod on_postgres;
@@ -42,8 +42,7 @@ struct Shown {
 
 impl Browser {
     fn new() -> Self {
-        let _ = http();
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let http = patient_http().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { cookies: BTreeMap::new(), http }
     }
 

@@ -3,6 +3,8 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
 
 pub use cluster::{Cluster, Stop, give_to_postgres};
 pub use identity_peer::IdentityProvider;
@@ -12,6 +14,8 @@ pub use scim::{server, users};
 pub use scim_peer::Scim;
 pub use smtp_peer::{Smtp, header, recipient};
 pub use vendor_peer::Vendor;
+
+use crate::support::DEADLINE;
 
 mod clients;
 mod cluster;
@@ -61,8 +65,14 @@ impl Script {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{interpreter} does not run: {error}"));
-        let mut first_line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first_line).unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let (read, line) = mpsc::channel();
+        thread::spawn(move || {
+            let mut first_line = String::new();
+            output.read_line(&mut first_line).unwrap();
+            let _ = read.send(first_line);
+        });
+        let first_line = line.recv_timeout(2 * DEADLINE).unwrap_or_else(|_| panic!("{name} starts for ever"));
         assert!(!first_line.is_empty(), "{name} did not start; what it says is above");
         Script { child, first_line: first_line.trim().to_owned() }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::Script;
-use crate::support::http;
+use crate::support::patient_http;
 
 /// An application with five users that accepts tokens of a real authorization server.
 pub struct Oidc {
@@ -35,8 +35,7 @@ pub struct TokenRequest {
 impl Oidc {
     pub fn start() -> Oidc {
         let script = Script::node("oidc.mjs", &[]);
-        let _ = http();
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let http = patient_http().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Oidc { origin: script.address("origin"), control: script.address("control"), http, _script: script }
     }
 

@@ -15,8 +15,13 @@ pub struct Client {
 
 /// An HTTP client for calls other than GraphQL.
 pub fn http() -> reqwest::Client {
+    patient_http().build().unwrap()
+}
+
+/// The settings of an HTTP client that fails when nothing arrives for long, so that a test that waits says for what.
+pub fn patient_http() -> reqwest::ClientBuilder {
     let _already_installed = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::new()
+    reqwest::Client::builder().read_timeout(2 * DEADLINE)
 }
 
 impl Client {

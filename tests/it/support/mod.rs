@@ -24,7 +24,7 @@ pub mod peer;
 mod place;
 pub mod wire;
 
-pub use client::{Client, http};
+pub use client::{Client, http, patient_http};
 pub use place::{Database, Place, assert_intact, change, one, stored};
 
 /// How long a test waits for a condition.
