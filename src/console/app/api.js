@@ -1,0 +1,74 @@
+// Requests to the API over HTTP.
+
+import { token } from "./token.js";
+
+/** Longer than the 20 seconds that the server waits for an application. */
+const PATIENCE = 30_000;
+
+/** A failed request. `code` is the `extensions.code` of its first error, `UNAUTHENTICATED` or `UNREACHABLE`. */
+export class ApiError extends Error {
+  constructor(message, code = null) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Called when the server no longer accepts the session or token. */
+let refused = () => {};
+export function onRefusal(call) {
+  refused = call;
+}
+
+/** The headers that say who asks. Without a token, the cookie of the session counts. */
+export const authorization = () => (token.value ? { authorization: `Bearer ${token.value}` } : {});
+
+/** Runs a query or a mutation, and returns its `data`. `signal` cancels it. */
+export async function ask(query, variables = {}, signal = null) {
+  const asked = token.value;
+  const timeout = AbortSignal.timeout(PATIENCE);
+  let response;
+  try {
+    response = await fetch(new URL("graphql", document.baseURI), {
+      method: "POST",
+      headers: {
+        accept: "application/graphql-response+json, application/json",
+        "content-type": "application/json",
+        ...authorization(),
+      },
+      body: JSON.stringify({ query, variables }),
+      credentials: "same-origin",
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+    });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ApiError("The server cannot be reached.", "UNREACHABLE");
+  }
+  const answer = await response.json().catch(() => null);
+  const error = answer?.errors?.[0];
+  if (response.status === 401) {
+    const message = asked
+      ? "This token is not accepted. It may be mistyped, or revoked."
+      : "You are signed out. Sign in again.";
+    if (asked === token.value) refused(message);
+    throw new ApiError(message, "UNAUTHENTICATED");
+  }
+  if (error) throw new ApiError(error.message ?? "The server refused this.", error.extensions?.code);
+  if (response.status >= 502 || !answer) throw new ApiError("The server cannot be reached.", "UNREACHABLE");
+  if (!response.ok || !answer.data) throw new ApiError(`The server answered with status ${response.status}.`);
+  return answer.data;
+}
+
+/** Runs a mutation with one field, and returns the payload of that field. */
+export async function change(mutation, input) {
+  const data = await ask(mutation, { input });
+  return Object.values(data)[0];
+}
+
+/** Requests to routes beside the API. Throws an error with a message for a person. */
+export async function call(to, options = {}) {
+  const response = await fetch(new URL(to, document.baseURI), { ...options, credentials: "same-origin" }).catch(() => null);
+  if (!response) throw new ApiError("The server cannot be reached.", "UNREACHABLE");
+  if (response.ok) return response;
+  const answer = await response.json().catch(() => null);
+  throw new ApiError(answer?.errors?.[0]?.message ?? `The server answered with status ${response.status}.`);
+}

@@ -1,0 +1,6 @@
+// The overview.
+
+import { html } from "../lib.js";
+import { Heading } from "../ui/parts.js";
+
+export const OverviewPage = () => html`<${Heading} title="Overview" />`;

@@ -1,0 +1,120 @@
+// Who is signed in.
+
+import { batch, computed, signal } from "../vendor/signals.js";
+import { ApiError, ask, call, onRefusal } from "./api.js";
+import { go } from "./router.js";
+import { token } from "./token.js";
+
+const ME = "query Me { me { name email role member { id } } }";
+const LINK = /^#\/(set-up|set-password|enter)\/([\w-]+)$/;
+const RETRY = 3_000;
+const NOT_KEPT =
+  "Your browser did not keep the session. Open the console at the address in the setting MUSTER_PUBLIC_URL.";
+
+/** Who is signed in: undefined until that is known, null if nobody is. */
+export const me = signal(undefined);
+/** The page for those who are not signed in: `sign-in`, `set-up` or `set-password`, and what is to be said there. */
+export const gate = signal({ page: "sign-in", message: "" });
+/** Why it is not known who is signed in. */
+export const away = signal("");
+
+/** Whether buttons that change something are shown. */
+export const mayChange = computed(() => ["ADMIN", "OPERATOR"].includes(me.value?.role));
+/** Whether members, tokens and the audit log are shown. */
+export const mayManage = computed(() => me.value?.role === "ADMIN");
+
+let link = null;
+
+function showGate(page, message = "") {
+  batch(() => {
+    token.value = null;
+    me.value = null;
+    gate.value = { page, message };
+  });
+}
+
+/** Asks who is signed in, until the server answers. */
+export async function enter(otherwise = "") {
+  for (;;) {
+    try {
+      const found = await ask(ME);
+      batch(() => {
+        away.value = "";
+        me.value = found.me;
+      });
+      return;
+    } catch (error) {
+      if (error.code === "UNAUTHENTICATED") {
+        away.value = "";
+        const message = token.value || me.value ? error.message : otherwise;
+        return showGate("sign-in", message);
+      }
+      away.value = error.message;
+      await new Promise((later) => setTimeout(later, RETRY));
+    }
+  }
+}
+
+/** Signs in with a password. */
+export async function signIn(email, password) {
+  await begin("session", { email, password });
+}
+
+/** Follows the one-time link with what was entered. */
+export async function followLink(entered) {
+  await begin("session/link", { link, ...entered });
+  link = null;
+}
+
+async function begin(to, entered) {
+  await call(to, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(entered),
+  });
+  token.value = null;
+  await enter(NOT_KEPT);
+}
+
+/** Uses an API token. */
+export async function useToken(text) {
+  // What no header can carry is no token.
+  if (!/^[\x21-\x7e]+$/.test(text)) throw new ApiError("This token is not accepted. It may be mistyped, or revoked.");
+  token.value = text;
+  await enter();
+}
+
+/** Ends the session at the server, too. */
+export async function signOut() {
+  if (!token.value) await call("session", { method: "DELETE" });
+  showGate("sign-in");
+  go("");
+}
+
+/** The identity provider's label, or null if there is none. */
+export async function provider() {
+  const answer = await call("auth/oidc").then((response) => response.json()).catch(() => null);
+  return answer?.label ?? null;
+}
+
+/** Follows the one-time link of the address, if there is one. It is removed from the address, and so from the history. */
+async function takeLink() {
+  const [, page, found] = LINK.exec(location.hash) ?? [];
+  if (!page) return false;
+  history.replaceState(null, "", location.pathname);
+  link = found;
+  if (page !== "enter") {
+    showGate(page);
+  } else {
+    await followLink({}).catch((error) => enter(error.message));
+  }
+  return true;
+}
+
+export async function startSession() {
+  onRefusal((message) => {
+    if (me.value) showGate("sign-in", message);
+  });
+  window.addEventListener("hashchange", takeLink);
+  if (!(await takeLink())) await enter();
+}

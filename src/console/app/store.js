@@ -1,0 +1,72 @@
+// The instances that pages show, each a signal that events of the server keep true.
+
+import { batch, signal } from "../vendor/signals.js";
+
+/** What every place that shows an instance needs. Pages ask for it, and so do the events. */
+export const INSTANCE = `fragment Row on Instance {
+  id name status inactiveReason syncState updatedAt health headline failingSince userCount revision nextSyncAt nextTryAt createdBy createdAt
+  syncIntervalMinutes credentialExpiresAt
+  integration { key name category }
+  freshness { state asOf staleSince }
+  notice { severity title detail since remedies { label mutation } }
+  lastSync { id outcome finishedAt failure { class message } }
+}`;
+
+const instances = new Map();
+/** The progress of running syncs by instance. */
+const running = new Map();
+
+/** The signal of an instance; its value is null after it was deleted. */
+export function instance(id) {
+  if (!instances.has(id)) instances.set(id, signal(undefined));
+  return instances.get(id);
+}
+
+/** The signal of the progress of an instance's sync; its value is null while none runs. */
+export function progress(id) {
+  if (!running.has(id)) running.set(id, signal(null));
+  return running.get(id);
+}
+
+/** Notes what a query found, and returns the signals. */
+export function remember(rows) {
+  return batch(() =>
+    rows.map((row) => {
+      const known = instance(row.id);
+      // An event may have told of a newer state while the query was answered.
+      if (!isNewer(known.peek(), row)) known.value = row;
+      return known;
+    }),
+  );
+}
+
+const isNewer = (known, row) => known?.updatedAt && row.updatedAt && known.updatedAt > row.updatedAt;
+
+/** Applies an event. */
+export function apply({ instance: row }) {
+  batch(() => {
+    instance(row.id).value = row.status === "DELETED" ? null : row;
+    if (row.syncState !== "RUNNING") progress(row.id).value = null;
+  });
+}
+
+/** Applies the progress of a sync. The rate is that of the time between two reports. */
+export function applyProgress(report) {
+  const known = progress(report.instanceId);
+  const before = known.peek();
+  const at = Date.now();
+  if (before?.runId !== report.runId) {
+    known.value = { ...report, at, rate: null };
+    return;
+  }
+  const seconds = (at - before.at) / 1000;
+  const rate = seconds > 0.2 ? (report.seen - before.seen) / seconds : before.rate;
+  const smooth = before.rate === null ? rate : 0.7 * before.rate + 0.3 * rate;
+  known.value = seconds > 0.2 ? { ...report, at, rate: smooth } : { ...report, at: before.at, rate: before.rate };
+}
+
+/** Forgets everything, for the next person who signs in. */
+export function forget() {
+  instances.clear();
+  running.clear();
+}

@@ -1,0 +1,132 @@
+// Small parts of pages.
+
+import { useEffect, useId, useRef, useState } from "../../vendor/hooks.js";
+import { signal } from "../../vendor/signals.js";
+import { number } from "../format.js";
+import { html } from "../lib.js";
+import { address } from "../router.js";
+import { Icon } from "./icon.js";
+
+/** A link to a page of the console. */
+export const Link = ({ to, children, ...rest }) => html`<a href=${address(to)} ...${rest}>${children}</a>`;
+
+export const instanceLink = (id) => `instances/${encodeURIComponent(id)}`;
+export const integrationLink = (key) => `integrations/${encodeURIComponent(key)}`;
+
+/** The heading of a page, which gets the focus when the page is shown. `actions` stand at its right. */
+export function Heading({ title, crumbs = null, second = null, actions = null, before = null }) {
+  const heading = useRef(null);
+  useEffect(() => {
+    document.title = `${title} – Muster`;
+  }, [title]);
+  useEffect(() => {
+    heading.current?.focus({ preventScroll: true });
+  }, []);
+  return html`
+    <header class="heading">
+      ${crumbs && html`<nav class="crumbs" aria-label="Breadcrumbs">${crumbs}</nav>`}
+      <div class="heading-row">
+        ${before}
+        <div class="heading-text">
+          <h1 ref=${heading} tabindex="-1">${title}</h1>
+          ${second && html`<p class="second">${second}</p>`}
+        </div>
+        ${actions && html`<div class="actions">${actions}</div>`}
+      </div>
+    </header>
+  `;
+}
+
+/**
+ * A button. While `busy`, it does nothing but keep the focus. `look` is `primary`, `danger` or `quiet`.
+ */
+export function Button({ look = "", busy = false, icon = null, children, onClick, type = "button", ...rest }) {
+  const press = (event) => {
+    if (busy) event.preventDefault();
+    else onClick?.(event);
+  };
+  return html`
+    <button type=${type} class=${look} aria-disabled=${busy ? "true" : null} onClick=${press} ...${rest}>
+      ${icon && html`<${Icon} name=${icon} />`}${children}
+    </button>
+  `;
+}
+
+/** What is said after an action, at the bottom of the page and to screen readers. */
+export const said = signal(null);
+let silence = null;
+/** `tone` is `ok` or `danger`. Errors stay until they are closed. */
+export function say(text, tone = "ok") {
+  clearTimeout(silence);
+  said.value = { text, tone };
+  if (tone === "ok") silence = setTimeout(() => (said.value = null), 8_000);
+}
+
+export const Said = () => html`
+  <div class="said" role="status" aria-live="polite">
+    ${said.value &&
+    html`<p class=${said.value.tone}>
+      ${said.value.text}
+      <button type="button" class="quiet bare" aria-label="Close this message" onClick=${() => (said.value = null)}><${Icon} name="x" /></button>
+    </p>`}
+  </div>
+`;
+
+/** What is shown in place of an empty list. */
+export const Empty = ({ title, children }) => html`<div class="empty"><p class="empty-title">${title}</p>${children}</div>`;
+
+/** Why something could not be loaded. It heals by itself when the server is there again. */
+export const Failure = ({ error, reload }) => html`
+  <div class="notice danger" role="alert">
+    <p><strong>This could not be loaded.</strong> ${error.message} ${error.code === "UNREACHABLE" && "It is tried again by itself."}</p>
+    <p><button type="button" onClick=${reload}>Try again</button></p>
+  </div>
+`;
+
+/** Grey lines in place of what is being loaded. */
+export const Loading = ({ lines = 3 }) => html`
+  <div class="loading" role="status"><span class="unseen">Loading…</span>${Array.from({ length: lines }, () => html`<span class="line"></span>`)}</div>
+`;
+
+/** A field to search in a list. `onSearch(text)` is called when nothing was typed for a moment. */
+export function Search({ label, placeholder = "Search…", value, onSearch }) {
+  const [text, setText] = useState(value);
+  const timer = useRef(null);
+  const id = useId();
+  useEffect(() => setText(value), [value]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const type = ({ target }) => {
+    setText(target.value);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => onSearch(target.value.trim()), 200);
+  };
+  return html`
+    <span class="search">
+      <label class="unseen" for=${id}>${label}</label>
+      <${Icon} name="search" />
+      <input id=${id} type="search" placeholder=${placeholder} autocomplete="off" spellcheck="false" value=${text} onInput=${type} />
+    </span>
+  `;
+}
+
+/** How many rows are shown, and a button for more. */
+export const More = ({ list, shown = list.nodes?.length ?? 0 }) => html`
+  <p class="more">
+    <span class="second" role="status">${number(shown)} of ${number(list.total ?? 0)}${list.exact ? "" : "+"} shown</span>
+    ${list.hasMore && html`<${Button} onClick=${list.more} busy=${list.busy}>Show more</${Button}>`}
+  </p>
+`;
+
+/** Links that look like tabs. `items` are `[name, label, to]`. */
+export const Tabs = ({ label, items, current }) => html`
+  <nav class="tabs" aria-label=${label}>
+    ${items.map(([name, text, to]) => html`<${Link} to=${to} aria-current=${name === current ? "page" : null}>${text}</${Link}>`)}
+  </nav>
+`;
+
+/** The first letters of an application in its colour. */
+export function Monogram({ name, size = "" }) {
+  const letters = name.split(/[\s.\-/]+/).filter(Boolean).slice(0, 2).map((word) => word[0]).join("").toUpperCase();
+  const tint = [...name].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 8, 7);
+  return html`<span class="monogram tint-${tint} ${size}" aria-hidden="true">${letters}</span>`;
+}
