@@ -1,5 +1,7 @@
 //! The console as a browser loads it: all its files are found, and its GraphQL documents are valid.
 
+mod vendor;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
