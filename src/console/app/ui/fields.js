@@ -120,11 +120,10 @@ export function useConfiguration(integration, stored = []) {
     return [before, about.default, about.options[0]].find((key) => about.options.includes(key)) ?? "";
   };
   const before = useMemo(() => Object.fromEntries(integration.configFields.map((about) => [about.key, first(about)])), [integration, known]);
-  const [values, setValues] = useState(before);
+  // Only what a person typed is kept, so that the other fields follow what is stored.
+  const [typed, setTyped] = useState({});
+  const values = { ...before, ...typed };
   const [removed, setRemoved] = useState(() => new Set());
-  useEffect(() => {
-    setValues((typed) => ({ ...before, ...typed }));
-  }, [before]);
 
   const choice = integration.configFields.find(({ key }) => key === AUTHENTICATION);
   const chosen = values[AUTHENTICATION];
@@ -147,7 +146,7 @@ export function useConfiguration(integration, stored = []) {
     values,
     isKept,
     removed,
-    set: (key, value) => setValues((typed) => ({ ...typed, [key]: value })),
+    set: (key, value) => setTyped((known) => ({ ...known, [key]: value })),
     remove: (key, isRemoved) =>
       setRemoved((keys) => {
         const changed = new Set(keys);

@@ -55,18 +55,24 @@ export function Button({ look = "", busy = false, icon = null, children, onClick
 /** What is said after an action, at the bottom of the page and to screen readers. */
 export const said = signal(null);
 let silence = null;
-/** `tone` is `ok` or `danger`. Errors stay until they are closed. */
-export function say(text, tone = "ok") {
+/** `tone` is `ok` or `danger`. Errors stay until they are closed. `remedy` is a button: `{ label, act }`. */
+export function say(text, tone = "ok", remedy = null) {
   clearTimeout(silence);
-  said.value = { text, tone };
+  said.value = { text, tone, remedy };
   if (tone === "ok") silence = setTimeout(() => (said.value = null), 8_000);
 }
+
+const follow = ({ act }) => {
+  said.value = null;
+  act();
+};
 
 export const Said = () => html`
   <div class="said" role="status" aria-live="polite">
     ${said.value &&
     html`<p class=${said.value.tone}>
       ${said.value.text}
+      ${said.value.remedy && html`<button type="button" class="small" onClick=${() => follow(said.value.remedy)}>${said.value.remedy.label}</button>`}
       <button type="button" class="quiet bare" aria-label="Close this message" onClick=${() => (said.value = null)}><${Icon} name="x" /></button>
     </p>`}
   </div>

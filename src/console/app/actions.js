@@ -1,0 +1,159 @@
+// What a person can do about an instance outside its window: sync, cancel, and the remedies of its notice.
+
+import { useState } from "../vendor/hooks.js";
+import { signal } from "../vendor/signals.js";
+import { change } from "./api.js";
+import { editInstance } from "./dialogs/edit-instance.js";
+import { acceptRemovals } from "./dialogs/held.js";
+import { reconnectInstance } from "./dialogs/reconnect.js";
+import { html } from "./lib.js";
+import { mayChange } from "./session.js";
+import { INSTANCE, remember } from "./store.js";
+import { confirm, open, Window } from "./ui/dialog.js";
+import { beginConsent } from "./ui/fields.js";
+import { Button, say } from "./ui/parts.js";
+import { testConnection, Verdict } from "./ui/verdict.js";
+
+const SYNC = `mutation SyncInstance($input: SyncInstanceInput!) {
+  syncInstance(input: $input) { run { id instance { ...Row } } userErrors { message } }
+} ${INSTANCE}`;
+const CANCEL = `mutation CancelSync($input: CancelSyncInput!) {
+  cancelSync(input: $input) { run { id instance { ...Row } } userErrors { code message } }
+} ${INSTANCE}`;
+const SET_LIVE = `mutation SetLive($input: UpdateInstanceInput!) {
+  updateInstance(input: $input) { instance { ...Row } userErrors { message } }
+} ${INSTANCE}`;
+
+/** The ids of instances with a request under way. Their buttons do nothing but keep the focus. */
+const busy = signal(new Set());
+
+const setBusy = (id, isBusy) => {
+  const ids = new Set(busy.peek());
+  if (isBusy) ids.add(id);
+  else ids.delete(id);
+  busy.value = ids;
+};
+
+/** Does something about an instance, once at a time. Returns its result; a failure is said, with a button to try again. */
+async function doing({ id, name }, act) {
+  if (busy.peek().has(id)) return;
+  setBusy(id, true);
+  try {
+    return await act();
+  } catch (error) {
+    say(`${name}: ${error.message}`, "danger", { label: "Try again", act: () => doing({ id, name }, act) });
+  } finally {
+    setBusy(id, false);
+  }
+}
+
+/** Runs a mutation, and notes the instance that it returns. What was refused is an error. */
+async function changed(mutation, input) {
+  const payload = await change(mutation, input);
+  if (payload.userErrors.length) throw new Error(payload.userErrors.map(({ message }) => message).join(" "));
+  const row = payload.instance ?? payload.run?.instance;
+  if (row) remember([row]);
+}
+
+/** Starts a sync. `accepted` are the guards that it may pass. */
+export const syncInstance = (instance, accepted = {}) =>
+  doing(instance, async () => {
+    await changed(SYNC, { id: instance.id, ...accepted });
+    say(`The sync of “${instance.name}” has been started.`);
+  });
+
+const setLive = (instance) =>
+  doing(instance, async () => {
+    await changed(SET_LIVE, { id: instance.id, status: "LIVE" });
+    say(`“${instance.name}” is live again. A sync has been started.`);
+  });
+
+const consent = (instance) =>
+  doing(instance, async () => {
+    const refusals = await beginConsent(instance.integration.name, { instanceId: instance.id, config: [] });
+    if (refusals.length) throw new Error(refusals.map(({ message }) => message).join(" "));
+  });
+
+const Tested = ({ instance, result, close }) => html`
+  <${Window} title="Test of the connection" second=${instance.name} leave=${() => close()}>
+    <${Verdict} result=${result} />
+    <footer>
+      <button type="button" onClick=${() => close(true)}>Edit Instance</button>
+      <button type="button" class="primary" onClick=${() => close()}>Close</button>
+    </footer>
+  </${Window}>
+`;
+
+const testInstance = async (instance) => {
+  const result = await doing(instance, () => testConnection({ instanceId: instance.id, config: [] }));
+  if (result && (await open(Tested, { instance, result }))) await editInstance(instance.id);
+};
+
+const acceptGrowth = async (instance) => {
+  const text = `${instance.lastSync?.failure?.message ?? "Very many users would be added."} The next sync may add any number of users.`;
+  if (await confirm(`Accept the growth of “${instance.name}”?`, text, "Accept and sync")) await syncInstance(instance, { acceptGrowth: true });
+};
+
+/** What each `Remedy.action` does. What has none is done by a person in the application. */
+const ACTIONS = {
+  SET_LIVE: setLive,
+  RECONNECT: ({ id }) => reconnectInstance(id),
+  CONSENT: consent,
+  SYNC: (instance) => syncInstance(instance),
+  ACCEPT_REMOVALS: async (instance) => {
+    if (await acceptRemovals(instance)) await syncInstance(instance, { acceptRemovals: true });
+  },
+  ACCEPT_GROWTH: acceptGrowth,
+  TEST: testInstance,
+  EDIT_CONFIGURATION: ({ id }) => editInstance(id),
+  EDIT_INTERVAL: ({ id }) => editInstance(id),
+};
+
+/** Does what a remedy says. */
+export const runRemedy = (instance, { action }) => ACTIONS[action]?.(instance);
+
+/** The remedies of an instance's notice: buttons that act, and texts of what a person does in the application. */
+export function Remedies({ instance, limit = Infinity }) {
+  const remedies = instance.notice?.remedies ?? [];
+  const shown = mayChange.value ? remedies : remedies.map(({ label }) => ({ label }));
+  const first = shown.findIndex(({ action }) => ACTIONS[action]);
+  return html`
+    <ul class="remedies">
+      ${shown.slice(0, limit).map(
+        (remedy, index) => html`
+          <li key=${remedy.label}>
+            ${ACTIONS[remedy.action]
+              ? html`<${Button} look=${index === first ? "primary small" : "small"} busy=${busy.value.has(instance.id)} onClick=${() => runRemedy(instance, remedy)}>${remedy.label}</${Button}>`
+              : html`<span class="second">${remedy.label}</span>`}
+          </li>
+        `,
+      )}
+    </ul>
+  `;
+}
+
+/** "Sync now", where a sync can be started. What a guard held is asked about first. */
+export function SyncButton({ instance, look = "" }) {
+  if (!mayChange.value || instance.status !== "LIVE" || instance.syncState !== "IDLE") return null;
+  const held = instance.notice?.remedies.find(({ action }) => action === "ACCEPT_REMOVALS" || action === "ACCEPT_GROWTH");
+  const start = () => (held ? runRemedy(instance, held) : syncInstance(instance));
+  return html`<${Button} icon="refresh-cw" look=${look} busy=${busy.value.has(instance.id)} onClick=${start}>Sync now</${Button}>`;
+}
+
+/** "Cancel…", while a sync is queued or running. */
+export function CancelButton({ instance, look = "" }) {
+  const [asked, setAsked] = useState(false);
+  if (!mayChange.value || instance.syncState === "IDLE") return null;
+  const ask = async () => {
+    setAsked(true);
+    const text = "A cancelled run removes nobody. The instance is synced again on its schedule.";
+    const isWanted = await confirm(`Cancel the sync of “${instance.name}”?`, text, "Cancel the sync", "danger");
+    setAsked(false);
+    if (!isWanted) return;
+    await doing(instance, async () => {
+      await changed(CANCEL, { instanceId: instance.id });
+      say(`The sync of “${instance.name}” was cancelled.`);
+    });
+  };
+  return html`<${Button} look=${look} busy=${asked || busy.value.has(instance.id)} onClick=${ask}>Cancel…</${Button}>`;
+}

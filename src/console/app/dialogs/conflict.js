@@ -1,0 +1,108 @@
+// What somebody else changed about an instance while its window was open.
+
+import { useEffect, useRef, useState } from "../../vendor/hooks.js";
+import { every, words } from "../format.js";
+import { html } from "../lib.js";
+import { me } from "../session.js";
+import { Button } from "../ui/parts.js";
+import { Moment } from "../ui/moment.js";
+
+/** The GraphQL fields of an instance that say who changed it. */
+export const REVISIONS = "events(first: 20) { nodes { actor at instance { id revision } } }";
+
+/** The change that led to the present revision: `{ actor, at }`. */
+function lastChange({ revision, events, updatedAt }) {
+  // The change itself is the oldest event of its revision.
+  const own = events.nodes.filter(({ instance }) => instance.revision === revision);
+  return own.at(-1) ?? { actor: null, at: updatedAt };
+}
+
+function Author({ newest }) {
+  const { actor, at } = lastChange(newest);
+  const isOwn = actor !== null && actor === me.value?.email;
+  const who = isOwn ? "You, in another window," : (actor ?? "Somebody else");
+  return html`<strong>${who} changed this instance <${Moment} at=${at} />.</strong>`;
+}
+
+const configOf = ({ config }) => new Map(config.map(({ key, value, isSet }) => [key, value ?? (isSet ? "Stored" : "")]));
+
+/** The fields that differ: `{ label, before, now, mine }`; `mine` is undefined where nothing was typed. */
+export function differences(base, newest, input) {
+  const [before, now] = [configOf(base), configOf(newest)];
+  const typed = new Map((input.config ?? []).map(({ key, value }) => [key, value]));
+  const interval = (minutes) => (minutes === undefined ? undefined : every(minutes));
+  const status = (value) => (value === undefined ? undefined : words(value));
+  const rows = [
+    { label: "Name", before: base.name, now: newest.name, mine: input.name },
+    { label: "Status", before: status(base.status), now: status(newest.status), mine: status(input.status) },
+    { label: "Sync", before: interval(base.syncIntervalMinutes), now: interval(newest.syncIntervalMinutes), mine: interval(input.syncIntervalMinutes) },
+    ...newest.integration.configFields.map(({ key, label, secret }) => ({
+      label,
+      before: before.get(key) ?? "",
+      now: now.get(key) ?? "",
+      mine: secret && typed.has(key) ? "A new value" : typed.get(key),
+    })),
+  ];
+  return rows.filter((row) => row.before !== row.now || row.mine !== undefined);
+}
+
+function Changes({ rows, isMine }) {
+  if (!rows.some((row) => row.before !== row.now))
+    return html`<p>What is shown here stayed the same. It may have been the credential, whose values are never shown.</p>`;
+  return html`
+    <table class="cards">
+      <caption class="unseen">The changes by field</caption>
+      <thead>
+        <tr><th scope="col">Field</th><th scope="col">Before</th><th scope="col">Now</th>${isMine && html`<th scope="col">Yours</th>`}</tr>
+      </thead>
+      <tbody>
+        ${rows.map(
+          ({ label, before, now, mine }) => html`
+            <tr>
+              <th scope="row">${label}</th>
+              <td data-label="Before">${before || "Empty"}</td>
+              <td data-label="Now">${before === now ? html`<span class="second">Unchanged</span>` : html`<strong>${now || "Empty"}</strong>`}</td>
+              ${isMine && html`<td data-label="Yours">${mine === undefined ? html`<span class="second">Not changed</span>` : mine || "Empty"}</td>`}
+            </tr>
+          `,
+        )}
+      </tbody>
+    </table>
+  `;
+}
+
+/**
+ * Says who changed the instance since `base` was read. `followed` is what was shown before a change that nothing typed
+ * stood against; the window shows the new values then.
+ */
+export function Conflict({ base, newest, followed, input, busy, onApply, onClose }) {
+  const [isOpen, setOpen] = useState(false);
+  const element = useRef(null);
+  const isBehind = newest.revision !== base.revision;
+  const isShown = isBehind || followed !== null;
+  useEffect(() => {
+    if (isShown) element.current?.scrollIntoView({ block: "nearest" });
+  }, [isShown, newest.revision]);
+  // The place is there from the beginning, so that screen readers say what comes into it.
+  if (!isShown) return html`<div role="alert"></div>`;
+  const rows = differences(isBehind ? base : followed, newest, isBehind ? input : {});
+  return html`
+    <div role="alert" ref=${element}>
+      <div class="notice">
+        <p><${Author} newest=${newest} /></p>
+        <p>
+          ${isBehind
+            ? "Somebody else saved changes while you were editing. What you typed is kept, and nothing was overwritten."
+            : "You had typed nothing, so this window shows the instance as it is now."}
+        </p>
+        ${isOpen && html`<${Changes} rows=${rows} isMine=${isBehind} />`}
+        <div class="remedies">
+          <button type="button" aria-expanded=${isOpen ? "true" : "false"} onClick=${() => setOpen(!isOpen)}>See the changes</button>
+          ${isBehind
+            ? html`<${Button} look="primary" busy=${busy} onClick=${onApply}>Apply mine on top</${Button}>`
+            : html`<button type="button" class="quiet" onClick=${onClose}>All right</button>`}
+        </div>
+      </div>
+    </div>
+  `;
+}

@@ -1,0 +1,206 @@
+// The window in which an instance is changed, reconnected and deleted.
+
+import { useEffect, useMemo, useRef, useState } from "../../vendor/hooks.js";
+import { change } from "../api.js";
+import { useQuery } from "../data.js";
+import { every } from "../format.js";
+import { html } from "../lib.js";
+import { guardPage, path } from "../router.js";
+import { INSTANCE, remember } from "../store.js";
+import { mayDrop, open, useAction, Window } from "../ui/dialog.js";
+import { beginConsent, byField, Field, FORM_FIELDS, IntervalField, intervalFault, pathsOf, secretsOf, TextField, useConfiguration, useFirstError } from "../ui/fields.js";
+import { Button, Failure, Loading, say } from "../ui/parts.js";
+import { Conflict, REVISIONS } from "./conflict.js";
+import { Credential } from "./credential.js";
+import { Deletions } from "./delete-instance.js";
+
+const INSTANCE_TO_EDIT = `query InstanceToEdit($id: ID!) {
+  instance(id: $id) {
+    ...Row config { key value isSet } ${REVISIONS}
+    integration { key name documentationUrl requiredPermissions ${FORM_FIELDS} }
+  }
+} ${INSTANCE}`;
+const UPDATE_INSTANCE = `mutation UpdateInstance($input: UpdateInstanceInput!) {
+  updateInstance(input: $input) { instance { ...Row } userErrors { code field message } }
+} ${INSTANCE}`;
+const SAME = "Nothing was changed, so nothing was saved.";
+
+/** Opens the window of an instance. */
+export const editInstance = (id) => open(EditInstance, { id });
+
+const isDeleted = (instance) => !instance || ["DELETING", "DELETED"].includes(instance.status);
+
+function EditInstance({ id, close }) {
+  const { data, error, reload } = useQuery(INSTANCE_TO_EDIT, { id }, ({ instance }) => instance.id === id);
+  const start = useMemo(() => path.peek(), []);
+  const elsewhere = path.value !== start;
+  useEffect(() => {
+    if (elsewhere) close();
+  }, [elsewhere]);
+  if (data && !isDeleted(data.instance)) return html`<${EditForm} newest=${data.instance} reload=${reload} close=${close} />`;
+  return html`
+    <${Window} title="Edit Instance" leave=${() => close()}>
+      ${data
+        ? html`<p>${data.instance?.status === "DELETING" ? `“${data.instance.name}” is being deleted.` : "This instance has been deleted."}</p>`
+        : error
+          ? html`<${Failure} error=${error} reload=${reload} />`
+          : html`<${Loading} />`}
+      <footer><button type="button" onClick=${() => close()}>Close</button></footer>
+    </${Window}>
+  `;
+}
+
+/** What follows from the status that is chosen, in a sentence. */
+function consequence(before, status, hasCredential) {
+  const isRevoked = before.status === "INACTIVE" && before.inactiveReason !== "USER_DEACTIVATED";
+  if (status === "INACTIVE" && before.status === "LIVE")
+    return "Syncs stop. Its users stay in the register as they are, and go stale.";
+  if (status === "LIVE" && isRevoked) return "The credential is checked first. If it works, a sync starts at once.";
+  if (status === "LIVE" && before.status === "INACTIVE") return "A sync starts at once, and then on its schedule.";
+  if (isRevoked)
+    return hasCredential
+      ? "If the new credential works, the instance is live again."
+      : "The server switched it off, because the application refuses the credential.";
+  return status === "LIVE" ? "It is synced on its schedule." : "It is not synced. Its users stay as they were.";
+}
+
+/** What a person typed, and the input of `updateInstance` that makes of `before` what was typed. */
+function useDraft(before) {
+  const [typed, setTyped] = useState({});
+  const configuration = useConfiguration(before.integration, before.config);
+  const { name = before.name, status = before.status, minutes = String(before.syncIntervalMinutes) } = typed;
+  const input = {};
+  if (name.trim() !== before.name) input.name = name.trim();
+  if (status !== before.status) input.status = status;
+  if (Number(minutes) !== before.syncIntervalMinutes) input.syncIntervalMinutes = Number(minutes);
+  if (configuration.changed.length) input.config = configuration.changed;
+  const found = { name: name.trim() ? "" : "The name is required.", syncIntervalMinutes: intervalFault(minutes) };
+  const faults = { ...(input.config ? configuration.faults : {}), ...Object.fromEntries(Object.entries(found).filter(([, fault]) => fault)) };
+  return {
+    name,
+    status,
+    minutes,
+    configuration,
+    input,
+    faults,
+    isChanged: Object.keys(input).length > 0,
+    set: (key) => (value) => setTyped((known) => ({ ...known, [key]: value })),
+  };
+}
+
+/** Asks before unsaved edits are lost with the page. */
+function useGuard(isChanged) {
+  useEffect(() => {
+    if (!isChanged) return;
+    guardPage(mayDrop);
+    return () => guardPage(null);
+  }, [isChanged]);
+}
+
+/** What the buttons of the window do. `refusal` is what the server said of the last attempt. */
+function useUpdate({ before, draft, reload, close }) {
+  const [refusal, setRefusal] = useState({ errors: {}, rest: [], isConflict: false, note: "" });
+  const [busy, run, failure] = useAction();
+  const { id, integration } = before;
+  const refuse = (found) => setRefusal({ errors: {}, rest: [], isConflict: false, note: "", ...found });
+  const sort = (userErrors) => {
+    const { configuration } = draft;
+    refuse(byField(userErrors, ["name", "status", "syncIntervalMinutes", ...pathsOf(configuration)], secretsOf(configuration)));
+  };
+  const send = async (input, revision) => {
+    const { instance, userErrors } = await change(UPDATE_INSTANCE, { id, expectedRevision: revision, ...input });
+    if (userErrors.some(({ code }) => code === "REVISION_CONFLICT")) {
+      await reload();
+      refuse({ isConflict: true });
+    } else if (userErrors.length) sort(userErrors);
+    else remember([instance]);
+    return userErrors.length ? null : instance;
+  };
+  const consent = async ({ config = [], ...rest }, revision) => {
+    if (Object.keys(rest).length && !(await send(rest, revision))) return;
+    guardPage(null);
+    const refusals = await beginConsent(integration.name, { instanceId: id, config });
+    if (refusals.length) sort(refusals);
+  };
+  const save = (revision, { withConsent = false } = {}) =>
+    run(async () => {
+      const { input, faults, isChanged, configuration } = draft;
+      if (Object.keys(faults).length) return refuse({ errors: faults });
+      if (withConsent || (input.config && configuration.needsConsent)) return consent(input, revision);
+      if (!isChanged) return refuse({ note: SAME });
+      const updated = await send(input, revision);
+      if (!updated) return;
+      say(outcome(input, updated));
+      close(true);
+    });
+  return { refusal, busy, failure, save, showErrors: (errors) => refuse({ errors }) };
+}
+
+/** What was done, and what follows. */
+function outcome(input, { name, status, syncIntervalMinutes }) {
+  const follows = {
+    INACTIVE: "It is inactive now, and is not synced.",
+    LIVE: `It is live now. A sync starts at once, then ${every(syncIntervalMinutes).toLowerCase()}.`,
+  };
+  return [`“${name}” was updated.`, input.status && follows[status]].filter(Boolean).join(" ");
+}
+
+function EditForm({ newest, reload, close }) {
+  const [base, setBase] = useState(newest);
+  // Without a change by a member, the server may still have switched it off.
+  const before = base.revision === newest.revision ? { ...base, status: newest.status, inactiveReason: newest.inactiveReason } : base;
+  const draft = useDraft(before);
+  const { isChanged, configuration, input } = draft;
+  const update = useUpdate({ before, draft, reload, close });
+  const { errors, rest, isConflict, note } = update.refusal;
+  const form = useFirstError(errors);
+  const [followed, setFollowed] = useState(null);
+  useGuard(isChanged);
+  useEffect(() => {
+    if (newest.revision === base.revision || isChanged || isConflict) return;
+    // Nothing was typed that could be lost.
+    setFollowed(base);
+    setBase(newest);
+  }, [newest.revision, isChanged]);
+  const leave = async () => {
+    if (!isChanged || (await mayDrop())) close();
+  };
+  const rebase = (revision) => {
+    setFollowed(null);
+    setBase(newest);
+    update.save(revision);
+  };
+  const submit = (event) => {
+    event.preventDefault();
+    update.save(base.revision);
+  };
+  const problems = [update.failure, ...rest].filter(Boolean);
+  return html`
+    <${Window} title="Edit Instance" second=${`${base.name}, ${base.integration.name}`} leave=${leave}>
+      <form ref=${form} onSubmit=${submit} noValidate>
+        <${Conflict} base=${base} newest=${newest} followed=${followed} input=${input} busy=${update.busy} onApply=${() => rebase(newest.revision)} onClose=${() => setFollowed(null)} />
+        <${TextField} label="Name" maxlength="200" value=${draft.name} error=${errors.name ?? ""} onInput=${draft.set("name")} />
+        <${Field}
+          label="Status"
+          error=${errors.status ?? ""}
+          help=${consequence(before, draft.status, Boolean(input.config))}
+          control=${(attributes) => html`
+            <select ...${attributes} value=${draft.status} onChange=${({ target }) => draft.set("status")(target.value)}>
+              <option value="LIVE">Live</option>
+              <option value="INACTIVE">Inactive</option>
+            </select>
+          `}
+        />
+        <${IntervalField} minutes=${draft.minutes} error=${errors.syncIntervalMinutes ?? ""} onInput=${draft.set("minutes")} />
+        <${Credential} instance=${before} configuration=${configuration} errors=${errors} busy=${update.busy} onErrors=${update.showErrors} onConsent=${() => update.save(base.revision, { withConsent: true })} />
+        <p class="error" role="alert">${problems.join(" ")}</p>
+        <p class="second" role="status">${update.busy ? "Saving…" : note}</p>
+        <footer>
+          <button type="button" onClick=${leave}>Cancel</button>
+          <${Button} type="submit" look="primary" busy=${update.busy}>Update Instance</${Button}>
+        </footer>
+      </form>
+      <${Deletions} instance=${newest} close=${close} />
+    </${Window}>
+  `;
+}

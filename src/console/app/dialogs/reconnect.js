@@ -1,0 +1,92 @@
+// A small window with the credential of an instance alone.
+
+import { useState } from "../../vendor/hooks.js";
+import { change } from "../api.js";
+import { useQuery } from "../data.js";
+import { html } from "../lib.js";
+import { INSTANCE, remember } from "../store.js";
+import { mayDrop, open, useAction, Window } from "../ui/dialog.js";
+import { beginConsent, byField, ConfigurationFields, FORM_FIELDS, pathsOf, secretsOf, useConfiguration, useFirstError } from "../ui/fields.js";
+import { Button, Failure, Loading, say } from "../ui/parts.js";
+import { useTest } from "./credential.js";
+
+const INSTANCE_TO_RECONNECT = `query InstanceToReconnect($id: ID!) {
+  instance(id: $id) { ...Row config { key value isSet } integration { key name setup documentationUrl requiredPermissions ${FORM_FIELDS} } }
+} ${INSTANCE}`;
+const RECONNECT = `mutation Reconnect($input: UpdateInstanceInput!) {
+  updateInstance(input: $input) { instance { ...Row } userErrors { code field message } }
+} ${INSTANCE}`;
+
+/** Opens the window. */
+export const reconnectInstance = (id) => open(ReconnectInstance, { id });
+
+function ReconnectInstance({ id, close }) {
+  const { data, error, reload } = useQuery(INSTANCE_TO_RECONNECT, { id });
+  // What was loaded first stays, so that nothing changes under what is typed.
+  const [loaded, setLoaded] = useState(null);
+  if (data?.instance && !loaded) setLoaded(data.instance);
+  if (loaded) return html`<${ReconnectForm} instance=${loaded} close=${close} />`;
+  return html`
+    <${Window} title="Reconnect" leave=${() => close()}>
+      ${error ? html`<${Failure} error=${error} reload=${reload} />` : data ? html`<p>This instance has been deleted.</p>` : html`<${Loading} />`}
+    </${Window}>
+  `;
+}
+
+/** How a person gets the credential. */
+function Help({ integration: { name, setup, documentationUrl } }) {
+  return html`
+    <details>
+      <summary>Where to find it in ${name}</summary>
+      <div class="part">
+        ${setup.split("\n").filter(Boolean).map((line) => html`<p class="second">${line}</p>`)}
+        ${documentationUrl && html`<p class="second"><a href=${documentationUrl} target="_blank" rel="noreferrer">Documentation of ${name}</a></p>`}
+      </div>
+    </details>
+  `;
+}
+
+function ReconnectForm({ instance, close }) {
+  const { id, name, integration } = instance;
+  const configuration = useConfiguration(integration, instance.config);
+  const [{ errors, rest }, refuse] = useState({ errors: {}, rest: [] });
+  const [busy, run, failure] = useAction();
+  const form = useFirstError(errors);
+  const test = useTest({ instance, configuration, isOpen: true, onErrors: (found) => refuse({ errors: found, rest: [] }) });
+  const { needsConsent, changed, faults } = configuration;
+  const leave = async () => {
+    if (!changed.length || (await mayDrop())) close();
+  };
+  const save = async () => {
+    refuse({ errors: {}, rest: [] });
+    if (Object.keys(faults).length) return refuse({ errors: faults, rest: [] });
+    if (!changed.length && !needsConsent) return refuse({ errors: {}, rest: ["Enter a new credential first."] });
+    const sort = (userErrors) => refuse(byField(userErrors, pathsOf(configuration), secretsOf(configuration)));
+    if (needsConsent) return sort(await beginConsent(integration.name, { instanceId: id, config: changed }));
+    const payload = await change(RECONNECT, { id, config: changed });
+    if (payload.userErrors.length) return sort(payload.userErrors);
+    remember([payload.instance]);
+    say(`“${name}” is connected again${payload.instance.status === "LIVE" ? ", and is synced now" : ""}.`);
+    close(true);
+  };
+  const submit = (event) => {
+    event.preventDefault();
+    run(save);
+  };
+  return html`
+    <${Window} title="Reconnect" second=${`${name}, ${integration.name}`} leave=${leave}>
+      <form ref=${form} onSubmit=${submit} noValidate>
+        <${ConfigurationFields} configuration=${configuration} errors=${errors} />
+        <${Help} integration=${integration} />
+        <p class="error" role="alert">${[failure, test.failure, ...rest].filter(Boolean).join(" ")}</p>
+        ${(busy || test.busy) && html`<p class="second" role="status">Asking ${integration.name}…</p>`}
+        ${test.verdict}
+        <footer>
+          <button type="button" onClick=${leave}>Cancel</button>
+          ${!needsConsent && html`<${Button} busy=${busy || test.busy} onClick=${test.test}>Test…</${Button}>`}
+          <${Button} type="submit" look="primary" busy=${busy}>${needsConsent ? `Continue at ${integration.name}` : "Reconnect"}</${Button}>
+        </footer>
+      </form>
+    </${Window}>
+  `;
+}

@@ -1,0 +1,28 @@
+// The notice of an instance: what happened, since when, and what helps.
+
+import { Remedies } from "../actions.js";
+import { html } from "../lib.js";
+import { Icon } from "./icon.js";
+import { FullMoment, Moment } from "./moment.js";
+
+/** Nothing if there is nothing to tell. */
+export function Notice({ instance }) {
+  const { notice } = instance;
+  if (!notice) return null;
+  const { severity, title, detail, since } = notice;
+  return html`
+    <div class="notice ${severity === "DANGER" ? "danger" : "warning"}" role="group" aria-label="Notice">
+      <p class="notice-title">
+        <${Icon} name=${severity === "DANGER" ? "circle-alert" : "alert-triangle"} />
+        <strong>${title}</strong>
+        ${since && html`<span class="second">began <${Moment} at=${since} /></span>`}
+      </p>
+      <details>
+        <summary>What happened</summary>
+        <p>${detail}</p>
+        ${since && html`<p class="second">Since <${FullMoment} at=${since} /></p>`}
+      </details>
+      <${Remedies} instance=${instance} />
+    </div>
+  `;
+}
