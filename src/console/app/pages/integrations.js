@@ -1,6 +1,214 @@
-// The catalog of integrations.
+// The applications that can be connected: those in use with their health, and the whole catalog.
 
+import { useRef } from "../../vendor/hooks.js";
+import { ask } from "../api.js";
+import { useLoad } from "../data.js";
+import { count, words } from "../format.js";
 import { html } from "../lib.js";
-import { Heading } from "../ui/parts.js";
+import { search, setSearch } from "../router.js";
+import { mayChange } from "../session.js";
+import { InstanceTable } from "../ui/instance-table.js";
+import { Button, Empty, Failure, Heading, integrationLink, Link, Loading, Monogram, Search, say, Tabs } from "../ui/parts.js";
+import { HEADLINES } from "../ui/state.js";
 
-export const IntegrationsPage = () => html`<${Heading} title="Integrations" />`;
+const CATALOG = `query Catalog($after: String) {
+  integrations(first: 100, after: $after) {
+    pageInfo { hasNextPage endCursor }
+    nodes { key name category description instanceCount instanceCounts { byHeadline { headline count } } }
+  }
+}`;
+/** Events after which the counts may differ, whatever is known of the instance. */
+const COUNTED = new Set(["CREATED", "DELETED"]);
+/** The states by which instances are filtered, beside the headlines. The names are those in the address. */
+const OTHER_FILTERS = {
+  attention: { label: "Needs attention", filter: { needsAttention: true } },
+  stale: { label: "Stale", filter: { stale: true } },
+};
+
+/** `human-resources` as "Human resources". */
+export const categoryName = (category) => words(category.replaceAll("-", "_"));
+
+async function loadCatalog(signal) {
+  const found = [];
+  let after = null;
+  do {
+    const { integrations } = await ask(CATALOG, { after }, signal);
+    found.push(...integrations.nodes);
+    after = integrations.pageInfo.hasNextPage ? integrations.pageInfo.endCursor : null;
+  } while (after !== null);
+  const isUsed = ({ instanceCount }) => Number(instanceCount > 0);
+  return found.sort((a, b) => isUsed(b) - isUsed(a) || a.name.localeCompare(b.name));
+}
+
+/** The catalog. It is asked again when an instance changes to another state, and not for each of its syncs. */
+function useCatalog() {
+  const known = useRef(new Map());
+  const matters = ({ cause, instance: { id, headline } }) => {
+    const isSame = known.current.get(id) === headline;
+    known.current.set(id, headline);
+    return COUNTED.has(cause) || !isSame;
+  };
+  return useLoad(loadCatalog, "catalog", matters);
+}
+
+/** How many instances are in each state, the worst first. */
+function Health({ counts }) {
+  return html`
+    <p class="tile-health second">
+      ${counts.filter((entry) => entry.count > 0).map(({ headline, count: instances }) => {
+        const { label, tone } = HEADLINES[headline];
+        return html`<span key=${headline}><span class="dot ${tone}"></span>${instances} ${label.toLowerCase()}</span>`;
+      })}
+    </p>
+  `;
+}
+
+function Tile({ integration }) {
+  const { key, name, category, description, instanceCount, instanceCounts } = integration;
+  return html`
+    <li class="tile ${instanceCount > 0 ? "" : "unused"}">
+      <div class="tile-top">
+        <${Monogram} name=${name} />
+        <div class="grow">
+          <h2 class="tile-name"><${Link} to=${integrationLink(key)}>${name}</${Link}></h2>
+          <p class="second">${categoryName(category)}</p>
+        </div>
+      </div>
+      <p class="tile-text">${description}</p>
+      ${instanceCount > 0 && html`<${Health} counts=${instanceCounts.byHeadline} />`}
+    </li>
+  `;
+}
+
+/** Whether every word of the text is in the name, the key or the description. */
+function fitsText({ key, name, description }, text) {
+  const all = `${name} ${key} ${description}`.toLowerCase();
+  return text.toLowerCase().split(/\s+/).every((word) => all.includes(word));
+}
+
+/** What the address filters by: `{ name, label, filter }` of the state, or null. */
+function stateOf(query) {
+  const wanted = query.get("state")?.toUpperCase();
+  if (wanted && Object.hasOwn(HEADLINES, wanted)) {
+    return { name: wanted, label: HEADLINES[wanted].label, filter: { headlines: [wanted] } };
+  }
+  const other = Object.keys(OTHER_FILTERS).find((name) => query.has(name) || wanted === name.toUpperCase());
+  return other ? { name: other, ...OTHER_FILTERS[other] } : null;
+}
+
+function StateFilter({ state }) {
+  const choose = ({ target: { value } }) => {
+    const isOther = Object.hasOwn(OTHER_FILTERS, value);
+    setSearch({ state: isOther ? null : value, attention: value === "attention" ? "1" : null, stale: value === "stale" ? "1" : null });
+  };
+  return html`
+    <label class="unseen" for="state-filter">Instances in the state</label>
+    <select id="state-filter" value=${state?.name ?? ""} onChange=${choose}>
+      <option value="">Any state</option>
+      ${Object.entries({ ...OTHER_FILTERS, ...HEADLINES }).map(([name, { label }]) => html`<option key=${name} value=${name}>${label}</option>`)}
+    </select>
+  `;
+}
+
+function CategoryFilter({ catalog, category }) {
+  const names = [...new Set(catalog.map((integration) => integration.category))].sort();
+  return html`
+    <label class="unseen" for="category-filter">Category</label>
+    <select id="category-filter" value=${names.includes(category) ? category : ""} onChange=${({ target }) => setSearch({ category: target.value })}>
+      <option value="">All categories</option>
+      ${names.map((name) => html`<option key=${name} value=${name}>${categoryName(name)}</option>`)}
+    </select>
+  `;
+}
+
+/** What is said when no tile is left. `text` is what is searched for, also among the instances. */
+function NoTiles({ catalog, matching, showsAll, text }) {
+  if (!catalog.length) {
+    return html`<${Empty} title="The catalog is empty"><p>This server was started without any integration.</p></${Empty}>`;
+  }
+  if (!showsAll && !catalog.some(({ instanceCount }) => instanceCount > 0)) {
+    return html`
+      <${Empty} title="No application is connected yet">
+        <p>Choose one from the catalog, and Muster keeps a register of its users.</p>
+        <p><${Link} class="button primary" to="integrations?show=all">Choose an application</${Link}></p>
+      </${Empty}>
+    `;
+  }
+  const title = showsAll ? "No application matches" : "No application in use matches";
+  const elsewhere = matching > 0 && html`<${Button} look=${text ? "small" : ""} onClick=${() => setSearch({ show: "all" })}>Show ${count(matching, "match", "matches")} in All</${Button}>`;
+  if (text) return html`<p class="remedies"><span>${title}.</span> ${elsewhere}</p>`;
+  return html`
+    <${Empty} title=${title}>
+      <p class="buttons">${elsewhere} <${Button} onClick=${() => setSearch({ category: null })}>Show all categories</${Button}></p>
+    </${Empty}>
+  `;
+}
+
+function Tiles({ catalog, text, category, showsAll }) {
+  const matching = catalog.filter((integration) => (!category || integration.category === category) && (!text || fitsText(integration, text)));
+  const shown = showsAll ? matching : matching.filter(({ instanceCount }) => instanceCount > 0);
+  return html`
+    <p class="unseen" role="status">${count(shown.length, "application")} shown</p>
+    ${shown.length
+      ? html`<ul class="tiles">${shown.map((integration) => html`<${Tile} key=${integration.key} integration=${integration} />`)}</ul>`
+      : html`<${NoTiles} catalog=${catalog} matching=${matching.length} showsAll=${showsAll} text=${text} />`}
+  `;
+}
+
+/** Instances of all integrations, with those of a category only if one is chosen. */
+function Instances({ catalog, state, text, category }) {
+  const keys = category ? catalog.filter((integration) => integration.category === category).map(({ key }) => key) : null;
+  const filter = { ...state?.filter, ...(text && { search: text }), ...(keys && { integrationKeys: keys }) };
+  return html`
+    <section>
+      <h2>${state ? `Instances: ${state.label}` : "Instances"}</h2>
+      <${InstanceTable}
+        filter=${filter}
+        caption=${state ? `Instances: ${state.label}` : "Instances that match"}
+        showIntegration
+        empty=${html`
+          <${Empty} title=${state && !text && !category ? "No instance is in this state" : "No instance matches"}>
+            ${state && html`<p><${Button} onClick=${() => setSearch({ state: null, attention: null, stale: null })}>Show all integrations</${Button}></p>`}
+          </${Empty}>
+        `}
+      />
+    </section>
+  `;
+}
+
+const manage = () =>
+  import("../dialogs/recipients.js").then(
+    ({ manageRecipients }) => manageRecipients(),
+    () => say("The window could not be loaded. Try again when the server can be reached.", "danger"),
+  );
+
+export function IntegrationsPage() {
+  const { data: catalog, error, reload } = useCatalog();
+  const query = search.value;
+  const state = stateOf(query);
+  const text = query.get("search") ?? "";
+  const category = query.get("category") ?? "";
+  const showsAll = query.get("show") === "all";
+  const actions = mayChange.value && html`<${Button} icon="mail" onClick=${manage}>Manage Recipients</${Button}>`;
+  const kept = text ? `search=${encodeURIComponent(text)}` : "";
+  return html`
+    <${Heading} title="Integrations" actions=${actions} />
+    <${Tabs}
+      label="Which integrations"
+      current=${state ? null : showsAll ? "all" : "used"}
+      items=${[
+        ["used", "In use", `integrations${kept && `?${kept}`}`],
+        ["all", "All", `integrations?show=all${kept && `&${kept}`}`],
+      ]}
+    />
+    <div class="filters">
+      <${Search} label="Search integrations and instances" value=${text} onSearch=${(typed) => setSearch({ search: typed })} />
+      ${catalog && html`<${CategoryFilter} catalog=${catalog} category=${category} />`}
+      <${StateFilter} state=${state} />
+    </div>
+    ${error && html`<${Failure} error=${error} reload=${reload} />`}
+    ${!catalog && !error && html`<${Loading} lines=${6} />`}
+    ${catalog && !state && html`<${Tiles} catalog=${catalog} text=${text} category=${category} showsAll=${showsAll} />`}
+    ${catalog && (state || text) && html`<${Instances} catalog=${catalog} state=${state} text=${text} category=${category} />`}
+  `;
+}

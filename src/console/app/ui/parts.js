@@ -132,7 +132,7 @@ export const Tabs = ({ label, items, current }) => html`
 
 /** The first letters of an application in its colour. */
 export function Monogram({ name, size = "" }) {
-  const letters = name.split(/[\s.\-/]+/).filter(Boolean).slice(0, 2).map((word) => word[0]).join("").toUpperCase();
+  const letters = (name.match(/[\p{L}\p{N}]+/gu) ?? []).slice(0, 2).map((word) => [...word][0]).join("").toUpperCase();
   const tint = [...name].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 8, 7);
   return html`<span class="monogram tint-${tint} ${size}" aria-hidden="true">${letters}</span>`;
 }

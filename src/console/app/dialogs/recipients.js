@@ -1,0 +1,235 @@
+// The window with the recipients of all mail, and a test mail.
+
+import { useEffect, useId, useRef, useState } from "../../vendor/hooks.js";
+import { ask, change } from "../api.js";
+import { useQuery } from "../data.js";
+import { count } from "../format.js";
+import { html } from "../lib.js";
+import { me } from "../session.js";
+import { mayDrop, open, useAction, Window } from "../ui/dialog.js";
+import { TextField } from "../ui/fields.js";
+import { Icon } from "../ui/icon.js";
+import { Button, Failure, Loading, say } from "../ui/parts.js";
+
+const RECIPIENTS = "query Recipients { recipients { emails } }";
+const SET_RECIPIENTS = `mutation SetRecipients($input: SetRecipientsInput!) {
+  setRecipients(input: $input) { recipients { emails } userErrors { field message } }
+}`;
+const SEND_TEST = `mutation SendTest($input: SendTestMailInput!) {
+  sendTestMail(input: $input) { notification { id } userErrors { message } }
+}`;
+const MAIL = "query Mail($id: ID!) { node(id: $id) { ... on Notification { state lastError } } }";
+const WATCH = 1_000;
+
+/**
+ * The addresses of a pasted or typed list. They are separated by commas, semicolons, lines or spaces, and may have a name:
+ * `Ada <ada@example.com>`.
+ */
+export function addressesOf(text) {
+  // What is in quotes is a name.
+  const parts = text.replaceAll(/"[^"]*"/g, " ").split(/[,;\r\n\t]+/).map((part) => part.trim()).filter(Boolean);
+  return parts.flatMap((part, index) => {
+    const inBrackets = [...part.matchAll(/<([^<>]*)>/g)].map(([, address]) => address.trim()).filter(Boolean);
+    if (inBrackets.length) return inBrackets;
+    // The comma was part of a name: `Lovelace, Ada <ada@example.com>`.
+    if (!part.includes("@") && parts[index + 1]?.includes("<")) return [];
+    const words = part.split(/\s+/);
+    return words.every((word) => word.includes("@")) ? words : [part];
+  });
+}
+
+/** The list with further addresses. Those that are there already, which may differ in case, are left out. */
+function joined(chips, addresses) {
+  const all = [...chips];
+  for (const address of addresses) {
+    if (!all.some((chip) => chip.address.toLowerCase() === address.toLowerCase())) all.push({ address, error: "" });
+  }
+  return all;
+}
+
+function Chip({ chip, remove }) {
+  const { address, error } = chip;
+  return html`
+    <li class="chip ${error ? "wrong" : ""}" title=${error || null}>
+      <span>${address}${error && html`<span class="unseen">, ${error}</span>`}</span>
+      <button type="button" class="quiet" aria-label="Remove ${address}" onClick=${remove}><${Icon} name="x" size=${14} /></button>
+    </li>
+  `;
+}
+
+function Chips({ chips, setChips, typed, setTyped, error }) {
+  const id = useId();
+  const input = useRef(null);
+  useEffect(() => input.current.focus(), []);
+  const take = (text) => {
+    setChips(joined(chips, addressesOf(text)));
+    setTyped("");
+  };
+  const key = (event) => {
+    if (!["Enter", ",", ";"].includes(event.key) || event.isComposing) return;
+    // Enter in the empty field saves.
+    if (event.key === "Enter" && !typed.trim()) return;
+    event.preventDefault();
+    take(typed);
+  };
+  const paste = (event) => {
+    const text = event.clipboardData?.getData("text/plain") ?? "";
+    if (!/[,;\r\n<]|@.*\s.*@/.test(text.trim())) return;
+    event.preventDefault();
+    take(`${typed}\n${text}`);
+  };
+  const remove = (address) => {
+    setChips(chips.filter((chip) => chip.address !== address));
+    input.current.focus();
+  };
+  const wrong = chips.filter((chip) => chip.error);
+  const reasons = [error, ...wrong.map((chip) => `${chip.address}: ${chip.error}`)].filter(Boolean);
+  return html`
+    <div class="field">
+      <label for=${id}>Recipients</label>
+      <div class="chips">
+        <ul aria-label="Recipients" class="chip-list">${chips.map((chip) => html`<${Chip} key=${chip.address} chip=${chip} remove=${() => remove(chip.address)} />`)}</ul>
+        <input
+          id=${id}
+          ref=${input}
+          type="text"
+          inputmode="email"
+          autocomplete="off"
+          autocapitalize="none"
+          spellcheck="false"
+          placeholder="Type and press enter"
+          aria-describedby="${id}-error ${id}-note"
+          aria-invalid=${reasons.length ? "true" : null}
+          value=${typed}
+          onInput=${({ target }) => setTyped(target.value)}
+          onKeyDown=${key}
+          onPaste=${paste}
+        />
+      </div>
+      <span class="error" id="${id}-error" role="alert">${reasons.map((reason) => html`<span class="error-line" key=${reason}>${reason}</span>`)}</span>
+      <small id="${id}-note">Leave this field empty if you want to only send notifications to the creators of instances.</small>
+    </div>
+  `;
+}
+
+const OUTCOMES_OF_MAIL = {
+  QUEUED: ["plain", "Queued. The result appears here."],
+  SENT: ["ok", "Sent. The mail server has accepted it."],
+  FAILED: ["danger", "Failed."],
+  DROPPED: ["danger", "It was not sent."],
+  INCLUDED: ["ok", "Sent within another mail."],
+};
+
+/** What becomes of a test mail, until that is certain. */
+function MailResult({ id, address }) {
+  const [mail, setMail] = useState({ state: "QUEUED", lastError: null });
+  useEffect(() => {
+    let timer = null;
+    const look = async () => {
+      const found = await ask(MAIL, { id }).catch(() => null);
+      if (timer === false) return;
+      if (found?.node) setMail(found.node);
+      if (!found?.node || found.node.state === "QUEUED") timer = setTimeout(look, WATCH);
+    };
+    look();
+    return () => {
+      clearTimeout(timer);
+      timer = false;
+    };
+  }, [id]);
+  const [tone, text] = OUTCOMES_OF_MAIL[mail.state];
+  return html`<p class="notice ${tone}" role="status"><span><strong>Test mail to ${address}:</strong> ${text} ${mail.lastError}</span></p>`;
+}
+
+function TestMail() {
+  const [address, setAddress] = useState(me.value.email ?? "");
+  const [sent, setSent] = useState(null);
+  const [busy, run, error, setError] = useAction();
+  const send = (event) => {
+    event.preventDefault();
+    run(async () => {
+      const to = addressesOf(address)[0] ?? "";
+      const { notification, userErrors } = await change(SEND_TEST, { address: to });
+      if (userErrors.length) setError(userErrors.map(({ message }) => message).join(" "));
+      setSent(notification && { id: notification.id, address: to });
+    });
+  };
+  return html`
+    <form class="apart" onSubmit=${send} novalidate>
+      <div class="beside">
+        <${TextField} label="Test mail to" type="email" error=${error} value=${address} onInput=${setAddress} />
+        <${Button} type="submit" icon="mail" busy=${busy}>Send test mail</${Button}>
+      </div>
+      ${sent && html`<${MailResult} key=${sent.id} id=${sent.id} address=${sent.address} />`}
+    </form>
+  `;
+}
+
+/** Sorts the errors of the server to the addresses. Returns `{ chips, rest }`. */
+function sorted(addresses, userErrors) {
+  const chips = addresses.map((address) => ({ address, error: "" }));
+  const rest = [];
+  for (const { field, message } of userErrors) {
+    const chip = chips[Number(field?.[1] ?? NaN)];
+    if (chip) chip.error = message;
+    else rest.push(message);
+  }
+  return { chips, rest: rest.join(" ") };
+}
+
+function RecipientsForm({ emails, unsaved, close }) {
+  const [chips, setChips] = useState(() => joined([], emails));
+  const [typed, setTyped] = useState("");
+  const [busy, run, error, setError] = useAction();
+  const form = useId();
+  unsaved.current = typed.trim() !== "" || chips.map(({ address }) => address).join() !== emails.join();
+  const save = (event) => {
+    event.preventDefault();
+    run(async () => {
+      // What was typed without Enter counts.
+      const addresses = joined(chips, addressesOf(typed)).map(({ address }) => address);
+      const { recipients, userErrors } = await change(SET_RECIPIENTS, { emails: addresses });
+      if (!userErrors.length) {
+        const saved = recipients.emails.length;
+        say(saved ? `Saved: ${count(saved, "recipient")} of all notifications.` : "Saved: only the creators of instances get notifications.");
+        return close();
+      }
+      const { chips: marked, rest } = sorted(addresses, userErrors);
+      setChips(marked);
+      setTyped("");
+      setError(rest);
+    });
+  };
+  return html`
+    <form id=${form} onSubmit=${save} novalidate>
+      <${Chips} chips=${chips} setChips=${setChips} typed=${typed} setTyped=${setTyped} error=${error} />
+    </form>
+    <${TestMail} />
+    <footer>
+      <${Button} type="submit" look="primary" form=${form} busy=${busy}>Save</${Button}>
+    </footer>
+  `;
+}
+
+function RecipientsWindow({ close }) {
+  const { data, error, reload } = useQuery(RECIPIENTS);
+  const unsaved = useRef(false);
+  // Recipients that somebody else sets meanwhile do not replace what is being typed.
+  const [emails, setEmails] = useState(null);
+  useEffect(() => {
+    if (data) setEmails((before) => before ?? data.recipients.emails);
+  }, [data]);
+  const leave = async () => {
+    if (!unsaved.current || (await mayDrop())) close();
+  };
+  return html`
+    <${Window} title="Manage Recipients" leave=${leave}>
+      <p>The recipient will receive email notifications for each instance of every integration.</p>
+      ${emails && html`<${RecipientsForm} emails=${emails} unsaved=${unsaved} close=${close} />`}
+      ${!emails && (error ? html`<${Failure} error=${error} reload=${reload} />` : html`<${Loading} lines=${2} />`)}
+    </${Window}>
+  `;
+}
+
+/** Opens the window in which the recipients of all mail are managed. */
+export const manageRecipients = () => open(RecipientsWindow);
