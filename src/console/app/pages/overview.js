@@ -1,6 +1,191 @@
-// The overview.
+// The overview: what needs somebody, how many instances are in which state, and what has happened.
 
+import { useEffect, useState } from "../../vendor/hooks.js";
+import { useLoad, useQuery } from "../data.js";
+import { ask } from "../api.js";
+import { count, number } from "../format.js";
 import { html } from "../lib.js";
-import { Heading } from "../ui/parts.js";
+import { onEvent } from "../live.js";
+import { mayChange, mayManage } from "../session.js";
+import { INSTANCE, remember } from "../store.js";
+import { Told, TOLD_CAUSES, TOLD_EVENT } from "../ui/event.js";
+import { Icon } from "../ui/icon.js";
+import { Moment } from "../ui/moment.js";
+import { Empty, Failure, Heading, instanceLink, Link, Loading, Monogram } from "../ui/parts.js";
+import { Freshness, HEADLINES, State } from "../ui/state.js";
 
-export const OverviewPage = () => html`<${Heading} title="Overview" />`;
+const MOST_NEEDING = 10;
+const MOST_EVENTS = 20;
+
+const ATTENTION = `query Attention($first: Int!) {
+  instances(first: $first, filter: { needsAttention: true }) { totalCount totalCountIsExact nodes { ...Row } }
+} ${INSTANCE}`;
+const COUNTS = "query Counts { instanceCounts { total stale needsAttention byHeadline { headline count } } }";
+const LATEST = `query Latest($first: Int!, $causes: [InstanceEventCause!]) {
+  instanceEvents(first: $first, filter: { causes: $causes }) { nodes { ${TOLD_EVENT} } }
+}`;
+const TROUBLE = `query Trouble {
+  serverStatus { databaseTrouble { kind message since } expiringTokens { id name expiresAt } }
+}`;
+
+/** A change that moves no instance from one state to another. */
+const PASSING = new Set(["SYNC_QUEUED", "SYNC_STARTED", "SYNC_RESUMED", "SYNC_WAITING", "UPDATED"]);
+const changesStates = ({ cause }) => !PASSING.has(cause);
+
+/** Counts that are always shown, and those that are shown where there are any. */
+const ALWAYS = ["HEALTHY", "FAILING", "REVOKED", "SWITCHED_OFF"];
+const SOMETIMES = ["HELD", "PARTIAL", "FIRST_SYNC", "DELETING"];
+
+const TROUBLES = { DISK_FULL: "The disk is full", DAMAGED: "The database is damaged" };
+
+/** What an administrator must know about the server itself. */
+function Trouble() {
+  const { data } = useQuery(TROUBLE);
+  const { databaseTrouble: trouble, expiringTokens: tokens = [] } = data?.serverStatus ?? {};
+  return html`
+    ${trouble &&
+    html`<div class="notice danger" role="alert">
+      <p><strong>${TROUBLES[trouble.kind] ?? "The database has a problem"}</strong> <span class="second">since <${Moment} at=${trouble.since} /></span></p>
+      <p>${trouble.message}</p>
+    </div>`}
+    ${tokens.length > 0 &&
+    html`<div class="notice">
+      <p><strong>${tokens.length === 1 ? "An API token expires soon" : `${count(tokens.length, "API token")} expire soon`}</strong></p>
+      <p>
+        ${tokens.length === 1 ? html`“${tokens[0].name}” expires` : html`The first of them, “${tokens[0].name}”, expires`} <${Moment} at=${tokens[0].expiresAt} />.
+        What uses it then stops working. <${Link} to="settings/tokens">Manage tokens</${Link}>
+      </p>
+    </div>`}
+  `;
+}
+
+const Count = ({ to, label, value, tone = "" }) => html`
+  <${Link} to=${to} class=${value > 0 ? tone : "none"}><strong>${number(value)}</strong><span>${label}</span></${Link}>
+`;
+
+function Counts({ counts }) {
+  const by = new Map(counts.byHeadline.map(({ headline, count: value }) => [headline, value]));
+  const shown = [...ALWAYS, ...SOMETIMES.filter((headline) => by.get(headline) > 0)];
+  return html`
+    <nav class="counts" aria-label="Instances by state">
+      <${Count} to="integrations?attention=1" label="Need attention" value=${counts.needsAttention} tone="warning" />
+      ${shown.map(
+        (headline) => html`<${Count}
+          key=${headline}
+          to=${`integrations?state=${headline}`}
+          label=${HEADLINES[headline].label}
+          value=${by.get(headline) ?? 0}
+          tone=${HEADLINES[headline].tone}
+        />`,
+      )}
+      <${Count} to="integrations?stale=1" label="Stale" value=${counts.stale} tone="warning" />
+    </nav>
+  `;
+}
+
+/** Why an instance is in the list although no notice says so. */
+function Unnoticed({ row }) {
+  if (row.credentialExpiresAt) return html`<p>Its credential expires <${Moment} at=${row.credentialExpiresAt} />.</p>`;
+  if (row.userCount === 0 && row.freshness.state === "FRESH") return html`<p>It reports no users.</p>`;
+  return html`<p><${Freshness} instance=${row} /></p>`;
+}
+
+function Needing({ known }) {
+  const row = known.value;
+  if (!row) return null;
+  const { notice } = row;
+  return html`
+    <li class="needing">
+      <${Monogram} name=${row.integration.name} />
+      <div class="grow">
+        <p class="needing-name">
+          <${Link} to=${instanceLink(row.id)}>${row.name}</${Link}> <span class="second">${row.integration.name}</span>
+          <${State} instance=${row} />
+        </p>
+        ${notice ? html`<p>${notice.title} <span class="second">since <${Moment} at=${notice.since} /></span></p>` : html`<${Unnoticed} row=${row} />`}
+        ${mayChange.value && notice?.remedies.length > 0 && html`<p class="second">${notice.remedies.map(({ label }) => label).join(" · ")}</p>`}
+      </div>
+    </li>
+  `;
+}
+
+function Attention() {
+  const load = async (signal) => {
+    const { instances } = await ask(ATTENTION, { first: MOST_NEEDING }, signal);
+    return { ...instances, rows: remember(instances.nodes) };
+  };
+  const { data, error, reload } = useLoad(load, "attention", changesStates);
+  return html`
+    <section aria-labelledby="needs-you">
+      <div class="section-row">
+        <h2 id="needs-you">Needs you now</h2>
+        ${data?.totalCount > MOST_NEEDING &&
+        html`<${Link} to="integrations?attention=1">Show all ${number(data.totalCount)}${data.totalCountIsExact ? "" : "+"}</${Link}>`}
+      </div>
+      ${error && html`<${Failure} error=${error} reload=${reload} />`}
+      ${!data && !error && html`<${Loading} lines=${4} />`}
+      ${data?.totalCount === 0 &&
+      html`<p class="calm"><${Icon} name="circle-check" size=${20} /> <span>All is well. No instance needs you.</span></p>`}
+      ${data?.totalCount > 0 && html`<ul class="list">${data.rows.map((known, index) => html`<${Needing} key=${data.nodes[index].id} known=${known} />`)}</ul>`}
+    </section>
+  `;
+}
+
+/** The events that the server has, and those that have arrived since, the newest first. */
+function useLatest() {
+  const query = useQuery(LATEST, { first: MOST_EVENTS, causes: TOLD_CAUSES });
+  const [arrived, setArrived] = useState([]);
+  useEffect(
+    () =>
+      onEvent((event) => {
+        if (TOLD_CAUSES.includes(event.cause)) setArrived((before) => [event, ...before].slice(0, MOST_EVENTS));
+      }),
+    [],
+  );
+  const asked = query.data?.instanceEvents.nodes;
+  const known = new Set(asked?.map(({ cursor }) => cursor));
+  const events = asked && [...arrived.filter(({ cursor }) => !known.has(cursor)), ...asked];
+  return { ...query, events: events?.sort((one, other) => other.at.localeCompare(one.at)).slice(0, MOST_EVENTS) };
+}
+
+function Latest() {
+  const { events, error, reload } = useLatest();
+  return html`
+    <section aria-labelledby="latest">
+      <h2 id="latest">Latest events</h2>
+      ${error && html`<${Failure} error=${error} reload=${reload} />`}
+      ${!events && !error && html`<${Loading} lines=${6} />`}
+      ${events?.length === 0 && html`<p class="second">Nothing has happened yet.</p>`}
+      ${events?.length > 0 && html`<ol class="list">${events.map((event) => html`<${Told} key=${event.cursor} event=${event} />`)}</ol>`}
+    </section>
+  `;
+}
+
+const Welcome = () => html`
+  <${Empty} title="Welcome to Muster">
+    <p class="measure">
+      Muster keeps a register of every user account in your company's applications. Connect the first application, and its
+      users are here a moment later.
+    </p>
+    ${mayChange.value
+      ? html`<${Link} to="integrations" class="button primary">Choose an integration</${Link}>`
+      : html`<p>An operator or administrator connects applications.</p><${Link} to="integrations" class="button">See the integrations</${Link}>`}
+  </${Empty}>
+`;
+
+export function OverviewPage() {
+  const { data, previous, error, reload } = useQuery(COUNTS, {}, changesStates);
+  const counts = (data ?? previous)?.instanceCounts;
+  return html`
+    <${Heading} title="Overview" second=${counts?.total > 0 ? count(counts.total, "instance") : null} />
+    ${mayManage.value && html`<${Trouble} />`}
+    ${error && html`<${Failure} error=${error} reload=${reload} />`}
+    ${!counts && !error && html`<${Loading} />`}
+    ${counts?.total === 0 && html`<${Welcome} />`}
+    ${counts?.total > 0 &&
+    html`
+      <${Counts} counts=${counts} />
+      <div class="overview"><${Attention} /><${Latest} /></div>
+    `}
+  `;
+}
