@@ -1,0 +1,46 @@
+// Settings: the account of the caller, and for administrators members, tokens and the audit log.
+
+import { html } from "../lib.js";
+import { address } from "../router.js";
+import { mayChange, mayManage } from "../session.js";
+import { Icon } from "../ui/icon.js";
+import { Heading, Link } from "../ui/parts.js";
+import { AccountSettings } from "./settings/account.js";
+import { AuditSettings } from "./settings/audit.js";
+import { MembersSettings } from "./settings/members.js";
+import { TokensSettings } from "./settings/tokens.js";
+
+const PARTS = [
+  { part: "account", to: "settings", label: "Account", icon: "user", content: AccountSettings },
+  { part: "members", to: "settings/members", label: "Members", icon: "users", content: MembersSettings, managed: true },
+  { part: "tokens", to: "settings/tokens", label: "Tokens", icon: "key", content: TokensSettings, managed: true },
+  { part: "audit", to: "settings/audit", label: "Audit log", icon: "shield", content: AuditSettings, managed: true },
+];
+
+export function SettingsPage({ part = "account" }) {
+  const shown = PARTS.filter(({ managed }) => !managed || mayManage.value);
+  const current = PARTS.find((one) => one.part === part);
+  const isOpen = shown.includes(current);
+  return html`
+    <${Heading}
+      title=${isOpen ? current.label : "Settings"}
+      crumbs=${html`<span>Settings</span>`}
+    />
+    <div class="settings">
+      <nav class="side" aria-label="Settings">
+        ${shown.map(
+          ({ part: name, to, label, icon }) => html`
+            <${Link} to=${to} aria-current=${name === part ? "page" : null}><${Icon} name=${icon} />${label}</${Link}>
+          `,
+        )}
+        ${mayChange.value &&
+        html`<a href=${address("explorer")} target="_blank" rel="noopener"><${Icon} name="terminal" />Explorer<span class="unseen"> (GraphiQL, opens in a new tab)</span><${Icon} name="external-link" size=${12} /></a>`}
+      </nav>
+      <div class="settings-part">
+        ${isOpen
+          ? html`<${current.content} />`
+          : html`<p>${current ? "Only administrators see this page." : "Nothing is at this address."} <${Link} to="settings">Go to your account</${Link}></p>`}
+      </div>
+    </div>
+  `;
+}

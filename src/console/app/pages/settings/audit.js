@@ -1,0 +1,171 @@
+// The audit log: who did what, when, from where, and how it ended.
+
+import { ask } from "../../api.js";
+import { useList } from "../../data.js";
+import { count, words } from "../../format.js";
+import { html } from "../../lib.js";
+import { search, setSearch } from "../../router.js";
+import { Finder } from "../../ui/finder.js";
+import { Icon } from "../../ui/icon.js";
+import { FullMoment } from "../../ui/moment.js";
+import { Button, Empty, Failure, instanceLink, Link, Loading, More, Search } from "../../ui/parts.js";
+import { Badge } from "../../ui/state.js";
+
+const AUDIT = `query Audit($after: String, $filter: AuditFilter) {
+  auditLog(first: 50, after: $after, filter: $filter) {
+    totalCount totalCountIsExact pageInfo { endCursor hasNextPage }
+    nodes {
+      action actor actorId actorKind address at code detail outcome requestId subjectId subjectKind subjectName times isChained
+      instance { id name }
+    }
+  }
+}`;
+const ACTORS = "query Actors { members(first: 100) { nodes { id name email } } apiTokens(first: 100) { nodes { id name } } }";
+
+const AUDIT_ACTIONS = [
+  "ACCESS_REFUSED", "AUDIT_ACCEPTED", "AUDIT_EXPORTED", "AUTHORIZATION_BEGUN", "AUTHORIZATION_COMPLETED",
+  "AUTHORIZATION_FAILED", "BACKUP_RESTORED", "CHANGED", "CONNECTION_TESTED", "GROWTH_ACCEPTED", "INSTANCE_CREATED",
+  "INSTANCE_DELETED", "INSTANCE_UPDATED", "KEYS_ROTATED", "LINK_CREATED", "MEMBER_CREATED", "MEMBER_UPDATED",
+  "NAMES_ERASED", "PASSWORD_SET", "RECIPIENTS_SET", "REMOVALS_ACCEPTED", "SESSION_ENDED", "SIGNED_IN", "SIGNED_OUT",
+  "SIGN_IN_FAILED", "SYNC_CANCELLED", "SYNC_REQUESTED", "TEST_MAIL_SENT", "TOKEN_CREATED", "TOKEN_REVOKED",
+  "TOKEN_UPDATED", "USERS_DELETED",
+];
+const AUDIT_OUTCOMES = { OK: ["Done", "ok"], REFUSED: ["Refused", "warning"], FAILED: ["Failed", "danger"] };
+const ACTOR_KINDS = {
+  ANONYMOUS: "somebody unknown",
+  COMMAND_LINE: "command line",
+  MEMBER: "member",
+  SERVER: "the server",
+  TOKEN: "token",
+};
+/** The names of the filters in the query of the address. */
+const AUDIT_FILTERS = ["action", "outcome", "actor", "subject", "address", "from", "to"];
+
+/** A local time such as `2026-11-29T10:00` for the API; undefined if it is none. */
+function moment(text) {
+  const date = new Date(text ?? "");
+  return Number.isNaN(date.getTime()) ? undefined : date.toISOString();
+}
+
+function auditFilter(query) {
+  const one = (name) => query.get(name) ?? undefined;
+  const known = (name, allowed) => (allowed.includes(one(name)) ? [one(name)] : undefined);
+  return {
+    actions: known("action", AUDIT_ACTIONS),
+    outcomes: known("outcome", Object.keys(AUDIT_OUTCOMES)),
+    actorId: one("actor"),
+    subjectId: one("subject"),
+    address: one("address"),
+    from: moment(one("from")),
+    to: moment(one("to")),
+  };
+}
+
+/** Members and tokens whose name or address contains the text. */
+async function findActors(text, signal) {
+  const { members, apiTokens } = await ask(ACTORS, {}, signal);
+  const all = [
+    ...members.nodes.map(({ id, name, email }) => ({ id, name, second: email ?? "member" })),
+    ...apiTokens.nodes.map(({ id, name }) => ({ id, name, second: "token" })),
+  ];
+  const wanted = text.toLowerCase();
+  return all.filter(({ name, second }) => `${name} ${second}`.toLowerCase().includes(wanted)).slice(0, 8);
+}
+
+const Select = ({ label, name, options, all }) => html`
+  <label class="filter">
+    <span class="second">${label}</span>
+    <select value=${search.value.get(name) ?? ""} onChange=${({ target }) => setSearch({ [name]: target.value })}>
+      <option value="">${all}</option>
+      ${options.map(([value, text]) => html`<option value=${value}>${text}</option>`)}
+    </select>
+  </label>
+`;
+
+const When = ({ label, name }) => html`
+  <label class="filter">
+    <span class="second">${label}</span>
+    <input type="datetime-local" value=${search.value.get(name) ?? ""} onChange=${({ target }) => setSearch({ [name]: target.value })} />
+  </label>
+`;
+
+const Only = ({ label, name }) => html`
+  <span class="chip">${label}<button type="button" class="quiet bare" aria-label="Remove the filter ${label}" onClick=${() => setSearch({ [name]: null })}><${Icon} name="x" size=${12} /></button></span>
+`;
+
+function Filters({ entries }) {
+  const query = search.value;
+  const [actor, subject] = [query.get("actor"), query.get("subject")];
+  const isFiltered = AUDIT_FILTERS.some((name) => query.has(name));
+  return html`
+    <div class="filters audit-filters" role="group" aria-label="Filters">
+      <${Select} label="Action" name="action" all="All actions" options=${AUDIT_ACTIONS.map((action) => [action, words(action)]).sort((one, other) => one[1].localeCompare(other[1]))} />
+      <${Select} label="Outcome" name="outcome" all="All outcomes" options=${Object.entries(AUDIT_OUTCOMES).map(([key, [label]]) => [key, label])} />
+      <${Finder} label="Who" placeholder="Member or token…" find=${findActors} onPick=${({ id }) => setSearch({ actor: id })} />
+      <div class="filter"><span class="second" aria-hidden="true">IP address</span><${Search} label="IP address" placeholder="203.0.113.7" value=${query.get("address") ?? ""} onSearch=${(address) => setSearch({ address })} /></div>
+      <${When} label="From" name="from" />
+      <${When} label="To" name="to" />
+      ${isFiltered &&
+      html`<div class="filters-set">
+        ${actor && html`<${Only} name="actor" label="by ${entries?.[0]?.actor ?? "this member or token"}" />`}
+        ${subject && html`<${Only} name="subject" label="about ${entries?.[0]?.subjectName ?? "this"}" />`}
+        <${Button} look="quiet small" onClick=${() => setSearch(Object.fromEntries(AUDIT_FILTERS.map((name) => [name, null])))}>Clear the filters</${Button}>
+      </div>`}
+    </div>
+  `;
+}
+
+/** What an entry is about: a link to the instance, or to the entries about the same thing. */
+function Subject({ entry }) {
+  const { instance, subjectName, subjectId } = entry;
+  if (instance) return html`<${Link} to=${instanceLink(instance.id)}>${subjectName ?? instance.name}</${Link}>`;
+  if (!subjectName) return null;
+  if (!subjectId) return subjectName;
+  return html`<${Link} to="settings/audit?subject=${encodeURIComponent(subjectId)}" title="Show what was done to it">${subjectName}</${Link}>`;
+}
+
+function Actor({ entry }) {
+  const { actor, actorId, actorKind } = entry;
+  const name = actorId
+    ? html`<${Link} to="settings/audit?actor=${encodeURIComponent(actorId)}" title="Show what it did">${actor}</${Link}>`
+    : actor;
+  return html`${name}${actorKind && ACTOR_KINDS[actorKind] !== actor && html`<span class="second">${ACTOR_KINDS[actorKind]}</span>`}`;
+}
+
+function AuditRow({ entry }) {
+  const { action, at, address, code, detail, outcome, requestId, times, isChained } = entry;
+  const [label, tone] = AUDIT_OUTCOMES[outcome];
+  const origin = [address && `from ${address}`, requestId && `request ${requestId}`, !isChained && "from an earlier version, not in the chain"];
+  return html`
+    <tr>
+      <td class="whole" data-label="When"><${FullMoment} at=${at} /></td>
+      <td data-label="Who"><${Actor} entry=${entry} /></td>
+      <td data-label="What">
+        <strong>${words(action)}</strong> <${Subject} entry=${entry} /> ${times > 1 && html`<${Badge}>${count(times, "time")}</${Badge}>`}
+        <span class="second">${detail}</span>
+        <span class="second">${origin.filter(Boolean).join(" · ")}</span>
+      </td>
+      <td class="whole" data-label="Outcome"><${Badge} tone=${tone}>${label}</${Badge}>${code && html`<span class="second">${words(code)}</span>`}</td>
+    </tr>
+  `;
+}
+
+export function AuditSettings() {
+  const list = useList(AUDIT, { filter: auditFilter(search.value) }, (data) => data.auditLog, ({ actor }) => actor !== null);
+  return html`
+    <p class="second lead">To keep it elsewhere, run <code>muster audit export</code> on the server: it prints JSON Lines in the shape of OCSF.</p>
+    <${Filters} entries=${list.nodes} />
+    ${list.error && html`<${Failure} error=${list.error} reload=${list.reload} />`}
+    ${!list.nodes && !list.error && html`<${Loading} lines=${6} />`}
+    ${list.nodes?.length === 0 && html`<${Empty} title="No entries"><p>Nothing was recorded, or nothing matches the filters.</p></${Empty}>`}
+    ${list.nodes?.length > 0 &&
+    html`
+      <table class="cards audit">
+        <caption class="unseen">Entries of the audit log, the newest first</caption>
+        <thead><tr><th scope="col">When</th><th scope="col">Who</th><th scope="col">What</th><th scope="col">Outcome</th></tr></thead>
+        <tbody>${list.nodes.map((entry, index) => html`<${AuditRow} key=${index} entry=${entry} />`)}</tbody>
+      </table>
+      <${More} list=${list} />
+    `}
+  `;
+}

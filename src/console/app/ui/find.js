@@ -1,0 +1,31 @@
+// What the fields that find things by name ask the server.
+
+import { ask } from "../api.js";
+
+const MOST_FOUND = 8;
+const INSTANCES_BY_NAME = `query InstancesByName($first: Int!, $filter: InstanceFilter) {
+  instances(first: $first, filter: $filter, orderBy: { field: NAME, direction: ASC }) { nodes { id name integration { name } } }
+}`;
+const INTEGRATIONS_BY_NAME = `query IntegrationsByName($first: Int!, $filter: IntegrationFilter) {
+  integrations(first: $first, filter: $filter) { nodes { key name instanceCount } }
+}`;
+
+/** Instances whose name contains the text. */
+export async function findInstances(text, signal) {
+  const { instances } = await ask(INSTANCES_BY_NAME, { first: MOST_FOUND, filter: text ? { search: text } : {} }, signal);
+  return instances.nodes.map(({ id, name, integration }) => ({ id, name, second: integration.name }));
+}
+
+/** Integrations whose name contains the text. */
+export async function findIntegrations(text, signal) {
+  const { integrations } = await ask(INTEGRATIONS_BY_NAME, { first: MOST_FOUND, filter: text ? { search: text } : {} }, signal);
+  return integrations.nodes.map(({ key, name }) => ({ id: key, name }));
+}
+
+const INSTANCES_BY_ID = "query InstancesById($ids: [ID!]) { instances(first: 100, filter: { ids: $ids }) { nodes { id name } } }";
+
+/** The names of instances by their ids. */
+export async function namesOf(ids, signal = null) {
+  const { instances } = await ask(INSTANCES_BY_ID, { ids: ids.slice(0, 100) }, signal);
+  return new Map(instances.nodes.map(({ id, name }) => [id, name]));
+}
