@@ -1,8 +1,9 @@
 // The overview: what needs somebody, how many instances are in which state, and what has happened.
 
 import { useEffect, useState } from "../../vendor/hooks.js";
-import { useLoad, useQuery } from "../data.js";
+import { Remedies } from "../actions.js";
 import { ask } from "../api.js";
+import { useLoad, useQuery } from "../data.js";
 import { count, number } from "../format.js";
 import { html } from "../lib.js";
 import { onEvent } from "../live.js";
@@ -103,7 +104,7 @@ function Needing({ known }) {
           <${State} instance=${row} />
         </p>
         ${notice ? html`<p>${notice.title} <span class="second">since <${Moment} at=${notice.since} /></span></p>` : html`<${Unnoticed} row=${row} />`}
-        ${mayChange.value && notice?.remedies.length > 0 && html`<p class="second">${notice.remedies.map(({ label }) => label).join(" · ")}</p>`}
+        ${notice?.remedies.length > 0 && html`<${Remedies} instance=${row} limit=${3} />`}
       </div>
     </li>
   `;
