@@ -11,10 +11,10 @@ import { MembersSettings } from "./settings/members.js";
 import { TokensSettings } from "./settings/tokens.js";
 
 const PARTS = [
-  { part: "account", to: "settings", label: "Account", icon: "user", content: AccountSettings },
-  { part: "members", to: "settings/members", label: "Members", icon: "users", content: MembersSettings, managed: true },
-  { part: "tokens", to: "settings/tokens", label: "Tokens", icon: "key", content: TokensSettings, managed: true },
-  { part: "audit", to: "settings/audit", label: "Audit log", icon: "shield", content: AuditSettings, managed: true },
+  { part: "account", to: "settings", label: "Account", content: AccountSettings },
+  { part: "members", to: "settings/members", label: "Members", content: MembersSettings, managed: true },
+  { part: "tokens", to: "settings/tokens", label: "Tokens", content: TokensSettings, managed: true },
+  { part: "audit", to: "settings/audit", label: "Audit log", content: AuditSettings, managed: true },
 ];
 
 export function SettingsPage({ part = "account" }) {
@@ -22,25 +22,14 @@ export function SettingsPage({ part = "account" }) {
   const current = PARTS.find((one) => one.part === part);
   const isOpen = shown.includes(current);
   return html`
-    <${Heading}
-      title=${isOpen ? current.label : "Settings"}
-      crumbs=${html`<span>Settings</span>`}
-    />
-    <div class="settings">
-      <nav class="side" aria-label="Settings">
-        ${shown.map(
-          ({ part: name, to, label, icon }) => html`
-            <${Link} to=${to} aria-current=${name === part ? "page" : null}><${Icon} name=${icon} />${label}</${Link}>
-          `,
-        )}
-        ${mayChange.value &&
-        html`<a href=${address("explorer")} target="_blank" rel="noopener"><${Icon} name="terminal" />Explorer<span class="unseen"> (GraphiQL, opens in a new tab)</span><${Icon} name="external-link" size=${12} /></a>`}
-      </nav>
-      <div class="settings-part">
-        ${isOpen
-          ? html`<${current.content} />`
-          : html`<p>${current ? "Only administrators see this page." : "Nothing is at this address."} <${Link} to="settings">Go to your account</${Link}></p>`}
-      </div>
-    </div>
+    <${Heading} title=${isOpen ? current.label : "Settings"} crumbs=${html`<span>Settings</span>`} />
+    <nav class="tabs" aria-label="Settings">
+      ${shown.map(({ part: name, to, label }) => html`<${Link} to=${to} aria-current=${name === part ? "page" : null}>${label}</${Link}>`)}
+      ${mayChange.value &&
+      html`<a class="aside" href=${address("explorer")} target="_blank" rel="noopener"><${Icon} name="terminal" />Explorer<span class="unseen"> (GraphiQL, opens in a new tab)</span></a>`}
+    </nav>
+    ${isOpen
+      ? html`<${current.content} />`
+      : html`<p>${current ? "Only administrators see this page." : "Nothing is at this address."} <${Link} to="settings">Go to your account</${Link}></p>`}
   `;
 }

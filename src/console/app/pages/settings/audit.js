@@ -98,13 +98,12 @@ function Filters({ entries }) {
   const [actor, subject] = [query.get("actor"), query.get("subject")];
   const isFiltered = AUDIT_FILTERS.some((name) => query.has(name));
   return html`
-    <div class="filters audit-filters" role="group" aria-label="Filters">
+    <div class="filters bottom" role="group" aria-label="Filters">
       <${Select} label="Action" name="action" all="All actions" options=${AUDIT_ACTIONS.map((action) => [action, words(action)]).sort((one, other) => one[1].localeCompare(other[1]))} />
       <${Select} label="Outcome" name="outcome" all="All outcomes" options=${Object.entries(AUDIT_OUTCOMES).map(([key, [label]]) => [key, label])} />
       <${Finder} label="Who" placeholder="Member or token…" find=${findActors} onPick=${({ id }) => setSearch({ actor: id })} />
       <div class="filter"><span class="second" aria-hidden="true">IP address</span><${Search} label="IP address" placeholder="203.0.113.7" value=${query.get("address") ?? ""} onSearch=${(address) => setSearch({ address })} /></div>
-      <${When} label="From" name="from" />
-      <${When} label="To" name="to" />
+      <div class="filter-range"><${When} label="From" name="from" /><${When} label="To" name="to" /></div>
       ${isFiltered &&
       html`<div class="filters-set">
         ${actor && html`<${Only} name="actor" label="by ${entries?.[0]?.actor ?? "this member or token"}" />`}

@@ -32,9 +32,8 @@ function Expiry({ token }) {
   if (revokedAt) return html`<${Badge}>Revoked</${Badge}> <span class="second"><${Moment} at=${revokedAt} /></span>`;
   if (expiresAt === null) return "Never";
   if (hasEnded(token)) return html`<${Badge}>Expired</${Badge}> <span class="second"><${Moment} at=${expiresAt} /></span>`;
-  return html`
-    ${expiresSoon && html`<${Badge} tone="warning">Expires soon</${Badge}> `}<span class=${expiresSoon ? "second" : ""}><${Moment} at=${expiresAt} /></span>
-  `;
+  if (!expiresSoon) return html`<${Day} at=${expiresAt} />`;
+  return html`<${Badge} tone="warning">Expires soon</${Badge}> <span class="second"><${Moment} at=${expiresAt} /></span>`;
 }
 
 function Scope({ scope, names }) {
@@ -67,7 +66,7 @@ function TokenRow({ token, names, reload }) {
         <span class="second">${[token.isPersonal && "personal", token.isUnlimited && "without limits", token.email].filter(Boolean).join(" · ")}</span>
       </th>
       <td class="whole" data-label="Role">${roleName(token.role)}</td>
-      <td data-label="For">${html`<${Scope} scope=${token.scope} names=${names} />`}</td>
+      <td data-label="For"><${Scope} scope=${token.scope} names=${names} /></td>
       <td class="whole" data-label="Expires"><${Expiry} token=${token} /></td>
       <td class="whole" data-label="Last used">${token.lastUsedAt ? html`<${Moment} at=${token.lastUsedAt} />` : html`<span class="unknown">Never</span>`}</td>
       <td class="whole" data-label="Created"><${Day} at=${token.createdAt} /></td>

@@ -1,0 +1,229 @@
+// The ledger of mails: what was sent to whom, and for every mail and run why it was sent or not.
+
+import { useList, useLoad } from "../data.js";
+import { count, number, words } from "../format.js";
+import { html } from "../lib.js";
+import { search, setSearch } from "../router.js";
+import { findInstances, namesOf } from "../ui/find.js";
+import { Finder } from "../ui/finder.js";
+import { Icon } from "../ui/icon.js";
+import { Moment } from "../ui/moment.js";
+import { Button, Empty, Failure, Heading, instanceLink, Link, Loading, More, Tabs } from "../ui/parts.js";
+import { Badge } from "../ui/state.js";
+
+const MAILS = `query Mails($after: String, $filter: NotificationFilter) {
+  notifications(first: 50, after: $after, filter: $filter) {
+    totalCount totalCountIsExact pageInfo { endCursor hasNextPage }
+    nodes {
+      id address kind subject state attempts lastError createdAt sentAt instance { id name }
+      standsFor(first: 3) { totalCount nodes { id name } }
+    }
+  }
+}`;
+const SILENT_RUNS = `query SilentRuns($after: String, $filter: SyncRunFilter) {
+  syncHistory(first: 50, after: $after, filter: $filter) {
+    pageInfo { endCursor hasNextPage }
+    nodes { id outcome finishedAt trigger mailDecision { kind reason } failure { class message } instance { id name } }
+  }
+}`;
+
+/** What each kind of mail is about. */
+export const MAIL_KINDS = {
+  INITIAL_SYNC_SUCCEEDED: "First sync succeeded",
+  INITIAL_SYNC_FAILED: "First sync failed",
+  SYNC_FAILED: "Sync failed",
+  SYNC_RECOVERED: "Sync works again",
+  AUTO_REVOKED: "Set inactive",
+  TEST: "Test mail",
+};
+export const MAIL_STATES = {
+  SENT: ["Sent", "ok"],
+  QUEUED: ["Waiting", "plain"],
+  INCLUDED: ["In another mail", "plain"],
+  DROPPED: ["Not sent", "warning"],
+  FAILED: ["Failed", "danger"],
+};
+const RUN_OUTCOMES = {
+  SUCCEEDED: ["Succeeded", "ok"],
+  PARTIAL: ["Partial", "warning"],
+  FAILED: ["Failed", "danger"],
+  CANCELLED: ["Cancelled", "plain"],
+};
+
+/** Why there is a mail at all. */
+const MAIL_REASONS = {
+  INITIAL_SYNC_SUCCEEDED: "The first sync succeeded.",
+  INITIAL_SYNC_FAILED: "The first sync failed.",
+  SYNC_FAILED: "A sync failed after a successful one.",
+  SYNC_RECOVERED: "A sync succeeded after a failed one.",
+  AUTO_REVOKED: "The server set the instance inactive, after its syncs had failed.",
+  TEST: "Somebody asked for it, to try the mail settings.",
+};
+
+const attempted = (attempts) => (attempts === 1 ? "the first attempt" : count(attempts, "attempt"));
+
+/** Why a mail was sent, or was not. */
+export function WhyMail({ mail }) {
+  const { kind, state, attempts, lastError, sentAt } = mail;
+  const told = {
+    SENT: html`Sent <${Moment} at=${sentAt} />${attempts > 1 && html`, at attempt ${number(attempts)}`}.`,
+    QUEUED: attempts === 0 ? "It waits for its first attempt." : `It failed at ${attempted(attempts)}, and is tried again.`,
+    INCLUDED: lastError ? "" : "Another mail to the same address reports it together with others.",
+    DROPPED: lastError ? "" : "Its instance was deleted before it could be sent.",
+    FAILED: `It was not accepted, after ${attempted(attempts)}.`,
+  }[state];
+  const why = state === "SENT" ? "" : lastError;
+  return html`${MAIL_REASONS[kind]}<span class="said-by">${told} ${why}</span>`;
+}
+
+/** The instance of a mail, or those that a collected mail reports. */
+function About({ mail }) {
+  const { instance, standsFor } = mail;
+  if (standsFor.totalCount > 1) {
+    const rest = standsFor.totalCount - standsFor.nodes.length;
+    return html`${count(standsFor.totalCount, "instance")}<span class="second">
+      ${standsFor.nodes.map(({ id, name }, index) => html`${index > 0 && ", "}<${Link} to=${instanceLink(id)}>${name}</${Link}>`)}${rest > 0 && ` and ${number(rest)} more`}
+    </span>`;
+  }
+  if (!instance) return html`<span class="unknown">None</span>`;
+  return html`<${Link} to=${instanceLink(instance.id)}>${instance.name}</${Link}>`;
+}
+
+function MailRow({ mail }) {
+  const [label, tone] = MAIL_STATES[mail.state];
+  return html`
+    <tr>
+      <th scope="row">${mail.subject}</th>
+      <td data-label="To" class="to">${mail.address}</td>
+      <td data-label="Instance"><${About} mail=${mail} /></td>
+      <td data-label="State"><${Badge} tone=${tone}>${label}</${Badge}></td>
+      <td data-label="Why" class="why"><${WhyMail} mail=${mail} /></td>
+      <td data-label="When"><${Moment} at=${mail.createdAt} /></td>
+    </tr>
+  `;
+}
+
+const Choose = ({ label, name, options, all }) => html`
+  <label class="filter">
+    <span class="second">${label}</span>
+    <select value=${search.value.get(name) ?? ""} onChange=${({ target }) => setSearch({ [name]: target.value })}>
+      <option value="">${all}</option>
+      ${options.map(([value, text]) => html`<option value=${value}>${text}</option>`)}
+    </select>
+  </label>
+`;
+
+/** The instance that the lists are limited to. */
+function OneInstance() {
+  const id = search.value.get("instance");
+  const { data } = useLoad((signal) => (id ? namesOf([id], signal) : Promise.resolve(new Map())), id ?? "");
+  if (!id) return html`<${Finder} label="Instance" placeholder="All instances" find=${findInstances} onPick=${(one) => setSearch({ instance: one.id })} />`;
+  const name = data?.get(id) ?? (data ? "a deleted instance" : "…");
+  return html`
+    <div class="filter"><span class="second">Instance</span>
+      <span class="chip">${name}<button type="button" class="quiet bare" aria-label="Remove the filter ${name}" onClick=${() => setSearch({ instance: null })}><${Icon} name="x" size=${12} /></button></span>
+    </div>
+  `;
+}
+
+const one = (name, known) => (search.value.get(name) in known ? [search.value.get(name)] : undefined);
+const isLimited = (...names) => names.some((name) => search.value.has(name));
+const clearAll = () => setSearch({ state: null, kind: null, instance: null, outcome: null });
+
+const Nothing = ({ filtered, title, children }) =>
+  filtered
+    ? html`<${Empty} title="Nothing matches the filters"><p><${Button} onClick=${clearAll}>Clear the filters</${Button}></p></${Empty}>`
+    : html`<${Empty} title=${title}>${children}</${Empty}>`;
+
+/** Runs that end may cause mails. */
+const mayMail = ({ cause }) => ["SYNC_SUCCEEDED", "SYNC_PARTIAL", "SYNC_FAILED", "SYNC_CANCELLED", "REVOKED"].includes(cause);
+
+function Mails() {
+  const filter = { states: one("state", MAIL_STATES), kinds: one("kind", MAIL_KINDS), instanceId: search.value.get("instance") ?? undefined };
+  const list = useList(MAILS, { filter }, (data) => data.notifications, mayMail);
+  return html`
+    <div class="filters bottom">
+      <${Choose} label="State" name="state" all="All states" options=${Object.entries(MAIL_STATES).map(([key, [label]]) => [key, label])} />
+      <${Choose} label="Kind" name="kind" all="All kinds" options=${Object.entries(MAIL_KINDS)} />
+      <${OneInstance} />
+    </div>
+    ${list.error && html`<${Failure} error=${list.error} reload=${list.reload} />`}
+    ${!list.nodes && !list.error && html`<${Loading} lines=${6} />`}
+    ${list.nodes?.length === 0 &&
+    html`<${Nothing} filtered=${isLimited("state", "kind", "instance")} title="No mails yet">
+      <p class="measure">Creators of instances and the recipients get a mail when a sync fails, when it works again, and when an instance is set inactive. <${Link} to="integrations">Manage Recipients</${Link}> is at the top of Integrations.</p>
+    </${Nothing}>`}
+    ${list.nodes?.length > 0 &&
+    html`
+      <table class="cards mails">
+        <caption class="unseen">Mails, the newest first</caption>
+        <thead><tr>${["Subject", "To", "Instance", "State", "Why", "When"].map((label) => html`<th scope="col">${label}</th>`)}</tr></thead>
+        <tbody>${list.nodes.map((mail) => html`<${MailRow} key=${mail.id} mail=${mail} />`)}</tbody>
+      </table>
+      <${More} list=${list} />
+    `}
+  `;
+}
+
+/** Why a run caused no mail. */
+export function whyNoMail({ outcome, mailDecision }) {
+  const { kind, reason } = mailDecision;
+  if (reason === "CANCELLED") return "It was cancelled, which is never mailed.";
+  if (reason === "NO_RECIPIENT") {
+    const due = kind ? ` A mail “${MAIL_KINDS[kind]}” was due.` : "";
+    return `Nobody would get it: neither the creator of the instance nor a recipient has an address.${due}`;
+  }
+  if (outcome === "FAILED") return "It failed like the run before, which was mailed.";
+  return "It ended like the run before.";
+}
+
+function SilentRun({ run }) {
+  const [label, tone] = RUN_OUTCOMES[run.outcome] ?? [words(run.outcome), "plain"];
+  return html`
+    <tr>
+      <th scope="row"><${Link} to=${instanceLink(run.instance.id)}>${run.instance.name}</${Link}></th>
+      <td data-label="Outcome"><${Badge} tone=${tone}>${label}</${Badge}>${run.failure && html`<span class="second">${run.failure.message}</span>`}</td>
+      <td data-label="Why no mail">${whyNoMail(run)}</td>
+      <td data-label="When"><${Moment} at=${run.finishedAt} /></td>
+    </tr>
+  `;
+}
+
+function Silent() {
+  const filter = { outcomes: one("outcome", RUN_OUTCOMES) ?? Object.keys(RUN_OUTCOMES), instanceId: search.value.get("instance") ?? undefined };
+  const list = useList(SILENT_RUNS, { filter }, (data) => data.syncHistory, mayMail);
+  const runs = list.nodes?.filter(({ mailDecision }) => mailDecision && mailDecision.reason !== "EDGE");
+  return html`
+    <div class="filters bottom">
+      <${Choose} label="Outcome" name="outcome" all="All outcomes" options=${Object.entries(RUN_OUTCOMES).map(([key, [label]]) => [key, label])} />
+      <${OneInstance} />
+    </div>
+    ${list.error && html`<${Failure} error=${list.error} reload=${list.reload} />`}
+    ${!runs && !list.error && html`<${Loading} lines=${6} />`}
+    ${runs?.length === 0 &&
+    html`<${Nothing} filtered=${isLimited("outcome", "instance")} title="No runs without a mail"><p>All ${list.hasMore ? "of the latest " : ""}runs were mailed.</p></${Nothing}>`}
+    ${runs?.length > 0 &&
+    html`
+      <table class="cards mails">
+        <caption class="unseen">Runs that caused no mail, the newest first</caption>
+        <thead><tr>${["Instance", "Outcome", "Why no mail", "When"].map((label) => html`<th scope="col">${label}</th>`)}</tr></thead>
+        <tbody>${runs.map((run) => html`<${SilentRun} key=${run.id} run=${run} />`)}</tbody>
+      </table>
+    `}
+    ${list.hasMore && html`<p class="more"><span class="second" role="status">${count(runs.length, "run")} shown</span><${Button} onClick=${list.more} busy=${list.busy}>Show more</${Button}></p>`}
+  `;
+}
+
+export function NotificationsPage() {
+  const tab = search.value.get("tab") === "silent" ? "silent" : "mails";
+  const instance = search.value.get("instance");
+  const kept = instance ? `instance=${encodeURIComponent(instance)}` : "";
+  return html`
+    <${Heading} title="Notifications" second="Every mail, and why it was sent or not." />
+    <${Tabs} label="Notifications" current=${tab} items=${[
+      ["mails", "Mails", `notifications${kept && `?${kept}`}`],
+      ["silent", "No mail sent", `notifications?tab=silent${kept && `&${kept}`}`],
+    ]} />
+    ${tab === "mails" ? html`<${Mails} />` : html`<${Silent} />`}
+  `;
+}
