@@ -3,9 +3,7 @@
 import { useState } from "../vendor/hooks.js";
 import { signal } from "../vendor/signals.js";
 import { change } from "./api.js";
-import { editInstance } from "./dialogs/edit-instance.js";
 import { acceptRemovals } from "./dialogs/held.js";
-import { reconnectInstance } from "./dialogs/reconnect.js";
 import { html } from "./lib.js";
 import { mayChange } from "./session.js";
 import { INSTANCE, remember } from "./store.js";
@@ -23,6 +21,13 @@ const CANCEL = `mutation CancelSync($input: CancelSyncInput!) {
 const SET_LIVE = `mutation SetLive($input: UpdateInstanceInput!) {
   updateInstance(input: $input) { instance { ...Row } userErrors { message } }
 } ${INSTANCE}`;
+
+/** Opens the window of an instance. It is loaded when it is needed. */
+export const manageInstance = (instance) =>
+  doing(instance, () => import("./dialogs/edit-instance.js")).then((window) => window?.editInstance(instance.id));
+
+const reconnect = (instance) =>
+  doing(instance, () => import("./dialogs/reconnect.js")).then((window) => window?.reconnectInstance(instance.id));
 
 /** The ids of instances with a request under way. Their buttons do nothing but keep the focus. */
 const busy = signal(new Set());
@@ -86,7 +91,7 @@ const Tested = ({ instance, result, close }) => html`
 
 const testInstance = async (instance) => {
   const result = await doing(instance, () => testConnection({ instanceId: instance.id, config: [] }));
-  if (result && (await open(Tested, { instance, result }))) await editInstance(instance.id);
+  if (result && (await open(Tested, { instance, result }))) await manageInstance(instance);
 };
 
 const acceptGrowth = async (instance) => {
@@ -97,7 +102,7 @@ const acceptGrowth = async (instance) => {
 /** What each `Remedy.action` does. What has none is done by a person in the application. */
 const ACTIONS = {
   SET_LIVE: setLive,
-  RECONNECT: ({ id }) => reconnectInstance(id),
+  RECONNECT: reconnect,
   CONSENT: consent,
   SYNC: (instance) => syncInstance(instance),
   ACCEPT_REMOVALS: async (instance) => {
@@ -105,8 +110,8 @@ const ACTIONS = {
   },
   ACCEPT_GROWTH: acceptGrowth,
   TEST: testInstance,
-  EDIT_CONFIGURATION: ({ id }) => editInstance(id),
-  EDIT_INTERVAL: ({ id }) => editInstance(id),
+  EDIT_CONFIGURATION: manageInstance,
+  EDIT_INTERVAL: manageInstance,
 };
 
 /** Does what a remedy says. */

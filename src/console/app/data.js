@@ -73,7 +73,9 @@ export function useList(query, variables, pick, matters = null) {
   const [busy, setBusy] = useState(false);
   const { data, previous, error, reload } = useQuery(query, variables, matters);
   const first = data && pick(data);
-  const added = later.of === data ? later : null;
+  // What was loaded later still follows a first page that ends where it ended.
+  const place = first && JSON.stringify([query, variables, first.pageInfo.endCursor]);
+  const added = later.of === place ? later : null;
   const more = async () => {
     const end = added ? added.end : first?.pageInfo.endCursor;
     if (!first || busy || !(added ?? { hasMore: first.pageInfo.hasNextPage }).hasMore) return;
@@ -81,7 +83,7 @@ export function useList(query, variables, pick, matters = null) {
     try {
       const page = pick(await ask(query, { ...variables, after: end }));
       const { endCursor, hasNextPage } = page.pageInfo;
-      setLater({ nodes: [...(added?.nodes ?? []), ...page.nodes], end: endCursor, hasMore: hasNextPage, of: data });
+      setLater({ nodes: [...(added?.nodes ?? []), ...page.nodes], end: endCursor, hasMore: hasNextPage, of: place });
     } finally {
       setBusy(false);
     }

@@ -1,0 +1,99 @@
+// The page of an instance.
+
+import { useEffect, useState } from "../../vendor/hooks.js";
+import { CancelButton, manageInstance, SyncButton } from "../actions.js";
+import { useQuery } from "../data.js";
+import { html } from "../lib.js";
+import { search, setSearch } from "../router.js";
+import { mayChange } from "../session.js";
+import { INSTANCE, instance as instanceOf, remember } from "../store.js";
+import { Notice } from "../ui/notice.js";
+import { Button, Failure, Heading, instanceLink, integrationLink, Link, Loading, Monogram, Tabs } from "../ui/parts.js";
+import { Freshness, Progress, State } from "../ui/state.js";
+import { InstanceEvents } from "./instance/events.js";
+import { InstanceHistory } from "./instance/history.js";
+import { InstanceMail } from "./instance/mail.js";
+import { InstanceSummary } from "./instance/summary.js";
+import { InstanceUsers } from "./instance/users.js";
+
+const INSTANCE_OF_PAGE = `query InstanceOfPage($id: ID!) { instance(id: $id) { ...Row integration { key name providedFields } } } ${INSTANCE}`;
+
+const TABS = [
+  ["", "Overview", InstanceSummary],
+  ["users", "Users", InstanceUsers],
+  ["history", "Sync history", InstanceHistory],
+  ["events", "Events", InstanceEvents],
+  ["mail", "Mail", InstanceMail],
+];
+
+const isGone = (row) => row === null || row?.status === "DELETED";
+
+function Crumbs({ integration }) {
+  return html`
+    <${Link} to="integrations">Integrations</${Link}><span aria-hidden="true">›</span>
+    <${Link} to=${integrationLink(integration.key)}>${integration.name}</${Link}>
+  `;
+}
+
+/** What is shown in place of an instance that there is not, or no longer. `last` is what was known of it. */
+function Gone({ last }) {
+  return html`
+    <${Heading} title=${last?.name ?? "Instance not found"} crumbs=${last && html`<${Crumbs} integration=${last.integration} />`} />
+    <p>${last ? "This instance has been deleted. Its users are no longer in the register." : "There is no such instance, or no longer."}</p>
+    <p><${Link} to=${last ? integrationLink(last.integration.key) : "integrations"}>${last ? `Go to ${last.integration.name}` : "Go to the integrations"}</${Link}></p>
+  `;
+}
+
+function Actions({ instance }) {
+  const exists = instance.status === "LIVE" || instance.status === "INACTIVE";
+  return html`
+    <${SyncButton} instance=${instance} />
+    <${CancelButton} instance=${instance} />
+    ${mayChange.value && exists && html`<${Button} icon="pencil" onClick=${() => manageInstance(instance)}>Manage</${Button}>`}
+  `;
+}
+
+function Shown({ instance, provided }) {
+  const current = search.value.get("tab") ?? "";
+  const [, , Tab] = TABS.find(([name]) => name === current) ?? TABS[0];
+  const { id, integration } = instance;
+  const tabs = TABS.map(([name, label]) => [name, label, `${instanceLink(id)}${name && `?tab=${name}`}`]);
+  return html`
+    <${Heading}
+      title=${instance.name}
+      crumbs=${html`<${Crumbs} integration=${integration} />`}
+      before=${html`<${Monogram} name=${integration.name} size="large" />`}
+      second=${html`<span class="state-line"><${State} instance=${instance} /><${Freshness} instance=${instance} /></span>`}
+      actions=${html`<${Actions} instance=${instance} />`}
+    />
+    ${instance.syncState === "RUNNING" && html`<div class="running"><${Progress} id=${id} expectedBefore=${instance.userCount || null} /></div>`}
+    <${Notice} instance=${instance} />
+    <${Tabs} label="About this instance" items=${tabs} current=${current} />
+    <${Tab} key=${current} instance=${instance} provided=${provided} />
+  `;
+}
+
+export function InstancePage({ part: id }) {
+  const { data, error, reload } = useQuery(INSTANCE_OF_PAGE, { id }, ({ instance }) => instance.id === id);
+  const row = instanceOf(id).value;
+  const [last, setLast] = useState(null);
+  useEffect(() => {
+    if (data?.instance) remember([data.instance]);
+  }, [data]);
+  useEffect(() => {
+    if (row && !isGone(row)) setLast(row);
+  }, [row]);
+  useEffect(() => {
+    // Mails and old addresses ask for the window with this word.
+    if (!search.peek().has("edit")) return;
+    setSearch({ edit: null });
+    if (mayChange.peek()) manageInstance({ id, name: "" });
+  }, []);
+  if (data && isGone(data.instance)) return html`<${Gone} last=${last ?? data.instance} />`;
+  // What is no id of an instance.
+  if (error?.code === "BAD_USER_INPUT") return html`<${Gone} last=${null} />`;
+  if (row === null) return html`<${Gone} last=${last} />`;
+  if (row && data) return html`<${Shown} instance=${row} provided=${data.instance.integration.providedFields} />`;
+  if (error) return html`<${Heading} title="Instance" /><${Failure} error=${error} reload=${reload} />`;
+  return html`<${Loading} lines=${6} />`;
+}

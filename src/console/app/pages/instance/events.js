@@ -1,0 +1,61 @@
+// What happened to an instance, by day.
+
+import { useList } from "../../data.js";
+import { exactly } from "../../format.js";
+import { html } from "../../lib.js";
+import { told, TOLD_EVENT, toldWhy, toneOf } from "../../ui/event.js";
+import { Empty, Failure, Loading, More } from "../../ui/parts.js";
+
+const EVENTS_OF_INSTANCE = `query EventsOfInstance($id: ID!, $after: String) {
+  instance(id: $id) { id events(first: 50, after: $after) {
+    totalCount totalCountIsExact pageInfo { hasNextPage endCursor } nodes { ${TOLD_EVENT} }
+  } }
+}`;
+const dayOf = new Intl.DateTimeFormat("en-GB", { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+
+/** The events by day: `[day, events]`, in their order. */
+function byDay(events) {
+  const days = new Map();
+  for (const event of events) {
+    const day = dayOf.format(new Date(event.at));
+    if (!days.has(day)) days.set(day, []);
+    days.get(day).push(event);
+  }
+  return [...days];
+}
+
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
+
+function Happening({ event }) {
+  const at = new Date(event.at);
+  const why = toldWhy(event);
+  return html`
+    <li class="happening">
+      <time class="second" dateTime=${event.at} title=${exactly(at)}>${clock.format(at)}</time>
+      <span class="dot ${toneOf(event)}"></span>
+      <div class="grow">
+        <p>${capital(told(event))}${event.actor && html` <span class="second">by ${event.actor}</span>`}</p>
+        ${why && html`<p class="second">${why}</p>`}
+      </div>
+    </li>
+  `;
+}
+
+export function InstanceEvents({ instance }) {
+  const matters = (event) => event.instance.id === instance.id;
+  const list = useList(EVENTS_OF_INSTANCE, { id: instance.id }, (data) => data.instance.events, matters);
+  if (!list.nodes) return list.error ? html`<${Failure} error=${list.error} reload=${list.reload} />` : html`<${Loading} lines=${6} />`;
+  if (!list.nodes.length) return html`<${Empty} title="Nothing is known of what happened." />`;
+  return html`
+    ${byDay(list.nodes).map(
+      ([day, events]) => html`
+        <section key=${day} class="day">
+          <h2>${day}</h2>
+          <ol class="list">${events.map((event) => html`<${Happening} key=${event.cursor} event=${event} />`)}</ol>
+        </section>
+      `,
+    )}
+    <${More} list=${list} />
+  `;
+}

@@ -1,0 +1,56 @@
+// The mails about an instance, and why each was sent or not.
+
+import { useList } from "../../data.js";
+import { count, words } from "../../format.js";
+import { html } from "../../lib.js";
+import { Moment } from "../../ui/moment.js";
+import { Empty, Failure, Link, Loading, More } from "../../ui/parts.js";
+import { Badge } from "../../ui/state.js";
+
+const MAILS_OF_INSTANCE = `query MailsOfInstance($id: ID!, $after: String) {
+  notifications(first: 25, after: $after, filter: { instanceId: $id }) {
+    totalCount totalCountIsExact pageInfo { hasNextPage endCursor }
+    nodes { id kind subject address state createdAt sentAt attempts lastError }
+  }
+}`;
+const TONES_OF_MAILS = { SENT: "ok", QUEUED: "plain", FAILED: "danger", DROPPED: "plain", INCLUDED: "plain" };
+
+/** What became of a mail, and why. */
+function fate({ state, lastError, attempts }) {
+  if (state === "SENT") return attempts > 1 ? `Accepted by the mail server after ${count(attempts, "attempt")}` : "Accepted by the mail server";
+  if (state === "QUEUED") return lastError ?? "Waits for its first attempt";
+  return lastError ?? "";
+}
+
+const MailRow = ({ mail }) => html`
+  <tr>
+    <th scope="row">${mail.subject}</th>
+    <td data-label="To">${mail.address}</td>
+    <td data-label="State"><${Badge} tone=${TONES_OF_MAILS[mail.state]}>${words(mail.state)}</${Badge}></td>
+    <td data-label="Reason">${fate(mail)}</td>
+    <td data-label="When"><${Moment} at=${mail.sentAt ?? mail.createdAt} /></td>
+  </tr>
+`;
+
+export function InstanceMail({ instance }) {
+  const matters = ({ instance: { id } }) => id === instance.id;
+  const list = useList(MAILS_OF_INSTANCE, { id: instance.id }, (data) => data.notifications, matters);
+  if (!list.nodes) return list.error ? html`<${Failure} error=${list.error} reload=${list.reload} />` : html`<${Loading} lines=${5} />`;
+  if (!list.nodes.length)
+    return html`
+      <${Empty} title="No mail about this instance yet.">
+        <p>A mail is sent when the first sync ends, when syncs begin to fail, and when they work again.</p>
+        <p>The <${Link} to=${`instances/${encodeURIComponent(instance.id)}?tab=history`}>sync history</${Link}> says for each sync why there was none.</p>
+      </${Empty}>
+    `;
+  return html`
+    <table class="cards">
+      <caption class="unseen">Mails about ${instance.name}, the newest first</caption>
+      <thead>
+        <tr><th scope="col">Subject</th><th scope="col">To</th><th scope="col">State</th><th scope="col">Reason</th><th scope="col">When</th></tr>
+      </thead>
+      <tbody>${list.nodes.map((mail) => html`<${MailRow} key=${mail.id} mail=${mail} />`)}</tbody>
+    </table>
+    <${More} list=${list} />
+  `;
+}
