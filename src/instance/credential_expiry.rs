@@ -4,7 +4,7 @@ use entity::instance::{Column, Entity, Model, Status};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter};
 
-use super::notice::{About, Notice, Severity, here, there};
+use super::notice::{About, Notice, RemedyAction, Severity, here, there};
 use crate::clock::date_time;
 use crate::db::Tx;
 use crate::error::Result;
@@ -53,11 +53,11 @@ pub(super) fn notice(model: &Model, about: About, now: i64) -> Option<Notice> {
         )
     };
     let remedies = if consents {
-        vec![here("Consent again", "beginAuthorization")]
+        vec![here("Consent again", RemedyAction::Consent)]
     } else {
         vec![
             there(format!("Make a new one in {integration}")),
-            here("Reconnect with the new credential", "updateInstance"),
+            here("Reconnect with the new credential", RemedyAction::Reconnect),
         ]
     };
     // The notice cannot be older than the instance.

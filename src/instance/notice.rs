@@ -30,16 +30,51 @@ pub struct Notice {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remedy {
     pub label: String,
-    /// The mutation that does it; `None` where a person must act in the other application.
-    pub mutation: Option<&'static str>,
+    /// `None` where a person must act in the other application.
+    pub action: Option<RemedyAction>,
 }
 
-pub(super) fn here(label: &str, mutation: &'static str) -> Remedy {
-    Remedy { label: label.into(), mutation: Some(mutation) }
+/// What a client does for a remedy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
+pub enum RemedyAction {
+    /// `updateInstance` with the status `LIVE`.
+    SetLive,
+    /// `updateInstance` with a new credential in `config`.
+    Reconnect,
+    /// `beginAuthorization` with the instance's id.
+    Consent,
+    /// `syncInstance`.
+    Sync,
+    /// `syncInstance` with `acceptRemovals`.
+    AcceptRemovals,
+    /// `syncInstance` with `acceptGrowth`.
+    AcceptGrowth,
+    /// `testConnection` with the instance's id.
+    Test,
+    /// `updateInstance` with other values in `config`.
+    EditConfiguration,
+    /// `updateInstance` with a longer `syncIntervalMinutes`.
+    EditInterval,
+}
+
+impl RemedyAction {
+    /// The field of `Mutation` that does it.
+    pub const fn mutation(self) -> &'static str {
+        match self {
+            Self::SetLive | Self::Reconnect | Self::EditConfiguration | Self::EditInterval => "updateInstance",
+            Self::Consent => "beginAuthorization",
+            Self::Sync | Self::AcceptRemovals | Self::AcceptGrowth => "syncInstance",
+            Self::Test => "testConnection",
+        }
+    }
+}
+
+pub(super) fn here(label: &str, action: RemedyAction) -> Remedy {
+    Remedy { label: label.into(), action: Some(action) }
 }
 
 pub(super) fn there(label: String) -> Remedy {
-    Remedy { label, mutation: None }
+    Remedy { label, action: None }
 }
 
 /// The application that an instance connects, as far as notices speak of it.
@@ -62,7 +97,7 @@ pub fn notice_of(model: &Model, about: About, last: Option<&run::Model>, now: i6
             title: "Switched off by a member".into(),
             detail: format!("{integration} is not synced. Its users stay in the register as they were, and go stale."),
             since: model.inactive_since.unwrap_or(model.updated_at),
-            remedies: vec![here("Set the instance live", "updateInstance")],
+            remedies: vec![here("Set the instance live", RemedyAction::SetLive)],
         }),
         (Status::Inactive, Some(InactiveReason::TokenInactive)) => Some(Notice {
             severity: Severity::Danger,
@@ -74,14 +109,14 @@ pub fn notice_of(model: &Model, about: About, last: Option<&run::Model>, now: i6
             since: model.inactive_since.unwrap_or(model.updated_at),
             remedies: if consents {
                 vec![
-                    here("Consent again", "beginAuthorization"),
-                    here("Set the instance live, if the consent is valid again", "updateInstance"),
+                    here("Consent again", RemedyAction::Consent),
+                    here("Set the instance live, if the consent is valid again", RemedyAction::SetLive),
                 ]
             } else {
                 vec![
                     there(format!("Make a new {secret} in {integration}")),
-                    here(&format!("Reconnect with the new {secret}"), "updateInstance"),
-                    here(&format!("Set the instance live, if the same {secret} works again"), "updateInstance"),
+                    here(&format!("Reconnect with the new {secret}"), RemedyAction::Reconnect),
+                    here(&format!("Set the instance live, if the same {secret} works again"), RemedyAction::SetLive),
                 ]
             },
         }),
@@ -91,10 +126,10 @@ pub fn notice_of(model: &Model, about: About, last: Option<&run::Model>, now: i6
                 if missing.is_empty() { "the permission to list users".to_owned() } else { missing.join(", ") };
             let mut remedies = vec![
                 there(format!("Grant {missing} in {integration}")),
-                here("Set the instance live", "updateInstance"),
+                here("Set the instance live", RemedyAction::SetLive),
             ];
             if consents {
-                remedies.push(here("Consent again, as somebody who has it", "beginAuthorization"));
+                remedies.push(here("Consent again, as somebody who has it", RemedyAction::Consent));
             }
             Some(Notice {
                 severity: Severity::Danger,
@@ -137,7 +172,7 @@ fn nobody(model: &Model, about: About) -> Notice {
         since: model.last_success_at,
         remedies: vec![
             there(format!("Check in {integration} what the credential may see")),
-            here("Sync again now", "syncInstance"),
+            here("Sync again now", RemedyAction::Sync),
         ],
     }
 }
@@ -145,13 +180,13 @@ fn nobody(model: &Model, about: About) -> Notice {
 fn failing(model: &Model, about: About, last: Option<&run::Model>) -> Notice {
     let About { integration, consents, .. } = about;
     let class = last.and_then(|run| run.failure_class);
-    let again = here("Sync again now", "syncInstance");
+    let again = here("Sync again now", RemedyAction::Sync);
     let (title, remedies) = match class {
         Some(FailureClass::RemovalGuard) => (
             "A sync would remove many users",
             vec![
                 there(format!("Check in {integration} whether these people really left")),
-                here("Accept the removals", "syncInstance"),
+                here("Accept the removals", RemedyAction::AcceptRemovals),
             ],
         ),
         Some(FailureClass::GrowthGuard) => (
@@ -160,25 +195,25 @@ fn failing(model: &Model, about: About, last: Option<&run::Model>) -> Notice {
                 there(format!(
                     "Check in {integration} whether all these people belong to it, and what the credential may see"
                 )),
-                here("Accept the growth", "syncInstance"),
+                here("Accept the growth", RemedyAction::AcceptGrowth),
             ],
         ),
         Some(FailureClass::RateLimit) => {
-            ("The application asks to slow down", vec![here("Sync less often", "updateInstance"), again])
+            ("The application asks to slow down", vec![here("Sync less often", RemedyAction::EditInterval), again])
         }
         Some(FailureClass::Config) => (
             "The application's answer does not fit",
             vec![
-                here("Check the configuration", "testConnection"),
-                here("Correct the configuration", "updateInstance"),
+                here("Check the configuration", RemedyAction::Test),
+                here("Correct the configuration", RemedyAction::EditConfiguration),
                 again,
             ],
         ),
         Some(FailureClass::Token | FailureClass::Permission) => {
             let renew = if consents {
-                here("Consent again", "beginAuthorization")
+                here("Consent again", RemedyAction::Consent)
             } else {
-                here("Enter a new credential", "updateInstance")
+                here("Enter a new credential", RemedyAction::Reconnect)
             };
             ("The application refuses the credential", vec![renew, again])
         }

@@ -200,7 +200,7 @@ const OBJECTS: &[(&str, Need, &[&str])] = &[
     ("Freshness", Need::Figures, &["asOf", "staleSince", "state"]),
     ("Notice", Need::Figures, &["remedies", "severity", "since", "title"]),
     ("Notice", Need::People, &["detail"]),
-    ("Remedy", Need::Figures, &["label", "mutation"]),
+    ("Remedy", Need::Figures, &["action", "label", "mutation"]),
     ("InstanceEventConnection", Need::Figures, PAGE),
     ("InstanceEventEdge", Need::Figures, EDGE),
     ("InstanceEvent", Need::Figures, &["at", "cause", "cursor", "instance", "usersRemoved"]),

@@ -84,7 +84,7 @@ const COVERED: &[(&str, Fields)] = &[
     ("ConfigValue", &[("isSet", ""), ("key", ""), ("value", "")]),
     ("Freshness", &[("asOf", ""), ("staleSince", ""), ("state", "")]),
     ("Notice", &[("detail", ""), ("remedies", "Remedy"), ("severity", ""), ("since", ""), ("title", "")]),
-    ("Remedy", &[("label", ""), ("mutation", "")]),
+    ("Remedy", &[("action", ""), ("label", ""), ("mutation", "")]),
     (
         "InstanceEvent",
         &[("actor", ""), ("at", ""), ("cause", ""), CURSOR, ("instance", "Instance"), ("usersRemoved", "")],

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use crate::clock::date_time;
 use crate::graphql::written::Fields;
 use crate::instance::freshness::{self, FreshnessState};
-use crate::instance::notice::{self, Severity};
+use crate::instance::notice::{self, RemedyAction, Severity};
 
 /// Whether the users of an instance are up to date.
 #[derive(SimpleObject, Fields)]
@@ -48,6 +48,8 @@ pub struct Remedy {
     label: String,
     /// The field of `Mutation` that does it; null if a person must do it in the connected application.
     mutation: Option<String>,
+    /// What exactly a client does; null if a person must do it in the connected application.
+    action: Option<RemedyAction>,
 }
 
 impl Notice {
@@ -55,7 +57,10 @@ impl Notice {
         let notice::Notice { severity, title, detail, since, remedies } = notice;
         let remedies = remedies
             .into_iter()
-            .map(|notice::Remedy { label, mutation }| Remedy { label, mutation: mutation.map(str::to_owned) })
+            .map(|notice::Remedy { label, action }| {
+                let mutation = action.map(|action| action.mutation().to_owned());
+                Remedy { label, mutation, action }
+            })
             .collect();
         Notice { severity, title, detail, since: date_time(since), remedies }
     }

@@ -122,6 +122,7 @@ macro_rules! enums {
 
 enums! {
     crate::instance::freshness::FreshnessState,
+    crate::instance::notice::RemedyAction,
     crate::instance::notice::Severity,
     entity::audit_entry::Action,
     entity::audit_entry::ActorKind,
