@@ -2,10 +2,9 @@
 
 import { effect, signal } from "../vendor/signals.js";
 import { ask, authorization } from "./api.js";
-import { enter, me } from "./session.js";
+import { CURSOR, enter, me, startCursor } from "./session.js";
 import { apply, applyProgress, forget, INSTANCE } from "./store.js";
 
-const CURSOR = "query Cursor { eventCursor }";
 const EVENTS = `subscription Events($after: String) {
   instanceStateChanged(after: $after) { cursor cause at actor usersRemoved instance { ...Row } }
 } ${INSTANCE}`;
@@ -47,7 +46,7 @@ const askAgain = () => pollListeners.forEach((listener) => listener());
 
 /** One sign-in's connection. */
 class Connection {
-  #cursor = null;
+  #cursor = startCursor.peek();
   #failures = 0;
   #client = null;
   #stopped = false;
@@ -80,7 +79,7 @@ class Connection {
     if (this.#cursor === null) {
       // The cursor comes first, and pages then ask again, so that nothing is missed between the two.
       this.#cursor = (await ask(CURSOR)).eventCursor;
-      if (this.#failures > 0) askAgain();
+      askAgain();
     }
     const url = new URL("graphql", document.baseURI);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";

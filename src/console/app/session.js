@@ -6,6 +6,8 @@ import { go } from "./router.js";
 import { token } from "./token.js";
 
 const ME = "query Me { me { name email role member { id } } }";
+/** The position in the log of events. */
+export const CURSOR = "query Cursor { eventCursor }";
 const LINK = /^#\/(set-up|set-password|enter)\/([\w-]+)$/;
 const RETRY = 3_000;
 const NOT_KEPT =
@@ -15,6 +17,8 @@ const NOT_KEPT =
 export const me = signal(undefined);
 /** The page for those who are not signed in: `sign-in`, `set-up` or `set-password`, and what is to be said there. */
 export const gate = signal({ page: "sign-in", message: "" });
+/** The position in the log before any page asked for anything; null if it is not known. */
+export const startCursor = signal(null);
 /** Why it is not known who is signed in. */
 export const away = signal("");
 
@@ -37,9 +41,12 @@ function showGate(page, message = "") {
 export async function enter(otherwise = "") {
   for (;;) {
     try {
+      const position = ask(CURSOR).catch(() => null);
       const found = await ask(ME);
+      const start = await position;
       batch(() => {
         away.value = "";
+        startCursor.value = start?.eventCursor ?? null;
         me.value = found.me;
       });
       return;
