@@ -10,6 +10,7 @@ import { mayChange } from "../session.js";
 import { InstanceTable } from "../ui/instance-table.js";
 import { Button, Empty, Failure, Heading, integrationLink, Link, Loading, Monogram, Search, say, Tabs } from "../ui/parts.js";
 import { HEADLINES } from "../ui/state.js";
+import { clearState, stateOf, StateFilter } from "../ui/state-filter.js";
 
 const CATALOG = `query Catalog($after: String) {
   integrations(first: 100, after: $after) {
@@ -19,12 +20,6 @@ const CATALOG = `query Catalog($after: String) {
 }`;
 /** Events after which the counts may differ, whatever is known of the instance. */
 const COUNTED = new Set(["CREATED", "DELETED"]);
-/** The states by which instances are filtered, beside the headlines. The names are those in the address. */
-const OTHER_FILTERS = {
-  attention: { label: "Needs attention", filter: { needsAttention: true } },
-  stale: { label: "Stale", filter: { stale: true } },
-};
-
 /** `human-resources` as "Human resources". */
 export const categoryName = (category) => words(category.replaceAll("-", "_"));
 
@@ -86,30 +81,6 @@ function fitsText({ key, name, description }, text) {
   return text.toLowerCase().split(/\s+/).every((word) => all.includes(word));
 }
 
-/** What the address filters by: `{ name, label, filter }` of the state, or null. */
-function stateOf(query) {
-  const wanted = query.get("state")?.toUpperCase();
-  if (wanted && Object.hasOwn(HEADLINES, wanted)) {
-    return { name: wanted, label: HEADLINES[wanted].label, filter: { headlines: [wanted] } };
-  }
-  const other = Object.keys(OTHER_FILTERS).find((name) => query.has(name) || wanted === name.toUpperCase());
-  return other ? { name: other, ...OTHER_FILTERS[other] } : null;
-}
-
-function StateFilter({ state }) {
-  const choose = ({ target: { value } }) => {
-    const isOther = Object.hasOwn(OTHER_FILTERS, value);
-    setSearch({ state: isOther ? null : value, attention: value === "attention" ? "1" : null, stale: value === "stale" ? "1" : null });
-  };
-  return html`
-    <label class="unseen" for="state-filter">Instances in the state</label>
-    <select id="state-filter" value=${state?.name ?? ""} onChange=${choose}>
-      <option value="">Any state</option>
-      ${Object.entries({ ...OTHER_FILTERS, ...HEADLINES }).map(([name, { label }]) => html`<option key=${name} value=${name}>${label}</option>`)}
-    </select>
-  `;
-}
-
 function CategoryFilter({ catalog, category }) {
   const names = [...new Set(catalog.map((integration) => integration.category))].sort();
   return html`
@@ -168,7 +139,7 @@ function Instances({ catalog, state, text, category }) {
         showIntegration
         empty=${html`
           <${Empty} title=${state && !text && !category ? "No instance is in this state" : "No instance matches"}>
-            ${state && html`<p><${Button} onClick=${() => setSearch({ state: null, attention: null, stale: null })}>Show all integrations</${Button}></p>`}
+            ${state && html`<p><${Button} onClick=${clearState}>Show all integrations</${Button}></p>`}
           </${Empty}>
         `}
       />
