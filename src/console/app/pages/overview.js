@@ -86,9 +86,11 @@ function Counts({ counts }) {
 
 /** Why an instance is in the list although no notice says so. */
 function Unnoticed({ row }) {
-  if (row.credentialExpiresAt) return html`<p>Its credential expires <${Moment} at=${row.credentialExpiresAt} />.</p>`;
-  if (row.userCount === 0 && row.freshness.state === "FRESH") return html`<p>It reports no users.</p>`;
-  return html`<p><${Freshness} instance=${row} /></p>`;
+  const { headline, freshness, lastSync, userCount, credentialExpiresAt } = row;
+  if (headline !== "HEALTHY" && lastSync?.failure) return html`<p>${lastSync.failure.message}</p>`;
+  if (freshness.state === "STALE") return html`<p><${Freshness} instance=${row} /></p>`;
+  if (userCount === 0) return html`<p>It reports no users.</p>`;
+  return credentialExpiresAt && html`<p>Its credential expires <${Moment} at=${credentialExpiresAt} />.</p>`;
 }
 
 function Needing({ known }) {

@@ -77,8 +77,9 @@ export function Told({ event }) {
       <div class="grow">
         <p><${Link} to=${instanceLink(event.instance.id)}>${event.instance.name}</${Link}> ${told(event)}</p>
         ${why && html`<p class="second told-why">${why}</p>`}
-        <p class="second"><${Moment} at=${event.at} />${event.actor && html` by ${event.actor}`}</p>
+        ${event.actor && html`<p class="second">by ${event.actor}</p>`}
       </div>
+      <span class="second"><${Moment} at=${event.at} /></span>
     </li>
   `;
 }
