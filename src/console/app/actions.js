@@ -26,8 +26,11 @@ const SET_LIVE = `mutation SetLive($input: UpdateInstanceInput!) {
 export const manageInstance = (instance) =>
   doing(instance, () => import("./dialogs/edit-instance.js")).then((window) => window?.editInstance(instance.id));
 
-const reconnect = (instance) =>
-  doing(instance, () => import("./dialogs/reconnect.js")).then((window) => window?.reconnectInstance(instance.id));
+const credentialByRemedy = (instance, { label }) =>
+  doing(instance, () => import("./dialogs/reconnect.js")).then((window) => window?.reconnectInstance(instance.id, label));
+
+const intervalByRemedy = (instance, { label }) =>
+  doing(instance, () => import("./dialogs/interval.js")).then((window) => window?.editInterval(instance, label));
 
 /** The ids of instances with a request under way. Their buttons do nothing but keep the focus. */
 const busy = signal(new Set());
@@ -89,7 +92,7 @@ const Tested = ({ instance, result, close }) => html`
   </${Window}>
 `;
 
-const testInstance = async (instance) => {
+const testByRemedy = async (instance) => {
   const result = await doing(instance, () => testConnection({ instanceId: instance.id, config: [] }));
   if (result && (await open(Tested, { instance, result }))) await manageInstance(instance);
 };
@@ -102,20 +105,20 @@ const acceptGrowth = async (instance) => {
 /** What each `Remedy.action` does. What has none is done by a person in the application. */
 const ACTIONS = {
   SET_LIVE: setLive,
-  RECONNECT: reconnect,
+  RECONNECT: credentialByRemedy,
   CONSENT: consent,
   SYNC: (instance) => syncInstance(instance),
   ACCEPT_REMOVALS: async (instance) => {
     if (await acceptRemovals(instance)) await syncInstance(instance, { acceptRemovals: true });
   },
   ACCEPT_GROWTH: acceptGrowth,
-  TEST: testInstance,
-  EDIT_CONFIGURATION: manageInstance,
-  EDIT_INTERVAL: manageInstance,
+  TEST: testByRemedy,
+  EDIT_CONFIGURATION: credentialByRemedy,
+  EDIT_INTERVAL: intervalByRemedy,
 };
 
 /** Does what a remedy says. */
-export const runRemedy = (instance, { action }) => ACTIONS[action]?.(instance);
+export const runRemedy = (instance, remedy) => ACTIONS[remedy.action]?.(instance, remedy);
 
 /** The remedies of an instance's notice: buttons that act, and texts of what a person does in the application. */
 export function Remedies({ instance, limit = Infinity }) {
@@ -137,12 +140,10 @@ export function Remedies({ instance, limit = Infinity }) {
   `;
 }
 
-/** "Sync now", where a sync can be started. What a guard held is asked about first. */
+/** "Sync now", where a sync can be started. */
 export function SyncButton({ instance, look = "" }) {
   if (!mayChange.value || instance.status !== "LIVE" || instance.syncState !== "IDLE") return null;
-  const held = instance.notice?.remedies.find(({ action }) => action === "ACCEPT_REMOVALS" || action === "ACCEPT_GROWTH");
-  const start = () => (held ? runRemedy(instance, held) : syncInstance(instance));
-  return html`<${Button} icon="refresh-cw" look=${look} busy=${busy.value.has(instance.id)} onClick=${start}>Sync now</${Button}>`;
+  return html`<${Button} icon="refresh-cw" look=${look} busy=${busy.value.has(instance.id)} onClick=${() => syncInstance(instance)}>Sync now</${Button}>`;
 }
 
 /** "Cancel…", while a sync is queued or running. */

@@ -8,7 +8,7 @@ export const INSTANCE = `fragment Row on Instance {
   syncIntervalMinutes credentialExpiresAt
   integration { key name category }
   freshness { state asOf staleSince }
-  notice { severity title detail since remedies { label mutation } }
+  notice { severity title detail since remedies { label action } }
   lastSync { id outcome finishedAt failure { class message } }
 }`;
 

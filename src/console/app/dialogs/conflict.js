@@ -17,11 +17,15 @@ function lastChange({ revision, events, updatedAt }) {
   return own.at(-1) ?? { actor: null, at: updatedAt };
 }
 
-function Author({ newest }) {
+/** Who it was, when, and what became of what was typed. */
+function Happened({ newest, isBehind }) {
   const { actor, at } = lastChange(newest);
   const isOwn = actor !== null && actor === me.value?.email;
-  const who = isOwn ? "You, in another window," : (actor ?? "Somebody else");
-  return html`<strong>${who} changed this instance <${Moment} at=${at} />.</strong>`;
+  const where = isOwn ? "It was saved with your account, in another window." : "Somebody else saved changes while this window was open.";
+  return html`
+    <p><strong>${actor ?? "Somebody else"} changed this instance <${Moment} at=${at} />.</strong></p>
+    <p>${where} ${isBehind ? "What you typed is kept, and nothing was overwritten." : "You had typed nothing, so you see the instance as it is now."}</p>
+  `;
 }
 
 const configOf = ({ config }) => new Map(config.map(({ key, value, isSet }) => [key, value ?? (isSet ? "Stored" : "")]));
@@ -46,7 +50,7 @@ export function differences(base, newest, input) {
   return rows.filter((row) => row.before !== row.now || row.mine !== undefined);
 }
 
-function Changes({ rows, isMine }) {
+function ConflictTable({ rows, isMine }) {
   if (!rows.some((row) => row.before !== row.now))
     return html`<p>What is shown here stayed the same. It may have been the credential, whose values are never shown.</p>`;
   return html`
@@ -89,13 +93,8 @@ export function Conflict({ base, newest, followed, input, busy, onApply, onClose
   return html`
     <div role="alert" ref=${element}>
       <div class="notice">
-        <p><${Author} newest=${newest} /></p>
-        <p>
-          ${isBehind
-            ? "Somebody else saved changes while you were editing. What you typed is kept, and nothing was overwritten."
-            : "You had typed nothing, so this window shows the instance as it is now."}
-        </p>
-        ${isOpen && html`<${Changes} rows=${rows} isMine=${isBehind} />`}
+        <${Happened} newest=${newest} isBehind=${isBehind} />
+        ${isOpen && html`<${ConflictTable} rows=${rows} isMine=${isBehind} />`}
         <div class="remedies">
           <button type="button" aria-expanded=${isOpen ? "true" : "false"} onClick=${() => setOpen(!isOpen)}>See the changes</button>
           ${isBehind

@@ -62,8 +62,10 @@ export function Credential({ instance, configuration, errors, busy, onErrors, on
           <h3 id=${id}>Credential</h3>
           <p class="second">${about}</p>
         </div>
-        <${Button} aria-expanded=${isOpen ? "true" : "false"} look="small" onClick=${() => setOpen(!isOpen)}>Reconnect…</${Button}>
-        <${Button} look="small" busy=${test.busy || busy} onClick=${test.test}>Test…</${Button}>
+        <div class="buttons">
+          <${Button} aria-expanded=${isOpen ? "true" : "false"} look="small" onClick=${() => setOpen(!isOpen)}>Reconnect…</${Button}>
+          <${Button} look="small" busy=${test.busy || busy} onClick=${test.test}>Test…</${Button}>
+        </div>
       </div>
       ${isOpen &&
       html`

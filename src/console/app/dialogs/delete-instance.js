@@ -6,7 +6,7 @@ import { useQuery } from "../data.js";
 import { count } from "../format.js";
 import { html } from "../lib.js";
 import { onEvent } from "../live.js";
-import { INSTANCE, remember } from "../store.js";
+import { INSTANCE, instance, remember } from "../store.js";
 import { open, Understood, useAction, Window } from "../ui/dialog.js";
 import { Button, say } from "../ui/parts.js";
 
@@ -123,8 +123,9 @@ async function deleteInstance(instance, close) {
 }
 
 /** The part of a window that deletes. `close` closes the window once the instance is being deleted. */
-export function Deletions({ instance, close }) {
-  const { userCount } = instance;
+export function Deletions({ instance: known, close }) {
+  const row = { ...known, ...instance(known.id).value };
+  const { userCount } = row;
   return html`
     <div class="part apart">
       <div class="section-row">
@@ -132,14 +133,14 @@ export function Deletions({ instance, close }) {
           <h3>Users</h3>
           <p class="second">${userCount === 0 ? "It reports no users." : `It reports ${count(userCount, "user")}. The instance stays.`}</p>
         </div>
-        <${Button} look="danger small" disabled=${userCount === 0} onClick=${() => deleteAllUsers(instance)}>Delete All Users</${Button}>
+        <${Button} look="danger small" disabled=${userCount === 0} onClick=${() => deleteAllUsers(row)}>Delete All Users</${Button}>
       </div>
       <div class="section-row">
         <div class="grow">
           <h3>Instance</h3>
           <p class="second">The instance, its credential and its users are removed for good.</p>
         </div>
-        <${Button} look="danger small" onClick=${() => deleteInstance(instance, close)}>Delete Instance</${Button}>
+        <${Button} look="danger small" onClick=${() => deleteInstance(row, close)}>Delete Instance</${Button}>
       </div>
     </div>
   `;

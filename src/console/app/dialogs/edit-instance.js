@@ -1,6 +1,6 @@
 // The window in which an instance is changed, reconnected and deleted.
 
-import { useEffect, useMemo, useRef, useState } from "../../vendor/hooks.js";
+import { useEffect, useMemo, useState } from "../../vendor/hooks.js";
 import { change } from "../api.js";
 import { useQuery } from "../data.js";
 import { every } from "../format.js";

@@ -18,16 +18,16 @@ const RECONNECT = `mutation Reconnect($input: UpdateInstanceInput!) {
 } ${INSTANCE}`;
 
 /** Opens the window. */
-export const reconnectInstance = (id) => open(ReconnectInstance, { id });
+export const reconnectInstance = (id, title = "Reconnect") => open(ReconnectInstance, { id, title });
 
-function ReconnectInstance({ id, close }) {
+function ReconnectInstance({ id, title, close }) {
   const { data, error, reload } = useQuery(INSTANCE_TO_RECONNECT, { id });
   // What was loaded first stays, so that nothing changes under what is typed.
   const [loaded, setLoaded] = useState(null);
   if (data?.instance && !loaded) setLoaded(data.instance);
-  if (loaded) return html`<${ReconnectForm} instance=${loaded} close=${close} />`;
+  if (loaded) return html`<${ReconnectForm} instance=${loaded} title=${title} close=${close} />`;
   return html`
-    <${Window} title="Reconnect" leave=${() => close()}>
+    <${Window} title=${title} leave=${() => close()}>
       ${error ? html`<${Failure} error=${error} reload=${reload} />` : data ? html`<p>This instance has been deleted.</p>` : html`<${Loading} />`}
     </${Window}>
   `;
@@ -46,7 +46,7 @@ function Help({ integration: { name, setup, documentationUrl } }) {
   `;
 }
 
-function ReconnectForm({ instance, close }) {
+function ReconnectForm({ instance, title, close }) {
   const { id, name, integration } = instance;
   const configuration = useConfiguration(integration, instance.config);
   const [{ errors, rest }, refuse] = useState({ errors: {}, rest: [] });
@@ -60,13 +60,13 @@ function ReconnectForm({ instance, close }) {
   const save = async () => {
     refuse({ errors: {}, rest: [] });
     if (Object.keys(faults).length) return refuse({ errors: faults, rest: [] });
-    if (!changed.length && !needsConsent) return refuse({ errors: {}, rest: ["Enter a new credential first."] });
+    if (!changed.length && !needsConsent) return refuse({ errors: {}, rest: ["Nothing was changed, so there is nothing to check."] });
     const sort = (userErrors) => refuse(byField(userErrors, pathsOf(configuration), secretsOf(configuration)));
     if (needsConsent) return sort(await beginConsent(integration.name, { instanceId: id, config: changed }));
     const payload = await change(RECONNECT, { id, config: changed });
     if (payload.userErrors.length) return sort(payload.userErrors);
     remember([payload.instance]);
-    say(`“${name}” is connected again${payload.instance.status === "LIVE" ? ", and is synced now" : ""}.`);
+    say(`“${name}” is connected${instance.status !== "LIVE" && payload.instance.status === "LIVE" ? " again, and is synced now" : " with the new values"}.`);
     close(true);
   };
   const submit = (event) => {
@@ -74,7 +74,7 @@ function ReconnectForm({ instance, close }) {
     run(save);
   };
   return html`
-    <${Window} title="Reconnect" second=${`${name}, ${integration.name}`} leave=${leave}>
+    <${Window} title=${title} second=${`${name}, ${integration.name}`} leave=${leave}>
       <form ref=${form} onSubmit=${submit} noValidate>
         <${ConfigurationFields} configuration=${configuration} errors=${errors} />
         <${Help} integration=${integration} />
@@ -84,7 +84,7 @@ function ReconnectForm({ instance, close }) {
         <footer>
           <button type="button" onClick=${leave}>Cancel</button>
           ${!needsConsent && html`<${Button} busy=${busy || test.busy} onClick=${test.test}>Test…</${Button}>`}
-          <${Button} type="submit" look="primary" busy=${busy}>${needsConsent ? `Continue at ${integration.name}` : "Reconnect"}</${Button}>
+          <${Button} type="submit" look="primary" busy=${busy}>${needsConsent ? `Continue at ${integration.name}` : "Check and save"}</${Button}>
         </footer>
       </form>
     </${Window}>

@@ -6,7 +6,7 @@ import { useQuery } from "../data.js";
 import { html } from "../lib.js";
 import { search, setSearch } from "../router.js";
 import { mayChange } from "../session.js";
-import { INSTANCE, instance as instanceOf, remember } from "../store.js";
+import { INSTANCE, instance, remember } from "../store.js";
 import { Notice } from "../ui/notice.js";
 import { Button, Failure, Heading, instanceLink, integrationLink, Link, Loading, Monogram, Tabs } from "../ui/parts.js";
 import { Freshness, Progress, State } from "../ui/state.js";
@@ -75,7 +75,7 @@ function Shown({ instance, provided }) {
 
 export function InstancePage({ part: id }) {
   const { data, error, reload } = useQuery(INSTANCE_OF_PAGE, { id }, ({ instance }) => instance.id === id);
-  const row = instanceOf(id).value;
+  const row = instance(id).value;
   const [last, setLast] = useState(null);
   useEffect(() => {
     if (data?.instance) remember([data.instance]);

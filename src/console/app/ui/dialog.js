@@ -4,6 +4,7 @@ import { useEffect, useId, useRef, useState } from "../../vendor/hooks.js";
 import { signal } from "../../vendor/signals.js";
 import { html } from "../lib.js";
 import { Icon } from "./icon.js";
+import { Said } from "./parts.js";
 
 /** The windows that are open, the topmost last: components that get `close`. */
 const windows = signal([]);
@@ -62,6 +63,7 @@ export function Window({ title, second = null, leave, wide = false, children }) 
         <button type="button" class="quiet bare" aria-label="Close" onClick=${() => leave()}><${Icon} name="x" /></button>
       </header>
       ${children}
+      <${Said} />
     </dialog>
   `;
 }

@@ -1,9 +1,10 @@
 // The notice of an instance: what happened, since when, and what helps.
 
 import { Remedies } from "../actions.js";
+import { exactly } from "../format.js";
 import { html } from "../lib.js";
 import { Icon } from "./icon.js";
-import { FullMoment, Moment } from "./moment.js";
+import { Moment } from "./moment.js";
 
 /** Nothing if there is nothing to tell. */
 export function Notice({ instance }) {
@@ -20,7 +21,7 @@ export function Notice({ instance }) {
       <details>
         <summary>What happened</summary>
         <p>${detail}</p>
-        ${since && html`<p class="second">Since <${FullMoment} at=${since} /></p>`}
+        ${since && html`<p class="second">Since ${exactly(new Date(since))}</p>`}
       </details>
       <${Remedies} instance=${instance} />
     </div>

@@ -63,7 +63,7 @@ function tookOf({ startedAt, finishedAt }) {
 }
 
 /** "+ 3 − 1 ~ 2": joined, left, changed. */
-function Counts({ run }) {
+function CountsOfRun({ run }) {
   const parts = [["+", run.added, "joined", "ok"], ["−", run.removed, "left", "danger"], ["~", run.changed, "changed", "plain"]];
   const shown = parts.filter(([, value]) => value > 0);
   return html`
@@ -73,8 +73,9 @@ function Counts({ run }) {
   `;
 }
 
-function Reason({ failure, remark, waitingFor, waitingUntil }) {
-  const missing = failure?.missingPermissions ?? [];
+function Reason({ outcome, failure, remark, waitingFor, waitingUntil }) {
+  // The message of a partial run names all that is missing.
+  const missing = (outcome === "FAILED" && failure?.missingPermissions) || [];
   const waits = waitingUntil && Date.parse(waitingUntil) > now.value;
   return html`
     ${failure && html`<strong>${words(failure.class)}</strong>: ${failure.message}`}
@@ -88,11 +89,11 @@ const RunRow = ({ id, run }) => html`
   <tr>
     <th scope="row"><${Link} to=${runLink(id, run.id)}><${Moment} at=${run.startedAt ?? run.queuedAt} /></${Link}></th>
     <td data-label="Outcome"><${Outcome} run=${run} /></td>
-    <td data-label="Started">${TRIGGERS[run.trigger] ?? words(run.trigger)}</td>
+    <td data-label="Started" class="steady">${TRIGGERS[run.trigger] ?? words(run.trigger)}</td>
     <td class="number" data-label="Duration">${tookOf(run)}</td>
-    <td data-label="Users" class="steady"><${Counts} run=${run} /></td>
+    <td data-label="Users" class="steady"><${CountsOfRun} run=${run} /></td>
     <td data-label="Reason" class="wide"><${Reason} ...${run} /></td>
-    <td data-label="Mail"><span class="second">${mailOf(run)}</span></td>
+    <td data-label="Mail" class="mailed">${mailOf(run)}</td>
   </tr>
 `;
 
@@ -117,7 +118,7 @@ function Runs({ instance }) {
     </${Empty}>`}
     ${list.nodes?.length > 0 &&
     html`
-      <table class="cards">
+      <table class="cards flow">
         <caption class="unseen">Syncs of ${instance.name}, the newest first</caption>
         <thead>
           <tr>
@@ -135,7 +136,7 @@ function Runs({ instance }) {
 /** The fields of a user that changed, as their columns are called. */
 const fieldsOf = (fields) => listed(fields.map((field) => USER_FIELDS.find(({ name }) => name === field)?.heading ?? field));
 
-function Changes({ run, kind, total }) {
+function ChangedUsers({ run, kind, total }) {
   const list = useList(CHANGES_OF_RUN, { id: run.id, kind }, (data) => data.syncRun?.changes ?? { nodes: [], totalCount: 0, pageInfo: {} });
   if (!list.nodes) return list.error ? html`<${Failure} error=${list.error} reload=${list.reload} />` : html`<${Loading} />`;
   if (!list.nodes.length)
@@ -194,7 +195,7 @@ function OneRun({ instance, id }) {
         ([kind, label, field]) => html`
           <section key=${kind} class="card" aria-labelledby="changes-${field}">
             <h2 id="changes-${field}">${label} <span class="second">${count(run[field], "user")}</span></h2>
-            <${Changes} run=${run} kind=${kind} total=${run[field]} />
+            <${ChangedUsers} run=${run} kind=${kind} total=${run[field]} />
           </section>
         `,
       )}

@@ -22,7 +22,7 @@ function fate({ state, lastError, attempts }) {
   return lastError ?? "";
 }
 
-const MailRow = ({ mail }) => html`
+const MailOfInstance = ({ mail }) => html`
   <tr>
     <th scope="row">${mail.subject}</th>
     <td data-label="To">${mail.address}</td>
@@ -44,12 +44,12 @@ export function InstanceMail({ instance }) {
       </${Empty}>
     `;
   return html`
-    <table class="cards">
+    <table class="cards flow">
       <caption class="unseen">Mails about ${instance.name}, the newest first</caption>
       <thead>
         <tr><th scope="col">Subject</th><th scope="col">To</th><th scope="col">State</th><th scope="col">Reason</th><th scope="col">When</th></tr>
       </thead>
-      <tbody>${list.nodes.map((mail) => html`<${MailRow} key=${mail.id} mail=${mail} />`)}</tbody>
+      <tbody>${list.nodes.map((mail) => html`<${MailOfInstance} key=${mail.id} mail=${mail} />`)}</tbody>
     </table>
     <${More} list=${list} />
   `;

@@ -57,7 +57,7 @@ function Durations({ runs }) {
   return html`
     <${BarChart} bars=${bars} write=${duration} />
     <p class="second">
-      The last sync took ${duration(bars.at(-1).value)}; half of the last ${count(bars.length, "sync", "syncs")} took ${duration(typical)} or less.
+      The last sync took ${duration(bars.at(-1).value)}${bars.length < 3 ? "" : `; half of the last ${number(bars.length)} syncs took ${duration(typical)} or less`}.
       ${failed > 0 ? ` ${number(failed)} failed.` : " None failed."}
     </p>
   `;
@@ -66,7 +66,7 @@ function Durations({ runs }) {
 const Fact = ({ label, children }) => html`<div><dt>${label}</dt><dd>${children}</dd></div>`;
 
 /** When the credential expires. */
-function Expiry({ at }) {
+function CredentialExpiry({ at }) {
   const left = Date.parse(at) - now.value;
   return html`
     ${left < SOON_EXPIRES && html`<${Badge} tone=${left > 0 ? "warning" : "danger"}>${left > 0 ? "Soon" : "Over"}</${Badge}> `}
@@ -102,7 +102,7 @@ function Facts({ instance, about }) {
         ${lastSync ? html`${words(lastSync.outcome)}, <${Moment} at=${lastSync.finishedAt} />` : html`<span class="unknown">None yet</span>`}
       </${Fact}>
       <${Fact} label="Credential expires">
-        ${instance.credentialExpiresAt ? html`<${Expiry} at=${instance.credentialExpiresAt} />` : html`<span class="unknown">Not known</span>`}
+        ${instance.credentialExpiresAt ? html`<${CredentialExpiry} at=${instance.credentialExpiresAt} />` : html`<span class="unknown">Not known</span>`}
       </${Fact}>
       <${Fact} label="Created"><${Moment} at=${instance.createdAt} /> <small>by ${instance.createdBy}</small></${Fact}>
       ${settingsOf(about).map(([label, value]) => html`<${Fact} key=${label} label=${label}>${value}</${Fact}>`)}

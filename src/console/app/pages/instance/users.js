@@ -130,7 +130,7 @@ export function InstanceUsers({ instance, provided }) {
     ${list.nodes?.length > 0 &&
     html`
       ${text && asOf && html`<p class="second">The search may not find users yet that were stored after <${Moment} at=${asOf} />.</p>`}
-      <table class="cards users">
+      <table class="cards flow users">
         <caption class="unseen">Users of ${instance.name}</caption>
         <thead>
           <tr><th scope="col">Name</th>${COLUMNS_OF_USERS.map(({ key, heading }) => html`<th key=${key} scope="col">${heading}</th>`)}</tr>
