@@ -54,7 +54,7 @@ function useForm(integration, suggested, draft) {
   const [typed, setTyped] = useState(draft ? { name: draft.name, minutes: draft.minutes } : {});
   const { name = suggested, minutes = USUAL_MINUTES } = typed;
   const { values, fields, given, changed } = configuration;
-  const isTyped = Boolean(draft) || name !== suggested || minutes !== USUAL_MINUTES || changed.length > 0;
+  const isTyped = name !== (draft?.name ?? suggested) || minutes !== (draft?.minutes ?? USUAL_MINUTES) || changed.length > 0;
   const config = fields.filter(({ key, secret }) => !secret && values[key]).map(({ key }) => ({ key, value: values[key] }));
   const found = { name: name.trim() ? "" : "The name is required.", syncIntervalMinutes: intervalFault(minutes) };
   const ownFaults = Object.fromEntries(Object.entries(found).filter(([, fault]) => fault));
@@ -64,13 +64,14 @@ function useForm(integration, suggested, draft) {
     configuration,
     isTyped,
     kept: { name, minutes, config },
+    byPath: { name, syncIntervalMinutes: minutes, ...Object.fromEntries(fields.map(({ key }) => [`config.${key}`, values[key]])) },
     input: { integrationKey: integration.key, name: name.trim(), config: given, syncIntervalMinutes: Number(minutes) },
     faults: { ...configuration.faults, ...ownFaults },
     set: (field) => (value) => setTyped((known) => ({ ...known, [field]: value })),
   };
 }
 
-/** Keeps what is typed for when the page is left, and asks before it is discarded. */
+/** Keeps what is typed for when the page is left, and asks before it is discarded. What was kept before is asked about by a button. */
 function useKept(key, { isTyped, kept }) {
   const guard = async () => {
     const isLeft = await mayDrop();
@@ -93,19 +94,23 @@ function useKept(key, { isTyped, kept }) {
 function useConnecting(integration, form, guard) {
   const { key, name } = integration;
   const { configuration, input, faults } = form;
-  const [refusal, setRefusal] = useState({ errors: {}, rest: [] });
+  const [refusal, setRefusal] = useState({ errors: {}, rest: [], of: {} });
   const [tested, setTested] = useState(null);
   const [doing, setDoing] = useState("");
   const [busy, run, failure] = useAction();
   const sort = (userErrors, more = []) => {
     const found = byField(userErrors, [...more, ...pathsOf(configuration)], secretsOf(configuration));
-    setRefusal(found);
+    setRefusal({ ...found, of: form.byPath });
     return found;
   };
   const isFaulty = (found) => {
-    setRefusal({ errors: found, rest: [] });
+    setRefusal({ errors: found, rest: [], of: form.byPath });
     return Object.keys(found).length > 0;
   };
+  // What was typed since, and fields of a way to authenticate that is not chosen, are not wrong any more.
+  const isShown = ([path]) => path in form.byPath && form.byPath[path] === refusal.of[path];
+  const errors = Object.fromEntries(Object.entries(refusal.errors).filter(isShown));
+  const rest = JSON.stringify(form.byPath) === JSON.stringify(refusal.of) ? refusal.rest : [];
   const consent = async () => {
     keepDraft(key, { ...form.kept, hasLeft: true });
     guardPage(null);
@@ -138,19 +143,21 @@ function useConnecting(integration, form, guard) {
       setTested(null);
       const result = await testConnection({ integrationKey: key, config: input.config });
       setTested({ of: given, result, reasons: sort(result.userErrors).rest });
-      if (result.userErrors.length) setRefusal(({ errors }) => ({ errors, rest: [] }));
+      // What no field shows, the verdict does.
+      setRefusal((found) => ({ ...found, rest: [] }));
     });
   };
   // What was tested may no longer be what is typed.
-  return { refusal, failure, busy, doing, submit, test, tested: tested?.of === given ? tested : null };
+  return { refusal, errors, rest, failure, busy, doing, submit, test, tested: tested?.of === given ? tested : null };
 }
 
 /** That the form is filled with what was typed before. */
-function Returned({ integration: { name, configFields }, draft }) {
+function Returned({ integration: { name, configFields }, draft, startOver }) {
   const secrets = configFields.some(({ secret }) => secret) ? " Secrets are not kept; enter them again." : "";
   return html`
     <div class="notice ${draft.hasLeft ? "warning" : "plain"}" role="status">
       <p><strong>${draft.hasLeft ? `You came back from ${name}, and it is not connected yet.` : "You were here before."}</strong> What you typed is filled in again.${secrets}</p>
+      <p><${Button} look="small" onClick=${startOver}>Start over</${Button}></p>
     </div>
   `;
 }
@@ -174,25 +181,25 @@ const needed = (errors) => {
   return wrong === 1 ? "One field needs another value." : `${wrong} fields need another value.`;
 };
 
-function ConnectForm({ integration, suggested, draft }) {
+function ConnectForm({ integration, suggested, draft, startOver }) {
   const { key, name } = integration;
   const form = useForm(integration, suggested, draft);
   const guard = useKept(key, form);
-  const { refusal, failure, busy, doing, submit, test, tested } = useConnecting(integration, form, guard);
+  const { refusal, errors, rest, failure, busy, doing, submit, test, tested } = useConnecting(integration, form, guard);
   const element = useFirstError(refusal.errors);
   const { configuration } = form;
   const { needsConsent } = configuration;
-  const problems = [failure, ...refusal.rest, needed(refusal.errors)].filter(Boolean);
+  const problems = [failure, ...rest, needed(errors)].filter(Boolean);
   const hint = needsConsent
     ? `${name} asks you to consent, and brings you back here. Register the redirect address there first.`
     : "The credential is checked before anything is stored. It is stored encrypted, and never shown again.";
   return html`
-    ${draft && html`<${Returned} integration=${integration} draft=${draft} />`}
+    ${draft && html`<${Returned} integration=${integration} draft=${draft} startOver=${startOver} />`}
     <div class="columns connect">
       <form class="card stack" ref=${element} onSubmit=${submit} noValidate>
-        <${TextField} label="Name" help="What this instance is called in Muster." maxlength="200" value=${form.name} error=${refusal.errors.name ?? ""} onInput=${form.set("name")} />
-        <${ConfigurationFields} configuration=${configuration} errors=${refusal.errors} />
-        <${IntervalField} minutes=${form.minutes} error=${refusal.errors.syncIntervalMinutes ?? ""} onInput=${form.set("minutes")} />
+        <${TextField} label="Name" help="What this instance is called in Muster." maxlength="200" value=${form.name} error=${errors.name ?? ""} onInput=${form.set("name")} />
+        <${ConfigurationFields} configuration=${configuration} errors=${errors} />
+        <${IntervalField} minutes=${form.minutes} error=${errors.syncIntervalMinutes ?? ""} onInput=${form.set("minutes")} />
         <p class="second">${hint}</p>
         ${tested && html`<${Verdict} result=${tested.result} reasons=${tested.reasons} />`}
         <p class="error" role="alert">${problems.join(" ")}</p>
@@ -229,11 +236,15 @@ export function ConnectPage({ part: key }) {
     return html`<${Heading} title="Integrate" />${error ? html`<${Failure} error=${error} reload=${reload} />` : html`<${Loading} lines=${6} />`}`;
   }
   const { name } = integration;
+  const startOver = () => {
+    dropDraft(key);
+    setFirst({ ...first, draft: null });
+  };
   if (created) return html`<${FirstSync} key=${created} id=${created} crumbs=${crumbsTo(key, name)} name=${name} />`;
   return html`
     <${Heading} key="form" title="Integrate ${name}" crumbs=${crumbsTo(key, name)} before=${html`<${Monogram} name=${name} size="large" />`} />
     ${mayChange.value
-      ? html`<${ConnectForm} integration=${integration} suggested=${data?.suggested ?? first.suggested} draft=${first.draft} />`
+      ? html`<${ConnectForm} integration=${integration} suggested=${data?.suggested ?? first.suggested} draft=${first.draft} startOver=${startOver} key=${first.draft ? "kept" : "new"} />`
       : html`<${Empty} title="Your role can only read"><p>An administrator or operator can connect ${name}.</p></${Empty}>`}
   `;
 }

@@ -1,6 +1,6 @@
 // The first sync of an instance that was just connected: its progress, and how it ended.
 
-import { useEffect } from "../../vendor/hooks.js";
+import { useEffect, useRef } from "../../vendor/hooks.js";
 import { CancelButton } from "../actions.js";
 import { useQuery } from "../data.js";
 import { count } from "../format.js";
@@ -52,10 +52,18 @@ function Ended({ row }) {
   `;
 }
 
+/** The instance as it was when the first sync ended, if that needs nobody. Later syncs are told of on its own page. */
+function useEnd(row) {
+  const end = useRef(null);
+  if (!end.current && row?.syncState === "IDLE" && row.lastSync && row.lastSync.outcome !== "FAILED") end.current = row;
+  return end.current;
+}
+
 /** `crumbs` are those of the page, `name` is that of the integration. */
 export function FirstSync({ id, crumbs, name }) {
-  const { row, isGone, error, reload } = useNewInstance(id);
-  if (isGone || row === null) {
+  const { row: newest, isGone, error, reload } = useNewInstance(id);
+  const row = useEnd(newest) ?? newest;
+  if (isGone || newest === null) {
     return html`
       <${Heading} title="Integrate ${name}" crumbs=${crumbs} />
       <${Empty} title="This instance has been deleted"><p><${Link} to="integrations">Go to the integrations</${Link}></p></${Empty}>
@@ -69,7 +77,7 @@ export function FirstSync({ id, crumbs, name }) {
   return html`
     <${Heading}
       key=${id}
-      title="${row.name} is connected"
+      title=${row.lastSync?.outcome === "FAILED" ? row.name : `${row.name} is connected`}
       crumbs=${crumbs}
       second=${html`<${State} instance=${row} />`}
       before=${html`<${Monogram} name=${name} size="large" />`}
