@@ -42,10 +42,19 @@ export function remember(rows) {
 
 const isNewer = (known, row) => known?.updatedAt && row.updatedAt && known.updatedAt > row.updatedAt;
 
+/** Notes that an instance is gone. */
+export function forgetInstance(id) {
+  batch(() => {
+    instance(id).value = null;
+    progress(id).value = null;
+  });
+}
+
 /** Applies an event. */
 export function apply({ instance: row }) {
   batch(() => {
-    instance(row.id).value = row.status === "DELETED" ? null : row;
+    if (row.status === "DELETED") return forgetInstance(row.id);
+    instance(row.id).value = row;
     if (row.syncState !== "RUNNING") progress(row.id).value = null;
   });
 }

@@ -6,7 +6,7 @@ import { useQuery } from "../data.js";
 import { count } from "../format.js";
 import { html } from "../lib.js";
 import { onEvent } from "../live.js";
-import { INSTANCE, instance, remember } from "../store.js";
+import { INSTANCE, instance, remember, forgetInstance } from "../store.js";
 import { open, Understood, useAction, Window } from "../ui/dialog.js";
 import { Button, say } from "../ui/parts.js";
 
@@ -16,6 +16,7 @@ const DELETE_INSTANCE = `mutation DeleteInstance($input: DeleteInstanceInput!) {
 const DELETE_ALL_USERS = `mutation DeleteAllUsers($input: DeleteAllUsersInput!) {
   deleteAllUsers(input: $input) { instance { ...Row } userErrors { message } }
 } ${INSTANCE}`;
+const LOOK_AGAIN = 2_000;
 const DELETION = "query Deletion($id: ID!) { instance(id: $id) { id status } }";
 
 /** Runs a mutation. Returns the instance; what was refused is an error. */
@@ -84,10 +85,16 @@ async function deleteAllUsers(instance) {
 
 /** A window that watches a deletion until the instance is gone. */
 function Watching({ id, name, users, close }) {
-  const { data } = useQuery(DELETION, { id }, ({ instance }) => instance.id === id);
+  const { data, reload } = useQuery(DELETION, { id }, ({ instance: row }) => row.id === id);
+  useEffect(() => {
+    // Without live updates, nothing else says so soon.
+    const timer = setInterval(reload, LOOK_AGAIN);
+    return () => clearInterval(timer);
+  }, []);
   const isGone = data !== undefined && (data.instance === null || data.instance.status === "DELETED");
   useEffect(() => {
     if (!isGone) return;
+    forgetInstance(id);
     say(`“${name}” has been deleted${users > 0 ? `, with ${count(users, "user")}` : ""}.`);
     close();
   }, [isGone]);

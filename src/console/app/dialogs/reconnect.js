@@ -34,7 +34,7 @@ function ReconnectInstance({ id, title, close }) {
 }
 
 /** How a person gets the credential. */
-function Help({ integration: { name, setup, documentationUrl } }) {
+function WhereToFind({ integration: { name, setup, documentationUrl } }) {
   return html`
     <details>
       <summary>Where to find it in ${name}</summary>
@@ -77,7 +77,7 @@ function ReconnectForm({ instance, title, close }) {
     <${Window} title=${title} second=${`${name}, ${integration.name}`} leave=${leave}>
       <form ref=${form} onSubmit=${submit} noValidate>
         <${ConfigurationFields} configuration=${configuration} errors=${errors} />
-        <${Help} integration=${integration} />
+        <${WhereToFind} integration=${integration} />
         <p class="error" role="alert">${[failure, test.failure, ...rest].filter(Boolean).join(" ")}</p>
         ${(busy || test.busy) && html`<p class="second" role="status">Asking ${integration.name}…</p>`}
         ${test.verdict}

@@ -6,7 +6,7 @@ import { useQuery } from "../data.js";
 import { html } from "../lib.js";
 import { search, setSearch } from "../router.js";
 import { mayChange } from "../session.js";
-import { INSTANCE, instance, remember } from "../store.js";
+import { applyProgress, INSTANCE, instance, progress, remember } from "../store.js";
 import { Notice } from "../ui/notice.js";
 import { Button, Failure, Heading, instanceLink, integrationLink, Link, Loading, Monogram, Tabs } from "../ui/parts.js";
 import { Freshness, Progress, State } from "../ui/state.js";
@@ -16,7 +16,9 @@ import { InstanceMail } from "./instance/mail.js";
 import { InstanceSummary } from "./instance/summary.js";
 import { InstanceUsers } from "./instance/users.js";
 
-const INSTANCE_OF_PAGE = `query InstanceOfPage($id: ID!) { instance(id: $id) { ...Row integration { key name providedFields } } } ${INSTANCE}`;
+const INSTANCE_OF_PAGE = `query InstanceOfPage($id: ID!) { instance(id: $id) {
+  ...Row integration { key name providedFields } currentSync { id seen waitingFor waitingUntil }
+} } ${INSTANCE}`;
 
 const TABS = [
   ["", "Overview", InstanceSummary],
@@ -25,6 +27,12 @@ const TABS = [
   ["events", "Events", InstanceEvents],
   ["mail", "Mail", InstanceMail],
 ];
+
+/** Notes how far a run is, unless something newer is known. */
+function noteProgress(id, { currentSync }) {
+  if (!currentSync || progress(id).peek()?.seen > currentSync.seen) return;
+  applyProgress({ ...currentSync, instanceId: id, runId: currentSync.id, expected: progress(id).peek()?.expected ?? null });
+}
 
 const isGone = (row) => row === null || row?.status === "DELETED";
 
@@ -78,7 +86,9 @@ export function InstancePage({ part: id }) {
   const row = instance(id).value;
   const [last, setLast] = useState(null);
   useEffect(() => {
-    if (data?.instance) remember([data.instance]);
+    if (!data?.instance) return;
+    remember([data.instance]);
+    noteProgress(id, data.instance);
   }, [data]);
   useEffect(() => {
     if (row && !isGone(row)) setLast(row);

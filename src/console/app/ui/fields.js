@@ -147,13 +147,7 @@ export function useConfiguration(integration, stored = []) {
     isKept,
     removed,
     set: (key, value) => setTyped((known) => ({ ...known, [key]: value })),
-    remove: (key, isRemoved) =>
-      setRemoved((keys) => {
-        const changed = new Set(keys);
-        if (isRemoved) changed.add(key);
-        else changed.delete(key);
-        return changed;
-      }),
+    remove: (key, isRemoved) => setRemoved((keys) => new Set([...[...keys].filter((other) => other !== key), ...(isRemoved ? [key] : [])])),
     /** True if the chosen option needs a person's consent in the application. */
     needsConsent: option?.kind === "OAUTH2_AUTHORIZATION_CODE",
     redirectUri: option?.redirectUri ?? null,
