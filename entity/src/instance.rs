@@ -87,6 +87,9 @@ pub struct Model {
     pub health: Health,
     pub failing_since: Option<i64>,
     pub consecutive_failures: i32,
+    /// The kind of error of the last completed run; null if that did not fail, or if a version without this column
+    /// ended it.
+    pub failure_class: Option<super::run::FailureClass>,
     /// Whether an `AUTO_REVOKED` mail was sent since the last recovery.
     pub revocation_mailed: bool,
     /// When the last successful run finished. 0 means never (not null, because lists are sorted by this column).

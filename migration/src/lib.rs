@@ -37,6 +37,7 @@ mod m0017_token_scopes;
 mod m0018_audit_chain;
 mod m0019_redirects;
 mod m0020_oidc_sign_in;
+mod m0021_failure_class;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -67,6 +68,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0018_audit_chain::Migration),
             Box::new(m0019_redirects::Migration),
             Box::new(m0020_oidc_sign_in::Migration),
+            Box::new(m0021_failure_class::Migration),
         ]
     }
 }

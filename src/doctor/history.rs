@@ -244,6 +244,7 @@ mod tests {
             health: instance::Health::Ok,
             failing_since: None,
             consecutive_failures: 0,
+            failure_class: None,
             revocation_mailed: false,
             last_success_at: 1,
             tenant: None,

@@ -17,6 +17,7 @@ use super::instance::cancel_sync::CancelSync;
 use super::instance::create::CreateInstance;
 use super::instance::delete::DeleteInstance;
 use super::instance::delete_all_users::DeleteAllUsers;
+use super::instance::event_log::EventLogQuery;
 use super::instance::list::InstanceQuery;
 use super::instance::state_changed::InstanceSubscription;
 use super::instance::sync::SyncInstance;
@@ -47,6 +48,7 @@ pub struct Query(
     NodeQuery,
     IntegrationQuery,
     InstanceQuery,
+    EventLogQuery,
     SyncRunQuery,
     UserQuery,
     RecipientsQuery,

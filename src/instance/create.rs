@@ -104,6 +104,7 @@ impl Instances {
             health: state.health,
             failing_since: state.failing_since,
             consecutive_failures: state.consecutive_failures,
+            failure_class: None,
             revocation_mailed: false,
             last_success_at: state.last_success_at,
             tenant: verified.tenant,

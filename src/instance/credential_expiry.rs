@@ -35,13 +35,17 @@ pub fn changes_at(model: &Model, now: i64) -> Option<i64> {
     [at - AHEAD_MS, at].into_iter().find(|change| *change > now)
 }
 
+/// Whether the credential expires within two weeks, or has expired.
+pub(super) fn is_near(model: &Model, now: i64) -> bool {
+    // If a sync succeeded after the end, the application has extended the credential without saying until when.
+    let extended = |at: i64| at <= now && model.last_success_at > at;
+    model.credential_expires_at.is_some_and(|at| at - AHEAD_MS <= now && !extended(at))
+}
+
 /// The warning, from two weeks before the end on.
 pub(super) fn notice(model: &Model, about: About, now: i64) -> Option<Notice> {
-    let at = model.credential_expires_at.filter(|at| model.status == Status::Live && at - AHEAD_MS <= now)?;
-    if at <= now && model.last_success_at > at {
-        // A sync succeeded after the end, so the application has extended the credential without saying until when.
-        return None;
-    }
+    let warned = model.status == Status::Live && is_near(model, now);
+    let at = model.credential_expires_at.filter(|_| warned)?;
     let About { integration, consents, .. } = about;
     let day = date_time(at).format("%Y-%m-%d %H:%M UTC");
     let (title, detail) = if at > now {

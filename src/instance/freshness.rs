@@ -2,6 +2,9 @@
 
 use entity::instance::Model;
 
+/// How long users are fresh, in milliseconds for each minute of the sync interval: for two intervals.
+pub(super) const STALE_AFTER_MS: i64 = 2 * 60_000;
+
 /// Whether the users of an instance are up to date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
 #[graphql(name = "FreshnessState")]
@@ -41,7 +44,7 @@ impl Freshness {
 
 /// The last moment at which the users are fresh, if no run succeeds until then.
 fn overdue(model: &Model) -> i64 {
-    model.last_success_at + 2 * i64::from(model.sync_interval_minutes) * 60_000
+    model.last_success_at + i64::from(model.sync_interval_minutes) * STALE_AFTER_MS
 }
 
 /// When the freshness changes, if nothing is stored until then; `None` if it stays as it is.

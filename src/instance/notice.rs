@@ -179,7 +179,7 @@ fn nobody(model: &Model, about: About) -> Notice {
 
 fn failing(model: &Model, about: About, last: Option<&run::Model>) -> Notice {
     let About { integration, consents, .. } = about;
-    let class = last.and_then(|run| run.failure_class);
+    let class = model.failure_class.or_else(|| last.and_then(|run| run.failure_class));
     let again = here("Sync again now", RemedyAction::Sync);
     let (title, remedies) = match class {
         Some(FailureClass::RemovalGuard) => (

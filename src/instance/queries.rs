@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::Instances;
 use super::event::{Previous, Snapshot};
+use super::standing::{Headline, Sql, Standing};
 use crate::auth::Seen;
 use crate::db::{self, Columns, Total, keyset};
 use crate::error::Result;
@@ -25,6 +26,9 @@ pub struct Filter {
     /// `None` matches all but deleted instances.
     pub statuses: Option<Vec<Status>>,
     pub health: Option<Vec<Health>>,
+    pub headlines: Option<Vec<Headline>>,
+    pub stale: Option<bool>,
+    pub needs_attention: Option<bool>,
     /// A part of the name, in any case.
     pub search: Option<String>,
     /// What the caller sees.
@@ -79,7 +83,12 @@ pub struct PageOf {
 }
 
 impl Filter {
-    fn condition(&self) -> Condition {
+    /// Whether other rows may match later although nothing is stored.
+    pub fn changes_with_time(&self) -> bool {
+        self.stale.is_some() || self.needs_attention.is_some()
+    }
+
+    pub(super) fn condition(&self, now: i64) -> Condition {
         let mut all = Condition::all();
         if let Some(ids) = &self.ids {
             all = all.add(Column::Id.is_in(ids.iter().copied()));
@@ -94,6 +103,14 @@ impl Filter {
         if let Some(health) = &self.health {
             all = all.add(Column::Health.is_in(health.iter().copied()));
         }
+        if let Some(headlines) = &self.headlines {
+            all = all.add(Sql::has_headline(headlines));
+        }
+        let sql = Sql { now };
+        let wanted = |condition: Condition, is: bool| if is { condition } else { condition.not() };
+        all = all
+            .add_option(self.stale.map(|is| wanted(sql.is_stale(), is)))
+            .add_option(self.needs_attention.map(|is| wanted(sql.needs_attention(), is)));
         if let Some(search) = &self.search {
             let pattern = format!("%{}%", escape_like(&search.to_lowercase()));
             let like = sea_orm::sea_query::LikeExpr::new(pattern).escape('\\');
@@ -103,20 +120,27 @@ impl Filter {
         all
     }
 
-    /// Whether a subscriber with this filter receives an event: the instance matches before or after the change.
-    /// Without `statuses`, this includes the last event of a deleted instance.
-    pub fn matches_event(&self, snapshot: &Snapshot) -> bool {
+    /// Whether a subscriber with this filter receives an event of this time: the instance matches before or after the
+    /// change. Without `statuses`, this includes the last event of a deleted instance.
+    pub fn matches_event(&self, snapshot: &Snapshot, at: i64) -> bool {
         let model = &snapshot.instance;
-        let before = |before: &Previous| self.matches(&before.name, before.status, before.health);
+        let stands = Standing::of(model, at);
+        let stood = snapshot.stood.unwrap_or(stands);
+        let before = |before: &Previous| self.matches(&before.name, before.status, before.health, stood);
         self.seen.as_ref().is_none_or(|scope| scope.has(&model.integration_key, model.id))
             && self.ids.as_ref().is_none_or(|ids| ids.contains(&model.id))
             && self.integration_keys.as_ref().is_none_or(|keys| keys.contains(&model.integration_key))
-            && (self.matches(&model.name, model.status, model.health) || snapshot.before.as_ref().is_some_and(before))
+            && (self.matches(&model.name, model.status, model.health, stands)
+                || snapshot.before.as_ref().is_some_and(before))
     }
 
-    fn matches(&self, name: &str, status: Status, health: Health) -> bool {
+    fn matches(&self, name: &str, status: Status, health: Health, standing: Standing) -> bool {
+        let Standing { headline, stale, needs_attention } = standing;
         self.statuses.as_ref().is_none_or(|statuses| statuses.contains(&status))
             && self.health.as_ref().is_none_or(|wanted| wanted.contains(&health))
+            && self.headlines.as_ref().is_none_or(|wanted| wanted.contains(&headline))
+            && self.stale.is_none_or(|wanted| wanted == stale)
+            && self.needs_attention.is_none_or(|wanted| wanted == needs_attention)
             && self.search.as_ref().is_none_or(|search| name.to_lowercase().contains(&search.to_lowercase()))
     }
 }
@@ -134,7 +158,8 @@ impl Instances {
 
     /// One page of instances.
     pub async fn page(&self, page: &PageOf, columns: Columns) -> Result<Vec<Model>> {
-        self.db.read().rows_with(columns.of(select_page(page)).into_query(), columns).await
+        let select = select_page(page, self.clock.now());
+        self.db.read().rows_with(columns.of(select).into_query(), columns).await
     }
 
     /// The first page of instances for each of several integrations, in one statement.
@@ -144,7 +169,8 @@ impl Instances {
         page: &PageOf,
         columns: Columns,
     ) -> Result<HashMap<String, Vec<Model>>> {
-        let own = |key| columns.of(select_page(page)).filter(Column::IntegrationKey.eq(key)).into_query();
+        let now = self.clock.now();
+        let own = |key| columns.of(select_page(page, now)).filter(Column::IntegrationKey.eq(key)).into_query();
         let pages = keys.iter().map(own);
         let mut found =
             keyset::pages(self.db.read(), pages.collect(), columns, |model: &Model| model.integration_key.clone())
@@ -160,12 +186,13 @@ impl Instances {
 
     /// How many instances match.
     pub async fn total(&self, filter: &Filter) -> Result<Total> {
-        db::total(self.db.read(), Entity::find().filter(filter.condition())).await
+        db::total(self.db.read(), Entity::find().filter(filter.condition(self.clock.now()))).await
     }
 
     /// How many instances of each integration match.
     pub async fn totals_by_integration(&self, keys: &[String], filter: &Filter) -> Result<HashMap<String, Total>> {
-        let instances = |_| Entity::find().filter(filter.condition());
+        let now = self.clock.now();
+        let instances = |_| Entity::find().filter(filter.condition(now));
         db::totals(self.db.read(), keys, Column::IntegrationKey, instances).await
     }
 
@@ -191,10 +218,11 @@ impl Instances {
     pub async fn snapshots_after<C: ConnectionTrait>(
         conn: &C,
         filter: &Filter,
+        now: i64,
         after: Uuid,
         limit: u64,
     ) -> Result<Vec<Snapshot>> {
-        let mut select = Entity::find().filter(filter.condition()).filter(Column::Id.gt(after));
+        let mut select = Entity::find().filter(filter.condition(now)).filter(Column::Id.gt(after));
         QueryTrait::query(&mut select).order_by(Column::Id, Order::Asc).limit(limit);
         let models = select.all(conn).await?;
         let ids: Vec<Uuid> =
@@ -209,6 +237,7 @@ impl Instances {
                 current_run: find(instance.current_run_id),
                 instance,
                 before: None,
+                stood: None,
             })
             .collect())
     }
@@ -244,10 +273,10 @@ fn sum(column: Column) -> SimpleExpr {
     Expr::expr(Func::coalesce([Func::sum(Expr::col(column)).into(), Expr::value(0)])).cast_as("BIGINT")
 }
 
-fn select_page(page: &PageOf) -> sea_orm::Select<Entity> {
+fn select_page(page: &PageOf, now: i64) -> sea_orm::Select<Entity> {
     let order = if page.descending { Order::Desc } else { Order::Asc };
     let column = page.field.column();
-    let mut select = Entity::find().filter(page.filter.condition());
+    let mut select = Entity::find().filter(page.filter.condition(now));
     if let Some((key, id)) = &page.after {
         let key: SimpleExpr = match key {
             Key::Text(text) => Expr::value(text.as_str()),

@@ -83,8 +83,12 @@ impl Engine {
         let completion = completion(failure.as_ref(), refusal, !losses.is_empty(), tries, now);
         describe(run, completion, failure, &losses, now);
         self.record_what_is_known(tx, &mut transition, &losses).await?;
-        if !matches!(completion, Completion::Failed { .. }) {
-            transition.instance_mut().tries = 0;
+        let is_failed = matches!(completion, Completion::Failed { .. });
+        let failure_class = transition.current_run_mut()?.failure_class.filter(|_| is_failed);
+        let instance = transition.instance_mut();
+        instance.failure_class = failure_class;
+        if !is_failed {
+            instance.tries = 0;
         }
         let mail = self.decide_mail(tx, &mut transition, completion, now).await?;
         transition.apply(Change::Complete(completion)).await?;

@@ -38,7 +38,12 @@ impl InstanceEvent {
         Some(InstanceEvent { cursor, ..event })
     }
 
-    fn list(events: Vec<Event>) -> Vec<Self> {
+    /// Its number in the log.
+    pub fn seq(&self) -> i64 {
+        self.seq
+    }
+
+    pub fn list(events: Vec<Event>) -> Vec<Self> {
         let (facts, snapshots): (Vec<_>, Vec<_>) =
             events.into_iter().map(|event| ((event.seq, event.at, event.cause, event.actor), event.snapshot)).unzip();
         let instances = Instance::list_of_snapshots(snapshots);

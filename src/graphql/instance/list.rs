@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Instance;
+use super::counts::{self, InstanceCounts};
 use crate::auth::Seen;
 use crate::db::Total;
+use crate::graphql::answers::holds_until;
 use crate::graphql::api::Api;
 use crate::graphql::batch::regroup;
 use crate::graphql::connection::{self, connection};
@@ -21,6 +23,7 @@ use crate::graphql::list::{List, NestedList, PageRows, RootList};
 use crate::graphql::page;
 use crate::graphql::written::Written;
 use crate::instance::queries::{Filter, Key, OrderField, PageOf};
+use crate::instance::standing::Headline;
 
 /// Selects instances. All fields that are given must match. Without `statuses`, deleted
 /// instances are left out.
@@ -34,17 +37,34 @@ pub struct InstanceFilter {
     statuses: Option<Vec<Status>>,
     /// Instances in one of these states of health.
     health: Option<Vec<Health>>,
+    /// Instances with one of these headlines.
+    headlines: Option<Vec<Headline>>,
+    /// True for instances whose users are stale, false for the others. An instance becomes stale without an event.
+    stale: Option<bool>,
+    /// True for instances that somebody should look at (see `Instance.needsAttention`), false for the others.
+    needs_attention: Option<bool>,
     /// Instances whose name contains this text, in any case.
     search: Option<String>,
 }
 
 impl InstanceFilter {
     pub fn decode(self, seen: &Seen) -> Result<Filter, ApiError> {
-        let InstanceFilter { ids, integration_keys, statuses, health, search } = self;
+        let InstanceFilter { ids, integration_keys, statuses, health, headlines, stale, needs_attention, search } =
+            self;
         let ids = page::bounded(ids, "ids")?;
         let integration_keys = page::bounded(integration_keys, "integrationKeys")?;
         let ids = ids.map(|ids| ids.iter().map(|id| id::argument(Kind::Instance, id)).collect()).transpose()?;
-        Ok(Filter { ids, integration_keys, statuses, health, search, seen: seen.clone() })
+        Ok(Filter {
+            ids,
+            integration_keys,
+            statuses,
+            health,
+            headlines,
+            stale,
+            needs_attention,
+            search,
+            seen: seen.clone(),
+        })
     }
 }
 
@@ -74,10 +94,19 @@ pub struct InstanceList {
 }
 
 impl InstanceList {
-    pub fn new(api: &Api, filter: Option<InstanceFilter>, order: Option<InstanceOrder>) -> Result<Self, ApiError> {
+    pub fn new(
+        ctx: &Context<'_>,
+        filter: Option<InstanceFilter>,
+        order: Option<InstanceOrder>,
+    ) -> Result<Self, ApiError> {
+        let api = ctx.data_unchecked::<Api>();
         let (field, descending) = order
             .map_or((OrderField::CreatedAt, false), |order| (order.field, order.direction == OrderDirection::Desc));
-        Ok(Self { filter: filter.unwrap_or_default().decode(&api.seen)?, field, descending })
+        let filter = filter.unwrap_or_default().decode(&api.seen)?;
+        if filter.changes_with_time() {
+            holds_until(ctx, api.instances.clock.now());
+        }
+        Ok(Self { filter, field, descending })
     }
 
     fn query(&self, after: Option<Position>, limit: u64) -> Result<PageOf, ApiError> {
@@ -166,8 +195,23 @@ impl InstanceQuery {
         #[graphql(desc = "Selects instances.")] filter: Option<InstanceFilter>,
         #[graphql(desc = "The order of the instances.")] order_by: Option<InstanceOrder>,
     ) -> Result<Written<InstanceConnection>, ApiError> {
-        let list = InstanceList::new(ctx.data_unchecked(), filter, order_by)?;
+        let list = InstanceList::new(ctx, filter, order_by)?;
         Ok(Written(InstanceConnection(connection::root(ctx, list, first, after).await?)))
+    }
+
+    /// How many instances match, and in which state they are. Without `statuses`, deleted instances are left out.
+    #[graphql(complexity = "counts::OF_ALL")]
+    async fn instance_counts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Selects instances.")] filter: Option<InstanceFilter>,
+    ) -> Result<Written<InstanceCounts>, ApiError> {
+        let api = ctx.data_unchecked::<Api>();
+        let filter = filter.unwrap_or_default().decode(&api.seen)?;
+        if filter.changes_with_time() {
+            holds_until(ctx, api.instances.clock.now());
+        }
+        Ok(Written(InstanceCounts::of(ctx, api.instances.counts(&filter).await?)))
     }
 
     /// One instance, which may be deleted. Null if there is none with that id.

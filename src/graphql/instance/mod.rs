@@ -27,16 +27,19 @@ use super::user::list::{UserConnection, UserFilter, UserList};
 use super::written::{Rows, Written, fields};
 use crate::clock::date_time;
 use crate::instance::event::Snapshot;
+use crate::instance::standing::{self, Headline, Standing};
 use crate::instance::{credential_expiry, freshness, notice as notices};
 
 pub mod begin_authorization;
 pub mod cancel_sync;
 mod capability;
 pub mod config;
+pub mod counts;
 pub mod create;
 pub mod delete;
 pub mod delete_all_users;
 pub mod event;
+pub mod event_log;
 pub mod list;
 pub mod notice;
 pub mod state_changed;
@@ -89,7 +92,7 @@ impl Instance {
         let mut models = Vec::with_capacity(snapshots.len());
         let mut held = Vec::with_capacity(snapshots.len());
         let mut runs = Vec::new();
-        for Snapshot { instance, last_run, current_run, before: _ } in snapshots {
+        for Snapshot { instance, last_run, current_run, before: _, stood: _ } in snapshots {
             models.push(instance);
             held.push((last_run.is_some(), current_run.is_some()));
             runs.extend(last_run.into_iter().chain(current_run));
@@ -193,6 +196,34 @@ impl Instance {
     /// Whether its last completed run succeeded.
     fn health(&self) -> Health {
         self.model.health
+    }
+
+    /// Its state in one word, from its status, its health and what its last completed run was refused for.
+    #[columns(status, inactive_reason, health, failure_class)]
+    fn headline(&self) -> Headline {
+        Headline::of(&self.model)
+    }
+
+    /// Whether somebody should look at it: its headline is `REVOKED`, `HELD`, `FAILING` or `PARTIAL`; or it is live,
+    /// and its users are stale, or its last completed run succeeded and it reports no user, or its credential expires
+    /// within two weeks. An instance that a member has switched off does not need attention.
+    #[columns(
+        status,
+        inactive_reason,
+        inactive_since,
+        health,
+        failure_class,
+        last_success_at,
+        sync_interval_minutes,
+        user_count,
+        credential_expires_at
+    )]
+    fn needs_attention(&self, ctx: &Context<'_>) -> bool {
+        let now = ctx.data_unchecked::<Api>().instances.clock.now();
+        if let Some(change) = standing::changes_at(&self.model, now) {
+            holds_until(ctx, change);
+        }
+        Standing::of(&self.model, now).needs_attention
     }
 
     /// When the first of the consecutive failures was; null unless `health` is `FAILING`.

@@ -16,6 +16,7 @@ use super::batch::{Batch, Relation};
 use super::connection;
 use super::error::ApiError;
 use super::id::{self, Kind};
+use super::instance::counts::{self, CountsOfIntegration, InstanceCounts};
 use super::instance::list::{InstanceConnection, InstanceFilter, InstanceList, InstanceOrder};
 use super::list::Parent;
 use super::page::{self, int};
@@ -167,6 +168,13 @@ impl Integration {
         Ok(int(self.totals(ctx).await?.1))
     }
 
+    /// How many instances it has, and in which state. Deleted ones are not counted.
+    #[graphql(complexity = "counts::OF_INTEGRATION")]
+    async fn instance_counts(&self, ctx: &Context<'_>) -> Result<Written<InstanceCounts>, ApiError> {
+        let counts = self.integrations.load(ctx.data_unchecked::<Api>(), CountsOfIntegration, &self.key).await?;
+        Ok(Written(InstanceCounts::of(ctx, counts.unwrap_or_default())))
+    }
+
     /// Its instances, the oldest first by default.
     #[graphql(complexity = "page::filtered_cost(first, __field, child_complexity)")]
     async fn instances(
@@ -177,7 +185,7 @@ impl Integration {
         #[graphql(desc = "Selects instances.")] filter: Option<InstanceFilter>,
         #[graphql(desc = "The order of the instances.")] order_by: Option<InstanceOrder>,
     ) -> Result<Written<InstanceConnection>, ApiError> {
-        let list = InstanceList::new(ctx.data_unchecked(), filter, order_by)?;
+        let list = InstanceList::new(ctx, filter, order_by)?;
         Ok(Written(InstanceConnection(connection::nested(ctx, self, list, first, after).await?)))
     }
 }

@@ -134,7 +134,7 @@ impl LogFollower {
             self.cursor.seq = entry.seq;
             let Some(event) = entry.event else { continue };
             let shown = self.cursor.snapshots_through.is_none_or(|through| event.snapshot.instance.id <= through);
-            if shown && self.filter.matches_event(&event.snapshot) {
+            if shown && self.filter.matches_event(&event.snapshot, event.at) {
                 deliveries.push((event, self.cursor));
             }
         }

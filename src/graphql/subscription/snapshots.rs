@@ -89,9 +89,10 @@ impl SnapshotPages {
         // One view for both: the number of the newest event, and the instances as of that event.
         let view = self.db.view().await?;
         let newest = events::newest(view.conn()).await?;
-        let found = Instances::snapshots_after(view.conn(), filter, after, PAGE as u64).await?;
+        let at = self.clock.now();
+        let found = Instances::snapshots_after(view.conn(), filter, at, after, PAGE as u64).await?;
         view.close().await?;
-        let (full, at) = (found.len() == PAGE, self.clock.now());
+        let full = found.len() == PAGE;
         let snapshots = found
             .into_iter()
             .map(|snapshot| Arc::new(Event { seq: newest, at, cause: Cause::Snapshot, actor: None, snapshot }));

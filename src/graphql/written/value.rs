@@ -124,6 +124,7 @@ enums! {
     crate::instance::freshness::FreshnessState,
     crate::instance::notice::RemedyAction,
     crate::instance::notice::Severity,
+    crate::instance::standing::Headline,
     entity::audit_entry::Action,
     entity::audit_entry::ActorKind,
     entity::audit_entry::Outcome,

@@ -21,6 +21,7 @@ use entity::run;
 use serde::{Deserialize, Serialize};
 
 use self::record::Record;
+use super::standing::Standing;
 use crate::error::{Error, Result};
 
 mod compression;
@@ -39,6 +40,8 @@ pub struct Snapshot {
     pub current_run: Option<run::Model>,
     /// `None` for a snapshot, which is no change.
     pub before: Option<Previous>,
+    /// The standing before the change, if the change has changed it. Older versions have not recorded it.
+    pub stood: Option<Standing>,
 }
 
 impl Snapshot {

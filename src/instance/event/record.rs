@@ -4,13 +4,14 @@
 //! or has a default: events from before it do not have it.
 
 use entity::instance::{Health, InactiveReason, Model, Status, SyncState};
-use entity::run;
+use entity::run::{self, FailureClass};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::run_record::RunRecord;
 use super::{Previous, Snapshot};
+use crate::instance::standing::Standing;
 
 #[derive(Serialize, Deserialize)]
 pub struct Record {
@@ -18,6 +19,8 @@ pub struct Record {
     last_run: Option<RunRecord>,
     current_run: Option<RunRecord>,
     before: Option<Previous>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stood: Option<Standing>,
 }
 
 /// All columns but the secrets.
@@ -34,6 +37,8 @@ struct InstanceRecord {
     health: Health,
     failing_since: Option<i64>,
     consecutive_failures: i32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failure_class: Option<FailureClass>,
     revocation_mailed: bool,
     last_success_at: i64,
     tenant: Option<String>,
@@ -63,24 +68,26 @@ struct InstanceRecord {
 
 impl From<Snapshot> for Record {
     fn from(snapshot: Snapshot) -> Self {
-        let Snapshot { instance, last_run, current_run, before } = snapshot;
+        let Snapshot { instance, last_run, current_run, before, stood } = snapshot;
         Record {
             instance: instance.into(),
             last_run: last_run.map(RunRecord::from),
             current_run: current_run.map(RunRecord::from),
             before,
+            stood,
         }
     }
 }
 
 impl From<Record> for Snapshot {
     fn from(record: Record) -> Self {
-        let Record { instance, last_run, current_run, before } = record;
+        let Record { instance, last_run, current_run, before, stood } = record;
         Snapshot {
             instance: instance.into(),
             last_run: last_run.map(run::Model::from),
             current_run: current_run.map(run::Model::from),
             before,
+            stood,
         }
     }
 }
@@ -99,6 +106,7 @@ impl From<Model> for InstanceRecord {
             health: model.health,
             failing_since: model.failing_since,
             consecutive_failures: model.consecutive_failures,
+            failure_class: model.failure_class,
             revocation_mailed: model.revocation_mailed,
             last_success_at: model.last_success_at,
             tenant: model.tenant,
@@ -139,6 +147,7 @@ impl From<InstanceRecord> for Model {
             health: record.health,
             failing_since: record.failing_since,
             consecutive_failures: record.consecutive_failures,
+            failure_class: record.failure_class,
             revocation_mailed: record.revocation_mailed,
             last_success_at: record.last_success_at,
             tenant: record.tenant,

@@ -17,6 +17,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue::NotSet, ColumnTrait, EntityTrait, I
 use uuid::Uuid;
 
 use super::event::{Previous, Snapshot};
+use super::standing::Standing;
 use super::state::{Change, State, Step};
 use super::{Instances, create, lock, runs};
 use crate::audit::{self, Subject};
@@ -38,7 +39,7 @@ pub struct Transition<'a> {
     current_run: Option<run::Model>,
     steps: Vec<(Cause, Snapshot)>,
     /// What filters match before the next step.
-    previous: Previous,
+    previous: (Previous, Standing),
     revised: bool,
     cancelled_run: Option<Uuid>,
 }
@@ -81,7 +82,7 @@ impl<'a> Transition<'a> {
             actor,
             now,
             exists: true,
-            previous: Previous::of(&instance),
+            previous: (Previous::of(&instance), Standing::of(&instance, now)),
             instance,
             last_run: None,
             current_run: None,
@@ -139,12 +140,14 @@ impl<'a> Transition<'a> {
         for effect in effects {
             self.carry_out_effect(effect).await?;
         }
-        let after = Previous::of(&self.instance);
+        let after = Standing::of(&self.instance, self.now);
+        let (before, stood) = std::mem::replace(&mut self.previous, (Previous::of(&self.instance), after));
         let snapshot = Snapshot {
             instance: self.instance.clone(),
             last_run: self.last_run.clone(),
             current_run: self.current_run.clone(),
-            before: Some(std::mem::replace(&mut self.previous, after)),
+            before: Some(before),
+            stood: (stood != after).then_some(stood),
         };
         self.steps.push((cause, snapshot));
         Ok(())

@@ -14,7 +14,7 @@ use crate::support::peer::Application;
 use crate::support::wire::{ENDLESS, Socket};
 use crate::support::{DEADLINE, Place, Server};
 
-mod scope;
+pub mod scope;
 mod table;
 mod tokens;
 mod walk;

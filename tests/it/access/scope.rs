@@ -67,7 +67,7 @@ impl Register {
     }
 }
 
-fn key(id: &str) -> Uuid {
+pub fn key(id: &str) -> Uuid {
     use base64::Engine as _;
     let text = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(id).unwrap();
     Uuid::try_parse(String::from_utf8(text).unwrap().rsplit(':').next().unwrap()).unwrap()

@@ -11,7 +11,7 @@ use muster::db::Location;
 use sea_orm::{Database, DatabaseConnection};
 
 /// Connects to the database without migrating it.
-async fn connect(location: &Location) -> DatabaseConnection {
+pub async fn connect(location: &Location) -> DatabaseConnection {
     let url = match location {
         Location::Sqlite(file) => format!("sqlite://{}?mode=rwc", file.display()),
         Location::Postgres(url) => url.clone(),

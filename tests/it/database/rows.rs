@@ -118,6 +118,7 @@ async fn every_table_is_read_as_sea_orm_reads_it() {
         variants::<_, instance::InactiveReason>(instance::Column::InactiveReason),
         variants::<_, instance::SyncState>(instance::Column::SyncState),
         variants::<_, instance::Health>(instance::Column::Health),
+        variants::<_, run::FailureClass>(instance::Column::FailureClass),
     ];
     same::<instance::Entity>(to, &db, &place, &of_instance).await;
     let of_mail = [

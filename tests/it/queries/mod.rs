@@ -2,10 +2,12 @@
 
 mod answers;
 mod audit;
+mod events;
 mod history;
 mod instances;
 mod nodes;
 mod search;
+mod standing;
 mod statements;
 mod totals;
 mod users;

@@ -41,9 +41,9 @@ async fn server_with_lists(count: usize) -> Server {
 
 const RUN: &str = "id trigger outcome seen mailDecision { kind } failure { message }";
 
-fn lists() -> [String; 8] {
+fn lists() -> [String; 9] {
     let instances = format!(
-        "id name status health freshness {{ state }} notice {{ title }} config {{ key value }} userCount
+        "id name status health headline needsAttention freshness {{ state }} notice {{ title }} config {{ key value }} userCount
         integration {{ name instanceCount userCount }} lastSync {{ {RUN} instance {{ name }} }} currentSync {{ {RUN} instance {{ name }} }}
         syncHistory(first: 2) {{ totalCount nodes {{ {RUN} instance {{ name }} changes(first: 2) {{ totalCount nodes {{ kind user {{ email instance {{ name }} }} }} }} }} }}
         users(first: 2) {{ totalCount nodes {{ email instance {{ name integration {{ name }} }} }} }}
@@ -52,10 +52,11 @@ fn lists() -> [String; 8] {
     [
         format!("instances(first: COUNT) {{ totalCount nodes {{ {instances} }} }}"),
         format!("syncHistory(first: COUNT) {{ totalCount nodes {{ {RUN} instance {{ name integration {{ name userCount }} lastSync {{ id }} }} changes(first: 2) {{ totalCount nodes {{ user {{ instance {{ name }} }} }} }} }} }}"),
+        "instanceEvents(first: COUNT) { totalCount nodes { cause actor instance { name lastSync { id } integration { instanceCount } } } }".into(),
         "users(first: COUNT) { totalCount nodes { email instance { name integration { name instanceCount } currentSync { id } lastSync { id } } } }".into(),
         "auditLog(first: COUNT) { totalCount nodes { detail instance { name integration { name } lastSync { id } } } }".into(),
         "notifications(first: COUNT) { totalCount nodes { address instance { name integration { name } } standsFor(first: 2) { totalCount nodes { name lastSync { id } } } run { id instance { name } } } }".into(),
-        "integrations(first: COUNT) { totalCount nodes { name instanceCount userCount instances(first: 3) { totalCount nodes { name lastSync { id } users(first: 1) { totalCount } } } } }".into(),
+        "integrations(first: COUNT) { totalCount nodes { name instanceCount userCount instanceCounts { total needsAttention } instances(first: 3) { totalCount nodes { name lastSync { id } users(first: 1) { totalCount } } } } }".into(),
         "integrations(first: 3) { nodes { instances(first: COUNT) { nodes { name lastSync { id } users(first: 1) { totalCount nodes { id } } } } } }".into(),
         "instances(first: COUNT) { edges { node { users(first: 1) { edges { node { instance { syncHistory(first: 1) { nodes { id } } } } } } } } }".into(),
     ]

@@ -19,11 +19,14 @@ async fn a_list_that_lacks_many_users_removes_nobody_until_somebody_accepts_it()
         );
         assert_eq!(run["failure"]["class"], "REMOVAL_GUARD");
         assert!(run["failure"]["message"].as_str().unwrap().contains("100 of 100"), "{run}");
-        let now = server.instance(&id, "status health userCount notice { severity remedies { mutation } }").await;
+        let now = server
+            .instance(&id, "status health headline needsAttention userCount notice { severity remedies { mutation } }")
+            .await;
         assert_eq!(
             (&now["status"], &now["health"], &now["userCount"]),
             (&json!("LIVE"), &json!("FAILING"), &json!(100))
         );
+        assert_eq!((&now["headline"], &now["needsAttention"]), (&json!("HELD"), &json!(true)));
         assert_eq!(now["notice"]["remedies"], json!([{ "mutation": null }, { "mutation": "syncInstance" }]));
     }
     assert_eq!(server.people(&id).await.len(), 100);

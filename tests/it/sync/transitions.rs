@@ -142,6 +142,7 @@ async fn create(db: &Db) -> Uuid {
         health: instance::Health::Pending,
         failing_since: None,
         consecutive_failures: 0,
+        failure_class: None,
         revocation_mailed: false,
         last_success_at: 0,
         tenant: None,
