@@ -9,7 +9,7 @@ import { IntegrationsPage } from "./pages/integrations.js";
 import { OverviewPage } from "./pages/overview.js";
 import { SignInPage } from "./pages/sign-in.js";
 import { address, go, path } from "./router.js";
-import { away, mayChange, me, signOut } from "./session.js";
+import { away, mayChange, mayRead, me, signOut } from "./session.js";
 import { closeAll, Windows } from "./ui/dialog.js";
 import { Icon } from "./ui/icon.js";
 import { Button, Failure, Heading, Link, Loading, Said, say } from "./ui/parts.js";
@@ -17,7 +17,7 @@ import { Button, Failure, Heading, Link, Loading, Said, say } from "./ui/parts.j
 const PLACES = [
   { to: "", label: "Overview", icon: "layout-dashboard" },
   { to: "integrations", label: "Integrations", icon: "plug" },
-  { to: "notifications", label: "Notifications", icon: "bell" },
+  { to: "notifications", label: "Notifications", icon: "bell", names: true },
   { to: "settings", label: "Settings", icon: "settings" },
 ];
 
@@ -116,7 +116,7 @@ function Navigation() {
   const inIntegrations = shown.startsWith("instances/");
   return html`
     <nav class="places" aria-label="Pages">
-      ${PLACES.map(
+      ${PLACES.filter(({ names }) => !names || mayRead.value).map(
         ({ to, label, icon }) => html`
           <a href=${address(to)} aria-current=${isIn(to) || (to === "integrations" && inIntegrations) ? "page" : null}>
             <${Icon} name=${icon} size=${18} /><span>${label}</span>

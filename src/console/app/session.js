@@ -24,6 +24,8 @@ export const away = signal("");
 
 /** Whether buttons that change something are shown. */
 export const mayChange = computed(() => ["ADMIN", "OPERATOR"].includes(me.value?.role));
+/** Whether names, events and mails are shown, and not figures alone. */
+export const mayRead = computed(() => me.value?.role !== "REPORTS");
 /** Whether members, tokens and the audit log are shown. */
 export const mayManage = computed(() => me.value?.role === "ADMIN");
 

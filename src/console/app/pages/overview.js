@@ -7,7 +7,7 @@ import { useLoad, useQuery } from "../data.js";
 import { count, number } from "../format.js";
 import { html } from "../lib.js";
 import { onEvent } from "../live.js";
-import { mayChange, mayManage } from "../session.js";
+import { mayChange, mayManage, mayRead } from "../session.js";
 import { INSTANCE, remember } from "../store.js";
 import { Told, TOLD_CAUSES, TOLD_EVENT } from "../ui/event.js";
 import { Icon } from "../ui/icon.js";
@@ -188,7 +188,9 @@ export function OverviewPage() {
     ${counts?.total > 0 &&
     html`
       <${Counts} counts=${counts} />
-      <div class="overview"><${Attention} /><${Latest} /></div>
+      ${mayRead.value
+        ? html`<div class="overview"><${Attention} /><${Latest} /></div>`
+        : html`<section><p class="second">Your role shows figures, and nothing about a person.</p></section>`}
     `}
   `;
 }

@@ -64,7 +64,7 @@ export const toneOf = (event) => TONES[event.cause] ?? "plain";
 
 /** What an application said, where an event has more to say than a few words. */
 export function toldWhy({ cause, instance }) {
-  const failed = cause === "SYNC_FAILED" || cause === "SYNC_PARTIAL" || cause === "REVOKED";
+  const failed = cause === "SYNC_FAILED" || cause === "SYNC_PARTIAL";
   return (failed && instance.lastSync?.failure?.message) || "";
 }
 

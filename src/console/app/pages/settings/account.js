@@ -30,7 +30,7 @@ function Who() {
     <dl class="facts">
       <div><dt>Name</dt><dd>${name}</dd></div>
       <div><dt>E-mail address</dt><dd>${email ?? html`<span class="unknown">None</span>`}</dd></div>
-      <div><dt>Role</dt><dd>${title}<br /><small>${allows}</small></dd></div>
+      <div><dt>Role</dt><dd>${title}<small>${allows}</small></dd></div>
       <div><dt>Signed in with</dt><dd>${member ? "An account of a member" : "An API token, in this tab only"}</dd></div>
     </dl>
   `;
@@ -104,7 +104,7 @@ function PasswordForm({ onChanged }) {
       <input class="unseen" type="text" autocomplete="username" readonly tabindex="-1" aria-hidden="true" value=${me.value.email ?? ""} />
       ${field("currentPassword", "Current password", "current-password")}
       ${field("newPassword", "New password", "new-password", "At least 12 characters. A few words in a row are easy to remember and hard to guess.")}
-      <p class="second">All of your other sessions end; this one stays. Tokens are not affected.</p>
+      <p class="second">All of your other sessions end; this one stays.</p>
       <p class="error" role="alert">${error}</p>
       <p><${Button} look="primary" type="submit" busy=${busy}>Change password</${Button}></p>
     </form>
