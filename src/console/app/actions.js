@@ -1,6 +1,5 @@
 // What a person can do about an instance outside its window: sync, cancel, and the remedies of its notice.
 
-import { useState } from "../vendor/hooks.js";
 import { signal } from "../vendor/signals.js";
 import { change } from "./api.js";
 import { acceptRemovals } from "./dialogs/held.js";
@@ -140,26 +139,25 @@ export function Remedies({ instance, limit = Infinity }) {
   `;
 }
 
-/** "Sync now", where a sync can be started. */
+/** Asks whether a running sync is to be cancelled, and cancels it. */
+async function cancelSync(instance) {
+  const text = "A cancelled run removes nobody. The instance is synced again on its schedule.";
+  if (!(await confirm(`Cancel the sync of “${instance.name}”?`, text, "Cancel the sync", "danger"))) return;
+  await doing(instance, async () => {
+    await changed(CANCEL, { instanceId: instance.id });
+    say(`The sync of “${instance.name}” was cancelled.`);
+  });
+}
+
+/** "Sync now" where a sync can be started, "Cancel…" while one is queued or running: one button, so that it keeps the focus. */
 export function SyncButton({ instance, look = "" }) {
-  if (!mayChange.value || instance.status !== "LIVE" || instance.syncState !== "IDLE") return null;
-  return html`<${Button} icon="refresh-cw" look=${look} busy=${busy.value.has(instance.id)} onClick=${() => syncInstance(instance)}>Sync now</${Button}>`;
+  const isIdle = instance.syncState === "IDLE";
+  if (!mayChange.value || (isIdle && instance.status !== "LIVE")) return null;
+  const act = () => (isIdle ? syncInstance(instance) : cancelSync(instance));
+  return html`
+    <${Button} icon=${isIdle ? "refresh-cw" : "x"} look=${look} busy=${busy.value.has(instance.id)} onClick=${act}>${isIdle ? "Sync now" : "Cancel…"}</${Button}>
+  `;
 }
 
 /** "Cancel…", while a sync is queued or running. */
-export function CancelButton({ instance, look = "" }) {
-  const [asked, setAsked] = useState(false);
-  if (!mayChange.value || instance.syncState === "IDLE") return null;
-  const ask = async () => {
-    setAsked(true);
-    const text = "A cancelled run removes nobody. The instance is synced again on its schedule.";
-    const isWanted = await confirm(`Cancel the sync of “${instance.name}”?`, text, "Cancel the sync", "danger");
-    setAsked(false);
-    if (!isWanted) return;
-    await doing(instance, async () => {
-      await changed(CANCEL, { instanceId: instance.id });
-      say(`The sync of “${instance.name}” was cancelled.`);
-    });
-  };
-  return html`<${Button} look=${look} busy=${asked || busy.value.has(instance.id)} onClick=${ask}>Cancel…</${Button}>`;
-}
+export const CancelButton = ({ instance, look }) => (instance.syncState === "IDLE" ? null : html`<${SyncButton} instance=${instance} look=${look} />`);

@@ -1,7 +1,7 @@
 // The page of an instance.
 
 import { useEffect, useState } from "../../vendor/hooks.js";
-import { CancelButton, manageInstance, SyncButton } from "../actions.js";
+import { manageInstance, SyncButton } from "../actions.js";
 import { useQuery } from "../data.js";
 import { html } from "../lib.js";
 import { search, setSearch } from "../router.js";
@@ -56,7 +56,6 @@ function Actions({ instance }) {
   const exists = instance.status === "LIVE" || instance.status === "INACTIVE";
   return html`
     <${SyncButton} instance=${instance} />
-    <${CancelButton} instance=${instance} />
     ${mayChange.value && exists && html`<${Button} icon="pencil" onClick=${() => manageInstance(instance)}>Manage</${Button}>`}
   `;
 }

@@ -1,5 +1,6 @@
 // The notice of an instance: what happened, since when, and what helps.
 
+import { useEffect } from "../../vendor/hooks.js";
 import { Remedies } from "../actions.js";
 import { exactly } from "../format.js";
 import { html } from "../lib.js";
@@ -7,10 +8,17 @@ import { Icon } from "./icon.js";
 import { Moment } from "./moment.js";
 
 /** Nothing if there is nothing to tell. */
-export function Notice({ instance }) {
-  const { notice } = instance;
-  if (!notice) return null;
-  const { severity, title, detail, since } = notice;
+export const Notice = ({ instance }) => instance.notice && html`<${NoticeShown} instance=${instance} />`;
+
+function NoticeShown({ instance }) {
+  const { severity, title, detail, since } = instance.notice;
+  useEffect(
+    () => () => {
+      // A remedy has helped, and its button is gone with the notice.
+      if (document.activeElement === document.body) document.querySelector("main h1")?.focus({ preventScroll: true });
+    },
+    [],
+  );
   return html`
     <div class="notice ${severity === "DANGER" ? "danger" : "warning"}" role="group" aria-label="Notice">
       <p class="notice-title">

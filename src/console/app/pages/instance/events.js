@@ -3,13 +3,14 @@
 import { useList } from "../../data.js";
 import { exactly } from "../../format.js";
 import { html } from "../../lib.js";
-import { told, TOLD_EVENT, toldWhy, toneOf } from "../../ui/event.js";
+import { search, setSearch } from "../../router.js";
+import { told, TOLD_CAUSES, TOLD_EVENT, toldWhy, toneOf } from "../../ui/event.js";
 import { Empty, Failure, Loading, More } from "../../ui/parts.js";
 
-const EVENTS_OF_INSTANCE = `query EventsOfInstance($id: ID!, $after: String) {
-  instance(id: $id) { id events(first: 50, after: $after) {
+const EVENTS_OF_INSTANCE = `query EventsOfInstance($after: String, $filter: InstanceEventFilter) {
+  instanceEvents(first: 50, after: $after, filter: $filter) {
     totalCount totalCountIsExact pageInfo { hasNextPage endCursor } nodes { ${TOLD_EVENT} }
-  } }
+  }
 }`;
 const dayOf = new Intl.DateTimeFormat("en-GB", { weekday: "long", day: "numeric", month: "long", year: "numeric" });
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
@@ -43,12 +44,19 @@ function Happening({ event }) {
 }
 
 export function InstanceEvents({ instance }) {
+  const isFull = search.value.has("steps");
+  const filter = { instanceIds: [instance.id], causes: isFull ? null : TOLD_CAUSES };
   const matters = (event) => event.instance.id === instance.id;
-  const list = useList(EVENTS_OF_INSTANCE, { id: instance.id }, (data) => data.instance.events, matters);
-  if (!list.nodes) return list.error ? html`<${Failure} error=${list.error} reload=${list.reload} />` : html`<${Loading} lines=${6} />`;
-  if (!list.nodes.length) return html`<${Empty} title="Nothing is known of what happened." />`;
+  const list = useList(EVENTS_OF_INSTANCE, { filter }, (data) => data.instanceEvents, matters);
   return html`
-    ${byDay(list.nodes).map(
+    <p class="check filters">
+      <input id="steps-of-syncs" type="checkbox" checked=${isFull} onChange=${({ target }) => setSearch({ steps: target.checked ? "1" : null })} />
+      <label for="steps-of-syncs">Every step of every sync</label>
+    </p>
+    ${list.error && html`<${Failure} error=${list.error} reload=${list.reload} />`}
+    ${!list.nodes && !list.error && html`<${Loading} lines=${6} />`}
+    ${list.nodes?.length === 0 && !list.hasMore && html`<${Empty} title="Nothing has happened yet." />`}
+    ${byDay(list.nodes ?? []).map(
       ([day, events]) => html`
         <section key=${day} class="day">
           <h2>${day}</h2>
@@ -56,6 +64,6 @@ export function InstanceEvents({ instance }) {
         </section>
       `,
     )}
-    <${More} list=${list} />
+    ${(list.nodes?.length > 0 || list.hasMore) && html`<${More} list=${list} />`}
   `;
 }
