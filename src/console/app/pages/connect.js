@@ -162,7 +162,7 @@ function Returned({ integration: { name, configFields }, draft, startOver }) {
   `;
 }
 
-function Help({ integration, redirectUri }) {
+function HelpBeside({ integration, redirectUri }) {
   const { name, requiredPermissions } = integration;
   return html`
     <section class="card stack" aria-label="Help">
@@ -210,7 +210,7 @@ function ConnectForm({ integration, suggested, draft, startOver }) {
           <${Button} look="quiet" onClick=${() => go(integrationLink(key))}>Cancel</${Button}>
         </p>
       </form>
-      <${Help} integration=${integration} redirectUri=${configuration.redirectUri} />
+      <${HelpBeside} integration=${integration} redirectUri=${configuration.redirectUri} />
     </div>
   `;
 }

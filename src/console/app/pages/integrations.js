@@ -147,7 +147,7 @@ function Instances({ catalog, state, text, category }) {
   `;
 }
 
-const manage = () =>
+const openRecipients = () =>
   import("../dialogs/recipients.js").then(
     ({ manageRecipients }) => manageRecipients(),
     () => say("The window could not be loaded. Try again when the server can be reached.", "danger"),
@@ -160,7 +160,7 @@ export function IntegrationsPage() {
   const text = query.get("search") ?? "";
   const category = query.get("category") ?? "";
   const showsAll = query.get("show") === "all";
-  const actions = mayChange.value && html`<${Button} icon="mail" onClick=${manage}>Manage Recipients</${Button}>`;
+  const actions = mayChange.value && html`<${Button} icon="mail" onClick=${openRecipients}>Manage Recipients</${Button}>`;
   const kept = text ? `search=${encodeURIComponent(text)}` : "";
   return html`
     <${Heading} title="Integrations" actions=${actions} />

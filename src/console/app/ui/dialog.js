@@ -36,8 +36,11 @@ export function Window({ title, second = null, leave, wide = false, children }) 
   const id = useId();
   useEffect(() => {
     const opener = document.activeElement;
-    element.current.showModal();
+    const dialog = element.current;
+    dialog.showModal();
     return () => {
+      // Nothing outside can have the focus while the window is open.
+      dialog.close();
       if (opener?.isConnected) opener.focus({ preventScroll: true });
       else document.querySelector("main h1")?.focus({ preventScroll: true });
     };

@@ -22,7 +22,7 @@ const ORDERS = {
   created: { label: "Newest first", orderBy: { field: "CREATED_AT", direction: "DESC" } },
 };
 
-const manage = (id) =>
+const openEditor = (id) =>
   import("../dialogs/edit-instance.js").then(
     ({ editInstance }) => editInstance(id),
     () => say("The window could not be loaded. Try again when the server can be reached.", "danger"),
@@ -37,7 +37,7 @@ function Cells({ row, showIntegration }) {
     <td class="number" data-label="Users">${number(userCount)}</td>
     <td data-label="Last sync">${lastSync?.finishedAt ? html`<${Moment} at=${lastSync.finishedAt} />` : html`<span class="unknown">None yet</span>`}</td>
     ${mayChange.value &&
-    html`<td class="number manage">${status !== "DELETING" && html`<${Button} look="small" aria-label="Manage ${name}" onClick=${() => manage(id)}>Manage</${Button}>`}</td>`}
+    html`<td class="number manage">${status !== "DELETING" && html`<${Button} look="small" aria-label="Manage ${name}" onClick=${() => openEditor(id)}>Manage</${Button}>`}</td>`}
   `;
 }
 
