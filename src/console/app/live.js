@@ -17,6 +17,8 @@ const KEEP_ALIVE = 10_000;
 /** How long the server may leave a ping without an answer. */
 const SILENCE = 8_000;
 const LONGEST_WAIT = 30_000;
+/** After this time, the server has refused no subscription. */
+const STEADY = 1_000;
 /** Codes with which the server ends a WebSocket because of who asks. */
 const [WRONG_ORIGIN, NOT_SIGNED_IN] = [4403, 4401];
 
@@ -85,6 +87,8 @@ class Connection {
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     return new Promise((lost) => {
       let silence = null;
+      let steady = null;
+      const isLive = () => (connection.value = { state: "live", why: "" });
       const client = createClient({
         url: url.href,
         lazy: false,
@@ -94,8 +98,11 @@ class Connection {
         onNonLazyError: () => {},
         on: {
           connected: () => {
-            this.#failures = 0;
-            connection.value = { state: "live", why: "" };
+            if (this.#failures < 3) isLive();
+            steady = setTimeout(() => {
+              this.#failures = 0;
+              isLive();
+            }, STEADY);
           },
           ping: (received) => {
             if (!received) silence = setTimeout(() => client.terminate(), SILENCE);
@@ -103,6 +110,7 @@ class Connection {
           pong: (received) => received && clearTimeout(silence),
           closed: ({ code, reason }) => {
             clearTimeout(silence);
+            clearTimeout(steady);
             if (code === NOT_SIGNED_IN) enter();
             lost(code === WRONG_ORIGIN || reason ? reason || "The server refuses live updates." : "");
           },

@@ -74,6 +74,13 @@ export function applyProgress(report) {
   known.value = seconds > 0.2 ? { ...report, at, rate: smooth } : { ...report, at: before.at, rate: before.rate };
 }
 
+/** Notes how far a run is that was asked for, unless something newer is known. */
+export function noteRun(id, run) {
+  const known = progress(id).peek();
+  if (!run || known?.seen > run.seen) return;
+  applyProgress({ ...run, instanceId: id, runId: run.id, expected: known?.expected ?? null });
+}
+
 /** Forgets everything, for the next person who signs in. */
 export function forget() {
   instances.clear();

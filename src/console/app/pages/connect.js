@@ -192,7 +192,9 @@ function ConnectForm({ integration, suggested, draft, startOver }) {
   const problems = [failure, ...rest, needed(errors)].filter(Boolean);
   const hint = needsConsent
     ? `${name} asks you to consent, and brings you back here. Register the redirect address there first.`
-    : "The credential is checked before anything is stored. It is stored encrypted, and never shown again.";
+    : configuration.fields.some(({ secret }) => secret)
+      ? "The credential is checked before anything is stored. It is stored encrypted, and never shown again."
+      : "The connection is checked before anything is stored.";
   return html`
     ${draft && html`<${Returned} integration=${integration} draft=${draft} startOver=${startOver} />`}
     <div class="columns connect">

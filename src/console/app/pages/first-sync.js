@@ -5,14 +5,13 @@ import { CancelButton } from "../actions.js";
 import { useQuery } from "../data.js";
 import { count } from "../format.js";
 import { html } from "../lib.js";
-import { connection } from "../live.js";
-import { applyProgress, INSTANCE, instance, remember } from "../store.js";
+import { INSTANCE, instance, noteRun, remember } from "../store.js";
 import { Notice } from "../ui/notice.js";
 import { Empty, Failure, Heading, instanceLink, Link, Loading, Monogram } from "../ui/parts.js";
 import { Progress, State } from "../ui/state.js";
 
 const NEW_INSTANCE = `query NewInstance($id: ID!) {
-  instance(id: $id) { ...Row currentSync { id startedAt seen waitingFor waitingUntil } }
+  instance(id: $id) { ...Row currentSync { id seen waitingFor waitingUntil } }
 } ${INSTANCE}`;
 
 /** The instance. Where there are no live updates, the progress is what was asked for last. */
@@ -22,10 +21,7 @@ function useNewInstance(id) {
   useEffect(() => {
     if (!found) return;
     remember([found]);
-    const run = found.currentSync;
-    if (!run?.startedAt || connection.peek().state === "live") return;
-    const { id: runId, seen, startedAt, waitingFor, waitingUntil } = run;
-    applyProgress({ instanceId: id, runId, seen, expected: null, pages: 0, startedAt, waitingFor, waitingUntil });
+    noteRun(id, found.currentSync);
   }, [data]);
   return { row: instance(id).value ?? found, isGone: data && !found, error, reload };
 }

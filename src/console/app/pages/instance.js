@@ -6,7 +6,7 @@ import { useQuery } from "../data.js";
 import { html } from "../lib.js";
 import { search, setSearch } from "../router.js";
 import { mayChange } from "../session.js";
-import { applyProgress, INSTANCE, instance, progress, remember } from "../store.js";
+import { INSTANCE, instance, noteRun, remember } from "../store.js";
 import { Notice } from "../ui/notice.js";
 import { Button, Failure, Heading, instanceLink, integrationLink, Link, Loading, Monogram, Tabs } from "../ui/parts.js";
 import { Freshness, Progress, State } from "../ui/state.js";
@@ -27,12 +27,6 @@ const TABS = [
   ["events", "Events", InstanceEvents],
   ["mail", "Mail", InstanceMail],
 ];
-
-/** Notes how far a run is, unless something newer is known. */
-function noteProgress(id, { currentSync }) {
-  if (!currentSync || progress(id).peek()?.seen > currentSync.seen) return;
-  applyProgress({ ...currentSync, instanceId: id, runId: currentSync.id, expected: progress(id).peek()?.expected ?? null });
-}
 
 const isGone = (row) => row === null || row?.status === "DELETED";
 
@@ -87,7 +81,7 @@ export function InstancePage({ part: id }) {
   useEffect(() => {
     if (!data?.instance) return;
     remember([data.instance]);
-    noteProgress(id, data.instance);
+    noteRun(id, data.instance.currentSync);
   }, [data]);
   useEffect(() => {
     if (row && !isGone(row)) setLast(row);

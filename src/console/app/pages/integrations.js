@@ -137,11 +137,9 @@ function Instances({ catalog, state, text, category }) {
         filter=${filter}
         caption=${state ? `Instances: ${state.label}` : "Instances that match"}
         showIntegration
-        empty=${html`
-          <${Empty} title=${state && !text && !category ? "No instance is in this state" : "No instance matches"}>
-            ${state && html`<p><${Button} onClick=${clearState}>Show all integrations</${Button}></p>`}
-          </${Empty}>
-        `}
+        empty=${state
+          ? html`<${Empty} title=${text || category ? "No instance matches" : "No instance is in this state"}><p><${Button} onClick=${clearState}>Show all integrations</${Button}></p></${Empty}>`
+          : html`<p>No instance has “${text}” in its name.</p>`}
       />
     </section>
   `;
@@ -161,7 +159,7 @@ export function IntegrationsPage() {
   const category = query.get("category") ?? "";
   const showsAll = query.get("show") === "all";
   const actions = mayChange.value && html`<${Button} icon="mail" onClick=${openRecipients}>Manage Recipients</${Button}>`;
-  const kept = text ? `search=${encodeURIComponent(text)}` : "";
+  const kept = new URLSearchParams({ ...(text && { search: text }), ...(category && { category }) }).toString();
   return html`
     <${Heading} title="Integrations" actions=${actions} />
     <${Tabs}
