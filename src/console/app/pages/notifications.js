@@ -89,7 +89,7 @@ function About({ mail }) {
   return html`<${Link} to=${instanceLink(instance.id)}>${instance.name}</${Link}>`;
 }
 
-function MailRow({ mail }) {
+function LedgerRow({ mail }) {
   const [label, tone] = MAIL_STATES[mail.state];
   return html`
     <tr>
@@ -158,7 +158,7 @@ function Mails() {
       <table class="cards mails">
         <caption class="unseen">Mails, the newest first</caption>
         <thead><tr>${["Subject", "To", "Instance", "State", "Why", "When"].map((label) => html`<th scope="col">${label}</th>`)}</tr></thead>
-        <tbody>${list.nodes.map((mail) => html`<${MailRow} key=${mail.id} mail=${mail} />`)}</tbody>
+        <tbody>${list.nodes.map((mail) => html`<${LedgerRow} key=${mail.id} mail=${mail} />`)}</tbody>
       </table>
       <${More} list=${list} />
     `}

@@ -64,7 +64,7 @@ const Count = ({ to, label, value, tone = "" }) => html`
   <${Link} to=${to} class=${value > 0 ? tone : "none"}><strong>${number(value)}</strong><span>${label}</span></${Link}>
 `;
 
-function Counts({ counts }) {
+function StateCounts({ counts }) {
   const by = new Map(counts.byHeadline.map(({ headline, count: value }) => [headline, value]));
   const shown = [...ALWAYS, ...SOMETIMES.filter((headline) => by.get(headline) > 0)];
   return html`
@@ -187,7 +187,7 @@ export function OverviewPage() {
     ${counts?.total === 0 && html`<${Welcome} />`}
     ${counts?.total > 0 &&
     html`
-      <${Counts} counts=${counts} />
+      <${StateCounts} counts=${counts} />
       ${mayRead.value
         ? html`<div class="overview"><${Attention} /><${Latest} /></div>`
         : html`<section><p class="second">Your role shows figures, and nothing about a person.</p></section>`}

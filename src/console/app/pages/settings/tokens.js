@@ -27,7 +27,7 @@ const REVOKE_TOKEN = `mutation RevokeToken($input: RevokeApiTokenInput!) {
 
 const hasEnded = ({ revokedAt, expiresAt }) => Boolean(revokedAt) || (expiresAt !== null && new Date(expiresAt) <= now.value);
 
-function Expiry({ token }) {
+function TokenExpiry({ token }) {
   const { revokedAt, expiresAt, expiresSoon } = token;
   if (revokedAt) return html`<${Badge}>Revoked</${Badge}> <span class="second"><${Moment} at=${revokedAt} /></span>`;
   if (expiresAt === null) return "Never";
@@ -67,7 +67,7 @@ function TokenRow({ token, names, reload }) {
       </th>
       <td class="whole" data-label="Role">${roleName(token.role)}</td>
       <td data-label="For"><${Scope} scope=${token.scope} names=${names} /></td>
-      <td class="whole" data-label="Expires"><${Expiry} token=${token} /></td>
+      <td class="whole" data-label="Expires"><${TokenExpiry} token=${token} /></td>
       <td class="whole" data-label="Last used">${token.lastUsedAt ? html`<${Moment} at=${token.lastUsedAt} />` : html`<span class="unknown">Never</span>`}</td>
       <td class="whole" data-label="Created"><${Day} at=${token.createdAt} /></td>
       <td>
