@@ -22,6 +22,15 @@ export function onRefusal(call) {
 /** The headers that say who asks. Without a token, the cookie of the session counts. */
 export const authorization = () => (token.value ? { authorization: `Bearer ${token.value}` } : {});
 
+let hidesPeople = false;
+/** Whether what names a person is left out of all queries, because the role does not show it. */
+export function hidePeople(hides) {
+  hidesPeople = hides;
+}
+
+/** A query as the role may ask it. What names a person stands on lines of their own, which end with `# person`. */
+export const permitted = (query) => (hidesPeople ? query.replace(/^.*# person$/gm, "") : query);
+
 /** Runs a query or a mutation, and returns its `data`. `signal` cancels it. */
 export async function ask(query, variables = {}, signal = null) {
   const asked = token.value;
@@ -35,7 +44,7 @@ export async function ask(query, variables = {}, signal = null) {
         "content-type": "application/json",
         ...authorization(),
       },
-      body: JSON.stringify({ query, variables }),
+      body: JSON.stringify({ query: permitted(query), variables }),
       credentials: "same-origin",
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     });

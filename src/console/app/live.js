@@ -1,12 +1,15 @@
 // What happens while pages are open: the server's events over a WebSocket. Where there is none, pages ask again.
 
 import { effect, signal } from "../vendor/signals.js";
-import { ask, authorization } from "./api.js";
+import { ask, authorization, permitted } from "./api.js";
 import { CURSOR, enter, me, startCursor } from "./session.js";
 import { apply, applyProgress, forget, INSTANCE } from "./store.js";
 
 const EVENTS = `subscription Events($after: String) {
-  instanceStateChanged(after: $after) { cursor cause at actor usersRemoved instance { ...Row } }
+  instanceStateChanged(after: $after) {
+    cursor cause at usersRemoved instance { ...Row }
+    actor # person
+  }
 } ${INSTANCE}`;
 const PROGRESS = `subscription Progress {
   syncProgress { instanceId runId seen expected pages startedAt waitingFor waitingUntil }
@@ -129,7 +132,7 @@ class Connection {
         error: ended,
         complete: () => ended(null),
       });
-      client.subscribe({ query: EVENTS, variables: { after: this.#cursor } }, sink((data) => this.#take(data)));
+      client.subscribe({ query: permitted(EVENTS), variables: { after: this.#cursor } }, sink((data) => this.#take(data)));
       client.subscribe({ query: PROGRESS }, sink(({ syncProgress }) => applyProgress(syncProgress)));
     });
   }

@@ -1,7 +1,7 @@
 // Who is signed in.
 
-import { batch, computed, signal } from "../vendor/signals.js";
-import { ApiError, ask, call, onRefusal } from "./api.js";
+import { batch, computed, effect, signal } from "../vendor/signals.js";
+import { ApiError, ask, call, hidePeople, onRefusal } from "./api.js";
 import { go } from "./router.js";
 import { token } from "./token.js";
 
@@ -26,6 +26,7 @@ export const away = signal("");
 export const mayChange = computed(() => ["ADMIN", "OPERATOR"].includes(me.value?.role));
 /** Whether names, events and mails are shown, and not figures alone. */
 export const mayRead = computed(() => me.value?.role !== "REPORTS");
+effect(() => hidePeople(!mayRead.value));
 /** Whether members, tokens and the audit log are shown. */
 export const mayManage = computed(() => me.value?.role === "ADMIN");
 

@@ -4,12 +4,22 @@ import { batch, signal } from "../vendor/signals.js";
 
 /** What every place that shows an instance needs. Pages ask for it, and so do the events. */
 export const INSTANCE = `fragment Row on Instance {
-  id name status inactiveReason syncState updatedAt health headline failingSince userCount revision nextSyncAt nextTryAt createdBy createdAt
+  id name status inactiveReason syncState updatedAt health headline failingSince userCount revision nextSyncAt nextTryAt createdAt
+  createdBy # person
   syncIntervalMinutes credentialExpiresAt
   integration { key name category }
   freshness { state asOf staleSince }
-  notice { severity title detail since remedies { label action } }
-  lastSync { id outcome finishedAt failure { class message } }
+  notice {
+    severity title since remedies { label action }
+    detail # person
+  }
+  lastSync {
+    id outcome finishedAt
+    failure {
+      class
+      message # person
+    }
+  }
 }`;
 
 const instances = new Map();

@@ -5,7 +5,7 @@ import { manageInstance, SyncButton } from "../actions.js";
 import { useQuery } from "../data.js";
 import { html } from "../lib.js";
 import { search, setSearch } from "../router.js";
-import { mayChange } from "../session.js";
+import { mayChange, mayRead } from "../session.js";
 import { INSTANCE, instance, noteRun, remember } from "../store.js";
 import { Notice } from "../ui/notice.js";
 import { Button, Failure, Heading, instanceLink, integrationLink, Link, Loading, Monogram, Tabs } from "../ui/parts.js";
@@ -20,12 +20,13 @@ const INSTANCE_OF_PAGE = `query InstanceOfPage($id: ID!) { instance(id: $id) {
   ...Row integration { key name providedFields } currentSync { id seen waitingFor waitingUntil }
 } } ${INSTANCE}`;
 
+/** The tabs: the name in the address, the label, the content, and whether it is about people. */
 const TABS = [
-  ["", "Overview", InstanceSummary],
-  ["users", "Users", InstanceUsers],
-  ["history", "Sync history", InstanceHistory],
-  ["events", "Events", InstanceEvents],
-  ["mail", "Mail", InstanceMail],
+  ["", "Overview", InstanceSummary, false],
+  ["users", "Users", InstanceUsers, true],
+  ["history", "Sync history", InstanceHistory, false],
+  ["events", "Events", InstanceEvents, true],
+  ["mail", "Mail", InstanceMail, true],
 ];
 
 const isGone = (row) => row === null || row?.status === "DELETED";
@@ -55,10 +56,10 @@ function Actions({ instance }) {
 }
 
 function Shown({ instance, provided }) {
-  const current = search.value.get("tab") ?? "";
-  const [, , Tab] = TABS.find(([name]) => name === current) ?? TABS[0];
+  const shown = TABS.filter(([, , , isAboutPeople]) => mayRead.value || !isAboutPeople);
+  const [current, , Tab] = shown.find(([name]) => name === search.value.get("tab")) ?? TABS[0];
   const { id, integration } = instance;
-  const tabs = TABS.map(([name, label]) => [name, label, `${instanceLink(id)}${name && `?tab=${name}`}`]);
+  const tabs = shown.map(([name, label]) => [name, label, `${instanceLink(id)}${name && `?tab=${name}`}`]);
   return html`
     <${Heading}
       title=${instance.name}

@@ -28,7 +28,7 @@ function NoticeShown({ instance }) {
       </p>
       <details>
         <summary>What happened</summary>
-        <p>${detail}</p>
+        ${detail && html`<p>${detail}</p>`}
         ${since && html`<p class="second">Since ${exactly(new Date(since))}</p>`}
       </details>
       <${Remedies} instance=${instance} />

@@ -5,13 +5,19 @@ import { CAPABILITIES, USER_FIELDS } from "../../fields.js";
 import { count, duration, listed, number, words } from "../../format.js";
 import { html } from "../../lib.js";
 import { search, setSearch } from "../../router.js";
+import { mayRead } from "../../session.js";
 import { FullMoment, Moment, now } from "../../ui/moment.js";
 import { Empty, Failure, instanceLink, Link, Loading, More } from "../../ui/parts.js";
 import { Badge } from "../../ui/state.js";
 
 const RUN = `fragment Run on SyncRun {
-  id trigger outcome queuedAt startedAt finishedAt seen added changed removed remark newBaseline waitingFor waitingUntil
-  failure { class message httpStatus missingPermissions lostCapabilities } mailDecision { kind reason }
+  id trigger outcome queuedAt startedAt finishedAt seen added changed removed newBaseline waitingFor waitingUntil
+  remark # person
+  failure {
+    class httpStatus missingPermissions lostCapabilities
+    message # person
+  }
+  mailDecision { kind reason }
 }`;
 const RUNS_OF_INSTANCE = `query RunsOfInstance($id: ID!, $after: String, $filter: SyncRunFilter) {
   instance(id: $id) { id syncHistory(first: 25, after: $after, filter: $filter) {
@@ -78,7 +84,7 @@ function Reason({ outcome, failure, remark, waitingFor, waitingUntil }) {
   const missing = (outcome === "FAILED" && failure?.missingPermissions) || [];
   const waits = waitingUntil && Date.parse(waitingUntil) > now.value;
   return html`
-    ${failure && html`<strong>${words(failure.class)}</strong>: ${failure.message}`}
+    ${failure && html`<strong>${words(failure.class)}</strong>${failure.message && `: ${failure.message}`}`}
     ${missing.length > 0 && html` Missing: ${listed(missing)}.`}
     ${remark && html`<span class="second">${remark}</span>`}
     ${waits && html`<span class="second">Waits (${words(waitingFor).toLowerCase()}), goes on <${Moment} at=${waitingUntil} /></span>`}
@@ -191,7 +197,8 @@ function OneRun({ instance, id }) {
       <div class="part"><${RunFacts} run=${run} /></div>
     </section>
     <div class="columns runs">
-      ${KINDS_OF_CHANGE.map(
+      ${mayRead.value &&
+      KINDS_OF_CHANGE.map(
         ([kind, label, field]) => html`
           <section key=${kind} class="card" aria-labelledby="changes-${field}">
             <h2 id="changes-${field}">${label} <span class="second">${count(run[field], "user")}</span></h2>

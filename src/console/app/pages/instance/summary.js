@@ -11,8 +11,12 @@ import { Badge } from "../../ui/state.js";
 
 const SUMMARY_OF_INSTANCE = `query SummaryOfInstance($id: ID!) {
   instance(id: $id) {
-    id config { key value isSet }
-    capabilityStates { capability provided asOf lostSince missingPermission reason }
+    id
+    config { key value isSet } # person
+    capabilityStates {
+      capability provided asOf lostSince missingPermission
+      reason # person
+    }
     integration { key configFields { key label secret } authenticationOptions { key label } }
     syncHistory(first: 100) { nodes { id outcome queuedAt startedAt finishedAt seen failure { lostCapabilities } } }
   }
@@ -38,7 +42,7 @@ function UsersOverTime({ runs }) {
   return html`
     <${LineChart} points=${points} write=${number} />
     <p class="second">
-      ${count(values.at(-1), "user")} at the last sync.
+      ${count(values.at(-1), "user")} at the last complete sync.
       ${points.length > 1 && (least === most ? " Always as many" : ` From ${number(least)} to ${number(most)}`)}
       ${points.length > 1 && html` in the last ${count(points.length, "sync", "syncs")}, the first of them <${Moment} at=${start} />.`}
     </p>
@@ -83,7 +87,7 @@ function NextSync({ instance }) {
 }
 
 /** What was configured, without secrets. */
-function settingsOf({ config, integration }) {
+function settingsOf({ config = [], integration }) {
   const values = new Map(config.map(({ key, value }) => [key, value]));
   const labels = new Map(integration.authenticationOptions.map(({ key, label }) => [key, label]));
   return integration.configFields
@@ -104,7 +108,7 @@ function Facts({ instance, about }) {
       <${Fact} label="Credential expires">
         ${instance.credentialExpiresAt ? html`<${CredentialExpiry} at=${instance.credentialExpiresAt} />` : html`<span class="unknown">Not known</span>`}
       </${Fact}>
-      <${Fact} label="Created"><${Moment} at=${instance.createdAt} /> <small>by ${instance.createdBy}</small></${Fact}>
+      <${Fact} label="Created"><${Moment} at=${instance.createdAt} /> ${instance.createdBy && html`<small>by ${instance.createdBy}</small>`}</${Fact}>
       ${settingsOf(about).map(([label, value]) => html`<${Fact} key=${label} label=${label}>${value}</${Fact}>`)}
     </dl>
   `;
