@@ -5,6 +5,7 @@ import { html } from "../lib.js";
 import { useAction } from "../ui/dialog.js";
 import { ConfigurationFields, byField, pathsOf, secretsOf } from "../ui/fields.js";
 import { Button } from "../ui/parts.js";
+import { Documentation } from "../ui/preparation.js";
 import { testConnection, Verdict } from "../ui/verdict.js";
 
 /**
@@ -30,11 +31,12 @@ export function useTest({ instance, configuration, isOpen, onErrors }) {
 }
 
 /** Where the credential comes from, for a person. */
-function Preparation({ integration: { name, documentationUrl, requiredPermissions } }) {
+function Preparation({ integration }) {
+  const { name, requiredPermissions } = integration;
   return html`
     ${requiredPermissions.length > 0 &&
     html`<p class="second">In ${name}, it needs ${requiredPermissions.map((permission, index) => html`${index > 0 && ", "}<code>${permission}</code>`)}.</p>`}
-    ${documentationUrl && html`<p class="second"><a href=${documentationUrl} target="_blank" rel="noreferrer">Documentation of ${name}</a></p>`}
+    <${Documentation} integration=${integration} />
   `;
 }
 

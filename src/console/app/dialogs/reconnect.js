@@ -8,10 +8,11 @@ import { INSTANCE, remember } from "../store.js";
 import { mayDrop, open, useAction, Window } from "../ui/dialog.js";
 import { beginConsent, byField, ConfigurationFields, FORM_FIELDS, pathsOf, secretsOf, useConfiguration, useFirstError } from "../ui/fields.js";
 import { Button, Failure, Loading, say } from "../ui/parts.js";
+import { Copied, Documentation, PREPARATION, Steps } from "../ui/preparation.js";
 import { useTest } from "./credential.js";
 
 const INSTANCE_TO_RECONNECT = `query InstanceToReconnect($id: ID!) {
-  instance(id: $id) { ...Row config { key value isSet } integration { key name setup documentationUrl requiredPermissions ${FORM_FIELDS} } }
+  instance(id: $id) { ...Row config { key value isSet } integration { key ${PREPARATION} ${FORM_FIELDS} } }
 } ${INSTANCE}`;
 const RECONNECT = `mutation Reconnect($input: UpdateInstanceInput!) {
   updateInstance(input: $input) { instance { ...Row } userErrors { code field message } }
@@ -34,17 +35,16 @@ function ReconnectInstance({ id, title, close }) {
 }
 
 /** How a person gets the credential. */
-function WhereToFind({ integration: { name, setup, documentationUrl } }) {
-  return html`
-    <details>
-      <summary>Where to find it in ${name}</summary>
-      <div class="part">
-        ${setup.split("\n").filter(Boolean).map((line) => html`<p class="second">${line}</p>`)}
-        ${documentationUrl && html`<p class="second"><a href=${documentationUrl} target="_blank" rel="noreferrer">Documentation of ${name}</a></p>`}
-      </div>
-    </details>
-  `;
-}
+const WhereToFind = ({ integration, redirectUri }) => html`
+  <details>
+    <summary>Where to find it in ${integration.name}</summary>
+    <div class="part">
+      <${Steps} integration=${integration} redirectUri=${redirectUri} />
+      ${redirectUri && html`<${Copied} label="Redirect address" text=${redirectUri} />`}
+      <${Documentation} integration=${integration} />
+    </div>
+  </details>
+`;
 
 function ReconnectForm({ instance, title, close }) {
   const { id, name, integration } = instance;
@@ -77,7 +77,7 @@ function ReconnectForm({ instance, title, close }) {
     <${Window} title=${title} second=${`${name}, ${integration.name}`} leave=${leave}>
       <form ref=${form} onSubmit=${submit} noValidate>
         <${ConfigurationFields} configuration=${configuration} errors=${errors} />
-        <${WhereToFind} integration=${integration} />
+        <${WhereToFind} integration=${integration} redirectUri=${configuration.redirectUri} />
         <p class="error" role="alert">${[failure, test.failure, ...rest].filter(Boolean).join(" ")}</p>
         ${(busy || test.busy) && html`<p class="second" role="status">Asking ${integration.name}…</p>`}
         ${test.verdict}
