@@ -4,7 +4,7 @@ import { useQuery } from "../data.js";
 import { USER_FIELDS } from "../fields.js";
 import { html } from "../lib.js";
 import { search, setSearch } from "../router.js";
-import { mayChange, mayRead } from "../session.js";
+import { mayChange } from "../session.js";
 import { Icon } from "../ui/icon.js";
 import { InstanceTable } from "../ui/instance-table.js";
 import { Button, Empty, Failure, Heading, integrationLink, Link, Loading, Monogram, Search, Tabs } from "../ui/parts.js";
@@ -106,7 +106,7 @@ function InstancesOf({ integration }) {
   const text = query.get("search") ?? "";
   const filter = { integrationKeys: [integration.key], ...state?.filter, ...(text && { search: text }) };
   return html`
-    ${mayRead.value && (integration.instanceCount > 0 || state || text) &&
+    ${(integration.instanceCount > 0 || state || text) &&
     html`<div class="filters">
       <${Search} label="Search instances" value=${text} onSearch=${(typed) => setSearch({ search: typed })} />
       <${StateFilter} state=${state} />

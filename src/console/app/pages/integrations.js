@@ -6,7 +6,7 @@ import { useLoad } from "../data.js";
 import { count, words } from "../format.js";
 import { html } from "../lib.js";
 import { search, setSearch } from "../router.js";
-import { mayChange, mayRead } from "../session.js";
+import { mayChange } from "../session.js";
 import { InstanceTable } from "../ui/instance-table.js";
 import { Button, Empty, Failure, Heading, integrationLink, Link, Loading, Monogram, Search, say, Tabs } from "../ui/parts.js";
 import { HEADLINES } from "../ui/state.js";
@@ -173,7 +173,7 @@ export function IntegrationsPage() {
     <div class="filters">
       <${Search} label="Search integrations and instances" value=${text} onSearch=${(typed) => setSearch({ search: typed })} />
       ${catalog && html`<${CategoryFilter} catalog=${catalog} category=${category} />`}
-      ${mayRead.value && html`<${StateFilter} state=${state} />`}
+      <${StateFilter} state=${state} />
     </div>
     ${error && html`<${Failure} error=${error} reload=${reload} />`}
     ${!catalog && !error && html`<${Loading} lines=${6} />`}

@@ -3,7 +3,7 @@
 import { useEffect, useLayoutEffect, useReducer, useRef, useState } from "../../vendor/hooks.js";
 import { count, number } from "../format.js";
 import { html } from "../lib.js";
-import { mayChange, mayRead } from "../session.js";
+import { mayChange } from "../session.js";
 import { instance } from "../store.js";
 import { useInstanceList } from "./instance-list.js";
 import { Moment } from "./moment.js";
@@ -127,10 +127,7 @@ function useVirtualCore(isNeeded) {
 /**
  * The instances that match a filter. `empty` is shown if there are none. `filter` is an `InstanceFilter` of the API.
  */
-export const InstanceTable = (properties) =>
-  mayRead.value ? html`<${Rows} ...${properties} />` : html`<p class="second">Your role shows figures, and nothing about a person.</p>`;
-
-function Rows({ filter, caption, empty, showIntegration = false }) {
+export function InstanceTable({ filter, caption, empty, showIntegration = false }) {
   const [order, setOrder] = useState("name");
   const list = useInstanceList(filter, ORDERS[order].orderBy);
   const { rows, error, isOld, reload } = list;
