@@ -64,26 +64,51 @@ export function useQuery(query, variables = {}, matters = null) {
   return useLoad((signal) => ask(query, variables, signal), JSON.stringify([query, variables]), matters);
 }
 
+/** The pages that follow a page, until there are as many rows as wanted. */
+async function followingPages(query, variables, pick, { endCursor, hasNextPage }, wanted) {
+  const found = { nodes: [], end: endCursor, hasMore: hasNextPage };
+  while (found.hasMore && found.nodes.length < wanted) {
+    const { nodes, pageInfo } = pick(await ask(query, { ...variables, after: found.end }));
+    found.nodes.push(...nodes);
+    Object.assign(found, { end: pageInfo.endCursor, hasMore: pageInfo.hasNextPage });
+  }
+  return found;
+}
+
 /**
  * A list that is loaded in pages. `pick(data)` finds the connection. Returns
  * `{ nodes, total, exact, hasMore, more, busy, data, error, reload }`; `nodes` is undefined before the first page.
  */
 export function useList(query, variables, pick, matters = null) {
-  const [later, setLater] = useState({ nodes: [], end: null, hasMore: false, of: null });
+  const [later, setLater] = useState({ nodes: [], key: null, place: null });
   const [busy, setBusy] = useState(false);
+  const [failure, setFailure] = useState(null);
   const { data, previous, error, reload } = useQuery(query, variables, matters);
   const first = data && pick(data);
-  // What was loaded later still follows a first page that ends where it ended.
-  const place = first && JSON.stringify([query, variables, first.pageInfo.endCursor]);
-  const added = later.of === place ? later : null;
+  const key = JSON.stringify([query, variables]);
+  const place = first && `${key} ${first.pageInfo.endCursor}`;
+  const added = first && later.key === key && later.nodes.length ? later : null;
+  const isBehind = added !== null && added.place !== place;
+  useEffect(() => {
+    if (!isBehind) return;
+    // The first page ends elsewhere now. What follows is loaded again; until then, the old rows stay.
+    let isOld = false;
+    followingPages(query, variables, pick, first.pageInfo, later.nodes.length).then(
+      (found) => isOld || setLater({ ...found, key, place }),
+      () => {},
+    );
+    return () => (isOld = true);
+  }, [isBehind, place]);
+  const end = added ? { endCursor: added.end, hasNextPage: added.hasMore } : first?.pageInfo;
   const more = async () => {
-    const end = added ? added.end : first?.pageInfo.endCursor;
-    if (!first || busy || !(added ?? { hasMore: first.pageInfo.hasNextPage }).hasMore) return;
+    if (busy || isBehind || !end?.hasNextPage) return;
     setBusy(true);
+    setFailure(null);
     try {
-      const page = pick(await ask(query, { ...variables, after: end }));
-      const { endCursor, hasNextPage } = page.pageInfo;
-      setLater({ nodes: [...(added?.nodes ?? []), ...page.nodes], end: endCursor, hasMore: hasNextPage, of: place });
+      const found = await followingPages(query, variables, pick, end, 1);
+      setLater({ ...found, nodes: [...(added?.nodes ?? []), ...found.nodes], key, place });
+    } catch (refusal) {
+      setFailure(refusal);
     } finally {
       setBusy(false);
     }
@@ -92,11 +117,11 @@ export function useList(query, variables, pick, matters = null) {
     nodes: first && [...first.nodes, ...(added?.nodes ?? [])],
     total: first?.totalCount,
     exact: first?.totalCountIsExact ?? true,
-    hasMore: added ? added.hasMore : (first?.pageInfo.hasNextPage ?? false),
+    hasMore: end?.hasNextPage ?? false,
     more,
     busy,
     data: data ?? previous,
-    error,
+    error: error ?? failure,
     reload,
   };
 }
