@@ -43,7 +43,7 @@ function Ended({ row }) {
     ${isTold ? html`<${Notice} instance=${row} />` : html`<p class="notice ${tone}" role="status"><strong>${text}</strong></p>`}
     <p class="buttons">
       ${hasUsers && html`<${Link} class="button primary" to="${instanceLink(row.id)}?tab=users">See ${count(row.userCount, "user")}</${Link}>`}
-      <${Link} class="button" to=${instanceLink(row.id)}>Open ${row.name}</${Link}>
+      <${Link} class="button" to=${instanceLink(row.id)}>Open the instance</${Link}>
     </p>
   `;
 }
@@ -84,10 +84,10 @@ export function FirstSync({ id, crumbs, name }) {
         <h2>First sync</h2>
         ${row.syncState === "QUEUED" ? html`<p role="status">It begins in a moment.</p>` : html`<${Progress} id=${id} />`}
         <p class="second">You may leave this page. The sync goes on, and its creator gets a mail when it is done.</p>
-        <p class="buttons"><${CancelButton} instance=${row} /><${Link} class="button" to=${instanceLink(id)}>Open ${row.name}</${Link}></p>
+        <p class="buttons"><${CancelButton} instance=${row} /><${Link} class="button" to=${instanceLink(id)}>Open the instance</${Link}></p>
       `}
       ${!isUnderWay && row.lastSync && html`<${Ended} row=${row} />`}
-      ${!isUnderWay && !row.lastSync && html`<p role="status">The first sync has not begun yet.</p><p><${Link} class="button" to=${instanceLink(id)}>Open ${row.name}</${Link}></p>`}
+      ${!isUnderWay && !row.lastSync && html`<p role="status">The first sync has not begun yet.</p><p><${Link} class="button" to=${instanceLink(id)}>Open the instance</${Link}></p>`}
     </section>
   `;
 }

@@ -13,7 +13,7 @@ import { Freshness, State } from "./state.js";
 /** Up to this many rows, all are drawn. */
 const FEW_ROWS = 100;
 /** The height of a row before it is drawn, in pixels: in a table, and as a card. */
-const [ROW_HEIGHT, CARD_HEIGHT] = [51, 165];
+const [ROW_HEIGHT, CARD_HEIGHT] = [51, 138];
 const AS_CARDS = window.matchMedia("(max-width: 719px)");
 const ORDERS = {
   name: { label: "By name", orderBy: { field: "NAME", direction: "ASC" } },
@@ -31,11 +31,13 @@ const openEditor = (id) =>
 function Cells({ row, showIntegration }) {
   const { id, name, integration, userCount, lastSync, status } = row;
   return html`
-    <th scope="row"><${Link} to=${instanceLink(id)}>${name}</${Link}></th>
-    ${showIntegration && html`<td data-label="Integration"><${Link} class="plain" to=${integrationLink(integration.key)}>${integration.name}</${Link}></td>`}
+    <th scope="row">
+      <${Link} to=${instanceLink(id)}>${name}</${Link}>
+      ${showIntegration && html`<span class="second"><${Link} class="plain" to=${integrationLink(integration.key)}>${integration.name}</${Link}></span>`}
+    </th>
     <td><${State} instance=${row} /> <${Freshness} instance=${row} /></td>
     <td class="number" data-label="Users">${number(userCount)}</td>
-    <td data-label="Last sync">${lastSync?.finishedAt ? html`<${Moment} at=${lastSync.finishedAt} />` : html`<span class="unknown">None yet</span>`}</td>
+    <td class="of-sync" data-label="Last sync">${lastSync?.finishedAt ? html`<${Moment} at=${lastSync.finishedAt} />` : html`<span class="unknown">None yet</span>`}</td>
     ${mayChange.value &&
     html`<td class="number manage">${status !== "DELETING" && html`<${Button} look="small" aria-label="Manage ${name}" onClick=${() => openEditor(id)}>Manage</${Button}>`}</td>`}
   `;
@@ -138,7 +140,7 @@ export function InstanceTable({ filter, caption, empty, showIntegration = false 
     if (rows && !isOld && !isLong) list.want(length - 1);
   }, [rows, isOld, isLong]);
   if (!rows) return error ? html`<${Failure} error=${error} reload=${reload} />` : html`<${Loading} lines=${6} />`;
-  const columns = 4 + Number(showIntegration) + Number(mayChange.value);
+  const columns = 4 + Number(mayChange.value);
   const failure = error && html`<${Failure} error=${error} reload=${reload} />`;
   if (!rows.ids.length) return html`${failure}<div aria-busy=${isOld ? "true" : null}>${empty}</div>`;
   const bodyOf = { list, length, columns, showIntegration };
@@ -157,12 +159,11 @@ export function InstanceTable({ filter, caption, empty, showIntegration = false 
       <caption class="unseen">${caption}</caption>
       <thead>
         <tr>
-          <th scope="col">Name</th>
-          ${showIntegration && html`<th scope="col">Integration</th>`}
-          <th scope="col">State</th>
-          <th scope="col" class="number">Users</th>
-          <th scope="col">Last sync</th>
-          ${mayChange.value && html`<th scope="col"><span class="unseen">Actions</span></th>`}
+          <th scope="col">${showIntegration ? "Name, integration" : "Name"}</th>
+          <th scope="col" class="of-state">State</th>
+          <th scope="col" class="of-users number">Users</th>
+          <th scope="col" class="of-sync">Last sync</th>
+          ${mayChange.value && html`<th scope="col" class="of-actions"><span class="unseen">Actions</span></th>`}
         </tr>
       </thead>
       ${isLong && core ? html`<${LongBody} core=${core} ...${bodyOf} />` : html`<${ShortBody} ...${bodyOf} />`}
