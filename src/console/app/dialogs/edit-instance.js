@@ -120,7 +120,9 @@ function useUpdate({ before, draft, reload, close }) {
     if (Object.keys(rest).length && !(await send(rest, revision))) return;
     guardPage(null);
     const refusals = await beginConsent(integration.name, { instanceId: id, config });
-    if (refusals.length) sort(refusals);
+    if (!refusals.length) return;
+    guardPage(mayDrop);
+    sort(refusals);
   };
   const save = (revision, { withConsent = false } = {}) =>
     run(async () => {

@@ -95,7 +95,7 @@ const RunRow = ({ id, run }) => html`
   <tr>
     <th scope="row"><${Link} to=${runLink(id, run.id)}><${Moment} at=${run.startedAt ?? run.queuedAt} /></${Link}></th>
     <td data-label="Outcome"><${Outcome} run=${run} /></td>
-    <td data-label="Started" class="steady">${TRIGGERS[run.trigger] ?? words(run.trigger)}</td>
+    <td data-label="Trigger" class="steady">${TRIGGERS[run.trigger] ?? words(run.trigger)}</td>
     <td class="number" data-label="Duration">${tookOf(run)}</td>
     <td data-label="Users" class="steady"><${CountsOfRun} run=${run} /></td>
     <td data-label="Reason" class="wide"><${Reason} ...${run} /></td>
@@ -128,7 +128,7 @@ function Runs({ instance }) {
         <caption class="unseen">Syncs of ${instance.name}, the newest first</caption>
         <thead>
           <tr>
-            <th scope="col">When</th><th scope="col">Outcome</th><th scope="col">Started</th><th scope="col" class="number">Duration</th>
+            <th scope="col">When</th><th scope="col">Outcome</th><th scope="col">Trigger</th><th scope="col" class="number">Duration</th>
             <th scope="col">Users</th><th scope="col">Reason</th><th scope="col">Mail</th>
           </tr>
         </thead>
@@ -169,7 +169,7 @@ function RunFacts({ run }) {
     <dl class="facts">
       ${fact("Outcome", html`<${Outcome} run=${run} />`)}
       ${fact("Started", html`<${FullMoment} at=${run.startedAt ?? run.queuedAt} />`)}
-      ${fact("Why", TRIGGERS[run.trigger] ?? words(run.trigger))}
+      ${fact("Trigger", TRIGGERS[run.trigger] ?? words(run.trigger))}
       ${fact("Duration", tookOf(run))}
       ${fact("Users listed", number(run.seen))}
       ${fact("Mail", mailOf(run))}
