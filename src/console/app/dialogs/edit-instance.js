@@ -176,11 +176,13 @@ function EditForm({ newest, reload, close }) {
     event.preventDefault();
     update.save(base.revision);
   };
+  // What is being saved here is nobody else's change.
+  const told = update.busy ? base : newest;
   const problems = [update.failure, ...rest].filter(Boolean);
   return html`
     <${Window} title="Edit Instance" second=${`${base.name}, ${base.integration.name}`} leave=${leave}>
       <form ref=${form} onSubmit=${submit} noValidate>
-        <${Conflict} base=${base} newest=${newest} followed=${followed} input=${input} busy=${update.busy} onApply=${() => rebase(newest.revision)} onClose=${() => setFollowed(null)} />
+        <${Conflict} base=${base} newest=${told} followed=${followed} input=${input} busy=${update.busy} onApply=${() => rebase(newest.revision)} onClose=${() => setFollowed(null)} />
         <${TextField} label="Name" maxlength="200" value=${draft.name} error=${errors.name ?? ""} onInput=${draft.set("name")} />
         <${Field}
           label="Status"
