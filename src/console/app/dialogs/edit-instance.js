@@ -154,7 +154,7 @@ function EditForm({ newest, reload, close }) {
   const draft = useDraft(before);
   const { isChanged, configuration, input } = draft;
   const update = useUpdate({ before, draft, reload, close });
-  const { errors, rest, isConflict, note } = update.refusal;
+  const { refusal: { errors, rest, isConflict, note }, busy } = update;
   const form = useFirstError(errors);
   const [followed, setFollowed] = useState(null);
   useGuard(isChanged);
@@ -177,12 +177,11 @@ function EditForm({ newest, reload, close }) {
     update.save(base.revision);
   };
   // What is being saved here is nobody else's change.
-  const told = update.busy ? base : newest;
-  const problems = [update.failure, ...rest].filter(Boolean);
+  const told = busy ? base : newest;
   return html`
     <${Window} title="Edit Instance" second=${`${base.name}, ${base.integration.name}`} leave=${leave}>
       <form ref=${form} onSubmit=${submit} noValidate>
-        <${Conflict} base=${base} newest=${told} followed=${followed} input=${input} busy=${update.busy} onApply=${() => rebase(newest.revision)} onClose=${() => setFollowed(null)} />
+        <${Conflict} base=${base} newest=${told} followed=${followed} input=${input} busy=${busy} onApply=${() => rebase(newest.revision)} onClose=${() => setFollowed(null)} />
         <${TextField} label="Name" maxlength="200" value=${draft.name} error=${errors.name ?? ""} onInput=${draft.set("name")} />
         <${Field}
           label="Status"
@@ -196,12 +195,12 @@ function EditForm({ newest, reload, close }) {
           `}
         />
         <${IntervalField} minutes=${draft.minutes} error=${errors.syncIntervalMinutes ?? ""} onInput=${draft.set("minutes")} />
-        <${Credential} instance=${before} configuration=${configuration} errors=${errors} busy=${update.busy} onErrors=${update.showErrors} onConsent=${() => update.save(base.revision, { withConsent: true })} />
-        <p class="error" role="alert">${problems.join(" ")}</p>
-        <p class="second" role="status">${update.busy ? "Saving…" : note}</p>
+        <${Credential} instance=${before} configuration=${configuration} errors=${errors} busy=${busy} onErrors=${update.showErrors} onConsent=${() => update.save(base.revision, { withConsent: true })} />
+        <p class="error" role="alert">${[update.failure, ...rest].filter(Boolean).join(" ")}</p>
+        <p class="second" role="status">${busy ? "Saving…" : note}</p>
         <footer>
           <button type="button" onClick=${leave}>Cancel</button>
-          <${Button} type="submit" look="primary" busy=${update.busy}>Update Instance</${Button}>
+          <${Button} type="submit" look="primary" busy=${busy}>Update Instance</${Button}>
         </footer>
       </form>
       <${Deletions} instance=${newest} close=${close} />
