@@ -97,7 +97,7 @@ function LedgerRow({ mail }) {
       <td data-label="To" class="to">${mail.address}</td>
       <td data-label="Instance"><${About} mail=${mail} /></td>
       <td data-label="State"><${Badge} tone=${tone}>${label}</${Badge}></td>
-      <td data-label="Why" class="why"><${WhyMail} mail=${mail} /></td>
+      <td data-label="Why" class="why wide"><${WhyMail} mail=${mail} /></td>
       <td data-label="When"><${Moment} at=${mail.createdAt} /></td>
     </tr>
   `;
@@ -155,7 +155,7 @@ function Mails() {
     </${Nothing}>`}
     ${list.nodes?.length > 0 &&
     html`
-      <table class="cards mails">
+      <table class="cards mails flow">
         <caption class="unseen">Mails, the newest first</caption>
         <thead><tr>${["Subject", "To", "Instance", "State", "Why", "When"].map((label) => html`<th scope="col">${label}</th>`)}</tr></thead>
         <tbody>${list.nodes.map((mail) => html`<${LedgerRow} key=${mail.id} mail=${mail} />`)}</tbody>
@@ -182,8 +182,8 @@ function SilentRun({ run }) {
   return html`
     <tr>
       <th scope="row"><${Link} to=${instanceLink(run.instance.id)}>${run.instance.name}</${Link}></th>
-      <td data-label="Outcome"><${Badge} tone=${tone}>${label}</${Badge}>${run.failure && html`<span class="second">${run.failure.message}</span>`}</td>
-      <td data-label="Why no mail">${whyNoMail(run)}</td>
+      <td data-label="Outcome" class="wide"><${Badge} tone=${tone}>${label}</${Badge}>${run.failure && html`<span class="second">${run.failure.message}</span>`}</td>
+      <td data-label="Why no mail" class="wide">${whyNoMail(run)}</td>
       <td data-label="When"><${Moment} at=${run.finishedAt} /></td>
     </tr>
   `;
@@ -204,7 +204,7 @@ function Silent() {
     html`<${Nothing} filtered=${isLimited("outcome", "instance")} title="No runs without a mail"><p>All ${list.hasMore ? "of the latest " : ""}runs were mailed.</p></${Nothing}>`}
     ${runs?.length > 0 &&
     html`
-      <table class="cards mails">
+      <table class="cards mails flow">
         <caption class="unseen">Runs that caused no mail, the newest first</caption>
         <thead><tr>${["Instance", "Outcome", "Why no mail", "When"].map((label) => html`<th scope="col">${label}</th>`)}</tr></thead>
         <tbody>${runs.map((run) => html`<${SilentRun} key=${run.id} run=${run} />`)}</tbody>

@@ -14,7 +14,7 @@ import { Freshness, State } from "./state.js";
 const FEW_ROWS = 100;
 /** The height of a row before it is drawn, in pixels: in a table, and as a card. */
 const [ROW_HEIGHT, CARD_HEIGHT] = [51, 138];
-const AS_CARDS = window.matchMedia("(max-width: 719px)");
+const AS_CARDS = window.matchMedia("(max-width: 899px)");
 const ORDERS = {
   name: { label: "By name", orderBy: { field: "NAME", direction: "ASC" } },
   synced: { label: "Latest sync first", orderBy: { field: "LAST_SYNCED_AT", direction: "DESC" } },

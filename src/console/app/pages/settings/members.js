@@ -193,7 +193,7 @@ const MemberRow = ({ member, reload }) => html`
     <td class="whole" data-label="Role">${roleName(member.role)}</td>
     <td data-label="Sign-in"><${SignInState} member=${member} /></td>
     <td class="whole" data-label="Added"><${Day} at=${member.createdAt} /></td>
-    <td><${MemberActions} member=${member} reload=${reload} /></td>
+    <td class="wide"><${MemberActions} member=${member} reload=${reload} /></td>
   </tr>
 `;
 
@@ -211,7 +211,7 @@ export function MembersSettings() {
     ${!list.nodes && !list.error && html`<${Loading} />`}
     ${list.nodes &&
     html`
-      <table class="cards">
+      <table class="cards flow">
         <caption class="unseen">Members</caption>
         <thead><tr><th scope="col">Name</th><th scope="col">Role</th><th scope="col">Sign-in</th><th scope="col">Added</th><th scope="col"><span class="unseen">Actions</span></th></tr></thead>
         <tbody>${list.nodes.map((member) => html`<${MemberRow} key=${member.id} member=${member} reload=${list.reload} />`)}</tbody>

@@ -66,11 +66,11 @@ function TokenRow({ token, names, reload }) {
         <span class="second">${[token.isPersonal && "personal", token.isUnlimited && "without limits", token.email].filter(Boolean).join(" · ")}</span>
       </th>
       <td class="whole" data-label="Role">${roleName(token.role)}</td>
-      <td data-label="For"><${Scope} scope=${token.scope} names=${names} /></td>
+      <td data-label="For" class="scope"><${Scope} scope=${token.scope} names=${names} /></td>
       <td class="whole" data-label="Expires"><${TokenExpiry} token=${token} /></td>
       <td class="whole" data-label="Last used">${token.lastUsedAt ? html`<${Moment} at=${token.lastUsedAt} />` : html`<span class="unknown">Never</span>`}</td>
       <td class="whole" data-label="Created"><${Day} at=${token.createdAt} /></td>
-      <td>
+      <td class="wide">
         ${!hasEnded(token) && html`<${Button} look="small danger" busy=${busy} onClick=${revoke} aria-label="Revoke ${name}">Revoke</${Button}>`}
         <span class="error" role="alert">${error}</span>
       </td>
@@ -101,7 +101,7 @@ export function TokensSettings() {
     ${list.nodes?.length === 0 && html`<${Empty} title="No tokens yet"><p>Create one for each program that uses the API.</p></${Empty}>`}
     ${list.nodes?.length > 0 &&
     html`
-      <table class="cards">
+      <table class="cards flow">
         <caption class="unseen">API tokens, the newest first</caption>
         <thead>
           <tr>${["Name", "Role", "For", "Expires", "Last used", "Created"].map((label) => html`<th scope="col">${label}</th>`)}<th scope="col"><span class="unseen">Actions</span></th></tr>
