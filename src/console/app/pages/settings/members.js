@@ -193,7 +193,7 @@ const MemberRow = ({ member, reload }) => html`
     <td class="whole" data-label="Role">${roleName(member.role)}</td>
     <td data-label="Sign-in"><${SignInState} member=${member} /></td>
     <td class="whole" data-label="Added"><${Day} at=${member.createdAt} /></td>
-    <td class="wide"><${MemberActions} member=${member} reload=${reload} /></td>
+    <td class="wide acts"><${MemberActions} member=${member} reload=${reload} /></td>
   </tr>
 `;
 

@@ -70,7 +70,7 @@ function TokenRow({ token, names, reload }) {
       <td class="whole" data-label="Expires"><${TokenExpiry} token=${token} /></td>
       <td class="whole" data-label="Last used">${token.lastUsedAt ? html`<${Moment} at=${token.lastUsedAt} />` : html`<span class="unknown">Never</span>`}</td>
       <td class="whole" data-label="Created"><${Day} at=${token.createdAt} /></td>
-      <td class="wide">
+      <td class="wide acts">
         ${!hasEnded(token) && html`<${Button} look="small danger" busy=${busy} onClick=${revoke} aria-label="Revoke ${name}">Revoke</${Button}>`}
         <span class="error" role="alert">${error}</span>
       </td>
