@@ -228,7 +228,8 @@ impl App {
         let mut router = server::health(self.db.clone(), heartbeat, self.shutdown.clone());
         if self.roles.api {
             tasks.spawn(self.tokens.clone().follow_uses(self.shutdown.clone()));
-            router = router.merge(server::api(self.endpoint.clone(), self.authorizations.clone(), self.oidc.clone()));
+            let (endpoint, instances) = (self.endpoint.clone(), self.instances.clone());
+            router = router.merge(server::api(endpoint, instances, self.authorizations.clone(), self.oidc.clone()));
         }
         let serving = server::serve(&listener, &self.edge, router, self.shutdown.clone());
         let renewals = self.instances.renewals.clone();

@@ -63,6 +63,8 @@ pub enum Action {
     AccessRefused,
     /// The audit log was exported.
     AuditExported,
+    /// The users of an instance were exported.
+    UsersExported,
     /// The end of the audit log was accepted as it was found.
     AuditAccepted,
     /// The personal part of audit entries was erased.

@@ -38,6 +38,7 @@ mod m0018_audit_chain;
 mod m0019_redirects;
 mod m0020_oidc_sign_in;
 mod m0021_failure_class;
+mod m0022_user_names;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -69,6 +70,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0019_redirects::Migration),
             Box::new(m0020_oidc_sign_in::Migration),
             Box::new(m0021_failure_class::Migration),
+            Box::new(m0022_user_names::Migration),
         ]
     }
 }

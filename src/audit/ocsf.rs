@@ -28,7 +28,7 @@ impl Activity {
             A::SignedIn | A::SignInFailed => authentication(1),
             A::SignedOut | A::SessionEnded => authentication(2),
             A::InstanceCreated | A::MemberCreated | A::TokenCreated | A::LinkCreated => api(1),
-            A::AuditExported => api(2),
+            A::AuditExported | A::UsersExported => api(2),
             A::InstanceUpdated | A::RecipientsSet | A::MemberUpdated | A::TokenUpdated | A::PasswordSet => api(3),
             A::KeysRotated | A::Changed => api(3),
             A::InstanceDeleted | A::UsersDeleted | A::TokenRevoked | A::NamesErased => api(4),

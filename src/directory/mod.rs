@@ -8,6 +8,8 @@
 pub mod changes;
 pub mod index;
 pub mod keys;
+pub mod leavers;
+mod names;
 pub mod prune;
 pub mod rekey;
 pub mod search;

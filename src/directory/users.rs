@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::index::{self, SOURCE, Source};
+use super::names::{self, Names};
 use super::search;
 use super::words::Terms;
 use crate::auth::Seen;
@@ -162,6 +163,14 @@ pub enum Position {
     Id(Uuid),
     /// In the order of a search.
     Word(search::Position),
+    /// In the order of names.
+    Name(names::Position),
+}
+
+/// The order of the names, in one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByName {
+    pub descending: bool,
 }
 
 impl Page {
@@ -173,12 +182,42 @@ impl Page {
     }
 }
 
-/// Whether a position can be one of a list with this filter.
-pub fn is_in(filter: &Filter, position: &Position) -> bool {
+/// Whether a position can be one of a list with this filter and order.
+pub fn is_in(filter: &Filter, order: Option<ByName>, position: &Position) -> bool {
     match position {
-        Position::Id(_) => filter.search.is_empty(),
+        Position::Id(_) => filter.search.is_empty() && order.is_none(),
         Position::Word(position) => search::is_in(filter, position),
+        Position::Name(_) => order.is_some(),
     }
+}
+
+/// One page of an instance, in the order of names.
+pub async fn page_by_name(
+    reader: &Reader,
+    instance: Uuid,
+    (filter, order): (&Filter, ByName),
+    columns: Columns,
+    after: Option<Position>,
+    limit: u64,
+) -> Result<Page> {
+    let mut pages = pages_by_name(reader, &[instance], (filter, order), columns, after, limit).await?;
+    Ok(pages.remove(&instance).unwrap_or_default())
+}
+
+/// The same for each of several instances, in one statement.
+pub async fn pages_by_name(
+    reader: &Reader,
+    instances: &[Uuid],
+    (filter, order): (&Filter, ByName),
+    columns: Columns,
+    after: Option<Position>,
+    limit: u64,
+) -> Result<HashMap<Uuid, Page>> {
+    let after = match after {
+        Some(Position::Name(position)) => Some(position),
+        _ => None,
+    };
+    Names { filter, order, after, limit }.pages(reader, instances, columns).await
 }
 
 /// One page. Without a search, in the order of ids, which is the order in which users were first seen.
@@ -193,7 +232,7 @@ pub async fn page(
         Some(Position::Id(id)) => id,
         _ if filter.search.is_empty() => Uuid::nil(),
         Some(Position::Word(position)) => return search::page(reader, filter, Some(position), limit).await,
-        None => return search::page(reader, filter, None, limit).await,
+        Some(Position::Name(_)) | None => return search::page(reader, filter, None, limit).await,
     };
     let pages = select_page(filter, columns, reader.get_database_backend(), after, limit);
     let mut found = keyset::pages(reader, pages, columns, |_: &Reported| ()).await?;
@@ -212,12 +251,17 @@ fn select_page(filter: &Filter, columns: Columns, backend: DbBackend, after: Uui
         };
         shown(select.limit(limit), columns).into_query()
     };
+    each_of_few(filter).iter().map(select).collect()
+}
+
+/// A filter for each status that few users have, each of which has an index; or the filter itself.
+pub(super) fn each_of_few(filter: &Filter) -> Vec<Filter> {
     match filter.few() {
         Some(statuses) => {
-            let of = |status: &UserStatus| select(&Filter { statuses: Some(vec![*status]), ..filter.clone() });
+            let of = |status: &UserStatus| Filter { statuses: Some(vec![*status]), ..filter.clone() };
             statuses.iter().map(of).collect()
         }
-        None => vec![select(filter)],
+        None => vec![filter.clone()],
     }
 }
 
@@ -248,7 +292,7 @@ pub async fn pages_by_instance(
         Some(Position::Word(position)) => {
             return search::pages(reader, instances, filter, Some(position), limit).await;
         }
-        None => return search::pages(reader, instances, filter, None, limit).await,
+        Some(Position::Name(_)) | None => return search::pages(reader, instances, filter, None, limit).await,
     };
     let backend = reader.get_database_backend();
     let pages = instances.iter().flat_map(|id| {

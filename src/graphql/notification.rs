@@ -137,6 +137,11 @@ impl Notification {
         self.model.last_error.as_deref()
     }
 
+    /// Why there is this mail, and what became of it, in sentences for a person.
+    fn reason(&self) -> String {
+        history::reason(&self.model)
+    }
+
     /// When the server decided to send it.
     fn created_at(&self) -> DateTime<Utc> {
         date_time(self.model.created_at)

@@ -19,6 +19,13 @@ pub struct UserError {
     field: Option<Vec<String>>,
 }
 
+impl UserError {
+    /// Whether somebody else has changed the thing meanwhile.
+    pub fn is_conflict(&self) -> bool {
+        self.code == RefusalCode::RevisionConflict
+    }
+}
+
 impl From<Refusal> for UserError {
     fn from(refusal: Refusal) -> Self {
         let Refusal { code, message, field } = refusal;

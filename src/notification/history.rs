@@ -88,3 +88,26 @@ pub async fn prune(tx: &Tx, before: Uuid, limit: u64) -> Result<u64> {
     }
     Ok(Entity::delete_many().filter(Column::Id.is_in(expired)).exec(tx.conn()).await?.rows_affected)
 }
+
+/// Why there is a mail, and what became of it.
+pub fn reason(mail: &Model) -> String {
+    let why = match mail.kind {
+        NotificationKind::InitialSyncSucceeded => "The first sync of the instance succeeded.",
+        NotificationKind::InitialSyncFailed => "The first sync of the instance failed.",
+        NotificationKind::SyncFailed => "A sync failed after one that had succeeded.",
+        NotificationKind::SyncRecovered => "A sync succeeded after one that had failed.",
+        NotificationKind::AutoRevoked => "The server set the instance inactive, whose syncs were already failing.",
+        NotificationKind::Test => "A member asked for it, to try the mail settings.",
+    };
+    let became = match mail.state {
+        NotificationState::Queued if mail.attempts == 0 => "It waits to be sent.",
+        NotificationState::Queued => "The mail server has not accepted it yet, and it is tried again.",
+        NotificationState::Sent => "The mail server accepted it.",
+        NotificationState::Failed => "It was not sent: the mail server refused it, or did not accept it in time.",
+        NotificationState::Dropped => "It was not sent, because the instance was deleted first.",
+        NotificationState::Included => {
+            "It was not sent by itself: another mail to this address reports it together with others."
+        }
+    };
+    format!("{why} {became}")
+}

@@ -5,6 +5,7 @@ mod connection;
 pub mod descriptors;
 mod edge;
 mod explain;
+mod export;
 mod oidc;
 mod page;
 mod places;
@@ -47,6 +48,7 @@ use crate::graphql;
 use crate::graphql::error::RETRY_AFTER_S;
 use crate::graphql::transport::endpoint::Endpoint;
 use crate::graphql::transport::problems::Problem;
+use crate::instance::Instances;
 use crate::instance::authorization::Authorizations;
 use crate::jobs::Heartbeat;
 use crate::oidc::Oidc;
@@ -75,12 +77,18 @@ pub fn health(db: Db, heartbeat: Option<Heartbeat>, shutdown: CancellationToken)
         .with_state(Readiness { db, heartbeat, shutdown })
 }
 
-/// The API, the console, signing in, and the callbacks of applications and of the identity provider.
-pub fn api(endpoint: Arc<Endpoint>, authorizations: Authorizations, identity: Option<Oidc>) -> Router {
+/// The API, the console, exports, signing in, and the callbacks of applications and of the identity provider.
+pub fn api(
+    endpoint: Arc<Endpoint>,
+    instances: Instances,
+    authorizations: Authorizations,
+    identity: Option<Oidc>,
+) -> Router {
     let attempts = Attempts::default();
     Router::new()
         .merge(sign_in::routes(endpoint.clone(), attempts.clone()))
         .merge(oidc::routes(identity, endpoint.clone(), attempts))
+        .merge(export::routes(endpoint.clone(), instances))
         .merge(graphql::transport::routes(endpoint))
         .merge(callback::routes().with_state(authorizations))
         .merge(console::routes())

@@ -1,5 +1,7 @@
 //! The three transports of `/graphql` over real sockets: status codes, close codes and the order of messages.
 
+use std::time::Duration;
+
 use futures_util::SinkExt;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -124,37 +126,38 @@ const UPGRADE: [&str; 4] = [
     "Sec-WebSocket-Protocol: graphql-transport-ws",
 ];
 
-/// The first bytes of the answer to a handshake, to its empty line.
-async fn handshake(server: &Server, headers: &[&str]) -> String {
+/// The answer to a handshake up to its empty line, and what comes after it.
+async fn handshake(server: &Server, headers: &[&str]) -> (String, TcpStream) {
     let lines = ["GET /graphql HTTP/1.1", "Connection: Upgrade"].iter().chain(&UPGRADE).chain(headers);
     let request: String = lines.flat_map(|line| [line, "\r\n"]).collect();
     let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
     stream.write_all(format!("{request}\r\n").as_bytes()).await.unwrap();
     let mut answer = String::new();
-    while !answer.contains("\r\n\r\n") {
-        let mut part = [0; 1024];
-        let read = stream.read(&mut part).await.unwrap();
-        assert!(read > 0, "{answer}");
-        answer.push_str(&String::from_utf8_lossy(&part[..read]));
+    while !answer.ends_with("\r\n\r\n") {
+        answer.push(char::from(stream.read_u8().await.unwrap()));
     }
-    answer
+    (answer, stream)
 }
 
 #[tokio::test]
-async fn pages_of_other_origins_get_no_socket_and_can_learn_why() {
+async fn pages_of_other_origins_get_no_data_and_can_learn_why() {
     let server = Server::start().await;
     let port = server.url.rsplit_once(':').unwrap().1;
     let named = |name: &str| (format!("Origin: http://{name}:{port}"), format!("Host: {name}:{port}"));
     for (origin, host) in ["127.0.0.1", "localhost", "[::1]"].map(named) {
-        let answer = handshake(&server, &[&origin, &host]).await;
+        let answer = handshake(&server, &[&origin, &host]).await.0;
         assert!(answer.starts_with("HTTP/1.1 101 "), "{origin}: {answer}");
     }
     let (status, _) = server.http("GET /graphql", &["Origin: http://localhost"], "").await;
     assert_eq!(status, 401, "nothing is wrong with this origin");
     for origin in ["https://elsewhere.example", "http://localhost:1", "null"] {
+        let mut socket = server.socket_with(&[("Origin", origin)]).await.ok().unwrap();
+        // Even with a valid token, nothing that a foreign page sends is looked at.
+        socket.init(&format!("Bearer {}", server.admin)).await;
+        socket.subscribe("1", "{ __typename }").await;
+        let (code, reason) = socket.close_reason().await;
+        assert!(code == 4403 && reason.contains("MUSTER_PUBLIC_URL"), "{origin}: {code} {reason}");
         let origin = format!("Origin: {origin}");
-        let answer = handshake(&server, &[&origin, &named("localhost").1]).await;
-        assert!(answer.starts_with("HTTP/1.1 403 "), "{origin}: {answer}");
         let (status, answer) = server.http("GET /graphql", &[&origin], "").await;
         assert!(status == 403 && answer.contains("FOREIGN_ORIGIN") && answer.contains("MUSTER_PUBLIC_URL"), "{answer}");
         assert!(answer.contains("access-control-allow-origin: *"), "{answer}");
@@ -165,16 +168,19 @@ async fn pages_of_other_origins_get_no_socket_and_can_learn_why() {
 async fn a_handshake_ignores_the_credentials_of_a_proxy_and_refuses_a_wrong_token() {
     let server = Server::start().await;
     let own = format!("Authorization: Bearer {}", server.admin);
-    for (headers, status) in [
-        (vec!["Authorization: Basic YWRhOnBhc3N3b3Jk"], 101),
-        (vec!["Authorization: Negotiate YWRh", &own], 101),
-        (vec!["Authorization: Bearer nobody"], 401),
-        (vec!["Authorization: Bearer"], 401),
-        (vec![&own, "Authorization: Bearer nobody"], 401),
+    for (headers, closed) in [
+        (vec!["Authorization: Basic YWRhOnBhc3N3b3Jk"], None),
+        (vec!["Authorization: Negotiate YWRh", &own], None),
+        (vec!["Authorization: Bearer nobody"], Some(4401)),
+        (vec!["Authorization: Bearer"], Some(4401)),
+        (vec![&own, "Authorization: Bearer nobody"], Some(4401)),
     ] {
         let headers: Vec<&str> = [vec!["Host: localhost"], headers].concat();
-        let answer = handshake(&server, &headers).await;
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{headers:?}: {answer}");
+        let mut stream = handshake(&server, &headers).await.1;
+        let frame = tokio::time::timeout(Duration::from_millis(500), stream.read_u32()).await;
+        // A close frame: its first byte, its length, and the code.
+        let code = frame.ok().map(|frame| u16::try_from(frame.unwrap() & 0xFFFF).unwrap());
+        assert_eq!(code, closed, "{headers:?}");
     }
     let json = "Content-Type: application/json";
     let headers = [&own, "Authorization: Basic YWRhOnBhc3N3b3Jk", json];
@@ -184,8 +190,16 @@ async fn a_handshake_ignores_the_credentials_of_a_proxy_and_refuses_a_wrong_toke
 #[tokio::test]
 async fn a_handshake_is_answered_in_the_spelling_of_the_request() {
     let server = Server::start().await;
-    let answer = handshake(&server, &["Host: localhost"]).await;
+    let answer = handshake(&server, &["Host: localhost"]).await.0;
     assert!(answer.contains("\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_socket_of_another_protocol_is_told_which_one_is_spoken() {
+    let server = Server::start().await;
+    let mut socket = server.socket_with(&[("Sec-WebSocket-Protocol", "graphql-ws")]).await.ok().unwrap();
+    let (code, reason) = socket.close_reason().await;
+    assert!(code == 4400 && reason.contains("graphql-transport-ws"), "{code} {reason}");
 }
 
 #[tokio::test]

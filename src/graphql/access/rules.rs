@@ -245,7 +245,7 @@ const OBJECTS: &[(&str, Need, &[&str])] = &[
             "waitingUntil",
         ],
     ),
-    ("SyncRun", Need::People, &["changes", "remark", "waitingReason"]),
+    ("SyncRun", Need::People, &["changes", "remark", "waitingReason", "wouldRemove"]),
     ("SyncFailure", Need::Figures, &["class", "httpStatus", "lostCapabilities", "missingPermissions"]),
     ("SyncFailure", Need::People, &["message"]),
     ("MailDecision", Need::Figures, &["kind", "reason"]),
@@ -294,6 +294,7 @@ const OBJECTS: &[(&str, Need, &[&str])] = &[
             "instance",
             "kind",
             "lastError",
+            "reason",
             "run",
             "sentAt",
             "standsFor",
@@ -362,7 +363,8 @@ const OBJECTS: &[(&str, Need, &[&str])] = &[
     ("SetRecipientsPayload", Need::Operate, &["recipients", "userErrors"]),
     ("SyncInstancePayload", Need::Operate, &["run", "userErrors"]),
     ("TestConnectionPayload", Need::Operate, &["lostCapabilities", "missingPermissions", "ok", "tenant", "userErrors"]),
-    ("UpdateInstancePayload", Need::Operate, &["instance", "userErrors"]),
+    ("UpdateInstancePayload", Need::Operate, &["conflict", "instance", "userErrors"]),
+    ("UpdateConflict", Need::Operate, &["at", "by", "instance", "revision"]),
 ];
 
 /// The rule of a field of a type. `None` if it has none.

@@ -23,7 +23,7 @@ use super::list::Parent;
 use super::page::{self, int};
 use super::sync_run::list::{RunList, SyncRunConnection, SyncRunFilter};
 use super::sync_run::{RunById, SyncRun};
-use super::user::list::{UserConnection, UserFilter, UserList};
+use super::user::list::{UserConnection, UserFilter, UserList, UserOrder};
 use super::written::{Rows, Written, fields};
 use crate::clock::date_time;
 use crate::instance::event::Snapshot;
@@ -34,6 +34,7 @@ pub mod begin_authorization;
 pub mod cancel_sync;
 mod capability;
 pub mod config;
+mod conflict;
 pub mod counts;
 pub mod create;
 pub mod delete;
@@ -335,7 +336,7 @@ impl Instance {
         )))
     }
 
-    /// Its users, in the order in which they were first seen.
+    /// Its users, in the order in which they were first seen, unless `orderBy` says otherwise.
     #[graphql(complexity = "page::filtered_cost(first, __field, child_complexity)")]
     async fn users(
         &self,
@@ -343,9 +344,10 @@ impl Instance {
         #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
         #[graphql(desc = "Selects users.")] filter: Option<UserFilter>,
+        #[graphql(desc = "The order of the users; without a search.")] order_by: Option<UserOrder>,
     ) -> Result<Written<UserConnection>, ApiError> {
         Ok(Written(UserConnection(
-            connection::nested(ctx, self, UserList::new(ctx.data_unchecked(), filter)?, first, after).await?,
+            connection::nested(ctx, self, UserList::new(ctx.data_unchecked(), filter, order_by)?, first, after).await?,
         )))
     }
 

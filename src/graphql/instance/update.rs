@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::Instance;
 use super::config::{self, ConfigValueInput};
+use super::conflict::UpdateConflict;
 use crate::auth::Caller;
 use crate::error::{Error, Refusal};
 use crate::graphql::api::Api;
@@ -74,6 +75,8 @@ pub struct UpdateInstancePayload {
     instance: Option<Instance>,
     /// Why the changes were refused; empty if they were made, or if there was nothing to change.
     user_errors: Vec<UserError>,
+    /// Who has changed it meanwhile; set if the code of an error is `REVISION_CONFLICT`.
+    conflict: Option<UpdateConflict>,
 }
 
 #[derive(Default)]
@@ -89,13 +92,23 @@ impl UpdateInstance {
         #[graphql(desc = "The changes.")] input: UpdateInstanceInput,
     ) -> Result<UpdateInstancePayload, ApiError> {
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
+        let id = input.id.clone();
         let updated = async {
             let (id, update) = input.decode()?;
             api.instances.update(caller, api.admit(id).await?, update).await
         };
         Ok(match split_refusals_about("id", updated.await)? {
-            Ok(model) => UpdateInstancePayload { instance: Some(Instance::one(model)), user_errors: Vec::new() },
-            Err(user_errors) => UpdateInstancePayload { instance: None, user_errors },
+            Ok(model) => {
+                UpdateInstancePayload { instance: Some(Instance::one(model)), user_errors: Vec::new(), conflict: None }
+            }
+            Err(user_errors) => {
+                let conflict = if user_errors.iter().any(UserError::is_conflict) {
+                    UpdateConflict::of(api, id::argument(Kind::Instance, &id)?).await?
+                } else {
+                    None
+                };
+                UpdateInstancePayload { instance: None, user_errors, conflict }
+            }
         })
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
+use entity::notification::MailReason;
 use entity::run::{Outcome, Trigger};
 use uuid::Uuid;
 
@@ -32,6 +33,8 @@ pub struct SyncRunFilter {
     outcomes: Option<Vec<Outcome>>,
     /// Runs that were started for one of these reasons.
     triggers: Option<Vec<Trigger>>,
+    /// Runs whose outcome was mailed, or was not, for one of these reasons. Runs that are queued or running have none.
+    mail_decisions: Option<Vec<MailReason>>,
     /// Runs that started at this time or later.
     started_after: Option<DateTime<Utc>>,
     /// Runs that started before this time.
@@ -44,13 +47,21 @@ pub struct RunList(Filter);
 
 impl RunList {
     pub fn new(api: &Api, filter: Option<SyncRunFilter>) -> Result<Self, ApiError> {
-        let SyncRunFilter { instance_id, integration_keys, outcomes, triggers, started_after, started_before } =
-            filter.unwrap_or_default();
+        let SyncRunFilter {
+            instance_id,
+            integration_keys,
+            outcomes,
+            triggers,
+            mail_decisions,
+            started_after,
+            started_before,
+        } = filter.unwrap_or_default();
         Ok(Self(Filter {
             instance_id: instance_id.map(|id| id::argument(Kind::Instance, &id)).transpose()?,
             integration_keys: page::bounded(integration_keys, "integrationKeys")?,
             outcomes,
             triggers,
+            mail_reasons: mail_decisions,
             started_after: started_after.map(|at| at.timestamp_millis()),
             started_before: started_before.map(|at| at.timestamp_millis()),
             seen: api.seen.clone(),

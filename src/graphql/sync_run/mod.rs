@@ -20,7 +20,8 @@ use super::id::{self, Kind};
 use super::instance::{Instance, InstanceById};
 use super::list::Parent;
 use super::page::{self, int};
-use super::user::change::{ChangeList, UserChangeConnection};
+use super::user::change::{ChangeList, LeaverList, UserChangeConnection};
+use super::user::list::UserConnection;
 use super::written::{Written, fields};
 use crate::clock::date_time;
 use crate::error::Error;
@@ -219,6 +220,24 @@ impl SyncRun {
         #[graphql(desc = "Selects changes of one kind.")] kind: Option<ChangeKind>,
     ) -> Result<Written<UserChangeConnection>, ApiError> {
         Ok(Written(UserChangeConnection(connection::nested(ctx, self, ChangeList { kind }, first, after).await?)))
+    }
+
+    /// The users whom it has not seen, and would have removed if the removal guard had not refused it. They are still
+    /// reported. Null unless the guard refused it, and if another run of the instance has ended since.
+    #[graphql(complexity = "page::cost(first, child_complexity)")]
+    async fn would_remove(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
+    ) -> Result<Option<Written<UserConnection>>, ApiError> {
+        let api = ctx.data_unchecked::<Api>();
+        let instance = self.relations.instances.load(api, InstanceById, &self.model.instance_id).await?;
+        let is_last = instance.is_some_and(|instance| instance.model.last_run_id == Some(self.model.id));
+        if !is_last || self.model.failure_class != Some(FailureClass::RemovalGuard) {
+            return Ok(None);
+        }
+        Ok(Some(Written(UserConnection(connection::nested(ctx, self, LeaverList, first, after).await?))))
     }
 }
 

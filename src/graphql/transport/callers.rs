@@ -27,7 +27,7 @@ pub async fn of_request(endpoint: &Endpoint, parts: &Parts) -> Result<Caller, Pr
 }
 
 /// The caller of a request that becomes a WebSocket, if it has a token or a session. It may still send a token.
-pub async fn of_handshake(endpoint: &Endpoint, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+pub async fn of_handshake(endpoint: &Endpoint, headers: &HeaderMap) -> Result<Option<Caller>, AccessError> {
     if bearer::has_token(headers) {
         return Ok(Some(bearer::authenticate_request(&endpoint.access.tokens, headers).await?));
     }
@@ -38,7 +38,7 @@ pub async fn of_handshake(endpoint: &Endpoint, headers: &HeaderMap) -> Result<Op
     match session(endpoint, &secret).await {
         Ok(caller) => Ok(Some(caller)),
         Err(AccessError::Refused) => Ok(None),
-        Err(AccessError::Unavailable) => Err(AccessError::Unavailable.into()),
+        Err(AccessError::Unavailable) => Err(AccessError::Unavailable),
     }
 }
 

@@ -56,7 +56,8 @@ pub fn stream(
 #[derive(Clone)]
 pub struct Revocation(pub CancellationToken);
 
-async fn watch(access: Access, caller: Caller, revoked: CancellationToken) {
+/// Waits until the token or the session of a caller has ended.
+pub async fn watch(access: Access, caller: Caller, revoked: CancellationToken) {
     while callers::still_valid(&access, &caller).await {
         tokio::time::sleep(ACCESS_CHECK).await;
     }

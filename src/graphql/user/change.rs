@@ -4,12 +4,14 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use async_graphql::Object;
+use entity::instance;
+use entity::run::FailureClass;
 use entity::user_change::{Kind, Model};
 use uuid::Uuid;
 
 use super::User;
-use crate::db::Total;
-use crate::directory::{changes, users};
+use crate::db::{Columns, Total};
+use crate::directory::{changes, leavers, users};
 use crate::graphql::api::Api;
 use crate::graphql::batch::regroup;
 use crate::graphql::connection::connection;
@@ -90,3 +92,58 @@ impl NestedList for ChangeList {
 }
 
 connection!(UserChangeConnection, UserChangeEdge, ChangeList, "changes of users");
+
+/// The users whom a run would have removed if the removal guard had let it.
+#[derive(Clone, PartialEq)]
+pub struct LeaverList;
+
+impl LeaverList {
+    /// The instances whose last run is one of these and was refused by the guard, each with that run.
+    async fn instances(api: &Api, runs: &[Uuid]) -> Result<HashMap<Uuid, Uuid>, ApiError> {
+        let runs = api.instances.runs_by_ids(runs, Columns::ALL).await?;
+        let held = runs.into_values().filter(|run| run.failure_class == Some(FailureClass::RemovalGuard));
+        let held: HashMap<Uuid, Uuid> = held.map(|run| (run.id, run.instance_id)).collect();
+        let ids: Vec<Uuid> = held.values().copied().collect();
+        let instances = api.instances.by_ids(&ids, api.wanted.instances).await?;
+        let last = |instance: &instance::Model| instance.last_run_id.filter(|run| held.contains_key(run));
+        Ok(instances.into_values().filter_map(|instance| Some((instance.id, last(&instance)?))).collect())
+    }
+}
+
+impl List for LeaverList {
+    type Row = User;
+    type Position = Uuid;
+
+    fn name(&self) -> Cow<'static, str> {
+        "leavers".into()
+    }
+
+    fn position(&self, user: &User) -> Uuid {
+        user.model.id
+    }
+}
+
+impl NestedList for LeaverList {
+    type Parent = SyncRun;
+
+    async fn pages(
+        &self,
+        api: &Api,
+        runs: &[Uuid],
+        after: Option<Uuid>,
+        limit: u64,
+    ) -> Result<HashMap<Uuid, PageRows<Self>>, ApiError> {
+        let of = Self::instances(api, runs).await?;
+        let ids: Vec<Uuid> = of.keys().copied().collect();
+        let pages = leavers::pages(api.instances.db.read(), &ids, api.wanted.users, after, limit).await?;
+        let of_run = |(instance, users)| Some((*of.get(&instance)?, users));
+        Ok(regroup(pages.into_iter().filter_map(of_run).collect(), User::list))
+    }
+
+    async fn totals(&self, api: &Api, runs: &[Uuid]) -> Result<HashMap<Uuid, Total>, ApiError> {
+        let of = Self::instances(api, runs).await?;
+        let ids: Vec<Uuid> = of.keys().copied().collect();
+        let totals = leavers::totals(api.instances.db.read(), &ids).await?;
+        Ok(totals.into_iter().filter_map(|(instance, total)| Some((*of.get(&instance)?, total))).collect())
+    }
+}

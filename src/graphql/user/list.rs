@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use async_graphql::{Context, ID, InputObject, Object};
+use async_graphql::{Context, Enum, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 use entity::user::UserStatus;
 use uuid::Uuid;
@@ -12,7 +12,7 @@ use super::User;
 use crate::clock::date_time;
 use crate::db::Total;
 use crate::directory::index;
-use crate::directory::users::{self, Filter, Position};
+use crate::directory::users::{self, ByName, Filter, Position};
 use crate::directory::words::Terms;
 use crate::graphql::api::Api;
 use crate::graphql::batch::regroup;
@@ -20,6 +20,7 @@ use crate::graphql::connection::{self, connection};
 use crate::graphql::error::ApiError;
 use crate::graphql::id::{self, Kind};
 use crate::graphql::instance::Instance;
+use crate::graphql::instance::list::OrderDirection;
 use crate::graphql::list::{List, NestedList, PageRows, RootList};
 use crate::graphql::page;
 use crate::graphql::written::Written;
@@ -42,28 +43,61 @@ pub struct UserFilter {
     include_removed: Option<bool>,
 }
 
-/// In the order in which the users were first seen; a search is in the order of the words that it finds.
+/// What users are ordered by.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+pub enum UserOrderField {
+    /// The name, in which upper and lower case of the letters from A to Z are the same. Users without a name come last,
+    /// in both directions.
+    Name,
+}
+
+/// The order of users.
+#[derive(InputObject)]
+pub struct UserOrder {
+    /// What they are ordered by.
+    field: UserOrderField,
+    /// The direction of the order.
+    direction: OrderDirection,
+}
+
+impl UserOrder {
+    fn decode(self) -> ByName {
+        let UserOrder { field: UserOrderField::Name, direction } = self;
+        ByName { descending: direction == OrderDirection::Desc }
+    }
+}
+
+/// In the order in which the users were first seen, or of their names; a search is in the order of the words that it
+/// finds.
 #[derive(Clone, PartialEq)]
-pub struct UserList(Filter);
+pub struct UserList {
+    filter: Filter,
+    order: Option<ByName>,
+}
 
 impl UserList {
-    pub fn new(api: &Api, filter: Option<UserFilter>) -> Result<Self, ApiError> {
+    pub fn new(api: &Api, filter: Option<UserFilter>, order: Option<UserOrder>) -> Result<Self, ApiError> {
         let UserFilter { instance_id, integration_keys, statuses, search, include_removed } =
             filter.unwrap_or_default();
-        Ok(Self(Filter {
+        let filter = Filter {
             instance_id: instance_id.map(|id| id::argument(Kind::Instance, &id)).transpose()?,
             integration_keys: page::bounded(integration_keys, "integrationKeys")?,
             statuses,
             search: search.map(|text| Terms::of(&text)).unwrap_or_default(),
             include_removed: include_removed.unwrap_or(false),
             seen: api.seen.clone(),
-        }))
+        };
+        if order.is_some() && !filter.search.is_empty() {
+            let message = "A search has an order of its own: leave out orderBy, or the search.";
+            return Err(ApiError::InvalidInput(message.into()));
+        }
+        Ok(Self { filter, order: order.map(UserOrder::decode) })
     }
 
     /// Refuses a position of a search for something else.
     fn checked(&self, after: Option<Position>) -> Result<Option<Position>, ApiError> {
         match after {
-            Some(after) if !users::is_in(&self.0, &after) => Err(page::not_a_cursor()),
+            Some(after) if !users::is_in(&self.filter, self.order, &after) => Err(page::not_a_cursor()),
             after => Ok(after),
         }
     }
@@ -71,9 +105,9 @@ impl UserList {
     /// Whether the caller sees something of the list. A search over all instances shows how many entries of others it
     /// passes, so that it is not for callers that see only some.
     async fn is_seen(&self, api: &Api) -> Result<bool, ApiError> {
-        match self.0.instance_id {
+        match self.filter.instance_id {
             Some(id) => Ok(api.sees(id).await?),
-            None if api.seen.is_some() && !self.0.search.is_empty() => {
+            None if api.seen.is_some() && !self.filter.search.is_empty() => {
                 let message = "This token is limited to some instances: search in one of them, with instanceId.";
                 Err(ApiError::InvalidInput(message.into()))
             }
@@ -83,7 +117,7 @@ impl UserList {
 
     /// The instances of these that the filter allows.
     fn admitted(&self, instances: &[Uuid]) -> Vec<Uuid> {
-        let wanted = self.0.instance_id;
+        let wanted = self.filter.instance_id;
         instances.iter().copied().filter(|id| wanted.is_none_or(|wanted| wanted == *id)).collect()
     }
 }
@@ -93,7 +127,12 @@ impl List for UserList {
     type Position = Position;
 
     fn name(&self) -> Cow<'static, str> {
-        Cow::Borrowed(if self.0.search.is_empty() { "users" } else { "users by words" })
+        Cow::Borrowed(match self.order {
+            Some(ByName { descending: false }) => "users by name",
+            Some(ByName { descending: true }) => "users by name, backwards",
+            None if self.filter.search.is_empty() => "users",
+            None => "users by words",
+        })
     }
 
     fn position(&self, user: &User) -> Position {
@@ -106,7 +145,17 @@ impl RootList for UserList {
         if !self.is_seen(api).await? {
             return Ok(Vec::new().into());
         }
-        let page = users::page(api.instances.db.read(), &self.0, api.wanted.users, self.checked(after)?, limit).await?;
+        let (reader, columns, after) = (api.instances.db.read(), api.wanted.users, self.checked(after)?);
+        let page = match (self.order, self.filter.instance_id) {
+            (None, _) => users::page(reader, &self.filter, columns, after, limit).await?,
+            (Some(order), Some(instance)) => {
+                users::page_by_name(reader, instance, (&self.filter, order), columns, after, limit).await?
+            }
+            (Some(_), None) => {
+                let message = "Users are ordered within one instance: give filter.instanceId, or ask Instance.users.";
+                return Err(ApiError::InvalidInput(message.into()));
+            }
+        };
         Ok(PageRows { rows: User::found(page.users), rest: page.rest })
     }
 
@@ -114,7 +163,7 @@ impl RootList for UserList {
         if !self.is_seen(api).await? {
             return Ok(Total::exact(0));
         }
-        Ok(users::total(api.instances.db.read(), &self.0).await?)
+        Ok(users::total(api.instances.db.read(), &self.filter).await?)
     }
 }
 
@@ -129,7 +178,11 @@ impl NestedList for UserList {
         limit: u64,
     ) -> Result<HashMap<Uuid, PageRows<Self>>, ApiError> {
         let (conn, instances, after) = (api.instances.db.read(), self.admitted(instances), self.checked(after)?);
-        let pages = users::pages_by_instance(conn, &instances, &self.0, api.wanted.users, after, limit).await?;
+        let (filter, columns) = (&self.filter, api.wanted.users);
+        let pages = match self.order {
+            Some(order) => users::pages_by_name(conn, &instances, (filter, order), columns, after, limit).await?,
+            None => users::pages_by_instance(conn, &instances, filter, columns, after, limit).await?,
+        };
         let (mut rests, mut found) = (HashMap::new(), HashMap::new());
         for (instance, page) in pages {
             rests.insert(instance, page.rest);
@@ -144,7 +197,7 @@ impl NestedList for UserList {
 
     async fn totals(&self, api: &Api, instances: &[Uuid]) -> Result<HashMap<Uuid, Total>, ApiError> {
         let (conn, instances) = (api.instances.db.read(), self.admitted(instances));
-        Ok(users::totals_by_instance(conn, &instances, &self.0).await?)
+        Ok(users::totals_by_instance(conn, &instances, &self.filter).await?)
     }
 }
 
@@ -162,8 +215,8 @@ pub struct UserQuery;
 
 #[Object]
 impl UserQuery {
-    /// The users of all instances, in the order in which they were first seen. A search is in the order of the words
-    /// that it finds.
+    /// The users of all instances, in the order in which they were first seen. Those of one instance may be ordered by
+    /// name. A search is in the order of the words that it finds.
     #[graphql(complexity = "page::filtered_cost(first, __field, child_complexity)")]
     async fn users(
         &self,
@@ -171,9 +224,10 @@ impl UserQuery {
         #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
         #[graphql(desc = "Selects users.")] filter: Option<UserFilter>,
+        #[graphql(desc = "The order of the users of one instance; without a search.")] order_by: Option<UserOrder>,
     ) -> Result<Written<UserConnection>, ApiError> {
         Ok(Written(UserConnection(
-            connection::root(ctx, UserList::new(ctx.data_unchecked(), filter)?, first, after).await?,
+            connection::root(ctx, UserList::new(ctx.data_unchecked(), filter, order_by)?, first, after).await?,
         )))
     }
 }

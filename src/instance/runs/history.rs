@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use entity::notification::MailReason;
 use entity::run::{Column, Entity, Model, Outcome, Trigger};
 use sea_orm::sea_query::SelectStatement;
 use sea_orm::{
@@ -21,6 +22,7 @@ pub struct Filter {
     pub integration_keys: Option<Vec<String>>,
     pub outcomes: Option<Vec<Outcome>>,
     pub triggers: Option<Vec<Trigger>>,
+    pub mail_reasons: Option<Vec<MailReason>>,
     /// At this time or later.
     pub started_after: Option<i64>,
     pub started_before: Option<i64>,
@@ -39,6 +41,9 @@ impl Filter {
         }
         if let Some(triggers) = &self.triggers {
             all = all.add(Column::Trigger.is_in(triggers.iter().copied()));
+        }
+        if let Some(reasons) = &self.mail_reasons {
+            all = all.add(Column::MailReason.is_in(reasons.iter().copied()));
         }
         if let Some(at) = self.started_after {
             all = all.add(Column::StartedAt.gte(at));

@@ -96,7 +96,7 @@ fn secret(link: &Link) -> String {
 }
 
 /// Adds a member with a password.
-async fn member(server: &Server, email: &str, role: Role) {
+pub async fn member(server: &Server, email: &str, role: Role) {
     let new = NewMember { name: email.into(), email: email.into(), role };
     let (_, link) = server.members.create(&new).await.unwrap();
     let entered = json!({ "link": secret(&link), "password": PASSWORD });

@@ -102,7 +102,15 @@ async fn an_expected_revision_protects_the_changes_of_others() {
     assert_eq!(payload["instance"]["revision"], 2);
     for revision in [1, 3, 0, -1] {
         let input = json!({ "id": id, "name": "Crux", "expectedRevision": revision });
-        assert_eq!(server.refused("updateInstance", input).await, one("REVISION_CONFLICT", "expectedRevision"));
+        assert_eq!(server.refused("updateInstance", input.clone()).await, one("REVISION_CONFLICT", "expectedRevision"));
+        let conflict = "instance { id } conflict { by at revision instance { name revision } }";
+        let refused = server.mutate("updateInstance", input, conflict).await;
+        let (conflict, now) = (&refused["conflict"], json!({ "name": "Bolt", "revision": 2 }));
+        assert_eq!((&conflict["by"], &conflict["revision"]), (&json!("ada@example.com"), &json!(2)), "{refused}");
+        assert!(
+            conflict["at"].is_string() && conflict["instance"] == now && refused["instance"].is_null(),
+            "{refused}"
+        );
     }
     server.sync(&id, "id").await;
     assert_eq!(server.instance(&id, "revision").await["revision"], 2, "syncs do not change it");

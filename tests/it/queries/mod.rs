@@ -3,8 +3,10 @@
 mod answers;
 mod audit;
 mod events;
+mod export;
 mod history;
 mod instances;
+mod names;
 mod nodes;
 mod search;
 mod standing;

@@ -39,7 +39,7 @@ async fn server_with_lists(count: usize) -> Server {
     server
 }
 
-const RUN: &str = "id trigger outcome seen mailDecision { kind } failure { message }";
+const RUN: &str = "id trigger outcome seen mailDecision { kind } failure { message } wouldRemove(first: 2) { totalCount nodes { email } }";
 
 fn lists() -> [String; 9] {
     let instances = format!(

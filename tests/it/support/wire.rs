@@ -56,7 +56,7 @@ impl Client {
     /// A new WebSocket with more header lines, or the status with which it is refused.
     pub async fn socket_with(&self, headers: &[(&'static str, &str)]) -> Result<Socket, u16> {
         let mut request = format!("ws://{}/graphql", self.address()).into_client_request().unwrap();
-        for (name, value) in headers.iter().copied().chain([("Sec-WebSocket-Protocol", "graphql-transport-ws")]) {
+        for (name, value) in [("Sec-WebSocket-Protocol", "graphql-transport-ws")].iter().chain(headers).copied() {
             request.headers_mut().insert(name, value.parse().unwrap());
         }
         match tokio_tungstenite::connect_async(request).await {
@@ -112,12 +112,18 @@ impl Socket {
         }
     }
 
-    /// The close code. Messages before it are skipped.
-    pub async fn close_code(&mut self) -> u16 {
+    /// The close code and the reason. Messages before it are skipped.
+    pub async fn close_reason(&mut self) -> (u16, String) {
         loop {
             if let Message::Close(frame) = self.receive().await {
-                return frame.expect("a code").code.into();
+                let frame = frame.expect("a code");
+                return (frame.code.into(), frame.reason.to_string());
             }
         }
+    }
+
+    /// The close code. Messages before it are skipped.
+    pub async fn close_code(&mut self) -> u16 {
+        self.close_reason().await.0
     }
 }

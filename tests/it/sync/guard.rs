@@ -30,8 +30,15 @@ async fn a_list_that_lacks_many_users_removes_nobody_until_somebody_accepts_it()
         assert_eq!(now["notice"]["remedies"], json!([{ "mutation": null }, { "mutation": "syncInstance" }]));
     }
     assert_eq!(server.people(&id).await.len(), 100);
+    let leavers = "syncHistory(first: 3) { nodes { wouldRemove(first: 30) { totalCount pageInfo { hasNextPage } nodes { email } } } }";
+    let held = server.instance(&id, leavers).await;
+    let held: Vec<_> = held["syncHistory"]["nodes"].as_array().unwrap().iter().map(|run| &run["wouldRemove"]).collect();
+    assert_eq!((&held[0]["totalCount"], &held[0]["pageInfo"]["hasNextPage"]), (&json!(100), &json!(true)));
+    assert_eq!(held[0]["nodes"].as_array().unwrap().len(), 30);
+    assert!(held[1].is_null() && held[2].is_null(), "only of the last run");
     server.done("syncInstance", json!({ "id": id, "acceptRemovals": true }), "").await;
     let now = server.idle(&id, &format!("health userCount lastSync {{ {RUN} }}")).await;
+    assert!(server.instance(&id, "lastSync { wouldRemove { totalCount } }").await["lastSync"]["wouldRemove"].is_null());
     let wanted = json!({ "outcome": "SUCCEEDED", "removed": 100, "failure": null, "mailDecision": { "kind": "SYNC_RECOVERED" } });
     assert_eq!((&now["health"], &now["userCount"], &now["lastSync"]), (&json!("OK"), &json!(0), &wanted));
 }

@@ -1,6 +1,9 @@
 //! GraphQL over WebSocket: the graphql-transport-ws protocol.
 //!
-//! Every operation passes the same guard as over HTTP. A web page of another origin gets no socket.
+//! Every operation passes the same guard as over HTTP. A web page of another origin gets a socket that is closed at
+//! once with 4403, and so is whoever speaks another sub-protocol (4400), or sends a token that is not accepted (4401):
+//! a browser shows a page why a socket was closed, but not why a handshake was refused. Such a socket reads nothing and
+//! is dropped after five seconds. A server that has no room for a connection does not answer it at all.
 //! Nothing is executed before the token or session was accepted, and within a second after it has ended
 //! the socket is closed with 4401. No message is dropped: a subscription is asked for its next result
 //! only while the queue in front of the socket has room, and events that wait stay in the log. A client
@@ -26,11 +29,14 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 
+use self::protocol::CloseReason;
 use self::session::Session;
+use super::bearer::AccessError;
 use super::endpoint::Endpoint;
+use super::execution::{self, Transport};
 use super::problems::Problem;
 use super::{bearer, callers};
-use crate::auth::ClientAddress;
+use crate::auth::{Caller, ClientAddress};
 use crate::graphql::error::Code;
 
 /// The largest message of a client, in bytes.
@@ -66,18 +72,23 @@ pub fn explain(endpoint: &Endpoint, parts: &Parts) -> Option<Problem> {
 /// Upgrades a request to a WebSocket. A browser sends its cookie with the request, but cannot send a token, so neither
 /// is needed here; but a token that is sent must be valid.
 pub async fn upgrade(endpoint: &Arc<Endpoint>, mut parts: Parts) -> Result<Response, Problem> {
-    if let Some(problem) = refusal(endpoint, &parts.headers) {
-        return Err(problem);
+    if endpoint.shutdown.is_cancelled() {
+        return Err(Problem::stopping());
     }
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &())
         .await
         .map_err(|rejection| Problem::new(rejection.status(), Code::BadRequest, rejection.body_text()))?
         .protocols([WebSocketProtocols::GraphQLWS.sec_websocket_protocol()]);
-    if upgrade.selected_protocol().is_none() {
-        return Err(Problem::bad_request("The only sub-protocol is graphql-transport-ws."));
-    }
-    let caller = callers::of_handshake(endpoint, &parts.headers).await?;
     let address = parts.extensions.get::<ClientAddress>().copied();
+    let admitted = admit(endpoint, &upgrade, &parts.headers, address).await;
+    let mut upgrade = upgrade;
+    let offered = upgrade.requested_protocols().next().cloned();
+    if upgrade.selected_protocol().is_none()
+        && let Some(offered) = offered
+    {
+        // A browser opens no socket without one of its protocols, and would not show why.
+        upgrade.set_selected_protocol(offered);
+    }
     let endpoint = endpoint.clone();
     let mut response = upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -86,12 +97,42 @@ pub async fn upgrade(endpoint: &Arc<Endpoint>, mut parts: Parts) -> Result<Respo
         .max_frame_size(MAX_MESSAGE_BYTES)
         .on_upgrade(move |socket| async move {
             let _open = Open::new();
-            Session::new(endpoint, socket, address, caller).run().await;
+            match admitted {
+                Ok(caller) => Session::new(endpoint, socket, address, caller).run().await,
+                Err(reason) => Session::new(endpoint, socket, address, None).refuse(reason).await,
+            }
         });
     // Among them is the spelling of the request's header names, in which hyper then answers. Some clients find
     // `Sec-WebSocket-Protocol` by their own spelling only.
     response.extensions_mut().extend(parts.extensions);
     Ok(response)
+}
+
+/// The caller of a handshake, if it says who asks, or why the socket is closed as soon as it is open.
+async fn admit(
+    endpoint: &Endpoint,
+    upgrade: &WebSocketUpgrade,
+    headers: &HeaderMap,
+    address: Option<ClientAddress>,
+) -> Result<Option<Caller>, CloseReason> {
+    let refused = |code: Option<Code>, reason| {
+        execution::count_refused(Transport::WebSocket);
+        if let Some(code) = code {
+            endpoint.count_anonymous(address, code);
+        }
+        Err(reason)
+    };
+    if !endpoint.origin.permits(headers) {
+        return refused(Some(Code::ForeignOrigin), CloseReason::FOREIGN_ORIGIN);
+    }
+    if upgrade.selected_protocol().is_none() {
+        return refused(None, CloseReason::OTHER_PROTOCOL);
+    }
+    match callers::of_handshake(endpoint, headers).await {
+        Ok(caller) => Ok(caller),
+        Err(AccessError::Refused) => refused(Some(Code::Unauthenticated), CloseReason::UNAUTHORIZED),
+        Err(AccessError::Unavailable) => refused(None, CloseReason::TRY_AGAIN_LATER),
+    }
 }
 
 /// Counts a socket while it is open.

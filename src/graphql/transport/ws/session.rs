@@ -131,6 +131,12 @@ impl Session {
         }
     }
 
+    /// Closes the socket, without having looked at anything that the client sends.
+    pub async fn refuse(mut self, reason: CloseReason) {
+        self.close(reason);
+        self.run().await;
+    }
+
     /// Serves the socket until it is closed.
     pub async fn run(mut self) {
         while !matches!(self.phase, Phase::Closed) {

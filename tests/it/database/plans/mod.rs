@@ -49,6 +49,8 @@ const INDEXES: &[(&str, Use)] = &[
     ("ix_user_removed", Finds(&[r#""user_account"."removed_at" < "#])),
     ("ix_user_status", Finds(&[OF_FEW, r#"ORDER BY "user_account"."id" ASC"#])),
     ("ix_user_instance_status", Finds(&[OF_FEW, r#"ORDER BY "user_account"."instance_id" ASC"#])),
+    ("ix_user_instance_name", Finds(&["lower(", r#""user_account"."id" DESC"#])),
+    ("ix_user_instance_status_name", Finds(&[OF_FEW, "lower("])),
     ("ix_user_word_instance", Finds(&[r#""user_word"."word" >="#, r#""user_word"."instance_id" = "#])),
     ("ix_instance_purging", Finds(&[r#"NOT IN (SELECT "instance"."id" FROM "instance" WHERE "instance"."purging")"#])),
     ("ix_user_change_run", Finds(&[r#""user_change"."run_id" = "#])),
@@ -200,12 +202,26 @@ async fn listings(client: &Client, id: &str) {
     for filter in ["", &of] {
         pages(client, "notifications", &format!("filter: {{ {filter} }}")).await;
     }
+    for direction in ["ASC", "DESC"] {
+        for filter in ["", ", statuses: [SUSPENDED, INVITED]"] {
+            let order = format!("orderBy: {{ field: NAME, direction: {direction} }}");
+            pages(client, "users", &format!("filter: {{ {of} {filter} }}, {order}")).await;
+        }
+    }
+    for filter in ["", "causes: [DELETED]", &format!("instanceIds: [\"{id}\"]")] {
+        pages(client, "instanceEvents", &format!("filter: {{ {filter} }}")).await;
+    }
+    client.ask("{ eventCursor instanceCounts { total } }", json!({})).await;
     people(client).await;
     let large = client.ask("{ instances(filter: { search: \"Copy 0\" }) { nodes { id name } } }", json!({})).await;
     let large = large["instances"]["nodes"].as_array().unwrap().iter().find(|it| it["name"] == "Copy 0").unwrap();
     let of = format!("instanceId: {}", large["id"]);
     for filter in ["", "statuses: [SUSPENDED]", "statuses: [ACTIVE]", "search: \"person\"", "includeRemoved: true"] {
         pages(client, "users", &format!("filter: {{ {of}, {filter} }}")).await;
+    }
+    for direction in ["ASC", "DESC"] {
+        pages(client, "users", &format!("filter: {{ {of} }}, orderBy: {{ field: NAME, direction: {direction} }}"))
+            .await;
     }
     let nested = "{ integrations(filter: { integrated: true }) { nodes { instanceCount userCount instances(first: 2) { totalCount nodes {
         lastSync { id } currentSync { id } users(first: 2) { totalCount nodes { id } } events(first: 2) { totalCount nodes { cause } }
