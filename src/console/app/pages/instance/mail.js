@@ -1,8 +1,8 @@
 // The mails about an instance, and why each was sent or not.
 
 import { useList } from "../../data.js";
-import { count, words } from "../../format.js";
 import { html } from "../../lib.js";
+import { MAIL_STATES, WhyMail } from "../../ui/mail.js";
 import { Moment } from "../../ui/moment.js";
 import { Empty, Failure, Link, Loading, More } from "../../ui/parts.js";
 import { Badge } from "../../ui/state.js";
@@ -13,21 +13,12 @@ const MAILS_OF_INSTANCE = `query MailsOfInstance($id: ID!, $after: String) {
     nodes { id kind subject address state createdAt sentAt attempts lastError }
   }
 }`;
-const TONES_OF_MAILS = { SENT: "ok", QUEUED: "plain", FAILED: "danger", DROPPED: "plain", INCLUDED: "plain" };
-
-/** What became of a mail, and why. */
-function fate({ state, lastError, attempts }) {
-  if (state === "SENT") return attempts > 1 ? `Accepted by the mail server after ${count(attempts, "attempt")}` : "Accepted by the mail server";
-  if (state === "QUEUED") return lastError ?? "Waits for its first attempt";
-  return lastError ?? "";
-}
-
 const MailOfInstance = ({ mail }) => html`
   <tr>
     <th scope="row">${mail.subject}</th>
     <td data-label="To">${mail.address}</td>
-    <td data-label="State"><${Badge} tone=${TONES_OF_MAILS[mail.state]}>${words(mail.state)}</${Badge}></td>
-    <td data-label="Reason">${fate(mail)}</td>
+    <td data-label="State"><${Badge} tone=${MAIL_STATES[mail.state][1]}>${MAIL_STATES[mail.state][0]}</${Badge}></td>
+    <td data-label="Why" class="wide"><${WhyMail} mail=${mail} /></td>
     <td data-label="When"><${Moment} at=${mail.sentAt ?? mail.createdAt} /></td>
   </tr>
 `;
@@ -47,7 +38,7 @@ export function InstanceMail({ instance }) {
     <table class="cards flow">
       <caption class="unseen">Mails about ${instance.name}, the newest first</caption>
       <thead>
-        <tr><th scope="col">Subject</th><th scope="col">To</th><th scope="col">State</th><th scope="col">Reason</th><th scope="col">When</th></tr>
+        <tr><th scope="col">Subject</th><th scope="col">To</th><th scope="col">State</th><th scope="col">Why</th><th scope="col">When</th></tr>
       </thead>
       <tbody>${list.nodes.map((mail) => html`<${MailOfInstance} key=${mail.id} mail=${mail} />`)}</tbody>
     </table>
