@@ -25,8 +25,12 @@ const SET_LIVE = `mutation SetLive($input: UpdateInstanceInput!) {
 export const manageInstance = (instance) =>
   doing(instance, () => import("./dialogs/edit-instance.js")).then((window) => window?.editInstance(instance.id));
 
-const credentialByRemedy = (instance, { label }) =>
-  doing(instance, () => import("./dialogs/reconnect.js")).then((window) => window?.reconnectInstance(instance.id, label));
+async function credentialByRemedy(instance, { label }) {
+  const window = await doing(instance, () => import("./dialogs/reconnect.js"));
+  const changed = await window?.reconnectInstance(instance.id, label);
+  // Whether the new values help is known after a sync.
+  if (changed?.status === "LIVE" && changed.syncState === "IDLE") await syncInstance(changed);
+}
 
 const intervalByRemedy = (instance, { label }) =>
   doing(instance, () => import("./dialogs/interval.js")).then((window) => window?.editInterval(instance, label));
@@ -55,7 +59,7 @@ async function doing({ id, name }, act) {
 }
 
 /** Runs a mutation, and notes the instance that it returns. What was refused is an error. */
-async function changed(mutation, input) {
+async function mutate(mutation, input) {
   const payload = await change(mutation, input);
   if (payload.userErrors.length) throw new Error(payload.userErrors.map(({ message }) => message).join(" "));
   const row = payload.instance ?? payload.run?.instance;
@@ -65,13 +69,13 @@ async function changed(mutation, input) {
 /** Starts a sync. `accepted` are the guards that it may pass. */
 export const syncInstance = (instance, accepted = {}) =>
   doing(instance, async () => {
-    await changed(SYNC, { id: instance.id, ...accepted });
+    await mutate(SYNC, { id: instance.id, ...accepted });
     say(`The sync of “${instance.name}” has been started.`);
   });
 
 const setLive = (instance) =>
   doing(instance, async () => {
-    await changed(SET_LIVE, { id: instance.id, status: "LIVE" });
+    await mutate(SET_LIVE, { id: instance.id, status: "LIVE" });
     say(`“${instance.name}” is live again. A sync has been started.`);
   });
 
@@ -144,7 +148,7 @@ async function cancelSync(instance) {
   const text = "A cancelled run removes nobody. The instance is synced again on its schedule.";
   if (!(await confirm(`Cancel the sync of “${instance.name}”?`, text, "Cancel the sync", "danger"))) return;
   await doing(instance, async () => {
-    await changed(CANCEL, { instanceId: instance.id });
+    await mutate(CANCEL, { instanceId: instance.id });
     say(`The sync of “${instance.name}” was cancelled.`);
   });
 }

@@ -18,7 +18,7 @@ const RECONNECT = `mutation Reconnect($input: UpdateInstanceInput!) {
   updateInstance(input: $input) { instance { ...Row } userErrors { code field message } }
 } ${INSTANCE}`;
 
-/** Opens the window. */
+/** Opens the window. Resolves to the instance if it was changed. */
 export const reconnectInstance = (id, title = "Reconnect") => open(ReconnectInstance, { id, title });
 
 function ReconnectInstance({ id, title, close }) {
@@ -67,7 +67,7 @@ function ReconnectForm({ instance, title, close }) {
     if (payload.userErrors.length) return sort(payload.userErrors);
     remember([payload.instance]);
     say(`“${name}” is connected${instance.status !== "LIVE" && payload.instance.status === "LIVE" ? " again, and is synced now" : " with the new values"}.`);
-    close(true);
+    close(payload.instance);
   };
   const submit = (event) => {
     event.preventDefault();

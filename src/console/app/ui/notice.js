@@ -1,6 +1,6 @@
 // The notice of an instance: what happened, since when, and what helps.
 
-import { useEffect } from "../../vendor/hooks.js";
+import { useEffect, useRef } from "../../vendor/hooks.js";
 import { Remedies } from "../actions.js";
 import { exactly } from "../format.js";
 import { html } from "../lib.js";
@@ -12,15 +12,16 @@ export const Notice = ({ instance }) => instance.notice && html`<${NoticeShown} 
 
 function NoticeShown({ instance }) {
   const { severity, title, detail, since } = instance.notice;
+  const isUsed = useRef(false);
   useEffect(
     () => () => {
       // A remedy has helped, and its button is gone with the notice.
-      if (document.activeElement === document.body) document.querySelector("main h1")?.focus({ preventScroll: true });
+      if (isUsed.current && document.activeElement === document.body) document.querySelector("main h1")?.focus({ preventScroll: true });
     },
-    [],
+    [title],
   );
   return html`
-    <div class="notice ${severity === "DANGER" ? "danger" : "warning"}" role="group" aria-label="Notice">
+    <div class="notice ${severity === "DANGER" ? "danger" : "warning"}" role="group" aria-label="Notice" onClick=${() => (isUsed.current = true)}>
       <p class="notice-title">
         <${Icon} name=${severity === "DANGER" ? "circle-alert" : "alert-triangle"} />
         <strong>${title}</strong>
