@@ -10,18 +10,19 @@ import { Moment } from "./moment.js";
 /** Nothing if there is nothing to tell. */
 export const Notice = ({ instance }) => instance.notice && html`<${NoticeShown} instance=${instance} />`;
 
+const focusHeading = () => document.querySelector("main h1")?.focus({ preventScroll: true });
+
 function NoticeShown({ instance }) {
   const { severity, title, detail, since } = instance.notice;
+  const element = useRef(null);
   const isUsed = useRef(false);
-  useEffect(
-    () => () => {
-      // A remedy has helped, and its button is gone with the notice.
-      if (isUsed.current && document.activeElement === document.body) document.querySelector("main h1")?.focus({ preventScroll: true });
-    },
-    [title],
-  );
+  // When a remedy has helped, its button is gone, and the focus with it.
+  useEffect(() => () => element.current?.contains(document.activeElement) && focusHeading(), []);
+  useEffect(() => {
+    if (isUsed.current && document.activeElement === document.body) focusHeading();
+  }, [title]);
   return html`
-    <div class="notice ${severity === "DANGER" ? "danger" : "warning"}" role="group" aria-label="Notice" onClick=${() => (isUsed.current = true)}>
+    <div ref=${element} class="notice ${severity === "DANGER" ? "danger" : "warning"}" role="group" aria-label="Notice" onClick=${() => (isUsed.current = true)}>
       <p class="notice-title">
         <${Icon} name=${severity === "DANGER" ? "circle-alert" : "alert-triangle"} />
         <strong>${title}</strong>
