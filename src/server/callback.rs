@@ -60,7 +60,7 @@ async fn callback(
     });
     private(match completed {
         Ok(model) => {
-            let address = format!("{console}/#/instances/{}", id::encode(Kind::Instance, model.id).as_str());
+            let address = format!("{console}/instances/{}", id::encode(Kind::Instance, model.id).as_str());
             (StatusCode::SEE_OTHER, [(LOCATION, address)]).into_response()
         }
         Err(failure) => explain(&failure).respond(root),

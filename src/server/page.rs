@@ -7,6 +7,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use minijinja::{Environment, UndefinedBehavior, context};
 
+use crate::console;
+
 /// Allows the console's stylesheet only.
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -48,9 +50,10 @@ impl Page {
     /// `root` is the path from the page to the console.
     pub(super) fn respond(&self, root: &str) -> Response {
         let Self { status, title, happened, steps } = self;
+        let style = console::address("app/style.css");
         let text = PAGE
             .get_template("page.html")
-            .and_then(|template| template.render(context! { root, title, happened, steps }))
+            .and_then(|template| template.render(context! { root, style, title, happened, steps }))
             .expect("a page has every field that the embedded template names");
         (*status, [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, POLICY)], text).into_response()
     }

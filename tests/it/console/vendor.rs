@@ -9,8 +9,8 @@ use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 
 const VENDOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/console/vendor");
-/// The script that writes the folder, and what it writes about the files.
-const ABOUT: [&str; 3] = ["fetch.mjs", "licences.txt", "vendor.lock"];
+/// The script that writes the files and what it writes about them, and the page of the explorer.
+const OURS: [&str; 6] = ["explorer.css", "explorer.js", "fetch.mjs", "index.html", "licences.txt", "vendor.lock"];
 
 #[derive(Deserialize)]
 struct Locked {
@@ -23,7 +23,7 @@ struct Locked {
 
 fn names(folder: &Path, prefix: &str) -> BTreeSet<String> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    entries.filter(|name| !ABOUT.contains(&name.as_str())).map(|name| format!("{prefix}{name}")).collect()
+    entries.filter(|name| !OURS.contains(&name.as_str())).map(|name| format!("{prefix}{name}")).collect()
 }
 
 #[test]

@@ -83,7 +83,7 @@ async fn connect(client: &Client, input: Value) -> String {
     let back = consent(client, input).await;
     let shown = visit(&back, None).await;
     assert_eq!(shown.status, 303, "{}", shown.body);
-    let (_, id) = shown.location.split_once("/#/instances/").expect("an instance's page");
+    let (_, id) = shown.location.split_once("/instances/").expect("an instance's page");
     id.to_owned()
 }
 

@@ -1,0 +1,227 @@
+//! The files of the console as they are served.
+//!
+//! They are a part of the binary. A debug build reads them from the disk instead, so that a change of a page needs no
+//! build. Their addresses contain a hash of all of them: they change together, and browsers keep them for ever.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use axum::body::Bytes;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use flate2::read::GzDecoder;
+use parking_lot::Mutex;
+use ring::digest::{Context, SHA256};
+use rust_embed::Embed;
+
+use super::encoding::Encoding;
+use super::modules::{Files, join};
+
+#[derive(Embed)]
+#[folder = "src/console/app"]
+#[prefix = "app/"]
+struct App;
+
+#[derive(Embed)]
+#[folder = "src/console/vendor"]
+#[prefix = "vendor/"]
+struct Vendor;
+
+#[derive(Embed)]
+#[folder = "src/console/explorer"]
+#[prefix = "explorer/"]
+struct Explorer;
+
+/// The module that starts the console.
+const ENTRY: &str = "app/main.js";
+/// The ending of the files that are stored compressed only.
+const COMPRESSED: &str = ".gz";
+const TYPES: [(&str, &str); 4] = [
+    (".css", "text/css; charset=utf-8"),
+    (".js", "text/javascript; charset=utf-8"),
+    (".svg", "image/svg+xml"),
+    (".txt", "text/plain; charset=utf-8"),
+];
+
+static SITE: LazyLock<Mutex<Arc<Site>>> = LazyLock::new(|| Mutex::new(Arc::new(Site::built())));
+
+/// All files of one version.
+pub(super) struct Site {
+    /// The folder of the assets, without slashes at its ends.
+    pub(super) folder: String,
+    /// The page of the console, and that of the explorer. The address of the root is still to be written into them.
+    pub(super) console: String,
+    pub(super) explorer: String,
+    assets: BTreeMap<String, Asset>,
+}
+
+pub(super) struct Asset {
+    pub(super) content_type: &'static str,
+    content: Content,
+    /// What was compressed when it was first asked for.
+    brotli: OnceLock<Bytes>,
+    gzip: OnceLock<Bytes>,
+}
+
+enum Content {
+    Plain(Bytes),
+    /// Decompressed for the few clients that accept no compression.
+    Gzip(Bytes),
+}
+
+impl Site {
+    /// The site whose pages are served now. In a debug build it follows its files on the disk.
+    pub(super) fn current() -> Arc<Self> {
+        if cfg!(debug_assertions) {
+            let built = Self::built();
+            let mut site = SITE.lock();
+            if built.folder != site.folder {
+                *site = Arc::new(built);
+            }
+        }
+        Self::last()
+    }
+
+    /// The site of the page that was served last.
+    pub(super) fn last() -> Arc<Self> {
+        SITE.lock().clone()
+    }
+
+    fn built() -> Self {
+        Self::build().unwrap_or_else(|error| panic!("the console's files do not fit together: {error}"))
+    }
+
+    fn build() -> Result<Self, String> {
+        let mut texts = Files::new();
+        let mut others = BTreeMap::new();
+        let all = App::iter().chain(Vendor::iter()).chain(Explorer::iter());
+        for path in all {
+            let file = App::get(&path).or_else(|| Vendor::get(&path)).or_else(|| Explorer::get(&path));
+            let content = file.ok_or_else(|| format!("{path} is gone"))?.data;
+            match std::str::from_utf8(&content) {
+                Ok(text) => drop(texts.insert(path.into_owned(), text.to_owned())),
+                Err(_) => drop(others.insert(path.into_owned(), content)),
+            }
+        }
+        let page = |path: &str| texts.get(path).ok_or_else(|| format!("{path} is missing")).cloned();
+        let (console, explorer) = (page("app/index.html")?, page("explorer/index.html")?);
+        let mut assets = BTreeMap::new();
+        let modules: Files = texts.iter().map(|(path, text)| (path.clone(), slim(path, text))).collect();
+        for (path, text) in join(&modules, ENTRY)? {
+            assets.insert(path, Bytes::from(text));
+        }
+        for (path, text) in modules {
+            // What the pages name, and what is no module.
+            let is_named = [&console, &explorer].iter().any(|page| page.contains(&format!("/{path}\"")));
+            if is_named || !path.ends_with(".js") && content_type(&path).is_some() {
+                assets.entry(path).or_insert_with(|| Bytes::from(text));
+            }
+        }
+        let compressed = others.into_iter().filter_map(|(path, content)| {
+            let content = match content {
+                Cow::Borrowed(content) => Bytes::from_static(content),
+                Cow::Owned(content) => Bytes::from(content),
+            };
+            Some((path.strip_suffix(COMPRESSED)?.to_owned(), Content::Gzip(content)))
+        });
+        let assets = assets.into_iter().map(|(path, text)| (path, Content::Plain(text))).chain(compressed);
+        let assets = assets.filter_map(|(path, content)| Some((content_type(&path)?, path, content)));
+        let assets: BTreeMap<_, _> =
+            assets.map(|(content_type, path, content)| (path, Asset::new(content_type, content))).collect();
+        Ok(Self::of(console, explorer, assets))
+    }
+
+    fn of(console: String, explorer: String, assets: BTreeMap<String, Asset>) -> Self {
+        let mut hash = Context::new(&SHA256);
+        for text in [&console, &explorer] {
+            hash.update(text.as_bytes());
+        }
+        for (path, asset) in &assets {
+            hash.update(path.as_bytes());
+            hash.update(asset.stored());
+        }
+        let folder = format!("assets/{}", URL_SAFE_NO_PAD.encode(&hash.finish().as_ref()[..12]));
+        let preload = format!("<link rel=\"modulepreload\" href=\"{folder}/{ENTRY}\">");
+        let written = |page: &str| page.replace("{{preload}}", &preload).replace("{{assets}}", &folder);
+        Self { console: written(&console), explorer: written(&explorer), folder, assets }
+    }
+
+    pub(super) fn asset(&self, path: &str) -> Option<&Asset> {
+        self.assets.get(path)
+    }
+}
+
+impl Asset {
+    fn new(content_type: &'static str, content: Content) -> Self {
+        Self { content_type, content, brotli: OnceLock::new(), gzip: OnceLock::new() }
+    }
+
+    fn stored(&self) -> &[u8] {
+        match &self.content {
+            Content::Plain(content) | Content::Gzip(content) => content,
+        }
+    }
+
+    /// The content for a browser that prefers `encoding`, and how it is encoded.
+    pub(super) fn encoded(&self, encoding: Encoding) -> (Encoding, Bytes) {
+        match (&self.content, encoding) {
+            (Content::Plain(content), Encoding::Identity) => (encoding, content.clone()),
+            (Content::Plain(content), Encoding::Brotli) => {
+                (encoding, self.brotli.get_or_init(|| encoding.encode(content).into()).clone())
+            }
+            (Content::Plain(content), Encoding::Gzip) => {
+                (encoding, self.gzip.get_or_init(|| encoding.encode(content).into()).clone())
+            }
+            (Content::Gzip(content), Encoding::Identity) => {
+                let mut text = Vec::new();
+                GzDecoder::new(&**content).read_to_end(&mut text).expect("the file is what vendor.lock says");
+                (encoding, text.into())
+            }
+            (Content::Gzip(content), _) => (Encoding::Gzip, content.clone()),
+        }
+    }
+}
+
+fn content_type(path: &str) -> Option<&'static str> {
+    TYPES.iter().find(|(ending, _)| path.ends_with(ending)).map(|(_, content_type)| *content_type)
+}
+
+/// A script or a stylesheet of ours without its indentation, and without the comments that have lines of their own.
+fn slim(path: &str, text: &str) -> String {
+    if !path.ends_with(".js") && !path.ends_with(".css") || path.starts_with("vendor/") {
+        return text.to_owned();
+    }
+    let mut slim = String::with_capacity(text.len());
+    let mut in_comment = false;
+    for line in text.lines().map(str::trim_start) {
+        in_comment |= line.starts_with("/*");
+        if in_comment {
+            in_comment = !line.contains("*/");
+        } else if !line.is_empty() && !line.starts_with("//") {
+            let _ = writeln!(slim, "{line}");
+        }
+    }
+    slim
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_fit_together_and_are_small() {
+        let site = Site::build().unwrap();
+        let size = |path: &str| site.asset(path).unwrap().encoded(Encoding::Gzip).1.len();
+        let first: usize = [ENTRY, "app/style.css", "app/theme.js", "vendor/icons.svg"].map(size).iter().sum();
+        assert!(first < 70 * 1024, "the first page needs {first} bytes");
+    }
+
+    #[test]
+    fn comments_and_indentation_are_not_sent() {
+        let script = "// Above.\n/** Of f. */\nfunction f() {\n  /*\n   * Long.\n   */\n  return `a // b`;\n}\n";
+        assert_eq!(slim("app/x.js", script), "function f() {\nreturn `a // b`;\n}\n");
+    }
+}
