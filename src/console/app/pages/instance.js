@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "../../vendor/hooks.js";
 import { manageInstance, SyncButton } from "../actions.js";
-import { useQuery } from "../data.js";
+import { useLoad, useQuery } from "../data.js";
 import { html } from "../lib.js";
 import { search, setSearch } from "../router.js";
 import { mayChange, mayRead } from "../session.js";
@@ -10,23 +10,19 @@ import { INSTANCE, instance, noteRun, remember } from "../store.js";
 import { Notice } from "../ui/notice.js";
 import { Button, Failure, Heading, instanceLink, integrationLink, Link, Loading, Monogram, Tabs } from "../ui/parts.js";
 import { Freshness, Progress, State } from "../ui/state.js";
-import { InstanceEvents } from "./instance/events.js";
-import { InstanceHistory } from "./instance/history.js";
-import { InstanceMail } from "./instance/mail.js";
 import { InstanceSummary } from "./instance/summary.js";
-import { InstanceUsers } from "./instance/users.js";
 
 const INSTANCE_OF_PAGE = `query InstanceOfPage($id: ID!) { instance(id: $id) {
   ...Row integration { key name providedFields } currentSync { id seen waitingFor waitingUntil }
 } } ${INSTANCE}`;
 
-/** The tabs: the name in the address, the label, the content, and whether it is about people. */
+/** The tabs: the name in the address, the label, what loads the content when it is wanted, and whether it is about people. */
 const TABS = [
-  ["", "Overview", InstanceSummary, false],
-  ["users", "Users", InstanceUsers, true],
-  ["history", "Sync history", InstanceHistory, false],
-  ["events", "Events", InstanceEvents, true],
-  ["mail", "Mail", InstanceMail, true],
+  ["", "Overview", () => InstanceSummary, false],
+  ["users", "Users", () => import("./instance/users.js").then((tab) => tab.InstanceUsers), true],
+  ["history", "Sync history", () => import("./instance/history.js").then((tab) => tab.InstanceHistory), false],
+  ["events", "Events", () => import("./instance/events.js").then((tab) => tab.InstanceEvents), true],
+  ["mail", "Mail", () => import("./instance/mail.js").then((tab) => tab.InstanceMail), true],
 ];
 
 const isGone = (row) => row === null || row?.status === "DELETED";
@@ -55,9 +51,16 @@ function Actions({ instance }) {
   `;
 }
 
+/** The content of a tab, once it is loaded. */
+function TabContent({ load, ...rest }) {
+  const content = useLoad(() => Promise.resolve(load()).then((shown) => ({ shown })), "content");
+  if (content.data) return html`<${content.data.shown} ...${rest} />`;
+  return content.error ? html`<${Failure} error=${new Error("The page could not be loaded.")} reload=${content.reload} />` : html`<${Loading} lines=${6} />`;
+}
+
 function Shown({ instance, provided }) {
   const shown = TABS.filter(([, , , isAboutPeople]) => mayRead.value || !isAboutPeople);
-  const [current, , Tab] = shown.find(([name]) => name === search.value.get("tab")) ?? TABS[0];
+  const [current, , load] = shown.find(([name]) => name === search.value.get("tab")) ?? TABS[0];
   const { id, integration } = instance;
   const tabs = shown.map(([name, label]) => [name, label, `${instanceLink(id)}${name && `?tab=${name}`}`]);
   return html`
@@ -71,7 +74,7 @@ function Shown({ instance, provided }) {
     ${instance.syncState === "RUNNING" && html`<div class="running"><${Progress} id=${id} expectedBefore=${instance.userCount || null} /></div>`}
     <${Notice} instance=${instance} />
     <${Tabs} label="About this instance" items=${tabs} current=${current} />
-    <${Tab} key=${current} instance=${instance} provided=${provided} />
+    <${TabContent} key=${current} load=${load} instance=${instance} provided=${provided} />
   `;
 }
 
