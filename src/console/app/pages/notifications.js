@@ -16,15 +16,15 @@ const MAILS = `query Mails($after: String, $filter: NotificationFilter) {
   notifications(first: 50, after: $after, filter: $filter) {
     totalCount totalCountIsExact pageInfo { endCursor hasNextPage }
     nodes {
-      id address kind subject state attempts lastError createdAt sentAt instance { id name }
+      id address subject state reason attempts lastError createdAt sentAt instance { id name }
       standsFor(first: 3) { totalCount nodes { id name } }
     }
   }
 }`;
 const SILENT_RUNS = `query SilentRuns($after: String, $filter: SyncRunFilter) {
   syncHistory(first: 50, after: $after, filter: $filter) {
-    pageInfo { endCursor hasNextPage }
-    nodes { id outcome finishedAt trigger mailDecision { kind reason } failure { class message } instance { id name } }
+    totalCount totalCountIsExact pageInfo { endCursor hasNextPage }
+    nodes { id outcome finishedAt mailDecision { kind reason } failure { class message } instance { id name } }
   }
 }`;
 
@@ -33,6 +33,13 @@ const RUN_OUTCOMES = {
   PARTIAL: ["Partial", "warning"],
   FAILED: ["Failed", "danger"],
   CANCELLED: ["Cancelled", "plain"],
+};
+
+/** Why there may be no mail. */
+const SILENCES = {
+  NO_CHANGE: "Same outcome as before",
+  NO_RECIPIENT: "Nobody to send it to",
+  CANCELLED: "Cancelled",
 };
 
 /** The instance of a mail, or those that a collected mail reports. */
@@ -57,7 +64,7 @@ function LedgerRow({ mail }) {
       <td data-label="Instance"><${About} mail=${mail} /></td>
       <td data-label="State"><${Badge} tone=${tone}>${label}</${Badge}></td>
       <td data-label="Why" class="why wide"><${WhyMail} mail=${mail} /></td>
-      <td data-label="When"><${Moment} at=${mail.createdAt} /></td>
+      <td data-label="When"><${Moment} at=${mail.sentAt ?? mail.createdAt} /></td>
     </tr>
   `;
 }
@@ -87,7 +94,7 @@ function OneInstance() {
 
 const one = (name, known) => (search.value.get(name) in known ? [search.value.get(name)] : undefined);
 const isLimited = (...names) => names.some((name) => search.value.has(name));
-const clearAll = () => setSearch({ state: null, kind: null, instance: null, outcome: null });
+const clearAll = () => setSearch({ state: null, kind: null, instance: null, outcome: null, reason: null });
 
 const Nothing = ({ filtered, title, children }) =>
   filtered
@@ -137,18 +144,23 @@ function SilentRun({ run }) {
 }
 
 function Silent() {
-  const filter = { outcomes: one("outcome", RUN_OUTCOMES) ?? Object.keys(RUN_OUTCOMES), instanceId: search.value.get("instance") ?? undefined };
+  const filter = {
+    outcomes: one("outcome", RUN_OUTCOMES),
+    mailDecisions: one("reason", SILENCES) ?? Object.keys(SILENCES),
+    instanceId: search.value.get("instance") ?? undefined,
+  };
   const list = useList(SILENT_RUNS, { filter }, (data) => data.syncHistory, mayMail);
-  const runs = list.nodes?.filter(({ mailDecision }) => mailDecision && mailDecision.reason !== "EDGE");
+  const runs = list.nodes;
   return html`
     <div class="filters bottom">
       <${Choose} label="Outcome" name="outcome" all="All outcomes" options=${Object.entries(RUN_OUTCOMES).map(([key, [label]]) => [key, label])} />
+      <${Choose} label="Reason" name="reason" all="All reasons" options=${Object.entries(SILENCES)} />
       <${OneInstance} />
     </div>
     ${list.error && html`<${Failure} error=${list.error} reload=${list.reload} />`}
     ${!runs && !list.error && html`<${Loading} lines=${6} />`}
     ${runs?.length === 0 &&
-    html`<${Nothing} filtered=${isLimited("outcome", "instance")} title="No runs without a mail"><p>All ${list.hasMore ? "of the latest " : ""}runs were mailed.</p></${Nothing}>`}
+    html`<${Nothing} filtered=${isLimited("outcome", "reason", "instance")} title="No runs without a mail"><p>When a run ends and nobody gets a mail about it, the reason stands here.</p></${Nothing}>`}
     ${runs?.length > 0 &&
     html`
       <table class="cards mails flow">
@@ -156,8 +168,8 @@ function Silent() {
         <thead><tr>${["Instance", "Outcome", "Why no mail", "When"].map((label) => html`<th scope="col">${label}</th>`)}</tr></thead>
         <tbody>${runs.map((run) => html`<${SilentRun} key=${run.id} run=${run} />`)}</tbody>
       </table>
+      <${More} list=${list} />
     `}
-    ${list.hasMore && html`<p class="more"><span class="second" role="status">${count(runs.length, "run")} shown</span><${Button} onClick=${list.more} busy=${list.busy}>Show more</${Button}></p>`}
   `;
 }
 

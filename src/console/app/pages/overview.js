@@ -4,10 +4,10 @@ import { useEffect, useState } from "../../vendor/hooks.js";
 import { Remedies } from "../actions.js";
 import { ask } from "../api.js";
 import { useLoad, useQuery } from "../data.js";
-import { count, number } from "../format.js";
+import { count, number, words } from "../format.js";
 import { html } from "../lib.js";
 import { onEvent } from "../live.js";
-import { mayChange, mayManage, mayRead } from "../session.js";
+import { mayChange, mayManage } from "../session.js";
 import { INSTANCE, remember } from "../store.js";
 import { Told, TOLD_CAUSES, TOLD_EVENT } from "../ui/event.js";
 import { Icon } from "../ui/icon.js";
@@ -87,7 +87,7 @@ function StateCounts({ counts }) {
 /** Why an instance is in the list although no notice says so. */
 function Unnoticed({ row }) {
   const { headline, freshness, lastSync, userCount, credentialExpiresAt } = row;
-  if (headline !== "HEALTHY" && lastSync?.failure) return html`<p>${lastSync.failure.message}</p>`;
+  if (headline !== "HEALTHY" && lastSync?.failure) return html`<p>${lastSync.failure.message ?? words(lastSync.failure.class)}</p>`;
   if (freshness.state === "STALE") return html`<p><${Freshness} instance=${row} /></p>`;
   if (userCount === 0) return html`<p>It reports no users.</p>`;
   return credentialExpiresAt && html`<p>Its credential expires <${Moment} at=${credentialExpiresAt} />.</p>`;
@@ -188,9 +188,7 @@ export function OverviewPage() {
     ${counts?.total > 0 &&
     html`
       <${StateCounts} counts=${counts} />
-      ${mayRead.value
-        ? html`<div class="overview"><${Attention} /><${Latest} /></div>`
-        : html`<section><p class="second">Your role shows figures, and nothing about a person.</p></section>`}
+      <div class="overview"><${Attention} /><${Latest} /></div>
     `}
   `;
 }

@@ -6,8 +6,19 @@ import { Moment } from "./moment.js";
 import { instanceLink, Link } from "./parts.js";
 
 /** What an event needs besides its own fields to be told. */
-export const TOLD_EVENT = `cursor cause at actor usersRemoved
-  instance { id name status inactiveReason userCount lastSync { id failure { message } } }`;
+export const TOLD_EVENT = `cursor cause at usersRemoved
+  actor # person
+  instance {
+    id name status inactiveReason userCount
+    lastSync {
+      id
+      failure {
+        class
+        message # person
+      }
+    }
+  }
+`;
 
 /** Events that are worth telling; the others say only that a run goes on. */
 export const TOLD_CAUSES = [

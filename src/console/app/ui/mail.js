@@ -1,8 +1,7 @@
 // Mails in words: what they are about, what became of them, and why.
 
-import { count, number } from "../format.js";
+import { count } from "../format.js";
 import { html } from "../lib.js";
-import { Moment } from "./moment.js";
 
 /** What each kind of mail is about. */
 export const MAIL_KINDS = {
@@ -23,30 +22,12 @@ export const MAIL_STATES = {
   FAILED: ["Failed", "danger"],
 };
 
-/** Why there is a mail at all. */
-const MAIL_REASONS = {
-  INITIAL_SYNC_SUCCEEDED: "The first sync succeeded.",
-  INITIAL_SYNC_FAILED: "The first sync failed.",
-  SYNC_FAILED: "A sync failed after a successful one.",
-  SYNC_RECOVERED: "A sync succeeded after a failed one.",
-  AUTO_REVOKED: "The server set the instance inactive, after its syncs had failed.",
-  TEST: "Somebody asked for it, to try the mail settings.",
-};
-
-const attempted = (attempts) => (attempts === 1 ? "One attempt" : count(attempts, "attempt"));
-
-/** Why a mail was sent, or was not. */
+/** Why a mail was sent, or was not, and what the attempts to send it came to. */
 export function WhyMail({ mail }) {
-  const { kind, state, attempts, lastError, sentAt } = mail;
-  const told = {
-    SENT: html`Sent <${Moment} at=${sentAt} />${attempts > 1 && html`, at attempt ${number(attempts)}`}.`,
-    QUEUED: attempts === 0 ? "It waits for its first attempt." : `${attempted(attempts)} failed. It is tried again.`,
-    INCLUDED: lastError ? "" : "Another mail to the same address reports it together with others.",
-    DROPPED: lastError ? "" : "Its instance was deleted before it could be sent.",
-    FAILED: `${attempted(attempts)} failed. It is not tried again.`,
-  }[state];
-  const why = state === "SENT" ? "" : lastError;
-  return html`${MAIL_REASONS[kind]}<span class="said-by">${told} ${why}</span>`;
+  const { state, reason, attempts, lastError } = mail;
+  const hasFailed = (state === "QUEUED" || state === "FAILED") && attempts > 0;
+  const tried = hasFailed && `${count(attempts, "attempt")}, the last: ${lastError ?? "no answer"}`;
+  return html`${reason}${tried && html`<span class="said-by">${tried}</span>`}`;
 }
 
 /** Why a run caused no mail. */

@@ -10,7 +10,7 @@ import { Badge } from "../../ui/state.js";
 const MAILS_OF_INSTANCE = `query MailsOfInstance($id: ID!, $after: String) {
   notifications(first: 25, after: $after, filter: { instanceId: $id }) {
     totalCount totalCountIsExact pageInfo { hasNextPage endCursor }
-    nodes { id kind subject address state createdAt sentAt attempts lastError }
+    nodes { id subject address state reason createdAt sentAt attempts lastError }
   }
 }`;
 const MailOfInstance = ({ mail }) => html`
