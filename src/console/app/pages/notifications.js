@@ -61,7 +61,7 @@ function LedgerRow({ mail }) {
     <tr>
       <th scope="row">${mail.subject}</th>
       <td data-label="To" class="to">${mail.address}</td>
-      <td data-label="Instance"><${About} mail=${mail} /></td>
+      <td data-label="Instance" class="about"><${About} mail=${mail} /></td>
       <td data-label="State"><${Badge} tone=${tone}>${label}</${Badge}></td>
       <td data-label="Why" class="why wide"><${WhyMail} mail=${mail} /></td>
       <td data-label="When"><${Moment} at=${mail.sentAt ?? mail.createdAt} /></td>

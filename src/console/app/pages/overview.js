@@ -4,7 +4,7 @@ import { useEffect, useState } from "../../vendor/hooks.js";
 import { Remedies } from "../actions.js";
 import { ask } from "../api.js";
 import { useLoad, useQuery } from "../data.js";
-import { count, number, words } from "../format.js";
+import { count, number } from "../format.js";
 import { html } from "../lib.js";
 import { onEvent } from "../live.js";
 import { mayChange, mayManage } from "../session.js";
@@ -87,7 +87,7 @@ function StateCounts({ counts }) {
 /** Why an instance is in the list although no notice says so. */
 function Unnoticed({ row }) {
   const { headline, freshness, lastSync, userCount, credentialExpiresAt } = row;
-  if (headline !== "HEALTHY" && lastSync?.failure) return html`<p>${lastSync.failure.message ?? words(lastSync.failure.class)}</p>`;
+  if (headline !== "HEALTHY" && lastSync?.failure) return html`<p>${lastSync.failure.message ?? "The last sync did not read everything."}</p>`;
   if (freshness.state === "STALE") return html`<p><${Freshness} instance=${row} /></p>`;
   if (userCount === 0) return html`<p>It reports no users.</p>`;
   return credentialExpiresAt && html`<p>Its credential expires <${Moment} at=${credentialExpiresAt} />.</p>`;
