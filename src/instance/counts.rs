@@ -34,8 +34,8 @@ impl Counts {
         self.by_headline.iter().map(|(_, instances)| instances).sum()
     }
 
-    fn add(&mut self, group: Group) {
-        let (_, headline, instances, stale, need_attention, overdue, warned, expired) = group;
+    fn add(&mut self, group: &Group) {
+        let &(_, headline, instances, stale, need_attention, overdue, warned, expired) = group;
         match self.by_headline.iter_mut().find(|(known, _)| *known == headline) {
             Some((_, number)) => *number += instances,
             None => self.by_headline.push((headline, instances)),
@@ -51,7 +51,7 @@ impl Instances {
     pub async fn counts(&self, filter: &Filter) -> Result<Counts> {
         let mut counts = Counts::default();
         for group in self.groups(filter.condition(self.clock.now())).await? {
-            counts.add(group);
+            counts.add(&group);
         }
         Ok(counts)
     }
@@ -61,7 +61,7 @@ impl Instances {
         let own = filter.condition(self.clock.now()).add(Column::IntegrationKey.is_in(keys));
         let mut found: HashMap<String, Counts> = HashMap::new();
         for group in self.groups(own).await? {
-            found.entry(group.0.clone()).or_default().add(group);
+            found.entry(group.0.clone()).or_default().add(&group);
         }
         Ok(found)
     }

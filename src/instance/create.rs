@@ -89,8 +89,7 @@ impl Instances {
         grant: Option<&Grant>,
     ) -> Result<Model> {
         let Prepared { integration, name, config, interval } = prepared;
-        let now = self.clock.now();
-        let id = Uuid::now_v7();
+        let (now, id) = (self.clock.now(), Uuid::now_v7());
         let state = State::create().state;
         let new = &Model {
             id,

@@ -110,11 +110,11 @@ impl Fits {
     }
 
     fn condition(&self) -> Condition {
-        let list =
-            |column: Column, values: Vec<sea_orm::Value>| (!values.is_empty()).then(|| Expr::col(column).is_in(values));
         fn values<T: Copy + Into<sea_orm::Value>>(values: &[T]) -> Vec<sea_orm::Value> {
             values.iter().map(|value| (*value).into()).collect()
         }
+        let list =
+            |column: Column, values: Vec<sea_orm::Value>| (!values.is_empty()).then(|| Expr::col(column).is_in(values));
         Condition::all()
             .add_option(list(Column::Status, values(self.status)))
             .add_option(list(Column::InactiveReason, values(self.reason)))

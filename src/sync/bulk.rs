@@ -60,8 +60,9 @@ pub(super) async fn find<C: ConnectionTrait>(conn: &C, instance: Uuid, external_
 // One look-up in the unique index for each id, whatever the table's statistics are. During a first
 // sync they count no users for the instance, and a simpler statement would read all its users for
 // every page. The subquery makes the planner assume an instance of average size.
-const FIND: &str = r#"SELECT known.* FROM UNNEST($2::text[]) AS asked (id) CROSS JOIN LATERAL
-    (SELECT * FROM user_account WHERE "user_account"."instance_id" = (SELECT $1::uuid) AND external_id = asked.id OFFSET 0) AS known"#;
+const FIND: &str = "SELECT known.* FROM UNNEST($2::text[]) AS asked (id) CROSS JOIN LATERAL \
+    (SELECT * FROM user_account WHERE \"user_account\".\"instance_id\" = (SELECT $1::uuid) \
+    AND external_id = asked.id OFFSET 0) AS known";
 
 /// Inserts rows. A row that exists is replaced, except for the columns that stay (see [`stays`]).
 pub(super) async fn write<C: ConnectionTrait>(conn: &C, rows: Vec<Model>) -> Result<()> {

@@ -42,7 +42,7 @@ pub struct InstanceHeadlineCount {
 }
 
 impl InstanceCounts {
-    pub fn of(ctx: &Context<'_>, counts: Counts) -> Self {
+    pub fn of(ctx: &Context<'_>, counts: &Counts) -> Self {
         if let Some(change) = counts.changes_at {
             holds_until(ctx, change);
         }

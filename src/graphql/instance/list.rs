@@ -211,7 +211,7 @@ impl InstanceQuery {
         if filter.changes_with_time() {
             holds_until(ctx, api.instances.clock.now());
         }
-        Ok(Written(InstanceCounts::of(ctx, api.instances.counts(&filter).await?)))
+        Ok(Written(InstanceCounts::of(ctx, &api.instances.counts(&filter).await?)))
     }
 
     /// One instance, which may be deleted. Null if there is none with that id.

@@ -172,7 +172,7 @@ impl Integration {
     #[graphql(complexity = "counts::OF_INTEGRATION")]
     async fn instance_counts(&self, ctx: &Context<'_>) -> Result<Written<InstanceCounts>, ApiError> {
         let counts = self.integrations.load(ctx.data_unchecked::<Api>(), CountsOfIntegration, &self.key).await?;
-        Ok(Written(InstanceCounts::of(ctx, counts.unwrap_or_default())))
+        Ok(Written(InstanceCounts::of(ctx, &counts.unwrap_or_default())))
     }
 
     /// Its instances, the oldest first by default.

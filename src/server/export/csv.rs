@@ -24,7 +24,7 @@ const COLUMNS: [&str; 10] = [
 /// The first line.
 pub(super) fn head() -> String {
     let mut text = String::new();
-    line(&mut text, COLUMNS.map(str::to_owned));
+    line(&mut text, &COLUMNS.map(str::to_owned));
     text
 }
 
@@ -35,7 +35,7 @@ pub(super) fn user(text: &mut String, user: &Reported) {
     let licenses = user.licenses.as_deref().and_then(|names| serde_json::from_str::<Vec<String>>(names).ok());
     line(
         text,
-        [
+        &[
             user.external_id.clone(),
             user.display_name.clone().unwrap_or_default(),
             user.email.clone().unwrap_or_default(),
@@ -50,7 +50,7 @@ pub(super) fn user(text: &mut String, user: &Reported) {
     );
 }
 
-fn line<const CELLS: usize>(text: &mut String, cells: [String; CELLS]) {
+fn line<const CELLS: usize>(text: &mut String, cells: &[String; CELLS]) {
     for (index, value) in cells.iter().enumerate() {
         if index > 0 {
             text.push(',');
