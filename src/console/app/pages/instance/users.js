@@ -1,22 +1,28 @@
 // The users of an instance: search, filters, and pages.
 
 import { useEffect, useRef, useState } from "../../../vendor/hooks.js";
+import { authorization, call } from "../../api.js";
 import { useList } from "../../data.js";
 import { USER_FIELD_NAMES, USER_FIELDS } from "../../fields.js";
 import { listed, words } from "../../format.js";
 import { html } from "../../lib.js";
 import { onEvent } from "../../live.js";
-import { search, setSearch } from "../../router.js";
+import { address, search, setSearch } from "../../router.js";
+import { token } from "../../token.js";
+import { useAction } from "../../ui/dialog.js";
+import { Icon } from "../../ui/icon.js";
 import { Day, Moment } from "../../ui/moment.js";
-import { Empty, Failure, Loading, More, Search } from "../../ui/parts.js";
+import { Button, Empty, Failure, Loading, More, Search } from "../../ui/parts.js";
 import { Badge } from "../../ui/state.js";
 
-const USERS_OF_INSTANCE = `query UsersOfInstance($id: ID!, $after: String, $filter: UserFilter) {
-  instance(id: $id) { id users(first: 50, after: $after, filter: $filter) {
+const USERS_OF_INSTANCE = `query UsersOfInstance($id: ID!, $after: String, $filter: UserFilter, $order: UserOrder) {
+  instance(id: $id) { id users(first: 50, after: $after, filter: $filter, orderBy: $order) {
     totalCount totalCountIsExact searchAsOf pageInfo { hasNextPage endCursor }
     nodes { id externalId removedAt ${USER_FIELD_NAMES} }
   } }
 }`;
+/** A search has an order of its own. */
+const BY_NAME = { field: "NAME", direction: "ASC" };
 const STATUSES = ["ACTIVE", "SUSPENDED", "INVITED", "UNKNOWN"];
 const TONES_OF_STATUSES = { ACTIVE: "ok", SUSPENDED: "warning", INVITED: "plain", UNKNOWN: "plain" };
 /** Events after which the list differs. */
@@ -60,7 +66,24 @@ const askedFor = () => ({
   removed: search.value.has("removed"),
 });
 
-function UserFilters({ text, status, removed }) {
+/** The users that are shown as a file. A link carries the session; a token is sent by hand. */
+function Export({ instance, text, status }) {
+  const [busy, run, failure] = useAction();
+  const query = new URLSearchParams({ instance: instance.id });
+  if (text) query.set("search", text);
+  if (status) query.set("status", status);
+  const to = `export/users.csv?${query}`;
+  if (!token.value) return html`<a class="button" href=${address(to)} download><${Icon} name="download" />Export CSV</a>`;
+  const save = () =>
+    run(async () => {
+      const file = URL.createObjectURL(await (await call(to, { headers: authorization() })).blob());
+      Object.assign(document.createElement("a"), { href: file, download: `${instance.name}.csv` }).click();
+      URL.revokeObjectURL(file);
+    });
+  return html`<${Button} icon="download" busy=${busy} onClick=${save}>Export CSV</${Button}><span class="error" role="alert">${failure}</span>`;
+}
+
+function UserFilters({ instance, text, status, removed }) {
   return html`
     <div class="filters">
       <${Search} label="Name or e-mail" placeholder="Name or e-mail…" value=${text} onSearch=${(q) => setSearch({ q })} />
@@ -73,6 +96,7 @@ function UserFilters({ text, status, removed }) {
         <input id="removed-users" type="checkbox" checked=${removed} onChange=${({ target }) => setSearch({ removed: target.checked ? "1" : null })} />
         <label for="removed-users">Removed users, too</label>
       </p>
+      <span class="filters-end"><${Export} instance=${instance} text=${text} status=${status} /></span>
     </div>
   `;
 }
@@ -113,7 +137,7 @@ export function InstanceUsers({ instance, provided }) {
   const filter = { search: text || null, statuses: status ? [status] : null, includeRemoved: removed };
   const seen = useRef(false);
   const [isChanged, setChanged, matters] = useChanged(instance.id, seen.current, JSON.stringify(filter));
-  const list = useList(USERS_OF_INSTANCE, { id: instance.id, filter }, (data) => data.instance.users, matters);
+  const list = useList(USERS_OF_INSTANCE, { id: instance.id, filter, order: text ? null : BY_NAME }, (data) => data.instance.users, matters);
   seen.current = (list.nodes?.length ?? 0) > 50;
   const isFiltered = Boolean(text || status || removed);
   const asOf = list.data?.instance.users.searchAsOf;
@@ -122,7 +146,7 @@ export function InstanceUsers({ instance, provided }) {
     list.reload();
   };
   return html`
-    <${UserFilters} text=${text} status=${status} removed=${removed} />
+    <${UserFilters} instance=${instance} text=${text} status=${status} removed=${removed} />
     ${isChanged && html`<p class="notice plain remedies" role="status">The users have changed. <button type="button" class="small" onClick=${renew}>Load them again</button></p>`}
     ${list.error && html`<${Failure} error=${list.error} reload=${list.reload} />`}
     ${!list.nodes && !list.error && html`<${Loading} lines=${8} />`}
