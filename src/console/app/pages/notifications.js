@@ -1,5 +1,6 @@
 // The ledger of mails: what was sent to whom, and for every mail and run why it was sent or not.
 
+import { useEffect, useRef } from "../../vendor/hooks.js";
 import { useList, useLoad } from "../data.js";
 import { count, number, words } from "../format.js";
 import { html } from "../lib.js";
@@ -79,15 +80,25 @@ const Choose = ({ label, name, options, all }) => html`
   </label>
 `;
 
-/** The instance that the lists are limited to. */
+/** The instance that the lists are limited to. The focus stays here when one is picked or removed. */
 function OneInstance() {
   const id = search.value.get("instance");
+  const box = useRef(null);
+  const before = useRef(id);
   const { data } = useLoad((signal) => (id ? namesOf([id], signal) : Promise.resolve(new Map())), id ?? "");
-  if (!id) return html`<${Finder} label="Instance" placeholder="All instances" find=${findInstances} onPick=${(one) => setSearch({ instance: one.id })} />`;
+  useEffect(() => {
+    if (before.current !== id) box.current.querySelector("input, button").focus();
+    before.current = id;
+  }, [id]);
   const name = data?.get(id) ?? (data ? "a deleted instance" : "…");
   return html`
-    <div class="filter"><span class="second">Instance</span>
-      <span class="chip">${name}<button type="button" class="quiet bare" aria-label="Remove the filter ${name}" onClick=${() => setSearch({ instance: null })}><${Icon} name="x" size=${12} /></button></span>
+    <div ref=${box} class="filter">
+      ${id
+        ? html`
+            <span class="second">Instance</span>
+            <span class="chip">${name}<button type="button" class="quiet bare" aria-label="Remove the filter ${name}" onClick=${() => setSearch({ instance: null })}><${Icon} name="x" size=${12} /></button></span>
+          `
+        : html`<${Finder} label="Instance" placeholder="All instances" find=${findInstances} onPick=${(one) => setSearch({ instance: one.id })} />`}
     </div>
   `;
 }

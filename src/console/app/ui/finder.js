@@ -6,49 +6,69 @@ import { Icon } from "./icon.js";
 
 const TYPING = 200;
 
-/**
- * `find(text, signal)` resolves to `[{ id, name, second }]`; `onPick(one)` is called with what was picked. The list is
- * open while the field has the focus; the arrow keys move in it, Enter picks, Escape closes it.
- */
-export function Finder({ label, placeholder = "Search…", find, onPick, error = "" }) {
-  const [text, setText] = useState("");
+/** What was found for a text, once nothing was typed for a moment; null before that. */
+function useFound(find, text, isOpen) {
   const [found, setFound] = useState(null);
-  const [active, setActive] = useState(0);
-  const [isOpen, setOpen] = useState(false);
   const latest = useRef(null);
   latest.current = find;
-  const id = useId();
   useEffect(() => {
-    if (!isOpen) return;
+    if (!isOpen) return setFound(null);
     const asked = new AbortController();
     const timer = setTimeout(async () => {
       const rows = await latest.current(text.trim(), asked.signal).catch(() => null);
-      if (asked.signal.aborted) return;
-      setFound(rows);
-      setActive(0);
+      if (!asked.signal.aborted) setFound(rows);
     }, found ? TYPING : 0);
     return () => {
       clearTimeout(timer);
       asked.abort();
     };
   }, [text, isOpen]);
+  return isOpen ? found : null;
+}
+
+const Found = ({ id, label, rows, active, onPick }) => html`
+  <ul class="found" id="${id}-list" role="listbox" aria-label=${label} hidden=${!rows}>
+    ${rows?.map(
+      (one, index) => html`
+        <li
+          key=${one.id}
+          id="${id}-${index}"
+          role="option"
+          aria-selected=${index === active ? "true" : "false"}
+          onMouseDown=${(event) => event.preventDefault()}
+          onClick=${() => onPick(one)}
+        >${one.name}${one.second && html` <span class="second">${one.second}</span>`}</li>
+      `,
+    )}
+    ${rows?.length === 0 && html`<li class="second" role="option" aria-disabled="true" aria-selected="false">Nothing has that name.</li>`}
+  </ul>
+`;
+
+/**
+ * `find(text, signal)` resolves to `[{ id, name, second }]`; `onPick(one)` is called with what was picked. The list is
+ * open while the field has the focus; the arrow keys move in it, Enter picks, Escape closes it.
+ */
+export function Finder({ label, placeholder = "Search…", find, onPick, error = "" }) {
+  const [text, setText] = useState("");
+  const [active, setActive] = useState(0);
+  const [isOpen, setOpen] = useState(false);
+  const rows = useFound(find, text, isOpen);
+  const id = useId();
+  useEffect(() => setActive(0), [rows]);
   const pick = (one) => {
     setText("");
-    setFound(null);
     setOpen(false);
     onPick(one);
   };
   const key = (event) => {
-    const rows = found ?? [];
     const moves = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (moves && !isOpen) setOpen(true);
-    else if (moves && rows.length) setActive((active + moves + rows.length) % rows.length);
-    else if (event.key === "Enter" && isOpen && rows[active]) pick(rows[active]);
+    else if (moves && rows?.length) setActive((active + moves + rows.length) % rows.length);
+    else if (event.key === "Enter" && rows?.[active]) pick(rows[active]);
     else if (event.key === "Escape" && isOpen) setOpen(false);
     else return;
     event.preventDefault();
   };
-  const list = isOpen && found;
   return html`
     <div class="field finder">
       <label for=${id}>${label}</label>
@@ -61,9 +81,9 @@ export function Finder({ label, placeholder = "Search…", find, onPick, error =
           autocomplete="off"
           spellcheck="false"
           placeholder=${placeholder}
-          aria-expanded=${list ? "true" : "false"}
+          aria-expanded=${rows ? "true" : "false"}
           aria-controls="${id}-list"
-          aria-activedescendant=${list && found.length ? `${id}-${active}` : null}
+          aria-activedescendant=${rows?.length ? `${id}-${active}` : null}
           aria-describedby="${id}-error"
           aria-invalid=${error ? "true" : null}
           value=${text}
@@ -73,22 +93,7 @@ export function Finder({ label, placeholder = "Search…", find, onPick, error =
           onKeyDown=${key}
         />
       </span>
-      <ul class="found" id="${id}-list" role="listbox" aria-label=${label} hidden=${!list}>
-        ${list &&
-        found.map(
-          (one, index) => html`
-            <li
-              key=${one.id}
-              id="${id}-${index}"
-              role="option"
-              aria-selected=${index === active ? "true" : "false"}
-              onMouseDown=${(event) => event.preventDefault()}
-              onClick=${() => pick(one)}
-            >${one.name}${one.second && html` <span class="second">${one.second}</span>`}</li>
-          `,
-        )}
-        ${list && found.length === 0 && html`<li class="second" role="option" aria-disabled="true" aria-selected="false">Nothing has that name.</li>`}
-      </ul>
+      <${Found} id=${id} label=${label} rows=${rows} active=${active} onPick=${pick} />
       <span class="error" id="${id}-error">${error}</span>
     </div>
   `;

@@ -89,8 +89,14 @@ const When = ({ label, name }) => html`
   </label>
 `;
 
+/** Changes the filters, and gives the focus to the first of them, because the button goes away. */
+function drop(event, changes) {
+  event.currentTarget.closest(".filters").querySelector("select").focus();
+  setSearch(changes);
+}
+
 const Only = ({ label, name }) => html`
-  <span class="chip">${label}<button type="button" class="quiet bare" aria-label="Remove the filter ${label}" onClick=${() => setSearch({ [name]: null })}><${Icon} name="x" size=${12} /></button></span>
+  <span class="chip">${label}<button type="button" class="quiet bare" aria-label="Remove the filter ${label}" onClick=${(event) => drop(event, { [name]: null })}><${Icon} name="x" size=${12} /></button></span>
 `;
 
 function Filters({ entries }) {
@@ -108,7 +114,7 @@ function Filters({ entries }) {
       html`<div class="filters-set">
         ${actor && html`<${Only} name="actor" label="by ${entries?.[0]?.actor ?? "this member or token"}" />`}
         ${subject && html`<${Only} name="subject" label="about ${entries?.[0]?.subjectName ?? "this"}" />`}
-        <${Button} look="quiet small" onClick=${() => setSearch(Object.fromEntries(AUDIT_FILTERS.map((name) => [name, null])))}>Clear the filters</${Button}>
+        <${Button} look="quiet small" onClick=${(event) => drop(event, Object.fromEntries(AUDIT_FILTERS.map((name) => [name, null])))}>Clear the filters</${Button}>
       </div>`}
     </div>
   `;
