@@ -21,7 +21,10 @@ pub struct Model {
     pub anchor_hash: Option<Vec<u8>>,
     /// The first entry that was appended after somebody had changed the chain outside of Muster.
     pub broken_at: Option<i64>,
-    /// Authenticates the other columns.
+    /// The newest entry of which nothing is proved: of those of earlier versions, and of those from before the log was
+    /// accepted as it was. Null in rows that no version has signed that knows this column: it is then the anchor.
+    pub unproved_id: Option<i64>,
+    /// Authenticates the other columns. The row is signed before the first entry is appended.
     pub signature: Option<Vec<u8>>,
 }
 

@@ -55,12 +55,14 @@ pub enum Action {
     PasswordSet,
     /// An API token was created.
     TokenCreated,
-    /// An API token was changed.
+    /// An API token was changed. Nothing does this yet.
     TokenUpdated,
     /// An API token was revoked.
     TokenRevoked,
     /// Something was asked for without the right to it.
     AccessRefused,
+    /// The page of a person's account was read.
+    PersonRead,
     /// The audit log was exported.
     AuditExported,
     /// The users of an instance were exported.
@@ -123,6 +125,8 @@ pub enum SubjectKind {
     Member,
     /// A session of a member.
     Session,
+    /// The account of a person in an application.
+    User,
 }
 
 #[sea_orm::model]

@@ -39,6 +39,7 @@ mod m0019_redirects;
 mod m0020_oidc_sign_in;
 mod m0021_failure_class;
 mod m0022_user_names;
+mod m0023_audit_proof;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -71,6 +72,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0020_oidc_sign_in::Migration),
             Box::new(m0021_failure_class::Migration),
             Box::new(m0022_user_names::Migration),
+            Box::new(m0023_audit_proof::Migration),
         ]
     }
 }

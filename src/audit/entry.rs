@@ -12,6 +12,8 @@ use crate::db::Tx;
 /// The most characters of a name, and of a code.
 const MAX_NAME: usize = 200;
 const MAX_CODE: usize = 64;
+/// The most characters of several addresses.
+const MAX_NAMES: usize = 4_000;
 
 /// Who does something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +83,10 @@ impl Subject {
         Self { kind: SubjectKind::Session, id, name: None }
     }
 
+    pub fn user(id: Uuid) -> Self {
+        Self { kind: SubjectKind::User, id, name: None }
+    }
+
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Self {
         Self { name: Some(name.into()), ..self }
@@ -91,11 +97,12 @@ impl Subject {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     at: i64,
-    action: Action,
+    pub(super) action: Action,
     subject: Option<Subject>,
-    origin: Option<Origin>,
-    outcome: Outcome,
-    code: Option<String>,
+    names: Option<String>,
+    pub(super) origin: Option<Origin>,
+    pub(super) outcome: Outcome,
+    pub(super) code: Option<String>,
     times: i64,
     detail: String,
 }
@@ -107,6 +114,7 @@ impl Entry {
             at,
             action,
             subject: None,
+            names: None,
             origin: None,
             outcome: Outcome::Ok,
             code: None,
@@ -118,6 +126,12 @@ impl Entry {
     #[must_use]
     pub fn about(self, subject: impl Into<Option<Subject>>) -> Self {
         Self { subject: subject.into(), ..self }
+    }
+
+    /// Says which addresses it was about. They are kept apart, as names are.
+    #[must_use]
+    pub fn naming(self, names: impl Into<String>) -> Self {
+        Self { names: Some(names.into()), ..self }
     }
 
     /// Says who did it, and from where.
@@ -150,12 +164,11 @@ fn cut(text: &str, length: usize) -> String {
 /// Adds an entry to the transaction. It is written as a part of the commit, so that nobody waits for the end of the chain
 /// longer than necessary.
 pub fn record(tx: &Tx, entry: Entry) {
-    let Entry { at, action, subject, origin, outcome, code, times, detail } = entry;
-    act::note_recorded();
+    let Entry { at, action, subject, names, origin, outcome, code, times, detail } = entry;
     let Origin { actor, address, request_id } = origin.unwrap_or_else(act::current);
     let (subject_kind, subject_id, subject_name) = match subject {
         Some(Subject { kind, id, name }) => (Some(kind), Some(id), name.map(|name| cut(&name, MAX_NAME))),
-        None => (None, None, None),
+        None => (None, None, names.map(|names| cut(&names, MAX_NAMES))),
     };
     tx.append(Draft {
         at,

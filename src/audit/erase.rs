@@ -1,20 +1,52 @@
 //! Removes what is personal in entries. The chain stays whole.
 
-use entity::audit_entry::{Column, Entity};
+use entity::audit_entry::{Action, ActorKind, Column, Entity, SubjectKind};
 use entity::audit_person::{self, Column as Person};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use crate::db::Tx;
+use super::{Entry, Subject, record};
+use crate::db::{Db, Tx};
 use crate::error::Result;
 
-/// Erases the names and addresses in the entries of what this token or member did, or what was done to it. Returns in how
-/// many.
-pub async fn of(tx: &Tx, id: Uuid) -> Result<u64> {
-    let about = Condition::any().add(Column::ActorId.eq(id)).add(Column::SubjectId.eq(id));
-    let entries = Entity::find().select_only().column(Column::Id).filter(about).into_query();
-    let erase = audit_person::Entity::delete_many().filter(Person::EntryId.in_subquery(entries));
-    Ok(erase.exec(tx.conn()).await?.rows_affected)
+/// How many entries one transaction looks at.
+const BATCH: u64 = 1_000;
+
+/// Erases the names and addresses in the entries of what this token or member did, or what was done to it, some at a time.
+/// Returns in how many. Each transaction that erases something has an entry.
+pub async fn of(db: &Db, now: i64, id: Uuid) -> Result<u64> {
+    let mut erased = 0;
+    for column in [Column::ActorId, Column::SubjectId] {
+        let mut after = Some(i64::MIN);
+        while let Some(last) = after {
+            let (count, end) = db.write(|tx| async move { batch(&tx, now, id, column, last).await }).await?;
+            (erased, after) = (erased + count, end);
+        }
+    }
+    Ok(erased)
+}
+
+/// Returns how many were erased, and the last entry that was looked at unless there is none left.
+async fn batch(tx: &Tx, now: i64, id: Uuid, column: Column, after: i64) -> Result<(u64, Option<i64>)> {
+    let entries = Entity::find().filter(column.eq(id)).filter(Column::Id.gt(after));
+    let entries = entries.order_by_asc(Column::Id).limit(BATCH).all(tx.conn()).await?;
+    let Some(last) = entries.last() else { return Ok((0, None)) };
+    let ids = entries.iter().map(|entry| entry.id);
+    let erase = audit_person::Entity::delete_many().filter(Person::EntryId.is_in(ids));
+    let erased = erase.exec(tx.conn()).await?.rows_affected;
+    if erased > 0 {
+        let detail = format!("The names and addresses in {erased} entries about {id} were erased.");
+        let kind = match column {
+            Column::ActorId => last.actor_kind.map(|kind| match kind {
+                ActorKind::Member => SubjectKind::Member,
+                _ => SubjectKind::Token,
+            }),
+            _ => last.subject_kind,
+        };
+        let subject = kind.map(|kind| Subject { kind, id, name: None });
+        record(tx, Entry::new(now, Action::NamesErased, detail).about(subject));
+    }
+    Ok((erased, Some(last.id)))
 }
 
 /// Erases up to `limit` of the oldest names and addresses if they are from before `before` (Unix milliseconds). Returns

@@ -1,31 +1,47 @@
-//! Writes what no transaction of its own records: refusals, failures, and what is only counted.
+//! Writes what no transaction of its own records: refusals, failures, what has changed nothing, and what is only counted.
 //!
-//! A refusal is an entry. Who is refused very often in a minute, or cannot be known, is counted: each minute has one
-//! entry for each actor, address and reason, so that nobody can fill the disk with refusals.
+//! Each of them is an entry. Nobody can fill the disk with them: what comes from one actor, or from one network if nobody
+//! knows who asks, has only some entries of its own in a minute, and so have all of them together. The rest is counted.
+//! Each minute then has one entry for each actor or network, action and reason.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use entity::audit_entry::Action;
+use entity::audit_entry::{Action, Outcome};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
 
 use super::seal::SealFile;
-use super::{Actor, Entry, Origin, record};
+use super::{Actor, Entry, Origin, Subject, act, record};
+use crate::auth::network;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::Result;
 
 /// How often counts are written.
 const INTERVAL: Duration = Duration::from_mins(1);
-/// How many refusals of one actor have an entry of their own in an interval.
-const OWN_ENTRIES: i64 = 100;
-/// How many counts are kept at most. The rest of an interval has no address.
-const MAX_COUNTS: usize = 1_000;
+/// For how long a reader's further readings of the same account are a part of the first, in milliseconds.
+const READING_MS: i64 = 3_600_000;
+/// How many readings are remembered. A full table is cleared.
+const READINGS: usize = 10_000;
+
+/// What may be written in an interval.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// How many entries of their own one actor or network has.
+    of_one: u32,
+    /// How many all of them have together.
+    of_all: u32,
+    /// For how many of them, and reasons, there is a count. The rest is counted together.
+    counts: usize,
+}
+
+const OF_KNOWN: Limits = Limits { of_one: 100, of_all: 1_000, counts: 1_000 };
+const OF_STRANGERS: Limits = Limits { of_one: 20, of_all: 100, counts: 100 };
 
 /// Clones share the counts.
 #[derive(Clone)]
@@ -33,20 +49,38 @@ pub struct Journal {
     db: Db,
     clock: Clock,
     counts: Arc<Mutex<Counts>>,
+    /// Who has read about what, and when an entry said it last.
+    readings: Arc<Mutex<HashMap<(Option<Uuid>, Uuid), i64>>>,
 }
 
 #[derive(Default)]
 struct Counts {
-    refused: HashMap<Key, Counted>,
-    /// How many refusals of each actor have an entry of their own.
-    written: HashMap<Uuid, i64>,
+    known: Share,
+    strangers: Share,
+}
+
+/// What was written and counted of the actors that are known, or of the others.
+#[derive(Default)]
+struct Share {
+    counted: HashMap<Key, Counted>,
+    /// How many entries of their own each has.
+    written: HashMap<Source, u32>,
+    written_in_all: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Source {
+    Actor(Uuid),
+    Network(Option<IpAddr>),
 }
 
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
     actor: Option<Uuid>,
-    address: Option<IpAddr>,
-    code: &'static str,
+    network: Option<IpAddr>,
+    action: Action,
+    outcome: Outcome,
+    code: Option<String>,
 }
 
 struct Counted {
@@ -56,16 +90,29 @@ struct Counted {
 
 impl Journal {
     pub fn new(db: Db, clock: Clock) -> Self {
-        Self { db, clock, counts: Arc::default() }
+        Self { db, clock, counts: Arc::default(), readings: Arc::default() }
     }
 
     pub fn now(&self) -> i64 {
         self.clock.now()
     }
 
-    /// Writes an entry in a transaction of its own. If that fails, the log of the server has it.
-    pub async fn write(&self, entry: Entry) {
-        let entry = &entry;
+    /// Writes an entry in a transaction of its own, or counts it. If it cannot be written, the log of the server has it.
+    pub async fn note(&self, entry: Entry) {
+        let origin = entry.origin.clone().unwrap_or_else(act::current);
+        let is_counted = {
+            let mut counts = self.counts.lock();
+            let (share, limits) = counts.share(&origin.actor);
+            let is_counted = !share.admit(Source::of(&origin), limits);
+            if is_counted {
+                share.count(&origin, Key::of(&origin, entry.action, entry.outcome, entry.code.clone()), limits);
+            }
+            is_counted
+        };
+        if is_counted {
+            return;
+        }
+        let entry = &entry.by(origin);
         let written = self.db.write(|tx| async move {
             record(&tx, entry.clone());
             Ok(())
@@ -75,32 +122,28 @@ impl Journal {
         }
     }
 
-    /// Writes the entry of a refusal, or counts it if the actor was refused often in this minute.
-    pub async fn refuse(&self, entry: Entry, origin: &Origin, code: &'static str) {
-        let is_written = origin.actor.id.is_some_and(|actor| {
-            let mut counts = self.counts.lock();
-            let written = counts.written.entry(actor).or_default();
-            *written += 1;
-            *written <= OWN_ENTRIES
-        });
-        if is_written {
-            self.write(entry.refused(code).by(origin.clone())).await;
-        } else {
-            self.count(origin, code);
+    /// Records that the page of a person's account was read, once an hour for each reader and account.
+    pub async fn note_reading(&self, origin: &Origin, user: Uuid) {
+        let (now, key) = (self.now(), (origin.actor.id, user));
+        {
+            let mut readings = self.readings.lock();
+            if readings.get(&key).is_some_and(|at| (at - now).abs() < READING_MS) {
+                return;
+            }
+            if readings.len() >= READINGS {
+                readings.clear();
+            }
+            readings.insert(key, now);
         }
+        let entry = Entry::new(now, Action::PersonRead, "The page of a person's account was read.");
+        self.note(entry.about(Subject::user(user)).by(origin.clone())).await;
     }
 
     /// Counts a refusal.
-    pub fn count(&self, origin: &Origin, code: &'static str) {
-        let Origin { actor, address, .. } = origin;
+    pub fn count(&self, origin: &Origin, action: Action, code: &str) {
         let mut counts = self.counts.lock();
-        let full = counts.refused.len() >= MAX_COUNTS;
-        let key = Key { actor: actor.id, address: *address, code };
-        let key =
-            if full && !counts.refused.contains_key(&key) { Key { actor: None, address: None, code } } else { key };
-        let actor = || if key.actor == actor.id { actor.clone() } else { Actor::anonymous() };
-        let counted = Counted { actor: actor(), times: 0 };
-        counts.refused.entry(key).or_insert(counted).times += 1;
+        let (share, limits) = counts.share(&origin.actor);
+        share.count(origin, Key::of(origin, action, Outcome::Refused, Some(code.to_owned())), limits);
     }
 
     /// Writes the counts of the last minute.
@@ -108,12 +151,13 @@ impl Journal {
     /// # Errors
     /// If the database cannot be used. The counts are then lost, and only in the log of the server.
     pub async fn flush(&self) -> Result<()> {
-        let Counts { refused, .. } = std::mem::take(&mut *self.counts.lock());
-        if refused.is_empty() {
+        let Counts { known, strangers } = std::mem::take(&mut *self.counts.lock());
+        let now = self.now();
+        let counted = known.counted.into_iter().chain(strangers.counted);
+        let entries: &Vec<Entry> = &counted.map(|(key, counted)| counted.entry(key, now)).collect();
+        if entries.is_empty() {
             return Ok(());
         }
-        let now = self.now();
-        let entries: &Vec<Entry> = &refused.into_iter().map(|(key, counted)| counted.entry(key, now)).collect();
         let write = self.db.write(|tx| async move {
             for entry in entries {
                 record(&tx, entry.clone());
@@ -142,11 +186,106 @@ impl Journal {
     }
 }
 
+impl Counts {
+    fn share(&mut self, actor: &Actor) -> (&mut Share, Limits) {
+        match actor.id {
+            Some(_) => (&mut self.known, OF_KNOWN),
+            None => (&mut self.strangers, OF_STRANGERS),
+        }
+    }
+}
+
+impl Share {
+    /// Whether one more entry may be written.
+    fn admit(&mut self, source: Source, limits: Limits) -> bool {
+        // First, so that a flood from many networks needs no memory.
+        if self.written_in_all >= limits.of_all {
+            return false;
+        }
+        let written = self.written.entry(source).or_default();
+        if *written >= limits.of_one {
+            return false;
+        }
+        *written += 1;
+        self.written_in_all += 1;
+        true
+    }
+
+    fn count(&mut self, origin: &Origin, key: Key, limits: Limits) {
+        let is_full = self.counted.len() >= limits.counts && !self.counted.contains_key(&key);
+        let (key, actor) = match is_full {
+            false => (key, origin.actor.clone()),
+            true => (Key { actor: None, network: None, ..key }, Actor::anonymous()),
+        };
+        self.counted.entry(key).or_insert(Counted { actor, times: 0 }).times += 1;
+    }
+}
+
+impl Source {
+    fn of(origin: &Origin) -> Self {
+        origin.actor.id.map_or_else(|| Self::Network(origin.address.map(network)), Self::Actor)
+    }
+}
+
+impl Key {
+    fn of(origin: &Origin, action: Action, outcome: Outcome, code: Option<String>) -> Self {
+        Self { actor: origin.actor.id, network: origin.address.map(network), action, outcome, code }
+    }
+}
+
 impl Counted {
-    fn entry(self, Key { address, code, .. }: Key, now: i64) -> Entry {
+    fn entry(self, key: Key, now: i64) -> Entry {
+        let Key { actor: _, network, action, outcome, code } = key;
         let Self { actor, times } = self;
-        let detail = "Something was refused; it was counted for a minute.";
-        let origin = Origin { actor, address, request_id: None };
-        Entry::new(now, Action::AccessRefused, detail).refused(code).times(times).by(origin)
+        let what = match outcome {
+            Outcome::Ok => "Something was asked for that changed nothing",
+            Outcome::Refused => "Something was refused",
+            Outcome::Failed => "Something failed",
+        };
+        let entry = Entry::new(now, action, format!("{what}; it was counted for a minute."));
+        let entry = match (outcome, code.unwrap_or_default()) {
+            (Outcome::Ok, _) => entry,
+            (Outcome::Refused, code) => entry.refused(&code),
+            (Outcome::Failed, code) => entry.failed(&code),
+        };
+        entry.times(times).by(Origin { actor, address: network, request_id: None })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_counted_from_whatever_number_of_addresses_it_comes() {
+        let mut share = Share::default();
+        let written = (0..10_000u32)
+            .filter(|number| {
+                let address = IpAddr::V6((u128::from(*number) << 64).into());
+                let origin = Origin { actor: Actor::anonymous(), address: Some(address), request_id: None };
+                let is_written = share.admit(Source::of(&origin), OF_STRANGERS);
+                if !is_written {
+                    let key = Key::of(&origin, Action::SignInFailed, Outcome::Refused, Some("A".into()));
+                    share.count(&origin, key, OF_STRANGERS);
+                }
+                is_written
+            })
+            .count();
+        assert_eq!(written, 100);
+        assert_eq!(share.counted.len(), 101);
+        assert_eq!(share.counted.values().map(|counted| counted.times).sum::<i64>(), 9_900);
+        assert!(share.written.len() <= 100);
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_are_counted_together() {
+        let origin = |host: u128| Origin {
+            actor: Actor::anonymous(),
+            address: Some(IpAddr::V6((0x2001_0db8_u128 << 96 | host).into())),
+            request_id: None,
+        };
+        let mut share = Share::default();
+        let written = (0..1_000).filter(|host| share.admit(Source::of(&origin(*host)), OF_STRANGERS)).count();
+        assert_eq!(written, 20);
     }
 }

@@ -28,7 +28,7 @@ impl Activity {
             A::SignedIn | A::SignInFailed => authentication(1),
             A::SignedOut | A::SessionEnded => authentication(2),
             A::InstanceCreated | A::MemberCreated | A::TokenCreated | A::LinkCreated => api(1),
-            A::AuditExported | A::UsersExported => api(2),
+            A::AuditExported | A::UsersExported | A::PersonRead => api(2),
             A::InstanceUpdated | A::RecipientsSet | A::MemberUpdated | A::TokenUpdated | A::PasswordSet => api(3),
             A::KeysRotated | A::Changed => api(3),
             A::InstanceDeleted | A::UsersDeleted | A::TokenRevoked | A::NamesErased => api(4),
@@ -72,6 +72,9 @@ pub fn event(found: &Found) -> Value {
     if let (Some(kind), Some(id)) = (entry.subject_kind, entry.subject_id) {
         let name = person.and_then(|person| person.subject_name.as_deref());
         event["resources"] = json!([{ "type": kind.to_value(), "uid": id, "name": name }]);
+    }
+    if let (None, Some(name)) = (entry.subject_kind, person.and_then(|person| person.subject_name.as_deref())) {
+        event["resources"] = json!([{ "name": name }]);
     }
     if class == 3002 {
         event["user"] = event["actor"]["user"].clone();

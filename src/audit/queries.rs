@@ -40,14 +40,14 @@ impl Filter {
             let person = Entity::belongs_to(audit_person::Entity).from(Column::Id).to(Person::EntryId).into();
             select = select.join(JoinType::InnerJoin, person).filter(Person::Address.eq(address.to_string()));
         }
-        // Times never decrease along the log, so that a span of time is a span of numbers.
+        // Times decrease along the log only where a clock was set back, so that a span of time is a span of numbers.
         if let Some(from) = from {
             select = select.filter(Column::Id.gte(first_at(reader, *from).await?.unwrap_or(i64::MAX)));
         }
         if let Some(to) = to
-            && let Some(end) = first_at(reader, *to).await?
+            && first_at(reader, *to).await?.is_some()
         {
-            select = select.filter(Column::Id.lt(end));
+            select = select.filter(Column::Id.lte(last_before(reader, *to).await?.unwrap_or(i64::MIN)));
         }
         Ok(select)
     }
@@ -70,6 +70,13 @@ async fn first_at(reader: &Reader, at: i64) -> Result<Option<i64>> {
     let first = Entity::find().select_only().column(Column::Id).filter(Column::At.gte(at));
     let first = first.order_by_asc(Column::At).order_by_asc(Column::Id).limit(1);
     Ok(reader.row::<(i64,)>(first.into_query()).await?.map(|(id,)| id))
+}
+
+/// The last entry of before this time.
+async fn last_before(reader: &Reader, at: i64) -> Result<Option<i64>> {
+    let last = Entity::find().select_only().column(Column::Id).filter(Column::At.lt(at));
+    let last = last.order_by_desc(Column::At).order_by_desc(Column::Id).limit(1);
+    Ok(reader.row::<(i64,)>(last.into_query()).await?.map(|(id,)| id))
 }
 
 /// An entry, and what is personal in it unless that was erased.

@@ -10,12 +10,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use entity::audit_entry::{Column, Entity};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use entity::audit_entry::{ActorKind, Column, Entity};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
 
-use super::chain::{self, Ends};
+use super::ends::{self, Ends};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::files::fsync_parent_dir;
@@ -26,6 +26,8 @@ use crate::secrets::{Fields, KeyRing, SecretKey, hex, signer_of};
 const FILE: &str = "audit.seal";
 /// Another kind of seal would have another number.
 const VERSION: u8 = 1;
+/// How many of the newest entries are looked at, to know whether a server has written to the log.
+const LOOKED_AT: u64 = 1_000;
 
 /// A signed note of the newest entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +96,7 @@ impl Seal {
         if !self.is_plausible(ring) {
             return Ok(Some("the seal was changed, or is not one that muster made".into()));
         }
-        let (entry, ends) = (self.entry, chain::ends(conn).await?);
+        let (entry, ends) = (self.entry, ends::read(conn).await?);
         if ends.last_id < entry {
             let last = ends.last_id;
             return Ok(Some(format!(
@@ -147,16 +149,38 @@ impl SealFile {
         }
     }
 
-    /// What of the log is not as it was when the file was written; `None` if all is well, or if there is no file.
+    /// What of the log is not as it was when the file was written, or that somebody has taken the file away; `None` if all
+    /// is well.
     ///
     /// # Errors
     /// If the database cannot be read.
     pub async fn compare<C: ConnectionTrait>(&self, conn: &C) -> Result<Option<String>> {
         match self.read() {
             Ok(Some(seal)) => seal.compare(conn, &self.keys).await,
-            Ok(None) => Ok(None),
+            Ok(None) => self.missing(conn).await,
             Err(line) => Ok(Some(line)),
         }
+    }
+
+    /// Says that there is no file although a server, which writes one each minute, has written to the log.
+    async fn missing<C: ConnectionTrait>(&self, conn: &C) -> Result<Option<String>> {
+        if !self.has_folder() {
+            // A command on a machine without a data folder.
+            return Ok(None);
+        }
+        let ends = ends::read(conn).await?;
+        let kinds = Entity::find().select_only().column(Column::ActorKind).filter(Column::Id.gt(ends.anchor_id));
+        let kinds = kinds.order_by_desc(Column::Id).limit(LOOKED_AT).into_tuple::<Option<ActorKind>>();
+        let by_server = |kind: &Option<ActorKind>| kind.is_some_and(|kind| kind != ActorKind::CommandLine);
+        let is_served = kinds.all(conn).await?.iter().any(by_server);
+        let path = self.path.display();
+        let wrong =
+            format!("there is no seal {path}: somebody has removed it, or no server has run with this folder yet");
+        Ok(is_served.then_some(wrong))
+    }
+
+    fn has_folder(&self) -> bool {
+        self.path.parent().is_some_and(Path::exists)
     }
 
     /// Seals the newest entry, unless the log does not continue what is sealed.
@@ -164,12 +188,16 @@ impl SealFile {
     /// # Errors
     /// If the database cannot be read, or the file cannot be written.
     pub async fn renew(&self, db: &Db, at: i64) -> Result<()> {
-        if let Some(wrong) = self.compare(db.read()).await? {
+        if matches!(self.read(), Ok(None)) {
+            if let Some(wrong) = self.missing(db.read()).await? {
+                warn!("{wrong}; a new one is written");
+            }
+        } else if let Some(wrong) = self.compare(db.read()).await? {
             error!(seal = %self.path.display(), "the audit log is not as it was sealed: {wrong}; see `muster audit verify`");
             return Ok(());
         }
-        let ends = chain::ends(db.read()).await?;
-        if !chain::is_genuine(&self.keys, &ends) {
+        let ends = ends::read(db.read()).await?;
+        if !ends::is_genuine(&self.keys, &ends) {
             warn!("the end of the audit log is not as Muster wrote it; see `muster audit verify`");
             return Ok(());
         }
@@ -191,7 +219,7 @@ impl SealFile {
     /// As [`renew`](Self::renew).
     pub async fn replace(&self, db: &Db, at: i64) -> Result<()> {
         let key = installation::key_in_use(db.read(), &self.keys).await?;
-        match Seal::of(&chain::ends(db.read()).await?, &key, at) {
+        match Seal::of(&ends::read(db.read()).await?, &key, at) {
             Some(seal) => self.write(&seal),
             None => Ok(()),
         }
@@ -199,8 +227,7 @@ impl SealFile {
 
     /// Replaces the file in one step.
     fn write(&self, seal: &Seal) -> Result<()> {
-        if self.path.parent().is_none_or(|folder| !folder.exists()) {
-            // A command on a machine without a data folder.
+        if !self.has_folder() {
             return Ok(());
         }
         let next = self.path.with_extension("seal.next");

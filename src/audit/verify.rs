@@ -6,7 +6,8 @@ use entity::audit_entry::{Column, Entity, Model};
 use entity::audit_person::{self, Column as Person};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::chain::{self, Ends};
+use super::chain;
+use super::ends::{self, Ends};
 use crate::error::Result;
 use crate::secrets::KeyRing;
 
@@ -20,8 +21,8 @@ const MAX_BREAKS: usize = 50;
 pub struct Verified {
     /// How many entries the chain has.
     pub chained: u64,
-    /// How many entries earlier versions have written, of which nothing can be proved.
-    pub unchained: u64,
+    /// How many entries are of earlier versions, or from before the log was accepted as it was. Nothing is proved of them.
+    pub unproved: u64,
     /// Of how many chained entries the personal part has expired or was erased.
     pub erased: u64,
     /// Where the chain breaks, and how.
@@ -33,22 +34,22 @@ pub struct Verified {
 /// # Errors
 /// If the database cannot be read.
 pub async fn verify<C: ConnectionTrait>(conn: &C, ring: Option<&KeyRing>) -> Result<Verified> {
-    let ends = chain::ends(conn).await?;
+    let ends = ends::read(conn).await?;
     let mut walk = Walk::from(&ends);
-    if ring.is_some_and(|ring| !chain::is_genuine(ring, &ends)) {
+    if ring.is_some_and(|ring| !ends::is_genuine(ring, &ends)) {
         walk.say("the record of its newest entry (audit_chain) is not as Muster wrote it".into());
     }
     if let Some(entry) = ends.broken_at {
         walk.say(format!("before entry {entry} was appended, the log had been changed outside of Muster"));
     }
-    let mut after = 0;
-    loop {
-        let entries = Entity::find().filter(Column::Id.gt(after)).order_by_asc(Column::Id).limit(PAGE);
+    let mut next = Some(i64::MIN);
+    while let Some(first) = next {
+        let entries = Entity::find().filter(Column::Id.gte(first)).order_by_asc(Column::Id).limit(PAGE);
         let entries = entries.all(conn).await?;
         let Some(last) = entries.last() else { break };
-        let persons = audit_person::Entity::find().filter(Person::EntryId.between(after + 1, last.id));
+        let persons = audit_person::Entity::find().filter(Person::EntryId.between(first, last.id));
         let persons = persons.all(conn).await?.into_iter().map(|person| (person.entry_id, person)).collect();
-        after = last.id;
+        next = last.id.checked_add(1);
         for entry in &entries {
             walk.step(entry, &persons);
         }
@@ -60,8 +61,8 @@ pub async fn verify<C: ConnectionTrait>(conn: &C, ring: Option<&KeyRing>) -> Res
 struct Walk {
     found: Verified,
     anchor: i64,
-    /// Whether no entry was appended yet, so that none may have a hash.
-    is_new: bool,
+    /// Nothing is proved of the entries up to this one.
+    unproved: i64,
     last: i64,
     hash: Option<Vec<u8>>,
 }
@@ -69,7 +70,7 @@ struct Walk {
 impl Walk {
     fn from(ends: &Ends) -> Self {
         let (last, hash) = (ends.anchor_id, ends.anchor_hash.clone());
-        Self { found: Verified::default(), anchor: ends.anchor_id, is_new: ends.signature.is_none(), last, hash }
+        Self { found: Verified::default(), anchor: ends.anchor_id, unproved: ends::unproved(ends), last, hash }
     }
 
     fn say(&mut self, wrong: String) {
@@ -80,23 +81,18 @@ impl Walk {
 
     fn step(&mut self, entry: &Model, persons: &HashMap<i64, audit_person::Model>) {
         let id = entry.id;
-        let Some(hash) = &entry.hash else {
-            self.found.unchained += 1;
-            if id > self.anchor {
-                self.say(format!("entry {id} was not written by Muster"));
-            }
-            return;
-        };
-        if id <= self.anchor {
-            if self.is_new {
-                self.say(format!("entry {id} has a hash, but no record says so"));
-            }
+        if (1..=self.unproved).contains(&id) {
+            self.found.unproved += 1;
             return;
         }
+        let Some(hash) = entry.hash.as_ref().filter(|_| id > self.anchor) else {
+            self.say(format!("entry {id} was not written by Muster"));
+            return;
+        };
         self.found.chained += 1;
         let computed = chain::hash(entry, self.hash.as_deref());
         if id != self.last + 1 {
-            self.say(format!("{} entries are missing before entry {id}", id - self.last - 1));
+            self.say(format!("{} entries are missing before entry {id}", id.saturating_sub(self.last) - 1));
         } else if computed[..] != hash[..] {
             self.say(format!("entry {id} was changed, or does not follow the entry before it"));
         }

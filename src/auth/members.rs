@@ -8,7 +8,7 @@ use std::sync::Arc;
 use entity::audit_entry::Action;
 use entity::member::{Column, Entity, Model};
 use entity::member_link;
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::links::{Link, Purpose};
@@ -108,8 +108,8 @@ impl Members {
     }
 
     /// Records what a mutation does to a member.
-    fn record_change(&self, tx: &Tx, member: &Model) {
-        audit::record_change(tx, self.clock.now(), || Subject::member(member.id).named(&member.name));
+    fn record_change(&self, tx: &Tx, member: &Model, change: &str) {
+        audit::record_change(tx, self.clock.now(), || Subject::member(member.id).named(&member.name), change);
     }
 
     async fn count_attempt(&self, account: &[u8]) -> Result<Option<i64>> {
@@ -151,7 +151,7 @@ impl Members {
         hash: String,
         kept: Option<Uuid>,
     ) -> Result<Model> {
-        self.record_change(tx, &member);
+        self.record_change(tx, &member, "");
         self.sessions.end_others(tx, member.id, kept).await?;
         delete_links(tx, member.id).await?;
         attempts::forget(tx, &account_of(&member)).await?;
@@ -165,7 +165,7 @@ impl Members {
         let create = self.db.write(|tx| async move {
             let key = self.alone(&tx).await?;
             let member = self.insert(&tx, &key, row.clone()).await?;
-            self.record_change(&tx, &member);
+            self.record_change(&tx, &member, &format!("Role: {}.", member.role.to_value()));
             let link = self.link(&tx, &key, Purpose::SetPassword, Some(member.id)).await?;
             Ok((member, link))
         });
@@ -195,7 +195,6 @@ impl Members {
         let update = self.db.write(|tx| async move {
             let key = self.alone(&tx).await?;
             let old = self.locked(&tx, id).await?;
-            self.record_change(&tx, &old);
             let disabled_at = match change.disabled {
                 Some(true) => old.disabled_at.or(Some(self.clock.now())),
                 Some(false) => None,
@@ -214,7 +213,9 @@ impl Members {
             if disabled_at.is_some() {
                 delete_links(&tx, id).await?;
             }
-            signed::update::<Entity>(&tx, &key, Model { name, role, disabled_at, ..old }).await
+            let new = Model { name, role, disabled_at, ..old.clone() };
+            self.record_change(&tx, &new, &difference(&old, &new));
+            signed::update::<Entity>(&tx, &key, new).await
         });
         let member = Box::pin(update).await?;
         self.sessions.forget();
@@ -229,7 +230,7 @@ impl Members {
             if member.disabled_at.is_some() {
                 return Err(not_allowed().into());
             }
-            self.record_change(&tx, &member);
+            self.record_change(&tx, &member, "The password was taken away, and all sessions were ended.");
             self.sessions.end_others(&tx, id, None).await?;
             delete_links(&tx, id).await?;
             let member = signed::update::<Entity>(&tx, &key, Model { password_hash: None, ..member }).await?;
@@ -282,6 +283,23 @@ pub(super) async fn is_last_admin(tx: &Tx, keys: &KeyRing, member: &Model) -> Re
     let others = Entity::find().filter(Column::Role.eq(Role::Admin)).filter(Column::DisabledAt.is_null());
     let others = others.filter(Column::Id.ne(member.id)).all(tx.conn()).await?;
     Ok(!others.iter().any(|other| signed::is_signed(keys, other)))
+}
+
+/// What is different of a member, for the audit log.
+fn difference(old: &Model, new: &Model) -> String {
+    let mut told = Vec::new();
+    if old.role != new.role {
+        told.push(format!("Role: {} → {}.", old.role.to_value(), new.role.to_value()));
+    }
+    match (old.disabled_at, new.disabled_at) {
+        (None, Some(_)) => told.push("Disabled.".to_owned()),
+        (Some(_), None) => told.push("Enabled.".to_owned()),
+        _ => {}
+    }
+    if old.name != new.name {
+        told.push("Renamed.".to_owned());
+    }
+    if told.is_empty() { "Nothing is different.".to_owned() } else { told.join(" ") }
 }
 
 async fn delete_links(tx: &Tx, member: Uuid) -> Result<()> {

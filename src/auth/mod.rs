@@ -1,6 +1,6 @@
 //! Who may use the API: members with their sessions, API tokens, and what is known of the caller of a request.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 pub use entity::api_token::Role;
 pub use scope::{Scope, Seen};
@@ -44,6 +44,14 @@ pub enum Who {
 /// The address that a request comes from, behind the proxies that are trusted. In the extensions of each request.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientAddress(pub IpAddr);
+
+/// What counts as one address. Who has an address of IPv6 has the whole network around it.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+    }
+}
 
 impl Caller {
     /// The id of the token or of the member.

@@ -188,7 +188,7 @@ impl Sessions {
     pub async fn end(&self, session: Uuid) -> Result<()> {
         let now = self.clock.now();
         let end = self.db.write(|tx| async move {
-            audit::record_change(&tx, now, || Subject::session(session));
+            audit::record_change(&tx, now, || Subject::session(session), "");
             Ok(Entity::delete_by_id(session).exec(tx.conn()).await?)
         });
         end.await?;

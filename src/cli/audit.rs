@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::app;
 use crate::audit::seal::{Seal, SealFile};
 use crate::audit::verify::{Verified, verify};
-use crate::audit::{Entry, chain, erase, ocsf, queries, record};
+use crate::audit::{self, Accepted, Entry, ends, erase, ocsf, queries, record};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::db::Db;
@@ -91,35 +91,42 @@ async fn export(db: &Db, mut after: i64) -> Result<()> {
 
 async fn seal(db: &Db, ring: &KeyRing, file: &SealFile, accept: bool) -> Result<()> {
     if accept {
-        let anew = !verify(db.read(), Some(ring)).await?.breaks.is_empty();
-        let entry = &Entry::new(now(db), Action::AuditAccepted, "The audit log was accepted as it was found.");
-        db.write(|tx| async move {
-            chain::accept(&tx, anew).await?;
-            record(&tx, entry.clone());
-            Ok(())
-        })
-        .await?;
-        file.replace(db, now(db)).await?;
+        let at = now(db);
+        let found = db.write(|tx| async move {
+            let accepted = audit::accept(&tx).await?;
+            record(&tx, Entry::new(at, Action::AuditAccepted, told(accepted)));
+            Ok(accepted)
+        });
+        eprintln!("muster: {}", told(Box::pin(found).await?));
+        file.replace(db, at).await?;
     } else {
         file.renew(db, now(db)).await?;
     }
     let key = installation::key_in_use(db.read(), ring).await?;
-    match Seal::of(&chain::ends(db.read()).await?, &key, now(db)) {
+    match Seal::of(&ends::read(db.read()).await?, &key, now(db)) {
         Some(seal) => print!("{}", seal.to_json()),
         None => eprintln!("muster: the audit log has no entry yet"),
     }
     Ok(())
 }
 
+/// What became of the chain, as a sentence.
+fn told(accepted: Accepted) -> String {
+    let Accepted { breaks, removed } = accepted;
+    if breaks == 0 {
+        return "The audit log was accepted. It is whole: all of it stays proved.".to_owned();
+    }
+    let removed = match removed {
+        0 => String::new(),
+        removed => format!(" {removed} entries with numbers that Muster does not give were removed."),
+    };
+    format!(
+        "The audit log was accepted with {breaks} breaks. The chain begins anew: nothing is proved of the entries before this one.{removed}"
+    )
+}
+
 async fn erase_names(db: &Db, id: Uuid) -> Result<()> {
-    let at = now(db);
-    let erase = db.write(|tx| async move {
-        let erased = erase::of(&tx, id).await?;
-        let detail = format!("The names and addresses in {erased} entries were erased.");
-        record(&tx, Entry::new(at, Action::NamesErased, detail));
-        Ok(erased)
-    });
-    println!("the names and addresses in {} entries were erased", erase.await?);
+    println!("the names and addresses in {} entries were erased", erase::of(db, now(db), id).await?);
     Ok(())
 }
 
@@ -138,7 +145,10 @@ async fn check(settings: &Settings, seal: Option<&Path>) -> Result<ExitCode, Str
         let db = Db::inspect(&location).await?;
         let view = db.view().await?;
         let mut found = verify(view.conn(), Some(&ring)).await?;
-        found.breaks.extend(SealFile::new(&settings.data_dir, ring.clone()).compare(view.conn()).await?);
+        let file = SealFile::new(&settings.data_dir, ring.clone());
+        if given.is_none() || !matches!(file.read(), Ok(None)) {
+            found.breaks.extend(file.compare(view.conn()).await?);
+        }
         if let Some(seal) = given {
             found.breaks.extend(seal.compare(view.conn(), &ring).await?);
         }
@@ -147,12 +157,12 @@ async fn check(settings: &Settings, seal: Option<&Path>) -> Result<ExitCode, Str
         Ok::<_, Error>(found)
     };
     let found = examined.await.map_err(|error| format!("{location}: {}", error.chain()))?;
-    let Verified { chained, unchained, erased, breaks } = &found;
+    let Verified { chained, unproved, erased, breaks } = &found;
     for wrong in breaks {
         println!("{wrong}");
     }
     println!(
-        "{chained} entries in the chain, {erased} of them without names; {unchained} older entries without a chain"
+        "{chained} entries in the chain, {erased} of them without names; {unproved} older entries of which nothing is proved"
     );
     Ok(if breaks.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

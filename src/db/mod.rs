@@ -35,6 +35,7 @@ use sea_orm::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit;
 use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -241,8 +242,12 @@ impl Db {
         let begun = conn::in_time(BEGIN, self.writer.begin_with_options(options)).await?;
         let tx = Tx::new(begun, self.keys.get().cloned());
         let value = work(tx.clone()).await?;
+        let records = tx.has_entries();
         let tx = tx.finish().await?;
         self.commit(tx).await?;
+        if records {
+            audit::note_recorded();
+        }
         Ok(value)
     }
 

@@ -77,6 +77,11 @@ impl Tx {
         self.0.entries.lock().push(entry);
     }
 
+    /// Whether the commit will append an entry to the audit log.
+    pub fn has_entries(&self) -> bool {
+        !self.0.entries.lock().is_empty()
+    }
+
     /// The keys of the installation.
     pub fn keys(&self) -> Result<&Arc<KeyRing>> {
         self.0.keys.as_ref().ok_or_else(|| Error::Internal("the keys are not open".into()))

@@ -27,8 +27,8 @@ pub(super) async fn chain<C: ConnectionTrait>(
     if let Some(ring) = ring {
         breaks.extend(SealFile::new(data_dir, ring).compare(conn).await?);
     }
-    if found.unchained > 0 {
-        report.notes.push(format!("{} audit entries are from before there was a chain", found.unchained));
+    if found.unproved > 0 {
+        report.notes.push(format!("nothing is proved of {} old audit entries", found.unproved));
     }
     let finding = |wrong| Finding { check: "audit-log", about: Subject::Database, id: None, wrong, remedy: REMEDY };
     let found = breaks.into_iter().map(finding).collect();

@@ -40,6 +40,11 @@ impl AuditEntry {
 #[fields]
 #[Object]
 impl AuditEntry {
+    /// Its number, by which `muster audit verify` names it.
+    fn number(&self) -> ID {
+        ID(self.found.entry.id.to_string())
+    }
+
     /// When it was done.
     fn at(&self) -> DateTime<Utc> {
         date_time(self.found.entry.at)
@@ -98,7 +103,7 @@ impl AuditEntry {
         self.found.entry.subject_id.map(ID::from)
     }
 
-    /// The name of what the action was about, at that time.
+    /// The name of what the action was about, at that time. Of mails, the addresses.
     fn subject_name(&self) -> Option<&str> {
         self.found.person.as_ref()?.subject_name.as_deref()
     }
@@ -132,13 +137,13 @@ pub struct AuditFilter {
     actor_id: Option<ID>,
     /// One of these actions.
     actions: Option<Vec<Action>>,
-    /// What was done to this instance, token, member or session.
+    /// What was done to this instance, token, member, session or account of a person.
     subject_id: Option<ID>,
     /// One of these outcomes.
     outcomes: Option<Vec<Outcome>>,
-    /// What came from this IP address.
+    /// What came from this IP address. What was counted has the network of an IPv6 address, such as `2001:db8::`.
     address: Option<String>,
-    /// What was done at this time or later.
+    /// What was done at this time or later. Where a clock was set back, the order of the entries decides.
     from: Option<DateTime<Utc>>,
     /// What was done before this time.
     to: Option<DateTime<Utc>>,

@@ -16,8 +16,10 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::error::Code;
+use super::guard::RootField;
+use super::id;
 use crate::audit::journal::Journal;
-use crate::audit::{Act, Actor, Entry, Origin};
+use crate::audit::{Act, Actor, Entry, Origin, Subject};
 use crate::auth::Caller;
 
 /// What each mutation does. One that is missing here is recorded as [`Action::Changed`].
@@ -58,12 +60,12 @@ struct Inner {
     origin: Origin,
     journal: Journal,
     /// The fields that are not executed yet, or are being executed.
-    open: Mutex<Vec<String>>,
+    open: Mutex<Vec<RootField>>,
 }
 
 impl Trail {
     /// `fields` are those that the request has at the root.
-    pub fn new(origin: Origin, journal: Journal, fields: Vec<String>) -> Self {
+    pub fn new(origin: Origin, journal: Journal, fields: Vec<RootField>) -> Self {
         Self(Arc::new(Inner { origin, journal, open: Mutex::new(fields) }))
     }
 
@@ -75,20 +77,20 @@ impl Trail {
         // In a box, because it is the largest part of the future of a request.
         let result = act.clone().run(Box::pin(work)).await;
         match (&result, act.refusal()) {
-            (Err(error), _) => Box::pin(self.fail(field, Code::of(error))).await,
+            (Err(error), _) => Box::pin(self.fail(field, act.subject(), Code::of(error))).await,
             (Ok(_), _) if act.has_recorded() => {}
             (Ok(_), Some(code)) => {
                 let detail = format!("The mutation {field} was refused.");
                 let entry = Entry::new(journal.now(), action(field), detail).refused(&code);
-                Box::pin(journal.write(entry.by(origin.clone()))).await;
+                Box::pin(journal.note(entry.about(act.subject()).by(origin.clone()))).await;
             }
             (Ok(_), None) => {
-                let entry = Entry::new(journal.now(), action(field), detail);
-                Box::pin(journal.write(entry.by(origin.clone()))).await;
+                let entry = Entry::new(journal.now(), action(field), format!("{detail} It changed nothing."));
+                Box::pin(journal.note(entry.about(act.subject()).by(origin.clone()))).await;
             }
         }
         let mut open = open.lock();
-        if let Some(at) = open.iter().position(|name| name == field) {
+        if let Some(at) = open.iter().position(|open| open.name == field) {
             open.remove(at);
         }
         result
@@ -98,21 +100,28 @@ impl Trail {
     pub async fn end(&self, code: Code) {
         let open = std::mem::take(&mut *self.0.open.lock());
         for field in open {
-            self.fail(&field, code).await;
+            self.fail(&field.name, field.id.as_deref().and_then(subject), code).await;
         }
     }
 
-    async fn fail(&self, field: &str, code: Code) {
+    async fn fail(&self, field: &str, subject: Option<Subject>, code: Code) {
         let Inner { origin, journal, .. } = &*self.0;
         let refused = matches!(code, Code::Forbidden | Code::RateLimited | Code::InvalidInput | Code::Unauthenticated);
         let what = if refused { "was refused" } else { "failed" };
         let entry = Entry::new(journal.now(), action(field), format!("The mutation {field} {what}."));
+        let entry = entry.about(subject).by(origin.clone());
         match code {
-            Code::RateLimited => journal.count(origin, code.as_str()),
-            _ if refused => journal.refuse(entry, origin, code.as_str()).await,
-            _ => journal.write(entry.failed(code.as_str()).by(origin.clone())).await,
+            Code::RateLimited => journal.count(origin, action(field), code.as_str()),
+            _ if refused => journal.note(entry.refused(code.as_str())).await,
+            _ => journal.note(entry.failed(code.as_str())).await,
         }
     }
+}
+
+/// What an id of a client identifies.
+fn subject(id: &str) -> Option<Subject> {
+    let (kind, key) = id::decode_any(id).ok()?;
+    id::subject(kind, Uuid::try_parse(&key).ok()?)
 }
 
 /// Records that an operation asked for what its caller may not do. Of a mutation, the fields have the entries.
@@ -124,7 +133,7 @@ pub async fn record_refusal(journal: &Journal, origin: Origin, trail: Option<Tra
         None => {
             let detail = format!("Something was asked for that is closed to the caller, in {refused} places.");
             let entry = Entry::new(journal.now(), Action::AccessRefused, detail);
-            journal.refuse(entry, &origin, Code::Forbidden.as_str()).await;
+            journal.note(entry.refused(Code::Forbidden.as_str()).by(origin)).await;
         }
     }
 }

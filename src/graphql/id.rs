@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
 use super::error::ApiError;
+use crate::audit::{self, Subject};
 use crate::error::Refusal;
 
 /// The type of the thing that an id identifies.
@@ -82,9 +83,25 @@ pub fn argument(kind: Kind, id: &ID) -> Result<Uuid, ApiError> {
     decode(kind, id).map_err(ApiError::InvalidInput)
 }
 
-/// As [`decode`], for a field of a mutation's input.
+/// As [`decode`], for the field of a mutation's input that says what the mutation is about.
 pub fn input(kind: Kind, id: &ID, field: &str) -> Result<Uuid, Refusal> {
-    decode(kind, id).map_err(|message| Refusal::invalid(message, [field]))
+    let row = decode(kind, id).map_err(|message| Refusal::invalid(message, [field]))?;
+    if let Some(subject) = subject(kind, row) {
+        audit::note_subject(subject);
+    }
+    Ok(row)
+}
+
+/// What the audit log calls it.
+pub fn subject(kind: Kind, id: Uuid) -> Option<Subject> {
+    match kind {
+        Kind::Instance => Some(Subject::instance(id)),
+        Kind::ApiToken => Some(Subject::token(id)),
+        Kind::Member => Some(Subject::member(id)),
+        Kind::Session => Some(Subject::session(id)),
+        Kind::User => Some(Subject::user(id)),
+        Kind::Integration | Kind::SyncRun | Kind::Notification => None,
+    }
 }
 
 #[cfg(test)]

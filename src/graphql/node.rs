@@ -10,6 +10,7 @@ use super::integration::Integration;
 use super::notification::Notification;
 use super::sync_run::SyncRun;
 use super::user::User;
+use crate::audit::Origin;
 use crate::directory::users;
 use crate::notification::history;
 
@@ -44,7 +45,12 @@ pub struct NodeQuery;
 impl NodeQuery {
     /// Anything by its id. Null if nothing has that id, or no longer.
     async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The id.")] id: ID) -> Option<Node> {
-        nullable(ctx, find(ctx.data_unchecked(), &id).await)
+        let api = ctx.data_unchecked::<Api>();
+        let found = nullable(ctx, find(api, &id).await)?;
+        if let (Node::User(user), Some(origin)) = (&found, ctx.data_opt::<Origin>()) {
+            Box::pin(api.journal.note_reading(origin, user.key())).await;
+        }
+        Some(found)
     }
 }
 

@@ -38,14 +38,19 @@ pub fn split_refusals<T>(result: Result<T, Error>) -> Result<Result<T, Vec<UserE
     match result {
         Ok(value) => Ok(Ok(value)),
         Err(Error::Refused(refusals)) => {
-            if let Some(Refusal { code, .. }) = refusals.first()
-                && let Value::Enum(code) = enum_value(*code)
-            {
-                audit::note_refusal(&code);
+            if let Some(Refusal { code, .. }) = refusals.first() {
+                note_refusal(*code);
             }
             Ok(Err(refusals.into_iter().map(UserError::from).collect()))
         }
         Err(other) => Err(ApiError::hide(other)),
+    }
+}
+
+/// Notes for the audit log that the mutation is refused.
+pub fn note_refusal(code: RefusalCode) {
+    if let Value::Enum(code) = enum_value(code) {
+        audit::note_refusal(&code);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Changes an instance: its name, interval and configuration; sets it live or inactive; reconnects it with a new
 //! credential.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use entity::instance::{InactiveReason, Model, Status};
@@ -220,6 +221,7 @@ impl Instances {
         resolved: &Resolved,
         verified: Option<&Verified>,
     ) -> Result<Committed> {
+        transition.tell(self.describe(transition.instance(), resolved));
         self.replace_config(tx, transition.instance_mut(), resolved).await?;
         if resolved.config.is_some() || resolved.activate.is_some() {
             transition.instance_mut().tries = 0;
@@ -233,6 +235,33 @@ impl Instances {
             None => false,
         };
         transition.commit().await
+    }
+
+    /// What is different afterwards. Settings have names of the integration, and no values here.
+    fn describe(&self, model: &Model, resolved: &Resolved) -> String {
+        let Resolved { name, interval, config, activate, verify: _, grant } = resolved;
+        let mut told = Vec::new();
+        if name.as_ref().is_some_and(|name| *name != model.name) {
+            told.push("It was renamed.".to_owned());
+        }
+        if let Some(interval) = interval.filter(|interval| *interval != model.sync_interval_minutes) {
+            told.push(format!("Sync interval: {} → {interval} minutes.", model.sync_interval_minutes));
+        }
+        if let Some(config) = config {
+            told.push(match self.config(model).ok() {
+                Some(stored) => format!("Settings changed: {}.", changed_settings(&stored, config)),
+                None => "All settings were entered anew.".to_owned(),
+            });
+        }
+        if grant.is_some() {
+            told.push("A person gave consent again.".to_owned());
+        }
+        match activate {
+            Some(true) if model.status != Status::Live => told.push("It was set live.".to_owned()),
+            Some(false) if model.status != Status::Inactive => told.push("It was set inactive.".to_owned()),
+            _ => {}
+        }
+        told.join(" ")
     }
 
     /// Stores a new configuration with the grant that comes with it, and destroys the stored grant if the
@@ -276,6 +305,13 @@ impl Instances {
         }
         edited
     }
+}
+
+/// The keys of the settings that differ.
+fn changed_settings(old: &Config, new: &Config) -> String {
+    let keys: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+    let changed: Vec<_> = keys.into_iter().filter(|key| old.get(*key) != new.get(*key)).map(String::as_str).collect();
+    if changed.is_empty() { "none".to_owned() } else { changed.join(", ") }
 }
 
 /// Whether the server has switched the instance off.

@@ -64,7 +64,8 @@ pub async fn set(db: &Db, clock: &Clock, addresses: &[String]) -> Result<Vec<Str
             });
             Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
         }
-        audit::record(&tx, Entry::new(now, Action::RecipientsSet, detail));
+        let names = addresses.iter().map(EmailAddress::as_str).collect::<Vec<_>>().join(", ");
+        audit::record(&tx, Entry::new(now, Action::RecipientsSet, detail).naming(names));
         Ok(())
     })
     .await?;

@@ -55,7 +55,8 @@ impl TestMail {
         let mut mail = self
             .db
             .write(|tx| async move {
-                audit::record(&tx, Entry::new(now, Action::TestMailSent, "A test mail was requested."));
+                let entry = Entry::new(now, Action::TestMailSent, "A test mail was requested.");
+                audit::record(&tx, entry.naming(address));
                 outbox::enqueue_test(&tx, address.to_owned(), &self.mail_host, rendered, now).await
             })
             .await?;

@@ -17,9 +17,9 @@ use tracing::{Instrument, error_span};
 use uuid::Uuid;
 
 use super::page::{Page, page, private};
-use super::places::network;
 use super::query::{cookies as all_cookies, parameter};
 use super::sign_in::{Attempts, begun, client};
+use crate::auth::network;
 use crate::error::Error;
 use crate::graphql::transport::cookies;
 use crate::graphql::transport::endpoint::Endpoint;

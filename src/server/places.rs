@@ -6,7 +6,7 @@
 //! a trusted proxy forwards, each counts as a connection of its client while it is answered.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 
 use super::connection::Activity;
 use super::descriptors;
+use crate::auth::network;
 use crate::config::Settings;
 
 /// How many connections are accepted beyond the limit, for health checks.
@@ -142,14 +143,6 @@ fn refused(why: Refused) -> Refused {
 fn address(text: &str) -> Option<IpAddr> {
     let address = text.parse().or_else(|_| text.trim_matches(['[', ']']).parse());
     address.or_else(|_| text.parse().map(|address: std::net::SocketAddr| address.ip())).ok().map(|it| it.to_canonical())
-}
-
-/// What counts as one address. Who has an address of IPv6 has the whole network around it.
-pub(super) fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-    }
 }
 
 impl Taken {

@@ -20,11 +20,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
-use super::places::network;
-use crate::auth::ClientAddress;
 use crate::auth::links::Entered;
 use crate::auth::members::SignIn;
 use crate::auth::sessions::{Client, NewSession};
+use crate::auth::{ClientAddress, network};
 use crate::error::Error;
 use crate::graphql::error::Code;
 use crate::graphql::transport::callers;

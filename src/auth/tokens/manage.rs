@@ -1,7 +1,7 @@
 //! Creating, listing and revoking tokens.
 
 use entity::api_token::{Column, Entity, Model};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{ActiveEnum, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use uuid::Uuid;
 
 use super::row::store_signature;
@@ -9,7 +9,7 @@ use super::{Allowance, Tokens, text};
 use crate::audit::{self, Subject};
 use crate::auth::members::check_name;
 use crate::auth::{Role, Scope, signed};
-use crate::clock::DAY_MS;
+use crate::clock::{DAY_MS, date_time};
 use crate::db::{self, Total, Tx};
 use crate::error::{Refusal, Result};
 use crate::installation::sealing_key;
@@ -98,9 +98,10 @@ impl Tokens {
             member_id,
             signature: None,
         };
+        let describe = &describe(row, scope.as_ref());
         let insert = self.db.write(|tx| async move {
             let key = sealing_key(&tx, &self.keys).await?;
-            self.record_change(&tx, row);
+            self.record_change(&tx, row, describe);
             signed::insert::<Entity>(&tx, &key, row.clone()).await
         });
         Ok(Created { row: Box::pin(insert).await?, text })
@@ -163,11 +164,29 @@ impl Tokens {
         let row = Model { revoked_at: Some(self.clock.now()), ..row.clone() };
         let key = sealing_key(tx, &self.keys).await?;
         store_signature(tx, &key, &row).await?;
-        self.record_change(tx, &row);
+        self.record_change(tx, &row, "");
         Ok(row)
     }
 
-    fn record_change(&self, tx: &Tx, token: &Model) {
-        audit::record_change(tx, self.clock.now(), || Subject::token(token.id).named(&token.name));
+    fn record_change(&self, tx: &Tx, token: &Model, change: &str) {
+        audit::record_change(tx, self.clock.now(), || Subject::token(token.id).named(&token.name), change);
     }
+}
+
+/// What the bearer of a token may do, and for how long, for the audit log.
+fn describe(token: &Model, scope: Option<&Scope>) -> String {
+    let mut told = vec![format!("Role: {}", token.role.to_value())];
+    told.push(match scope {
+        None => "all instances".to_owned(),
+        Some(Scope { integrations, instances }) => {
+            format!("limited to {} integrations and {} instances", integrations.len(), instances.len())
+        }
+    });
+    told.push(match token.expires_at {
+        Some(at) => format!("expires on {}", date_time(at).format("%Y-%m-%d")),
+        None => "never expires".to_owned(),
+    });
+    told.extend(token.member_id.map(|_| "personal".to_owned()));
+    told.extend(token.unlimited.then(|| "without limits".to_owned()));
+    told.join("; ") + "."
 }

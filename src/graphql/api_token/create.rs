@@ -124,10 +124,10 @@ async fn checked(api: &Api, scope: ApiTokenScopeInput) -> Result<Result<Scope, R
         let message = "The catalog has no integration of one of these keys.";
         return Ok(Err(Refusal::invalid(message, ["scope", "integrationKeys"])));
     }
-    let instances: Result<BTreeSet<_>, Refusal> = ids.iter().map(|id| id::input(Kind::Instance, id, "scope")).collect();
+    let instances: Result<BTreeSet<_>, String> = ids.iter().map(|id| id::decode(Kind::Instance, id)).collect();
     let instances = match instances {
         Ok(instances) => instances,
-        Err(refusal) => return Ok(Err(refusal)),
+        Err(message) => return Ok(Err(Refusal::invalid(message, ["scope"]))),
     };
     let known = api.instances.existing(instances.iter().copied().collect()).await?;
     if known.len() < instances.len() {

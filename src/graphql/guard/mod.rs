@@ -31,6 +31,7 @@ use async_graphql_value::ConstValue;
 
 use self::cost::{CostAnalysis, Cycle};
 use self::persisted::Claim;
+pub use self::root_fields::RootField;
 use self::root_fields::root_fields;
 use self::scan::{MAX_NESTING, MAX_TOKENS, ScanError};
 use super::budget::Budget;
@@ -107,11 +108,11 @@ impl Operation {
         self.address
     }
 
-    /// The names of its fields at the root.
-    pub fn root_fields(&self) -> Vec<String> {
+    /// Its fields at the root.
+    pub fn root_fields(&self) -> Vec<RootField> {
         let parsed = &self.checked.document.parsed;
         match select(parsed, self.request.operation_name.as_deref()) {
-            Ok((_, operation)) => root_fields(parsed, &operation.selection_set.node),
+            Ok((_, operation)) => root_fields(parsed, &operation.selection_set.node, &self.request.variables),
             Err(_) => Vec::new(),
         }
     }

@@ -4,10 +4,11 @@ use entity::session::Model;
 
 use crate::auth::Caller;
 use crate::clock::date_time;
+use crate::error::RefusalCode;
 use crate::graphql::api::Api;
 use crate::graphql::error::ApiError;
 use crate::graphql::id::{self, Kind};
-use crate::graphql::user_error::{UserError, split_refusals_about};
+use crate::graphql::user_error::{UserError, note_refusal, split_refusals_about};
 
 /// A member who is signed in with a browser.
 #[derive(SimpleObject)]
@@ -100,8 +101,11 @@ impl EndSession {
             let id = id::input(Kind::Session, &input.id, "id")?;
             match sessions.member_of(id).await? {
                 Some(member) if member == caller.id() || caller.may_administer() => sessions.end(id).await,
-                // That somebody else has such a session is nobody's business.
-                Some(_) | None => Ok(()),
+                // That somebody else has such a session is nobody's business, but the attempt is in the audit log.
+                Some(_) | None => {
+                    note_refusal(RefusalCode::NotFound);
+                    Ok(())
+                }
             }
         };
         let split = split_refusals_about("id", ended.await)?;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use async_graphql::ServerError;
+use entity::audit_entry::Action;
 use tokio_util::sync::CancellationToken;
 
 use super::execution::Executor;
@@ -34,8 +36,17 @@ impl Endpoint {
         self.count(Actor::from(caller), address, Code::RateLimited);
     }
 
+    /// Counts an operation that was refused before it was executed.
+    pub fn count_refused(&self, caller: &Caller, address: Option<ClientAddress>, error: &ServerError) {
+        // The client then sends the document, which is usual.
+        if !Code::PersistedQueryNotFound.is_of(error) {
+            self.count(Actor::from(caller), address, Code::of(error));
+        }
+    }
+
     fn count(&self, actor: Actor, address: Option<ClientAddress>, code: Code) {
         let address = address.map(|ClientAddress(address)| address);
-        self.executor.journal().count(&Origin { actor, address, request_id: None }, code.as_str());
+        let origin = Origin { actor, address, request_id: None };
+        self.executor.journal().count(&origin, Action::AccessRefused, code.as_str());
     }
 }

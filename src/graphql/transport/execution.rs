@@ -140,7 +140,7 @@ impl Executor {
         let is_query = operation.kind() == OperationType::Query;
         let wanted = if is_query { wanted(&operation.checked().document) } else { Wanted::ALL };
         let api = self.api.of(&caller, wanted);
-        let mut request = operation.into_request().data(caller).data(api);
+        let mut request = operation.into_request().data(caller).data(api).data(origin.clone());
         if let Some(asked) = &asked {
             request = request.data(asked.holds.clone());
         }

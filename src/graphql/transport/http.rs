@@ -88,7 +88,10 @@ async fn respond(endpoint: &Endpoint, parts: Parts, body: Body, accepted: Accept
 
     match endpoint.executor.check(params) {
         Ok(operation) => execute(endpoint, caller, operation.within(budget).from(address), &parts, accepted).await,
-        Err(error) => Ok(refuse(error, accepted)),
+        Err(error) => {
+            endpoint.count_refused(&caller, address, &error);
+            Ok(refuse(error, accepted))
+        }
     }
 }
 

@@ -42,6 +42,10 @@ impl User {
         found.into_iter().map(user).collect()
     }
 
+    pub fn key(&self) -> Uuid {
+        self.model.id
+    }
+
     /// A single row, which is not part of a list.
     pub fn one(model: Reported) -> User {
         let instances = Arc::new(Batch::new([model.instance_id]));

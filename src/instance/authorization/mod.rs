@@ -148,7 +148,7 @@ impl Authorizations {
         let (instances, place) = (&self.instances, &consent(row, reconnected.as_ref()));
         let insert = instances.db.write(|tx| async move {
             check_pending(&tx, row).await?;
-            audit::record_change(&tx, now, || row.instance_id.map(Subject::instance));
+            audit::record_change(&tx, now, || row.instance_id.map(Subject::instance), "");
             let key = sealing_key(&tx, &instances.keys).await?;
             let row = Model { sealed: key.seal(place, plain), ..row.clone() };
             Ok(row.into_active_model().reset_all().insert(tx.conn()).await?)

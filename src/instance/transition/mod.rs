@@ -42,6 +42,8 @@ pub struct Transition<'a> {
     previous: (Previous, Standing),
     revised: bool,
     cancelled_run: Option<Uuid>,
+    /// What a member changes, for the audit log.
+    told: String,
 }
 
 /// What a transition has written.
@@ -89,6 +91,7 @@ impl<'a> Transition<'a> {
             steps: Vec::new(),
             revised: false,
             cancelled_run: None,
+            told: String::new(),
         }
     }
 
@@ -100,6 +103,11 @@ impl<'a> Transition<'a> {
     /// To set columns that the state machine does not know.
     pub fn instance_mut(&mut self) -> &mut Model {
         &mut self.instance
+    }
+
+    /// Says for the audit log what a member changes, without names, addresses or secrets.
+    pub fn tell(&mut self, change: String) {
+        self.told = change;
     }
 
     /// The run that ended last.
@@ -155,7 +163,8 @@ impl<'a> Transition<'a> {
 
     /// Writes the row, and an event for each step.
     pub async fn commit(self) -> Result<Committed> {
-        let Transition { tx, actor, now, exists, instance, last_run, current_run, steps, cancelled_run, .. } = self;
+        let Transition { tx, actor, now, exists, instance, last_run, current_run, steps, cancelled_run, told, .. } =
+            self;
         if !steps.is_empty() {
             write(tx, &instance, exists).await?;
         }
@@ -164,7 +173,7 @@ impl<'a> Transition<'a> {
             let actor = actor.map(str::to_owned);
             events::append(tx, NewEvent { instance_id: instance.id, at: now, cause, actor, record });
         }
-        audit::record_change(tx, now, || Subject::instance(instance.id).named(&instance.name));
+        audit::record_change(tx, now, || Subject::instance(instance.id).named(&instance.name), &told);
         Ok(Committed { instance, last_run, current_run, cancelled_run })
     }
 }

@@ -17,12 +17,12 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use crate::auth;
 use crate::db::{Db, Tx};
 use crate::error::Result;
 use crate::installation;
 use crate::instance::sealed::{Owner, first_version};
 use crate::secrets::{KeyRing, SecretKey, key_id_of};
+use crate::{audit, auth};
 
 mod members;
 pub mod rotate;
@@ -80,6 +80,7 @@ async fn upgrade(tx: &Tx, ring: &KeyRing) -> Result<Counts> {
         oauth_authorization::Entity::delete_many().exec(tx.conn()).await?;
         counts = Counts { sealed: secrets.0 + grants.0, signed: opened.tokens().await? };
     }
+    audit::ends::sign_first(tx, &key).await?;
     installation::use_key(tx, &key).await?;
     Ok(counts)
 }

@@ -56,7 +56,7 @@ pub async fn needs(db: &Db) -> Result<BTreeMap<Option<KeyId>, u64>> {
     let tokens: Vec<Option<Vec<u8>>> = tokens.into_tuple().all(db.read()).await?;
     let sealed = secrets.iter().chain(&grants).chain(&consents).map(|value| key_id_of(value));
     let members = members::signatures(db).await?;
-    let ends = audit::chain::ends(db.read()).await?.signature;
+    let ends = audit::ends::read(db.read()).await?.signature;
     let signed = tokens.iter().chain(&members).map(Option::as_deref).chain(ends.as_deref().map(Some));
     let signed = signed.map(|value| value.and_then(signer_of));
     Ok(sealed.chain(signed).fold(BTreeMap::new(), |mut counts, key| {
@@ -234,6 +234,6 @@ impl Renewal<'_> {
     }
 
     async fn audit_log(&self) -> Result<u64> {
-        self.db.write(|tx| async move { audit::chain::sign_anew(&tx, self.ring, self.key).await }).await
+        self.db.write(|tx| async move { audit::ends::sign_anew(&tx, self.ring, self.key).await }).await
     }
 }

@@ -194,7 +194,7 @@ impl Door {
         let journal = self.endpoint.executor.journal();
         let origin = audited::origin(caller, address(parts).map(|ClientAddress(address)| address), Uuid::now_v7());
         let entry = Entry::new(journal.now(), Action::UsersExported, "The export of users was refused.");
-        journal.refuse(entry, &origin, Code::Forbidden.as_str()).await;
+        journal.note(entry.refused(Code::Forbidden.as_str()).by(origin)).await;
         let message = "Your role shows figures, and nothing about a person.";
         Problem::new(StatusCode::FORBIDDEN, Code::Forbidden, message)
     }

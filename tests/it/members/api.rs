@@ -35,6 +35,10 @@ async fn administrators_manage_members_and_there_is_always_one() {
     for refused in [json!({ "id": id(ADA), "role": "VIEWER" }), json!({ "id": id(ADA), "disabled": true })] {
         let answer = ada.ask(UPDATE, json!({ "input": refused })).await["data"]["updateMember"].take();
         assert_eq!(answer["userErrors"][0]["code"], "LAST_ADMINISTRATOR", "{answer}");
+        let entry = newest_entry(&server).await;
+        let wanted = json!({ "action": "MEMBER_UPDATED", "outcome": "REFUSED", "code": "LAST_ADMINISTRATOR",
+            "subjectKind": "MEMBER", "detail": "The mutation updateMember was refused." });
+        assert_eq!(entry, wanted);
     }
     for (query, of) in
         [("{ members { totalCount } }", json!({})), (UPDATE, json!({ "input": { "id": id(BEN), "role": "ADMIN" } }))]
@@ -42,15 +46,43 @@ async fn administrators_manage_members_and_there_is_always_one() {
         let refused = ben.ask(query, of).await;
         assert_eq!(refused["errors"][0]["extensions"]["code"], "FORBIDDEN", "{refused}");
     }
+    let entry = newest_entry(&server).await;
+    assert_eq!((&entry["code"], &entry["subjectKind"]), (&json!("FORBIDDEN"), &json!("MEMBER")), "{entry}");
     let others = "query($id: ID) { sessions(memberId: $id) { isCurrent } }";
     assert_eq!(ben.ask(others, json!({ "id": id(ADA) })).await["errors"][0]["extensions"]["code"], "FORBIDDEN");
     assert_eq!(ada.ask(others, json!({ "id": id(BEN) })).await["data"]["sessions"], json!([{ "isCurrent": false }]));
     let answer = ada.ask(UPDATE, json!({ "input": { "id": id(BEN), "role": "ADMIN" } })).await;
     assert_eq!(answer["data"]["updateMember"]["member"]["role"], "ADMIN");
+    let told = newest_entry(&server).await["detail"].take();
+    assert_eq!(told, "The mutation updateMember was executed. Role: viewer → admin.");
     assert!(!ben.is_in().await, "another role needs another session");
     let answer = ada.ask(UPDATE, json!({ "input": { "id": id(ADA), "disabled": true } })).await;
     assert_eq!(answer["data"]["updateMember"]["userErrors"], json!([]), "there is another one now");
     assert!(!ada.is_in().await);
+}
+
+/// The newest entry of the audit log.
+async fn newest_entry(server: &Server) -> Value {
+    let query = "{ auditLog(first: 1) { nodes { action outcome code subjectKind detail } } }";
+    server.ask(query, json!({})).await["auditLog"]["nodes"][0].take()
+}
+
+#[tokio::test]
+async fn to_end_a_session_of_somebody_else_is_a_refusal_in_the_audit_log() {
+    let server = Server::start().await;
+    for (email, role) in [(ADA, Role::Admin), (BEN, Role::Viewer)] {
+        member(&server, email, role).await;
+    }
+    let mut ada = Browser::signed_in(&server, ADA).await;
+    let mut ben = Browser::signed_in(&server, BEN).await;
+    let own = ada.ask("{ sessions { id } }", json!({})).await["data"]["sessions"][0]["id"].take();
+    let end = "mutation($id: ID!) { endSession(input: { id: $id }) { userErrors { code } } }";
+    let answer = ben.ask(end, json!({ "id": own })).await;
+    assert_eq!(answer["data"]["endSession"]["userErrors"], json!([]), "it is nobody's business that there is one");
+    assert!(ada.is_in().await);
+    let wanted = json!({ "action": "SESSION_ENDED", "outcome": "REFUSED", "code": "NOT_FOUND",
+        "subjectKind": "SESSION", "detail": "The mutation endSession was refused." });
+    assert_eq!(newest_entry(&server).await, wanted);
 }
 
 #[tokio::test]

@@ -136,6 +136,24 @@ async fn a_refusal_that_is_part_of_a_payload_has_its_code_even_if_nobody_asks_fo
 }
 
 #[tokio::test]
+async fn what_is_refused_or_changes_nothing_is_counted_when_there_is_much_of_it() {
+    let server = Server::start().await;
+    let change =
+        "changePassword(input: { currentPassword: \"a\", newPassword: \"battery horse staple\" }) { __typename }";
+    let again: String = (0..40).map(|number| format!("c{number}: {change} ")).collect();
+    for _ in 0..5 {
+        server.ask_as(&server.viewer, &format!("mutation {{ {again} }}"), json!({})).await;
+    }
+    let refused = "{ auditLog(filter: { outcomes: [REFUSED] }) { totalCount nodes { action code times } } }";
+    assert_eq!(server.ask(refused, json!({})).await["auditLog"]["totalCount"], 100);
+    let place = server.stop().await;
+    let server = Server::builder().place(place).start().await;
+    let found = server.ask(refused, json!({})).await["auditLog"].take();
+    let rest = json!({ "action": "PASSWORD_SET", "code": "INVALID_INPUT", "times": 100 });
+    assert_eq!((&found["totalCount"], &found["nodes"][0]), (&json!(101), &rest));
+}
+
+#[tokio::test]
 async fn strangers_are_counted_by_address() {
     let server = Server::start().await;
     for _ in 0..3 {

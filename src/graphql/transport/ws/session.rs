@@ -335,7 +335,9 @@ impl Session {
         }
         budget.request().inspect_err(|_| self.endpoint.count_limited(&caller, self.address))?;
         let executor = &self.endpoint.executor;
-        let operation = executor.check(params)?.within(budget).from(self.address);
+        let checked = executor.check(params);
+        let checked = checked.inspect_err(|error| self.endpoint.count_refused(&caller, self.address, error));
+        let operation = checked?.within(budget).from(self.address);
         Ok(Box::pin(budgeted::messages(executor.clone(), caller, operation, Transport::WebSocket)?))
     }
 

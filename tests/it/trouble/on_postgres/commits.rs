@@ -37,6 +37,15 @@ async fn a_mutation_whose_commit_is_not_answered_is_done_once_and_acknowledged()
     }
     assert_eq!(ground.cluster.count("SELECT count(*) FROM instance").await, 1);
     assert_eq!(ground.cluster.count("SELECT count(*) FROM sync_run").await, 2);
+    for (action, times) in [
+        ("instance_created", 1),
+        ("instance_updated", 10),
+        ("sync_requested", 1),
+        ("recipients_set", 1),
+        ("instance_deleted", 1),
+    ] {
+        assert_eq!(entries(&ground, action).await, times, "{action}");
+    }
     ground.assert_clean();
 }
 
@@ -51,7 +60,18 @@ async fn a_mutation_whose_commit_never_arrives_is_tried_again_and_done_once() {
     }
     assert!(ground.line.lost_commits() >= 10);
     assert_eq!(ground.cluster.count("SELECT count(*) FROM event WHERE cause = 'updated'").await, 10);
+    assert_eq!(entries(&ground, "instance_updated").await, 10, "no change without its entry");
+    ground.line.lose_commits(2, Lost::Request);
+    let member = json!({ "name": "Ben", "email": "ben@example.com", "role": "VIEWER" });
+    done(ground.mutate("createMember", member, "member { id }").await);
+    assert_eq!(entries(&ground, "member_created").await, 1);
     ground.assert_clean();
+}
+
+/// How many entries of the audit log say that this was done.
+async fn entries(ground: &Ground, action: &str) -> i64 {
+    let count = format!("SELECT count(*) FROM audit_entry WHERE action = '{action}' AND outcome = 'ok'");
+    ground.cluster.count(&count).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
