@@ -15,7 +15,7 @@ pub struct Model {
     pub actor_name: String,
     /// The address that the request came from.
     pub address: Option<String>,
-    /// The name of what it was done to, at that time.
+    /// The name of what it was done to, at that time. Of mails, the addresses.
     pub subject_name: Option<String>,
 }
 

@@ -31,15 +31,16 @@ pub async fn accept(tx: &Tx) -> Result<Accepted> {
     if breaks == 0 {
         return Ok(Accepted::default());
     }
-    let outside = Condition::any().add(Column::Id.lt(1)).add(Column::Id.gt(MAX_NUMBER));
-    let removed = Entity::delete_many().filter(outside).exec(tx.conn()).await?.rows_affected;
-    let outside = Condition::any().add(Person::EntryId.lt(1)).add(Person::EntryId.gt(MAX_NUMBER));
-    audit_person::Entity::delete_many().filter(outside).exec(tx.conn()).await?;
     let known = match ends::is_genuine(ring, &ends) {
         true => ends,
         false => ends::rebuilt(tx, 0).await?,
     };
-    let (last_id, last_hash) = match ends::newest(tx).await? {
+    let end = known.last_id.max(MAX_NUMBER);
+    let outside = Condition::any().add(Column::Id.lt(1)).add(Column::Id.gt(end));
+    let removed = Entity::delete_many().filter(outside).exec(tx.conn()).await?.rows_affected;
+    let outside = Condition::any().add(Person::EntryId.lt(1)).add(Person::EntryId.gt(end));
+    audit_person::Entity::delete_many().filter(outside).exec(tx.conn()).await?;
+    let (last_id, last_hash) = match ends::newest(tx, end).await? {
         Some(newest) => (newest.id, newest.hash),
         None => (known.last_id, known.last_hash.clone()),
     };

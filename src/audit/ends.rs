@@ -21,8 +21,8 @@ use crate::secrets::{self, Fields, KeyRing, SecretKey};
 /// The ends of the chain.
 pub type Ends = audit_chain::Model;
 
-/// The largest number that Muster gives to an entry. Every JSON program reads it exactly.
-pub const MAX_NUMBER: i64 = 1 << 53;
+/// The largest number that an entry is believed to have from Muster, if nothing proves it.
+pub(super) const MAX_NUMBER: i64 = 1 << 52;
 /// How many numbers are read at a time, to find where the log can go on.
 const PAGE: u64 = 1_000;
 
@@ -85,15 +85,15 @@ pub(super) fn note_break(ends: &mut Ends) {
 
 /// What the entries say of the ends, because the row does not count.
 pub(super) async fn rebuilt(tx: &Tx, anchor: i64) -> Result<Ends> {
-    let newest = newest(tx).await?;
+    let newest = newest(tx, MAX_NUMBER).await?;
     let (last_id, last_at, last_hash) = newest.map_or((0, 0, None), |newest| (newest.id, newest.at, newest.hash));
     let anchor_id = anchor.clamp(0, last_id);
     Ok(Ends { last_id, last_at, last_hash, anchor_id, unproved_id: Some(anchor_id), ..blank() })
 }
 
-/// The newest of the entries whose numbers may be Muster's.
-pub(super) async fn newest(tx: &Tx) -> Result<Option<Model>> {
-    let possible = Entity::find().filter(Column::Id.between(1, MAX_NUMBER));
+/// The newest of the entries up to a number.
+pub(super) async fn newest(tx: &Tx, end: i64) -> Result<Option<Model>> {
+    let possible = Entity::find().filter(Column::Id.between(1, end));
     Ok(possible.order_by_desc(Column::Id).limit(1).one(tx.conn()).await?)
 }
 

@@ -5,7 +5,7 @@ use entity::audit_person::{self, Column as Person};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::{Entry, Subject, record};
+use super::{Entry, Subject, ends, record};
 use crate::db::{Db, Tx};
 use crate::error::Result;
 
@@ -15,20 +15,21 @@ const BATCH: u64 = 1_000;
 /// Erases the names and addresses in the entries of what this token or member did, or what was done to it, some at a time.
 /// Returns in how many. Each transaction that erases something has an entry.
 pub async fn of(db: &Db, now: i64, id: Uuid) -> Result<u64> {
-    let mut erased = 0;
+    // The entries of the erasure itself stay.
+    let (mut erased, end) = (0, ends::read(db.read()).await?.last_id);
     for column in [Column::ActorId, Column::SubjectId] {
-        let mut after = Some(i64::MIN);
-        while let Some(last) = after {
-            let (count, end) = db.write(|tx| async move { batch(&tx, now, id, column, last).await }).await?;
-            (erased, after) = (erased + count, end);
+        let mut next = Some(i64::MIN);
+        while let Some(after) = next {
+            let (count, last) = db.write(|tx| async move { batch(&tx, now, id, column, (after, end)).await }).await?;
+            (erased, next) = (erased + count, last);
         }
     }
     Ok(erased)
 }
 
 /// Returns how many were erased, and the last entry that was looked at unless there is none left.
-async fn batch(tx: &Tx, now: i64, id: Uuid, column: Column, after: i64) -> Result<(u64, Option<i64>)> {
-    let entries = Entity::find().filter(column.eq(id)).filter(Column::Id.gt(after));
+async fn batch(tx: &Tx, now: i64, id: Uuid, column: Column, (after, end): (i64, i64)) -> Result<(u64, Option<i64>)> {
+    let entries = Entity::find().filter(column.eq(id)).filter(Column::Id.gt(after)).filter(Column::Id.lte(end));
     let entries = entries.order_by_asc(Column::Id).limit(BATCH).all(tx.conn()).await?;
     let Some(last) = entries.last() else { return Ok((0, None)) };
     let ids = entries.iter().map(|entry| entry.id);

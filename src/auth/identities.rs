@@ -1,14 +1,16 @@
 //! Members who sign in with an account at an identity provider.
 
+use entity::audit_entry::Action;
 use entity::member_identity::{Entity, Model};
 use entity::{member, member_identity};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 use super::Role;
-use super::members::{is_last_admin, not_allowed};
-use super::sessions::{Client, NewSession, Sessions};
+use super::members::{is_last_admin, not_allowed, subject};
+use super::sessions::{Client, How, NewSession, Sessions, actor};
 use super::signed::{self, genuine};
+use crate::audit::{self, Entry};
 use crate::db::Tx;
 use crate::error::Result;
 use crate::installation;
@@ -46,8 +48,8 @@ impl Sessions {
         let member = genuine(&self.keys, member.lock_exclusive().one(tx.conn()).await?);
         let member = match member {
             Some(member) if member.disabled_at.is_some() => return Err(not_allowed().into()),
-            Some(member) => self.apply_role(tx, &key, member, identity.role).await?,
-            None if is_new => self.add(tx, &key, identity).await?,
+            Some(member) => self.apply_role(tx, &key, member, identity.role, client).await?,
+            None if is_new => self.add(tx, &key, identity, client).await?,
             None => return Err(not_allowed().into()),
         };
         if is_new {
@@ -60,18 +62,29 @@ impl Sessions {
             };
             signed::insert::<member_identity::Entity>(tx, &key, row).await?;
         }
-        self.begin(tx, member, client).await
+        self.begin(tx, member, How::IdentityProvider, client).await
     }
 
-    async fn apply_role(&self, tx: &Tx, key: &SecretKey, member: member::Model, role: Role) -> Result<member::Model> {
+    async fn apply_role(
+        &self,
+        tx: &Tx,
+        key: &SecretKey,
+        member: member::Model,
+        role: Role,
+        client: &Client,
+    ) -> Result<member::Model> {
         if member.password_hash.is_some() || member.role == role || is_last_admin(tx, &self.keys, &member).await? {
             return Ok(member);
         }
         self.end_others(tx, member.id, None).await?;
+        let (before, after) = (member.role.to_value(), role.to_value());
+        let detail = format!("The identity provider changed a role. Role: {before} → {after}.");
+        let entry = Entry::new(self.clock.now(), Action::MemberUpdated, detail);
+        audit::record(tx, entry.about(subject(&member)).by(client.origin(actor(&member))));
         signed::update::<member::Entity>(tx, key, member::Model { role, ..member }).await
     }
 
-    async fn add(&self, tx: &Tx, key: &SecretKey, identity: &Identity) -> Result<member::Model> {
+    async fn add(&self, tx: &Tx, key: &SecretKey, identity: &Identity, client: &Client) -> Result<member::Model> {
         let row = member::Model {
             id: Uuid::now_v7(),
             name: identity.name.clone(),
@@ -82,6 +95,9 @@ impl Sessions {
             disabled_at: None,
             signature: None,
         };
+        let detail = format!("The identity provider made somebody a member. Role: {}.", row.role.to_value());
+        let entry = Entry::new(row.created_at, Action::MemberCreated, detail);
+        audit::record(tx, entry.about(subject(&row)).by(client.origin(actor(&row))));
         signed::insert::<member::Entity>(tx, key, row).await
     }
 }

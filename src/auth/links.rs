@@ -2,16 +2,18 @@
 //!
 //! Their secret is behind the `#` of the address, which browsers send to nobody. Only its hash is stored.
 
+use entity::audit_entry::Action;
 pub use entity::member_link::Purpose;
 use entity::member_link::{Column, Entity, Model};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::Role;
-use super::members::{Members, check_email, check_name, not_allowed};
+use super::members::{Members, check_email, check_name, not_allowed, subject};
 use super::passwords;
-use super::sessions::{Client, NewSession};
+use super::sessions::{Client, How, NewSession, actor};
 use super::signed::{self, genuine};
+use crate::audit::{self, Entry};
 use crate::clock::DAY_MS;
 use crate::db::Tx;
 use crate::error::{Refusal, RefusalCode, Result};
@@ -122,7 +124,9 @@ impl Members {
                 return Err(useless().into());
             }
             let member = self.insert(&tx, &key, row.clone()).await?;
-            self.sessions.begin(&tx, member, client).await
+            let entry = Entry::new(self.clock.now(), Action::MemberCreated, "The first administrator was created.");
+            audit::record(&tx, entry.about(subject(&member)).by(client.origin(actor(&member))));
+            self.sessions.begin(&tx, member, How::Link, client).await
         });
         set_up.await
     }
@@ -137,8 +141,11 @@ impl Members {
             }
             if let Some(hash) = password {
                 member = self.set_password(&tx, &key, member, hash.to_owned(), None).await?;
+                let entry =
+                    Entry::new(self.clock.now(), Action::PasswordSet, "A password was set with a one-time link.");
+                audit::record(&tx, entry.about(subject(&member)).by(client.origin(actor(&member))));
             }
-            self.sessions.begin(&tx, member, client).await
+            self.sessions.begin(&tx, member, How::Link, client).await
         });
         enter.await
     }

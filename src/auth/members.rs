@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use entity::audit_entry::Action;
 use entity::member::{Column, Entity, Model};
 use entity::member_link;
 use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -13,10 +12,10 @@ use uuid::Uuid;
 
 use super::links::{Link, Purpose};
 use super::passwords::{self, Passwords};
-use super::sessions::{Client, NewSession, Sessions};
+use super::sessions::{Client, How, NewSession, Sessions};
 use super::signed::{self, genuine};
 use super::{Role, attempts};
-use crate::audit::{self, Actor, Entry, Origin, Subject};
+use crate::audit::{self, Subject};
 use crate::clock::Clock;
 use crate::db::{Db, Tx};
 use crate::error::{Error, Refusal, RefusalCode, Result};
@@ -46,8 +45,8 @@ pub struct Change {
 /// What became of an attempt to sign in with a password.
 pub enum SignIn {
     Begun(Box<NewSession>),
-    /// For every reason the same.
-    Refused,
+    /// For every reason the same. Whose account it was is for the audit log.
+    Refused(Option<Box<Subject>>),
     /// There were too many attempts on this account; the next may follow after so many milliseconds.
     TooEarly(i64),
 }
@@ -78,8 +77,7 @@ impl Members {
         let found = genuine(&self.keys, found).filter(|member| member.disabled_at.is_none());
         let known = found.as_ref().and_then(|member| member.password_hash.as_deref());
         if !self.passwords.verify(password, known).await? {
-            self.record_failure(found.as_ref(), client).await?;
-            return Ok(SignIn::Refused);
+            return Ok(SignIn::Refused(found.as_ref().map(|member| Box::new(subject(member)))));
         }
         let begin = self.db.write(|tx| async move {
             sealing_key(&tx, &self.keys).await?;
@@ -87,29 +85,16 @@ impl Members {
             // It may have changed in the meantime.
             let member = genuine(&self.keys, member)
                 .filter(|member| member.disabled_at.is_none() && member.password_hash.as_deref() == known);
-            let Some(member) = member else { return Ok(SignIn::Refused) };
+            let Some(member) = member else { return Ok(SignIn::Refused(None)) };
             attempts::forget(&tx, &secrets::hash(email)).await?;
-            Ok(SignIn::Begun(Box::new(self.sessions.begin(&tx, member, client).await?)))
+            Ok(SignIn::Begun(Box::new(self.sessions.begin(&tx, member, How::Password, client).await?)))
         });
         begin.await
     }
 
-    /// Records a sign-in that failed. It is done for every account, whether a member has it or not.
-    async fn record_failure(&self, member: Option<&Model>, client: &Client) -> Result<()> {
-        let origin = Origin { actor: Actor::anonymous(), address: client.address, request_id: Some(Uuid::now_v7()) };
-        let entry = Entry::new(self.clock.now(), Action::SignInFailed, "Somebody failed to sign in.");
-        let subject = member.map(|member| Subject::member(member.id).named(&member.name));
-        let entry = &entry.about(subject).refused("UNAUTHENTICATED").by(origin);
-        let record = self.db.write(|tx| async move {
-            audit::record(&tx, entry.clone());
-            Ok(())
-        });
-        record.await
-    }
-
     /// Records what a mutation does to a member.
     fn record_change(&self, tx: &Tx, member: &Model, change: &str) {
-        audit::record_change(tx, self.clock.now(), || Subject::member(member.id).named(&member.name), change);
+        audit::record_change(tx, self.clock.now(), || subject(member), change);
     }
 
     async fn count_attempt(&self, account: &[u8]) -> Result<Option<i64>> {
@@ -283,6 +268,11 @@ pub(super) async fn is_last_admin(tx: &Tx, keys: &KeyRing, member: &Model) -> Re
     let others = Entity::find().filter(Column::Role.eq(Role::Admin)).filter(Column::DisabledAt.is_null());
     let others = others.filter(Column::Id.ne(member.id)).all(tx.conn()).await?;
     Ok(!others.iter().any(|other| signed::is_signed(keys, other)))
+}
+
+/// A member, as the audit log says what something is about.
+pub(super) fn subject(member: &Model) -> Subject {
+    Subject::member(member.id).named(&member.name)
 }
 
 /// What is different of a member, for the audit log.

@@ -48,6 +48,23 @@ const CACHE: usize = 4096;
 pub struct Client {
     pub address: Option<IpAddr>,
     pub user_agent: String,
+    /// Finds what the client did in the server's log.
+    pub request_id: Uuid,
+}
+
+impl Client {
+    /// Where something that `actor` does here comes from.
+    pub fn origin(&self, actor: Actor) -> Origin {
+        Origin { actor, address: self.address, request_id: Some(self.request_id) }
+    }
+}
+
+/// How a member was authenticated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    Password,
+    Link,
+    IdentityProvider,
 }
 
 /// A session that has just begun.
@@ -81,7 +98,7 @@ impl Sessions {
     }
 
     /// Begins a session of a member that was authenticated.
-    pub(super) async fn begin(&self, tx: &Tx, member: member::Model, client: &Client) -> Result<NewSession> {
+    pub(super) async fn begin(&self, tx: &Tx, member: member::Model, how: How, client: &Client) -> Result<NewSession> {
         let (secret, now) = (OneTimeSecret::new(), self.clock.now());
         let key = sealing_key(tx, &self.keys).await?;
         let row = Model {
@@ -95,9 +112,14 @@ impl Sessions {
             user_agent: client.user_agent.chars().filter(|c| !c.is_control()).take(USER_AGENT).collect(),
             signature: None,
         };
-        let origin = Origin { actor: actor(&member), address: client.address, request_id: Some(Uuid::now_v7()) };
+        let detail = match how {
+            How::Password => "A member signed in with a password.",
+            How::Link => "A member signed in with a one-time link.",
+            How::IdentityProvider => "A member signed in with the identity provider.",
+        };
         let subject = Subject::session(row.id).named(&member.name);
-        audit::record(tx, Entry::new(now, Action::SignedIn, "A member signed in.").about(subject).by(origin));
+        let entry = Entry::new(now, Action::SignedIn, detail).about(subject);
+        audit::record(tx, entry.by(client.origin(actor(&member))));
         signed::insert::<Entity>(tx, &key, row).await?;
         let own = Entity::find().select_only().column(Column::Id).filter(Column::MemberId.eq(member.id));
         let oldest: Vec<Uuid> =
@@ -197,7 +219,7 @@ impl Sessions {
     }
 
     /// Ends the session with the secret of a cookie, if there is one.
-    pub async fn sign_out(&self, secret: &str) -> Result<()> {
+    pub async fn sign_out(&self, secret: &str, client: &Client) -> Result<()> {
         let Some(hash) = &OneTimeSecret::hash_of(secret) else { return Ok(()) };
         let now = self.clock.now();
         let sign_out = self.db.write(|tx| async move {
@@ -206,7 +228,7 @@ impl Sessions {
             if let Some(member) = member::Entity::find_by_id(row.member_id).one(tx.conn()).await? {
                 let subject = Subject::session(row.id).named(&member.name);
                 let entry = Entry::new(now, Action::SignedOut, "A member signed out.").about(subject);
-                audit::record(&tx, entry.by(actor(&member).into()));
+                audit::record(&tx, entry.by(client.origin(actor(&member))));
             }
             Entity::delete_by_id(row.id).exec(tx.conn()).await?;
             Ok(())

@@ -12,15 +12,18 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use entity::audit_entry::Action;
 use serde_json::json;
 use tracing::{Instrument, error_span};
-use uuid::Uuid;
 
 use super::page::{Page, page, private};
 use super::query::{cookies as all_cookies, parameter};
 use super::sign_in::{Attempts, begun, client};
+use crate::audit::{Actor, Entry};
 use crate::auth::network;
+use crate::auth::sessions::Client;
 use crate::error::Error;
+use crate::graphql::error::Code;
 use crate::graphql::transport::cookies;
 use crate::graphql::transport::endpoint::Endpoint;
 use crate::oidc::{CALLBACK, Oidc, PENDING_MS, Returned, Why};
@@ -78,11 +81,12 @@ async fn callback(State(door): State<Door>, request: Request) -> Response {
     let used = oidc.used_cookie(&returned);
     let client = client(&parts);
     if door.attempts.admit(&client).is_err() {
+        note_failure(&door.endpoint, &client, &Why::TooMany).await;
         return private(explain(&Why::TooMany).respond(ROOT));
     }
     let attempt = client.clone();
     // A task of its own, so that it is completed even if the browser disconnects.
-    let span = error_span!("oidc.callback", request.id = %Uuid::now_v7());
+    let span = error_span!("oidc.callback", request.id = %client.request_id);
     let task = oidc.clone();
     let completed = tokio::spawn(async move { task.complete(returned, &client).await }.instrument(span)).await;
     let completed =
@@ -93,12 +97,36 @@ async fn callback(State(door): State<Door>, request: Request) -> Response {
             let cookie = [(SET_COOKIE, begun(&door.endpoint, &parts, &session).await)];
             (StatusCode::SEE_OTHER, [(LOCATION, format!("{}{path}", oidc.console()))], cookie).into_response()
         }
-        Err(why) => explain(&why).respond(ROOT),
+        Err(why) => {
+            note_failure(&door.endpoint, &attempt, &why).await;
+            explain(&why).respond(ROOT)
+        }
     };
     if let Some(name) = used {
         response.headers_mut().append(SET_COOKIE, pending_cookie(&oidc, name, String::new(), 0));
     }
     private(response)
+}
+
+/// Writes an audit entry of a sign-in that failed, or counts it if it was not looked at.
+async fn note_failure(endpoint: &Endpoint, client: &Client, why: &Why) {
+    let (journal, origin) = (endpoint.executor.journal(), client.origin(Actor::anonymous()));
+    let detail = "Somebody failed to sign in with the identity provider.";
+    let entry = Entry::new(journal.now(), Action::SignInFailed, detail);
+    let entry = match why {
+        Why::TooMany => return journal.count(&origin, Action::SignInFailed, Code::RateLimited.as_str()),
+        Why::Unknown => entry.refused("UNKNOWN_STATE"),
+        Why::Incomplete => entry.refused("INCOMPLETE"),
+        Why::OtherBrowser => entry.refused("OTHER_BROWSER"),
+        Why::Declined => entry.refused("DECLINED"),
+        Why::ProviderError(_) => entry.failed("PROVIDER_ERROR"),
+        Why::Unreachable(_) => entry.failed("PROVIDER_UNREACHABLE"),
+        Why::Untrusted(_) => entry.refused("UNTRUSTED"),
+        Why::NoRole => entry.refused("NO_ROLE"),
+        Why::Disabled => entry.refused("MEMBER_DISABLED"),
+        Why::Inner(_) => entry.failed(Code::Internal.as_str()),
+    };
+    journal.note(entry.by(origin)).await;
 }
 
 /// The cookie of a pending sign-in, for this host only. Other sites cannot send it with anything but a plain navigation.

@@ -15,11 +15,14 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use entity::audit_entry::Action;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tracing::warn;
+use tracing::{Instrument, error_span, warn};
+use uuid::Uuid;
 
+use crate::audit::{Actor, Entry, Subject};
 use crate::auth::links::Entered;
 use crate::auth::members::SignIn;
 use crate::auth::sessions::{Client, NewSession};
@@ -43,6 +46,10 @@ struct Door {
     endpoint: Arc<Endpoint>,
     attempts: Attempts,
 }
+
+/// Finds a request in the log. In the extensions of the request.
+#[derive(Clone, Copy)]
+struct RequestId(Uuid);
 
 /// The failed attempts of each address. Clones share them.
 #[derive(Clone, Default)]
@@ -76,7 +83,8 @@ async fn with_password(State(door): State<Door>, request: Request) -> Response {
                 door.attempts.forgive(&client);
                 Ok(*session)
             }
-            Ok(SignIn::Refused) => {
+            Ok(SignIn::Refused(account)) => {
+                door.note_failure(&client, account.map(|account| *account), Code::Unauthenticated).await;
                 let message = "The address or the password is not right.";
                 Err(Problem::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message))
             }
@@ -103,19 +111,26 @@ struct Followed {
 
 async fn with_link(State(door): State<Door>, request: Request) -> Response {
     door.answer(request, async |parts, Followed { link, name, email, password }: Followed| {
-        let entered = Entered { name, email, password };
-        door.endpoint.access.members.redeem(&link, &entered, &client(parts)).await.map_err(|error| problem(&error))
+        let (entered, client) = (Entered { name, email, password }, client(parts));
+        let redeemed = door.endpoint.access.members.redeem(&link, &entered, &client).await;
+        if let Err(Error::Refused(_)) = redeemed {
+            door.note_failure(&client, None, Code::InvalidInput).await;
+        }
+        redeemed.map_err(|error| problem(&error))
     })
     .await
 }
 
 /// Ends the session of the cookie.
 async fn sign_out(State(door): State<Door>, request: Request) -> Response {
-    if !door.endpoint.origin.sent(request.headers()) {
+    let (parts, _) = request.into_parts();
+    let client = client(&parts);
+    if !door.endpoint.origin.sent(&parts.headers) {
+        door.count(&client, Code::ForeignOrigin);
         return callers::foreign().into_response(JSON);
     }
-    if let Some(secret) = door.endpoint.session_cookie.secret(request.headers())
-        && let Err(error) = door.endpoint.access.members.sessions.sign_out(&secret).await
+    if let Some(secret) = door.endpoint.session_cookie.secret(&parts.headers)
+        && let Err(error) = door.endpoint.access.members.sessions.sign_out(&secret, &client).await
     {
         return problem(&error).into_response(JSON);
     }
@@ -129,7 +144,9 @@ impl Door {
         request: Request,
         begin: impl AsyncFnOnce(&Parts, T) -> Result<NewSession, Problem>,
     ) -> Response {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let id = Uuid::now_v7();
+        parts.extensions.insert(RequestId(id));
         let entered = async {
             if !self.endpoint.origin.sent(&parts.headers) {
                 return Err(callers::foreign());
@@ -138,11 +155,32 @@ impl Door {
             let entered = serde_json::from_slice(&body).map_err(|_| Problem::bad_request("A field is missing."))?;
             begin(&parts, entered).await
         };
-        let session = match entered.await {
+        let session = match entered.instrument(error_span!("sign_in", request.id = %id)).await {
             Ok(session) => session,
-            Err(problem) => return problem.into_response(JSON),
+            Err(problem) => {
+                let code = problem.code();
+                if matches!(code, Code::RateLimited | Code::ForeignOrigin) {
+                    self.count(&client(&parts), code);
+                }
+                return problem.into_response(JSON);
+            }
         };
         done(begun(&self.endpoint, &parts, &session).await)
+    }
+}
+
+impl Door {
+    /// Writes an audit entry of an attempt that failed. It is done for every account, whether a member has it or not.
+    async fn note_failure(&self, client: &Client, account: Option<Subject>, code: Code) {
+        let journal = self.endpoint.executor.journal();
+        let entry = Entry::new(journal.now(), Action::SignInFailed, "Somebody failed to sign in.").about(account);
+        journal.note(entry.refused(code.as_str()).by(client.origin(Actor::anonymous()))).await;
+    }
+
+    /// Counts an attempt that was not looked at.
+    fn count(&self, client: &Client, code: Code) {
+        let origin = client.origin(Actor::anonymous());
+        self.endpoint.executor.journal().count(&origin, Action::SignInFailed, code.as_str());
     }
 }
 
@@ -150,7 +188,7 @@ impl Door {
 /// it.
 pub(super) async fn begun(endpoint: &Endpoint, parts: &Parts, session: &NewSession) -> HeaderValue {
     if let Some(before) = endpoint.session_cookie.secret(&parts.headers)
-        && let Err(error) = endpoint.access.members.sessions.sign_out(&before).await
+        && let Err(error) = endpoint.access.members.sessions.sign_out(&before, &client(parts)).await
     {
         warn!(error = %error.chain(), "the session that a browser had before could not be ended");
     }
@@ -191,7 +229,8 @@ impl Attempts {
 pub(super) fn client(parts: &Parts) -> Client {
     let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     let address = parts.extensions.get::<ClientAddress>().map(|ClientAddress(address)| *address);
-    Client { address, user_agent: user_agent.unwrap_or_default().to_owned() }
+    let request_id = parts.extensions.get::<RequestId>().map_or_else(Uuid::now_v7, |RequestId(id)| *id);
+    Client { address, user_agent: user_agent.unwrap_or_default().to_owned(), request_id }
 }
 
 fn problem(error: &Error) -> Problem {

@@ -34,6 +34,11 @@ impl Problem {
         [Code::Unauthenticated, Code::ForeignOrigin].into_iter().find(|code| code.is_of(&self.0.error))
     }
 
+    /// Its code.
+    pub fn code(&self) -> Code {
+        Code::of(&self.0.error)
+    }
+
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
         self.0.headers.push((name, value.into()));

@@ -178,7 +178,7 @@ async fn a_change_is_still_found_after_the_log_went_on_and_a_person_can_accept_i
         (&["DELETE FROM audit_chain"], "before entry 5 was appended"),
         (&["UPDATE audit_chain SET last_id = 9223372036854775807, last_at = 9223372036854775807"], "before entry 5"),
         (&[last.as_str()], "entry 9223372036854775807 was not written by Muster"),
-        (&[next.as_str()], "before entry 7 was appended"),
+        (&[next.as_str()], "entry 6 was not written by Muster"),
         (&wiped, "before entry 1 was appended"),
     ] {
         let place = continued(statements).await;

@@ -12,6 +12,7 @@ mod api;
 mod csrf;
 mod passwords;
 mod sessions;
+mod trail;
 
 pub const PASSWORD: &str = "correct horse battery";
 const JSON: &str = "Content-Type: application/json";

@@ -77,6 +77,13 @@ async fn a_person_has_the_role_of_a_group_and_is_signed_out_elsewhere_when_it_ch
         refused.body
     );
     assert_eq!(sessions(&home).await, before);
+
+    let logged = async |columns: &str| home.one(&format!("SELECT {columns}")).await;
+    let created = logged("CAST(COUNT(*) AS TEXT) FROM audit_entry WHERE action = 'member_created'").await;
+    assert_eq!(created, "2");
+    let changed = logged("detail FROM audit_entry WHERE action = 'member_updated'").await;
+    assert_eq!(changed, "The identity provider changed a role. Role: admin → viewer.");
+    assert_eq!(logged("code FROM audit_entry WHERE action = 'sign_in_failed'").await, "NO_ROLE");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ async fn what_members_do_is_in_the_audit_log() {
 
     let query =
         "query($after: String) { auditLog(first: 2, after: $after) { totalCount pageInfo { hasNextPage endCursor }
-        nodes { action actor detail at instance { name } } } }";
+        nodes { action actor detail at subjectName instance { name } } } }";
     let (mut entries, mut after) = (Vec::new(), Value::Null);
     loop {
         let page = server.ask(query, json!({ "after": after })).await["auditLog"].take();
@@ -40,6 +40,10 @@ async fn what_members_do_is_in_the_audit_log() {
         [&json!("INSTANCE_CREATED"), acme],
     ];
     assert_eq!(told, wanted);
+    assert_eq!(
+        (&entries[0]["subjectName"], &entries[5]["subjectName"]),
+        (&json!("grace@example.com"), &json!("grace@example.com"))
+    );
     for entry in &entries {
         assert_eq!(entry["actor"], "ada@example.com");
         assert!(!entry["detail"].as_str().unwrap().contains('@'), "no addresses: {entry}");
@@ -198,4 +202,18 @@ async fn filters_select_entries() {
         let query = format!("{{ auditLog(filter: {{ {bad} }}) {{ totalCount }} }}");
         assert_eq!(server.error_code(&query, json!({})).await, "BAD_USER_INPUT");
     }
+}
+
+#[tokio::test]
+async fn who_reads_the_page_of_a_person_is_recorded_once_an_hour() {
+    let server = Server::start().await;
+    let id = server.rehearse("Acme", &[]).await;
+    server.idle(&id, "").await;
+    let user = server.ask("{ users(first: 1) { nodes { id } } }", json!({})).await["users"]["nodes"][0]["id"].take();
+    for _ in 0..2 {
+        server.ask("query($id: ID!) { node(id: $id) { id } }", json!({ "id": user })).await;
+    }
+    let read = "{ auditLog(filter: { actions: [PERSON_READ] }) { nodes { number subjectKind actor } } }";
+    let wanted = json!([{ "number": "2", "subjectKind": "USER", "actor": "ada@example.com" }]);
+    assert_eq!(server.ask(read, json!({})).await["auditLog"]["nodes"], wanted);
 }
