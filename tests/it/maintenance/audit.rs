@@ -3,7 +3,7 @@
 use entity::audit_entry::{self, Action};
 use muster::audit::seal::SealFile;
 use muster::audit::verify::{Verified, verify};
-use muster::audit::{Accepted, accept, erase};
+use muster::audit::{Accepted, accept, chain, erase};
 use muster::clock::Clock;
 use muster::maintenance::keys;
 use sea_orm::EntityTrait;
@@ -255,4 +255,25 @@ async fn names_are_erased_in_steps_and_the_log_says_whose() {
     let found = verify(db.read(), Some(&ring)).await.unwrap();
     assert_eq!(found.breaks, [""; 0]);
     db.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_whole_chain_that_somebody_has_computed_anew_is_not_removed() {
+    let place = logged().await;
+    let db = place.open().await;
+    keys::open(&db, &place.path().join("secret.key")).await.unwrap();
+    let mut previous: Option<Vec<u8>> = None;
+    for id in 1..=4 {
+        let entry = audit_entry::Entity::find_by_id(id).one(db.read()).await.unwrap().unwrap();
+        let hash = chain::hash(&audit_entry::Model { at: 0, ..entry }, previous.as_deref());
+        let bytes: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let bytes = if db.shared() { format!("'\\x{bytes}'") } else { format!("x'{bytes}'") };
+        change(&db, &format!("UPDATE audit_entry SET at = 0, hash = {bytes} WHERE id = {id}")).await;
+        previous = Some(hash.to_vec());
+    }
+    let end = Clock::System.now() - 86_400_000;
+    assert_eq!(db.write(|tx| async move { muster::audit::prune(&tx, end, 500).await }).await.unwrap(), 0);
+    db.close().await.unwrap();
+    let found = wrong(&place).await;
+    assert!(found.iter().any(|line| line.contains("entry 4 is not the one that was written last")), "{found:?}");
 }
