@@ -31,10 +31,7 @@ pub async fn accept(tx: &Tx) -> Result<Accepted> {
     if breaks == 0 {
         return Ok(Accepted::default());
     }
-    let known = match ends::is_genuine(ring, &ends) {
-        true => ends,
-        false => ends::rebuilt(tx, 0).await?,
-    };
+    let known = if ends::is_genuine(ring, &ends) { ends } else { ends::rebuilt(tx, 0).await? };
     let end = known.last_id.max(MAX_NUMBER);
     let outside = Condition::any().add(Column::Id.lt(1)).add(Column::Id.gt(end));
     let removed = Entity::delete_many().filter(outside).exec(tx.conn()).await?.rows_affected;

@@ -213,9 +213,10 @@ impl Share {
 
     fn count(&mut self, origin: &Origin, key: Key, limits: Limits) {
         let is_full = self.counted.len() >= limits.counts && !self.counted.contains_key(&key);
-        let (key, actor) = match is_full {
-            false => (key, origin.actor.clone()),
-            true => (Key { actor: None, network: None, ..key }, Actor::anonymous()),
+        let (key, actor) = if is_full {
+            (Key { actor: None, network: None, ..key }, Actor::anonymous())
+        } else {
+            (key, origin.actor.clone())
         };
         self.counted.entry(key).or_insert(Counted { actor, times: 0 }).times += 1;
     }
