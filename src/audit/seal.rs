@@ -35,7 +35,7 @@ pub struct Seal {
     version: u8,
     /// The number of the newest entry.
     pub entry: i64,
-    /// The hash of that entry, in hexadecimal digits.
+    /// The hash of that entry, in hexadecimal digits. Empty if nothing was appended yet.
     hash: String,
     /// When it was sealed, in Unix milliseconds.
     at: i64,
@@ -44,17 +44,17 @@ pub struct Seal {
 }
 
 impl Seal {
-    /// Seals the newest entry; `None` if there is none.
-    pub fn of(ends: &Ends, key: &SecretKey, at: i64) -> Option<Self> {
+    /// Seals the newest entry.
+    pub fn of(ends: &Ends, key: &SecretKey, at: i64) -> Self {
         let mut seal = Self {
             version: VERSION,
             entry: ends.last_id,
-            hash: hex(ends.last_hash.as_deref()?),
+            hash: ends.last_hash.as_deref().map(hex).unwrap_or_default(),
             at,
             signature: String::new(),
         };
         seal.signature = hex(&key.sign_row(&seal.signed_fields()));
-        Some(seal)
+        seal
     }
 
     /// One line of JSON.
@@ -112,7 +112,7 @@ impl Seal {
                 row.into_tuple::<Option<Vec<u8>>>().one(conn).await?.flatten()
             }
         };
-        let differs = hash.is_none_or(|hash| hex(&hash) != self.hash);
+        let differs = hash.as_deref().map(hex).unwrap_or_default() != self.hash;
         let wrong = format!(
             "entry {entry} is not the one that was sealed: the end of the log was cut off, or an older database was put back, and the log was continued"
         );
@@ -207,10 +207,7 @@ impl SealFile {
         if old.is_some_and(|old| old.entry == ends.last_id) && signer == Some(key.id()) {
             return Ok(());
         }
-        match Seal::of(&ends, &key, at) {
-            Some(seal) => self.write(&seal),
-            None => Ok(()),
-        }
+        self.write(&Seal::of(&ends, &key, at))
     }
 
     /// Seals the newest entry, whatever was sealed before.
@@ -219,10 +216,7 @@ impl SealFile {
     /// As [`renew`](Self::renew).
     pub async fn replace(&self, db: &Db, at: i64) -> Result<()> {
         let key = installation::key_in_use(db.read(), &self.keys).await?;
-        match Seal::of(&ends::read(db.read()).await?, &key, at) {
-            Some(seal) => self.write(&seal),
-            None => Ok(()),
-        }
+        self.write(&Seal::of(&ends::read(db.read()).await?, &key, at))
     }
 
     /// Replaces the file in one step.

@@ -103,10 +103,7 @@ async fn seal(db: &Db, ring: &KeyRing, file: &SealFile, accept: bool) -> Result<
         file.renew(db, now(db)).await?;
     }
     let key = installation::key_in_use(db.read(), ring).await?;
-    match Seal::of(&ends::read(db.read()).await?, &key, now(db)) {
-        Some(seal) => print!("{}", seal.to_json()),
-        None => eprintln!("muster: the audit log has no entry yet"),
-    }
+    print!("{}", Seal::of(&ends::read(db.read()).await?, &key, now(db)).to_json());
     Ok(())
 }
 
