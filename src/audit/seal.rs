@@ -20,7 +20,7 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::files::fsync_parent_dir;
 use crate::installation;
-use crate::secrets::{Fields, KeyRing, SecretKey, hex, signer_of};
+use crate::secrets::{Fields, KeyRing, SecretKey, hex, random, signer_of};
 
 /// The name of the file in the data folder.
 const FILE: &str = "audit.seal";
@@ -224,16 +224,18 @@ impl SealFile {
         if !self.has_folder() {
             return Ok(());
         }
-        let next = self.path.with_extension("seal.next");
+        // A command may write one at the same time.
+        let next = self.path.with_extension(format!("seal.{}", hex(&random::<4>())));
         let write = || {
-            // Left over by a process that was killed.
-            let _ = fs::remove_file(&next);
             let mut file = File::options().write(true).create_new(true).mode(0o600).open(&next)?;
             file.write_all(seal.to_json().as_bytes())?;
             file.sync_all()?;
             fs::rename(&next, &self.path)?;
             fsync_parent_dir(&self.path)
         };
-        write().map_err(|error| Error::internal(format!("{} cannot be written", self.path.display()), error))
+        write().map_err(|error| {
+            let _ = fs::remove_file(&next);
+            Error::internal(format!("{} cannot be written", self.path.display()), error)
+        })
     }
 }

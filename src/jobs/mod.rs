@@ -83,10 +83,10 @@ impl Heartbeat {
 /// Starts the jobs of the roles.
 pub async fn spawn(tools: &Tools, roles: Roles, tasks: &TaskTracker, stop: &CancellationToken) {
     tasks.spawn(upkeep(stop.clone()));
+    tools.journal.seal(&tools.seal).await;
+    tasks.spawn(tools.journal.clone().run(tools.seal.clone(), stop.clone()));
     if roles.api {
-        let Tools { db, log, journal, progress, .. } = tools;
-        journal.seal(&tools.seal).await;
-        tasks.spawn(journal.clone().run(tools.seal.clone(), stop.clone()));
+        let Tools { db, log, progress, .. } = tools;
         tasks.spawn(log.clone().follow(stop.clone()));
         tasks.spawn(progress.clone().follow(db.clone(), stop.clone()));
     }
