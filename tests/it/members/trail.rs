@@ -49,7 +49,7 @@ async fn who_signs_in_and_out_and_how_is_in_the_audit_log() {
     let failed = |entry: &Value| entry["action"] == "SIGN_IN_FAILED";
     let codes: Vec<_> =
         found.iter().filter(|entry| failed(entry)).map(|entry| [&entry["code"], &entry["subjectKind"]]).collect();
-    assert_eq!(codes, [[&json!("UNAUTHENTICATED"), &json!("MEMBER")], [&json!("INVALID_INPUT"), &Value::Null]]);
+    assert_eq!(codes, [[&json!("UNAUTHENTICATED"), &json!("MEMBER")], [&json!("BAD_USER_INPUT"), &Value::Null]]);
 }
 
 #[tokio::test]
