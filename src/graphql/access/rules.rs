@@ -322,6 +322,7 @@ const OBJECTS: &[(&str, Need, &[&str])] = &[
             "detail",
             "instance",
             "isChained",
+            "number",
             "outcome",
             "requestId",
             "subjectId",
