@@ -2,6 +2,7 @@
 
 mod access;
 mod architecture;
+mod browser;
 mod budgets;
 mod chaos;
 mod connector_schema;

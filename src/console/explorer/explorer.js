@@ -22,6 +22,8 @@
     "}",
     "",
   ].join("\n");
+  // A document in the address comes first.
+  const query = new URLSearchParams(location.search).get("query") ?? undefined;
   const root = ReactDOM.createRoot(document.getElementById("explorer"));
-  root.render(React.createElement(GraphiQL, { fetcher, defaultQuery }));
+  root.render(React.createElement(GraphiQL, { fetcher, defaultQuery, query }));
 }

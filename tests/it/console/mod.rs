@@ -6,6 +6,7 @@ mod vendor;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use integration::user::UserField;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -53,6 +54,9 @@ fn literal(text: &str) -> Option<&str> {
     text[1..].split(quote).next()
 }
 
+/// The constant whose value is computed: the fields of a user.
+const USER_FIELD_NAMES: &str = "USER_FIELD_NAMES";
+
 /// The GraphQL documents of a script, with the constants that they include.
 fn documents(script: &str, all: &BTreeMap<String, String>) -> Vec<String> {
     let mut found = Vec::new();
@@ -63,6 +67,11 @@ fn documents(script: &str, all: &BTreeMap<String, String>) -> Vec<String> {
                 while let Some((_, rest)) = document.split_once("${") {
                     let name = rest.split('}').next().unwrap().to_owned();
                     let constant = format!("const {name} = ");
+                    if name == USER_FIELD_NAMES {
+                        let fields = UserField::ALL.iter().map(|field| field.info().api_name);
+                        document = document.replace(&format!("${{{name}}}"), &fields.collect::<Vec<_>>().join(" "));
+                        continue;
+                    }
                     let part = std::iter::once(script)
                         .chain(all.values().map(String::as_str))
                         .find_map(|text| literal(text.split_once(&constant)?.1))
@@ -76,14 +85,14 @@ fn documents(script: &str, all: &BTreeMap<String, String>) -> Vec<String> {
     found
 }
 
-/// The validation errors of a document. It is not executed.
+/// The validation errors of a document. It is not executed, but how long its pages are is a part of its price.
 async fn faults(server: &Server, document: &str) -> Value {
     let query = format!("{document}\nquery Nothing {{ __typename }}");
     let answer = http()
         .post(format!("{}/graphql", server.url))
         .bearer_auth(&server.admin)
         .header("content-type", "application/json")
-        .body(json!({"query": query, "operationName": "Nothing"}).to_string())
+        .body(json!({"query": query, "operationName": "Nothing", "variables": {"first": 1}}).to_string())
         .send()
         .await
         .unwrap();
@@ -135,8 +144,9 @@ async fn every_file_of_the_console_is_reached_from_its_page() {
     assert!(all.len() > 10, "{all:?}");
     for path in all {
         let source = std::fs::read_to_string(format!("{}/src/console/app/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
-        // A joined module is found by what it says.
-        let line = source.lines().filter(|line| !line.starts_with(['/', ' ', 'i'])).max_by_key(|line| line.len());
+        // A joined module is found by what it says, except for addresses.
+        let own = source.lines().filter(|line| !line.starts_with(['/', ' ', 'i']) && !line.contains("import"));
+        let line = own.max_by_key(|line| line.len());
         let line = line.unwrap_or_default().trim_start_matches("export ");
         let is_reached =
             files.iter().any(|(file, text)| file.ends_with(&format!("/app/{path}")) || text.contains(line));

@@ -1,5 +1,6 @@
 //! A server for each test, and ways to call it.
 
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ type Change<T> = Box<dyn FnOnce(&mut T)>;
 /// Builds a server that differs from the defaults.
 pub struct Builder {
     place: Place,
+    address: SocketAddr,
     clock: Clock,
     settings: Vec<Change<Settings>>,
     limits: Vec<Change<Limits>>,
@@ -61,6 +63,12 @@ impl Builder {
     /// Uses the storage that another server has left.
     pub fn place(mut self, place: Place) -> Self {
         self.place = place;
+        self
+    }
+
+    /// Listens there, instead of at a free port.
+    pub fn address(mut self, address: SocketAddr) -> Self {
+        self.address = address;
         self
     }
 
@@ -81,7 +89,7 @@ impl Builder {
 
     pub async fn start(self) -> Server {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(self.address).await.unwrap();
         let mut settings = Settings::defaults(self.place.path());
         settings.set_database(self.place.database.url().map(str::to_owned));
         settings.listen = listener.local_addr().unwrap();
@@ -112,7 +120,8 @@ impl Builder {
 
 impl Server {
     pub fn builder() -> Builder {
-        Builder { place: Place::new(), clock: Clock::System, settings: Vec::new(), limits: Vec::new() }
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        Builder { place: Place::new(), address, clock: Clock::System, settings: Vec::new(), limits: Vec::new() }
     }
 
     pub async fn start() -> Server {

@@ -99,6 +99,6 @@ impl Stage {
         }
         let log = self.cluster.log();
         let lines: Vec<_> = log.lines().rev().take(10).collect();
-        text + "\nPostgreSQL:" + &lines.into_iter().rev().fold(String::new(), |text, line| text + "\n    " + line)
+        text + "\nPostgreSQL:" + &*lines.into_iter().rev().fold(String::new(), |text, line| text + "\n    " + line)
     }
 }

@@ -1,0 +1,44 @@
+//! Another screen, another network, another time zone.
+
+use serde_json::{Value, json};
+
+use super::Browser;
+
+impl Browser {
+    /// Sends a command of the DevTools protocol.
+    pub(super) async fn devtools(&self, command: &str, parameters: Value) {
+        let result = self.session.cdp().send_raw(command, parameters).await;
+        result.unwrap_or_else(|error| panic!("{command}: {error}"));
+    }
+
+    /// Sets the size of the window, in CSS pixels.
+    pub async fn resize(&self, width: u32, height: u32) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", size).await;
+    }
+
+    /// Sets what the person has chosen in the settings of the system: `prefers-color-scheme`, `prefers-reduced-motion`.
+    pub async fn prefer(&self, features: &[(&str, &str)]) {
+        let features: Vec<_> = features.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+        self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
+    }
+
+    pub async fn move_to_time_zone(&self, zone: &str) {
+        self.devtools("Emulation.setTimezoneOverride", json!({ "timezoneId": zone })).await;
+    }
+
+    /// Has every WebSocket refused, as a proxy does that knows none.
+    pub async fn refuse_web_sockets(&self) {
+        let source = "window.WebSocket = class extends WebSocket {
+            constructor(url, protocols) { super(`${url}/refused`, protocols); } };";
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": source })).await;
+    }
+
+    /// Delays every answer by `latency` milliseconds, and limits the bytes in a second.
+    pub async fn throttle(&self, latency: u32, bytes: u32) {
+        self.devtools("Network.enable", json!({})).await;
+        let network =
+            json!({ "offline": false, "latency": latency, "downloadThroughput": bytes, "uploadThroughput": bytes });
+        self.devtools("Network.emulateNetworkConditions", network).await;
+    }
+}

@@ -1,0 +1,219 @@
+//! What people do, word for word.
+
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
+use thirtyfour::Key;
+
+use super::{Browser, Role};
+use crate::peers::{self, Scim};
+use crate::support::Server;
+
+/// The names of the fields of SCIM.
+const URL: &str = "SCIM base address";
+const TOKEN: &str = "Token";
+const UNDERSTOOD: &str = "I understand that this action cannot be undone";
+
+#[tokio::test]
+async fn an_application_is_connected_with_a_test_and_watched_through_its_first_sync() {
+    let scim = Scim::start(25, &[]);
+    let server = peers::server().start().await;
+    let browser = Browser::open_with(&server, &server.admin, "/integrations").await;
+    browser.sees("No application is connected yet").await;
+    browser.press(Role::Link, "All").await;
+    browser.enter("Search integrations", "scim").await;
+    browser.press(Role::Link, "SCIM 2.0").await;
+    browser.is_at("/integrations/scim").await;
+    browser.press(Role::Link, "Integrate").await;
+    browser.is_at("/integrations/scim/connect").await;
+    browser.enter("Name", "Directory").await;
+    browser.enter(URL, &scim.base_url).await;
+    browser.enter(TOKEN, "wrong").await;
+    browser.press(Role::Button, "Test…").await;
+    browser.sees("does not work").await;
+    browser.enter(TOKEN, &scim.token).await;
+    browser.press(Role::Button, "Test…").await;
+    browser.sees("The connection works.").await;
+    browser.inspect("integrations-connect").await;
+    browser.press(Role::Button, "Integrate").await;
+    browser.sees("The first sync is done: 25 users.").await;
+    browser.press(Role::Link, "See 25 users").await;
+    browser.sees("user-1@example.com").await;
+    browser.press(Role::Link, "Integrations").await;
+    browser.sees("1 healthy").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn an_instance_is_edited_emptied_and_deleted() {
+    let server = Server::start().await;
+    let id = server.rehearse("Acme", &[("users", "5")]).await;
+    server.idle(&id, "").await;
+    let browser = Browser::open_with(&server, &server.admin, "/integrations/rehearsal").await;
+    browser.press(Role::Button, "Manage").await;
+    browser.find(Role::Window, "Edit Instance").await;
+    browser.inspect("edit-instance").await;
+    browser.enter("Name", "Acme Europe").await;
+    browser.choose("Status", "Inactive").await;
+    browser.press(Role::Button, "Update Instance").await;
+    browser.sees("“Acme Europe” was updated. It is inactive now").await;
+    let found = server.instance(&id, "name status").await;
+    assert_eq!(found, json!({ "name": "Acme Europe", "status": "INACTIVE" }));
+
+    browser.press(Role::Button, "Manage").await;
+    browser.enter("Name", "Acme Asia").await;
+    browser.key(Key::Escape).await;
+    browser.find(Role::Window, "Discard your changes?").await;
+    browser.press(Role::Button, "Cancel").await;
+    assert_eq!(browser.value("Name").await, "Acme Asia");
+    browser.press(Role::Button, "Cancel").await;
+    browser.press(Role::Button, "Discard").await;
+    browser.sees_no("Edit Instance").await;
+
+    browser.press(Role::Button, "Manage").await;
+    browser.press(Role::Button, "Delete All Users").await;
+    browser.press(Role::Field, UNDERSTOOD).await;
+    browser.press(Role::Button, "Delete All Users").await;
+    browser.sees("It reports no users.").await;
+    server.until(&id, "userCount", |found| found["userCount"] == 0).await;
+
+    browser.press(Role::Button, "Delete Instance").await;
+    let delete = browser.find(Role::Button, "Delete Integration Instance").await;
+    assert!(!delete.is_enabled().await.unwrap(), "it has to be understood first");
+    browser.press(Role::Field, UNDERSTOOD).await;
+    browser.press(Role::Button, "Delete Integration Instance").await;
+    browser.sees("“Acme Europe” has been deleted").await;
+    browser.is_at("/integrations/rehearsal").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn recipients_are_typed_pasted_and_removed() {
+    let server = Server::start().await;
+    let browser = Browser::open_with(&server, &server.admin, "/integrations").await;
+    browser.press(Role::Button, "Manage Recipients").await;
+    browser.sees("The recipient will receive email notifications for each instance of every integration.").await;
+    let note = "Leave this field empty if you want to only send notifications to the creators of instances.";
+    browser.sees(note).await;
+    browser.enter("Recipients", "ada@example.com").await;
+    browser.key(Key::Enter).await;
+    browser.find(Role::Button, "Remove ada@example.com").await;
+    browser.inspect("recipients").await;
+    // What was typed without Enter counts.
+    browser.enter("Recipients", "bob@example.com").await;
+    browser.press(Role::Button, "Save").await;
+    browser.sees("Saved: 2 recipients of all notifications.").await;
+    let stored = async || server.ask("{ recipients { emails } }", json!({})).await["recipients"]["emails"].take();
+    assert_eq!(stored().await, json!(["ada@example.com", "bob@example.com"]));
+
+    browser.press(Role::Button, "Manage Recipients").await;
+    browser.press(Role::Button, "Remove ada@example.com").await;
+    browser.key(Key::Escape).await;
+    browser.press(Role::Button, "Discard").await;
+    browser.sees_no(note).await;
+    assert_eq!(stored().await.as_array().map(Vec::len), Some(2), "Escape discards");
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn of_two_people_the_second_is_told_and_keeps_what_was_typed() {
+    let server = Server::start().await;
+    let id = server.rehearse("Acme", &[("users", "5")]).await;
+    server.idle(&id, "").await;
+    let one = Browser::open_with(&server, &server.admin, &format!("/instances/{id}")).await;
+    one.press(Role::Button, "Manage").await;
+    one.enter("Name", "Acme of one").await;
+    let other = Browser::open_with(&server, &server.admin, &format!("/instances/{id}")).await;
+    other.press(Role::Button, "Manage").await;
+    other.enter("Name", "Acme of the other").await;
+    other.press(Role::Button, "Update Instance").await;
+    other.sees("“Acme of the other” was updated.").await;
+    one.sees("changed this instance").await;
+    one.press(Role::Button, "Update Instance").await;
+    one.press(Role::Button, "See the changes").await;
+    one.sees("Acme of the other").await;
+    assert_eq!(one.value("Name").await, "Acme of one");
+    one.press(Role::Button, "Apply mine on top").await;
+    one.sees("“Acme of one” was updated.").await;
+    // The other window follows by itself.
+    other.find(Role::Heading, "Acme of one").await;
+    one.close().await;
+    other.close().await;
+}
+
+#[tokio::test]
+async fn without_a_web_socket_the_page_asks_again_and_says_why() {
+    let server = Server::start().await;
+    let browser = Browser::open_with(&server, &server.admin, "/healthz").await;
+    browser.refuse_web_sockets().await;
+    browser.go("/integrations").await;
+    browser.find(Role::Heading, "Integrations").await;
+    browser.sees("Every 10 s").await;
+    server.rehearse("Acme", &[("users", "1")]).await;
+    browser.find(Role::Link, "Rehearsal").await;
+}
+
+#[tokio::test]
+async fn the_first_list_is_there_soon_on_a_slow_network() {
+    let server = Server::start().await;
+    for number in 0..30 {
+        server.rehearse(&format!("Acme {number}"), &[("users", "1")]).await;
+    }
+    let browser = Browser::open_with(&server, &server.admin, "/healthz").await;
+    browser.throttle(400, 50_000).await;
+    browser.go("/integrations/rehearsal").await;
+    browser.find(Role::Button, "Manage").await;
+    let loaded = "const all = performance.getEntriesByType('resource');
+        return [all.length + 1, all.reduce((sum, entry) => sum + entry.transferSize, 0), performance.now()]";
+    let found = browser.script(loaded, vec![]).await;
+    let (requests, bytes) = (found[0].as_u64().unwrap(), found[1].as_u64().unwrap());
+    assert!(requests <= 20 && bytes < 120_000, "{requests} requests, {bytes} bytes, {} ms", found[2]);
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_viewer_sees_no_button_that_would_be_refused() {
+    let server = Server::start().await;
+    let id = server.rehearse("Acme", &[("users", "1")]).await;
+    let browser = Browser::open_with(&server, &server.viewer, "/integrations").await;
+    browser.sees("1 healthy").await;
+    for path in ["/integrations".to_owned(), "/integrations/rehearsal".to_owned(), format!("/instances/{id}")] {
+        browser.go(&path).await;
+        browser.sees("Live").await;
+        for name in ["Manage Recipients", "Manage", "Integrate", "Sync now", "Delete Instance"] {
+            assert!(browser.all(Role::Button, name).await.is_empty(), "{path}: {name}");
+        }
+    }
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_explorer_runs_queries_and_subscriptions() {
+    let server = Server::start().await;
+    let browser = Browser::open_with(&server, &server.admin, "/explorer").await;
+    browser.find(Role::Button, "Execute query").await;
+    let subscription = "subscription { instanceStateChanged { cause instance { name } } }";
+    let query = utf8_percent_encode(subscription, NON_ALPHANUMERIC);
+    browser.go(&format!("/explorer?query={query}")).await;
+    browser.press(Role::Button, "Execute query").await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    server.rehearse("Acme of the explorer", &[("users", "1")]).await;
+    browser.sees("Acme of the explorer").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_page_heals_when_the_server_is_back() {
+    let server = Server::start().await;
+    let address = server.url.trim_start_matches("http://").parse().unwrap();
+    server.rehearse("Acme", &[("users", "1")]).await;
+    let browser = Browser::open_with(&server, &server.admin, "/integrations").await;
+    browser.sees("Live").await;
+    let place = server.stop().await;
+    browser.sees("Connection lost").await;
+    let server = Server::builder().place(place).address(address).start().await;
+    browser.sees_no("Connection lost").await;
+    server.rehearse("Acme again", &[("users", "1")]).await;
+    browser.sees("2 healthy").await;
+}

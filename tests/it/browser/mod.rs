@@ -1,0 +1,197 @@
+//! The console in Chromium, driven as a person does: by what is visible.
+
+mod chromium;
+mod emulation;
+mod flows;
+mod looks;
+mod pages;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use thirtyfour::{By, Key, WebDriver, WebElement};
+use tokio::time::{Instant, sleep};
+
+use self::chromium::{Chromium, run};
+use crate::support::{DEADLINE, Server};
+
+const FIND: &str = include_str!("find.js");
+const PAUSE: Duration = Duration::from_millis(50);
+/// What the browser itself writes when a request is refused, which the console then shows.
+const REFUSED: &str = "Failed to load resource";
+
+/// A browser with one window.
+pub struct Browser {
+    session: WebDriver,
+    /// The address of the server.
+    root: String,
+    _chromium: Chromium,
+}
+
+/// What people call an element.
+#[derive(Clone, Copy, Debug)]
+pub enum Role {
+    Button,
+    Link,
+    Heading,
+    /// Also a choice, a checkbox or a switch.
+    Field,
+    /// A field for a text.
+    Entry,
+    Window,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Button => "button",
+            Self::Link => "link",
+            Self::Heading => "heading",
+            Self::Field => "field",
+            Self::Entry => "entry",
+            Self::Window => "window",
+        }
+    }
+}
+
+impl Browser {
+    /// A window that shows nothing yet.
+    pub async fn open(root: &str) -> Self {
+        let (chromium, session) = Chromium::start().await;
+        Self { session, root: root.to_owned(), _chromium: chromium }
+    }
+
+    /// A window in which an API token was entered, at a page of the console.
+    pub async fn open_with(server: &Server, token: &str, path: &str) -> Self {
+        let browser = Self::open(&server.url).await;
+        browser.go("/healthz").await;
+        browser.script("sessionStorage.setItem('muster.token', arguments[0])", vec![json!(token)]).await;
+        browser.session.browser_log().await.unwrap();
+        browser.go(path).await;
+        browser
+    }
+
+    pub async fn go(&self, path: &str) {
+        self.session.goto(format!("{}{path}", self.root)).await.unwrap();
+    }
+
+    pub async fn reload(&self) {
+        self.session.refresh().await.unwrap();
+    }
+
+    pub async fn back(&self) {
+        self.session.back().await.unwrap();
+    }
+
+    /// The path, query and fragment that the address bar shows.
+    pub async fn address(&self) -> String {
+        let url = self.session.current_url().await.unwrap();
+        url.as_str().strip_prefix(&self.root).unwrap_or(url.as_str()).to_owned()
+    }
+
+    pub async fn script(&self, script: &str, arguments: Vec<Value>) -> Value {
+        run(&self.session, script, arguments).await
+    }
+
+    /// Waits until `look` gives something. `wanted` is for the message.
+    async fn wait<T>(&self, wanted: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            if Instant::now() > deadline {
+                let log = self.session.browser_log().await.unwrap();
+                panic!("waited for {wanted}; at {} it says:\n{}\n{log:#?}", self.address().await, self.text().await);
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// The elements with a role and a name that a person can reach now.
+    pub async fn all(&self, role: Role, name: &str) -> Vec<WebElement> {
+        // An element that is being replaced cannot be returned, and is asked for again.
+        let found = self.session.execute(FIND, vec![json!(role.name()), json!(name)]).await;
+        found.and_then(|found| found.elements()).unwrap_or_default()
+    }
+
+    /// The first element with a role and a name, once there is one.
+    pub async fn find(&self, role: Role, name: &str) -> WebElement {
+        self.wait(&format!("{role:?} {name:?}"), async || self.all(role, name).await.into_iter().next()).await
+    }
+
+    /// Presses what has the name.
+    pub async fn press(&self, role: Role, name: &str) {
+        // A page that is just drawn again replaces its elements.
+        let pressed = async || {
+            let element = self.all(role, name).await.into_iter().next()?;
+            element.click().await.ok()
+        };
+        self.wait(&format!("{role:?} {name:?} to be pressed"), pressed).await;
+    }
+
+    /// Enters a text in place of what is in a field.
+    pub async fn enter(&self, label: &str, text: &str) {
+        let field = self.find(Role::Entry, label).await;
+        field.send_keys(Key::Control + "a").await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
+    /// Chooses from a list.
+    pub async fn choose(&self, label: &str, option: &str) {
+        let field = self.find(Role::Field, label).await;
+        let option = field.find(By::XPath(format!(".//option[normalize-space()='{option}']"))).await.unwrap();
+        option.click().await.unwrap();
+    }
+
+    /// What is in a field.
+    pub async fn value(&self, label: &str) -> String {
+        self.find(Role::Entry, label).await.prop("value").await.unwrap().unwrap_or_default()
+    }
+
+    /// Presses a key where the focus is.
+    pub async fn key(&self, key: Key) {
+        self.session.active_element().await.unwrap().send_keys(key).await.unwrap();
+    }
+
+    /// The text that a person sees, with single spaces.
+    pub async fn text(&self) -> String {
+        let text = self.script("return document.body.innerText", vec![]).await;
+        text.as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// Waits until a text is visible.
+    pub async fn sees(&self, text: &str) {
+        self.wait(&format!("{text:?}"), async || self.text().await.contains(text).then_some(())).await;
+    }
+
+    /// Waits until a text is not visible any more.
+    pub async fn sees_no(&self, text: &str) {
+        self.wait(&format!("{text:?} to go away"), async || (!self.text().await.contains(text)).then_some(())).await;
+    }
+
+    /// Waits until the address bar shows this.
+    pub async fn is_at(&self, address: &str) {
+        self.wait(address, async || (self.address().await == address).then_some(())).await;
+    }
+
+    /// Ends the browser. Nothing may have been written to its console: no error, no warning, and no report about the
+    /// content security policy.
+    pub async fn close(self) {
+        let log = self.session.browser_log().await.unwrap();
+        let faults: Vec<_> = log
+            .iter()
+            .filter(|entry| ["SEVERE", "WARNING"].contains(&entry.level.as_str()) && !entry.message.contains(REFUSED))
+            .map(|entry| &entry.message)
+            .collect();
+        assert!(faults.is_empty(), "{faults:#?}");
+        self.session.clone().quit().await.unwrap();
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // The library would wait for minutes for a driver that ends here.
+        let _ = self.session.clone().leak();
+    }
+}

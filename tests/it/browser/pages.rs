@@ -1,0 +1,130 @@
+//! Every page: its address, its looks, and who sees what.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use muster::auth::Role as Allowed;
+use muster::auth::members::NewMember;
+use uuid::Uuid;
+
+use super::{Browser, Role};
+use crate::support::Server;
+
+const PASSWORD: &str = "a few words in a row";
+
+/// The path and fragment of the one-time link of a new member.
+async fn invitation(server: &Server, email: &str, role: Allowed) -> String {
+    let new = NewMember { name: "Ada Lovelace".into(), email: email.into(), role };
+    let (_, link) = server.members.create(&new).await.unwrap();
+    link.address("")
+}
+
+#[tokio::test]
+async fn a_person_signs_in_by_a_link_and_by_a_password() {
+    let server = Server::start().await;
+    let browser = Browser::open(&server.url).await;
+    browser.go(&invitation(&server, "ada@example.com", Allowed::Admin).await).await;
+    browser.enter("New password", PASSWORD).await;
+    browser.press(Role::Button, "Save and sign in").await;
+    browser.find(Role::Heading, "Overview").await;
+    browser.sees("Live").await;
+    browser.sees("Ada Lovelace").await;
+    browser.reload().await;
+    browser.find(Role::Heading, "Overview").await;
+
+    browser.press(Role::Button, "Sign out").await;
+    browser.find(Role::Heading, "Sign in").await;
+    browser.inspect("sign-in").await;
+    browser.enter("E-mail address", "ada@example.com").await;
+    browser.enter("Password", "something else").await;
+    browser.press(Role::Button, "Sign in").await;
+    browser.sees("The address or the password is not right.").await;
+    browser.enter("Password", PASSWORD).await;
+    browser.press(Role::Button, "Sign in").await;
+    browser.find(Role::Heading, "Overview").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_accepted_is_named_as_the_reason() {
+    let server = Server::start().await;
+    let browser = Browser::open(&server.url).await;
+    browser.go("/").await;
+    browser.press(Role::Button, "Use an API token").await;
+    browser.enter("API token", "mst_wrong").await;
+    browser.press(Role::Button, "Use the token").await;
+    browser.sees("This token is not accepted. It may be mistyped, or revoked.").await;
+    browser.enter("API token", &server.viewer).await;
+    browser.press(Role::Button, "Use the token").await;
+    browser.find(Role::Heading, "Overview").await;
+    browser.sees("viewer").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn every_page_can_be_used_by_everybody() {
+    let server = Server::start().await;
+    let id = server.rehearse("Acme production", &[("users", "40")]).await;
+    server.rehearse("Acme <b>staging</b> & tests", &[("users", "3")]).await;
+    server.idle(&id, "").await;
+    let browser = Browser::open_with(&server, &server.admin, "/").await;
+    for (path, heading) in [
+        ("/".to_owned(), "Overview"),
+        ("/integrations".to_owned(), "Integrations"),
+        ("/integrations?show=all".to_owned(), "Integrations"),
+        ("/integrations/rehearsal".to_owned(), "Rehearsal"),
+        (format!("/instances/{id}"), "Acme production"),
+        ("/notifications".to_owned(), "Notifications"),
+        ("/settings".to_owned(), "Account"),
+        ("/settings/members".to_owned(), "Members"),
+        ("/settings/tokens".to_owned(), "Tokens"),
+        ("/settings/audit".to_owned(), "Audit log"),
+        ("/nothing/here".to_owned(), "Page not found"),
+    ] {
+        browser.go(&path).await;
+        browser.find(Role::Heading, heading).await;
+        browser.sees("Live").await;
+        let name: Vec<_> = path.split(['/', '?', '=']).filter(|part| !part.is_empty() && *part != id).collect();
+        browser.inspect(&if name.is_empty() { "overview".to_owned() } else { name.join("-") }).await;
+    }
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn addresses_that_earlier_versions_used_lead_to_the_same_pages() {
+    let server = Server::start().await;
+    let id = server.rehearse("Acme", &[("users", "3")]).await;
+    let browser = Browser::open_with(&server, &server.admin, &format!("/#/instances/{id}")).await;
+    browser.find(Role::Heading, "Acme").await;
+    browser.is_at(&format!("/instances/{id}")).await;
+    let key = URL_SAFE_NO_PAD.decode(&id).unwrap();
+    let key = Uuid::parse_str(std::str::from_utf8(&key).unwrap().trim_start_matches("Instance:")).unwrap();
+    for (old, now) in [
+        ("/#/catalog".to_owned(), "/integrations".to_owned()),
+        ("/#/catalog/rehearsal".to_owned(), "/integrations/rehearsal".to_owned()),
+        (format!("/?instance={key}"), format!("/instances/{id}")),
+    ] {
+        browser.go("/healthz").await;
+        browser.go(&old).await;
+        browser.is_at(&now).await;
+    }
+    browser.press(Role::Link, "Integrations").await;
+    browser.is_at("/integrations").await;
+    browser.back().await;
+    browser.find(Role::Heading, "Acme").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn times_are_those_of_the_persons_time_zone_and_of_utc() {
+    let server = Server::start().await;
+    let id = server.rehearse("Acme", &[("users", "3")]).await;
+    server.idle(&id, "").await;
+    let browser = Browser::open_with(&server, &server.admin, "/healthz").await;
+    browser.move_to_time_zone("Asia/Kolkata").await;
+    browser.go(&format!("/instances/{id}")).await;
+    browser.sees("Last sync").await;
+    let page = browser.script("return document.querySelector('main').outerHTML", vec![]).await;
+    let page = page.as_str().unwrap();
+    assert!(page.contains("GMT+5:30 (") && page.contains(" UTC)"), "{page}");
+    browser.close().await;
+}
