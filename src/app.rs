@@ -157,7 +157,8 @@ impl App {
             release_stale_leases(&db).await?;
         }
         let tokens = Tokens::new(db.clone(), clock.clone(), instances.keys.clone());
-        let members = Members::new(db.clone(), clock.clone(), instances.keys.clone());
+        let issuer = settings.oidc()?.map(|provider| provider.issuer.into());
+        let members = Members::new(db.clone(), clock.clone(), instances.keys.clone(), issuer);
         let oidc = clients::oidc(&settings, &db, &clock, &members.sessions)?;
         let access = Access { tokens: tokens.clone(), members: members.clone() };
         let engine = sync_engine(&instances, &settings);

@@ -39,7 +39,7 @@ pub enum RefusalCode {
     MailNotAccepted,
     /// Another member has that address.
     EmailTaken,
-    /// No enabled administrator would be left.
+    /// No administrator would be left who can sign in.
     LastAdministrator,
     /// The member is disabled.
     MemberDisabled,

@@ -53,6 +53,8 @@ pub struct Model {
     pub scope: Option<String>,
     /// The member that it belongs to, and ends with.
     pub member_id: Option<Uuid>,
+    /// The address or name of the member, or the name of the token, that created it through the API.
+    pub created_by: Option<String>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -40,6 +40,7 @@ mod m0020_oidc_sign_in;
 mod m0021_failure_class;
 mod m0022_user_names;
 mod m0023_audit_proof;
+mod m0024_token_makers;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -73,6 +74,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0021_failure_class::Migration),
             Box::new(m0022_user_names::Migration),
             Box::new(m0023_audit_proof::Migration),
+            Box::new(m0024_token_makers::Migration),
         ]
     }
 }

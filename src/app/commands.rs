@@ -25,7 +25,8 @@ pub async fn open_tokens(settings: &Settings) -> Result<Tokens, String> {
 pub async fn open_members(settings: &Settings) -> Result<Members, String> {
     let (db, keys) = open_keys(settings).await?;
     let clock = db.clock(Clock::System);
-    Ok(Members::new(db, clock, keys))
+    let issuer = settings.oidc()?.map(|provider| provider.issuer.into());
+    Ok(Members::new(db, clock, keys, issuer))
 }
 
 /// Opens only the database and the secret keys.

@@ -7,12 +7,12 @@ use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 use super::Role;
-use super::members::{is_last_admin, not_allowed, subject};
+use super::members::{not_allowed, subject};
 use super::sessions::{Client, How, NewSession, Sessions, actor};
 use super::signed::{self, genuine};
 use crate::audit::{self, Entry};
 use crate::db::Tx;
-use crate::error::Result;
+use crate::error::{Refusal, RefusalCode, Result};
 use crate::installation;
 use crate::secrets::SecretKey;
 
@@ -33,7 +33,8 @@ impl Sessions {
     /// role of members without a password of their own. [`Self::forget`] follows the commit.
     ///
     /// # Errors
-    /// A refusal if the member is disabled.
+    /// A refusal if the member is disabled, or if a member with another account at this identity provider has the
+    /// address: it may have been given to somebody else.
     pub async fn sign_in(&self, tx: &Tx, identity: &Identity, client: &Client) -> Result<NewSession> {
         installation::lock(tx).await?;
         let key = installation::sealing_key(tx, &self.keys).await?;
@@ -53,6 +54,7 @@ impl Sessions {
             None => return Err(not_allowed().into()),
         };
         if is_new {
+            self.refuse_second(tx, &member, &identity.issuer).await?;
             let row = Model {
                 issuer: identity.issuer.clone(),
                 subject: identity.subject.clone(),
@@ -65,6 +67,16 @@ impl Sessions {
         self.begin(tx, member, How::IdentityProvider, client).await
     }
 
+    async fn refuse_second(&self, tx: &Tx, member: &member::Model, issuer: &str) -> Result<()> {
+        let of_issuer = Entity::find().filter(member_identity::Column::Issuer.eq(issuer));
+        let first = of_issuer.filter(member_identity::Column::MemberId.eq(member.id)).one(tx.conn()).await?;
+        if first.is_none() {
+            return Ok(());
+        }
+        let message = "The member with this address has another account at the identity provider.";
+        Err(Refusal::new(RefusalCode::EmailTaken, message).into())
+    }
+
     async fn apply_role(
         &self,
         tx: &Tx,
@@ -73,7 +85,7 @@ impl Sessions {
         role: Role,
         client: &Client,
     ) -> Result<member::Model> {
-        if member.password_hash.is_some() || member.role == role || is_last_admin(tx, &self.keys, &member).await? {
+        if member.password_hash.is_some() || member.role == role || self.is_last_admin(tx, &member).await? {
             return Ok(member);
         }
         self.end_others(tx, member.id, None).await?;

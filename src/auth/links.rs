@@ -5,11 +5,11 @@
 use entity::audit_entry::Action;
 pub use entity::member_link::Purpose;
 use entity::member_link::{Column, Entity, Model};
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::Role;
-use super::members::{Members, check_email, check_name, not_allowed, subject};
+use super::members::{Members, check_email, check_name, delete_links, not_allowed, subject};
 use super::passwords;
 use super::sessions::{Client, How, NewSession, actor};
 use super::signed::{self, genuine};
@@ -61,18 +61,17 @@ impl Members {
         member_id: Option<Uuid>,
     ) -> Result<Link> {
         let (secret, now) = (OneTimeSecret::new(), self.clock.now());
-        Entity::delete_many().filter(Column::ExpiresAt.lte(now)).exec(tx.conn()).await?;
         let expires_at = now + LIFE_MS;
         let row = Model { hash: secret.hash(), purpose, member_id, expires_at, signature: None };
         signed::insert::<Entity>(tx, key, row).await?;
         Ok(Link { purpose, secret, expires_at })
     }
 
-    /// A link to become the first administrator; `None` if there are members.
+    /// A link to become the first administrator; `None` if there is an administrator who can sign in.
     pub async fn first_link(&self) -> Result<Option<Link>> {
         let first = self.db.write(|tx| async move {
             let key = self.alone(&tx).await?;
-            if has_members(&tx).await? {
+            if self.sessions.has_admin_beside(&tx, None).await? {
                 return Ok(None);
             }
             self.link(&tx, &key, Purpose::FirstAdmin, None).await.map(Some)
@@ -120,10 +119,11 @@ impl Members {
         let set_up = self.db.write(|tx| async move {
             let key = self.alone(&tx).await?;
             use_up(&tx, link).await?;
-            if has_members(&tx).await? {
+            if self.sessions.has_admin_beside(&tx, None).await? {
                 return Err(useless().into());
             }
             let member = self.insert(&tx, &key, row.clone()).await?;
+            delete_links(&tx, &member).await?;
             let entry = Entry::new(self.clock.now(), Action::MemberCreated, "The first administrator was created.");
             audit::record(&tx, entry.about(subject(&member)).by(client.origin(actor(&member))));
             self.sessions.begin(&tx, member, How::Link, client).await
@@ -151,8 +151,9 @@ impl Members {
     }
 }
 
-async fn has_members(tx: &Tx) -> Result<bool> {
-    Ok(entity::member::Entity::find().count(tx.conn()).await? > 0)
+/// Removes the links that have expired. Returns how many those were.
+pub async fn prune(tx: &Tx, now: i64) -> Result<u64> {
+    Ok(Entity::delete_many().filter(Column::ExpiresAt.lte(now)).exec(tx.conn()).await?.rows_affected)
 }
 
 /// Deletes the link, so that it cannot be used again.

@@ -1,27 +1,29 @@
 //! Members: the people who may sign in, their passwords and their links.
 //!
 //! Everything here that changes a member first locks the row of the installation, so that of two changes at once one
-//! sees the other: there is always an enabled administrator.
+//! sees the other: there is always an administrator who can sign in.
 
 use std::sync::Arc;
 
 use entity::member::{Column, Entity, Model};
-use entity::member_link;
-use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use entity::{member_identity, member_link};
+use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
+use super::attempts::{self, Counters};
 use super::links::{Link, Purpose};
 use super::passwords::{self, Passwords};
 use super::sessions::{Client, How, NewSession, Sessions};
 use super::signed::{self, genuine};
-use super::{Role, attempts};
+use super::{Role, browsers, tokens};
 use crate::audit::{self, Subject};
 use crate::clock::Clock;
 use crate::db::{Db, Tx};
 use crate::error::{Error, Refusal, RefusalCode, Result};
 use crate::installation::{self, sealing_key};
 use crate::mail::EmailAddress;
-use crate::secrets::{self, KeyRing, SecretKey};
+use crate::mail::text::{is_deceptive, one_line};
+use crate::secrets::{KeyRing, SecretKey};
 
 /// The longest name, in characters.
 const NAME: usize = 100;
@@ -62,15 +64,20 @@ pub struct Members {
 }
 
 impl Members {
-    pub fn new(db: Db, clock: Clock, keys: Arc<KeyRing>) -> Self {
-        let sessions = Sessions::new(db.clone(), clock.clone(), keys.clone());
+    /// `issuer` is the identity provider of the settings.
+    pub fn new(db: Db, clock: Clock, keys: Arc<KeyRing>, issuer: Option<Arc<str>>) -> Self {
+        let sessions = Sessions::new(db.clone(), clock.clone(), keys.clone(), issuer);
         Self { db, clock, keys, sessions, passwords: Passwords::default() }
     }
 
     /// Signs in with a password. Every failure takes the same time.
     pub async fn sign_in(&self, email: &str, password: &str, client: &Client) -> Result<SignIn> {
         let email = &key_of(email);
-        if let Some(wait) = self.count_attempt(&secrets::hash(email)).await? {
+        let counters = &match self.known_browser(email, client) {
+            Some(browser) => Counters::of_browser(browser, email),
+            None => Counters::of_stranger(client.address, email),
+        };
+        if let Some(wait) = self.count_attempt(counters).await? {
             return Ok(SignIn::TooEarly(wait));
         }
         let found = Entity::find().filter(Column::Email.eq(email)).one(self.db.reserved()).await?;
@@ -86,7 +93,7 @@ impl Members {
             let member = genuine(&self.keys, member)
                 .filter(|member| member.disabled_at.is_none() && member.password_hash.as_deref() == known);
             let Some(member) = member else { return Ok(SignIn::Refused(None)) };
-            attempts::forget(&tx, &secrets::hash(email)).await?;
+            attempts::succeed(&tx, counters).await?;
             Ok(SignIn::Begun(Box::new(self.sessions.begin(&tx, member, How::Password, client).await?)))
         });
         begin.await
@@ -97,16 +104,26 @@ impl Members {
         audit::record_change(tx, self.clock.now(), || subject(member), change);
     }
 
-    async fn count_attempt(&self, account: &[u8]) -> Result<Option<i64>> {
+    async fn count_attempt(&self, counters: &Counters) -> Result<Option<i64>> {
         let now = self.clock.now();
-        self.db.write(|tx| async move { attempts::count(&tx, account, now).await }).await
+        self.db.write(|tx| async move { attempts::count(&tx, counters, now).await }).await
+    }
+
+    /// Whether somebody with this address has signed in with a password in this browser.
+    pub fn knows(&self, email: &str, client: &Client) -> bool {
+        self.known_browser(&key_of(email), client).is_some()
+    }
+
+    fn known_browser<'a>(&self, email: &str, client: &'a Client) -> Option<&'a str> {
+        browsers::known(&self.keys, email, client.browser.as_deref()?)
     }
 
     /// Changes the password of a member, who knows the current one, and ends the member's other sessions.
     pub async fn change_password(&self, id: Uuid, session: Uuid, current: &str, new: &str) -> Result<()> {
         let member = self.find(id).await?.ok_or_else(not_found)?;
         passwords::check(new, member.email.as_deref(), "newPassword")?;
-        if self.count_attempt(&account_of(&member)).await?.is_some() {
+        let counters = &Counters::of_member(id);
+        if self.count_attempt(counters).await?.is_some() {
             return Err(Refusal::invalid("There were too many attempts; try again later.", ["currentPassword"]).into());
         }
         let known = member.password_hash.as_deref();
@@ -120,6 +137,7 @@ impl Members {
             if member.password_hash.as_deref() != known {
                 return Err(Refusal::invalid("The password was changed in the meantime.", ["currentPassword"]).into());
             }
+            attempts::succeed(&tx, counters).await?;
             self.set_password(&tx, &key, member, hash.clone(), Some(session)).await.map(drop)
         });
         change.await?;
@@ -127,7 +145,7 @@ impl Members {
         Ok(())
     }
 
-    /// Stores a password. Ends all sessions but one, makes the member's links invalid, and forgets failed attempts.
+    /// Stores a password. Ends all sessions but one, and makes the member's links invalid.
     pub(super) async fn set_password(
         &self,
         tx: &Tx,
@@ -138,8 +156,7 @@ impl Members {
     ) -> Result<Model> {
         self.record_change(tx, &member, "");
         self.sessions.end_others(tx, member.id, kept).await?;
-        delete_links(tx, member.id).await?;
-        attempts::forget(tx, &account_of(&member)).await?;
+        delete_links(tx, &member).await?;
         signed::update::<Entity>(tx, key, Model { password_hash: Some(hash), ..member }).await
     }
 
@@ -174,7 +191,7 @@ impl Members {
     /// Changes a member. Another role, and disabling, end the member's sessions.
     ///
     /// # Errors
-    /// A refusal, also if no enabled administrator would be left.
+    /// A refusal, also if no administrator would be left who can sign in.
     pub async fn update(&self, id: Uuid, change: &Change) -> Result<Model> {
         let name = &change.name.as_deref().map(check_name).transpose()?;
         let update = self.db.write(|tx| async move {
@@ -188,15 +205,15 @@ impl Members {
             let role = change.role.unwrap_or(old.role);
             let name = name.clone().unwrap_or_else(|| old.name.clone());
             let loses = role != Role::Admin || disabled_at.is_some();
-            if loses && is_last_admin(&tx, &self.keys, &old).await? {
-                let message = "This is the last administrator who may sign in.";
+            if loses && self.sessions.is_last_admin(&tx, &old).await? {
+                let message = "This is the last administrator who can sign in.";
                 return Err(Refusal::new(RefusalCode::LastAdministrator, message).into());
             }
             if role != old.role || disabled_at.is_some() {
                 self.sessions.end_others(&tx, id, None).await?;
             }
             if disabled_at.is_some() {
-                delete_links(&tx, id).await?;
+                delete_links(&tx, &old).await?;
             }
             let new = Model { name, role, disabled_at, ..old.clone() };
             self.record_change(&tx, &new, &difference(&old, &new));
@@ -207,17 +224,40 @@ impl Members {
         Ok(member)
     }
 
-    /// Takes a member's password away and ends the sessions. Returns a link with which the member sets a new one.
+    /// Takes away everything with which a member signs in: the password, the accounts at identity providers, the sessions
+    /// and the personal tokens. Returns a link with which the member sets a new password.
+    ///
+    /// # Errors
+    /// A refusal, also if no other administrator can sign in: the link could get lost.
     pub async fn reset(&self, id: Uuid) -> Result<(Model, Link)> {
+        self.try_reset(id, true).await
+    }
+
+    /// The same on the machine of the server, where anybody can be reset.
+    pub async fn reset_on_server(&self, id: Uuid) -> Result<(Model, Link)> {
+        self.try_reset(id, false).await
+    }
+
+    async fn try_reset(&self, id: Uuid, keeps_last: bool) -> Result<(Model, Link)> {
         let reset = self.db.write(|tx| async move {
             let key = self.alone(&tx).await?;
             let member = self.locked(&tx, id).await?;
             if member.disabled_at.is_some() {
                 return Err(not_allowed().into());
             }
-            self.record_change(&tx, &member, "The password was taken away, and all sessions were ended.");
-            self.sessions.end_others(&tx, id, None).await?;
-            delete_links(&tx, id).await?;
+            let sessions = &self.sessions;
+            if keeps_last && sessions.can_sign_in(&tx, &member).await? && sessions.is_last_admin(&tx, &member).await? {
+                let message =
+                    "This is the last administrator who can sign in. Use \"muster member reset\" on the server.";
+                return Err(Refusal::new(RefusalCode::LastAdministrator, message).into());
+            }
+            let change = "Everything with which the member signs in was taken away, and all sessions were ended.";
+            self.record_change(&tx, &member, change);
+            sessions.end_others(&tx, id, None).await?;
+            delete_links(&tx, &member).await?;
+            tokens::revoke_personal(&tx, &key, id, self.clock.now()).await?;
+            let accounts = member_identity::Entity::delete_many().filter(member_identity::Column::MemberId.eq(id));
+            accounts.exec(tx.conn()).await?;
             let member = signed::update::<Entity>(&tx, &key, Model { password_hash: None, ..member }).await?;
             let link = self.link(&tx, &key, Purpose::SetPassword, Some(id)).await?;
             Ok((member, link))
@@ -260,14 +300,14 @@ impl Members {
     }
 }
 
-/// Whether the member is the only administrator who may sign in.
-pub(super) async fn is_last_admin(tx: &Tx, keys: &KeyRing, member: &Model) -> Result<bool> {
-    if member.role != Role::Admin || member.disabled_at.is_some() {
-        return Ok(false);
+/// Makes the links of a member invalid. Those of an administrator include the ones to become the first administrator.
+pub(super) async fn delete_links(tx: &Tx, member: &Model) -> Result<()> {
+    let mut links = member_link::Column::MemberId.eq(member.id);
+    if member.role == Role::Admin {
+        links = links.or(member_link::Column::Purpose.eq(Purpose::FirstAdmin));
     }
-    let others = Entity::find().filter(Column::Role.eq(Role::Admin)).filter(Column::DisabledAt.is_null());
-    let others = others.filter(Column::Id.ne(member.id)).all(tx.conn()).await?;
-    Ok(!others.iter().any(|other| signed::is_signed(keys, other)))
+    member_link::Entity::delete_many().filter(links).exec(tx.conn()).await?;
+    Ok(())
 }
 
 /// A member, as the audit log says what something is about.
@@ -292,26 +332,21 @@ fn difference(old: &Model, new: &Model) -> String {
     if told.is_empty() { "Nothing is different.".to_owned() } else { told.join(" ") }
 }
 
-async fn delete_links(tx: &Tx, member: Uuid) -> Result<()> {
-    let links = member_link::Entity::delete_many().filter(member_link::Column::MemberId.eq(member));
-    links.exec(tx.conn()).await?;
-    Ok(())
-}
-
-/// Under what attempts to sign in are counted.
-fn account_of(member: &Model) -> Vec<u8> {
-    member.email.as_deref().map_or_else(|| member.id.as_bytes().to_vec(), secrets::hash)
-}
-
 /// Equal for all spellings of an address.
 fn key_of(email: &str) -> String {
     email.trim().to_lowercase()
 }
 
+/// A name from elsewhere, without what cannot be seen.
+pub fn readable_name(text: &str) -> String {
+    one_line(text, NAME)
+}
+
 pub(super) fn check_name(name: &str) -> Result<String, Refusal> {
     let name = name.trim();
-    if name.is_empty() || name.chars().count() > NAME || name.chars().any(char::is_control) {
-        let message = format!("A name has from 1 to {NAME} characters, none of them control characters.");
+    let is_joiner = |c: char| matches!(c, '\u{200C}' | '\u{200D}');
+    if name.chars().all(is_joiner) || name.chars().count() > NAME || name.chars().any(is_deceptive) {
+        let message = format!("A name has from 1 to {NAME} characters, none of them invisible.");
         return Err(Refusal::invalid(message, ["name"]));
     }
     Ok(name.to_owned())

@@ -3,11 +3,14 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 pub use entity::api_token::Role;
+use ipnet::IpNet;
 pub use scope::{Scope, Seen};
 use uuid::Uuid;
 
 pub mod access;
-mod attempts;
+mod administrators;
+pub mod attempts;
+pub mod browsers;
 pub mod creators;
 pub mod identities;
 pub mod links;
@@ -18,6 +21,9 @@ mod scope;
 pub mod sessions;
 pub mod signed;
 pub mod tokens;
+
+/// How long the prefix of a place is in IPv6, in bits. In IPv4, each address is a place.
+const PLACE: u8 = 48;
 
 /// The authenticated caller of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +57,11 @@ pub fn network(address: IpAddr) -> IpAddr {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
     }
+}
+
+/// The network of a place, which can have very many of the networks above.
+pub fn place(address: IpAddr) -> IpNet {
+    IpNet::new(address, PLACE).map_or_else(|_| IpNet::from(address), |place| place.trunc())
 }
 
 impl Caller {

@@ -15,12 +15,13 @@ use entity::audit_entry::Action;
 use entity::member;
 use entity::session::{Column, Entity, Model};
 use parking_lot::Mutex;
+use sea_orm::sea_query::SimpleExpr;
 use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect};
 use tracing::warn;
 use uuid::Uuid;
 
 use super::signed::{self, genuine};
-use super::{Caller, Who};
+use super::{Caller, Who, browsers};
 use crate::audit::{self, Actor, Entry, Origin, Subject};
 use crate::clock::{Clock, DAY_MS};
 use crate::db::{Db, Tx};
@@ -48,6 +49,8 @@ const CACHE: usize = 4096;
 pub struct Client {
     pub address: Option<IpAddr>,
     pub user_agent: String,
+    /// The cookie of a browser in which somebody has signed in before, see [`super::browsers`].
+    pub browser: Option<String>,
     /// Finds what the client did in the server's log.
     pub request_id: Uuid,
 }
@@ -72,6 +75,8 @@ pub struct NewSession {
     /// For the cookie.
     pub secret: OneTimeSecret,
     pub member: member::Model,
+    /// For the cookie by which the browser is known from now on; `None` if the member has no password.
+    pub browser: Option<String>,
 }
 
 impl NewSession {
@@ -88,13 +93,20 @@ pub struct Sessions {
     pub(super) db: Db,
     pub(super) clock: Clock,
     pub(super) keys: Arc<KeyRing>,
+    /// The identity provider whose accounts can sign in.
+    pub(super) issuer: Option<Arc<str>>,
     callers: Cache<Vec<u8>, Option<Caller>>,
     validity: Cache<Uuid, bool>,
 }
 
 impl Sessions {
-    pub fn new(db: Db, clock: Clock, keys: Arc<KeyRing>) -> Self {
-        Self { db, clock, keys, callers: Arc::default(), validity: Arc::default() }
+    pub fn new(db: Db, clock: Clock, keys: Arc<KeyRing>, issuer: Option<Arc<str>>) -> Self {
+        Self { db, clock, keys, issuer, callers: Arc::default(), validity: Arc::default() }
+    }
+
+    /// The keys of the installation.
+    pub fn keys(&self) -> &KeyRing {
+        &self.keys
     }
 
     /// Begins a session of a member that was authenticated.
@@ -121,12 +133,13 @@ impl Sessions {
         let entry = Entry::new(now, Action::SignedIn, detail).about(subject);
         audit::record(tx, entry.by(client.origin(actor(&member))));
         signed::insert::<Entity>(tx, &key, row).await?;
+        let email = member.email.as_deref().filter(|_| member.password_hash.is_some());
+        let browser = email.map(|email| browsers::remember(&key, email));
         let own = Entity::find().select_only().column(Column::Id).filter(Column::MemberId.eq(member.id));
         let oldest: Vec<Uuid> =
             own.order_by_desc(Column::LastUsedAt).offset(MOST).limit(MOST).into_tuple().all(tx.conn()).await?;
-        let over = Column::ExpiresAt.lte(now).or(Column::LastUsedAt.lte(now - IDLE_MS));
-        Entity::delete_many().filter(over.or(Column::Id.is_in(oldest))).exec(tx.conn()).await?;
-        Ok(NewSession { secret, member })
+        Entity::delete_many().filter(is_over(now).or(Column::Id.is_in(oldest))).exec(tx.conn()).await?;
+        Ok(NewSession { secret, member, browser })
     }
 
     /// The caller with the secret of a cookie; `None` if there is no such session.
@@ -186,7 +199,8 @@ impl Sessions {
         let note = self.db.write(|tx| async move {
             let key = sealing_key(&tx, &self.keys).await?;
             let row = Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?;
-            if let Some(row) = genuine(&self.keys, row) {
+            // Requests of one browser come together, and one of them is enough.
+            if let Some(row) = genuine(&self.keys, row).filter(|row| now - row.last_used_at >= USE_MS) {
                 signed::update::<Entity>(&tx, &key, Model { last_used_at: now, ..row }).await?;
             }
             Ok(())
@@ -221,6 +235,10 @@ impl Sessions {
     /// Ends the session with the secret of a cookie, if there is one.
     pub async fn sign_out(&self, secret: &str, client: &Client) -> Result<()> {
         let Some(hash) = &OneTimeSecret::hash_of(secret) else { return Ok(()) };
+        // Anybody can send such a cookie, and must not occupy those who write.
+        if Entity::find().filter(Column::Hash.eq(hash.clone())).one(self.db.reserved()).await?.is_none() {
+            return Ok(());
+        }
         let now = self.clock.now();
         let sign_out = self.db.write(|tx| async move {
             let row = Entity::find().filter(Column::Hash.eq(hash.clone())).one(tx.conn()).await?;
@@ -253,6 +271,15 @@ impl Sessions {
         self.callers.lock().clear();
         self.validity.lock().clear();
     }
+}
+
+/// Removes the sessions that are over. Returns how many those were.
+pub async fn prune(tx: &Tx, now: i64) -> Result<u64> {
+    Ok(Entity::delete_many().filter(is_over(now)).exec(tx.conn()).await?.rows_affected)
+}
+
+fn is_over(now: i64) -> SimpleExpr {
+    Column::ExpiresAt.lte(now).or(Column::LastUsedAt.lte(now - IDLE_MS))
 }
 
 /// A member, as the audit log says who acts.

@@ -41,7 +41,8 @@ pub(super) enum Command {
         #[arg(long, value_enum)]
         role: RoleName,
     },
-    /// Take a member's password away, end the sessions, and print a link with which the member sets a new password.
+    /// Take away everything with which a member signs in: the password, the accounts at the identity provider, the
+    /// sessions and the personal tokens. Print a link with which the member sets a new password.
     Reset(Who),
 }
 
@@ -75,8 +76,9 @@ async fn carry_out(command: Command, members: &Members, public_url: &str) -> Res
             update(members, &who, Change { role: Some(role.into()), ..Change::default() }).await?;
         }
         Command::Reset(who) => {
-            let reset = members.reset(members.id_of(&who.email).await?);
-            let (_, link) = doing(Action::LinkCreated, "The password of a member was taken away.", reset).await?;
+            let reset = members.reset_on_server(members.id_of(&who.email).await?);
+            let (_, link) =
+                doing(Action::LinkCreated, "Everything with which a member signs in was taken away.", reset).await?;
             print_link(&link, public_url);
         }
     }

@@ -203,11 +203,11 @@ async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<ExitCode,
     Ok(code)
 }
 
-/// Prints how to become the first administrator, if there are no members.
+/// Prints how to become the first administrator, unless one can sign in.
 async fn invite_first(app: &App) -> Result<(), String> {
     if let Some(link) = app.members.first_link().await.map_err(|error| error.chain().to_string())? {
         let address = link.address(&app.settings.public_url());
-        let first = "There are no members yet. This link makes you the first administrator. It works once:";
+        let first = "No administrator can sign in yet. This link makes you one. It works once:";
         // A service may have no standard output.
         let _ = writeln!(std::io::stdout(), "\n  {first}\n\n  {address}\n");
     }

@@ -134,6 +134,8 @@ async fn list(tokens: &Tokens) -> Result<(), String> {
         let mut cells = vec![token.name.as_str(), &role, state, &created, email, &end, &used];
         cells.extend(token.unlimited.then_some("unlimited"));
         cells.extend(token.scope.is_some().then_some("limited to some instances"));
+        let maker = token.created_by.as_ref().map(|maker| format!("created by {maker}"));
+        cells.extend(maker.as_deref());
         println!("{}", cells.join("\t"));
     }
     Ok(())

@@ -16,7 +16,8 @@
 //! without an event. A transaction that starts from a run
 //! or a job reads it without a lock, locks the instance, and then reads it again. Rows of several instances are not
 //! locked together, except with SKIP LOCKED. Whoever seals a credential shares the row of the installation after
-//! locking the instance; whoever locks that row for writing locks nothing after it that sealing needs. Whoever changes a
+//! locking the instance, or locks it if the commit counts a change in it; whoever locks that row for writing locks
+//! nothing after it that sealing needs. Whoever changes a
 //! member has that row first, then the member, then links and sessions.
 //!
 //! **Failures.** A transaction that the database rolls back (a deadlock, a lost connection) is run again from its

@@ -30,7 +30,7 @@ use super::sealed::Owner;
 use crate::backoff::Backoff;
 use crate::db::Tx;
 use crate::error::{Error, Result};
-use crate::installation::sealing_key;
+use crate::installation::{self, sealing_key};
 use crate::secrets::{KeyRing, SecretKey};
 
 /// The lease of a renewal, in milliseconds. It is longer than [`LONGEST`].
@@ -176,9 +176,11 @@ impl Grants {
         self.instances
             .db
             .write(|tx| async move {
-                // Locks the instance before its grant, as everywhere else, to avoid deadlocks.
+                // Locks the instance before its grant, as everywhere else, to avoid deadlocks. The commit counts the
+                // change in the row of the installation, which two who share it could not both do.
                 if forecast.is_some() {
                     super::lock(&tx, self.owner.instance).await?;
+                    installation::lock(&tx).await?;
                 }
                 let sealed = seal(&*sealing_key(&tx, &self.instances.keys).await?, &self.owner, seen + 1, grant)?;
                 let store = store.clone().col_expr(Column::Sealed, Expr::value(sealed));

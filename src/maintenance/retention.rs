@@ -21,12 +21,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use crate::auth::{attempts, links, sessions};
 use crate::clock::{DAY_MS, SteadyClock, id_at};
 use crate::config::Settings;
 use crate::db::{Db, Tx};
 use crate::error::Result;
 use crate::notification::history;
-use crate::{audit, directory, events, instance};
+use crate::{audit, directory, events, instance, oidc};
 
 /// How many rows one transaction removes at most.
 const BATCH: u64 = 500;
@@ -113,6 +114,10 @@ impl Pruner {
         if let Some(end) = cutoff(audit_names, now) {
             self.prune("audit_names", stop, async |tx| audit::erase::expired(&tx, end, BATCH).await).await;
         }
+        self.prune("attempts", stop, async |tx| attempts::prune(&tx, now, BATCH).await).await;
+        self.prune("sessions", stop, async |tx| sessions::prune(&tx, now).await).await;
+        self.prune("links", stop, async |tx| links::prune(&tx, now).await).await;
+        self.prune("sign_ins", stop, async |tx| oidc::forget_expired(&tx, now).await).await;
     }
 
     /// Removes batches until there is nothing left to remove.

@@ -1,15 +1,19 @@
 //! The callback: exchanges the code, verifies the token, and signs the member in, or reports why that failed.
 
 use entity::oidc_sign_in::{Column, Entity, Model};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use tracing::info;
 
 use super::token::{self, Expected};
-use super::{Oidc, Shared, Why, nonce, person, tell, verifier};
+use super::{Oidc, Pending, Shared, Why, nonce, person, tell, verifier};
 use crate::auth::identities::Identity;
+use crate::auth::network;
 use crate::auth::sessions::{Client, NewSession};
-use crate::error::Error;
-use crate::secrets::{OneTimeSecret, hash};
+use crate::clock::DAY_MS;
+use crate::db::Tx;
+use crate::error::{self, Error};
+use crate::secrets::hash;
 
 /// The parameters and cookies of the callback request.
 #[derive(Default)]
@@ -38,10 +42,47 @@ const ERRORS: [&str; 10] = [
     "account_selection_required",
 ];
 
+/// A sign-in that came back in the browser in which it was begun.
+pub struct Arrived {
+    pending: Pending,
+    /// The secret of the browser.
+    browser: String,
+    returned: Returned,
+}
+
+/// Removes the states that would have expired long ago. Returns how many those were.
+pub async fn forget_expired(tx: &Tx, now: i64) -> error::Result<u64> {
+    let expired = Entity::delete_many().filter(Column::ExpiresAt.lt(now - DAY_MS));
+    Ok(expired.exec(tx.conn()).await?.rows_affected)
+}
+
 impl Oidc {
-    /// Completes the sign-in with this state. Works once. Returns the session, and the path to go to.
-    pub async fn complete(&self, returned: Returned, client: &Client) -> Result<(NewSession, String), Why> {
-        let completed = self.try_complete(&returned, client).await;
+    /// Finds the sign-in by its state. That costs one look-up at most, because anybody can send such requests.
+    pub async fn arrive(&self, returned: Returned) -> Result<Arrived, Why> {
+        let arrived = self.find(returned).await;
+        if let Err(why) = &arrived {
+            tell(why);
+        }
+        arrived
+    }
+
+    async fn find(&self, returned: Returned) -> Result<Arrived, Why> {
+        let Shared { db, clock, sessions, .. } = &*self.0;
+        let state = returned.state.as_deref().unwrap_or_default();
+        let pending = Pending::open(sessions.keys(), state, clock.now()).ok_or(Why::Unknown)?;
+        let name = self.cookie_name(state);
+        let mut brought = returned.cookies.iter().filter(|(cookie, _)| *cookie == name).map(|(_, value)| value);
+        if let Some(browser) = brought.find(|value| hash(value) == pending.browser_hash).cloned() {
+            return Ok(Arrived { pending, browser, returned });
+        }
+        // A browser forgets the cookie when it has come back.
+        let used = Entity::find_by_id(hash(state)).one(db.reserved()).await.map_err(Error::from)?;
+        Err(if used.is_some() { Why::Unknown } else { Why::OtherBrowser })
+    }
+
+    /// Completes a sign-in. Works once for a state. Returns the session, and the path to go to.
+    pub async fn complete(&self, arrived: Arrived, client: &Client) -> Result<(NewSession, String), Why> {
+        let completed = self.try_complete(arrived, client).await;
         match &completed {
             Ok((session, _)) => info!(member.id = %session.member.id, "a member signed in with the identity provider"),
             Err(why) => tell(why),
@@ -51,39 +92,35 @@ impl Oidc {
 
     /// The name of the cookie for a state, which is not needed any more when the browser is back.
     pub fn used_cookie(&self, returned: &Returned) -> Option<String> {
-        let state_hash = returned.state.as_deref().and_then(OneTimeSecret::hash_of)?;
-        Some(self.cookie_name(&state_hash))
+        returned.state.as_deref().map(|state| self.cookie_name(state))
     }
 
-    async fn try_complete(&self, returned: &Returned, client: &Client) -> Result<(NewSession, String), Why> {
-        let (row, browser) = self.find(returned).await?;
-        self.use_up(&row).await?;
-        let code = self.code(returned).await?;
+    async fn try_complete(&self, arrived: Arrived, client: &Client) -> Result<(NewSession, String), Why> {
+        let Arrived { pending, browser, returned } = arrived;
+        self.use_up(&returned, &pending, client).await?;
+        let code = self.code(&returned).await?;
         let identity = self.identify(code, &browser).await?;
         let (sessions, identity) = (&self.0.sessions, &identity);
         let session = self.0.db.write(|tx| async move { sessions.sign_in(&tx, identity, client).await }).await?;
         sessions.forget();
-        Ok((session, row.return_to))
+        Ok((session, pending.return_to))
     }
 
-    /// Finds the sign-in by its state, and the secret of the browser. A request with an invalid state costs one look-up
-    /// by primary key, and does not use the sign-in up.
-    async fn find(&self, returned: &Returned) -> Result<(Model, String), Why> {
-        let Shared { db, clock, .. } = &*self.0;
-        let state_hash = returned.state.as_deref().and_then(OneTimeSecret::hash_of).ok_or(Why::Unknown)?;
-        let found = Entity::find_by_id(state_hash).one(db.read()).await.map_err(Error::from)?;
-        let row = found.filter(|row| row.expires_at > clock.now()).ok_or(Why::Unknown)?;
-        let name = self.cookie_name(&row.state_hash);
-        let mut brought = returned.cookies.iter().filter(|(cookie, _)| *cookie == name).map(|(_, value)| value);
-        let browser = brought.find(|value| hash(value) == row.browser_hash).ok_or(Why::OtherBrowser)?;
-        Ok((row, browser.clone()))
-    }
-
-    /// Deletes the row, so that the state cannot be used again.
-    async fn use_up(&self, row: &Model) -> Result<(), Why> {
-        let delete = &Entity::delete_many().filter(Column::StateHash.eq(row.state_hash.clone()));
-        let used = self.0.db.write(|tx| async move { Ok(delete.clone().exec(tx.conn()).await?.rows_affected == 1) });
-        if used.await? { Ok(()) } else { Err(Why::Unknown) }
+    /// Stores the state, so that it cannot be used again.
+    async fn use_up(&self, returned: &Returned, pending: &Pending, client: &Client) -> Result<(), Why> {
+        let row = &Model {
+            state_hash: hash(returned.state.as_deref().unwrap_or_default()),
+            browser_hash: pending.browser_hash.clone(),
+            return_to: pending.return_to.clone(),
+            address: client.address.map(network).map(|address| address.to_string()).unwrap_or_default(),
+            expires_at: pending.expires_at,
+        };
+        let insert = self.0.db.write(|tx| async move {
+            let insert = Entity::insert_many([row.clone().into_active_model().reset_all()]);
+            let once = OnConflict::column(Column::StateHash).do_nothing().to_owned();
+            Ok(insert.on_conflict(once).exec_without_returning(tx.conn()).await?)
+        });
+        if insert.await? == 1 { Ok(()) } else { Err(Why::Unknown) }
     }
 
     /// The code, if this identity provider has answered with one.
@@ -132,7 +169,7 @@ impl Oidc {
         Ok(Identity {
             issuer: settings.issuer.clone(),
             email: person::verified_email(&claims, &settings.issuer).map(str::to_owned),
-            name: person::name(&claims),
+            name: person::name(&claims, &settings.issuer),
             subject,
             role,
         })

@@ -4,10 +4,10 @@
 //! the callback, which [completes](Oidc::complete) the sign-in: it exchanges the code for an ID token, verifies the token,
 //! decides on the role, and signs the member in.
 //!
-//! **Protection.** The callback accepts only a known `state`: 256 random bits, of which the hash is stored. A state is
-//! valid once, for ten minutes, and only in the browser with the cookie that came with it. The nonce and the PKCE verifier
-//! derive from that cookie, so the database knows nothing with which a sign-in can be completed. The number of pending
-//! sign-ins is limited, in all and for each address.
+//! **Protection.** The callback accepts only a `state` that this installation has sealed. A state is valid once, for ten
+//! minutes, and only in the browser with the cookie that came with it. The nonce and the PKCE verifier derive from that
+//! cookie. Everything about a pending sign-in is in its state, and nothing is stored before it comes back, so that
+//! strangers can begin as many as they like.
 //!
 //! **Trust.** Everything that the identity provider says is checked as if it lied, except who a person is: the issuer in
 //! its metadata, in its answer and in the token, the scheme of its endpoints, the size and time of its responses, and
@@ -17,18 +17,15 @@
 //! **Network.** An administrator has chosen the identity provider, so its own host may be on a private network. Its
 //! metadata can name other hosts; for those, the rules for applications apply (`allowed_networks`).
 //!
-//! **Crashes.** The state is deleted before the code is exchanged, and the member is signed in by one transaction. If the
+//! **Crashes.** The state is used up before the code is exchanged, and the member is signed in by one transaction. If the
 //! process dies in between, the person begins again. Any replica can complete a sign-in.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use entity::oidc_sign_in::{Column, Entity, Model};
 use integration::engine::ClientSettings;
 use ring::digest::{SHA256, digest};
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
 use tracing::{error, warn};
 use url::Url;
 
@@ -36,25 +33,24 @@ use crate::auth::sessions::Sessions;
 use crate::clock::Clock;
 use crate::config::OidcSettings;
 use crate::db::Db;
-use crate::error::Error;
-use crate::secrets::{OneTimeSecret, hex};
+use crate::error::{Error, RefusalCode};
+use crate::installation;
+use crate::secrets::{OneTimeSecret, hash, hex};
 
 mod complete;
+mod pending;
 mod person;
 mod provider;
 mod token;
 
-pub use complete::Returned;
+pub use complete::{Returned, forget_expired};
+use pending::Pending;
 use provider::Provider;
 
 /// The path of the callback, below the public URL.
 pub const CALLBACK: &str = "/auth/oidc/callback";
 /// How long a person has to sign in at the identity provider, in milliseconds.
 pub const PENDING_MS: i64 = 600_000;
-/// How many sign-ins may be pending in all.
-const MAX_PENDING: u64 = 5_000;
-/// How many of them may come from one address. People of a whole office can share one.
-const MAX_PENDING_PER_ADDRESS: u64 = 500;
 /// The longest path that a person can be sent to after the sign-in, in bytes.
 const MAX_RETURN: usize = 512;
 
@@ -106,7 +102,9 @@ pub enum Why {
     NoRole,
     /// The member is disabled.
     Disabled,
-    /// Too many sign-ins are pending.
+    /// The member with the address has signed in with another account.
+    OtherAccount,
+    /// Too many sign-ins from the network have failed.
     TooMany,
     /// An internal error.
     Inner(Error),
@@ -115,7 +113,9 @@ pub enum Why {
 impl From<Error> for Why {
     fn from(error: Error) -> Self {
         match error {
-            // The only refusal of a sign-in.
+            Error::Refused(refusals) if refusals.iter().any(|it| it.code == RefusalCode::EmailTaken) => {
+                Why::OtherAccount
+            }
             Error::Refused(_) => Why::Disabled,
             error => Why::Inner(error),
         }
@@ -134,7 +134,10 @@ fn tell(why: &Why) {
         Why::Unreachable(reason) | Why::Untrusted(reason) => reason,
         Why::NoRole => "no entry of oidc_roles applies to the person, and there is no oidc_default_role",
         Why::Disabled => "the member is disabled",
-        Why::TooMany => "too many sign-ins are pending",
+        Why::OtherAccount => {
+            "the member with this address has another account at the identity provider; resetting the member connects the new one"
+        }
+        Why::TooMany => "too many sign-ins from the network have failed",
         Why::Inner(error) => {
             error!(error = %error.chain(), "a sign-in with the identity provider failed because of an internal error");
             return;
@@ -174,54 +177,36 @@ impl Oidc {
         format!("{}{CALLBACK}", self.0.public_url)
     }
 
-    /// Stores a sign-in, and returns where to send the browser. `return_to` is ignored unless it is a local path. `address`
-    /// is what counts as one address.
-    pub async fn begin(&self, return_to: Option<&str>, address: IpAddr) -> Result<Begun, Why> {
-        let begun = self.try_begin(return_to, address).await;
+    /// Begins a sign-in, and returns where to send the browser. `return_to` is ignored unless it is a local path.
+    pub async fn begin(&self, return_to: Option<&str>) -> Result<Begun, Why> {
+        let begun = self.try_begin(return_to).await;
         if let Err(why) = &begun {
             tell(why);
         }
         begun
     }
 
-    async fn try_begin(&self, return_to: Option<&str>, address: IpAddr) -> Result<Begun, Why> {
-        let Shared { db, clock, settings, provider, .. } = &*self.0;
+    async fn try_begin(&self, return_to: Option<&str>) -> Result<Begun, Why> {
+        let Shared { db, clock, settings, provider, sessions, .. } = &*self.0;
         let metadata = provider.metadata().await?;
-        let (state, browser) = (OneTimeSecret::new(), OneTimeSecret::new());
-        let now = clock.now();
-        let row = &Model {
-            state_hash: state.hash(),
+        let browser = OneTimeSecret::new();
+        let pending = Pending {
             browser_hash: browser.hash(),
             return_to: return_to.filter(|path| is_local(path)).unwrap_or("/").to_owned(),
-            address: address.to_string(),
-            expires_at: now + PENDING_MS,
+            expires_at: clock.now() + PENDING_MS,
         };
-        let stored = db.write(|tx| async move {
-            Entity::delete_many().filter(Column::ExpiresAt.lte(now)).exec(tx.conn()).await?;
-            let pending = Entity::find();
-            let of_address = pending.clone().filter(Column::Address.eq(&row.address));
-            if pending.count(tx.conn()).await? >= MAX_PENDING
-                || of_address.count(tx.conn()).await? >= MAX_PENDING_PER_ADDRESS
-            {
-                return Ok(false);
-            }
-            row.clone().into_active_model().reset_all().insert(tx.conn()).await?;
-            Ok(true)
-        });
-        if !stored.await? {
-            return Err(Why::TooMany);
-        }
+        let state = pending.seal(&*installation::key_in_use(db.reserved(), sessions.keys()).await?)?;
         let mut url = metadata.authorization_endpoint.clone();
         url.query_pairs_mut()
             .append_pair("response_type", "code")
             .append_pair("client_id", &settings.client_id)
             .append_pair("redirect_uri", &self.redirect_uri())
             .append_pair("scope", &settings.scopes)
-            .append_pair("state", state.text())
+            .append_pair("state", &state)
             .append_pair("nonce", &nonce(browser.text()))
             .append_pair("code_challenge", &challenge(&verifier(browser.text())))
             .append_pair("code_challenge_method", "S256");
-        let cookie = Cookie { name: self.cookie_name(&row.state_hash), value: browser.text().to_owned() };
+        let cookie = Cookie { name: self.cookie_name(&state), value: browser.text().to_owned() };
         Ok(Begun { url, cookie })
     }
 
@@ -232,9 +217,9 @@ impl Oidc {
 
     /// Each sign-in has its own cookie, because a browser can have several in progress. A cookie with this prefix cannot
     /// be set by another host of the same domain.
-    fn cookie_name(&self, state_hash: &[u8]) -> String {
+    fn cookie_name(&self, state: &str) -> String {
         let prefix = if self.is_encrypted() { "__Host-" } else { "" };
-        format!("{prefix}muster-sign-in-{}", hex(&state_hash[..8]))
+        format!("{prefix}muster-sign-in-{}", hex(&hash(state)[..8]))
     }
 }
 

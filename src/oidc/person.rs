@@ -4,15 +4,19 @@ use serde_json::Value;
 
 use super::token::Claims;
 use crate::auth::Role;
+use crate::auth::members::readable_name;
 use crate::config::{Member, OidcSettings};
 
 /// Its accounts can have had an address of any company when it was verified. Only of its own domain, and of the one in
 /// the claim `hd`, it knows whose an address is now.
 const GOOGLE: &str = "https://accounts.google.com";
 const GOOGLE_MAIL: &str = "gmail.com";
-/// The longest e-mail address (RFC 5321) and name, in characters.
+/// The longest e-mail address (RFC 5321), in characters.
 const MAX_EMAIL: usize = 254;
-const MAX_NAME: usize = 100;
+/// What looks like the sign of an address.
+const AT_SIGNS: [char; 3] = ['@', '\u{FE6B}', '\u{FF20}'];
+/// The name of somebody of whom nothing else can be shown.
+const NAMELESS: &str = "Somebody without a name";
 
 /// Whether the userinfo endpoint may know what the ID token leaves out.
 pub(super) fn is_incomplete(claims: &Claims, settings: &OidcSettings) -> bool {
@@ -49,15 +53,15 @@ pub(super) fn verified_email<'a>(claims: &'a Claims, issuer: &str) -> Option<&'a
     (plausible && verified && owned).then_some(email)
 }
 
-/// The name to show.
-pub(super) fn name(claims: &Claims) -> String {
-    let candidates =
-        ["name", "preferred_username", "email", "sub"].iter().filter_map(|claim| claims.get(*claim)?.as_str());
-    let mut readable = candidates.map(|text| {
-        let text: String = text.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
-        text.trim().to_owned()
-    });
-    readable.find(|name| !name.is_empty()).unwrap_or_default()
+/// The name to show. It cannot be taken for an address, unless the identity provider has verified that one: histories
+/// show the address of who has one, and the name of who has none.
+pub(super) fn name(claims: &Claims, issuer: &str) -> String {
+    let said = ["name", "preferred_username"].iter().filter_map(|claim| claims.get(*claim)?.as_str());
+    let texts = said.chain(verified_email(claims, issuer)).chain(claims.get("sub").and_then(Value::as_str));
+    let mut readable = texts.map(|text| readable_name(text));
+    let verified = verified_email(claims, issuer);
+    let is_good = |name: &String| !name.is_empty() && (verified == Some(name) || !name.contains(AT_SIGNS));
+    readable.find(is_good).unwrap_or_else(|| NAMELESS.to_owned())
 }
 
 /// The role of the first entry that applies; `None` if the person may not sign in.
@@ -148,8 +152,20 @@ mod tests {
 
     #[test]
     fn a_name_can_always_be_shown() {
-        assert_eq!(name(&claims(json!({ "sub": "1", "name": " Ada\n\u{1b}[1m " }))), "Ada[1m");
-        assert_eq!(name(&claims(json!({ "sub": "1", "name": "\t", "email": "a@b" }))), "a@b");
-        assert_eq!(name(&claims(json!({ "sub": "1", "name": ["x"] }))), "1");
+        let name = |of| name(&claims(of), "https://login.example.com");
+        assert_eq!(name(json!({ "sub": "1", "name": " Ada\n\u{1b}\u{202e}[1m " })), "Ada [1m");
+        assert_eq!(name(json!({ "sub": "1", "name": "\t", "email": "a@b", "email_verified": true })), "a@b");
+        assert_eq!(name(json!({ "sub": "1", "name": ["x"] })), "1");
+    }
+
+    #[test]
+    fn nobody_is_called_by_an_address_that_was_not_verified() {
+        let name = |of| name(&claims(of), "https://login.example.com");
+        assert_eq!(name(json!({ "sub": "u3", "email": "bob@example.com", "email_verified": false })), "u3");
+        assert_eq!(name(json!({ "sub": "w2", "name": "ada@example.com" })), "w2");
+        assert_eq!(name(json!({ "sub": "w2", "name": "ada\u{FF20}example.com", "preferred_username": "Ada" })), "Ada");
+        assert_eq!(name(json!({ "sub": "bob@example.com", "preferred_username": "eve@example.com" })), NAMELESS);
+        let other = json!({ "sub": "1", "name": "bob@b", "email": "a@b", "email_verified": true });
+        assert_eq!(name(other), "a@b", "not that of somebody else either");
     }
 }

@@ -3,12 +3,11 @@
 //!
 //! If a person cannot be signed in, a page says what to do. It shows nothing from the request or the identity provider.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -20,7 +19,6 @@ use super::page::{Page, page, private};
 use super::query::{cookies as all_cookies, parameter};
 use super::sign_in::{Attempts, begun, client};
 use crate::audit::{Actor, Entry};
-use crate::auth::network;
 use crate::auth::sessions::Client;
 use crate::error::Error;
 use crate::graphql::error::Code;
@@ -57,8 +55,10 @@ async fn button(State(Door { oidc, .. }): State<Door>) -> Response {
 async fn start(State(Door { oidc, .. }): State<Door>, request: Request) -> Response {
     let Some(oidc) = oidc else { return StatusCode::NOT_FOUND.into_response() };
     let (parts, _) = request.into_parts();
-    let address = client(&parts).address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let begun = oidc.begin(parameter(&parts.uri, "return").as_deref(), network(address)).await;
+    if !is_navigation(&parts.headers) {
+        return private(embedded().respond(ROOT));
+    }
+    let begun = oidc.begin(parameter(&parts.uri, "return").as_deref()).await;
     private(match begun {
         Ok(begun) => {
             let cookie = pending_cookie(&oidc, begun.cookie.name, begun.cookie.value, PENDING_MS);
@@ -78,8 +78,19 @@ async fn callback(State(door): State<Door>, request: Request) -> Response {
         issuer: parameter(&parts.uri, "iss"),
         cookies: all_cookies(&parts.headers),
     };
+    if !is_navigation(&parts.headers) {
+        return private(embedded().respond(ROOT));
+    }
     let used = oidc.used_cookie(&returned);
     let client = client(&parts);
+    // Other pages can send people here with a state of their own making, which must not count for the people's network.
+    let arrived = match oidc.arrive(returned).await {
+        Ok(arrived) => arrived,
+        Err(why) => {
+            note_failure(&door.endpoint, &client, &why).await;
+            return private(explain(&why).respond(ROOT));
+        }
+    };
     if door.attempts.admit(&client).is_err() {
         note_failure(&door.endpoint, &client, &Why::TooMany).await;
         return private(explain(&Why::TooMany).respond(ROOT));
@@ -88,7 +99,7 @@ async fn callback(State(door): State<Door>, request: Request) -> Response {
     // A task of its own, so that it is completed even if the browser disconnects.
     let span = error_span!("oidc.callback", request.id = %client.request_id);
     let task = oidc.clone();
-    let completed = tokio::spawn(async move { task.complete(returned, &client).await }.instrument(span)).await;
+    let completed = tokio::spawn(async move { task.complete(arrived, &client).await }.instrument(span)).await;
     let completed =
         completed.unwrap_or_else(|_| Err(Why::Inner(Error::Internal("completing a sign-in panicked".into()))));
     let mut response = match completed {
@@ -124,6 +135,7 @@ async fn note_failure(endpoint: &Endpoint, client: &Client, why: &Why) {
         Why::Untrusted(_) => entry.refused("UNTRUSTED"),
         Why::NoRole => entry.refused("NO_ROLE"),
         Why::Disabled => entry.refused("MEMBER_DISABLED"),
+        Why::OtherAccount => entry.refused("OTHER_ACCOUNT"),
         Why::Inner(_) => entry.failed(Code::Internal.as_str()),
     };
     journal.note(entry.by(origin)).await;
@@ -133,6 +145,18 @@ async fn note_failure(endpoint: &Endpoint, client: &Client, why: &Why) {
 fn pending_cookie(oidc: &Oidc, name: String, value: String, max_age_ms: i64) -> HeaderValue {
     let cookie = cookies::build(name, value, "/", max_age_ms, oidc.is_encrypted());
     HeaderValue::from_str(&cookie.to_string()).expect("a secret has letters, digits, - and _")
+}
+
+/// Whether a person is on the way here, as far as the browser says so: an image or a frame of another page is not.
+fn is_navigation(headers: &HeaderMap) -> bool {
+    let is = |name: &str, wanted: &str| headers.get_all(name).iter().all(|value| value == wanted);
+    is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document")
+}
+
+/// The answer to a part of another page.
+fn embedded() -> Page {
+    let happened = "The address of a sign-in was used as a part of another page.";
+    page(StatusCode::FORBIDDEN, "This is not a part of a page", happened, &[AGAIN])
 }
 
 /// A page: its status, its title, what happened, and what to do now.
@@ -196,10 +220,17 @@ const DISABLED: Words = (
     "An administrator has ended your access to Muster.",
     &["If that is a mistake, ask your Muster administrator."],
 );
+const OTHER_ACCOUNT: Words = (
+    StatusCode::FORBIDDEN,
+    "This is not the account that Muster knows",
+    "A member of Muster has your address, and has signed in with another account of your identity provider before. So that \
+     nobody gets the access of somebody who had the address earlier, an administrator has to decide.",
+    &["Ask your Muster administrator. If you are that member, the administrator resets you, and you sign in again."],
+);
 const TOO_MANY: Words = (
     StatusCode::SERVICE_UNAVAILABLE,
-    "Too many people are signing in",
-    "Too many sign-ins were begun or have failed, in all or from your network.",
+    "Too many sign-ins have failed",
+    "Too many sign-ins from your network have failed.",
     &["Wait a quarter of an hour, then sign in again."],
 );
 const UNAVAILABLE: Words = (
@@ -226,6 +257,7 @@ fn explain(why: &Why) -> Page {
         Why::Untrusted(_) => UNTRUSTED,
         Why::NoRole => NO_ROLE,
         Why::Disabled => DISABLED,
+        Why::OtherAccount => OTHER_ACCOUNT,
         Why::TooMany => TOO_MANY,
         Why::Inner(error) if error.is_passing() => UNAVAILABLE,
         Why::Inner(_) => INTERNAL,

@@ -3,15 +3,17 @@
 //! When all places are taken, the connections that have been idle for longest are closed. If every connection is busy,
 //! a few more are accepted, on which only the health checks are answered. An address that has too many connections gets
 //! no more. Connections of trusted proxies and from this machine are not counted by address. Of the requests that
-//! a trusted proxy forwards, each counts as a connection of its client while it is answered.
+//! a trusted proxy forwards, each counts as a connection of its client while it is answered. All clients whose address
+//! a proxy does not say readably count as one client, which is never the proxy or this machine.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Once};
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 use parking_lot::Mutex;
+use tracing::warn;
 
 use super::connection::Activity;
 use super::descriptors;
@@ -24,6 +26,8 @@ const SPARE: usize = 32;
 const CLOSED_SHARE: usize = 64;
 /// Proxies append the address of their client to this header.
 const FORWARDED: &str = "x-forwarded-for";
+/// The client of a trusted proxy that does not say its address readably.
+pub(super) const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// The places for connections. Clones share them.
 #[derive(Clone)]
@@ -34,6 +38,7 @@ struct Shared {
     per_address: usize,
     trusted: Vec<IpNet>,
     taken: Mutex<Taken>,
+    warned: Once,
 }
 
 #[derive(Default)]
@@ -81,7 +86,7 @@ impl Places {
     }
 
     pub(super) fn new(all: usize, per_address: usize, trusted: Vec<IpNet>) -> Self {
-        Self(Arc::new(Shared { all, per_address, trusted, taken: Mutex::default() }))
+        Self(Arc::new(Shared { all, per_address, trusted, taken: Mutex::default(), warned: Once::new() }))
     }
 
     /// A place for a new connection.
@@ -104,7 +109,7 @@ impl Places {
 
     /// Counts a client; `None` if this address is not counted.
     fn client(&self, address: IpAddr) -> Result<Option<Client>, Refused> {
-        if address.is_loopback() || self.trusts(address) {
+        if address != UNKNOWN && (address.is_loopback() || self.trusts(address)) {
             return Ok(None);
         }
         let address = network(address);
@@ -122,11 +127,18 @@ impl Places {
         self.0.trusted.iter().any(|network| network.contains(&address))
     }
 
-    /// The client of a trusted proxy, as the last proxy that is trusted saw it.
-    fn forwarded(&self, headers: &HeaderMap) -> Option<IpAddr> {
-        let lines: Vec<&str> = headers.get_all(FORWARDED).iter().filter_map(|line| line.to_str().ok()).collect();
-        let mut hops = lines.iter().rev().flat_map(|line| line.rsplit(',')).map(|hop| address(hop.trim()));
-        hops.find(|hop| hop.is_none_or(|address| !self.trusts(address))).flatten()
+    /// The client of a trusted proxy, as the last proxy that is trusted saw it. If all are trusted, it is the first.
+    fn forwarded(&self, headers: &HeaderMap) -> IpAddr {
+        let lines: Vec<&[u8]> = headers.get_all(FORWARDED).iter().map(HeaderValue::as_bytes).collect();
+        let hops = lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b',')).map(address);
+        let mut client = UNKNOWN;
+        for hop in hops {
+            client = hop.filter(|address| !address.is_loopback()).unwrap_or(UNKNOWN);
+            if !hop.is_some_and(|address| self.trusts(address)) {
+                break;
+            }
+        }
+        client
     }
 }
 
@@ -140,7 +152,8 @@ fn refused(why: Refused) -> Refused {
 }
 
 /// An address as proxies write it, which may have a port.
-fn address(text: &str) -> Option<IpAddr> {
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text.trim_ascii()).ok()?;
     let address = text.parse().or_else(|_| text.trim_matches(['[', ']']).parse());
     address.or_else(|_| text.parse().map(|address: std::net::SocketAddr| address.ip())).ok().map(|it| it.to_canonical())
 }
@@ -162,8 +175,17 @@ impl Taken {
 impl Gate {
     /// The address of the client, behind the proxies that are trusted.
     pub(super) fn address(&self, headers: &HeaderMap) -> IpAddr {
-        let forwarded = if self.places.trusts(self.peer) { self.places.forwarded(headers) } else { None };
-        forwarded.unwrap_or(self.peer)
+        if self.places.trusts(self.peer) {
+            return self.places.forwarded(headers);
+        }
+        if self.peer.is_loopback() && headers.contains_key(FORWARDED) {
+            self.places.0.warned.call_once(|| {
+                warn!(
+                    "a proxy on this machine forwards requests, and trusted_proxies does not name it: clients are not limited by their address"
+                );
+            });
+        }
+        self.peer
     }
 
     /// Whether the request is answered, and the client that it is counted for until then.
@@ -171,10 +193,11 @@ impl Gate {
         if self.spare && !is_health_check {
             return Err(Refused::Full);
         }
-        if !self.places.trusts(self.peer) {
+        // Health checks of the proxy itself must not depend on what its clients do.
+        if is_health_check || !self.places.trusts(self.peer) {
             return Ok(None);
         }
-        self.places.forwarded(headers).map_or(Ok(None), |client| self.places.client(client))
+        self.places.client(self.places.forwarded(headers))
     }
 }
 
@@ -237,7 +260,7 @@ mod tests {
         let places = Places::new(100, 1, vec!["10.0.0.1/32".parse().unwrap(), "10.0.0.2/32".parse().unwrap()]);
         let proxy = places.take(ip("10.0.0.1"), &Activity::new()).unwrap();
         assert_eq!(proxy.gate.address(&headers(&["203.0.113.9, 192.0.2.1"])), ip("192.0.2.1"));
-        assert_eq!(proxy.gate.address(&headers(&[])), ip("10.0.0.1"));
+        assert_eq!(proxy.gate.address(&headers(&["10.0.0.2, 10.0.0.1"])), ip("10.0.0.2"), "a proxy that asks itself");
         let ask = |lines: &[&str]| proxy.gate.admit(false, &headers(lines));
         let one = ask(&["198.51.100.7, 192.0.2.1", "10.0.0.2"]).unwrap();
         assert_eq!(
@@ -249,10 +272,42 @@ mod tests {
         assert!(ask(&["[2001:db8::1]:80"]).unwrap().is_some());
         drop(one);
         assert!(ask(&["192.0.2.1"]).is_ok());
-        assert!(ask(&[]).unwrap().is_none() && ask(&["unknown, 10.0.0.2"]).unwrap().is_none());
+        assert!(proxy.gate.admit(true, &headers(&["192.0.2.1"])).unwrap().is_none(), "health checks are not counted");
         let stranger = places.take(ip("192.0.2.9"), &Activity::new()).unwrap();
         assert_eq!(stranger.gate.address(&headers(&["192.0.2.1"])), ip("192.0.2.9"));
         assert!(stranger.gate.admit(false, &headers(&["192.0.2.1"])).unwrap().is_none(), "it may write what it wants");
+    }
+
+    #[test]
+    fn clients_that_a_proxy_does_not_name_readably_count_as_one() {
+        let places = Places::new(100, 1, vec!["127.0.0.1/32".parse().unwrap(), "0.0.0.0/32".parse().unwrap()]);
+        let proxy = places.take(ip("127.0.0.1"), &Activity::new()).unwrap();
+        let odd: [&[&[u8]]; 10] = [
+            &[],
+            &[b""],
+            &[b"unknown"],
+            &[b"203.0.113.7, unknown"],
+            &[b"203.0.113.7, \xe9"],
+            &[b"203.0.113.7,"],
+            &[b"203.0.113.7", b"_hidden, 127.0.0.1"],
+            &[b"203.0.113.7, 127.0.0.2"],
+            &[b"127.0.0.1"],
+            &[b"::1, 127.0.0.1"],
+        ];
+        let headers = |lines: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(FORWARDED, HeaderValue::from_bytes(line).unwrap());
+            }
+            headers
+        };
+        let _one = proxy.gate.admit(false, &HeaderMap::new()).unwrap().unwrap();
+        for lines in odd {
+            assert_eq!(proxy.gate.address(&headers(lines)), UNKNOWN, "{lines:?}");
+            assert_eq!(proxy.gate.admit(false, &headers(lines)).err(), Some(Refused::Address), "{lines:?}");
+        }
+        let own: &[&[u8]] = &[b"\xe9, 203.0.113.7"];
+        assert_eq!(proxy.gate.address(&headers(own)), ip("203.0.113.7"), "what a client writes itself does not matter");
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Signing in and out, for the console: `/session` with a password, `/session/link` with a one-time link.
 //!
 //! A request is JSON from a page of this server. A session that the browser had before ends, so that nobody can have
-//! chosen it. An account can be tried a few times, see [`crate::auth::members`]; so can an address, which is counted
-//! in memory. Addresses of this machine are not counted, because a proxy may be behind them.
+//! chosen it. An account can be tried a few times, see [`crate::auth::attempts`]; so can a network, which is counted
+//! in memory. This machine is not counted, because a proxy may be behind it, and neither is a browser that is known:
+//! strangers in the same office must not keep it out.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use entity::audit_entry::Action;
+use ipnet::IpNet;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -26,7 +27,7 @@ use crate::audit::{Actor, Entry, Subject};
 use crate::auth::links::Entered;
 use crate::auth::members::SignIn;
 use crate::auth::sessions::{Client, NewSession};
-use crate::auth::{ClientAddress, network};
+use crate::auth::{ClientAddress, network, place};
 use crate::error::Error;
 use crate::graphql::error::Code;
 use crate::graphql::transport::callers;
@@ -36,9 +37,11 @@ use crate::graphql::transport::problems::Problem;
 
 /// How often an address may fail to sign in within a window.
 const FAILURES: u32 = 30;
+/// The same for all networks of a place, which can have very many of IPv6.
+const FAILURES_PER_PLACE: u32 = 120;
 const WINDOW: Duration = Duration::from_mins(15);
-/// How many addresses are counted. A full table is cleared.
-const ADDRESSES: usize = 10_000;
+/// How many networks are counted.
+const NETWORKS: usize = 10_000;
 const JSON: &str = "application/json; charset=utf-8";
 
 #[derive(Clone)]
@@ -51,11 +54,11 @@ struct Door {
 #[derive(Clone, Copy)]
 struct RequestId(Uuid);
 
-/// The failed attempts of each address. Clones share them.
+/// The failed attempts of each network. Clones share them.
 #[derive(Clone, Default)]
-pub(super) struct Attempts(Arc<Mutex<HashMap<IpAddr, Failures>>>);
+pub(super) struct Attempts(Arc<Mutex<HashMap<IpNet, Failures>>>);
 
-/// The failures of an address since the start of a window.
+/// The failures of a network since the start of a window.
 struct Failures {
     since: Instant,
     count: u32,
@@ -76,11 +79,17 @@ struct Credentials {
 
 async fn with_password(State(door): State<Door>, request: Request) -> Response {
     door.answer(request, async |parts, Credentials { email, password }: Credentials| {
-        let client = client(parts);
-        door.attempts.admit(&client)?;
-        match door.endpoint.access.members.sign_in(&email, &password, &client).await {
+        let client = Client { browser: door.endpoint.session_cookie.browser(&parts.headers), ..client(parts) };
+        let members = &door.endpoint.access.members;
+        let is_known = members.knows(&email, &client);
+        if !is_known {
+            door.attempts.admit(&client)?;
+        }
+        match members.sign_in(&email, &password, &client).await {
             Ok(SignIn::Begun(session)) => {
-                door.attempts.forgive(&client);
+                if !is_known {
+                    door.attempts.forgive(&client);
+                }
                 Ok(*session)
             }
             Ok(SignIn::Refused(account)) => {
@@ -165,7 +174,11 @@ impl Door {
                 return problem.into_response(JSON);
             }
         };
-        done(begun(&self.endpoint, &parts, &session).await)
+        let mut response = done(begun(&self.endpoint, &parts, &session).await);
+        if let Some(browser) = session.browser {
+            response.headers_mut().append(header::SET_COOKIE, self.endpoint.session_cookie.set_browser(browser));
+        }
+        response
     }
 }
 
@@ -196,33 +209,66 @@ pub(super) async fn begun(endpoint: &Endpoint, parts: &Parts, session: &NewSessi
 }
 
 impl Attempts {
-    /// Counts an attempt of an address as failed.
+    /// Counts an attempt as failed.
     pub(super) fn admit(&self, client: &Client) -> Result<(), Problem> {
-        let Some(address) = client.address.filter(|address| !address.is_loopback()) else { return Ok(()) };
-        let mut failures = self.0.lock();
-        if failures.len() >= ADDRESSES {
-            failures.clear();
+        let mut all = self.0.lock();
+        make_room(&mut all);
+        let networks = networks(client);
+        for (network, limit) in &networks {
+            let failures = all.entry(*network).or_insert_with(Failures::none);
+            if failures.since.elapsed() >= WINDOW {
+                *failures = Failures::none();
+            }
+            if failures.count >= *limit {
+                let left = WINDOW.saturating_sub(failures.since.elapsed()).as_secs() + 1;
+                let seconds = u32::try_from(left).unwrap_or(u32::MAX);
+                let message = "There were too many attempts to sign in from your network.";
+                return Err(Problem::rate_limited(seconds, message));
+            }
         }
-        let own = failures.entry(network(address)).or_insert_with(|| Failures { since: now(), count: 0 });
-        if own.since.elapsed() >= WINDOW {
-            *own = Failures { since: now(), count: 0 };
+        for (network, _) in networks {
+            if let Some(failures) = all.get_mut(&network) {
+                failures.count += 1;
+            }
         }
-        if own.count >= FAILURES {
-            let left = WINDOW.saturating_sub(own.since.elapsed()).as_secs() + 1;
-            let seconds = u32::try_from(left).unwrap_or(u32::MAX);
-            return Err(Problem::rate_limited(seconds, "There were too many attempts to sign in from your network."));
-        }
-        own.count += 1;
         Ok(())
     }
 
     /// Does not count an attempt that has succeeded.
     pub(super) fn forgive(&self, client: &Client) {
-        if let Some(address) = client.address
-            && let Some(own) = self.0.lock().get_mut(&network(address))
-        {
-            own.count = own.count.saturating_sub(1);
+        let mut all = self.0.lock();
+        for (network, _) in networks(client) {
+            if let Some(failures) = all.get_mut(&network) {
+                failures.count = failures.count.saturating_sub(1);
+            }
         }
+    }
+}
+
+impl Failures {
+    fn none() -> Self {
+        Self { since: now(), count: 0 }
+    }
+}
+
+/// For what a client counts, with the limit of each; for nothing if it is on this machine.
+fn networks(client: &Client) -> Vec<(IpNet, u32)> {
+    let Some(address) = client.address.filter(|address| !address.is_loopback()) else { return Vec::new() };
+    let (own, place) = (IpNet::from(network(address)), place(address));
+    let beside = (place != own).then_some((place, FAILURES_PER_PLACE));
+    [(own, FAILURES)].into_iter().chain(beside).collect()
+}
+
+/// Forgets the networks with the fewest failures if there are too many.
+fn make_room(all: &mut HashMap<IpNet, Failures>) {
+    if all.len() < NETWORKS {
+        return;
+    }
+    all.retain(|_, failures| failures.since.elapsed() < WINDOW);
+    let mut counts: Vec<(u32, IpNet)> = all.iter().map(|(network, failures)| (failures.count, *network)).collect();
+    counts.sort_unstable();
+    for (_, network) in counts.iter().take(all.len().saturating_sub(NETWORKS / 2)) {
+        all.remove(network);
     }
 }
 
@@ -230,7 +276,7 @@ pub(super) fn client(parts: &Parts) -> Client {
     let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     let address = parts.extensions.get::<ClientAddress>().map(|ClientAddress(address)| *address);
     let request_id = parts.extensions.get::<RequestId>().map_or_else(Uuid::now_v7, |RequestId(id)| *id);
-    Client { address, user_agent: user_agent.unwrap_or_default().to_owned(), request_id }
+    Client { address, user_agent: user_agent.unwrap_or_default().to_owned(), request_id, browser: None }
 }
 
 fn problem(error: &Error) -> Problem {
@@ -238,7 +284,7 @@ fn problem(error: &Error) -> Problem {
         Error::Refused(_) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, Code::InvalidInput, error.to_string()),
         Error::Unavailable(_) | Error::Undone(_) | Error::Uncertain(_) => {
             warn!(error = %error.chain(), "somebody could not sign in");
-            Problem::waiting()
+            Problem::unavailable("Nobody can sign in at this moment. Try again in some seconds.")
         }
         Error::Internal(_) => {
             tracing::error!(error = %error.chain(), "somebody could not sign in");

@@ -14,7 +14,7 @@ use crate::db::{self, Total, Tx};
 use crate::error::{Refusal, Result};
 use crate::installation::sealing_key;
 use crate::mail::EmailAddress;
-use crate::secrets;
+use crate::secrets::{self, SecretKey};
 
 /// How long a token is valid if nobody says something else, in milliseconds.
 pub const LIFETIME_MS: i64 = 365 * DAY_MS;
@@ -46,6 +46,8 @@ pub struct NewToken {
     pub expires_at: Option<i64>,
     /// The member that it belongs to. It ends with the member.
     pub member_id: Option<Uuid>,
+    /// The address or name of the member, or the name of the token, that creates it through the API.
+    pub created_by: Option<String>,
 }
 
 impl NewToken {
@@ -59,6 +61,7 @@ impl NewToken {
             scope: None,
             expires_at: None,
             member_id: None,
+            created_by: None,
         }
     }
 }
@@ -79,9 +82,18 @@ pub fn expires_soon(token: &Model, now: i64) -> bool {
     !has_ended(token, now) && token.expires_at.is_some_and(|at| at <= now + SOON_MS)
 }
 
+/// Revokes the personal tokens of a member.
+pub async fn revoke_personal(tx: &Tx, key: &SecretKey, member: Uuid, now: i64) -> Result<()> {
+    let own = Entity::find().filter(Column::MemberId.eq(member)).filter(Column::RevokedAt.is_null());
+    for token in own.lock_exclusive().all(tx.conn()).await? {
+        store_signature(tx, key, &Model { revoked_at: Some(now), ..token }).await?;
+    }
+    Ok(())
+}
+
 impl Tokens {
     pub async fn create(&self, new: NewToken) -> Result<Created> {
-        let NewToken { name, role, email, allowance, scope, expires_at, member_id } = new;
+        let NewToken { name, role, email, allowance, scope, expires_at, member_id, created_by } = new;
         let text = text::generate();
         let row = &Model {
             id: Uuid::now_v7(),
@@ -96,6 +108,7 @@ impl Tokens {
             last_used_at: None,
             scope: scope.as_ref().map(serde_json::to_string).transpose()?,
             member_id,
+            created_by,
             signature: None,
         };
         let describe = &describe(row, scope.as_ref());
@@ -105,6 +118,11 @@ impl Tokens {
             signed::insert::<Entity>(&tx, &key, row.clone()).await
         });
         Ok(Created { row: Box::pin(insert).await?, text })
+    }
+
+    /// The token with this id, if this installation has written it so.
+    pub async fn find(&self, id: Uuid) -> Result<Option<Model>> {
+        Ok(signed::genuine(&self.keys, Entity::find_by_id(id).one(self.db.reserved()).await?))
     }
 
     /// All tokens, including those that have ended, oldest first.

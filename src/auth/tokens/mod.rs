@@ -27,6 +27,7 @@ use crate::db::Db;
 use crate::error::Result;
 use crate::secrets::{self, KeyRing};
 
+pub(super) use self::manage::revoke_personal;
 pub use self::manage::{Created, LIFETIME_MS, NewToken, address, expires_soon, has_ended, name};
 pub use self::row::{scope, store_signature};
 use self::uses::Uses;

@@ -42,6 +42,7 @@ impl Signed for Model {
             expires_at,
             scope,
             member_id,
+            created_by,
             last_used_at: _,
             signature: _,
         } = self;
@@ -66,6 +67,9 @@ impl Signed for Model {
         }
         if let Some(member) = member_id {
             fields = fields.text("member_id").bytes(member.as_bytes());
+        }
+        if let Some(maker) = created_by {
+            fields = fields.text("created_by").text(maker);
         }
         fields
     }

@@ -338,6 +338,7 @@ const OBJECTS: &[(&str, Need, &[&str])] = &[
         Need::Administer,
         &[
             "createdAt",
+            "createdBy",
             "email",
             "expiresAt",
             "expiresSoon",

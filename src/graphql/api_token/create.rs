@@ -2,6 +2,8 @@ use std::collections::BTreeSet;
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 use chrono::{DateTime, Utc};
+use entity::api_token::Model;
+use uuid::Uuid;
 
 use super::ApiToken;
 use crate::auth::tokens::{LIFETIME_MS, NewToken, address, name};
@@ -23,10 +25,12 @@ pub struct CreateApiTokenInput {
     /// The instances that it is limited to; all if it is left out or null.
     scope: Option<ApiTokenScopeInput>,
     /// When it expires, in the future; a year from now if it is left out. A token for which it is null never expires.
+    /// What a token creates expires with that token at the latest.
     expires_at: MaybeUndefined<DateTime<Utc>>,
     /// The address that gets mail about the instances that are created with it.
     email: Option<String>,
-    /// True for a token of yours, which ends when you are no longer a member.
+    /// True for a token of yours, which ends when you are no longer a member. What a personal token creates is always
+    /// personal.
     personal: Option<bool>,
 }
 
@@ -82,23 +86,10 @@ async fn new_token(api: &Api, caller: &Caller, input: CreateApiTokenInput) -> Re
     let mut keep = |refusal: Refusal| refusals.push(refusal);
     let new_name = name(&text).map_err(&mut keep).unwrap_or_default();
     let now = api.instances.clock.now();
-    let expires_at = match expires_at {
-        MaybeUndefined::Undefined => Some(now + LIFETIME_MS),
-        MaybeUndefined::Null => None,
-        MaybeUndefined::Value(at) => Some(at.timestamp_millis()),
-    };
-    if expires_at.is_some_and(|at| at <= now) {
-        keep(Refusal::invalid("A token expires in the future.", ["expiresAt"]));
-    }
+    let maker = Maker::of(api, caller).await?;
+    let expires_at = maker.end(expires_at, now).map_err(&mut keep).unwrap_or_default();
     let email = email.map(|text| address(&text)).transpose().map_err(&mut keep).unwrap_or_default();
-    let member_id = match caller.who {
-        Who::Member { id, .. } if personal == Some(true) => Some(id),
-        Who::Token(_) if personal == Some(true) => {
-            keep(Refusal::invalid("Only a member who has signed in can have a token of their own.", ["personal"]));
-            None
-        }
-        Who::Member { .. } | Who::Token(_) => None,
-    };
+    let member_id = maker.member(personal).map_err(&mut keep).unwrap_or_default();
     let scope = match scope {
         Some(scope) => checked(api, scope).await?.map_err(&mut keep).ok(),
         None => None,
@@ -106,7 +97,64 @@ async fn new_token(api: &Api, caller: &Caller, input: CreateApiTokenInput) -> Re
     if !refusals.is_empty() {
         return Err(Error::Refused(refusals));
     }
-    Ok(NewToken { email, scope, expires_at, member_id, ..NewToken::new(new_name, role) })
+    let created_by = Some(maker.name);
+    Ok(NewToken { email, scope, expires_at, member_id, created_by, ..NewToken::new(new_name, role) })
+}
+
+/// Who creates a token, as far as it limits what can be created.
+struct Maker {
+    name: String,
+    /// The member who can have a personal token.
+    member: Option<Uuid>,
+    /// The token with which it is created.
+    token: Option<Model>,
+}
+
+impl Maker {
+    async fn of(api: &Api, caller: &Caller) -> Result<Self> {
+        match caller.who {
+            Who::Member { id, .. } => Ok(Self { name: caller.label(), member: Some(id), token: None }),
+            Who::Token(id) => {
+                let token = api.tokens.find(id).await?;
+                let member = token.as_ref().and_then(|token| token.member_id);
+                Ok(Self { name: caller.name.clone(), member, token })
+            }
+        }
+    }
+
+    /// When the new token expires. It cannot work for longer than the one that creates it.
+    fn end(&self, wanted: MaybeUndefined<DateTime<Utc>>, now: i64) -> Result<Option<i64>, Refusal> {
+        let latest = self.token.as_ref().and_then(|token| token.expires_at);
+        let end = match wanted {
+            MaybeUndefined::Undefined => Some(latest.unwrap_or(i64::MAX).min(now + LIFETIME_MS)),
+            MaybeUndefined::Null => None,
+            MaybeUndefined::Value(at) => Some(at.timestamp_millis()),
+        };
+        if end.is_some_and(|at| at <= now) {
+            return Err(Refusal::invalid("A token expires in the future.", ["expiresAt"]));
+        }
+        if latest.is_some_and(|latest| end.is_none_or(|at| at > latest)) {
+            let message = "A token cannot create one that expires later than itself, or never.";
+            return Err(Refusal::invalid(message, ["expiresAt"]));
+        }
+        Ok(end)
+    }
+
+    /// The member that the new token belongs to.
+    fn member(&self, personal: Option<bool>) -> Result<Option<Uuid>, Refusal> {
+        let is_personal = personal.unwrap_or(self.token.is_some() && self.member.is_some());
+        match (self.member, is_personal) {
+            (Some(_), false) if self.token.is_some() => {
+                Err(Refusal::invalid("A personal token can create personal tokens only.", ["personal"]))
+            }
+            (None, true) => {
+                let message = "Only a member who has signed in can have a token of their own.";
+                Err(Refusal::invalid(message, ["personal"]))
+            }
+            (member, true) => Ok(member),
+            (_, false) => Ok(None),
+        }
+    }
 }
 
 /// The instances and integrations of a scope, which must exist.

@@ -81,6 +81,12 @@ impl ApiToken {
         date_time(self.model.created_at)
     }
 
+    /// Who created it: the address or the name of a member, or the name of a token. Null if it was created on the server,
+    /// or by an earlier version.
+    fn created_by(&self) -> Option<&str> {
+        self.model.created_by.as_deref()
+    }
+
     /// When it expires; null if it never does.
     fn expires_at(&self) -> Option<DateTime<Utc>> {
         self.model.expires_at.map(date_time)

@@ -53,7 +53,7 @@ pub struct ChangeMember;
 #[Object]
 impl ChangeMember {
     /// Changes a member. Another role, and disabling, end the member's sessions at once. There is always an
-    /// administrator who may sign in.
+    /// administrator who can sign in.
     async fn update_member(
         &self,
         ctx: &Context<'_>,

@@ -19,7 +19,7 @@ pub struct CreateMemberInput {
     role: Role,
 }
 
-/// A member whose password is to be taken away.
+/// A member who is to sign in anew.
 #[derive(InputObject)]
 pub struct ResetMemberInput {
     /// The member.
@@ -71,8 +71,9 @@ impl CreateMember {
         })
     }
 
-    /// Takes a member's password away, ends the member's sessions, and makes a link with which the member sets a new
-    /// password.
+    /// Takes away everything with which a member signs in: the password, the accounts at the identity provider, the
+    /// sessions and the personal tokens. Makes a link with which the member sets a new password. If no other
+    /// administrator can sign in, that is possible on the server only.
     async fn reset_member(
         &self,
         ctx: &Context<'_>,

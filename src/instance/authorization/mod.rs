@@ -21,7 +21,9 @@ use entity::instance::{self, Status};
 use entity::oauth_authorization::{Column, Entity, Model};
 use integration::catalog::Integration;
 use integration::engine::CodeFlow;
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QuerySelect};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QuerySelect,
+};
 use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
@@ -239,7 +241,9 @@ impl Authorizations {
 
 /// Refuses a consent if its caller already has many to be waited for.
 async fn check_pending(tx: &Tx, row: &Model) -> Result<()> {
-    let pending = Entity::find().filter(Column::TokenId.eq(row.token_id)).filter(Column::ExpiresAt.gt(row.created_at));
+    // A member can have many sessions.
+    let own = Condition::any().add(Column::TokenId.eq(row.token_id)).add(Column::Actor.eq(&row.actor));
+    let pending = Entity::find().filter(own).filter(Column::ExpiresAt.gt(row.created_at));
     if pending.count(tx.conn()).await? < MAX_PENDING {
         return Ok(());
     }
@@ -251,7 +255,7 @@ async fn check_pending(tx: &Tx, row: &Model) -> Result<()> {
 /// Deletes the authorizations for an instance that is being deleted, and the secrets in them.
 pub(super) async fn forget(tx: &Tx, instance: Uuid) -> Result<()> {
     Entity::delete_many().filter(Column::InstanceId.eq(instance)).exec(tx.conn()).await?;
-    Ok(())
+    redirect::forget_shared(tx, instance).await
 }
 
 fn at_instance(code: RefusalCode, message: &str) -> Refusal {

@@ -81,7 +81,7 @@ fn client_id(instances: &Instances, model: &instance::Model) -> Option<String> {
     instances.consent(integration, &config).ok().flatten()?.client_id().ok()
 }
 
-/// Notes that an instance is connected with the address of its integration.
+/// Notes that an instance is connected with the address of its integration, or not at all.
 pub(super) async fn forget_shared(tx: &Tx, instance: Uuid) -> Result<()> {
     Entity::delete_many().filter(Column::InstanceId.eq(instance)).exec(tx.conn()).await?;
     Ok(())

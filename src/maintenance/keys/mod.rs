@@ -4,7 +4,8 @@
 //! start of this version seals and signs everything in one transaction, which also replaces the installation's
 //! `key_check`. If it is interrupted, nothing has changed, and the next start does it. After it, values of the first
 //! version and tokens without a signature are no longer accepted, so nobody can put one there. A database in which
-//! anything is sealed in the new way is never upgraded again.
+//! anything is sealed in the new way is never upgraded again. Tokens are signed only where the `key_check` of an earlier
+//! version opens: nobody can make one without the key, but everybody who writes the database can remove it.
 //!
 //! **The rotation**, see [`rotate`].
 
@@ -78,7 +79,8 @@ async fn upgrade(tx: &Tx, ring: &KeyRing) -> Result<Counts> {
         }
         // A person who is consenting at this moment begins again.
         oauth_authorization::Entity::delete_many().exec(tx.conn()).await?;
-        counts = Counts { sealed: secrets.0 + grants.0, signed: opened.tokens().await? };
+        let signed = if check.is_some() { opened.tokens().await? } else { 0 };
+        counts = Counts { sealed: secrets.0 + grants.0, signed };
     }
     audit::ends::sign_first(tx, &key).await?;
     installation::use_key(tx, &key).await?;

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use muster::auth::Role;
+use muster::auth::members::NewMember;
 use muster::auth::tokens::NewToken;
-use muster::clock::Clock;
+use muster::clock::{Clock, date_time};
 use serde_json::{Value, json};
 
 use crate::support::wire::ENDLESS;
 use crate::support::{Server, change};
 
 const FIELDS: &str =
-    "token apiToken { id name role email isPersonal isUnlimited createdAt expiresAt expiresSoon lastUsedAt
-    revokedAt scope { integrationKeys instanceIds } }";
+    "token apiToken { id name role email isPersonal isUnlimited createdAt createdBy expiresAt expiresSoon
+    lastUsedAt revokedAt scope { integrationKeys instanceIds } }";
 
 async fn tokens(server: &Server) -> Vec<Value> {
     let list = "{ apiTokens(first: 100) { totalCount nodes { id name expiresSoon lastUsedAt revokedAt } } }";
@@ -92,6 +93,39 @@ async fn what_cannot_be_a_token_is_refused() {
     let none =
         server.mutate("revokeApiToken", json!({ "id": format!("{}AA", &missing[..missing.len() - 2]) }), "").await;
     assert!(!none["userErrors"].as_array().unwrap().is_empty(), "{none}");
+}
+
+#[tokio::test]
+async fn a_token_creates_none_that_outlives_it_or_its_member() {
+    let server = Server::start().await;
+    let mutation = "mutation($input: CreateApiTokenInput!) { createApiToken(input: $input) {
+        token apiToken { createdBy isPersonal expiresAt } userErrors { field } } }";
+    let create = async |with: &str, more: Value| {
+        let mut input = json!({ "name": "child", "role": "ADMIN" });
+        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        server.ask_as(with, mutation, json!({ "input": input })).await["data"]["createApiToken"].take()
+    };
+    let end = Clock::System.now() / 1000 * 1000 + 3_600_000;
+    let brief = NewToken { expires_at: Some(end), ..NewToken::new("brief", Role::Admin) };
+    let brief = server.tokens.create(brief).await.unwrap().text;
+    for expires in [json!(null), json!(date_time(end + 1_000))] {
+        let refused = create(&brief, json!({ "expiresAt": expires })).await;
+        assert_eq!(refused["userErrors"][0]["field"], json!(["expiresAt"]), "{refused}");
+    }
+    let made = create(&brief, json!({})).await["apiToken"].take();
+    let at = chrono::DateTime::parse_from_rfc3339(made["expiresAt"].as_str().unwrap()).unwrap();
+    assert_eq!((at.timestamp_millis(), &made["createdBy"]), (end, &json!("brief")));
+
+    let ada = NewMember { name: "Ada".into(), email: "ada@example.com".into(), role: Role::Admin };
+    let ada = server.members.create(&ada).await.unwrap().0.id;
+    let own = NewToken { member_id: Some(ada), ..NewToken::new("own", Role::Admin) };
+    let own = server.tokens.create(own).await.unwrap().text;
+    let refused = create(&own, json!({ "personal": false })).await;
+    assert_eq!(refused["userErrors"][0]["field"], json!(["personal"]), "{refused}");
+    let made = create(&own, json!({})).await;
+    assert_eq!(made["apiToken"]["isPersonal"], true, "{made}");
+    server.members.reset(ada).await.unwrap();
+    assert!(is_refused(&server, &own).await && is_refused(&server, made["token"].as_str().unwrap()).await);
 }
 
 #[tokio::test]

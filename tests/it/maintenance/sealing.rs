@@ -164,6 +164,29 @@ async fn a_token_that_was_planted_changed_or_revived_is_refused_and_named() {
     assert_eq!(doctor(&server.place).await, [], "a revoked token is as it should be");
 }
 
+#[tokio::test]
+async fn a_database_that_is_made_to_look_old_gets_no_token_signed() {
+    let server = Server::start().await;
+    let location = server.place.location();
+    let planted = format!("muster_{}", "A".repeat(32));
+    let hash = literal(&location, &secrets::hex(&secrets::hash(&planted)));
+    let place = server.stop().await;
+    let db = place.open().await;
+    for statement in [
+        "UPDATE api_token SET signature = NULL".to_owned(),
+        format!("UPDATE api_token SET hash = {hash} WHERE name = 'admin'"),
+        "UPDATE instance SET secrets = NULL, secrets_generation = 0".into(),
+        "DELETE FROM member_link".into(),
+        "UPDATE installation SET key_check = NULL".into(),
+    ] {
+        change(&db, &statement).await;
+    }
+    db.close().await.unwrap();
+    let server = Server::builder().place(place).start().await;
+    let answer = server.ask_as(&planted, "{ __typename }", json!({})).await;
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "{answer}");
+}
+
 /// A value as the first versions sealed it.
 fn first_version(key_file: &std::path::Path, owner: &str, plain: &[u8]) -> String {
     let text = std::fs::read_to_string(key_file).unwrap();

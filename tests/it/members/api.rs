@@ -3,7 +3,7 @@
 use muster::auth::Role;
 use serde_json::{Value, json};
 
-use super::{Browser, PASSWORD, member};
+use super::{Browser, PASSWORD, member, secret};
 use crate::process::Home;
 use crate::support::Server;
 
@@ -86,6 +86,50 @@ async fn to_end_a_session_of_somebody_else_is_a_refusal_in_the_audit_log() {
 }
 
 #[tokio::test]
+async fn an_administrator_who_was_only_invited_is_not_one_who_can_sign_in() {
+    let server = Server::start().await;
+    let first = server.members.first_link().await.unwrap().unwrap();
+    member(&server, BEN, Role::Viewer).await;
+    let invite = json!({ "name": "Ghost", "email": "ghost@example.com", "role": "ADMIN" });
+    let invited = server.mutate("createMember", invite, "member { id } link").await;
+    let entered = json!({ "link": secret(&first), "name": "Ada", "email": ADA, "password": PASSWORD });
+    let mut ada = Browser::new(&server);
+    assert_eq!(ada.follow(&entered).await.0, 204, "nobody can administer yet");
+    assert!(server.members.first_link().await.unwrap().is_none());
+
+    let id = ada.ask("{ me { member { id } } }", json!({})).await["data"]["me"]["member"]["id"].take();
+    let reset = "mutation($id: ID!) { resetMember(input: { id: $id }) { link userErrors { code field } } }";
+    for refused in [json!({ "id": id, "disabled": true }), json!({ "id": id, "role": "OPERATOR" })] {
+        let answer = ada.ask(UPDATE, json!({ "input": refused })).await["data"]["updateMember"].take();
+        assert_eq!(answer["userErrors"][0]["code"], "LAST_ADMINISTRATOR", "{answer}");
+    }
+    let answer = ada.ask(reset, json!({ "id": id })).await["data"]["resetMember"].take();
+    assert_eq!((&answer["link"], &answer["userErrors"][0]["code"]), (&json!(null), &json!("LAST_ADMINISTRATOR")));
+    assert!(ada.is_in().await);
+
+    let link = invited["link"].as_str().unwrap().rsplit('/').next().unwrap();
+    assert_eq!(Browser::new(&server).follow(&json!({ "link": link, "password": PASSWORD })).await.0, 204);
+    let answer = ada.ask(reset, json!({ "id": id })).await["data"]["resetMember"].take();
+    assert_eq!(answer["userErrors"], json!([]), "somebody else can sign in now");
+    assert!(!ada.is_in().await);
+}
+
+#[tokio::test]
+async fn a_name_can_be_seen() {
+    let server = Server::start().await;
+    for name in ["\u{202e}nimda", "adm\u{200b}in", "\u{feff}", "\u{200d}", "a\u{2066}b", "a\u{e0041}"] {
+        let member = json!({ "name": name, "email": ADA, "role": "VIEWER" });
+        let token = json!({ "name": name, "role": "VIEWER" });
+        for (mutation, input) in [("createMember", member), ("createApiToken", token)] {
+            let refused = server.mutate(mutation, input, "").await;
+            assert_eq!(refused["userErrors"][0]["field"], json!(["name"]), "{name:?}: {refused}");
+        }
+    }
+    let member = json!({ "name": "کتاب\u{200c}ها", "email": ADA, "role": "VIEWER" });
+    assert_eq!(server.mutate("createMember", member, "").await["userErrors"], json!([]));
+}
+
+#[tokio::test]
 async fn a_member_changes_the_own_password_and_a_token_has_none() {
     let server = Server::start().await;
     member(&server, ADA, Role::Viewer).await;
@@ -133,6 +177,10 @@ async fn the_command_line_manages_members() {
     let (last, _, reason) = run(&["member", "disable", "--email", ADA]);
     assert!(!last && reason.contains("last administrator"), "{reason}");
     assert!(run(&["member", "set-role", "--email", BEN, "--role", "admin"]).0);
+    assert!(!run(&["member", "disable", "--email", ADA]).0, "the other one was only invited");
+    let link = run(&["member", "reset", "--email", BEN]).1;
+    let entered = json!({ "link": link.trim().rsplit('/').next().unwrap(), "password": PASSWORD });
+    assert_eq!(Browser::new(&program.client).follow(&entered).await.0, 204);
     assert!(run(&["member", "disable", "--email", ADA]).0);
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     assert!(!ada.is_in().await, "another process ended the session");

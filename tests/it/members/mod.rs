@@ -22,11 +22,20 @@ pub struct Browser<'a> {
     client: &'a Client,
     /// Name and value.
     pub cookie: Option<String>,
+    /// The same of the cookie by which the browser is known.
+    known: Option<String>,
+    /// What a proxy says of its address.
+    address: String,
 }
 
 impl<'a> Browser<'a> {
     pub fn new(client: &'a Client) -> Self {
-        Self { client, cookie: None }
+        Self { client, cookie: None, known: None, address: "198.51.100.1".into() }
+    }
+
+    /// A browser of somebody else, at this address.
+    fn at(client: &'a Client, address: &str) -> Self {
+        Self { address: address.into(), ..Self::new(client) }
     }
 
     /// A browser in which a member has signed in.
@@ -39,13 +48,18 @@ impl<'a> Browser<'a> {
 
     /// Sends a request with the cookie, and keeps the one of the response.
     pub async fn send(&mut self, start: &str, headers: &[&str], body: &str) -> (u16, String) {
-        let cookie = self.cookie_header();
-        let headers: Vec<&str> = headers.iter().copied().chain([cookie.as_str()]).collect();
+        let (cookie, address) = (self.cookie_header(), format!("X-Forwarded-For: {}", self.address));
+        let known = self.known.as_ref().map_or("X-Nothing: there".into(), |known| format!("Cookie: {known}"));
+        let headers: Vec<&str> = headers.iter().copied().chain([cookie.as_str(), &known, &address]).collect();
         let (status, answer) = self.client.http(start, &headers, body).await;
-        let set = answer.lines().find_map(|line| line.strip_prefix("set-cookie: "));
-        if let Some(set) = set {
+        for set in answer.lines().filter_map(|line| line.strip_prefix("set-cookie: ")) {
             let cookie = set.split(';').next().unwrap();
-            self.cookie = (!cookie.ends_with('=')).then(|| cookie.to_owned());
+            let kept = (!cookie.ends_with('=')).then(|| cookie.to_owned());
+            if cookie.contains("muster-browser=") {
+                self.known = kept;
+            } else {
+                self.cookie = kept;
+            }
         }
         (status, answer)
     }

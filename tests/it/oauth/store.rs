@@ -250,7 +250,7 @@ async fn consents_that_nobody_came_back_from_are_forgotten() {
     let (db, clock, keys) = (&instances.db, &instances.clock, &instances.keys);
     let access = Access {
         tokens: Tokens::new(db.clone(), clock.clone(), keys.clone()),
-        members: Members::new(db.clone(), clock.clone(), keys.clone()),
+        members: Members::new(db.clone(), clock.clone(), keys.clone(), None),
     };
     let authorizations = Authorizations::new(instances.clone(), access, "https://muster.example.com");
     let rows: Vec<_> = (0..3u8)

@@ -30,6 +30,10 @@ fn home(home: Home, provider: &IdentityProvider, secret: &str) -> Home {
 struct Browser {
     cookies: BTreeMap<String, String>,
     http: reqwest::Client,
+    /// What a proxy says of its address.
+    office: Option<String>,
+    /// Whether a page has it load images.
+    embedded: bool,
 }
 
 /// A response.
@@ -43,12 +47,17 @@ struct Shown {
 impl Browser {
     fn new() -> Self {
         let http = patient_http().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { cookies: BTreeMap::new(), http }
+        Self { cookies: BTreeMap::new(), http, office: None, embedded: false }
     }
 
     async fn get(&mut self, address: &str) -> Shown {
         let sent: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let answer = self.http.get(address).header("cookie", sent.join("; ")).send().await.unwrap();
+        let mut request = self.http.get(address).header("cookie", sent.join("; "));
+        if let Some(office) = &self.office {
+            request = request.header("x-forwarded-for", office);
+        }
+        let (mode, dest) = if self.embedded { ("no-cors", "image") } else { ("navigate", "document") };
+        let answer = request.header("sec-fetch-mode", mode).header("sec-fetch-dest", dest).send().await.unwrap();
         let (address, status, headers) = (answer.url().clone(), answer.status().as_u16(), answer.headers().clone());
         for cookie in headers.get_all("set-cookie") {
             let (pair, attributes) = cookie.to_str().unwrap().split_once(';').unwrap_or_default();
