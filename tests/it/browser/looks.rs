@@ -1,7 +1,7 @@
 //! How a page looks, and whether everybody can use it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -13,9 +13,12 @@ const THEME: &str = "prefers-color-scheme";
 const NARROWEST: u32 = 320;
 
 impl Browser {
-    async fn screenshot(&self, name: &str) {
+    /// Writes what the window shows, and returns the path of the file.
+    pub async fn screenshot(&self, name: &str) -> PathBuf {
         fs::create_dir_all(SCREENSHOTS).unwrap();
-        self.session.screenshot(&Path::new(SCREENSHOTS).join(format!("{name}.png"))).await.unwrap();
+        let file = Path::new(SCREENSHOTS).join(format!("{name}.png"));
+        self.session.screenshot(&file).await.unwrap();
+        file
     }
 
     /// Writes screenshots of the page in both themes and on a phone. In all of them, axe finds nothing and nothing is

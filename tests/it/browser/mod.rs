@@ -5,6 +5,7 @@ mod emulation;
 mod flows;
 mod looks;
 mod pages;
+mod picture;
 
 use std::time::Duration;
 
