@@ -50,8 +50,11 @@ pub struct Journal {
     clock: Clock,
     counts: Arc<Mutex<Counts>>,
     /// Who has read about what, and when an entry said it last.
-    readings: Arc<Mutex<HashMap<(Option<Uuid>, Uuid), i64>>>,
+    readings: Arc<Mutex<HashMap<Reading, i64>>>,
 }
+
+/// A reader, and the account that was read.
+type Reading = (Option<Uuid>, Uuid);
 
 #[derive(Default)]
 struct Counts {

@@ -31,11 +31,11 @@ pub(super) fn root_fields(document: &ExecutableDocument, set: &SelectionSet, var
 
 fn root_field(field: &Field, variables: &Variables) -> RootField {
     let known = |name: Name| variables.get(&name).cloned().ok_or(());
-    let values = field.arguments.iter().filter_map(|(name, value)| {
+    let mut values = field.arguments.iter().filter_map(|(name, value)| {
         let value: &Value = &value.node;
         Some((name.node.as_str(), value.clone().into_const_with(known).ok()?))
     });
-    let id = values.filter_map(|(name, value)| id_in(name, &value)).next();
+    let id = values.find_map(|(name, value)| id_in(name, &value));
     RootField { name: field.name.node.to_string(), id }
 }
 
