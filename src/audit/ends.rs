@@ -23,8 +23,8 @@ pub type Ends = audit_chain::Model;
 
 /// The largest number that an entry is believed to have from Muster, if nothing proves it.
 pub(super) const MAX_NUMBER: i64 = 1 << 52;
-/// How many numbers are read at a time, to find where the log can go on.
-const PAGE: u64 = 1_000;
+/// How many entries are read at a time.
+pub(super) const PAGE: u64 = 1_000;
 
 /// The row of a log without entries, and what is used if somebody has deleted the row.
 fn blank() -> Ends {

@@ -7,12 +7,10 @@ use entity::audit_person::{self, Column as Person};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::chain;
-use super::ends::{self, Ends};
+use super::ends::{self, Ends, PAGE};
 use crate::error::Result;
 use crate::secrets::KeyRing;
 
-/// How many entries are read at a time.
-const PAGE: u64 = 1_000;
 /// How many breaks are named. The rest would say the same.
 const MAX_BREAKS: usize = 50;
 

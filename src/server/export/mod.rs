@@ -45,7 +45,7 @@ use crate::graphql::transport::sse::{self, Revocation};
 use crate::instance::Instances;
 
 /// How many users are read at once.
-const PAGE: u64 = 500;
+const USERS_AT_ONCE: u64 = 500;
 /// What a page costs of the budget of a token: 1 for each row.
 const PRICE: usize = 500;
 /// Tells a program that a text is UTF-8.
@@ -226,7 +226,7 @@ impl Export {
                 for found in &page.users {
                     csv::user(&mut text, &found.user);
                 }
-                let is_full = page.users.len() as u64 == PAGE;
+                let is_full = page.users.len() as u64 == USERS_AT_ONCE;
                 let last = page.users.last().filter(|_| is_full).map(|found| found.position.clone());
                 after = page.rest.or(last);
                 if !text.is_empty() {
@@ -243,7 +243,7 @@ impl Export {
     async fn page(&self, after: Option<users::Position>) -> Result<users::Page, Cut> {
         let read = async {
             self.budget.solvent().await;
-            users::page(self.instances.db.read(), &self.filter, Columns::ALL, after, PAGE).await
+            users::page(self.instances.db.read(), &self.filter, Columns::ALL, after, USERS_AT_ONCE).await
         };
         let read = tokio::select! {
             biased;
