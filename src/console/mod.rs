@@ -94,20 +94,24 @@ async fn explorer(uri: Uri, request: HeaderMap) -> Response {
 /// The page of the console at any path that is not taken. The page itself says if there is nothing at the path.
 async fn page(method: Method, uri: Uri, request: HeaderMap) -> Response {
     let first = uri.path().split('/').nth(1).unwrap_or_default();
-    let is_asked_for = matches!(method, Method::GET | Method::HEAD) && accepts_pages(&request);
-    if !is_asked_for && !uri.path().eq("/") || OF_PROGRAMS.contains(&first) {
+    let is_place = PLACES.contains(&first);
+    // Who follows a link to a page may accept anything.
+    let is_wanted = accepts(&request, "text/html") || is_place && accepts(&request, "*/*");
+    let is_read = matches!(method, Method::GET | Method::HEAD);
+    if OF_PROGRAMS.contains(&first) || !is_wanted || !is_read && uri.path() != "/" {
         return StatusCode::NOT_FOUND.into_response();
     }
-    if !matches!(method, Method::GET | Method::HEAD) {
+    if !is_read {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    let status = if PLACES.contains(&first) { StatusCode::OK } else { StatusCode::NOT_FOUND };
+    let status = if is_place { StatusCode::OK } else { StatusCode::NOT_FOUND };
     html(status, &Site::current().console, POLICY, &uri, &request)
 }
 
-fn accepts_pages(request: &HeaderMap) -> bool {
-    let accepted = request.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accepted.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with("text/html"))
+/// Whether a client says that it accepts `kind`. One that says nothing accepts everything.
+fn accepts(request: &HeaderMap, kind: &str) -> bool {
+    let mut accepted = request.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
+    accepted.peek().is_none() || accepted.flat_map(|value| value.split(',')).any(|one| one.trim().starts_with(kind))
 }
 
 /// A page for the browser at `uri`.

@@ -8,7 +8,7 @@ use muster::auth::tokens::NewToken;
 use serde_json::json;
 
 use super::Browser;
-use crate::support::Server;
+use crate::peers;
 use crate::support::peer::Application;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -46,7 +46,7 @@ async fn the_picture_of_the_readme_shows_the_overview() {
         fs::write(manifests.path().join(format!("{key}.yaml")), manifest(name, category)).unwrap();
     }
     let dir = manifests.path().to_owned();
-    let server = Server::builder().settings(|settings| settings.connectors_dir = Some(dir)).start().await;
+    let server = peers::server().settings(|settings| settings.connectors_dir = Some(dir)).start().await;
     let (mut applications, mut ids) = (Vec::new(), Vec::new());
     for (key, .., name, users) in APPLICATIONS {
         let application = Application::start("token", users).await;
