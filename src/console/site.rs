@@ -42,9 +42,11 @@ const STYLE: &str = "app/style.css";
 const STYLES: &str = "app/style/";
 /// The ending of the files that are stored compressed only.
 const COMPRESSED: &str = ".gz";
+const SCRIPT: &str = ".js";
+const STYLE: &str = ".css";
 const TYPES: [(&str, &str); 4] = [
-    (".css", "text/css; charset=utf-8"),
-    (".js", "text/javascript; charset=utf-8"),
+    (STYLE, "text/css; charset=utf-8"),
+    (SCRIPT, "text/javascript; charset=utf-8"),
     (".svg", "image/svg+xml"),
     (".txt", "text/plain; charset=utf-8"),
 ];
@@ -121,7 +123,7 @@ impl Site {
         for (path, text) in modules {
             // What the pages name, and what is no module.
             let is_named = [&console, &explorer].iter().any(|page| page.contains(&format!("/{path}\"")));
-            if is_named || !path.ends_with(".js") && content_type(&path).is_some() {
+            if is_named || !path.ends_with(SCRIPT) && content_type(&path).is_some() {
                 assets.entry(path).or_insert_with(|| Bytes::from(text));
             }
         }
@@ -136,12 +138,12 @@ impl Site {
         let assets = assets.filter_map(|(path, content)| Some((content_type(&path)?, path, content)));
         let assets: BTreeMap<_, _> =
             assets.map(|(content_type, path, content)| (path, Asset::new(content_type, content))).collect();
-        Ok(Self::of(console, explorer, assets))
+        Ok(Self::of(&console, &explorer, assets))
     }
 
-    fn of(console: String, explorer: String, assets: BTreeMap<String, Asset>) -> Self {
+    fn of(console: &str, explorer: &str, assets: BTreeMap<String, Asset>) -> Self {
         let mut hash = Context::new(&SHA256);
-        for text in [&console, &explorer] {
+        for text in [console, explorer] {
             hash.update(text.as_bytes());
         }
         for (path, asset) in &assets {
@@ -151,7 +153,7 @@ impl Site {
         let folder = format!("assets/{}", URL_SAFE_NO_PAD.encode(&hash.finish().as_ref()[..12]));
         let preload = format!("<link rel=\"modulepreload\" href=\"{folder}/{ENTRY}\">");
         let written = |page: &str| page.replace("{{preload}}", &preload).replace("{{assets}}", &folder);
-        Self { console: written(&console), explorer: written(&explorer), folder, assets }
+        Self { console: written(console), explorer: written(explorer), folder, assets }
     }
 
     pub(super) fn asset(&self, path: &str) -> Option<&Asset> {
@@ -196,7 +198,7 @@ fn content_type(path: &str) -> Option<&'static str> {
 
 /// A script or a stylesheet of ours without its indentation, and without the comments that have lines of their own.
 fn slim(path: &str, text: &str) -> String {
-    if !path.ends_with(".js") && !path.ends_with(".css") || path.starts_with("vendor/") {
+    if !path.ends_with(SCRIPT) && !path.ends_with(STYLE) || path.starts_with("vendor/") {
         return text.to_owned();
     }
     let mut slim = String::with_capacity(text.len());

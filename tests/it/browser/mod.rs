@@ -10,6 +10,7 @@ mod picture;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use thirtyfour::prelude::ScriptRet;
 use thirtyfour::{By, Key, WebDriver, WebElement};
 use tokio::time::{Instant, sleep};
 
@@ -113,7 +114,7 @@ impl Browser {
     pub async fn all(&self, role: Role, name: &str) -> Vec<WebElement> {
         // An element that is being replaced cannot be returned, and is asked for again.
         let found = self.session.execute(FIND, vec![json!(role.name()), json!(name)]).await;
-        found.and_then(|found| found.elements()).unwrap_or_default()
+        found.and_then(ScriptRet::elements).unwrap_or_default()
     }
 
     /// The first element with a role and a name, once there is one.
