@@ -130,10 +130,10 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
     let settings = || Settings::load(settings_file(&cli.config)?.as_deref());
     match cli.command.unwrap_or(Command::Serve { api: false, workers: false }) {
         Command::Serve { api, workers } if api || workers => {
-            return serve(settings()?, Roles { api, workers }, false).await;
+            return Box::pin(serve(settings()?, Roles { api, workers }, false)).await;
         }
-        Command::Serve { .. } => return serve(settings()?, Roles::BOTH, false).await,
-        Command::Demo => return serve(demo::settings(settings()?)?, Roles::BOTH, true).await,
+        Command::Serve { .. } => return Box::pin(serve(settings()?, Roles::BOTH, false)).await,
+        Command::Demo => return Box::pin(serve(demo::settings(settings()?)?, Roles::BOTH, true)).await,
         Command::Member(command) => members::run(command, &settings()?).await,
         Command::Token(command) => token::run(command, &settings()?).await,
         Command::Keys(command) => keys::run(command, &settings()?).await,

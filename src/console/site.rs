@@ -38,7 +38,7 @@ struct Explorer;
 /// The module that starts the console.
 const ENTRY: &str = "app/main.js";
 /// The stylesheet of all pages, and the folder of its parts.
-const STYLE: &str = "app/style.css";
+const STYLESHEET: &str = "app/style.css";
 const STYLES: &str = "app/style/";
 /// The ending of the files that are stored compressed only.
 const COMPRESSED: &str = ".gz";
@@ -112,7 +112,7 @@ impl Site {
             }
         }
         let style = texts.extract_if(.., |path, _| path.starts_with(STYLES)).map(|(_, text)| text).collect();
-        texts.insert(STYLE.to_owned(), style);
+        texts.insert(STYLESHEET.to_owned(), style);
         let page = |path: &str| texts.get(path).ok_or_else(|| format!("{path} is missing")).cloned();
         let (console, explorer) = (page("app/index.html")?, page("explorer/index.html")?);
         let mut assets = BTreeMap::new();
@@ -222,7 +222,7 @@ mod tests {
     fn the_files_fit_together_and_are_small() {
         let site = Site::build().unwrap();
         let size = |path: &str| site.asset(path).unwrap().encoded(Encoding::Gzip).1.len();
-        let first: usize = [ENTRY, STYLE, "app/theme.js", "vendor/icons.svg"].map(size).iter().sum();
+        let first: usize = [ENTRY, STYLESHEET, "app/theme.js", "vendor/icons.svg"].map(size).iter().sum();
         assert!(first < 70 * 1024, "the first page needs {first} bytes");
     }
 

@@ -49,7 +49,7 @@ struct Resolved {
 
 impl Instances {
     pub async fn update(&self, caller: &Caller, id: Uuid, update: Update) -> Result<Model> {
-        self.update_with(caller, id, update, None).await
+        Box::pin(self.update_with(caller, id, update, None)).await
     }
 
     /// Connects an instance again: with `config` in place of its own values, and the grant
@@ -62,7 +62,8 @@ impl Instances {
         config: Vec<(String, String)>,
         grant: &Arc<GrantInMemory>,
     ) -> Result<Model> {
-        self.update_with(caller, id, Update { config: Some(config), ..Update::default() }, Some(grant)).await
+        let update = Update { config: Some(config), ..Update::default() };
+        Box::pin(self.update_with(caller, id, update, Some(grant))).await
     }
 
     async fn update_with(

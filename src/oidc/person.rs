@@ -58,7 +58,7 @@ pub(super) fn verified_email<'a>(claims: &'a Claims, issuer: &str) -> Option<&'a
 pub(super) fn name(claims: &Claims, issuer: &str) -> String {
     let said = ["name", "preferred_username"].iter().filter_map(|claim| claims.get(*claim)?.as_str());
     let texts = said.chain(verified_email(claims, issuer)).chain(claims.get("sub").and_then(Value::as_str));
-    let mut readable = texts.map(|text| readable_name(text));
+    let mut readable = texts.map(readable_name);
     let verified = verified_email(claims, issuer);
     let is_good = |name: &String| !name.is_empty() && (verified == Some(name) || !name.contains(AT_SIGNS));
     readable.find(is_good).unwrap_or_else(|| NAMELESS.to_owned())

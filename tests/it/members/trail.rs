@@ -26,7 +26,7 @@ async fn who_signs_in_and_out_and_how_is_in_the_audit_log() {
     assert_eq!(ada.sign_out().await, 204);
     assert_eq!(ada.sign_in(ADA, "not the password").await.0, 401);
     assert_eq!(ada.sign_in(ADA, PASSWORD).await.0, 204);
-    let (_, again) = server.members.reset(server.members.id_of(ADA).await.unwrap()).await.unwrap();
+    let (_, again) = server.members.reset_on_server(server.members.id_of(ADA).await.unwrap()).await.unwrap();
     let entered = json!({ "link": secret(&again), "password": "battery horse staple" });
     assert_eq!(ada.follow(&entered).await.0, 204);
     let found = entries(&server).await;
