@@ -77,8 +77,7 @@ async fn carry_out(command: Command, members: &Members, public_url: &str) -> Res
         }
         Command::Reset(who) => {
             let reset = members.reset_on_server(members.id_of(&who.email).await?);
-            let (_, link) =
-                doing(Action::LinkCreated, "Everything with which a member signs in was taken away.", reset).await?;
+            let (_, link) = doing(Action::LinkCreated, "A member was reset.", reset).await?;
             print_link(&link, public_url);
         }
     }

@@ -91,7 +91,7 @@ async fn what_commands_do_to_tokens_and_members_is_in_the_audit_log() {
     assert!(!refused.status.success(), "the address is taken");
     let exported = out(&home.run(&["audit", "export"]));
     let did = ["A token was created.", "The tokens of a name were revoked.", "A member was created."];
-    let did = did.into_iter().chain(["A member was changed."; 2]).chain(["The password of a member was taken away."]);
+    let did = did.into_iter().chain(["A member was changed."; 2]).chain(["A member was reset."]);
     let lines: Vec<&str> = exported.lines().collect();
     assert_eq!(lines.len(), 7, "the last is the export itself: {exported}");
     for (line, did) in lines.into_iter().zip(did) {
