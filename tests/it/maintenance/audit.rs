@@ -274,8 +274,7 @@ async fn a_whole_chain_that_somebody_has_computed_anew_is_not_removed() {
     for id in 1..=4 {
         let entry = audit_entry::Entity::find_by_id(id).one(db.read()).await.unwrap().unwrap();
         let hash = chain::hash(&audit_entry::Model { at: 0, ..entry }, previous.as_deref());
-        let bytes: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        let bytes = if db.shared() { format!("'\\x{bytes}'") } else { format!("x'{bytes}'") };
+        let bytes = super::doctor::bytes(db.backend(), &hash);
         change(&db, &format!("UPDATE audit_entry SET at = 0, hash = {bytes} WHERE id = {id}")).await;
         previous = Some(hash.to_vec());
     }

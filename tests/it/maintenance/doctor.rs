@@ -114,7 +114,7 @@ fn names(report: &Report) -> Vec<&'static str> {
 }
 
 /// A literal of the database for bytes.
-fn bytes(backend: DbBackend, bytes: &[u8]) -> String {
+pub fn bytes(backend: DbBackend, bytes: &[u8]) -> String {
     let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     if backend == DbBackend::Postgres { format!("'\\x{hex}'") } else { format!("X'{hex}'") }
 }
