@@ -76,7 +76,12 @@ async fn newest_of<C: ConnectionTrait>(conn: &C, instances: &[Uuid]) -> Result<H
 /// The columns in which an event differs from the instance's row.
 fn differing(event: &instance::Model, row: &instance::Model) -> Vec<&'static str> {
     let compared = instance::Column::iter().filter(|column| !CHANGE_WITHOUT_EVENT.contains(&column.as_str()));
-    compared.filter(|column| event.get(*column) != row.get(*column)).map(|column| column.as_str()).collect()
+    let differs = |column: &instance::Column| match column {
+        // The order of its keys says nothing.
+        instance::Column::Config => event.config != row.config,
+        _ => event.get(*column) != row.get(*column),
+    };
+    compared.filter(differs).map(|column| column.as_str()).collect()
 }
 
 /// The condition for rows after `place`, in the order of both columns.
