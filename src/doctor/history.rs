@@ -20,9 +20,17 @@ const INSTANCES: u64 = 200;
 /// How many rows of a sequence are read at a time.
 const ROWS: u64 = 1_000;
 
-/// Columns that may change without an event, and the secrets, which events never contain.
-const CHANGE_WITHOUT_EVENT: [&str; 6] =
-    ["credential_expires_at", "next_sync_at", "purged_users", "secrets", "secrets_generation", "tries"];
+/// Columns that may change without an event, one that older events do not have, and the secrets, which events never
+/// contain.
+const CHANGE_WITHOUT_EVENT: [&str; 7] = [
+    "credential_expires_at",
+    "failure_class",
+    "next_sync_at",
+    "purged_users",
+    "secrets",
+    "secrets_generation",
+    "tries",
+];
 
 /// Checks that the newest event of each instance has its current state.
 pub(super) async fn newest_events<C: ConnectionTrait>(conn: &C, report: &mut Report) -> Result<()> {

@@ -22,8 +22,8 @@ const SILENCE = 8_000;
 const LONGEST_WAIT = 30_000;
 /** After this time, the server has refused no subscription. */
 const STEADY = 1_000;
-/** Codes with which the server ends a WebSocket because of who asks. */
-const [WRONG_ORIGIN, NOT_SIGNED_IN] = [4403, 4401];
+/** The code with which the server ends a WebSocket because of who asks. */
+const NOT_SIGNED_IN = 4401;
 
 /**
  * How the page keeps itself true: `live`, `reconnecting`, `polling` (asking every ten seconds, because there is no
@@ -115,7 +115,7 @@ class Connection {
             clearTimeout(silence);
             clearTimeout(steady);
             if (code === NOT_SIGNED_IN) enter();
-            lost(code === WRONG_ORIGIN || reason ? reason || "The server refuses live updates." : "");
+            lost(reason);
           },
         },
       });

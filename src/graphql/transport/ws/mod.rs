@@ -1,9 +1,9 @@
 //! GraphQL over WebSocket: the graphql-transport-ws protocol.
 //!
-//! Every operation passes the same guard as over HTTP. A web page of another origin gets a socket that is closed at
-//! once with 4403, and so is whoever speaks another sub-protocol (4400), or sends a token that is not accepted (4401):
-//! a browser shows a page why a socket was closed, but not why a handshake was refused. Such a socket reads nothing and
-//! is dropped after five seconds. A server that has no room for a connection does not answer it at all.
+//! Every operation passes the same guard as over HTTP. A web page of another origin gets no socket; a browser does not
+//! show it why, so it can ask again with a plain GET. Whoever speaks another sub-protocol (4400), or sends a token that
+//! is not accepted (4401), gets a socket that is closed at once. Such a socket reads nothing and is dropped after five
+//! seconds. A server that has no room for a connection does not answer it at all.
 //! Nothing is executed before the token or session was accepted, and within a second after it has ended
 //! the socket is closed with 4401. No message is dropped: a subscription is asked for its next result
 //! only while the queue in front of the socket has room, and events that wait stay in the log. A client
@@ -72,14 +72,18 @@ pub fn explain(endpoint: &Endpoint, parts: &Parts) -> Option<Problem> {
 /// Upgrades a request to a WebSocket. A browser sends its cookie with the request, but cannot send a token, so neither
 /// is needed here; but a token that is sent must be valid.
 pub async fn upgrade(endpoint: &Arc<Endpoint>, mut parts: Parts) -> Result<Response, Problem> {
-    if endpoint.shutdown.is_cancelled() {
-        return Err(Problem::stopping());
+    let address = parts.extensions.get::<ClientAddress>().copied();
+    if let Some(problem) = refusal(endpoint, &parts.headers) {
+        if !endpoint.origin.permits(&parts.headers) {
+            execution::count_refused(Transport::WebSocket);
+            endpoint.count_anonymous(address, Code::ForeignOrigin);
+        }
+        return Err(problem);
     }
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &())
         .await
         .map_err(|rejection| Problem::new(rejection.status(), Code::BadRequest, rejection.body_text()))?
         .protocols([WebSocketProtocols::GraphQLWS.sec_websocket_protocol()]);
-    let address = parts.extensions.get::<ClientAddress>().copied();
     let admitted = admit(endpoint, &upgrade, &parts.headers, address).await;
     let mut upgrade = upgrade;
     let offered = upgrade.requested_protocols().next().cloned();
@@ -122,9 +126,6 @@ async fn admit(
         }
         Err(reason)
     };
-    if !endpoint.origin.permits(headers) {
-        return refused(Some(Code::ForeignOrigin), CloseReason::FOREIGN_ORIGIN);
-    }
     if upgrade.selected_protocol().is_none() {
         return refused(None, CloseReason::OTHER_PROTOCOL);
     }

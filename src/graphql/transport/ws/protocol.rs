@@ -41,10 +41,6 @@ pub struct CloseReason {
 impl CloseReason {
     pub const UNAUTHORIZED: Self =
         Self::new(4401, "Unauthorized: this token or session is not accepted. It may be mistyped, revoked or expired.");
-    pub const FOREIGN_ORIGIN: Self = Self::new(
-        4403,
-        "Pages of this origin get no data. If people open the console there, MUSTER_PUBLIC_URL must be that address.",
-    );
     pub const OTHER_PROTOCOL: Self = Self::invalid("The only sub-protocol is graphql-transport-ws.");
     pub const INIT_TIMEOUT: Self = Self::new(4408, "Connection initialisation timeout");
     pub const TOO_MANY_INITS: Self = Self::new(4429, "Too many initialisation requests");
@@ -241,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_reason_fits_its_frame_whatever_the_id() {
-        for reason in [CloseReason::UNAUTHORIZED, CloseReason::FOREIGN_ORIGIN, CloseReason::TOO_MANY_SOCKETS] {
+        for reason in [CloseReason::UNAUTHORIZED, CloseReason::TOO_MANY_SOCKETS] {
             assert!(reason.text.len() <= MAX_REASON_BYTES, "{}", reason.text);
         }
         let reason = CloseReason::duplicate(&"é".repeat(128));
