@@ -1,7 +1,5 @@
 //! The three transports of `/graphql` over real sockets: status codes, close codes and the order of messages.
 
-use std::time::Duration;
-
 use futures_util::SinkExt;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -163,19 +161,16 @@ async fn pages_of_other_origins_get_no_data_and_can_learn_why() {
 async fn a_handshake_ignores_the_credentials_of_a_proxy_and_refuses_a_wrong_token() {
     let server = Server::start().await;
     let own = format!("Authorization: Bearer {}", server.admin);
-    for (headers, closed) in [
-        (vec!["Authorization: Basic YWRhOnBhc3N3b3Jk"], None),
-        (vec!["Authorization: Negotiate YWRh", &own], None),
-        (vec!["Authorization: Bearer nobody"], Some(4401)),
-        (vec!["Authorization: Bearer"], Some(4401)),
-        (vec![&own, "Authorization: Bearer nobody"], Some(4401)),
+    for (headers, status) in [
+        (vec!["Authorization: Basic YWRhOnBhc3N3b3Jk"], 101),
+        (vec!["Authorization: Negotiate YWRh", &own], 101),
+        (vec!["Authorization: Bearer nobody"], 401),
+        (vec!["Authorization: Bearer"], 401),
+        (vec![&own, "Authorization: Bearer nobody"], 401),
     ] {
         let headers: Vec<&str> = [vec!["Host: localhost"], headers].concat();
-        let mut stream = handshake(&server, &headers).await.1;
-        let frame = tokio::time::timeout(Duration::from_millis(500), stream.read_u32()).await;
-        // A close frame: its first byte, its length, and the code.
-        let code = frame.ok().map(|frame| u16::try_from(frame.unwrap() & 0xFFFF).unwrap());
-        assert_eq!(code, closed, "{headers:?}");
+        let answer = handshake(&server, &headers).await.0;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{headers:?}: {answer}");
     }
     let json = "Content-Type: application/json";
     let headers = [&own, "Authorization: Basic YWRhOnBhc3N3b3Jk", json];

@@ -1,8 +1,8 @@
 //! GraphQL over WebSocket: the graphql-transport-ws protocol.
 //!
 //! Every operation passes the same guard as over HTTP. A web page of another origin gets no socket; a browser does not
-//! show it why, so it can ask again with a plain GET. Whoever speaks another sub-protocol (4400), or sends a token that
-//! is not accepted (4401), gets a socket that is closed at once. Such a socket reads nothing and is dropped after five
+//! show it why, so it can ask again with a plain GET. Whoever speaks another sub-protocol gets one
+//! that is closed at once (4400), and whoever sends a token in a header that is not accepted gets 401. Such a socket reads nothing and is dropped after five
 //! seconds. A server that has no room for a connection does not answer it at all.
 //! Nothing is executed before the token or session was accepted, and within a second after it has ended
 //! the socket is closed with 4401. No message is dropped: a subscription is asked for its next result
@@ -36,7 +36,7 @@ use super::endpoint::Endpoint;
 use super::execution::{self, Transport};
 use super::problems::Problem;
 use super::{bearer, callers};
-use crate::auth::{Caller, ClientAddress};
+use crate::auth::ClientAddress;
 use crate::graphql::error::Code;
 
 /// The largest message of a client, in bytes.
@@ -84,7 +84,21 @@ pub async fn upgrade(endpoint: &Arc<Endpoint>, mut parts: Parts) -> Result<Respo
         .await
         .map_err(|rejection| Problem::new(rejection.status(), Code::BadRequest, rejection.body_text()))?
         .protocols([WebSocketProtocols::GraphQLWS.sec_websocket_protocol()]);
-    let admitted = admit(endpoint, &upgrade, &parts.headers, address).await;
+    let admitted = match callers::of_handshake(endpoint, &parts.headers).await {
+        Ok(_) if upgrade.selected_protocol().is_none() => {
+            execution::count_refused(Transport::WebSocket);
+            Err(CloseReason::OTHER_PROTOCOL)
+        }
+        Ok(caller) => Ok(caller),
+        // No page can send a token with the handshake, so none has to be told why.
+        Err(error) => {
+            execution::count_refused(Transport::WebSocket);
+            if matches!(error, AccessError::Refused) {
+                endpoint.count_anonymous(address, Code::Unauthenticated);
+            }
+            return Err(error.into());
+        }
+    };
     let mut upgrade = upgrade;
     let offered = upgrade.requested_protocols().next().cloned();
     if upgrade.selected_protocol().is_none()
@@ -110,30 +124,6 @@ pub async fn upgrade(endpoint: &Arc<Endpoint>, mut parts: Parts) -> Result<Respo
     // `Sec-WebSocket-Protocol` by their own spelling only.
     response.extensions_mut().extend(parts.extensions);
     Ok(response)
-}
-
-/// The caller of a handshake, if it says who asks, or why the socket is closed as soon as it is open.
-async fn admit(
-    endpoint: &Endpoint,
-    upgrade: &WebSocketUpgrade,
-    headers: &HeaderMap,
-    address: Option<ClientAddress>,
-) -> Result<Option<Caller>, CloseReason> {
-    let refused = |code: Option<Code>, reason| {
-        execution::count_refused(Transport::WebSocket);
-        if let Some(code) = code {
-            endpoint.count_anonymous(address, code);
-        }
-        Err(reason)
-    };
-    if upgrade.selected_protocol().is_none() {
-        return refused(None, CloseReason::OTHER_PROTOCOL);
-    }
-    match callers::of_handshake(endpoint, headers).await {
-        Ok(caller) => Ok(caller),
-        Err(AccessError::Refused) => refused(Some(Code::Unauthenticated), CloseReason::UNAUTHORIZED),
-        Err(AccessError::Unavailable) => refused(None, CloseReason::TRY_AGAIN_LATER),
-    }
 }
 
 /// Counts a socket while it is open.
