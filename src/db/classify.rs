@@ -1,5 +1,6 @@
 //! What a database error means for the caller.
 
+use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::sqlx::{self, postgres::PgDatabaseError};
 use sea_orm::{DbErr, RuntimeErr};
 
@@ -39,7 +40,7 @@ pub fn classify(error: &DbErr) -> ErrorClass {
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => ErrorClass::Unavailable,
         sqlx::Error::Database(cause) => match cause.try_downcast_ref::<PgDatabaseError>() {
             Some(cause) => by_sqlstate(cause.code()),
-            None => by_sqlite_code(cause.code().and_then(|code| code.parse().ok())),
+            None => by_sqlite_code(sqlite_code(cause.as_ref())),
         },
         _ => ErrorClass::Other,
     }
@@ -65,6 +66,17 @@ pub(super) fn by_sqlstate(code: &str) -> ErrorClass {
         _ if ["08", "28", "53", "58"].iter().any(|class| code.starts_with(class)) => ErrorClass::Unavailable,
         _ => ErrorClass::Other,
     }
+}
+
+fn sqlite_code(error: &dyn DatabaseError) -> Option<u32> {
+    error.code()?.parse().ok()
+}
+
+/// True if SQLite could not be opened, because somebody else has the file locked.
+pub(super) fn is_locked(error: &DbErr) -> bool {
+    let DbErr::Conn(RuntimeErr::SqlxError(cause)) = error else { return false };
+    // BUSY
+    cause.as_database_error().and_then(sqlite_code).is_some_and(|code| code & 0xff == 5)
 }
 
 /// Classifies SQLite's result codes by their low byte.

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use sea_orm::sqlx::Connection;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, RuntimeErr, Statement};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
 use tokio::time::Instant;
 
+use super::classify::is_locked;
 use super::conn::{Pools, measured};
 use super::trouble::Trouble;
 use crate::error::{Chain, Error, Result};
@@ -24,8 +25,6 @@ const RESERVED: u32 = 2;
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a locked file is tried again.
 const POLL: Duration = Duration::from_millis(20);
-/// SQLite's result code for a locked file.
-const BUSY: u32 = 5;
 
 /// A write-ahead log of so many bytes is emptied.
 const LARGE_LOG: u64 = 32 << 20;
@@ -88,17 +87,10 @@ async fn connect(file: &Path, mode: &str, connections: u32) -> Result<DatabaseCo
     let deadline = Instant::now() + PATIENCE;
     loop {
         match Database::connect(options.clone()).await {
-            Err(error) if is_busy(&error) && Instant::now() < deadline => tokio::time::sleep(POLL).await,
+            Err(error) if is_locked(&error) && Instant::now() < deadline => tokio::time::sleep(POLL).await,
             connected => return Ok(measured(connected?)),
         }
     }
-}
-
-/// True if somebody else has the file locked.
-fn is_busy(error: &DbErr) -> bool {
-    let DbErr::Conn(RuntimeErr::SqlxError(cause)) = error else { return false };
-    let code = cause.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
-    code.is_some_and(|code| code & 0xff == BUSY)
 }
 
 /// The write-ahead log of a database.

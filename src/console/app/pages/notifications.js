@@ -5,6 +5,7 @@ import { useList, useLoad } from "../data.js";
 import { count, number, words } from "../format.js";
 import { html } from "../lib.js";
 import { search, setSearch } from "../router.js";
+import { Choose } from "../ui/choose.js";
 import { findInstances, namesOf } from "../ui/find.js";
 import { Finder } from "../ui/finder.js";
 import { Icon } from "../ui/icon.js";
@@ -69,16 +70,6 @@ function LedgerRow({ mail }) {
     </tr>
   `;
 }
-
-const Choose = ({ label, name, options, all }) => html`
-  <label class="filter">
-    <span class="second">${label}</span>
-    <select value=${search.value.get(name) ?? ""} onChange=${({ target }) => setSearch({ [name]: target.value })}>
-      <option value="">${all}</option>
-      ${options.map(([value, text]) => html`<option value=${value}>${text}</option>`)}
-    </select>
-  </label>
-`;
 
 /** The instance that the lists are limited to. The focus stays here when one is picked or removed. */
 function OneInstance() {

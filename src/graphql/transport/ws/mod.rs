@@ -1,9 +1,9 @@
 //! GraphQL over WebSocket: the graphql-transport-ws protocol.
 //!
 //! Every operation passes the same guard as over HTTP. A web page of another origin gets no socket; a browser does not
-//! show it why, so it can ask again with a plain GET. Whoever speaks another sub-protocol gets one
-//! that is closed at once (4400), and whoever sends a token in a header that is not accepted gets 401. Such a socket reads nothing and is dropped after five
-//! seconds. A server that has no room for a connection does not answer it at all.
+//! show it why, so it can ask again with a plain GET. Whoever sends a token in a header that is not accepted gets 401.
+//! Whoever speaks another sub-protocol gets a socket that is closed at once (4400): it reads nothing, and is dropped
+//! after five seconds. A server that has no room for a connection does not answer it at all.
 //! Nothing is executed before the token or session was accepted, and within a second after it has ended
 //! the socket is closed with 4401. No message is dropped: a subscription is asked for its next result
 //! only while the queue in front of the socket has room, and events that wait stay in the log. A client
@@ -31,7 +31,6 @@ use axum::response::Response;
 
 use self::protocol::CloseReason;
 use self::session::Session;
-use super::bearer::AccessError;
 use super::endpoint::Endpoint;
 use super::execution::{self, Transport};
 use super::problems::Problem;
@@ -72,41 +71,24 @@ pub fn explain(endpoint: &Endpoint, parts: &Parts) -> Option<Problem> {
 /// Upgrades a request to a WebSocket. A browser sends its cookie with the request, but cannot send a token, so neither
 /// is needed here; but a token that is sent must be valid.
 pub async fn upgrade(endpoint: &Arc<Endpoint>, mut parts: Parts) -> Result<Response, Problem> {
-    let address = parts.extensions.get::<ClientAddress>().copied();
     if let Some(problem) = refusal(endpoint, &parts.headers) {
-        if !endpoint.origin.permits(&parts.headers) {
-            execution::count_refused(Transport::WebSocket);
-            endpoint.count_anonymous(address, Code::ForeignOrigin);
-        }
         return Err(problem);
     }
-    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &())
+    let mut upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &())
         .await
         .map_err(|rejection| Problem::new(rejection.status(), Code::BadRequest, rejection.body_text()))?
         .protocols([WebSocketProtocols::GraphQLWS.sec_websocket_protocol()]);
-    let admitted = match callers::of_handshake(endpoint, &parts.headers).await {
-        Ok(_) if upgrade.selected_protocol().is_none() => {
-            execution::count_refused(Transport::WebSocket);
-            Err(CloseReason::OTHER_PROTOCOL)
-        }
-        Ok(caller) => Ok(caller),
-        // No page can send a token with the handshake, so none has to be told why.
-        Err(error) => {
-            execution::count_refused(Transport::WebSocket);
-            if matches!(error, AccessError::Refused) {
-                endpoint.count_anonymous(address, Code::Unauthenticated);
-            }
-            return Err(error.into());
-        }
-    };
-    let mut upgrade = upgrade;
-    let offered = upgrade.requested_protocols().next().cloned();
-    if upgrade.selected_protocol().is_none()
-        && let Some(offered) = offered
-    {
+    let caller = callers::of_handshake(endpoint, &parts.headers).await?;
+    let speaks_another = upgrade.selected_protocol().is_none();
+    if speaks_another {
+        execution::count_refused(Transport::WebSocket);
         // A browser opens no socket without one of its protocols, and would not show why.
-        upgrade.set_selected_protocol(offered);
+        let offered = upgrade.requested_protocols().next().cloned();
+        if let Some(offered) = offered {
+            upgrade.set_selected_protocol(offered);
+        }
     }
+    let address = parts.extensions.get::<ClientAddress>().copied();
     let endpoint = endpoint.clone();
     let mut response = upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -115,9 +97,11 @@ pub async fn upgrade(endpoint: &Arc<Endpoint>, mut parts: Parts) -> Result<Respo
         .max_frame_size(MAX_MESSAGE_BYTES)
         .on_upgrade(move |socket| async move {
             let _open = Open::new();
-            match admitted {
-                Ok(caller) => Session::new(endpoint, socket, address, caller).run().await,
-                Err(reason) => Session::new(endpoint, socket, address, None).refuse(reason).await,
+            let session = Session::new(endpoint, socket, address, caller);
+            if speaks_another {
+                session.refuse(CloseReason::OTHER_PROTOCOL).await;
+            } else {
+                session.run().await;
             }
         });
     // Among them is the spelling of the request's header names, in which hyper then answers. Some clients find

@@ -5,6 +5,7 @@ import { useList } from "../../data.js";
 import { count, words } from "../../format.js";
 import { html } from "../../lib.js";
 import { search, setSearch } from "../../router.js";
+import { Choose } from "../../ui/choose.js";
 import { Finder } from "../../ui/finder.js";
 import { Icon } from "../../ui/icon.js";
 import { FullMoment } from "../../ui/moment.js";
@@ -72,16 +73,6 @@ async function findActors(text, signal) {
   return all.filter(({ name, second }) => `${name} ${second}`.toLowerCase().includes(wanted)).slice(0, 8);
 }
 
-const Select = ({ label, name, options, all }) => html`
-  <label class="filter">
-    <span class="second">${label}</span>
-    <select value=${search.value.get(name) ?? ""} onChange=${({ target }) => setSearch({ [name]: target.value })}>
-      <option value="">${all}</option>
-      ${options.map(([value, text]) => html`<option value=${value}>${text}</option>`)}
-    </select>
-  </label>
-`;
-
 const When = ({ label, name }) => html`
   <label class="filter">
     <span class="second">${label}</span>
@@ -105,8 +96,8 @@ function Filters({ entries }) {
   const isFiltered = AUDIT_FILTERS.some((name) => query.has(name));
   return html`
     <div class="filters bottom" role="group" aria-label="Filters">
-      <${Select} label="Action" name="action" all="All actions" options=${AUDIT_ACTIONS.map((action) => [action, words(action)]).sort((one, other) => one[1].localeCompare(other[1]))} />
-      <${Select} label="Outcome" name="outcome" all="All outcomes" options=${Object.entries(AUDIT_OUTCOMES).map(([key, [label]]) => [key, label])} />
+      <${Choose} label="Action" name="action" all="All actions" options=${AUDIT_ACTIONS.map((action) => [action, words(action)]).sort((one, other) => one[1].localeCompare(other[1]))} />
+      <${Choose} label="Outcome" name="outcome" all="All outcomes" options=${Object.entries(AUDIT_OUTCOMES).map(([key, [label]]) => [key, label])} />
       <${Finder} label="Who" placeholder="Member or token…" find=${findActors} onPick=${({ id }) => setSearch({ actor: id })} />
       <div class="filter"><span class="second" aria-hidden="true">IP address</span><${Search} label="IP address" placeholder="203.0.113.7" value=${query.get("address") ?? ""} onSearch=${(address) => setSearch({ address })} /></div>
       <div class="filter-range"><${When} label="From" name="from" /><${When} label="To" name="to" /></div>
