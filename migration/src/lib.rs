@@ -97,3 +97,17 @@ pub fn is_compatible(applied: &[String], needs: i64) -> bool {
     let known = known();
     usize::try_from(needs).is_ok_and(|needs| needs <= known.len()) && known.iter().all(|name| applied.contains(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without a word of its own, a migration is a transaction on PostgreSQL only, and SQLite is left with half of it
+    /// after a kill. One that is no transaction must be able to run twice.
+    #[test]
+    fn every_migration_says_whether_it_is_a_transaction() {
+        for migration in Migrator::migrations() {
+            assert!(migration.use_transaction().is_some(), "{}", migration.name());
+        }
+    }
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr,
-    Statement, TransactionOptions, TransactionTrait,
+    Statement, TransactionOptions, TransactionTrait, Value,
 };
 
 use super::STATEMENT;
@@ -80,6 +80,23 @@ fn changes(statement: &Statement) -> bool {
     ["INSERT", "UPDATE", "DELETE"].iter().any(|verb| statement.sql.starts_with(verb))
 }
 
+/// Gives all integers one type. The driver prepares a text once for each connection, with the types of the first values.
+/// PostgreSQL then refuses the same text with an integer of another size.
+fn alike(mut statement: Statement) -> Statement {
+    if statement.db_backend == DbBackend::Postgres {
+        for value in statement.values.iter_mut().flat_map(|values| &mut values.0) {
+            let wide = match value {
+                Value::TinyInt(number) => number.map(i64::from),
+                Value::SmallInt(number) => number.map(i64::from),
+                Value::Int(number) => number.map(i64::from),
+                _ => continue,
+            };
+            *value = Value::BigInt(wide);
+        }
+    }
+    statement
+}
+
 #[async_trait]
 impl<C: ConnectionTrait + Send> ConnectionTrait for Timed<C> {
     fn get_database_backend(&self) -> DbBackend {
@@ -87,7 +104,7 @@ impl<C: ConnectionTrait + Send> ConnectionTrait for Timed<C> {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        let done = in_time(self.time(), self.inner.execute_raw(statement)).await?;
+        let done = in_time(self.time(), self.inner.execute_raw(alike(statement))).await?;
         self.note(done.rows_affected() > 0);
         Ok(done)
     }
@@ -100,14 +117,14 @@ impl<C: ConnectionTrait + Send> ConnectionTrait for Timed<C> {
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let changes = changes(&statement);
-        let row = in_time(self.time(), self.inner.query_one_raw(statement)).await?;
+        let row = in_time(self.time(), self.inner.query_one_raw(alike(statement))).await?;
         self.note(changes && row.is_some());
         Ok(row)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let changes = changes(&statement);
-        let rows = in_time(self.time(), self.inner.query_all_raw(statement)).await?;
+        let rows = in_time(self.time(), self.inner.query_all_raw(alike(statement))).await?;
         self.note(changes && !rows.is_empty());
         Ok(rows)
     }
@@ -195,6 +212,7 @@ impl ConnectionTrait for Reader {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let statement = alike(statement);
         self.repeatable(|| self.pool.execute_raw(statement.clone())).await
     }
 
@@ -203,10 +221,12 @@ impl ConnectionTrait for Reader {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let statement = alike(statement);
         self.repeatable(|| self.pool.query_one_raw(statement.clone())).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let statement = alike(statement);
         self.repeatable(|| self.pool.query_all_raw(statement.clone())).await
     }
 }

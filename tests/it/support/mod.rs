@@ -14,6 +14,7 @@ use muster::clock::Clock;
 use muster::config::{Roles, Settings};
 use muster::db::Db;
 use muster::sync::Limits;
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,7 @@ pub mod authority;
 mod client;
 pub mod peer;
 mod place;
+mod template;
 pub mod wire;
 
 pub use client::{Client, http, patient_http};
@@ -47,7 +49,9 @@ type Change<T> = Box<dyn FnOnce(&mut T)>;
 
 /// Builds a server that differs from the defaults.
 pub struct Builder {
-    place: Place,
+    /// Its data folder, unless it uses what another server has left.
+    dir: TempDir,
+    left: Option<Place>,
     address: SocketAddr,
     clock: Clock,
     settings: Vec<Change<Settings>>,
@@ -57,12 +61,12 @@ pub struct Builder {
 impl Builder {
     /// Its data folder.
     pub fn path(&self) -> &Path {
-        self.place.path()
+        self.left.as_ref().map_or(self.dir.path(), Place::path)
     }
 
     /// Uses the storage that another server has left.
     pub fn place(mut self, place: Place) -> Self {
-        self.place = place;
+        self.left = Some(place);
         self
     }
 
@@ -90,8 +94,12 @@ impl Builder {
     pub async fn start(self) -> Server {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind(self.address).await.unwrap();
-        let mut settings = Settings::defaults(self.place.path());
-        settings.set_database(self.place.database.url().map(str::to_owned));
+        let place = match self.left {
+            Some(place) => place,
+            None => Place::migrated(self.dir).await,
+        };
+        let mut settings = Settings::defaults(place.path());
+        settings.set_database(place.database.url().map(str::to_owned));
         settings.listen = listener.local_addr().unwrap();
         for change in self.settings {
             change(&mut settings);
@@ -111,7 +119,7 @@ impl Builder {
             db: app.db.clone(),
             tokens: app.tokens.clone(),
             members: app.members.clone(),
-            place: self.place,
+            place,
             shutdown: app.shutdown(),
             running: tokio::spawn(Box::pin(app.run(listener))),
         }
@@ -121,7 +129,8 @@ impl Builder {
 impl Server {
     pub fn builder() -> Builder {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        Builder { place: Place::new(), address, clock: Clock::System, settings: Vec::new(), limits: Vec::new() }
+        let dir = tempfile::tempdir().unwrap();
+        Builder { dir, left: None, address, clock: Clock::System, settings: Vec::new(), limits: Vec::new() }
     }
 
     pub async fn start() -> Server {

@@ -14,6 +14,8 @@ use sea_orm::{ConnectionTrait, Statement};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use super::template;
+
 /// How many connections a server in a test has.
 const CONNECTIONS: u32 = 4;
 
@@ -26,8 +28,15 @@ fn on_postgres() -> bool {
     }
 }
 
+/// The URL of a database in PostgreSQL.
+pub(super) fn url_of(name: &str) -> String {
+    let mut url = postgres();
+    url.set_path(name);
+    url.into()
+}
+
 /// The URL of PostgreSQL's administrator.
-fn postgres() -> url::Url {
+pub(super) fn postgres() -> url::Url {
     let url = std::env::var("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL: run the tests by tests/run");
     url.parse().expect("TEST_POSTGRES_URL is an address")
 }
@@ -46,11 +55,13 @@ impl Database {
     }
 
     fn made() -> Self {
-        let mut url = postgres();
+        Self::made_of("template0 ENCODING 'UTF8'")
+    }
+
+    fn made_of(template: &str) -> Self {
         let name = format!("muster_test_{}", Uuid::now_v7().simple());
-        administer(format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")).expect("a new database");
-        url.set_path(&name);
-        Self::Made(url.into())
+        administer(format!("CREATE DATABASE {name} TEMPLATE {template}")).expect("a new database");
+        Self::Made(url_of(&name))
     }
 
     /// The URL, unless it is the default.
@@ -81,7 +92,7 @@ impl Drop for Database {
 }
 
 /// Runs a statement as PostgreSQL's administrator, on its own thread because a guard can be dropped inside a runtime.
-fn administer(statement: String) -> Result<(), sea_orm::sqlx::Error> {
+pub(super) fn administer(statement: String) -> Result<(), sea_orm::sqlx::Error> {
     let work = async move {
         let mut connection = PgConnection::connect(postgres().as_str()).await?;
         connection.execute(AssertSqlSafe(statement)).await?;
@@ -107,6 +118,22 @@ impl Place {
         let replica = Self::on(self.database.clone());
         std::fs::copy(self.path().join("secret.key"), replica.path().join("secret.key")).unwrap();
         replica
+    }
+
+    /// In the folder, with a database that has its tables.
+    pub async fn migrated(dir: TempDir) -> Self {
+        let database = if on_postgres() {
+            Database::made_of(template::on_postgres().await)
+        } else {
+            std::fs::copy(template::on_sqlite().await, dir.path().join("muster.db")).unwrap();
+            Database::File
+        };
+        let place = Self { dir, database: Arc::new(database) };
+        // Each is an installation of its own.
+        let epoch = fastrand::u32(..1_000_000_000);
+        let sql = format!("UPDATE installation SET log_epoch = {epoch} RETURNING 'done'");
+        assert_eq!(one(&place.location(), &sql).await, "done");
+        place
     }
 
     fn on(database: Arc<Database>) -> Self {
