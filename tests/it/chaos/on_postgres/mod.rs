@@ -47,8 +47,8 @@ const REST_EVERY: u32 = 10;
 /// How long a replica may take to be ready again, and how long if it must be started.
 const READY: Duration = Duration::from_secs(5);
 const STARTED: Duration = Duration::from_secs(15);
-/// How long all work may take: a lease, and the work after it.
-const REST: Duration = Duration::from_secs(90);
+/// How long all work may take: a lease, a run after it, and the minute that its mails wait for others like them.
+const REST: Duration = Duration::from_secs(180);
 /// After this time, work that waits for a lease is carried over.
 const SHORT_REST: Duration = Duration::from_secs(5);
 
