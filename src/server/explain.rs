@@ -11,7 +11,7 @@ const AGAIN: &str = "Then begin again in Muster.";
 
 /// The page for a failure.
 pub(super) fn explain(failure: &Failure) -> Page {
-    let app = failure.application.as_deref().unwrap_or("the application");
+    let app = failure.attempt.as_ref().map_or("the application", |attempt| attempt.application.as_str());
     let mut page = match &failure.why {
         Why::Unknown => unknown(),
         Why::Incomplete => incomplete(),
@@ -27,12 +27,12 @@ pub(super) fn explain(failure: &Failure) -> Page {
     };
     // After these two, another request with the same consent may have succeeded.
     let certain = !matches!(failure.why, Why::Unknown | Why::Inner(_));
-    if failure.application.is_some() && certain {
-        page.happened.push(if failure.reconnection {
-            "Nothing was changed: the instance is as it was before.".to_owned()
-        } else {
-            "Nothing was created.".to_owned()
-        });
+    if let Some(attempt) = failure.attempt.as_ref().filter(|_| certain) {
+        let nothing = match attempt.instance_id {
+            Some(_) => "Nothing was changed: the instance is as it was before.",
+            None => "Nothing was created.",
+        };
+        page.happened.push(nothing.to_owned());
     }
     page
 }

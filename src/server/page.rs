@@ -49,11 +49,16 @@ static PAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
 impl Page {
     /// `root` is the path from the page to the console.
     pub(super) fn respond(&self, root: &str) -> Response {
+        self.respond_with_way_back(root, "")
+    }
+
+    /// `back` is the page of the console to go on from, below its root.
+    pub(super) fn respond_with_way_back(&self, root: &str, back: &str) -> Response {
         let Self { status, title, happened, steps } = self;
         let style = console::address("app/style.css");
         let text = PAGE
             .get_template("page.html")
-            .and_then(|template| template.render(context! { root, style, title, happened, steps }))
+            .and_then(|template| template.render(context! { root, back, style, title, happened, steps }))
             .expect("a page has every field that the embedded template names");
         (*status, [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, POLICY)], text).into_response()
     }

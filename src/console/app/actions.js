@@ -3,6 +3,7 @@
 import { signal } from "../vendor/signals.js";
 import { change } from "./api.js";
 import { acceptRemovals } from "./dialogs/held.js";
+import { dropDraft, keptDraft, takeFailedConsent } from "./draft.js";
 import { html } from "./lib.js";
 import { mayChange } from "./session.js";
 import { INSTANCE, remember } from "./store.js";
@@ -25,9 +26,9 @@ const SET_LIVE = `mutation SetLive($input: UpdateInstanceInput!) {
 export const manageInstance = (instance) =>
   doing(instance, () => import("./dialogs/edit-instance.js")).then((window) => window?.editInstance(instance.id));
 
-async function credentialByRemedy(instance, { label }) {
+async function credentialByRemedy(instance, { label, action }) {
   const window = await doing(instance, () => import("./dialogs/reconnect.js"));
-  const changed = await window?.reconnectInstance(instance.id, label);
+  const changed = await window?.reconnectInstance(instance.id, { title: label, isFolded: action === "RECONNECT" });
   // Whether the new values help is known after a sync.
   if (changed?.status === "LIVE" && changed.syncState === "IDLE") await syncInstance(changed);
 }
@@ -84,6 +85,14 @@ const consent = (instance) =>
     const refusals = await beginConsent(instance.integration.name, { instanceId: instance.id, config: [] });
     if (refusals.length) throw new Error(refusals.map(({ message }) => message).join(" "));
   });
+
+/** Opens the window again in which a consent was begun, if that did not succeed. */
+export function resumeConsent(instance) {
+  const [failed, draft] = [takeFailedConsent(instance.id), keptDraft(instance.id)];
+  if (failed || draft?.revision === instance.revision)
+    doing(instance, () => import("./dialogs/reconnect.js")).then((window) => window?.reconnectInstance(instance.id, { draft, failed }));
+  else dropDraft(instance.id);
+}
 
 const Tested = ({ instance, result, close }) => html`
   <${Window} title="Test of the connection" second=${instance.name} leave=${() => close()}>

@@ -1,23 +1,42 @@
-// What was typed to connect an application. It stays in the tab until the application is connected or it is discarded.
-// Secrets are never kept.
+// What was typed in a form before a person went to the application to consent, and what the server said when they came
+// back. It stays in the tab until the application is connected or it is discarded. Secrets are never kept.
 
+import { ROOT } from "./router.js";
 import { me } from "./session.js";
 
-const keyOf = (integration) => `muster.connect.${integration}`;
+const FAILED = "muster_consent=";
+const keyOf = (form) => `muster.connect.${form}`;
 
-/** Keeps `{ name, minutes, config, hasLeft }`. `hasLeft` is true while a person is at the application to consent. */
-export function keepDraft(integration, draft) {
-  sessionStorage.setItem(keyOf(integration), JSON.stringify({ ...draft, by: me.peek()?.name }));
+/**
+ * Keeps what was typed in a form: the key of an integration to connect, or the id of an instance to reconnect. `hasLeft` is
+ * true while a person is at the application to consent.
+ */
+export function keepDraft(form, draft) {
+  sessionStorage.setItem(keyOf(form), JSON.stringify({ ...draft, by: me.peek()?.name }));
 }
 
 /** What was kept, or null. What somebody else typed in this tab is not shown. */
-export function keptDraft(integration) {
+export function keptDraft(form) {
   try {
-    const draft = JSON.parse(sessionStorage.getItem(keyOf(integration)));
+    const draft = JSON.parse(sessionStorage.getItem(keyOf(form)));
     return draft?.by === me.peek()?.name ? draft : null;
   } catch {
     return null;
   }
 }
 
-export const dropDraft = (integration) => sessionStorage.removeItem(keyOf(integration));
+export const dropDraft = (form) => sessionStorage.removeItem(keyOf(form));
+
+/** Why the consent failed that was begun in this form: `{ title, happened, steps }`, or null. The server says it once. */
+export function takeFailedConsent(form) {
+  const cookie = document.cookie.split("; ").find((one) => one.startsWith(FAILED));
+  if (!cookie) return null;
+  try {
+    const failed = JSON.parse(decodeURIComponent(cookie.slice(FAILED.length)));
+    if (failed.form !== form) return null;
+    document.cookie = `${FAILED}; Max-Age=0; Path=${ROOT}`;
+    return failed;
+  } catch {
+    return null;
+  }
+}

@@ -72,6 +72,11 @@ class Connection {
     this.#awake?.();
   }
 
+  /** Ends the connection. The next attempt begins in a moment, or when the page is shown again. */
+  drop() {
+    this.#client?.dispose();
+  }
+
   /** Ends the wait for the next attempt. */
   wake() {
     this.#awake?.();
@@ -186,4 +191,7 @@ export function startLive() {
     }
   });
   window.addEventListener("online", reconnect);
+  // The browser may keep the page for when a person goes back to it, but no connection.
+  window.addEventListener("pagehide", () => current?.drop());
+  window.addEventListener("pageshow", ({ persisted }) => persisted && reconnect());
 }

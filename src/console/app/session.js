@@ -42,6 +42,8 @@ function showGate(page, message = "") {
 
 /** Asks who is signed in, until the server answers. */
 export async function enter(otherwise = "") {
+  // A refusal forgets both.
+  const wasKnown = Boolean(token.value || me.value);
   for (;;) {
     try {
       const position = ask(CURSOR).catch(() => null);
@@ -56,7 +58,7 @@ export async function enter(otherwise = "") {
     } catch (error) {
       if (error.code === "UNAUTHENTICATED") {
         away.value = "";
-        const message = token.value || me.value ? error.message : otherwise;
+        const message = wasKnown ? error.message : otherwise;
         return showGate("sign-in", message);
       }
       away.value = error.message;

@@ -48,14 +48,31 @@ struct Answer {
     issuer: Option<String>,
 }
 
+/// What a consent was for.
+#[derive(Debug)]
+pub struct Attempt {
+    pub integration_key: String,
+    /// The application's name.
+    pub application: String,
+    /// The existing instance that it was to reconnect.
+    pub instance_id: Option<Uuid>,
+    /// Whether it was begun in the console, and this is the browser.
+    pub in_console: bool,
+}
+
+/// A consent that succeeded.
+#[derive(Debug)]
+pub struct Connected {
+    pub instance: instance::Model,
+    pub attempt: Attempt,
+}
+
 /// A consent that failed.
 #[derive(Debug)]
 pub struct Failure {
     pub why: Why,
-    /// The application's name, if the state is known.
-    pub application: Option<String>,
-    /// Whether it was for an existing instance, which is unchanged.
-    pub reconnection: bool,
+    /// Known if the state is.
+    pub attempt: Option<Attempt>,
 }
 
 /// Why a consent failed.
@@ -107,13 +124,19 @@ const ERRORS: [&str; 9] = [
 
 impl Authorizations {
     /// Completes the authorization with this state. Works once.
-    pub async fn complete(&self, returned: Returned) -> Result<instance::Model, Failure> {
+    pub async fn complete(&self, returned: Returned) -> Result<Connected, Failure> {
         let row = match self.find(&returned).await {
             Ok(row) => row,
-            Err(why) => return Err(Failure { why, application: None, reconnection: false }),
+            Err(why) => return Err(Failure { why, attempt: None }),
         };
         let entry = self.instances.catalog.find(&row.integration_key);
         let application = entry.map_or(&row.integration_key, |entry| &entry.name);
+        let attempt = |in_console: bool| Attempt {
+            integration_key: row.integration_key.clone(),
+            application: application.clone(),
+            instance_id: row.instance_id,
+            in_console,
+        };
         let known = self.access.find_caller(row.token_id).await.ok().flatten();
         // Whoever began it may no longer be valid.
         let gone = || Actor { kind: ActorKind::Token, id: Some(row.token_id), name: row.actor.clone() };
@@ -124,11 +147,12 @@ impl Authorizations {
         match act.clone().run(Box::pin(self.carry_out(&row, returned))).await {
             Ok(model) => {
                 info!(instance.id = %model.id, integration = row.integration_key, "a person consented, and an instance was connected");
-                Ok(model)
+                Ok(Connected { instance: model, attempt: attempt(row.browser_hash.is_some()) })
             }
             Err(why) => {
                 act.run(self.tell(&row, application, &why)).await;
-                Err(Failure { why, application: Some(application.clone()), reconnection: row.instance_id.is_some() })
+                let in_console = row.browser_hash.is_some() && !matches!(why, Why::OtherBrowser);
+                Err(Failure { why, attempt: Some(attempt(in_console)) })
             }
         }
     }

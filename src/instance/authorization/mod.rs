@@ -43,7 +43,7 @@ use crate::secrets::{OneTimeSecret, hex};
 mod complete;
 mod redirect;
 
-pub use complete::{Failure, Returned, Why};
+pub use complete::{Attempt, Connected, Failure, Returned, Why};
 pub use redirect::Redirects;
 
 /// How long a person has to consent, in milliseconds.

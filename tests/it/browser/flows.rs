@@ -152,6 +152,7 @@ async fn without_a_web_socket_the_page_asks_again_and_says_why() {
     browser.sees("Every 10 s").await;
     server.rehearse("Acme", &[("users", "1")]).await;
     browser.find(Role::Link, "Rehearsal").await;
+    browser.close_after(&["/refused"]).await;
 }
 
 #[tokio::test]
@@ -200,6 +201,91 @@ async fn the_explorer_runs_queries_and_subscriptions() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     server.rehearse("Acme of the explorer", &[("users", "1")]).await;
     browser.sees("Acme of the explorer").await;
+
+    // A new tab gets the token of the tab that opens it. Others have none.
+    browser.go("/settings").await;
+    browser.press(Role::Link, "Explorer").await;
+    browser.follow().await;
+    browser.sees("admin, admin").await;
+    browser.script("sessionStorage.clear()", vec![]).await;
+    browser.reload().await;
+    browser.find(Role::Heading, "Nobody is signed in in this tab").await;
+    browser.enter("API token", "mst_wrong").await;
+    browser.press(Role::Button, "Use the token").await;
+    browser.sees("is not accepted").await;
+    browser.enter("API token", &server.viewer).await;
+    browser.press(Role::Button, "Use the token").await;
+    browser.find(Role::Button, "Execute query").await;
+    browser.close_after(&["status of 401"]).await;
+}
+
+#[tokio::test]
+async fn a_remedy_acts_and_a_held_sync_asks_with_the_names() {
+    let server = Server::start().await;
+    let revoked = server.rehearse("Acme", &[("users", "5"), ("outcomes", "success,token_inactive,success")]).await;
+    server.idle(&revoked, "").await;
+    server.sync(&revoked, "outcome").await;
+    let held = server.rehearse("Bolt", &[("users", "40"), ("outcomes", "success,empty")]).await;
+    server.idle(&held, "").await;
+    server.sync(&held, "outcome").await;
+    let browser = Browser::open_with(&server, &server.admin, "/").await;
+    browser.sees("Needs you now").await;
+    browser.press(Role::Link, "Acme").await;
+    browser.sees("Rehearsal refused the token, so the server switched the instance off.").await;
+    browser.press(Role::Button, "Set the instance live").await;
+    browser.sees("“Acme” is live again. A sync has been started.").await;
+    browser.sees("Healthy").await;
+    server.until(&revoked, "status", |found| found["status"] == "LIVE").await;
+
+    browser.go(&format!("/instances/{held}")).await;
+    browser.sees("no longer lists 40 of 40 users").await;
+    browser.press(Role::Button, "Accept the removals").await;
+    browser.sees("40 users of 40 are no longer listed by Rehearsal").await;
+    browser.sees("@rehearsal.example").await;
+    browser.inspect("held").await;
+    browser.key(Key::Escape).await;
+    browser.sees_no("40 users of 40").await;
+    assert_eq!(server.instance(&held, "userCount").await["userCount"], 40);
+    browser.press(Role::Button, "Accept the removals").await;
+    browser.sees("40 users of 40").await;
+    browser.press(Role::Button, "Accept the removals").await;
+    browser.sees_no("A sync would remove many users").await;
+    server.until(&held, "userCount", |found| found["userCount"] == 0).await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn what_is_typed_wrong_is_said_beside_its_field_and_a_first_sync_is_cancelled() {
+    let server = Server::start().await;
+    let browser = Browser::open_with(&server, &server.admin, "/integrations/rehearsal/connect").await;
+    browser.enter("Name", " ").await;
+    browser.enter("Users", "many").await;
+    browser.choose("Sync interval", "Another interval…").await;
+    browser.enter("Minutes between syncs", "0").await;
+    browser.press(Role::Button, "Integrate").await;
+    browser.sees("The name is required.").await;
+    browser.sees("must be a whole number from 1 to 43200").await;
+    let focus = "return document.activeElement.labels[0].textContent";
+    assert_eq!(browser.script(focus, vec![]).await, "Name");
+    browser.press(Role::Link, "Overview").await;
+    browser.find(Role::Window, "Discard your changes?").await;
+    browser.press(Role::Button, "Cancel").await;
+
+    browser.enter("Name", "Acme").await;
+    browser.sees_no("The name is required.").await;
+    browser.choose("Sync interval", "Every day").await;
+    browser.enter("Users", "100000").await;
+    browser.enter("Latency", "300").await;
+    browser.press(Role::Button, "Integrate").await;
+    browser.find(Role::Heading, "Acme is connected").await;
+    browser.sees("of 100,000 users").await;
+    browser.sees("per second, about").await;
+    browser.press(Role::Button, "Cancel…").await;
+    browser.press(Role::Button, "Cancel the sync").await;
+    browser.sees("The first sync was cancelled.").await;
+    let found = server.ask("{ instances { nodes { syncIntervalMinutes lastSync { outcome } } } }", json!({})).await;
+    let wanted = json!([{ "syncIntervalMinutes": 1440, "lastSync": { "outcome": "CANCELLED" } }]);
+    assert_eq!(found["instances"]["nodes"], wanted);
     browser.close().await;
 }
 
@@ -216,4 +302,5 @@ async fn a_page_heals_when_the_server_is_back() {
     browser.sees_no("Connection lost").await;
     server.rehearse("Acme again", &[("users", "1")]).await;
     browser.sees("2 healthy").await;
+    browser.close_after(&["net::ERR_"]).await;
 }

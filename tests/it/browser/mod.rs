@@ -1,6 +1,7 @@
 //! The console in Chromium, driven as a person does: by what is visible.
 
 mod chromium;
+mod consent;
 mod emulation;
 mod flows;
 mod looks;
@@ -19,8 +20,8 @@ use crate::support::{DEADLINE, Server};
 
 const FIND: &str = include_str!("find.js");
 const PAUSE: Duration = Duration::from_millis(50);
-/// What the browser itself writes when a request is refused, which the console then shows.
-const REFUSED: &str = "Failed to load resource";
+/// The browser itself asks for it, for pages that are not of the console.
+const FAVICON: &str = "/favicon.ico ";
 
 /// A browser with one window.
 pub struct Browser {
@@ -65,7 +66,12 @@ impl Browser {
 
     /// A window in which an API token was entered, at a page of the console.
     pub async fn open_with(server: &Server, token: &str, path: &str) -> Self {
-        let browser = Self::open(&server.url).await;
+        Self::open_at(&server.url, token, path).await
+    }
+
+    /// The same at another address of the server.
+    pub async fn open_at(root: &str, token: &str, path: &str) -> Self {
+        let browser = Self::open(root).await;
         browser.go("/healthz").await;
         browser.script("sessionStorage.setItem('muster.token', arguments[0])", vec![json!(token)]).await;
         browser.session.browser_log().await.unwrap();
@@ -146,6 +152,16 @@ impl Browser {
         option.click().await.unwrap();
     }
 
+    /// Goes on in the window that was opened last.
+    pub async fn follow(&self) {
+        let opened = async || {
+            let windows = self.session.windows().await.unwrap();
+            (windows.len() > 1).then(|| windows.last().cloned()).flatten()
+        };
+        let window = self.wait("another window", opened).await;
+        self.session.switch_to_window(window).await.unwrap();
+    }
+
     /// What is in a field.
     pub async fn value(&self, label: &str) -> String {
         self.find(Role::Entry, label).await.prop("value").await.unwrap().unwrap_or_default()
@@ -180,10 +196,17 @@ impl Browser {
     /// Ends the browser. Nothing may have been written to its console: no error, no warning, and no report about the
     /// content security policy.
     pub async fn close(self) {
+        self.close_after(&[]).await;
+    }
+
+    /// The same after requests that had to fail. The browser writes down each of them, and `expected` is in all of these
+    /// lines.
+    pub async fn close_after(self, expected: &[&str]) {
         let log = self.session.browser_log().await.unwrap();
+        let is_fault = |message: &str| ![FAVICON].iter().chain(expected).any(|known| message.contains(known));
         let faults: Vec<_> = log
             .iter()
-            .filter(|entry| ["SEVERE", "WARNING"].contains(&entry.level.as_str()) && !entry.message.contains(REFUSED))
+            .filter(|entry| ["SEVERE", "WARNING"].contains(&entry.level.as_str()) && is_fault(&entry.message))
             .map(|entry| &entry.message)
             .collect();
         assert!(faults.is_empty(), "{faults:#?}");

@@ -41,7 +41,7 @@ async fn a_person_signs_in_by_a_link_and_by_a_password() {
     browser.enter("Password", PASSWORD).await;
     browser.press(Role::Button, "Sign in").await;
     browser.find(Role::Heading, "Overview").await;
-    browser.close().await;
+    browser.close_after(&["status of 401"]).await;
 }
 
 #[tokio::test]
@@ -56,7 +56,33 @@ async fn a_token_that_is_not_accepted_is_named_as_the_reason() {
     browser.enter("API token", &server.viewer).await;
     browser.press(Role::Button, "Use the token").await;
     browser.find(Role::Heading, "Overview").await;
-    browser.sees("viewer").await;
+    browser.sees("viewer, read-only").await;
+    assert_eq!(server.tokens.revoke("viewer").await.unwrap(), 1);
+    browser.sees("This token is not accepted. It may be mistyped, or revoked.").await;
+    browser.find(Role::Heading, "Sign in").await;
+    browser.close_after(&["status of 401"]).await;
+}
+
+#[tokio::test]
+async fn an_address_of_nothing_says_so_quietly() {
+    let server = Server::start().await;
+    let browser = Browser::open_with(&server, &server.admin, "/integrations?search=nothing").await;
+    browser.sees("No instance has “nothing” in its name.").await;
+    for (path, said) in [
+        ("/integrations?show=all&search=nothing", "No application matches"),
+        ("/integrations/nothing", "There is no such integration"),
+        ("/integrations/nothing/connect", "There is no such integration"),
+        ("/integrations/rehearsal/connect?instance=nothing", "There is no such instance"),
+        ("/integrations/rehearsal?state=nothing", "Rehearsal is not connected yet"),
+        ("/instances/nothing", "There is no such instance"),
+        ("/instances/%E0%A4%A", "There is no such instance"),
+        ("/notifications?instance=nothing", "Notifications"),
+        ("/settings/nothing", "Nothing is at this address."),
+    ] {
+        browser.go(path).await;
+        browser.sees(said).await;
+        browser.sees("Live").await;
+    }
     browser.close().await;
 }
 
@@ -86,7 +112,8 @@ async fn every_page_can_be_used_by_everybody() {
         let name: Vec<_> = path.split(['/', '?', '=']).filter(|part| !part.is_empty() && *part != id).collect();
         browser.inspect(&if name.is_empty() { "overview".to_owned() } else { name.join("-") }).await;
     }
-    browser.close().await;
+    // The server answers with this status, too.
+    browser.close_after(&["/nothing/here - "]).await;
 }
 
 #[tokio::test]

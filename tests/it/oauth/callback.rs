@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use muster::clock::Clock;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, PaginatorTrait};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::provider::Provider;
 use super::{Shown, connect, consent, failures, new, server, visit};
@@ -93,23 +93,28 @@ async fn who_takes_longer_than_ten_minutes_begins_again() {
     nothing_came_of_it(&server).await;
 }
 
-#[tokio::test]
-async fn a_consent_that_was_begun_in_the_console_counts_in_its_browser_only() {
-    let (server, provider) = (server().start().await, Provider::start().await);
+/// Begins a consent as the console does. Returns the authorization URL and the cookie.
+async fn begin_in_console(server: &Server, input: Value) -> (String, String) {
     let query = "mutation($input: BeginAuthorizationInput!) { beginAuthorization(input: $input) { authorizationUrl } }";
     let answer = http()
         .post(format!("{}/graphql", server.url))
         .bearer_auth(&server.admin)
         .header("content-type", "application/json")
         .header("sec-fetch-site", "same-origin")
-        .body(json!({ "query": query, "variables": { "input": new(&provider, "Acme") } }).to_string())
+        .body(json!({ "query": query, "variables": { "input": input } }).to_string())
         .send()
         .await
         .unwrap();
     let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
-    let begun: serde_json::Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
-    let url = begun["data"]["beginAuthorization"]["authorizationUrl"].as_str().unwrap();
-    let back = visit(url, None).await.location;
+    let begun: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+    (begun["data"]["beginAuthorization"]["authorizationUrl"].as_str().unwrap().to_owned(), cookie)
+}
+
+#[tokio::test]
+async fn a_consent_that_was_begun_in_the_console_counts_in_its_browser_only() {
+    let (server, provider) = (server().start().await, Provider::start().await);
+    let (url, cookie) = begin_in_console(&server, new(&provider, "Acme")).await;
+    let back = visit(&url, None).await.location;
     let other = format!("{}x", &cookie[..cookie.len() - 1]);
     for wrong in [None, Some("a=b"), Some(other.as_str())] {
         page(&visit(&back, wrong).await, 403, "This is another browser");
@@ -118,6 +123,39 @@ async fn a_consent_that_was_begun_in_the_console_counts_in_its_browser_only() {
     assert_eq!(failures(&server).await.len(), 3);
     let shown = visit(&back, Some(&format!("a=b; {cookie}; c=d"))).await;
     assert_eq!(shown.status, 303, "{}", shown.body);
+    // The console watches the first sync.
+    let (form, id) = shown.location.split_once("?instance=").expect("an instance");
+    assert_eq!(form, format!("{}/integrations/consenting/connect", server.url));
+    server.idle(id, "").await;
+}
+
+#[tokio::test]
+async fn whoever_began_in_the_console_comes_back_to_its_form_with_the_reason() {
+    let (server, provider) = (server().start().await, Provider::start().await);
+    let id = connect(&server, new(&provider, "Acme")).await;
+    server.idle(&id, "").await;
+    provider.world().error = Some("access_denied".to_owned());
+    for (input, form, page, happened) in [
+        (new(&provider, "Bolt"), "consenting", "integrations/consenting/connect".to_owned(), "Nothing was created."),
+        (json!({ "instanceId": id }), id.as_str(), format!("instances/{id}"), "Nothing was changed"),
+    ] {
+        let (url, cookie) = begin_in_console(&server, input).await;
+        let shown = visit(&visit(&url, None).await.location, Some(&cookie)).await;
+        assert_eq!((shown.status, shown.location), (303, format!("{}/{page}", server.url)), "{}", shown.body);
+        let told = shown.headers["set-cookie"].to_str().unwrap();
+        // The page reads it.
+        assert!(told.ends_with("; SameSite=Lax; Path=/; Max-Age=300") && !told.contains("HttpOnly"), "{told}");
+        let told = told.strip_prefix("muster_consent=").and_then(|told| told.split(';').next()).unwrap();
+        let told = percent_encoding::percent_decode_str(told).decode_utf8().unwrap();
+        let told: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!((&told["form"], &told["title"]), (&json!(form), &json!("Consenting was not connected")));
+        let told = told.to_string();
+        assert!(told.contains("declined") && told.contains(happened) && !told.contains("<b>no</b>"), "{told}");
+    }
+    // What an API client began is told on a page, with a way to the form.
+    let shown = visit(&consent(&server, new(&provider, "Bolt")).await, None).await;
+    let body = page(&shown, 403, "Consenting was not connected").replace("&#x2f;", "/");
+    assert!(body.contains("href=\"../../integrations/consenting/connect\""), "{body}");
 }
 
 #[tokio::test]

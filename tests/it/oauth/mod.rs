@@ -11,14 +11,14 @@ mod begin;
 mod callback;
 mod credential_expiry;
 mod mix_up;
-mod provider;
+pub mod provider;
 mod renewal;
 mod store;
 mod story;
 
 use provider::Provider;
 
-const KEY: &str = "consenting";
+pub const KEY: &str = "consenting";
 
 /// Writes the manifest to a folder below `dir`, and returns that folder.
 fn connectors(dir: &Path) -> std::path::PathBuf {
@@ -29,7 +29,7 @@ fn connectors(dir: &Path) -> std::path::PathBuf {
 }
 
 /// A server with the application in its catalog, which may send requests to loopback addresses.
-fn server() -> Builder {
+pub fn server() -> Builder {
     let builder = Server::builder();
     let dir = connectors(builder.path());
     builder.settings(move |settings| {

@@ -39,7 +39,7 @@ export function differences(base, newest, input) {
   const rows = [
     { label: "Name", before: base.name, now: newest.name, mine: input.name },
     { label: "Status", before: status(base.status), now: status(newest.status), mine: status(input.status) },
-    { label: "Sync", before: interval(base.syncIntervalMinutes), now: interval(newest.syncIntervalMinutes), mine: interval(input.syncIntervalMinutes) },
+    { label: "Sync interval", before: interval(base.syncIntervalMinutes), now: interval(newest.syncIntervalMinutes), mine: interval(input.syncIntervalMinutes) },
     ...newest.integration.configFields.map(({ key, label, secret }) => ({
       label,
       before: before.get(key) ?? "",

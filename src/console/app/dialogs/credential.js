@@ -2,6 +2,7 @@
 
 import { useEffect, useId, useState } from "../../vendor/hooks.js";
 import { html } from "../lib.js";
+import { ConsentElsewhere } from "../ui/consent.js";
 import { useAction } from "../ui/dialog.js";
 import { ConfigurationFields, byField, pathsOf, secretsOf } from "../ui/fields.js";
 import { Button } from "../ui/parts.js";
@@ -72,6 +73,7 @@ export function Credential({ instance, configuration, errors, busy, onErrors, on
       ${isOpen &&
       html`
         <${Preparation} integration=${integration} />
+        <${ConsentElsewhere} configuration=${configuration} />
         <${ConfigurationFields} configuration=${configuration} errors=${errors} />
         ${needsConsent &&
         html`<p><${Button} icon="external-link" busy=${busy} onClick=${onConsent}>Consent at ${integration.name}</${Button}></p>`}

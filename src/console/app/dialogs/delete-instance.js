@@ -114,7 +114,9 @@ async function deleteInstance(instance, close) {
   const { id, name, userCount } = instance;
   const users = userCount === 1 ? "its user leaves" : `its ${count(userCount, "user")} leave`;
   const text = [
-    `Its credential is destroyed at once${userCount > 0 ? `, and ${users} the register` : ""}. Neither can be brought back.`,
+    userCount > 0
+      ? `Its credential is destroyed at once, and ${users} the register. Neither can be brought back.`
+      : "Its credential is destroyed at once, and cannot be brought back.",
     `Nothing changes in ${instance.integration.name} itself.`,
   ];
   const properties = {

@@ -3,6 +3,7 @@
 import { useEffect, useMemo, useState } from "../../vendor/hooks.js";
 import { change } from "../api.js";
 import { useQuery } from "../data.js";
+import { dropDraft, keepDraft } from "../draft.js";
 import { every } from "../format.js";
 import { html } from "../lib.js";
 import { guardPage, path } from "../router.js";
@@ -117,8 +118,10 @@ function useUpdate({ before, draft, reload, close }) {
     return userErrors.length ? null : instance;
   };
   const consent = async ({ config = [], ...rest }, revision) => {
-    if (Object.keys(rest).length && !(await send(rest, revision))) return;
+    const known = Object.keys(rest).length ? await send(rest, revision) : before;
+    if (!known) return;
     guardPage(null);
+    if (config.length) keepDraft(id, { config: draft.configuration.changedOpenly, revision: known.revision });
     const refusals = await beginConsent(integration.name, { instanceId: id, config });
     if (!refusals.length) return;
     guardPage(mayDrop);
@@ -132,6 +135,7 @@ function useUpdate({ before, draft, reload, close }) {
       if (!isChanged) return refuse({ note: SAME });
       const updated = await send(input, revision);
       if (!updated) return;
+      dropDraft(id);
       say(outcome(input, updated));
       close(true);
     });
@@ -165,7 +169,9 @@ function EditForm({ newest, reload, close }) {
     setBase(newest);
   }, [newest.revision, isChanged]);
   const leave = async () => {
-    if (!isChanged || (await mayDrop())) close();
+    if (isChanged && !(await mayDrop())) return;
+    dropDraft(base.id);
+    close();
   };
   const rebase = (revision) => {
     setFollowed(null);

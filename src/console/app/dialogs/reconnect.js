@@ -1,12 +1,14 @@
 // A small window with the credential of an instance alone.
 
-import { useState } from "../../vendor/hooks.js";
+import { useEffect, useState } from "../../vendor/hooks.js";
 import { change } from "../api.js";
 import { useQuery } from "../data.js";
+import { dropDraft, keepDraft } from "../draft.js";
 import { html } from "../lib.js";
 import { INSTANCE, remember } from "../store.js";
 import { mayDrop, open, useAction, Window } from "../ui/dialog.js";
-import { beginConsent, byField, ConfigurationFields, FORM_FIELDS, pathsOf, secretsOf, useConfiguration, useFirstError } from "../ui/fields.js";
+import { beginConsent, byField, ConfigurationFields, credentialFields, FORM_FIELDS, pathsOf, secretsOf, useConfiguration, useFirstError } from "../ui/fields.js";
+import { ConsentElsewhere, FailedConsent } from "../ui/consent.js";
 import { Button, Failure, Loading, say } from "../ui/parts.js";
 import { Copied, Documentation, PREPARATION, Steps } from "../ui/preparation.js";
 import { useTest } from "./credential.js";
@@ -18,17 +20,21 @@ const RECONNECT = `mutation Reconnect($input: UpdateInstanceInput!) {
   updateInstance(input: $input) { instance { ...Row } userErrors { code field message } }
 } ${INSTANCE}`;
 
-/** Opens the window. Resolves to the instance if it was changed. */
-export const reconnectInstance = (id, title = "Reconnect") => open(ReconnectInstance, { id, title });
+/**
+ * Opens the window. Resolves to the instance if it was changed. `isFolded` folds what is no credential. After a consent that
+ * did not succeed, `draft` is what was typed before, and `failed` is why.
+ */
+export const reconnectInstance = (id, { title = "Reconnect", isFolded = false, draft = null, failed = null } = {}) =>
+  open(ReconnectInstance, { id, title, isFolded, draft, failed });
 
-function ReconnectInstance({ id, title, close }) {
+function ReconnectInstance({ id, close, ...rest }) {
   const { data, error, reload } = useQuery(INSTANCE_TO_RECONNECT, { id });
   // What was loaded first stays, so that nothing changes under what is typed.
   const [loaded, setLoaded] = useState(null);
   if (data?.instance && !loaded) setLoaded(data.instance);
-  if (loaded) return html`<${ReconnectForm} instance=${loaded} title=${title} close=${close} />`;
+  if (loaded) return html`<${ReconnectForm} instance=${loaded} close=${close} ...${rest} />`;
   return html`
-    <${Window} title=${title} leave=${() => close()}>
+    <${Window} title=${rest.title} leave=${() => close()}>
       ${error ? html`<${Failure} error=${error} reload=${reload} />` : data ? html`<p>This instance has been deleted.</p>` : html`<${Loading} />`}
     </${Window}>
   `;
@@ -39,32 +45,59 @@ const WhereToFind = ({ integration, redirectUri }) => html`
   <details>
     <summary>Where to find it in ${integration.name}</summary>
     <div class="part">
-      <${Steps} integration=${integration} redirectUri=${redirectUri} />
+      <${Steps} integration=${integration} />
       ${redirectUri && html`<${Copied} label="Redirect address" text=${redirectUri} />`}
       <${Documentation} integration=${integration} />
     </div>
   </details>
 `;
 
-function ReconnectForm({ instance, title, close }) {
+/** The fields. Those that are no credential are behind a line where they are folded. */
+function Fields({ configuration, errors, isFolded }) {
+  const [credential, others] = credentialFields(configuration);
+  const [isOpen, setOpen] = useState(!isFolded);
+  const isWrong = others.some(({ key }) => errors[`config.${key}`]);
+  useEffect(() => {
+    if (isWrong) setOpen(true);
+  }, [isWrong]);
+  if (!isFolded || !others.length) return html`<${ConfigurationFields} configuration=${configuration} errors=${errors} />`;
+  return html`
+    ${!credential.length && html`<p>${configuration.integration.name} takes no credential. It is asked again as it is configured.</p>`}
+    <${ConfigurationFields} configuration=${configuration} errors=${errors} fields=${credential} />
+    <details open=${isOpen} onToggle=${({ target }) => setOpen(target.open)}>
+      <summary>Other settings</summary>
+      <div class="part"><${ConfigurationFields} configuration=${configuration} errors=${errors} fields=${others} /></div>
+    </details>
+  `;
+}
+
+function ReconnectForm({ instance, title, isFolded, draft, failed, close }) {
   const { id, name, integration } = instance;
-  const configuration = useConfiguration(integration, instance.config);
+  const configuration = useConfiguration(integration, instance.config, draft?.config);
   const [{ errors, rest }, refuse] = useState({ errors: {}, rest: [] });
   const [busy, run, failure] = useAction();
   const form = useFirstError(errors);
   const test = useTest({ instance, configuration, isOpen: true, onErrors: (found) => refuse({ errors: found, rest: [] }) });
   const { needsConsent, changed, faults } = configuration;
   const leave = async () => {
-    if (!changed.length || (await mayDrop())) close();
+    if (changed.length && !(await mayDrop())) return;
+    dropDraft(id);
+    close();
+  };
+  const consent = async () => {
+    if (changed.length) keepDraft(id, { config: configuration.changedOpenly, revision: instance.revision });
+    return beginConsent(integration.name, { instanceId: id, config: changed });
   };
   const save = async () => {
     refuse({ errors: {}, rest: [] });
     if (Object.keys(faults).length) return refuse({ errors: faults, rest: [] });
-    if (!changed.length && !needsConsent) return refuse({ errors: {}, rest: ["Nothing was changed, so there is nothing to check."] });
+    const takesNone = !credentialFields(configuration)[0].length;
+    if (!changed.length && !needsConsent && !takesNone) return refuse({ errors: {}, rest: ["Nothing was changed, so there is nothing to check."] });
     const sort = (userErrors) => refuse(byField(userErrors, pathsOf(configuration), secretsOf(configuration)));
-    if (needsConsent) return sort(await beginConsent(integration.name, { instanceId: id, config: changed }));
-    const payload = await change(RECONNECT, { id, config: changed });
+    if (needsConsent) return sort(await consent());
+    const payload = await change(RECONNECT, changed.length ? { id, config: changed } : { id, status: "LIVE" });
     if (payload.userErrors.length) return sort(payload.userErrors);
+    dropDraft(id);
     remember([payload.instance]);
     say(`“${name}” is connected${instance.status !== "LIVE" && payload.instance.status === "LIVE" ? " again, and is synced now" : " with the new values"}.`);
     close(payload.instance);
@@ -76,7 +109,9 @@ function ReconnectForm({ instance, title, close }) {
   return html`
     <${Window} title=${title} second=${`${name}, ${integration.name}`} leave=${leave}>
       <form ref=${form} onSubmit=${submit} noValidate>
-        <${ConfigurationFields} configuration=${configuration} errors=${errors} />
+        ${failed && html`<${FailedConsent} failed=${failed} />`}
+        <${ConsentElsewhere} configuration=${configuration} />
+        <${Fields} configuration=${configuration} errors=${errors} isFolded=${isFolded && !needsConsent} />
         <${WhereToFind} integration=${integration} redirectUri=${configuration.redirectUri} />
         <p class="error" role="alert">${[failure, test.failure, ...rest].filter(Boolean).join(" ")}</p>
         ${(busy || test.busy) && html`<p class="second" role="status">Asking ${integration.name}…</p>`}

@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useState } from "../../vendor/hooks.js";
 import { ask, change } from "../api.js";
 import { useLoad } from "../data.js";
-import { dropDraft, keepDraft, keptDraft } from "../draft.js";
+import { dropDraft, keepDraft, keptDraft, takeFailedConsent } from "../draft.js";
 import { html } from "../lib.js";
 import { go, guardPage, search, setSearch } from "../router.js";
 import { mayChange } from "../session.js";
@@ -11,6 +11,7 @@ import { INSTANCE, remember } from "../store.js";
 import { mayDrop, useAction } from "../ui/dialog.js";
 import { beginConsent, byField, ConfigurationFields, FORM_FIELDS, IntervalField, intervalFault, pathsOf, secretsOf, TextField, useConfiguration, useFirstError } from "../ui/fields.js";
 import { Button, Empty, Failure, Heading, integrationLink, Link, Loading, Monogram } from "../ui/parts.js";
+import { ConsentElsewhere, FailedConsent } from "../ui/consent.js";
 import { Copied, Documentation, Permissions, PREPARATION, Steps } from "../ui/preparation.js";
 import { testConnection, Verdict } from "../ui/verdict.js";
 import { FirstSync } from "./first-sync.js";
@@ -36,7 +37,7 @@ function freeName(name, { totalCount, nodes }) {
   return `${name} ${number}`;
 }
 
-/** The integration, a free name, and what was typed before, if that did not succeed meanwhile. */
+/** The integration, a free name, what was typed before, if that did not succeed meanwhile, and why a consent failed. */
 async function loadForm(key, signal) {
   const { integration } = await ask(INTEGRATION_TO_CONNECT, { key }, signal);
   if (!integration) return { integration };
@@ -44,7 +45,10 @@ async function loadForm(key, signal) {
   const { like, kept } = await ask(NAMES_TAKEN, { name: integration.name, kept: draft?.name || integration.name }, signal);
   const hasSucceeded = draft?.hasLeft && kept.nodes.some(({ name }) => name.toLowerCase() === draft.name.toLowerCase());
   if (hasSucceeded) dropDraft(key);
-  return { integration, suggested: freeName(integration.name, like), draft: hasSucceeded ? null : draft };
+  const failed = takeFailedConsent(key) ?? draft?.failed ?? null;
+  // Also for when the page is loaded again.
+  if (draft && failed) keepDraft(key, { ...draft, failed });
+  return { integration, suggested: freeName(integration.name, like), draft: hasSucceeded ? null : draft, failed: hasSucceeded ? null : failed };
 }
 
 /** What is in the form. `draft` is what was typed before. */
@@ -152,12 +156,15 @@ function useConnecting(integration, form, guard) {
 }
 
 /** That the form is filled with what was typed before. */
-function Returned({ integration: { name, configFields }, draft, startOver }) {
+function Returned({ integration: { name, configFields }, draft, failed, startOver }) {
   const secrets = configFields.some(({ secret }) => secret) ? " Secrets are not kept; enter them again." : "";
+  const filled = draft && html`What you typed is filled in again.${secrets}`;
+  const again = draft && html`<p><${Button} look="small" onClick=${startOver}>Start over</${Button}></p>`;
+  if (failed) return html`<${FailedConsent} failed=${failed}>${filled && html`<p>${filled}</p>`}${again}</${FailedConsent}>`;
   return html`
     <div class="notice ${draft.hasLeft ? "warning" : "plain"}" role="status">
-      <p><strong>${draft.hasLeft ? `You came back from ${name}, and it is not connected yet.` : "You were here before."}</strong> What you typed is filled in again.${secrets}</p>
-      <p><${Button} look="small" onClick=${startOver}>Start over</${Button}></p>
+      <p><strong>${draft.hasLeft ? `You came back from ${name}, and it is not connected yet.` : "You were here before."}</strong> ${filled}</p>
+      ${again}
     </div>
   `;
 }
@@ -167,7 +174,7 @@ function HelpBeside({ integration, redirectUri }) {
   return html`
     <section class="card stack" aria-label="Help">
       <h2>In ${name}</h2>
-      <${Steps} integration=${integration} redirectUri=${redirectUri} />
+      <${Steps} integration=${integration} />
       ${redirectUri && html`<${Copied} label="Redirect address" text=${redirectUri} help="Register it in ${name}, exactly like this." />`}
       ${requiredPermissions.length > 0 && html`<h3>Permissions that the credential needs</h3><${Permissions} permissions=${requiredPermissions} />`}
       <${Documentation} integration=${integration} />
@@ -181,7 +188,7 @@ const needed = (errors) => {
   return wrong === 1 ? "One field needs another value." : `${wrong} fields need another value.`;
 };
 
-function ConnectForm({ integration, suggested, draft, startOver }) {
+function ConnectForm({ integration, suggested, draft, failed, startOver }) {
   const { key, name } = integration;
   const form = useForm(integration, suggested, draft);
   const guard = useKept(key, form);
@@ -196,7 +203,8 @@ function ConnectForm({ integration, suggested, draft, startOver }) {
       ? "The credential is checked before anything is stored. It is stored encrypted, and never shown again."
       : "The connection is checked before anything is stored.";
   return html`
-    ${draft && html`<${Returned} integration=${integration} draft=${draft} startOver=${startOver} />`}
+    ${(draft || failed) && html`<${Returned} integration=${integration} draft=${draft} failed=${failed} startOver=${startOver} />`}
+    <${ConsentElsewhere} configuration=${configuration} />
     <div class="columns connect">
       <form class="card stack" ref=${element} onSubmit=${submit} noValidate>
         <${TextField} label="Name" help="What this instance is called in Muster." maxlength="200" value=${form.name} error=${errors.name ?? ""} onInput=${form.set("name")} />
@@ -240,13 +248,13 @@ export function ConnectPage({ part: key }) {
   const { name } = integration;
   const startOver = () => {
     dropDraft(key);
-    setFirst({ ...first, draft: null });
+    setFirst({ ...first, draft: null, failed: null });
   };
   if (created) return html`<${FirstSync} key=${created} id=${created} crumbs=${crumbsTo(key, name)} name=${name} />`;
   return html`
     <${Heading} key="form" title="Integrate ${name}" crumbs=${crumbsTo(key, name)} before=${html`<${Monogram} name=${name} size="large" />`} />
     ${mayChange.value
-      ? html`<${ConnectForm} integration=${integration} suggested=${data?.suggested ?? first.suggested} draft=${first.draft} startOver=${startOver} key=${first.draft ? "kept" : "new"} />`
+      ? html`<${ConnectForm} integration=${integration} suggested=${data?.suggested ?? first.suggested} draft=${first.draft} failed=${first.failed} startOver=${startOver} key=${first.draft ? "kept" : "new"} />`
       : html`<${Empty} title="Your role can only read"><p>An administrator or operator can connect ${name}.</p></${Empty}>`}
   `;
 }

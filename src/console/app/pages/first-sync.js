@@ -23,7 +23,7 @@ function useNewInstance(id) {
     remember([found]);
     noteRun(id, found.currentSync);
   }, [data]);
-  return { row: instance(id).value ?? found, isGone: data && !found, error, reload };
+  return { row: instance(id).value ?? found, isGone: (data && !found) || error?.code === "BAD_USER_INPUT", error, reload };
 }
 
 /** What a finished run means. Returns `[tone, text]`. */
@@ -62,7 +62,7 @@ export function FirstSync({ id, crumbs, name }) {
   if (isGone || newest === null) {
     return html`
       <${Heading} title="Integrate ${name}" crumbs=${crumbs} />
-      <${Empty} title="This instance has been deleted"><p><${Link} to="integrations">Go to the integrations</${Link}></p></${Empty}>
+      <${Empty} title="There is no such instance, or no longer"><p><${Link} to="integrations">Go to the integrations</${Link}></p></${Empty}>
     `;
   }
   if (!row) {

@@ -1,7 +1,7 @@
 // The page of an instance.
 
 import { useEffect, useState } from "../../vendor/hooks.js";
-import { manageInstance, SyncButton } from "../actions.js";
+import { manageInstance, resumeConsent, SyncButton } from "../actions.js";
 import { useLoad, useQuery } from "../data.js";
 import { html } from "../lib.js";
 import { search, setSearch } from "../router.js";
@@ -87,6 +87,10 @@ export function InstancePage({ part: id }) {
     remember([data.instance]);
     noteRun(id, data.instance.currentSync);
   }, [data]);
+  const isFound = Boolean(data?.instance);
+  useEffect(() => {
+    if (isFound && mayChange.peek()) resumeConsent(data.instance);
+  }, [isFound]);
   useEffect(() => {
     if (row && !isGone(row)) setLast(row);
   }, [row]);

@@ -13,7 +13,7 @@ import { clearState, stateOf, StateFilter } from "../ui/state-filter.js";
 import { categoryName } from "./integrations.js";
 
 const INTEGRATION_BY_KEY = `query Integration($key: String!) {
-  integration(key: $key) { key category description instanceCount providedFields authenticationOptions { redirectUri } ${PREPARATION} }
+  integration(key: $key) { key category description instanceCount providedFields ${PREPARATION} }
 }`;
 
 /** What each `UserField` tells. */
@@ -59,8 +59,7 @@ function Provides({ integration: { name, providedFields } }) {
 }
 
 function Needs({ integration }) {
-  const { name, requiredPermissions, authenticationOptions } = integration;
-  const redirectUri = authenticationOptions.map((option) => option.redirectUri).find(Boolean) ?? null;
+  const { name, requiredPermissions } = integration;
   return html`
     <div class="columns">
       <section class="card stack">
@@ -72,7 +71,7 @@ function Needs({ integration }) {
       </section>
       <section class="card stack">
         <h2>In ${name}</h2>
-        <${Steps} integration=${integration} redirectUri=${redirectUri} />
+        <${Steps} integration=${integration} />
         <${Documentation} integration=${integration} />
       </section>
     </div>

@@ -25,8 +25,8 @@ export function SettingsPage({ part = "account" }) {
     <${Heading} title=${isOpen ? current.label : "Settings"} crumbs=${html`<span>Settings</span>`} />
     <nav class="tabs" aria-label="Settings">
       ${shown.map(({ part: name, to, label }) => html`<${Link} to=${to} aria-current=${name === part ? "page" : null}>${label}</${Link}>`)}
-      ${mayChange.value &&
-      html`<a class="aside" href=${address("explorer")} target="_blank" rel="noopener"><${Icon} name="terminal" />Explorer<span class="unseen"> (GraphiQL, opens in a new tab)</span></a>`}
+      ${/* "opener" gives the new tab the API token of this one. Both are pages of this server. */ mayChange.value &&
+      html`<a class="aside" href=${address("explorer")} target="_blank" rel="opener"><${Icon} name="terminal" />Explorer<span class="unseen"> (GraphiQL, opens in a new tab)</span></a>`}
     </nav>
     ${isOpen
       ? html`<${current.content} />`

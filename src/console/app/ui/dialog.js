@@ -28,8 +28,8 @@ export const Windows = () =>
   windows.value.map((entry, index) => html`<${entry.content} key=${index} ...${entry.properties} close=${entry.close} />`);
 
 /**
- * A window with a title. Escape and the cross call `leave`, which may ask before it closes. The browser keeps the focus
- * inside, and gives it back.
+ * A window with a title, which gets the focus. Escape and the cross call `leave`, which may ask before it closes. The
+ * browser keeps the focus inside, and gives it back.
  */
 export function Window({ title, second = null, leave, wide = false, children }) {
   const element = useRef(null);
@@ -38,6 +38,7 @@ export function Window({ title, second = null, leave, wide = false, children }) 
     const opener = document.activeElement;
     const dialog = element.current;
     dialog.showModal();
+    dialog.querySelector("h2").focus();
     return () => {
       // Nothing outside can have the focus while the window is open.
       dialog.close();
@@ -60,7 +61,7 @@ export function Window({ title, second = null, leave, wide = false, children }) 
     <dialog ref=${element} class=${wide ? "wide" : ""} aria-labelledby=${id} onCancel=${cancel} onKeyDown=${key}>
       <header>
         <div>
-          <h2 id=${id}>${title}</h2>
+          <h2 id=${id} tabindex="-1">${title}</h2>
           ${second && html`<p class="second">${second}</p>`}
         </div>
         <button type="button" class="quiet bare" aria-label="Close" onClick=${() => leave()}><${Icon} name="x" /></button>

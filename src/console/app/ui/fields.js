@@ -86,7 +86,7 @@ export function IntervalField({ minutes, error, onInput }) {
   };
   return html`
     <${Field}
-      label="Sync"
+      label="Sync interval"
       error=${isOther ? "" : error}
       control=${(attributes) => html`
         <select ...${attributes} value=${isOther ? "other" : minutes} onChange=${choose}>
@@ -109,9 +109,9 @@ export function intervalFault(minutes) {
 
 /**
  * The configuration of an integration, as it is typed. `stored` is the `config` of an existing instance. A secret that is
- * stored is kept while its field is empty.
+ * stored is kept while its field is empty. `draft` are the values that were typed before.
  */
-export function useConfiguration(integration, stored = []) {
+export function useConfiguration(integration, stored = [], draft = []) {
   const known = useMemo(() => new Map(stored.map((value) => [value.key, value])), [stored]);
   const first = (about) => {
     if (about.secret) return "";
@@ -121,7 +121,7 @@ export function useConfiguration(integration, stored = []) {
   };
   const before = useMemo(() => Object.fromEntries(integration.configFields.map((about) => [about.key, first(about)])), [integration, known]);
   // Only what a person typed is kept, so that the other fields follow what is stored.
-  const [typed, setTyped] = useState({});
+  const [typed, setTyped] = useState(() => Object.fromEntries(draft.map(({ key, value }) => [key, value])));
   const values = { ...before, ...typed };
   const [removed, setRemoved] = useState(() => new Set());
 
@@ -158,6 +158,10 @@ export function useConfiguration(integration, stored = []) {
     /** The changed values for an existing instance. */
     get changed() {
       return given(isChanged);
+    },
+    /** Those of them that are no secrets. */
+    get changedOpenly() {
+      return given((about) => !about.secret && isChanged(about));
     },
     /** What the browser finds wrong, by the path of the field. */
     get faults() {
@@ -225,15 +229,21 @@ function ConfigField({ about, configuration, error }) {
   `;
 }
 
-/** The fields of a configuration. `errors` are messages by path, such as `config.token`. */
-export function ConfigurationFields({ configuration, errors }) {
+/** The fields of a configuration, all by default. `errors` are messages by path, such as `config.token`. */
+export function ConfigurationFields({ configuration, errors, fields = configuration.fields }) {
   const labels = new Map(configuration.integration.authenticationOptions.map(({ key, label }) => [key, label]));
-  return configuration.fields.map((about) => {
+  return fields.map((about) => {
     const error = errors[`config.${about.key}`] ?? "";
     if (about.key !== AUTHENTICATION) return html`<${ConfigField} key=${about.key} about=${about} configuration=${configuration} error=${error} />`;
     const options = about.options.map((key) => ({ key, label: labels.get(key) ?? key }));
     return html`<${Choice} key=${about.key} about=${about} options=${options} value=${configuration.values[about.key]} error=${error} onInput=${(value) => configuration.set(about.key, value)} />`;
   });
+}
+
+/** The fields of a credential, and the other ones. How to authenticate belongs to the credential. */
+export function credentialFields({ fields }) {
+  const isCredential = ({ key, secret }) => secret || key === AUTHENTICATION;
+  return [fields.filter(isCredential), fields.filter((about) => !isCredential(about))];
 }
 
 /** Sorts `userErrors` to fields: `{ errors, rest }`. `paths` are those of the fields that are shown. */

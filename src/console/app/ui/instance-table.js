@@ -13,7 +13,7 @@ import { Freshness, State } from "./state.js";
 /** Up to this many rows, all are drawn. */
 const FEW_ROWS = 100;
 /** The height of a row before it is drawn, in pixels: in a table, and as a card. */
-const [ROW_HEIGHT, CARD_HEIGHT] = [51, 138];
+const [ROW_HEIGHT, CARD_HEIGHT] = [51, 110];
 const AS_CARDS = window.matchMedia("(max-width: 899px)");
 const ORDERS = {
   name: { label: "By name", orderBy: { field: "NAME", direction: "ASC" } },

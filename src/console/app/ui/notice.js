@@ -26,13 +26,9 @@ function NoticeShown({ instance }) {
       <p class="notice-title">
         <${Icon} name=${severity === "DANGER" ? "circle-alert" : "alert-triangle"} />
         <strong>${title}</strong>
-        ${since && html`<span class="second">began <${Moment} at=${since} /></span>`}
+        ${since && html`<span class="second">began <${Moment} at=${since} />, ${exactly(new Date(since))}</span>`}
       </p>
-      <details>
-        <summary>What happened</summary>
-        ${detail && html`<p>${detail}</p>`}
-        ${since && html`<p class="second">Since ${exactly(new Date(since))}</p>`}
-      </details>
+      ${detail && html`<p>${detail}</p>`}
       <${Remedies} instance=${instance} />
     </div>
   `;

@@ -6,7 +6,7 @@ import { Icon } from "./icon.js";
 import { Button } from "./parts.js";
 
 /** The GraphQL fields of an integration that are shown here. */
-export const PREPARATION = "name setup documentationUrl requiredPermissions";
+export const PREPARATION = "name setup documentationUrl requiredPermissions authenticationOptions { redirectUri }";
 
 /**
  * Splits a text into paragraphs. Manifests wrap long lines, so a long line that ends within a sentence is joined with the
@@ -20,12 +20,15 @@ function paragraphs(text, redirectUri) {
     .filter((line) => line.trim());
 }
 
+/** A scope or an address as it is entered. A long one goes on in another line after one of its parts. */
+const Entered = ({ text }) => html`<code>${text.split(/(?<=[/.:_-])(?=[^/])/).map((part, index) => html`${index > 0 && html`<wbr />`}${part}`)}</code>`;
+
 /** A text in which addresses are links. Those that are no pages, such as scopes, are shown as they are entered. */
 function Linked({ text, names }) {
   const parts = text.split(/(https?:\/\/[^\s,;()<>”]*[^\s,;()<>”.:])/);
   return parts.map((part, index) => {
     if (index % 2 === 0) return part;
-    if (names.includes(part) || !part.startsWith("https:")) return html`<code>${part}</code>`;
+    if (names.includes(part) || !part.startsWith("https:")) return html`<${Entered} text=${part} />`;
     return html`<a href=${part} target="_blank" rel="noreferrer">${part}</a>`;
   });
 }
@@ -37,7 +40,8 @@ function Step({ text, names }) {
 }
 
 /** The steps of an integration's setup. */
-export function Steps({ integration: { setup, requiredPermissions }, redirectUri }) {
+export function Steps({ integration: { setup, requiredPermissions, authenticationOptions } }) {
+  const redirectUri = authenticationOptions.map((option) => option.redirectUri).find(Boolean) ?? null;
   const names = [...requiredPermissions, redirectUri];
   return html`<ol class="steps">${paragraphs(setup, redirectUri).map((text) => html`<${Step} key=${text} text=${text} names=${names} />`)}</ol>`;
 }
@@ -48,7 +52,7 @@ export const Permissions = ({ permissions }) => html`
     ${permissions.map((permission) => {
       const [, name, reason] = /^(.*?)\s*\(([^()]*)\)$/.exec(permission) ?? [null, permission, ""];
       // A scope is one word. The others are sentences.
-      const shown = /\s/.test(name) ? name : html`<code>${name}</code>`;
+      const shown = /\s/.test(name) ? name : html`<${Entered} text=${name} />`;
       return html`<li key=${permission}><${Icon} name="key" /> <span>${shown}${reason && html` <span class="second">${reason}</span>`}</span></li>`;
     })}
   </ul>
@@ -58,7 +62,7 @@ export const Permissions = ({ permissions }) => html`
 export function Documentation({ integration: { name, documentationUrl } }) {
   const address = URL.canParse(documentationUrl ?? "") ? new URL(documentationUrl) : null;
   if (address?.protocol !== "https:") return null;
-  return html`<p><a href=${address.href} target="_blank" rel="noreferrer">Documentation of ${name} <${Icon} name="external-link" size=${14} /><span class="unseen"> (opens a new tab)</span></a></p>`;
+  return html`<p><a class="outside" href=${address.href} target="_blank" rel="noreferrer">Documentation of ${name}<${Icon} name="external-link" size=${14} /><span class="unseen"> (opens a new tab)</span></a></p>`;
 }
 
 /** A text with a button that copies it. */

@@ -97,6 +97,7 @@ function settingsOf({ config = [], integration }) {
 
 function Facts({ instance, about }) {
   const { lastSync } = instance;
+  const settings = settingsOf(about);
   return html`
     <dl class="facts">
       <${Fact} label="Users">${number(instance.userCount)}</${Fact}>
@@ -109,8 +110,12 @@ function Facts({ instance, about }) {
         ${instance.credentialExpiresAt ? html`<${CredentialExpiry} at=${instance.credentialExpiresAt} />` : html`<span class="unknown">Not known</span>`}
       </${Fact}>
       <${Fact} label="Created"><${Moment} at=${instance.createdAt} /> ${instance.createdBy && html`<small>by ${instance.createdBy}</small>`}</${Fact}>
-      ${settingsOf(about).map(([label, value]) => html`<${Fact} key=${label} label=${label}>${value}</${Fact}>`)}
     </dl>
+    ${settings.length > 0 &&
+    html`
+      <h3>Configuration</h3>
+      <dl class="facts">${settings.map(([label, value]) => html`<${Fact} key=${label} label=${label}>${value}</${Fact}>`)}</dl>
+    `}
   `;
 }
 
@@ -138,7 +143,7 @@ export function InstanceSummary({ instance }) {
   if (!about) return error ? html`<${Failure} error=${error} reload=${reload} />` : html`<${Loading} lines=${6} />`;
   const runs = about.syncHistory.nodes.toReversed();
   return html`
-    <div class="columns">
+    <div class="columns even">
       <section class="card" aria-labelledby="over-time"><h2 id="over-time">Users over time</h2><${UsersOverTime} runs=${runs} /></section>
       <section class="card" aria-labelledby="durations"><h2 id="durations">Duration of syncs</h2><${Durations} runs=${runs} /></section>
     </div>
