@@ -151,7 +151,7 @@ export function App() {
     return html`
       <main class="bare-page">
         ${away.value
-          ? html`<h1>The server cannot be reached</h1><p role="status">${away.value} It is tried again every few seconds; you stay signed in.</p>`
+          ? html`<h1>${away.value}</h1><p role="status">It is tried again every few seconds; you stay signed in.</p>`
           : html`<${Loading} lines=${1} />`}
       </main>
     `;

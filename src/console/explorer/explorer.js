@@ -49,7 +49,7 @@
     element(
       "form",
       { className: "gate", onSubmit: useToken },
-      element("h1", null, "Nobody is signed in in this tab"),
+      element("h1", null, "This tab is not signed in"),
       token && element("p", { role: "alert" }, "The API token of this tab is not accepted. It may be mistyped, or revoked."),
       element("p", null, element("a", { href: "./" }, "Sign in to the console"), ", then open the explorer from its settings. An API token counts in the tab in which it was entered; you can also enter one here:"),
       element("label", { htmlFor: "token" }, "API token"),

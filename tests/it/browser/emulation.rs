@@ -34,6 +34,12 @@ impl Browser {
         self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": source })).await;
     }
 
+    /// Lets no request of these addresses through; `*` stands for any text.
+    pub async fn block(&self, addresses: &[&str]) {
+        self.devtools("Network.enable", json!({})).await;
+        self.devtools("Network.setBlockedURLs", json!({ "urls": addresses })).await;
+    }
+
     /// Delays every answer by `latency` milliseconds, and limits the bytes in a second.
     pub async fn throttle(&self, latency: u32, bytes: u32) {
         self.devtools("Network.enable", json!({})).await;

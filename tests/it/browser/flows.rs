@@ -209,7 +209,7 @@ async fn the_explorer_runs_queries_and_subscriptions() {
     browser.sees("admin, admin").await;
     browser.script("sessionStorage.clear()", vec![]).await;
     browser.reload().await;
-    browser.find(Role::Heading, "Nobody is signed in in this tab").await;
+    browser.find(Role::Heading, "This tab is not signed in").await;
     browser.enter("API token", "mst_wrong").await;
     browser.press(Role::Button, "Use the token").await;
     browser.sees("is not accepted").await;
@@ -296,11 +296,20 @@ async fn a_page_heals_when_the_server_is_back() {
     server.rehearse("Acme", &[("users", "1")]).await;
     let browser = Browser::open_with(&server, &server.admin, "/integrations").await;
     browser.sees("Live").await;
+    browser.block(&["*/graphql"]).await;
+    browser.press(Role::Link, "Rehearsal").await;
+    browser.sees("This could not be loaded. The server cannot be reached. It is tried again by itself.").await;
+    browser.reload().await;
+    browser.sees("It is tried again every few seconds; you stay signed in.").await;
+    browser.block(&[]).await;
+    browser.find(Role::Heading, "Rehearsal").await;
+    browser.sees("Live").await;
+
     let place = server.stop().await;
     browser.sees("Connection lost").await;
     let server = Server::builder().place(place).address(address).start().await;
     browser.sees_no("Connection lost").await;
     server.rehearse("Acme again", &[("users", "1")]).await;
-    browser.sees("2 healthy").await;
+    browser.find(Role::Link, "Acme again").await;
     browser.close_after(&["net::ERR_"]).await;
 }

@@ -40,7 +40,7 @@ function HeldRemovals({ instance, close }) {
       <p class="second">If these people did not leave, check what the credential may see in ${integration.name}.</p>
       <footer>
         <button type="button" onClick=${() => close(false)}>Cancel</button>
-        <button type="button" class="danger" onClick=${() => close(true)}>Accept the removals</button>
+        <button type="button" class="danger" disabled=${!list.nodes} onClick=${() => close(true)}>Accept the removals</button>
       </footer>
     </${Window}>
   `;
