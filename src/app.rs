@@ -30,6 +30,7 @@ use crate::events::{self, Log};
 use crate::graphql::answers::Answers;
 use crate::graphql::api::{Api, Services};
 use crate::graphql::budget::{self, Budgets};
+use crate::graphql::id;
 use crate::graphql::schema;
 use crate::graphql::subscription::{EventSources, Subscriptions};
 use crate::graphql::transport::endpoint::Endpoint;
@@ -306,6 +307,7 @@ fn sync_engine(instances: &Instances, settings: &Settings) -> Engine {
         progress: Progress::default(),
         limits: Limits::new(settings),
         public_url,
+        page_of: id::page_of_instance,
         mail_host,
         writers: Arc::new(Semaphore::new(if instances.db.shared() { (writers / 2).max(1) } else { 1 })),
         waiting_room: Arc::new(Semaphore::new(WAITING_RUNS)),

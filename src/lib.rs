@@ -10,6 +10,7 @@ pub mod console;
 pub mod db;
 pub mod directory;
 pub mod doctor;
+pub mod encoding;
 pub mod error;
 pub mod events;
 pub mod files;

@@ -20,7 +20,6 @@
 //! was not sent is lost with its tab. If the response to a form is lost, the change may have
 //! been made; the list of instances then shows it.
 
-mod encoding;
 mod modules;
 mod site;
 
@@ -36,8 +35,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 
-use self::encoding::Encoding;
 use self::site::Site;
+use crate::encoding::Encoding;
 
 /// Of the console and its files.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -105,7 +104,7 @@ async fn page(method: Method, uri: Uri, request: HeaderMap) -> Response {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
     let status = if is_place { StatusCode::OK } else { StatusCode::NOT_FOUND };
-    html(status, &Site::current().console, POLICY, &uri, &request)
+    html(status, &Site::current().console(uri.path()), POLICY, &uri, &request)
 }
 
 /// Whether a client says that it accepts `kind`. One that says nothing accepts everything.

@@ -1,14 +1,18 @@
 //! The console's ES modules, joined into few files, so that a page needs few requests.
 //!
-//! The modules that the first one imports become one file with it. A module that `import("…")` loads later, and what
-//! only such modules import, stay files of their own. Each joined module is a function that returns its exports, so its
-//! other names cannot meet those of another module.
+//! The modules that the first one imports become one file with it. A module that `import("…")` loads later becomes one
+//! with what only it imports. What several of those import are further files. Each joined module is a function that returns
+//! its exports, so its other names cannot meet those of another module.
 //!
 //! This reads no JavaScript, but lines: `import` and `export` are statements at the start of a line. What may be
 //! exported is a function, a class, a constant, or a list of them.
 
-use std::collections::BTreeMap;
+mod parts;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+
+use self::parts::Parts;
 
 /// Texts by path.
 pub(super) type Files = BTreeMap<String, String>;
@@ -48,24 +52,24 @@ pub(super) fn join(sources: &Files, entry: &str) -> Result<Files, String> {
     let mut joined = String::new();
     for (number, path) in first.order.iter().enumerate() {
         let module = &first.modules[path];
-        let _ = writeln!(joined, "const module{number} = (() => {{");
+        let mut whole = String::new();
         for part in &module.parts {
             match part {
-                Part::Code(code) => joined.push_str(&moved(code, path, entry)?),
+                Part::Code(code) => whole.push_str(&moved(code, path, entry)?),
                 Part::Import { path: imported, clause } => {
                     let position = first.position(imported).expect("what a module imports comes before it");
-                    joined.push_str(&binding(clause, &format!("module{position}")));
+                    whole.push_str(&binding(clause, &format!("module{position}")));
                 }
             }
         }
-        let names = module.exports.iter().map(|Export { name, local }| format!("{name}: {local}"));
-        let _ = writeln!(joined, "return {{ {} }};\n}})();", names.collect::<Vec<_>>().join(", "));
+        joined.push_str(&module.function(&format!("module{number}"), &whole));
     }
     let all = (0..first.order.len()).map(|number| format!("module{number}"));
     let _ = writeln!(joined, "export {{ {} }};", all.collect::<Vec<_>>().join(", "));
 
     let mut files = Files::from([(entry.to_owned(), joined)]);
     let mut rest = Walk::new(sources);
+    let mut loaded = BTreeSet::new();
     let mut later = std::mem::take(&mut first.later);
     while let Some(path) = later.pop() {
         if first.position(&path).is_some() {
@@ -75,35 +79,30 @@ pub(super) fn join(sources: &Files, entry: &str) -> Result<Files, String> {
         if sources.contains_key(&path) {
             rest.visit(&path)?;
             later.append(&mut rest.later);
+            loaded.insert(path);
         }
     }
-    for (path, module) in &rest.modules {
-        if first.position(path).is_none() {
-            files.insert(path.clone(), alone(path, module, &first, entry)?);
-        }
+    let parts = Parts::new(&first, &rest, &loaded, entry);
+    for file in parts.files.values().collect::<BTreeSet<_>>() {
+        files.insert(file.clone(), parts.write(file)?);
     }
     Ok(files)
 }
 
-/// A module that stays a file, with its imports of joined modules led to the file that has them.
-fn alone(path: &str, module: &Module, first: &Walk, entry: &str) -> Result<String, String> {
-    let mut text = String::new();
-    for (number, part) in module.parts.iter().enumerate() {
-        let _ = match part {
-            Part::Code(code) => write!(text, "{}", moved(code, path, path)?),
-            Part::Import { path: imported, clause } => match first.position(imported) {
-                Some(position) => {
-                    let (name, from) = (format!("imported{number}"), relative(path, entry));
-                    let bound = binding(clause, &name);
-                    write!(text, "import {{ module{position} as {name} }} from \"{from}\";\n{bound}")
-                }
-                None => writeln!(text, "import {clause} from \"{}\";", relative(path, imported)),
-            },
-        };
+impl Module {
+    /// The paths of what it imports at once.
+    fn imports(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Import { path, .. } => Some(path.as_str()),
+            Part::Code(_) => None,
+        })
     }
-    let names = module.exports.iter().map(|Export { name, local }| format!("{local} as {name}"));
-    let _ = writeln!(text, "export {{ {} }};", names.collect::<Vec<_>>().join(", "));
-    Ok(text)
+
+    /// It as a function whose result, its exports, is the constant `name`.
+    fn function(&self, name: &str, code: &str) -> String {
+        let names = self.exports.iter().map(|Export { name, local }| format!("{name}: {local}"));
+        format!("const {name} = (() => {{\n{code}return {{ {} }};\n}})();\n", names.collect::<Vec<_>>().join(", "))
+    }
 }
 
 impl<'a> Walk<'a> {
@@ -265,7 +264,7 @@ mod tests {
             (
                 "app/main.js",
                 "import { shown as text } from \"./ui/part.js\";\nimport h, { a } from \"../vendor/h.js\";\n\
-                export const start = () => import(\"./pages/late.js\");\n",
+                export const start = () => [import(\"./pages/late.js\"), import(\"./pages/later.js\")];\n",
             ),
             (
                 "app/ui/part.js",
@@ -275,8 +274,10 @@ mod tests {
             (
                 "app/pages/late.js",
                 "import { a } from \"../../vendor/h.js\";\nimport * as table from \"../ui/table.js\";\n\
-                export function Page() {}\n",
+                import { own } from \"../ui/own.js\";\nexport function Page() {}\n",
             ),
+            ("app/pages/later.js", "import { rows } from \"../ui/table.js\";\n"),
+            ("app/ui/own.js", "export const own = 1;"),
             ("app/ui/table.js", "export const rows = 1;"),
             ("vendor/h.js", "var x=1,y=2;\nexport{x as default,y as a};\n"),
             ("app/unused.js", ""),
@@ -289,15 +290,22 @@ mod tests {
              const at = new URL(\"./ui/part.js\", import.meta.url).href;\nasync function shown() {}\nclass Part {}\n\
              return { shown: shown, Part: Part };\n})();\n\
              const module2 = (() => {\nconst { shown: text } = module1;\nconst { default: h, a: a } = module0;\n\
-             const start = () => import(\"./pages/late.js\");\nreturn { start: start };\n})();\n\
+             const start = () => [import(\"./pages/late.js\"), import(\"./pages/later.js\")];\nreturn { start: start };\n})();\n\
              export { module0, module1, module2 };\n"
         );
         assert_eq!(
             joined["app/pages/late.js"],
-            "import { module0 as imported1 } from \"../main.js\";\nconst { a: a } = imported1;\n\
-             import * as table from \"../ui/table.js\";\nfunction Page() {}\nexport { Page as Page };\n"
+            "import { module0 } from \"../main.js\";\nimport { part0 } from \"../ui/table.js\";\n\
+             const part3 = (() => {\nconst own = 1;\nreturn { own: own };\n})();\n\
+             const { a: a } = module0;\nconst table = part0;\nconst { own: own } = part3;\nfunction Page() {}\n\
+             export { Page as Page };\n"
         );
-        assert_eq!(joined.keys().collect::<Vec<_>>(), ["app/main.js", "app/pages/late.js", "app/ui/table.js"]);
+        assert_eq!(
+            joined["app/ui/table.js"],
+            "const part0 = (() => {\nconst rows = 1;\nreturn { rows: rows };\n})();\nexport { part0 };\n"
+        );
+        let files = ["app/main.js", "app/pages/late.js", "app/pages/later.js", "app/ui/table.js"];
+        assert_eq!(joined.keys().collect::<Vec<_>>(), files);
     }
 
     #[test]

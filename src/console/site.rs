@@ -17,8 +17,8 @@ use parking_lot::Mutex;
 use ring::digest::{Context, SHA256};
 use rust_embed::Embed;
 
-use super::encoding::Encoding;
-use super::modules::{Files, join};
+use super::modules::{Files, imports, join};
+use crate::encoding::Encoding;
 
 #[derive(Embed)]
 #[folder = "src/console/app"]
@@ -37,6 +37,13 @@ struct Explorer;
 
 /// The module that starts the console.
 const ENTRY: &str = "app/main.js";
+/// How the paths of pages begin whose modules are no part of the first one, and these modules.
+const PAGES: [(&str, &str); 4] = [
+    ("instances/", "app/pages/instance.js"),
+    ("integrations/", "app/pages/integration.js"),
+    ("notifications", "app/pages/notifications.js"),
+    ("settings", "app/pages/settings.js"),
+];
 /// The stylesheet of all pages, and the folder of its parts.
 const STYLESHEET: &str = "app/style.css";
 const STYLES: &str = "app/style/";
@@ -58,8 +65,10 @@ pub(super) struct Site {
     /// The folder of the assets, without slashes at its ends.
     pub(super) folder: String,
     /// The page of the console, and that of the explorer. The address of the root is still to be written into them.
-    pub(super) console: String,
+    console: String,
     pub(super) explorer: String,
+    /// For each kind of page, the elements that load its modules with the first one.
+    preloads: Vec<(&'static str, String)>,
     assets: BTreeMap<String, Asset>,
 }
 
@@ -116,8 +125,13 @@ impl Site {
         let page = |path: &str| texts.get(path).ok_or_else(|| format!("{path} is missing")).cloned();
         let (console, explorer) = (page("app/index.html")?, page("explorer/index.html")?);
         let mut assets = BTreeMap::new();
+        let mut needed = Vec::new();
         let modules: Files = texts.iter().map(|(path, text)| (path.clone(), slim(path, text))).collect();
-        for (path, text) in join(&modules, ENTRY)? {
+        let joined = join(&modules, ENTRY)?;
+        for (kind, module) in PAGES {
+            needed.push((kind, needs(&joined, module)?));
+        }
+        for (path, text) in joined {
             assets.insert(path, Bytes::from(text));
         }
         for (path, text) in modules {
@@ -138,10 +152,15 @@ impl Site {
         let assets = assets.filter_map(|(path, content)| Some((content_type(&path)?, path, content)));
         let assets: BTreeMap<_, _> =
             assets.map(|(content_type, path, content)| (path, Asset::new(content_type, content))).collect();
-        Ok(Self::of(&console, &explorer, assets))
+        Ok(Self::of(&console, &explorer, &needed, assets))
     }
 
-    fn of(console: &str, explorer: &str, assets: BTreeMap<String, Asset>) -> Self {
+    fn of(
+        console: &str,
+        explorer: &str,
+        needed: &[(&'static str, Vec<String>)],
+        assets: BTreeMap<String, Asset>,
+    ) -> Self {
         let mut hash = Context::new(&SHA256);
         for text in [console, explorer] {
             hash.update(text.as_bytes());
@@ -151,9 +170,18 @@ impl Site {
             hash.update(asset.stored());
         }
         let folder = format!("assets/{}", URL_SAFE_NO_PAD.encode(&hash.finish().as_ref()[..12]));
-        let preload = format!("<link rel=\"modulepreload\" href=\"{folder}/{ENTRY}\">");
-        let written = |page: &str| page.replace("{{preload}}", &preload).replace("{{assets}}", &folder);
-        Self { console: written(console), explorer: written(explorer), folder, assets }
+        let written = |page: &str| page.replace("{{assets}}", &folder);
+        let preload = |path: &String| format!("<link rel=\"modulepreload\" href=\"{folder}/{path}\">\n");
+        let preloads = needed.iter().map(|(kind, paths)| (*kind, paths.iter().map(preload).collect())).collect();
+        Self { console: written(console), explorer: written(explorer), preloads, folder, assets }
+    }
+
+    /// The page of the console for a browser at `path`.
+    pub(super) fn console(&self, path: &str) -> String {
+        // The longest that fits: a page may have pages below it.
+        let below = |kind: &str| path.strip_prefix('/').and_then(|path| path.strip_prefix(kind)).is_some();
+        let fitting = self.preloads.iter().filter(|(kind, _)| below(kind)).max_by_key(|(kind, _)| kind.len());
+        self.console.replace("{{preload}}", fitting.map_or("", |(_, elements)| elements))
     }
 
     pub(super) fn asset(&self, path: &str) -> Option<&Asset> {
@@ -192,6 +220,22 @@ impl Asset {
     }
 }
 
+/// The modules that load with `module`, itself first, without the joined ones.
+fn needs(joined: &Files, module: &str) -> Result<Vec<String>, String> {
+    let mut found = vec![module.to_owned()];
+    let mut next = 0;
+    while let Some(path) = found.get(next).cloned() {
+        next += 1;
+        let text = joined.get(&path).ok_or_else(|| format!("{path} is not loaded later"))?;
+        for imported in imports(&path, text) {
+            if imported != ENTRY && !found.contains(&imported) {
+                found.push(imported);
+            }
+        }
+    }
+    Ok(found)
+}
+
 fn content_type(path: &str) -> Option<&'static str> {
     TYPES.iter().find(|(ending, _)| path.ends_with(ending)).map(|(_, content_type)| *content_type)
 }
@@ -222,7 +266,7 @@ mod tests {
     fn the_files_fit_together_and_are_small() {
         let site = Site::build().unwrap();
         let size = |path: &str| site.asset(path).unwrap().encoded(Encoding::Gzip).1.len();
-        let first: usize = [ENTRY, STYLESHEET, "app/theme.js", "vendor/icons.svg"].map(size).iter().sum();
+        let first: usize = [ENTRY, STYLESHEET, "app/start.js", "vendor/icons.svg"].map(size).iter().sum();
         assert!(first < 70 * 1024, "the first page needs {first} bytes");
     }
 

@@ -52,6 +52,11 @@ pub fn encode(kind: Kind, id: Uuid) -> ID {
     ID(URL_SAFE_NO_PAD.encode(&text[..end]))
 }
 
+/// The path of an instance's page in the console, below its root.
+pub fn page_of_instance(id: Uuid) -> String {
+    format!("instances/{}", encode(Kind::Instance, id).0)
+}
+
 /// The id of something that is identified by a text.
 pub fn encode_key(kind: Kind, key: &str) -> ID {
     ID(URL_SAFE_NO_PAD.encode([kind.name(), key].join(":")))

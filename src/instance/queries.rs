@@ -79,6 +79,8 @@ pub struct PageOf {
     pub field: OrderField,
     pub descending: bool,
     pub after: Option<(Key, Uuid)>,
+    /// How many rows are passed over before the page.
+    pub offset: u64,
     pub limit: u64,
 }
 
@@ -286,6 +288,8 @@ fn select_page(page: &PageOf, now: i64) -> sea_orm::Select<Entity> {
     }
     let query = QueryTrait::query(&mut select);
     query.order_by(column, order.clone()).order_by(Column::Id, order).limit(page.limit);
-    let _: &mut sea_orm::sea_query::SelectStatement = query;
+    if page.offset > 0 {
+        query.offset(page.offset);
+    }
     select
 }

@@ -101,7 +101,7 @@ impl Engine {
             user_count: count(instance.user_count),
             next_sync_ms: instance.next_sync_at,
             next_try_ms: instance.next_try_at,
-            link: format!("{}/?instance={}", self.public_url, instance.id),
+            link: format!("{}/{}", self.public_url, (self.page_of)(instance.id)),
             missing: (run.outcome == Some(Outcome::Partial)).then_some(MissingFacts { message, permissions: &missing }),
         });
         let reason = common_reason(kind, class);

@@ -16,6 +16,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use uuid::Uuid;
 
 use tokio::sync::Semaphore;
 
@@ -103,6 +104,8 @@ pub struct Engine {
     pub limits: Limits,
     /// The URL that links in mails begin with.
     pub public_url: Arc<str>,
+    /// The path of an instance's page in the console, without a slash in front.
+    pub page_of: fn(Uuid) -> String,
     /// The host in Message-IDs.
     pub mail_host: Arc<str>,
     /// How many runs write at once. The limit leaves connections for other writers.

@@ -1,13 +1,16 @@
 //! The three transports of `/graphql` over real sockets: status codes, close codes and the order of messages.
 
+use std::io::Read as _;
+
+use flate2::read::GzDecoder;
 use futures_util::SinkExt;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::Server;
 use crate::support::wire::ENDLESS;
+use crate::support::{Server, patient_http};
 
 #[tokio::test]
 async fn the_http_status_depends_on_the_media_type() {
@@ -25,6 +28,35 @@ async fn the_http_status_depends_on_the_media_type() {
         let (got, answer) = server.post(query, accept).await;
         assert_eq!(got, status, "{query} as {accept}: {answer}");
         assert!(answer.contains("cache-control: no-store"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_answer_is_compressed_for_those_who_accept_it_and_a_short_one_never() {
+    let server = Server::start().await;
+    let long = "{ integrations(first: 100) { nodes { key name description } } }";
+    for (query, accepted, is_compressed) in [
+        (long, "br, gzip", true),
+        (long, "gzip;q=0", false),
+        (long, "identity", false),
+        ("{ __typename }", "gzip", false),
+    ] {
+        let plain = patient_http().gzip(false).build().unwrap();
+        let request = plain.post(format!("{}/graphql", server.url)).bearer_auth(&server.admin);
+        let request = request.header("accept-encoding", accepted).json(&json!({ "query": query }));
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let coding = answer.headers().get("content-encoding").cloned();
+        let body = answer.bytes().await.unwrap();
+        assert_eq!(coding.is_some(), is_compressed, "{accepted}: {coding:?}");
+        let mut text = String::new();
+        if is_compressed {
+            GzDecoder::new(&*body).read_to_string(&mut text).unwrap();
+            assert!(body.len() * 3 < text.len(), "{} of {}", body.len(), text.len());
+        } else {
+            text.push_str(std::str::from_utf8(&body).unwrap());
+        }
+        assert!(text.starts_with("{\"data\":{") && text.ends_with("}}"), "{text}");
     }
 }
 

@@ -14,6 +14,7 @@ export class ApiError extends Error {
 }
 
 /** Called when the server no longer accepts the session or token. */
+/** @type {(message: string) => void} */
 let refused = () => {};
 export function onRefusal(call) {
   refused = call;
@@ -31,8 +32,29 @@ export function hidePeople(hides) {
 /** A query as the role may ask it. What names a person stands on lines of their own, which end with `# person`. */
 export const permitted = (query) => (hidesPeople ? query.replace(/^.*# person$/gm, "") : query);
 
+/** What was asked before anybody waited for it: answers by query and variables. An event makes them old. */
+export const early = new Map();
+const EARLY_ENOUGH = 5_000;
+const keyOf = (query, variables) => JSON.stringify([query, variables]);
+
+/** Asks for what a part of the page will ask for in a moment, so that it does not wait for the rest first. */
+export function askEarly(query, variables = {}) {
+  const key = keyOf(query, variables);
+  if (early.has(key)) return;
+  const answer = ask(query, variables);
+  answer.catch(() => early.delete(key));
+  early.set(key, answer);
+  setTimeout(() => early.get(key) === answer && early.delete(key), EARLY_ENOUGH);
+}
+
 /** Runs a query or a mutation, and returns its `data`. `signal` cancels it. */
 export async function ask(query, variables = {}, signal = null) {
+  const key = keyOf(query, variables);
+  const known = early.get(key);
+  if (known) {
+    early.delete(key);
+    return known;
+  }
   const asked = token.value;
   const timeout = AbortSignal.timeout(PATIENCE);
   let response;
@@ -52,6 +74,11 @@ export async function ask(query, variables = {}, signal = null) {
     if (signal?.aborted) throw error;
     throw new ApiError("The server cannot be reached.", "UNREACHABLE");
   }
+  return answered(response, asked);
+}
+
+/** The `data` of an answer. `asked` is the token with which it was asked for. */
+export async function answered(response, asked) {
   const answer = await response.json().catch(() => null);
   const error = answer?.errors?.[0];
   if (response.status === 401) {

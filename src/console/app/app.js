@@ -8,7 +8,7 @@ import { connection, reconnect } from "./live.js";
 import { IntegrationsPage } from "./pages/integrations.js";
 import { OverviewPage } from "./pages/overview.js";
 import { SignInPage } from "./pages/sign-in.js";
-import { address, go, path } from "./router.js";
+import { address, path } from "./router.js";
 import { away, mayChange, mayRead, me, signOut } from "./session.js";
 import { closeAll, Windows } from "./ui/dialog.js";
 import { Icon } from "./ui/icon.js";
@@ -21,7 +21,10 @@ const PLACES = [
   { to: "settings", label: "Settings", icon: "settings" },
 ];
 
-/** The pages by their path. Those in a function are loaded when they are needed. */
+/**
+ * The pages by their path. Those in a function are loaded when they are needed.
+ * @type {[RegExp, () => any][]}
+ */
 const PAGES = [
   [/^$/, () => OverviewPage],
   [/^integrations$/, () => IntegrationsPage],
@@ -74,7 +77,7 @@ class Guarded extends Component {
 
 function Page() {
   const shown = path.value;
-  const [loaded, setLoaded] = useState({ of: null });
+  const [loaded, setLoaded] = useState(/** @type {{ of: string, page?: any, part?: string, error?: Error, load?: () => void }} */ ({ of: null }));
   const found = find(shown);
   useEffect(() => {
     if (!found) return;

@@ -1,8 +1,11 @@
 // Queries of a page: loaded at once, asked again when something has happened, and after a failure by themselves.
 
 import { useCallback, useEffect, useRef, useState } from "../vendor/hooks.js";
-import { ask } from "./api.js";
+import { ask, early } from "./api.js";
 import { onEvent, onPoll } from "./live.js";
+
+onEvent(() => early.clear());
+onPoll(() => early.clear());
 
 const SOON = 250;
 const FIRST_RETRY = 2_000;
@@ -80,7 +83,7 @@ async function followingPages(query, variables, pick, { endCursor, hasNextPage }
  * `{ nodes, total, exact, hasMore, more, busy, data, error, reload }`; `nodes` is undefined before the first page.
  */
 export function useList(query, variables, pick, matters = null) {
-  const [later, setLater] = useState({ nodes: [], key: null, place: null });
+  const [later, setLater] = useState({ nodes: [], key: null, place: null, end: null, hasMore: false });
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState(null);
   const { data, previous, error, reload } = useQuery(query, variables, matters);

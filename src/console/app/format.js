@@ -24,6 +24,7 @@ const universal = new Intl.DateTimeFormat("en-GB", {
 });
 const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 const daysOfYears = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
+/** @type {[Intl.RelativeTimeFormatUnit, number][]} */
 const STEPS = [
   ["second", 60],
   ["minute", 60],
@@ -38,10 +39,11 @@ const ABBREVIATIONS = new Set(["OK", "MFA", "CSV", "API"]);
 
 export const number = (value) => numbers.format(value);
 
+/** The word for so many things: `plural(2, "user")` is "users". */
+export const plural = (value, one, many = `${one}s`) => (plurals.select(value) === "one" ? one : many);
+
 /** `count(1, "user")` is "1 user", `count(2, "user")` is "2 users". */
-export function count(value, one, many = `${one}s`) {
-  return `${number(value)} ${plurals.select(value) === "one" ? one : many}`;
-}
+export const count = (value, one, many = undefined) => `${number(value)} ${plural(value, one, many)}`;
 
 /** "a, b, and c" */
 export const listed = (values) => lists.format(values);

@@ -116,7 +116,8 @@ class Connection {
             if (!received) silence = setTimeout(() => client.terminate(), SILENCE);
           },
           pong: (received) => received && clearTimeout(silence),
-          closed: ({ code, reason }) => {
+          closed: (event) => {
+            const { code, reason } = /** @type {CloseEvent} */ (event);
             clearTimeout(silence);
             clearTimeout(steady);
             if (code === NOT_SIGNED_IN) enter();

@@ -1,11 +1,12 @@
 // Who is signed in.
 
 import { batch, computed, effect, signal } from "../vendor/signals.js";
-import { ApiError, ask, call, hidePeople, onRefusal } from "./api.js";
+import { answered, ApiError, ask, call, early, hidePeople, onRefusal } from "./api.js";
 import { go } from "./router.js";
 import { token } from "./token.js";
 
-const ME = "query Me { me { name email role member { id } } }";
+/** The same as in `start.js`. */
+const START = "query Start { eventCursor me { name email role member { id } } }";
 /** The position in the log of events. */
 export const CURSOR = "query Cursor { eventCursor }";
 const LINK = /^#\/(set-up|set-password|enter)\/([\w-]+)$/;
@@ -33,11 +34,19 @@ export const mayManage = computed(() => me.value?.role === "ADMIN");
 let link = null;
 
 function showGate(page, message = "") {
+  early.clear();
   batch(() => {
     token.value = null;
     me.value = null;
     gate.value = { page, message };
   });
+}
+
+/** Who is signed in, as `start.js` has asked; then as it is asked here. */
+async function whoAsks() {
+  const started = await window.started;
+  window.started = null;
+  return started ? answered(started, token.value) : ask(START);
 }
 
 /** Asks who is signed in, until the server answers. */
@@ -46,12 +55,10 @@ export async function enter(otherwise = "") {
   const wasKnown = Boolean(token.value || me.value);
   for (;;) {
     try {
-      const position = ask(CURSOR).catch(() => null);
-      const found = await ask(ME);
-      const start = await position;
+      const found = await whoAsks();
       batch(() => {
         away.value = "";
-        startCursor.value = start?.eventCursor ?? null;
+        startCursor.value = found.eventCursor;
         me.value = found.me;
       });
       return;

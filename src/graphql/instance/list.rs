@@ -86,11 +86,20 @@ pub struct InstanceOrder {
     direction: OrderDirection,
 }
 
+/// The maximum of `offset`. Each row that is passed over costs time.
+const MAX_OFFSET: u64 = 100_000;
+
+/// The price of the rows that are passed over, of which an index has about a hundred in a unit.
+fn skipped_cost(offset: Option<i32>) -> usize {
+    usize::try_from(offset.unwrap_or(0)).unwrap_or(0) / 100
+}
+
 #[derive(Clone, PartialEq)]
 pub struct InstanceList {
     filter: Filter,
     field: OrderField,
     descending: bool,
+    offset: u64,
 }
 
 impl InstanceList {
@@ -106,7 +115,14 @@ impl InstanceList {
         if filter.changes_with_time() {
             holds_until(ctx, api.instances.clock.now());
         }
-        Ok(Self { filter, field, descending })
+        Ok(Self { filter, field, descending, offset: 0 })
+    }
+
+    /// The same list, with `offset` rows passed over before the page.
+    fn skipping(self, offset: Option<i32>) -> Result<Self, ApiError> {
+        let offset = u64::try_from(offset.unwrap_or(0)).ok().filter(|offset| *offset <= MAX_OFFSET);
+        let offset = offset.ok_or_else(|| ApiError::InvalidInput(format!("offset must be from 0 to {MAX_OFFSET}.")))?;
+        Ok(Self { offset, ..self })
     }
 
     fn query(&self, after: Option<Position>, limit: u64) -> Result<PageOf, ApiError> {
@@ -116,7 +132,8 @@ impl InstanceList {
             Some((KeyText::Number(key), id)) if self.field != OrderField::Name => Some((Key::Number(key), id)),
             Some(_) => return Err(page::not_a_cursor()),
         };
-        Ok(PageOf { filter: self.filter.clone(), field: self.field, descending: self.descending, after, limit })
+        let Self { filter, field, descending, offset } = self.clone();
+        Ok(PageOf { filter, field, descending, after, offset, limit })
     }
 }
 
@@ -186,7 +203,7 @@ pub struct InstanceQuery;
 #[Object]
 impl InstanceQuery {
     /// The instances of all integrations, the oldest first by default.
-    #[graphql(complexity = "page::filtered_cost(first, __field, child_complexity)")]
+    #[graphql(complexity = "page::filtered_cost(first, __field, child_complexity) + skipped_cost(offset)")]
     async fn instances(
         &self,
         ctx: &Context<'_>,
@@ -194,8 +211,13 @@ impl InstanceQuery {
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
         #[graphql(desc = "Selects instances.")] filter: Option<InstanceFilter>,
         #[graphql(desc = "The order of the instances.")] order_by: Option<InstanceOrder>,
+        #[graphql(
+            desc = "How many instances are passed over before the page, up to 100,000: for a jump into a long list. \
+            To read a whole list, use `after`, which misses none when the list changes."
+        )]
+        offset: Option<i32>,
     ) -> Result<Written<InstanceConnection>, ApiError> {
-        let list = InstanceList::new(ctx, filter, order_by)?;
+        let list = InstanceList::new(ctx, filter, order_by)?.skipping(offset)?;
         Ok(Written(InstanceConnection(connection::root(ctx, list, first, after).await?)))
     }
 

@@ -31,6 +31,7 @@ use super::problems::Problem;
 use super::responses::OperationResponse;
 use super::{callers, sse, ws};
 use crate::auth::{Caller, ClientAddress};
+use crate::encoding;
 use crate::graphql::error::{Code, RETRY_AFTER_S};
 use crate::graphql::guard::Operation;
 
@@ -38,6 +39,8 @@ use crate::graphql::guard::Operation;
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// How many bytes beyond that are read and discarded before the connection is closed.
 const MAX_DISCARDED_BYTES: usize = 4 * 1024 * 1024;
+/// Shorter answers are never compressed. Those with a secret are shorter: how far it is compressed would tell of it.
+const MIN_COMPRESSED_BYTES: usize = 2048;
 /// The longest time for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -90,7 +93,7 @@ async fn respond(endpoint: &Endpoint, parts: Parts, body: Body, accepted: Accept
         Ok(operation) => execute(endpoint, caller, operation.within(budget).from(address), &parts, accepted).await,
         Err(error) => {
             endpoint.count_refused(&caller, address, &error);
-            Ok(refuse(error, accepted))
+            Ok(refuse(error, accepted, &parts.headers))
         }
     }
 }
@@ -115,7 +118,8 @@ async fn execute(
                 None => operation,
             };
             let _place = operation.budget().operation().await?;
-            let mut response = single(executor.execute(caller, operation, Transport::Http).await, media_type);
+            let executed = executor.execute(caller, operation, Transport::Http).await;
+            let mut response = single(executed, media_type, &parts.headers);
             if let Some(cookie) = cookies.and_then(|cookies| cookies.header()) {
                 response.headers_mut().append(header::SET_COOKIE, cookie);
             }
@@ -130,12 +134,12 @@ async fn execute(
 }
 
 /// The response to an operation that the guard refused. A client that accepts only events gets an event.
-fn refuse(error: ServerError, accepted: Accepted) -> Response {
+fn refuse(error: ServerError, accepted: Accepted, request: &HeaderMap) -> Response {
     execution::count_refused(Transport::Http);
     let asks_for_document = Code::PersistedQueryNotFound.is_of(&error);
     let response = OperationResponse::refused([error]);
     let Some(media_type) = accepted.single else { return sse::refusal(response) };
-    let mut response = single(response, media_type);
+    let mut response = single(response, media_type, request);
     if asks_for_document {
         // Some of Apollo's clients read the body of this status only, and the request is usual.
         *response.status_mut() = StatusCode::OK;
@@ -143,7 +147,7 @@ fn refuse(error: ServerError, accepted: Accepted) -> Response {
     response
 }
 
-fn single(response: OperationResponse, media_type: MediaType) -> Response {
+fn single(response: OperationResponse, media_type: MediaType, request: &HeaderMap) -> Response {
     let status = match (&response, media_type) {
         (OperationResponse::Refused(_), MediaType::GraphqlResponse) => StatusCode::BAD_REQUEST,
         (OperationResponse::Refused(_), MediaType::Json) | (OperationResponse::Executed(_), _) => StatusCode::OK,
@@ -157,7 +161,13 @@ fn single(response: OperationResponse, media_type: MediaType) -> Response {
         _ => None,
     };
     let content_type = [(header::CONTENT_TYPE, media_type.content_type())];
-    let mut response = (status, content_type, response.into_body()).into_response();
+    let body = response.into_body();
+    let compressed =
+        Some(&body).filter(|body| body.len() >= MIN_COMPRESSED_BYTES).and_then(|body| encoding::quickly(request, body));
+    let mut response = match compressed {
+        Some(body) => (status, content_type, [(header::CONTENT_ENCODING, "gzip")], body).into_response(),
+        None => (status, content_type, body).into_response(),
+    };
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }

@@ -21,41 +21,44 @@ const COLUMNS: [&str; 10] = [
     "lastSeenAt",
 ];
 
-/// The first line.
-pub(super) fn head() -> String {
+/// The column that a file with removed users has at its end.
+const REMOVED: &str = "removedAt";
+
+/// The first line. `removed` is whether the file has the removed users, too.
+pub(super) fn head(removed: bool) -> String {
     let mut text = String::new();
-    line(&mut text, &COLUMNS.map(str::to_owned));
+    let names = COLUMNS.into_iter().chain(removed.then_some(REMOVED));
+    line(&mut text, names.map(str::to_owned));
     text
 }
 
 /// The line of a user. What is not known is an empty cell.
-pub(super) fn user(text: &mut String, user: &Reported) {
+pub(super) fn user(text: &mut String, user: &Reported, removed: bool) {
     let flag = |flag: Option<bool>| flag.map(|flag| flag.to_string()).unwrap_or_default();
     let time = |at: i64| date_time(at).format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
     let licenses = user.licenses.as_deref().and_then(|names| serde_json::from_str::<Vec<String>>(names).ok());
-    line(
-        text,
-        &[
-            user.external_id.clone(),
-            user.display_name.clone().unwrap_or_default(),
-            user.email.clone().unwrap_or_default(),
-            format!("{:?}", user.status).to_uppercase(),
-            flag(user.is_admin),
-            flag(user.mfa_enabled),
-            licenses.unwrap_or_default().join("; "),
-            user.last_active_at.map(time).unwrap_or_default(),
-            time(user.first_seen_at),
-            time(user.last_seen_at),
-        ],
-    );
+    let cells = [
+        user.external_id.clone(),
+        user.display_name.clone().unwrap_or_default(),
+        user.email.clone().unwrap_or_default(),
+        format!("{:?}", user.status).to_uppercase(),
+        flag(user.is_admin),
+        flag(user.mfa_enabled),
+        licenses.unwrap_or_default().join("; "),
+        user.last_active_at.map(time).unwrap_or_default(),
+        time(user.first_seen_at),
+        time(user.last_seen_at),
+    ];
+    let last = removed.then(|| user.removed_at.map(time).unwrap_or_default());
+    line(text, cells.into_iter().chain(last));
 }
 
-fn line<const CELLS: usize>(text: &mut String, cells: &[String; CELLS]) {
-    for (index, value) in cells.iter().enumerate() {
+fn line(text: &mut String, cells: impl IntoIterator<Item = String>) {
+    for (index, value) in cells.into_iter().enumerate() {
         if index > 0 {
             text.push(',');
         }
-        cell(text, value);
+        cell(text, &value);
     }
     text.push_str("\r\n");
 }

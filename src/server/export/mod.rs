@@ -83,13 +83,17 @@ struct Asked {
     instance: Uuid,
     search: Terms,
     statuses: Option<Vec<UserStatus>>,
+    /// Whether it has the removed users, too.
+    removed: bool,
     /// Whether the file begins with a byte order mark.
     marked: bool,
 }
 
 impl Asked {
     fn of(query: &str) -> Result<Self, Problem> {
-        let (mut instance, mut search, mut statuses, mut marked) = (None, Terms::default(), Vec::new(), false);
+        let is_set = |value: &str| matches!(value, "1" | "true");
+        let (mut instance, mut search, mut statuses) = (None, Terms::default(), Vec::new());
+        let (mut removed, mut marked) = (false, false);
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "instance" => instance = Some(id::decode(Kind::Instance, &value).map_err(Problem::bad_request)?),
@@ -99,16 +103,17 @@ impl Asked {
                         statuses.push(status(name)?);
                     }
                 }
-                "bom" => marked = matches!(&*value, "1" | "true"),
+                "removed" => removed = is_set(&value),
+                "bom" => marked = is_set(&value),
                 _ => {
-                    let message = "The parameters are instance, search, status and bom.";
+                    let message = "The parameters are instance, search, status, removed and bom.";
                     return Err(Problem::bad_request(message));
                 }
             }
         }
         let missing = || Problem::bad_request("The parameter instance is missing: the id of an instance.");
         let statuses = (!statuses.is_empty()).then_some(statuses);
-        Ok(Self { instance: instance.ok_or_else(missing)?, search, statuses, marked })
+        Ok(Self { instance: instance.ok_or_else(missing)?, search, statuses, removed, marked })
     }
 }
 
@@ -162,6 +167,7 @@ impl Door {
                 instance_id: Some(instance.id),
                 statuses: asked.statuses,
                 search: asked.search,
+                include_removed: asked.removed,
                 ..Filter::default()
             },
             marked: asked.marked,
@@ -217,14 +223,15 @@ impl Door {
 impl Export {
     fn lines(self) -> impl Stream<Item = Result<Bytes, Cut>> {
         try_stream! {
-            let head = csv::head();
+            let removed = self.filter.include_removed;
+            let head = csv::head(removed);
             yield Bytes::from(if self.marked { format!("{MARK}{head}") } else { head });
             let mut after = None;
             loop {
                 let page = self.page(after).await?;
                 let mut text = String::new();
                 for found in &page.users {
-                    csv::user(&mut text, &found.user);
+                    csv::user(&mut text, &found.user, removed);
                 }
                 let is_full = page.users.len() as u64 == USERS_AT_ONCE;
                 let last = page.users.last().filter(|_| is_full).map(|found| found.position.clone());

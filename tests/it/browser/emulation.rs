@@ -40,6 +40,11 @@ impl Browser {
         self.devtools("Network.setBlockedURLs", json!({ "urls": addresses })).await;
     }
 
+    /// Forgets the files that were loaded.
+    pub async fn forget_files(&self) {
+        self.devtools("Network.clearBrowserCache", json!({})).await;
+    }
+
     /// Delays every answer by `latency` milliseconds, and limits the bytes in a second.
     pub async fn throttle(&self, latency: u32, bytes: u32) {
         self.devtools("Network.enable", json!({})).await;

@@ -7,6 +7,7 @@ mod flows;
 mod looks;
 mod pages;
 mod picture;
+mod scale;
 
 use std::time::Duration;
 
@@ -99,6 +100,12 @@ impl Browser {
 
     pub async fn script(&self, script: &str, arguments: Vec<Value>) -> Value {
         run(&self.session, script, arguments).await
+    }
+
+    /// Runs a script that calls its last argument when it is done.
+    pub async fn script_async(&self, script: &str) {
+        let done = self.session.execute_async(script, vec![]).await;
+        done.unwrap_or_else(|error| panic!("{error}: {script}"));
     }
 
     /// Waits until `look` gives something. `wanted` is for the message.

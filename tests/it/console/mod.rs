@@ -1,6 +1,7 @@
 //! The console as a browser loads it: all its files are found, and its GraphQL documents are valid.
 
 mod serving;
+mod types;
 mod vendor;
 
 use std::collections::BTreeMap;

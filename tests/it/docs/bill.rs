@@ -19,8 +19,16 @@ fn locked() -> BTreeSet<(String, String, String)> {
     packages.map(|block| (value(block, "name"), value(block, "version"), value(block, "checksum"))).collect()
 }
 
+/// The names, versions and checksums of the console's libraries in `vendor.lock`.
+fn vendored() -> BTreeSet<(String, String, String)> {
+    let text = fs::read_to_string(root().join("src/console/vendor/vendor.lock")).unwrap();
+    let entries: Vec<Value> = serde_json::from_str(&text).unwrap();
+    let value = |entry: &Value, key: &str| entry[key].as_str().unwrap().to_owned();
+    entries.iter().map(|it| (value(it, "package"), value(it, "version"), value(it, "sha256"))).collect()
+}
+
 #[test]
-fn every_locked_crate_is_in_the_bill_of_materials() {
+fn every_locked_crate_and_vendored_package_is_in_the_bill_of_materials() {
     let python = std::env::var_os("TEST_PYTHON").unwrap_or_else(|| "python3".into());
     let made = Command::new(python).arg(root().join(".ci/sbom")).env("CARGO_NET_OFFLINE", "true").output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -28,9 +36,17 @@ fn every_locked_crate_is_in_the_bill_of_materials() {
     assert_eq!((&bill["bomFormat"], &bill["specVersion"]), (&"CycloneDX".into(), &"1.5".into()));
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let components = bill["components"].as_array().unwrap().iter().chain([&bill["metadata"]["component"]]);
-    let listed: BTreeSet<_> =
-        components.map(|it| (text(&it["name"]), text(&it["version"]), text(&it["hashes"][0]["content"]))).collect();
-    assert_eq!(listed, locked());
+    let (crates, packages): (Vec<_>, Vec<_>) =
+        components.partition(|it| it["bom-ref"].as_str().unwrap().starts_with("pkg:cargo/"));
+    let named = |it: &Value| (text(&it["name"]), text(&it["version"]), text(&it["hashes"][0]["content"]));
+    assert_eq!(crates.into_iter().map(named).collect::<BTreeSet<_>>(), locked());
+    let file = |package: &Value, file: &Value| {
+        let path = text(&file["name"]);
+        assert!(root().join(&path).is_file(), "{path}");
+        (text(&package["name"]), text(&package["version"]), text(&file["hashes"][0]["content"]))
+    };
+    let files = |it: &Value| it["components"].as_array().unwrap().iter().map(|one| file(it, one)).collect::<Vec<_>>();
+    assert_eq!(packages.into_iter().flat_map(files).collect::<BTreeSet<_>>(), vendored());
     let libraries = bill["components"].as_array().unwrap();
     let unlicensed: Vec<_> = libraries.iter().filter(|it| it["licenses"].is_null()).map(|it| &it["name"]).collect();
     assert!(unlicensed.is_empty(), "{unlicensed:?}");

@@ -84,6 +84,7 @@ async fn delete_without_workers(place: &Place, name: &str) {
         field: muster::instance::queries::OrderField::Name,
         descending: false,
         after: None,
+        offset: 0,
         limit: 1,
     };
     let id = app.instances.page(&page, Columns::ALL).await.unwrap()[0].id;

@@ -83,7 +83,7 @@ async fn a_mail_says_what_happened_in_text_and_html_and_that_a_machine_wrote_it(
         for name in ["From", "To", "Date", "Message-ID", "Subject"] {
             header(message, name);
         }
-        let link = format!("{}/?instance=", server.url);
+        let link = format!("{}/instances/{id}", server.url);
         for part in ["text", "html"] {
             let part = message[part].as_str().unwrap().replace("&#x2f;", "/");
             for words in ["Acme", "Rehearsal", &link] {

@@ -62,6 +62,15 @@ async fn a_file_has_each_user_once_and_no_formula() {
     let few = lines(&server, &format!("instance={id}&status=SUSPENDED,invited&status=UNKNOWN")).await;
     assert_eq!(few.len() - 1, count("SUSPENDED") + count("INVITED") + count("UNKNOWN"));
 
+    let gone = format!("UPDATE user_account SET removed_at = last_seen_at WHERE external_id = '{}'", name(3));
+    change(&server.db, &gone).await;
+    let (present, everybody) =
+        (lines(&server, &format!("instance={id}")).await, lines(&server, &format!("instance={id}&removed=1")).await);
+    assert_eq!((present.len(), everybody.len()), (1234, 1235));
+    assert_eq!(everybody[0], format!("{},removedAt", all[0]));
+    let removed: Vec<_> = everybody[1..].iter().filter(|line| !line.ends_with(',')).collect();
+    assert!(removed.len() == 1 && removed[0].starts_with(&format!("{},", name(3))), "{removed:?}");
+
     let answer = get(&server, &server.viewer, &format!("instance={id}&bom=1")).await;
     assert_eq!(answer.headers()[CONTENT_TYPE], "text/csv; charset=utf-8; header=present");
     let named = answer.headers()[CONTENT_DISPOSITION].to_str().unwrap().to_owned();
@@ -70,7 +79,7 @@ async fn a_file_has_each_user_once_and_no_formula() {
     let log = server
         .ask("{ auditLog(filter: { actions: [USERS_EXPORTED] }) { nodes { actor outcome subjectName } } }", json!({}));
     let entries = log.await["auditLog"]["nodes"].take();
-    assert_eq!(entries.as_array().unwrap().len(), 4);
+    assert_eq!(entries.as_array().unwrap().len(), 6);
     assert_eq!(entries[0], json!({ "actor": "viewer", "outcome": "OK", "subjectName": "Acme \"Küche\"" }));
 }
 

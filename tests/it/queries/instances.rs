@@ -182,3 +182,33 @@ async fn the_catalog_counts_its_instances_and_lists_them() {
     assert!(fields.contains(&json!({ "key": "base_url", "required": true, "secret": false })), "{fields:?}");
     assert!(fields.iter().any(|field| field["key"] == "token" && field["secret"] == true), "{fields:?}");
 }
+
+#[tokio::test]
+async fn a_page_may_begin_after_so_many_rows() {
+    let server = Server::start().await;
+    filled(&server, &["a", "b", "c", "d", "e"]).await;
+    let page = async |arguments: &str| {
+        let query = format!(
+            "{{ instances(first: 2, orderBy: {{ field: NAME, direction: ASC }}, {arguments}) {{ totalCount pageInfo {{ hasNextPage endCursor }} nodes {{ name }} }} }}"
+        );
+        server.ask(&query, json!({})).await["instances"].take()
+    };
+    for (offset, expected, has_next) in [(0, vec!["a", "b"], true), (3, vec!["d", "e"], false), (7, vec![], false)] {
+        let found = page(&format!("offset: {offset}")).await;
+        assert_eq!(
+            (names(&found), &found["pageInfo"]["hasNextPage"]),
+            (expected.iter().map(|name| (*name).to_owned()).collect(), &json!(has_next)),
+            "{offset}"
+        );
+        assert_eq!(found["totalCount"], 5);
+    }
+    let first = page("offset: 1").await;
+    let after = first["pageInfo"]["endCursor"].to_string();
+    assert_eq!(names(&page(&format!("after: {after}")).await), ["d", "e"]);
+    assert_eq!(names(&page(&format!("after: {after}, offset: 1")).await), ["e"]);
+    for offset in [-1, 100_001] {
+        let answer =
+            server.post(&format!("{{ instances(offset: {offset}) {{ totalCount }} }}"), "application/json").await.1;
+        assert!(answer.contains("offset must be from 0 to 100000."), "{answer}");
+    }
+}

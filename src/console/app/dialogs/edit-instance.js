@@ -67,7 +67,7 @@ function consequence(before, status, hasCredential) {
 
 /** What a person typed, and the input of `updateInstance` that makes of `before` what was typed. */
 function useDraft(before) {
-  const [typed, setTyped] = useState({});
+  const [typed, setTyped] = useState(/** @type {Record<string, any>} */ ({}));
   const configuration = useConfiguration(before.integration, before.config);
   const { name = before.name, status = before.status, minutes = String(before.syncIntervalMinutes) } = typed;
   const input = {};

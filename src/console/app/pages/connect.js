@@ -112,7 +112,7 @@ function useConnecting(integration, form, guard) {
     return Object.keys(found).length > 0;
   };
   // What was typed since, and fields of a way to authenticate that is not chosen, are not wrong any more.
-  const isShown = ([path]) => path in form.byPath && form.byPath[path] === refusal.of[path];
+  const isShown = (/** @type {[string, string]} */ [path]) => path in form.byPath && form.byPath[path] === refusal.of[path];
   const errors = Object.fromEntries(Object.entries(refusal.errors).filter(isShown));
   const rest = JSON.stringify(form.byPath) === JSON.stringify(refusal.of) ? refusal.rest : [];
   const consent = async () => {

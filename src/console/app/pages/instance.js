@@ -1,6 +1,6 @@
 // The page of an instance.
 
-import { useEffect, useState } from "../../vendor/hooks.js";
+import { useEffect, useMemo, useState } from "../../vendor/hooks.js";
 import { manageInstance, resumeConsent, SyncButton } from "../actions.js";
 import { useLoad, useQuery } from "../data.js";
 import { html } from "../lib.js";
@@ -10,13 +10,16 @@ import { INSTANCE, instance, noteRun, remember } from "../store.js";
 import { Notice } from "../ui/notice.js";
 import { Button, Failure, Heading, instanceLink, integrationLink, Link, Loading, Monogram, Tabs } from "../ui/parts.js";
 import { Freshness, Progress, State } from "../ui/state.js";
-import { InstanceSummary } from "./instance/summary.js";
+import { askSummaryEarly, InstanceSummary } from "./instance/summary.js";
 
 const INSTANCE_OF_PAGE = `query InstanceOfPage($id: ID!) { instance(id: $id) {
   ...Row integration { key name providedFields } currentSync { id seen waitingFor waitingUntil }
 } } ${INSTANCE}`;
 
-/** The tabs: the name in the address, the label, what loads the content when it is wanted, and whether it is about people. */
+/**
+ * The tabs: the name in the address, the label, what loads the content when it is wanted, and whether it is about people.
+ * @type {[string, string, () => any, boolean][]}
+ */
 const TABS = [
   ["", "Overview", () => InstanceSummary, false],
   ["users", "Users", () => import("./instance/users.js").then((tab) => tab.InstanceUsers), true],
@@ -79,6 +82,12 @@ function Shown({ instance, provided }) {
 }
 
 export function InstancePage({ part: id }) {
+  // The content of the tab does not wait for what stands above it.
+  useMemo(() => {
+    const tab = search.value.get("tab") ?? "";
+    if (tab === "") askSummaryEarly(id);
+    else Promise.resolve(TABS.find(([name]) => name === tab)?.[2]()).catch(() => {});
+  }, [id]);
   const { data, error, reload } = useQuery(INSTANCE_OF_PAGE, { id }, ({ instance }) => instance.id === id);
   const row = instance(id).value;
   const [last, setLast] = useState(null);

@@ -1,12 +1,13 @@
 // One application of the catalog: its instances, what it provides, and what its credential needs.
 
+import { useMemo } from "../../vendor/hooks.js";
 import { useQuery } from "../data.js";
 import { USER_FIELDS } from "../fields.js";
 import { html } from "../lib.js";
 import { search, setSearch } from "../router.js";
 import { mayChange } from "../session.js";
 import { Icon } from "../ui/icon.js";
-import { InstanceTable } from "../ui/instance-table.js";
+import { askTableEarly, InstanceTable } from "../ui/instance-table.js";
 import { Button, Empty, Failure, Heading, integrationLink, Link, Loading, Monogram, Search, Tabs } from "../ui/parts.js";
 import { Documentation, Permissions, PREPARATION, Steps } from "../ui/preparation.js";
 import { clearState, stateOf, StateFilter } from "../ui/state-filter.js";
@@ -99,11 +100,16 @@ function NoInstances({ integration, isFiltered }) {
   `;
 }
 
-function InstancesOf({ integration }) {
+/** What the address filters the instances by: `{ state, text, filter }`. */
+function askedFor(key) {
   const query = search.value;
   const state = stateOf(query);
   const text = query.get("search") ?? "";
-  const filter = { integrationKeys: [integration.key], ...state?.filter, ...(text && { search: text }) };
+  return { state, text, filter: { integrationKeys: [key], ...state?.filter, ...(text && { search: text }) } };
+}
+
+function InstancesOf({ integration }) {
+  const { state, text, filter } = askedFor(integration.key);
   return html`
     ${(integration.instanceCount > 0 || state || text) &&
     html`<div class="filters">
@@ -131,6 +137,8 @@ const Removed = ({ name }) => html`
 const TABS_OF_INTEGRATION = { instances: InstancesOf, provides: Provides, permissions: Needs };
 
 export function IntegrationPage({ part: key }) {
+  // The instances do not wait for what is told about the integration.
+  useMemo(() => !search.value.has("tab") && askTableEarly(askedFor(key).filter), [key]);
   const { data, error, reload } = useQuery(INTEGRATION_BY_KEY, { key }, ({ cause }) => cause === "CREATED" || cause === "DELETED");
   if (!data) {
     const shown = error ? html`<${Failure} error=${error} reload=${reload} />` : html`<${Loading} lines=${5} />`;

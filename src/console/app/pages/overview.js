@@ -1,8 +1,8 @@
 // The overview: what needs somebody, how many instances are in which state, and what has happened.
 
-import { useEffect, useState } from "../../vendor/hooks.js";
+import { useEffect, useMemo, useState } from "../../vendor/hooks.js";
 import { Remedies } from "../actions.js";
-import { ask } from "../api.js";
+import { ask, askEarly } from "../api.js";
 import { useLoad, useQuery } from "../data.js";
 import { count, number } from "../format.js";
 import { html } from "../lib.js";
@@ -18,13 +18,14 @@ import { Freshness, HEADLINES, State } from "../ui/state.js";
 const MOST_NEEDING = 10;
 const MOST_EVENTS = 20;
 
-const ATTENTION = `query Attention($first: Int!) {
+const OVERVIEW = `query Overview($first: Int!) {
+  instanceCounts { total stale needsAttention byHeadline { headline count } }
   instances(first: $first, filter: { needsAttention: true }) { totalCount totalCountIsExact nodes { ...Row } }
 } ${INSTANCE}`;
-const COUNTS = "query Counts { instanceCounts { total stale needsAttention byHeadline { headline count } } }";
 const LATEST = `query Latest($first: Int!, $causes: [InstanceEventCause!]) {
   instanceEvents(first: $first, filter: { causes: $causes }) { nodes { ${TOLD_EVENT} } }
 }`;
+const NEWEST = { first: MOST_EVENTS, causes: TOLD_CAUSES };
 const TROUBLE = `query Trouble {
   serverStatus { databaseTrouble { kind message since } expiringTokens { id name expiresAt } }
 }`;
@@ -112,31 +113,22 @@ function Needing({ known }) {
   `;
 }
 
-function Attention() {
-  const load = async (signal) => {
-    const { instances } = await ask(ATTENTION, { first: MOST_NEEDING }, signal);
-    return { ...instances, rows: remember(instances.nodes) };
-  };
-  const { data, error, reload } = useLoad(load, "attention", changesStates);
+function Attention({ totalCount, totalCountIsExact, nodes, rows }) {
   return html`
     <section aria-labelledby="needs-you">
       <div class="section-row">
         <h2 id="needs-you">Needs you now</h2>
-        ${data?.totalCount > MOST_NEEDING &&
-        html`<${Link} to="integrations?attention=1">Show all ${number(data.totalCount)}${data.totalCountIsExact ? "" : "+"}</${Link}>`}
+        ${totalCount > MOST_NEEDING && html`<${Link} to="integrations?attention=1">Show all ${number(totalCount)}${totalCountIsExact ? "" : "+"}</${Link}>`}
       </div>
-      ${error && html`<${Failure} error=${error} reload=${reload} />`}
-      ${!data && !error && html`<${Loading} lines=${4} />`}
-      ${data?.totalCount === 0 &&
-      html`<p class="calm"><${Icon} name="circle-check" size=${20} /> <span>All is well. No instance needs you.</span></p>`}
-      ${data?.totalCount > 0 && html`<ul class="list">${data.rows.map((known, index) => html`<${Needing} key=${data.nodes[index].id} known=${known} />`)}</ul>`}
+      ${totalCount === 0 && html`<p class="calm"><${Icon} name="circle-check" size=${20} /> <span>All is well. No instance needs you.</span></p>`}
+      ${totalCount > 0 && html`<ul class="list">${rows.map((known, index) => html`<${Needing} key=${nodes[index].id} known=${known} />`)}</ul>`}
     </section>
   `;
 }
 
 /** The events that the server has, and those that have arrived since, the newest first. */
 function useLatest() {
-  const query = useQuery(LATEST, { first: MOST_EVENTS, causes: TOLD_CAUSES });
+  const query = useQuery(LATEST, NEWEST);
   const [arrived, setArrived] = useState([]);
   useEffect(
     () =>
@@ -176,9 +168,16 @@ const Welcome = () => html`
   </${Empty}>
 `;
 
+async function loadOverview(signal) {
+  const { instanceCounts, instances } = await ask(OVERVIEW, { first: MOST_NEEDING }, signal);
+  return { instanceCounts, needing: { ...instances, rows: remember(instances.nodes) } };
+}
+
 export function OverviewPage() {
-  const { data, previous, error, reload } = useQuery(COUNTS, {}, changesStates);
-  const counts = (data ?? previous)?.instanceCounts;
+  // The events do not wait for the counts.
+  useMemo(() => askEarly(LATEST, NEWEST), []);
+  const { data, error, reload } = useLoad(loadOverview, "overview", changesStates);
+  const counts = data?.instanceCounts;
   return html`
     <${Heading} title="Overview" second=${counts?.total > 0 ? count(counts.total, "instance") : null} />
     ${mayManage.value && html`<${Trouble} />`}
@@ -188,7 +187,7 @@ export function OverviewPage() {
     ${counts?.total > 0 &&
     html`
       <${StateCounts} counts=${counts} />
-      <div class="overview"><${Attention} /><${Latest} /></div>
+      <div class="overview"><${Attention} ...${data.needing} /><${Latest} /></div>
     `}
   `;
 }

@@ -19,7 +19,10 @@ function Entry({ label, help = null, ...rest }) {
   `;
 }
 
-/** The values of a form by the names of its fields. */
+/**
+ * The values of a form by the names of its fields.
+ * @returns {Record<string, any>}
+ */
 const entered = (event) => {
   event.preventDefault();
   return Object.fromEntries(new FormData(event.target));

@@ -3,6 +3,8 @@
 import { html } from "../lib.js";
 
 const [WIDTH, HEIGHT] = [600, 120];
+/** So many points of a line tell what they are. */
+const MOST_TITLES = 120;
 /** Room above and below the line. */
 const MARGIN = 8;
 
@@ -23,14 +25,17 @@ export function LineChart({ points, write }) {
   const line = points.map(({ at, value }) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`);
   if (points.length === 1) line.unshift(`0,${line[0].split(",")[1]}`);
   const start = points.length === 1 ? 0 : x(first);
+  // Of many points, not each has a title.
+  const step = Math.ceil(points.length / MOST_TITLES);
   const middle = (index) => (index <= 0 ? 0 : (x(points[index - 1].at) + x(points[index].at)) / 2);
   return html`
     <div class="plot">
       <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" aria-hidden="true" focusable="false">
         <polygon class="area" points="${start},${HEIGHT} ${line.join(" ")} ${WIDTH},${HEIGHT}" />
         <polyline class="stroke" points=${line.join(" ")} vector-effect="non-scaling-stroke" />
-        ${points.map(({ title }, index) => {
-          const end = index === points.length - 1 ? WIDTH : middle(index + 1);
+        ${points.filter((_, index) => index % step === 0).map(({ title }, place) => {
+          const index = place * step;
+          const end = index + step >= points.length ? WIDTH : middle(index + step);
           return html`<rect class="touch" x=${middle(index)} y="0" width=${Math.max(0, end - middle(index))} height=${HEIGHT}><title>${title}</title></rect>`;
         })}
       </svg>

@@ -35,7 +35,7 @@ export function Window({ title, second = null, leave, wide = false, children }) 
   const element = useRef(null);
   const id = useId();
   useEffect(() => {
-    const opener = document.activeElement;
+    const opener = /** @type {HTMLElement} */ (document.activeElement);
     const dialog = element.current;
     dialog.showModal();
     dialog.querySelector("h2").focus();
@@ -43,7 +43,7 @@ export function Window({ title, second = null, leave, wide = false, children }) 
       // Nothing outside can have the focus while the window is open.
       dialog.close();
       if (opener?.isConnected) opener.focus({ preventScroll: true });
-      else document.querySelector("main h1")?.focus({ preventScroll: true });
+      else /** @type {HTMLElement} */ (document.querySelector("main h1"))?.focus({ preventScroll: true });
     };
   }, []);
   const cancel = (event) => {
@@ -102,7 +102,10 @@ export function Understood({ checked, onChange }) {
   `;
 }
 
-/** Runs an action once at a time. Returns `[busy, run, error, setError]`. */
+/**
+ * Runs an action once at a time. Returns `[busy, run, error, setError]`.
+ * @returns {[boolean, (act: () => any) => Promise<any>, string, (error: string) => void]}
+ */
 export function useAction() {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState("");

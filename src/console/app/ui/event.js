@@ -86,7 +86,7 @@ export function Told({ event }) {
     <li class="told">
       <span class="dot ${toneOf(event)}"></span>
       <div class="grow">
-        <p><${Link} to=${instanceLink(event.instance.id)}>${event.instance.name}</${Link}> ${told(event)}</p>
+        <p><${Link} to=${instanceLink(event.instance.id)} title=${event.instance.name}>${event.instance.name}</${Link}> ${told(event)}</p>
         ${why && html`<p class="second told-why">${why}</p>`}
         ${event.actor && html`<p class="second">by ${event.actor}</p>`}
       </div>

@@ -246,7 +246,10 @@ export function credentialFields({ fields }) {
   return [fields.filter(isCredential), fields.filter((about) => !isCredential(about))];
 }
 
-/** Sorts `userErrors` to fields: `{ errors, rest }`. `paths` are those of the fields that are shown. */
+/**
+ * Sorts `userErrors` to fields: `{ errors, rest }`. `paths` are those of the fields that are shown.
+ * @returns {{ errors: Record<string, string>, rest: string[] }}
+ */
 export function byField(userErrors, paths, secrets = []) {
   const errors = {};
   const rest = [];

@@ -1,26 +1,29 @@
 // Tables of instances. Of a long one, only the rows in view are drawn.
 
-import { useEffect, useLayoutEffect, useReducer, useRef, useState } from "../../vendor/hooks.js";
+import { useEffect, useState } from "../../vendor/hooks.js";
 import { count, number } from "../format.js";
 import { html } from "../lib.js";
 import { mayChange } from "../session.js";
 import { instance } from "../store.js";
-import { useInstanceList } from "./instance-list.js";
+import { askInstancesEarly, useInstanceList } from "./instance-list.js";
+import { FEW_ROWS, LongBody, useVirtualCore } from "./long-body.js";
 import { Moment } from "./moment.js";
 import { Button, Failure, instanceLink, integrationLink, Link, Loading, say } from "./parts.js";
 import { Freshness, State } from "./state.js";
 
-/** Up to this many rows, all are drawn. */
-const FEW_ROWS = 100;
 /** The height of a row before it is drawn, in pixels: in a table, and as a card. */
 const [ROW_HEIGHT, CARD_HEIGHT] = [51, 110];
 const AS_CARDS = window.matchMedia("(max-width: 899px)");
 const ORDERS = {
   name: { label: "By name", orderBy: { field: "NAME", direction: "ASC" } },
+  reverse: { label: "By name, Z to A", orderBy: { field: "NAME", direction: "DESC" } },
   synced: { label: "Latest sync first", orderBy: { field: "LAST_SYNCED_AT", direction: "DESC" } },
   unsynced: { label: "Latest sync last", orderBy: { field: "LAST_SYNCED_AT", direction: "ASC" } },
   created: { label: "Newest first", orderBy: { field: "CREATED_AT", direction: "DESC" } },
 };
+
+/** Asks for the beginning of a table that is shown in a moment. */
+export const askTableEarly = (filter) => askInstancesEarly(filter, ORDERS.name.orderBy);
 
 const openEditor = (id) =>
   import("../dialogs/edit-instance.js").then(
@@ -53,78 +56,24 @@ function InstanceRow({ id, index, columns, showIntegration, measure }) {
   `;
 }
 
-/** An empty row in place of those that are not in view. */
-const Space = ({ height, columns }) =>
-  height > 0 && html`<tr class="space" aria-hidden="true"><td colspan=${columns} style=${{ height: `${height}px` }}></td></tr>`;
-
-/** The rows in view of a table as long as the page. `core` is the module virtual-core. */
-function useRowsInView(core, length, body) {
-  const [, redraw] = useReducer((drawn) => drawn + 1, 0);
-  const [top, setTop] = useState(0);
-  const options = {
-    count: length,
-    overscan: 10,
-    scrollMargin: top,
-    getScrollElement: () => window,
-    estimateSize: () => (AS_CARDS.matches ? CARD_HEIGHT : ROW_HEIGHT),
-    initialOffset: () => window.scrollY,
-    observeElementRect: core.observeWindowRect,
-    observeElementOffset: core.observeWindowOffset,
-    scrollToFn: core.windowScroll,
-    onChange: () => redraw(),
+/** Rows of a table that is long. Rows of the same instance, which may be moving, have different keys. */
+function LongList({ core, list, length, columns, showIntegration }) {
+  const shown = new Set();
+  const row = (index, measure) => {
+    const id = list.at(index);
+    const key = id === undefined || shown.has(id) ? index : id;
+    shown.add(id);
+    return html`<${InstanceRow} key=${key} id=${id} index=${index} columns=${columns} showIntegration=${showIntegration} measure=${measure} />`;
   };
-  const kept = useRef(null);
-  kept.current ??= new core.Virtualizer(options);
-  kept.current.setOptions(options);
-  useLayoutEffect(() => kept.current._didMount(), []);
-  useLayoutEffect(() => {
-    kept.current._willUpdate();
-    setTop(Math.round(body.current.getBoundingClientRect().top + window.scrollY));
-  });
-  return kept.current;
+  const height = () => (AS_CARDS.matches ? CARD_HEIGHT : ROW_HEIGHT);
+  return html`<${LongBody} core=${core} length=${length} columns=${columns} height=${height} row=${row} look=${list.want} version=${list.rows} />`;
 }
 
-function LongBody({ core, list, length, columns, showIntegration }) {
-  const body = useRef(null);
-  const virtual = useRowsInView(core, length, body);
-  const items = virtual.getVirtualItems();
-  const last = items.at(-1);
-  const margin = virtual.options.scrollMargin;
-  useEffect(() => {
-    if (last) list.want(last.index);
-  }, [last?.index, list.rows]);
-  return html`
-    <tbody ref=${body}>
-      <${Space} key="before" height=${(items[0]?.start ?? margin) - margin} columns=${columns} />
-      ${items.map(({ index }) => {
-        const id = list.rows.ids[index];
-        return html`<${InstanceRow} key=${id ?? index} id=${id} index=${index} columns=${columns} showIntegration=${showIntegration} measure=${virtual.measureElement} />`;
-      })}
-      <${Space} key="after" height=${last ? virtual.getTotalSize() - (last.end - margin) : 0} columns=${columns} />
-    </tbody>
-  `;
-}
-
-const ShortBody = ({ list, ...rest }) => html`
+const ShortBody = ({ list, length, ...rest }) => html`
   <tbody>
-    ${list.rows.ids.slice(0, FEW_ROWS).map((id, index) => html`<${InstanceRow} key=${id} id=${id} index=${index} ...${rest} />`)}
+    ${Array.from({ length: Math.min(length, FEW_ROWS) }, (_, index) => html`<${InstanceRow} key=${list.at(index) ?? index} id=${list.at(index)} index=${index} ...${rest} />`)}
   </tbody>
 `;
-
-/** How many rows there are, as far as that is known. */
-function lengthOf({ ids, total, exact, hasMore }) {
-  if (!hasMore) return ids.length;
-  return exact ? Math.max(total, ids.length) : Math.max(total, ids.length + FEW_ROWS);
-}
-
-/** The module that finds the rows in view, once it is needed. */
-function useVirtualCore(isNeeded) {
-  const [core, setCore] = useState(null);
-  useEffect(() => {
-    if (isNeeded && !core) import("../../vendor/virtual-core.js").then(setCore, () => {});
-  }, [isNeeded]);
-  return core;
-}
 
 /**
  * The instances that match a filter. `empty` is shown if there are none. `filter` is an `InstanceFilter` of the API.
@@ -133,16 +82,16 @@ export function InstanceTable({ filter, caption, empty, showIntegration = false 
   const [order, setOrder] = useState("name");
   const list = useInstanceList(filter, ORDERS[order].orderBy);
   const { rows, error, isOld, reload } = list;
-  const length = rows ? lengthOf(rows) : 0;
+  const length = rows?.length ?? 0;
   const isLong = length > FEW_ROWS;
   const core = useVirtualCore(isLong);
   useEffect(() => {
-    if (rows && !isOld && !isLong) list.want(length - 1);
+    if (rows && !isOld && !isLong) list.want(0, length - 1);
   }, [rows, isOld, isLong]);
   if (!rows) return error ? html`<${Failure} error=${error} reload=${reload} />` : html`<${Loading} lines=${6} />`;
   const columns = 4 + Number(mayChange.value);
   const failure = error && html`<${Failure} error=${error} reload=${reload} />`;
-  if (!rows.ids.length) return html`${failure}<div aria-busy=${isOld ? "true" : null}>${empty}</div>`;
+  if (!length) return html`${failure}<div aria-busy=${isOld ? "true" : null}>${empty}</div>`;
   const bodyOf = { list, length, columns, showIntegration };
   return html`
     ${failure}
@@ -166,7 +115,7 @@ export function InstanceTable({ filter, caption, empty, showIntegration = false 
           ${mayChange.value && html`<th scope="col" class="of-actions"><span class="unseen">Actions</span></th>`}
         </tr>
       </thead>
-      ${isLong && core ? html`<${LongBody} core=${core} ...${bodyOf} />` : html`<${ShortBody} ...${bodyOf} />`}
+      ${isLong && core ? html`<${LongList} core=${core} ...${bodyOf} />` : html`<${ShortBody} ...${bodyOf} />`}
     </table>
   `;
 }

@@ -10,7 +10,7 @@ import { Moment } from "./moment.js";
 /** Nothing if there is nothing to tell. */
 export const Notice = ({ instance }) => instance.notice && html`<${NoticeShown} instance=${instance} />`;
 
-const focusHeading = () => document.querySelector("main h1")?.focus({ preventScroll: true });
+const focusHeading = () => /** @type {HTMLElement} */ (document.querySelector("main h1"))?.focus({ preventScroll: true });
 
 function NoticeShown({ instance }) {
   const { severity, title, detail, since } = instance.notice;

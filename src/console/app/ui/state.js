@@ -57,7 +57,7 @@ export function Progress({ id, expectedBefore = null }) {
         ${rate > 0 && `, ${count(Math.round(rate), "user")} per second`}
         ${left !== null && left > 1000 && `, about ${duration(left)} left`}
       </span>
-      ${waitingUntil && new Date(waitingUntil) > now.value && html`<span class="second">Waits (${words(waitingFor).toLowerCase()}), goes on <${Moment} at=${waitingUntil} /></span>`}
+      ${waitingUntil && Date.parse(waitingUntil) > now.value && html`<span class="second">Waits (${words(waitingFor).toLowerCase()}), goes on <${Moment} at=${waitingUntil} /></span>`}
     </div>
   `;
 }

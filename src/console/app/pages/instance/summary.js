@@ -1,6 +1,8 @@
 // The first tab of an instance: users over time, how long runs take, facts, and what is read.
 
-import { useQuery } from "../../data.js";
+import { useState } from "../../../vendor/hooks.js";
+import { ask, askEarly } from "../../api.js";
+import { useLoad } from "../../data.js";
 import { CAPABILITIES } from "../../fields.js";
 import { count, duration, every, exactly, number, words } from "../../format.js";
 import { html } from "../../lib.js";
@@ -18,9 +20,16 @@ const SUMMARY_OF_INSTANCE = `query SummaryOfInstance($id: ID!) {
       reason # person
     }
     integration { key configFields { key label secret } authenticationOptions { key label } }
-    syncHistory(first: 100) { nodes { id outcome queuedAt startedAt finishedAt seen failure { lostCapabilities } } }
+    syncHistory(first: 100) { pageInfo { hasNextPage endCursor } nodes { id outcome startedAt finishedAt seen failure { lostCapabilities } } }
   }
 }`;
+const EARLIER_RUNS = `query EarlierRuns($id: ID!, $after: String) {
+  instance(id: $id) { id syncHistory(first: 100, after: $after) {
+    pageInfo { hasNextPage endCursor } nodes { id outcome startedAt finishedAt seen failure { lostCapabilities } }
+  } }
+}`;
+/** How many of the last runs the first chart may show. */
+const SPANS = [100, 1000];
 /** So many of the last runs have a bar. */
 const MOST_BARS = 40;
 /** A credential that expires within this time is highlighted. */
@@ -30,6 +39,31 @@ const TONES_OF_BARS = { SUCCEEDED: "ok", PARTIAL: "warning", FAILED: "danger", C
 /** Runs that read the whole list. */
 const isWhole = ({ outcome, failure }) =>
   outcome === "SUCCEEDED" || (outcome === "PARTIAL" && !failure?.lostCapabilities.includes("USERS"));
+
+/** What the tab shows: `{ about, runs, isMore }` with up to `most` of the last runs, the oldest first. */
+async function loadSummary(id, most, signal) {
+  const { instance: about } = await ask(SUMMARY_OF_INSTANCE, { id }, signal);
+  if (!about) return { about, runs: [], isMore: false };
+  const runs = [...about.syncHistory.nodes];
+  let { hasNextPage, endCursor } = about.syncHistory.pageInfo;
+  while (hasNextPage && runs.length < most) {
+    const { instance } = await ask(EARLIER_RUNS, { id, after: endCursor }, signal);
+    if (!instance) break;
+    runs.push(...instance.syncHistory.nodes);
+    ({ hasNextPage, endCursor } = instance.syncHistory.pageInfo);
+  }
+  return { about, runs: runs.reverse(), isMore: hasNextPage };
+}
+
+/** A choice of how many runs are shown, where there are more than a few. */
+const Span = ({ most, setMost, isMore }) =>
+  (isMore || most > SPANS[0]) &&
+  html`
+    <label class="unseen" for="span-of-chart">Syncs in the chart</label>
+    <select id="span-of-chart" class="small" value=${most} onChange=${({ target }) => setMost(Number(target.value))}>
+      ${SPANS.map((span) => html`<option key=${span} value=${span}>Last ${number(span)} syncs</option>`)}
+    </select>
+  `;
 
 function UsersOverTime({ runs }) {
   const points = runs
@@ -137,14 +171,19 @@ function Capability({ state }) {
   `;
 }
 
+/** Asks for what the tab shows in a moment. */
+export const askSummaryEarly = (id) => askEarly(SUMMARY_OF_INSTANCE, { id });
+
 export function InstanceSummary({ instance }) {
-  const { data, error, reload } = useQuery(SUMMARY_OF_INSTANCE, { id: instance.id }, ({ instance: { id } }) => id === instance.id);
-  const about = data?.instance;
+  const [most, setMost] = useState(SPANS[0]);
+  const load = (signal) => loadSummary(instance.id, most, signal);
+  const { data, previous, error, reload } = useLoad(load, `${instance.id} ${most}`, ({ instance: { id } }) => id === instance.id);
+  // While more runs are loaded, those that are there stay.
+  const { about, runs, isMore } = data ?? previous ?? {};
   if (!about) return error ? html`<${Failure} error=${error} reload=${reload} />` : html`<${Loading} lines=${6} />`;
-  const runs = about.syncHistory.nodes.toReversed();
   return html`
     <div class="columns even">
-      <section class="card" aria-labelledby="over-time"><h2 id="over-time">Users over time</h2><${UsersOverTime} runs=${runs} /></section>
+      <section class="card" aria-labelledby="over-time"><div class="section-row"><h2 id="over-time">Users over time</h2><${Span} most=${most} setMost=${setMost} isMore=${isMore} /></div><${UsersOverTime} runs=${runs} /></section>
       <section class="card" aria-labelledby="durations"><h2 id="durations">Duration of syncs</h2><${Durations} runs=${runs} /></section>
     </div>
     <div class="columns second-row">

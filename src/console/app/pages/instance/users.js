@@ -4,15 +4,16 @@ import { useEffect, useRef, useState } from "../../../vendor/hooks.js";
 import { authorization, call } from "../../api.js";
 import { useList } from "../../data.js";
 import { USER_FIELD_NAMES, USER_FIELDS } from "../../fields.js";
-import { listed, words } from "../../format.js";
+import { listed, number, plural, words } from "../../format.js";
 import { html } from "../../lib.js";
 import { onEvent } from "../../live.js";
 import { address, search, setSearch } from "../../router.js";
 import { token } from "../../token.js";
 import { useAction } from "../../ui/dialog.js";
 import { Icon } from "../../ui/icon.js";
+import { FEW_ROWS, LongBody, useVirtualCore } from "../../ui/long-body.js";
 import { Day, Moment } from "../../ui/moment.js";
-import { Button, Empty, Failure, Loading, More, Search } from "../../ui/parts.js";
+import { Button, Empty, Failure, Loading, Search } from "../../ui/parts.js";
 import { Badge } from "../../ui/state.js";
 
 const USERS_OF_INSTANCE = `query UsersOfInstance($id: ID!, $after: String, $filter: UserFilter, $order: UserOrder) {
@@ -21,8 +22,17 @@ const USERS_OF_INSTANCE = `query UsersOfInstance($id: ID!, $after: String, $filt
     nodes { id externalId removedAt ${USER_FIELD_NAMES} }
   } }
 }`;
-/** A search has an order of its own. */
-const BY_NAME = { field: "NAME", direction: "ASC" };
+/** The orders by what the address calls them. A search has an order of its own. */
+const ORDERS_OF_USERS = {
+  name: { label: "By name", order: { field: "NAME", direction: "ASC" } },
+  reverse: { label: "By name, Z to A", order: { field: "NAME", direction: "DESC" } },
+};
+/** The height of a row before it is drawn, in pixels: in a table, and as a card. */
+const [ROW_HEIGHT, CARD_HEIGHT] = [41, 116];
+const AS_CARDS = window.matchMedia("(max-width: 899px)");
+const heightOfRow = () => (AS_CARDS.matches ? CARD_HEIGHT : ROW_HEIGHT);
+/** So many rows that are not loaded yet stand below the others. Who comes to them has them loaded. */
+const NEXT_ROWS = 20;
 const STATUSES = ["ACTIVE", "SUSPENDED", "INVITED", "UNKNOWN"];
 const TONES_OF_STATUSES = { ACTIVE: "ok", SUSPENDED: "warning", INVITED: "plain", UNKNOWN: "plain" };
 /** Events after which the list differs. */
@@ -47,9 +57,11 @@ function UserCell({ user, field: { key, name, kind, heading }, provided }) {
   return html`<td data-label=${heading}>${shown}</td>`;
 }
 
-function UserRow({ user, provided }) {
+/** One row. A user of undefined is not loaded yet. */
+function UserRow({ user, provided, index, measure }) {
+  if (!user) return html`<tr data-index=${index} ref=${measure}><td colspan=${USER_FIELDS.length}><span class="line"></span></td></tr>`;
   return html`
-    <tr class=${user.removedAt ? "removed" : ""}>
+    <tr class=${user.removedAt ? "removed" : ""} data-index=${index} aria-rowindex=${index + 2} ref=${measure}>
       <th scope="row">
         ${user.displayName ?? user.email ?? user.externalId}
         ${user.removedAt && html`<span class="second">Removed <${Day} at=${user.removedAt} /></span>`}
@@ -59,19 +71,21 @@ function UserRow({ user, provided }) {
   `;
 }
 
-/** The filter of the address: `{ text, status, removed }`. */
+/** What the address asks for: `{ text, status, removed, order }`. */
 const askedFor = () => ({
   text: search.value.get("q") ?? "",
   status: search.value.get("status") ?? "",
   removed: search.value.has("removed"),
+  order: search.value.get("order") === "reverse" ? "reverse" : "name",
 });
 
 /** The users that are shown as a file. A link carries the session; a token is sent by hand. */
-function Export({ instance, text, status }) {
+function Export({ instance, text, status, removed }) {
   const [busy, run, failure] = useAction();
   const query = new URLSearchParams({ instance: instance.id });
   if (text) query.set("search", text);
   if (status) query.set("status", status);
+  if (removed) query.set("removed", "1");
   const to = `export/users.csv?${query}`;
   if (!token.value) return html`<a class="button" href=${address(to)} download><${Icon} name="download" />Export CSV</a>`;
   const save = () =>
@@ -83,7 +97,7 @@ function Export({ instance, text, status }) {
   return html`<${Button} icon="download" busy=${busy} onClick=${save}>Export CSV</${Button}><span class="error" role="alert">${failure}</span>`;
 }
 
-function UserFilters({ instance, text, status, removed }) {
+function UserFilters({ instance, text, status, removed, order }) {
   return html`
     <div class="filters">
       <${Search} label="Name or e-mail" placeholder="Name or e-mail…" value=${text} onSearch=${(q) => setSearch({ q })} />
@@ -92,16 +106,26 @@ function UserFilters({ instance, text, status, removed }) {
         <option value="">Every status</option>
         ${STATUSES.map((value) => html`<option key=${value} value=${value}>${words(value)}</option>`)}
       </select>
+      ${!text &&
+      html`
+        <label class="unseen" for="order-of-users">Order</label>
+        <select id="order-of-users" value=${order} onChange=${({ target }) => setSearch({ order: target.value === "name" ? null : target.value })}>
+          ${Object.entries(ORDERS_OF_USERS).map(([value, { label }]) => html`<option key=${value} value=${value}>${label}</option>`)}
+        </select>
+      `}
       <p class="check">
         <input id="removed-users" type="checkbox" checked=${removed} onChange=${({ target }) => setSearch({ removed: target.checked ? "1" : null })} />
         <label for="removed-users">Removed users, too</label>
       </p>
-      <span class="filters-end"><${Export} instance=${instance} text=${text} status=${status} /></span>
+      <span class="filters-end"><${Export} instance=${instance} text=${text} status=${status} removed=${removed} /></span>
     </div>
   `;
 }
 
-/** Whether the users have changed since somebody read on beyond the first page. Shorter lists load by themselves. */
+/**
+ * Whether the users have changed since somebody read on beyond the first page. Shorter lists load by themselves.
+ * @returns {[boolean, (isChanged: boolean) => void, (event: any) => boolean]}
+ */
 function useChanged(id, isLong, key) {
   const [isChanged, setChanged] = useState(false);
   const long = useRef(isLong);
@@ -132,12 +156,41 @@ function NoUsers({ isFiltered, instance }) {
   `;
 }
 
+/** The rows: all of a short list, of a long one those in view. */
+function UserRows({ list, provided }) {
+  const { nodes, hasMore, more } = list;
+  const length = nodes.length + (hasMore ? NEXT_ROWS : 0);
+  const isLong = length > FEW_ROWS;
+  const core = useVirtualCore(isLong);
+  const row = (index, measure = null) => html`<${UserRow} key=${nodes[index]?.id ?? index} user=${nodes[index]} provided=${provided} index=${index} measure=${measure} />`;
+  const end = useRef(null);
+  const latest = useRef(more);
+  latest.current = more;
+  // A short list that goes on is continued when its end comes into view.
+  useEffect(() => {
+    if (isLong || !hasMore || !end.current) return;
+    const seen = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && latest.current());
+    seen.observe(end.current);
+    return () => seen.disconnect();
+  }, [isLong, hasMore, nodes.length]);
+  if (isLong && core) {
+    const look = (_first, last) => last >= nodes.length && more();
+    return html`<${LongBody} core=${core} length=${length} columns=${USER_FIELDS.length} height=${heightOfRow} row=${row} look=${look} version=${nodes.length} />`;
+  }
+  return html`<tbody>${nodes.map((_, index) => row(index))}${hasMore && html`<tr ref=${end} class="space" aria-hidden="true"><td colspan=${USER_FIELDS.length}></td></tr>`}</tbody>`;
+}
+
+/** How many there are, and how many of them are loaded. */
+const HowMany = ({ list: { nodes, total, exact, hasMore } }) => html`
+  <p class="second" role="status">${number(total)}${exact ? "" : "+"} ${plural(total, "user")}${hasMore ? `, the first ${number(nodes.length)} of them here; the next come as you scroll` : ""}</p>
+`;
+
 export function InstanceUsers({ instance, provided }) {
-  const { text, status, removed } = askedFor();
+  const { text, status, removed, order } = askedFor();
   const filter = { search: text || null, statuses: status ? [status] : null, includeRemoved: removed };
   const seen = useRef(false);
   const [isChanged, setChanged, matters] = useChanged(instance.id, seen.current, JSON.stringify(filter));
-  const list = useList(USERS_OF_INSTANCE, { id: instance.id, filter, order: text ? null : BY_NAME }, (data) => data.instance.users, matters);
+  const list = useList(USERS_OF_INSTANCE, { id: instance.id, filter, order: text ? null : ORDERS_OF_USERS[order].order }, (data) => data.instance.users, matters);
   seen.current = (list.nodes?.length ?? 0) > 50;
   const isFiltered = Boolean(text || status || removed);
   const asOf = list.data?.instance.users.searchAsOf;
@@ -146,7 +199,7 @@ export function InstanceUsers({ instance, provided }) {
     list.reload();
   };
   return html`
-    <${UserFilters} instance=${instance} text=${text} status=${status} removed=${removed} />
+    <${UserFilters} instance=${instance} text=${text} status=${status} removed=${removed} order=${order} />
     ${isChanged && html`<p class="notice plain remedies" role="status">The users have changed. <button type="button" class="small" onClick=${renew}>Load them again</button></p>`}
     ${list.error && html`<${Failure} error=${list.error} reload=${list.reload} />`}
     ${!list.nodes && !list.error && html`<${Loading} lines=${8} />`}
@@ -154,14 +207,15 @@ export function InstanceUsers({ instance, provided }) {
     ${list.nodes?.length > 0 &&
     html`
       ${text && asOf && html`<p class="second">The search may not find users yet that were stored after <${Moment} at=${asOf} />.</p>`}
-      <table class="cards flow users">
+      <${HowMany} list=${list} />
+      <table class="cards flow users" aria-rowcount=${list.exact ? list.total + 1 : -1}>
         <caption class="unseen">Users of ${instance.name}</caption>
         <thead>
           <tr><th scope="col">Name</th>${COLUMNS_OF_USERS.map(({ key, heading }) => html`<th key=${key} scope="col">${heading}</th>`)}</tr>
         </thead>
-        <tbody>${list.nodes.map((user) => html`<${UserRow} key=${user.id} user=${user} provided=${provided} />`)}</tbody>
+        <${UserRows} list=${list} provided=${provided} />
       </table>
-      <${More} list=${list} />
+      ${list.hasMore && html`<p class="more"><${Button} onClick=${list.more} busy=${list.busy}>Show more</${Button}></p>`}
     `}
   `;
 }

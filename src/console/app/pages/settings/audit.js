@@ -23,14 +23,44 @@ const AUDIT = `query Audit($after: String, $filter: AuditFilter) {
 }`;
 const ACTORS = "query Actors { members(first: 100) { nodes { id name email } } apiTokens(first: 100) { nodes { id name } } }";
 
-const AUDIT_ACTIONS = [
-  "ACCESS_REFUSED", "AUDIT_ACCEPTED", "AUDIT_EXPORTED", "AUTHORIZATION_BEGUN", "AUTHORIZATION_COMPLETED",
-  "AUTHORIZATION_FAILED", "BACKUP_RESTORED", "CHANGED", "CONNECTION_TESTED", "GROWTH_ACCEPTED", "INSTANCE_CREATED",
-  "INSTANCE_DELETED", "INSTANCE_UPDATED", "KEYS_ROTATED", "LINK_CREATED", "MEMBER_CREATED", "MEMBER_UPDATED",
-  "NAMES_ERASED", "PASSWORD_SET", "PERSON_READ", "RECIPIENTS_SET", "REMOVALS_ACCEPTED", "SESSION_ENDED", "SIGNED_IN", "SIGNED_OUT",
-  "SIGN_IN_FAILED", "SYNC_CANCELLED", "SYNC_REQUESTED", "TEST_MAIL_SENT", "TOKEN_CREATED", "TOKEN_REVOKED",
-  "TOKEN_UPDATED", "USERS_DELETED", "USERS_EXPORTED",
-];
+/** Each action, and what was wanted, for entries of what was refused or failed; null where the name says it. */
+const WANTED = {
+  ACCESS_REFUSED: null,
+  AUDIT_ACCEPTED: "Accept the audit log as it is",
+  AUDIT_EXPORTED: "Export the audit log",
+  AUTHORIZATION_BEGUN: "Begin a consent",
+  AUTHORIZATION_COMPLETED: "Complete a consent",
+  AUTHORIZATION_FAILED: null,
+  BACKUP_RESTORED: "Restore a backup",
+  CHANGED: "Change something",
+  CONNECTION_TESTED: "Test a connection",
+  GROWTH_ACCEPTED: "Accept the growth of an instance",
+  INSTANCE_CREATED: "Create an instance",
+  INSTANCE_DELETED: "Delete an instance",
+  INSTANCE_UPDATED: "Update an instance",
+  KEYS_ROTATED: "Rotate the keys",
+  LINK_CREATED: "Create a link",
+  MEMBER_CREATED: "Create a member",
+  MEMBER_UPDATED: "Update a member",
+  NAMES_ERASED: "Erase names",
+  PASSWORD_SET: "Set a password",
+  PERSON_READ: "Read about a person",
+  RECIPIENTS_SET: "Set the recipients",
+  REMOVALS_ACCEPTED: "Accept the removals of an instance",
+  SESSION_ENDED: "End a session",
+  SIGNED_IN: "Sign in",
+  SIGNED_OUT: "Sign out",
+  SIGN_IN_FAILED: null,
+  SYNC_CANCELLED: "Cancel a sync",
+  SYNC_REQUESTED: "Request a sync",
+  TEST_MAIL_SENT: "Send a test mail",
+  TOKEN_CREATED: "Create a token",
+  TOKEN_REVOKED: "Revoke a token",
+  TOKEN_UPDATED: "Update a token",
+  USERS_DELETED: "Delete all users",
+  USERS_EXPORTED: "Export users",
+};
+const AUDIT_ACTIONS = Object.keys(WANTED);
 const AUDIT_OUTCOMES = { OK: ["Done", "ok"], REFUSED: ["Refused", "warning"], FAILED: ["Failed", "danger"] };
 const ACTOR_KINDS = {
   ANONYMOUS: "somebody unknown",
@@ -137,7 +167,7 @@ function AuditRow({ entry }) {
       <td class="whole" data-label="When"><${FullMoment} at=${at} /></td>
       <td data-label="Who"><${Actor} entry=${entry} /></td>
       <td data-label="What">
-        <strong>${words(action)}</strong> <${Subject} entry=${entry} /> ${times > 1 && html`<${Badge}>${count(times, "time")}</${Badge}>`}
+        <strong>${(outcome !== "OK" && WANTED[action]) || words(action)}</strong> <${Subject} entry=${entry} /> ${times > 1 && html`<${Badge}>${count(times, "time")}</${Badge}>`}
         <span class="second">${detail}</span>
         <span class="second">${origin.filter(Boolean).join(" · ")}</span>
       </td>
@@ -153,7 +183,10 @@ export function AuditSettings() {
     <${Filters} entries=${list.nodes} />
     ${list.error && html`<${Failure} error=${list.error} reload=${list.reload} />`}
     ${!list.nodes && !list.error && html`<${Loading} lines=${6} />`}
-    ${list.nodes?.length === 0 && html`<${Empty} title="No entries"><p>Nothing was recorded, or nothing matches the filters.</p></${Empty}>`}
+    ${list.nodes?.length === 0 &&
+    (AUDIT_FILTERS.some((name) => search.value.has(name))
+      ? html`<${Empty} title="Nothing matches the filters"><p>Change or clear them above.</p></${Empty}>`
+      : html`<${Empty} title="No entries yet"><p>What people and tokens change is recorded here.</p></${Empty}>`)}
     ${list.nodes?.length > 0 &&
     html`
       <table class="cards audit">

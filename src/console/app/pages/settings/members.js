@@ -42,7 +42,7 @@ function Invite({ close }) {
   const [typed, setTyped] = useState({ name: "", email: "", role: "VIEWER" });
   const [made, setMade] = useState(null);
   const [copied, setCopied] = useState(false);
-  const [errors, setErrors] = useState({});
+  const [errors, setErrors] = useState(/** @type {Record<string, string>} */ ({}));
   const [busy, run, error, setError] = useAction();
   const form = useFirstError(errors);
   const set = (key) => (value) => setTyped((before) => ({ ...before, [key]: value }));
@@ -86,7 +86,7 @@ function Invite({ close }) {
 function EditMember({ member, close }) {
   const before = { name: member.name, role: member.role };
   const [typed, setTyped] = useState(before);
-  const [errors, setErrors] = useState({});
+  const [errors, setErrors] = useState(/** @type {Record<string, string>} */ ({}));
   const [busy, run, error, setError] = useAction();
   const form = useFirstError(errors);
   const changed = Object.fromEntries(Object.entries(typed).filter(([key, value]) => value !== before[key]));

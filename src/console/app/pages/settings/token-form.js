@@ -103,7 +103,7 @@ const Made = ({ text, name, onCopy, leave }) => html`
 `;
 
 function TokenForm({ typed, set, create, leave }) {
-  const [errors, setErrors] = useState({});
+  const [errors, setErrors] = useState(/** @type {Record<string, string>} */ ({}));
   const [busy, run, error, setError] = useAction();
   const form = useFirstError(errors);
   const submit = (event) => {

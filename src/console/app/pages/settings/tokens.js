@@ -25,7 +25,7 @@ const REVOKE_TOKEN = `mutation RevokeToken($input: RevokeApiTokenInput!) {
   revokeApiToken(input: $input) { userErrors { message } }
 }`;
 
-const hasEnded = ({ revokedAt, expiresAt }) => Boolean(revokedAt) || (expiresAt !== null && new Date(expiresAt) <= now.value);
+const hasEnded = ({ revokedAt, expiresAt }) => Boolean(revokedAt) || (expiresAt !== null && Date.parse(expiresAt) <= now.value);
 
 function TokenExpiry({ token }) {
   const { revokedAt, expiresAt, expiresSoon } = token;

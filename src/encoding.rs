@@ -1,4 +1,4 @@
-//! The content codings in which a browser accepts an answer.
+//! The content codings in which a client accepts an answer.
 
 use std::io::Write as _;
 
@@ -8,15 +8,18 @@ use brotli::enc::BrotliEncoderParams;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+/// Why writing into memory does not fail.
+const COMPLETE: &str = "memory takes everything";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
+pub enum Encoding {
     Brotli,
     Gzip,
     Identity,
 }
 
 impl Encoding {
-    pub(super) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Brotli => "br",
             Self::Gzip => "gzip",
@@ -24,8 +27,8 @@ impl Encoding {
         }
     }
 
-    /// What the browser prefers, and of equals the smallest.
-    pub(super) fn preferred(headers: &HeaderMap) -> Self {
+    /// What the client prefers, and of equals the smallest.
+    pub fn preferred(headers: &HeaderMap) -> Self {
         // Without compression is possible, but nobody asks for it by saying nothing.
         let weight = |encoding: Self| match (weight(headers, encoding.name()), encoding) {
             (Some(weight), _) => weight,
@@ -41,22 +44,30 @@ impl Encoding {
         best
     }
 
-    pub(super) fn encode(self, content: &[u8]) -> Vec<u8> {
-        let complete = "memory takes everything";
+    /// As small as possible, for what is encoded once and sent often.
+    pub fn encode(self, content: &[u8]) -> Vec<u8> {
         match self {
             Self::Brotli => {
                 let parameters = BrotliEncoderParams { quality: 10, lgwin: 20, ..Default::default() };
                 let mut encoded = Vec::new();
-                brotli::BrotliCompress(&mut &*content, &mut encoded, &parameters).expect(complete);
+                brotli::BrotliCompress(&mut &*content, &mut encoded, &parameters).expect(COMPLETE);
                 encoded
             }
-            Self::Gzip => {
-                let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-                encoder.write_all(content).and_then(|()| encoder.finish()).expect(complete)
-            }
+            Self::Gzip => gzip(content, Compression::best()),
             Self::Identity => content.to_vec(),
         }
     }
+}
+
+/// Compressed by gzip without much work, if the client accepts that.
+pub fn quickly(headers: &HeaderMap, content: &[u8]) -> Option<Vec<u8>> {
+    let is_accepted = weight(headers, Encoding::Gzip.name()).is_some_and(|weight| weight > 0.0);
+    is_accepted.then(|| gzip(content, Compression::fast()))
+}
+
+fn gzip(content: &[u8], level: Compression) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), level);
+    encoder.write_all(content).and_then(|()| encoder.finish()).expect(COMPLETE)
 }
 
 /// The weight of a coding in `Accept-Encoding`, if the header says anything about it.
@@ -83,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_browser_chooses_the_coding() {
+    fn the_client_chooses_the_coding() {
         for (accepted, expected) in [
             ("gzip, deflate, br, zstd", Encoding::Brotli),
             ("GZIP", Encoding::Gzip),
