@@ -89,6 +89,13 @@ pub(super) fn join(sources: &Files, entry: &str) -> Result<Files, String> {
     Ok(files)
 }
 
+/// The paths of what a joined file imports at once.
+pub(super) fn imports(path: &str, text: &str) -> Vec<String> {
+    let statements = text.lines().filter(|line| line.starts_with("import "));
+    let targets = statements.filter_map(|line| line.rsplit_once(" from \"")?.1.split('"').next());
+    targets.map(|target| resolve(path, target)).collect()
+}
+
 impl Module {
     /// The paths of what it imports at once.
     fn imports(&self) -> impl Iterator<Item = &str> {

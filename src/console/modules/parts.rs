@@ -85,6 +85,6 @@ impl<'a> Parts<'a> {
         }
         let exports =
             if self.loaded.contains(file) { String::new() } else { format!("export {{ {} }};\n", shared.join(", ")) };
-        Ok(head.into_iter().collect::<String>() + &body + &exports)
+        Ok([head.into_iter().collect(), body, exports].concat())
     }
 }

@@ -2,7 +2,7 @@
 
 import { change } from "../api.js";
 import { CAPABILITIES } from "../fields.js";
-import { listed } from "../format.js";
+import { listed, plural } from "../format.js";
 import { html } from "../lib.js";
 
 const TEST = `mutation Test($input: TestConnectionInput!) {
@@ -26,7 +26,7 @@ export function Verdict({ result, reasons = result.userErrors.map(({ message }) 
       <p><strong>${title}</strong>${ok && tenant && ` It belongs to ${tenant}.`}</p>
       ${reasons.map((reason) => html`<p>${reason}</p>`)}
       ${lost.length > 0 && html`<p>Cannot be read: ${listed(lost.map((part) => CAPABILITIES[part].toLowerCase()))}.</p>`}
-      ${missing.length > 0 && html`<p>Missing ${missing.length === 1 ? "permission" : "permissions"}: ${missing.map((name, index) => html`${index > 0 && ", "}<code>${name}</code>`)}</p>`}
+      ${missing.length > 0 && html`<p>Missing ${plural(missing.length, "permission")}: ${missing.map((name, index) => html`${index > 0 && ", "}<code>${name}</code>`)}</p>`}
     </div>
   `;
 }
