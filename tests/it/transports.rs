@@ -52,7 +52,7 @@ async fn a_long_answer_is_compressed_for_those_who_accept_it_and_a_short_one_nev
         let mut text = String::new();
         if is_compressed {
             GzDecoder::new(&*body).read_to_string(&mut text).unwrap();
-            assert!(body.len() * 3 < text.len(), "{} of {}", body.len(), text.len());
+            assert!(body.len() * 2 < text.len(), "{} of {}", body.len(), text.len());
         } else {
             text.push_str(std::str::from_utf8(&body).unwrap());
         }

@@ -9,13 +9,14 @@ const DOORS: [&str; 6] = ["app", "cli", "console", "graphql", "jobs", "server"];
 const NOUNS: [&str; 5] = ["directory", "instance", "notification", "oidc", "sync"];
 /// A separate crate in a folder of `src`, below all other layers.
 const INTEGRATION: &str = "integration";
-const TOOLS: [&str; 15] = [
+const TOOLS: [&str; 16] = [
     "audit",
     "auth",
     "backoff",
     "clock",
     "config",
     "db",
+    "encoding",
     "error",
     "events",
     "files",
