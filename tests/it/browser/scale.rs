@@ -87,9 +87,15 @@ const COUNT_MADE: &str = "
     import(document.querySelector('script[type=module]').src).then((modules) => {
         const { options } = Object.values(modules).find((module) => module.options && module.Fragment);
         const made = options.vnode;
-        window.made = 0;
+        window.made = 1;
         options.vnode = (node) => { window.made += Number(node.type === 'tr'); made?.(node); };
-        done(true);
+        // What follows from scrolling is drawn first.
+        const settle = () => {
+            if (window.made === 0) return done(true);
+            window.made = 0;
+            setTimeout(settle, 400);
+        };
+        settle();
     })";
 
 #[tokio::test]
