@@ -345,7 +345,11 @@ fn endpoint(
 
 /// Binds the address of the settings.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| format!("setting listen: {address}: {error}"))
+    TcpListener::bind(address).await.map_err(|error| {
+        let taken = error.kind() == std::io::ErrorKind::AddrInUse;
+        let next = if taken { "; another program listens there: stop it, or set another port" } else { "" };
+        format!("setting listen: {address}: {error}{next}")
+    })
 }
 
 /// Releases all leases. On SQLite no other server is running, so they belong to processes that died.

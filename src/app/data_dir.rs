@@ -44,7 +44,10 @@ impl DatabaseLock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(format!("setting data_dir: another muster is running on {}", database.display()));
+                let database = database.display();
+                return Err(format!(
+                    "setting data_dir: another muster is running on {database}; stop it first, or set another folder"
+                ));
             }
             Err(TryLockError::Error(error)) => return Err(at(error)),
         }

@@ -38,7 +38,7 @@ pub async fn verify<C: ConnectionTrait>(conn: &C, ring: Option<&KeyRing>) -> Res
         walk.say("the record of its newest entry (audit_chain) is not as Muster wrote it".into());
     }
     if let Some(entry) = ends.broken_at {
-        walk.say(format!("before entry {entry} was appended, the log had been changed outside of Muster"));
+        walk.say(format!("the log was changed outside of Muster before entry {entry} was appended"));
     }
     let mut next = Some(i64::MIN);
     while let Some(first) = next {

@@ -20,7 +20,7 @@ use crate::error::{Refusal, RefusalCode, Result};
 use crate::secrets::{OneTimeSecret, SecretKey};
 
 /// How long a link can be used.
-const LIFE_MS: i64 = 3 * DAY_MS;
+pub const LIFE_MS: i64 = 3 * DAY_MS;
 
 /// A link that was just made.
 pub struct Link {
@@ -163,5 +163,8 @@ async fn use_up(tx: &Tx, link: &Model) -> Result<()> {
 }
 
 fn useless() -> Refusal {
-    Refusal::new(RefusalCode::InvalidInput, "This link was used already, or it has expired.")
+    Refusal::new(
+        RefusalCode::InvalidInput,
+        "This link was used already, or it has expired. Ask an administrator for a new one. Without an administrator, the next start of the server prints one.",
+    )
 }

@@ -3,6 +3,7 @@
 //! Everything here that changes a member first locks the row of the installation, so that of two changes at once one
 //! sees the other: there is always an administrator who can sign in.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use entity::member::{Column, Entity, Model};
@@ -206,7 +207,8 @@ impl Members {
             let name = name.clone().unwrap_or_else(|| old.name.clone());
             let loses = role != Role::Admin || disabled_at.is_some();
             if loses && self.sessions.is_last_admin(&tx, &old).await? {
-                let message = "This is the last administrator who can sign in.";
+                let message =
+                    "This is the last administrator who can sign in. Add another one first, who has to set a password.";
                 return Err(Refusal::new(RefusalCode::LastAdministrator, message).into());
             }
             if role != old.role || disabled_at.is_some() {
@@ -248,7 +250,7 @@ impl Members {
             let sessions = &self.sessions;
             if keeps_last && sessions.can_sign_in(&tx, &member).await? && sessions.is_last_admin(&tx, &member).await? {
                 let message =
-                    "This is the last administrator who can sign in. Use \"muster member reset\" on the server.";
+                    "This is the last administrator who can sign in. Use `muster member reset` on the server.";
                 return Err(Refusal::new(RefusalCode::LastAdministrator, message).into());
             }
             let change = "Everything with which the member signs in was taken away, and all sessions were ended.";
@@ -293,6 +295,15 @@ impl Members {
     pub async fn page(&self, after: Option<Uuid>, limit: u64) -> Result<Vec<Model>> {
         let page = Entity::find().filter(Column::Id.gt(after.unwrap_or_default()));
         Ok(page.order_by_asc(Column::Id).limit(limit).all(self.db.read()).await?)
+    }
+
+    /// Those of some members who can sign in with an account at the identity provider of the settings.
+    pub async fn connected(&self, members: &[Uuid]) -> Result<HashSet<Uuid>> {
+        let Some(issuer) = self.sessions.issuer.as_deref() else { return Ok(HashSet::new()) };
+        let accounts = member_identity::Entity::find()
+            .filter(member_identity::Column::Issuer.eq(issuer))
+            .filter(member_identity::Column::MemberId.is_in(members.iter().copied()));
+        Ok(accounts.all(self.db.read()).await?.into_iter().map(|account| account.member_id).collect())
     }
 
     pub async fn count(&self) -> Result<u64> {
@@ -362,5 +373,8 @@ fn not_found() -> Error {
 }
 
 pub(super) fn not_allowed() -> Refusal {
-    Refusal::new(RefusalCode::MemberDisabled, "This member is disabled.")
+    Refusal::new(
+        RefusalCode::MemberDisabled,
+        "This member is disabled. An administrator has to enable the member first.",
+    )
 }

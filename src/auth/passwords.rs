@@ -121,7 +121,7 @@ pub fn check(password: &str, email: Option<&str>, field: &str) -> Result<(), Ref
     different.sort_unstable();
     different.dedup();
     if different.len() < FEWEST_DIFFERENT || COMMON.contains(&plain.as_str()) {
-        return refuse("Many people use this password, so it is easy to guess.".into());
+        return refuse("Many people use this password, so it is easy to guess. Choose another one.".into());
     }
     let own = email.and_then(|email| email.split('@').next()).filter(|own| own.len() > 3);
     if own.is_some_and(|own| plain.contains(own)) {

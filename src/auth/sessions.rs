@@ -30,9 +30,9 @@ use crate::installation::sealing_key;
 use crate::secrets::{KeyRing, OneTimeSecret};
 
 /// A session that is not used for so long ends.
-const IDLE_MS: i64 = 8 * 3_600_000;
+pub const IDLE_MS: i64 = 8 * 3_600_000;
 /// A session ends so long after its start.
-const LIFE_MS: i64 = 7 * DAY_MS;
+pub const LIFE_MS: i64 = 7 * DAY_MS;
 /// The use of a session is stored so often.
 const USE_MS: i64 = 5 * 60_000;
 /// How many sessions a member may have. Those that were not used for longest end.

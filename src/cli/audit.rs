@@ -123,7 +123,10 @@ fn told(accepted: Accepted) -> String {
 }
 
 async fn erase_names(db: &Db, id: Uuid) -> Result<()> {
-    println!("the names and addresses in {} entries were erased", erase::of(db, now(db), id).await?);
+    match erase::of(db, now(db), id).await? {
+        0 => println!("no entry has names of this id; the audit log shows ids as actorId and subjectId"),
+        entries => println!("the names and addresses in {entries} entries were erased"),
+    }
     Ok(())
 }
 
@@ -158,8 +161,17 @@ async fn check(settings: &Settings, seal: Option<&Path>) -> Result<ExitCode, Str
     for wrong in breaks {
         println!("{wrong}");
     }
+    println!("{chained} entries in the chain, {erased} of them without names");
+    if *unproved > 0 {
+        println!("{unproved} older entries, of which nothing is proved");
+    }
     println!(
-        "{chained} entries in the chain, {erased} of them without names; {unproved} older entries of which nothing is proved"
+        "{}",
+        if breaks.is_empty() {
+            "the log is whole"
+        } else {
+            "the log was changed; see \"Audit log\" in docs/operations.md"
+        }
     );
     Ok(if breaks.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

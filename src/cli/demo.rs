@@ -64,8 +64,8 @@ pub async fn fill(app: &App) -> Result<(), String> {
         app.instances.create(&caller, create).await.map_err(|error| error.chain().to_string())?;
     }
     println!();
-    println!("  console   {}/", app.settings.public_url());
-    println!("  sign in   {}", link.address(&app.settings.public_url()));
+    println!("  console   {}/", app.settings.reachable_url());
+    println!("  sign in   {}", link.address(&app.settings.reachable_url()));
     println!("  token     {token}");
     println!("  mails     {}", app.settings.data_dir.join("mail").display());
     println!();

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use crate::auth::Role;
 use crate::clock::{Clock, date_time};
 use crate::config::Settings;
-use crate::doctor::{self, CheckResult, Examination, Finding, Report};
+use crate::doctor::{self, CheckResult, Examination, Finding, Provider, Report};
 use crate::maintenance::retention::Retention;
 
 #[derive(clap::Args)]
@@ -33,6 +34,15 @@ pub(super) async fn run(command: &Command, settings: Result<Settings, String>) -
             key_file: Path::new(&key_file),
             data_dir: &settings.data_dir,
             retention: Retention::of(&settings),
+            provider: settings.oidc()?.map(|provider| Provider {
+                makes_admins: provider
+                    .roles
+                    .iter()
+                    .map(|(_, role)| *role)
+                    .chain(provider.default_role)
+                    .any(|role| role == Role::Admin),
+                issuer: provider.issuer,
+            }),
             thorough: command.thorough,
             now,
         };
@@ -79,6 +89,10 @@ fn print(location: &str, report: &Report, milliseconds: u64) {
         println!("     note  {note}");
     }
     let count = report.findings.len();
-    let summary = if count == 0 { "all is well".to_owned() } else { format!("{count} findings") };
+    let summary = match count {
+        0 => "all is well".to_owned(),
+        1 => "1 finding".to_owned(),
+        count => format!("{count} findings"),
+    };
     println!("{location}: {} checks, {summary}, {milliseconds} ms", report.checks.len());
 }

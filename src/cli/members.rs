@@ -10,7 +10,7 @@ use crate::auth::links::Link;
 use crate::auth::members::{Change, Members, NewMember};
 use crate::clock::date_time;
 use crate::config::Settings;
-use crate::error::Error;
+use crate::error::{Error, RefusalCode};
 
 /// How many members are listed at a time.
 const LISTED: u64 = 200;
@@ -30,7 +30,7 @@ pub(super) enum Command {
     },
     /// List the members.
     List,
-    /// End a member's sessions, and let the member sign in no more.
+    /// Keep a member out, and end the member's sessions.
     Disable(Who),
     /// Let a disabled member sign in again.
     Enable(Who),
@@ -55,7 +55,7 @@ pub(super) struct Who {
 
 pub(super) async fn run(command: Command, settings: &Settings) -> Result<(), String> {
     let members = &app::open_members(settings).await?;
-    carry_out(command, members, &settings.public_url()).await.map_err(|error| match error {
+    carry_out(command, members, &settings.reachable_url()).await.map_err(|error| match error {
         Error::Refused(_) => error.to_string(),
         error => error.chain().to_string(),
     })
@@ -66,7 +66,8 @@ async fn carry_out(command: Command, members: &Members, public_url: &str) -> Res
         Command::Create { email, name, role } => {
             let name = name.unwrap_or_else(|| email.clone());
             let new = NewMember { name, email, role: role.into() };
-            let (_, link) = doing(Action::MemberCreated, "A member was created.", members.create(&new)).await?;
+            let create = doing(Action::MemberCreated, "A member was created.", members.create(&new));
+            let (_, link) = create.await.map_err(with_next_step)?;
             print_link(&link, public_url);
         }
         Command::List => list(members).await?,
@@ -84,9 +85,25 @@ async fn carry_out(command: Command, members: &Members, public_url: &str) -> Res
     Ok(())
 }
 
+/// Says what to do if there is such a member already.
+fn with_next_step(error: Error) -> Error {
+    match error {
+        Error::Refused(mut refusals) if refusals.iter().any(|refusal| refusal.code == RefusalCode::EmailTaken) => {
+            for refusal in &mut refusals {
+                refusal.message += " `muster member reset` makes a new link for a member.";
+            }
+            Error::Refused(refusals)
+        }
+        error => error,
+    }
+}
+
 async fn update(members: &Members, who: &Who, change: Change) -> Result<(), Error> {
     let update = members.update(members.id_of(&who.email).await?, &change);
-    doing(Action::MemberUpdated, "A member was changed.", update).await.map(drop)
+    let member = doing(Action::MemberUpdated, "A member was changed.", update).await?;
+    let state = if member.disabled_at.is_some() { "disabled" } else { "enabled" };
+    println!("{}: {}, {state}", who.email, format!("{:?}", member.role).to_lowercase());
+    Ok(())
 }
 
 async fn list(members: &Members) -> Result<(), Error> {
@@ -95,12 +112,14 @@ async fn list(members: &Members) -> Result<(), Error> {
         let page = members.page(after, LISTED).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.id);
+        let ids: Vec<_> = page.iter().map(|member| member.id).collect();
+        let connected = members.connected(&ids).await?;
         for member in page {
             let role = format!("{:?}", member.role).to_lowercase();
-            let state = match (member.disabled_at, &member.password_hash) {
-                (Some(_), _) => "disabled",
-                (None, Some(_)) => "enabled",
-                (None, None) => "no password",
+            let state = match member.disabled_at {
+                Some(_) => "disabled",
+                None if member.password_hash.is_some() || connected.contains(&member.id) => "enabled",
+                None => "no password",
             };
             let created = date_time(member.created_at).format("%Y-%m-%d");
             println!("{}\t{role}\t{state}\t{created}\t{}", member.email.unwrap_or_default(), member.name);
@@ -110,5 +129,10 @@ async fn list(members: &Members) -> Result<(), Error> {
 
 fn print_link(link: &Link, public_url: &str) {
     println!("{}", link.address(public_url));
-    eprintln!("muster: the link works once, until {} UTC", date_time(link.expires_at).format("%Y-%m-%d %H:%M"));
+    eprintln!("muster: give this link to the member. It works once, until {}", until(link));
+}
+
+/// Until when a link works, for a person.
+pub(super) fn until(link: &Link) -> String {
+    date_time(link.expires_at).format("%Y-%m-%d %H:%M UTC").to_string()
 }

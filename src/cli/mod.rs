@@ -206,10 +206,15 @@ async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<ExitCode,
 /// Prints how to become the first administrator, unless one can sign in.
 async fn invite_first(app: &App) -> Result<(), String> {
     if let Some(link) = app.members.first_link().await.map_err(|error| error.chain().to_string())? {
-        let address = link.address(&app.settings.public_url());
-        let first = "No administrator can sign in yet. This link makes you one. It works once:";
+        let address = link.address(&app.settings.reachable_url());
+        let until = members::until(&link);
+        let hint = match app.settings.public_url_hint() {
+            Some(hint) => format!("  {hint}\n\n"),
+            None => String::new(),
+        };
+        let first = "No administrator can sign in yet. This link makes you one. It works once, until";
         // A service may have no standard output.
-        let _ = writeln!(std::io::stdout(), "\n  {first}\n\n  {address}\n");
+        let _ = writeln!(std::io::stdout(), "\n  {first} {until}:\n\n  {address}\n\n{hint}");
     }
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! `muster token`: API tokens.
 
+use std::collections::BTreeSet;
+
 use clap::Subcommand;
 use entity::audit_entry::Action;
+use uuid::Uuid;
 
 use super::{RoleName, app};
 use crate::audit::doing;
@@ -10,6 +13,7 @@ use crate::auth::tokens::{self, Allowance, LIFETIME_MS, NewToken, Tokens};
 use crate::clock::{Clock, DAY_MS, date_time};
 use crate::config::Settings;
 use crate::graphql::id::{self, Kind};
+use crate::instance::queries;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -87,7 +91,7 @@ async fn print_new(tokens: &Tokens, settings: &Settings, create: Create) -> Resu
     let new = NewToken {
         email,
         allowance: if unlimited { Allowance::Unlimited } else { Allowance::Limited },
-        scope: scope(settings, integration, &instance)?,
+        scope: scope(tokens, settings, integration, &instance).await?,
         expires_at: match expires {
             None => Some(tokens.clock().now() + LIFETIME_MS),
             Some(Lifetime(days)) => days.map(|days| tokens.clock().now() + i64::from(days) * DAY_MS),
@@ -97,11 +101,25 @@ async fn print_new(tokens: &Tokens, settings: &Settings, create: Create) -> Resu
     let create = doing(Action::TokenCreated, "A token was created.", tokens.create(new));
     let created = create.await.map_err(|error| error.chain().to_string())?;
     println!("{}", created.text);
+    let end = match created.row.expires_at {
+        Some(at) => format!("It expires on {}", day(at)),
+        None => "It never expires".to_owned(),
+    };
+    eprintln!("muster: keep this token, which is not shown again. {end}");
     Ok(())
 }
 
-/// The instances that a token is limited to; `None` if it is not.
-fn scope(settings: &Settings, integrations: Vec<String>, instances: &[String]) -> Result<Option<Scope>, String> {
+fn day(at: i64) -> String {
+    date_time(at).format("%Y-%m-%d").to_string()
+}
+
+/// The instances that a token is limited to, which exist; `None` if it is not.
+async fn scope(
+    tokens: &Tokens,
+    settings: &Settings,
+    integrations: Vec<String>,
+    instances: &[String],
+) -> Result<Option<Scope>, String> {
     if integrations.is_empty() && instances.is_empty() {
         return Ok(None);
     }
@@ -110,13 +128,16 @@ fn scope(settings: &Settings, integrations: Vec<String>, instances: &[String]) -
         return Err(format!("--integration: the catalog has no integration with the key \"{unknown}\""));
     }
     let instances: Result<_, String> = instances.iter().map(|text| id::decode(Kind::Instance, text)).collect();
-    let instances = instances.map_err(|reason| format!("--instance: {reason}"))?;
+    let instances: BTreeSet<Uuid> = instances.map_err(|reason| format!("--instance: {reason}"))?;
+    let known = queries::existing(&tokens.db, instances.iter().copied().collect()).await;
+    if known.map_err(|error| error.chain().to_string())?.len() < instances.len() {
+        return Err("--instance: there is no instance with one of these ids".into());
+    }
     Ok(Some(Scope { integrations: integrations.into_iter().collect(), instances }))
 }
 
 async fn list(tokens: &Tokens) -> Result<(), String> {
     let now = tokens.clock().now();
-    let day = |at: i64| date_time(at).format("%Y-%m-%d").to_string();
     for token in tokens.list().await.map_err(|error| error.chain().to_string())? {
         let state = match token.expires_at {
             _ if token.revoked_at.is_some() => "revoked",

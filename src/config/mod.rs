@@ -4,7 +4,7 @@
 //! in the file. An unknown name or an invalid value stops the start with an error message
 //! of one line that names the setting.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
@@ -204,6 +204,14 @@ impl Settings {
                 return Err(format!("setting {name}: must be an http or https address, such as {example}"));
             }
         }
+        if let Some(url) = &self.public_url
+            && (url.query().is_some()
+                || url.fragment().is_some()
+                || !url.username().is_empty()
+                || url.password().is_some())
+        {
+            return Err("setting public_url: must have no user, query or fragment".into());
+        }
         if self.tls_cert_file.is_some() != self.tls_key_file.is_some() {
             let missing = if self.tls_cert_file.is_some() { "tls_key_file" } else { "tls_cert_file" };
             return Err(format!("setting {missing}: is not set; set both tls_cert_file and tls_key_file, or neither"));
@@ -253,6 +261,24 @@ impl Settings {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
             None => format!("{}://{}", if self.tls_files().is_some() { "https" } else { "http" }, self.listen),
         }
+    }
+
+    /// The same, for a link that somebody opens. Without a public address, one on this machine takes the place of
+    /// "all addresses", which no browser can open.
+    pub fn reachable_url(&self) -> String {
+        if self.public_url.is_some() || !self.listen.ip().is_unspecified() {
+            return self.public_url();
+        }
+        let here = if self.listen.is_ipv4() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { Ipv6Addr::LOCALHOST.into() };
+        let scheme = if self.tls_files().is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", SocketAddr::new(here, self.listen.port()))
+    }
+
+    /// What to tell the reader of a link if only the settings can say under which address people reach the server.
+    pub fn public_url_hint(&self) -> Option<&'static str> {
+        self.public_url.is_none().then_some(
+            "Is the server reached under another address, as behind a proxy? Then set MUSTER_PUBLIC_URL to it and start again.",
+        )
     }
 
     /// Whether browsers treat the pages of the public address as those of an https site: it is one, or is on this
@@ -309,11 +335,21 @@ impl Settings {
     pub fn warnings(&self) -> Vec<String> {
         let ignored = environment::warning(&environment::service_variables());
         let of_database = self.parse_database().map(|parsed| parsed.warnings);
+        let unknown = (self.public_url.is_none() && self.listen.ip().is_unspecified()).then(|| {
+            let address = self.public_url();
+            format!("MUSTER_PUBLIC_URL is not set: links in mails begin with {address}, which nobody can open; set it to the address under which people reach this server")
+        });
         let plain = (!self.has_secure_context()).then(|| {
             let address = self.public_url();
-            format!("{address} is not https: passwords and sessions can be read on the way; set MUSTER_PUBLIC_URL to an https address")
+            format!("{address} is not https: passwords and sessions can be read on the way; serve TLS, and set MUSTER_PUBLIC_URL to the https address (docs/operations.md, TLS)")
         });
-        ignored.into_iter().chain(of_database.unwrap_or_default()).chain(plain).collect()
+        ignored
+            .into_iter()
+            .chain(of_database.unwrap_or_default())
+            .chain(unknown)
+            .chain(plain)
+            .chain(self.open_secret_files())
+            .collect()
     }
 
     /// The certificate authorities of `ca_file`, in PEM.
@@ -356,6 +392,10 @@ fn describe(error: &figment::Error) -> String {
             let name = field.to_uppercase();
             format!("setting {field}: there is no such setting (MUSTER_{name} in the environment){meant}")
         }
+        _ if name == "listen" => {
+            "setting listen: must be an IP address and a port, such as 127.0.0.1:8080, or 0.0.0.0:8080 for all addresses".into()
+        }
+        _ if name == "public_url" => "setting public_url: must be an http or https address, such as https://muster.example.com".into(),
         kind if name.is_empty() => on_one_line(&format!("settings: {kind}")),
         kind => on_one_line(&format!("setting {name}: {kind}")),
     }

@@ -1,11 +1,13 @@
 //! Settings with a secret can be read from a file: `database_url_file` names the file with the value of
 //! `database_url`. Clusters mount secrets as files, and every process of a user can read the environment of the others.
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use url::Url;
 
 use super::Settings;
+use crate::files::check_secret;
 
 impl Settings {
     /// Reads the files of the settings `…_file`.
@@ -30,6 +32,25 @@ impl Settings {
         let otlp = otlp.map(|text| address("otlp_endpoint", text)).transpose()?;
         self.otlp_endpoint = otlp.or(self.otlp_endpoint.take());
         Ok(())
+    }
+}
+
+impl Settings {
+    /// Warnings about files with a secret that others can read or write.
+    pub(super) fn open_secret_files(&self) -> Vec<String> {
+        let files = [
+            ("database_url", &self.database_url_file),
+            ("smtp_url", &self.smtp_url_file),
+            ("oidc_client_secret", &self.oidc_client_secret_file),
+            ("https_proxy", &self.https_proxy_file),
+            ("otlp_endpoint", &self.otlp_endpoint_file),
+        ];
+        let warning = |(name, file): (&str, &Option<PathBuf>)| {
+            let file = file.as_deref()?;
+            let line = check_secret(&File::open(file).ok()?).err()?;
+            Some(format!("setting {name}_file: {}: {line}", file.display()))
+        };
+        files.into_iter().filter_map(warning).collect()
     }
 }
 

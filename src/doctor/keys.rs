@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use entity::{api_token, installation, instance, oauth_grant};
+use entity::{api_token, installation, instance, oauth_authorization, oauth_grant};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use super::{Finding, MAX_FINDINGS, Report, Subject};
 use crate::auth;
 use crate::error::Result;
 use crate::installation::key_matches;
-use crate::instance::sealed::Owner;
+use crate::instance::sealed::{Owner, consent};
 use crate::secrets::{KeyRing, OpenError, Place, key_id_of};
 
 /// How many credentials are read at a time.
@@ -38,6 +38,7 @@ pub(super) async fn secret_key<C: ConnectionTrait>(conn: &C, file: &Path, report
     }
     check.secrets(conn).await?;
     check.grants(conn).await?;
+    check.consents(conn).await?;
     report.add("secret-key", "The keys of this installation open every stored credential.", check.found);
     Ok(())
 }
@@ -153,6 +154,29 @@ impl KeyCheck<'_> {
                 }
             }
         }
+    }
+
+    /// There are few of them: each waits for ten minutes at most.
+    async fn consents<C: ConnectionTrait>(&mut self, conn: &C) -> Result<()> {
+        for row in oauth_authorization::Entity::find().all(conn).await? {
+            let instance = match row.instance_id {
+                Some(id) => instance::Entity::find_by_id(id).one(conn).await?,
+                None => None,
+            };
+            if let (Ok(Some(ring)), true) = (&self.ring, row.instance_id.is_none() || instance.is_some()) {
+                let owner = instance.as_ref().map(Owner::of);
+                if ring.open(&consent(&row, owner.as_ref()), &row.sealed).is_err() {
+                    let wrong =
+                        format!("a consent for \"{}\", which is waited for, does not open", row.integration_key);
+                    self.push(
+                        row.instance_id,
+                        wrong,
+                        "It cannot be completed, and is removed within minutes. Begin it again.",
+                    );
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::maintenance::retention::Retention;
 
 mod audit;
+mod door_checks;
 mod history;
 mod installation;
 mod keys;
@@ -55,6 +56,7 @@ pub enum Subject {
     Event,
     Token,
     Member,
+    Session,
 }
 
 /// A violated rule.
@@ -86,7 +88,7 @@ pub struct CheckResult {
 pub struct Report {
     pub checks: Vec<CheckResult>,
     pub findings: Vec<Finding>,
-    /// What was not checked, and why.
+    /// What was not checked, and what a person should know although no rule is violated.
     pub notes: Vec<String>,
 }
 
@@ -97,10 +99,20 @@ pub struct Examination<'a> {
     /// The folder with the seal of the audit log.
     pub data_dir: &'a Path,
     pub retention: Retention,
+    /// The identity provider of the settings.
+    pub provider: Option<Provider>,
     /// Also runs the checks that take long.
     pub thorough: bool,
     /// In Unix milliseconds. On PostgreSQL the time of the database is used instead.
     pub now: i64,
+}
+
+/// An identity provider with which members sign in.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    pub issuer: String,
+    /// Whether some of its people become administrators.
+    pub makes_admins: bool,
 }
 
 /// Opens the database without migrating it, and examines it.
@@ -156,11 +168,11 @@ impl Examination<'_> {
         report.record_error(conn, "secret-key", done).await?;
         let done = keys::api_tokens(conn, self.key_file, &mut report).await;
         report.record_error(conn, "api-tokens", done).await?;
-        let done = members::members(conn, self.key_file, &mut report).await;
+        let done = members::members(conn, self.key_file, self.provider.as_ref(), now, &mut report).await;
         report.record_error(conn, "members", done).await?;
         let done = audit::chain(conn, self.key_file, self.data_dir, &mut report).await;
         report.record_error(conn, "audit-log", done).await?;
-        for check in sql_checks::all(conn.get_database_backend(), self.retention, now) {
+        for check in sql_checks::all(conn.get_database_backend(), self.retention, now, schema) {
             let asked = check.run(conn).await;
             let done = asked.map(|found| report.add(check.name, check.promise, found));
             report.record_error(conn, check.name, done).await?;

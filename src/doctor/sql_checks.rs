@@ -5,7 +5,9 @@
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
-use super::{Finding, MAX_FINDINGS, Subject};
+use super::installation::Schema;
+use super::{Finding, MAX_FINDINGS, Subject, door_checks};
+use crate::auth::{links, sessions};
 use crate::clock::DAY_MS;
 use crate::error::Result;
 use crate::maintenance::retention::{Retention, cutoff};
@@ -14,6 +16,7 @@ use crate::maintenance::retention::{Retention, cutoff};
 const EXPIRED_LEASE_MS: i64 = 60_000;
 /// How long a job may be due while no worker is active, in milliseconds.
 const UNCLAIMED_MS: i64 = 120_000;
+const HOUR_MS: i64 = 3_600_000;
 
 /// A check that consists of one SQL statement.
 pub(super) struct SqlCheck {
@@ -49,7 +52,7 @@ const SET_LIVE_AGAIN: &str =
 const WAIT_FOR_SYNC: &str = "The next sync corrects it. If the finding stays, keep a backup and report it.";
 
 /// All checks for one database. Placeholders such as `{now}` are replaced by times.
-pub(super) fn all(backend: DbBackend, retention: Retention, now: i64) -> Vec<SqlCheck> {
+pub(super) fn all(backend: DbBackend, retention: Retention, now: i64, schema: Schema) -> Vec<SqlCheck> {
     let mails_from = cutoff(retention.mails, now).map_or(i64::MIN, |end| end.saturating_add(DAY_MS));
     let (late, unclaimed, tomorrow) = (now - EXPIRED_LEASE_MS, now - UNCLAIMED_MS, now + DAY_MS);
     let check = |name, promise, about, remedy, sql: &str| SqlCheck {
@@ -62,10 +65,28 @@ pub(super) fn all(backend: DbBackend, retention: Retention, now: i64) -> Vec<Sql
             .replace("{late}", &late.to_string())
             .replace("{unclaimed}", &unclaimed.to_string())
             .replace("{tomorrow}", &tomorrow.to_string())
+            .replace("{hour}", &HOUR_MS.to_string())
+            .replace("{day}", &DAY_MS.to_string())
+            .replace("{idle}", &sessions::IDLE_MS.to_string())
+            .replace("{session}", &sessions::LIFE_MS.to_string())
+            .replace("{link}", &links::LIFE_MS.to_string())
             .replace("{mails_from}", &mails_from.to_string()),
     };
-    let mut all: Vec<SqlCheck> =
-        CHECKS.iter().map(|(name, promise, about, remedy, sql)| check(*name, *promise, *about, *remedy, sql)).collect();
+    let mut all: Vec<SqlCheck> = CHECKS
+        .iter()
+        .chain(door_checks::CHECKS)
+        .map(|(name, promise, about, remedy, sql)| check(*name, *promise, *about, *remedy, sql))
+        .collect();
+    // A newer version may know more.
+    if schema == Schema::Current {
+        all.push(check(
+            "known-values",
+            "Every kind, state and role is one that this version knows.",
+            Subject::Database,
+            "What reads such a row fails. If a newer version has used this database, go on with that one. Otherwise restore a backup.",
+            &door_checks::unknown_values(),
+        ));
+    }
     let numbers = if backend == DbBackend::Postgres { NUMBERS_ON_POSTGRES } else { NUMBERS_ON_SQLITE };
     all.push(check(
         "event-numbers",
@@ -93,7 +114,8 @@ const NUMBERS_ON_POSTGRES: &str = "
     FROM (SELECT MAX(seq) AS hi, MIN(seq) AS lo FROM event) AS log
     WHERE hi > COALESCE(pg_sequence_last_value(pg_get_serial_sequence('event', 'seq')::regclass), 0) OR lo < 1";
 
-type Row = (&'static str, &'static str, Subject, &'static str, &'static str);
+/// Name, promise, subject, remedy and statement.
+pub(super) type Row = (&'static str, &'static str, Subject, &'static str, &'static str);
 
 const CHECKS: &[Row] = &[
     (
@@ -222,9 +244,9 @@ const CHECKS: &[Row] = &[
     ),
     (
         "clock",
-        "No lease ends, and nothing is due, more than a day too late.",
+        "No lease ends, and nothing is due, later than it can be.",
         Subject::Database,
-        "A clock is wrong, or was wrong when the row was written. Correct it: workers then repair the rows within two minutes. If the finding stays, no worker is running.",
+        "A clock is wrong, or was wrong when the row was written. Correct it: workers then correct the rows within two minutes. If the finding stays, no worker is running.",
         "SELECT subject AS id, kind || ' job ' || CAST(id AS TEXT) || ' is leased or scheduled for more than a day' AS wrong
         FROM job WHERE lease_until > {tomorrow} OR run_at > {tomorrow}
         UNION ALL

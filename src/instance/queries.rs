@@ -12,7 +12,7 @@ use super::Instances;
 use super::event::{Previous, Snapshot};
 use super::standing::{Headline, Sql, Standing};
 use crate::auth::Seen;
-use crate::db::{self, Columns, Total, keyset};
+use crate::db::{self, Columns, Db, Total, keyset};
 use crate::error::Result;
 
 /// How many ids one statement names at most.
@@ -246,13 +246,7 @@ impl Instances {
 
     /// Those of `ids` that the server still has.
     pub async fn existing(&self, ids: Vec<Uuid>) -> Result<HashSet<Uuid>> {
-        let ids = Vec::from_iter(HashSet::<Uuid>::from_iter(ids));
-        let mut found = HashSet::new();
-        for some in ids.chunks(PARAMETERS) {
-            let rows = Entity::find().select_only().column(Column::Id).filter(Column::Id.is_in(some.iter().copied()));
-            found.extend(rows.into_tuple::<Uuid>().all(self.db.read()).await?);
-        }
-        Ok(found)
+        existing(&self.db, ids).await
     }
 
     pub async fn by_ids(&self, ids: &[Uuid], columns: Columns) -> Result<HashMap<Uuid, Model>> {
@@ -292,4 +286,15 @@ fn select_page(page: &PageOf, now: i64) -> sea_orm::Select<Entity> {
         query.offset(page.offset);
     }
     select
+}
+
+/// Those of `ids` that the database still has.
+pub async fn existing(db: &Db, ids: Vec<Uuid>) -> Result<HashSet<Uuid>> {
+    let ids = Vec::from_iter(HashSet::<Uuid>::from_iter(ids));
+    let mut found = HashSet::new();
+    for some in ids.chunks(PARAMETERS) {
+        let rows = Entity::find().select_only().column(Column::Id).filter(Column::Id.is_in(some.iter().copied()));
+        found.extend(rows.into_tuple::<Uuid>().all(db.read()).await?);
+    }
+    Ok(found)
 }

@@ -43,6 +43,9 @@ pub struct Backup {
 /// One line that names the file at fault. In this case `to` is not created.
 pub async fn create(from: &Path, to: &Path, key_file: &Path, progress: impl Fn(Progress)) -> Result<Backup, String> {
     check_unused(to)?;
+    if to.parent().is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        return Err(at(to, &"the folder does not exist"));
+    }
     if !from.is_file() {
         return Err(at(from, &"there is no database here; has this installation been started?"));
     }

@@ -99,7 +99,7 @@ async fn with_password(State(door): State<Door>, request: Request) -> Response {
             }
             Ok(SignIn::TooEarly(wait)) => {
                 let seconds = u32::try_from(wait / 1000 + 1).unwrap_or(u32::MAX);
-                Err(Problem::rate_limited(seconds, "There were too many attempts to sign in with this address."))
+                Err(too_early(seconds, "There were too many attempts to sign in with this address."))
             }
             Err(error) => Err(problem(&error)),
         }
@@ -223,7 +223,7 @@ impl Attempts {
                 let left = WINDOW.saturating_sub(failures.since.elapsed()).as_secs() + 1;
                 let seconds = u32::try_from(left).unwrap_or(u32::MAX);
                 let message = "There were too many attempts to sign in from your network.";
-                return Err(Problem::rate_limited(seconds, message));
+                return Err(too_early(seconds, message));
             }
         }
         for (network, _) in networks {
@@ -243,6 +243,16 @@ impl Attempts {
             }
         }
     }
+}
+
+/// Says when the next attempt may follow.
+fn too_early(seconds: u32, message: &str) -> Problem {
+    let wait = match seconds {
+        1 => "a second".to_owned(),
+        2..120 => format!("{seconds} seconds"),
+        _ => format!("{} minutes", seconds.div_ceil(60)),
+    };
+    Problem::rate_limited(seconds, &format!("{message} Try again in {wait}."))
 }
 
 impl Failures {

@@ -55,7 +55,7 @@ type CallerCache = HashMap<Vec<u8>, (Instant, Option<Caller>)>;
 /// The API tokens of this installation. Clones share the caches.
 #[derive(Clone)]
 pub struct Tokens {
-    db: Db,
+    pub db: Db,
     clock: Clock,
     keys: Arc<KeyRing>,
     callers: Arc<Mutex<CallerCache>>,

@@ -131,7 +131,7 @@ impl Maker {
             MaybeUndefined::Value(at) => Some(at.timestamp_millis()),
         };
         if end.is_some_and(|at| at <= now) {
-            return Err(Refusal::invalid("A token expires in the future.", ["expiresAt"]));
+            return Err(Refusal::invalid("The end of a token must be in the future.", ["expiresAt"]));
         }
         if latest.is_some_and(|latest| end.is_none_or(|at| at > latest)) {
             let message = "A token cannot create one that expires later than itself, or never.";

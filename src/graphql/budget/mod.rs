@@ -139,7 +139,7 @@ impl Budget {
         let counted = usage.requests.as_ref().map_or(Ok(()), |requests| requests.take(1.0, Instant::now()));
         counted.map_err(|wait| {
             let limit = usage.limits.requests_per_minute;
-            Exhausted::new("requests", format!("This token may send {limit} requests per minute."), wait)
+            Exhausted::new("requests", format!("A token or member may send at most {limit} requests per minute."), wait)
         })
     }
 
@@ -149,7 +149,9 @@ impl Budget {
         let spent = usage.cost.as_ref().map_or(Ok(()), |cost| cost.take(amount(price), Instant::now()));
         spent.map_err(|wait| {
             let limit = usage.limits.cost_per_minute;
-            let message = format!("The operations of this token may cost {limit} per minute. This one costs {price}.");
+            let message = format!(
+                "The operations of a token or member may cost at most {limit} per minute. This one costs {price}."
+            );
             Exhausted::new("cost", message, wait)
         })
     }
@@ -183,7 +185,7 @@ impl Budget {
             None
         };
         acquired.map(|permit| Permit(Some(permit))).ok_or_else(|| {
-            let message = format!("{limit} operations of this token are executed at once, and too many wait for them.");
+            let message = format!("At most {limit} operations of a token or member are executed at once, and too many of yours wait already.");
             Exhausted::new("operations", message, Duration::ZERO)
         })
     }
@@ -231,9 +233,9 @@ impl Budget {
 
 fn permit(limit: &'static str, places: &Arc<Semaphore>, count: usize, what: &str) -> Result<Permit, Exhausted> {
     let permit = places.clone().try_acquire_owned();
-    permit
-        .map(|permit| Permit(Some(permit)))
-        .map_err(|_| Exhausted::new(limit, format!("This token may have {count} {what} at a time."), Duration::ZERO))
+    permit.map(|permit| Permit(Some(permit))).map_err(|_| {
+        Exhausted::new(limit, format!("A token or member may have at most {count} {what} at a time."), Duration::ZERO)
+    })
 }
 
 /// An operation that waits for its place.

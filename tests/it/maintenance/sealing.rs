@@ -23,7 +23,8 @@ async fn doctor(place: &Place) -> Vec<(&'static str, Option<String>)> {
     let retention =
         Retention { events: 30, runs: 400, changes: 90, mails: 400, removed_users: 400, audit: 400, audit_names: 400 };
     let data_dir = place.path();
-    let examination = Examination { key_file, data_dir, retention, thorough: false, now: Clock::System.now() };
+    let examination =
+        Examination { key_file, data_dir, retention, provider: None, thorough: false, now: Clock::System.now() };
     let report = examine(&place.location(), &examination).await.unwrap();
     let of = |check: &str| matches!(check, "secret-key" | "api-tokens" | "installation");
     let found = report.findings.into_iter().filter(|finding| of(finding.check));

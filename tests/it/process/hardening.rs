@@ -89,6 +89,12 @@ async fn a_setting_with_a_secret_is_read_from_a_file() {
     let home = Home::on_sqlite().set("SMTP_URL_FILE", path.to_str().unwrap());
     let line = refusal(&home, &["serve"]);
     assert!(line.contains("sent without TLS") && !line.contains(canary), "{line}");
+
+    fs::write(&path, format!("smtp://user:{canary}@127.0.0.1:9")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    drop(home.serve("").await);
+    let log = home.log();
+    assert!(log.contains("setting smtp_url_file: ") && log.contains("can read it") && !log.contains(canary), "{log}");
 }
 
 #[test]

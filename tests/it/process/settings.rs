@@ -1,13 +1,14 @@
 //! Settings: a wrong one stops the start with one line that names it.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Home, write_key};
+use super::{Home, free_port, write_key};
 use crate::support::DEADLINE;
 
 /// Starts a server that must refuse to start. Returns its only line of output.
@@ -35,6 +36,9 @@ fn a_setting_that_does_not_fit_stops_the_start_and_is_named() {
         ("LISTEN", "127.0.0.1", "setting listen"),
         ("PUBLIC_URL", "not an address", "setting public_url"),
         ("PUBLIC_URL", "ftp://example.com", "setting public_url"),
+        ("PUBLIC_URL", "muster.example.com", "such as https://muster.example.com"),
+        ("PUBLIC_URL", "https://example.com/?a=b", "must have no user, query or fragment"),
+        ("PUBLIC_URL", "https://ada:hush@example.com", "must have no user, query or fragment"),
         ("OTLP_ENDPOINT", "localhost:4318", "setting otlp_endpoint"),
         ("ALLOWED_NETWORKS", "10.0.0.0/8,everything", "setting allowed_networks"),
         ("SYNC_CONCURRENCY", "0", "setting sync_concurrency"),
@@ -126,6 +130,33 @@ async fn a_second_server_on_the_same_sqlite_file_is_refused() {
     let _program = home.serve(&token).await;
     let line = refusal(&home, &["serve"]);
     assert!(line.contains("setting data_dir") && line.contains("another muster is running"), "{line}");
+}
+
+#[test]
+fn the_first_link_can_be_opened_wherever_the_server_listens() {
+    let first_link = |name: &str, value: &str| {
+        let home = Home::on_sqlite().set(name, value);
+        let mut child = home.command(&["serve"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let link = lines.find_map(|line| line.ok().filter(|line| line.contains("/#/set-up/"))).expect("a link");
+        let hint = lines.nth(1).unwrap().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        (home.port, link.trim().to_owned(), hint)
+    };
+    let port = free_port();
+    let (_, link, hint) = first_link("LISTEN", &format!("0.0.0.0:{port}"));
+    assert!(
+        link.starts_with(&format!("http://127.0.0.1:{port}/#/set-up/")) && hint.contains("MUSTER_PUBLIC_URL"),
+        "{link} {hint}"
+    );
+    let (_, link, _) = first_link("LISTEN", &format!("[::]:{port}"));
+    assert!(link.starts_with(&format!("http://[::1]:{port}/#/set-up/")), "{link}");
+    let (own, link, hint) = first_link("KEEP_RUNS_DAYS", "9");
+    assert!(
+        link.starts_with(&format!("http://127.0.0.1:{own}/#/set-up/")) && hint.contains("MUSTER_PUBLIC_URL"),
+        "{link} {hint}"
+    );
 }
 
 #[tokio::test]

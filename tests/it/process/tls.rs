@@ -172,6 +172,24 @@ async fn a_handshake_that_stalls_is_given_up_and_disturbs_nobody() {
     assert!(begun.elapsed() >= HANDSHAKE / 2);
 }
 
+#[tokio::test]
+async fn a_certificate_that_clients_will_refuse_is_warned_of() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let home = home(&authority);
+    let certificate = home.dir.path().join("tls.pem");
+    let own = fs::read_to_string(&certificate).unwrap();
+    let _program = serve(&home, &authority).await;
+    assert!(!home.log().contains("WARN"), "{}", home.log());
+    let other = fs::read_to_string(stranger.certificate()).unwrap();
+    fs::write(&certificate, format!("{own}{other}")).unwrap();
+    logged(&home, "the second certificate in the file has not signed the first one", 1).await;
+    let (expired, key) = authority.sign_for("IP:127.0.0.1", "-1");
+    write_key(&home.dir.path().join("tls.key"), fs::read(key).unwrap());
+    fs::copy(expired, &certificate).unwrap();
+    logged(&home, "the TLS certificate expired at ", 1).await;
+    logged(&home, "the new TLS certificate is in use", 2).await;
+}
+
 #[test]
 fn a_pair_that_cannot_be_used_stops_the_start() {
     let authority = Authority::new();
@@ -189,9 +207,24 @@ fn a_pair_that_cannot_be_used_stops_the_start() {
     line("tls_key_file", &|dir| fs::remove_file(dir.join("tls.key")).unwrap());
     line("tls_key_file", &|dir| write_key(&dir.join("tls.key"), "not a key"));
     line("tls_cert_file", &|dir| fs::write(dir.join("tls.pem"), "").unwrap());
-    line("tls_cert_file", &|dir| {
+    let other = line("tls_cert_file", &|dir| {
         fs::copy(Authority::new().sign("IP:127.0.0.1").0, dir.join("tls.pem")).unwrap();
     });
+    assert!(other.contains("the key in tls_key_file is not the key of this certificate"), "{other}");
+    let turned = line("tls_cert_file", &|dir| {
+        let text = |file: &Path| fs::read_to_string(file).unwrap();
+        let (own, signer) = (text(&dir.join("tls.pem")), text(Path::new(&authority.certificate())));
+        fs::write(dir.join("tls.pem"), format!("{signer}{own}")).unwrap();
+    });
+    assert!(turned.contains("is not the first one in the file"), "{turned}");
+    for form in [&["pkcs8", "-topk8"][..], &["ec", "-aes256"]] {
+        let locked = line("tls_key_file", &|dir| {
+            let options = ["-in", "tls.key", "-out", "locked.key", "-passout", "pass:hush"];
+            authority.run(&[form, &options].concat(), dir);
+            write_key(&dir.join("tls.key"), fs::read(dir.join("locked.key")).unwrap());
+        });
+        assert!(locked.contains("encrypted with a password"), "{form:?}: {locked}");
+    }
     let half = Home::on_sqlite().set("TLS_CERT_FILE", "tls.pem");
     assert!(refusal(&half, &["serve"]).contains("setting tls_key_file: is not set"));
 }

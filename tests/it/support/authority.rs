@@ -1,7 +1,7 @@
 //! Certificates that no system trusts.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -20,12 +20,17 @@ impl Authority {
 
     /// A certificate for the host, with its key.
     pub fn sign(&self, host: &str) -> (PathBuf, PathBuf) {
+        self.sign_for(host, "2")
+    }
+
+    /// The same for so many days, which may be negative.
+    pub fn sign_for(&self, host: &str, days: &str) -> (PathBuf, PathBuf) {
         let alternative = format!("subjectAltName={host}");
         let request = ["req", "-new", "-subj", "/CN=database", "-addext", &alternative];
         self.openssl(&request, "server.key", "server.csr");
         fs::write(self.path("extensions"), &alternative).unwrap();
         let sign = ["x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"];
-        self.run(&[&sign[..], &["-days", "2", "-extfile", "extensions", "-out", "server.pem"]].concat());
+        self.call(&[&sign[..], &["-days", days, "-extfile", "extensions", "-out", "server.pem"]].concat());
         (self.path("server.pem"), self.path("server.key"))
     }
 
@@ -40,11 +45,16 @@ impl Authority {
 
     fn openssl(&self, arguments: &[&str], key: &str, out: &str) {
         let new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key];
-        self.run(&[arguments, &new_key, &["-out", out]].concat());
+        self.call(&[arguments, &new_key, &["-out", out]].concat());
     }
 
-    fn run(&self, arguments: &[&str]) {
-        let done = Command::new("openssl").args(arguments).current_dir(self.dir.path()).output();
+    fn call(&self, arguments: &[&str]) {
+        self.run(arguments, self.dir.path());
+    }
+
+    /// Runs openssl in a folder.
+    pub fn run(&self, arguments: &[&str], folder: &Path) {
+        let done = Command::new("openssl").args(arguments).current_dir(folder).output();
         let done = done.expect("the openssl program (on Debian: apt-get install openssl)");
         assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
     }

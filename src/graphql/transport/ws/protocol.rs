@@ -44,9 +44,9 @@ impl CloseReason {
     pub const OTHER_PROTOCOL: Self = Self::invalid("The only sub-protocol is graphql-transport-ws.");
     pub const INIT_TIMEOUT: Self = Self::new(4408, "Connection initialisation timeout");
     pub const TOO_MANY_INITS: Self = Self::new(4429, "Too many initialisation requests");
-    pub const TOO_MANY_SOCKETS: Self = Self::new(4429, "Too many sockets of this token or session: close one first.");
+    pub const TOO_MANY_SOCKETS: Self = Self::new(4429, "Too many sockets of this token or member: close one first.");
     pub const GOING_AWAY: Self = Self::new(1001, "The server is stopping");
-    pub const TRY_AGAIN_LATER: Self = Self::new(1013, "The token cannot be checked at the moment");
+    pub const TRY_AGAIN_LATER: Self = Self::new(1013, "The token or session cannot be checked at the moment");
     pub const UNREADABLE: Self = Self::invalid("Invalid message: not readable, or too large");
     pub const NOT_TEXT: Self = Self::invalid("Invalid message: not text");
 
