@@ -41,6 +41,8 @@ pub struct Tls(Arc<Shared>);
 struct Shared {
     certificate: PathBuf,
     key: PathBuf,
+    /// What was read first. The files may change before the server runs.
+    read: Versions,
     config: RwLock<Arc<ServerConfig>>,
 }
 
@@ -53,21 +55,18 @@ impl Tls {
     /// # Errors
     /// One line that names the setting and the file.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, String> {
+        let read = versions(certificate, key);
         let config = RwLock::new(Arc::new(config(certificate, key)?));
-        Ok(Self(Arc::new(Shared { certificate: certificate.to_path_buf(), key: key.to_path_buf(), config })))
-    }
-
-    fn versions(&self) -> Versions {
-        [version(&self.0.certificate), version(&self.0.key)]
+        Ok(Self(Arc::new(Shared { certificate: certificate.to_path_buf(), key: key.to_path_buf(), read, config })))
     }
 
     /// Uses new certificates as soon as they are there. Does not return.
     pub(super) async fn follow(self) {
-        let mut used = self.versions();
+        let mut used = self.0.read;
         let mut last = used;
         loop {
             tokio::time::sleep(FILES).await;
-            let found = self.versions();
+            let found = versions(&self.0.certificate, &self.0.key);
             // Whoever writes one file after the other needs a moment.
             let settled = found == std::mem::replace(&mut last, found);
             if settled && found != used {
@@ -100,6 +99,10 @@ impl Tls {
         let acceptor = TlsAcceptor::from(self.0.config.read().clone());
         acceptor.accept(stream).await.ok()
     }
+}
+
+fn versions(certificate: &Path, key: &Path) -> Versions {
+    [version(certificate), version(key)]
 }
 
 fn config(certificate: &Path, key: &Path) -> Result<ServerConfig, String> {
@@ -174,7 +177,10 @@ fn doubt(chain: &[CertificateDer<'static>]) -> Option<String> {
         Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. })) => {
             Some(format!("the TLS certificate is not valid before {}: correct the clock, or wait", date(not_before)))
         }
-        Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) if chain.len() > 1 => {
+        // An authority of the same name may have signed it.
+        Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature))
+            if chain.len() > 1 =>
+        {
             Some("the second certificate in the file has not signed the first one, so clients may refuse it: put each after the one that it has signed".into())
         }
         _ => None,

@@ -36,16 +36,21 @@ fn home(authority: &Authority) -> Home {
     home.set("TLS_CERT_FILE", "tls.pem").set("TLS_KEY_FILE", "tls.key")
 }
 
-/// Starts the server and waits until it shakes hands.
+/// Starts the server and waits until it is ready.
 async fn serve(home: &Home, authority: &Authority) -> Program {
     let log = File::options().create(true).append(true).open(home.log_file()).unwrap();
     let mut child = home.command(&["serve"]).stdout(Stdio::null()).stderr(log).spawn().unwrap();
     let deadline = Instant::now() + DEADLINE;
-    while connect(home, &[authority]).await.is_none() {
+    while !is_ready(home, authority).await {
         assert!(child.try_wait().unwrap().is_none() && Instant::now() < deadline, "{}", home.log());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Program { client: Client::new(format!("https://127.0.0.1:{}", home.port), String::new()), child }
+}
+
+async fn is_ready(home: &Home, authority: &Authority) -> bool {
+    let Some(mut stream) = connect(home, &[authority]).await else { return false };
+    ask(&mut stream, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n", "\r\n\r\n").await.starts_with("HTTP/1.1 200")
 }
 
 /// A connection that trusts these authorities alone.
