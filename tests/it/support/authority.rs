@@ -20,18 +20,27 @@ impl Authority {
 
     /// A certificate for the host, with its key.
     pub fn sign(&self, host: &str) -> (PathBuf, PathBuf) {
-        self.sign_for(host, "2")
-    }
-
-    /// The same for so many days, which may be negative.
-    pub fn sign_for(&self, host: &str, days: &str) -> (PathBuf, PathBuf) {
         let alternative = format!("subjectAltName={host}");
         let request = ["req", "-new", "-subj", "/CN=database", "-addext", &alternative];
         self.openssl(&request, "server.key", "server.csr");
         fs::write(self.path("extensions"), &alternative).unwrap();
         let sign = ["x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"];
-        self.call(&[&sign[..], &["-days", days, "-extfile", "extensions", "-out", "server.pem"]].concat());
+        self.call(&[&sign[..], &["-days", "2", "-extfile", "extensions", "-out", "server.pem"]].concat());
         (self.path("server.pem"), self.path("server.key"))
+    }
+
+    /// A certificate that expired long ago, with its key.
+    pub fn sign_expired(&self) -> (PathBuf, PathBuf) {
+        let settings = "[ca]\ndefault_ca = it\n[it]\ndatabase = issued\nnew_certs_dir = .\nrand_serial = yes\n\
+            default_md = sha256\npolicy = any\n[any]\ncommonName = supplied\n";
+        fs::write(self.path("past.cnf"), settings).unwrap();
+        fs::write(self.path("issued"), "").unwrap();
+        fs::write(self.path("extensions"), "subjectAltName=IP:127.0.0.1").unwrap();
+        self.openssl(&["req", "-new", "-subj", "/CN=past"], "past.key", "past.csr");
+        let sign = ["ca", "-batch", "-config", "past.cnf", "-in", "past.csr", "-cert", "ca.pem", "-keyfile", "ca.key"];
+        let times = ["-startdate", "20200101000000Z", "-enddate", "20200201000000Z"];
+        self.call(&[&sign[..], &times, &["-extfile", "extensions", "-notext", "-out", "past.pem"]].concat());
+        (self.path("past.pem"), self.path("past.key"))
     }
 
     /// The file with its own certificate.
