@@ -48,7 +48,7 @@ const REST_EVERY: u32 = 10;
 const READY: Duration = Duration::from_secs(5);
 const STARTED: Duration = Duration::from_secs(15);
 /// How long all work may take: a lease, a run after it, and the minute that its mails wait for others like them.
-const REST: Duration = Duration::from_secs(180);
+const REST: Duration = Duration::from_mins(3);
 /// After this time, work that waits for a lease is carried over.
 const SHORT_REST: Duration = Duration::from_secs(5);
 
