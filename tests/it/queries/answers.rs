@@ -20,7 +20,7 @@ use crate::process::Home;
 use crate::support::{Client, Server, http};
 
 /// How many generated documents are asked.
-const DOCUMENTS: usize = 600;
+const DOCUMENTS: usize = 300;
 
 const DASHBOARD: &str = "{ instances(first: 50, filter: { statuses: [LIVE, INACTIVE, DELETING, DELETED] }) {
     totalCount pageInfo { hasNextPage } nodes {
