@@ -1,12 +1,14 @@
 //! The audit log: what was done, and what was refused.
+//!
+//! The columns with an enum are texts in the row, because the hash of an entry covers what is written there, also if only
+//! a newer version knows it.
 
 use sea_orm::entity::prelude::*;
 use serde::Deserialize;
 
 /// What was done, or tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, async_graphql::Enum, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, async_graphql::Enum)]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(32))", rename_all = "snake_case")]
-#[serde(rename_all = "snake_case")]
 #[graphql(name = "AuditAction")]
 pub enum Action {
     /// The list of recipients was replaced.
@@ -77,12 +79,13 @@ pub enum Action {
     BackupRestored,
     /// Something else was changed; `detail` has the name of the mutation.
     Changed,
+    /// Something that only a newer version of the server, which runs beside this one, knows; `detail` says what.
+    Unknown,
 }
 
 /// How it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, async_graphql::Enum, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, async_graphql::Enum)]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(8))", rename_all = "snake_case")]
-#[serde(rename_all = "snake_case")]
 #[graphql(name = "AuditOutcome")]
 pub enum Outcome {
     /// It was done.
@@ -94,9 +97,8 @@ pub enum Outcome {
 }
 
 /// What kind of actor did it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, async_graphql::Enum, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, async_graphql::Enum)]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
-#[serde(rename_all = "snake_case")]
 #[graphql(name = "AuditActorKind")]
 pub enum ActorKind {
     /// An API token.
@@ -112,9 +114,8 @@ pub enum ActorKind {
 }
 
 /// What kind of thing it was done to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, async_graphql::Enum, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, async_graphql::Enum)]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
-#[serde(rename_all = "snake_case")]
 #[graphql(name = "AuditSubjectKind")]
 pub enum SubjectKind {
     /// An instance.
@@ -138,18 +139,18 @@ pub struct Model {
     pub at: i64,
     /// The kind of the actor, whose name is in `audit_person`. In entries without a hash, the name itself.
     pub actor: String,
-    pub action: Action,
+    pub action: String,
     pub instance_id: Option<Uuid>,
     /// One sentence for a person, without names, addresses or secrets.
     pub detail: String,
     /// Null in entries without a hash.
-    pub actor_kind: Option<ActorKind>,
+    pub actor_kind: Option<String>,
     /// The token or the member.
     pub actor_id: Option<Uuid>,
-    pub subject_kind: Option<SubjectKind>,
+    pub subject_kind: Option<String>,
     pub subject_id: Option<Uuid>,
     pub request_id: Option<Uuid>,
-    pub outcome: Outcome,
+    pub outcome: String,
     /// Why it was refused or failed.
     pub code: Option<String>,
     /// How many times it happened, if it was counted.
@@ -162,3 +163,29 @@ pub struct Model {
 }
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// What was done.
+    pub fn action(&self) -> Action {
+        known(&self.action).unwrap_or(Action::Unknown)
+    }
+
+    /// How it ended. What a newer version says otherwise did not succeed.
+    pub fn outcome(&self) -> Outcome {
+        known(&self.outcome).unwrap_or(Outcome::Failed)
+    }
+
+    /// `None` also if only a newer version knows it.
+    pub fn actor_kind(&self) -> Option<ActorKind> {
+        known(self.actor_kind.as_ref()?)
+    }
+
+    /// `None` also if only a newer version knows it.
+    pub fn subject_kind(&self) -> Option<SubjectKind> {
+        known(self.subject_kind.as_ref()?)
+    }
+}
+
+fn known<E: ActiveEnum<Value = String>>(text: &String) -> Option<E> {
+    E::try_from_value(text).ok()
+}

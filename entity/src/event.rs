@@ -3,11 +3,10 @@
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::growing::growing;
+
 /// What happened to an instance.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, async_graphql::Enum,
-)]
-#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(32))", rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, Serialize, Deserialize, async_graphql::Enum)]
 #[serde(rename_all = "snake_case")]
 #[graphql(name = "InstanceEventCause")]
 pub enum Cause {
@@ -50,7 +49,12 @@ pub enum Cause {
     DeletionStarted,
     /// The last user was removed, and the name can be used again.
     Deleted,
+    /// Only a newer version of the server, which runs beside this one, knows it.
+    #[serde(other)]
+    Unknown,
 }
+
+growing!(Cause, 32);
 
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]

@@ -9,6 +9,7 @@ pub mod audit_entry;
 pub mod audit_person;
 pub mod capability_state;
 pub mod event;
+pub mod growing;
 pub mod installation;
 pub mod instance;
 pub mod job;

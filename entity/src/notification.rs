@@ -3,11 +3,10 @@
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::growing::growing;
+
 /// What a mail is about.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, async_graphql::Enum,
-)]
-#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(32))", rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, Serialize, Deserialize, async_graphql::Enum)]
 #[serde(rename_all = "snake_case")]
 pub enum NotificationKind {
     /// The first sync of an instance succeeded.
@@ -22,7 +21,12 @@ pub enum NotificationKind {
     AutoRevoked,
     /// A member requested it to try the mail settings.
     Test,
+    /// Only a newer version of the server, which runs beside this one, knows it.
+    #[serde(other)]
+    Unknown,
 }
+
+growing!(NotificationKind, 32);
 
 /// The delivery state of a mail.
 #[derive(

@@ -3,6 +3,8 @@
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::growing::growing;
+
 /// Why a run was started.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, async_graphql::Enum,
@@ -41,10 +43,7 @@ pub enum Outcome {
 }
 
 /// The kind of error that made a run fail.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, async_graphql::Enum,
-)]
-#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(24))", rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, Serialize, Deserialize, async_graphql::Enum)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
     /// The application no longer accepts the token: it was revoked, or it expired.
@@ -66,7 +65,12 @@ pub enum FailureClass {
     Timeout,
     /// An error of this server.
     Internal,
+    /// Only a newer version of the server, which runs beside this one, knows it.
+    #[serde(other)]
+    Unknown,
 }
+
+growing!(FailureClass, 24);
 
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Deserialize)]

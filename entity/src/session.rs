@@ -23,6 +23,8 @@ pub struct Model {
     pub user_agent: String,
     /// Authenticates the other columns. A row without it is not valid.
     pub signature: Option<Vec<u8>>,
+    /// Whether the identity provider has authenticated the member. It gives no right, and is not signed.
+    pub from_provider: bool,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

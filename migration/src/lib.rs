@@ -5,8 +5,11 @@
 //! pattern:
 //!
 //! - A new column is nullable or has a default, because old binaries do not write it.
-//! - A new value of a stored enum (such as an event cause or a job kind) is first written one
-//!   release after the release that can read it.
+//! - A new value of a stored enum (such as an instance's status) is first written one release after the release that can
+//!   read it. Those that grow from release to release (`entity::growing`, and the columns of the audit log) may get a value
+//!   at any time: a release that does not know it shows `UNKNOWN`. It claims no jobs of a kind that it does not know.
+//! - What the signature of a row covers is first written one release after the release that can read it. Otherwise the
+//!   row counts as forged for old replicas, as with `m0024` and `m0025`: they refuse tokens that are created meanwhile.
 //! - A column or table is renamed or dropped only if the previous release no longer used it.
 //!   Such a migration sets `installation.needs` to the number of migrations that a binary
 //!   must know. Binaries that know fewer refuse to start, and stop if they are running. `m0006`, `m0012` and `m0014` are
@@ -41,6 +44,7 @@ mod m0021_failure_class;
 mod m0022_user_names;
 mod m0023_audit_proof;
 mod m0024_token_makers;
+mod m0025_token_creators;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -75,6 +79,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0022_user_names::Migration),
             Box::new(m0023_audit_proof::Migration),
             Box::new(m0024_token_makers::Migration),
+            Box::new(m0025_token_creators::Migration),
         ]
     }
 }

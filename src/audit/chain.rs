@@ -54,15 +54,15 @@ impl Draft {
             id,
             at,
             actor: actor.kind.to_value(),
-            action,
+            action: action.to_value(),
             instance_id: subject_id.filter(|_| is_instance),
             detail,
-            actor_kind: Some(actor.kind),
+            actor_kind: Some(actor.kind.to_value()),
             actor_id: actor.id,
-            subject_kind,
+            subject_kind: subject_kind.map(|kind| kind.to_value()),
             subject_id,
             request_id,
-            outcome,
+            outcome: outcome.to_value(),
             code,
             times,
             person_digest: Some(person_digest(&person).to_vec()),
@@ -93,15 +93,15 @@ pub fn hash(entry: &audit_entry::Model, previous: Option<&[u8]>) -> Digest {
         .number(*id)
         .number(*at)
         .text(actor)
-        .text(&action.to_value())
+        .text(action)
         .optional(instance_id.as_ref(), id_of)
         .text(detail)
-        .optional(*actor_kind, |fields, kind| fields.text(&kind.to_value()))
+        .optional(actor_kind.as_deref(), Fields::text)
         .optional(actor_id.as_ref(), id_of)
-        .optional(*subject_kind, |fields, kind| fields.text(&kind.to_value()))
+        .optional(subject_kind.as_deref(), Fields::text)
         .optional(subject_id.as_ref(), id_of)
         .optional(request_id.as_ref(), id_of)
-        .text(&outcome.to_value())
+        .text(outcome)
         .optional(code.as_deref(), Fields::text)
         .number(*times)
         .optional(person_digest.as_deref(), Fields::bytes)

@@ -38,11 +38,11 @@ async fn batch(tx: &Tx, now: i64, id: Uuid, column: Column, (after, end): (i64, 
     if erased > 0 {
         let detail = format!("The names and addresses in {erased} entries about {id} were erased.");
         let kind = match column {
-            Column::ActorId => last.actor_kind.map(|kind| match kind {
+            Column::ActorId => last.actor_kind().map(|kind| match kind {
                 ActorKind::Member => SubjectKind::Member,
                 _ => SubjectKind::Token,
             }),
-            _ => last.subject_kind,
+            _ => last.subject_kind(),
         };
         let subject = kind.map(|kind| Subject { kind, id, name: None });
         record(tx, Entry::new(now, Action::NamesErased, detail).about(subject));

@@ -4,7 +4,6 @@
 //! place for is in `unmapped`.
 
 use entity::audit_entry::{Action, Outcome};
-use sea_orm::ActiveEnum;
 use serde_json::{Value, json};
 
 use super::queries::Found;
@@ -35,6 +34,7 @@ impl Activity {
             A::ConnectionTested | A::TestMailSent | A::RemovalsAccepted | A::GrowthAccepted => api(99),
             A::AuthorizationBegun | A::AuthorizationCompleted | A::AuthorizationFailed => api(99),
             A::SyncRequested | A::SyncCancelled | A::AccessRefused | A::AuditAccepted | A::BackupRestored => api(99),
+            A::Unknown => api(99),
         }
     }
 }
@@ -42,7 +42,7 @@ impl Activity {
 /// An entry as an event of the schema.
 pub fn event(found: &Found) -> Value {
     let (entry, person) = (&found.entry, found.person.as_ref());
-    let Activity { class, category, id } = Activity::of(entry.action);
+    let Activity { class, category, id } = Activity::of(entry.action());
     let name = person.map_or(&entry.actor, |person| &person.actor_name);
     let mut event = json!({
         "category_uid": category,
@@ -50,8 +50,8 @@ pub fn event(found: &Found) -> Value {
         "activity_id": id,
         "type_uid": class * 100 + id,
         "time": entry.at,
-        "severity_id": if entry.outcome == Outcome::Ok { 1 } else { 2 },
-        "status_id": if entry.outcome == Outcome::Ok { 1 } else { 2 },
+        "severity_id": if entry.outcome() == Outcome::Ok { 1 } else { 2 },
+        "status_id": if entry.outcome() == Outcome::Ok { 1 } else { 2 },
         "count": entry.times,
         "message": entry.detail,
         "metadata": {
@@ -59,9 +59,9 @@ pub fn event(found: &Found) -> Value {
             "uid": entry.id.to_string(),
             "product": { "name": "Muster", "vendor_name": "Muster", "version": env!("CARGO_PKG_VERSION") },
         },
-        "actor": { "user": { "name": name, "uid": entry.actor_id, "type": entry.actor_kind.map(|kind| kind.to_value()) } },
-        "api": { "operation": entry.action.to_value(), "request": { "uid": entry.request_id } },
-        "unmapped": { "outcome": entry.outcome.to_value(), "hash": entry.hash.as_deref().map(hex) },
+        "actor": { "user": { "name": name, "uid": entry.actor_id, "type": entry.actor_kind } },
+        "api": { "operation": entry.action, "request": { "uid": entry.request_id } },
+        "unmapped": { "outcome": entry.outcome, "hash": entry.hash.as_deref().map(hex) },
     });
     if let Some(code) = &entry.code {
         event["status_code"] = code.as_str().into();
@@ -69,11 +69,11 @@ pub fn event(found: &Found) -> Value {
     if let Some(address) = person.and_then(|person| person.address.as_deref()) {
         event["src_endpoint"] = json!({ "ip": address });
     }
-    if let (Some(kind), Some(id)) = (entry.subject_kind, entry.subject_id) {
+    if let (Some(kind), Some(id)) = (&entry.subject_kind, entry.subject_id) {
         let name = person.and_then(|person| person.subject_name.as_deref());
-        event["resources"] = json!([{ "type": kind.to_value(), "uid": id, "name": name }]);
+        event["resources"] = json!([{ "type": kind, "uid": id, "name": name }]);
     }
-    if let (None, Some(name)) = (entry.subject_kind, person.and_then(|person| person.subject_name.as_deref())) {
+    if let (None, Some(name)) = (&entry.subject_kind, person.and_then(|person| person.subject_name.as_deref())) {
         event["resources"] = json!([{ "name": name }]);
     }
     if class == 3002 {

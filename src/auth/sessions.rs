@@ -123,6 +123,7 @@ impl Sessions {
             address: client.address.map(|address| address.to_string()),
             user_agent: client.user_agent.chars().filter(|c| !c.is_control()).take(USER_AGENT).collect(),
             signature: None,
+            from_provider: how == How::IdentityProvider,
         };
         let detail = match how {
             How::Password => "A member signed in with a password.",
@@ -232,28 +233,28 @@ impl Sessions {
         Ok(())
     }
 
-    /// Ends the session with the secret of a cookie, if there is one.
-    pub async fn sign_out(&self, secret: &str, client: &Client) -> Result<()> {
-        let Some(hash) = &OneTimeSecret::hash_of(secret) else { return Ok(()) };
+    /// Ends the session with the secret of a cookie, if there is one. Returns whether it began at the identity provider.
+    pub async fn sign_out(&self, secret: &str, client: &Client) -> Result<bool> {
+        let Some(hash) = &OneTimeSecret::hash_of(secret) else { return Ok(false) };
         // Anybody can send such a cookie, and must not occupy those who write.
         if Entity::find().filter(Column::Hash.eq(hash.clone())).one(self.db.reserved()).await?.is_none() {
-            return Ok(());
+            return Ok(false);
         }
         let now = self.clock.now();
         let sign_out = self.db.write(|tx| async move {
             let row = Entity::find().filter(Column::Hash.eq(hash.clone())).one(tx.conn()).await?;
-            let Some(row) = row else { return Ok(()) };
+            let Some(row) = row else { return Ok(false) };
             if let Some(member) = member::Entity::find_by_id(row.member_id).one(tx.conn()).await? {
                 let subject = Subject::session(row.id).named(&member.name);
                 let entry = Entry::new(now, Action::SignedOut, "A member signed out.").about(subject);
                 audit::record(&tx, entry.by(client.origin(actor(&member))));
             }
             Entity::delete_by_id(row.id).exec(tx.conn()).await?;
-            Ok(())
+            Ok(row.from_provider)
         });
-        sign_out.await?;
+        let from_provider = sign_out.await?;
         self.forget();
-        Ok(())
+        Ok(from_provider)
     }
 
     /// Ends the sessions of a member, but for one. [`Self::forget`] follows the commit.

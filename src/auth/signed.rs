@@ -75,8 +75,7 @@ impl Signed for member_link::Model {
 
 impl Signed for session::Model {
     fn fields(&self) -> Fields {
-        let Self { id, hash, member_id, created_at, last_used_at, expires_at, address, user_agent, signature: _ } =
-            self;
+        let Self { id, hash, member_id, created_at, last_used_at, expires_at, address, user_agent, .. } = self;
         Fields::default()
             .text("session")
             .bytes(id.as_bytes())

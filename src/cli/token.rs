@@ -129,7 +129,7 @@ async fn scope(
     }
     let instances: Result<_, String> = instances.iter().map(|text| id::decode(Kind::Instance, text)).collect();
     let instances: BTreeSet<Uuid> = instances.map_err(|reason| format!("--instance: {reason}"))?;
-    let known = queries::existing(&tokens.db, instances.iter().copied().collect()).await;
+    let known = queries::existing(&tokens.db, instances.iter().copied().collect(), &None).await;
     if known.map_err(|error| error.chain().to_string())?.len() < instances.len() {
         return Err("--instance: there is no instance with one of these ids".into());
     }

@@ -49,6 +49,7 @@ impl Settings {
             token_subscriptions: token_subscriptions(),
             token_requests_per_minute: token_requests_per_minute(),
             token_cost_per_minute: token_cost_per_minute(),
+            token_test_mails_per_hour: token_test_mails_per_hour(),
             sync_concurrency: sync_concurrency(),
             removal_guard_percent: guard_percent(),
             removal_guard_minimum: guard_minimum(),
@@ -128,6 +129,10 @@ pub(super) fn token_requests_per_minute() -> u32 {
 
 pub(super) fn token_cost_per_minute() -> u32 {
     3_000_000
+}
+
+pub(super) fn token_test_mails_per_hour() -> u32 {
+    20
 }
 
 pub(super) fn sync_concurrency() -> usize {

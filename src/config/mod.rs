@@ -110,6 +110,8 @@ pub struct Settings {
     /// How much their operations may cost, see [`crate::graphql::page`].
     #[serde(default = "defaults::token_cost_per_minute")]
     pub token_cost_per_minute: u32,
+    #[serde(default = "defaults::token_test_mails_per_hour")]
+    pub token_test_mails_per_hour: u32,
     /// The maximum number of concurrent sync runs. Most of the time, they wait for their applications.
     #[serde(default = "defaults::sync_concurrency")]
     pub sync_concurrency: usize,

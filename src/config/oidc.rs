@@ -1,6 +1,6 @@
 //! The settings of sign-in with an identity provider.
 
-use sea_orm::ActiveEnum;
+use sea_orm::{ActiveEnum, Iterable};
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
@@ -106,7 +106,8 @@ fn entry(text: &str) -> Result<(Member, Role), String> {
 
 fn role(name: &str) -> Result<Role, String> {
     let name = name.trim();
-    Role::try_from_value(&name.to_ascii_lowercase()).map_err(|_| {
+    let wanted = name.to_ascii_lowercase();
+    Role::iter().find(|role| role.to_value() == wanted).ok_or_else(|| {
         let known: Vec<String> = Role::values();
         format!("\"{name}\" is not a role: {}", known.join(", "))
     })

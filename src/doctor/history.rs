@@ -163,6 +163,7 @@ impl MailState {
         use MailState::{Failing, Healthy, NoMail, Unknown};
         use NotificationKind as Kind;
         match (self, kind) {
+            (_, Kind::Unknown) => Some(Unknown),
             (NoMail | Unknown, Kind::InitialSyncSucceeded) => Some(Healthy),
             (NoMail | Unknown, Kind::InitialSyncFailed) | (Healthy | Unknown, Kind::SyncFailed) => {
                 Some(Failing { revoked: false })

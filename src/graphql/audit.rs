@@ -56,9 +56,9 @@ impl AuditEntry {
         self.found.person.as_ref().map_or(&self.found.entry.actor, |person| &person.actor_name)
     }
 
-    /// What kind of actor did it. Null in entries of earlier versions.
+    /// What kind of actor did it. Null in entries of earlier versions, and where only a newer version knows it.
     fn actor_kind(&self) -> Option<ActorKind> {
-        self.found.entry.actor_kind
+        self.found.entry.actor_kind()
     }
 
     /// The id of the token or of the member that did it; for the filter `actorId`.
@@ -68,12 +68,12 @@ impl AuditEntry {
 
     /// What was done.
     fn action(&self) -> Action {
-        self.found.entry.action
+        self.found.entry.action()
     }
 
     /// How it ended.
     fn outcome(&self) -> Outcome {
-        self.found.entry.outcome
+        self.found.entry.outcome()
     }
 
     /// Why it was refused or failed: a code of the API, such as `FORBIDDEN`.
@@ -93,9 +93,9 @@ impl AuditEntry {
         nullable(ctx, self.instances.load(ctx.data_unchecked::<Api>(), InstanceById, &id).await).map(Written)
     }
 
-    /// What kind of thing the action was about.
+    /// What kind of thing the action was about. Null also where only a newer version knows it.
     fn subject_kind(&self) -> Option<SubjectKind> {
-        self.found.entry.subject_kind
+        self.found.entry.subject_kind()
     }
 
     /// The id of what the action was about; for the filter `subjectId`.

@@ -69,6 +69,11 @@ impl Trail {
         Self(Arc::new(Inner { origin, journal, open: Mutex::new(fields) }))
     }
 
+    /// How many fields of this name are open.
+    pub fn count(&self, field: &str) -> usize {
+        self.0.open.lock().iter().filter(|open| open.name == field).count()
+    }
+
     /// Executes one field. It has an entry afterwards.
     async fn execute<T>(&self, field: &str, work: impl Future<Output = ServerResult<T>>) -> ServerResult<T> {
         let Inner { origin, journal, open } = &*self.0;
@@ -127,7 +132,9 @@ fn subject(id: &str) -> Option<Subject> {
 /// Records that an operation asked for what its caller may not do. Of a mutation, the fields have the entries.
 pub async fn record_refusal(journal: &Journal, origin: Origin, trail: Option<Trail>, errors: &[ServerError]) {
     let refused = errors.iter().filter(|error| Code::Forbidden.is_of(error)).count();
+    let is_limited = errors.iter().any(|error| error.path.is_empty() && Code::RateLimited.is_of(error));
     match trail {
+        Some(trail) if is_limited => trail.end(Code::RateLimited).await,
         _ if refused == 0 => {}
         Some(trail) => trail.end(Code::Forbidden).await,
         None => {

@@ -65,12 +65,16 @@ async fn find(api: &Api, id: &ID) -> Result<Option<Node>, ApiError> {
             Some(user) if api.sees(user.instance_id).await? => Some(Node::User(User::one(user))),
             _ => None,
         },
-        // A mail may be about several instances.
-        Kind::Notification if api.seen.is_some() => None,
         // Their ids are for the fields about members and tokens only.
         Kind::Member | Kind::Session | Kind::ApiToken => None,
         Kind::Notification => {
-            history::find(conn, id::argument(kind, id)?).await?.map(Notification::one).map(Node::Notification)
+            let found = history::find(conn, id::argument(kind, id)?).await?;
+            let is_seen = match found.as_ref().map(|mail| mail.instance_id) {
+                Some(Some(instance)) => api.sees(instance).await?,
+                Some(None) => api.seen.is_none(),
+                None => false,
+            };
+            found.filter(|_| is_seen).map(Notification::one).map(Node::Notification)
         }
     })
 }

@@ -96,9 +96,14 @@ impl Notification {
         &self.model.address
     }
 
-    /// Its subject line.
-    fn subject(&self) -> &str {
-        &self.model.subject
+    /// Its subject line. A token that is limited to some instances does not learn how many others a mail reports.
+    fn subject(&self, ctx: &Context<'_>) -> String {
+        let subject = self.model.subject.as_str();
+        let is_limited = ctx.data_unchecked::<Api>().seen.is_some();
+        match subject.split_once(' ').filter(|_| is_limited && self.model.stands_for.is_some()) {
+            Some((_count, rest)) => format!("Several {rest}"),
+            None => subject.to_owned(),
+        }
     }
 
     /// The instance that it is about. Null for a test mail, and when the instance was deleted so
@@ -108,8 +113,8 @@ impl Notification {
         nullable(ctx, self.relations.instances.load(ctx.data_unchecked::<Api>(), InstanceById, &id).await).map(Written)
     }
 
-    /// The instances that it reports, without those that the server no longer has. One mail can report many instances
-    /// whose syncs failed, or work again, at the same time.
+    /// The instances that it reports, without those that the server no longer has or the caller does not see. One mail can
+    /// report many instances whose syncs failed, or work again, at the same time.
     #[graphql(complexity = "page::cost(first, child_complexity)")]
     async fn stands_for(
         &self,
@@ -161,7 +166,7 @@ impl ReportedInstances {
     /// Their ids, by mail.
     async fn ids(api: &Api, mails: &[Uuid]) -> Result<HashMap<Uuid, Vec<Uuid>>, ApiError> {
         let mut told = history::stands_for(api.instances.db.read(), mails).await?;
-        let kept = api.instances.existing(told.values().flatten().copied().collect()).await?;
+        let kept = api.instances.existing(told.values().flatten().copied().collect(), &api.seen).await?;
         for ids in told.values_mut() {
             ids.retain(|id| kept.contains(id));
         }
@@ -226,10 +231,10 @@ pub struct NotificationFilter {
 pub struct NotificationList(Filter);
 
 impl NotificationList {
-    fn new(filter: Option<NotificationFilter>) -> Result<Self, ApiError> {
+    fn new(api: &Api, filter: Option<NotificationFilter>) -> Result<Self, ApiError> {
         let NotificationFilter { instance_id, kinds, states } = filter.unwrap_or_default();
         let instance_id = instance_id.map(|id| id::argument(Kind::Instance, &id)).transpose()?;
-        Ok(Self(Filter { instance_id, kinds, states }))
+        Ok(Self(Filter { instance_id, kinds, states, seen: api.seen.clone() }))
     }
 }
 
@@ -263,7 +268,8 @@ pub struct NotificationQuery;
 
 #[Object]
 impl NotificationQuery {
-    /// The mails that the server still has, the newest first.
+    /// The mails that the server still has, the newest first. A token that is limited to some instances sees the mails
+    /// about them.
     #[graphql(complexity = "page::filtered_cost(first, __field, child_complexity)")]
     async fn notifications(
         &self,
@@ -272,7 +278,7 @@ impl NotificationQuery {
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
         #[graphql(desc = "Selects mails.")] filter: Option<NotificationFilter>,
     ) -> Result<Written<NotificationConnection>, ApiError> {
-        let list = NotificationList::new(filter)?;
+        let list = NotificationList::new(ctx.data_unchecked(), filter)?;
         Ok(Written(NotificationConnection(connection::root(ctx, list, first, after).await?)))
     }
 }

@@ -8,7 +8,6 @@ use super::api_token::ApiToken;
 use super::error::ApiError;
 use crate::clock::date_time;
 use crate::db::Trouble;
-use crate::error::Result;
 
 /// The state of the server itself, for its administrators.
 #[derive(SimpleObject)]
@@ -24,7 +23,7 @@ impl ServerStatus {
     async fn expiring_tokens(&self, ctx: &Context<'_>) -> Result<Vec<ApiToken>, ApiError> {
         let api = ctx.data_unchecked::<Api>();
         let (now, tokens) = (api.instances.clock.now(), api.tokens.expiring().await?);
-        Ok(tokens.into_iter().map(|token| ApiToken::of(token, now)).collect::<Result<_>>()?)
+        Ok(tokens.into_iter().map(|token| ApiToken::of(token, now)).collect())
     }
 }
 

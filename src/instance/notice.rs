@@ -219,8 +219,8 @@ fn failing(model: &Model, about: About, last: Option<&run::Model>) -> Notice {
         }
         Some(FailureClass::Transient | FailureClass::Timeout) => ("The application cannot be reached", vec![again]),
         Some(FailureClass::Internal) => ("This server made an error", vec![again]),
-        // The last run was cancelled, and says nothing about those before it.
-        None => ("Syncs fail", vec![again]),
+        // The last run was cancelled, and says nothing about those before it; or only a newer version knows the class.
+        None | Some(FailureClass::Unknown) => ("Syncs fail", vec![again]),
     };
     let reason =
         last.and_then(|run| run.failure_message.clone()).unwrap_or_else(|| "The last completed sync failed.".into());

@@ -245,8 +245,8 @@ impl Instances {
     }
 
     /// Those of `ids` that the server still has.
-    pub async fn existing(&self, ids: Vec<Uuid>) -> Result<HashSet<Uuid>> {
-        existing(&self.db, ids).await
+    pub async fn existing(&self, ids: Vec<Uuid>, seen: &Seen) -> Result<HashSet<Uuid>> {
+        existing(&self.db, ids, seen).await
     }
 
     pub async fn by_ids(&self, ids: &[Uuid], columns: Columns) -> Result<HashMap<Uuid, Model>> {
@@ -288,12 +288,14 @@ fn select_page(page: &PageOf, now: i64) -> sea_orm::Select<Entity> {
     select
 }
 
-/// Those of `ids` that the database still has.
-pub async fn existing(db: &Db, ids: Vec<Uuid>) -> Result<HashSet<Uuid>> {
+/// Those of `ids` that the database still has, and that a caller sees.
+pub async fn existing(db: &Db, ids: Vec<Uuid>, seen: &Seen) -> Result<HashSet<Uuid>> {
     let ids = Vec::from_iter(HashSet::<Uuid>::from_iter(ids));
     let mut found = HashSet::new();
     for some in ids.chunks(PARAMETERS) {
-        let rows = Entity::find().select_only().column(Column::Id).filter(Column::Id.is_in(some.iter().copied()));
+        let own = seen.as_ref().map(|scope| scope.condition(Column::IntegrationKey, Column::Id));
+        let own = Condition::all().add(Column::Id.is_in(some.iter().copied())).add_option(own);
+        let rows = Entity::find().select_only().column(Column::Id).filter(own);
         found.extend(rows.into_tuple::<Uuid>().all(db.read()).await?);
     }
     Ok(found)

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::seal::{self, Seal};
 use super::sqlite_file::{
     at, check_header, check_integrity, check_schema, check_size, connect, connect_without_wal, copy, has_table, number,
-    with_suffix,
+    rows, with_suffix,
 };
 use crate::clock::date_time;
 use crate::files::fsync_parent_dir;
@@ -35,6 +35,37 @@ pub struct Restored {
     pub previous: Option<PathBuf>,
     /// Why the backup may not be as this installation made it.
     pub doubt: Option<&'static str>,
+}
+
+/// Who was let in no more in a database.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    pub revoked_tokens: Vec<Uuid>,
+    pub disabled_members: Vec<Uuid>,
+}
+
+impl Ended {
+    /// Reads it from a database of any version.
+    ///
+    /// # Errors
+    /// One line that names the file.
+    pub async fn read(file: &Path) -> Result<Self, String> {
+        let db = connect(file).await?;
+        let ids = async |table: &str, column: &str| -> Result<Vec<Uuid>, sea_orm::DbErr> {
+            if !has_table(&db, table).await? {
+                return Ok(Vec::new());
+            }
+            let sql = format!("SELECT id FROM {table} WHERE {column} IS NOT NULL");
+            rows(&db, &sql).await?.iter().map(|row| row.try_get_by_index(0)).collect()
+        };
+        let read = async {
+            let revoked_tokens = ids("api_token", "revoked_at").await?;
+            Ok(Self { revoked_tokens, disabled_members: ids("member", "disabled_at").await? })
+        };
+        let read: Result<Self, sea_orm::DbErr> = read.await;
+        let _ = db.close().await;
+        read.map_err(|error| at(file, &error))
+    }
 }
 
 /// What to restore, and where.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use entity::instance;
 use entity::notification::{Column, Entity, Model, NotificationKind, NotificationState};
 use sea_orm::prelude::Json;
 use sea_orm::{
@@ -10,6 +11,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use crate::auth::Seen;
 use crate::db::{self, Reader, Total, Tx, keyset};
 use crate::error::Result;
 
@@ -19,6 +21,8 @@ pub struct Filter {
     pub instance_id: Option<Uuid>,
     pub kinds: Option<Vec<NotificationKind>>,
     pub states: Option<Vec<NotificationState>>,
+    /// What the caller sees.
+    pub seen: Seen,
 }
 
 impl Filter {
@@ -29,6 +33,11 @@ impl Filter {
         }
         if let Some(states) = &self.states {
             select = select.filter(Column::State.is_in(states.iter().copied()));
+        }
+        if let Some(scope) = &self.seen {
+            let own = instance::Entity::find().select_only().column(instance::Column::Id);
+            let own = own.filter(scope.condition(instance::Column::IntegrationKey, instance::Column::Id));
+            select = select.filter(Column::InstanceId.in_subquery(own.into_query()));
         }
         select
     }
@@ -98,6 +107,7 @@ pub fn reason(mail: &Model) -> String {
         NotificationKind::SyncRecovered => "A sync succeeded after one that had failed.",
         NotificationKind::AutoRevoked => "The server set the instance inactive, whose syncs were already failing.",
         NotificationKind::Test => "A member asked for it, to try the mail settings.",
+        NotificationKind::Unknown => "A newer version of the server decided to send it.",
     };
     let became = match mail.state {
         NotificationState::Queued if mail.attempts == 0 => "It waits to be sent.",

@@ -21,6 +21,7 @@
 //! process dies in between, the person begins again. Any replica can complete a sign-in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -51,6 +52,8 @@ use provider::Provider;
 pub const CALLBACK: &str = "/auth/oidc/callback";
 /// How long a person has to sign in at the identity provider, in milliseconds.
 pub const PENDING_MS: i64 = 600_000;
+/// How long a person who signs out waits for the identity provider.
+const SIGN_OUT: Duration = Duration::from_secs(2);
 /// The longest path that a person can be sent to after the sign-in, in bytes.
 const MAX_RETURN: usize = 512;
 
@@ -171,6 +174,13 @@ impl Oidc {
     /// What the button on the sign-in page says.
     pub fn label(&self) -> &str {
         &self.0.settings.label
+    }
+
+    /// The page of the identity provider on which a person signs out there, if it has one and answers soon. It asks the
+    /// person first, because it gets no ID token: Muster keeps none.
+    pub async fn sign_out_page(&self) -> Option<Url> {
+        let metadata = tokio::time::timeout(SIGN_OUT, self.0.provider.metadata()).await.ok()?.ok()?;
+        metadata.sign_out_page(&self.0.settings.client_id)
     }
 
     fn redirect_uri(&self) -> String {

@@ -55,6 +55,8 @@ pub(super) struct Metadata {
     token_endpoint: Url,
     jwks_uri: Url,
     userinfo_endpoint: Option<Url>,
+    /// Where a person signs out (OpenID Connect RP-Initiated Logout, 2.1).
+    end_session_endpoint: Option<Url>,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     /// Whether every answer names the issuer (RFC 9207).
     #[serde(default)]
@@ -110,7 +112,8 @@ impl Provider {
             return Err("its metadata is that of another issuer; oidc_issuer must be written exactly as there".into());
         }
         let Metadata { authorization_endpoint, token_endpoint, jwks_uri, userinfo_endpoint, .. } = &metadata;
-        let endpoints = [authorization_endpoint, token_endpoint, jwks_uri].into_iter().chain(userinfo_endpoint);
+        let optional = userinfo_endpoint.iter().chain(&metadata.end_session_endpoint);
+        let endpoints = [authorization_endpoint, token_endpoint, jwks_uri].into_iter().chain(optional);
         for endpoint in endpoints {
             let plain =
                 endpoint.username().is_empty() && endpoint.password().is_none() && endpoint.fragment().is_none();
@@ -204,6 +207,13 @@ impl Provider {
 }
 
 impl Metadata {
+    /// The page on which a person signs out.
+    pub(super) fn sign_out_page(&self, client_id: &str) -> Option<Url> {
+        let mut page = self.end_session_endpoint.clone()?;
+        page.query_pairs_mut().append_pair("client_id", client_id);
+        Some(page)
+    }
+
     /// Whether it takes the client's secret in a header, which is the default.
     fn takes_basic(&self) -> bool {
         let methods = self.token_endpoint_auth_methods_supported.as_ref();

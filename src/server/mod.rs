@@ -86,7 +86,7 @@ pub fn api(
 ) -> Router {
     let attempts = Attempts::default();
     Router::new()
-        .merge(sign_in::routes(endpoint.clone(), attempts.clone()))
+        .merge(sign_in::routes(identity.clone(), endpoint.clone(), attempts.clone()))
         .merge(oidc::routes(identity, endpoint.clone(), attempts))
         .merge(export::routes(endpoint.clone(), instances))
         .merge(graphql::transport::routes(endpoint))

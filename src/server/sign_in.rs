@@ -9,17 +9,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Json, Router};
 use entity::audit_entry::Action;
 use ipnet::IpNet;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 use tracing::{Instrument, error_span, warn};
 use uuid::Uuid;
 
@@ -34,6 +35,7 @@ use crate::graphql::transport::callers;
 use crate::graphql::transport::endpoint::Endpoint;
 use crate::graphql::transport::http::read_json;
 use crate::graphql::transport::problems::Problem;
+use crate::oidc::Oidc;
 
 /// How often an address may fail to sign in within a window.
 const FAILURES: u32 = 30;
@@ -46,6 +48,7 @@ const JSON: &str = "application/json; charset=utf-8";
 
 #[derive(Clone)]
 struct Door {
+    oidc: Option<Oidc>,
     endpoint: Arc<Endpoint>,
     attempts: Attempts,
 }
@@ -64,11 +67,11 @@ struct Failures {
     count: u32,
 }
 
-pub(super) fn routes(endpoint: Arc<Endpoint>, attempts: Attempts) -> Router {
+pub(super) fn routes(oidc: Option<Oidc>, endpoint: Arc<Endpoint>, attempts: Attempts) -> Router {
     Router::new()
         .route("/session", post(with_password).delete(sign_out))
         .route("/session/link", post(with_link))
-        .with_state(Door { endpoint, attempts })
+        .with_state(Door { oidc, endpoint, attempts })
 }
 
 #[derive(Deserialize)]
@@ -130,7 +133,7 @@ async fn with_link(State(door): State<Door>, request: Request) -> Response {
     .await
 }
 
-/// Ends the session of the cookie.
+/// Ends the session of the cookie. If it began at the identity provider, the answer says where to sign out there.
 async fn sign_out(State(door): State<Door>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let client = client(&parts);
@@ -138,12 +141,24 @@ async fn sign_out(State(door): State<Door>, request: Request) -> Response {
         door.count(&client, Code::ForeignOrigin);
         return callers::foreign().into_response(JSON);
     }
-    if let Some(secret) = door.endpoint.session_cookie.secret(&parts.headers)
-        && let Err(error) = door.endpoint.access.members.sessions.sign_out(&secret, &client).await
-    {
-        return problem(&error).into_response(JSON);
+    let from_provider = match door.endpoint.session_cookie.secret(&parts.headers) {
+        Some(secret) => door.endpoint.access.members.sessions.sign_out(&secret, &client).await,
+        None => Ok(false),
+    };
+    let removal = door.endpoint.session_cookie.removal();
+    let page = match (from_provider, &door.oidc) {
+        (Err(error), _) => return problem(&error).into_response(JSON),
+        (Ok(true), Some(oidc)) => oidc.sign_out_page().await,
+        (Ok(_), _) => None,
+    };
+    match page {
+        Some(page) => {
+            let headers =
+                [(header::SET_COOKIE, removal), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+            (headers, Json(json!({ "signOutPage": page }))).into_response()
+        }
+        None => done(removal),
     }
-    done(door.endpoint.session_cookie.removal())
 }
 
 impl Door {

@@ -134,7 +134,8 @@ fn completion(failure: Option<&Failure>, refusal: Option<Refusal>, lost: bool, t
         | FailureClass::RemovalGuard
         | FailureClass::GrowthGuard
         | FailureClass::Timeout
-        | FailureClass::Internal => None,
+        | FailureClass::Internal
+        | FailureClass::Unknown => None,
     };
     let revoke = refusal.zip(reason).map(|(refusal, reason)| Revocation {
         reason,

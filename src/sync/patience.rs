@@ -119,9 +119,11 @@ impl Patience {
                 }
                 self.look_again(waiter, random)
             }
-            FailureClass::Config | FailureClass::RemovalGuard | FailureClass::GrowthGuard | FailureClass::Internal => {
-                Decision::GiveUp
-            }
+            FailureClass::Config
+            | FailureClass::RemovalGuard
+            | FailureClass::GrowthGuard
+            | FailureClass::Internal
+            | FailureClass::Unknown => Decision::GiveUp,
         }
     }
 

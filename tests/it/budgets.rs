@@ -101,6 +101,30 @@ async fn the_cost_of_a_token_s_operations_is_limited() {
 }
 
 #[tokio::test]
+async fn the_test_mails_of_a_caller_are_limited() {
+    let server = server(|settings| settings.token_test_mails_per_hour = 3).await;
+    let mail = |count: usize| {
+        let mail = |number| format!("m{number}: sendTestMail(input: {{ address: \"nobody\" }}) {{ __typename }}");
+        format!("mutation {{ {} }}", (0..count).map(mail).collect::<String>())
+    };
+    let before = post(&server, &server.viewer, &mail(1), &[]).await;
+    assert!(before.1.contains("FORBIDDEN"), "{}", before.1);
+    assert_eq!(post(&server, &server.admin, &mail(2), &[]).await.0, 200);
+    let refused = post(&server, &server.admin, &mail(2), &[]).await;
+    assert_limited(&refused);
+    assert!(refused.1.contains("retry-after: 12"), "a third of an hour for each: {}", refused.1);
+    let mut socket = server.acknowledged(&server.admin).await;
+    socket.subscribe("1", &mail(2)).await;
+    assert_refused(&socket.next().await, "1");
+    assert_eq!(post(&server, &server.admin, &mail(1), &[]).await.0, 200);
+    assert_limited(&post(&server, &server.admin, &mail(1), &[]).await);
+    assert_eq!(post(&server, &server.admin, CHEAP, &[]).await.0, 200, "only mails are limited");
+    let other = server.tokens.create(NewToken::new("other", Role::Operator)).await.unwrap().text;
+    assert_eq!(post(&server, &other, &mail(1), &[]).await.0, 200, "another token has its own");
+    assert_eq!(post(&server, &unlimited(&server).await, &mail(4), &[]).await.0, 200);
+}
+
+#[tokio::test]
 async fn the_sockets_of_a_token_are_limited() {
     let server = server(|settings| settings.token_sockets = 2).await;
     let mut sockets: Vec<Socket> = Vec::new();

@@ -48,6 +48,8 @@ pub struct NewToken {
     pub member_id: Option<Uuid>,
     /// The address or name of the member, or the name of the token, that creates it through the API.
     pub created_by: Option<String>,
+    /// The member who answers for it. It administers members and tokens as long as this member does.
+    pub creator_id: Option<Uuid>,
 }
 
 impl NewToken {
@@ -62,6 +64,7 @@ impl NewToken {
             expires_at: None,
             member_id: None,
             created_by: None,
+            creator_id: None,
         }
     }
 }
@@ -93,7 +96,7 @@ pub async fn revoke_personal(tx: &Tx, key: &SecretKey, member: Uuid, now: i64) -
 
 impl Tokens {
     pub async fn create(&self, new: NewToken) -> Result<Created> {
-        let NewToken { name, role, email, allowance, scope, expires_at, member_id, created_by } = new;
+        let NewToken { name, role, email, allowance, scope, expires_at, member_id, created_by, creator_id } = new;
         let text = text::generate();
         let row = &Model {
             id: Uuid::now_v7(),
@@ -109,6 +112,7 @@ impl Tokens {
             scope: scope.as_ref().map(serde_json::to_string).transpose()?,
             member_id,
             created_by,
+            creator_id,
             signature: None,
         };
         let describe = &describe(row, scope.as_ref());

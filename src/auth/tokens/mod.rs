@@ -21,7 +21,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{Caller, signed};
+use super::{Caller, Role, signed};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::Result;
@@ -122,20 +122,31 @@ impl Tokens {
     }
 
     /// The caller with a token that was found, if it works now. A personal token works as long as its member may sign
-    /// in, and allows no more than the member's role does.
+    /// in, and allows no more than the member's role does. One of the installation that a member has created administers
+    /// as long as this member does, so that somebody who was an administrator leaves no way to become one again.
     async fn caller_of(&self, found: Option<Model>) -> Result<Option<Caller>> {
         let now = self.clock.now();
         let Some(token) = found.filter(|token| !has_ended(token, now) && self.is_genuine(token)) else {
             return Ok(None);
         };
-        let mut caller = row::caller(&token)?;
+        let mut caller = row::caller(&token);
         if let Some(id) = token.member_id {
-            let owner = signed::genuine(&self.keys, member::Entity::find_by_id(id).one(self.db.reserved()).await?);
-            let Some(owner) = owner.filter(|owner| owner.disabled_at.is_none()) else { return Ok(None) };
+            let Some(owner) = self.active(id).await? else { return Ok(None) };
             caller.role = caller.role.weaker(owner.role);
+        }
+        if let Some(id) = token.creator_id.filter(|_| caller.may_administer())
+            && self.active(id).await?.is_none_or(|creator| creator.role != Role::Admin)
+        {
+            caller.role = Role::Operator;
         }
         self.uses.note(token.id, now);
         Ok(Some(caller))
+    }
+
+    /// The member with this id, if the member may sign in.
+    async fn active(&self, id: Uuid) -> Result<Option<member::Model>> {
+        let member = signed::genuine(&self.keys, member::Entity::find_by_id(id).one(self.db.reserved()).await?);
+        Ok(member.filter(|member| member.disabled_at.is_none()))
     }
 
     /// Whether the row is as this installation wrote it.

@@ -7,24 +7,20 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, QueryFilter};
 
 use super::super::signed::Signed;
-use super::super::{Caller, Scope, Seen, Who};
+use super::super::{Caller, Seen, Who};
 use crate::db::Tx;
 use crate::error::Result;
 use crate::secrets::{Fields, SecretKey};
 
 /// The caller with a token.
-///
-/// # Errors
-/// If its scope cannot be read.
-pub(super) fn caller(token: &Model) -> Result<Caller> {
+pub(super) fn caller(token: &Model) -> Caller {
     let Model { id, name, email, role, unlimited, .. } = token.clone();
-    Ok(Caller { who: Who::Token(id), name, email, role, scope: scope(token)?, unlimited })
+    Caller { who: Who::Token(id), name, email, role, scope: scope(token), unlimited }
 }
 
-/// The instances that a token is limited to.
-pub fn scope(token: &Model) -> Result<Seen> {
-    let scope: Option<Scope> = token.scope.as_deref().map(serde_json::from_str).transpose()?;
-    Ok(scope.map(Arc::new))
+/// The instances that a token is limited to; none if only a newer version can read its scope.
+pub fn scope(token: &Model) -> Seen {
+    token.scope.as_deref().map(|scope| Arc::new(serde_json::from_str(scope).unwrap_or_default()))
 }
 
 impl Signed for Model {
@@ -43,6 +39,7 @@ impl Signed for Model {
             scope,
             member_id,
             created_by,
+            creator_id,
             last_used_at: _,
             signature: _,
         } = self;
@@ -70,6 +67,9 @@ impl Signed for Model {
         }
         if let Some(maker) = created_by {
             fields = fields.text("created_by").text(maker);
+        }
+        if let Some(creator) = creator_id {
+            fields = fields.text("creator_id").bytes(creator.as_bytes());
         }
         fields
     }

@@ -103,9 +103,14 @@ export async function useToken(text) {
   await enter();
 }
 
-/** Ends the session at the server, too. */
+/** Ends the session at the server, too. At the identity provider, the person is asked on a page of its own. */
 export async function signOut() {
-  if (!token.value) await call("session", { method: "DELETE" });
+  const answer = token.value ? null : await call("session", { method: "DELETE" });
+  const { signOutPage = null } = (answer?.status === 200 && (await answer.json().catch(() => null))) || {};
+  if (signOutPage) {
+    location.assign(signOutPage);
+    return;
+  }
   showGate("sign-in");
   go("");
 }

@@ -68,7 +68,7 @@ impl CreateApiToken {
         let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
         let created = async {
             let created = api.tokens.create(new_token(api, caller, input).await?).await?;
-            Ok((created.text, ApiToken::of(created.row, api.instances.clock.now())?))
+            Ok((created.text, ApiToken::of(created.row, api.instances.clock.now())))
         };
         Ok(match split_refusals(created.await)? {
             Ok((text, token)) => {
@@ -97,8 +97,9 @@ async fn new_token(api: &Api, caller: &Caller, input: CreateApiTokenInput) -> Re
     if !refusals.is_empty() {
         return Err(Error::Refused(refusals));
     }
+    let creator_id = maker.creator().filter(|_| member_id.is_none());
     let created_by = Some(maker.name);
-    Ok(NewToken { email, scope, expires_at, member_id, created_by, ..NewToken::new(new_name, role) })
+    Ok(NewToken { email, scope, expires_at, member_id, created_by, creator_id, ..NewToken::new(new_name, role) })
 }
 
 /// Who creates a token, as far as it limits what can be created.
@@ -140,6 +141,11 @@ impl Maker {
         Ok(end)
     }
 
+    /// The member who answers for the new token.
+    fn creator(&self) -> Option<Uuid> {
+        self.member.or(self.token.as_ref().and_then(|token| token.creator_id))
+    }
+
     /// The member that the new token belongs to.
     fn member(&self, personal: Option<bool>) -> Result<Option<Uuid>, Refusal> {
         let is_personal = personal.unwrap_or(self.token.is_some() && self.member.is_some());
@@ -177,7 +183,7 @@ async fn checked(api: &Api, scope: ApiTokenScopeInput) -> Result<Result<Scope, R
         Ok(instances) => instances,
         Err(message) => return Ok(Err(Refusal::invalid(message, ["scope"]))),
     };
-    let known = api.instances.existing(instances.iter().copied().collect()).await?;
+    let known = api.instances.existing(instances.iter().copied().collect(), &None).await?;
     if known.len() < instances.len() {
         let message = "There is no instance with one of these ids.";
         return Ok(Err(Refusal::invalid(message, ["scope", "instanceIds"])));

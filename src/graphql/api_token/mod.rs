@@ -18,7 +18,6 @@ use super::written::{Fields, Written, fields};
 use crate::auth::{Role, Scope, tokens};
 use crate::clock::date_time;
 use crate::db::Total;
-use crate::error::Result;
 
 pub mod create;
 pub mod revoke;
@@ -31,9 +30,9 @@ pub struct ApiToken {
 }
 
 impl ApiToken {
-    pub fn of(model: Model, now: i64) -> Result<Self> {
-        let (scope, expires_soon) = (tokens::scope(&model)?, tokens::expires_soon(&model, now));
-        Ok(Self { model: Arc::new(model), scope, expires_soon })
+    pub fn of(model: Model, now: i64) -> Self {
+        let (scope, expires_soon) = (tokens::scope(&model), tokens::expires_soon(&model, now));
+        Self { model: Arc::new(model), scope, expires_soon }
     }
 }
 
@@ -51,7 +50,8 @@ impl ApiToken {
         &self.model.name
     }
 
-    /// What it may do.
+    /// What it may do. A token of the installation that a member has created administers as long as this member is an
+    /// active administrator; afterwards, it may do what an `OPERATOR` may.
     fn role(&self) -> Role {
         self.model.role
     }
@@ -146,7 +146,7 @@ impl RootList for TokenList {
     async fn page(&self, api: &Api, after: Option<Uuid>, limit: u64) -> Result<PageRows<Self>, ApiError> {
         let now = api.instances.clock.now();
         let found = api.tokens.page(after, limit).await?.into_iter().map(|model| ApiToken::of(model, now));
-        Ok(found.collect::<Result<Vec<_>>>()?.into())
+        Ok(found.collect::<Vec<_>>().into())
     }
 
     async fn total(&self, api: &Api) -> Result<Total, ApiError> {

@@ -41,7 +41,7 @@ impl RevokeApiToken {
             let id = id::input(Kind::ApiToken, &id, "id")?;
             let missing = || Refusal::new(RefusalCode::NotFound, "There is no token with this id.").at(["id"]);
             let row = api.tokens.revoke_one(id).await?.ok_or_else(missing)?;
-            ApiToken::of(row, api.instances.clock.now())
+            Ok(ApiToken::of(row, api.instances.clock.now()))
         };
         Ok(match split_refusals(revoked.await)? {
             Ok(token) => RevokeApiTokenPayload { api_token: Some(token), user_errors: Vec::new() },

@@ -1,23 +1,23 @@
-//! How much may be used in a minute.
+//! How much may be used in a time.
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-const MINUTE: f64 = 60.0;
-
-/// Fills up evenly, to what may be used in a minute.
+/// Fills up evenly, to what may be used in a time.
 pub(super) struct Bucket {
     size: f64,
+    /// How much comes back in a second.
+    rate: f64,
     level: Mutex<(f64, Instant)>,
 }
 
 impl Bucket {
     /// A full one; `None` if there is no limit.
-    pub(super) fn of(per_minute: u32, now: Instant) -> Option<Self> {
-        let size = f64::from(per_minute);
-        (per_minute > 0).then(|| Self { size, level: Mutex::new((size, now)) })
+    pub(super) fn of(amount: u32, time: Duration, now: Instant) -> Option<Self> {
+        let size = f64::from(amount);
+        (amount > 0).then(|| Self { size, rate: size / time.as_secs_f64(), level: Mutex::new((size, now)) })
     }
 
     /// Takes an amount, or says after how long there will be enough. More than the whole is there when it is full.
@@ -53,12 +53,12 @@ impl Bucket {
     }
 
     fn fill(&self, (level, at): &mut (f64, Instant), now: Instant) {
-        *level = (*level + (now - *at).as_secs_f64() * self.size / MINUTE).min(self.size);
+        *level = (*level + (now - *at).as_secs_f64() * self.rate).min(self.size);
         *at = now;
     }
 
     fn time_for(&self, amount: f64) -> Duration {
-        Duration::from_secs_f64(amount * MINUTE / self.size)
+        Duration::from_secs_f64(amount / self.rate)
     }
 }
 
@@ -70,7 +70,7 @@ mod tests {
     fn what_was_taken_comes_back_evenly() {
         let now = Instant::now();
         let after = |seconds| now + Duration::from_secs(seconds);
-        let bucket = Bucket::of(600, now).unwrap();
+        let bucket = Bucket::of(600, Duration::from_mins(1), now).unwrap();
         assert!(bucket.take(500.0, now).is_ok() && !bucket.is_full(now));
         assert_eq!(bucket.take(300.0, now), Err(Duration::from_secs(20)));
         assert!(bucket.take(300.0, after(19)).is_err());
@@ -78,13 +78,13 @@ mod tests {
         assert!(bucket.is_full(after(120)));
         assert!(bucket.take(5_000.0, after(120)).is_ok(), "more than the whole is there when it is full");
         assert!(bucket.take(1.0, after(120)).is_err());
-        assert!(Bucket::of(0, now).is_none());
+        assert!(Bucket::of(0, Duration::from_mins(1), now).is_none());
     }
 
     #[test]
     fn what_is_owed_is_paid_back() {
         let now = Instant::now();
-        let bucket = Bucket::of(60, now).unwrap();
+        let bucket = Bucket::of(60, Duration::from_mins(1), now).unwrap();
         bucket.owe(50.0, now);
         assert_eq!(bucket.debt(now), None);
         bucket.owe(40.0, now);

@@ -1,5 +1,5 @@
-//! What the clients of one token may use: operations at a time, sockets, subscriptions, and requests and cost in a
-//! minute. So that they cannot take the server from everybody else, and that they get the rest of it when nobody else
+//! What the clients of one token may use: operations at a time, sockets, subscriptions, requests and cost in a
+//! minute, and test mails in an hour. So that they cannot take the server from everybody else, and that they get the rest of it when nobody else
 //! needs it.
 //!
 //! An operation waits for its place behind the others of its token, and a dear one until few others are executed. Everything else is refused at once with
@@ -7,7 +7,7 @@
 //! they cost what a query of the same selection does, and when the token has nothing left, its subscriptions wait, and
 //! go on from the log.
 //!
-//! The limits are those of one process, and are kept in memory. A token that nobody uses for a minute takes none.
+//! The limits are those of one process, and are kept in memory. A token that has used nothing for a while takes none.
 
 mod bucket;
 
@@ -44,6 +44,7 @@ pub struct Limits {
     pub subscriptions: usize,
     pub requests_per_minute: u32,
     pub cost_per_minute: u32,
+    pub test_mails_per_hour: u32,
 }
 
 impl Limits {
@@ -54,6 +55,7 @@ impl Limits {
             subscriptions: settings.token_subscriptions,
             requests_per_minute: settings.token_requests_per_minute,
             cost_per_minute: settings.token_cost_per_minute,
+            test_mails_per_hour: settings.token_test_mails_per_hour,
         }
     }
 }
@@ -97,6 +99,7 @@ struct Usage {
     subscriptions: Arc<Semaphore>,
     requests: Option<Bucket>,
     cost: Option<Bucket>,
+    test_mails: Option<Bucket>,
 }
 
 /// One operation, socket or subscription. It counts until this is dropped.
@@ -113,7 +116,7 @@ pub struct Exhausted {
 
 impl Usage {
     fn new(limits: Limits) -> Self {
-        let now = Instant::now();
+        let (now, minute) = (Instant::now(), Duration::from_mins(1));
         let places = |count| Arc::new(Semaphore::new(if count == 0 { Semaphore::MAX_PERMITS } else { count }));
         Self {
             limits,
@@ -122,13 +125,14 @@ impl Usage {
             waiting: AtomicUsize::new(0),
             sockets: places(limits.sockets),
             subscriptions: places(limits.subscriptions),
-            requests: Bucket::of(limits.requests_per_minute, now),
-            cost: Bucket::of(limits.cost_per_minute, now),
+            requests: Bucket::of(limits.requests_per_minute, minute, now),
+            cost: Bucket::of(limits.cost_per_minute, minute, now),
+            test_mails: Bucket::of(limits.test_mails_per_hour, 60 * minute, now),
         }
     }
 
     fn is_idle(&self, now: Instant) -> bool {
-        [&self.requests, &self.cost].into_iter().flatten().all(|bucket| bucket.is_full(now))
+        [&self.requests, &self.cost, &self.test_mails].into_iter().flatten().all(|bucket| bucket.is_full(now))
     }
 }
 
@@ -154,6 +158,14 @@ impl Budget {
             );
             Exhausted::new("cost", message, wait)
         })
+    }
+
+    /// Counts test mails that are about to be sent.
+    pub fn test_mails(&self, count: usize) -> Result<(), Exhausted> {
+        let Some(mails) = self.0.as_ref().and_then(|usage| usage.test_mails.as_ref()) else { return Ok(()) };
+        mails
+            .take(amount(count), Instant::now())
+            .map_err(|wait| Exhausted::new("test_mails", "Too many test mails were sent within an hour.".into(), wait))
     }
 
     /// Counts the price of an event that is delivered in any case.

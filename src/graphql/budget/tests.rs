@@ -4,8 +4,14 @@ use tokio::time::Instant;
 use super::*;
 use crate::auth::{Role, Who};
 
-const LIMITS: Limits =
-    Limits { operations: 2, sockets: 2, subscriptions: 3, requests_per_minute: 60, cost_per_minute: 600 };
+const LIMITS: Limits = Limits {
+    operations: 2,
+    sockets: 2,
+    subscriptions: 3,
+    requests_per_minute: 60,
+    cost_per_minute: 600,
+    test_mails_per_hour: 2,
+};
 
 fn caller(unlimited: bool) -> Caller {
     Caller {
@@ -94,7 +100,14 @@ async fn each_token_has_a_budget_and_an_unlimited_one_has_no_limit() {
         free.spend(600).unwrap();
         free.request().unwrap();
     }
-    let none = Limits { operations: 0, sockets: 0, subscriptions: 0, requests_per_minute: 0, cost_per_minute: 0 };
+    let none = Limits {
+        operations: 0,
+        sockets: 0,
+        subscriptions: 0,
+        requests_per_minute: 0,
+        cost_per_minute: 0,
+        test_mails_per_hour: 0,
+    };
     let free = Budgets::new(none).of(&one);
     let _held: Vec<Permit> = (0..100).map(|_| free.subscription().unwrap()).collect();
     assert!(free.operation().await.is_ok() && free.spend(usize::MAX).is_ok());

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use super::Checked;
 use crate::auth::Caller;
 use crate::graphql::access::Needs;
+use crate::graphql::audited::Trail;
 use crate::graphql::budget::Budget;
 use crate::graphql::error::{ApiError, Code, error};
 use crate::graphql::subscription::step::Step;
@@ -86,7 +87,11 @@ fn charge(ctx: &ExtensionContext<'_>, price: usize) -> Result<(), ServerError> {
         return Err(error(Code::TooComplex, message));
     }
     match (budget, step) {
-        (Some(budget), None | Some(Step::CreateSource(_))) => Ok(budget.spend(price)?),
+        (Some(budget), None | Some(Step::CreateSource(_))) => {
+            // They go to any address, so they have a limit of their own.
+            budget.test_mails(ctx.data_opt::<Trail>().map_or(0, |trail| trail.count("sendTestMail")))?;
+            Ok(budget.spend(price)?)
+        }
         (Some(budget), Some(_)) => {
             budget.owe(price);
             Ok(())

@@ -29,6 +29,7 @@ impl Writer<'_> {
             Class::GrowthGuard => "far too many users are listed".to_owned(),
             Class::Timeout => "it was not completed in time".to_owned(),
             Class::Internal => "an error of Muster itself".to_owned(),
+            Class::Unknown => "a newer version of Muster knows why".to_owned(),
         }
     }
 
@@ -60,6 +61,7 @@ impl Writer<'_> {
             ),
             Class::Timeout => format!("{app} stopped answering, or the sync was interrupted too often."),
             Class::Internal => format!("Muster itself had an error; neither {app} nor the {secret} is at fault."),
+            Class::Unknown => "Only a newer version of Muster, which runs beside this one, knows why.".to_owned(),
         }
     }
 
@@ -149,6 +151,7 @@ impl Writer<'_> {
                     restarted often."
                 ),
             ],
+            Class::Unknown => vec![format!("At first, {}", self.wait())],
             Class::Internal => vec![
                 format!("There is nothing to do in {app}: {}", self.wait()),
                 format!(

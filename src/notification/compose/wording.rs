@@ -37,7 +37,7 @@ pub(super) fn content(facts: &Facts) -> MailContent {
     match facts.kind {
         Kind::InitialSyncSucceeded | Kind::SyncRecovered if facts.counts.seen == 0 => writer.nobody(),
         Kind::InitialSyncSucceeded | Kind::SyncRecovered => writer.good_news(),
-        Kind::InitialSyncFailed | Kind::SyncFailed | Kind::AutoRevoked => writer.bad_news(),
+        Kind::InitialSyncFailed | Kind::SyncFailed | Kind::AutoRevoked | Kind::Unknown => writer.bad_news(),
         Kind::Test => writer.test(),
     }
 }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::walk::{Way, base, objects, operations, schema, ways};
-use crate::support::Server;
 use crate::support::wire::Socket;
+use crate::support::{Server, change};
 
 /// The name of the instance that must not be seen.
 const CANARY: &str = "Kanarienvogel";
@@ -73,7 +73,7 @@ pub fn key(id: &str) -> Uuid {
     Uuid::try_parse(String::from_utf8(text).unwrap().rsplit(':').next().unwrap()).unwrap()
 }
 
-fn only(id: &str) -> Scope {
+pub fn only(id: &str) -> Scope {
     Scope { instances: [key(id)].into(), ..Scope::default() }
 }
 
@@ -160,6 +160,51 @@ async fn counts_are_those_of_the_scope() {
         let token = register.token(Role::Viewer, scope).await;
         let answer = register.server.ask_as(&token, counts, json!({})).await;
         assert_eq!(answer["data"], expect(instances), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn mails_are_those_about_the_scope() {
+    let register = Register::start().await;
+    let server = &register.server;
+    server.done("sendTestMail", json!({ "address": "test@example.com" }), "").await;
+    // One mail that reports both, as if both had failed at once.
+    let (inside, outside) = (key(&register.inside), key(&register.outside));
+    let both = format!(
+        "UPDATE notification SET stands_for = '[\"{inside}\",\"{outside}\"]', subject = '2 instances: sync failed'
+            WHERE kind = 'sync_failed' AND address_key = 'all@example.com'"
+    );
+    change(&server.db, &both).await;
+    let document = "query($filter: NotificationFilter) { notifications(filter: $filter) { totalCount
+        nodes { id kind subject instance { name } standsFor { totalCount nodes { name } } } } }";
+    let all = server.ask(document, json!({})).await["notifications"].take();
+    assert_eq!(all["totalCount"], 9, "{all}");
+    let of_integration = Scope { integrations: ["rehearsal".to_owned()].into(), ..Scope::default() };
+    let other = Scope { integrations: ["okta".to_owned()].into(), ..Scope::default() };
+    for (scope, count) in [(only(&register.inside), 4), (of_integration, 8), (other, 0)] {
+        let token = register.token(Role::Viewer, scope).await;
+        let own = server.ask_as(&token, document, json!({})).await["data"]["notifications"].take();
+        assert_eq!((&own["totalCount"], own["nodes"].as_array().unwrap().len()), (&json!(count), count), "{own}");
+    }
+    let token = register.token(Role::Viewer, only(&register.inside)).await;
+    let own = server.ask_as(&token, document, json!({})).await["data"]["notifications"].take();
+    let merged: Vec<_> = own["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|mail| mail["subject"] == "Several instances: sync failed")
+        .collect();
+    assert_eq!(merged.len(), 1, "{own}");
+    assert_eq!(merged[0]["standsFor"], json!({ "totalCount": 1, "nodes": [{ "name": "Inside" }] }));
+    for (instance, count) in [(&register.inside, 4), (&register.outside, 0)] {
+        let filter = json!({ "filter": { "instanceId": instance } });
+        let found = server.ask_as(&token, document, filter).await["data"]["notifications"].take();
+        assert_eq!(found["totalCount"], count, "{found}");
+    }
+    let node = "query($id: ID!) { node(id: $id) { id } }";
+    for mail in all["nodes"].as_array().unwrap() {
+        let found = server.ask_as(&token, node, json!({ "id": mail["id"] })).await["data"]["node"].take();
+        assert_eq!(found.is_object(), mail["instance"]["name"] == "Inside", "{mail}: {found}");
     }
 }
 

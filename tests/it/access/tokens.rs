@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use muster::auth::Role;
-use muster::auth::members::NewMember;
-use muster::auth::tokens::NewToken;
+use muster::auth::members::{Change, NewMember};
+use muster::auth::tokens::{self, NewToken};
 use muster::clock::{Clock, date_time};
 use serde_json::{Value, json};
 
+use crate::members::{Browser, member};
 use crate::support::wire::ENDLESS;
-use crate::support::{Server, change};
+use crate::support::{DEADLINE, Server, change};
 
 const FIELDS: &str =
     "token apiToken { id name role email isPersonal isUnlimited createdAt createdBy expiresAt expiresSoon
@@ -173,4 +174,92 @@ async fn a_row_that_was_changed_outside_is_no_token() {
         change(&server.db, &format!("UPDATE api_token SET {change_to} WHERE name = '{name}'")).await;
         assert!(is_refused(&server, &token).await, "{name}");
     }
+}
+
+const CREATE: &str = "mutation($input: CreateApiTokenInput!) { createApiToken(input: $input) {
+    token apiToken { isPersonal createdBy } userErrors { message } } }";
+const INVITE: &str = "mutation($email: String!) { createMember(input: { name: \"Eve\", email: $email, role: ADMIN }) {
+    member { role } userErrors { code } } }";
+
+/// Waits until a token may administer, or may not.
+async fn administers(server: &Server, token: &str, wanted: bool) {
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    loop {
+        let answer = server.ask_as(token, "{ members { totalCount } }", json!({})).await;
+        let may = answer["data"]["members"]["totalCount"].is_number();
+        assert!(may || answer["errors"][0]["extensions"]["code"] == "FORBIDDEN", "{answer}");
+        if may == wanted {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{answer}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_the_installation_administers_as_long_as_its_creator_does() {
+    let server = Server::start().await;
+    for email in ["ada@example.com", "root@example.com"] {
+        member(&server, email, Role::Admin).await;
+    }
+    let ada = server.members.id_of("ada@example.com").await.unwrap();
+    let mut browser = Browser::signed_in(&server, "ada@example.com").await;
+    let input = json!({ "input": { "name": "machine", "role": "ADMIN" } });
+    let made = browser.ask(CREATE, input.clone()).await["data"]["createApiToken"].take();
+    assert_eq!(made["apiToken"], json!({ "isPersonal": false, "createdBy": "ada@example.com" }), "{made}");
+    let machine = made["token"].as_str().unwrap().to_owned();
+    // What the token creates is Ada's as well.
+    let child = server.ask_as(&machine, CREATE, input).await["data"]["createApiToken"]["token"].take();
+    let child = child.as_str().unwrap().to_owned();
+    let invited = server.ask_as(&machine, INVITE, json!({ "email": "eve@example.com" })).await;
+    assert_eq!(invited["data"]["createMember"]["member"], json!({ "role": "ADMIN" }), "{invited}");
+    let log = "{ auditLog(first: 1, filter: { actions: [MEMBER_CREATED] }) { nodes { actor actorKind outcome } } }";
+    let entry = server.ask(log, json!({})).await["auditLog"]["nodes"][0].take();
+    assert_eq!(entry, json!({ "actor": "machine", "actorKind": "TOKEN", "outcome": "OK" }));
+
+    let role = |role| Change { role: Some(role), ..Change::default() };
+    let disabled = |disabled| Change { disabled: Some(disabled), ..Change::default() };
+    for (lose, gain) in [(role(Role::Viewer), role(Role::Admin)), (disabled(true), disabled(false))] {
+        let mut socket = server.acknowledged(&machine).await;
+        socket.subscribe("s", ENDLESS).await;
+        server.members.update(ada, &lose).await.unwrap();
+        let began = tokio::time::Instant::now();
+        assert_eq!(socket.close_code().await, 4401);
+        for token in [&machine, &child] {
+            administers(&server, token, false).await;
+            assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+            let refused = server.ask_as(token, INVITE, json!({ "email": "mallory@example.com" })).await;
+            assert_eq!(refused["errors"][0]["extensions"]["code"], "FORBIDDEN", "{refused}");
+            let answer = server.ask_as(token, "{ instances { totalCount } recipients { emails } }", json!({})).await;
+            assert!(answer.get("errors").is_none(), "machines go on with instances: {answer}");
+        }
+        server.members.update(ada, &gain).await.unwrap();
+        administers(&server, &machine, true).await;
+    }
+    change(&server.db, "UPDATE api_token SET creator_id = NULL WHERE name = 'machine'").await;
+    assert!(is_refused(&server, &machine).await, "its creator is signed");
+}
+
+#[tokio::test]
+async fn a_role_and_a_scope_of_a_newer_version_open_nothing() {
+    let server = Server::start().await;
+    let token = server.tokens.create(NewToken::new("newer", Role::Admin)).await.unwrap().text;
+    change(&server.db, "UPDATE api_token SET role = 'wizard' WHERE name = 'newer'").await;
+    assert!(is_refused(&server, &token).await);
+    let list = "{ apiTokens(first: 100) { nodes { name role } } }";
+    let found = server.ask(list, json!({})).await["apiTokens"]["nodes"].take();
+    assert_eq!(found[0], json!({ "name": "newer", "role": "REPORTS" }));
+    assert_eq!(found.as_array().unwrap().len(), 3);
+    member(&server, "ada@example.com", Role::Admin).await;
+    let mut browser = Browser::signed_in(&server, "ada@example.com").await;
+    change(&server.db, "UPDATE member SET role = 'wizard'").await;
+    let found = server.ask("{ members { nodes { email role } } }", json!({})).await["members"]["nodes"].take();
+    assert_eq!(found, json!([{ "email": "ada@example.com", "role": "REPORTS" }]));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!browser.is_in().await);
+
+    let row = server.tokens.list().await.unwrap().remove(0);
+    let newer = Some(r#"{"integrations":["okta"],"instances":[],"countries":["NL"]}"#.to_owned());
+    let seen = tokens::scope(&entity::api_token::Model { scope: newer, ..row }).expect("it is limited");
+    assert!(!seen.has("okta", uuid::Uuid::nil()), "to nothing");
 }

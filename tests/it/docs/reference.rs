@@ -45,6 +45,7 @@ fn defaults() -> Vec<(&'static str, String)> {
         ("TOKEN_SUBSCRIPTIONS", text(&settings.token_subscriptions)),
         ("TOKEN_REQUESTS_PER_MINUTE", text(&settings.token_requests_per_minute)),
         ("TOKEN_COST_PER_MINUTE", text(&settings.token_cost_per_minute)),
+        ("TOKEN_TEST_MAILS_PER_HOUR", text(&settings.token_test_mails_per_hour)),
         ("SYNC_CONCURRENCY", text(&settings.sync_concurrency)),
         ("REMOVAL_GUARD_PERCENT", text(&settings.removal_guard_percent)),
         ("REMOVAL_GUARD_MINIMUM", text(&settings.removal_guard_minimum)),

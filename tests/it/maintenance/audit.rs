@@ -259,7 +259,7 @@ async fn names_are_erased_in_steps_and_the_log_says_whose() {
     let actor = entry.actor_id.unwrap();
     assert_eq!(erase::of(&db, entry.at, actor).await.unwrap(), 4);
     let last = audit_entry::Entity::find_by_id(5).one(db.read()).await.unwrap().unwrap();
-    assert_eq!((last.action, last.subject_id), (Action::NamesErased, Some(actor)));
+    assert_eq!((last.action(), last.subject_id), (Action::NamesErased, Some(actor)));
     let found = verify(db.read(), Some(&ring)).await.unwrap();
     assert_eq!(found.breaks, [""; 0]);
     db.close().await.unwrap();

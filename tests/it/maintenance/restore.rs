@@ -77,6 +77,60 @@ async fn a_database_that_is_replaced_is_kept_and_clients_are_told_everything_ane
 }
 
 #[tokio::test]
+async fn nobody_is_let_in_again_by_a_restore_on_sqlite() {
+    let home = Home::on_sqlite();
+    for name in ["kept", "leaked"] {
+        assert!(home.run(&["token", "create", "--name", name]).status.success());
+    }
+    for email in ["ada@example.com", "bob@example.com"] {
+        assert!(home.run(&["member", "create", "--email", email, "--role", "operator"]).status.success());
+    }
+    let database = home.data_dir().join("muster.db");
+    sql(
+        &database,
+        "INSERT INTO session (id, hash, member_id, created_at, last_used_at, expires_at, user_agent)
+            SELECT id, x'00', id, 0, 0, 0, '' FROM member LIMIT 1",
+    )
+    .await;
+    let backup = file(&home, "backup");
+    assert!(home.run(&["backup", backup.to_str().unwrap()]).status.success());
+    assert!(home.run(&["token", "revoke", "--name", "leaked"]).status.success());
+    assert!(home.run(&["member", "disable", "--email", "bob@example.com"]).status.success());
+
+    let restored = home.run(&["restore", "--replace", backup.to_str().unwrap()]);
+    let words = said(&restored);
+    assert!(restored.status.success(), "{words}");
+    for wanted in [
+        "All sessions and one-time links have ended.",
+        "The token \"leaked\" was revoked after the backup, and is revoked again.",
+        "bob@example.com was disabled after the backup, and is disabled again.",
+        "1 API tokens are valid. Passwords and roles are those of the backup.",
+    ] {
+        assert!(words.contains(wanted), "{wanted}: {words}");
+    }
+    assert_eq!(one(&database, "SELECT group_concat(name) FROM api_token WHERE revoked_at IS NULL").await, "kept");
+    assert_eq!(
+        one(&database, "SELECT group_concat(email) FROM member WHERE disabled_at IS NULL").await,
+        "ada@example.com"
+    );
+    for table in ["session", "member_link"] {
+        assert_eq!(one(&database, &format!("SELECT CAST(COUNT(*) AS TEXT) FROM {table}")).await, "0", "{table}");
+    }
+    let actions = "SELECT group_concat(action) FROM (SELECT action FROM audit_entry ORDER BY id DESC LIMIT 3)";
+    assert_eq!(one(&database, actions).await, "member_updated,token_revoked,backup_restored");
+    assert!(home.run(&["audit", "verify"]).status.success());
+    let looked = home.run(&["doctor"]);
+    assert!(looked.status.success(), "what was ended again is signed: {}", said(&looked));
+
+    // In a new place, nothing says who was let in no more.
+    let other = Home::on_sqlite();
+    fs::create_dir(other.data_dir()).unwrap();
+    fs::copy(home.data_dir().join("secret.key"), other.data_dir().join("secret.key")).unwrap();
+    let words = said(&other.run(&["restore", backup.to_str().unwrap()]));
+    assert!(words.contains("2 API tokens are valid. Tokens that were revoked after the backup"), "{words}");
+}
+
+#[tokio::test]
 async fn what_cannot_stand_in_for_the_database_is_refused_and_nothing_is_changed_on_sqlite() {
     let (home, backup, _) = backed_up().await;
     let database = home.data_dir().join("muster.db");

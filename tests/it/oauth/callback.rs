@@ -180,7 +180,7 @@ async fn whoever_may_no_longer_change_anything_completes_nothing() {
     page(&visit(&back, None).await, 403, "This is no longer allowed");
     assert_eq!(entity::instance::Entity::find().count(server.db.read()).await.unwrap(), 0);
     let entries = entity::audit_entry::Entity::find().all(server.db.read()).await.unwrap();
-    let failed = entries.iter().filter(|entry| entry.action == entity::audit_entry::Action::AuthorizationFailed);
+    let failed = entries.iter().filter(|entry| entry.action() == entity::audit_entry::Action::AuthorizationFailed);
     assert_eq!(failed.count(), 2);
 }
 

@@ -97,6 +97,16 @@ impl Browser {
         self.follow(&format!("{}{START}", program.client.url), Some(&callback)).await.err().unwrap()
     }
 
+    /// Signs out of Muster: the status, and the page of the identity provider to sign out there, if there is one.
+    async fn sign_out(&mut self, program: &Program) -> (u16, Option<String>) {
+        let sent: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let call = self.http.delete(format!("{}/session", program.client.url)).header("cookie", sent.join("; "));
+        let answer = call.header("sec-fetch-site", "same-origin").send().await.unwrap();
+        let status = answer.status().as_u16();
+        let body: serde_json::Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap_or_default();
+        (status, body["signOutPage"].as_str().map(str::to_owned))
+    }
+
     /// Whether the API accepts its session.
     async fn is_signed_in(&self, program: &Program) -> bool {
         let sent: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();

@@ -87,6 +87,31 @@ async fn a_person_has_the_role_of_a_group_and_is_signed_out_elsewhere_when_it_ch
 }
 
 #[tokio::test]
+async fn who_signs_out_is_led_to_the_provider_to_sign_out_there() {
+    let (provider, home, program) = start().await;
+    person(&provider, "ada", &["admins"]).await;
+    let mut browser = Browser::new();
+    assert_eq!(browser.sign_in(&program).await.status, 200);
+    let (status, page) = browser.sign_out(&program).await;
+    assert_eq!((status, sessions(&home).await.as_str()), (200, "0"));
+    let page = page.unwrap();
+    assert_eq!(page, format!("{}/session/end?client_id=muster", provider.origin));
+    let asked = browser.get(&page).await;
+    assert!(asked.status == 200 && asked.body.contains("sign-out"), "{} {}", asked.status, asked.body);
+    assert!(!browser.is_signed_in(&program).await);
+    assert_eq!(browser.sign_out(&program).await, (204, None), "there is no session any more");
+
+    // The session here ends in any case.
+    assert_eq!(browser.sign_in(&program).await.status, 200);
+    drop(provider);
+    drop(program);
+    let program = home.serve("").await;
+    let began = tokio::time::Instant::now();
+    assert_eq!(browser.sign_out(&program).await, (204, None));
+    assert!(began.elapsed() < std::time::Duration::from_secs(5) && !browser.is_signed_in(&program).await);
+}
+
+#[tokio::test]
 async fn keys_are_replaced_and_every_accepted_algorithm_works() {
     let (provider, _home, program) = start().await;
     person(&provider, "ada", &["admins"]).await;

@@ -7,6 +7,7 @@ mod export;
 mod history;
 mod instances;
 mod names;
+mod newer;
 mod nodes;
 mod search;
 mod standing;

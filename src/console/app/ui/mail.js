@@ -1,6 +1,6 @@
 // Mails in words: what they are about, what became of them, and why.
 
-import { count } from "../format.js";
+import { count, words } from "../format.js";
 import { html } from "../lib.js";
 
 /** What each kind of mail is about. */
@@ -35,7 +35,7 @@ export function whyNoMail({ outcome, mailDecision }) {
   const { kind, reason } = mailDecision;
   if (reason === "CANCELLED") return "It was cancelled, which is never mailed.";
   if (reason === "NO_RECIPIENT") {
-    const due = kind ? ` A mail “${MAIL_KINDS[kind]}” was due.` : "";
+    const due = kind ? ` A mail “${MAIL_KINDS[kind] ?? words(kind)}” was due.` : "";
     return `Nobody would get it: neither the creator of the instance nor a recipient has an address.${due}`;
   }
   if (outcome === "FAILED") return "It failed like the run before, which was mailed.";

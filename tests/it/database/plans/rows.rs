@@ -13,8 +13,8 @@ use entity::{
 };
 use muster::directory::words::Words;
 use sea_orm::{
-    ActiveModelTrait, DatabaseConnection, EntityTrait, IntoActiveModel, Iterable, PrimaryKeyToColumn, PrimaryKeyTrait,
-    QueryOrder,
+    ActiveEnum, ActiveModelTrait, DatabaseConnection, EntityTrait, IntoActiveModel, Iterable, PrimaryKeyToColumn,
+    PrimaryKeyTrait, QueryOrder,
 };
 use uuid::Uuid;
 
@@ -199,8 +199,8 @@ async fn people(db: &DatabaseConnection) {
         at: of.at + number,
         actor_id: Some(id()),
         subject_id: Some(id()),
-        action: if number % 100 == 0 { Action::TokenCreated } else { of.action },
-        outcome: if number % 100 == 1 { AuditOutcome::Failed } else { of.outcome },
+        action: if number % 100 == 0 { Action::TokenCreated.to_value() } else { of.action.clone() },
+        outcome: if number % 100 == 1 { AuditOutcome::Failed.to_value() } else { of.outcome.clone() },
         ..of.clone()
     });
     insert::<audit_entry::Entity>(db, entries).await;
@@ -223,6 +223,7 @@ async fn people(db: &DatabaseConnection) {
         address: None,
         user_agent: String::new(),
         signature: None,
+        from_provider: false,
     });
     insert::<session::Entity>(db, sessions).await;
     let attempts = (0..OTHERS).map(|_| sign_in_attempt::Model { account: hash(), count: 1, last_at: NEVER });
