@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use entity::audit_entry::Action;
 use ipnet::IpNet;
@@ -69,7 +69,7 @@ struct Failures {
 
 pub(super) fn routes(oidc: Option<Oidc>, endpoint: Arc<Endpoint>, attempts: Attempts) -> Router {
     Router::new()
-        .route("/session", post(with_password).delete(sign_out))
+        .route("/session", get(whether_signed_in).post(with_password).delete(sign_out))
         .route("/session/link", post(with_link))
         .with_state(Door { oidc, endpoint, attempts })
 }
@@ -131,6 +131,20 @@ async fn with_link(State(door): State<Door>, request: Request) -> Response {
         redeemed.map_err(|error| problem(&error))
     })
     .await
+}
+
+/// Whether the cookie has a session that works. A page asks this first, because a browser shows refusals as errors.
+async fn whether_signed_in(State(door): State<Door>, headers: HeaderMap) -> Response {
+    let caller = match door.endpoint.session_cookie.secret(&headers) {
+        Some(secret) => door.endpoint.access.members.sessions.authenticate(&secret).await,
+        None => Ok(None),
+    };
+    match caller {
+        Ok(caller) => {
+            ([(header::CACHE_CONTROL, "no-store")], Json(json!({ "signedIn": caller.is_some() }))).into_response()
+        }
+        Err(error) => problem(&error).into_response(JSON),
+    }
 }
 
 /// Ends the session of the cookie. If it began at the identity provider, the answer says where to sign out there.

@@ -95,5 +95,5 @@ export function every(minutes) {
   const day = DAY / SECOND / 60;
   if (minutes % day === 0) return minutes === day ? "Every day" : `Every ${count(minutes / day, "day")}`;
   if (minutes > 60 && minutes % 60 === 0) return `Every ${count(minutes / 60, "hour")}`;
-  return minutes === 1 ? "Every minute" : `Every ${count(minutes, "minute")}`;
+  return plural(minutes, "Every minute", `Every ${count(minutes, "minute")}`);
 }

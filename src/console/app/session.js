@@ -11,6 +11,8 @@ const START = "query Start { eventCursor me { name email role member { id } } }"
 export const CURSOR = "query Cursor { eventCursor }";
 const LINK = /^#\/(set-up|set-password|enter)\/([\w-]+)$/;
 const RETRY = 3_000;
+/** Noted while somebody is signed in, for `start.js`. */
+const SIGNED_IN = "muster.signed-in";
 const NOT_KEPT =
   "Your browser did not keep the session. Open the console at the address in the setting MUSTER_PUBLIC_URL.";
 
@@ -35,6 +37,7 @@ let link = null;
 
 function showGate(page, message = "") {
   early.clear();
+  localStorage.removeItem(SIGNED_IN);
   batch(() => {
     token.value = null;
     me.value = null;
@@ -42,10 +45,11 @@ function showGate(page, message = "") {
   });
 }
 
-/** Who is signed in, as `start.js` has asked; then as it is asked here. */
+/** Who is signed in, as `start.js` has asked; then as it is asked here. Null if it found that nobody is. */
 async function whoAsks() {
   const started = await window.started;
   window.started = null;
+  if (started === "nobody") return null;
   return started ? answered(started, token.value) : ask(START);
 }
 
@@ -56,6 +60,8 @@ export async function enter(otherwise = "") {
   for (;;) {
     try {
       const found = await whoAsks();
+      if (!found) return showGate("sign-in", otherwise);
+      if (!token.value) localStorage.setItem(SIGNED_IN, "yes");
       batch(() => {
         away.value = "";
         startCursor.value = found.eventCursor;

@@ -15,6 +15,16 @@
       body: JSON.stringify({ query: "query Start { eventCursor me { name email role member { id } } }" }),
       credentials: "same-origin",
     });
+  const token = sessionStorage.getItem("muster.token");
+  /** Asked where nobody has signed in before, because a browser's console shows refusals as errors. */
+  const nobodyIs = async () => {
+    const answer = await fetch(new URL("session", document.baseURI), { credentials: "same-origin" });
+    return answer.ok && (await answer.json()).signedIn === false;
+  };
+  const start = async () => {
+    if (!token && !localStorage.getItem("muster.signed-in") && (await nobodyIs())) return "nobody";
+    return ask(token);
+  };
   // A one-time link in the address may sign somebody in first.
-  if (!location.hash.startsWith("#/")) window.started = ask(sessionStorage.getItem("muster.token")).catch(() => null);
+  if (!location.hash.startsWith("#/")) window.started = start().catch(() => null);
 }

@@ -138,6 +138,10 @@ async fn addresses_that_earlier_versions_used_lead_to_the_same_pages() {
     browser.is_at("/integrations").await;
     browser.back().await;
     browser.find(Role::Heading, "Acme").await;
+    // Who has not signed in here sees that, and the browser has nothing to say about it.
+    browser.script("sessionStorage.clear(); localStorage.clear()", vec![]).await;
+    browser.go("/").await;
+    browser.find(Role::Heading, "Sign in").await;
     browser.close().await;
 }
 

@@ -3,7 +3,7 @@
 import { useEffect, useState } from "../../vendor/hooks.js";
 import { change } from "../api.js";
 import { useQuery } from "../data.js";
-import { count } from "../format.js";
+import { count, plural } from "../format.js";
 import { html } from "../lib.js";
 import { onEvent } from "../live.js";
 import { INSTANCE, instance, remember, forgetInstance } from "../store.js";
@@ -58,7 +58,7 @@ function sayWhenRemoved({ id, name }) {
   const end = onEvent(({ instance, cause, usersRemoved }) => {
     if (instance.id !== id || cause !== "USERS_DELETED") return;
     end();
-    say(`${count(usersRemoved ?? 0, "user")} of “${name}” ${usersRemoved === 1 ? "has" : "have"} been removed.`);
+    say(`${count(usersRemoved ?? 0, "user")} of “${name}” ${plural(usersRemoved ?? 0, "has", "have")} been removed.`);
   });
   return end;
 }
@@ -66,7 +66,7 @@ function sayWhenRemoved({ id, name }) {
 async function deleteAllUsers(instance) {
   const { id, name, status, userCount } = instance;
   const text = [
-    userCount === 1 ? `The user of “${name}” leaves the register at once.` : `All ${count(userCount, "user")} of “${name}” leave the register at once.`,
+    plural(userCount, `The user of “${name}” leaves the register at once.`, `All ${count(userCount, "user")} of “${name}” leave the register at once.`),
     "What the application does not list cannot be restored, such as when each user was first seen.",
     status === "LIVE" ? "The instance stays live, so its next sync imports the users again." : "The instance stays inactive.",
   ];
@@ -102,7 +102,7 @@ function Watching({ id, name, users, close }) {
     <${Window} title="Deleting" second=${name} leave=${() => close()}>
       <p class="state" role="status">
         <span class="spinner"></span>
-        Its credential is destroyed. ${users > 0 ? `${count(users, "user")} ${users === 1 ? "is" : "are"} being removed.` : "It is being removed."}
+        Its credential is destroyed. ${users > 0 ? `${count(users, "user")} ${plural(users, "is", "are")} being removed.` : "It is being removed."}
       </p>
       <p class="second">You may close this window. The deletion goes on by itself.</p>
       <footer><button type="button" onClick=${() => close()}>Close</button></footer>
@@ -112,7 +112,7 @@ function Watching({ id, name, users, close }) {
 
 async function deleteInstance(instance, close) {
   const { id, name, userCount } = instance;
-  const users = userCount === 1 ? "its user leaves" : `its ${count(userCount, "user")} leave`;
+  const users = plural(userCount, "its user leaves", `its ${count(userCount, "user")} leave`);
   const text = [
     userCount > 0
       ? `Its credential is destroyed at once, and ${users} the register. Neither can be brought back.`

@@ -1,7 +1,7 @@
 // The question before a sync may remove the users whom the removal guard kept.
 
 import { useList } from "../data.js";
-import { count, number } from "../format.js";
+import { count, number, plural } from "../format.js";
 import { html } from "../lib.js";
 import { open, Window } from "../ui/dialog.js";
 import { Failure, Loading, More } from "../ui/parts.js";
@@ -35,7 +35,7 @@ function HeldRemovals({ instance, close }) {
   const held = list.total > 0 && `${count(list.total, "user")}${list.exact ? "" : " or more"}`;
   return html`
     <${Window} title="Accept the removals?" second=${name} leave=${() => close(false)}>
-      ${held && html`<p><strong>${held}</strong> of ${number(userCount)} ${list.total === 1 ? "is" : "are"} no longer listed by ${integration.name}, and would be removed:</p>`}
+      ${held && html`<p><strong>${held}</strong> of ${number(userCount)} ${plural(list.total, "is", "are")} no longer listed by ${integration.name}, and would be removed:</p>`}
       <${Leavers} list=${list} />
       <p class="second">If these people did not leave, check what the credential may see in ${integration.name}.</p>
       <footer>

@@ -4,6 +4,7 @@ import { useEffect, useMemo, useState } from "../../vendor/hooks.js";
 import { ask, change } from "../api.js";
 import { useLoad } from "../data.js";
 import { dropDraft, keepDraft, keptDraft, takeFailedConsent } from "../draft.js";
+import { plural } from "../format.js";
 import { html } from "../lib.js";
 import { go, guardPage, search, setSearch } from "../router.js";
 import { mayChange } from "../session.js";
@@ -185,7 +186,7 @@ function HelpBeside({ integration, redirectUri }) {
 const needed = (errors) => {
   const wrong = Object.keys(errors).length;
   if (!wrong) return "";
-  return wrong === 1 ? "One field needs another value." : `${wrong} fields need another value.`;
+  return plural(wrong, "One field needs another value.", `${wrong} fields need another value.`);
 };
 
 function ConnectForm({ integration, suggested, draft, failed, startOver }) {

@@ -4,7 +4,7 @@ import { useEffect, useMemo, useState } from "../../vendor/hooks.js";
 import { Remedies } from "../actions.js";
 import { ask, askEarly } from "../api.js";
 import { useLoad, useQuery } from "../data.js";
-import { count, number } from "../format.js";
+import { count, number, plural } from "../format.js";
 import { html } from "../lib.js";
 import { onEvent } from "../live.js";
 import { mayChange, mayManage } from "../session.js";
@@ -52,7 +52,7 @@ function Trouble() {
     </div>`}
     ${tokens.length > 0 &&
     html`<div class="notice">
-      <p><strong>${tokens.length === 1 ? "An API token expires soon" : `${count(tokens.length, "API token")} expire soon`}</strong></p>
+      <p><strong>${plural(tokens.length, "An API token expires soon", `${count(tokens.length, "API token")} expire soon`)}</strong></p>
       <p>
         ${tokens.length === 1 ? html`“${tokens[0].name}” expires` : html`The first of them, “${tokens[0].name}”, expires`} <${Moment} at=${tokens[0].expiresAt} />.
         What uses it then stops working. <${Link} to="settings/tokens">Manage tokens</${Link}>
