@@ -4,7 +4,7 @@
 //! in the file. An unknown name or an invalid value stops the start with an error message
 //! of one line that names the setting.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
@@ -13,11 +13,12 @@ use ipnet::IpNet;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
-use url::{Host, Url};
+use url::Url;
 
 use crate::db::{Location, ParsedUrl};
 use crate::spelling::closest;
 
+mod addresses;
 mod defaults;
 mod environment;
 mod forms;
@@ -257,45 +258,6 @@ impl Settings {
         Ok(())
     }
 
-    /// The address at which people and applications reach this server, without a trailing slash.
-    pub fn public_url(&self) -> String {
-        match &self.public_url {
-            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-            None => format!("{}://{}", if self.tls_files().is_some() { "https" } else { "http" }, self.listen),
-        }
-    }
-
-    /// The same, for a link that somebody opens. Without a public address, one on this machine takes the place of
-    /// "all addresses", which no browser can open.
-    pub fn reachable_url(&self) -> String {
-        if self.public_url.is_some() || !self.listen.ip().is_unspecified() {
-            return self.public_url();
-        }
-        let here = if self.listen.is_ipv4() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { Ipv6Addr::LOCALHOST.into() };
-        let scheme = if self.tls_files().is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", SocketAddr::new(here, self.listen.port()))
-    }
-
-    /// What to tell the reader of a link if only the settings can say under which address people reach the server.
-    pub fn public_url_hint(&self) -> Option<&'static str> {
-        self.public_url.is_none().then_some(
-            "Is the server reached under another address, as behind a proxy? Then set MUSTER_PUBLIC_URL to it and start again.",
-        )
-    }
-
-    /// Whether browsers treat the pages of the public address as those of an https site: it is one, or is on this
-    /// machine.
-    pub fn has_secure_context(&self) -> bool {
-        let Ok(url) = Url::parse(&self.public_url()) else { return false };
-        let is_loopback = match url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        };
-        url.scheme() == "https" || is_loopback
-    }
-
     pub fn secret_key_file(&self) -> PathBuf {
         self.secret_key_file.clone().unwrap_or_else(|| self.data_dir.join("secret.key"))
     }
@@ -303,11 +265,6 @@ impl Settings {
     /// The files with the certificate and the key of the server, if it serves TLS itself.
     pub fn tls_files(&self) -> Option<(&Path, &Path)> {
         self.tls_cert_file.as_deref().zip(self.tls_key_file.as_deref())
-    }
-
-    /// Whether people reach the server over TLS, which it or a proxy in front of it serves.
-    pub fn is_served_over_tls(&self) -> bool {
-        self.tls_files().is_some() || self.public_url.as_ref().is_some_and(|url| url.scheme() == "https")
     }
 
     /// The folder of mails that are written as files.

@@ -10,6 +10,7 @@ use crate::support::DEADLINE;
 mod audit;
 pub mod backup;
 mod doctor;
+mod doctor_door;
 mod postgres;
 mod restore;
 pub mod retention;
