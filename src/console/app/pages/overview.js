@@ -47,7 +47,7 @@ function Trouble() {
   return html`
     ${trouble &&
     html`<div class="notice danger" role="alert">
-      <p><strong>${TROUBLES[trouble.kind] ?? "The database has a problem"}</strong> <span class="second">since <${Moment} at=${trouble.since} /></span></p>
+      <p><strong>${TROUBLES[trouble.kind] ?? "The database has a problem"}</strong> <span class="second">began <${Moment} at=${trouble.since} /></span></p>
       <p>${trouble.message}</p>
     </div>`}
     ${tokens.length > 0 &&
@@ -106,7 +106,7 @@ function Needing({ known }) {
           <${Link} to=${instanceLink(row.id)}>${row.name}</${Link}> <span class="second">${row.integration.name}</span>
           <${State} instance=${row} />
         </p>
-        ${notice ? html`<p>${notice.title} <span class="second">since <${Moment} at=${notice.since} /></span></p>` : html`<${Unnoticed} row=${row} />`}
+        ${notice ? html`<p>${notice.title} <span class="second">began <${Moment} at=${notice.since} /></span></p>` : html`<${Unnoticed} row=${row} />`}
         ${notice?.remedies.length > 0 && html`<${Remedies} instance=${row} limit=${3} />`}
       </div>
     </li>
