@@ -5,13 +5,33 @@ import { token } from "./token.js";
 /** Longer than the 20 seconds that the server waits for an application. */
 const PATIENCE = 30_000;
 
-/** A failed request. `code` is the `extensions.code` of its first error, `UNAUTHENTICATED` or `UNREACHABLE`. */
+/**
+ * A failed request. `code` is the `extensions.code` of its first error, `UNAUTHENTICATED` or `UNREACHABLE`. `retryAfter` is
+ * how many seconds the server wants to be left alone.
+ */
 export class ApiError extends Error {
-  constructor(message, code = null) {
+  constructor(message, code = null, retryAfter = 0) {
     super(message);
     this.code = code;
+    this.retryAfter = retryAfter;
   }
 }
+
+/** The codes of what would fail again for the same reason. */
+const LASTING = new Set([
+  "BAD_REQUEST",
+  "BAD_USER_INPUT",
+  "FORBIDDEN",
+  "UNAUTHENTICATED",
+  "NOT_FOUND",
+  "GRAPHQL_PARSE_FAILED",
+  "GRAPHQL_VALIDATION_FAILED",
+  "QUERY_TOO_COMPLEX",
+  "ANSWER_TOO_LARGE",
+]);
+
+/** Whether what failed may succeed by itself later. */
+export const isPassing = (error) => !LASTING.has(error.code);
 
 /** Called when the server no longer accepts the session or token. */
 /** @type {(message: string) => void} */
@@ -88,9 +108,10 @@ export async function answered(response, asked) {
     if (asked === token.value) refused(message);
     throw new ApiError(message, "UNAUTHENTICATED");
   }
-  if (error) throw new ApiError(error.message ?? "The server refused this.", error.extensions?.code);
-  if (response.status >= 502 || !answer) throw new ApiError("The server cannot be reached.", "UNREACHABLE");
-  if (!response.ok || !answer.data) throw new ApiError(`The server answered with status ${response.status}.`);
+  const wait = Number(error?.extensions?.retryAfter ?? response.headers.get("retry-after")) || 0;
+  if (error) throw new ApiError(error.message ?? "The server refused this.", error.extensions?.code, wait);
+  if (response.status >= 502 || !answer) throw new ApiError("The server cannot be reached.", "UNREACHABLE", wait);
+  if (!response.ok || !answer.data) throw new ApiError(`The server answered with status ${response.status}.`, null, wait);
   return answer.data;
 }
 

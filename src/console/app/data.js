@@ -1,7 +1,7 @@
 // Queries of a page: loaded at once, asked again when something has happened, and after a failure by themselves.
 
 import { useCallback, useEffect, useRef, useState } from "../vendor/hooks.js";
-import { ask, early } from "./api.js";
+import { ask, early, isPassing } from "./api.js";
 import { onEvent, onPoll } from "./live.js";
 
 onEvent(() => early.clear());
@@ -10,6 +10,54 @@ onPoll(() => early.clear());
 const SOON = 250;
 const FIRST_RETRY = 2_000;
 const LONGEST_RETRY = 15_000;
+const WATCH = 5_000;
+
+/** Events that move no instance from one state to another. */
+const PASSING = new Set(["SYNC_QUEUED", "SYNC_STARTED", "SYNC_RESUMED", "SYNC_WAITING"]);
+export const changesStates = ({ cause }) => !PASSING.has(cause);
+
+/** When something is loaded again: soon after something has happened, and later after a failure. */
+export class Plan {
+  #run;
+  #timer = null;
+  #at = Infinity;
+  #earliest = 0;
+  #failures = 0;
+
+  constructor(run) {
+    this.#run = run;
+  }
+
+  /** Runs in so many milliseconds, unless that is planned earlier, and when the server wants to be asked again. */
+  soon(wait) {
+    const at = Math.max(Date.now() + wait, this.#earliest);
+    if (this.#at <= at) return;
+    clearTimeout(this.#timer);
+    this.#at = at;
+    this.#timer = setTimeout(() => {
+      this.#at = Infinity;
+      this.#run();
+    }, at - Date.now());
+  }
+
+  failed(error) {
+    if (!isPassing(error)) return;
+    this.#earliest = Date.now() + 1000 * (error.retryAfter ?? 0);
+    this.soon(Math.min(LONGEST_RETRY, FIRST_RETRY * 2 ** this.#failures));
+    this.#failures += 1;
+  }
+
+  succeeded() {
+    this.#failures = 0;
+    this.#earliest = 0;
+  }
+
+  /** Forgets what is planned. */
+  stop() {
+    clearTimeout(this.#timer);
+    this.#at = Infinity;
+  }
+}
 
 /** Loads with `load(signal)` whenever `key` changes. `matters(event)` says whether an event changes what is shown. */
 export function useLoad(load, key, matters = null) {
@@ -19,29 +67,34 @@ export function useLoad(load, key, matters = null) {
   const again = useRef(() => {});
 
   useEffect(() => {
-    let timer = null;
-    let asked = null;
-    let failures = 0;
-    const run = async () => {
-      clearTimeout(timer);
-      timer = null;
-      asked?.abort();
-      const own = (asked = new AbortController());
+    const asked = new AbortController();
+    const { signal } = asked;
+    let running = null;
+    let isOld = false;
+    const once = async () => {
       try {
-        const data = await latest.current.load(own.signal);
-        if (own.signal.aborted) return;
-        failures = 0;
+        const data = await latest.current.load(signal);
+        if (signal.aborted) return;
+        plan.succeeded();
         setState({ data, error: null, key });
       } catch (error) {
-        if (own.signal.aborted) return;
+        if (signal.aborted) return;
         setState((before) => ({ data: before.key === key ? before.data : undefined, error, key }));
-        if (error.code === "UNREACHABLE") {
-          timer = setTimeout(run, Math.min(LONGEST_RETRY, FIRST_RETRY * 2 ** failures));
-          failures += 1;
-        }
+        plan.failed(error);
       }
     };
-    const soon = () => (timer ??= setTimeout(run, SOON));
+    // What is being loaded is not given up for what happens meanwhile, which may never end. It is loaded once more then.
+    const run = () => {
+      plan.stop();
+      isOld = running !== null;
+      running ??= once().then(() => {
+        running = null;
+        return isOld && !signal.aborted ? run() : undefined;
+      });
+      return running;
+    };
+    const plan = new Plan(run);
+    const soon = () => plan.soon(SOON);
     again.current = run;
     run();
     const ends = [
@@ -51,8 +104,8 @@ export function useLoad(load, key, matters = null) {
       }),
     ];
     return () => {
-      clearTimeout(timer);
-      asked?.abort();
+      plan.stop();
+      asked.abort();
       ends.forEach((end) => end());
     };
   }, [key]);
@@ -60,6 +113,17 @@ export function useLoad(load, key, matters = null) {
   const reload = useCallback(() => again.current(), []);
   const isOld = state.key !== key;
   return { data: isOld ? undefined : state.data, previous: state.data, error: isOld ? null : state.error, reload };
+}
+
+/** Loads again every few seconds while `isChanging`, which no event tells of. */
+export function useWatch(isChanging, reload) {
+  const latest = useRef(null);
+  latest.current = reload;
+  useEffect(() => {
+    if (!isChanging) return;
+    const timer = setInterval(() => document.hidden || latest.current(), WATCH);
+    return () => clearInterval(timer);
+  }, [isChanging]);
 }
 
 /** Runs a query whenever its variables change. Returns `{ data, previous, error, reload }`. */
@@ -86,6 +150,7 @@ export function useList(query, variables, pick, matters = null) {
   const [later, setLater] = useState({ nodes: [], key: null, place: null, end: null, hasMore: false });
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState(null);
+  const [round, setRound] = useState(0);
   const { data, previous, error, reload } = useQuery(query, variables, matters);
   const first = data && pick(data);
   const key = JSON.stringify([query, variables]);
@@ -101,7 +166,7 @@ export function useList(query, variables, pick, matters = null) {
       () => {},
     );
     return () => (isOld = true);
-  }, [isBehind, place]);
+  }, [isBehind, place, round]);
   const end = added ? { endCursor: added.end, hasNextPage: added.hasMore } : first?.pageInfo;
   const more = async () => {
     if (busy || isBehind || !end?.hasNextPage) return;
@@ -116,6 +181,11 @@ export function useList(query, variables, pick, matters = null) {
       setBusy(false);
     }
   };
+  const reloadAll = async () => {
+    await reload();
+    setLater((before) => ({ ...before, place: null }));
+    setRound((before) => before + 1);
+  };
   return {
     nodes: first && [...first.nodes, ...(added?.nodes ?? [])],
     total: first?.totalCount,
@@ -125,6 +195,6 @@ export function useList(query, variables, pick, matters = null) {
     busy,
     data: data ?? previous,
     error: error ?? failure,
-    reload,
+    reload: reloadAll,
   };
 }

@@ -4,7 +4,7 @@ const LANGUAGE = "en";
 const numbers = new Intl.NumberFormat(LANGUAGE);
 const plurals = new Intl.PluralRules(LANGUAGE);
 const lists = new Intl.ListFormat(LANGUAGE);
-const relative = new Intl.RelativeTimeFormat(LANGUAGE, { numeric: "auto" });
+const relative = new Intl.RelativeTimeFormat(LANGUAGE, { numeric: "always" });
 const local = new Intl.DateTimeFormat("en-GB", {
   day: "numeric",
   month: "short",

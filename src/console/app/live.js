@@ -16,6 +16,11 @@ const PROGRESS = `subscription Progress {
 }`;
 
 const POLL = 10_000;
+/** How often everything is asked again although it is live, for what becomes true by time alone. */
+const SLOW_POLL = 60_000;
+/** How long the server may take to accept a WebSocket. */
+const PATIENCE = 10_000;
+const NO_ANSWER = "The server does not answer over a WebSocket.";
 const KEEP_ALIVE = 10_000;
 /** How long the server may leave a ping without an answer. */
 const SILENCE = 8_000;
@@ -55,7 +60,7 @@ class Connection {
   #failures = 0;
   #client = null;
   #stopped = false;
-  #awake = null;
+  #wait = null;
 
   async run() {
     while (!this.#stopped) {
@@ -69,7 +74,7 @@ class Connection {
   stop() {
     this.#stopped = true;
     this.#client?.dispose();
-    this.#awake?.();
+    this.#wait?.abort();
   }
 
   /** Ends the connection. The next attempt begins in a moment, or when the page is shown again. */
@@ -79,7 +84,7 @@ class Connection {
 
   /** Ends the wait for the next attempt. */
   wake() {
-    this.#awake?.();
+    this.#wait?.abort();
   }
 
   /** Follows the events until the connection is lost. Returns why. */
@@ -96,6 +101,11 @@ class Connection {
     return new Promise((lost) => {
       let silence = null;
       let steady = null;
+      const giveUp = () => {
+        lost(NO_ANSWER);
+        client.terminate();
+      };
+      const patience = setTimeout(giveUp, PATIENCE);
       const isLive = () => (connection.value = { state: "live", why: "" });
       const client = createClient({
         url: url.href,
@@ -106,6 +116,7 @@ class Connection {
         onNonLazyError: () => {},
         on: {
           connected: () => {
+            clearTimeout(patience);
             if (this.#failures < 3) isLive();
             steady = setTimeout(() => {
               this.#failures = 0;
@@ -113,13 +124,12 @@ class Connection {
             }, STEADY);
           },
           ping: (received) => {
-            if (!received) silence = setTimeout(() => client.terminate(), SILENCE);
+            if (!received) silence = setTimeout(giveUp, SILENCE);
           },
           pong: (received) => received && clearTimeout(silence),
           closed: (event) => {
             const { code, reason } = /** @type {CloseEvent} */ (event);
-            clearTimeout(silence);
-            clearTimeout(steady);
+            [patience, silence, steady].forEach(clearTimeout);
             if (code === NOT_SIGNED_IN) enter();
             lost(reason);
           },
@@ -153,22 +163,25 @@ class Connection {
 
   /** Waits for the next attempt. Meanwhile, pages ask again every ten seconds. */
   async #fallBack(why) {
+    const { signal } = (this.#wait = new AbortController());
+    const woken = new Promise((wake) => signal.addEventListener("abort", wake));
     const wait = Math.min(LONGEST_WAIT, 500 * 2 ** this.#failures) * (0.5 + Math.random() / 2);
     const until = Date.now() + wait;
-    while (!this.#stopped && Date.now() < until) {
-      if (this.#failures >= 3) await this.#look(why);
-      await Promise.race([pause(Math.min(POLL, until - Date.now())), new Promise((wake) => (this.#awake = wake))]);
+    while (!signal.aborted && Date.now() < until) {
+      if (this.#failures >= 3) await this.#look(why, signal);
+      await Promise.race([pause(Math.min(POLL, until - Date.now())), woken]);
       if (this.#failures < 3) return;
     }
   }
 
-  async #look(why) {
+  async #look(why, signal) {
     try {
-      await ask(CURSOR);
+      await ask(CURSOR, {}, signal);
       this.#cursor = null;
       connection.value = { state: "polling", why: why || "The browser cannot open a WebSocket to the server." };
       askAgain();
     } catch (error) {
+      if (signal.aborted) return;
       connection.value = { state: "lost", why: error.message };
     }
   }
@@ -178,6 +191,14 @@ let current = null;
 
 /** Tries to connect now. */
 export const reconnect = () => current?.wake();
+
+let asked = Date.now();
+/** Asks everything again, if that was long ago and somebody looks. */
+function askSlowly() {
+  if (document.hidden || connection.peek().state !== "live" || Date.now() - asked < SLOW_POLL) return;
+  asked = Date.now();
+  askAgain();
+}
 
 /** Follows the events while somebody is signed in. */
 export function startLive() {
@@ -191,6 +212,8 @@ export function startLive() {
       current.run();
     }
   });
+  setInterval(askSlowly, POLL);
+  document.addEventListener("visibilitychange", askSlowly);
   window.addEventListener("online", reconnect);
   // The browser may keep the page for when a person goes back to it, but no connection.
   window.addEventListener("pagehide", () => current?.drop());

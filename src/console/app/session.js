@@ -113,12 +113,9 @@ export async function useToken(text) {
 export async function signOut() {
   const answer = token.value ? null : await call("session", { method: "DELETE" });
   const { signOutPage = null } = (answer?.status === 200 && (await answer.json().catch(() => null))) || {};
-  if (signOutPage) {
-    location.assign(signOutPage);
-    return;
-  }
   showGate("sign-in");
-  go("");
+  if (signOutPage) location.assign(signOutPage);
+  else go("");
 }
 
 /** The identity provider's label, or null if there is none. */

@@ -84,11 +84,16 @@ export function applyProgress(report) {
   known.value = seconds > 0.2 ? { ...report, at, rate: smooth } : { ...report, at: before.at, rate: before.rate };
 }
 
-/** Notes how far a run is that was asked for, unless something newer is known. */
+/** Notes how far the current run is that was asked for, unless something newer is known of it. */
 export function noteRun(id, run) {
+  if (!run) {
+    progress(id).value = null;
+    return;
+  }
   const known = progress(id).peek();
-  if (!run || known?.seen > run.seen) return;
-  applyProgress({ ...run, instanceId: id, runId: run.id, expected: known?.expected ?? null });
+  const same = known?.runId === run.id ? known : null;
+  if (same?.seen > run.seen) return;
+  applyProgress({ ...run, instanceId: id, runId: run.id, expected: same?.expected ?? null });
 }
 
 /** Forgets everything, for the next person who signs in. */

@@ -40,6 +40,16 @@ impl Browser {
         self.devtools("Network.setBlockedURLs", json!({ "urls": addresses })).await;
     }
 
+    /// Has every request for the API refused for a moment, as a proxy does that limits them; or no longer.
+    pub async fn overload(&self, is_overloaded: bool) {
+        let script = "window.letThrough ??= window.fetch;
+            const answer = { errors: [{ message: 'Too many requests.', extensions: { code: 'RATE_LIMITED' } }] };
+            const headers = { 'content-type': 'application/json', 'retry-after': '1' };
+            const refuse = async () => new Response(JSON.stringify(answer), { status: 429, headers });
+            window.fetch = arguments[0] ? refuse : window.letThrough;";
+        self.script(script, vec![json!(is_overloaded)]).await;
+    }
+
     /// Forgets the files that were loaded.
     pub async fn forget_files(&self) {
         self.devtools("Network.clearBrowserCache", json!({})).await;

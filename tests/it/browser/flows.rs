@@ -7,8 +7,9 @@ use serde_json::json;
 use thirtyfour::Key;
 
 use super::{Browser, Role};
+use crate::maintenance::NOBODY;
 use crate::peers::{self, Scim};
-use crate::support::Server;
+use crate::support::{Server, change};
 
 /// The names of the fields of SCIM.
 const URL: &str = "SCIM base address";
@@ -22,7 +23,11 @@ async fn an_application_is_connected_with_a_test_and_watched_through_its_first_s
     let browser = Browser::open_with(&server, &server.admin, "/integrations").await;
     browser.sees("No application is connected yet").await;
     browser.press(Role::Link, "All").await;
-    browser.enter("Search integrations", "scim").await;
+    // Between two words, the space stays while it is searched.
+    browser.enter("Search integrations", "scim ").await;
+    browser.is_at("/integrations?show=all&search=scim").await;
+    browser.find(Role::Entry, "Search integrations").await.send_keys("2").await.unwrap();
+    browser.is_at("/integrations?show=all&search=scim+2").await;
     browser.press(Role::Link, "SCIM 2.0").await;
     browser.is_at("/integrations/scim").await;
     browser.press(Role::Link, "Integrate").await;
@@ -90,7 +95,7 @@ async fn an_instance_is_edited_emptied_and_deleted() {
 
 #[tokio::test]
 async fn recipients_are_typed_pasted_and_removed() {
-    let server = Server::start().await;
+    let server = Server::builder().settings(|settings| settings.smtp_url = Some(NOBODY.into())).start().await;
     let browser = Browser::open_with(&server, &server.admin, "/integrations").await;
     browser.press(Role::Button, "Manage Recipients").await;
     browser.sees("The recipient will receive email notifications for each instance of every integration.").await;
@@ -113,6 +118,23 @@ async fn recipients_are_typed_pasted_and_removed() {
     browser.press(Role::Button, "Discard").await;
     browser.sees_no(note).await;
     assert_eq!(stored().await.as_array().map(Vec::len), Some(2), "Escape discards");
+
+    // Another person's change meanwhile is kept, too.
+    browser.press(Role::Button, "Manage Recipients").await;
+    browser.press(Role::Button, "Remove ada@example.com").await;
+    let by_another = json!({ "emails": ["ada@example.com", "bob@example.com", "eve@example.com"] });
+    server.done("setRecipients", by_another, "").await;
+    browser.press(Role::Button, "Save").await;
+    browser.sees("Somebody else changed the list meanwhile, and those changes are kept.").await;
+    assert_eq!(stored().await, json!(["bob@example.com", "eve@example.com"]));
+
+    // No event tells what becomes of a mail.
+    server.done("setRecipients", json!({ "emails": [] }), "").await;
+    server.rehearse("Acme", &[("users", "1")]).await;
+    browser.go("/notifications").await;
+    browser.sees("1 attempt, the last:").await;
+    change(&server.db, "UPDATE notification SET state = 'sent', sent_at = created_at").await;
+    browser.sees_no("1 attempt, the last:").await;
     browser.close().await;
 }
 
@@ -207,7 +229,7 @@ async fn a_remedy_acts_and_a_held_sync_asks_with_the_names() {
     let revoked = server.rehearse("Acme", &[("users", "5"), ("outcomes", "success,token_inactive,success")]).await;
     server.idle(&revoked, "").await;
     server.sync(&revoked, "outcome").await;
-    let held = server.rehearse("Bolt", &[("users", "40"), ("outcomes", "success,empty")]).await;
+    let held = server.rehearse("Bolt", &[("users", "40"), ("outcomes", "success,empty,success,empty")]).await;
     server.idle(&held, "").await;
     server.sync(&held, "outcome").await;
     let browser = Browser::open_with(&server, &server.admin, "/").await;
@@ -225,8 +247,14 @@ async fn a_remedy_acts_and_a_held_sync_asks_with_the_names() {
     browser.sees("40 users of 40 are no longer listed by Rehearsal").await;
     browser.sees("@rehearsal.example").await;
     browser.inspect("held").await;
+    // After another sync, nobody sees whom it would remove.
+    server.sync(&held, "outcome").await;
+    browser.sees("Another sync has ended since.").await;
+    let accept = browser.find(Role::Button, "Accept the removals").await;
+    assert!(!accept.is_enabled().await.unwrap(), "nobody is shown");
     browser.key(Key::Escape).await;
-    browser.sees_no("40 users of 40").await;
+    browser.sees_no("Another sync has ended since.").await;
+    server.sync(&held, "outcome").await;
     assert_eq!(server.instance(&held, "userCount").await["userCount"], 40);
     browser.press(Role::Button, "Accept the removals").await;
     browser.sees("40 users of 40").await;
@@ -272,6 +300,28 @@ async fn what_is_typed_wrong_is_said_beside_its_field_and_a_first_sync_is_cancel
 }
 
 #[tokio::test]
+async fn a_page_is_loaded_although_something_happens_all_the_time() {
+    let server = Server::start().await;
+    let id = server.rehearse("Acme", &[("users", "1")]).await;
+    server.idle(&id, "").await;
+    let browser = Browser::open_with(&server, &server.admin, &format!("/instances/{id}")).await;
+    browser.sees("Live").await;
+    browser.throttle(1_000, 500_000).await;
+    let happens = async {
+        for number in 0.. {
+            server.done("updateInstance", json!({ "id": id, "name": format!("Acme {number}") }), "").await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let loaded = async {
+        browser.press(Role::Link, "Events").await;
+        browser.sees(" shown").await;
+    };
+    tokio::select! { () = happens => {}, () = loaded => {} }
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn a_page_heals_when_the_server_is_back() {
     let server = Server::start().await;
     let address = server.url.trim_start_matches("http://").parse().unwrap();
@@ -286,6 +336,11 @@ async fn a_page_heals_when_the_server_is_back() {
     browser.block(&[]).await;
     browser.find(Role::Heading, "Rehearsal").await;
     browser.sees("Live").await;
+    browser.overload(true).await;
+    browser.press(Role::Link, "Notifications").await;
+    browser.sees("This could not be loaded. Too many requests. It is tried again by itself.").await;
+    browser.overload(false).await;
+    browser.sees_no("This could not be loaded.").await;
 
     let place = server.stop().await;
     browser.sees("Connection lost").await;

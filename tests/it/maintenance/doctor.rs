@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::backup::{checkpoint, damage, running, said, sql};
+use super::doctor_door::faults_of_the_door;
 use super::{NOBODY, eventually};
 use crate::process::Home;
 use crate::support::{Place, Server, change};

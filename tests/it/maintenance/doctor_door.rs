@@ -29,7 +29,7 @@ async fn door() -> Place {
 }
 
 /// Statements, and the checks that have findings after them.
-fn faults_of_the_door(backend: DbBackend) -> Vec<(Vec<&'static str>, String)> {
+pub fn faults_of_the_door(backend: DbBackend) -> Vec<(Vec<&'static str>, String)> {
     let account = bytes(backend, &[7; 32]);
     let (far, now) = (9_000_000_000_000_i64, Clock::System.now());
     let attempt = |count: i64, last_at: i64| {

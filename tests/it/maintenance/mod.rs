@@ -17,7 +17,7 @@ pub mod retention;
 mod sealing;
 
 /// An SMTP address where no server listens, so that mails stay queued.
-const NOBODY: &str = "smtp://127.0.0.1:9";
+pub const NOBODY: &str = "smtp://127.0.0.1:9";
 
 /// Waits until a condition is fulfilled.
 async fn eventually<F: Future<Output = bool>>(condition: impl Fn() -> F) {

@@ -7,19 +7,21 @@ import { me } from "../session.js";
 import { Button } from "../ui/parts.js";
 import { Moment } from "../ui/moment.js";
 
-/** The GraphQL fields of an instance that say who changed it. */
-export const REVISIONS = "events(first: 20) { nodes { actor at instance { id revision } } }";
+/** The GraphQL field that says who changed the instance `$id`. Syncs, of which there may be many, are left out. */
+export const REVISIONS = `instanceEvents(first: 10, filter: { instanceIds: [$id], causes: [UPDATED, REACTIVATED, DEACTIVATED] }) {
+    nodes { actor at instance { id revision } }
+  }`;
 
 /** The change that led to the present revision: `{ actor, at }`. */
-function lastChange({ revision, events, updatedAt }) {
+function lastChange({ revision, updatedAt }, changes) {
   // The change itself is the oldest event of its revision.
-  const own = events.nodes.filter(({ instance }) => instance.revision === revision);
+  const own = changes.filter(({ instance }) => instance.revision === revision);
   return own.at(-1) ?? { actor: null, at: updatedAt };
 }
 
 /** Who it was, when, and what became of what was typed. */
-function Happened({ newest, isBehind }) {
-  const { actor, at } = lastChange(newest);
+function Happened({ newest, changes, isBehind }) {
+  const { actor, at } = lastChange(newest, changes);
   const isOwn = actor !== null && actor === me.value?.email;
   const where = isOwn ? "It was saved with your account, in another window." : "Somebody else saved changes while this window was open.";
   return html`
@@ -79,10 +81,10 @@ function ConflictTable({ rows, isMine }) {
  * Says who changed the instance since `base` was read. `followed` is what was shown before a change that nothing typed
  * stood against; the window shows the new values then.
  */
-export function Conflict({ base, newest, followed, input, busy, onApply, onClose }) {
+export function Conflict({ base, newest, changes, followed, input, busy, onApply, onClose }) {
   const [isOpen, setOpen] = useState(false);
   const element = useRef(null);
-  const isBehind = newest.revision !== base.revision;
+  const isBehind = newest.revision > base.revision;
   const isShown = isBehind || followed !== null;
   useEffect(() => {
     if (isShown) element.current?.scrollIntoView({ block: "nearest" });
@@ -93,7 +95,7 @@ export function Conflict({ base, newest, followed, input, busy, onApply, onClose
   return html`
     <div role="alert" ref=${element}>
       <div class="notice">
-        <${Happened} newest=${newest} isBehind=${isBehind} />
+        <${Happened} newest=${newest} changes=${changes} isBehind=${isBehind} />
         ${isOpen && html`<${ConflictTable} rows=${rows} isMine=${isBehind} />`}
         <div class="remedies">
           <button type="button" aria-expanded=${isOpen ? "true" : "false"} onClick=${() => setOpen(!isOpen)}>See the changes</button>

@@ -17,9 +17,10 @@ import { Deletions } from "./delete-instance.js";
 
 const INSTANCE_TO_EDIT = `query InstanceToEdit($id: ID!) {
   instance(id: $id) {
-    ...Row config { key value isSet } ${REVISIONS}
+    ...Row config { key value isSet }
     integration { key name documentationUrl requiredPermissions ${FORM_FIELDS} }
   }
+  ${REVISIONS}
 } ${INSTANCE}`;
 const UPDATE_INSTANCE = `mutation UpdateInstance($input: UpdateInstanceInput!) {
   updateInstance(input: $input) { instance { ...Row } userErrors { code field message } }
@@ -38,7 +39,7 @@ function EditInstance({ id, close }) {
   useEffect(() => {
     if (elsewhere) close();
   }, [elsewhere]);
-  if (data && !isDeleted(data.instance)) return html`<${EditForm} newest=${data.instance} reload=${reload} close=${close} />`;
+  if (data && !isDeleted(data.instance)) return html`<${EditForm} newest=${data.instance} changes=${data.instanceEvents.nodes} reload=${reload} close=${close} />`;
   return html`
     <${Window} title="Edit Instance" leave=${() => close()}>
       ${data
@@ -99,7 +100,7 @@ function useGuard(isChanged) {
 }
 
 /** What the buttons of the window do. `refusal` is what the server said of the last attempt. */
-function useUpdate({ before, draft, reload, close }) {
+function useUpdate({ before, draft, reload, setBase, close }) {
   const [refusal, setRefusal] = useState({ errors: {}, rest: [], isConflict: false, note: "" });
   const [busy, run, failure] = useAction();
   const { id, integration } = before;
@@ -120,11 +121,13 @@ function useUpdate({ before, draft, reload, close }) {
   const consent = async ({ config = [], ...rest }, revision) => {
     const known = Object.keys(rest).length ? await send(rest, revision) : before;
     if (!known) return;
+    // What was saved is no change of somebody else, if the consent is refused.
+    if (known !== before) setBase({ ...before, ...known, integration });
     guardPage(null);
     if (config.length) keepDraft(id, { config: draft.configuration.changedOpenly, revision: known.revision });
-    const refusals = await beginConsent(integration.name, { instanceId: id, config });
+    const refusals = await beginConsent(integration.name, { instanceId: id, config }).catch((error) => [{ message: error.message }]);
     if (!refusals.length) return;
-    guardPage(mayDrop);
+    if (config.length) guardPage(mayDrop);
     sort(refusals);
   };
   const save = (revision, { withConsent = false } = {}) =>
@@ -151,19 +154,19 @@ function outcome(input, { name, status, syncIntervalMinutes }) {
   return [`“${name}” was updated.`, input.status && follows[status]].filter(Boolean).join(" ");
 }
 
-function EditForm({ newest, reload, close }) {
+function EditForm({ newest, changes, reload, close }) {
   const [base, setBase] = useState(newest);
   // Without a change by a member, the server may still have switched it off.
   const before = base.revision === newest.revision ? { ...base, status: newest.status, inactiveReason: newest.inactiveReason } : base;
   const draft = useDraft(before);
   const { isChanged, configuration, input } = draft;
-  const update = useUpdate({ before, draft, reload, close });
+  const update = useUpdate({ before, draft, reload, setBase, close });
   const { refusal: { errors, rest, isConflict, note }, busy } = update;
   const form = useFirstError(errors);
   const [followed, setFollowed] = useState(null);
   useGuard(isChanged);
   useEffect(() => {
-    if (newest.revision === base.revision || isChanged || isConflict) return;
+    if (newest.revision <= base.revision || isChanged || isConflict) return;
     // Nothing was typed that could be lost.
     setFollowed(base);
     setBase(newest);
@@ -187,7 +190,7 @@ function EditForm({ newest, reload, close }) {
   return html`
     <${Window} title="Edit Instance" second=${`${base.name}, ${base.integration.name}`} leave=${leave}>
       <form ref=${form} onSubmit=${submit} noValidate>
-        <${Conflict} base=${base} newest=${told} followed=${followed} input=${input} busy=${busy} onApply=${() => rebase(newest.revision)} onClose=${() => setFollowed(null)} />
+        <${Conflict} base=${base} newest=${told} changes=${changes} followed=${followed} input=${input} busy=${busy} onApply=${() => rebase(newest.revision)} onClose=${() => setFollowed(null)} />
         <${TextField} label="Name" maxlength="200" value=${draft.name} error=${errors.name ?? ""} onInput=${draft.set("name")} />
         <${Field}
           label="Status"

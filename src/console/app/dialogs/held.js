@@ -31,7 +31,7 @@ function Leavers({ list }) {
 
 function HeldRemovals({ instance, close }) {
   const { id, name, userCount, integration } = instance;
-  const list = useList(HELD_REMOVALS, { id }, (data) => data.instance?.lastSync?.wouldRemove ?? NONE_HELD);
+  const list = useList(HELD_REMOVALS, { id }, (data) => data.instance?.lastSync?.wouldRemove ?? NONE_HELD, (event) => event.instance.id === id);
   const held = list.total > 0 && `${count(list.total, "user")}${list.exact ? "" : " or more"}`;
   return html`
     <${Window} title="Accept the removals?" second=${name} leave=${() => close(false)}>
@@ -40,7 +40,7 @@ function HeldRemovals({ instance, close }) {
       <p class="second">If these people did not leave, check what the credential may see in ${integration.name}.</p>
       <footer>
         <button type="button" onClick=${() => close(false)}>Cancel</button>
-        <button type="button" class="danger" disabled=${!list.nodes} onClick=${() => close(true)}>Accept the removals</button>
+        <button type="button" class="danger" disabled=${!list.nodes?.length} onClick=${() => close(true)}>Accept the removals</button>
       </footer>
     </${Window}>
   `;

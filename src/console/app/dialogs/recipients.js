@@ -165,6 +165,12 @@ function TestMail() {
   `;
 }
 
+const same = (one) => (other) => one.toLowerCase() === other.toLowerCase();
+const without = (all, left) => all.filter((one) => !left.some(same(one)));
+
+/** What was `loaded` and made to `own` here, made to what is `stored` now, which somebody else may have changed. */
+const merged = (loaded, own, stored) => [...without(stored, without(loaded, own)), ...without(without(own, loaded), stored)];
+
 /** Sorts the errors of the server to the addresses. Returns `{ chips, rest }`. */
 function sorted(addresses, userErrors) {
   const chips = addresses.map((address) => ({ address, error: "" }));
@@ -187,11 +193,15 @@ function RecipientsForm({ emails, unsaved, close }) {
     event.preventDefault();
     run(async () => {
       // What was typed without Enter counts.
-      const addresses = joined(chips, addressesOf(typed)).map(({ address }) => address);
+      const own = joined(chips, addressesOf(typed)).map(({ address }) => address);
+      const { emails: stored } = (await ask(RECIPIENTS)).recipients;
+      const isChanged = without(stored, emails).length > 0 || without(emails, stored).length > 0;
+      const addresses = isChanged ? merged(emails, own, stored) : own;
       const { recipients, userErrors } = await change(SET_RECIPIENTS, { emails: addresses });
       if (!userErrors.length) {
         const saved = recipients.emails.length;
-        say(saved ? `Saved: ${count(saved, "recipient")} of all notifications.` : "Saved: only the creators of instances get notifications.");
+        const text = saved ? `Saved: ${count(saved, "recipient")} of all notifications.` : "Saved: only the creators of instances get notifications.";
+        say(isChanged ? `${text} Somebody else changed the list meanwhile, and those changes are kept.` : text);
         return close();
       }
       const { chips: marked, rest } = sorted(addresses, userErrors);

@@ -2,7 +2,7 @@
 
 import { useRef } from "../../vendor/hooks.js";
 import { ask } from "../api.js";
-import { useLoad } from "../data.js";
+import { changesStates, useLoad } from "../data.js";
 import { count, words } from "../format.js";
 import { html } from "../lib.js";
 import { search, setSearch } from "../router.js";
@@ -35,15 +35,24 @@ async function loadCatalog(signal) {
   return found.sort((a, b) => isUsed(b) - isUsed(a) || a.name.localeCompare(b.name));
 }
 
+/** Whether all instances of an integration are in this state, so that each of them was in it before. */
+const areAll = (headline, integration) =>
+  integration?.instanceCounts.byHeadline.find((entry) => entry.headline === headline)?.count === integration?.instanceCount;
+
 /** The catalog. It is asked again when an instance changes to another state, and not for each of its syncs. */
 function useCatalog() {
   const known = useRef(new Map());
-  const matters = ({ cause, instance: { id, headline } }) => {
-    const isSame = known.current.get(id) === headline;
+  const catalog = useRef([]);
+  const matters = ({ cause, instance: { id, headline, integration } }) => {
+    const before = known.current.get(id);
     known.current.set(id, headline);
-    return COUNTED.has(cause) || !isSame;
+    if (COUNTED.has(cause)) return true;
+    if (before !== undefined) return before !== headline;
+    return changesStates({ cause }) && !areAll(headline, catalog.current.find(({ key }) => key === integration.key));
   };
-  return useLoad(loadCatalog, "catalog", matters);
+  const loaded = useLoad(loadCatalog, "catalog", matters);
+  catalog.current = loaded.data ?? [];
+  return loaded;
 }
 
 /** How many instances are in each state, the worst first. */

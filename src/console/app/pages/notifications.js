@@ -1,7 +1,7 @@
 // The ledger of mails: what was sent to whom, and for every mail and run why it was sent or not.
 
 import { useEffect, useRef } from "../../vendor/hooks.js";
-import { useList, useLoad } from "../data.js";
+import { useList, useLoad, useWatch } from "../data.js";
 import { count, number, words } from "../format.js";
 import { html } from "../lib.js";
 import { search, setSearch } from "../router.js";
@@ -9,7 +9,7 @@ import { Choose } from "../ui/choose.js";
 import { findInstances, namesOf } from "../ui/find.js";
 import { Finder } from "../ui/finder.js";
 import { Icon } from "../ui/icon.js";
-import { MAIL_KINDS, MAIL_STATES, whyNoMail, WhyMail } from "../ui/mail.js";
+import { isWaiting, MAIL_KINDS, MAIL_STATES, whyNoMail, WhyMail } from "../ui/mail.js";
 import { Moment } from "../ui/moment.js";
 import { Button, Empty, Failure, Heading, instanceLink, Link, Loading, More, Tabs } from "../ui/parts.js";
 import { Badge } from "../ui/state.js";
@@ -109,6 +109,7 @@ const mayMail = ({ cause }) => ["SYNC_SUCCEEDED", "SYNC_PARTIAL", "SYNC_FAILED",
 function Mails() {
   const filter = { states: one("state", MAIL_STATES), kinds: one("kind", MAIL_KINDS), instanceId: search.value.get("instance") ?? undefined };
   const list = useList(MAILS, { filter }, (data) => data.notifications, mayMail);
+  useWatch(list.nodes?.some(isWaiting) ?? false, list.reload);
   return html`
     <div class="filters bottom">
       <${Choose} label="State" name="state" all="All states" options=${Object.entries(MAIL_STATES).map(([key, [label]]) => [key, label])} />

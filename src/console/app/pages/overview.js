@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useState } from "../../vendor/hooks.js";
 import { Remedies } from "../actions.js";
 import { ask, askEarly } from "../api.js";
-import { useLoad, useQuery } from "../data.js";
+import { changesStates, useLoad, useQuery } from "../data.js";
 import { count, number, plural } from "../format.js";
 import { html } from "../lib.js";
 import { onEvent } from "../live.js";
@@ -29,10 +29,6 @@ const NEWEST = { first: MOST_EVENTS, causes: TOLD_CAUSES };
 const TROUBLE = `query Trouble {
   serverStatus { databaseTrouble { kind message since } expiringTokens { id name expiresAt } }
 }`;
-
-/** A change that moves no instance from one state to another. */
-const PASSING = new Set(["SYNC_QUEUED", "SYNC_STARTED", "SYNC_RESUMED", "SYNC_WAITING", "UPDATED"]);
-const changesStates = ({ cause }) => !PASSING.has(cause);
 
 /** Counts that are always shown, and those that are shown where there are any. */
 const ALWAYS = ["HEALTHY", "FAILING", "REVOKED", "SWITCHED_OFF"];

@@ -2,7 +2,7 @@
 
 import { useEffect, useId, useRef, useState } from "../../vendor/hooks.js";
 import { html } from "../lib.js";
-import { path, ROOT } from "../router.js";
+import { path, ROOT, search } from "../router.js";
 import { followLink, gate, provider, signIn, useToken } from "../session.js";
 import { useAction } from "../ui/dialog.js";
 
@@ -95,7 +95,8 @@ export function SignInPage() {
   useEffect(() => {
     provider().then(setLabel);
   }, []);
-  const back = encodeURIComponent(`/${path.value}`);
+  const query = search.value.toString();
+  const back = encodeURIComponent(`/${path.value}${query && `?${query}`}`);
   return html`
     <main class="gate">
       <p class="brand"><span class="brand-mark" aria-hidden="true">M</span>Muster</p>

@@ -6,7 +6,7 @@ import { Icon } from "./icon.js";
 
 const TYPING = 200;
 
-/** What was found for a text, once nothing was typed for a moment; null before that. */
+/** What was found, once nothing was typed for a moment: `{ text, rows }`; null before that. */
 function useFound(find, text, isOpen) {
   const [found, setFound] = useState(null);
   const latest = useRef(null);
@@ -16,7 +16,7 @@ function useFound(find, text, isOpen) {
     const asked = new AbortController();
     const timer = setTimeout(async () => {
       const rows = await latest.current(text.trim(), asked.signal).catch(() => null);
-      if (!asked.signal.aborted) setFound(rows);
+      if (!asked.signal.aborted) setFound(rows && { text, rows });
     }, found ? TYPING : 0);
     return () => {
       clearTimeout(timer);
@@ -52,7 +52,8 @@ export function Finder({ label, placeholder = "Search…", find, onPick, error =
   const [text, setText] = useState("");
   const [active, setActive] = useState(0);
   const [isOpen, setOpen] = useState(false);
-  const rows = useFound(find, text, isOpen);
+  const found = useFound(find, text, isOpen);
+  const rows = found?.rows;
   const id = useId();
   useEffect(() => setActive(0), [rows]);
   const pick = (one) => {
@@ -64,7 +65,10 @@ export function Finder({ label, placeholder = "Search…", find, onPick, error =
     const moves = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (moves && !isOpen) setOpen(true);
     else if (moves && rows?.length) setActive((active + moves + rows.length) % rows.length);
-    else if (event.key === "Enter" && rows?.[active]) pick(rows[active]);
+    else if (event.key === "Enter" && rows?.[active]) {
+      // The rows may still be those of what was typed before.
+      if (found.text === text) pick(rows[active]);
+    }
     else if (event.key === "Escape" && isOpen) setOpen(false);
     else return;
     event.preventDefault();

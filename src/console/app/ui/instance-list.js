@@ -2,6 +2,7 @@
 
 import { useEffect, useMemo, useRef, useState } from "../../vendor/hooks.js";
 import { ask, askEarly } from "../api.js";
+import { Plan } from "../data.js";
 import { onEvent, onPoll } from "../live.js";
 import { INSTANCE, remember } from "../store.js";
 
@@ -16,7 +17,6 @@ const PART = 50;
 const LONGEST = 100_000 + PART;
 /** How long events are gathered before the list is asked again. */
 const GATHERED = 500;
-const RETRIES = 5_000;
 
 const partOf = (filter, orderBy, number) => ({ filter, orderBy, first: PART, offset: number * PART });
 
@@ -36,7 +36,7 @@ class InstanceList {
   /** The numbers of the parts that somebody looks at. */
   #looked = [0, 0];
   #isRunning = false;
-  #timer = null;
+  #plan = new Plan(() => this.reload());
   #asked = new AbortController();
   #changed = () => {};
 
@@ -49,18 +49,17 @@ class InstanceList {
   start(changed) {
     this.#changed = changed;
     this.#asked = new AbortController();
-    const ends = [onPoll(() => this.#soon()), onEvent((event) => this.#matters(event) && this.#soon())];
+    const ends = [onPoll(() => this.#plan.soon(GATHERED)), onEvent((event) => this.#matters(event) && this.#plan.soon(GATHERED))];
     this.reload();
     return () => {
       ends.forEach((end) => end());
-      clearTimeout(this.#timer);
+      this.#plan.stop();
       this.#asked.abort();
     };
   }
 
   reload = () => {
-    clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#plan.stop();
     this.#old = new Set(this.#parts.keys());
     this.#run();
   };
@@ -74,10 +73,6 @@ class InstanceList {
   want(first, last) {
     this.#looked = [Math.floor(first / PART), Math.floor(last / PART)];
     if (this.rows && !this.error) this.#run();
-  }
-
-  #soon(wait = GATHERED) {
-    this.#timer ??= setTimeout(this.reload, wait);
   }
 
   /** Whether other rows may belong to the list after an event. */
@@ -109,7 +104,7 @@ class InstanceList {
     } catch (error) {
       if (signal.aborted) return;
       this.error = error;
-      if (error.code === "UNREACHABLE") this.#soon(RETRIES);
+      this.#plan.failed(error);
       this.#changed();
     } finally {
       this.#isRunning = false;
@@ -130,6 +125,7 @@ class InstanceList {
     this.#forgetBeyond(length);
     this.rows = { length, total, exact };
     this.error = null;
+    this.#plan.succeeded();
     this.#changed();
   }
 

@@ -22,6 +22,9 @@ export const MAIL_STATES = {
   FAILED: ["Failed", "danger"],
 };
 
+/** Whether it is not certain yet what becomes of a mail. */
+export const isWaiting = ({ state }) => state === "QUEUED";
+
 /** Why a mail was sent, or was not, and what the attempts to send it came to. */
 export function WhyMail({ mail }) {
   const { state, reason, attempts, lastError } = mail;

@@ -2,6 +2,7 @@
 
 import { useEffect, useId, useRef, useState } from "../../vendor/hooks.js";
 import { signal } from "../../vendor/signals.js";
+import { isPassing } from "../api.js";
 import { number } from "../format.js";
 import { html } from "../lib.js";
 import { address } from "../router.js";
@@ -81,10 +82,10 @@ export const Said = () => html`
 /** What is shown in place of an empty list. */
 export const Empty = ({ title, children }) => html`<div class="empty"><p class="empty-title">${title}</p>${children}</div>`;
 
-/** Why something could not be loaded. It heals by itself when the server is there again. */
+/** Why something could not be loaded. It heals by itself where that can pass. */
 export const Failure = ({ error, reload }) => html`
   <div class="notice danger" role="alert">
-    <p><strong>This could not be loaded.</strong> ${error.message} ${error.code === "UNREACHABLE" && "It is tried again by itself."}</p>
+    <p><strong>This could not be loaded.</strong> ${error.message} ${isPassing(error) && "It is tried again by itself."}</p>
     <p><button type="button" onClick=${reload}>Try again</button></p>
   </div>
 `;
@@ -99,12 +100,18 @@ export function Search({ label, placeholder = "Search…", value, onSearch }) {
   const [text, setText] = useState(value);
   const timer = useRef(null);
   const id = useId();
-  useEffect(() => setText(value), [value]);
+  useEffect(() => {
+    // What is being typed stays, with a space at its end.
+    setText((typed) => (timer.current !== null || typed.trim() === value ? typed : value));
+  }, [value]);
   useEffect(() => () => clearTimeout(timer.current), []);
   const type = ({ target }) => {
     setText(target.value);
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => onSearch(target.value.trim()), 200);
+    timer.current = setTimeout(() => {
+      timer.current = null;
+      onSearch(target.value.trim());
+    }, 200);
   };
   return html`
     <span class="search">

@@ -1,8 +1,8 @@
 // The mails about an instance, and why each was sent or not.
 
-import { useList } from "../../data.js";
+import { useList, useWatch } from "../../data.js";
 import { html } from "../../lib.js";
-import { MAIL_STATES, WhyMail } from "../../ui/mail.js";
+import { isWaiting, MAIL_STATES, WhyMail } from "../../ui/mail.js";
 import { Moment } from "../../ui/moment.js";
 import { Empty, Failure, Link, Loading, More } from "../../ui/parts.js";
 import { Badge } from "../../ui/state.js";
@@ -26,6 +26,7 @@ const MailOfInstance = ({ mail }) => html`
 export function InstanceMail({ instance }) {
   const matters = ({ instance: { id } }) => id === instance.id;
   const list = useList(MAILS_OF_INSTANCE, { id: instance.id }, (data) => data.notifications, matters);
+  useWatch(list.nodes?.some(isWaiting) ?? false, list.reload);
   if (!list.nodes) return list.error ? html`<${Failure} error=${list.error} reload=${list.reload} />` : html`<${Loading} lines=${5} />`;
   if (!list.nodes.length)
     return html`
