@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use integration::engine::{Body, Client, ClientSettings, Request, Response, TransportError};
 use ipnet::IpNet;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::{Url, form_urlencoded};
@@ -55,8 +56,9 @@ pub(super) struct Metadata {
     token_endpoint: Url,
     jwks_uri: Url,
     userinfo_endpoint: Option<Url>,
-    /// Where a person signs out (OpenID Connect RP-Initiated Logout, 2.1).
-    end_session_endpoint: Option<Url>,
+    /// Where a person signs out (OpenID Connect RP-Initiated Logout, 2.1). Nobody needs it to sign in, so what is not an
+    /// address counts as left out.
+    end_session_endpoint: Option<Value>,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     /// Whether every answer names the issuer (RFC 9207).
     #[serde(default)]
@@ -112,12 +114,9 @@ impl Provider {
             return Err("its metadata is that of another issuer; oidc_issuer must be written exactly as there".into());
         }
         let Metadata { authorization_endpoint, token_endpoint, jwks_uri, userinfo_endpoint, .. } = &metadata;
-        let optional = userinfo_endpoint.iter().chain(&metadata.end_session_endpoint);
-        let endpoints = [authorization_endpoint, token_endpoint, jwks_uri].into_iter().chain(optional);
+        let endpoints = [authorization_endpoint, token_endpoint, jwks_uri].into_iter().chain(userinfo_endpoint);
         for endpoint in endpoints {
-            let plain =
-                endpoint.username().is_empty() && endpoint.password().is_none() && endpoint.fragment().is_none();
-            if endpoint.scheme() != self.issuer.scheme() || !plain {
+            if !is_plain(endpoint, self.issuer.scheme()) {
                 return Err("its metadata has an endpoint that is no plain address of the issuer's scheme".into());
             }
         }
@@ -183,7 +182,7 @@ impl Provider {
         let body = body.map_err(|error| Why::Unreachable(format!("its userinfo endpoint: {error}")))?;
         let claims: Claims = serde_json::from_slice(&body)
             .map_err(|_| Why::Untrusted("the answer of its userinfo endpoint cannot be read".into()))?;
-        if claims.get("sub").and_then(serde_json::Value::as_str) != Some(subject) {
+        if claims.get("sub").and_then(Value::as_str) != Some(subject) {
             return Err(Why::Untrusted("its userinfo endpoint speaks of somebody else".into()));
         }
         Ok(Some(claims))
@@ -207,9 +206,13 @@ impl Provider {
 }
 
 impl Metadata {
-    /// The page on which a person signs out.
+    /// The page on which a person signs out, if there is one that can be shown.
     pub(super) fn sign_out_page(&self, client_id: &str) -> Option<Url> {
-        let mut page = self.end_session_endpoint.clone()?;
+        let issuer = Url::parse(&self.issuer).ok()?;
+        let mut page = Url::parse(self.end_session_endpoint.as_ref()?.as_str()?).ok()?;
+        if !is_plain(&page, issuer.scheme()) {
+            return None;
+        }
         page.query_pairs_mut().append_pair("client_id", client_id);
         Some(page)
     }
@@ -219,6 +222,12 @@ impl Metadata {
         let methods = self.token_endpoint_auth_methods_supported.as_ref();
         methods.is_none_or(|methods| methods.iter().any(|method| method == "client_secret_basic"))
     }
+}
+
+/// Whether an address has this scheme, and neither somebody's name nor a fragment.
+fn is_plain(address: &Url, scheme: &str) -> bool {
+    let is_bare = address.username().is_empty() && address.password().is_none() && address.fragment().is_none();
+    is_bare && address.scheme() == scheme
 }
 
 fn json(response: Response) -> Result<Vec<u8>, String> {

@@ -10,6 +10,7 @@
 //     GET  /secrets  everything that must not appear in a log: codes, tokens and the client's secret
 //     GET  /asked    how often each path was requested
 //     GET  /lies     the names of the lies that can be told at any time
+//     GET  /sign-out-lies  those about the address to sign out, with which everybody is signed in all the same
 //     GET  /first-lies  those about what is read once: the metadata and the keys
 
 import { createHash, createHmac, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
@@ -153,6 +154,15 @@ const METADATA = {
   'a relative endpoint': () => ({ token_endpoint: '/token' }),
 };
 
+// Changes of the metadata about what nobody needs to sign in.
+const SIGN_OUT = {
+  'an empty sign-out': () => ({ end_session_endpoint: '' }),
+  'a relative sign-out': () => ({ end_session_endpoint: '/session/end' }),
+  'a sign-out of another scheme': () => ({ end_session_endpoint: 'javascript:alert(1)' }),
+  'a sign-out with a fragment': () => ({ end_session_endpoint: `${origin}/session/end#top` }),
+  'a sign-out that is a number': () => ({ end_session_endpoint: 7 }),
+};
+
 // How the answer to the browser is changed.
 const ANSWERS = {
   'answer of another issuer': (answer) => answer.set('iss', 'https://elsewhere.example'),
@@ -189,7 +199,7 @@ const routes = {
       authorization_response_iss_parameter_supported: true,
     };
     const [place, name] = lie.split(': ');
-    const told = { ...truth, ...(place === 'metadata' ? METADATA[name]?.() : {}) };
+    const told = { ...truth, ...(place === 'metadata' ? METADATA[name]?.() : {}), ...SIGN_OUT[lie]?.() };
     if (!bad('metadata', response, told)) answerJson(response, 200, told);
   },
   '/authorize': (request, response, query) => {
@@ -258,6 +268,7 @@ const control = await listen(async (request, response) => {
       ...named(BAD, 'userinfo: ').filter((name) => !name.endsWith('slow')),
       'no ID token', 'an ID token that is a list', 'userinfo of somebody else', 'userinfo of nobody',
     ],
+    '/sign-out-lies': named(SIGN_OUT),
     '/first-lies': [
       ...named(METADATA, 'metadata: '),
       ...named(BAD, 'metadata: ').filter((name) => !name.endsWith('slow')),

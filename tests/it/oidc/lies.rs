@@ -90,6 +90,20 @@ async fn no_lie_about_its_keys_or_itself_signs_anybody_in() {
 }
 
 #[tokio::test]
+async fn a_wrong_address_to_sign_out_keeps_nobody_out() {
+    let (liar, home, mut program) = start().await;
+    for lie in names(&liar, "sign-out-lies").await {
+        program.kill();
+        program = home.serve("").await;
+        liar.put("lie", &lie).await;
+        let mut browser = Browser::new();
+        let shown = browser.sign_in(&program).await;
+        assert_eq!(shown.status, 200, "{lie}: {}", shown.body);
+        assert_eq!(browser.sign_out(&program).await, (204, None), "{lie}");
+    }
+}
+
+#[tokio::test]
 async fn a_slow_answer_is_given_up() {
     let (liar, _home, program) = start().await;
     for lie in ["metadata: slow", "token: slow"] {
