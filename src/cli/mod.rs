@@ -142,7 +142,7 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
             Ok(())
         }
         Command::Backup(command) => backup::run(&command, &settings()?).await,
-        Command::Restore(command) => restore::run(&command, &settings()?).await,
+        Command::Restore(command) => Box::pin(restore::run(&command, &settings()?)).await,
         Command::Audit(command) => return audit::run(command, &settings()?).await,
         Command::Doctor(command) => return Ok(doctor::run(&command, settings()).await),
         Command::Connectors(command) => connectors::run(command, &cli.config).await,

@@ -8,9 +8,11 @@
 //!
 //! The caller holds the lock of the server, so no server is running.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use entity::api_token::Role;
 use entity::{installation, instance};
 use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter, QuerySelect, Statement};
 use uuid::Uuid;
@@ -37,30 +39,44 @@ pub struct Restored {
     pub doubt: Option<&'static str>,
 }
 
-/// Who was let in no more in a database.
+/// The API tokens and members of a database.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Ended {
-    pub revoked_tokens: Vec<Uuid>,
-    pub disabled_members: Vec<Uuid>,
+pub struct Known {
+    pub tokens: BTreeMap<Uuid, KnownOne>,
+    pub members: BTreeMap<Uuid, KnownOne>,
 }
 
-impl Ended {
+/// A token or a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownOne {
+    /// Its name, or the address of a member who has one.
+    pub name: String,
+    pub role: Role,
+    /// Whether the token was revoked, or the member disabled.
+    pub has_ended: bool,
+}
+
+impl Known {
     /// Reads it from a database of any version.
     ///
     /// # Errors
     /// One line that names the file.
     pub async fn read(file: &Path) -> Result<Self, String> {
         let db = connect(file).await?;
-        let ids = async |table: &str, column: &str| -> Result<Vec<Uuid>, sea_orm::DbErr> {
+        let known = async |table: &str, columns: &str| -> Result<BTreeMap<Uuid, KnownOne>, sea_orm::DbErr> {
             if !has_table(&db, table).await? {
-                return Ok(Vec::new());
+                return Ok(BTreeMap::new());
             }
-            let sql = format!("SELECT id FROM {table} WHERE {column} IS NOT NULL");
-            rows(&db, &sql).await?.iter().map(|row| row.try_get_by_index(0)).collect()
+            let read = rows(&db, &format!("SELECT id, {columns} FROM {table}")).await?;
+            let one = |row: &sea_orm::QueryResult| {
+                let (name, role) = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+                Ok((row.try_get_by_index(0)?, KnownOne { name, role, has_ended: row.try_get_by_index(3)? }))
+            };
+            read.iter().map(one).collect()
         };
         let read = async {
-            let revoked_tokens = ids("api_token", "revoked_at").await?;
-            Ok(Self { revoked_tokens, disabled_members: ids("member", "disabled_at").await? })
+            let tokens = known("api_token", "name, role, revoked_at IS NOT NULL").await?;
+            Ok(Self { tokens, members: known("member", "COALESCE(email, name), role, disabled_at IS NOT NULL").await? })
         };
         let read: Result<Self, sea_orm::DbErr> = read.await;
         let _ = db.close().await;

@@ -134,6 +134,69 @@ async fn nobody_is_let_in_again_by_a_restore_on_sqlite() {
 }
 
 #[tokio::test]
+async fn a_restore_that_could_not_end_everything_again_fails_and_says_what_is_left_on_sqlite() {
+    let home = Home::on_sqlite();
+    let created = |arguments: &[&str]| assert!(home.run(arguments).status.success(), "{arguments:?}");
+    created(&["token", "create", "--name", "leaked"]);
+    created(&["member", "create", "--email", "ada@example.com", "--role", "admin"]);
+    created(&["member", "create", "--email", "bob@example.com", "--role", "operator"]);
+    let backup = file(&home, "backup");
+    created(&["backup", backup.to_str().unwrap()]);
+    created(&["token", "revoke", "--name", "leaked"]);
+    created(&["member", "disable", "--email", "bob@example.com"]);
+    let database = home.data_dir().join("muster.db");
+    let ended = file(&home, "ended");
+    checkpoint(&database).await;
+    fs::copy(&database, &ended).unwrap();
+
+    let restore =
+        home.command(&["restore", "--replace", backup.to_str().unwrap()]).env("MUSTER_OIDC_ISSUER", "x").output();
+    let failed = restore.unwrap();
+    refused(&failed, "the disabled members were not disabled again (bob@example.com)");
+    assert!(!said(&failed).contains("Start the server"), "{}", said(&failed));
+    let revoked = "SELECT group_concat(name) FROM api_token WHERE revoked_at IS NOT NULL";
+    assert_eq!(one(&database, revoked).await, "leaked", "what can be done is done");
+
+    for left in ["-wal", "-shm"] {
+        let _absent = fs::remove_file(home.data_dir().join(format!("muster.db{left}")));
+    }
+    fs::copy(&ended, &database).unwrap();
+    sql(&database, "ALTER TABLE api_token RENAME COLUMN revoked_at TO ended_at").await;
+    let failed = home.run(&["restore", "--replace", backup.to_str().unwrap()]);
+    refused(&failed, "so nothing says who had ended");
+    assert!(!said(&failed).contains("Start the server"), "{}", said(&failed));
+}
+
+#[tokio::test]
+async fn a_restore_names_whom_the_replaced_database_does_not_know_and_who_was_less_on_sqlite() {
+    let home = Home::on_sqlite();
+    let done = |arguments: &[&str]| assert!(home.run(arguments).status.success(), "{arguments:?}");
+    done(&["token", "create", "--name", "machine"]);
+    done(&["member", "create", "--email", "ada@example.com", "--role", "admin"]);
+    done(&["member", "create", "--email", "bob@example.com", "--role", "operator"]);
+    let backup = file(&home, "backup");
+    done(&["backup", backup.to_str().unwrap()]);
+    done(&["member", "set-role", "--email", "bob@example.com", "--role", "viewer"]);
+    let restored = said(&home.run(&["restore", "--replace", backup.to_str().unwrap()]));
+    let lower = "bob@example.com has the role operator of the backup again; it was viewer.";
+    assert!(restored.contains(lower) && !restored.contains("ada@example.com has"), "{restored}");
+    assert!(restored.contains("Start the server"), "{restored}");
+
+    // The disk was lost, and a server has made a new database since.
+    for left in ["", "-wal", "-shm"] {
+        let _absent = fs::remove_file(home.data_dir().join(format!("muster.db{left}")));
+    }
+    done(&["token", "create", "--name", "new"]);
+    let restored = home.run(&["restore", "--replace", backup.to_str().unwrap()]);
+    let words = said(&restored);
+    assert!(restored.status.success(), "{words}");
+    for unknown in ["the token \"machine\"", "the member ada@example.com", "the member bob@example.com"] {
+        assert!(words.contains(&format!("The previous database does not know {unknown} of the backup.")), "{words}");
+    }
+    assert!(words.contains("1 API tokens are valid. Tokens that were revoked after the backup"), "{words}");
+}
+
+#[tokio::test]
 async fn what_cannot_stand_in_for_the_database_is_refused_and_nothing_is_changed_on_sqlite() {
     let (home, backup, _) = backed_up().await;
     let database = home.data_dir().join("muster.db");
