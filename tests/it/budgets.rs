@@ -109,6 +109,7 @@ async fn the_test_mails_of_a_caller_are_limited() {
     };
     let before = post(&server, &server.viewer, &mail(1), &[]).await;
     assert!(before.1.contains("FORBIDDEN"), "{}", before.1);
+    assert_limited(&post(&server, &server.admin, &mail(4), &[]).await);
     assert_eq!(post(&server, &server.admin, &mail(2), &[]).await.0, 200);
     let refused = post(&server, &server.admin, &mail(2), &[]).await;
     assert_limited(&refused);

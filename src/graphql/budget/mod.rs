@@ -162,7 +162,14 @@ impl Budget {
 
     /// Counts test mails that are about to be sent.
     pub fn test_mails(&self, count: usize) -> Result<(), Exhausted> {
-        let Some(mails) = self.0.as_ref().and_then(|usage| usage.test_mails.as_ref()) else { return Ok(()) };
+        let Some(usage) = &self.0 else { return Ok(()) };
+        let Some(mails) = &usage.test_mails else { return Ok(()) };
+        let limit = usage.limits.test_mails_per_hour;
+        // More than the whole would be taken from a full bucket.
+        if amount(count) > f64::from(limit) {
+            let message = format!("A token or member may send at most {limit} test mails per hour. These are {count}.");
+            return Err(Exhausted::new("test_mails", message, Duration::from_hours(1)));
+        }
         mails
             .take(amount(count), Instant::now())
             .map_err(|wait| Exhausted::new("test_mails", "Too many test mails were sent within an hour.".into(), wait))
