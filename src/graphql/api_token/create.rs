@@ -6,9 +6,9 @@ use entity::api_token::Model;
 use uuid::Uuid;
 
 use super::ApiToken;
-use crate::auth::tokens::{LIFETIME_MS, NewToken, address, name};
+use crate::auth::tokens::{LIFETIME_MS, NewToken, address, has_ended, name};
 use crate::auth::{Caller, Role, Scope, Who};
-use crate::error::{Error, Refusal, Result};
+use crate::error::{Error, Refusal, RefusalCode, Result};
 use crate::graphql::api::Api;
 use crate::graphql::error::ApiError;
 use crate::graphql::id::{self, Kind};
@@ -116,9 +116,12 @@ impl Maker {
         match caller.who {
             Who::Member { id, .. } => Ok(Self { name: caller.label(), member: Some(id), token: None }),
             Who::Token(id) => {
-                let token = api.tokens.find(id).await?;
-                let member = token.as_ref().and_then(|token| token.member_id);
-                Ok(Self { name: caller.name.clone(), member, token })
+                let now = api.instances.clock.now();
+                let Some(token) = api.tokens.find(id).await?.filter(|token| !has_ended(token, now)) else {
+                    // The request began when it still worked.
+                    return Err(Error::Refused(vec![Refusal::new(RefusalCode::NotFound, "This token works no more.")]));
+                };
+                Ok(Self { name: caller.name.clone(), member: token.member_id, token: Some(token) })
             }
         }
     }

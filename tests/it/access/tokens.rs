@@ -117,6 +117,11 @@ async fn a_token_creates_none_that_outlives_it_or_its_member() {
     let at = chrono::DateTime::parse_from_rfc3339(made["expiresAt"].as_str().unwrap()).unwrap();
     assert_eq!((at.timestamp_millis(), &made["createdBy"]), (end, &json!("brief")));
 
+    // Who bears a token is remembered for a moment.
+    server.tokens.revoke("brief").await.unwrap();
+    let refused = create(&brief, json!({})).await;
+    assert!(refused["apiToken"].is_null(), "{refused}");
+
     let ada = NewMember { name: "Ada".into(), email: "ada@example.com".into(), role: Role::Admin };
     let ada = server.members.create(&ada).await.unwrap().0.id;
     let own = NewToken { member_id: Some(ada), ..NewToken::new("own", Role::Admin) };
