@@ -10,6 +10,9 @@ use sea_orm::ActiveEnum;
 use super::Subject;
 use super::sql_checks::Row;
 
+/// What stands for a value that a version does not know. None writes it.
+const UNKNOWN: &str = "unknown";
+
 pub(super) const CHECKS: &[Row] = &[
     (
         "token-owner",
@@ -55,7 +58,7 @@ pub(super) const CHECKS: &[Row] = &[
         "door-times",
         "Nothing that happened to members, sessions and tokens lies in the future, and no link, session or consent lasts too long.",
         Subject::Database,
-        "A clock is wrong, or was wrong when the row was written: correct it. Then reset the member, or create the token again.",
+        "A clock is wrong, or was wrong when the row was written: correct it. A time in the future is right when it comes, and the finding then ends by itself. To end it now: enable and disable a member who was disabled in the future, reset one whose account was connected then (`muster member reset`), revoke a token and then delete its row from the table api_token, or delete the row from the table session, member_link, sign_in_attempt, oidc_sign_in or oauth_authorization. A token that expires before its creation never works: delete its row.",
         "SELECT id, 'the member was created or disabled in the future' AS wrong FROM member
         WHERE created_at > {tomorrow} OR disabled_at > {tomorrow}
         UNION ALL
@@ -121,7 +124,7 @@ pub(super) const CHECKS: &[Row] = &[
         "expired-rows",
         "What is over is removed while workers are running.",
         Subject::Database,
-        "Look for \"expired rows could not be removed\" in the log of the server. If its clock went ahead for a while, restart it.",
+        "Look in the log of the server for \"expired rows could not be removed; trying again later\", or for consents \"consents that were never completed could not be removed; trying again\". If its clock went ahead for a while, restart it.",
         // Runs show that workers were running for more than an hour since, and are running now.
         "SELECT CAST(NULL AS UUID) AS id, CAST(COUNT(*) AS TEXT) || ' ' || what || ' should have been removed more than an hour ago' AS wrong
         FROM (SELECT 'sessions' AS what, CASE WHEN expires_at < last_used_at + {idle} THEN expires_at ELSE last_used_at + {idle} END AS ended
@@ -140,30 +143,38 @@ pub(super) const CHECKS: &[Row] = &[
 /// there may be very many of them.
 pub(super) fn unknown_values() -> String {
     let columns = [
-        column::<api_token::Role>("api_token", "role"),
-        column::<api_token::Role>("member", "role"),
         column::<member_link::Purpose>("member_link", "purpose"),
-        column::<audit_entry::Action>("audit_entry", "action"),
-        column::<audit_entry::Outcome>("audit_entry", "outcome"),
-        column::<audit_entry::ActorKind>("audit_entry", "actor_kind"),
-        column::<audit_entry::SubjectKind>("audit_entry", "subject_kind"),
         column::<instance::Status>("instance", "status"),
         column::<instance::InactiveReason>("instance", "inactive_reason"),
         column::<instance::SyncState>("instance", "sync_state"),
         column::<instance::Health>("instance", "health"),
-        column::<run::FailureClass>("instance", "failure_class"),
         column::<run::Trigger>("sync_run", "trigger"),
         column::<run::Outcome>("sync_run", "outcome"),
-        column::<run::FailureClass>("sync_run", "failure_class"),
         column::<job::Kind>("job", "kind"),
-        column::<notification::NotificationKind>("notification", "kind"),
         column::<notification::NotificationState>("notification", "state"),
     ];
     columns.join(" UNION ALL ")
 }
 
+/// The same for the columns in which this version reads every value: newer versions add values to them at any time.
+pub(super) fn newer_values() -> String {
+    let columns = [
+        column::<api_token::Role>("api_token", "role"),
+        column::<api_token::Role>("member", "role"),
+        column::<audit_entry::Action>("audit_entry", "action"),
+        column::<audit_entry::Outcome>("audit_entry", "outcome"),
+        column::<audit_entry::ActorKind>("audit_entry", "actor_kind"),
+        column::<audit_entry::SubjectKind>("audit_entry", "subject_kind"),
+        column::<run::FailureClass>("instance", "failure_class"),
+        column::<run::FailureClass>("sync_run", "failure_class"),
+        column::<notification::NotificationKind>("notification", "kind"),
+    ];
+    columns.join(" UNION ALL ")
+}
+
 fn column<E: ActiveEnum<Value = String>>(table: &str, column: &str) -> String {
-    let known: Vec<String> = E::values().iter().map(|value| format!("'{value}'")).collect();
+    let known = E::values().into_iter().filter(|value| value != UNKNOWN);
+    let known: Vec<String> = known.map(|value| format!("'{value}'")).collect();
     format!(
         "SELECT CAST(NULL AS UUID) AS id, '{table}.{column} is \"' || \"{column}\" || '\" in ' || CAST(COUNT(*) AS TEXT) || ' rows' AS wrong
         FROM {table} WHERE \"{column}\" IS NOT NULL AND \"{column}\" NOT IN ({}) GROUP BY \"{column}\"",

@@ -19,7 +19,7 @@ const PAGE: u64 = 500;
 const KEY_REMEDY: &str = "Put the right key file back.";
 
 /// Checks the installation's row, and that its keys open every sealed value.
-pub(super) async fn secret_key<C: ConnectionTrait>(conn: &C, file: &Path, report: &mut Report) -> Result<()> {
+pub(super) async fn secret_key<C: ConnectionTrait>(conn: &C, file: &Path, now: i64, report: &mut Report) -> Result<()> {
     let rows = installation::Entity::find().all(conn).await?;
     let mut found = Vec::new();
     if rows.len() != 1 || rows[0].id != installation::ID {
@@ -29,7 +29,7 @@ pub(super) async fn secret_key<C: ConnectionTrait>(conn: &C, file: &Path, report
     }
     report.add("installation", "The table installation has one row, with the epoch of the event log.", found);
 
-    let mut check = KeyCheck { file, ring: KeyRing::load(file), found: Vec::new() };
+    let mut check = KeyCheck { file, ring: KeyRing::load(file), found: Vec::new(), notes: Vec::new() };
     for row in rows {
         match row.key_check {
             Some(value) => check.installation(&value),
@@ -38,7 +38,8 @@ pub(super) async fn secret_key<C: ConnectionTrait>(conn: &C, file: &Path, report
     }
     check.secrets(conn).await?;
     check.grants(conn).await?;
-    check.consents(conn).await?;
+    check.consents(conn, now).await?;
+    report.notes.append(&mut check.notes);
     report.add("secret-key", "The keys of this installation open every stored credential.", check.found);
     Ok(())
 }
@@ -48,6 +49,7 @@ struct KeyCheck<'a> {
     file: &'a Path,
     ring: Result<Option<KeyRing>, String>,
     found: Vec<Finding>,
+    notes: Vec<String>,
 }
 
 impl KeyCheck<'_> {
@@ -156,24 +158,33 @@ impl KeyCheck<'_> {
         }
     }
 
-    /// There are few of them: each waits for ten minutes at most.
-    async fn consents<C: ConnectionTrait>(&mut self, conn: &C) -> Result<()> {
-        for row in oauth_authorization::Entity::find().all(conn).await? {
+    /// Those that can still be completed. There are few of them: each waits for ten minutes at most.
+    async fn consents<C: ConnectionTrait>(&mut self, conn: &C, now: i64) -> Result<()> {
+        let open = oauth_authorization::Entity::find().filter(oauth_authorization::Column::ExpiresAt.gt(now));
+        for row in open.all(conn).await? {
             let instance = match row.instance_id {
                 Some(id) => instance::Entity::find_by_id(id).one(conn).await?,
                 None => None,
             };
-            if let (Ok(Some(ring)), true) = (&self.ring, row.instance_id.is_none() || instance.is_some()) {
-                let owner = instance.as_ref().map(Owner::of);
-                if ring.open(&consent(&row, owner.as_ref()), &row.sealed).is_err() {
-                    let wrong =
-                        format!("a consent for \"{}\", which is waited for, does not open", row.integration_key);
-                    self.push(
-                        row.instance_id,
-                        wrong,
-                        "It cannot be completed, and is removed within minutes. Begin it again.",
-                    );
-                }
+            let Ok(Some(ring)) = &self.ring else { return Ok(()) };
+            let owner = instance.as_ref().map(Owner::of);
+            // One whose instance does not exist is found by another check.
+            if row.instance_id.is_some() && owner.is_none()
+                || ring.open(&consent(&row, owner.as_ref()), &row.sealed).is_ok()
+            {
+                continue;
+            }
+            let wrong = format!("a consent for \"{}\", which is waited for, does not open", row.integration_key);
+            match instance {
+                Some(instance) => self.notes.push(format!(
+                    "{wrong}: the settings of \"{}\" were changed since it began, or the row was written from outside. It cannot be completed, and is removed within minutes",
+                    instance.name
+                )),
+                None => self.push(
+                    None,
+                    wrong,
+                    "Find out who wrote to the database. It cannot be completed, and is removed within minutes. Begin it again.",
+                ),
             }
         }
         Ok(())
@@ -182,10 +193,15 @@ impl KeyCheck<'_> {
 
 /// Checks that the installation's keys have signed every API token.
 pub(super) async fn api_tokens<C: ConnectionTrait>(conn: &C, file: &Path, report: &mut Report) -> Result<()> {
-    let mut found = Vec::new();
+    let (mut found, mut revoked) = (Vec::new(), 0);
     if let Ok(Some(ring)) = KeyRing::load(file) {
         for token in api_token::Entity::find().order_by_asc(api_token::Column::Id).all(conn).await? {
-            if found.len() <= MAX_FINDINGS && !auth::signed::is_signed(&ring, &token) {
+            if auth::signed::is_signed(&ring, &token) {
+                continue;
+            }
+            if token.revoked_at.is_some() {
+                revoked += 1;
+            } else if found.len() <= MAX_FINDINGS {
                 let wrong =
                     format!("the token \"{}\" was written or changed outside of Muster; it is refused", token.name);
                 let remedy = "Find out who wrote to the database. Revoke the token by its name, and create a new one.";
@@ -194,6 +210,12 @@ pub(super) async fn api_tokens<C: ConnectionTrait>(conn: &C, file: &Path, report
         }
     } else {
         report.notes.push("the API tokens were not checked: there is no readable key file".into());
+    }
+    if revoked > 0 {
+        // An earlier version does not sign the columns that were added since.
+        report.notes.push(format!(
+            "{revoked} revoked API tokens are not signed as this version signs them: a replica of an earlier version revoked them, or their rows were written from outside. They are refused in any case"
+        ));
     }
     report.add("api-tokens", "Every API token is as this installation wrote it.", found);
     Ok(())

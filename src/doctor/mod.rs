@@ -164,7 +164,7 @@ impl Examination<'_> {
         }
         let done = installation::database_file(conn, self.thorough, &mut report).await;
         report.record_error(conn, "database-file", done).await?;
-        let done = keys::secret_key(conn, self.key_file, &mut report).await;
+        let done = keys::secret_key(conn, self.key_file, now, &mut report).await;
         report.record_error(conn, "secret-key", done).await?;
         let done = keys::api_tokens(conn, self.key_file, &mut report).await;
         report.record_error(conn, "api-tokens", done).await?;
@@ -176,6 +176,10 @@ impl Examination<'_> {
             let asked = check.run(conn).await;
             let done = asked.map(|found| report.add(check.name, check.promise, found));
             report.record_error(conn, check.name, done).await?;
+        }
+        if schema == Schema::Current {
+            let done = sql_checks::newer_values(conn, &mut report).await;
+            report.record_error(conn, "known-values", done).await?;
         }
         let done = history::newest_events(conn, &mut report).await;
         report.record_error(conn, "newest-event", done).await?;

@@ -6,7 +6,7 @@
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use super::installation::Schema;
-use super::{Finding, MAX_FINDINGS, Subject, door_checks};
+use super::{Finding, MAX_FINDINGS, Report, Subject, door_checks};
 use crate::auth::{links, sessions};
 use crate::clock::DAY_MS;
 use crate::error::Result;
@@ -96,6 +96,16 @@ pub(super) fn all(backend: DbBackend, retention: Retention, now: i64, schema: Sc
         numbers,
     ));
     all
+}
+
+/// Notes the values that a newer version wrote where this one reads each value that it does not know.
+pub(super) async fn newer_values<C: ConnectionTrait>(conn: &C, report: &mut Report) -> Result<()> {
+    let sql = format!("{} LIMIT {MAX_FINDINGS}", door_checks::newer_values());
+    for row in conn.query_all_raw(Statement::from_string(conn.get_database_backend(), sql)).await? {
+        let wrong: String = row.try_get("", "wrong")?;
+        report.notes.push(format!("{wrong}, which this version does not know: a newer Muster wrote it"));
+    }
+    Ok(())
 }
 
 /// SQLite numbers events without gaps, because a failed transaction returns its numbers.
