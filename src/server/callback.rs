@@ -73,14 +73,12 @@ async fn callback(
         Ok(connected) => see(&console, &place_of(&connected)),
         Err(failure) => {
             let page = explain(&failure);
-            match &failure.attempt {
-                Some(attempt) if attempt.in_console => {
-                    let mut response = see(&console, &form_of(attempt));
-                    response.headers_mut().extend(reason(&console, attempt, &page).map(|cookie| (SET_COOKIE, cookie)));
-                    response
-                }
-                Some(attempt) => page.respond_with_way_back(root, &form_of(attempt)),
-                None => page.respond_with_way_back(root, &integration_page),
+            let Some(attempt) = &failure.attempt else {
+                return private(page.respond_with_way_back(root, &integration_page));
+            };
+            match attempt.in_console.then(|| reason(&console, attempt, &page)).flatten() {
+                Some(cookie) => ([(SET_COOKIE, cookie)], see(&console, &form_of(attempt))).into_response(),
+                None => page.respond_with_way_back(root, &form_of(attempt)),
             }
         }
     })
@@ -111,7 +109,8 @@ fn form_of(Attempt { integration_key, instance_id, .. }: &Attempt) -> String {
     instance_id.map_or_else(|| format!("integrations/{integration_key}/connect"), instance_page)
 }
 
-/// The cookie that tells the form what happened. The address would keep it, and could be made by anybody.
+/// The cookie that tells the form what happened; `None` if it is too long for one. The address would keep it, and could
+/// be made by anybody.
 fn reason(console: &str, attempt: &Attempt, page: &Page) -> Option<HeaderValue> {
     let url = Url::parse(console).ok()?;
     let instance = attempt.instance_id.map(|id| id::encode(Kind::Instance, id));
