@@ -65,3 +65,16 @@ pub struct Model {
 }
 
 impl ActiveModelBehavior for ActiveModel {}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::ActiveEnum;
+
+    use super::Role;
+
+    #[test]
+    fn a_role_of_a_newer_version_is_read_as_the_one_that_allows_least() {
+        assert_eq!(Role::try_from_value(&"wizard".to_owned()).unwrap(), Role::Reports);
+        assert_eq!(Role::try_from_value(&"admin".to_owned()).unwrap(), Role::Admin);
+    }
+}

@@ -75,7 +75,18 @@ impl Signed for member_link::Model {
 
 impl Signed for session::Model {
     fn fields(&self) -> Fields {
-        let Self { id, hash, member_id, created_at, last_used_at, expires_at, address, user_agent, .. } = self;
+        let Self {
+            id,
+            hash,
+            member_id,
+            created_at,
+            last_used_at,
+            expires_at,
+            address,
+            user_agent,
+            from_provider: _,
+            signature: _,
+        } = self;
         Fields::default()
             .text("session")
             .bytes(id.as_bytes())
