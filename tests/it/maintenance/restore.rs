@@ -149,11 +149,13 @@ async fn a_restore_that_could_not_end_everything_again_fails_and_says_what_is_le
     checkpoint(&database).await;
     fs::copy(&database, &ended).unwrap();
 
-    let restore =
-        home.command(&["restore", "--replace", backup.to_str().unwrap()]).env("MUSTER_OIDC_ISSUER", "x").output();
-    let failed = restore.unwrap();
-    refused(&failed, "the disabled members were not disabled again (bob@example.com)");
-    assert!(!said(&failed).contains("Start the server"), "{}", said(&failed));
+    let forged = file(&home, "forged");
+    fs::copy(&backup, &forged).unwrap();
+    sql(&forged, "UPDATE member SET name = 'Eve' WHERE email = 'bob@example.com'").await;
+    let failed = home.run(&["restore", "--replace", "--unsigned", forged.to_str().unwrap()]);
+    let words = said(&failed);
+    assert!(!failed.status.success() && words.contains("bob@example.com was not disabled again"), "{words}");
+    assert!(!words.contains("Start the server"), "{words}");
     let revoked = "SELECT group_concat(name) FROM api_token WHERE revoked_at IS NOT NULL";
     assert_eq!(one(&database, revoked).await, "leaked", "what can be done is done");
 
