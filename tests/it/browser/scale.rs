@@ -69,7 +69,7 @@ async fn multiply(server: &Server, to: usize) {
         column => format!("instance.{}", column.as_str()),
     };
     let columns: Vec<_> = Column::iter().collect();
-    let names: Vec<_> = columns.iter().map(|column| column.as_str()).collect();
+    let names: Vec<_> = columns.iter().map(IdenStatic::as_str).collect();
     let values: Vec<_> = columns.iter().map(value).collect();
     let statement = format!(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {})

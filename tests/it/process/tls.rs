@@ -17,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::settings::refusal;
 use super::{Home, Program, write_key};
-use crate::support::authority::Authority;
+use crate::support::authority::{Authority, openssl};
 use crate::support::{Client, DEADLINE};
 
 /// How long the server waits for a handshake.
@@ -229,7 +229,7 @@ fn a_pair_that_cannot_be_used_stops_the_start() {
     for form in [&["pkcs8", "-topk8"][..], &["ec", "-aes256"]] {
         let locked = line("tls_key_file", &|dir| {
             let options = ["-in", "tls.key", "-out", "locked.key", "-passout", "pass:hush"];
-            authority.run(&[form, &options].concat(), dir);
+            openssl(&[form, &options].concat(), dir);
             write_key(&dir.join("tls.key"), fs::read(dir.join("locked.key")).unwrap());
         });
         assert!(locked.contains("encrypted with a password"), "{form:?}: {locked}");

@@ -4,6 +4,26 @@ use serde_json::{Value, json};
 
 use crate::support::{Server, change};
 
+/// What a newer version may have written.
+const NEWER: [&str; 7] = [
+    "UPDATE audit_entry SET action = 'weather_made', actor_kind = 'robot', subject_kind = 'planet',
+        outcome = 'later' WHERE action = 'recipients_set'",
+    "UPDATE event SET cause = 'teleported' WHERE cause = 'sync_failed'",
+    "UPDATE notification SET kind = 'postcard' WHERE kind = 'sync_failed'",
+    "UPDATE notification SET reason = 'moonlight'",
+    "UPDATE sync_run SET failure_class = 'moonlight', mail_kind = 'postcard' WHERE outcome = 'failed'",
+    "UPDATE instance SET failure_class = 'moonlight'",
+    "INSERT INTO job (kind, subject, run_at, lease_until, claims, take_overs, priority)
+        SELECT 'dream', id, 0, 0, 0, 0, 0 FROM instance",
+];
+
+/// Where it is shown.
+const SHOWN: &str = "query($id: ID!) { auditLog { nodes { action actorKind subjectKind outcome detail } }
+        instance(id: $id) { headline notice { title detail } events(first: 100) { nodes { cause } }
+        lastSync { outcome failure { class message } mailDecision { kind } } }
+        instances { nodes { name headline } } syncHistory { nodes { failure { class } } }
+        notifications { nodes { kind reason standsFor { nodes { name } } } } }";
+
 #[tokio::test]
 async fn values_that_only_a_newer_version_knows_keep_no_page_from_being_shown() {
     let server = Server::start().await;
@@ -13,29 +33,10 @@ async fn values_that_only_a_newer_version_knows_keep_no_page_from_being_shown() 
     let cursor = server.ask("{ eventCursor }", json!({})).await["eventCursor"].take();
     assert_eq!(server.sync(&id, "outcome").await["outcome"], "FAILED");
 
-    for statement in [
-        "UPDATE audit_entry SET action = 'weather_made', actor_kind = 'robot', subject_kind = 'planet',
-            outcome = 'later' WHERE action = 'recipients_set'",
-        "UPDATE event SET cause = 'teleported' WHERE cause = 'sync_failed'",
-        "UPDATE notification SET kind = 'postcard' WHERE kind = 'sync_failed'",
-        "UPDATE notification SET reason = 'moonlight'",
-        "UPDATE sync_run SET failure_class = 'moonlight', mail_kind = 'postcard' WHERE outcome = 'failed'",
-        "UPDATE instance SET failure_class = 'moonlight'",
-        "INSERT INTO job (kind, subject, run_at, lease_until, claims, take_overs, priority)
-            SELECT 'dream', id, 0, 0, 0, 0, 0 FROM instance",
-    ] {
+    for statement in NEWER {
         change(&server.db, statement).await;
     }
-    let found = server
-        .ask(
-            "query($id: ID!) { auditLog { nodes { action actorKind subjectKind outcome detail } }
-                instance(id: $id) { headline notice { title detail } events(first: 100) { nodes { cause } }
-                    lastSync { outcome failure { class message } mailDecision { kind } } }
-                instances { nodes { name headline } } syncHistory { nodes { failure { class } } }
-                notifications { nodes { kind reason standsFor { nodes { name } } } } }",
-            json!({ "id": id }),
-        )
-        .await;
+    let found = server.ask(SHOWN, json!({ "id": id })).await;
     let count = |list: &str, field: &str, value: &str| {
         let nodes = found.pointer(list).unwrap().as_array().unwrap();
         nodes.iter().filter(|node| node[field] == value).count()

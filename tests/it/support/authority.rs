@@ -58,13 +58,13 @@ impl Authority {
     }
 
     fn call(&self, arguments: &[&str]) {
-        self.run(arguments, self.dir.path());
+        openssl(arguments, self.dir.path());
     }
+}
 
-    /// Runs openssl in a folder.
-    pub fn run(&self, arguments: &[&str], folder: &Path) {
-        let done = Command::new("openssl").args(arguments).current_dir(folder).output();
-        let done = done.expect("the openssl program (on Debian: apt-get install openssl)");
-        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
-    }
+/// Runs openssl in a folder.
+pub fn openssl(arguments: &[&str], folder: &Path) {
+    let done = Command::new("openssl").args(arguments).current_dir(folder).output();
+    let done = done.expect("the openssl program (on Debian: apt-get install openssl)");
+    assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
