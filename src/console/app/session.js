@@ -5,8 +5,6 @@ import { answered, ApiError, ask, call, early, hidePeople, onRefusal } from "./a
 import { go } from "./router.js";
 import { token } from "./token.js";
 
-/** The same as in `start.js`. */
-const START = "query Start { eventCursor me { name email role member { id } } }";
 /** The position in the log of events. */
 export const CURSOR = "query Cursor { eventCursor }";
 const LINK = /^#\/(set-up|set-password|enter)\/([\w-]+)$/;
@@ -50,7 +48,7 @@ async function whoAsks() {
   const started = await window.started;
   window.started = null;
   if (started === "nobody") return null;
-  return started ? answered(started, token.value) : ask(START);
+  return started ? answered(started, token.value) : ask(window.startQuery);
 }
 
 /** Asks who is signed in, until the server answers. */

@@ -3,7 +3,8 @@
   const theme = localStorage.getItem("muster.theme");
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
 
-  /** Who is signed in, and the position in the log of events: asked once without a wait for the modules. */
+  // Asked once without a wait for the modules, and by `session.js` from then on.
+  window.startQuery = "query Start { eventCursor me { name email role member { id } } }";
   const ask = (token) =>
     fetch(new URL("graphql", document.baseURI), {
       method: "POST",
@@ -12,7 +13,7 @@
         "content-type": "application/json",
         ...(token && { authorization: `Bearer ${token}` }),
       },
-      body: JSON.stringify({ query: "query Start { eventCursor me { name email role member { id } } }" }),
+      body: JSON.stringify({ query: window.startQuery }),
       credentials: "same-origin",
     });
   const token = sessionStorage.getItem("muster.token");
