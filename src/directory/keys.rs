@@ -10,7 +10,8 @@ use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed}
 use icu_properties::props::{CanonicalCombiningClass, DefaultIgnorableCodePoint};
 use icu_properties::{CodePointMapData, CodePointSetData};
 
-/// Increased when the match key or the words of a user change. Stored rows are then rewritten, see [`super::rekey`].
+/// Increased when the match key or the words of a user change. Stored rows are then rewritten, see [`super::rekey`]. A
+/// migration of the same version creates the index that finds them.
 pub const VERSION: i32 = 3;
 
 /// Fills the columns that are made from the address and the name.

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use entity::user::{ActiveModel, Column, Entity};
-use sea_orm::sea_query::LockType;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::sea_query::{Expr, LockType};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use uuid::Uuid;
@@ -18,66 +18,40 @@ use super::keys;
 use crate::db::{Db, Tx};
 use crate::error::Result;
 
-/// How many rows are looked at, and rewritten by one transaction at most.
+/// How many rows one transaction rewrites at most.
 const BATCH: u64 = 400;
 /// The pause between two transactions, which leaves the database to others.
 const GAP: Duration = Duration::from_millis(50);
 
 /// Rewrites all rows with keys of an earlier version. Returns how many there were.
 pub async fn run(db: &Db, stop: &CancellationToken) -> Result<u64> {
-    let (mut after, mut rewritten) = (Uuid::nil(), 0);
-    loop {
-        let Some(Batch { last, outdated }) = next_batch(db, after).await? else {
-            db.write(|tx| async move { index::advance(&tx, None).await }).await?;
-            break;
-        };
-        if outdated {
-            rewritten += db.write(|tx| rewrite(tx, after, last)).await?;
+    let mut rewritten = 0;
+    // Looked at without a lock, because usually nothing is left to rewrite.
+    while outdated(1).into_tuple::<Uuid>().one(db.read()).await?.is_some() {
+        rewritten += db.write(rewrite).await?;
+        if stop.run_until_cancelled(tokio::time::sleep(GAP)).await.is_none() {
+            return Ok(rewritten);
         }
-        let pause = if outdated { GAP } else { Duration::ZERO };
-        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
-            break;
-        }
-        after = last;
     }
+    db.write(|tx| async move { index::advance(&tx, None).await }).await?;
     if rewritten > 0 {
         info!(users = rewritten, "the search keys of users were rewritten");
     }
     Ok(rewritten)
 }
 
-/// The users of some consecutive ids.
-struct Batch {
-    last: Uuid,
-    outdated: bool,
+/// The ids of the first users with keys of an earlier version. The number is a part of the text, so that databases use
+/// the index of these rows.
+fn outdated(limit: u64) -> Select<Entity> {
+    let is_outdated = Expr::cust(format!(r#""user_account"."key_version" < {}"#, keys::VERSION));
+    Entity::find().select_only().column(Column::Id).filter(is_outdated).order_by_asc(Column::Id).limit(limit)
 }
 
-/// Reads without a lock, because usually nothing is left to rewrite. All rows are read in the order of their ids: no
-/// index knows the versions, and a condition on them would let the database read the whole table for each batch.
-async fn next_batch(db: &Db, after: Uuid) -> Result<Option<Batch>> {
-    let rows: Vec<(Uuid, i32)> = Entity::find()
-        .select_only()
-        .columns([Column::Id, Column::KeyVersion])
-        .filter(Column::Id.gt(after))
-        .order_by_asc(Column::Id)
-        .limit(BATCH)
-        .into_tuple()
-        .all(db.read())
-        .await?;
-    let outdated = rows.iter().any(|(_, version)| *version < keys::VERSION);
-    Ok(rows.last().map(|(last, _)| Batch { last: *last, outdated }))
-}
-
-async fn rewrite(tx: Tx, after: Uuid, last: Uuid) -> Result<u64> {
-    let rows = Entity::find()
-        .select_only()
-        .columns(SOURCE)
-        .filter(Column::KeyVersion.lt(keys::VERSION))
-        .filter(Column::Id.gt(after))
-        .filter(Column::Id.lte(last))
-        .order_by_asc(Column::Id)
-        .lock(LockType::Update);
+async fn rewrite(tx: Tx) -> Result<u64> {
+    let rows = outdated(BATCH).select_only().columns(SOURCE).lock(LockType::Update);
     let rows: Vec<Source> = rows.into_tuple().all(tx.conn()).await?;
+    let Some((last, ..)) = rows.last() else { return Ok(0) };
+    let last = *last;
     for (id, _, email, ..) in &rows {
         let keys = ActiveModel {
             match_key: Set(email.as_deref().and_then(keys::match_key)),

@@ -86,14 +86,22 @@ impl Filter {
 
     /// The users of all instances, without the search.
     pub(super) fn select(&self) -> Select<Entity> {
-        let own = || Expr::col((Entity, Column::InstanceId));
-        // Deleted users: last seen by run `purge_through` or an earlier one. There are none after they were removed.
-        let generation = Expr::col((Entity, Column::Generation));
-        let reported =
-            own().not_in_subquery(purging()).or(generation.gt(of_instance(instance::Column::PurgeThrough, own())));
+        self.select_where(instance_of_row().not_in_subquery(purging()).or(is_reported()))
+    }
+
+    /// The same in two parts: those of the instances that have no deleted users, whom an index counts without the rows,
+    /// and the others.
+    fn select_parts(&self) -> [Select<Entity>; 2] {
+        [
+            self.select_where(instance_of_row().not_in_subquery(purging())),
+            self.select_where(instance_of_row().in_subquery(purging()).and(is_reported())),
+        ]
+    }
+
+    fn select_where(&self, reported: SimpleExpr) -> Select<Entity> {
         let mut select = Entity::find().filter(self.condition()).filter(reported);
         if let Some(keys) = &self.integration_keys {
-            select = select.filter(of_instance(instance::Column::IntegrationKey, own()).is_in(keys));
+            select = select.filter(of_instance(instance::Column::IntegrationKey, instance_of_row()).is_in(keys));
         }
         if let Some(scope) = &self.seen {
             let seen = Query::select()
@@ -101,7 +109,7 @@ impl Filter {
                 .from(instance::Entity)
                 .cond_where(scope.condition(instance::Column::IntegrationKey, instance::Column::Id))
                 .take();
-            select = select.filter(own().in_subquery(seen));
+            select = select.filter(instance_of_row().in_subquery(seen));
         }
         select
     }
@@ -120,6 +128,15 @@ impl Filter {
         let purged = SimpleExpr::SubQuery(None, Box::new(purged.into()));
         Entity::find().filter(self.condition()).filter(Expr::col((Entity, Column::Generation)).gt(purged))
     }
+}
+
+fn instance_of_row() -> SimpleExpr {
+    Expr::col((Entity, Column::InstanceId))
+}
+
+/// Deleted users were last seen by run `purge_through` or an earlier one. There are none after they were removed.
+fn is_reported() -> SimpleExpr {
+    Expr::col((Entity, Column::Generation)).gt(of_instance(instance::Column::PurgeThrough, instance_of_row()))
 }
 
 /// The instances that have rows of deleted users.
@@ -324,11 +341,10 @@ pub async fn total(reader: &Reader, filter: &Filter) -> Result<Total> {
         let users: Option<(Option<i64>,)> = reader.row(instances.into_query()).await?;
         return Ok(Total::exact(users.and_then(|(users,)| users).unwrap_or(0)));
     }
-    let users = match filter.instance_id {
-        Some(id) => filter.select_of(id).filter(Column::InstanceId.eq(id)),
-        None => filter.select(),
-    };
-    db::total(reader, users).await
+    match filter.instance_id {
+        Some(id) => db::total(reader, filter.select_of(id).filter(Column::InstanceId.eq(id))).await,
+        None => db::total_of_parts(reader, filter.select_parts()).await,
+    }
 }
 
 /// The number of users of an instance: its own count, plus those that the current run has added.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use muster::clock::{Clock, SteadyClock};
 use muster::db::Location;
+use muster::directory::rekey;
 use muster::maintenance::retention::{Pruner, Retention};
 use muster::sync::Limits;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
@@ -46,6 +47,7 @@ const INDEXES: &[(&str, Use)] = &[
     ("ix_sync_run_instance", Finds(&[r#""sync_run"."instance_id" = "#, r#""sync_run"."id" DESC"#])),
     ("ux_user_external", Finds(&["SELECT", "external_id", r#""user_account"."instance_id" = "#])),
     ("ix_user_instance", Finds(&[r#"ORDER BY "user_account"."instance_id" ASC, "user_account"."id" ASC"#])),
+    ("ix_user_outdated_keys", Finds(&[r#""user_account"."key_version" < "#])),
     ("ix_user_removed", Finds(&[r#""user_account"."removed_at" < "#])),
     ("ix_user_status", Finds(&[OF_FEW, r#"ORDER BY "user_account"."id" ASC"#])),
     ("ix_user_instance_status", Finds(&[OF_FEW, r#"ORDER BY "user_account"."instance_id" ASC"#])),
@@ -96,7 +98,6 @@ const WHOLE: &[(&str, &str)] = &[
     ("LIKE", "a search for a part of the name looks at every name"),
     (r#"GROUP BY "instance"."integration_key""#, "the catalog shows how many instances each integration has"),
     (r#""instance"."secrets" IS NOT NULL LIMIT"#, "a start tries the key on one stored secret"),
-    (r#""user_account"."key_version" <"#, "a start looks for keys that an older version has written"),
     (r#"UPDATE "job" SET "lease_until" = ? WHERE"#, "a start on SQLite takes over what a dead process left"),
     (r#""api_token"."email" IS NOT NULL"#, "the tokens of people are few, and are read when a mail is decided"),
     (r#"DELETE FROM "oauth_authorization""#, "consents that are waited for are few: each is forgotten after minutes"),
@@ -159,6 +160,7 @@ async fn first_rows(client: &Client) {
 
 /// Uses every listing and every kind of work.
 async fn everything(server: &Server) {
+    rekey::run(&server.db, &CancellationToken::new()).await.unwrap();
     let config = [("users", "40"), ("churn_percent", "20"), ("outcomes", "success,transient,success")];
     let id = server.rehearse("Worker", &config).await;
     server.idle(&id, "").await;
