@@ -66,7 +66,7 @@ pub use classify::{ErrorClass, classify, is_duplicate};
 pub use conn::Reader;
 pub use location::{Location, ParsedUrl};
 pub use rows::Columns;
-pub use total::{MOST_COUNTED, Total, total, totals};
+pub use total::{MOST_COUNTED, Total, total, total_of_parts, totals};
 pub use trouble::Trouble;
 use tx::Inner;
 pub use tx::Tx;

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Func, Query, SelectStatement, SimpleExpr, Value, ValueType};
+use sea_orm::sea_query::{
+    Asterisk, Expr, ExprTrait, Func, Query, SelectStatement, SimpleExpr, UnionType, Value, ValueType,
+};
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Select};
 use serde::de::DeserializeOwned;
 
@@ -42,7 +44,12 @@ impl Total {
 
 /// How many rows there are.
 pub async fn total<E: EntityTrait>(reader: &Reader, rows: Select<E>) -> Result<Total> {
-    let counted: Option<(i64,)> = reader.row(count(rows)).await?;
+    total_of_parts(reader, [rows]).await
+}
+
+/// How many rows all parts of a list have.
+pub async fn total_of_parts<E: EntityTrait, const N: usize>(reader: &Reader, parts: [Select<E>; N]) -> Result<Total> {
+    let counted: Option<(i64,)> = reader.row(count(parts)).await?;
     Ok(Total::counted(counted.map_or(0, |(rows,)| rows)))
 }
 
@@ -71,13 +78,18 @@ where
         Expr::col(("parent", "column1"))
     };
     let own = rows(key.clone()).filter(Expr::col((E::default(), parent)).eq(key.clone()));
-    select.expr_as(key, "parent").expr_as(SimpleExpr::SubQuery(None, Box::new(count(own).into())), "rows");
+    select.expr_as(key, "parent").expr_as(SimpleExpr::SubQuery(None, Box::new(count([own]).into())), "rows");
     let totals: Vec<(K, i64)> = reader.rows(select).await?;
     Ok(totals.into_iter().map(|(key, rows)| (key, Total::counted(rows))).collect())
 }
 
-fn count<E: EntityTrait>(rows: Select<E>) -> SelectStatement {
+fn count<E: EntityTrait, const N: usize>(parts: [Select<E>; N]) -> SelectStatement {
     let limit = MOST_COUNTED.unsigned_abs() + 1;
-    let rows = rows.select_only().expr_as(Expr::cust("1"), "one").limit(limit).into_query();
+    let mut parts = parts.into_iter().map(|rows| rows.select_only().expr_as(Expr::cust("1"), "one").into_query());
+    let mut rows = parts.next().unwrap_or_default();
+    for part in parts {
+        rows.union(UnionType::All, part);
+    }
+    rows.limit(limit);
     Query::select().expr_as(Expr::col(Asterisk).count(), "rows").from_subquery(rows, "counted").take()
 }
