@@ -2,8 +2,8 @@
 
 use entity::audit_entry;
 use entity::audit_person::{self, Column as Person};
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveEnum, ActiveModelTrait, EntityTrait, IntoActiveModel};
+use sea_orm::sea_query::{CommonTableExpression, InsertStatement, OnConflict, UpdateStatement, WithClause};
+use sea_orm::{ActiveEnum, ActiveModelTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, QueryTrait};
 
 use super::ends::{self, Ends};
 use super::entry::Draft;
@@ -32,12 +32,27 @@ pub(crate) async fn append(tx: &Tx, drafts: Vec<Draft>) -> Result<()> {
         entries.push(entry.into_active_model().reset_all());
         persons.push(person.into_active_model().reset_all());
     }
-    audit_entry::Entity::insert_many(entries).exec_without_returning(tx.conn()).await?;
+    let entries = audit_entry::Entity::insert_many(entries).into_query();
     // A row that somebody has put there must not keep anything from being recorded.
     let columns = [Person::Key, Person::ActorName, Person::Address, Person::SubjectName];
     let replace = OnConflict::column(Person::EntryId).update_columns(columns).to_owned();
-    audit_person::Entity::insert_many(persons).on_conflict(replace).exec_without_returning(tx.conn()).await?;
-    ends::store(tx, &key, ends).await
+    let persons = audit_person::Entity::insert_many(persons).on_conflict(replace).into_query();
+    write(tx, entries, persons, ends::signed(&key, ends)).await
+}
+
+/// Writes all at once where a statement is a message to another machine.
+async fn write(tx: &Tx, entries: InsertStatement, persons: InsertStatement, ends: UpdateStatement) -> Result<()> {
+    let conn = tx.conn();
+    if conn.get_database_backend() == DbBackend::Postgres {
+        let part = |name, insert| CommonTableExpression::new().table_name(name).query(insert).to_owned();
+        let parts = WithClause::new().cte(part("entries", entries)).cte(part("persons", persons)).to_owned();
+        conn.execute(&parts.query(ends)).await?;
+        return Ok(());
+    }
+    conn.execute(&entries).await?;
+    conn.execute(&persons).await?;
+    conn.execute(&ends).await?;
+    Ok(())
 }
 
 impl Draft {

@@ -8,9 +8,10 @@
 
 use entity::audit_chain::{self, ID};
 use entity::audit_entry::{Column, Entity, Model};
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{OnConflict, UpdateStatement};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
 };
 use tracing::error;
 
@@ -132,10 +133,15 @@ pub async fn sign_first(tx: &Tx, key: &SecretKey) -> Result<()> {
 
 /// Signs and writes the row.
 pub(super) async fn store(tx: &Tx, key: &SecretKey, ends: Ends) -> Result<()> {
+    tx.conn().execute(&signed(key, ends)).await?;
+    Ok(())
+}
+
+/// The statement that writes the row, signed.
+pub(super) fn signed(key: &SecretKey, ends: Ends) -> UpdateStatement {
     let signature = key.sign_row(&signed_fields(&ends));
     let row = Ends { signature: Some(signature), ..ends }.into_active_model().reset_all();
-    audit_chain::Entity::update_many().set(row).filter(audit_chain::Column::Id.eq(ID)).exec(tx.conn()).await?;
-    Ok(())
+    audit_chain::Entity::update_many().set(row).filter(audit_chain::Column::Id.eq(ID)).into_query()
 }
 
 fn signed_fields(ends: &Ends) -> Fields {
