@@ -17,7 +17,7 @@ pub enum RefusalCode {
     UnknownIntegration,
     /// The request cannot be undone, and `acknowledgeIrreversible` was not true.
     AcknowledgementRequired,
-    /// Somebody changed the instance after `expectedRevision` was read.
+    /// Somebody changed the instance after `expectedRevision` was read, or the recipients after `expectedEmails` were.
     RevisionConflict,
     /// The application does not accept the credential.
     CredentialRejected,

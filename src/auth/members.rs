@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use entity::member::{Column, Entity, Model};
 use entity::{member_identity, member_link};
-use sea_orm::{ActiveEnum, ColumnTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveEnum, ColumnTrait, Condition, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    Select,
+};
 use uuid::Uuid;
 
 use super::attempts::{self, Counters};
@@ -19,7 +22,7 @@ use super::signed::{self, genuine};
 use super::{Role, browsers, tokens};
 use crate::audit::{self, Subject};
 use crate::clock::Clock;
-use crate::db::{Db, Tx};
+use crate::db::{Db, Tx, contains_in_any_case};
 use crate::error::{Error, Refusal, RefusalCode, Result};
 use crate::installation::{self, sealing_key};
 use crate::mail::EmailAddress;
@@ -292,8 +295,8 @@ impl Members {
     }
 
     /// One page of all members, in the order in which they were added.
-    pub async fn page(&self, after: Option<Uuid>, limit: u64) -> Result<Vec<Model>> {
-        let page = Entity::find().filter(Column::Id.gt(after.unwrap_or_default()));
+    pub async fn page(&self, search: Option<&str>, after: Option<Uuid>, limit: u64) -> Result<Vec<Model>> {
+        let page = found(search).filter(Column::Id.gt(after.unwrap_or_default()));
         Ok(page.order_by_asc(Column::Id).limit(limit).all(self.db.read()).await?)
     }
 
@@ -306,9 +309,16 @@ impl Members {
         Ok(accounts.all(self.db.read()).await?.into_iter().map(|account| account.member_id).collect())
     }
 
-    pub async fn count(&self) -> Result<u64> {
-        Ok(Entity::find().count(self.db.read()).await?)
+    /// How many there are, with `search` in the name or the address.
+    pub async fn count(&self, search: Option<&str>) -> Result<u64> {
+        Ok(found(search).count(self.db.read()).await?)
     }
+}
+
+/// Those with this text in the name or the address; all without a text.
+fn found(search: Option<&str>) -> Select<Entity> {
+    let holds = |text| contains_in_any_case(Column::Name, text).or(contains_in_any_case(Column::Email, text));
+    Entity::find().filter(Condition::all().add_option(search.map(holds)))
 }
 
 /// Makes the links of a member invalid. Those of an administrator include the ones to become the first administrator.

@@ -109,7 +109,7 @@ async fn update(members: &Members, who: &Who, change: Change) -> Result<(), Erro
 async fn list(members: &Members) -> Result<(), Error> {
     let mut after = None;
     loop {
-        let page = members.page(after, LISTED).await?;
+        let page = members.page(None, after, LISTED).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.id);
         let ids: Vec<_> = page.iter().map(|member| member.id).collect();

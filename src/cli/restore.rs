@@ -123,7 +123,8 @@ async fn end_again(settings: &Settings, previous: Option<&Path>) -> Result<(), S
     if undone.is_empty() {
         return Ok(());
     }
-    let undone = undone.join("; ");
+    // Some of these are sentences.
+    let undone = undone.iter().map(|one| one.trim_end_matches('.')).collect::<Vec<_>>().join("; ");
     Err(format!(
         "the backup was restored, but who had ended since may be let in again: {undone}. Before you start the server, revoke those tokens with muster token revoke, and disable those members with muster member disable"
     ))
@@ -171,7 +172,7 @@ async fn end_members(
 ) -> Result<(), String> {
     let Some(known) = known else { return Ok(()) };
     let members = app::open_members(settings).await?;
-    let all = members.page(None, u64::from(u32::MAX)).await.map_err(|error| error.chain().to_string())?;
+    let all = members.page(None, None, u64::from(u32::MAX)).await.map_err(|error| error.chain().to_string())?;
     for member in all.into_iter().filter(|member| member.disabled_at.is_none()) {
         let who = member.email.unwrap_or(member.name);
         let Some(before) = known.members.get(&member.id) else {

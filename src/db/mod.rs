@@ -50,6 +50,7 @@ mod changes;
 mod classify;
 mod conn;
 pub mod keyset;
+mod like;
 mod location;
 mod migrate;
 mod parameters;
@@ -64,6 +65,7 @@ mod wake;
 
 pub use classify::{ErrorClass, classify, is_duplicate};
 pub use conn::Reader;
+pub use like::{contains, contains_in_any_case};
 pub use location::{Location, ParsedUrl};
 pub use rows::Columns;
 pub use total::{MOST_COUNTED, Total, total, total_of_parts, totals};

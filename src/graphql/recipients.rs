@@ -54,6 +54,8 @@ impl RecipientsQuery {
 pub struct SetRecipientsInput {
     /// At most 100 addresses. Duplicates, which may differ in case, are removed.
     emails: Vec<String>,
+    /// The list as you have read it. If it is another one now, nothing is changed, and the code is `REVISION_CONFLICT`.
+    expected_emails: Option<Vec<String>>,
 }
 
 /// The result of `setRecipients`.
@@ -76,10 +78,10 @@ impl RecipientsMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The new list.")] input: SetRecipientsInput,
     ) -> Result<SetRecipientsPayload, ApiError> {
-        let SetRecipientsInput { emails } = input;
+        let SetRecipientsInput { emails, expected_emails } = input;
         let api = ctx.data_unchecked::<Api>();
         let (db, clock) = (&api.instances.db, &api.instances.clock);
-        let set = split_refusals(recipients::set(db, clock, &emails).await)?;
+        let set = split_refusals(recipients::set(db, clock, &emails, expected_emails.as_deref()).await)?;
         let (addresses, user_errors) = match set {
             Ok(addresses) => (addresses, Vec::new()),
             Err(user_errors) => (recipients::list(db.read()).await?, user_errors),

@@ -114,9 +114,7 @@ impl Filter {
             .add_option(self.stale.map(|is| wanted(sql.is_stale(), is)))
             .add_option(self.needs_attention.map(|is| wanted(sql.needs_attention(), is)));
         if let Some(search) = &self.search {
-            let pattern = format!("%{}%", escape_like(&search.to_lowercase()));
-            let like = sea_orm::sea_query::LikeExpr::new(pattern).escape('\\');
-            all = all.add(Expr::col(Column::NameKey).like(like));
+            all = all.add(db::contains(Expr::col(Column::NameKey), &search.to_lowercase()));
         }
         all = all.add_option(self.seen.as_ref().map(|scope| scope.condition(Column::IntegrationKey, Column::Id)));
         all
@@ -145,11 +143,6 @@ impl Filter {
             && self.needs_attention.is_none_or(|wanted| wanted == needs_attention)
             && self.search.as_ref().is_none_or(|search| name.to_lowercase().contains(&search.to_lowercase()))
     }
-}
-
-/// Escapes a text for LIKE, with `\` as the escape character.
-pub fn escape_like(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
 impl Instances {

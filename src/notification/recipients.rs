@@ -10,7 +10,7 @@ use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QueryOrder, QueryS
 use crate::audit::{self, Entry};
 use crate::clock::Clock;
 use crate::db::Db;
-use crate::error::{Error, Refusal, Result};
+use crate::error::{Error, Refusal, RefusalCode, Result};
 use crate::mail::EmailAddress;
 
 /// For more recipients, a distribution list of the mail server is the right tool.
@@ -23,8 +23,8 @@ pub async fn list<C: ConnectionTrait>(conn: &C) -> Result<Vec<String>> {
 }
 
 /// Replaces the whole list, or changes nothing and returns one refusal per invalid address.
-/// Duplicates (ignoring case) are stored once.
-pub async fn set(db: &Db, clock: &Clock, addresses: &[String]) -> Result<Vec<String>> {
+/// Duplicates (ignoring case) are stored once. If the list is no longer the `expected` one, nothing is changed.
+pub async fn set(db: &Db, clock: &Clock, addresses: &[String], expected: Option<&[String]>) -> Result<Vec<String>> {
     let too_many = || {
         Refusal::invalid(format!("At most {MAX_RECIPIENTS} recipients; use a distribution list for more."), ["emails"])
     };
@@ -55,6 +55,12 @@ pub async fn set(db: &Db, clock: &Clock, addresses: &[String]) -> Result<Vec<Str
     db.write(|tx| async move {
         // This lock serialises concurrent replacements, so that two lists are never mixed.
         installation::Entity::find_by_id(installation::ID).lock_exclusive().one(tx.conn()).await?;
+        if let Some(expected) = expected
+            && self::list(tx.conn()).await? != expected
+        {
+            let message = "Somebody has changed the list meanwhile: read it again, then repeat the change.";
+            return Err(Refusal::new(RefusalCode::RevisionConflict, message).at(["expectedEmails"]).into());
+        }
         Entity::delete_many().exec(tx.conn()).await?;
         if !addresses.is_empty() {
             let rows = addresses.iter().zip(0..).map(|(address, position)| ActiveModel {

@@ -1,7 +1,10 @@
 //! Creating, listing and revoking tokens.
 
 use entity::api_token::{Column, Entity, Model};
-use sea_orm::{ActiveEnum, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{
+    ActiveEnum, ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Select,
+};
 use uuid::Uuid;
 
 use super::row::store_signature;
@@ -10,7 +13,7 @@ use crate::audit::{self, Subject};
 use crate::auth::members::check_name;
 use crate::auth::{Role, Scope, signed};
 use crate::clock::{DAY_MS, date_time};
-use crate::db::{self, Total, Tx};
+use crate::db::{self, Total, Tx, contains_in_any_case};
 use crate::error::{Refusal, Result};
 use crate::installation::sealing_key;
 use crate::mail::EmailAddress;
@@ -85,6 +88,12 @@ pub fn expires_soon(token: &Model, now: i64) -> bool {
     !has_ended(token, now) && token.expires_at.is_some_and(|at| at <= now + SOON_MS)
 }
 
+/// Those with this text in the name or the address; all without a text.
+fn found(search: Option<&str>) -> Select<Entity> {
+    let holds = |text| contains_in_any_case(Column::Name, text).or(contains_in_any_case(Column::Email, text));
+    Entity::find().filter(Condition::all().add_option(search.map(holds)))
+}
+
 /// Revokes the personal tokens of a member.
 pub async fn revoke_personal(tx: &Tx, key: &SecretKey, member: Uuid, now: i64) -> Result<()> {
     let own = Entity::find().filter(Column::MemberId.eq(member)).filter(Column::RevokedAt.is_null());
@@ -134,16 +143,16 @@ impl Tokens {
         Ok(Entity::find().order_by_asc(Column::Id).all(self.db.read()).await?)
     }
 
-    /// One page of all tokens, newest first.
-    pub async fn page(&self, before: Option<Uuid>, limit: u64) -> Result<Vec<Model>> {
+    /// One page of all tokens, or of those with this text in the name or the address, newest first.
+    pub async fn page(&self, search: Option<&str>, before: Option<Uuid>, limit: u64) -> Result<Vec<Model>> {
         let own = Condition::all().add_option(before.map(|before| Column::Id.lt(before)));
-        let page = Entity::find().filter(own).order_by_desc(Column::Id).limit(limit);
+        let page = found(search).filter(own).order_by_desc(Column::Id).limit(limit);
         self.db.read().rows(page.into_query()).await
     }
 
-    /// How many tokens there are.
-    pub async fn total(&self) -> Result<Total> {
-        db::total(self.db.read(), Entity::find()).await
+    /// How many tokens there are on these pages.
+    pub async fn total(&self, search: Option<&str>) -> Result<Total> {
+        db::total(self.db.read(), found(search)).await
     }
 
     /// The tokens that will expire soon, those first that expire first.

@@ -116,7 +116,7 @@ const OBJECTS: &[(&str, Need, &[&str])] = &[
     ("Node", Need::Figures, &["id"]),
     ("UserError", Need::Figures, &["code", "field", "message"]),
     // Members
-    ("Me", Need::Own, &["email", "member", "name", "role"]),
+    ("Me", Need::Own, &["email", "member", "name", "role", "scope"]),
     ("Member", Need::Own, &["createdAt", "disabledAt", "email", "hasPassword", "id", "name", "role"]),
     ("MemberConnection", Need::Administer, PAGE),
     ("MemberEdge", Need::Administer, EDGE),
@@ -352,7 +352,7 @@ const OBJECTS: &[(&str, Need, &[&str])] = &[
             "scope",
         ],
     ),
-    ("ApiTokenScope", Need::Administer, &["instanceIds", "integrationKeys"]),
+    ("ApiTokenScope", Need::Own, &["instanceIds", "integrationKeys"]),
     // What mutations answer
     ("CreateApiTokenPayload", Need::Administer, &["apiToken", "token", "userErrors"]),
     ("RevokeApiTokenPayload", Need::Administer, &["apiToken", "userErrors"]),

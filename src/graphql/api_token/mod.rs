@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object, SimpleObject};
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use entity::api_token::Model;
 use uuid::Uuid;
@@ -108,7 +108,7 @@ impl ApiToken {
     }
 }
 
-/// The instances that a token is limited to: those of the integrations, and the single ones.
+/// The instances that a caller is limited to: those of the integrations, and the single ones.
 #[derive(SimpleObject, Fields)]
 pub struct ApiTokenScope {
     /// The keys of the integrations, also for instances that are created later.
@@ -118,7 +118,7 @@ pub struct ApiTokenScope {
 }
 
 impl ApiTokenScope {
-    fn of(scope: &Scope) -> Self {
+    pub fn of(scope: &Scope) -> Self {
         Self {
             integration_keys: scope.integrations.iter().cloned().collect(),
             instance_ids: scope.instances.iter().map(|instance| id::encode(Kind::Instance, *instance)).collect(),
@@ -126,8 +126,15 @@ impl ApiTokenScope {
     }
 }
 
+/// Selects API tokens.
+#[derive(InputObject, Default)]
+pub struct ApiTokenFilter {
+    /// Tokens whose name or e-mail address contains this text, in any case of the letters from A to Z.
+    search: Option<String>,
+}
+
 /// The newest token comes first.
-pub struct TokenList;
+pub struct TokenList(ApiTokenFilter);
 
 impl List for TokenList {
     type Row = ApiToken;
@@ -145,12 +152,17 @@ impl List for TokenList {
 impl RootList for TokenList {
     async fn page(&self, api: &Api, after: Option<Uuid>, limit: u64) -> Result<PageRows<Self>, ApiError> {
         let now = api.instances.clock.now();
-        let found = api.tokens.page(after, limit).await?.into_iter().map(|model| ApiToken::of(model, now));
+        let found = api
+            .tokens
+            .page(self.0.search.as_deref(), after, limit)
+            .await?
+            .into_iter()
+            .map(|model| ApiToken::of(model, now));
         Ok(found.collect::<Vec<_>>().into())
     }
 
     async fn total(&self, api: &Api) -> Result<Total, ApiError> {
-        Ok(api.tokens.total().await?)
+        Ok(api.tokens.total(self.0.search.as_deref()).await?)
     }
 }
 
@@ -162,13 +174,15 @@ pub struct ApiTokenQuery;
 #[Object]
 impl ApiTokenQuery {
     /// The API tokens, the newest first, with those that were revoked or have expired.
-    #[graphql(complexity = "page::cost(first, child_complexity)")]
+    #[graphql(complexity = "page::filtered_cost(first, __field, child_complexity)")]
     async fn api_tokens(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
+        #[graphql(desc = "Selects tokens.")] filter: Option<ApiTokenFilter>,
     ) -> Result<Written<ApiTokenConnection>, ApiError> {
-        Ok(Written(ApiTokenConnection(connection::root(ctx, TokenList, first, after).await?)))
+        let list = TokenList(filter.unwrap_or_default());
+        Ok(Written(ApiTokenConnection(connection::root(ctx, list, first, after).await?)))
     }
 }

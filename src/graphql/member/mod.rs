@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-use async_graphql::{Context, ID, Object, SimpleObject};
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use entity::member::Model;
 use uuid::Uuid;
 
 use super::api::Api;
+use super::api_token::ApiTokenScope;
 use super::connection::{self, connection};
 use super::error::ApiError;
 use super::id::{self, Kind};
@@ -74,12 +75,22 @@ pub struct Me {
     email: Option<String>,
     /// What the caller may do.
     role: Role,
+    /// The instances that the caller is limited to; null for all. What is not about single instances, such as the
+    /// recipients of mail, is refused to a caller that is limited.
+    scope: Option<ApiTokenScope>,
     /// The member; null for a token.
     member: Option<Member>,
 }
 
+/// Selects members.
+#[derive(InputObject, Default)]
+pub struct MemberFilter {
+    /// Members whose name or e-mail address contains this text, in any case of the letters from A to Z.
+    search: Option<String>,
+}
+
 /// The member who was added first comes first.
-pub struct MemberList;
+pub struct MemberList(MemberFilter);
 
 impl List for MemberList {
     type Row = Member;
@@ -96,12 +107,12 @@ impl List for MemberList {
 
 impl RootList for MemberList {
     async fn page(&self, api: &Api, after: Option<Uuid>, limit: u64) -> Result<PageRows<Self>, ApiError> {
-        let rows = api.members.page(after, limit).await?;
+        let rows = api.members.page(self.0.search.as_deref(), after, limit).await?;
         Ok(rows.into_iter().map(Member).collect::<Vec<_>>().into())
     }
 
     async fn total(&self, api: &Api) -> Result<Total, ApiError> {
-        Ok(Total::exact(i64::try_from(api.members.count().await?).unwrap_or(i64::MAX)))
+        Ok(Total::exact(i64::try_from(api.members.count(self.0.search.as_deref()).await?).unwrap_or(i64::MAX)))
     }
 }
 
@@ -119,18 +130,20 @@ impl MemberQuery {
             Who::Member { id, .. } => api.members.find(id).await?.map(Member),
             Who::Token(_) => None,
         };
-        let Caller { name, email, role, .. } = caller.clone();
-        Ok(Me { name, email, role, member })
+        let Caller { name, email, role, scope, .. } = caller.clone();
+        Ok(Me { name, email, role, scope: scope.as_deref().map(ApiTokenScope::of), member })
     }
 
     /// The people who may sign in, and those who are disabled. Only administrators see them.
-    #[graphql(complexity = "page::cost(first, child_complexity)")]
+    #[graphql(complexity = "page::filtered_cost(first, __field, child_complexity)")]
     async fn members(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
+        #[graphql(desc = "Selects members.")] filter: Option<MemberFilter>,
     ) -> Result<Written<MemberConnection>, ApiError> {
-        Ok(Written(MemberConnection(connection::root(ctx, MemberList, first, after).await?)))
+        let list = MemberList(filter.unwrap_or_default());
+        Ok(Written(MemberConnection(connection::root(ctx, list, first, after).await?)))
     }
 }

@@ -106,6 +106,22 @@ fn documents(ids: &[String]) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn a_caller_is_told_what_it_is_limited_to() {
+    let server = Server::start().await;
+    let inside = server.rehearse("Inside", &[]).await;
+    let scope = Scope { integrations: ["okta".to_owned()].into(), ..only(&inside) };
+    let query = "{ me { role scope { integrationKeys instanceIds } } }";
+    // Also one that sees figures only.
+    for role in [Role::Admin, Role::Reports] {
+        let new = NewToken { scope: Some(scope.clone()), ..NewToken::new("limited", role) };
+        let token = server.tokens.create(new).await.unwrap().text;
+        let me = server.ask_as(&token, query, json!({})).await["data"]["me"]["scope"].take();
+        assert_eq!(me, json!({ "integrationKeys": ["okta"], "instanceIds": [inside] }));
+    }
+    assert_eq!(server.ask(query, json!({})).await["me"], json!({ "role": "ADMIN", "scope": null }));
+}
+
+#[tokio::test]
 async fn no_field_shows_an_instance_outside_of_the_scope() {
     let register = Register::start().await;
     let server = &register.server;

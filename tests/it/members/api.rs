@@ -1,6 +1,8 @@
 //! Members in the API and on the command line.
 
 use muster::auth::Role;
+use muster::auth::members::NewMember;
+use muster::auth::tokens::NewToken;
 use serde_json::{Value, json};
 
 use super::{Browser, PASSWORD, member, secret};
@@ -186,4 +188,60 @@ async fn the_command_line_manages_members() {
     assert!(!ada.is_in().await, "another process ended the session");
     assert!(run(&["member", "enable", "--email", ADA]).0);
     assert!(run(&["member", "reset", "--email", ADA]).1.contains("/#/set-password/"));
+}
+
+#[tokio::test]
+async fn members_and_tokens_are_found_by_a_part_of_the_name_or_of_the_address() {
+    let server = Server::start().await;
+    let people = [
+        ("Ada Lovelace", "countess@example.com"),
+        ("Grace 100% Hopper", "grace@example.org"),
+        ("Änne", "a_b@example.org"),
+    ];
+    for (name, email) in people {
+        let new = NewMember { name: name.into(), email: email.into(), role: Role::Viewer };
+        server.members.create(&new).await.unwrap();
+        let token = NewToken { email: Some(email.into()), ..NewToken::new(name, Role::Viewer) };
+        server.tokens.create(token).await.unwrap();
+    }
+    let query = "query($text: String, $member: String, $token: String) {
+        members(first: 1, after: $member, filter: { search: $text }) { totalCount nodes { name } pageInfo { endCursor } }
+        apiTokens(first: 1, after: $token, filter: { search: $text }) { totalCount nodes { name } pageInfo { endCursor } } }";
+    let endless = "x".repeat(60_000);
+    for (text, found) in [
+        ("LOVELACE", &["Ada Lovelace"][..]),
+        ("TESS@", &["Ada Lovelace"]),
+        ("example.ORG", &["Grace 100% Hopper", "Änne"]),
+        ("0%", &["Grace 100% Hopper"]),
+        ("%", &["Grace 100% Hopper"]),
+        ("_", &["Änne"]),
+        ("Änn", &["Änne"]),
+        ("\\", &[]),
+        ("' OR '1' = '1", &[]),
+        (&endless, &[]),
+    ] {
+        let (mut members, mut tokens) = (Vec::new(), Vec::new());
+        let mut variables = json!({ "text": text });
+        loop {
+            let page = server.ask(query, variables.clone()).await;
+            let counts = [&page["members"]["totalCount"], &page["apiTokens"]["totalCount"]];
+            assert_eq!(counts, [found.len(), found.len()], "{text:.20}");
+            members.extend(page["members"]["nodes"].as_array().unwrap().iter().map(|one| one["name"].clone()));
+            tokens.extend(page["apiTokens"]["nodes"].as_array().unwrap().iter().map(|one| one["name"].clone()));
+            if members.len() >= found.len() {
+                break;
+            }
+            variables["member"] = page["members"]["pageInfo"]["endCursor"].clone();
+            variables["token"] = page["apiTokens"]["pageInfo"]["endCursor"].clone();
+        }
+        tokens.reverse();
+        assert_eq!(
+            (members, tokens),
+            (found.iter().map(|name| json!(name)).collect(), found.iter().map(|name| json!(name)).collect()),
+            "{text:.20}"
+        );
+    }
+    let all =
+        server.ask("{ members { totalCount } apiTokens(filter: { search: \"\" }) { totalCount } }", json!({})).await;
+    assert_eq!(all, json!({ "members": { "totalCount": 3 }, "apiTokens": { "totalCount": 5 } }));
 }

@@ -19,6 +19,30 @@ async fn the_list_is_replaced_as_a_whole_and_may_be_empty() {
 }
 
 #[tokio::test]
+async fn of_two_who_replace_the_same_list_the_second_is_told() {
+    let server = Server::start().await;
+    set(&server, json!(["ada@example.com"])).await;
+    let replace = async |emails: Value| {
+        let input = json!({ "emails": emails, "expectedEmails": ["ada@example.com"] });
+        server.mutate("setRecipients", input, "recipients { emails }").await
+    };
+    let (one, other) = tokio::join!(replace(json!(["bob@example.com"])), replace(json!(["eve@example.com"])));
+    let (first, second) = if one["userErrors"] == json!([]) { (one, other) } else { (other, one) };
+    assert_eq!(first["userErrors"], json!([]));
+    let told = &second["userErrors"][0];
+    assert_eq!((&told["code"], &told["field"]), (&json!("REVISION_CONFLICT"), &json!(["expectedEmails"])), "{second}");
+    assert_eq!(second["recipients"], first["recipients"], "the list as it is now");
+    let again = json!({ "emails": [], "expectedEmails": first["recipients"]["emails"] });
+    server.done("setRecipients", again, "").await;
+    // The order counts as well: it is another list.
+    set(&server, json!(["a@example.com", "b@example.com"])).await;
+    let turned = json!({ "emails": [], "expectedEmails": ["b@example.com", "a@example.com"] });
+    assert_eq!(server.refused("setRecipients", turned).await[0].0, "REVISION_CONFLICT");
+    server.done("setRecipients", json!({ "emails": [] }), "").await;
+    server.done("setRecipients", json!({ "emails": ["c@example.com"], "expectedEmails": [] }), "").await;
+}
+
+#[tokio::test]
 async fn duplicate_addresses_are_removed() {
     let server = Server::start().await;
     let payload =
