@@ -164,7 +164,7 @@ fn settings_file(config: &[String]) -> Result<Option<PathBuf>, String> {
     }
 }
 
-async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<ExitCode, String> {
+async fn serve(mut settings: Settings, roles: Roles, demo: bool) -> Result<ExitCode, String> {
     let exporter = telemetry::start(&settings)?;
     telemetry::metrics();
     descriptors::raise();
@@ -179,7 +179,8 @@ async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<ExitCode,
         info!("stopping");
         signal.cancel();
     });
-    let Some((app, listener)) = start(&settings, roles, &stop).await? else { return Ok(ExitCode::SUCCESS) };
+    let listener = if settings.listen.port() == 0 { Some(bind_any(&mut settings).await?) } else { None };
+    let Some((app, listener)) = start(&settings, listener, roles, &stop).await? else { return Ok(ExitCode::SUCCESS) };
     let shutdown = app.shutdown();
     tokio::spawn(async move {
         stop.cancelled().await;
@@ -203,6 +204,13 @@ async fn serve(settings: Settings, roles: Roles, demo: bool) -> Result<ExitCode,
     Ok(code)
 }
 
+/// Listens at a port that the system chooses, and sets it, because the address of the server is told and checked.
+async fn bind_any(settings: &mut Settings) -> Result<TcpListener, String> {
+    let listener = app::bind(settings.listen).await?;
+    settings.listen = listener.local_addr().map_err(|error| format!("setting listen: {}: {error}", settings.listen))?;
+    Ok(listener)
+}
+
 /// Prints how to become the first administrator, unless one can sign in.
 async fn invite_first(app: &App) -> Result<(), String> {
     if let Some(link) = app.members.first_link().await.map_err(|error| error.chain().to_string())? {
@@ -220,9 +228,11 @@ async fn invite_first(app: &App) -> Result<(), String> {
 }
 
 /// Opens the app, and waits for its database as long as necessary. In the meantime the server
-/// answers health checks and reports that it is not ready. `None` if it was stopped.
+/// answers health checks and reports that it is not ready. `None` if it was stopped. It listens at the address of the
+/// settings, unless it listens already.
 async fn start(
     settings: &Settings,
+    listener: Option<TcpListener>,
     roles: Roles,
     stop: &CancellationToken,
 ) -> Result<Option<(App, TcpListener)>, String> {
@@ -233,7 +243,10 @@ async fn start(
     if let Some(Err(StartError::Fatal(line))) = opened {
         return Err(line);
     }
-    let listener = app::bind(settings.listen).await?;
+    let listener = match listener {
+        Some(listener) => listener,
+        None => app::bind(settings.listen).await?,
+    };
     if !matches!(opened, Some(Ok(_))) {
         info!("not ready: the database is not open yet");
         let opened_or_stopped = stop.child_token();

@@ -97,14 +97,16 @@ async fn page(method: Method, uri: Uri, request: HeaderMap) -> Response {
     // Who follows a link to a page may accept anything.
     let is_wanted = accepts(&request, "text/html") || is_place && accepts(&request, "*/*");
     let is_read = matches!(method, Method::GET | Method::HEAD);
-    if OF_PROGRAMS.contains(&first) || !is_wanted || !is_read && uri.path() != "/" {
+    // A path such as `//example.com/` is the address of another host, where a browser takes it for a relative one.
+    let is_ambiguous = uri.path().contains("//");
+    if OF_PROGRAMS.contains(&first) || is_ambiguous || !is_wanted || !is_read && uri.path() != "/" {
         return StatusCode::NOT_FOUND.into_response();
     }
     if !is_read {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
     let status = if is_place { StatusCode::OK } else { StatusCode::NOT_FOUND };
-    html(status, &Site::current().console(uri.path()), POLICY, &uri, &request)
+    html(status, &Site::current().console(uri.path(), uri.query().unwrap_or_default()), POLICY, &uri, &request)
 }
 
 /// Whether a client says that it accepts `kind`. One that says nothing accepts everything.

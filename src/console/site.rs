@@ -44,6 +44,13 @@ const PAGES: [(&str, &str); 4] = [
     ("notifications", "app/pages/notifications.js"),
     ("settings", "app/pages/settings.js"),
 ];
+/// How the path of a page with tabs begins, and the tabs in its query that are modules of their own.
+const TABS: [(&str, &str, &str); 4] = [
+    ("instances/", "users", "app/pages/instance/users.js"),
+    ("instances/", "history", "app/pages/instance/history.js"),
+    ("instances/", "events", "app/pages/instance/events.js"),
+    ("instances/", "mail", "app/pages/instance/mail.js"),
+];
 /// The stylesheet of all pages, and the folder of its parts.
 const STYLESHEET: &str = "app/style.css";
 const STYLES: &str = "app/style/";
@@ -67,10 +74,14 @@ pub(super) struct Site {
     /// The page of the console, and that of the explorer. The address of the root is still to be written into them.
     console: String,
     pub(super) explorer: String,
-    /// For each kind of page, the elements that load its modules with the first one.
-    preloads: Vec<(&'static str, String)>,
+    /// For each kind of page, without a tab and with each of its tabs, the elements that load its modules with the
+    /// first one.
+    preloads: Vec<(Kind, String)>,
     assets: BTreeMap<String, Asset>,
 }
+
+/// How the path of a page begins, and its tab.
+type Kind = (&'static str, Option<&'static str>);
 
 pub(super) struct Asset {
     pub(super) content_type: &'static str,
@@ -129,7 +140,10 @@ impl Site {
         let modules: Files = texts.iter().map(|(path, text)| (path.clone(), slim(path, text))).collect();
         let joined = join(&modules, ENTRY)?;
         for (kind, module) in PAGES {
-            needed.push((kind, needs(&joined, module)?));
+            needed.push(((kind, None), needs(&joined, &[module])?));
+            for (_, tab, own) in TABS.into_iter().filter(|(page, ..)| *page == kind) {
+                needed.push(((kind, Some(tab)), needs(&joined, &[module, own])?));
+            }
         }
         for (path, text) in joined {
             assets.insert(path, Bytes::from(text));
@@ -155,12 +169,7 @@ impl Site {
         Ok(Self::of(&console, &explorer, &needed, assets))
     }
 
-    fn of(
-        console: &str,
-        explorer: &str,
-        needed: &[(&'static str, Vec<String>)],
-        assets: BTreeMap<String, Asset>,
-    ) -> Self {
+    fn of(console: &str, explorer: &str, needed: &[(Kind, Vec<String>)], assets: BTreeMap<String, Asset>) -> Self {
         let mut hash = Context::new(&SHA256);
         for text in [console, explorer] {
             hash.update(text.as_bytes());
@@ -176,11 +185,14 @@ impl Site {
         Self { console: written(console), explorer: written(explorer), preloads, folder, assets }
     }
 
-    /// The page of the console for a browser at `path`.
-    pub(super) fn console(&self, path: &str) -> String {
+    /// The page of the console for a browser at this path and query.
+    pub(super) fn console(&self, path: &str, query: &str) -> String {
+        let tab = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "tab").map(|(_, tab)| tab);
+        let is_below = |page: &str| path.strip_prefix('/').is_some_and(|path| path.starts_with(page));
+        let fits = |(page, own): Kind| is_below(page) && own.is_none_or(|own| tab.as_deref() == Some(own));
         // The longest that fits: a page may have pages below it.
-        let below = |kind: &str| path.strip_prefix('/').and_then(|path| path.strip_prefix(kind)).is_some();
-        let fitting = self.preloads.iter().filter(|(kind, _)| below(kind)).max_by_key(|(kind, _)| kind.len());
+        let fitting = self.preloads.iter().filter(|(kind, _)| fits(*kind));
+        let fitting = fitting.max_by_key(|((page, tab), _)| (page.len(), tab.is_some()));
         self.console.replace("{{preload}}", fitting.map_or("", |(_, elements)| elements))
     }
 
@@ -220,9 +232,9 @@ impl Asset {
     }
 }
 
-/// The modules that load with `module`, itself first, without the joined ones.
-fn needs(joined: &Files, module: &str) -> Result<Vec<String>, String> {
-    let mut found = vec![module.to_owned()];
+/// The modules that load with these, which come first, without the joined ones.
+fn needs(joined: &Files, modules: &[&str]) -> Result<Vec<String>, String> {
+    let mut found: Vec<_> = modules.iter().map(|module| (*module).to_owned()).collect();
     let mut next = 0;
     while let Some(path) = found.get(next).cloned() {
         next += 1;

@@ -3,6 +3,11 @@
 //! A browser adds a cookie to requests that pages of other sites cause, so a cookie counts only where it is certain
 //! that the console asks: the browser says so in `Origin` and `Sec-Fetch-Site`, which no page can change. A page cannot
 //! send JSON to another origin without asking first, so a POST that no browser has marked is from no browser.
+//!
+//! A GET that follows a link has no `Origin`, and over plain http from another machine no `Sec-Fetch-Site` either. Then
+//! `Referer` has to name one of our pages: any page can have it left out, and none can have it name another. A GET with
+//! none of the three is refused, although it changes nothing and its answer is for the person alone: an export has an
+//! entry in the audit log, and no foreign page may have a member write there, nor fill their disk.
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -20,7 +25,8 @@ pub async fn of_request(endpoint: &Endpoint, parts: &Parts) -> Result<Caller, Pr
         return Ok(bearer::authenticate_request(&endpoint.access.tokens, &parts.headers).await?);
     }
     let Some(secret) = endpoint.session_cookie.secret(&parts.headers) else { return Err(AccessError::Refused.into()) };
-    if !endpoint.origin.sent(&parts.headers) || parts.method == Method::GET && !is_marked(&parts.headers) {
+    let is_known = parts.method != Method::GET || is_marked(&parts.headers) || endpoint.origin.led_to(&parts.headers);
+    if !endpoint.origin.sent(&parts.headers) || !is_known {
         return Err(foreign());
     }
     Ok(session(endpoint, &secret).await?)

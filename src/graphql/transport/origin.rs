@@ -29,10 +29,27 @@ impl PublicOrigin {
 
     /// Whether the request comes from no page, or from one that this server has sent.
     pub fn permits(&self, headers: &HeaderMap) -> bool {
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let mut origins = headers.get_all(header::ORIGIN).iter();
-        origins.all(|origin| origin.to_str().is_ok_and(|origin| self.is(origin) || is_same_server(origin, host)))
+        let host = host(headers);
+        headers.get_all(header::ORIGIN).iter().all(|origin| origin.to_str().is_ok_and(|origin| self.owns(origin, host)))
     }
+
+    /// Whether the address of the page that led to the request is known, and is one of this server.
+    pub fn led_to(&self, headers: &HeaderMap) -> bool {
+        let host = host(headers);
+        let is_ours =
+            |page: &str| Url::parse(page).is_ok_and(|page| self.owns(&page.origin().ascii_serialization(), host));
+        let mut pages = headers.get_all(header::REFERER).iter().peekable();
+        pages.peek().is_some() && pages.all(|page| page.to_str().is_ok_and(is_ours))
+    }
+
+    fn owns(&self, origin: &str, host: &str) -> bool {
+        self.is(origin) || is_same_server(origin, host)
+    }
+}
+
+/// What the browser addresses the server as.
+fn host(headers: &HeaderMap) -> &str {
+    headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
 }
 
 /// Whether a page of this origin came from the server that the browser now addresses as `host`. That is certain only of
@@ -102,5 +119,24 @@ mod tests {
             assert!(!permits(origin, host), "{origin} at {host}");
         }
         assert!(public.permits(&HeaderMap::new()), "not a page");
+
+        let led_to = |pages: &[&str]| {
+            let mut headers = HeaderMap::from_iter([(header::HOST, "10.0.0.5:8080".parse().expect("valid"))]);
+            for page in pages {
+                headers.append(header::REFERER, page.parse().expect("valid"));
+            }
+            public.led_to(&headers)
+        };
+        assert!(led_to(&["https://muster.example.com/instances/x?tab=users"]) && led_to(&["http://10.0.0.5:8080/"]));
+        for pages in [
+            &[][..],
+            &["https://evil.example/muster.example.com"],
+            &["https://muster.example.com/", "https://evil.example/"],
+            &["http://muster.example.com/"],
+            &["about:blank"],
+            &[""],
+        ] {
+            assert!(!led_to(pages), "{pages:?}");
+        }
     }
 }

@@ -3,6 +3,10 @@
 //! A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage return for a formula, and names
 //! come from applications that anybody may sign up for. Such a cell gets an apostrophe in front, which spreadsheets
 //! take for the mark of a text.
+//!
+//! Where the comma is a decimal point, spreadsheets expect semicolons between cells. They then see one cell in a whole
+//! line, in which the quotes are a part of the text, so that each semicolon and each end of a line inside of a cell begins
+//! another one. What follows these gets an apostrophe, too.
 
 use crate::clock::date_time;
 use crate::directory::users::Reported;
@@ -20,6 +24,12 @@ const COLUMNS: [&str; 10] = [
     "firstSeenAt",
     "lastSeenAt",
 ];
+
+/// A cell with one of these stands in quotes.
+const QUOTED: [char; 4] = [',', '"', '\r', '\n'];
+
+/// After these, another cell may begin.
+const SEPARATORS: [char; 4] = [';', '\t', '\r', '\n'];
 
 /// The column that a file with removed users has at its end.
 const REMOVED: &str = "removedAt";
@@ -64,17 +74,33 @@ fn line(text: &mut String, cells: impl IntoIterator<Item = String>) {
 }
 
 fn cell(text: &mut String, value: &str) {
-    let formula = value.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    if !formula && !value.contains([',', '"', '\r', '\n']) {
-        text.push_str(value);
+    let safe = disarmed(value);
+    if safe == value && !safe.contains(QUOTED) {
+        text.push_str(&safe);
         return;
     }
     text.push('"');
-    if formula {
-        text.push('\'');
-    }
-    text.push_str(&value.replace('"', "\"\""));
+    text.push_str(&safe.replace('"', "\"\""));
     text.push('"');
+}
+
+/// The value with an apostrophe before each formula that a spreadsheet may find in it.
+fn disarmed(value: &str) -> String {
+    let mut safe = String::with_capacity(value.len());
+    let mut begins = true;
+    for (at, letter) in value.char_indices() {
+        if begins && is_formula(&value[at..]) {
+            safe.push('\'');
+        }
+        safe.push(letter);
+        begins = SEPARATORS.contains(&letter);
+    }
+    safe
+}
+
+/// Whether a formula begins here, as the first of a cell. Some spreadsheets pass over quotes and spaces before it.
+fn is_formula(rest: &str) -> bool {
+    rest.starts_with(['\t', '\r']) || rest.trim_start_matches(['"', ' ', '\u{a0}']).starts_with(['=', '+', '-', '@'])
 }
 
 #[cfg(test)]
@@ -93,10 +119,19 @@ mod tests {
             ("+49", "\"'+49\""),
             ("-1", "\"'-1\""),
             ("@SUM(A1)", "\"'@SUM(A1)\""),
-            ("\t=1", "\"'\t=1\""),
-            ("\r=1", "\"'\r=1\""),
+            ("\t=1", "\"'\t'=1\""),
+            ("\r=1", "\"'\r'=1\""),
             ("a=b", "a=b"),
             ("'=1", "'=1"),
+            ("Ada;=1+1", "\"Ada;'=1+1\""),
+            ("E3; @SUM(A1); E5", "\"E3;' @SUM(A1); E5\""),
+            ("E3; E5", "E3; E5"),
+            ("Ada;\"=1", "\"Ada;'\"\"=1\""),
+            ("two\n=lines", "\"two\n'=lines\""),
+            ("two\r\n-lines", "\"two\r\n'-lines\""),
+            ("a\t+1", "\"a\t'+1\""),
+            (" =1", "\"' =1\""),
+            ("Ärger; –x", "Ärger; –x"),
         ] {
             let mut text = String::new();
             cell(&mut text, value);

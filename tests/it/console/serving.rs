@@ -78,6 +78,14 @@ async fn programs_get_no_page() {
         assert_eq!((answer.status.as_u16(), answer.body.len()), (404, 0), "{path}");
         assert_eq!(send(&server, Method::POST, path, &[PAGE]).await.status, 404, "{path}");
     }
+    // For a browser, these are addresses of other hosts, if it takes them for relative ones.
+    for path in
+        ["//evil.example/", "//evil.example", "//", "///evil.example/%2e%2e", "/integrations//okta", "//graphql"]
+    {
+        let answer = send(&server, Method::GET, path, &[PAGE]).await;
+        assert_eq!((answer.status.as_u16(), answer.body.len()), (404, 0), "{path}");
+        assert!(answer.header("location").is_empty() && answer.header("content-type").is_empty(), "{path}");
+    }
     for path in ["/export/x", "/assets", "/assets/x/app/main.js", "/oauth/x", "/session/x", "/auth/x"] {
         let answer = send(&server, Method::GET, path, &[PAGE]).await;
         assert_eq!((answer.status.as_u16(), answer.body.len()), (404, 0), "{path}");

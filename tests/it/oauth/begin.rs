@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use muster::db::Location;
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 
 use super::provider::{CLIENT, Provider, SECRET};
 use super::{KEY, begin, connect, new, server};
 use crate::support::ask::pairs;
-use crate::support::{Server, http};
+use crate::support::{Server, http, publish};
 
 async fn refused(server: &Server, input: Value) -> (String, Value) {
     let mut refusals = server.refused("beginAuthorization", input.clone()).await;
@@ -106,20 +105,7 @@ async fn only_administrators_begin() {
 #[tokio::test]
 async fn the_address_has_all_that_the_application_needs_and_the_database_no_secret_in_clear() {
     let provider = Provider::start().await;
-    let server = server()
-        .settings(|settings| {
-            let text = r#"{"data_dir": "x", "public_url": "https://muster.example.com/inner/"}"#;
-            let (dir, listen, database) = (settings.data_dir.clone(), settings.listen, settings.database().unwrap());
-            let (connectors, networks) = (settings.connectors_dir.clone(), settings.allowed_networks.clone());
-            *settings = serde_json::from_str(text).unwrap();
-            (settings.data_dir, settings.listen) = (dir, listen);
-            (settings.connectors_dir, settings.allowed_networks) = (connectors, networks);
-            if let Location::Postgres(url) = database {
-                settings.set_database(Some(url));
-            }
-        })
-        .start()
-        .await;
+    let server = server().settings(|settings| publish(settings, "https://muster.example.com/inner/")).start().await;
     let url = begin(&server, new(&provider, "Acme")).await;
     let url = url::Url::parse(&url).unwrap();
     assert_eq!(url.path(), "/authorize");

@@ -34,7 +34,7 @@ async fn a_file_has_each_user_once_and_no_formula() {
     let found = server.ask("{ users(first: 4) { nodes { externalId displayName email status } } }", json!({})).await;
     let users = found["users"]["nodes"].as_array().unwrap();
     let name = |number: usize| users[number]["externalId"].as_str().unwrap();
-    for (number, hostile) in ["=HYPERLINK(\"x\")", "Ada, Countess", "-1"].iter().enumerate() {
+    for (number, hostile) in ["=HYPERLINK(\"x\")", "Ada; =1+1", "-1"].iter().enumerate() {
         let statement =
             format!("UPDATE user_account SET display_name = '{hostile}' WHERE external_id = '{}'", name(number));
         change(&server.db, &statement).await;
@@ -46,7 +46,7 @@ async fn a_file_has_each_user_once_and_no_formula() {
         "externalId,displayName,email,status,isAdmin,mfaEnabled,licenses,lastActiveAt,firstSeenAt,lastSeenAt"
     );
     let cell = |number: usize| all.iter().find(|line| line.starts_with(&format!("{},", name(number)))).unwrap();
-    for (number, written) in ["\"'=HYPERLINK(\"\"x\"\")\"", "\"Ada, Countess\"", "\"'-1\""].iter().enumerate() {
+    for (number, written) in ["\"'=HYPERLINK(\"\"x\"\")\"", "\"Ada;' =1+1\"", "\"'-1\""].iter().enumerate() {
         assert!(cell(number).contains(&format!(",{written},")), "{}", cell(number));
     }
     let mut ids: Vec<_> = all[1..].iter().map(|line| line.split(',').next().unwrap()).collect();
@@ -117,6 +117,19 @@ async fn a_file_is_for_those_who_may_ask_for_the_users() {
     assert_eq!(browser.send(&line, &["Sec-Fetch-Site: same-origin"], "").await.0, 200);
     for foreign in ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: none", "Origin: https://evil.example"] {
         assert_eq!(browser.send(&line, &[foreign], "").await.0, 403, "{foreign}");
+    }
+    // Over plain http from another machine, a browser says only by which page a link was followed.
+    let own = format!("Referer: {}/instances/{inside}?tab=users", server.url);
+    assert_eq!(browser.send(&line, &[&own], "").await.0, 200);
+    let evil = format!("Referer: http://evil.example/{}", server.url);
+    for (headers, why) in [
+        (&[][..], "nothing says who asks"),
+        (&["Referer: "][..], "it names no page"),
+        (&[evil.as_str()][..], "another page"),
+        (&[own.as_str(), evil.as_str()][..], "one of two is another page"),
+        (&[own.as_str(), "Sec-Fetch-Site: cross-site"][..], "the browser knows better"),
+    ] {
+        assert_eq!(browser.send(&line, headers, "").await.0, 403, "{why}");
     }
 }
 

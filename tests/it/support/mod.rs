@@ -12,8 +12,9 @@ use muster::auth::members::Members;
 use muster::auth::tokens::{NewToken, Tokens};
 use muster::clock::Clock;
 use muster::config::{Roles, Settings};
-use muster::db::Db;
+use muster::db::{Db, Location};
 use muster::sync::Limits;
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -124,6 +125,17 @@ impl Builder {
             running: tokio::spawn(Box::pin(app.run(listener))),
         }
     }
+}
+
+/// Sets the address at which people reach the server, which only a file or the environment can set.
+pub fn publish(settings: &mut Settings, url: &str) {
+    let file = json!({ "data_dir": settings.data_dir, "listen": settings.listen, "public_url": url });
+    let before = std::mem::replace(settings, serde_json::from_value(file).unwrap());
+    if let Ok(Location::Postgres(url)) = before.database() {
+        settings.set_database(Some(url));
+    }
+    settings.connectors_dir = before.connectors_dir;
+    settings.allowed_networks = before.allowed_networks;
 }
 
 impl Server {
