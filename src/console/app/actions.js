@@ -1,13 +1,13 @@
 // What a person can do about an instance outside its window: sync, cancel, and the remedies of its notice.
 
 import { signal } from "../vendor/signals.js";
-import { change } from "./api.js";
+import { done } from "./api.js";
 import { acceptRemovals } from "./dialogs/held.js";
 import { dropDraft, keptDraft, takeFailedConsent } from "./draft.js";
 import { html } from "./lib.js";
 import { mayChange } from "./session.js";
 import { INSTANCE, remember } from "./store.js";
-import { confirm, open, Window } from "./ui/dialog.js";
+import { confirm, LeaveButton, open, Window } from "./ui/dialog.js";
 import { beginConsent } from "./ui/fields.js";
 import { Button, say } from "./ui/parts.js";
 import { testConnection, Verdict } from "./ui/verdict.js";
@@ -22,19 +22,28 @@ const SET_LIVE = `mutation SetLive($input: UpdateInstanceInput!) {
   updateInstance(input: $input) { instance { ...Row } userErrors { message } }
 } ${INSTANCE}`;
 
-/** Opens the window of an instance. It is loaded when it is needed. */
-export const manageInstance = (instance) =>
-  doing(instance, () => import("./dialogs/edit-instance.js")).then((window) => window?.editInstance(instance.id));
+/** Opens a window of an instance, whose module is loaded when it is needed. The instance is not busy while it is open. */
+const openWindow = (instance, load, show) =>
+  doing(instance, async () => {
+    const window = await load().catch(() => {
+      throw new Error("The window could not be loaded. Try again when the server can be reached.");
+    });
+    show(window);
+  });
 
-async function credentialByRemedy(instance, { label, action }) {
-  const window = await doing(instance, () => import("./dialogs/reconnect.js"));
-  const changed = await window?.reconnectInstance(instance.id, { title: label, isFolded: action === "RECONNECT" });
-  // Whether the new values help is known after a sync.
-  if (changed?.status === "LIVE" && changed.syncState === "IDLE") await syncInstance(changed);
-}
+/** Opens the window in which an instance is managed. */
+export const manageInstance = (instance) =>
+  openWindow(instance, () => import("./dialogs/edit-instance.js"), (window) => window.editInstance(instance.id));
+
+const credentialByRemedy = (instance, { label, action }) =>
+  openWindow(instance, () => import("./dialogs/reconnect.js"), async (window) => {
+    const changed = await window.reconnectInstance(instance.id, { title: label, isFolded: action === "RECONNECT" });
+    // Whether the new values help is known after a sync.
+    if (changed?.status === "LIVE" && changed.syncState === "IDLE") await syncInstance(changed);
+  });
 
 const intervalByRemedy = (instance, { label }) =>
-  doing(instance, () => import("./dialogs/interval.js")).then((window) => window?.editInterval(instance, label));
+  openWindow(instance, () => import("./dialogs/interval.js"), (window) => window.editInterval(instance, label));
 
 /** The ids of instances with a request under way. Their buttons do nothing but keep the focus. */
 const busy = signal(new Set());
@@ -53,7 +62,7 @@ async function doing({ id, name }, act) {
   try {
     return await act();
   } catch (error) {
-    say(`${name}: ${error.message}`, "danger", { label: "Try again", act: () => doing({ id, name }, act) });
+    say([name, error.message].filter(Boolean).join(": "), "danger", { label: "Try again", act: () => doing({ id, name }, act) });
   } finally {
     setBusy(id, false);
   }
@@ -61,14 +70,13 @@ async function doing({ id, name }, act) {
 
 /** Runs a mutation, and notes the instance that it returns. What was refused is an error. */
 async function mutate(mutation, input) {
-  const payload = await change(mutation, input);
-  if (payload.userErrors.length) throw new Error(payload.userErrors.map(({ message }) => message).join(" "));
+  const payload = await done(mutation, input);
   const row = payload.instance ?? payload.run?.instance;
   if (row) remember([row]);
 }
 
 /** Starts a sync. `accepted` are the guards that it may pass. */
-export const syncInstance = (instance, accepted = {}) =>
+const syncInstance = (instance, accepted = {}) =>
   doing(instance, async () => {
     await mutate(SYNC, { id: instance.id, ...accepted });
     say(`The sync of “${instance.name}” has been started.`);
@@ -90,16 +98,16 @@ const consent = (instance) =>
 export function resumeConsent(instance) {
   const [failed, draft] = [takeFailedConsent(instance.id), keptDraft(instance.id)];
   if (failed || draft?.revision === instance.revision)
-    doing(instance, () => import("./dialogs/reconnect.js")).then((window) => window?.reconnectInstance(instance.id, { draft, failed }));
+    openWindow(instance, () => import("./dialogs/reconnect.js"), (window) => window.reconnectInstance(instance.id, { draft, failed }));
   else dropDraft(instance.id);
 }
 
 const Tested = ({ instance, result, close }) => html`
-  <${Window} title="Test of the connection" second=${instance.name} leave=${() => close()}>
+  <${Window} title="Test of the connection" second=${instance.name} onLeave=${() => close()}>
     <${Verdict} result=${result} />
     <footer>
       <button type="button" onClick=${() => close(true)}>Edit Instance</button>
-      <button type="button" class="primary" onClick=${() => close()}>Close</button>
+      <${LeaveButton} look="primary">Close</${LeaveButton}>
     </footer>
   </${Window}>
 `;
@@ -129,9 +137,6 @@ const ACTIONS = {
   EDIT_INTERVAL: intervalByRemedy,
 };
 
-/** Does what a remedy says. */
-export const runRemedy = (instance, remedy) => ACTIONS[remedy.action]?.(instance, remedy);
-
 /** The remedies of an instance's notice: buttons that act, and texts of what a person does in the application. */
 export function Remedies({ instance, limit = Infinity }) {
   const remedies = instance.notice?.remedies ?? [];
@@ -143,7 +148,7 @@ export function Remedies({ instance, limit = Infinity }) {
         (remedy, index) => html`
           <li key=${remedy.label}>
             ${ACTIONS[remedy.action]
-              ? html`<${Button} look=${index === first ? "primary small" : "small"} busy=${busy.value.has(instance.id)} onClick=${() => runRemedy(instance, remedy)}>${remedy.label}</${Button}>`
+              ? html`<${Button} look=${index === first ? "primary small" : "small"} busy=${busy.value.has(instance.id)} onClick=${() => ACTIONS[remedy.action](instance, remedy)}>${remedy.label}</${Button}>`
               : html`<span class="second">${remedy.label}</span>`}
           </li>
         `,

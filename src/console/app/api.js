@@ -121,6 +121,13 @@ export async function change(mutation, input) {
   return Object.values(data)[0];
 }
 
+/** The same. What was refused is an error. */
+export async function done(mutation, input) {
+  const payload = await change(mutation, input);
+  if (payload.userErrors.length) throw new Error(payload.userErrors.map(({ message }) => message).join(" "));
+  return payload;
+}
+
 /** Requests to routes beside the API. Throws an error with a message for a person. */
 export async function call(to, options = {}) {
   const response = await fetch(new URL(to, document.baseURI), { ...options, credentials: "same-origin" }).catch(() => null);

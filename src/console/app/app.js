@@ -8,7 +8,7 @@ import { connection, reconnect } from "./live.js";
 import { IntegrationsPage } from "./pages/integrations.js";
 import { OverviewPage } from "./pages/overview.js";
 import { SignInPage } from "./pages/sign-in.js";
-import { address, path } from "./router.js";
+import { address, mayLeave, path } from "./router.js";
 import { away, mayChange, mayRead, me, signOut } from "./session.js";
 import { closeAll, Windows } from "./ui/dialog.js";
 import { Icon } from "./ui/icon.js";
@@ -131,16 +131,18 @@ function Navigation() {
 }
 
 function Account() {
-  const { name, role } = me.value;
+  const { name, role, scope } = me.value;
+  const limits = [!mayChange.value && "read-only", scope && "limited"].filter(Boolean);
   const [busy, setBusy] = useState(false);
   const leave = async () => {
+    if (!(await mayLeave())) return;
     setBusy(true);
     await signOut().catch((error) => say(error.message, "danger"));
     setBusy(false);
   };
   return html`
     <div class="account">
-      <p><span class="account-name" title=${name}>${name}</span> <span class="second">${words(role).toLowerCase()}${mayChange.value ? "" : ", read-only"}</span></p>
+      <p><span class="account-name" title=${name}>${name}</span> <span class="second">${[words(role).toLowerCase(), ...limits].join(", ")}</span></p>
       <${Button} look="quiet small" icon="log-out" busy=${busy} onClick=${leave}>Sign out</${Button}>
     </div>
   `;

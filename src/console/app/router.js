@@ -1,6 +1,6 @@
 // The address of the page. All addresses are paths below the folder at which the console is served.
 
-import { batch, signal } from "../vendor/signals.js";
+import { batch, effect, signal } from "../vendor/signals.js";
 
 /** The folder at which the console is served, with a slash at its end. */
 export const ROOT = new URL(".", document.baseURI).pathname;
@@ -10,14 +10,49 @@ export const path = signal("");
 /** The query of the address. */
 export const search = signal(new URLSearchParams());
 
+/**
+ * What is open above the page, the topmost last: windows. `isUnsaved` says whether leaving one asks first. `leave()` leaves
+ * it, and resolves to false if somebody stays.
+ */
+export const above = signal([]);
+
 /** Asks whether the page may be left. Returns false to stay. */
 let guard = null;
+/**
+ * Whether the present entry of the browser's history is a second one of the page. Back then leads to the first one, and
+ * so it is noticed although the page itself is not left.
+ */
+let isSecond = false;
+const SECOND = { isSecond: true };
+/** Whether a person goes to another site on purpose, with what is typed kept for when they are back. */
+let isLeaving = false;
 /** The address that is shown, for when a person goes back and stays. */
 let shown = "";
 
 /** `null` removes the guard. */
 export function guardPage(asks) {
   guard = asks;
+}
+
+/** Leaves what is open above the page, and then the page, unless a question keeps somebody. */
+export async function mayLeave() {
+  for (let top = above.peek().at(-1); top; top = above.peek().at(-1)) {
+    if (!(await top.leave())) return false;
+  }
+  return !guard || guard();
+}
+
+/** Goes to a page of another site. */
+export function leaveFor(url) {
+  isLeaving = true;
+  location.assign(url);
+}
+
+/** Has Back noticed before the page is left. */
+function hold() {
+  if (isSecond) return;
+  history.pushState(SECOND, "", shown);
+  isSecond = true;
 }
 
 /** The address of a path such as `integrations/okta`. */
@@ -36,10 +71,13 @@ function read() {
 export async function go(to, { replace = false } = {}) {
   const target = new URL(address(to), location.href);
   const samePage = target.pathname === location.pathname;
-  if (!samePage && guard && !(await guard())) return;
+  if (!samePage && !(await mayLeave())) return;
   if (!samePage) guard = null;
-  if (replace) history.replaceState(null, "", target);
-  else if (target.href !== location.href) history.pushState(null, "", target);
+  if (replace || target.href !== location.href) {
+    if (replace || isSecond) history.replaceState(null, "", target);
+    else history.pushState(null, "", target);
+    isSecond = false;
+  }
   read();
   if (!samePage) window.scrollTo(0, 0);
 }
@@ -52,7 +90,7 @@ export function setSearch(changes) {
     else query.set(name, value);
   }
   const text = query.toString();
-  history.replaceState(null, "", location.pathname + (text ? `?${text}` : ""));
+  history.replaceState(history.state, "", location.pathname + (text ? `?${text}` : ""));
   read();
 }
 
@@ -81,24 +119,41 @@ function onClick(event) {
   go(link.pathname.slice(ROOT.length) + link.search);
 }
 
-async function onPopState() {
-  if (guard) {
-    const wanted = location.href;
-    history.pushState(null, "", shown);
-    if (!(await guard())) return;
+/** Back leaves what is open above the page, and nothing else. */
+async function onPopState({ state }) {
+  const wasSecond = isSecond;
+  isSecond = Boolean(state?.isSecond);
+  const isSamePlace = location.href === shown;
+  const top = above.peek().at(-1);
+  if (top) {
+    hold();
+    return top.leave();
+  }
+  // Nothing is open any more, so it is the page that is left.
+  if (wasSecond && isSamePlace) return history.back();
+  if (guard && !isSamePlace) {
+    // What is shown stays until it may be left.
+    hold();
+    if (!(await mayLeave())) return;
     guard = null;
-    history.replaceState(null, "", wanted);
+    return history.back();
   }
   read();
 }
 
 export function startRouter() {
   read();
+  isSecond = Boolean(history.state?.isSecond);
+  effect(() => {
+    if (above.value.length) hold();
+  });
   followOldAddress();
   document.addEventListener("click", onClick);
   window.addEventListener("popstate", onPopState);
   window.addEventListener("hashchange", followOldAddress);
   window.addEventListener("beforeunload", (event) => {
-    if (guard) event.preventDefault();
+    if (!isLeaving && (guard || above.peek().some(({ isUnsaved }) => isUnsaved))) event.preventDefault();
   });
+  // The browser may have kept the page.
+  window.addEventListener("pageshow", () => (isLeaving = false));
 }

@@ -2,7 +2,7 @@
 
 import { batch, computed, effect, signal } from "../vendor/signals.js";
 import { answered, ApiError, ask, call, early, hidePeople, onRefusal } from "./api.js";
-import { go } from "./router.js";
+import { go, guardPage } from "./router.js";
 import { token } from "./token.js";
 
 /** The position in the log of events. */
@@ -28,13 +28,24 @@ export const mayChange = computed(() => ["ADMIN", "OPERATOR"].includes(me.value?
 /** Whether names, events and mails are shown, and not figures alone. */
 export const mayRead = computed(() => me.value?.role !== "REPORTS");
 effect(() => hidePeople(!mayRead.value));
+/** Whether only some instances are seen. What is about the whole installation is refused then. */
+const isLimited = computed(() => Boolean(me.value?.scope));
+/** Whether the recipients of all mail are shown and changed. */
+export const mayManageMail = computed(() => mayChange.value && !isLimited.value);
 /** Whether members, tokens and the audit log are shown. */
-export const mayManage = computed(() => me.value?.role === "ADMIN");
+export const mayManage = computed(() => me.value?.role === "ADMIN" && !isLimited.value);
+/** Whether instances of an integration may be created; without a key, whether those of any may. */
+export function mayConnect(key = null) {
+  const keys = me.value?.scope?.integrationKeys;
+  if (!mayChange.value || !keys) return mayChange.value;
+  return key === null ? keys.length > 0 : keys.includes(key);
+}
 
 let link = null;
 
 function showGate(page, message = "") {
   early.clear();
+  guardPage(null);
   localStorage.removeItem(SIGNED_IN);
   batch(() => {
     token.value = null;

@@ -4,7 +4,7 @@
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
 
   // Asked once without a wait for the modules, and by `session.js` from then on.
-  window.startQuery = "query Start { eventCursor me { name email role member { id } } }";
+  window.startQuery = "query Start { eventCursor me { name email role scope { integrationKeys instanceIds } member { id } } }";
   const ask = (token) =>
     fetch(new URL("graphql", document.baseURI), {
       method: "POST",

@@ -14,9 +14,12 @@ use thirtyfour::{Capabilities, WebDriver};
 use crate::support::DEADLINE;
 
 const DRIVER: &str = "chromedriver";
+/// A name of this machine that the browser takes for that of another one.
+pub const ELSEWHERE: &str = "muster.test";
 /// It asks no other host, and looks the same on every machine.
-const ARGUMENTS: [&str; 11] = [
+const ARGUMENTS: [&str; 12] = [
     "--headless=new",
+    "--host-resolver-rules=MAP muster.test 127.0.0.1",
     "--no-sandbox",
     "--no-first-run",
     "--disable-background-networking",

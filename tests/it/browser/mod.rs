@@ -4,10 +4,12 @@ mod chromium;
 mod consent;
 mod emulation;
 mod flows;
+mod hostile;
 mod looks;
 mod pages;
 mod picture;
 mod scale;
+mod unsaved;
 
 use std::time::Duration;
 
@@ -133,6 +135,28 @@ impl Browser {
     /// The first element with a role and a name, once there is one.
     pub async fn find(&self, role: Role, name: &str) -> WebElement {
         self.wait(&format!("{role:?} {name:?}"), async || self.all(role, name).await.into_iter().next()).await
+    }
+
+    /// Whether something has exactly this name now.
+    pub async fn has(&self, role: Role, name: &str) -> bool {
+        for element in self.all(role, name).await {
+            if element.text().await.is_ok_and(|text| text.trim() == name) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Waits until nothing has the name.
+    pub async fn misses(&self, role: Role, name: &str) {
+        self.wait(&format!("no {role:?} {name:?}"), async || self.all(role, name).await.is_empty().then_some(())).await;
+    }
+
+    /// Waits until no element has this CSS selector.
+    pub async fn misses_all(&self, selector: &str) {
+        let found = "return document.querySelector(arguments[0]) !== null";
+        let look = async || (self.script(found, vec![json!(selector)]).await == false).then_some(());
+        self.wait(&format!("no {selector}"), look).await;
     }
 
     /// Presses what has the name.

@@ -4,15 +4,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use muster::auth::Role as Allowed;
 use muster::auth::members::NewMember;
+use serde_json::json;
 use uuid::Uuid;
 
+use super::chromium::ELSEWHERE;
 use super::{Browser, Role};
-use crate::support::Server;
+use crate::support::{Server, publish};
 
-const PASSWORD: &str = "a few words in a row";
+pub const PASSWORD: &str = "a few words in a row";
 
 /// The path and fragment of the one-time link of a new member.
-async fn invitation(server: &Server, email: &str, role: Allowed) -> String {
+pub async fn invitation(server: &Server, email: &str, role: Allowed) -> String {
     let new = NewMember { name: "Ada Lovelace".into(), email: email.into(), role };
     let (_, link) = server.members.create(&new).await.unwrap();
     link.address("")
@@ -114,6 +116,81 @@ async fn every_page_can_be_used_by_everybody() {
     }
     // The server answers with this status, too.
     browser.close_after(&["/nothing/here - "]).await;
+}
+
+/// The rows of the tiles: how many tiles each has, and whether it is as wide as all of them together.
+const ROWS: &str = "
+    const place = document.querySelector('.counts').getBoundingClientRect();
+    const tops = Map.groupBy(document.querySelectorAll('.counts > a'), (tile) => Math.round(tile.getBoundingClientRect().top));
+    return [...tops.values()].map((tiles) => {
+        const [first, last] = [tiles[0].getBoundingClientRect(), tiles.at(-1).getBoundingClientRect()];
+        const narrowest = Math.min(...tiles.map((tile) => tile.getBoundingClientRect().width));
+        return [tiles.length, Math.abs(first.left - place.left) < 1 && Math.abs(last.right - place.right) < 1, narrowest > 84,
+            tiles.every((tile) => tile.scrollWidth <= tile.clientWidth)];
+    })";
+
+#[tokio::test]
+async fn the_tiles_of_the_overview_fill_their_rows_at_every_width() {
+    let server = Server::start().await;
+    let browser = Browser::open_with(&server, &server.admin, "/").await;
+    // Each of these has a state of its own, and so a further tile.
+    for (number, outcomes) in [(6, "success"), (7, "partial"), (8, "success,empty")] {
+        let id = server.rehearse(&format!("Acme {number}"), &[("users", "40"), ("outcomes", outcomes)]).await;
+        server.idle(&id, "").await;
+        if number == 8 {
+            server.sync(&id, "outcome").await;
+        }
+        for width in (320..1400).step_by(40).chain([390, 768, 1024, 1920, 2560]) {
+            browser.resize(width, 900).await;
+            if width == 320 {
+                browser.go("/").await;
+                browser.sees("Stale").await;
+            }
+            let rows = browser.script(ROWS, vec![]).await;
+            let rows = rows.as_array().unwrap();
+            let tiles: u64 = rows.iter().map(|row| row[0].as_u64().unwrap()).sum();
+            let wide: Vec<_> = rows.iter().skip(1).map(|row| row[0].as_u64().unwrap()).collect();
+            assert_eq!(tiles, number, "at {width}: {rows:?}");
+            assert!(
+                rows.iter().all(|row| row[1] == true && row[2] == true && row[3] == true),
+                "{number} at {width}: {rows:?}"
+            );
+            assert!(wide.windows(2).all(|pair| pair[0] == pair[1]), "{number} at {width}: {rows:?}");
+            if [320, 390, 768, 1024, 1280, 1920].contains(&width) {
+                browser.screenshot(&format!("overview-{number}-tiles-{width}")).await;
+            }
+        }
+    }
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_session_over_plain_http_from_another_machine_gets_its_file() {
+    let server = Server::builder().settings(|settings| {
+        let url = format!("http://{ELSEWHERE}:{}", settings.listen.port());
+        publish(settings, &url);
+    });
+    let server = server.start().await;
+    let id = server.rehearse("Acme", &[("users", "3")]).await;
+    server.idle(&id, "").await;
+    let port = server.url.rsplit(':').next().unwrap();
+    let browser = Browser::open(&format!("http://{ELSEWHERE}:{port}")).await;
+    browser.go(&invitation(&server, "ada@example.com", Allowed::Viewer).await).await;
+    browser.enter("New password", PASSWORD).await;
+    browser.press(Role::Button, "Save and sign in").await;
+    browser.find(Role::Heading, "Overview").await;
+    assert_eq!(browser.script("return window.isSecureContext", vec![]).await, false);
+    browser.go(&format!("/instances/{id}?tab=users")).await;
+    browser.press(Role::Link, "Export CSV").await;
+    let exported = async || {
+        let query = "{ auditLog(filter: { actions: [USERS_EXPORTED] }) { nodes { actor outcome } } }";
+        let found = server.ask(query, json!({})).await["auditLog"]["nodes"].take();
+        (found != json!([])).then_some(found)
+    };
+    let entries = browser.wait("the entry of the export", exported).await;
+    assert_eq!(entries, json!([{ "actor": "ada@example.com", "outcome": "OK" }]));
+    // What the browser says about every page and file over plain http.
+    browser.close_after(&["Cross-Origin-Opener-Policy header has been ignored", "over an insecure connection"]).await;
 }
 
 #[tokio::test]

@@ -3,29 +3,47 @@
 import { useEffect, useRef, useState } from "../../vendor/hooks.js";
 import { every, words } from "../format.js";
 import { html } from "../lib.js";
+import { onEvent } from "../live.js";
 import { me } from "../session.js";
 import { Button } from "../ui/parts.js";
 import { Moment } from "../ui/moment.js";
 
-/** The GraphQL field that says who changed the instance `$id`. Syncs, of which there may be many, are left out. */
-export const REVISIONS = `instanceEvents(first: 10, filter: { instanceIds: [$id], causes: [UPDATED, REACTIVATED, DEACTIVATED] }) {
-    nodes { actor at instance { id revision } }
-  }`;
+/** The other party of a change that was refused because it did not know of another one. */
+export const CONFLICT = "conflict { by at revision }";
 
-/** The change that led to the present revision: `{ actor, at }`. */
-function lastChange({ revision, updatedAt }, changes) {
-  // The change itself is the oldest event of its revision.
-  const own = changes.filter(({ instance }) => instance.revision === revision);
-  return own.at(-1) ?? { actor: null, at: updatedAt };
+/** The causes of the events of changes that people make. */
+const CHANGED = ["UPDATED", "REACTIVATED", "DEACTIVATED"];
+
+/**
+ * The change by which the instance got its latest revision, as an event or a refusal told of it: `{ by, at, revision }`.
+ * Returns it, and what notes a refusal's.
+ * @returns {[{ by: string, at: string, revision: number }, (conflict: any) => void]}
+ */
+export function useLastChange(id) {
+  const [last, setLast] = useState(null);
+  // The change itself is the first event of its revision.
+  const note = (change) => setLast((before) => (before?.revision >= change.revision ? before : change));
+  useEffect(
+    () =>
+      onEvent(({ cause, instance, actor, at }) => {
+        if (instance.id === id && CHANGED.includes(cause)) note({ by: actor, at, revision: instance.revision });
+      }),
+    [id],
+  );
+  return [last, note];
 }
 
+/** That somebody else has changed the instance, in a window that shows only a part of it. */
+export const toldConflict = ({ by }) => `${by ?? "Somebody else"} changed this instance while this window was open.`;
+
 /** Who it was, when, and what became of what was typed. */
-function Happened({ newest, changes, isBehind }) {
-  const { actor, at } = lastChange(newest, changes);
-  const isOwn = actor !== null && actor === me.value?.email;
+function Happened({ newest, last, isBehind }) {
+  // Without live updates, it is known who it was once the server has refused to overwrite it.
+  const { by, at } = last?.revision === newest.revision ? last : { by: null, at: newest.updatedAt };
+  const isOwn = by !== null && by === me.value?.email;
   const where = isOwn ? "It was saved with your account, in another window." : "Somebody else saved changes while this window was open.";
   return html`
-    <p><strong>${actor ?? "Somebody else"} changed this instance <${Moment} at=${at} />.</strong></p>
+    <p><strong>${by ?? "Somebody else"} changed this instance <${Moment} at=${at ?? newest.updatedAt} />.</strong></p>
     <p>${where} ${isBehind ? "What you typed is kept, and nothing was overwritten." : "You had typed nothing, so you see the instance as it is now."}</p>
   `;
 }
@@ -81,7 +99,7 @@ function ConflictTable({ rows, isMine }) {
  * Says who changed the instance since `base` was read. `followed` is what was shown before a change that nothing typed
  * stood against; the window shows the new values then.
  */
-export function Conflict({ base, newest, changes, followed, input, busy, onApply, onClose }) {
+export function Conflict({ base, newest, last, followed, input, busy, onApply, onClose }) {
   const [isOpen, setOpen] = useState(false);
   const element = useRef(null);
   const isBehind = newest.revision > base.revision;
@@ -95,7 +113,7 @@ export function Conflict({ base, newest, changes, followed, input, busy, onApply
   return html`
     <div role="alert" ref=${element}>
       <div class="notice">
-        <${Happened} newest=${newest} changes=${changes} isBehind=${isBehind} />
+        <${Happened} newest=${newest} last=${last} isBehind=${isBehind} />
         ${isOpen && html`<${ConflictTable} rows=${rows} isMine=${isBehind} />`}
         <div class="remedies">
           <button type="button" aria-expanded=${isOpen ? "true" : "false"} onClick=${() => setOpen(!isOpen)}>See the changes</button>

@@ -1,13 +1,13 @@
 // Deleting the users of an instance, or the instance itself.
 
 import { useEffect, useState } from "../../vendor/hooks.js";
-import { change } from "../api.js";
+import { done } from "../api.js";
 import { useQuery } from "../data.js";
 import { count, plural } from "../format.js";
 import { html } from "../lib.js";
 import { onEvent } from "../live.js";
 import { INSTANCE, instance, remember, forgetInstance } from "../store.js";
-import { open, Understood, useAction, Window } from "../ui/dialog.js";
+import { LeaveButton, open, Understood, useAction, Window } from "../ui/dialog.js";
 import { Button, say } from "../ui/parts.js";
 
 const DELETE_INSTANCE = `mutation DeleteInstance($input: DeleteInstanceInput!) {
@@ -19,10 +19,9 @@ const DELETE_ALL_USERS = `mutation DeleteAllUsers($input: DeleteAllUsersInput!) 
 const LOOK_AGAIN = 2_000;
 const DELETION = "query Deletion($id: ID!) { instance(id: $id) { id status } }";
 
-/** Runs a mutation. Returns the instance; what was refused is an error. */
+/** Runs a mutation, and notes the instance. What was refused is an error. */
 async function act(mutation, input) {
-  const { instance, userErrors } = await change(mutation, { ...input, acknowledgeIrreversible: true });
-  if (userErrors.length) throw new Error(userErrors.map(({ message }) => message).join(" "));
+  const { instance } = await done(mutation, { ...input, acknowledgeIrreversible: true });
   remember([instance]);
 }
 
@@ -39,13 +38,13 @@ function Irreversible({ title, second, text, yes, act: start, close }) {
       });
   };
   return html`
-    <${Window} title=${title} second=${second} leave=${() => close(false)}>
+    <${Window} title=${title} second=${second} onLeave=${() => close(false)}>
       <form onSubmit=${submit}>
         ${text.map((sentence) => html`<p>${sentence}</p>`)}
         <${Understood} checked=${isUnderstood} onChange=${setUnderstood} />
         <p class="error" role="alert">${failure}</p>
         <footer>
-          <button type="button" onClick=${() => close(false)}>Cancel</button>
+          <${LeaveButton}>Cancel</${LeaveButton}>
           <button type="submit" class="danger" disabled=${!isUnderstood} aria-disabled=${busy ? "true" : null}>${yes}</button>
         </footer>
       </form>
@@ -99,13 +98,13 @@ function Watching({ id, name, users, close }) {
     close();
   }, [isGone]);
   return html`
-    <${Window} title="Deleting" second=${name} leave=${() => close()}>
+    <${Window} title="Deleting" second=${name} onLeave=${() => close()}>
       <p class="state" role="status">
         <span class="spinner"></span>
         Its credential is destroyed. ${users > 0 ? `${count(users, "user")} ${plural(users, "is", "are")} being removed.` : "It is being removed."}
       </p>
       <p class="second">You may close this window. The deletion goes on by itself.</p>
-      <footer><button type="button" onClick=${() => close()}>Close</button></footer>
+      <footer><${LeaveButton}>Close</${LeaveButton}></footer>
     </${Window}>
   `;
 }

@@ -1,17 +1,16 @@
 // The window in which an instance is changed, reconnected and deleted.
 
-import { useEffect, useMemo, useState } from "../../vendor/hooks.js";
+import { useEffect, useState } from "../../vendor/hooks.js";
 import { change } from "../api.js";
 import { useQuery } from "../data.js";
 import { dropDraft, keepDraft } from "../draft.js";
 import { every } from "../format.js";
 import { html } from "../lib.js";
-import { guardPage, path } from "../router.js";
 import { INSTANCE, remember } from "../store.js";
-import { mayDrop, open, useAction, Window } from "../ui/dialog.js";
+import { LeaveButton, open, useAction, Window } from "../ui/dialog.js";
 import { beginConsent, byField, Field, FORM_FIELDS, IntervalField, intervalFault, pathsOf, secretsOf, TextField, useConfiguration, useFirstError } from "../ui/fields.js";
 import { Button, Failure, Loading, say } from "../ui/parts.js";
-import { Conflict, REVISIONS } from "./conflict.js";
+import { Conflict, CONFLICT, useLastChange } from "./conflict.js";
 import { Credential } from "./credential.js";
 import { Deletions } from "./delete-instance.js";
 
@@ -20,10 +19,9 @@ const INSTANCE_TO_EDIT = `query InstanceToEdit($id: ID!) {
     ...Row config { key value isSet }
     integration { key name documentationUrl requiredPermissions ${FORM_FIELDS} }
   }
-  ${REVISIONS}
 } ${INSTANCE}`;
 const UPDATE_INSTANCE = `mutation UpdateInstance($input: UpdateInstanceInput!) {
-  updateInstance(input: $input) { instance { ...Row } userErrors { code field message } }
+  updateInstance(input: $input) { instance { ...Row } userErrors { code field message } ${CONFLICT} }
 } ${INSTANCE}`;
 const SAME = "Nothing was changed, so nothing was saved.";
 
@@ -34,20 +32,15 @@ const isDeleted = (instance) => !instance || ["DELETING", "DELETED"].includes(in
 
 function EditInstance({ id, close }) {
   const { data, error, reload } = useQuery(INSTANCE_TO_EDIT, { id }, ({ instance }) => instance.id === id);
-  const start = useMemo(() => path.peek(), []);
-  const elsewhere = path.value !== start;
-  useEffect(() => {
-    if (elsewhere) close();
-  }, [elsewhere]);
-  if (data && !isDeleted(data.instance)) return html`<${EditForm} newest=${data.instance} changes=${data.instanceEvents.nodes} reload=${reload} close=${close} />`;
+  if (data && !isDeleted(data.instance)) return html`<${EditForm} newest=${data.instance} reload=${reload} close=${close} />`;
   return html`
-    <${Window} title="Edit Instance" leave=${() => close()}>
+    <${Window} title="Edit Instance" onLeave=${() => close()}>
       ${data
         ? html`<p>${data.instance?.status === "DELETING" ? `“${data.instance.name}” is being deleted.` : "This instance has been deleted."}</p>`
         : error
           ? html`<${Failure} error=${error} reload=${reload} />`
           : html`<${Loading} />`}
-      <footer><button type="button" onClick=${() => close()}>Close</button></footer>
+      <footer><${LeaveButton}>Close</${LeaveButton}></footer>
     </${Window}>
   `;
 }
@@ -90,17 +83,8 @@ function useDraft(before) {
   };
 }
 
-/** Asks before unsaved edits are lost with the page. */
-function useGuard(isChanged) {
-  useEffect(() => {
-    if (!isChanged) return;
-    guardPage(mayDrop);
-    return () => guardPage(null);
-  }, [isChanged]);
-}
-
 /** What the buttons of the window do. `refusal` is what the server said of the last attempt. */
-function useUpdate({ before, draft, reload, setBase, close }) {
+function useUpdate({ before, draft, reload, setBase, noteChange, close }) {
   const [refusal, setRefusal] = useState({ errors: {}, rest: [], isConflict: false, note: "" });
   const [busy, run, failure] = useAction();
   const { id, integration } = before;
@@ -110,8 +94,9 @@ function useUpdate({ before, draft, reload, setBase, close }) {
     refuse(byField(userErrors, ["name", "status", "syncIntervalMinutes", ...pathsOf(configuration)], secretsOf(configuration)));
   };
   const send = async (input, revision) => {
-    const { instance, userErrors } = await change(UPDATE_INSTANCE, { id, expectedRevision: revision, ...input });
-    if (userErrors.some(({ code }) => code === "REVISION_CONFLICT")) {
+    const { instance, userErrors, conflict } = await change(UPDATE_INSTANCE, { id, expectedRevision: revision, ...input });
+    if (conflict) {
+      noteChange(conflict);
       await reload();
       refuse({ isConflict: true });
     } else if (userErrors.length) sort(userErrors);
@@ -123,12 +108,9 @@ function useUpdate({ before, draft, reload, setBase, close }) {
     if (!known) return;
     // What was saved is no change of somebody else, if the consent is refused.
     if (known !== before) setBase({ ...before, ...known, integration });
-    guardPage(null);
     if (config.length) keepDraft(id, { config: draft.configuration.changedOpenly, revision: known.revision });
     const refusals = await beginConsent(integration.name, { instanceId: id, config }).catch((error) => [{ message: error.message }]);
-    if (!refusals.length) return;
-    if (config.length) guardPage(mayDrop);
-    sort(refusals);
+    if (refusals.length) sort(refusals);
   };
   const save = (revision, { withConsent = false } = {}) =>
     run(async () => {
@@ -154,25 +136,24 @@ function outcome(input, { name, status, syncIntervalMinutes }) {
   return [`“${name}” was updated.`, input.status && follows[status]].filter(Boolean).join(" ");
 }
 
-function EditForm({ newest, changes, reload, close }) {
+function EditForm({ newest, reload, close }) {
   const [base, setBase] = useState(newest);
   // Without a change by a member, the server may still have switched it off.
   const before = base.revision === newest.revision ? { ...base, status: newest.status, inactiveReason: newest.inactiveReason } : base;
   const draft = useDraft(before);
   const { isChanged, configuration, input } = draft;
-  const update = useUpdate({ before, draft, reload, setBase, close });
+  const [last, noteChange] = useLastChange(base.id);
+  const update = useUpdate({ before, draft, reload, setBase, noteChange, close });
   const { refusal: { errors, rest, isConflict, note }, busy } = update;
   const form = useFirstError(errors);
   const [followed, setFollowed] = useState(null);
-  useGuard(isChanged);
   useEffect(() => {
     if (newest.revision <= base.revision || isChanged || isConflict) return;
     // Nothing was typed that could be lost.
     setFollowed(base);
     setBase(newest);
   }, [newest.revision, isChanged]);
-  const leave = async () => {
-    if (isChanged && !(await mayDrop())) return;
+  const leave = () => {
     dropDraft(base.id);
     close();
   };
@@ -188,9 +169,9 @@ function EditForm({ newest, changes, reload, close }) {
   // What is being saved here is nobody else's change.
   const told = busy ? base : newest;
   return html`
-    <${Window} title="Edit Instance" second=${`${base.name}, ${base.integration.name}`} leave=${leave}>
+    <${Window} title="Edit Instance" second=${`${base.name}, ${base.integration.name}`} unsaved=${isChanged} onLeave=${leave}>
       <form ref=${form} onSubmit=${submit} noValidate>
-        <${Conflict} base=${base} newest=${told} changes=${changes} followed=${followed} input=${input} busy=${busy} onApply=${() => rebase(newest.revision)} onClose=${() => setFollowed(null)} />
+        <${Conflict} base=${base} newest=${told} last=${last} followed=${followed} input=${input} busy=${busy} onApply=${() => rebase(newest.revision)} onClose=${() => setFollowed(null)} />
         <${TextField} label="Name" maxlength="200" value=${draft.name} error=${errors.name ?? ""} onInput=${draft.set("name")} />
         <${Field}
           label="Status"
@@ -208,7 +189,7 @@ function EditForm({ newest, changes, reload, close }) {
         <p class="error" role="alert">${[update.failure, ...rest].filter(Boolean).join(" ")}</p>
         <p class="second" role="status">${busy ? "Saving…" : note}</p>
         <footer>
-          <button type="button" onClick=${leave}>Cancel</button>
+          <${LeaveButton}>Cancel</${LeaveButton}>
           <${Button} type="submit" look="primary" busy=${busy}>Update Instance</${Button}>
         </footer>
       </form>

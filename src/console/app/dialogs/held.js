@@ -3,7 +3,7 @@
 import { useList } from "../data.js";
 import { count, number, plural } from "../format.js";
 import { html } from "../lib.js";
-import { open, Window } from "../ui/dialog.js";
+import { LeaveButton, open, Window } from "../ui/dialog.js";
 import { Failure, Loading, More } from "../ui/parts.js";
 
 const HELD_REMOVALS = `query HeldRemovals($id: ID!, $after: String) {
@@ -34,12 +34,12 @@ function HeldRemovals({ instance, close }) {
   const list = useList(HELD_REMOVALS, { id }, (data) => data.instance?.lastSync?.wouldRemove ?? NONE_HELD, (event) => event.instance.id === id);
   const held = list.total > 0 && `${count(list.total, "user")}${list.exact ? "" : " or more"}`;
   return html`
-    <${Window} title="Accept the removals?" second=${name} leave=${() => close(false)}>
+    <${Window} title="Accept the removals?" second=${name} onLeave=${() => close(false)}>
       ${held && html`<p><strong>${held}</strong> of ${number(userCount)} ${plural(list.total, "is", "are")} no longer listed by ${integration.name}, and would be removed:</p>`}
       <${Leavers} list=${list} />
       <p class="second">If these people did not leave, check what the credential may see in ${integration.name}.</p>
       <footer>
-        <button type="button" onClick=${() => close(false)}>Cancel</button>
+        <${LeaveButton}>Cancel</${LeaveButton}>
         <button type="button" class="danger" disabled=${!list.nodes?.length} onClick=${() => close(true)}>Accept the removals</button>
       </footer>
     </${Window}>

@@ -5,12 +5,13 @@ import { change } from "../api.js";
 import { every } from "../format.js";
 import { html } from "../lib.js";
 import { INSTANCE, remember } from "../store.js";
-import { mayDrop, open, useAction, Window } from "../ui/dialog.js";
+import { LeaveButton, open, useAction, Window } from "../ui/dialog.js";
 import { IntervalField, intervalFault } from "../ui/fields.js";
 import { Button, say } from "../ui/parts.js";
+import { CONFLICT, toldConflict } from "./conflict.js";
 
 const SET_INTERVAL = `mutation SetInterval($input: UpdateInstanceInput!) {
-  updateInstance(input: $input) { instance { ...Row } userErrors { message } }
+  updateInstance(input: $input) { instance { ...Row } userErrors { message } ${CONFLICT} }
 } ${INSTANCE}`;
 
 /** Opens the window. */
@@ -21,11 +22,14 @@ function IntervalWindow({ instance, title, close }) {
   const [minutes, setMinutes] = useState(before);
   const [busy, run, failure, setFailure] = useAction();
   const [fault, setFault] = useState("");
-  const leave = async () => {
-    if (minutes === before || (await mayDrop())) close();
-  };
+  const [revision, setRevision] = useState(instance.revision);
   const save = async () => {
-    const { instance: updated, userErrors } = await change(SET_INTERVAL, { id: instance.id, syncIntervalMinutes: Number(minutes) });
+    const input = { id: instance.id, syncIntervalMinutes: Number(minutes), expectedRevision: revision };
+    const { instance: updated, userErrors, conflict } = await change(SET_INTERVAL, input);
+    if (conflict) {
+      setRevision(conflict.revision);
+      return setFailure(`${toldConflict(conflict)} Save again to set this interval all the same.`);
+    }
     if (userErrors.length) return setFailure(userErrors.map(({ message }) => message).join(" "));
     remember([updated]);
     say(`“${instance.name}” is synced ${every(updated.syncIntervalMinutes).toLowerCase()} now.`);
@@ -38,12 +42,12 @@ function IntervalWindow({ instance, title, close }) {
     if (!found) run(save);
   };
   return html`
-    <${Window} title=${title} second=${instance.name} leave=${leave}>
+    <${Window} title=${title} second=${instance.name} unsaved=${minutes !== before} onLeave=${() => close()}>
       <form onSubmit=${submit} noValidate>
         <${IntervalField} minutes=${minutes} error=${fault} onInput=${setMinutes} />
         <p class="error" role="alert">${failure}</p>
         <footer>
-          <button type="button" onClick=${leave}>Cancel</button>
+          <${LeaveButton}>Cancel</${LeaveButton}>
           <${Button} type="submit" look="primary" busy=${busy}>Save</${Button}>
         </footer>
       </form>

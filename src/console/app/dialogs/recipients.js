@@ -1,19 +1,19 @@
 // The window with the recipients of all mail, and a test mail.
 
 import { useEffect, useId, useRef, useState } from "../../vendor/hooks.js";
-import { ask, change } from "../api.js";
+import { ask, change, done } from "../api.js";
 import { useQuery } from "../data.js";
 import { count } from "../format.js";
 import { html } from "../lib.js";
 import { me } from "../session.js";
-import { mayDrop, open, useAction, Window } from "../ui/dialog.js";
+import { open, useAction, Window } from "../ui/dialog.js";
 import { TextField } from "../ui/fields.js";
 import { Icon } from "../ui/icon.js";
 import { Button, Failure, Loading, say } from "../ui/parts.js";
 
 const RECIPIENTS = "query Recipients { recipients { emails } }";
 const SET_RECIPIENTS = `mutation SetRecipients($input: SetRecipientsInput!) {
-  setRecipients(input: $input) { recipients { emails } userErrors { field message } }
+  setRecipients(input: $input) { recipients { emails } userErrors { code field message } }
 }`;
 const SEND_TEST = `mutation SendTest($input: SendTestMailInput!) {
   sendTestMail(input: $input) { notification { id } userErrors { message } }
@@ -25,7 +25,7 @@ const WATCH = 1_000;
  * The addresses of a pasted or typed list. They are separated by commas, semicolons, lines or spaces, and may have a name:
  * `Ada <ada@example.com>`.
  */
-export function addressesOf(text) {
+function addressesOf(text) {
   // What is in quotes is a name.
   const parts = text.replaceAll(/"[^"]*"/g, " ").split(/[,;\r\n\t]+/).map((part) => part.trim()).filter(Boolean);
   return parts.flatMap((part, index) => {
@@ -144,14 +144,14 @@ function MailResult({ id, address }) {
 function TestMail() {
   const [address, setAddress] = useState(me.value.email ?? "");
   const [sent, setSent] = useState(null);
-  const [busy, run, error, setError] = useAction();
+  const [busy, run, error] = useAction();
   const send = (event) => {
     event.preventDefault();
     run(async () => {
       const to = addressesOf(address)[0] ?? "";
-      const { notification, userErrors } = await change(SEND_TEST, { address: to });
-      if (userErrors.length) setError(userErrors.map(({ message }) => message).join(" "));
-      setSent(notification && { id: notification.id, address: to });
+      setSent(null);
+      const { notification } = await done(SEND_TEST, { address: to });
+      setSent({ id: notification.id, address: to });
     });
   };
   return html`
@@ -168,7 +168,7 @@ function TestMail() {
 const same = (one) => (other) => one.toLowerCase() === other.toLowerCase();
 const without = (all, left) => all.filter((one) => !left.some(same(one)));
 
-/** What was `loaded` and made to `own` here, made to what is `stored` now, which somebody else may have changed. */
+/** What was `loaded` and made to `own` here, made to what is `stored` now, which somebody else has changed. */
 const merged = (loaded, own, stored) => [...without(stored, without(loaded, own)), ...without(without(own, loaded), stored)];
 
 /** Sorts the errors of the server to the addresses. Returns `{ chips, rest }`. */
@@ -183,25 +183,37 @@ function sorted(addresses, userErrors) {
   return { chips, rest: rest.join(" ") };
 }
 
-function RecipientsForm({ emails, unsaved, close }) {
+/**
+ * Makes `own` of the list that was `loaded`, and keeps what others have made of it meanwhile. Returns what the API answered
+ * last, and the addresses that it was asked to store.
+ */
+async function store(loaded, own) {
+  let [expected, addresses] = [loaded, own];
+  for (;;) {
+    const answer = await change(SET_RECIPIENTS, { emails: addresses, expectedEmails: expected });
+    if (!answer.userErrors.some(({ code }) => code === "REVISION_CONFLICT")) return { ...answer, addresses, isMerged: expected !== loaded };
+    expected = answer.recipients.emails;
+    addresses = merged(loaded, own, expected);
+  }
+}
+
+function RecipientsForm({ emails, onEdit, close }) {
   const [chips, setChips] = useState(() => joined([], emails));
   const [typed, setTyped] = useState("");
   const [busy, run, error, setError] = useAction();
   const form = useId();
-  unsaved.current = typed.trim() !== "" || chips.map(({ address }) => address).join() !== emails.join();
+  const isEdited = typed.trim() !== "" || chips.map(({ address }) => address).join() !== emails.join();
+  useEffect(() => onEdit(isEdited), [isEdited]);
   const save = (event) => {
     event.preventDefault();
     run(async () => {
       // What was typed without Enter counts.
       const own = joined(chips, addressesOf(typed)).map(({ address }) => address);
-      const { emails: stored } = (await ask(RECIPIENTS)).recipients;
-      const isChanged = without(stored, emails).length > 0 || without(emails, stored).length > 0;
-      const addresses = isChanged ? merged(emails, own, stored) : own;
-      const { recipients, userErrors } = await change(SET_RECIPIENTS, { emails: addresses });
+      const { recipients, userErrors, addresses, isMerged } = await store(emails, own);
       if (!userErrors.length) {
         const saved = recipients.emails.length;
         const text = saved ? `Saved: ${count(saved, "recipient")} of all notifications.` : "Saved: only the creators of instances get notifications.";
-        say(isChanged ? `${text} Somebody else changed the list meanwhile, and those changes are kept.` : text);
+        say(isMerged ? `${text} Somebody else changed the list meanwhile, and those changes are kept.` : text);
         return close();
       }
       const { chips: marked, rest } = sorted(addresses, userErrors);
@@ -223,19 +235,16 @@ function RecipientsForm({ emails, unsaved, close }) {
 
 function RecipientsWindow({ close }) {
   const { data, error, reload } = useQuery(RECIPIENTS);
-  const unsaved = useRef(false);
+  const [isEdited, setEdited] = useState(false);
   // Recipients that somebody else sets meanwhile do not replace what is being typed.
   const [emails, setEmails] = useState(null);
   useEffect(() => {
     if (data) setEmails((before) => before ?? data.recipients.emails);
   }, [data]);
-  const leave = async () => {
-    if (!unsaved.current || (await mayDrop())) close();
-  };
   return html`
-    <${Window} title="Manage Recipients" leave=${leave}>
+    <${Window} title="Manage Recipients" unsaved=${isEdited} escapeDiscards onLeave=${() => close()}>
       <p>The recipient will receive email notifications for each instance of every integration.</p>
-      ${emails && html`<${RecipientsForm} emails=${emails} unsaved=${unsaved} close=${close} />`}
+      ${emails && html`<${RecipientsForm} emails=${emails} onEdit=${setEdited} close=${close} />`}
       ${!emails && (error ? html`<${Failure} error=${error} reload=${reload} />` : html`<${Loading} lines=${2} />`)}
     </${Window}>
   `;

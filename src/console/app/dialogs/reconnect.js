@@ -6,18 +6,20 @@ import { useQuery } from "../data.js";
 import { dropDraft, keepDraft } from "../draft.js";
 import { html } from "../lib.js";
 import { INSTANCE, remember } from "../store.js";
-import { mayDrop, open, useAction, Window } from "../ui/dialog.js";
+import { LeaveButton, open, useAction, Window } from "../ui/dialog.js";
 import { beginConsent, byField, ConfigurationFields, credentialFields, FORM_FIELDS, pathsOf, secretsOf, useConfiguration, useFirstError } from "../ui/fields.js";
 import { ConsentElsewhere, FailedConsent } from "../ui/consent.js";
+import { Copyable } from "../ui/copyable.js";
 import { Button, Failure, Loading, say } from "../ui/parts.js";
-import { Copied, Documentation, PREPARATION, Steps } from "../ui/preparation.js";
+import { Documentation, PREPARATION, Steps } from "../ui/preparation.js";
+import { CONFLICT, toldConflict } from "./conflict.js";
 import { useTest } from "./credential.js";
 
 const INSTANCE_TO_RECONNECT = `query InstanceToReconnect($id: ID!) {
   instance(id: $id) { ...Row config { key value isSet } integration { key ${PREPARATION} ${FORM_FIELDS} } }
 } ${INSTANCE}`;
 const RECONNECT = `mutation Reconnect($input: UpdateInstanceInput!) {
-  updateInstance(input: $input) { instance { ...Row } userErrors { code field message } }
+  updateInstance(input: $input) { instance { ...Row } userErrors { code field message } ${CONFLICT} }
 } ${INSTANCE}`;
 
 /**
@@ -34,7 +36,7 @@ function ReconnectInstance({ id, close, ...rest }) {
   if (data?.instance && !loaded) setLoaded(data.instance);
   if (loaded) return html`<${ReconnectForm} instance=${loaded} close=${close} ...${rest} />`;
   return html`
-    <${Window} title=${rest.title} leave=${() => close()}>
+    <${Window} title=${rest.title} onLeave=${() => close()}>
       ${error ? html`<${Failure} error=${error} reload=${reload} />` : data ? html`<p>This instance has been deleted.</p>` : html`<${Loading} />`}
     </${Window}>
   `;
@@ -46,7 +48,7 @@ const WhereToFind = ({ integration, redirectUri }) => html`
     <summary>Where to find it in ${integration.name}</summary>
     <div class="part">
       <${Steps} integration=${integration} />
-      ${redirectUri && html`<${Copied} label="Redirect address" text=${redirectUri} />`}
+      ${redirectUri && html`<${Copyable} label="Redirect address" text=${redirectUri} />`}
       <${Documentation} integration=${integration} />
     </div>
   </details>
@@ -76,11 +78,11 @@ function ReconnectForm({ instance, title, isFolded, draft, failed, close }) {
   const configuration = useConfiguration(integration, instance.config, draft?.config);
   const [{ errors, rest }, refuse] = useState({ errors: {}, rest: [] });
   const [busy, run, failure] = useAction();
+  const [revision, setRevision] = useState(instance.revision);
   const form = useFirstError(errors);
   const test = useTest({ instance, configuration, isOpen: true, onErrors: (found) => refuse({ errors: found, rest: [] }) });
   const { needsConsent, changed, faults } = configuration;
-  const leave = async () => {
-    if (changed.length && !(await mayDrop())) return;
+  const leave = () => {
     dropDraft(id);
     close();
   };
@@ -95,7 +97,11 @@ function ReconnectForm({ instance, title, isFolded, draft, failed, close }) {
     if (!changed.length && !needsConsent && !takesNone) return refuse({ errors: {}, rest: ["Nothing was changed, so there is nothing to check."] });
     const sort = (userErrors) => refuse(byField(userErrors, pathsOf(configuration), secretsOf(configuration)));
     if (needsConsent) return sort(await consent());
-    const payload = await change(RECONNECT, changed.length ? { id, config: changed } : { id, status: "LIVE" });
+    const payload = await change(RECONNECT, { id, expectedRevision: revision, ...(changed.length ? { config: changed } : { status: "LIVE" }) });
+    if (payload.conflict) {
+      setRevision(payload.conflict.revision);
+      return refuse({ errors: {}, rest: [`${toldConflict(payload.conflict)} Save again to apply yours on top.`] });
+    }
     if (payload.userErrors.length) return sort(payload.userErrors);
     dropDraft(id);
     remember([payload.instance]);
@@ -107,7 +113,7 @@ function ReconnectForm({ instance, title, isFolded, draft, failed, close }) {
     run(save);
   };
   return html`
-    <${Window} title=${title} second=${`${name}, ${integration.name}`} leave=${leave}>
+    <${Window} title=${title} second=${`${name}, ${integration.name}`} unsaved=${changed.length > 0} onLeave=${leave}>
       <form ref=${form} onSubmit=${submit} noValidate>
         ${failed && html`<${FailedConsent} failed=${failed} />`}
         <${ConsentElsewhere} configuration=${configuration} />
@@ -117,7 +123,7 @@ function ReconnectForm({ instance, title, isFolded, draft, failed, close }) {
         ${(busy || test.busy) && html`<p class="second" role="status">Asking ${integration.name}…</p>`}
         ${test.verdict}
         <footer>
-          <button type="button" onClick=${leave}>Cancel</button>
+          <${LeaveButton}>Cancel</${LeaveButton}>
           ${!needsConsent && html`<${Button} busy=${busy || test.busy} onClick=${test.test}>Test…</${Button}>`}
           <${Button} type="submit" look="primary" busy=${busy}>${needsConsent ? `Continue at ${integration.name}` : "Check and save"}</${Button}>
         </footer>

@@ -7,13 +7,14 @@ import { dropDraft, keepDraft, keptDraft, takeFailedConsent } from "../draft.js"
 import { plural } from "../format.js";
 import { html } from "../lib.js";
 import { go, guardPage, search, setSearch } from "../router.js";
-import { mayChange } from "../session.js";
+import { mayChange, mayConnect } from "../session.js";
 import { INSTANCE, remember } from "../store.js";
-import { mayDrop, useAction } from "../ui/dialog.js";
+import { mayDrop, useAction, useGuard } from "../ui/dialog.js";
 import { beginConsent, byField, ConfigurationFields, FORM_FIELDS, IntervalField, intervalFault, pathsOf, secretsOf, TextField, useConfiguration, useFirstError } from "../ui/fields.js";
 import { Button, Empty, Failure, Heading, integrationLink, Link, Loading, Monogram } from "../ui/parts.js";
 import { ConsentElsewhere, FailedConsent } from "../ui/consent.js";
-import { Copied, Documentation, Permissions, PREPARATION, Steps } from "../ui/preparation.js";
+import { Copyable } from "../ui/copyable.js";
+import { Documentation, Permissions, PREPARATION, Steps } from "../ui/preparation.js";
 import { testConnection, Verdict } from "../ui/verdict.js";
 import { FirstSync } from "./first-sync.js";
 
@@ -87,16 +88,11 @@ function useKept(key, { isTyped, kept }) {
   useEffect(() => {
     if (isTyped) keepDraft(key, { ...kept, hasLeft: false });
   }, [isTyped, text]);
-  useEffect(() => {
-    if (!isTyped) return;
-    guardPage(guard);
-    return () => guardPage(null);
-  }, [isTyped]);
-  return guard;
+  useGuard(isTyped, guard);
 }
 
 /** What the buttons do. */
-function useConnecting(integration, form, guard) {
+function useConnecting(integration, form) {
   const { key, name } = integration;
   const { configuration, input, faults } = form;
   const [refusal, setRefusal] = useState({ errors: {}, rest: [], of: {} });
@@ -118,11 +114,9 @@ function useConnecting(integration, form, guard) {
   const rest = JSON.stringify(form.byPath) === JSON.stringify(refusal.of) ? refusal.rest : [];
   const consent = async () => {
     keepDraft(key, { ...form.kept, hasLeft: true });
-    guardPage(null);
     const refusals = await beginConsent(name, input).catch((error) => [{ message: error.message }]);
     if (!refusals.length) return;
     keepDraft(key, { ...form.kept, hasLeft: false });
-    guardPage(guard);
     sort(refusals, ["name", "syncIntervalMinutes"]);
   };
   const create = async () => {
@@ -176,7 +170,7 @@ function HelpBeside({ integration, redirectUri }) {
     <section class="card stack" aria-label="Help">
       <h2>In ${name}</h2>
       <${Steps} integration=${integration} />
-      ${redirectUri && html`<${Copied} label="Redirect address" text=${redirectUri} help="Register it in ${name}, exactly like this." />`}
+      ${redirectUri && html`<${Copyable} label="Redirect address" text=${redirectUri} help="Register it in ${name}, exactly like this." />`}
       ${requiredPermissions.length > 0 && html`<h3>Permissions that the credential needs</h3><${Permissions} permissions=${requiredPermissions} />`}
       <${Documentation} integration=${integration} />
     </section>
@@ -192,8 +186,8 @@ const needed = (errors) => {
 function ConnectForm({ integration, suggested, draft, failed, startOver }) {
   const { key, name } = integration;
   const form = useForm(integration, suggested, draft);
-  const guard = useKept(key, form);
-  const { refusal, errors, rest, failure, busy, doing, submit, test, tested } = useConnecting(integration, form, guard);
+  useKept(key, form);
+  const { refusal, errors, rest, failure, busy, doing, submit, test, tested } = useConnecting(integration, form);
   const element = useFirstError(refusal.errors);
   const { configuration } = form;
   const { needsConsent } = configuration;
@@ -254,8 +248,8 @@ export function ConnectPage({ part: key }) {
   if (created) return html`<${FirstSync} key=${created} id=${created} crumbs=${crumbsTo(key, name)} name=${name} />`;
   return html`
     <${Heading} key="form" title="Integrate ${name}" crumbs=${crumbsTo(key, name)} before=${html`<${Monogram} name=${name} size="large" />`} />
-    ${mayChange.value
+    ${mayConnect(key)
       ? html`<${ConnectForm} integration=${integration} suggested=${data?.suggested ?? first.suggested} draft=${first.draft} failed=${first.failed} startOver=${startOver} key=${first.draft ? "kept" : "new"} />`
-      : html`<${Empty} title="Your role can only read"><p>An administrator or operator can connect ${name}.</p></${Empty}>`}
+      : html`<${Empty} title=${mayChange.value ? "This token is limited to some instances" : "Your role can only read"}><p>An administrator or operator can connect ${name}.</p></${Empty}>`}
   `;
 }

@@ -17,16 +17,20 @@ const INSTANCE_OF_PAGE = `query InstanceOfPage($id: ID!) { instance(id: $id) {
 } } ${INSTANCE}`;
 
 /**
- * The tabs: the name in the address, the label, what loads the content when it is wanted, and whether it is about people.
+ * The tabs: the name in the address, the label, what loads the content and what asks for its data early, and whether it is
+ * about people.
  * @type {[string, string, () => any, boolean][]}
  */
 const TABS = [
-  ["", "Overview", () => InstanceSummary, false],
-  ["users", "Users", () => import("./instance/users.js").then((tab) => tab.InstanceUsers), true],
-  ["history", "Sync history", () => import("./instance/history.js").then((tab) => tab.InstanceHistory), false],
-  ["events", "Events", () => import("./instance/events.js").then((tab) => tab.InstanceEvents), true],
-  ["mail", "Mail", () => import("./instance/mail.js").then((tab) => tab.InstanceMail), true],
+  ["", "Overview", () => [InstanceSummary, askSummaryEarly], false],
+  ["users", "Users", () => import("./instance/users.js").then((tab) => [tab.InstanceUsers, tab.askUsersEarly]), true],
+  ["history", "Sync history", () => import("./instance/history.js").then((tab) => [tab.InstanceHistory, tab.askHistoryEarly]), false],
+  ["events", "Events", () => import("./instance/events.js").then((tab) => [tab.InstanceEvents, tab.askEventsEarly]), true],
+  ["mail", "Mail", () => import("./instance/mail.js").then((tab) => [tab.InstanceMail, tab.askMailEarly]), true],
 ];
+
+const shownTabs = () => TABS.filter(([, , , isAboutPeople]) => mayRead.value || !isAboutPeople);
+const currentTab = () => shownTabs().find(([name]) => name === search.value.get("tab")) ?? TABS[0];
 
 const isGone = (row) => row === null || row?.status === "DELETED";
 
@@ -56,16 +60,15 @@ function Actions({ instance }) {
 
 /** The content of a tab, once it is loaded. */
 function TabContent({ load, ...rest }) {
-  const content = useLoad(() => Promise.resolve(load()).then((shown) => ({ shown })), "content");
+  const content = useLoad(() => Promise.resolve(load()).then(([shown]) => ({ shown })), "content");
   if (content.data) return html`<${content.data.shown} ...${rest} />`;
   return content.error ? html`<${Failure} error=${new Error("The page could not be loaded.")} reload=${content.reload} />` : html`<${Loading} lines=${6} />`;
 }
 
 function Shown({ instance, provided }) {
-  const shown = TABS.filter(([, , , isAboutPeople]) => mayRead.value || !isAboutPeople);
-  const [current, , load] = shown.find(([name]) => name === search.value.get("tab")) ?? TABS[0];
+  const [current, , load] = currentTab();
   const { id, integration } = instance;
-  const tabs = shown.map(([name, label]) => [name, label, `${instanceLink(id)}${name && `?tab=${name}`}`]);
+  const tabs = shownTabs().map(([name, label]) => [name, label, `${instanceLink(id)}${name && `?tab=${name}`}`]);
   return html`
     <${Heading}
       title=${instance.name}
@@ -84,9 +87,8 @@ function Shown({ instance, provided }) {
 export function InstancePage({ part: id }) {
   // The content of the tab does not wait for what stands above it.
   useMemo(() => {
-    const tab = search.value.get("tab") ?? "";
-    if (tab === "") askSummaryEarly(id);
-    else Promise.resolve(TABS.find(([name]) => name === tab)?.[2]()).catch(() => {});
+    const [, , load] = currentTab();
+    Promise.resolve(load()).then(([, askTabEarly]) => askTabEarly(id), () => {});
   }, [id]);
   const { data, error, reload } = useQuery(INSTANCE_OF_PAGE, { id }, ({ instance }) => instance.id === id);
   const row = instance(id).value;

@@ -5,7 +5,7 @@ import { useQuery } from "../data.js";
 import { USER_FIELDS } from "../fields.js";
 import { html } from "../lib.js";
 import { search, setSearch } from "../router.js";
-import { mayChange } from "../session.js";
+import { mayConnect } from "../session.js";
 import { Icon } from "../ui/icon.js";
 import { askTableEarly, InstanceTable } from "../ui/instance-table.js";
 import { Button, Empty, Failure, Heading, integrationLink, Link, Loading, Monogram, Search, Tabs } from "../ui/parts.js";
@@ -82,7 +82,7 @@ function Needs({ integration }) {
 const connectLink = (key) => `${integrationLink(key)}/connect`;
 
 const IntegrateButton = ({ integration }) =>
-  mayChange.value && html`<${Link} class="button primary" to=${connectLink(integration.key)}>Integrate</${Link}>`;
+  mayConnect(integration.key) && html`<${Link} class="button primary" to=${connectLink(integration.key)}>Integrate</${Link}>`;
 
 function NoInstances({ integration, isFiltered }) {
   if (isFiltered) {
@@ -95,7 +95,7 @@ function NoInstances({ integration, isFiltered }) {
   return html`
     <${Empty} title="${integration.name} is not connected yet">
       <p>An instance is one account or tenant of ${integration.name}, and Muster keeps a register of its users.</p>
-      ${mayChange.value && html`<p><${Link} class="button" to=${connectLink(integration.key)}>Integrate ${integration.name}</${Link}></p>`}
+      ${mayConnect(integration.key) && html`<p><${Link} class="button" to=${connectLink(integration.key)}>Integrate ${integration.name}</${Link}></p>`}
     </${Empty}>
   `;
 }

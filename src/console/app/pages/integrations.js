@@ -3,10 +3,10 @@
 import { useRef } from "../../vendor/hooks.js";
 import { ask } from "../api.js";
 import { changesStates, useLoad } from "../data.js";
-import { count, words } from "../format.js";
+import { count, number, words } from "../format.js";
 import { html } from "../lib.js";
 import { search, setSearch } from "../router.js";
-import { mayChange } from "../session.js";
+import { mayManageMail } from "../session.js";
 import { InstanceTable } from "../ui/instance-table.js";
 import { Button, Empty, Failure, Heading, integrationLink, Link, Loading, Monogram, Search, say, Tabs } from "../ui/parts.js";
 import { HEADLINES } from "../ui/state.js";
@@ -61,7 +61,7 @@ function Health({ counts }) {
     <p class="tile-health second">
       ${counts.filter((entry) => entry.count > 0).map(({ headline, count: instances }) => {
         const { label, tone } = HEADLINES[headline];
-        return html`<span key=${headline}><span class="dot ${tone}"></span>${instances} ${label.toLowerCase()}</span>`;
+        return html`<span key=${headline}><span class="dot ${tone}"></span>${number(instances)} ${label.toLowerCase()}</span>`;
       })}
     </p>
   `;
@@ -167,7 +167,7 @@ export function IntegrationsPage() {
   const text = query.get("search") ?? "";
   const category = query.get("category") ?? "";
   const showsAll = query.get("show") === "all";
-  const actions = mayChange.value && html`<${Button} icon="mail" onClick=${openRecipients}>Manage Recipients</${Button}>`;
+  const actions = mayManageMail.value && html`<${Button} icon="mail" onClick=${openRecipients}>Manage Recipients</${Button}>`;
   const kept = new URLSearchParams({ ...(text && { search: text }), ...(category && { category }) }).toString();
   return html`
     <${Heading} title="Integrations" actions=${actions} />

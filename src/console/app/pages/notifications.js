@@ -5,14 +5,15 @@ import { useList, useLoad, useWatch } from "../data.js";
 import { count, number, words } from "../format.js";
 import { html } from "../lib.js";
 import { search, setSearch } from "../router.js";
+import { mayManageMail } from "../session.js";
 import { Choose } from "../ui/choose.js";
 import { findInstances, namesOf } from "../ui/find.js";
 import { Finder } from "../ui/finder.js";
 import { Icon } from "../ui/icon.js";
 import { isWaiting, MAIL_KINDS, MAIL_STATES, whyNoMail, WhyMail } from "../ui/mail.js";
 import { Moment } from "../ui/moment.js";
-import { Button, Empty, Failure, Heading, instanceLink, Link, Loading, More, Tabs } from "../ui/parts.js";
-import { Badge } from "../ui/state.js";
+import { Button, Empty, Heading, instanceLink, Link, More, Pending, Tabs } from "../ui/parts.js";
+import { Badge, OUTCOMES } from "../ui/state.js";
 
 const MAILS = `query Mails($after: String, $filter: NotificationFilter) {
   notifications(first: 50, after: $after, filter: $filter) {
@@ -29,13 +30,6 @@ const SILENT_RUNS = `query SilentRuns($after: String, $filter: SyncRunFilter) {
     nodes { id outcome finishedAt mailDecision { kind reason } failure { class message } instance { id name } }
   }
 }`;
-
-const RUN_OUTCOMES = {
-  SUCCEEDED: ["Succeeded", "ok"],
-  PARTIAL: ["Partial", "warning"],
-  FAILED: ["Failed", "danger"],
-  CANCELLED: ["Cancelled", "plain"],
-};
 
 /** Why there may be no mail. */
 const SILENCES = {
@@ -116,11 +110,10 @@ function Mails() {
       <${Choose} label="Kind" name="kind" all="All kinds" options=${Object.entries(MAIL_KINDS)} />
       <${OneInstance} />
     </div>
-    ${list.error && html`<${Failure} error=${list.error} reload=${list.reload} />`}
-    ${!list.nodes && !list.error && html`<${Loading} lines=${6} />`}
+    <${Pending} list=${list} lines=${6} />
     ${list.nodes?.length === 0 &&
     html`<${Nothing} filtered=${isLimited("state", "kind", "instance")} title="No mails yet">
-      <p class="measure">Creators of instances and the recipients get a mail when a sync fails, when it works again, and when an instance is set inactive. <${Link} to="integrations">Manage Recipients</${Link}> is at the top of Integrations.</p>
+      <p class="measure">Creators of instances and the recipients get a mail when a sync fails, when it works again, and when an instance is set inactive.${mayManageMail.value && html` <${Link} to="integrations">Manage Recipients</${Link}> is at the top of Integrations.`}</p>
     </${Nothing}>`}
     ${list.nodes?.length > 0 &&
     html`
@@ -135,11 +128,10 @@ function Mails() {
 }
 
 function SilentRun({ run }) {
-  const [label, tone] = RUN_OUTCOMES[run.outcome] ?? [words(run.outcome), "plain"];
   return html`
     <tr>
       <th scope="row"><${Link} to=${instanceLink(run.instance.id)}>${run.instance.name}</${Link}></th>
-      <td data-label="Outcome" class="wide"><${Badge} tone=${tone}>${label}</${Badge}>${run.failure && html`<span class="second">${run.failure.message}</span>`}</td>
+      <td data-label="Outcome" class="wide"><${Badge} tone=${OUTCOMES[run.outcome] ?? "plain"}>${words(run.outcome)}</${Badge}>${run.failure && html`<span class="second">${run.failure.message}</span>`}</td>
       <td data-label="Why no mail" class="wide">${whyNoMail(run)}</td>
       <td data-label="When"><${Moment} at=${run.finishedAt} /></td>
     </tr>
@@ -148,7 +140,7 @@ function SilentRun({ run }) {
 
 function Silent() {
   const filter = {
-    outcomes: one("outcome", RUN_OUTCOMES),
+    outcomes: one("outcome", OUTCOMES),
     mailDecisions: one("reason", SILENCES) ?? Object.keys(SILENCES),
     instanceId: search.value.get("instance") ?? undefined,
   };
@@ -156,12 +148,11 @@ function Silent() {
   const runs = list.nodes;
   return html`
     <div class="filters bottom">
-      <${Choose} label="Outcome" name="outcome" all="All outcomes" options=${Object.entries(RUN_OUTCOMES).map(([key, [label]]) => [key, label])} />
+      <${Choose} label="Outcome" name="outcome" all="All outcomes" options=${Object.keys(OUTCOMES).map((outcome) => [outcome, words(outcome)])} />
       <${Choose} label="Reason" name="reason" all="All reasons" options=${Object.entries(SILENCES)} />
       <${OneInstance} />
     </div>
-    ${list.error && html`<${Failure} error=${list.error} reload=${list.reload} />`}
-    ${!runs && !list.error && html`<${Loading} lines=${6} />`}
+    <${Pending} list=${list} lines=${6} />
     ${runs?.length === 0 &&
     html`<${Nothing} filtered=${isLimited("outcome", "reason", "instance")} title="No runs without a mail"><p>When a run ends and nobody gets a mail about it, the reason stands here.</p></${Nothing}>`}
     ${runs?.length > 0 &&

@@ -7,7 +7,7 @@ import { changesStates, useLoad, useQuery } from "../data.js";
 import { count, number, plural } from "../format.js";
 import { html } from "../lib.js";
 import { onEvent } from "../live.js";
-import { mayChange, mayManage } from "../session.js";
+import { mayConnect, mayManage } from "../session.js";
 import { INSTANCE, remember } from "../store.js";
 import { Told, TOLD_CAUSES, TOLD_EVENT } from "../ui/event.js";
 import { Icon } from "../ui/icon.js";
@@ -61,23 +61,40 @@ const Count = ({ to, label, value, tone = "" }) => html`
   <${Link} to=${to} class=${value > 0 ? tone : "none"}><strong>${number(value)}</strong><span>${label}</span></${Link}>
 `;
 
+/** The most tiles in a row, at the widths that the stylesheet tells apart. */
+const MOST_IN_A_ROW = [2, 3, 4, 6, 8, 10];
+
+/** For each of these, how many tiles are in a row so that all rows are full, and how many places the first one takes. */
+function rowsOf(tiles) {
+  const style = {};
+  for (const most of MOST_IN_A_ROW) {
+    const rows = Math.ceil(tiles / most);
+    const columns = Math.ceil(tiles / rows);
+    style[`--columns-${most}`] = columns;
+    style[`--first-${most}`] = 1 + rows * columns - tiles;
+  }
+  return style;
+}
+
 function StateCounts({ counts }) {
   const by = new Map(counts.byHeadline.map(({ headline, count: value }) => [headline, value]));
   const shown = [...ALWAYS, ...SOMETIMES.filter((headline) => by.get(headline) > 0)];
   return html`
-    <nav class="counts" aria-label="Instances by state">
-      <${Count} to="integrations?attention=1" label="Need attention" value=${counts.needsAttention} tone="warning" />
-      ${shown.map(
-        (headline) => html`<${Count}
-          key=${headline}
-          to=${`integrations?state=${headline}`}
-          label=${HEADLINES[headline].label}
-          value=${by.get(headline) ?? 0}
-          tone=${HEADLINES[headline].tone}
-        />`,
-      )}
-      <${Count} to="integrations?stale=1" label="Stale" value=${counts.stale} tone="warning" />
-    </nav>
+    <div class="counts-place">
+      <nav class="counts" aria-label="Instances by state" style=${rowsOf(shown.length + 2)}>
+        <${Count} to="integrations?attention=1" label="Need attention" value=${counts.needsAttention} tone="warning" />
+        ${shown.map(
+          (headline) => html`<${Count}
+            key=${headline}
+            to=${`integrations?state=${headline}`}
+            label=${HEADLINES[headline].label}
+            value=${by.get(headline) ?? 0}
+            tone=${HEADLINES[headline].tone}
+          />`,
+        )}
+        <${Count} to="integrations?stale=1" label="Stale" value=${counts.stale} tone="warning" />
+      </nav>
+    </div>
   `;
 }
 
@@ -99,7 +116,7 @@ function Needing({ known }) {
       <${Monogram} name=${row.integration.name} />
       <div class="grow">
         <p class="needing-name">
-          <${Link} to=${instanceLink(row.id)}>${row.name}</${Link}> <span class="second">${row.integration.name}</span>
+          <${Link} to=${instanceLink(row.id)} title=${row.name}>${row.name}</${Link}> <span class="second">${row.integration.name}</span>
           <${State} instance=${row} />
         </p>
         ${notice ? html`<p>${notice.title} <span class="second">began <${Moment} at=${notice.since} /></span></p>` : html`<${Unnoticed} row=${row} />`}
@@ -158,7 +175,7 @@ const Welcome = () => html`
       Muster keeps a register of every user account in your company's applications. Connect the first application, and its
       users are here a moment later.
     </p>
-    ${mayChange.value
+    ${mayConnect()
       ? html`<${Link} to="integrations" class="button primary">Choose an integration</${Link}>`
       : html`<p>An operator or administrator connects applications.</p><${Link} to="integrations" class="button">See the integrations</${Link}>`}
   </${Empty}>

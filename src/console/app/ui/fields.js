@@ -4,6 +4,7 @@ import { useEffect, useId, useMemo, useRef, useState } from "../../vendor/hooks.
 import { change } from "../api.js";
 import { every } from "../format.js";
 import { html } from "../lib.js";
+import { leaveFor } from "../router.js";
 
 /** The setting that selects how to authenticate. */
 const AUTHENTICATION = "authentication";
@@ -286,6 +287,6 @@ export async function beginConsent(name, input) {
   if (userErrors.length) return userErrors;
   const to = new URL(authorizationUrl);
   if (!["https:", "http:"].includes(to.protocol)) throw new Error(`${name} gave an address that cannot be opened.`);
-  location.assign(to);
+  leaveFor(to);
   return [];
 }

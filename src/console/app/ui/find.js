@@ -10,6 +10,11 @@ const INTEGRATIONS_BY_NAME = `query IntegrationsByName($first: Int!, $filter: In
   integrations(first: $first, filter: $filter) { nodes { key name instanceCount } }
 }`;
 
+const ACTORS_BY_NAME = `query ActorsByName($first: Int!, $text: String) {
+  members(first: $first, filter: { search: $text }) { nodes { id name email } }
+  apiTokens(first: $first, filter: { search: $text }) { nodes { id name } }
+}`;
+
 /** Instances whose name contains the text. */
 export async function findInstances(text, signal) {
   const { instances } = await ask(INSTANCES_BY_NAME, { first: MOST_FOUND, filter: text ? { search: text } : {} }, signal);
@@ -20,6 +25,15 @@ export async function findInstances(text, signal) {
 export async function findIntegrations(text, signal) {
   const { integrations } = await ask(INTEGRATIONS_BY_NAME, { first: MOST_FOUND, filter: text ? { search: text } : {} }, signal);
   return integrations.nodes.map(({ key, name }) => ({ id: key, name }));
+}
+
+/** Members and tokens whose name or address contains the text. */
+export async function findActors(text, signal) {
+  const { members, apiTokens } = await ask(ACTORS_BY_NAME, { first: MOST_FOUND, text: text || null }, signal);
+  return [
+    ...members.nodes.map(({ id, name, email }) => ({ id, name, second: email ?? "member" })),
+    ...apiTokens.nodes.map(({ id, name }) => ({ id, name, second: "token" })),
+  ];
 }
 
 const INSTANCES_BY_ID = "query InstancesById($ids: [ID!]) { instances(first: 100, filter: { ids: $ids }) { nodes { id name } } }";

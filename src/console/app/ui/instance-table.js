@@ -1,6 +1,7 @@
 // Tables of instances. Of a long one, only the rows in view are drawn.
 
 import { useEffect, useState } from "../../vendor/hooks.js";
+import { manageInstance } from "../actions.js";
 import { count, number } from "../format.js";
 import { html } from "../lib.js";
 import { mayChange } from "../session.js";
@@ -8,7 +9,7 @@ import { instance } from "../store.js";
 import { askInstancesEarly, useInstanceList } from "./instance-list.js";
 import { FEW_ROWS, LongBody, useVirtualCore } from "./long-body.js";
 import { Moment } from "./moment.js";
-import { Button, Failure, instanceLink, integrationLink, Link, Loading, say } from "./parts.js";
+import { Button, Failure, instanceLink, integrationLink, Link, Loading } from "./parts.js";
 import { Freshness, State } from "./state.js";
 
 /** The height of a row before it is drawn, in pixels: in a table, and as a card. */
@@ -25,12 +26,6 @@ const ORDERS = {
 /** Asks for the beginning of a table that is shown in a moment. */
 export const askTableEarly = (filter) => askInstancesEarly(filter, ORDERS.name.orderBy);
 
-const openEditor = (id) =>
-  import("../dialogs/edit-instance.js").then(
-    ({ editInstance }) => editInstance(id),
-    () => say("The window could not be loaded. Try again when the server can be reached.", "danger"),
-  );
-
 function Cells({ row, showIntegration }) {
   const { id, name, integration, userCount, lastSync, status } = row;
   return html`
@@ -42,7 +37,7 @@ function Cells({ row, showIntegration }) {
     <td class="number" data-label="Users">${number(userCount)}</td>
     <td class="of-sync" data-label="Last sync">${lastSync?.finishedAt ? html`<${Moment} at=${lastSync.finishedAt} />` : html`<span class="unknown">None yet</span>`}</td>
     ${mayChange.value &&
-    html`<td class="number manage">${status !== "DELETING" && html`<${Button} look="small" aria-label="Manage ${name}" onClick=${() => openEditor(id)}>Manage</${Button}>`}</td>`}
+    html`<td class="number manage">${status !== "DELETING" && html`<${Button} look="small" aria-label="Manage ${name}" onClick=${() => manageInstance(row)}>Manage</${Button}>`}</td>`}
   `;
 }
 

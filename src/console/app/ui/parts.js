@@ -95,6 +95,12 @@ export const Loading = ({ lines = 3 }) => html`
   <div class="loading" role="status"><span class="unseen">Loading…</span>${Array.from({ length: lines }, () => html`<span class="line"></span>`)}</div>
 `;
 
+/** That a list is not loaded yet, or why it could not be. */
+export const Pending = ({ list: { nodes, error, reload }, lines = 3 }) => html`
+  ${error && html`<${Failure} error=${error} reload=${reload} />`}
+  ${!nodes && !error && html`<${Loading} lines=${lines} />`}
+`;
+
 /** A field to search in a list. `onSearch(text)` is called when nothing was typed for a moment. */
 export function Search({ label, placeholder = "Search…", value, onSearch }) {
   const [text, setText] = useState(value);

@@ -1,9 +1,7 @@
 // What a person does in an application before it can be connected.
 
-import { useId, useRef, useState } from "../../vendor/hooks.js";
 import { html } from "../lib.js";
 import { Icon } from "./icon.js";
-import { Button } from "./parts.js";
 
 /** The GraphQL fields of an integration that are shown here. */
 export const PREPARATION = "name setup documentationUrl requiredPermissions authenticationOptions { redirectUri }";
@@ -63,32 +61,4 @@ export function Documentation({ integration: { name, documentationUrl } }) {
   const address = URL.canParse(documentationUrl ?? "") ? new URL(documentationUrl) : null;
   if (address?.protocol !== "https:") return null;
   return html`<p><a class="outside" href=${address.href} target="_blank" rel="noreferrer">Documentation of ${name}<${Icon} name="external-link" size=${14} /><span class="unseen"> (opens a new tab)</span></a></p>`;
-}
-
-/** A text with a button that copies it. */
-export function Copied({ label, text, help = null }) {
-  const id = useId();
-  const field = useRef(null);
-  const [done, setDone] = useState(false);
-  const copy = async () => {
-    field.current.select();
-    try {
-      await navigator.clipboard.writeText(text);
-      setDone(true);
-    } catch {
-      // Without HTTPS, only the selected text can be copied.
-      setDone(document.execCommand("copy"));
-    }
-  };
-  return html`
-    <div class="field">
-      <label for=${id}>${label}</label>
-      <span class="copied">
-        <input id=${id} ref=${field} readonly value=${text} aria-describedby="${id}-help" onFocus=${({ target }) => target.select()} />
-        <${Button} icon=${done ? "check" : "copy"} onClick=${copy}>${done ? "Copied" : "Copy"}</${Button}>
-      </span>
-      <small id="${id}-help">${help}</small>
-      <span class="unseen" role="status">${done && "Copied."}</span>
-    </div>
-  `;
 }

@@ -1,6 +1,6 @@
 // The open sessions of a member.
 
-import { change } from "../api.js";
+import { done } from "../api.js";
 import { useQuery } from "../data.js";
 import { html } from "../lib.js";
 import { useAction } from "./dialog.js";
@@ -42,8 +42,7 @@ function OpenSession({ session, reload }) {
   const name = browser(session.userAgent);
   const end = () =>
     run(async () => {
-      const { userErrors } = await change(END_SESSION, { id: session.id });
-      if (userErrors.length) throw new Error(userErrors[0].message);
+      await done(END_SESSION, { id: session.id });
       say("The session has ended.");
       document.getElementById("sessions-heading")?.focus();
       reload();

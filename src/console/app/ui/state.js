@@ -18,6 +18,9 @@ export const HEADLINES = {
   HEALTHY: { label: "Healthy", tone: "ok" },
 };
 
+/** The outcomes of runs, and how they look. */
+export const OUTCOMES = { SUCCEEDED: "ok", PARTIAL: "warning", FAILED: "danger", CANCELLED: "plain" };
+
 export const Badge = ({ tone = "plain", children }) => html`<span class="badge ${tone}">${children}</span>`;
 
 const isUnderWay = ({ syncState }) => syncState !== "IDLE";

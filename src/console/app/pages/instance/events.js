@@ -1,11 +1,12 @@
 // What happened to an instance, by day.
 
+import { askEarly } from "../../api.js";
 import { useList } from "../../data.js";
 import { exactly } from "../../format.js";
 import { html } from "../../lib.js";
 import { search, setSearch } from "../../router.js";
 import { told, TOLD_CAUSES, TOLD_EVENT, toldWhy, toneOf } from "../../ui/event.js";
-import { Empty, Failure, Loading, More } from "../../ui/parts.js";
+import { Empty, More, Pending } from "../../ui/parts.js";
 
 const EVENTS_OF_INSTANCE = `query EventsOfInstance($after: String, $filter: InstanceEventFilter) {
   instanceEvents(first: 50, after: $after, filter: $filter) {
@@ -43,22 +44,27 @@ function Happening({ event }) {
   `;
 }
 
+/** Whether every step is wanted. */
+const isFullWanted = () => search.value.has("steps");
+const variablesOf = (id) => ({ filter: { instanceIds: [id], causes: isFullWanted() ? null : TOLD_CAUSES } });
+
+/** Asks for what the tab shows in a moment. */
+export const askEventsEarly = (id) => askEarly(EVENTS_OF_INSTANCE, variablesOf(id));
+
 export function InstanceEvents({ instance }) {
-  const isFull = search.value.has("steps");
-  const filter = { instanceIds: [instance.id], causes: isFull ? null : TOLD_CAUSES };
+  const isFull = isFullWanted();
   const matters = (event) => event.instance.id === instance.id;
-  const list = useList(EVENTS_OF_INSTANCE, { filter }, (data) => data.instanceEvents, matters);
+  const list = useList(EVENTS_OF_INSTANCE, variablesOf(instance.id), (data) => data.instanceEvents, matters);
   return html`
     <p class="check filters">
       <input id="steps-of-syncs" type="checkbox" checked=${isFull} onChange=${({ target }) => setSearch({ steps: target.checked ? "1" : null })} />
       <label for="steps-of-syncs">Every step of every sync</label>
     </p>
-    ${list.error && html`<${Failure} error=${list.error} reload=${list.reload} />`}
-    ${!list.nodes && !list.error && html`<${Loading} lines=${6} />`}
+    <${Pending} list=${list} lines=${6} />
     ${list.nodes?.length === 0 && !list.hasMore && html`<${Empty} title="Nothing has happened yet." />`}
     ${byDay(list.nodes ?? []).map(
       ([day, events]) => html`
-        <section key=${day} class="day">
+        <section key=${day}>
           <h2>${day}</h2>
           <ol class="list">${events.map((event) => html`<${Happening} key=${event.cursor} event=${event} />`)}</ol>
         </section>

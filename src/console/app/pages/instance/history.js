@@ -1,5 +1,6 @@
 // The sync history of an instance: its runs, and what one of them changed.
 
+import { askEarly } from "../../api.js";
 import { useList, useQuery } from "../../data.js";
 import { CAPABILITIES, USER_FIELDS } from "../../fields.js";
 import { count, duration, listed, number, words } from "../../format.js";
@@ -7,8 +8,8 @@ import { html } from "../../lib.js";
 import { search, setSearch } from "../../router.js";
 import { mayRead } from "../../session.js";
 import { FullMoment, Moment, now } from "../../ui/moment.js";
-import { Empty, Failure, instanceLink, Link, Loading, More } from "../../ui/parts.js";
-import { Badge } from "../../ui/state.js";
+import { Empty, Failure, instanceLink, Link, Loading, More, Pending } from "../../ui/parts.js";
+import { Badge, OUTCOMES } from "../../ui/state.js";
 
 const RUN = `fragment Run on SyncRun {
   id trigger outcome queuedAt startedAt finishedAt seen added changed removed newBaseline waitingFor waitingUntil
@@ -31,7 +32,6 @@ const CHANGES_OF_RUN = `query ChangesOfRun($id: ID!, $kind: UserChangeKind!, $af
     nodes { kind fields user { id externalId displayName email } }
   } }
 }`;
-const OUTCOMES = { SUCCEEDED: "ok", PARTIAL: "warning", FAILED: "danger", CANCELLED: "plain" };
 /** How a run changed users: the kind, its label, and the field of the run with the number. */
 const KINDS_OF_CHANGE = [
   ["ADDED", "Joined", "added"],
@@ -103,11 +103,23 @@ const RunRow = ({ id, run }) => html`
   </tr>
 `;
 
-function Runs({ instance }) {
+/** The outcome that the address asks for, and the variables of the first page. */
+function askedFor(id) {
   const outcome = search.value.get("outcome") ?? "";
-  const filter = { outcomes: outcome ? [outcome] : null };
+  return { outcome, variables: { id, filter: { outcomes: outcome ? [outcome] : null } } };
+}
+
+/** Asks for what the tab shows in a moment. */
+export function askHistoryEarly(id) {
+  const run = search.value.get("run");
+  if (run) askEarly(ONE_RUN, { id: run });
+  else askEarly(RUNS_OF_INSTANCE, askedFor(id).variables);
+}
+
+function Runs({ instance }) {
+  const { outcome, variables } = askedFor(instance.id);
   const matters = ({ instance: { id } }) => id === instance.id;
-  const list = useList(RUNS_OF_INSTANCE, { id: instance.id, filter }, (data) => data.instance.syncHistory, matters);
+  const list = useList(RUNS_OF_INSTANCE, variables, (data) => data.instance.syncHistory, matters);
   return html`
     <div class="filters">
       <label class="unseen" for="outcome-of-runs">Outcome</label>
@@ -116,8 +128,7 @@ function Runs({ instance }) {
         ${Object.keys(OUTCOMES).map((value) => html`<option key=${value} value=${value}>${words(value)}</option>`)}
       </select>
     </div>
-    ${list.error && html`<${Failure} error=${list.error} reload=${list.reload} />`}
-    ${!list.nodes && !list.error && html`<${Loading} lines=${6} />`}
+    <${Pending} list=${list} lines=${6} />
     ${list.nodes?.length === 0 &&
     html`<${Empty} title=${outcome ? "No sync ended like that." : "No sync yet."}>
       ${outcome && html`<button type="button" onClick=${() => setSearch({ outcome: null })}>Show every outcome</button>`}

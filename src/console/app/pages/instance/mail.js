@@ -1,5 +1,6 @@
 // The mails about an instance, and why each was sent or not.
 
+import { askEarly } from "../../api.js";
 import { useList, useWatch } from "../../data.js";
 import { html } from "../../lib.js";
 import { isWaiting, MAIL_STATES, WhyMail } from "../../ui/mail.js";
@@ -22,6 +23,9 @@ const MailOfInstance = ({ mail }) => html`
     <td data-label="When"><${Moment} at=${mail.sentAt ?? mail.createdAt} /></td>
   </tr>
 `;
+
+/** Asks for what the tab shows in a moment. */
+export const askMailEarly = (id) => askEarly(MAILS_OF_INSTANCE, { id });
 
 export function InstanceMail({ instance }) {
   const matters = ({ instance: { id } }) => id === instance.id;

@@ -9,7 +9,7 @@ import { html } from "../../lib.js";
 import { BarChart, LineChart } from "../../ui/chart.js";
 import { Day, FullMoment, Moment, now } from "../../ui/moment.js";
 import { Failure, Loading } from "../../ui/parts.js";
-import { Badge } from "../../ui/state.js";
+import { Badge, OUTCOMES } from "../../ui/state.js";
 
 const SUMMARY_OF_INSTANCE = `query SummaryOfInstance($id: ID!) {
   instance(id: $id) {
@@ -34,7 +34,6 @@ const SPANS = [100, 1000];
 const MOST_BARS = 40;
 /** A credential that expires within this time is highlighted. */
 const SOON_EXPIRES = 14 * 86_400_000;
-const TONES_OF_BARS = { SUCCEEDED: "ok", PARTIAL: "warning", FAILED: "danger", CANCELLED: "plain" };
 
 /** Runs that read the whole list. */
 const isWhole = ({ outcome, failure }) =>
@@ -88,7 +87,7 @@ function Durations({ runs }) {
   if (!ended.length) return html`<p class="second">No sync has ended yet.</p>`;
   const bars = ended.map(({ startedAt, finishedAt, outcome }) => {
     const value = Date.parse(finishedAt) - Date.parse(startedAt);
-    return { value, tone: TONES_OF_BARS[outcome], title: `${words(outcome)}, ${duration(value)}, ${exactly(new Date(finishedAt))}` };
+    return { value, tone: OUTCOMES[outcome], title: `${words(outcome)}, ${duration(value)}, ${exactly(new Date(finishedAt))}` };
   });
   const failed = ended.filter(({ outcome }) => outcome === "FAILED").length;
   const typical = bars.map(({ value }) => value).sort((one, other) => one - other)[Math.floor(bars.length / 2)];

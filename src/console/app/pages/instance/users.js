@@ -1,7 +1,7 @@
 // The users of an instance: search, filters, and pages.
 
 import { useEffect, useRef, useState } from "../../../vendor/hooks.js";
-import { authorization, call } from "../../api.js";
+import { askEarly, authorization, call } from "../../api.js";
 import { useList } from "../../data.js";
 import { USER_FIELD_NAMES, USER_FIELDS } from "../../fields.js";
 import { listed, number, plural, words } from "../../format.js";
@@ -13,7 +13,7 @@ import { useAction } from "../../ui/dialog.js";
 import { Icon } from "../../ui/icon.js";
 import { FEW_ROWS, LongBody, useVirtualCore } from "../../ui/long-body.js";
 import { Day, Moment } from "../../ui/moment.js";
-import { Button, Empty, Failure, Loading, Search } from "../../ui/parts.js";
+import { Button, Empty, Pending, Search } from "../../ui/parts.js";
 import { Badge } from "../../ui/state.js";
 
 const USERS_OF_INSTANCE = `query UsersOfInstance($id: ID!, $after: String, $filter: UserFilter, $order: UserOrder) {
@@ -22,7 +22,7 @@ const USERS_OF_INSTANCE = `query UsersOfInstance($id: ID!, $after: String, $filt
     nodes { id externalId removedAt ${USER_FIELD_NAMES} }
   } }
 }`;
-/** The orders by what the address calls them. A search has an order of its own. */
+/** The orders by what the address calls them. */
 const ORDERS_OF_USERS = {
   name: { label: "By name", order: { field: "NAME", direction: "ASC" } },
   reverse: { label: "By name, Z to A", order: { field: "NAME", direction: "DESC" } },
@@ -31,7 +31,10 @@ const ORDERS_OF_USERS = {
 const [ROW_HEIGHT, CARD_HEIGHT] = [41, 116];
 const AS_CARDS = window.matchMedia("(max-width: 899px)");
 const heightOfRow = () => (AS_CARDS.matches ? CARD_HEIGHT : ROW_HEIGHT);
-/** So many rows that are not loaded yet stand below the others. Who comes to them has them loaded. */
+/**
+ * So many rows that are not loaded yet stand below the others. Who comes to them has them loaded. Nobody jumps into the
+ * middle, as in the list of instances: the server would have to read all users before that place.
+ */
 const NEXT_ROWS = 20;
 const STATUSES = ["ACTIVE", "SUSPENDED", "INVITED", "UNKNOWN"];
 const TONES_OF_STATUSES = { ACTIVE: "ok", SUSPENDED: "warning", INVITED: "plain", UNKNOWN: "plain" };
@@ -79,6 +82,16 @@ const askedFor = () => ({
   order: search.value.get("order") === "reverse" ? "reverse" : "name",
 });
 
+/** The variables of the first page of what is asked for. A search has an order of its own. */
+const variablesOf = (id, { text, status, removed, order }) => ({
+  id,
+  filter: { search: text || null, statuses: status ? [status] : null, includeRemoved: removed },
+  order: text ? null : ORDERS_OF_USERS[order].order,
+});
+
+/** Asks for what the tab shows in a moment. */
+export const askUsersEarly = (id) => askEarly(USERS_OF_INSTANCE, variablesOf(id, askedFor()));
+
 /** The users that are shown as a file. A link carries the session; a token is sent by hand. */
 function Export({ instance, text, status, removed }) {
   const [busy, run, failure] = useAction();
@@ -87,7 +100,8 @@ function Export({ instance, text, status, removed }) {
   if (status) query.set("status", status);
   if (removed) query.set("removed", "1");
   const to = `export/users.csv?${query}`;
-  if (!token.value) return html`<a class="button" href=${address(to)} download><${Icon} name="download" />Export CSV</a>`;
+  // Over plain http, the server knows by the address of this page that no other one has made the link.
+  if (!token.value) return html`<a class="button" href=${address(to)} download referrerpolicy="same-origin"><${Icon} name="download" />Export CSV</a>`;
   const save = () =>
     run(async () => {
       const file = URL.createObjectURL(await (await call(to, { headers: authorization() })).blob());
@@ -186,11 +200,12 @@ const HowMany = ({ list: { nodes, total, exact, hasMore } }) => html`
 `;
 
 export function InstanceUsers({ instance, provided }) {
-  const { text, status, removed, order } = askedFor();
-  const filter = { search: text || null, statuses: status ? [status] : null, includeRemoved: removed };
+  const asked = askedFor();
+  const { text, status, removed, order } = asked;
+  const variables = variablesOf(instance.id, asked);
   const seen = useRef(false);
-  const [isChanged, setChanged, matters] = useChanged(instance.id, seen.current, JSON.stringify(filter));
-  const list = useList(USERS_OF_INSTANCE, { id: instance.id, filter, order: text ? null : ORDERS_OF_USERS[order].order }, (data) => data.instance.users, matters);
+  const [isChanged, setChanged, matters] = useChanged(instance.id, seen.current, JSON.stringify(variables.filter));
+  const list = useList(USERS_OF_INSTANCE, variables, (data) => data.instance.users, matters);
   seen.current = (list.nodes?.length ?? 0) > 50;
   const isFiltered = Boolean(text || status || removed);
   const asOf = list.data?.instance.users.searchAsOf;
@@ -201,8 +216,7 @@ export function InstanceUsers({ instance, provided }) {
   return html`
     <${UserFilters} instance=${instance} text=${text} status=${status} removed=${removed} order=${order} />
     ${isChanged && html`<p class="notice plain remedies" role="status">The users have changed. <button type="button" class="small" onClick=${renew}>Load them again</button></p>`}
-    ${list.error && html`<${Failure} error=${list.error} reload=${list.reload} />`}
-    ${!list.nodes && !list.error && html`<${Loading} lines=${8} />`}
+    <${Pending} list=${list} lines=${8} />
     ${list.nodes?.length === 0 && html`<${NoUsers} isFiltered=${isFiltered} instance=${instance} />`}
     ${list.nodes?.length > 0 &&
     html`

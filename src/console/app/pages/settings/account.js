@@ -5,11 +5,12 @@ import { change } from "../../api.js";
 import { useQuery } from "../../data.js";
 import { html } from "../../lib.js";
 import { me } from "../../session.js";
-import { useAction } from "../../ui/dialog.js";
+import { useAction, useGuard } from "../../ui/dialog.js";
 import { byField, TextField, useFirstError } from "../../ui/fields.js";
 import { Icon } from "../../ui/icon.js";
 import { Button, say } from "../../ui/parts.js";
 import { ROLES } from "../../ui/roles.js";
+import { Scope, useNames } from "../../ui/scope.js";
 import { Sessions } from "../../ui/sessions.js";
 
 const MY_ACCOUNT = "query MyAccount { me { member { id hasPassword } } }";
@@ -24,13 +25,15 @@ const THEMES = [
 ];
 
 function Who() {
-  const { name, email, role, member } = me.value;
+  const { name, email, role, scope, member } = me.value;
   const [title, allows] = ROLES[role];
+  const names = useNames([scope]);
   return html`
     <dl class="facts">
       <div><dt>Name</dt><dd>${name}</dd></div>
       <div><dt>E-mail address</dt><dd>${email ?? html`<span class="unknown">None</span>`}</dd></div>
-      <div><dt>Role</dt><dd>${title}<small>${allows}</small></dd></div>
+      <div><dt>Role</dt><dd>${title}<small>${scope ? "For what it is limited to." : allows}</small></dd></div>
+      ${scope && html`<div><dt>Limited to</dt><dd><${Scope} scope=${scope} names=${names} /></dd></div>`}
       <div><dt>Signed in with</dt><dd>${member ? "An account of a member" : "An API token, in this tab only"}</dd></div>
     </dl>
   `;
@@ -73,6 +76,7 @@ function PasswordForm({ onChanged }) {
   const [errors, setErrors] = useState({});
   const [busy, run, error, setError] = useAction();
   const form = useFirstError(errors);
+  useGuard(Object.values(typed).some(Boolean));
   const submit = (event) => {
     event.preventDefault();
     const missing = Object.entries(typed).filter(([, value]) => value === "");

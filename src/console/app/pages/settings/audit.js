@@ -1,15 +1,15 @@
 // The audit log: who did what, when, from where, and how it ended.
 
-import { ask } from "../../api.js";
 import { useList } from "../../data.js";
 import { count, words } from "../../format.js";
 import { html } from "../../lib.js";
 import { search, setSearch } from "../../router.js";
 import { Choose } from "../../ui/choose.js";
+import { findActors } from "../../ui/find.js";
 import { Finder } from "../../ui/finder.js";
 import { Icon } from "../../ui/icon.js";
 import { FullMoment } from "../../ui/moment.js";
-import { Button, Empty, Failure, instanceLink, Link, Loading, More, Search } from "../../ui/parts.js";
+import { Button, Empty, instanceLink, Link, More, Pending, Search } from "../../ui/parts.js";
 import { Badge } from "../../ui/state.js";
 
 const AUDIT = `query Audit($after: String, $filter: AuditFilter) {
@@ -21,7 +21,6 @@ const AUDIT = `query Audit($after: String, $filter: AuditFilter) {
     }
   }
 }`;
-const ACTORS = "query Actors { members(first: 100) { nodes { id name email } } apiTokens(first: 100) { nodes { id name } } }";
 
 /** Each action, and what was wanted, for entries of what was refused or failed; null where the name says it. */
 const WANTED = {
@@ -90,17 +89,6 @@ function auditFilter(query) {
     from: moment(one("from")),
     to: moment(one("to")),
   };
-}
-
-/** Members and tokens whose name or address contains the text. */
-async function findActors(text, signal) {
-  const { members, apiTokens } = await ask(ACTORS, {}, signal);
-  const all = [
-    ...members.nodes.map(({ id, name, email }) => ({ id, name, second: email ?? "member" })),
-    ...apiTokens.nodes.map(({ id, name }) => ({ id, name, second: "token" })),
-  ];
-  const wanted = text.toLowerCase();
-  return all.filter(({ name, second }) => `${name} ${second}`.toLowerCase().includes(wanted)).slice(0, 8);
 }
 
 const When = ({ label, name }) => html`
@@ -181,8 +169,7 @@ export function AuditSettings() {
   return html`
     <p class="second lead">To keep it elsewhere, run <code>muster audit export</code> on the server: it prints JSON Lines in the shape of OCSF.</p>
     <${Filters} entries=${list.nodes} />
-    ${list.error && html`<${Failure} error=${list.error} reload=${list.reload} />`}
-    ${!list.nodes && !list.error && html`<${Loading} lines=${6} />`}
+    <${Pending} list=${list} lines=${6} />
     ${list.nodes?.length === 0 &&
     (AUDIT_FILTERS.some((name) => search.value.has(name))
       ? html`<${Empty} title="Nothing matches the filters"><p>Change or clear them above.</p></${Empty}>`

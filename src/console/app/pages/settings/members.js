@@ -1,16 +1,16 @@
 // The people who may sign in: invited, given a role, disabled, and given a new link.
 
 import { useState } from "../../../vendor/hooks.js";
-import { change } from "../../api.js";
+import { change, done } from "../../api.js";
 import { useList } from "../../data.js";
 import { html } from "../../lib.js";
 import { me } from "../../session.js";
-import { confirm, mayDrop, open, useAction, Window } from "../../ui/dialog.js";
+import { Copyable, mayLose } from "../../ui/copyable.js";
+import { confirm, LeaveButton, mayDrop, open, useAction, Window } from "../../ui/dialog.js";
 import { byField, TextField, useFirstError } from "../../ui/fields.js";
 import { Day } from "../../ui/moment.js";
-import { Button, Failure, Loading, More, say } from "../../ui/parts.js";
+import { Button, More, Pending, say } from "../../ui/parts.js";
 import { RoleField, roleName } from "../../ui/roles.js";
-import { Copyable, mayLose } from "../../ui/secret.js";
 import { Sessions } from "../../ui/sessions.js";
 import { Badge } from "../../ui/state.js";
 
@@ -34,22 +34,21 @@ const RESET_MEMBER = `mutation ResetMember($input: ResetMemberInput!) {
 function OneTimeLink({ name, link, onCopy }) {
   return html`
     <div class="notice ok"><p>Give this link to ${name}. It works once, for three days, and it is <strong>not shown again</strong>. Muster does not mail it.</p></div>
-    <${Copyable} label="Link" text=${link} onCopy=${onCopy} />
+    <${Copyable} hasFocus label="Link" text=${link} onCopy=${onCopy} />
   `;
 }
 
+const UNTYPED = { name: "", email: "", role: "VIEWER" };
+
 function Invite({ close }) {
-  const [typed, setTyped] = useState({ name: "", email: "", role: "VIEWER" });
+  const [typed, setTyped] = useState(UNTYPED);
   const [made, setMade] = useState(null);
   const [copied, setCopied] = useState(false);
   const [errors, setErrors] = useState(/** @type {Record<string, string>} */ ({}));
   const [busy, run, error, setError] = useAction();
   const form = useFirstError(errors);
   const set = (key) => (value) => setTyped((before) => ({ ...before, [key]: value }));
-  const leave = async () => {
-    const isEdited = typed.name !== "" || typed.email !== "";
-    if (made ? copied || (await mayLose()) : !isEdited || (await mayDrop())) close(Boolean(made));
-  };
+  const isEdited = JSON.stringify(typed) !== JSON.stringify(UNTYPED);
   const submit = (event) => {
     event.preventDefault();
     run(async () => {
@@ -61,11 +60,16 @@ function Invite({ close }) {
     });
   };
   return html`
-    <${Window} title=${made ? `${typed.name.trim()} is a member` : "Invite a member"} leave=${leave}>
+    <${Window}
+      title=${made ? `${typed.name.trim()} is a member` : "Invite a member"}
+      unsaved=${made ? !copied : isEdited}
+      mayDrop=${made ? mayLose : mayDrop}
+      onLeave=${() => close(Boolean(made))}
+    >
       ${made
         ? html`
             <${OneTimeLink} name=${typed.name.trim()} link=${made} onCopy=${() => setCopied(true)} />
-            <footer><${Button} look="primary" onClick=${leave}>Done</${Button}></footer>
+            <footer><${LeaveButton} look="primary">Done</${LeaveButton}></footer>
           `
         : html`
             <form ref=${form} novalidate onSubmit=${submit}>
@@ -74,7 +78,7 @@ function Invite({ close }) {
               <${RoleField} value=${typed.role} error=${errors.role ?? ""} onInput=${set("role")} />
               <p class="error" role="alert">${error}</p>
               <footer>
-                <${Button} onClick=${leave}>Cancel</${Button}>
+                <${LeaveButton}>Cancel</${LeaveButton}>
                 <${Button} look="primary" type="submit" busy=${busy}>Create the link</${Button}>
               </footer>
             </form>
@@ -91,9 +95,6 @@ function EditMember({ member, close }) {
   const form = useFirstError(errors);
   const changed = Object.fromEntries(Object.entries(typed).filter(([key, value]) => value !== before[key]));
   const isEdited = Object.keys(changed).length > 0;
-  const leave = async () => {
-    if (!isEdited || (await mayDrop())) close(false);
-  };
   const submit = (event) => {
     event.preventDefault();
     if (!isEdited) return close(false);
@@ -110,14 +111,14 @@ function EditMember({ member, close }) {
     });
   };
   return html`
-    <${Window} title="Edit member" second=${member.email} leave=${leave}>
+    <${Window} title="Edit member" second=${member.email} unsaved=${isEdited} onLeave=${() => close(false)}>
       <form ref=${form} novalidate onSubmit=${submit}>
         <${TextField} label="Name" maxlength="100" value=${typed.name} error=${errors.name ?? ""} onInput=${(name) => setTyped({ ...typed, name })} />
         <${RoleField} value=${typed.role} error=${errors.role ?? ""} onInput=${(role) => setTyped({ ...typed, role })} />
         ${changed.role && html`<p class="second">Another role ends all sessions of this member${isMe(member) ? ", also the one that you use now" : ""}.</p>`}
         <p class="error" role="alert">${error}</p>
         <footer>
-          <${Button} onClick=${leave}>Cancel</${Button}>
+          <${LeaveButton}>Cancel</${LeaveButton}>
           <${Button} look="primary" type="submit" busy=${busy}>Save</${Button}>
         </footer>
       </form>
@@ -131,13 +132,10 @@ function EditMember({ member, close }) {
 
 const NewLink = ({ name, link, close }) => {
   const [copied, setCopied] = useState(false);
-  const leave = async () => {
-    if (copied || (await mayLose())) close();
-  };
   return html`
-    <${Window} title="A new link for ${name}" leave=${leave}>
+    <${Window} title="A new link for ${name}" unsaved=${!copied} mayDrop=${mayLose} onLeave=${() => close()}>
       <${OneTimeLink} name=${name} link=${link} onCopy=${() => setCopied(true)} />
-      <footer><${Button} look="primary" onClick=${leave}>Done</${Button}></footer>
+      <footer><${LeaveButton} look="primary">Done</${LeaveButton}></footer>
     </${Window}>
   `;
 };
@@ -146,7 +144,7 @@ const isMe = (member) => member.id === me.value?.member?.id;
 
 /** What can be done with a member, and beside it why it was refused. */
 function MemberActions({ member, reload }) {
-  const [busy, run, error, setError] = useAction();
+  const [busy, run, error] = useAction();
   const { id, name, disabledAt } = member;
   const edit = async () => {
     if (await open(EditMember, { member })) reload();
@@ -155,8 +153,7 @@ function MemberActions({ member, reload }) {
     const text = `${name} can no longer sign in, and all sessions and personal tokens of ${name} end. Histories keep the name, and you can enable ${name} again.`;
     if (!disabledAt && !(await confirm(`Disable ${name}?`, text, "Disable", "danger"))) return;
     run(async () => {
-      const { userErrors } = await change(UPDATE_MEMBER, { id, disabled: !disabledAt });
-      if (userErrors.length) return setError(userErrors.map(({ message }) => message).join(" "));
+      await done(UPDATE_MEMBER, { id, disabled: !disabledAt });
       say(`${name} is ${disabledAt ? "enabled" : "disabled"}.`);
       reload();
     });
@@ -165,8 +162,7 @@ function MemberActions({ member, reload }) {
     const text = `The password of ${name} no longer works, and all sessions end. You get a new link for ${name}.`;
     if (!(await confirm(`Reset ${name}?`, text, "Reset", "danger"))) return;
     run(async () => {
-      const { link, userErrors } = await change(RESET_MEMBER, { id });
-      if (userErrors.length) return setError(userErrors.map(({ message }) => message).join(" "));
+      const { link } = await done(RESET_MEMBER, { id });
       await open(NewLink, { name, link });
       reload();
     });
@@ -207,8 +203,7 @@ export function MembersSettings() {
       <p class="second">The people who may sign in. Members are disabled and not deleted, so that histories keep their names.</p>
       <${Button} look="primary" icon="plus" onClick=${invite}>Invite</${Button}>
     </div>
-    ${list.error && html`<${Failure} error=${list.error} reload=${list.reload} />`}
-    ${!list.nodes && !list.error && html`<${Loading} />`}
+    <${Pending} list=${list} />
     ${list.nodes &&
     html`
       <table class="cards flow">

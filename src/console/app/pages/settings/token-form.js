@@ -4,13 +4,13 @@ import { useState } from "../../../vendor/hooks.js";
 import { change } from "../../api.js";
 import { html } from "../../lib.js";
 import { me } from "../../session.js";
-import { mayDrop, useAction, Window } from "../../ui/dialog.js";
+import { Copyable, mayLose } from "../../ui/copyable.js";
+import { LeaveButton, mayDrop, useAction, Window } from "../../ui/dialog.js";
 import { byField, Field, TextField, useFirstError } from "../../ui/fields.js";
 import { findInstances, findIntegrations } from "../../ui/find.js";
 import { Finder, Picked } from "../../ui/finder.js";
 import { Button } from "../../ui/parts.js";
 import { RoleField } from "../../ui/roles.js";
-import { Copyable, mayLose } from "../../ui/secret.js";
 
 const CREATE_TOKEN = `mutation CreateToken($input: CreateApiTokenInput!) {
   createApiToken(input: $input) { token apiToken { name } userErrors { code field message } }
@@ -95,14 +95,14 @@ function Limits({ typed, set, error }) {
   `;
 }
 
-const Made = ({ text, name, onCopy, leave }) => html`
+const Made = ({ text, name, onCopy }) => html`
   <div class="notice"><p>This is the text of “${name}”. It is <strong>not shown again</strong>: copy it to where it is used. Whoever has it can do what the token may do.</p></div>
-  <${Copyable} label="Token" text=${text} onCopy=${onCopy} />
+  <${Copyable} hasFocus label="Token" text=${text} onCopy=${onCopy} />
   <p class="second">Programs send it in a header: <code>Authorization: Bearer …</code></p>
-  <footer><${Button} look="primary" onClick=${leave}>Done</${Button}></footer>
+  <footer><${LeaveButton} look="primary">Done</${LeaveButton}></footer>
 `;
 
-function TokenForm({ typed, set, create, leave }) {
+function TokenForm({ typed, set, create }) {
   const [errors, setErrors] = useState(/** @type {Record<string, string>} */ ({}));
   const [busy, run, error, setError] = useAction();
   const form = useFirstError(errors);
@@ -130,7 +130,7 @@ function TokenForm({ typed, set, create, leave }) {
       html`<label class="check"><input type="checkbox" checked=${typed.personal} onChange=${({ target }) => set("personal")(target.checked)} /> <span>It is mine: it ends when I am no longer a member</span></label>`}
       <p class="error" role="alert">${error}</p>
       <footer>
-        <${Button} onClick=${leave}>Cancel</${Button}>
+        <${LeaveButton}>Cancel</${LeaveButton}>
         <${Button} look="primary" type="submit" busy=${busy}>Create token</${Button}>
       </footer>
     </form>
@@ -143,20 +143,22 @@ export function CreateToken({ close }) {
   const [made, setMade] = useState(null);
   const [copied, setCopied] = useState(false);
   const set = (key) => (value) => setTyped((before) => ({ ...before, [key]: value }));
-  const leave = async () => {
-    const isEdited = JSON.stringify(typed) !== JSON.stringify(UNTYPED);
-    if (made ? copied || (await mayLose()) : !isEdited || (await mayDrop())) close(Boolean(made));
-  };
+  const isEdited = JSON.stringify(typed) !== JSON.stringify(UNTYPED);
   const create = async () => {
     const { token, userErrors } = await change(CREATE_TOKEN, inputOf(typed));
     if (token) setMade(token);
     return userErrors;
   };
   return html`
-    <${Window} title=${made ? "The token is created" : "Create an API token"} leave=${leave}>
+    <${Window}
+      title=${made ? "The token is created" : "Create an API token"}
+      unsaved=${made ? !copied : isEdited}
+      mayDrop=${made ? mayLose : mayDrop}
+      onLeave=${() => close(Boolean(made))}
+    >
       ${made
-        ? html`<${Made} text=${made} name=${typed.name.trim()} onCopy=${() => setCopied(true)} leave=${leave} />`
-        : html`<${TokenForm} typed=${typed} set=${set} create=${create} leave=${leave} />`}
+        ? html`<${Made} text=${made} name=${typed.name.trim()} onCopy=${() => setCopied(true)} />`
+        : html`<${TokenForm} typed=${typed} set=${set} create=${create} />`}
     </${Window}>
   `;
 }

@@ -1,14 +1,13 @@
 // API tokens: who uses the API, until when, for what, and their end.
 
-import { change } from "../../api.js";
-import { useList, useLoad } from "../../data.js";
-import { count, listed } from "../../format.js";
+import { done } from "../../api.js";
+import { useList } from "../../data.js";
 import { html } from "../../lib.js";
 import { confirm, open, useAction } from "../../ui/dialog.js";
-import { namesOf } from "../../ui/find.js";
 import { Day, Moment, now } from "../../ui/moment.js";
-import { Button, Empty, Failure, Loading, More, say } from "../../ui/parts.js";
+import { Button, Empty, More, Pending, say } from "../../ui/parts.js";
 import { roleName } from "../../ui/roles.js";
+import { Scope, useNames } from "../../ui/scope.js";
 import { Badge } from "../../ui/state.js";
 import { CreateToken } from "./token-form.js";
 
@@ -36,16 +35,6 @@ function TokenExpiry({ token }) {
   return html`<${Badge} tone="warning">Expires soon</${Badge}> <span class="second"><${Moment} at=${expiresAt} /></span>`;
 }
 
-function Scope({ scope, names }) {
-  if (!scope) return "Everything";
-  const { integrationKeys, instanceIds } = scope;
-  const named = instanceIds.slice(0, 3).map((id) => names?.get(id) ?? null).filter(Boolean);
-  const rest = instanceIds.length - named.length;
-  const parts = [...integrationKeys.map((key) => `all of ${key}`), ...named];
-  if (rest > 0) parts.push(named.length ? `${rest} more` : count(rest, "instance"));
-  return listed(parts);
-}
-
 function TokenRow({ token, names, reload }) {
   const [busy, run, error] = useAction();
   const { id, name } = token;
@@ -53,8 +42,7 @@ function TokenRow({ token, names, reload }) {
     const text = "Every program that uses it is refused from now on. This cannot be undone.";
     if (!(await confirm(`Revoke “${name}”?`, text, "Revoke", "danger"))) return;
     run(async () => {
-      const { userErrors } = await change(REVOKE_TOKEN, { id });
-      if (userErrors.length) throw new Error(userErrors[0].message);
+      await done(REVOKE_TOKEN, { id });
       say(`“${name}” is revoked.`);
       reload();
     });
@@ -78,16 +66,9 @@ function TokenRow({ token, names, reload }) {
   `;
 }
 
-/** The names of the instances that the tokens are limited to. */
-function useNames(tokens) {
-  const ids = [...new Set((tokens ?? []).flatMap(({ scope }) => scope?.instanceIds.slice(0, 3) ?? []))];
-  const load = (signal) => (ids.length ? namesOf(ids, signal) : Promise.resolve(new Map()));
-  return useLoad(load, JSON.stringify(ids)).data;
-}
-
 export function TokensSettings() {
   const list = useList(TOKENS, {}, (data) => data.apiTokens);
-  const names = useNames(list.nodes);
+  const names = useNames(list.nodes?.map(({ scope }) => scope) ?? []);
   const create = async () => {
     if (await open(CreateToken)) list.reload();
   };
@@ -96,8 +77,7 @@ export function TokensSettings() {
       <p class="second">Programs use the API with these tokens. The text of a token is shown once, when it is created.</p>
       <${Button} look="primary" icon="plus" onClick=${create}>Create token</${Button}>
     </div>
-    ${list.error && html`<${Failure} error=${list.error} reload=${list.reload} />`}
-    ${!list.nodes && !list.error && html`<${Loading} />`}
+    <${Pending} list=${list} />
     ${list.nodes?.length === 0 && html`<${Empty} title="No tokens yet"><p>Create one for each program that uses the API.</p></${Empty}>`}
     ${list.nodes?.length > 0 &&
     html`
