@@ -49,6 +49,14 @@ pub fn among(column: impl IntoColumnRef, ids: &[Uuid], backend: DbBackend) -> Si
     }
 }
 
+/// The parameters of [`among`], and what the text depends on.
+pub fn parameters(ids: &[Uuid], backend: DbBackend) -> (usize, Vec<Value>) {
+    match backend {
+        DbBackend::Postgres => (1, vec![ids.to_vec().into()]),
+        _ => (ids.len(), ids.iter().map(|id| (*id).into()).collect()),
+    }
+}
+
 /// The rows of one parent, in the order of `key`, which only the index of the parent provides. With an equality, the
 /// parent would be no part of the order, and PostgreSQL might read all rows in the order of `key`, because it assumes
 /// that those of a parent are spread evenly.
@@ -69,13 +77,18 @@ pub fn of_parent<E: EntityTrait>(
 
 /// One page for each of several parents, in one statement per 400 parents: a union of limited selects, each of which
 /// uses the index of a single page, and selects these columns. A union has no guaranteed order, so the caller sorts the rows.
-pub async fn pages<T: DeserializeOwned + Send + 'static, K: Eq + Hash>(
+pub async fn pages<T, R, K>(
     reader: &Reader,
     pages: Vec<SelectStatement>,
     columns: Columns,
     parent: impl Fn(&T) -> K,
-) -> Result<HashMap<K, Vec<T>>> {
-    let mut found: HashMap<K, Vec<T>> = HashMap::new();
+) -> Result<HashMap<K, Vec<R>>>
+where
+    T: DeserializeOwned + Send + 'static,
+    R: From<T>,
+    K: Eq + Hash,
+{
+    let mut found: HashMap<K, Vec<R>> = HashMap::new();
     let mut pages = pages.into_iter().peekable();
     while pages.peek().is_some() {
         let mut parts = pages.by_ref().take(PARTS).peekable();
@@ -91,7 +104,7 @@ pub async fn pages<T: DeserializeOwned + Send + 'static, K: Eq + Hash>(
             union
         };
         for row in reader.rows_with(statement, columns).await? {
-            found.entry(parent(&row)).or_default().push(row);
+            found.entry(parent(&row)).or_default().push(row.into());
         }
     }
     Ok(found)

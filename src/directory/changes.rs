@@ -29,7 +29,7 @@ pub async fn pages_by_run(
         let own = keyset::of_parent(select, (Column::RunId, *run), Column::Id, Order::Asc, backend);
         own.limit(limit).into_query()
     });
-    let changes =
+    let changes: HashMap<Uuid, Vec<user_change::Model>> =
         keyset::pages(reader, pages.collect(), Columns::ALL, |change: &user_change::Model| change.run_id).await?;
     let changes: Vec<_> = changes.into_values().flatten().collect();
     let ids: Vec<Uuid> = changes.iter().map(|change| change.user_id).collect();

@@ -35,7 +35,8 @@ pub async fn pages(
         let own = keyset::of_parent(own, (Column::InstanceId, *id), Column::Id, Order::Asc, backend);
         shown(own.limit(limit), columns).into_query()
     });
-    let mut found = keyset::pages(reader, pages.collect(), columns, |user: &Reported| user.instance_id).await?;
+    let mut found: HashMap<Uuid, Vec<Reported>> =
+        keyset::pages(reader, pages.collect(), columns, |user: &Reported| user.instance_id).await?;
     for users in found.values_mut() {
         users.sort_by_key(|user| user.id);
     }

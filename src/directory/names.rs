@@ -5,6 +5,7 @@
 //! last, in either direction. They are a statement of their own, because databases differ in where they put null.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use entity::user::{Column, Entity};
 use sea_orm::sea_query::extension::postgres::PgFunc;
@@ -111,8 +112,9 @@ impl Names<'_> {
     }
 
     /// The first users of what the statements have found.
-    fn page(&self, users: Vec<Reported>) -> Page {
-        let mut users: Vec<(Position, Reported)> = users.into_iter().map(|user| (Position::of(&user), user)).collect();
+    fn page(&self, users: Vec<Arc<Reported>>) -> Page {
+        let mut users: Vec<(Position, Arc<Reported>)> =
+            users.into_iter().map(|user| (Position::of(&user), user)).collect();
         users.sort_by(|(a, _), (b, _)| {
             let order = (&a.name, a.id).cmp(&(&b.name, b.id));
             let order = if self.order.descending { order.reverse() } else { order };

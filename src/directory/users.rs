@@ -1,6 +1,7 @@
 //! Queries for users, and the removal of deleted users in batches.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use entity::user::{Column, Entity, UserStatus};
 use entity::{instance, run, user_change};
@@ -17,7 +18,7 @@ use super::names::{self, Names};
 use super::search;
 use super::words::Terms;
 use crate::auth::Seen;
-use crate::db::{self, Columns, Reader, Total, keyset};
+use crate::db::{self, Columns, Reader, Shape, Total, keyset};
 use crate::error::Result;
 
 /// What is shown of a user.
@@ -168,7 +169,7 @@ pub struct Page {
 
 /// A user of a page, with its position in the list.
 pub struct Found {
-    pub user: Reported,
+    pub user: Arc<Reported>,
     pub position: Position,
 }
 
@@ -191,10 +192,10 @@ pub struct ByName {
 }
 
 impl Page {
-    fn of(mut users: Vec<Reported>, limit: u64) -> Self {
+    fn of(mut users: Vec<Arc<Reported>>, limit: u64) -> Self {
         users.sort_by_key(|user| user.id);
         users.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        let found = |user: Reported| Found { position: Position::Id(user.id), user };
+        let found = |user: Arc<Reported>| Found { position: Position::Id(user.id), user };
         Self { users: users.into_iter().map(found).collect(), rest: None }
     }
 }
@@ -312,12 +313,37 @@ pub async fn pages_by_instance(
         Some(Position::Name(_)) | None => return search::pages(reader, instances, filter, None, limit).await,
     };
     let backend = reader.get_database_backend();
+    if let ([instance], true) = (instances, filter.is_whole() && filter.integration_keys.is_none()) {
+        let users = page_of_instance(reader, *instance, columns, after, limit).await?;
+        return Ok(HashMap::from([(*instance, Page::of(users, limit))]));
+    }
     let pages = instances.iter().flat_map(|id| {
         let filter = Filter { instance_id: Some(*id), ..filter.clone() };
         select_page(&filter, columns, backend, after, limit)
     });
     let found = keyset::pages(reader, pages.collect(), columns, |user: &Reported| user.instance_id).await?;
     Ok(found.into_iter().map(|(instance, users)| (instance, Page::of(users, limit))).collect())
+}
+
+/// The users of an instance after one of them: the page that is asked for most.
+async fn page_of_instance(
+    reader: &Reader,
+    instance: Uuid,
+    columns: Columns,
+    after: Uuid,
+    limit: u64,
+) -> Result<Vec<Arc<Reported>>> {
+    let backend = reader.get_database_backend();
+    let filter = Filter { instance_id: Some(instance), ..Filter::default() };
+    let select = || select_page(&filter, columns, backend, after, limit).swap_remove(0);
+    let shape = Shape { name: "users of an instance", size: usize::try_from(limit).unwrap_or(usize::MAX) };
+    let own = match backend {
+        DbBackend::Postgres => vec![instance].into(),
+        _ => instance.into(),
+    };
+    let values = vec![instance.into(), after.into(), own];
+    let users: Vec<Reported> = reader.rows_alike(shape, columns, values, select).await?;
+    Ok(users.into_iter().map(Arc::new).collect())
 }
 
 /// How many users match.

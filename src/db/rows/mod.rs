@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use sea_orm::ConnectionTrait;
-use sea_orm::sea_query::SelectStatement;
+use sea_orm::sea_query::{SelectStatement, Value};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 
@@ -19,7 +19,8 @@ pub use decode::Columns;
 use decode::Decoder;
 use postgres::Lines;
 use sqlite::Threads;
-use statement::Rendered;
+pub use statement::Shape;
+use statement::{Rendered, Texts};
 use through::DriverRow;
 
 mod decode;
@@ -35,7 +36,10 @@ pub(super) use fault::Fault as ReadFault;
 const PREPARED: usize = 128;
 
 /// How rows are read beside sea-orm.
-pub(super) struct Fast(Way);
+pub(super) struct Fast {
+    way: Way,
+    texts: Texts,
+}
 
 enum Way {
     Postgres(Lines),
@@ -45,25 +49,25 @@ enum Way {
 impl Fast {
     /// Connections to a server that all requests share.
     pub(super) async fn postgres(url: &str, connections: u32) -> Result<Self> {
-        Ok(Self(Way::Postgres(Lines::open(url, connections).await?)))
+        Ok(Self { way: Way::Postgres(Lines::open(url, connections).await?), texts: Texts::new() })
     }
 
     /// Threads that read a file.
     pub(super) fn sqlite(file: &Path) -> Result<Self> {
         let count = available_parallelism().map_or(1, Into::into).clamp(2, 4);
-        Ok(Self(Way::Sqlite(Threads::open(file, count)?)))
+        Ok(Self { way: Way::Sqlite(Threads::open(file, count)?), texts: Texts::new() })
     }
 
     /// How many connections to a server are open, and how many of them are in use.
     pub(super) fn connections(&self) -> (u32, u32) {
-        match &self.0 {
+        match &self.way {
             Way::Postgres(lines) => lines.connections(),
             Way::Sqlite(_) => (0, 0),
         }
     }
 
     pub(super) async fn close(&self) {
-        match &self.0 {
+        match &self.way {
             Way::Postgres(lines) => lines.close().await,
             Way::Sqlite(threads) => threads.close(),
         }
@@ -74,7 +78,7 @@ impl Fast {
         &self,
         statement: &Arc<Rendered>,
     ) -> Option<Result<Vec<T>, ReadFault>> {
-        match &self.0 {
+        match &self.way {
             Way::Postgres(lines) => lines.read(statement).await,
             Way::Sqlite(threads) => {
                 let read = timeout(STATEMENT + MARGIN, threads.read(statement.clone())).await;
@@ -100,14 +104,42 @@ impl Reader {
     ) -> Result<Vec<T>> {
         if let Some(fast) = self.fast() {
             let statement = Arc::new(Rendered::new(&select, columns, self.get_database_backend()));
-            let begun = Instant::now();
-            if let Some(read) = fast.read(&statement).await {
-                self.count();
-                executed(&statement.sql, begun.elapsed());
-                return Ok(read?);
+            if let Some(read) = self.read_fast(fast, &statement).await {
+                return read;
             }
         }
         self.by_pool(select, columns).await
+    }
+
+    /// The same, of a statement that is only built if none of this shape was asked for before.
+    pub async fn rows_alike<T: DeserializeOwned + Send + 'static>(
+        &self,
+        shape: Shape,
+        columns: Columns,
+        values: Vec<Value>,
+        select: impl Fn() -> SelectStatement,
+    ) -> Result<Vec<T>> {
+        if let Some(fast) = self.fast() {
+            let backend = self.get_database_backend();
+            let statement = Arc::new(fast.texts.rendered(shape, columns, values, backend, &select));
+            if let Some(read) = self.read_fast(fast, &statement).await {
+                return read;
+            }
+        }
+        self.by_pool(select(), columns).await
+    }
+
+    /// `None` if there is no connection, or none any more.
+    async fn read_fast<T: DeserializeOwned + Send + 'static>(
+        &self,
+        fast: &Fast,
+        statement: &Arc<Rendered>,
+    ) -> Option<Result<Vec<T>>> {
+        let begun = Instant::now();
+        let read = fast.read(statement).await?;
+        self.count();
+        executed(&statement.sql, begun.elapsed());
+        Some(read.map_err(Into::into))
     }
 
     /// The rows that any statement finds.

@@ -9,6 +9,7 @@
 
 use std::cmp::{self, Reverse};
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 
 use entity::user::{Column, Entity};
 use entity::user_word;
@@ -86,7 +87,7 @@ impl Search {
     }
 
     /// Adds those of the entries' users that the filter matches.
-    fn add(&mut self, limit: u64, walk: &Walk, entries: &[Entry], users: &HashMap<Uuid, Reported>) {
+    fn add(&mut self, limit: u64, walk: &Walk, entries: &[Entry], users: &HashMap<Uuid, Arc<Reported>>) {
         for entry in entries {
             let Some(user) = users.get(&entry.user_id) else { continue };
             // The user may have been renamed meanwhile.
@@ -176,7 +177,7 @@ async fn go(reader: &Reader, filter: &Filter, mut searches: Vec<Search>, limit: 
 }
 
 /// Those of the users that the filter matches, without the search.
-async fn users(reader: &Reader, filter: &Filter, ids: &[Uuid]) -> Result<HashMap<Uuid, Reported>> {
+async fn users(reader: &Reader, filter: &Filter, ids: &[Uuid]) -> Result<HashMap<Uuid, Arc<Reported>>> {
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
@@ -185,7 +186,7 @@ async fn users(reader: &Reader, filter: &Filter, ids: &[Uuid]) -> Result<HashMap
         own = own.filter(Column::InstanceId.eq(instance));
     }
     let users: Vec<Reported> = reader.rows(shown(own, Columns::ALL).into_query()).await?;
-    Ok(users.into_iter().map(|user| (user.id, user)).collect())
+    Ok(users.into_iter().map(|user| (user.id, Arc::new(user))).collect())
 }
 
 /// The walks of the rarest term.

@@ -31,14 +31,14 @@ pub struct User {
 impl User {
     /// Rows of one list.
     pub fn list(models: Vec<Reported>) -> Vec<User> {
-        let found = |user: Reported| Found { position: Position::Id(user.id), user };
+        let found = |user: Reported| Found { position: Position::Id(user.id), user: Arc::new(user) };
         Self::found(models.into_iter().map(found).collect())
     }
 
     /// Rows of a page of users.
     pub fn found(found: Vec<Found>) -> Vec<User> {
         let instances = Arc::new(Batch::new(found.iter().map(|found| found.user.instance_id)));
-        let user = |Found { user, position }| User { model: Arc::new(user), instances: instances.clone(), position };
+        let user = |Found { user, position }| User { model: user, instances: instances.clone(), position };
         found.into_iter().map(user).collect()
     }
 

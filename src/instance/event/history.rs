@@ -122,7 +122,8 @@ async fn select_pages(
         let own = keyset::of_parent(select, (Column::InstanceId, *id), Column::Seq, Order::Desc, backend);
         own.limit(limit).into_query()
     });
-    let rows = keyset::pages(reader, pages.collect(), Columns::ALL, |event: &Model| event.instance_id).await?;
+    let rows: HashMap<Uuid, Vec<Model>> =
+        keyset::pages(reader, pages.collect(), Columns::ALL, |event: &Model| event.instance_id).await?;
     let mut found: HashMap<Uuid, Vec<Event>> = HashMap::new();
     for row in rows.into_values().flatten() {
         let instance = row.instance_id;

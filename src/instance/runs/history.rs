@@ -101,7 +101,8 @@ pub async fn pages_by_instance(
     let backend = reader.get_database_backend();
     let admitted = instances.iter().filter(|id| filter.instance_id.is_none_or(|only| only == **id));
     let pages = admitted.map(|id| filter.page(Some(*id), columns, backend, before, limit));
-    let mut found = keyset::pages(reader, pages.collect(), columns, |run: &Model| run.instance_id).await?;
+    let mut found: HashMap<Uuid, Vec<Model>> =
+        keyset::pages(reader, pages.collect(), columns, |run: &Model| run.instance_id).await?;
     for runs in found.values_mut() {
         runs.sort_by_key(|run| std::cmp::Reverse(run.id));
     }

@@ -113,7 +113,7 @@ impl Line {
             let values: Vec<_> = values.collect::<Result<_, Mismatch>>()?;
             return Ok(self.client.query_typed_raw(&statement.sql, values).await?);
         }
-        let known = self.prepared.lock().get(&statement.sql).cloned();
+        let known = self.prepared.lock().get(&*statement.sql).cloned();
         let prepared = match known {
             Some(prepared) => prepared,
             None => self.prepare(statement).await?,
@@ -124,7 +124,7 @@ impl Line {
     async fn prepare(&self, statement: &Rendered) -> Result<Statement, Fault> {
         let types: Vec<Type> = statement.values.iter().map(parameter_type).collect::<Result<_, Mismatch>>()?;
         let prepared = self.client.prepare_typed(&statement.sql, &types).await?;
-        self.prepared.lock().insert(statement.sql.clone(), prepared.clone());
+        self.prepared.lock().insert(statement.sql.to_string(), prepared.clone());
         Ok(prepared)
     }
 }
