@@ -75,7 +75,7 @@ async fn named() -> (Server, Vec<(String, String)>, Vec<String>) {
         let email = format!("{number}{}@example.com", "w".repeat(50));
         server.members.create(&NewMember { name: name.to_owned(), email, role: Allowed::Viewer }).await.unwrap();
     }
-    let all = NAMES.iter().map(ToString::to_string).chain([longest, endless, long(100), HIDDEN.to_owned()]).collect();
+    let all = NAMES.into_iter().map(str::to_owned).chain([longest, endless, long(100), HIDDEN.to_owned()]).collect();
     (server, instances, all)
 }
 
