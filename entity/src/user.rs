@@ -32,6 +32,21 @@ pub enum UserStatus {
     Unknown,
 }
 
+/// What uses an account.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, async_graphql::Enum,
+)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum AccountKind {
+    /// A person uses the account.
+    Human,
+    /// A program uses the account: a bot, an integration, a service account.
+    Service,
+    /// Several people use the account, such as a shared mailbox or a room.
+    Shared,
+}
+
 /// The fields that applications provide are those of the table in `integration::user`, with the same names.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
@@ -53,7 +68,17 @@ pub struct Model {
     pub mfa_enabled: Option<bool>,
     /// A JSON array of names; null if the application does not report them.
     pub licenses: Option<String>,
+    /// 0 if the application says that the account was never active.
     pub last_active_at: Option<i64>,
+    pub kind: Option<AccountKind>,
+    pub guest: Option<bool>,
+    pub created_at: Option<i64>,
+    /// A JSON array of addresses; null if the application does not report them.
+    pub aliases: Option<String>,
+    pub source_id: Option<String>,
+    pub employee_id: Option<String>,
+    pub department: Option<String>,
+    pub manager: Option<String>,
     pub first_seen_at: i64,
     pub last_seen_at: i64,
     pub removed_at: Option<i64>,

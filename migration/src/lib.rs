@@ -45,6 +45,7 @@ mod m0022_user_names;
 mod m0023_audit_proof;
 mod m0024_token_makers;
 mod m0025_token_creators;
+mod m0026_account_fields;
 mod m0029_outdated_keys;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -81,6 +82,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0023_audit_proof::Migration),
             Box::new(m0024_token_makers::Migration),
             Box::new(m0025_token_creators::Migration),
+            Box::new(m0026_account_fields::Migration),
             Box::new(m0029_outdated_keys::Migration),
         ]
     }

@@ -164,7 +164,7 @@ pub(super) fn keep_events_days() -> u32 {
 }
 
 pub(super) fn keep_changes_days() -> u32 {
-    90
+    730
 }
 
 pub(super) fn keep_days() -> u32 {

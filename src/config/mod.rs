@@ -136,7 +136,7 @@ pub struct Settings {
     pub keep_events_days: u32,
     #[serde(default = "defaults::keep_days")]
     pub keep_runs_days: u32,
-    /// The changes that runs made to single users.
+    /// The history of the users.
     #[serde(default = "defaults::keep_changes_days")]
     pub keep_changes_days: u32,
     #[serde(default = "defaults::keep_days")]

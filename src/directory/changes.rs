@@ -7,7 +7,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, Order, QueryFilter, QuerySelect, QueryTrait, Select};
 use uuid::Uuid;
 
-use super::users::{Reported, shown};
+use super::reported::{Reported, shown};
 use crate::db::{self, Columns, Reader, Total, keyset};
 use crate::error::Result;
 

@@ -8,7 +8,8 @@ use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
 use sea_orm::{ConnectionTrait, Order, QueryFilter, QuerySelect, QueryTrait, Select};
 use uuid::Uuid;
 
-use super::users::{Filter, Reported, of_instance, shown};
+use super::reported::{Reported, of_instance, shown};
+use super::users::Filter;
 use crate::db::{self, Columns, Reader, Total, keyset};
 use crate::error::Result;
 

@@ -6,12 +6,14 @@
 //! readers as soon as it is committed.
 
 pub mod changes;
+pub mod history;
 pub mod index;
 pub mod keys;
 pub mod leavers;
 mod names;
 pub mod prune;
 pub mod rekey;
+pub mod reported;
 pub mod search;
 pub mod users;
 pub mod words;

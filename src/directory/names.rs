@@ -14,7 +14,8 @@ use sea_orm::{ConnectionTrait, DbBackend, IdenStatic, QueryFilter, QueryOrder, Q
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::users::{self, ByName, Filter, Found, Page, Reported, shown, shown_columns};
+use super::reported::{Reported, shown, shown_columns};
+use super::users::{self, ByName, Filter, Found, Page};
 use crate::db::{Columns, Reader, keyset};
 use crate::error::Result;
 

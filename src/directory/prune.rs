@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::index::SOURCE;
 use super::users;
+use crate::clock::id_at;
 use crate::db::Tx;
 use crate::error::Result;
 
@@ -21,16 +22,20 @@ pub async fn removed(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
     users::remove(tx.conn(), tx.hold_free(past).await?).await
 }
 
-/// Deletes up to `limit` of the oldest changes whose runs were queued before the time of the id
-/// `before` and have ended. Returns how many were deleted.
-pub async fn changes(tx: &Tx, before: Uuid, limit: u64) -> Result<u64> {
+/// Deletes up to `limit` of the oldest changes that were stored before `before` (Unix milliseconds), and whose runs have
+/// ended. Returns how many were deleted.
+pub async fn changes(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
     let oldest = user_change::Entity::find()
         .select_only()
-        .columns([user_change::Column::Id, user_change::Column::RunId])
+        .columns([user_change::Column::Id, user_change::Column::RunId, user_change::Column::At])
         .order_by_asc(user_change::Column::Id)
         .limit(limit);
-    let oldest: Vec<(i64, Uuid)> = tx.hold_free(oldest).await?;
-    let mut past: Vec<_> = oldest.into_iter().take_while(|(_, run)| *run < before).collect();
+    let oldest: Vec<(i64, Uuid, i64)> = tx.hold_free(oldest).await?;
+    // Those that an earlier release wrote have no time. The id of their run has one.
+    let first_run = id_at(before, &[0; 10]);
+    let is_past = |run: Uuid, at: i64| if at > 0 { at < before } else { run < first_run };
+    let past = oldest.into_iter().take_while(|(_, run, at)| is_past(*run, *at));
+    let mut past: Vec<_> = past.map(|(id, run, _)| (id, run)).collect();
     if past.is_empty() {
         return Ok(0);
     }

@@ -7,37 +7,20 @@ use entity::user::{Column, Entity, UserStatus};
 use entity::{instance, run, user_change};
 use sea_orm::sea_query::{Expr, ExprTrait, LockType, Query, SelectStatement, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, Iterable, Order, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Select,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::index::{self, SOURCE, Source};
 use super::names::{self, Names};
+use super::reported::{Reported, of_instance, purging, shown};
 use super::search;
 use super::words::Terms;
 use crate::auth::Seen;
 use crate::db::{self, Columns, Reader, Shape, Total, keyset};
 use crate::error::Result;
-
-/// What is shown of a user.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Reported {
-    pub id: Uuid,
-    pub instance_id: Uuid,
-    pub external_id: String,
-    pub email: Option<String>,
-    pub display_name: Option<String>,
-    pub status: UserStatus,
-    pub is_admin: Option<bool>,
-    pub mfa_enabled: Option<bool>,
-    pub licenses: Option<String>,
-    pub last_active_at: Option<i64>,
-    pub first_seen_at: i64,
-    pub last_seen_at: i64,
-    pub removed_at: Option<i64>,
-}
 
 /// A filter for users. `None` matches all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -138,25 +121,6 @@ fn instance_of_row() -> SimpleExpr {
 /// Deleted users were last seen by run `purge_through` or an earlier one. There are none after they were removed.
 fn is_reported() -> SimpleExpr {
     Expr::col((Entity, Column::Generation)).gt(of_instance(instance::Column::PurgeThrough, instance_of_row()))
-}
-
-/// The instances that have rows of deleted users.
-pub(super) fn purging() -> SelectStatement {
-    Query::select()
-        .column((instance::Entity, instance::Column::Id))
-        .from(instance::Entity)
-        .and_where(Expr::col((instance::Entity, instance::Column::Purging)))
-        .take()
-}
-
-/// A column of the instance with this id. A join in its place could be planned as one of whole tables.
-pub(super) fn of_instance(column: instance::Column, id: SimpleExpr) -> SimpleExpr {
-    let mut select = Query::select();
-    select
-        .column((instance::Entity, column))
-        .from(instance::Entity)
-        .and_where(Expr::col((instance::Entity, instance::Column::Id)).eq(id));
-    SimpleExpr::SubQuery(None, Box::new(select.into()))
 }
 
 /// A page of users, in the order of the list.
@@ -281,18 +245,6 @@ pub(super) fn each_of_few(filter: &Filter) -> Vec<Filter> {
         }
         None => vec![filter.clone()],
     }
-}
-
-/// The columns that are shown, in the order of [`Reported`].
-pub fn shown_columns() -> impl Iterator<Item = Column> {
-    let hidden = |column: &Column| matches!(column, Column::MatchKey | Column::KeyVersion | Column::Generation);
-    Column::iter().filter(move |column| !hidden(column))
-}
-
-/// Selects these columns of [`Reported`].
-pub(super) fn shown(select: Select<Entity>, columns: Columns) -> Select<Entity> {
-    let wanted = shown_columns().enumerate().filter(|(position, _)| columns.has(*position));
-    select.select_only().columns(wanted.map(|(_, column)| column))
 }
 
 /// A page of users for each of several instances, in one statement, or in a few for a search.

@@ -15,7 +15,7 @@ use super::sync_run::SyncRun;
 use super::user::User;
 use super::written::{ReadFields, Reads};
 use crate::db::Columns;
-use crate::directory::users::shown_columns;
+use crate::directory::reported::shown_columns;
 
 /// A type whose values are rows.
 pub trait Row: ReadFields {

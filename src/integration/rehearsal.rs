@@ -29,6 +29,7 @@ pub const KEY: &str = "rehearsal";
 
 const PERMISSION: &str = "rehearsal.users.read";
 const ACTIVITY_PERMISSION: &str = "rehearsal.activity.read";
+const PROFILE_PERMISSION: &str = "rehearsal.profile.read";
 /// How long an outage lasts, from when it is first noticed.
 const OUTAGE: Duration = Duration::from_secs(20);
 
@@ -47,9 +48,10 @@ enum Outcome {
     Hang,
     Empty,
     Uncertain,
+    NoProfile,
 }
 
-const OUTCOMES: [(&str, Outcome); 11] = [
+const OUTCOMES: [(&str, Outcome); 12] = [
     ("success", Outcome::Success),
     ("partial", Outcome::Partial),
     ("token_inactive", Outcome::TokenInactive),
@@ -61,6 +63,7 @@ const OUTCOMES: [(&str, Outcome); 11] = [
     ("hang", Outcome::Hang),
     ("empty", Outcome::Empty),
     ("uncertain", Outcome::Uncertain),
+    ("no_profile", Outcome::NoProfile),
 ];
 
 fn parse_outcome(text: &str) -> Option<Outcome> {
@@ -116,7 +119,8 @@ pub(super) fn integration(connector: super::catalog::Connector) -> Integration {
         documentation_url: None,
         setup: "Nothing has to be set up: it is built in.".into(),
         provided_fields: UserField::ALL.to_vec(),
-        digest: KEY.into(),
+        // Counted up when it tells other people, or other things of them.
+        digest: format!("{KEY}-2"),
         connector,
     }
 }
@@ -201,7 +205,7 @@ impl Rehearsal {
     async fn error_at(&self, position: i64) -> Option<SourceError> {
         let late = position > 0 || self.users <= self.page_size;
         match self.outcome {
-            Outcome::Success | Outcome::Partial | Outcome::Empty | Outcome::Uncertain => None,
+            Outcome::Success | Outcome::Partial | Outcome::NoProfile | Outcome::Empty | Outcome::Uncertain => None,
             Outcome::TokenInactive => Some(Self::token_error()),
             Outcome::InsufficientPermissions => Some(Self::permission_error()),
             Outcome::RateLimited => Some(SourceError {
@@ -237,13 +241,14 @@ impl Rehearsal {
             _ => self.users,
         };
         let end = (position + self.page_size).min(total);
-        let partial = self.outcome == Outcome::Partial;
+        let refused = |capability, permission: &str| Loss {
+            capability,
+            missing_permission: Some(permission.into()),
+            reason: None,
+        };
         let lost = match self.outcome {
-            Outcome::Partial => vec![Loss {
-                capability: Capability::LastActivity,
-                missing_permission: Some(ACTIVITY_PERMISSION.into()),
-                reason: None,
-            }],
+            Outcome::Partial => vec![refused(Capability::LastActivity, ACTIVITY_PERMISSION)],
+            Outcome::NoProfile => vec![refused(Capability::Profile, PROFILE_PERMISSION)],
             Outcome::Uncertain if end >= total => vec![Loss {
                 capability: Capability::Users,
                 missing_permission: None,
@@ -251,10 +256,24 @@ impl Rehearsal {
             }],
             _ => Vec::new(),
         };
+        let of = |capability| -> BTreeSet<UserField> {
+            UserField::ALL.iter().copied().filter(|field| field.info().capability == Some(capability)).collect()
+        };
         let user = |number| {
             let user = Person { number: self.offset + number }.user();
-            let refused = BTreeSet::from([UserField::LastActiveAt]);
-            if partial { SourceUser { last_active_at: None, refused, ..user } } else { user }
+            match self.outcome {
+                Outcome::Partial => SourceUser { last_active_at: None, refused: of(Capability::LastActivity), ..user },
+                Outcome::NoProfile => SourceUser {
+                    aliases: None,
+                    source_id: None,
+                    employee_id: None,
+                    department: None,
+                    manager: None,
+                    refused: of(Capability::Profile),
+                    ..user
+                },
+                _ => user,
+            }
         };
         Page {
             users: (position..end).map(user).collect(),

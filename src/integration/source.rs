@@ -24,10 +24,13 @@ pub enum Capability {
     AdminRoles,
     /// The licences or seats of each user.
     Licenses,
+    /// What ties each user to a person: further addresses, ids, department and manager.
+    Profile,
 }
 
 impl Capability {
-    pub const ALL: &[Self] = &[Self::Users, Self::LastActivity, Self::Mfa, Self::AdminRoles, Self::Licenses];
+    pub const ALL: &[Self] =
+        &[Self::Users, Self::LastActivity, Self::Mfa, Self::AdminRoles, Self::Licenses, Self::Profile];
 
     /// The capabilities of an application that provides these fields.
     pub fn of(fields: &[UserField]) -> Vec<Self> {

@@ -18,25 +18,25 @@
 //!
 //! 1. a migration adds the column to `user_account`; it can be null
 //! 2. the entity (`entity/src/user.rs`) gets a member of the same name
-//! 3. what is shown of a user (`Reported` in `src/directory/users.rs`) gets one, too
+//! 3. what is shown of a user (`Reported` in `src/directory/reported.rs`) gets one, too
 //! 4. the table below gets an entry
 //! 5. the API's type `User` (`src/graphql/user/mod.rs`) gets a resolver
 //!
 //! The compiler or a test names each of these that is missing. The tests also say which files are
 //! out of date and how to write them again: `schema.graphql`, `docs/connector.schema.json`, and the
 //! table of `map` in `docs/connectors.md`. A value of a new type needs an `impl` of [`FieldType`],
-//! a rule for manifests, and an `impl` of `Stored` in `sync::row`; the compiler asks for these.
+//! a rule for manifests, and an `impl` of `Stored` in `sync::stored`; the compiler asks for these.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-use chrono::{DateTime, SecondsFormat};
-use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::manifest::mapping::{Choice, Flag, Labels, Text, Time};
-use crate::manifest::template::OneOrMany;
 use crate::source::Capability;
+
+mod value;
+
+pub use value::{AccountKind, FieldType, FieldValue, Timestamp, UserStatus};
 
 /// The table of fields. Its order is the order in which fields are shown.
 ///
@@ -118,6 +118,86 @@ macro_rules! with_user_fields {
                 recorded: false,
                 keeps_last: true,
             } rehearsal(|person| Some(person.last_active_at()))
+
+            /// Whether a person, a program or several people use the account.
+            kind: Kind(Option<AccountKind>) {
+                api_name: "kind",
+                heading: "Kind",
+                longest: 0,
+                capability: Some(Capability::Users),
+                recorded: true,
+                keeps_last: false,
+            } rehearsal(|person| Some(person.kind()))
+
+            /// Whether the user belongs to another organisation and was invited into this one.
+            guest: Guest(Option<bool>) {
+                api_name: "guest",
+                heading: "Guest",
+                longest: 0,
+                capability: Some(Capability::Users),
+                recorded: true,
+                keeps_last: false,
+            } rehearsal(|person| Some(person.number % 20 == 11))
+
+            /// When the account was made in the application.
+            created_at: CreatedAt(Option<Timestamp>) {
+                api_name: "createdAt",
+                heading: "Created",
+                longest: 0,
+                capability: Some(Capability::Users),
+                recorded: true,
+                keeps_last: false,
+            } rehearsal(|person| Some(person.created_at()))
+
+            /// The further e-mail addresses of the account.
+            aliases: Aliases(Option<Vec<String>>) {
+                api_name: "aliases",
+                heading: "Further addresses",
+                longest: 320,
+                capability: Some(Capability::Profile),
+                recorded: true,
+                keeps_last: false,
+            } rehearsal(|person| Some(person.aliases()))
+
+            /// The id by which the company's directory or identity provider knows the user; `externalId` of SCIM.
+            source_id: SourceId(Option<String>) {
+                api_name: "sourceId",
+                heading: "Source ID",
+                longest: 500,
+                capability: Some(Capability::Profile),
+                recorded: true,
+                keeps_last: false,
+            } rehearsal(|person| Some(format!("directory-{}", person.number)))
+
+            /// The number or text by which the company's personnel records know the user.
+            employee_id: EmployeeId(Option<String>) {
+                api_name: "employeeId",
+                heading: "Employee ID",
+                longest: 500,
+                capability: Some(Capability::Profile),
+                recorded: true,
+                keeps_last: false,
+            } rehearsal(|person| Some(format!("E{:06}", person.number)))
+
+            /// The department of the user in the company.
+            department: Department(Option<String>) {
+                api_name: "department",
+                heading: "Department",
+                longest: 500,
+                capability: Some(Capability::Profile),
+                recorded: true,
+                keeps_last: false,
+            } rehearsal(|person| Some(person.department().to_owned()))
+
+            /// The manager of the user: an id or an address, as the application writes it.
+            manager: Manager(Option<String>) {
+                api_name: "manager",
+                heading: "Manager",
+                longest: 500,
+                capability: Some(Capability::Profile),
+                recorded: true,
+                keeps_last: false,
+            } rehearsal(|person| person.manager())
         }
     };
 }
@@ -195,7 +275,8 @@ pub struct FieldInfo {
     pub capability: Option<Capability>,
     /// Whether a change is recorded and counted. `false` for what changes with ordinary use.
     pub recorded: bool,
-    /// Whether the register keeps the last value if the application gives none, because the value stays true.
+    /// Whether the register keeps the last time if the application gives none, or says “never”, because it stays
+    /// true.
     pub keeps_last: bool,
 }
 
@@ -242,123 +323,5 @@ impl<'de> Deserialize<'de> for UserField {
             let names: Vec<_> = Self::ALL.iter().map(|field| format!("`{field}`")).collect();
             de::Error::custom(format!("unknown column `{text}`, expected one of {}", names.join(", ")))
         })
-    }
-}
-
-/// A field's value of any type. It is serialized as samples write it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum FieldValue<'a> {
-    Text(&'a str),
-    Flag(bool),
-    Texts(&'a [String]),
-    Time(Timestamp),
-    Word(&'static str),
-}
-
-impl FieldValue<'_> {
-    /// Whether it is a list without entries.
-    pub fn is_empty(&self) -> bool {
-        matches!(self, Self::Texts([]))
-    }
-}
-
-/// A type that fields can have.
-pub trait FieldType {
-    /// How a manifest says where the value is.
-    type Rule;
-    const KIND: Kind;
-    const IS_OPTIONAL: bool = true;
-    fn value(&self) -> Option<FieldValue<'_>>;
-}
-
-impl FieldType for Option<String> {
-    type Rule = Option<Text>;
-    const KIND: Kind = Kind::Text;
-
-    fn value(&self) -> Option<FieldValue<'_>> {
-        self.as_deref().map(FieldValue::Text)
-    }
-}
-
-impl FieldType for Option<bool> {
-    type Rule = Option<Flag>;
-    const KIND: Kind = Kind::Flag;
-
-    fn value(&self) -> Option<FieldValue<'_>> {
-        self.map(FieldValue::Flag)
-    }
-}
-
-impl FieldType for Option<Vec<String>> {
-    type Rule = Option<OneOrMany<Labels>>;
-    const KIND: Kind = Kind::Texts;
-
-    fn value(&self) -> Option<FieldValue<'_>> {
-        self.as_deref().map(FieldValue::Texts)
-    }
-}
-
-impl FieldType for Option<Timestamp> {
-    type Rule = Option<Time>;
-    const KIND: Kind = Kind::Time;
-
-    fn value(&self) -> Option<FieldValue<'_>> {
-        self.map(FieldValue::Time)
-    }
-}
-
-impl FieldType for UserStatus {
-    type Rule = OneOrMany<Choice<UserStatus>>;
-    const KIND: Kind = Kind::Word;
-    const IS_OPTIONAL: bool = false;
-
-    fn value(&self) -> Option<FieldValue<'_>> {
-        Some(FieldValue::Word(match self {
-            Self::Active => "active",
-            Self::Suspended => "suspended",
-            Self::Invited => "invited",
-            Self::Unknown => "unknown",
-        }))
-    }
-}
-
-/// Whether a user can sign in to the application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum UserStatus {
-    Active,
-    Suspended,
-    /// Invited, and not joined yet.
-    Invited,
-    /// The application gave no status, or one that the manifest does not know.
-    Unknown,
-}
-
-/// A point in time, in Unix milliseconds. It is written as in RFC 3339.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Timestamp(pub i64);
-
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match DateTime::from_timestamp_millis(self.0) {
-            Some(time) => f.write_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
-            None => self.0.fmt(f),
-        }
-    }
-}
-
-impl Serialize for Timestamp {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Timestamp {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let time = DateTime::parse_from_rfc3339(&text)
-            .map_err(|_| de::Error::custom("a time is written as 2026-01-02T03:04:05Z"))?;
-        Ok(Self(time.timestamp_millis()))
     }
 }

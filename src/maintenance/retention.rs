@@ -39,7 +39,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct Retention {
     pub events: u32,
     pub runs: u32,
-    /// The changes that runs made to single users. They are never kept longer than the runs.
+    /// The changes that runs made to single users, which are the history of the users.
     pub changes: u32,
     pub mails: u32,
     /// Users that their application no longer lists.
@@ -88,12 +88,10 @@ impl Pruner {
         let Retention { events: keep_events, runs, changes, mails, removed_users, audit: keep_audit, audit_names } =
             self.retention;
         let run_end = cutoff(runs, now);
-        // The API reads changes through their run, so they end with it.
-        let change_end = cutoff(changes, now).max(run_end);
         if let Some(end) = cutoff(keep_events, now) {
             self.prune("events", stop, async |tx| events::prune(&tx, end, BATCH).await).await;
         }
-        if let Some(end) = change_end.map(first_id) {
+        if let Some(end) = cutoff(changes, now) {
             self.prune("changes", stop, async |tx| directory::prune::changes(&tx, end, BATCH).await).await;
         }
         if let Some(end) = run_end.map(first_id) {

@@ -24,19 +24,14 @@ pub(super) const ROWS: usize = 1_000;
 
 /// A change of a user that a run found.
 pub(super) struct Change {
+    /// As in the column of this name.
+    pub run_id: Uuid,
     pub user_id: Uuid,
     pub kind: Kind,
     /// The API names of the fields that changed, separated by commas.
     pub fields: String,
     /// As in the column of this name.
     pub old_values: String,
-}
-
-impl Change {
-    /// A change that names no fields.
-    pub fn of(user_id: Uuid, kind: Kind) -> Self {
-        Self { user_id, kind, fields: String::new(), old_values: String::new() }
-    }
 }
 
 fn is_postgres<C: ConnectionTrait>(conn: &C) -> bool {
@@ -134,16 +129,18 @@ pub(super) async fn touch<C: ConnectionTrait>(conn: &C, scope: &Scope, users: &[
 }
 
 /// Stores the changes that a run found.
-pub(super) async fn record<C: ConnectionTrait>(conn: &C, run: Uuid, changes: &[Change]) -> Result<()> {
+pub(super) async fn record<C: ConnectionTrait>(conn: &C, at: i64, changes: &[Change]) -> Result<()> {
     if changes.is_empty() {
         return Ok(());
     }
     if is_postgres(conn) {
-        let sql = "INSERT INTO user_change (run_id, user_id, kind, fields, old_values) \
-            SELECT $1, user_id, kind, fields, old_values FROM UNNEST($2::uuid[], $3::text[], $4::text[], $5::text[]) \
-            AS change(user_id, kind, fields, old_values)";
+        let sql = "INSERT INTO user_change (at, run_id, user_id, kind, fields, old_values) \
+            SELECT $1, run_id, user_id, kind, fields, old_values \
+            FROM UNNEST($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[]) \
+            AS change(run_id, user_id, kind, fields, old_values)";
         let values = [
-            run.into(),
+            at.into(),
+            array(changes.iter().map(|change| change.run_id)),
             array(changes.iter().map(|change| change.user_id)),
             array(changes.iter().map(|change| change.kind.to_value())),
             array(changes.iter().map(|change| change.fields.clone())),
@@ -153,11 +150,12 @@ pub(super) async fn record<C: ConnectionTrait>(conn: &C, run: Uuid, changes: &[C
         return Ok(());
     }
     let rows = changes.iter().map(|change| user_change::ActiveModel {
-        run_id: Set(run),
+        run_id: Set(change.run_id),
         user_id: Set(change.user_id),
         kind: Set(change.kind),
         fields: Set(change.fields.clone()),
         old_values: Set(change.old_values.clone()),
+        at: Set(at),
         ..Default::default()
     });
     user_change::Entity::insert_many(rows).exec_without_returning(conn).await?;

@@ -89,6 +89,7 @@ fn words(capability: Capability) -> &'static str {
         Capability::Mfa => "second factors",
         Capability::AdminRoles => "administrator roles",
         Capability::Licenses => "licences",
+        Capability::Profile => "profiles",
     }
 }
 

@@ -41,6 +41,7 @@ pub mod reconcile;
 mod removal;
 mod row;
 mod run;
+mod stored;
 mod waiting;
 
 /// The limits of a run.

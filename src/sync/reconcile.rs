@@ -28,8 +28,8 @@ pub struct Scope {
     /// The run's number.
     pub number: i64,
     pub now: i64,
-    /// The manifest has changed, so a different value of a field may come from the manifest. Changed fields are not
-    /// recorded.
+    /// The manifest has changed, so a different value of a field may come from the manifest. Changed fields are history,
+    /// and no changes that the run shows.
     pub new_baseline: bool,
 }
 
@@ -77,6 +77,27 @@ enum Known {
     InThisRun,
 }
 
+impl Scope {
+    /// The change of a user that is new or is listed again.
+    fn added(&self, row: &Model, old_values: &OldValues) -> Change {
+        let is_return = old_values.removed_at.is_some();
+        Change {
+            run_id: self.run_id,
+            user_id: row.id,
+            kind: Kind::Added,
+            fields: String::new(),
+            old_values: if is_return { old_values.to_json() } else { String::new() },
+        }
+    }
+
+    /// The change of fields of a user.
+    fn changed(&self, row: &Model, old_values: &OldValues) -> Change {
+        let (run_id, fields) =
+            if self.new_baseline { (Uuid::nil(), String::new()) } else { (self.run_id, old_values.recorded()) };
+        Change { run_id, user_id: row.id, kind: Kind::Changed, fields, old_values: old_values.to_json() }
+    }
+}
+
 impl Listed {
     fn new(row: Option<Model>, user: &SourceUser, scope: &Scope) -> Self {
         let (row, is) = match row {
@@ -85,7 +106,7 @@ impl Listed {
             Some(row) if row.removed_at.is_some() => (row, Known::Added),
             Some(row) => (row, Known::Before),
         };
-        let mut listed = Listed { row, is, old_values: OldValues::default() };
+        let mut listed = Listed { old_values: OldValues::before(&row), row, is };
         listed.update(user);
         listed
     }
@@ -111,22 +132,24 @@ async fn store_chunk<C: ConnectionTrait>(
             counts.seen += 1;
         }
         let before = old_values.words(&row);
-        let fields = if scope.new_baseline { String::new() } else { old_values.recorded() };
         match is {
             Known::Added => {
                 counts.added += 1;
-                changes.push(Change::of(row.id, Kind::Added));
+                changes.push(scope.added(&row, &old_values));
             }
             Known::InThisRun if old_values.is_empty() => continue,
             Known::Before if old_values.is_empty() => {
                 touched.push(row.id);
                 continue;
             }
-            _ if fields.is_empty() => {}
+            _ if old_values.recorded().is_empty() => {}
+            Known::InThisRun | Known::Before if scope.new_baseline => {
+                changes.push(scope.changed(&row, &old_values));
+            }
             Known::InThisRun => changed_again.push((row.clone(), old_values)),
             Known::Before => {
                 counts.changed += 1;
-                changes.push(Change { fields, old_values: old_values.to_json(), ..Change::of(row.id, Kind::Changed) });
+                changes.push(scope.changed(&row, &old_values));
             }
         }
         if is == Known::Added || before.is_some() {
@@ -148,7 +171,7 @@ async fn store_chunk<C: ConnectionTrait>(
     index::refresh(conn, scope.instance_id, &renamed, scope.now).await?;
     bulk::touch(conn, scope, &touched).await?;
     change_again(conn, scope, changed_again, &mut changes, counts).await?;
-    bulk::record(conn, scope.run_id, &changes).await
+    bulk::record(conn, scope.now, &changes).await
 }
 
 /// The users in the order of the page, each once.
@@ -201,25 +224,30 @@ async fn change_again<C: ConnectionTrait>(
         match recorded.remove(&row.id) {
             None => {
                 counts.changed += 1;
-                let (fields, old_values) = (later.recorded(), later.to_json());
-                changes.push(Change { fields, old_values, ..Change::of(row.id, Kind::Changed) });
+                changes.push(scope.changed(&row, &later));
             }
-            Some(change) if change.kind == Kind::Changed => {
+            // The run has added the user.
+            Some(change) if change.kind == Kind::Added && change.old_values.is_empty() => {}
+            Some(change) => {
                 let mut old_values = OldValues::from_json(&change.old_values)?;
                 old_values.add(later);
                 old_values.drop_unchanged(&row);
-                let (id, fields) = (change.id, old_values.recorded());
-                if fields.is_empty() {
+                let (id, is_return) = (change.id, change.kind == Kind::Added);
+                let fields = if is_return { String::new() } else { old_values.recorded() };
+                if fields.is_empty() && !is_return {
                     counts.changed -= 1;
                     user_change::Entity::delete_by_id(id).exec(conn).await?;
                 } else {
-                    let old_values = Set(old_values.to_json());
-                    let change =
-                        user_change::ActiveModel { id: Set(id), fields: Set(fields), old_values, ..Default::default() };
+                    let change = user_change::ActiveModel {
+                        id: Set(id),
+                        fields: Set(fields),
+                        old_values: Set(old_values.to_json()),
+                        at: Set(scope.now),
+                        ..Default::default()
+                    };
                     change.update(conn).await?;
                 }
             }
-            Some(_) => {}
         }
     }
     Ok(())
@@ -276,6 +304,8 @@ pub async fn remove_unseen<C: ConnectionTrait>(conn: &C, scope: &Scope) -> Resul
         .column(Column::Id)
         .expr(Expr::value(Kind::Removed))
         .expr(Expr::value(""))
+        .expr(Expr::value(row::OF_REMOVED))
+        .expr(Expr::value(scope.now))
         .from(Entity)
         .cond_where(unseen.clone());
     let mut insert = Query::insert();
@@ -284,6 +314,8 @@ pub async fn remove_unseen<C: ConnectionTrait>(conn: &C, scope: &Scope) -> Resul
         user_change::Column::UserId,
         user_change::Column::Kind,
         user_change::Column::Fields,
+        user_change::Column::OldValues,
+        user_change::Column::At,
     ]);
     insert.select_from(removals).map_err(|error| crate::error::Error::internal("the removal", error))?;
     conn.execute(&insert).await?;

@@ -1,14 +1,14 @@
 //! A user's row, and what a sync changes in it. Nothing here reads or writes the database.
 
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind, Write};
 
-use entity::user::{Model, UserStatus};
-use integration::user::{self, FieldInfo, FieldType, SourceUser, Timestamp, UserField};
+use entity::user::Model;
+use integration::user::{FieldInfo, SourceUser, UserField};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::reconcile::Scope;
+use super::stored::Provided;
 use crate::directory::keys;
 use crate::directory::words::Words;
 use crate::error::Result;
@@ -35,13 +35,13 @@ macro_rules! for_rows {
 
         /// Copies what differs from the user into the row, and adds what was there before to
         /// `old_values`. A field without a value is cleared, except for one that was refused and one
-        /// that keeps its last value. Nothing is allocated for a user that did not change.
+        /// that keeps its last time. Nothing is allocated for a user that did not change.
         pub(super) fn update(row: &mut Model, user: &SourceUser, old_values: &mut OldValues) {
             let SourceUser { external_id: _, refused, $($name),* } = user;
             let mut is_changed = false;
             $({
                 let field = UserField::$Variant;
-                let is_kept = refused.contains(&field) || (field.info().keeps_last && $name.value().is_none());
+                let is_kept = refused.contains(&field) || (field.info().keeps_last && $name.is_outlived_by(&row.$name));
                 if !is_kept && !$name.is_in(&row.$name) {
                     old_values.insert(field, json!(row.$name));
                     row.$name = $name.to_column();
@@ -63,39 +63,54 @@ macro_rules! for_rows {
 
 integration::with_user_fields!(for_rows);
 
-/// What the fields of a user were before they changed. Empty if nothing changed.
+/// What a user was before it changed. Empty if nothing changed.
 #[derive(Debug, Default)]
-pub(super) struct OldValues(BTreeMap<UserField, Value>);
+pub(super) struct OldValues {
+    fields: BTreeMap<UserField, Value>,
+    /// When the user had been removed, if it had been.
+    pub removed_at: Option<i64>,
+}
+
+/// The name of the column, among those of the fields.
+const REMOVED_AT: &str = "removed_at";
+
+/// The old values of a user that is removed, as JSON.
+pub(super) const OF_REMOVED: &str = r#"{"removed_at":null}"#;
 
 impl OldValues {
+    /// What a user with this row was before anything of it changes.
+    pub(super) fn before(row: &Model) -> Self {
+        Self { fields: BTreeMap::new(), removed_at: row.removed_at }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.fields.is_empty()
     }
 
     /// Keeps the first value of a field.
     fn insert(&mut self, field: UserField, value: Value) {
-        self.0.entry(field).or_insert(value);
+        self.fields.entry(field).or_insert(value);
     }
 
     /// Adds later values. A field that has a value already keeps it.
     pub(super) fn add(&mut self, later: OldValues) {
-        for (field, value) in later.0 {
+        for (field, value) in later.fields {
             self.insert(field, value);
         }
     }
 
     /// Drops the fields that are as they were.
     pub(super) fn drop_unchanged(&mut self, row: &Model) {
-        self.0.retain(|field, value| stored_value(row, *field) != *value);
+        self.fields.retain(|field, value| stored_value(row, *field) != *value);
     }
 
     /// The words of the user before the name or the address changed; `None` if neither did.
     pub(super) fn words(&self, row: &Model) -> Option<Words> {
-        let before = |field, now: &Option<String>| match self.0.get(&field) {
+        let before = |field, now: &Option<String>| match self.fields.get(&field) {
             Some(value) => value.as_str().map(str::to_owned),
             None => now.clone(),
         };
-        let is_changed = [UserField::Email, UserField::DisplayName].iter().any(|field| self.0.contains_key(field));
+        let is_changed = [UserField::Email, UserField::DisplayName].iter().any(|field| self.fields.contains_key(field));
         is_changed.then(|| {
             let email = before(UserField::Email, &row.email);
             Words::of(email.as_deref(), before(UserField::DisplayName, &row.display_name).as_deref())
@@ -103,7 +118,7 @@ impl OldValues {
     }
 
     fn of_recorded_fields(&self) -> impl Iterator<Item = (&'static FieldInfo, &Value)> {
-        self.0.iter().map(|(field, value)| (field.info(), value)).filter(|(field, _)| field.recorded)
+        self.fields.iter().map(|(field, value)| (field.info(), value)).filter(|(field, _)| field.recorded)
     }
 
     /// The API names of the fields whose changes are recorded, separated by commas.
@@ -111,10 +126,11 @@ impl OldValues {
         self.of_recorded_fields().map(|(field, _)| field.api_name).collect::<Vec<_>>().join(",")
     }
 
-    /// The values of the fields whose changes are recorded, by column.
+    /// The values of the fields whose changes are recorded, and of the removal, by column.
     pub(super) fn to_json(&self) -> String {
         let values = self.of_recorded_fields().map(|(field, value)| (field.name.to_owned(), value.clone()));
-        Value::from(values.collect::<Map<_, _>>()).to_string()
+        let removed = self.removed_at.map(|at| (REMOVED_AT.to_owned(), json!(at)));
+        Value::from(values.chain(removed).collect::<Map<_, _>>()).to_string()
     }
 
     /// Reads what [`to_json`](Self::to_json) has written, or an empty text.
@@ -123,98 +139,9 @@ impl OldValues {
             return Ok(Self::default());
         }
         let mut values: Map<String, Value> = serde_json::from_str(text)?;
+        let removed_at = values.get(REMOVED_AT).and_then(Value::as_i64);
         let fields = UserField::ALL.iter().filter_map(|field| Some((*field, values.remove(field.info().name)?)));
-        Ok(Self(fields.collect()))
-    }
-}
-
-/// A field of a user, for a column of type `C`.
-trait Provided<C> {
-    /// Compares without an allocation.
-    fn is_in(&self, column: &C) -> bool;
-    fn to_column(&self) -> C;
-}
-
-impl<T, V: Stored<T>> Provided<Option<T>> for Option<V> {
-    fn is_in(&self, column: &Option<T>) -> bool {
-        match (self, column) {
-            (Some(value), Some(stored)) => value.is_stored_as(stored),
-            (None, None) => true,
-            _ => false,
-        }
-    }
-
-    fn to_column(&self) -> Option<T> {
-        self.as_ref().map(Stored::to_stored)
-    }
-}
-
-impl Provided<UserStatus> for user::UserStatus {
-    fn is_in(&self, column: &UserStatus) -> bool {
-        self.to_column() == *column
-    }
-
-    fn to_column(&self) -> UserStatus {
-        match self {
-            Self::Active => UserStatus::Active,
-            Self::Suspended => UserStatus::Suspended,
-            Self::Invited => UserStatus::Invited,
-            Self::Unknown => UserStatus::Unknown,
-        }
-    }
-}
-
-/// A value that a column of type `Option<T>` stores.
-trait Stored<T> {
-    /// Compares without an allocation.
-    fn is_stored_as(&self, stored: &T) -> bool;
-    fn to_stored(&self) -> T;
-}
-
-/// Most values are stored as they are.
-impl<T: Clone + PartialEq> Stored<T> for T {
-    fn is_stored_as(&self, stored: &T) -> bool {
-        self == stored
-    }
-
-    fn to_stored(&self) -> T {
-        self.clone()
-    }
-}
-
-impl Stored<i64> for Timestamp {
-    fn is_stored_as(&self, stored: &i64) -> bool {
-        self.0 == *stored
-    }
-
-    fn to_stored(&self) -> i64 {
-        self.0
-    }
-}
-
-/// A list is stored as a JSON array.
-impl Stored<String> for Vec<String> {
-    fn is_stored_as(&self, stored: &String) -> bool {
-        let mut rest = Expected(stored.as_bytes());
-        serde_json::to_writer(&mut rest, self).is_ok() && rest.0.is_empty()
-    }
-
-    fn to_stored(&self) -> String {
-        Value::from(self.as_slice()).to_string()
-    }
-}
-
-/// The bytes that are still to be written. Other bytes are an error.
-struct Expected<'a>(&'a [u8]);
-
-impl Write for Expected<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 = self.0.strip_prefix(bytes).ok_or(ErrorKind::InvalidData)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        Ok(Self { fields: fields.collect(), removed_at })
     }
 }
 
@@ -222,9 +149,9 @@ impl Write for Expected<'_> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use integration::user::UserStatus;
+    use integration::user::{AccountKind, Timestamp, UserStatus};
 
-    use super::{Model, OldValues, Scope, SourceUser, Timestamp, UserField, Uuid, json, new, update};
+    use super::{Model, OldValues, Scope, SourceUser, UserField, Uuid, json, new, update};
 
     fn user() -> SourceUser {
         SourceUser {
@@ -236,6 +163,14 @@ mod tests {
             mfa_enabled: Some(true),
             licenses: Some(vec!["Full \"seat\"".into(), "Add-on".into()]),
             last_active_at: Some(Timestamp(1)),
+            kind: Some(AccountKind::Human),
+            guest: Some(false),
+            created_at: Some(Timestamp(1)),
+            aliases: Some(vec!["a@acme.example".into()]),
+            source_id: Some("s-7".into()),
+            employee_id: Some("7".into()),
+            department: Some("Sales".into()),
+            manager: Some("8".into()),
             refused: BTreeSet::new(),
         }
     }
@@ -247,7 +182,7 @@ mod tests {
 
     /// The fields that an update with the changed user changes, and the row after it.
     fn updated(change: impl FnOnce(&mut SourceUser)) -> (Vec<UserField>, Model) {
-        let (OldValues(fields), row) = old_and_new(change);
+        let (OldValues { fields, .. }, row) = old_and_new(change);
         (fields.into_keys().collect(), row)
     }
 
@@ -283,6 +218,32 @@ mod tests {
         assert_eq!((fields, row.mfa_enabled), (vec![UserField::MfaEnabled], Some(false)));
         let (fields, row) = updated(|user| user.last_active_at = Some(Timestamp(2)));
         assert_eq!((fields, row.last_active_at), (vec![UserField::LastActiveAt], Some(2)));
+        let (fields, row) = updated(|user| user.kind = Some(AccountKind::Service));
+        assert_eq!((fields, row.kind), (vec![UserField::Kind], Some(entity::user::AccountKind::Service)));
+        let (fields, row) = updated(|user| user.aliases = Some(Vec::new()));
+        assert_eq!((fields, row.aliases.as_deref()), (vec![UserField::Aliases], Some("[]")));
+        let (fields, row) = updated(|user| user.department = Some("Support".into()));
+        assert_eq!((fields, row.department.as_deref()), (vec![UserField::Department], Some("Support")));
+    }
+
+    #[test]
+    fn a_known_time_outlives_never_and_never_outlives_nothing() {
+        let never = Some(Timestamp::NEVER);
+        for (told, stored) in [
+            (&[Some(Timestamp(5)), None][..], Some(5)),
+            (&[Some(Timestamp(5)), never], Some(5)),
+            (&[Some(Timestamp(5)), never, Some(Timestamp(4))], Some(4)),
+            (&[None, never], Some(0)),
+            (&[never, None], None),
+            (&[never, Some(Timestamp(5))], Some(5)),
+        ] {
+            let of = |at: &Option<Timestamp>| SourceUser { last_active_at: *at, ..user() };
+            let mut row = row_of(&of(&told[0]));
+            for at in &told[1..] {
+                update(&mut row, &of(at), &mut OldValues::default());
+            }
+            assert_eq!(row.last_active_at, stored, "{told:?}");
+        }
     }
 
     #[test]
@@ -335,6 +296,14 @@ mod tests {
             mfa_enabled: None,
             licenses: None,
             last_active_at: None,
+            kind: None,
+            guest: None,
+            created_at: None,
+            aliases: None,
+            source_id: None,
+            employee_id: None,
+            department: None,
+            manager: None,
             refused,
         }
     }

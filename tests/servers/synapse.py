@@ -97,7 +97,7 @@ class Synapse(Server):
         seen = dict(self.read("SELECT user_id, MAX(last_seen) FROM user_ips GROUP BY user_id"))
         users = {}
         for name, admin, deactivated, locked, suspended in self.read(
-            "SELECT name, admin, deactivated, locked, suspended FROM users WHERE user_type IS NOT 'bot'"
+            "SELECT name, admin, deactivated, locked, suspended FROM users"
         ):
             users[name] = {
                 "email": addresses.get(name),

@@ -6,7 +6,8 @@ use sea_orm::sea_query::{Expr, ExprTrait, Func, Query, SelectStatement, SimpleEx
 use sea_orm::{Condition, DbBackend, QuerySelect, QueryTrait, Select, Value};
 
 use super::walk::Walk;
-use crate::directory::users::{Filter, of_instance, purging};
+use crate::directory::reported::{of_instance, purging};
+use crate::directory::users::Filter;
 use crate::directory::words::Term;
 
 /// The entries that a statement looks at.

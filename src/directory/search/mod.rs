@@ -17,7 +17,8 @@ use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Query, SelectStatement, Unio
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QuerySelect, QueryTrait};
 use uuid::Uuid;
 
-use super::users::{Filter, Found, Page, Position as InList, Reported, shown};
+use super::reported::{Reported, shown};
+use super::users::{Filter, Found, Page, Position as InList};
 use super::words::{Term, Words};
 use crate::db::{Columns, Reader, keyset};
 use crate::error::Result;

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::User;
 use crate::db::{Columns, Total};
-use crate::directory::{changes, leavers, users};
+use crate::directory::reported::Reported;
+use crate::directory::{changes, leavers};
 use crate::graphql::api::Api;
 use crate::graphql::batch::regroup;
 use crate::graphql::connection::connection;
@@ -28,7 +29,7 @@ pub struct UserChange {
 
 impl UserChange {
     /// Rows of one list.
-    fn list(changes: Vec<(Model, users::Reported)>) -> Vec<UserChange> {
+    fn list(changes: Vec<(Model, Reported)>) -> Vec<UserChange> {
         let (changes, models): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
         changes.into_iter().zip(User::list(models)).map(|(change, user)| UserChange { change, user }).collect()
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
-use entity::user::UserStatus;
+use entity::user::{AccountKind, UserStatus};
+use integration::user::Timestamp;
 use uuid::Uuid;
 
 use super::api::Api;
@@ -14,11 +15,15 @@ use super::id::{self, Kind};
 use super::instance::{Instance, InstanceById};
 use super::written::{Written, fields};
 use crate::clock::date_time;
-use crate::directory::users::{Found, Position, Reported};
+use crate::directory::reported::Reported;
+use crate::directory::users::{Found, Position};
 use crate::error::Error;
 
 pub mod change;
 pub mod list;
+
+/// The last activity of an account that was never active.
+const NEVER: i64 = Timestamp::NEVER.0;
 
 #[derive(Clone)]
 pub struct User {
@@ -105,9 +110,55 @@ impl User {
         self.model.licenses.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
 
-    /// When the account was last active.
+    /// When the account was last active. Null if it was never active, or if the application does not provide it; see
+    /// `neverActive`.
     fn last_active_at(&self) -> Option<DateTime<Utc>> {
-        self.model.last_active_at.map(date_time)
+        self.model.last_active_at.filter(|at| *at != NEVER).map(date_time)
+    }
+
+    /// Whether the application says that the account was never active. Null if it is not known.
+    fn never_active(&self) -> Option<bool> {
+        self.model.last_active_at.map(|at| at == NEVER)
+    }
+
+    /// Whether a person, a program or several people use the account.
+    fn kind(&self) -> Option<AccountKind> {
+        self.model.kind
+    }
+
+    /// Whether the account is of somebody who belongs to another organisation and was invited into this one.
+    fn guest(&self) -> Option<bool> {
+        self.model.guest
+    }
+
+    /// When the account was made in the application.
+    fn created_at(&self) -> Option<DateTime<Utc>> {
+        self.model.created_at.map(date_time)
+    }
+
+    /// The further e-mail addresses of the account. Also empty if the application does not provide them.
+    fn aliases(&self) -> Vec<String> {
+        self.model.aliases.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    }
+
+    /// The id by which the company's directory or identity provider knows the account, as the application writes it.
+    fn source_id(&self) -> Option<&str> {
+        self.model.source_id.as_deref()
+    }
+
+    /// The number or text by which the company's personnel records know the person.
+    fn employee_id(&self) -> Option<&str> {
+        self.model.employee_id.as_deref()
+    }
+
+    /// The department of the person in the company.
+    fn department(&self) -> Option<&str> {
+        self.model.department.as_deref()
+    }
+
+    /// The manager of the person: an id or an address, as the application writes it.
+    fn manager(&self) -> Option<&str> {
+        self.model.manager.as_deref()
     }
 
     /// When a sync saw the account for the first time.

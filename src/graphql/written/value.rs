@@ -141,6 +141,7 @@ enums! {
     entity::run::FailureClass,
     entity::run::Outcome,
     entity::run::Trigger,
+    entity::user::AccountKind,
     entity::user::UserStatus,
     entity::user_change::Kind,
     integration::manifest::auth::AuthenticationKind,

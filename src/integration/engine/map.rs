@@ -6,7 +6,7 @@ use serde_saphyr::Spanned;
 
 use super::detail::DETAILS;
 use super::record::Record;
-use super::rules::{bare_address, choice, flag, last_active, text, texts, tidy};
+use super::rules::{address, choice, flag, further_address, text, texts, tidy, time};
 use crate::manifest::expr::{Document, JOINED};
 use crate::manifest::listing::{Absent, Listing};
 use crate::manifest::mapping::{Choice, Flag, Labels, Mapping, Rule, Text, Time};
@@ -50,7 +50,8 @@ pub(super) fn map_users(
             user.status = status;
             user.refused.remove(&UserField::Status);
         }
-        let carried = user.values().filter(|(_, value)| value.is_some_and(|value| !value.is_empty()));
+        drop_primary(&mut user);
+        let carried = user.values().filter(|(_, value)| value.is_some_and(|value| value.is_news()));
         mapped.carried.extend(carried.map(|(field, _)| field));
         mapped.users.push(user);
     }
@@ -60,6 +61,13 @@ pub(super) fn map_users(
         mapped.users.iter_mut().for_each(|user| _ = user.refused.insert(*field));
     }
     mapped
+}
+
+/// Takes the address of a user out of the further ones.
+fn drop_primary(user: &mut SourceUser) {
+    if let (Some(email), Some(aliases)) = (&user.email, &mut user.aliases) {
+        aliases.retain(|alias| !alias.eq_ignore_ascii_case(email));
+    }
 }
 
 macro_rules! define {
@@ -168,12 +176,11 @@ impl Extract for Text {
 
     fn extract(&self, field: UserField, context: &mut Context<'_>) -> Option<String> {
         let text = text(self, context.record)?;
-        let text = if field == UserField::Email {
-            tidy(bare_address(text.trim()), field.info().longest)
-        } else {
-            tidy(&text, field.info().longest)
-        };
-        Some(text).filter(|text| !text.is_empty())
+        let longest = field.info().longest;
+        match field {
+            UserField::Email => address(&text, longest),
+            _ => Some(tidy(&text, longest)).filter(|text| !text.is_empty()),
+        }
     }
 }
 
@@ -197,10 +204,15 @@ impl Extract for OneOrMany<Labels> {
     type Value = Vec<String>;
 
     fn extract(&self, field: UserField, context: &mut Context<'_>) -> Option<Vec<String>> {
-        Some(texts(&self.0, context.record, field.info().longest)).filter(|texts| !texts.is_empty())
+        let longest = field.info().longest;
+        let found = match field {
+            UserField::Aliases => texts(&self.0, context.record, |text| further_address(text, longest)),
+            _ => texts(&self.0, context.record, |text| Some(tidy(text, longest))),
+        };
+        Some(found).filter(|texts| !texts.is_empty())
     }
 
-    /// If a record lists no licences, the user has none, unless the manifest says otherwise.
+    /// If a record lists none, the user has none, unless the manifest says otherwise.
     fn when_absent(absent: Option<Absent>) -> Option<Vec<String>> {
         matches!(absent, None | Some(Absent::Empty)).then(Vec::new)
     }
@@ -210,14 +222,27 @@ impl Extract for Time {
     type Value = Timestamp;
 
     fn extract(&self, _: UserField, context: &mut Context<'_>) -> Option<Timestamp> {
-        last_active(self, context.record).map(Timestamp)
+        time(self, context.record).map(Timestamp)
+    }
+
+    fn is_told(&self, record: &Document) -> bool {
+        self.known_when.as_ref().is_none_or(|test| test.holds(record))
+    }
+
+    fn when_absent(absent: Option<Absent>) -> Option<Timestamp> {
+        (absent == Some(Absent::Never)).then_some(Timestamp::NEVER)
     }
 }
 
 impl<T: Copy> Extract for OneOrMany<Choice<T>> {
     type Value = T;
 
-    fn extract(&self, _: UserField, context: &mut Context<'_>) -> Option<T> {
-        choice(&self.0, context.record, context.unknown_statuses)
+    fn extract(&self, field: UserField, context: &mut Context<'_>) -> Option<T> {
+        let mut unknown = 0;
+        let value = choice(&self.0, context.record, &mut unknown);
+        if field == UserField::Status {
+            *context.unknown_statuses += unknown;
+        }
+        value
     }
 }

@@ -26,13 +26,37 @@ fn is_invisible(letter: char) -> bool {
     letter.is_control()
 }
 
-/// The address in `Ann Lee <ann@example.com>` or `mailto:ann@example.com`; any other text as it is.
-pub(super) fn bare_address(text: &str) -> &str {
+/// The e-mail address of a user. `None` for the name of a guest in Microsoft Entra: it contains the guest's address,
+/// but is none, and seems to be one of the company.
+pub(super) fn address(text: &str, longest: usize) -> Option<String> {
+    let address = tidy(bare_address(text.trim()), longest);
+    (!address.is_empty() && !is_name_of_guest(&address)).then_some(address)
+}
+
+/// A further address of a user. Lists of these may have other entries, such as telephone numbers.
+pub(super) fn further_address(text: &str, longest: usize) -> Option<String> {
+    let is_address = |text: &String| {
+        let parts = text.split_once('@');
+        let is_part =
+            |part: &str| !part.is_empty() && !part.contains([':', '@', '/']) && !part.contains(char::is_whitespace);
+        parts.is_some_and(|(local, domain)| is_part(local) && is_part(domain))
+    };
+    address(text, longest).filter(is_address)
+}
+
+fn is_name_of_guest(address: &str) -> bool {
+    address.contains('#') && address.to_ascii_uppercase().contains("#EXT#@")
+}
+
+/// The address in `Ann Lee <ann@example.com>`, `mailto:ann@example.com` or `smtp:ann@example.com`; any other text as
+/// it is.
+fn bare_address(text: &str) -> &str {
     let inner = text.strip_suffix('>').and_then(|text| text.rsplit_once('<')).map_or(text, |(_, inner)| inner).trim();
-    match inner.split_at_checked("mailto:".len()) {
-        Some((scheme, address)) if scheme.eq_ignore_ascii_case("mailto:") => {
+    match inner.split_once(':') {
+        Some((scheme, address)) if scheme.eq_ignore_ascii_case("mailto") => {
             address.split('?').next().unwrap_or(address)
         }
+        Some((scheme, address)) if scheme.eq_ignore_ascii_case("smtp") => address,
         _ => inner,
     }
 }
@@ -100,11 +124,12 @@ pub(super) fn parse_bool(value: &Value) -> Option<bool> {
     }
 }
 
-pub(super) fn texts(rules: &[Labels], record: &Document, longest: usize) -> Vec<String> {
+/// All texts that the rules find, each once, in the form that `tidied` gives them.
+pub(super) fn texts(rules: &[Labels], record: &Document, tidied: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let mut texts: Vec<String> = Vec::new();
     let raw = rules.iter().flat_map(|rule| rule.path.all(record).filter_map(scalar).map(move |raw| (rule, raw)));
     for (rule, raw) in raw {
-        let text = tidy(&shown(&rule.values, rule.other.as_ref(), raw), longest);
+        let text = tidied(&shown(&rule.values, rule.other.as_ref(), raw)).unwrap_or_default();
         if !text.is_empty() && !texts.contains(&text) {
             texts.push(text);
         }
@@ -115,7 +140,11 @@ pub(super) fn texts(rules: &[Labels], record: &Document, longest: usize) -> Vec<
     texts
 }
 
-pub(super) fn last_active(rule: &Time, record: &Document) -> Option<i64> {
+/// `None` for the beginning of 1970, which means “never”.
+pub(super) fn time(rule: &Time, record: &Document) -> Option<i64> {
+    if rule.known_when.as_ref().is_some_and(|test| !test.holds(record)) {
+        return None;
+    }
     let parse = |raw: String| {
         if rule.null_if.contains(&raw) {
             return None;

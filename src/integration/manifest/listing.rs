@@ -139,6 +139,8 @@ pub enum Absent {
     No,
     /// The application leaves it out when it is empty.
     Empty,
+    /// The application leaves the time out for a user who was never active.
+    Never,
     /// The application always writes it, so the record is incomplete: the register keeps the old value.
     Incomplete,
 }

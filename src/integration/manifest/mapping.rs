@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::template::OneOrMany;
-use crate::user::{FieldType, Timestamp, UserField, UserStatus};
+use crate::user::{AccountKind, FieldType, Timestamp, UserField, UserStatus};
 use crate::with_user_fields;
 
 mod choice;

@@ -133,6 +133,32 @@ fn each_fault_has_its_place_and_says_the_way_out() {
         ("  records: $", "  absent: {mfa_enabled: no}\n  records: $", "absent names a column that map does not have"),
         ("  records: $", "  absent: {email: no}\n  records: $", "`no` is for columns that are yes or no"),
         ("  records: $", "  absent: {email: empty}\n  records: $", "`empty` is for columns that are lists"),
+        (
+            "    status:\n",
+            "    kind: robot\n    status:\n",
+            "“robot” is not known here; known are: human, service, shared",
+        ),
+        (
+            "    status:\n",
+            "    kind: {of: $.type, values: {bot: service, '': human}}\n    status:\n",
+            "an empty text in values never matches",
+        ),
+        (
+            "  records: $",
+            "  absent: {last_active_at: never}\n  records: $",
+            "absent names a column that map does not have",
+        ),
+        (
+            "  records: $\n  map:\n",
+            "  absent: {created_at: never}\n  records: $\n  map:\n    created_at: {from: $.at, format: iso}\n",
+            "`never` is for last_active_at",
+        ),
+        (
+            "  records: $\n  map:\n",
+            "  absent: {last_active_at: never}\n  records: $\n  joins: {seen: {path: /seen, pages: none, records: $, key: $.id, \
+             keep: {at: $.at}, provides: last_active_at, permission: p}}\n  map:\n    last_active_at: {from: $._joined.seen.at, format: iso}\n",
+            "was not “never” active; write known_when",
+        ),
         ("  records: $", "  absent: {status: incomplete}\n  records: $", "status needs no entry under absent"),
         ("  records: $", "  count: {path: count, at: $}\n  records: $", "path must begin with /"),
     ];

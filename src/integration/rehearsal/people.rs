@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::user::{SourceUser, Timestamp, UserStatus};
+use crate::user::{AccountKind, SourceUser, Timestamp, UserStatus};
 use crate::with_user_fields;
 
 /// 2026-01-01, the earliest invented activity.
 const EPOCH_MS: i64 = 1_767_225_600_000;
+const DAY_MS: i64 = 86_400_000;
 
 const FIRST: [&str; 16] = [
     "Ada", "Bela", "Chinua", "Dag", "Elif", "Farid", "Greta", "Hana", "Imre", "Jun", "Kofi", "Lena", "Mira", "Noor",
@@ -46,8 +47,37 @@ impl Person {
         }
     }
 
+    /// Who is only invited was never active.
     fn last_active_at(&self) -> Timestamp {
-        Timestamp(EPOCH_MS + (self.number % 300) * 86_400_000)
+        match self.status() {
+            UserStatus::Invited => Timestamp::NEVER,
+            _ => Timestamp(EPOCH_MS + (self.number % 300) * DAY_MS),
+        }
+    }
+
+    fn created_at(&self) -> Timestamp {
+        Timestamp(EPOCH_MS - (self.number % 1_000 + 1) * DAY_MS)
+    }
+
+    fn kind(&self) -> AccountKind {
+        match self.number % 100 {
+            37 => AccountKind::Service,
+            73 => AccountKind::Shared,
+            _ => AccountKind::Human,
+        }
+    }
+
+    fn aliases(&self) -> Vec<String> {
+        if self.number % 10 == 3 { vec![format!("p{}@rehearsal.example", self.number)] } else { Vec::new() }
+    }
+
+    fn department(&self) -> &'static str {
+        const DEPARTMENTS: [&str; 5] = ["Design", "Engineering", "Finance", "Sales", "Support"];
+        DEPARTMENTS[usize::try_from(self.number.rem_euclid(5)).unwrap_or(0)]
+    }
+
+    fn manager(&self) -> Option<String> {
+        (self.number > 0).then(|| format!("person-{}", self.number / 10))
     }
 }
 

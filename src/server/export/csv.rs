@@ -8,8 +8,10 @@
 //! line, in which the quotes are a part of the text, so that each semicolon and each end of a line inside of a cell begins
 //! another one. What follows these gets an apostrophe, too.
 
+use integration::user::Timestamp;
+
 use crate::clock::date_time;
-use crate::directory::users::Reported;
+use crate::directory::reported::Reported;
 
 /// The names of the columns are those of the fields of `User`.
 const COLUMNS: [&str; 10] = [
@@ -55,7 +57,7 @@ pub(super) fn user(text: &mut String, user: &Reported, removed: bool) {
         flag(user.is_admin),
         flag(user.mfa_enabled),
         licenses.unwrap_or_default().join("; "),
-        user.last_active_at.map(time).unwrap_or_default(),
+        user.last_active_at.filter(|at| *at != Timestamp::NEVER.0).map(time).unwrap_or_default(),
         time(user.first_seen_at),
         time(user.last_seen_at),
     ];

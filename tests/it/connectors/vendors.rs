@@ -114,6 +114,19 @@ fn user(id: &str, name: &str, status: &str, is_admin: bool, more: Value) -> Valu
     user
 }
 
+const MADE: &str = "2024-05-06T07:08:09Z";
+
+/// Adds these columns to the users that do not have them.
+fn each(mut users: Value, more: Value) -> Value {
+    let Value::Object(more) = more else { panic!("{more}") };
+    for user in users.as_array_mut().unwrap() {
+        for (column, value) in &more {
+            user.as_object_mut().unwrap().entry(column).or_insert_with(|| value.clone());
+        }
+    }
+    users
+}
+
 #[tokio::test]
 async fn okta() {
     Case {
@@ -126,45 +139,60 @@ async fn okta() {
         pages: 3,
         skipped: 0,
         // Whoever is not on the list of administrators may be one by a group.
-        users: json!([
-            user(
-                "00u1AbCdEfGhIjKlMn",
-                "Ann Admin",
-                "active",
-                true,
-                json!({ "mfa_enabled": true, "last_active_at": SEEN })
-            ),
-            user(
-                "00u2AbCdEfGhIjKlMn",
-                "Bob Brown",
-                "active",
-                false,
-                json!({ "is_admin": null, "mfa_enabled": true, "last_active_at": SEEN })
-            ),
-            user(
-                "00u3AbCdEfGhIjKlMn",
-                "Cleo Closed",
-                "suspended",
-                false,
-                json!({ "is_admin": null, "last_active_at": SEEN })
-            ),
-            user("00u4AbCdEfGhIjKlMn", "Dee Dunn", "invited", false, json!({ "is_admin": null, "mfa_enabled": false })),
-            user("00u5AbCdEfGhIjKlMn", "Eve Early", "active", false, json!({ "is_admin": null, "mfa_enabled": false })),
-            user(
-                "00u6AbCdEfGhIjKlMn",
-                "Finn Founder",
-                "active",
-                true,
-                json!({ "mfa_enabled": true, "last_active_at": SEEN })
-            ),
-            user(
-                "00u8AbCdEfGhIjKlMn",
-                "Gus Guest",
-                "active",
-                false,
-                json!({ "is_admin": null, "mfa_enabled": false, "last_active_at": SEEN })
-            ),
-        ]),
+        users: each(
+            json!([
+                user(
+                    "00u1AbCdEfGhIjKlMn",
+                    "Ann Admin",
+                    "active",
+                    true,
+                    json!({ "mfa_enabled": true, "last_active_at": SEEN })
+                ),
+                user(
+                    "00u2AbCdEfGhIjKlMn",
+                    "Bob Brown",
+                    "active",
+                    false,
+                    json!({ "is_admin": null, "mfa_enabled": true, "last_active_at": SEEN })
+                ),
+                user(
+                    "00u3AbCdEfGhIjKlMn",
+                    "Cleo Closed",
+                    "suspended",
+                    false,
+                    json!({ "is_admin": null, "last_active_at": SEEN })
+                ),
+                user(
+                    "00u4AbCdEfGhIjKlMn",
+                    "Dee Dunn",
+                    "invited",
+                    false,
+                    json!({ "is_admin": null, "mfa_enabled": false })
+                ),
+                user(
+                    "00u5AbCdEfGhIjKlMn",
+                    "Eve Early",
+                    "active",
+                    false,
+                    json!({ "is_admin": null, "mfa_enabled": false })
+                ),
+                user(
+                    "00u6AbCdEfGhIjKlMn",
+                    "Finn Founder",
+                    "active",
+                    true,
+                    json!({ "mfa_enabled": true, "last_active_at": SEEN })
+                ),
+                user(
+                    "00u8AbCdEfGhIjKlMn",
+                    "Gus Guest",
+                    "active",
+                    false,
+                    json!({ "is_admin": null, "mfa_enabled": false, "last_active_at": SEEN })
+                ),
+            ]),
+            json!({ "created_at": MADE, "department": "Works", "last_active_at": "never" }),
+        ),
         outside: &["GET /api/v1/iam/assignees/users", "GET /api/v1/users/*/factors"],
         wrong: ("/api/v1/users?limit=many", "Bearer x", "must be integer"),
         unknown: "/api/v1/users?page_size=3",
@@ -176,22 +204,32 @@ async fn okta() {
 #[tokio::test]
 async fn slack() {
     let mfa = |enabled: bool| json!({ "mfa_enabled": enabled });
-    let mut gone = user("U03ABCDEFG", "Cleo Closed", "suspended", false, json!({}));
+    let mut gone = user("U03ABCDEFG", "Cleo Closed", "suspended", false, json!({ "guest": null }));
     gone.as_object_mut().unwrap().remove("is_admin");
     Case {
         key: "slack",
         config: &[("authentication", "token"), ("token", "xoxb-123456789012-abcdefABCDEF")],
         pages: 3,
-        skipped: 1,
-        users: json!([
-            user("U01ABCDEFG", "Ann Admin", "active", true, mfa(true)),
-            user("U02ABCDEFG", "Bob Brown", "active", false, mfa(true)),
-            gone,
-            user("U04ABCDEFG", "Dee Dunn", "invited", false, mfa(false)),
-            user("U05ABCDEFG", "Eve Early", "active", false, mfa(false)),
-            user("U06ABCDEFG", "Finn Founder", "active", true, mfa(true)),
-            user("U08ABCDEFG", "Gus Guest", "active", false, mfa(false)),
-        ]),
+        skipped: 0,
+        users: each(
+            json!([
+                user("U01ABCDEFG", "Ann Admin", "active", true, mfa(true)),
+                user("U02ABCDEFG", "Bob Brown", "active", false, mfa(true)),
+                gone,
+                user("U04ABCDEFG", "Dee Dunn", "invited", false, mfa(false)),
+                user("U05ABCDEFG", "Eve Early", "active", false, mfa(false)),
+                user("U06ABCDEFG", "Finn Founder", "active", true, mfa(true)),
+                user(
+                    "U07ABCDEFG",
+                    "Robo Reporter",
+                    "active",
+                    false,
+                    json!({ "email": null, "kind": "service", "mfa_enabled": false })
+                ),
+                user("U08ABCDEFG", "Gus Guest", "active", false, json!({ "guest": true, "mfa_enabled": false })),
+            ]),
+            json!({ "kind": "human", "guest": false }),
+        ),
         outside: &["GET /api/auth.test"],
         wrong: ("/api/users.list?limit=many", "Bearer x", "must be integer"),
         unknown: "/api/users.list?page=3",
@@ -203,7 +241,7 @@ async fn slack() {
 #[tokio::test]
 async fn asana() {
     let member = |number: u32, name: &str, status: &str, is_admin: bool| {
-        user(&format!("120000000000{number}"), name, status, is_admin, json!({}))
+        user(&format!("120000000000{number}"), name, status, is_admin, json!({ "guest": number == 8 }))
     };
     Case {
         key: "asana",
@@ -214,15 +252,18 @@ async fn asana() {
         ],
         pages: 3,
         skipped: 0,
-        users: json!([
-            member(1, "Ann Admin", "active", true),
-            member(2, "Bob Brown", "active", false),
-            member(3, "Cleo Closed", "suspended", false),
-            member(4, "Dee Dunn", "active", false),
-            member(5, "Eve Early", "active", false),
-            member(6, "Finn Founder", "active", true),
-            member(8, "Gus Guest", "active", false),
-        ]),
+        users: each(
+            json!([
+                member(1, "Ann Admin", "active", true),
+                member(2, "Bob Brown", "active", false),
+                member(3, "Cleo Closed", "suspended", false),
+                member(4, "Dee Dunn", "active", false),
+                member(5, "Eve Early", "active", false),
+                member(6, "Finn Founder", "active", true),
+                member(8, "Gus Guest", "active", false),
+            ]),
+            json!({ "created_at": MADE }),
+        ),
         outside: &["GET /api/1.0/workspaces/1200000000000/workspace_memberships"],
         wrong: ("/api/1.0/users?limit=101", "Bearer x", "must be <= 100"),
         unknown: "/api/1.0/users?page=3",
@@ -245,16 +286,26 @@ async fn box_() {
             ("enterprise_id", "987654"),
         ],
         pages: 3,
-        skipped: 1,
-        users: json!([
-            managed(1, "Ann Admin", "active", true),
-            managed(2, "Bob Brown", "active", false),
-            managed(3, "Cleo Closed", "suspended", false),
-            managed(4, "Dee Dunn", "active", false),
-            managed(5, "Eve Early", "active", false),
-            managed(6, "Finn Founder", "active", true),
-            managed(8, "Gus Guest", "active", false),
-        ]),
+        skipped: 0,
+        users: each(
+            json!([
+                managed(1, "Ann Admin", "active", true),
+                managed(2, "Bob Brown", "active", false),
+                managed(3, "Cleo Closed", "suspended", false),
+                managed(4, "Dee Dunn", "active", false),
+                managed(5, "Eve Early", "active", false),
+                managed(6, "Finn Founder", "active", true),
+                user(
+                    "11007",
+                    "Robo Reporter",
+                    "active",
+                    false,
+                    json!({ "email": "AutomationUser_1234567_AbCdEf@boxdevedition.com", "kind": "service" })
+                ),
+                managed(8, "Gus Guest", "active", false),
+            ]),
+            json!({ "kind": "human", "created_at": MADE }),
+        ),
         outside: &["POST /oauth2/token", "GET /2.0/users/me"],
         wrong: ("/2.0/users?user_type=robots", "Bearer x", "must be equal to one of the allowed values"),
         unknown: "/2.0/users?page=3",
@@ -299,15 +350,18 @@ async fn sentry() {
         // Read twice, since its cursors are offsets.
         pages: 6,
         skipped: 0,
-        users: json!([
-            user("901", "Ann Admin", "active", true, json!({ "mfa_enabled": true, "last_active_at": SEEN })),
-            user("902", "Bob Brown", "active", false, json!({ "mfa_enabled": true, "last_active_at": SEEN })),
-            user("903", "Cleo Closed", "suspended", false, json!({ "mfa_enabled": false, "last_active_at": SEEN })),
-            user("904", "Dee Dunn", "invited", false, json!({})),
-            user("905", "Eve Early", "active", false, json!({ "mfa_enabled": false })),
-            user("906", "Finn Founder", "active", true, json!({ "mfa_enabled": true, "last_active_at": SEEN })),
-            user("908", "Gus Guest", "active", false, json!({ "mfa_enabled": false, "last_active_at": SEEN })),
-        ]),
+        users: each(
+            json!([
+                user("901", "Ann Admin", "active", true, json!({ "mfa_enabled": true, "last_active_at": SEEN })),
+                user("902", "Bob Brown", "active", false, json!({ "mfa_enabled": true, "last_active_at": SEEN })),
+                user("903", "Cleo Closed", "suspended", false, json!({ "mfa_enabled": false, "last_active_at": SEEN })),
+                user("904", "Dee Dunn", "invited", false, json!({})),
+                user("905", "Eve Early", "active", false, json!({ "mfa_enabled": false })),
+                user("906", "Finn Founder", "active", true, json!({ "mfa_enabled": true, "last_active_at": SEEN })),
+                user("908", "Gus Guest", "active", false, json!({ "mfa_enabled": false, "last_active_at": SEEN })),
+            ]),
+            json!({ "created_at": MADE }),
+        ),
         outside: &[],
         wrong: ("/api/0/organizations/acme/members/", "Basic x", "security requirements"),
         unknown: "/api/0/organizations/acme/members/?per_page=3",

@@ -136,7 +136,9 @@ async fn every_table_is_read_as_sea_orm_reads_it() {
         variants::<_, notification::MailReason>(run::Column::MailReason),
     ];
     same::<run::Entity>(to, &db, &place, &of_run).await;
-    same::<user::Entity>(to, &db, &place, &[variants::<_, user::UserStatus>(user::Column::Status)]).await;
+    let of_user =
+        [variants::<_, user::UserStatus>(user::Column::Status), variants::<_, user::AccountKind>(user::Column::Kind)];
+    same::<user::Entity>(to, &db, &place, &of_user).await;
     same::<user_change::Entity>(to, &db, &place, &[variants::<_, user_change::Kind>(user_change::Column::Kind)]).await;
     db.close().await.unwrap();
 }

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::support::Server;
+use crate::support::{Server, change};
 
 const SEARCH: &str = "query($filter: UserFilter, $after: String) { users(first: 100, filter: $filter, after: $after) {
     totalCount nodes { externalId email displayName instance { name } } pageInfo { endCursor hasNextPage } } }";
@@ -81,4 +81,37 @@ async fn a_user_has_the_values_of_the_application() {
         "removedAt": null, "instance": { "id": id }, "firstSeenAt": null, "lastSeenAt": null })
     );
     assert_eq!((&users[0]["isAdmin"], &users[0]["licenses"]), (&json!(true), &json!(["Full"])));
+}
+
+#[tokio::test]
+async fn a_user_has_a_kind_an_age_and_a_profile_and_was_perhaps_never_active() {
+    let server = Server::start().await;
+    let id = server.rehearse("Acme", &[("users", "40")]).await;
+    server.idle(&id, "").await;
+    let fields = "kind guest createdAt aliases sourceId employeeId department manager lastActiveAt neverActive";
+    let query = format!("{{ users(first: 50) {{ nodes {{ externalId {fields} }} }} }}");
+    let users = server.ask(&query, json!({})).await["users"]["nodes"].take();
+    let user = |number: usize| {
+        let id = format!("person-{number}");
+        let mut found = users.as_array().unwrap().iter().find(|user| user["externalId"] == *id).unwrap().clone();
+        found.as_object_mut().unwrap().remove("externalId");
+        found
+    };
+    assert_eq!(
+        user(13),
+        json!({ "kind": "HUMAN", "guest": false, "createdAt": "2025-12-18T00:00:00+00:00",
+        "aliases": ["p13@rehearsal.example"], "sourceId": "directory-13", "employeeId": "E000013", "department": "Sales",
+        "manager": "person-1", "lastActiveAt": "2026-01-14T00:00:00+00:00", "neverActive": false })
+    );
+    let invited = user(9);
+    assert_eq!((&invited["lastActiveAt"], &invited["neverActive"]), (&Value::Null, &json!(true)));
+    assert_eq!((&invited["aliases"], &user(0)["manager"]), (&json!([]), &Value::Null));
+    assert_eq!((&user(37)["kind"], &user(31)["guest"]), (&json!("SERVICE"), &json!(true)));
+    // What the application does not tell is not known, and not “no”.
+    let untold = "UPDATE user_account SET kind = NULL, guest = NULL, last_active_at = NULL, aliases = NULL";
+    change(&server.db, untold).await;
+    let user =
+        server.ask("{ users(first: 1) { nodes { kind guest neverActive lastActiveAt aliases } } }", json!({})).await;
+    let nothing = json!({ "kind": null, "guest": null, "neverActive": null, "lastActiveAt": null, "aliases": [] });
+    assert_eq!(user["users"]["nodes"][0], nothing);
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::Server;
 
 const STATES: &str = "capabilityStates { capability provided asOf lostSince reason missingPermission }";
-const ALL: [&str; 5] = ["USERS", "LAST_ACTIVITY", "MFA", "ADMIN_ROLES", "LICENSES"];
+const ALL: [&str; 6] = ["USERS", "LAST_ACTIVITY", "MFA", "ADMIN_ROLES", "LICENSES", "PROFILE"];
 
 fn part<'a>(states: &'a Value, capability: &str) -> &'a Value {
     let states = states["capabilityStates"].as_array().unwrap();
@@ -40,6 +40,37 @@ async fn a_part_that_is_lost_is_as_of_the_last_run_that_read_it() {
             now = server.idle(&id, &format!("{STATES} lastSync {{ startedAt }}")).await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_profile_that_is_lost_keeps_its_values_and_its_age() {
+    let server = Server::start().await;
+    let people = "users(first: 10) { nodes { externalId aliases sourceId employeeId department manager } }";
+    let id = server.rehearse("Acme", &[("outcomes", "success,no_profile,success"), ("users", "4")]).await;
+    let first = server.idle(&id, &format!("{STATES} lastSync {{ startedAt }} {people}")).await;
+    let known = first["users"]["nodes"].as_array().unwrap();
+    let expected = json!({
+        "externalId": "person-3", "aliases": ["p3@rehearsal.example"], "sourceId": "directory-3",
+        "employeeId": "E000003", "department": "Sales", "manager": "person-0"
+    });
+    assert!(known.contains(&expected), "{first:#}");
+    server.sync(&id, "id").await;
+    let fields = format!("{STATES} health lastSync {{ startedAt failure {{ lostCapabilities }} }} {people}");
+    let second = server.idle(&id, &fields).await;
+    assert_eq!(second["users"], first["users"]);
+    assert_eq!(
+        (&second["health"], &second["lastSync"]["failure"]["lostCapabilities"]),
+        (&json!("PARTIAL"), &json!(["PROFILE"]))
+    );
+    let (before, after) = (part(&first, "PROFILE"), part(&second, "PROFILE"));
+    assert_eq!((&before["provided"], &before["asOf"]), (&json!(true), &first["lastSync"]["startedAt"]));
+    assert_eq!((&after["asOf"], &after["lostSince"]), (&before["asOf"], &second["lastSync"]["startedAt"]));
+    assert_eq!(after["missingPermission"], "rehearsal.profile.read");
+    assert_eq!(part(&second, "USERS")["asOf"], second["lastSync"]["startedAt"]);
+    server.sync(&id, "id").await;
+    let third = server.idle(&id, &format!("{STATES} lastSync {{ startedAt }}")).await;
+    let now = part(&third, "PROFILE");
+    assert_eq!((&now["asOf"], &now["lostSince"]), (&third["lastSync"]["startedAt"], &Value::Null));
 }
 
 #[tokio::test]

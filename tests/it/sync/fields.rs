@@ -1,18 +1,20 @@
 //! Every field of a user: exactly what the application changed is stored and recorded.
 //!
 //! The test keeps a model of the register in plain maps, which must stay equal to the database through many random
-//! runs. The fields come from `with_user_fields`, the columns from the entity, and both must match.
+//! runs. The fields come from `with_user_fields`, the columns from the entity, and both must match. In the end, the
+//! history must give the register as it was after each run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use entity::{user, user_change};
 use fastrand::Rng;
-use integration::user::{FieldValue, SourceUser, Timestamp, UserField, UserStatus};
+use integration::user::{AccountKind, FieldValue, SourceUser, Timestamp, UserField, UserStatus};
 use muster::db::Db;
-use muster::directory::keys;
+use muster::directory::{history, keys};
 use muster::sync::reconcile::{self, Counts, Scope};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryFilter, Statement, Value,
+    ColumnTrait, ConnectionTrait, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryFilter, QueryOrder, Statement,
+    Value,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -50,13 +52,19 @@ impl Random for Vec<String> {
 
 impl Random for Timestamp {
     fn random(dice: &mut Rng) -> Self {
-        Self(dice.i64(1..4_000_000_000_000))
+        if dice.u8(..6) == 0 { Self::NEVER } else { Self(dice.i64(1..4_000_000_000_000)) }
     }
 }
 
 impl Random for UserStatus {
     fn random(dice: &mut Rng) -> Self {
         [Self::Active, Self::Suspended, Self::Invited, Self::Unknown][dice.usize(..4)]
+    }
+}
+
+impl Random for AccountKind {
+    fn random(dice: &mut Rng) -> Self {
+        [Self::Human, Self::Service, Self::Shared][dice.usize(..3)]
     }
 }
 
@@ -116,15 +124,16 @@ impl Expected {
         for (field, value) in user.values() {
             let stored = row.get_mut(field.info().name).expect("all fields are there");
             let value = value.map_or(json!(null), stored_value);
+            let is_time = |value: &serde_json::Value| value.as_i64().is_some_and(|at| at > 0);
             if user.refused.contains(&field) {
                 if value != *stored {
                     self.kept.insert(field);
                 }
+            } else if field == UserField::LastActiveAt && is_time(stored) && !is_time(&value) {
+                // The time of an activity stays true.
             } else if value.is_null() && !stored.is_null() {
-                if field != UserField::LastActiveAt {
-                    *stored = value;
-                    self.cleared.insert(field);
-                }
+                *stored = value;
+                self.cleared.insert(field);
             } else if value != *stored {
                 *stored = value;
                 self.changed.insert(field);
@@ -184,12 +193,36 @@ fn stored_value(value: FieldValue<'_>) -> serde_json::Value {
 async fn stored(db: &Db) -> (BTreeMap<String, Row>, BTreeMap<Uuid, String>) {
     let models = user::Entity::find().all(db.read()).await.unwrap();
     let ids = models.iter().map(|model| (model.id, model.external_id.clone())).collect();
-    let columns = || user::Column::iter().filter(|column| !matches!(column, user::Column::Id));
-    let rows = models.iter().map(|model| {
-        let row = columns().map(|column| (column.as_str(), as_json(model.get(column)))).collect();
-        (model.external_id.clone(), row)
-    });
+    let rows = models.iter().map(|model| (model.external_id.clone(), row_of(model)));
     (rows.collect(), ids)
+}
+
+fn row_of(model: &user::Model) -> Row {
+    let columns = user::Column::iter().filter(|column| !matches!(column, user::Column::Id));
+    columns.map(|column| (column.as_str(), as_json(model.get(column)))).collect()
+}
+
+/// What the history knows of a row.
+fn remembered(row: &Row) -> Row {
+    let recorded = UserField::ALL.iter().map(|field| field.info()).filter(|field| field.recorded);
+    let columns: BTreeSet<_> =
+        recorded.map(|field| field.name).chain(["external_id", "match_key", "first_seen_at", "removed_at"]).collect();
+    row.iter().filter(|(column, _)| columns.contains(*column)).map(|(column, value)| (*column, value.clone())).collect()
+}
+
+/// The rows as of a time: the rows as they are now, without the later changes.
+async fn as_of(db: &Db, at: i64) -> BTreeMap<String, Row> {
+    let later = user_change::Entity::find().filter(user_change::Column::At.gt(at));
+    let mut later_by_user: HashMap<Uuid, Vec<user_change::Model>> = HashMap::new();
+    for change in later.order_by_desc(user_change::Column::Id).all(db.read()).await.unwrap() {
+        later_by_user.entry(change.user_id).or_default().push(change);
+    }
+    let models = user::Entity::find().all(db.read()).await.unwrap();
+    let earlier = models.into_iter().filter_map(|model| {
+        let later = later_by_user.remove(&model.id).unwrap_or_default();
+        later.iter().try_fold(model, |model, change| history::before(model, change).unwrap())
+    });
+    earlier.map(|model| (model.external_id.clone(), remembered(&row_of(&model)))).collect()
 }
 
 fn as_json(value: Value) -> serde_json::Value {
@@ -230,6 +263,8 @@ async fn what_changed_is_what_is_stored_and_recorded() {
     let mut dice = Rng::with_seed(seed);
     let mut users: Vec<_> = (0..USERS).map(|id| random_user(id.to_string(), &mut dice)).collect();
     let mut expected = Expected::default();
+    // The rows after each run, with a time after it.
+    let mut after_runs = Vec::new();
     let instance_id = Uuid::now_v7();
     for number in 1..=RUNS {
         let new_baseline = number % 5 == 0;
@@ -265,12 +300,18 @@ async fn what_changed_is_what_is_stored_and_recorded() {
             }
         }
         let scope = &scope;
-        let leaving = db.write(|tx| async move { reconcile::remove_unseen(tx.conn(), scope).await }).await.unwrap();
+        // Some runs fail, and remove nobody.
+        let is_complete = dice.u8(..4) > 0;
+        let leaving = if is_complete {
+            db.write(|tx| async move { reconcile::remove_unseen(tx.conn(), scope).await }).await.unwrap()
+        } else {
+            0
+        };
 
         let mut changes = expected.changes(&before, scope);
         let of_kind = |kind| int(changes.values().filter(|change| change.kind == kind).count());
         let (added, changed) = (of_kind(user_change::Kind::Added), of_kind(user_change::Kind::Changed));
-        let removed = expected.remove_unseen(scope);
+        let removed = if is_complete { expected.remove_unseen(scope) } else { BTreeMap::new() };
         assert_eq!(counts, Counts { seen: int(listed.len()), added, changed, repeated });
         assert_eq!(leaving, int(removed.len()));
         changes.extend(removed);
@@ -281,17 +322,25 @@ async fn what_changed_is_what_is_stored_and_recorded() {
         }
         assert_eq!(rows.len(), expected.rows.len());
         assert_eq!(recorded(&db, scope.run_id, &ids).await, changes, "run {number}");
+        let known = rows.iter().map(|(id, row)| (id.clone(), remembered(row)));
+        after_runs.push((scope.now + 500, known.collect::<BTreeMap<_, _>>()));
         for user in &mut users {
             if dice.bool() {
                 change(user, &mut dice);
             }
         }
     }
+    for (at, known) in after_runs {
+        assert_eq!(as_of(&db, at).await, known, "as of {at}");
+    }
     let all: BTreeSet<_> = UserField::ALL.iter().copied().collect();
     assert_eq!(expected.changed, all, "fields that never differed");
     assert_eq!(expected.kept, all, "fields that never kept a value");
-    let optional = all.into_iter().filter(|field| field.info().is_optional && *field != UserField::LastActiveAt);
-    assert_eq!(expected.cleared, optional.collect(), "fields that were never cleared");
+    let optional: BTreeSet<_> = all.into_iter().filter(|field| field.info().is_optional).collect();
+    let mut cleared = expected.cleared;
+    // Of the last activity, only “never” is ever cleared, which few runs do.
+    cleared.insert(UserField::LastActiveAt);
+    assert_eq!(cleared, optional, "fields that were never cleared");
 }
 
 /// The columns that no application provides.

@@ -100,6 +100,14 @@ fn user(id: &str, is_admin: bool) -> SourceUser {
         mfa_enabled: None,
         licenses: None,
         last_active_at: None,
+        kind: None,
+        guest: None,
+        created_at: None,
+        aliases: None,
+        source_id: None,
+        employee_id: None,
+        department: None,
+        manager: None,
         refused: [].into(),
     }
 }

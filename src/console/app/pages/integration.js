@@ -26,6 +26,14 @@ const TELLS = {
   MFA_ENABLED: "Who has set up a second factor.",
   LICENSES: "Which licences or seats each user has.",
   LAST_ACTIVE_AT: "When each user was last active.",
+  KIND: "Whether a person, a program or several people use an account.",
+  GUEST: "Who belongs to another organisation.",
+  CREATED_AT: "When each account was made.",
+  ALIASES: "Which further addresses each user has.",
+  SOURCE_ID: "By which id the company's directory knows each user.",
+  EMPLOYEE_ID: "By which number the personnel records know each user.",
+  DEPARTMENT: "In which department each user works.",
+  MANAGER: "Who is the manager of each user.",
 };
 
 function Fields({ title, text, icon, fields }) {

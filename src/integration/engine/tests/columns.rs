@@ -12,7 +12,7 @@ use crate::engine::record::read_records;
 use crate::manifest::expr::Document;
 use crate::source::{Capability, ErrorClass, Loss};
 use crate::user::UserStatus::{Active, Invited, Suspended, Unknown};
-use crate::user::{SourceUser, UserField};
+use crate::user::{AccountKind, SourceUser, Timestamp, UserField};
 
 fn read(map: &str, page: Value) -> Vec<SourceUser> {
     let manifest = manifest(&format!("  pages: none\n  records: $\n  map: {map}"), "");
@@ -123,6 +123,66 @@ fn licences_are_all_values_once_and_bounded() {
 }
 
 #[test]
+fn the_kind_of_an_account_is_of_a_fixed_set_and_never_guessed() {
+    let map = "{external_id: $.id, display_name: $.id, status: active, kind: [{when: '$[?@.bot == true]', then: service}, \
+               {of: $.type, values: {Person: human, room: shared}}]}";
+    let manifest = manifest(&format!("  pages: none\n  records: $\n  map: {map}"), "");
+    let page = json!([{"id": 1, "bot": true, "type": "person"}, {"id": 2, "type": "PERSON"}, {"id": 3, "type": "room"},
+        {"id": 4, "type": "robot"}, {"id": 5}]);
+    let mapped = map_page(&manifest, page);
+    let kinds: Vec<_> = mapped.users.iter().map(|user| user.kind).collect();
+    assert_eq!(kinds, [Some(AccountKind::Service), Some(AccountKind::Human), Some(AccountKind::Shared), None, None]);
+    assert_eq!(mapped.unknown_statuses, 0, "only statuses are counted");
+    assert_eq!(manifest.capabilities(), [Capability::Users]);
+}
+
+#[test]
+fn no_activity_means_never_only_if_the_manifest_says_so() {
+    let at = |absent: &str, record: Value| {
+        let map = "{external_id: $.id, display_name: $.id, status: active, \
+                   last_active_at: {from: $.seen, format: iso, null_if: [none], known_when: '$[?@.bot != true]'}}";
+        let manifest = manifest(&format!("  pages: none\n  records: $\n  absent: {absent}\n  map: {map}"), "");
+        map_page(&manifest, json!([record])).users.remove(0).last_active_at
+    };
+    let never = "{last_active_at: never}";
+    for record in [json!({"id": 1}), json!({"id": 1, "seen": "none"}), json!({"id": 1, "seen": "1970-01-01T00:00:00Z"})]
+    {
+        assert_eq!(at("{}", record.clone()), None, "{record}");
+        assert_eq!(at(never, record.clone()), Some(Timestamp::NEVER), "{record}");
+    }
+    assert_eq!(at(never, json!({"id": 1, "seen": "1970-01-01T00:00:01Z"})), Some(Timestamp(1_000)));
+    assert_eq!(
+        at(never, json!({"id": 1, "bot": true})),
+        None,
+        "`known_when` says that it is not told for such an account"
+    );
+}
+
+#[test]
+fn the_name_of_a_guest_is_no_address_and_further_addresses_are_addresses() {
+    let map = "{external_id: $.id, email: $.upn, display_name: $.id, status: active, aliases: ['$.proxies[*]', '$.others[*]']}";
+    let user = |record: Value| one(map, &record);
+    let guest = "ann_partner.example#EXT#@acme.onmicrosoft.com";
+    let found = user(json!({"id": 1, "upn": guest, "others": ["ann@partner.example", guest.to_lowercase()]}));
+    assert_eq!((found.email, found.aliases), (None, Some(vec!["ann@partner.example".to_owned()])));
+    let proxies = json!([
+        "SMTP:Ann@acme.example",
+        "smtp:a.lee@acme.example",
+        "X500:/o=Acme/cn=ann",
+        "SIP:ann@acme.example",
+        "a.lee@acme.example",
+        "+49 30 1",
+        "",
+        "x@",
+        "a b@c",
+        "Ann Lee <lee@acme.example>"
+    ]);
+    let found = user(json!({"id": 1, "upn": "ann@acme.example", "proxies": proxies}));
+    assert_eq!(found.aliases, Some(vec!["a.lee@acme.example".to_owned(), "lee@acme.example".to_owned()]));
+    assert_eq!(user(json!({"id": 1})).aliases, Some(Vec::new()), "the user has none");
+}
+
+#[test]
 fn moments_are_read_in_their_format() {
     let active = |format: &str, value: Value| {
         one(&format!("{{external_id: $.id, display_name: $.id, status: active, last_active_at: {{from: $.at, format: {format}, null_if: [never]}}}}"), &json!({"id": 1, "at": value})).last_active_at.map(|time| time.0)
@@ -219,4 +279,19 @@ async fn a_required_field_that_nobody_has_is_refused_and_not_nothing() {
     assert_eq!(pages[0].users[0].refused, BTreeSet::from([UserField::MfaEnabled]));
     let pages = run(json!([{"id": 1, "email": "a"}, {"id": 2, "mfa": true}])).await;
     assert!(pages[0].users[0].refused.is_empty());
+}
+
+#[tokio::test]
+async fn never_is_no_sign_that_a_required_field_is_told() {
+    let users = "  map: {external_id: $.id, email: $.email, last_active_at: {from: $.seen, format: iso}, status: active}\n  \
+                 require_some: {last_active_at: logs.read}\n  absent: {last_active_at: never}\n  pages: none\n  records: $";
+    let run =
+        async |page: Value| all(&source(manifest(users, ""), &Peer::always(200, page).await.origin)).await.unwrap();
+    let mut pages = run(json!([{"id": 1, "email": "a"}, {"id": 2, "seen": null}])).await;
+    let lost: Vec<_> = pages.last().unwrap().lost.iter().map(|loss| loss.capability).collect();
+    assert_eq!(lost, [Capability::LastActivity]);
+    assert!(pages.remove(0).users.iter().all(|user| user.refused.contains(&UserField::LastActiveAt)));
+    let pages = run(json!([{"id": 1, "email": "a"}, {"id": 2, "seen": "2026-01-01"}])).await;
+    assert!(pages.last().unwrap().lost.is_empty() && pages[0].users[0].refused.is_empty());
+    assert_eq!(pages[0].users[0].last_active_at, Some(Timestamp::NEVER));
 }

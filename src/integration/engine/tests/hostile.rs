@@ -17,6 +17,7 @@ use crate::engine::page_info::PageInfo;
 use crate::engine::record::{PageRecords, read_records};
 use crate::manifest::expr::Document;
 use crate::manifest::paging::Paging;
+use crate::user::Timestamp;
 
 /// Each built-in manifest, with the responses of its samples.
 static BUILT_IN: LazyLock<Vec<(Manifest, Vec<Value>)>> = LazyLock::new(|| {
@@ -124,7 +125,9 @@ fn page(manifest: &Manifest, body: &Value) {
         assert!(user.email.as_ref().is_none_or(|email| (1..=320).contains(&email.chars().count())));
         assert!(user.display_name.as_ref().is_none_or(|name| (1..=500).contains(&name.chars().count())));
         assert!(user.licenses.as_ref().is_none_or(|list| list.len() <= 100));
-        assert!(user.last_active_at.is_none_or(|at| at.0 > 0));
+        assert!(user.last_active_at.is_none_or(|at| at.0 > 0 || at == Timestamp::NEVER));
+        assert!(user.created_at.is_none_or(|at| at.0 > 0));
+        assert!(user.aliases.as_ref().is_none_or(|list| list.iter().all(|alias| alias.contains('@'))));
         let texts = [user.email.as_deref(), user.display_name.as_deref(), Some(&user.external_id)];
         assert!(texts.into_iter().flatten().all(|text| !text.contains(char::is_control)));
     }

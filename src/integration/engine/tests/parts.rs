@@ -231,3 +231,54 @@ async fn a_joined_list_that_ends_before_its_total_costs_its_columns() {
         }
     }
 }
+
+/// What ties users to people, from a list of its own.
+const PROFILES: &str = r#"
+  pages: none
+  records: $
+  joins:
+    profiles:
+      path: /profiles
+      pages: none
+      records: $
+      key: $.id
+      keep: {department: $.department, manager: $.manager, number: $.number, address: $.address}
+      provides: [aliases, department, manager, employee_id]
+      permission: profiles.read
+  map:
+    external_id: $.id
+    email: $.email
+    status: active
+    source_id: $.external
+    aliases: $._joined.profiles.address
+    department: $._joined.profiles.department
+    manager: $._joined.profiles.manager
+    employee_id: $._joined.profiles.number
+"#;
+
+#[tokio::test]
+async fn profiles_that_are_refused_cost_the_profiles_only() {
+    let profile = json!([{"id": "1", "department": "Sales", "manager": "2", "number": 7, "address": "b@x.example"}]);
+    for status in [200, 403] {
+        let profile = profile.clone();
+        let answer = move |_: usize, call: &Call| match path(call) {
+            "/profiles" => respond(status, &[], profile.to_string()),
+            _ => ok(&json!([{"id": "1", "email": "a@x.example", "external": "s-1"}])),
+        };
+        let peer = Peer::answering(answer).await;
+        let pages = all(&source(manifest(PROFILES, ""), &peer.origin)).await.unwrap();
+        let lost: Vec<_> = pages.last().unwrap().lost.iter().map(|loss| loss.capability).collect();
+        let user = &pages[0].users[0];
+        assert_eq!(user.source_id.as_deref(), Some("s-1"));
+        if status == 200 {
+            assert_eq!((lost, &user.refused), (vec![], &BTreeSet::new()));
+            assert_eq!((user.department.as_deref(), user.manager.as_deref()), (Some("Sales"), Some("2")));
+            let aliases = Some(vec!["b@x.example".to_owned()]);
+            assert_eq!((user.employee_id.as_deref(), &user.aliases), (Some("7"), &aliases));
+        } else {
+            assert_eq!(lost, [Capability::Profile]);
+            let kept = [UserField::Aliases, UserField::EmployeeId, UserField::Department, UserField::Manager];
+            assert_eq!(user.refused, BTreeSet::from(kept));
+        }
+    }
+}

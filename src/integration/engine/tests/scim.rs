@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::source::{Capability, ErrorClass};
-use crate::user::{SourceUser, UserStatus};
+use crate::user::{AccountKind, SourceUser, UserStatus};
 
 fn connector() -> Manifest {
     let text = include_str!("../../connectors/scim.yaml");
@@ -32,7 +32,10 @@ async fn server(total: u64) -> Peer {
 fn it_says_truthfully_what_it_provides() {
     let connector = connector();
     assert_eq!(connector.key, "scim");
-    assert_eq!(connector.capabilities(), [Capability::Users, Capability::AdminRoles, Capability::Licenses]);
+    assert_eq!(
+        connector.capabilities(),
+        [Capability::Users, Capability::AdminRoles, Capability::Licenses, Capability::Profile]
+    );
     let keys: Vec<_> = connector.config.iter().map(|field| field.value.key.as_str()).collect();
     assert_eq!(keys, ["base_url", "token", "username", "password", "token_url", "client_id", "client_secret", "scope"]);
 }
@@ -103,6 +106,36 @@ async fn it_maps_the_core_schema() {
     assert_eq!(users[2].email.as_deref(), Some("svc@example.com"));
     assert_eq!(users[2].display_name.as_deref(), Some("svc"));
     assert_eq!((users[2].status, users[2].is_admin), (UserStatus::Active, None));
+}
+
+#[tokio::test]
+async fn it_maps_what_ties_users_to_people() {
+    let enterprise = json!({"employeeNumber": "1017", "department": "Design", "manager": {"value": "26118915", "displayName": "John"}});
+    let rich = json!({
+        "id": "1", "userName": "ann", "externalId": "00u1", "userType": "Employee",
+        "emails": [{"value": "ann@example.com", "primary": true}, {"value": "A.Miller@example.com", "type": "work"},
+            {"value": "ANN@example.com"}, {"value": "ann@home.example", "type": "home"}],
+        "meta": {"created": "2025-01-23T04:56:22Z"},
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": enterprise,
+    });
+    let others = [
+        ("External", Some(AccountKind::Human), Some(true)),
+        ("bot", Some(AccountKind::Service), None),
+        ("Astronaut", None, None),
+    ];
+    let resources = others.iter().map(|(kind, ..)| json!({"id": kind, "userName": kind, "userType": kind}));
+    let resources: Vec<Value> = [rich].into_iter().chain(resources).collect();
+    let users = users_of(json!({"totalResults": 4, "Resources": resources})).await.unwrap();
+    let ann = &users[0];
+    assert_eq!((ann.source_id.as_deref(), ann.employee_id.as_deref()), (Some("00u1"), Some("1017")));
+    assert_eq!((ann.department.as_deref(), ann.manager.as_deref()), (Some("Design"), Some("26118915")));
+    assert_eq!(ann.aliases, Some(vec!["A.Miller@example.com".to_owned()]), "no private address, and none twice");
+    assert_eq!((ann.kind, ann.guest), (Some(AccountKind::Human), Some(false)));
+    assert_eq!(ann.created_at.map(|at| at.to_string()).as_deref(), Some("2025-01-23T04:56:22Z"));
+    for (user, (word, kind, guest)) in users[1..].iter().zip(others) {
+        assert_eq!((user.kind, user.guest), (kind, guest), "{word}");
+        assert_eq!((&user.source_id, user.created_at), (&None, None));
+    }
 }
 
 #[tokio::test]

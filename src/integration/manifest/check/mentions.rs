@@ -77,5 +77,6 @@ impl Rule for Labels {
 impl Rule for Time {
     fn add_expressions(&self, found: &mut Vec<String>) {
         found.extend(self.from.0.iter().map(ToString::to_string));
+        found.extend(self.known_when.iter().map(ToString::to_string));
     }
 }

@@ -7,10 +7,11 @@ use serde_saphyr::Spanned;
 use super::Check;
 use super::listing::NAMED_PART;
 use super::mentions::{self, Affects};
+use crate::manifest::expr::Path;
 use crate::manifest::listing::{Absent, Listing, Order};
 use crate::manifest::paging::Paging;
 use crate::manifest::{Fault, Manifest};
-use crate::user::Kind;
+use crate::user::{Kind, UserField};
 
 impl Check<'_> {
     pub(super) fn proof(&mut self) {
@@ -35,9 +36,24 @@ impl Check<'_> {
                 self.fault(*at, "`no` is for columns that are yes or no");
             } else if *absent == Absent::Empty && kind != Kind::Texts {
                 self.fault(*at, "`empty` is for columns that are lists");
+            } else if *absent == Absent::Never && *field != UserField::LastActiveAt {
+                self.fault(*at, "`never` is for last_active_at: the user was never active");
+            } else if *absent == Absent::Never && lacks_known_when(users) {
+                self.fault(
+                    *at,
+                    "a user who is not in a join or has no details was not “never” active; write known_when: \
+                     $[?@._joined.NAME] under last_active_at",
+                );
             }
         }
     }
+}
+
+/// Whether the last activity comes from a join or a detail, and the manifest does not say who is in it.
+fn lacks_known_when(users: &Listing) -> bool {
+    let Some(rule) = &users.map.value.last_active_at else { return false };
+    let is_part = |path: &Path| NAMED_PART.iter().any(|part| part.is_match(&path.to_string()));
+    rule.known_when.is_none() && rule.from.0.iter().any(is_part)
 }
 
 /// Recommendations. They are not faults, so that older manifests keep working.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::manifest::expr::Path;
+use crate::manifest::expr::{Path, Predicate};
 use crate::manifest::schema::Scalar;
 use crate::manifest::template::OneOrMany;
 
@@ -18,6 +18,9 @@ pub struct Time {
     #[serde(default)]
     #[schemars(with = "Vec<Scalar>")]
     pub null_if: Vec<String>,
+    /// Where this test fails, the time is unknown, whatever `absent` says.
+    #[serde(default)]
+    pub known_when: Option<Predicate>,
 }
 
 /// The format of a time.

@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "../../../vendor/hooks.js";
 import { askEarly, authorization, call } from "../../api.js";
 import { useList } from "../../data.js";
-import { USER_FIELD_NAMES, USER_FIELDS } from "../../fields.js";
+import { USER_COLUMNS, USER_FIELD_NAMES } from "../../fields.js";
 import { listed, number, plural, words } from "../../format.js";
 import { html } from "../../lib.js";
 import { onEvent } from "../../live.js";
@@ -19,7 +19,7 @@ import { Badge } from "../../ui/state.js";
 const USERS_OF_INSTANCE = `query UsersOfInstance($id: ID!, $after: String, $filter: UserFilter, $order: UserOrder) {
   instance(id: $id) { id users(first: 50, after: $after, filter: $filter, orderBy: $order) {
     totalCount totalCountIsExact searchAsOf pageInfo { hasNextPage endCursor }
-    nodes { id externalId removedAt ${USER_FIELD_NAMES} }
+    nodes { id externalId removedAt neverActive ${USER_FIELD_NAMES} }
   } }
 }`;
 /** The orders by what the address calls them. */
@@ -41,7 +41,7 @@ const TONES_OF_STATUSES = { ACTIVE: "ok", SUSPENDED: "warning", INVITED: "plain"
 /** Events after which the list differs. */
 const CHANGES_USERS = new Set(["SYNC_SUCCEEDED", "SYNC_PARTIAL", "USERS_DELETION_STARTED", "USERS_DELETED", "DELETION_STARTED"]);
 /** The name heads the row. */
-const COLUMNS_OF_USERS = USER_FIELDS.filter(({ name }) => name !== "displayName");
+const COLUMNS_OF_USERS = USER_COLUMNS.filter(({ name }) => name !== "displayName");
 
 const faint = (text) => html`<span class="unknown">${text}</span>`;
 /** How a value of each kind of field is shown. */
@@ -56,13 +56,14 @@ const SHOWN_AS = {
 /** What an application does not provide is never shown as "no". */
 function UserCell({ user, field: { key, name, kind, heading }, provided }) {
   const value = user[name];
-  const shown = !provided.includes(key) ? faint("not provided") : value === null ? faint("unknown") : SHOWN_AS[kind](value);
+  const without = () => (name === "lastActiveAt" && user.neverActive ? "Never" : faint("unknown"));
+  const shown = !provided.includes(key) ? faint("not provided") : value === null ? without() : SHOWN_AS[kind](value);
   return html`<td data-label=${heading}>${shown}</td>`;
 }
 
 /** One row. A user of undefined is not loaded yet. */
 function UserRow({ user, provided, index, measure }) {
-  if (!user) return html`<tr data-index=${index} ref=${measure}><td colspan=${USER_FIELDS.length}><span class="line"></span></td></tr>`;
+  if (!user) return html`<tr data-index=${index} ref=${measure}><td colspan=${USER_COLUMNS.length}><span class="line"></span></td></tr>`;
   return html`
     <tr class=${user.removedAt ? "removed" : ""} data-index=${index} aria-rowindex=${index + 2} ref=${measure}>
       <th scope="row">
@@ -189,9 +190,9 @@ function UserRows({ list, provided }) {
   }, [isLong, hasMore, nodes.length]);
   if (isLong && core) {
     const look = (_first, last) => last >= nodes.length && more();
-    return html`<${LongBody} core=${core} length=${length} columns=${USER_FIELDS.length} height=${heightOfRow} row=${row} look=${look} version=${nodes.length} />`;
+    return html`<${LongBody} core=${core} length=${length} columns=${USER_COLUMNS.length} height=${heightOfRow} row=${row} look=${look} version=${nodes.length} />`;
   }
-  return html`<tbody>${nodes.map((_, index) => row(index))}${hasMore && html`<tr ref=${end} class="space" aria-hidden="true"><td colspan=${USER_FIELDS.length}></td></tr>`}</tbody>`;
+  return html`<tbody>${nodes.map((_, index) => row(index))}${hasMore && html`<tr ref=${end} class="space" aria-hidden="true"><td colspan=${USER_COLUMNS.length}></td></tr>`}</tbody>`;
 }
 
 /** How many there are, and how many of them are loaded. */
