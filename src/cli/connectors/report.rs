@@ -120,7 +120,8 @@ impl<'a> Report<'a> {
             return;
         }
         let rows: Vec<Vec<String>> = users.iter().map(|user| self.row(user)).collect();
-        let headings = UserField::ALL.iter().map(|field| field.info().heading.to_lowercase());
+        let shown = UserField::ALL.iter().filter(|field| self.is_provided(**field));
+        let headings = shown.map(|field| field.info().heading.to_lowercase());
         let head: Vec<String> = ["external_id".to_owned()].into_iter().chain(headings).collect();
         let width =
             |column: usize| rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or(0);
@@ -142,12 +143,17 @@ impl<'a> Report<'a> {
     }
 
     fn row(&self, user: &SourceUser) -> Vec<String> {
-        let cell = |(field, value): (UserField, Option<FieldValue<'_>>)| match value {
-            _ if !self.manifest.users.map.value.has(field) => "-".to_owned(),
+        let cell = |(_, value): (UserField, Option<FieldValue<'_>>)| match value {
             Some(value) => cell(value),
             None => "?".to_owned(),
         };
-        [truncate(&user.external_id)].into_iter().chain(user.values().map(cell)).collect()
+        let provided = user.values().filter(|(field, _)| self.is_provided(*field));
+        [truncate(&user.external_id)].into_iter().chain(provided.map(cell)).collect()
+    }
+
+    /// Whether the manifest maps a field. The others have no column.
+    fn is_provided(&self, field: UserField) -> bool {
+        self.manifest.users.map.value.has(field)
     }
 
     /// Ends a report that nobody reads any more.

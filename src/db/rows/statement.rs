@@ -48,7 +48,10 @@ impl Rendered {
 }
 
 /// Texts of statements that are asked for again and again, because building one takes longer than sending it.
-pub(super) struct Texts(Mutex<LruCache<(Shape, Columns), (Arc<str>, usize)>>);
+pub(super) struct Texts(Mutex<LruCache<(Shape, Columns), Text>>);
+
+/// A text, and about how many rows it finds.
+type Text = (Arc<str>, usize);
 
 impl Texts {
     pub(super) fn new() -> Self {

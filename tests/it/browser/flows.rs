@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-use muster::auth::tokens::NewToken;
-use muster::auth::{Role as Allowed, Scope};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 use thirtyfour::Key;
 
-use super::pages::invitation;
 use super::{Browser, Role};
-use crate::access::scope::only;
 use crate::maintenance::NOBODY;
 use crate::peers::{self, Scim};
 use crate::support::{Server, change};
@@ -178,93 +174,6 @@ async fn without_a_web_socket_the_page_asks_again_and_says_why() {
     server.rehearse("Acme", &[("users", "1")]).await;
     browser.find(Role::Link, "Rehearsal").await;
     browser.close_after(&["/refused"]).await;
-}
-
-#[tokio::test]
-async fn a_viewer_sees_no_button_that_would_be_refused() {
-    let server = Server::start().await;
-    let id = server.rehearse("Acme", &[("users", "1")]).await;
-    let browser = Browser::open_with(&server, &server.viewer, "/integrations").await;
-    browser.sees("1 healthy").await;
-    for path in ["/integrations".to_owned(), "/integrations/rehearsal".to_owned(), format!("/instances/{id}")] {
-        browser.go(&path).await;
-        browser.sees("Live").await;
-        for name in ["Manage Recipients", "Manage", "Integrate", "Sync now", "Delete Instance"] {
-            assert!(browser.all(Role::Button, name).await.is_empty(), "{path}: {name}");
-        }
-    }
-    browser.close().await;
-}
-
-#[tokio::test]
-async fn a_token_that_is_limited_to_some_instances_sees_no_button_that_would_be_refused() {
-    let server = Server::start().await;
-    let (inside, outside) = (server.rehearse("In", &[]).await, server.rehearse("Out", &[]).await);
-    server.idle(&inside, "").await;
-    let whole = Scope { integrations: ["rehearsal".to_owned()].into(), ..Scope::default() };
-    let new = async |role, scope: &Scope| {
-        let new = NewToken { scope: Some(scope.clone()), ..NewToken::new("limited", role) };
-        server.tokens.create(new).await.unwrap().text
-    };
-    let some = new(Allowed::Admin, &only(&inside)).await;
-    let browser = Browser::open_with(&server, &some, "/").await;
-    browser.sees("admin, limited").await;
-    for path in
-        ["/".to_owned(), "/integrations".to_owned(), "/integrations/rehearsal".to_owned(), "/settings".to_owned()]
-    {
-        browser.go(&path).await;
-        browser.sees("Live").await;
-        for name in ["Manage Recipients", "Integrate", "Members", "Tokens", "Audit log"] {
-            for role in [Role::Button, Role::Link] {
-                assert!(!browser.has(role, name).await, "{path}: {name}");
-            }
-        }
-    }
-    browser.sees("Limited to In").await;
-    browser.go("/integrations/rehearsal").await;
-    browser.sees("1 instance").await;
-    browser.press(Role::Button, "Manage").await;
-    browser.find(Role::Window, "Edit Instance").await;
-    browser.go("/integrations/rehearsal/connect").await;
-    browser.sees("This token is limited to some instances").await;
-    browser.go("/settings/members").await;
-    browser.sees("Only administrators see this page.").await;
-    browser.go(&format!("/instances/{outside}")).await;
-    browser.sees("There is no such instance").await;
-    browser.close().await;
-
-    let browser = Browser::open_with(&server, &new(Allowed::Operator, &whole).await, "/integrations/rehearsal").await;
-    browser.find(Role::Link, "Integrate").await;
-    browser.go("/integrations/scim").await;
-    browser.find(Role::Heading, "SCIM 2.0").await;
-    assert!(!browser.has(Role::Link, "Integrate").await, "instances of SCIM are outside");
-    browser.close().await;
-    // The server has refused nothing of all this.
-    let refused = server.ask("{ auditLog(filter: { outcomes: [REFUSED] }) { totalCount } }", json!({})).await;
-    assert_eq!(refused["auditLog"]["totalCount"], 0);
-}
-
-#[tokio::test]
-async fn the_audit_log_finds_everybody_by_name() {
-    let server = Server::start().await;
-    server.rehearse("Acme", &[("users", "1")]).await;
-    invitation(&server, "ada@example.com", Allowed::Viewer).await;
-    // The newest come first.
-    for number in 0..120 {
-        server.tokens.create(NewToken::new(format!("program {number}"), Allowed::Viewer)).await.unwrap();
-    }
-    let browser = Browser::open_with(&server, &server.admin, "/settings/audit").await;
-    browser.enter("Who", "ADMI").await;
-    browser.sees("admin token").await;
-    browser.key(Key::Enter).await;
-    browser.sees("by ada@example.com").await;
-    browser.sees("Instance created").await;
-    assert!(browser.address().await.starts_with("/settings/audit?actor="), "{}", browser.address().await);
-    browser.enter("Who", "lovelace").await;
-    browser.sees("Ada Lovelace ada@example.com").await;
-    browser.enter("Who", "nobody of all these").await;
-    browser.sees("Nothing has that name.").await;
-    browser.close().await;
 }
 
 #[tokio::test]

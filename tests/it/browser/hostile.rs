@@ -61,7 +61,7 @@ async fn named() -> (Server, Vec<(String, String)>, Vec<String>) {
     // Those of a version that refused less.
     change(&server.db, &format!("UPDATE instance SET name = '{HIDDEN}', name_key = '{HIDDEN}' WHERE name = 'hidden'"))
         .await;
-    instances.last_mut().unwrap().0 = HIDDEN.to_owned();
+    HIDDEN.clone_into(&mut instances.last_mut().unwrap().0);
     server.sync(&instances[5].1, "outcome").await;
     let users = "WITH numbered AS (SELECT id, row_number() OVER (PARTITION BY instance_id ORDER BY id) AS number FROM user_account)";
     for (name, number) in NAMES.into_iter().chain([endless.as_str(), HIDDEN]).zip(1..) {
@@ -79,14 +79,8 @@ async fn named() -> (Server, Vec<(String, String)>, Vec<String>) {
     (server, instances, all)
 }
 
-#[tokio::test]
-async fn no_name_is_executed_or_breaks_a_page_and_each_can_be_read() {
-    let (server, instances, names) = named().await;
-    let browser = Browser::open_with(&server, &server.admin, "/").await;
-    let fine = async |place: &str| {
-        let faults = browser.script(FAULTS, vec![json!(names)]).await;
-        assert_eq!(faults, Value::Array(vec![]), "{place}: {faults:#}");
-    };
+/// The pages that show these instances.
+async fn pages(server: &Server, instances: &[(String, String)]) -> Vec<String> {
     let run = server.ask("{ syncHistory(first: 100) { nodes { id trigger instance { id } } } }", json!({})).await;
     let first = |id: &str| {
         let runs = run["syncHistory"]["nodes"].as_array().unwrap();
@@ -104,7 +98,7 @@ async fn no_name_is_executed_or_breaks_a_page_and_each_can_be_read() {
     ]
     .map(str::to_owned)
     .into();
-    for (name, id) in &instances {
+    for (name, id) in instances {
         pages.push(format!("/instances/{id}"));
         if name.len() == 200 || name == SCRIPT || name == HIDDEN {
             pages.extend(["users", "history", "events", "mail"].map(|tab| format!("/instances/{id}?tab={tab}")));
@@ -112,6 +106,18 @@ async fn no_name_is_executed_or_breaks_a_page_and_each_can_be_read() {
             pages.push(format!("/notifications?instance={id}"));
         }
     }
+    pages
+}
+
+#[tokio::test]
+async fn no_name_is_executed_or_breaks_a_page_and_each_can_be_read() {
+    let (server, instances, names) = named().await;
+    let browser = Browser::open_with(&server, &server.admin, "/").await;
+    let fine = async |place: &str| {
+        let faults = browser.script(FAULTS, vec![json!(names)]).await;
+        assert_eq!(faults, Value::Array(vec![]), "{place}: {faults:#}");
+    };
+    let pages = pages(&server, &instances).await;
     for width in [320, 1280] {
         browser.resize(width, 700).await;
         for page in &pages {

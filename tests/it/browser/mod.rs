@@ -8,6 +8,7 @@ mod hostile;
 mod looks;
 mod pages;
 mod picture;
+mod rights;
 mod scale;
 mod unsaved;
 

@@ -127,6 +127,42 @@ fn each(mut users: Value, more: Value) -> Value {
     users
 }
 
+fn okta_users() -> Value {
+    json!([
+        user("00u1AbCdEfGhIjKlMn", "Ann Admin", "active", true, json!({ "mfa_enabled": true, "last_active_at": SEEN })),
+        user(
+            "00u2AbCdEfGhIjKlMn",
+            "Bob Brown",
+            "active",
+            false,
+            json!({ "is_admin": null, "mfa_enabled": true, "last_active_at": SEEN })
+        ),
+        user(
+            "00u3AbCdEfGhIjKlMn",
+            "Cleo Closed",
+            "suspended",
+            false,
+            json!({ "is_admin": null, "last_active_at": SEEN })
+        ),
+        user("00u4AbCdEfGhIjKlMn", "Dee Dunn", "invited", false, json!({ "is_admin": null, "mfa_enabled": false })),
+        user("00u5AbCdEfGhIjKlMn", "Eve Early", "active", false, json!({ "is_admin": null, "mfa_enabled": false })),
+        user(
+            "00u6AbCdEfGhIjKlMn",
+            "Finn Founder",
+            "active",
+            true,
+            json!({ "mfa_enabled": true, "last_active_at": SEEN })
+        ),
+        user(
+            "00u8AbCdEfGhIjKlMn",
+            "Gus Guest",
+            "active",
+            false,
+            json!({ "is_admin": null, "mfa_enabled": false, "last_active_at": SEEN })
+        ),
+    ])
+}
+
 #[tokio::test]
 async fn okta() {
     Case {
@@ -139,60 +175,7 @@ async fn okta() {
         pages: 3,
         skipped: 0,
         // Whoever is not on the list of administrators may be one by a group.
-        users: each(
-            json!([
-                user(
-                    "00u1AbCdEfGhIjKlMn",
-                    "Ann Admin",
-                    "active",
-                    true,
-                    json!({ "mfa_enabled": true, "last_active_at": SEEN })
-                ),
-                user(
-                    "00u2AbCdEfGhIjKlMn",
-                    "Bob Brown",
-                    "active",
-                    false,
-                    json!({ "is_admin": null, "mfa_enabled": true, "last_active_at": SEEN })
-                ),
-                user(
-                    "00u3AbCdEfGhIjKlMn",
-                    "Cleo Closed",
-                    "suspended",
-                    false,
-                    json!({ "is_admin": null, "last_active_at": SEEN })
-                ),
-                user(
-                    "00u4AbCdEfGhIjKlMn",
-                    "Dee Dunn",
-                    "invited",
-                    false,
-                    json!({ "is_admin": null, "mfa_enabled": false })
-                ),
-                user(
-                    "00u5AbCdEfGhIjKlMn",
-                    "Eve Early",
-                    "active",
-                    false,
-                    json!({ "is_admin": null, "mfa_enabled": false })
-                ),
-                user(
-                    "00u6AbCdEfGhIjKlMn",
-                    "Finn Founder",
-                    "active",
-                    true,
-                    json!({ "mfa_enabled": true, "last_active_at": SEEN })
-                ),
-                user(
-                    "00u8AbCdEfGhIjKlMn",
-                    "Gus Guest",
-                    "active",
-                    false,
-                    json!({ "is_admin": null, "mfa_enabled": false, "last_active_at": SEEN })
-                ),
-            ]),
-            json!({ "created_at": MADE, "department": "Works", "last_active_at": "never" }),
-        ),
+        users: each(okta_users(), json!({ "created_at": MADE, "department": "Works", "last_active_at": "never" })),
         outside: &["GET /api/v1/iam/assignees/users", "GET /api/v1/users/*/factors"],
         wrong: ("/api/v1/users?limit=many", "Bearer x", "must be integer"),
         unknown: "/api/v1/users?page_size=3",

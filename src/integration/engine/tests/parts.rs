@@ -233,7 +233,7 @@ async fn a_joined_list_that_ends_before_its_total_costs_its_columns() {
 }
 
 /// What ties users to people, from a list of its own.
-const PROFILES: &str = r#"
+const PROFILES: &str = r"
   pages: none
   records: $
   joins:
@@ -254,7 +254,7 @@ const PROFILES: &str = r#"
     department: $._joined.profiles.department
     manager: $._joined.profiles.manager
     employee_id: $._joined.profiles.number
-"#;
+";
 
 #[tokio::test]
 async fn profiles_that_are_refused_cost_the_profiles_only() {
