@@ -9,8 +9,7 @@ use std::sync::Arc;
 use entity::member::{Column, Entity, Model};
 use entity::{member_identity, member_link};
 use sea_orm::{
-    ActiveEnum, ColumnTrait, Condition, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    Select,
+    ActiveEnum, ColumnTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
 };
 use uuid::Uuid;
 
@@ -22,7 +21,7 @@ use super::signed::{self, genuine};
 use super::{Role, browsers, tokens};
 use crate::audit::{self, Subject};
 use crate::clock::Clock;
-use crate::db::{Db, Tx, contains_in_any_case};
+use crate::db::{Db, Tx, any_contains};
 use crate::error::{Error, Refusal, RefusalCode, Result};
 use crate::installation::{self, sealing_key};
 use crate::mail::EmailAddress;
@@ -317,8 +316,7 @@ impl Members {
 
 /// Those with this text in the name or the address; all without a text.
 fn found(search: Option<&str>) -> Select<Entity> {
-    let holds = |text| contains_in_any_case(Column::Name, text).or(contains_in_any_case(Column::Email, text));
-    Entity::find().filter(Condition::all().add_option(search.map(holds)))
+    Entity::find().filter(any_contains([Column::Name, Column::Email], search))
 }
 
 /// Makes the links of a member invalid. Those of an administrator include the ones to become the first administrator.

@@ -8,12 +8,12 @@ use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{
     Asterisk, Expr, ExprTrait, IntoColumnRef, Order, Query, SelectStatement, SimpleExpr, UnionType, Value, ValueType,
 };
-use sea_orm::{DbBackend, EntityTrait, QueryFilter, QueryOrder, Select};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QueryTrait, Select};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::Columns;
 use super::conn::Reader;
+use super::{Columns, Shape};
 use crate::error::Result;
 
 /// How many selects are joined in one union. SQLite allows 500.
@@ -49,12 +49,23 @@ pub fn among(column: impl IntoColumnRef, ids: &[Uuid], backend: DbBackend) -> Si
     }
 }
 
-/// The parameters of [`among`], and what the text depends on.
-pub fn parameters(ids: &[Uuid], backend: DbBackend) -> (usize, Vec<Value>) {
-    match backend {
+/// The rows with these ids, in no order.
+pub async fn by_ids<E: EntityTrait, T: DeserializeOwned + Send + 'static>(
+    reader: &Reader,
+    id: E::Column,
+    ids: &[Uuid],
+    columns: Columns,
+) -> Result<Vec<T>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let backend = reader.get_database_backend();
+    let (size, values) = match backend {
         DbBackend::Postgres => (1, vec![ids.to_vec().into()]),
         _ => (ids.len(), ids.iter().map(|id| (*id).into()).collect()),
-    }
+    };
+    let select = || columns.of(E::find().filter(among((E::default(), id), ids, backend))).into_query();
+    reader.rows_alike(Shape { name: E::default().table_name(), size }, columns, values, select).await
 }
 
 /// The rows of one parent, in the order of `key`, which only the index of the parent provides. With an equality, the

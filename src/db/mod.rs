@@ -65,7 +65,7 @@ mod wake;
 
 pub use classify::{ErrorClass, classify, is_duplicate};
 pub use conn::Reader;
-pub use like::{contains, contains_in_any_case};
+pub use like::{any_contains, contains};
 pub use location::{Location, ParsedUrl};
 pub use rows::{Columns, Shape};
 pub use total::{MOST_COUNTED, Total, total, total_of_parts, totals};

@@ -46,6 +46,11 @@ impl Filter {
         self.statuses.is_none() && self.search.is_empty() && !self.include_removed
     }
 
+    /// True if the filter matches all users of an instance.
+    fn is_plain(&self) -> bool {
+        self.is_whole() && self.integration_keys.is_none()
+    }
+
     /// The statuses, if an index finds the users of each.
     fn few(&self) -> Option<&[UserStatus]> {
         self.statuses
@@ -216,6 +221,11 @@ pub async fn page(
         Some(Position::Word(position)) => return search::page(reader, filter, Some(position), limit).await,
         Some(Position::Name(_)) | None => return search::page(reader, filter, None, limit).await,
     };
+    if let Some(instance) = filter.instance_id
+        && filter.is_plain()
+    {
+        return Ok(Page::of(page_of_instance(reader, instance, columns, after, limit).await?, limit));
+    }
     let pages = select_page(filter, columns, reader.get_database_backend(), after, limit);
     let mut found = keyset::pages(reader, pages, columns, |_: &Reported| ()).await?;
     Ok(Page::of(found.remove(&()).unwrap_or_default(), limit))
@@ -265,7 +275,7 @@ pub async fn pages_by_instance(
         Some(Position::Name(_)) | None => return search::pages(reader, instances, filter, None, limit).await,
     };
     let backend = reader.get_database_backend();
-    if let ([instance], true) = (instances, filter.is_whole() && filter.integration_keys.is_none()) {
+    if let ([instance], true) = (instances, filter.is_plain()) {
         let users = page_of_instance(reader, *instance, columns, after, limit).await?;
         return Ok(HashMap::from([(*instance, Page::of(users, limit))]));
     }

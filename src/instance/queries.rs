@@ -12,7 +12,7 @@ use super::Instances;
 use super::event::{Previous, Snapshot};
 use super::standing::{Headline, Sql, Standing};
 use crate::auth::Seen;
-use crate::db::{self, Columns, Db, Shape, Total, keyset};
+use crate::db::{self, Columns, Db, Total, keyset};
 use crate::error::Result;
 
 /// How many ids one statement names at most.
@@ -243,19 +243,13 @@ impl Instances {
     }
 
     pub async fn by_ids(&self, ids: &[Uuid], columns: Columns) -> Result<HashMap<Uuid, Model>> {
-        let (reader, backend) = (self.db.read(), self.db.backend());
-        let own = || keyset::among((Entity, Column::Id), ids, backend);
-        let select = || columns.of(Entity::find().filter(own())).into_query();
-        let (size, values) = keyset::parameters(ids, backend);
-        let rows: Vec<Model> =
-            reader.rows_alike(Shape { name: "instances by id", size }, columns, values, select).await?;
+        let rows: Vec<Model> = keyset::by_ids::<Entity, _>(self.db.read(), Column::Id, ids, columns).await?;
         Ok(rows.into_iter().map(|row| (row.id, row)).collect())
     }
 
     pub async fn runs_by_ids(&self, ids: &[Uuid], columns: Columns) -> Result<HashMap<Uuid, run::Model>> {
-        let own = keyset::among((run::Entity, run::Column::Id), ids, self.db.backend());
-        let select = columns.of(run::Entity::find().filter(own)).into_query();
-        let rows: Vec<run::Model> = self.db.read().rows_with(select, columns).await?;
+        let rows: Vec<run::Model> =
+            keyset::by_ids::<run::Entity, _>(self.db.read(), run::Column::Id, ids, columns).await?;
         Ok(rows.into_iter().map(|row| (row.id, row)).collect())
     }
 }

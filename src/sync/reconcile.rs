@@ -142,7 +142,7 @@ async fn store_chunk<C: ConnectionTrait>(
                 touched.push(row.id);
                 continue;
             }
-            _ if old_values.recorded().is_empty() => {}
+            _ if !old_values.has_recorded() => {}
             Known::InThisRun | Known::Before if scope.new_baseline => {
                 changes.push(scope.changed(&row, &old_values));
             }

@@ -121,6 +121,10 @@ impl OldValues {
         self.fields.iter().map(|(field, value)| (field.info(), value)).filter(|(field, _)| field.recorded)
     }
 
+    pub(super) fn has_recorded(&self) -> bool {
+        self.of_recorded_fields().next().is_some()
+    }
+
     /// The API names of the fields whose changes are recorded, separated by commas.
     pub(super) fn recorded(&self) -> String {
         self.of_recorded_fields().map(|(field, _)| field.api_name).collect::<Vec<_>>().join(",")

@@ -2,8 +2,7 @@
 
 use entity::api_token::{Column, Entity, Model};
 use sea_orm::{
-    ActiveEnum, ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    Select,
+    ActiveEnum, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
 };
 use uuid::Uuid;
 
@@ -13,7 +12,7 @@ use crate::audit::{self, Subject};
 use crate::auth::members::check_name;
 use crate::auth::{Role, Scope, signed};
 use crate::clock::{DAY_MS, date_time};
-use crate::db::{self, Total, Tx, contains_in_any_case};
+use crate::db::{self, Total, Tx, any_contains};
 use crate::error::{Refusal, Result};
 use crate::installation::sealing_key;
 use crate::mail::EmailAddress;
@@ -90,8 +89,7 @@ pub fn expires_soon(token: &Model, now: i64) -> bool {
 
 /// Those with this text in the name or the address; all without a text.
 fn found(search: Option<&str>) -> Select<Entity> {
-    let holds = |text| contains_in_any_case(Column::Name, text).or(contains_in_any_case(Column::Email, text));
-    Entity::find().filter(Condition::all().add_option(search.map(holds)))
+    Entity::find().filter(any_contains([Column::Name, Column::Email], search))
 }
 
 /// Revokes the personal tokens of a member.

@@ -107,7 +107,7 @@ impl User {
 
     /// The licences or seats of the account. Also empty if the application does not provide them.
     fn licenses(&self) -> Vec<String> {
-        self.model.licenses.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+        texts(self.model.licenses.as_deref())
     }
 
     /// When the account was last active. Null if it was never active, or if the application does not provide it; see
@@ -138,7 +138,7 @@ impl User {
 
     /// The further e-mail addresses of the account. Also empty if the application does not provide them.
     fn aliases(&self) -> Vec<String> {
-        self.model.aliases.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+        texts(self.model.aliases.as_deref())
     }
 
     /// The id by which the company's directory or identity provider knows the account, as the application writes it.
@@ -175,4 +175,9 @@ impl User {
     fn removed_at(&self) -> Option<DateTime<Utc>> {
         self.model.removed_at.map(date_time)
     }
+}
+
+/// The entries of a list as it is stored.
+fn texts(list: Option<&str>) -> Vec<String> {
+    list.and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default()
 }
