@@ -1,5 +1,6 @@
-// Shared by all peers in Node: loading packages, listening, and ending with the test.
+// Shared by all peers in Node: loading packages, keys, listening, and ending with the test.
 
+import { createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { createRequire } from 'node:module';
 import http from 'node:http';
 import { pathToFileURL } from 'node:url';
@@ -9,6 +10,19 @@ const environment = process.env.TEST_NODE_MODULES;
 if (!environment) throw new Error('TEST_NODE_MODULES must name the packages of tests/peers: run the tests with tests/run');
 const require = createRequire(`${environment}/`);
 export const load = (name) => import(pathToFileURL(require.resolve(name)).href);
+
+/**
+ * A new pair of keys. They go through PEM, because Node waits for ever when it collects garbage while
+ * it writes a key as a JWK that it has just made itself.
+ */
+export const keyPair = (kind, options) => {
+  const pair = generateKeyPairSync(kind, {
+    ...options,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
+  return { publicKey: createPublicKey(pair.publicKey), privateKey: createPrivateKey(pair.privateKey) };
+};
 
 /** Listens on a free port of the loopback interface and returns the origin. */
 export const listen = async (handler) => {

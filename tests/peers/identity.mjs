@@ -13,9 +13,9 @@
 //     PUT  /place    where claims are: `userinfo` (as the standard says), or `token`
 //     PUT  /key      replaces the key; the body is the algorithm: RS256, PS256, ES256 or EdDSA
 
-import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 
-import { answerJson, bodyOf, listen, load, serving } from './common.mjs';
+import { answerJson, bodyOf, keyPair, listen, load, serving } from './common.mjs';
 
 const { default: Provider } = await load('oidc-provider');
 
@@ -36,7 +36,7 @@ const origin = await listen((request, response) => {
 build();
 
 function newKey() {
-  const { privateKey } = generateKeyPairSync(...KINDS[state.algorithm]);
+  const { privateKey } = keyPair(...KINDS[state.algorithm]);
   return { ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), alg: state.algorithm, use: 'sig' };
 }
 

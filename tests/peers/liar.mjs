@@ -13,15 +13,15 @@
 //     GET  /sign-out-lies  those about the address to sign out, with which everybody is signed in all the same
 //     GET  /first-lies  those about what is read once: the metadata and the keys
 
-import { createHash, createHmac, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { createHash, createHmac, randomBytes, sign } from 'node:crypto';
 
-import { answerJson, bodyOf, listen, serving } from './common.mjs';
+import { answerJson, bodyOf, keyPair, listen, serving } from './common.mjs';
 
 const CLIENT = 'muster';
 const SECRET = 'canary-client-secret-71c0';
-const pair = (bits = 2048) => generateKeyPairSync('rsa', { modulusLength: bits });
+const pair = (bits = 2048) => keyPair('rsa', { modulusLength: bits });
 const [key, other, weak] = [pair(), pair(), pair(1024)];
-const curve = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const curve = keyPair('ec', { namedCurve: 'P-256' });
 const jwk = ({ publicKey }, kid, more = {}) => ({ ...publicKey.export({ format: 'jwk' }), kid, use: 'sig', ...more });
 const SCRIPT = '<script>alert("canary-script")</script>';
 

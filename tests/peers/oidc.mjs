@@ -26,9 +26,7 @@
 //     PUT  /replay       presents the second newest refresh token again, as a thief would
 //     PUT  /tenant       the body is the tenant of the application from now on
 
-import { generateKeyPairSync } from 'node:crypto';
-
-import { answerJson, bodyOf, listen, load, serving } from './common.mjs';
+import { answerJson, bodyOf, keyPair, listen, load, serving } from './common.mjs';
 
 const { default: Provider } = await load('oidc-provider');
 
@@ -46,7 +44,7 @@ const tokens = [];
 const accessTokens = [];
 const refreshTokens = [];
 
-const pair = () => generateKeyPairSync('rsa', { modulusLength: 2048 });
+const pair = () => keyPair('rsa', { modulusLength: 2048 });
 const clientKey = pair();
 const jwk = (key, kid) => ({ ...key.export({ format: 'jwk' }), kid, alg: 'RS256', use: 'sig' });
 
