@@ -41,10 +41,17 @@ pub fn filtered_cost(first: Option<i32>, field: &Field, child: usize) -> usize {
 }
 
 fn price(prices: Prices, first: Option<i32>, child: usize) -> usize {
-    let first = usize::try_from(first.unwrap_or(DEFAULT_SIZE).clamp(1, MAX_SIZE)).unwrap_or(1);
+    // A list of any other size is refused before it is read.
+    let Some(first) = size(first) else { return prices.rows };
     // However many fields show the total, it is counted once.
     let total = if child >= TOTAL { prices.total } else { 0 };
     (prices.rows + total + first * (child % TOTAL)).min(MAX_COST)
+}
+
+/// How many rows a page has. `None` if a page cannot have so many.
+fn size(first: Option<i32>) -> Option<usize> {
+    let first = first.unwrap_or(DEFAULT_SIZE);
+    usize::try_from(first).ok().filter(|_| (1..=MAX_SIZE).contains(&first))
 }
 
 /// The values of one field of a filter, which are at most [`MAX_SIZE`].
@@ -65,10 +72,7 @@ pub struct PageRequest<L: List> {
 
 impl<L: List> PageRequest<L> {
     pub fn new(list: &L, first: Option<i32>, after: Option<&str>) -> Result<Self, ApiError> {
-        let size = match first.unwrap_or(DEFAULT_SIZE) {
-            first @ 1..=MAX_SIZE => usize::try_from(first).unwrap_or(1),
-            _ => return Err(ApiError::InvalidInput(format!("first must be from 1 to {MAX_SIZE}."))),
-        };
+        let size = size(first).ok_or_else(|| ApiError::InvalidInput(format!("first must be from 1 to {MAX_SIZE}.")))?;
         let after = after.map(|cursor| decode(list, cursor).ok_or_else(not_a_cursor)).transpose()?;
         Ok(Self { size, after })
     }
@@ -108,9 +112,16 @@ mod tests {
     #[test]
     fn a_total_is_counted_once_and_a_row_as_often_as_there_are_rows() {
         assert_eq!(cost(None, 3), 1 + 20 * 3);
-        assert_eq!(cost(Some(1000), 3), 1 + 100 * 3);
+        assert_eq!(cost(Some(100), 3), 1 + 100 * 3);
         assert_eq!(cost(Some(10), 2 * TOTAL + 3), 1 + 40 + 10 * 3);
         assert_eq!(price(FILTERED, Some(10), TOTAL + 3), 80 + 400 + 10 * 3);
+    }
+
+    #[test]
+    fn a_page_that_will_be_refused_costs_no_rows() {
+        for first in [-1, 0, 101, i32::MAX] {
+            assert_eq!(cost(Some(first), TOTAL + 3), 1);
+        }
     }
 
     #[test]

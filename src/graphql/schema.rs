@@ -10,8 +10,8 @@ use super::api_token::revoke::RevokeApiToken;
 use super::audit::AuditQuery;
 use super::audited::Audited;
 use super::documents::validation::KnownDocuments;
-use super::guard::MAX_DEPTH;
 use super::guard::scan::MAX_NESTING;
+use super::guard::{MAX_COMPLEXITY, MAX_DEPTH};
 use super::instance::begin_authorization::BeginAuthorization;
 use super::instance::cancel_sync::CancelSync;
 use super::instance::create::CreateInstance;
@@ -36,9 +36,6 @@ use super::sync_run::list::SyncRunQuery;
 use super::sync_run::progress::ProgressSubscription;
 use super::user::list::UserQuery;
 
-/// The highest price of a document: a field costs 1, a list what [`page`](super::page) says. The dearest costs about half
-/// a second of CPU.
-const MAX_COMPLEXITY: usize = 20_000;
 /// The longest time for a query or mutation, for the start of a subscription, and for each of its events.
 pub const EXECUTION_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -14,6 +14,7 @@ use crate::graphql::access::Needs;
 use crate::graphql::audited::Trail;
 use crate::graphql::budget::Budget;
 use crate::graphql::error::{ApiError, Code, error};
+use crate::graphql::guard::{MAX_COMPLEXITY, MAX_DEPTH};
 use crate::graphql::subscription::step::Step;
 
 /// The highest price of a subscription, which is to be paid for each event.
@@ -47,7 +48,7 @@ impl Extension for Priced {
         let result = if let Some(result) = known {
             result
         } else {
-            let result = next.run(ctx).await?;
+            let result = next.run(ctx).await.map_err(limited)?;
             if let Some(shape) = shape {
                 document.verdicts.keep(shape, result);
             }
@@ -75,6 +76,20 @@ impl Extension for Priced {
         };
         next.run(ctx, operation_name).await
     }
+}
+
+/// Gives the library's refusals of what is too dear or too deep their code.
+fn limited(errors: Vec<ServerError>) -> Vec<ServerError> {
+    let limited = |refusal: ServerError| match refusal.message.as_str() {
+        "Query is too complex." => {
+            error(Code::TooComplex, format!("The operation costs more than {MAX_COMPLEXITY}; ask for less."))
+        }
+        "Query is nested too deep." => {
+            error(Code::TooComplex, format!("The operation has more than {MAX_DEPTH} levels; ask for less."))
+        }
+        _ => refusal,
+    };
+    errors.into_iter().map(limited).collect()
 }
 
 /// Lets the caller's token pay for an execution.

@@ -50,6 +50,9 @@ const MAX_VARIABLES: usize = 50;
 const MAX_SELECTIONS: u32 = 2_000;
 /// The most levels of fields. The standard introspection query has exactly this many.
 pub const MAX_DEPTH: u32 = 15;
+/// The highest price of a document: a field costs 1, a list what [`page`](super::page) says. The dearest costs about half
+/// a second of CPU.
+pub const MAX_COMPLEXITY: usize = 20_000;
 /// The most aliases in a document with all fragments expanded.
 const MAX_ALIASES: u32 = 50;
 /// The most directives in a document with all fragments expanded.

@@ -40,11 +40,11 @@ const NUMBERS: &[(&str, &str, &str, &str)] = &[
     (
         "api.md",
         "cost](operations.md#limits-for-clients) up to 20,000",
-        "graphql/schema.rs",
+        "graphql/guard/mod.rs",
         "MAX_COMPLEXITY: usize = 20_000;",
     ),
     ("api.md", "up to 2,000 for each event", "graphql/documents/validation.rs", "MAX_EVENT_COMPLEXITY: usize = 2_000;"),
-    ("operations.md", "An operation may cost 20,000", "graphql/schema.rs", "MAX_COMPLEXITY: usize = 20_000;"),
+    ("operations.md", "An operation may cost 20,000", "graphql/guard/mod.rs", "MAX_COMPLEXITY: usize = 20_000;"),
     (
         "operations.md",
         "may cost 2,000 for each event",
