@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::api::Api;
 use super::batch::{Batch, regroup};
+use super::budget::Budget;
 use super::connection::{self, connection};
 use super::error::{ApiError, nullable};
 use super::id::{self, Kind};
@@ -317,7 +318,12 @@ impl NotificationMutation {
             Ok((model, refusal)) => {
                 (Some(Notification::one(model)), refusal.into_iter().map(UserError::from).collect())
             }
-            Err(user_errors) => (None, user_errors),
+            Err(user_errors) => {
+                if let Some(budget) = ctx.data_opt::<Budget>() {
+                    budget.test_mail_unsent();
+                }
+                (None, user_errors)
+            }
         };
         Ok(SendTestMailPayload { notification, user_errors })
     }

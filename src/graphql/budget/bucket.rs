@@ -39,6 +39,13 @@ impl Bucket {
         level.0 -= amount;
     }
 
+    /// Gives back an amount that was not used.
+    pub(super) fn give_back(&self, amount: f64, now: Instant) {
+        let mut level = self.level.lock();
+        level.0 += amount;
+        self.fill(&mut level, now);
+    }
+
     /// After how long nothing is owed any more; `None`: nothing is.
     pub(super) fn debt(&self, now: Instant) -> Option<Duration> {
         let mut level = self.level.lock();
@@ -79,6 +86,17 @@ mod tests {
         assert!(bucket.take(5_000.0, after(120)).is_ok(), "more than the whole is there when it is full");
         assert!(bucket.take(1.0, after(120)).is_err());
         assert!(Bucket::of(0, Duration::from_mins(1), now).is_none());
+    }
+
+    #[test]
+    fn what_was_not_used_comes_back_at_once() {
+        let now = Instant::now();
+        let bucket = Bucket::of(2, Duration::from_mins(1), now).unwrap();
+        assert!(bucket.take(2.0, now).is_ok() && bucket.take(1.0, now).is_err());
+        bucket.give_back(1.0, now);
+        assert!(bucket.take(1.0, now).is_ok() && bucket.take(1.0, now).is_err());
+        bucket.give_back(5.0, now);
+        assert!(bucket.take(2.0, now).is_ok() && bucket.take(1.0, now).is_err(), "no more than the whole");
     }
 
     #[test]
