@@ -12,56 +12,9 @@ use super::manifest::{self, Fault, Manifest};
 use super::rehearsal::{self, Rehearsal};
 use super::source::{Capability, Config, Source, SourceError};
 use super::user::UserField;
+use built_in::BUILT_IN;
 
-macro_rules! built_in {
-    ($($key:literal),* $(,)?) => {
-        &[$((concat!($key, ".yaml"), include_str!(concat!("connectors/", $key, ".yaml")))),*]
-    };
-}
-
-/// The manifests in the binary, as file name and text.
-const BUILT_IN: &[(&str, &str)] = built_in![
-    "asana",
-    "asana-scim",
-    "atlassian",
-    "bitwarden",
-    "box",
-    "datadog",
-    "docusign",
-    "dropbox",
-    "entra",
-    "figma",
-    "gitea",
-    "github",
-    "github-scim",
-    "gitlab",
-    "gitlab-group",
-    "google-workspace",
-    "hubspot",
-    "jira",
-    "jupyterhub",
-    "keycloak",
-    "linear",
-    "miro",
-    "miro-scim",
-    "notion",
-    "notion-scim",
-    "okta",
-    "onepassword",
-    "pagerduty",
-    "postman",
-    "rabbitmq",
-    "redmine",
-    "salesforce",
-    "scim",
-    "sentry",
-    "slack",
-    "slack-scim",
-    "synapse",
-    "terraform",
-    "zendesk",
-    "zoom",
-];
+mod built_in;
 
 /// All integrations by key, and the HTTP client that they share.
 pub struct Catalog {
