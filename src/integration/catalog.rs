@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::engine::{Client, CodeFlow, HostLimits, HttpSource, tenant_in_settings};
 use super::grant::GrantStore;
@@ -18,8 +18,38 @@ mod built_in;
 
 /// All integrations by key, and the HTTP client that they share.
 pub struct Catalog {
-    integrations: BTreeMap<String, Integration>,
+    integrations: BTreeMap<String, Entry>,
     client: Client,
+}
+
+/// An integration. A built-in manifest is read when it is asked for first, because a company uses few of them.
+enum Entry {
+    Read(Integration),
+    BuiltIn { file: &'static str, text: &'static str, read: OnceLock<Option<Integration>> },
+}
+
+impl Entry {
+    fn built_in((file, text): (&'static str, &'static str)) -> (String, Self) {
+        (key_of(file).to_owned(), Self::BuiltIn { file, text, read: OnceLock::new() })
+    }
+
+    /// A built-in manifest with faults would not exist. A test reads them all.
+    fn get(&self) -> Option<&Integration> {
+        match self {
+            Self::Read(integration) => Some(integration),
+            Self::BuiltIn { file, text, read } => read.get_or_init(|| read_manifest(text, file).ok()).as_ref(),
+        }
+    }
+}
+
+fn key_of(file: &str) -> &str {
+    file.trim_end_matches(".yaml")
+}
+
+fn read_manifest(text: &str, file: &str) -> Result<Integration, Vec<Fault>> {
+    let manifest = manifest::parse(text, file)?;
+    let digest = manifest::digest(text, file).map_err(|fault| vec![fault])?;
+    Ok(Integration::of(manifest, digest))
 }
 
 /// One application that can be connected.
@@ -63,33 +93,27 @@ impl Catalog {
     /// Loads the built-in integrations and those in `dir`, which may replace built-in ones.
     /// A manifest with faults is left out, and its faults are returned.
     pub fn load(client: Client, dir: Option<&Path>) -> Result<(Self, Vec<Fault>), String> {
-        let mut integrations = BTreeMap::new();
+        let mut integrations: BTreeMap<String, Entry> = BUILT_IN.iter().copied().map(Entry::built_in).collect();
         let mut faults = Vec::new();
-        let mut texts: Vec<(String, String)> =
-            BUILT_IN.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
-        if let Some(dir) = dir {
-            texts.extend(read_dir(dir, &mut faults)?);
-        }
-        for (file, text) in texts {
-            match manifest::parse(&text, &file) {
-                Ok(manifest) if manifest.key == rehearsal::KEY => faults.push(Fault {
+        let files = dir.map(|dir| read_dir(dir, &mut faults)).transpose()?;
+        for (file, text) in files.unwrap_or_default() {
+            match read_manifest(&text, &file) {
+                Ok(integration) if integration.key == rehearsal::KEY => faults.push(Fault {
                     file,
                     line: 0,
                     column: 0,
                     message: "\"rehearsal\" is built in and cannot be replaced".into(),
                 }),
-                Ok(manifest) => match manifest::digest(&text, &file) {
-                    Ok(digest) => _ = integrations.insert(manifest.key.clone(), Integration::of(manifest, digest)),
-                    Err(fault) => faults.push(fault),
-                },
+                Ok(integration) => _ = integrations.insert(integration.key.clone(), Entry::Read(integration)),
                 Err(more) => faults.extend(more),
             }
         }
         // If a file has faults, the built-in manifest that it replaces must not be used instead.
         for fault in &faults {
-            integrations.remove(fault.file.trim_end_matches(".yaml"));
+            integrations.remove(key_of(&fault.file));
         }
-        integrations.insert(rehearsal::KEY.to_owned(), rehearsal::integration(Connector::Rehearsal));
+        let rehearsal = rehearsal::integration(Connector::Rehearsal);
+        integrations.insert(rehearsal::KEY.to_owned(), Entry::Read(rehearsal));
         Ok((Self { integrations, client }, faults))
     }
 
@@ -99,12 +123,12 @@ impl Catalog {
     }
 
     pub fn find(&self, key: &str) -> Option<&Integration> {
-        self.integrations.get(key)
+        self.integrations.get(key)?.get()
     }
 
     /// All integrations, ordered by key.
     pub fn all(&self) -> impl Iterator<Item = &Integration> {
-        self.integrations.values()
+        self.integrations.values().filter_map(Entry::get)
     }
 
     /// Connects to an application. `run_number` counts the runs of the instance from 1.
@@ -292,7 +316,7 @@ fn read_dir(dir: &Path, faults: &mut Vec<Fault>) -> Result<Vec<(String, String)>
 
 #[cfg(test)]
 mod tests {
-    use super::{BUILT_IN, Config, Integration, Path, manifest};
+    use super::{BUILT_IN, Config, Integration, Path, manifest, read_manifest};
 
     fn integration(key: &str) -> Integration {
         let file = format!("{key}.yaml");
@@ -335,6 +359,14 @@ mod tests {
         assert!(integration.check_config(Some(&stored), &given("GitLab.com")).is_ok());
         let moved = integration.check_config(Some(&stored), &given("git.acme.example")).unwrap_err();
         assert_eq!(moved.iter().map(|error| error.key.as_str()).collect::<Vec<_>>(), ["token"]);
+    }
+
+    #[test]
+    fn every_built_in_manifest_can_be_read() {
+        for (file, text) in BUILT_IN {
+            let faults = read_manifest(text, file).err();
+            assert!(faults.is_none(), "{faults:?}");
+        }
     }
 
     #[test]

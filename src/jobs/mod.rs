@@ -100,8 +100,8 @@ fn spawn_workers(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
     let (db, clock, mailer, age_clock) = (db.clone(), clock.clone(), mailer.clone(), pruner.age_clock.clone());
     let purge = Purge(instances.clone());
     let (hold, public_url) = (engine.limits.hold, engine.public_url.clone());
-    let applications = instances.catalog.all().map(|entry| (entry.key.clone(), entry.name.clone())).collect();
-    let delivery = Delivery { db: db.clone(), clock: clock.clone(), mailer, age_clock, hold, applications, public_url };
+    let catalog = instances.catalog.clone();
+    let delivery = Delivery { db: db.clone(), clock: clock.clone(), mailer, age_clock, hold, catalog, public_url };
 
     let sync = Worker::new(&db, &clock, Kind::Sync, *sync_concurrency, engine.clone());
     tasks.spawn(sync.run(tasks.clone(), stop.clone()));

@@ -1,10 +1,10 @@
 //! Delivers the mails of the outbox to the mail server.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use entity::notification::{Entity, Model, NotificationKind, NotificationState};
+use integration::catalog::Catalog;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -36,8 +36,7 @@ pub struct Delivery {
     /// Measures the age of mails.
     pub age_clock: SteadyClock,
     pub hold: Hold,
-    /// The names of the applications, by the key of the integration.
-    pub applications: HashMap<String, String>,
+    pub catalog: Arc<Catalog>,
     /// Where the links of mails begin.
     pub public_url: Arc<str>,
 }
