@@ -101,7 +101,8 @@ fn spawn_workers(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
     let purge = Purge(instances.clone());
     let (hold, public_url) = (engine.limits.hold, engine.public_url.clone());
     let catalog = instances.catalog.clone();
-    let delivery = Delivery { db: db.clone(), clock: clock.clone(), mailer, age_clock, hold, catalog, public_url };
+    let application = Box::new(move |key: &str| catalog.find(key).map(|integration| integration.name.clone()));
+    let delivery = Delivery { db: db.clone(), clock: clock.clone(), mailer, age_clock, hold, application, public_url };
 
     let sync = Worker::new(&db, &clock, Kind::Sync, *sync_concurrency, engine.clone());
     tasks.spawn(sync.run(tasks.clone(), stop.clone()));

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use entity::notification::{Entity, Model, NotificationKind, NotificationState};
-use integration::catalog::Catalog;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -36,7 +35,8 @@ pub struct Delivery {
     /// Measures the age of mails.
     pub age_clock: SteadyClock,
     pub hold: Hold,
-    pub catalog: Arc<Catalog>,
+    /// Tells the name of an application by the key of its integration.
+    pub application: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
     /// Where the links of mails begin.
     pub public_url: Arc<str>,
 }

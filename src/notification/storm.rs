@@ -129,12 +129,12 @@ impl Delivery {
         outbox::include(tx, mail, &idle, &replaced).await?;
         let rows = instance::Entity::find().filter(instance::Column::Id.is_in(instances.iter().copied()));
         let rows = rows.order_by_asc(instance::Column::NameKey).all(tx.conn()).await?;
+        let applications: Vec<Option<String>> =
+            rows.iter().map(|row| (self.application)(&row.integration_key)).collect();
         let names: Vec<(&str, &str)> = rows
             .iter()
-            .map(|row| {
-                let key = row.integration_key.as_str();
-                (self.catalog.find(key).map_or(key, |integration| integration.name.as_str()), row.name.as_str())
-            })
+            .zip(&applications)
+            .map(|(row, name)| (name.as_ref().unwrap_or(&row.integration_key).as_str(), row.name.as_str()))
             .collect();
         let rendered = compose::storm(&Storm {
             kind: mail.kind,
