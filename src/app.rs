@@ -46,6 +46,7 @@ use crate::maintenance::retention::{Pruner, Retention};
 use crate::maintenance::{check, keys};
 use crate::notification::test_mail::TestMail;
 use crate::oidc::Oidc;
+use crate::people::People;
 use crate::queue;
 use crate::server::{self, Edge};
 use crate::sync::{Engine, Limits, progress::Progress};
@@ -178,6 +179,7 @@ impl App {
             instances: shared,
             authorizations: consents,
             members: members.clone(),
+            people: People { db: db.clone(), clock: clock.clone() },
             test_mail,
             journal: Journal::new(db.clone(), clock.clone()),
             tokens: tokens.clone(),

@@ -22,6 +22,7 @@ pub mod mail;
 pub mod maintenance;
 pub mod notification;
 pub mod oidc;
+pub mod people;
 pub mod queue;
 pub mod secrets;
 pub mod server;

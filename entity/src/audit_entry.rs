@@ -63,7 +63,7 @@ pub enum Action {
     TokenRevoked,
     /// Something was asked for without the right to it.
     AccessRefused,
-    /// The page of a person's account was read.
+    /// The page of a person, or of a person's account, was read.
     PersonRead,
     /// The audit log was exported.
     AuditExported,
@@ -77,6 +77,20 @@ pub enum Action {
     KeysRotated,
     /// A backup was restored.
     BackupRestored,
+    /// An account was given to a person.
+    AccountLinked,
+    /// An account was taken from its person.
+    AccountUnlinked,
+    /// The rules decide again whose an account is.
+    LinkReset,
+    /// The kind of an account was set.
+    AccountKindSet,
+    /// The owner of an account was set.
+    OwnerSet,
+    /// The list of people sources was replaced.
+    PeopleSourcesSet,
+    /// The owned and the equivalent domains were replaced.
+    OwnedDomainsSet,
     /// Something else was changed; `detail` has the name of the mutation.
     Changed,
     /// Something that only a newer version of the server, which runs beside this one, knows; `detail` says what.
@@ -128,6 +142,8 @@ pub enum SubjectKind {
     Session,
     /// The account of a person in an application.
     User,
+    /// A person.
+    Person,
 }
 
 #[sea_orm::model]

@@ -14,6 +14,8 @@ pub enum Kind {
     Mail,
     /// Tries the credential of the instance with that id, which the server has set inactive.
     Recovery,
+    /// Finds the people of the accounts of the task with that id.
+    People,
 }
 
 #[sea_orm::model]

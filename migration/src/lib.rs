@@ -47,6 +47,7 @@ mod m0024_token_makers;
 mod m0025_token_creators;
 mod m0026_account_fields;
 mod m0029_outdated_keys;
+mod m0030_people;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -84,6 +85,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0025_token_creators::Migration),
             Box::new(m0026_account_fields::Migration),
             Box::new(m0029_outdated_keys::Migration),
+            Box::new(m0030_people::Migration),
         ]
     }
 }

@@ -87,6 +87,10 @@ impl Subject {
         Self { kind: SubjectKind::User, id, name: None }
     }
 
+    pub fn person(id: Uuid) -> Self {
+        Self { kind: SubjectKind::Person, id, name: None }
+    }
+
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Self {
         Self { name: Some(name.into()), ..self }

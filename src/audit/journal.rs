@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use entity::audit_entry::{Action, Outcome};
+use entity::audit_entry::{Action, Outcome, SubjectKind};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -24,7 +24,7 @@ use crate::error::Result;
 
 /// How often counts are written.
 const INTERVAL: Duration = Duration::from_mins(1);
-/// For how long a reader's further readings of the same account are a part of the first, in milliseconds.
+/// For how long a reader's further readings of the same page are a part of the first, in milliseconds.
 const READING_MS: i64 = 3_600_000;
 /// How many readings are remembered. A full table is cleared.
 const READINGS: usize = 10_000;
@@ -53,7 +53,7 @@ pub struct Journal {
     readings: Arc<Mutex<HashMap<Reading, i64>>>,
 }
 
-/// A reader, and the account that was read.
+/// A reader, and the account or person that was read.
 type Reading = (Option<Uuid>, Uuid);
 
 #[derive(Default)]
@@ -125,9 +125,9 @@ impl Journal {
         }
     }
 
-    /// Records that the page of a person's account was read, once an hour for each reader and account.
-    pub async fn note_reading(&self, origin: &Origin, user: Uuid) {
-        let (now, key) = (self.now(), (origin.actor.id, user));
+    /// Records that the page of a person, or of a person's account, was read, once an hour for each reader.
+    pub async fn note_reading(&self, origin: &Origin, read: Subject) {
+        let (now, key) = (self.now(), (origin.actor.id, read.id));
         {
             let mut readings = self.readings.lock();
             if readings.get(&key).is_some_and(|at| (at - now).abs() < READING_MS) {
@@ -138,8 +138,13 @@ impl Journal {
             }
             readings.insert(key, now);
         }
-        let entry = Entry::new(now, Action::PersonRead, "The page of a person's account was read.");
-        self.note(entry.about(Subject::user(user)).by(origin.clone())).await;
+        let detail = if read.kind == SubjectKind::Person {
+            "The page of a person was read."
+        } else {
+            "The page of a person's account was read."
+        };
+        let entry = Entry::new(now, Action::PersonRead, detail);
+        self.note(entry.about(read).by(origin.clone())).await;
     }
 
     /// Counts a refusal.

@@ -30,6 +30,8 @@ impl Activity {
             A::AuditExported | A::UsersExported | A::PersonRead => api(2),
             A::InstanceUpdated | A::RecipientsSet | A::MemberUpdated | A::TokenUpdated | A::PasswordSet => api(3),
             A::KeysRotated | A::Changed => api(3),
+            A::AccountLinked | A::AccountUnlinked | A::LinkReset | A::AccountKindSet | A::OwnerSet => api(3),
+            A::PeopleSourcesSet | A::OwnedDomainsSet => api(3),
             A::InstanceDeleted | A::UsersDeleted | A::TokenRevoked | A::NamesErased => api(4),
             A::ConnectionTested | A::TestMailSent | A::RemovalsAccepted | A::GrowthAccepted => api(99),
             A::AuthorizationBegun | A::AuthorizationCompleted | A::AuthorizationFailed => api(99),

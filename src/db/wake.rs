@@ -13,9 +13,10 @@ pub enum Topic {
     PurgeJobs,
     MailJobs,
     RecoveryJobs,
+    PeopleJobs,
 }
 
-const TOPICS: usize = 5;
+const TOPICS: usize = 6;
 
 /// The listeners of this process, and the topics that are still to be sent to the other replicas.
 pub(super) struct Wake {

@@ -6,10 +6,13 @@
 //! readers as soon as it is committed.
 
 pub mod changes;
+pub mod delete;
+pub mod follow_up;
 pub mod history;
 pub mod index;
 pub mod keys;
 pub mod leavers;
+pub mod linked;
 mod names;
 pub mod prune;
 pub mod rekey;

@@ -5,21 +5,25 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::index::SOURCE;
-use super::users;
+use super::{delete, follow_up};
 use crate::clock::id_at;
 use crate::db::Tx;
 use crate::error::Result;
 
 /// Deletes up to `limit` users that were removed before `before` (Unix milliseconds), with their
 /// changes and words. Returns how many were deleted. A user that comes back later is a new user.
-pub async fn removed(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
+pub async fn removed(tx: &Tx, before: i64, now: i64, limit: u64) -> Result<u64> {
     let past = user::Entity::find()
         .select_only()
         .columns(SOURCE)
         .filter(user::Column::RemovedAt.lt(before))
         .order_by_asc(user::Column::RemovedAt)
         .limit(limit);
-    users::remove(tx.conn(), tx.hold_free(past).await?).await
+    let removed = delete::remove(tx.conn(), tx.hold_free(past).await?).await?;
+    if removed > 0 {
+        follow_up::after_retention(tx, now).await?;
+    }
+    Ok(removed)
 }
 
 /// Deletes up to `limit` of the oldest changes that were stored before `before` (Unix milliseconds), and whose runs have

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use entity::user::{Column, Entity, UserStatus};
-use entity::{instance, run, user_change};
-use sea_orm::sea_query::{Expr, ExprTrait, LockType, Query, SelectStatement, SimpleExpr};
+use entity::{instance, run};
+use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, SimpleExpr};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect,
     QueryTrait, Select,
@@ -13,7 +13,6 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::index::{self, SOURCE, Source};
 use super::names::{self, Names};
 use super::reported::{Reported, of_instance, purging, shown};
 use super::search;
@@ -367,28 +366,4 @@ pub async fn totals_by_instance(reader: &Reader, instances: &[Uuid], filter: &Fi
 pub async fn find(reader: &Reader, id: Uuid) -> Result<Option<Reported>> {
     let everybody = Filter { include_removed: true, ..Filter::default() };
     reader.row(shown(everybody.select().filter(Column::Id.eq(id)), Columns::ALL).into_query()).await
-}
-
-/// Deletes the rows of up to `limit` deleted users of an instance, with their changes and words. Returns how many
-/// there were.
-pub async fn remove_batch<C: ConnectionTrait>(conn: &C, instance: Uuid, purge_through: i64, limit: u64) -> Result<u64> {
-    let left = Entity::find().select_only().columns(SOURCE).filter(Column::Generation.lte(purge_through));
-    let left =
-        keyset::of_parent(left, (Column::InstanceId, instance), Column::Id, Order::Asc, conn.get_database_backend());
-    // Locked, so that nobody writes their words meanwhile.
-    remove(conn, left.limit(limit).lock(LockType::Update).into_tuple().all(conn).await?).await
-}
-
-/// Deletes rows of users, which are locked, with their changes and words. Returns how many there were.
-pub async fn remove<C: ConnectionTrait>(conn: &C, rows: Vec<Source>) -> Result<u64> {
-    if rows.is_empty() {
-        return Ok(0);
-    }
-    let ids: Vec<Uuid> = rows.iter().map(|(id, ..)| *id).collect();
-    index::remove(conn, &index::indexed(rows)).await?;
-    user_change::Entity::delete_many()
-        .filter(user_change::Column::UserId.is_in(ids.iter().copied()))
-        .exec(conn)
-        .await?;
-    Ok(Entity::delete_many().filter(Column::Id.is_in(ids)).exec(conn).await?.rows_affected)
 }

@@ -4,7 +4,7 @@
 //! Signed rows are checked as a whole, see [`super::members`] and [`super::keys`]. These checks find what a signature does
 //! not show: a row that is missing, that is out of date, or that does not fit another one.
 
-use entity::{api_token, audit_entry, instance, job, member_link, notification, run};
+use entity::{api_token, audit_entry, instance, job, member_link, notification, people_task, run, source_account};
 use sea_orm::ActiveEnum;
 
 use super::Subject;
@@ -151,6 +151,8 @@ pub(super) fn unknown_values() -> String {
         column::<run::Trigger>("sync_run", "trigger"),
         column::<run::Outcome>("sync_run", "outcome"),
         column::<job::Kind>("job", "kind"),
+        column::<people_task::Kind>("people_task", "kind"),
+        column::<source_account::Presence>("source_account", "presence"),
         column::<notification::NotificationState>("notification", "state"),
     ];
     columns.join(" UNION ALL ")

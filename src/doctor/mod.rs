@@ -31,6 +31,7 @@ mod history;
 mod installation;
 mod keys;
 mod members;
+mod people_checks;
 mod sql_checks;
 
 use installation::Schema;
@@ -57,6 +58,7 @@ pub enum Subject {
     Token,
     Member,
     Session,
+    Person,
 }
 
 /// A violated rule.

@@ -14,6 +14,7 @@ use crate::error::{Refusal, Result};
 use crate::instance::authorization::Authorizations;
 use crate::instance::{self, Instances};
 use crate::notification::test_mail::TestMail;
+use crate::people::People;
 
 /// Which columns are read of the rows that are shown most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,7 @@ pub struct Services {
     pub instances: Instances,
     pub authorizations: Authorizations,
     pub members: Members,
+    pub people: People,
     pub test_mail: TestMail,
     pub journal: Journal,
     pub tokens: Tokens,

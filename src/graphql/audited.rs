@@ -23,7 +23,7 @@ use crate::audit::{Act, Actor, Entry, Origin, Subject};
 use crate::auth::Caller;
 
 /// What each mutation does. One that is missing here is recorded as [`Action::Changed`].
-const ACTIONS: [(&str, Action); 17] = [
+const ACTIONS: [(&str, Action); 24] = [
     ("beginAuthorization", Action::AuthorizationBegun),
     ("cancelSync", Action::SyncCancelled),
     ("changePassword", Action::PasswordSet),
@@ -33,12 +33,19 @@ const ACTIONS: [(&str, Action); 17] = [
     ("deleteAllUsers", Action::UsersDeleted),
     ("deleteInstance", Action::InstanceDeleted),
     ("endSession", Action::SessionEnded),
+    ("linkAccount", Action::AccountLinked),
+    ("resetLink", Action::LinkReset),
     ("resetMember", Action::LinkCreated),
     ("revokeApiToken", Action::TokenRevoked),
     ("sendTestMail", Action::TestMailSent),
+    ("setAccountKind", Action::AccountKindSet),
+    ("setOwnedDomains", Action::OwnedDomainsSet),
+    ("setOwner", Action::OwnerSet),
+    ("setPeopleSources", Action::PeopleSourcesSet),
     ("setRecipients", Action::RecipientsSet),
     ("syncInstance", Action::SyncRequested),
     ("testConnection", Action::ConnectionTested),
+    ("unlinkAccount", Action::AccountUnlinked),
     ("updateInstance", Action::InstanceUpdated),
     ("updateMember", Action::MemberUpdated),
 ];

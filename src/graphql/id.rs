@@ -20,9 +20,10 @@ pub enum Kind {
     Member,
     Session,
     ApiToken,
+    Person,
 }
 
-const KINDS: [(Kind, &str); 8] = [
+const KINDS: [(Kind, &str); 9] = [
     (Kind::Integration, "Integration"),
     (Kind::Instance, "Instance"),
     (Kind::SyncRun, "SyncRun"),
@@ -31,6 +32,7 @@ const KINDS: [(Kind, &str); 8] = [
     (Kind::Member, "Member"),
     (Kind::Session, "Session"),
     (Kind::ApiToken, "ApiToken"),
+    (Kind::Person, "Person"),
 ];
 
 impl Kind {
@@ -105,6 +107,7 @@ pub fn subject(kind: Kind, id: Uuid) -> Option<Subject> {
         Kind::Member => Some(Subject::member(id)),
         Kind::Session => Some(Subject::session(id)),
         Kind::User => Some(Subject::user(id)),
+        Kind::Person => Some(Subject::person(id)),
         Kind::Integration | Kind::SyncRun | Kind::Notification => None,
     }
 }

@@ -3,8 +3,8 @@
 //! The way of a request: a [transport] reads it and authenticates its caller, the [guard] checks the size and cost of
 //! the document unless it is one of the known [documents], and [transport::execution] executes it against the
 //! [schema]. A resolver translates its arguments,
-//! calls one function below [`crate::instance`], [`crate::directory`] or [`crate::notification`], and translates the
-//! result. It uses what is in the [api] and nothing else. For the way of an event to its subscribers, see
+//! calls one function below [`crate::instance`], [`crate::directory`], [`crate::people`] or [`crate::notification`], and
+//! translates the result. It uses what is in the [api] and nothing else. For the way of an event to its subscribers, see
 //! [subscription].
 //!
 //! Each type of the schema has a file or folder of its own. Five modules serve all of them: [list] defines lists,
@@ -32,6 +32,7 @@ pub mod member;
 pub mod node;
 pub mod notification;
 pub mod page;
+pub mod person;
 pub mod recipients;
 pub mod schema;
 pub mod server_status;

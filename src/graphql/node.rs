@@ -10,7 +10,7 @@ use super::integration::Integration;
 use super::notification::Notification;
 use super::sync_run::SyncRun;
 use super::user::User;
-use crate::audit::Origin;
+use crate::audit::{Origin, Subject};
 use crate::directory::users;
 use crate::notification::history;
 
@@ -48,7 +48,7 @@ impl NodeQuery {
         let api = ctx.data_unchecked::<Api>();
         let found = nullable(ctx, find(api, &id).await)?;
         if let (Node::User(user), Some(origin)) = (&found, ctx.data_opt::<Origin>()) {
-            Box::pin(api.journal.note_reading(origin, user.key())).await;
+            Box::pin(api.journal.note_reading(origin, Subject::user(user.key()))).await;
         }
         Some(found)
     }
@@ -65,8 +65,8 @@ async fn find(api: &Api, id: &ID) -> Result<Option<Node>, ApiError> {
             Some(user) if api.sees(user.instance_id).await? => Some(Node::User(User::one(user))),
             _ => None,
         },
-        // Their ids are for the fields about members and tokens only.
-        Kind::Member | Kind::Session | Kind::ApiToken => None,
+        // Their ids are for the fields about members, tokens and people only.
+        Kind::Member | Kind::Session | Kind::ApiToken | Kind::Person => None,
         Kind::Notification => {
             let found = history::find(conn, id::argument(kind, id)?).await?;
             let is_seen = match found.as_ref().map(|mail| mail.instance_id) {

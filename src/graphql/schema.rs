@@ -30,6 +30,9 @@ use super::member::create::CreateMember;
 use super::member::session::{EndSession, SessionQuery};
 use super::node::NodeQuery;
 use super::notification::{NotificationMutation, NotificationQuery};
+use super::person::decide::DecideAccount;
+use super::person::list::PersonQuery;
+use super::person::settings::{PeopleSettingsQuery, SetPeopleSettings};
 use super::recipients::{RecipientsMutation, RecipientsQuery};
 use super::server_status::ServerStatusQuery;
 use super::sync_run::list::SyncRunQuery;
@@ -55,6 +58,8 @@ pub struct Query(
     ServerStatusQuery,
     MemberQuery,
     SessionQuery,
+    PersonQuery,
+    PeopleSettingsQuery,
 );
 
 /// Everything that can be changed, by callers of the roles `ADMIN` and `OPERATOR`. Expected refusals
@@ -76,6 +81,8 @@ pub struct Mutation(
     EndSession,
     CreateApiToken,
     RevokeApiToken,
+    DecideAccount,
+    SetPeopleSettings,
 );
 
 /// Everything that can be subscribed to.

@@ -9,7 +9,7 @@ use super::state::Change;
 use super::transition::Transition;
 use super::{Instances, lock};
 use crate::db::Tx;
-use crate::directory::users;
+use crate::directory::delete;
 use crate::error::Result;
 use crate::queue::{self, Claim, worker::Handler};
 
@@ -47,7 +47,7 @@ impl Instances {
                 if !queue::renew(tx.conn(), claim, self.clock.now()).await? {
                     return Ok(true);
                 }
-                let removed = users::remove_batch(tx.conn(), instance.id, instance.purge_through, BATCH).await?;
+                let removed = delete::remove_batch(tx.conn(), instance.id, instance.purge_through, BATCH).await?;
                 if removed > 0 {
                     count(&tx, instance, removed).await?;
                     return Ok(false);

@@ -25,6 +25,7 @@ use crate::instance::recovery::{self, Recovery};
 use crate::mail::Mailer;
 use crate::maintenance::retention::Pruner;
 use crate::notification::deliver::{self, Delivery};
+use crate::people::{self, People};
 use crate::queue::{self, worker::Worker};
 use crate::sync::{Engine, progress::Progress};
 use crate::telemetry;
@@ -112,6 +113,9 @@ fn spawn_workers(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
     tasks.spawn(recovery.run(tasks.clone(), stop.clone()));
     let mail = Worker::new(&db, &clock, Kind::Mail, deliver::CONCURRENCY, delivery);
     tasks.spawn(mail.run(tasks.clone(), stop.clone()));
+    let people = People { db: db.clone(), clock: clock.clone() };
+    let people = Worker::new(&db, &clock, Kind::People, people::tasks::CONCURRENCY, people);
+    tasks.spawn(people.run(tasks.clone(), stop.clone()));
 
     if db.shared() {
         let limits = instances.catalog.host_limits();

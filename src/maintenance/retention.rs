@@ -104,7 +104,7 @@ impl Pruner {
             self.prune("mails", stop, async |tx| history::prune(&tx, end, BATCH).await).await;
         }
         if let Some(end) = cutoff(removed_users, now) {
-            self.prune("removed_users", stop, async |tx| directory::prune::removed(&tx, end, BATCH).await).await;
+            self.prune("removed_users", stop, async |tx| directory::prune::removed(&tx, end, now, BATCH).await).await;
         }
         if let Some(end) = cutoff(keep_audit, now) {
             self.prune("audit", stop, async |tx| audit::prune(&tx, end, BATCH).await).await;

@@ -86,6 +86,7 @@ fn topic(kind: Kind) -> Topic {
         Kind::Purge => Topic::PurgeJobs,
         Kind::Mail => Topic::MailJobs,
         Kind::Recovery => Topic::RecoveryJobs,
+        Kind::People => Topic::PeopleJobs,
     }
 }
 

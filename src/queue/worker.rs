@@ -165,6 +165,7 @@ impl<H: Handler> Worker<H> {
             Kind::Purge => error_span!("purge", job.id = job, instance.id = %subject),
             Kind::Mail => error_span!("mail", job.id = job, notification.id = %subject),
             Kind::Recovery => error_span!("recovery", job.id = job, instance.id = %subject),
+            Kind::People => error_span!("people", job.id = job, people_task.id = %subject),
         }
     }
 

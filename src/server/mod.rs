@@ -52,6 +52,7 @@ use crate::instance::Instances;
 use crate::instance::authorization::Authorizations;
 use crate::jobs::Heartbeat;
 use crate::oidc::Oidc;
+use crate::people;
 use crate::queue;
 use crate::telemetry;
 
@@ -273,6 +274,9 @@ async fn metrics_with(State(state): State<Readiness>) -> impl IntoResponse {
     let waited = tokio::time::timeout(READINESS, queue::longest_wait(state.db.reserved(), now)).await;
     if let Ok(Ok(ms)) = waited {
         metrics::gauge!("muster_oldest_due_job_seconds").set(Duration::from_millis(ms.unsigned_abs()));
+    }
+    if let Ok(Ok(tasks)) = tokio::time::timeout(READINESS, people::tasks::backlog(state.db.reserved())).await {
+        metrics::gauge!("muster_people_backlog").set(u32::try_from(tasks).unwrap_or(u32::MAX));
     }
     if let Some((open, busy)) = state.db.connections() {
         metrics::gauge!("muster_database_connections_open").set(open);

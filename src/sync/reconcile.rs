@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use super::bulk::{self, Change};
 use super::row::{self, OldValues};
+use crate::directory::delete;
 use crate::directory::index::{self, SOURCE, Source};
-use crate::directory::users;
 use crate::directory::words::Words;
 use crate::error::Result;
 
@@ -288,7 +288,7 @@ pub async fn drop_added<C: ConnectionTrait>(conn: &C, scope: &Scope) -> Result<i
         let rows: Vec<Source> = added.clone().filter(Column::Id.gt(after)).into_tuple().all(conn).await?;
         let Some((last, ..)) = rows.last() else { return Ok(i64::try_from(dropped).unwrap_or(i64::MAX)) };
         after = *last;
-        dropped += users::remove(conn, rows).await?;
+        dropped += delete::remove(conn, rows).await?;
     }
 }
 

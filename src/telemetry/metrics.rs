@@ -30,12 +30,13 @@ const COUNTERS: [(&str, &str); 15] = [
     ("muster_sync_runs_total", "Sync runs that ended, by outcome."),
     ("muster_users_synced_total", "Users that sync runs have read."),
 ];
-const GAUGES: [(&str, &str); 5] = [
+const GAUGES: [(&str, &str); 6] = [
     ("muster_database_connections_busy", "Connections to PostgreSQL that are in use."),
     ("muster_database_connections_open", "Connections to PostgreSQL that are open."),
     ("muster_graphql_event_streams", "Open streams of server-sent events."),
     ("muster_graphql_sockets", "Open WebSockets."),
     ("muster_oldest_due_job_seconds", "How long the oldest due job has been waiting for a worker of any replica."),
+    ("muster_people_backlog", "Tasks of finding whose accounts are that are still to be done, of all replicas."),
 ];
 /// The histogram buckets, in seconds.
 const BUCKETS: [f64; 9] = [0.0001, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0];

@@ -20,6 +20,7 @@ mod mutations;
 mod oauth;
 mod oidc;
 mod peers;
+mod people;
 mod persisted;
 mod process;
 mod queries;

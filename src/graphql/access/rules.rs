@@ -5,22 +5,12 @@
 use crate::auth::Caller;
 use crate::graphql::error::ApiError;
 
-/// What a caller needs for a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
-    /// Nothing: it is about the caller.
-    Own,
-    /// To read figures: the catalog, instances, runs and counts. Nothing of it names a person.
-    Figures,
-    /// To read what names a person: accounts, addresses, and texts and settings that may contain an address.
-    People,
-    /// To change instances and the recipients of mail.
-    Operate,
-    /// To read and change what is about the installation and those who use it.
-    Administer,
-    /// To read the schema.
-    Schema,
-}
+pub use need::Need;
+use need::{EDGE, Object, PAGE};
+
+mod catalog;
+mod need;
+mod people;
 
 /// What a field at the root shows a caller that is limited to some instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +50,6 @@ impl Rule {
     }
 }
 
-const PAGE: &[&str] = &["edges", "nodes", "pageInfo", "totalCount", "totalCountIsExact"];
-const EDGE: &[&str] = &["cursor", "node"];
 const INTROSPECTION: [&str; 2] = ["__schema", "__type"];
 
 /// The fields at the root.
@@ -84,7 +72,7 @@ const ROOTS: &[(&str, Need, Reach, &[&str])] = &[
     ),
     ("Query", Need::Figures, Reach::Installation, &["serverStatus"]),
     ("Query", Need::People, Reach::Instances, &["node", "notifications", "users"]),
-    ("Query", Need::People, Reach::Installation, &["recipients"]),
+    ("Query", Need::People, Reach::Installation, &["peopleSettings", "person", "persons", "recipients"]),
     ("Query", Need::Administer, Reach::Installation, &["apiTokens", "auditLog", "members"]),
     ("Query", Need::Own, Reach::Instances, &["me"]),
     ("Query", Need::Own, Reach::Installation, &["sessions"]),
@@ -105,13 +93,23 @@ const ROOTS: &[(&str, Need, Reach, &[&str])] = &[
             "updateInstance",
         ],
     ),
-    ("Mutation", Need::Operate, Reach::Installation, &["sendTestMail", "setRecipients"]),
+    (
+        "Mutation",
+        Need::Operate,
+        Reach::Installation,
+        &["linkAccount", "resetLink", "sendTestMail", "setAccountKind", "setOwner", "setRecipients", "unlinkAccount"],
+    ),
+    ("Mutation", Need::Administer, Reach::Installation, &["setOwnedDomains", "setPeopleSources"]),
     ("Mutation", Need::Administer, Reach::Installation, &["createApiToken", "revokeApiToken"]),
     ("Subscription", Need::Figures, Reach::Instances, &["instanceStateChanged", "syncProgress"]),
 ];
 
-/// The fields of all other types. Some types have fields of both kinds.
-const OBJECTS: &[(&str, Need, &[&str])] = &[
+/// The fields of all other types.
+fn objects() -> impl Iterator<Item = &'static Object> {
+    OBJECTS.iter().chain(catalog::OBJECTS).chain(people::OBJECTS)
+}
+
+const OBJECTS: &[Object] = &[
     ("PageInfo", Need::Figures, &["endCursor", "hasNextPage", "hasPreviousPage", "startCursor"]),
     ("Node", Need::Figures, &["id"]),
     ("UserError", Need::Figures, &["code", "field", "message"]),
@@ -126,50 +124,6 @@ const OBJECTS: &[(&str, Need, &[&str])] = &[
     ("UpdateMemberPayload", Need::Administer, &["member", "userErrors"]),
     ("ChangePasswordPayload", Need::Own, &["userErrors"]),
     ("EndSessionPayload", Need::Own, &["userErrors"]),
-    // The catalog
-    ("IntegrationConnection", Need::Figures, PAGE),
-    ("IntegrationEdge", Need::Figures, EDGE),
-    (
-        "Integration",
-        Need::Figures,
-        &[
-            "authentication",
-            "authenticationOptions",
-            "capabilities",
-            "category",
-            "configFields",
-            "description",
-            "documentationUrl",
-            "id",
-            "instanceCount",
-            "instanceCounts",
-            "instances",
-            "key",
-            "name",
-            "providedFields",
-            "requiredPermissions",
-            "setup",
-            "userCount",
-        ],
-    ),
-    ("AuthenticationOption", Need::Figures, &["key", "kind", "label", "redirectUri"]),
-    (
-        "ConfigField",
-        Need::Figures,
-        &[
-            "default",
-            "help",
-            "key",
-            "label",
-            "onlyWith",
-            "options",
-            "pattern",
-            "placeholder",
-            "required",
-            "secret",
-            "type",
-        ],
-    ),
     // Instances
     ("InstanceConnection", Need::Figures, PAGE),
     ("InstanceEdge", Need::Figures, EDGE),
@@ -277,9 +231,12 @@ const OBJECTS: &[(&str, Need, &[&str])] = &[
             "lastActiveAt",
             "lastSeenAt",
             "licenses",
+            "link",
             "manager",
             "mfaEnabled",
             "neverActive",
+            "owner",
+            "person",
             "removedAt",
             "sourceId",
             "status",
@@ -384,7 +341,7 @@ pub fn rule(on: &str, field: &str) -> Option<Rule> {
         return Some(Rule { need: Need::Schema, reach: Reach::Instances });
     }
     let root = ROOTS.iter().find(|(of, .., fields)| *of == on && fields.contains(&field));
-    let object = || OBJECTS.iter().find(|(of, _, fields)| *of == on && fields.contains(&field));
+    let object = || objects().find(|(of, _, fields)| *of == on && fields.contains(&field));
     match root {
         Some((_, need, reach, _)) => Some(Rule { need: *need, reach: *reach }),
         None => object().map(|(_, need, _)| Rule { need: *need, reach: Reach::Instances }),

@@ -13,6 +13,8 @@ use super::batch::Batch;
 use super::error::ApiError;
 use super::id::{self, Kind};
 use super::instance::{Instance, InstanceById};
+use super::person::Person;
+use super::person::link::{LinkOf, OwnerOf, PersonLink, PersonOf};
 use super::written::{Written, fields};
 use crate::clock::date_time;
 use crate::directory::reported::Reported;
@@ -29,6 +31,8 @@ const NEVER: i64 = Timestamp::NEVER.0;
 pub struct User {
     model: Arc<Reported>,
     instances: Arc<Batch<Uuid>>,
+    /// The users of the list.
+    users: Arc<Batch<Uuid>>,
     /// The position in the list that the user was found in.
     position: Position,
 }
@@ -43,7 +47,13 @@ impl User {
     /// Rows of a page of users.
     pub fn found(found: Vec<Found>) -> Vec<User> {
         let instances = Arc::new(Batch::new(found.iter().map(|found| found.user.instance_id)));
-        let user = |Found { user, position }| User { model: user, instances: instances.clone(), position };
+        let users = Arc::new(Batch::new(found.iter().map(|found| found.user.id)));
+        let user = |Found { user, position }| User {
+            model: user,
+            instances: instances.clone(),
+            users: users.clone(),
+            position,
+        };
         found.into_iter().map(user).collect()
     }
 
@@ -53,8 +63,8 @@ impl User {
 
     /// A single row, which is not part of a list.
     pub fn one(model: Reported) -> User {
-        let instances = Arc::new(Batch::new([model.instance_id]));
-        User { position: Position::Id(model.id), model: Arc::new(model), instances }
+        let (instances, users) = (Arc::new(Batch::new([model.instance_id])), Arc::new(Batch::new([model.id])));
+        User { position: Position::Id(model.id), model: Arc::new(model), instances, users }
     }
 }
 
@@ -73,6 +83,27 @@ impl User {
         let api = ctx.data_unchecked::<Api>();
         let found = self.instances.load(api, InstanceById, &self.model.instance_id).await?;
         found.map(Written).ok_or_else(|| Error::Internal("a user without an instance".into()).into())
+    }
+
+    /// Whose the account is. Null also for a token that is limited to some instances.
+    async fn person(&self, ctx: &Context<'_>) -> Result<Option<Written<Person>>, ApiError> {
+        let api = ctx.data_unchecked::<Api>();
+        Ok(self.users.load(api, PersonOf, &self.model.id).await?.map(Written))
+    }
+
+    /// Why it is that person's, or nobody's. Null until the server has looked at the account, soon after a sync has stored
+    /// it.
+    async fn link(&self, ctx: &Context<'_>) -> Result<Option<Written<PersonLink>>, ApiError> {
+        let api = ctx.data_unchecked::<Api>();
+        let link = self.users.load(api, LinkOf, &self.model.id).await?;
+        Ok(link.map(|link| Written(PersonLink::new(link, self.users.clone(), api))))
+    }
+
+    /// Who is responsible for the account, as a member has said it. Null also for a token that is limited to some
+    /// instances.
+    async fn owner(&self, ctx: &Context<'_>) -> Result<Option<Written<Person>>, ApiError> {
+        let api = ctx.data_unchecked::<Api>();
+        Ok(self.users.load(api, OwnerOf, &self.model.id).await?.map(Written))
     }
 
     /// The id that the application gave the account; unique within the instance.
@@ -121,9 +152,11 @@ impl User {
         self.model.last_active_at.map(|at| at == NEVER)
     }
 
-    /// Whether a person, a program or several people use the account.
-    fn kind(&self) -> Option<AccountKind> {
-        self.model.kind
+    /// Whether a person, a program or several people use the account, as a member has said it, or else the application.
+    async fn kind(&self, ctx: &Context<'_>) -> Result<Option<AccountKind>, ApiError> {
+        let api = ctx.data_unchecked::<Api>();
+        let link = self.users.load(api, LinkOf, &self.model.id).await?;
+        Ok(link.and_then(|link| link.kind).or(self.model.kind))
     }
 
     /// Whether the account is of somebody who belongs to another organisation and was invited into this one.

@@ -6,6 +6,7 @@ use entity::run::{self, FailureClass, Outcome, Trigger};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 
 use super::{Transition, no_current_run};
+use crate::directory::follow_up;
 use crate::error::Result;
 use crate::instance::runs::schedule;
 use crate::instance::state::{Effect, HiddenUsers, RunRequest};
@@ -44,7 +45,7 @@ impl Transition<'_> {
             Effect::HideUsers(users) => self.hide_users(users).await,
             Effect::EndRemoval => {
                 self.instance.purging = false;
-                Ok(())
+                follow_up::after_purge(self.tx, self.instance.id, self.now).await
             }
             Effect::DropMails => outbox::drop_queued(self.tx, self.instance.id).await,
             Effect::Revise => {
@@ -89,8 +90,7 @@ impl Transition<'_> {
     async fn complete_run(&mut self) -> Result<()> {
         let run = self.take_current_run()?;
         run.clone().into_active_model().reset_all().update(self.tx.conn()).await?;
-        self.end_run(run);
-        Ok(())
+        self.end_run(run).await
     }
 
     /// Deletes the job. Its worker then notices that the claim is lost, and stops.
@@ -112,20 +112,21 @@ impl Transition<'_> {
         };
         let run = run.update(self.tx.conn()).await?;
         self.cancelled_run = Some(run.id);
-        self.end_run(run);
-        Ok(())
+        self.end_run(run).await
     }
 
     fn take_current_run(&mut self) -> Result<run::Model> {
         self.current_run.take().ok_or_else(no_current_run)
     }
 
-    fn end_run(&mut self, run: run::Model) {
+    async fn end_run(&mut self, run: run::Model) -> Result<()> {
         self.instance.current_run_id = None;
         self.instance.last_run_id = Some(run.id);
         // The users that a run added stay, however it ended.
         self.instance.user_count += run.added - run.removed;
+        follow_up::after_run(self.tx, &run, self.now).await?;
         self.last_run = Some(run);
+        Ok(())
     }
 
     async fn destroy_credential(&mut self) -> Result<()> {
@@ -143,7 +144,10 @@ impl Transition<'_> {
         };
         match users {
             HiddenUsers::SeenSoFar => capability::forget(self.tx, instance.id).await?,
-            HiddenUsers::All => capability::delete(self.tx, instance.id).await?,
+            HiddenUsers::All => {
+                capability::delete(self.tx, instance.id).await?;
+                follow_up::after_deletion(self.tx, instance.id, self.now).await?;
+            }
         }
         if !instance.purging {
             instance.purged_users = 0;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const DOORS: [&str; 6] = ["app", "cli", "console", "graphql", "jobs", "server"];
-const NOUNS: [&str; 5] = ["directory", "instance", "notification", "oidc", "sync"];
+const NOUNS: [&str; 6] = ["directory", "instance", "notification", "oidc", "people", "sync"];
 /// A separate crate in a folder of `src`, below all other layers.
 const INTEGRATION: &str = "integration";
 const TOOLS: [&str; 16] = [
@@ -37,6 +37,7 @@ fn known_by(noun: &str) -> &'static [&'static str] {
         "sync" => &["instance", INTEGRATION, "directory", "notification"],
         "instance" => &[INTEGRATION, "directory", "notification"],
         "oidc" => &[INTEGRATION],
+        "people" => &["instance", "directory"],
         _ => &[],
     }
 }

@@ -68,6 +68,7 @@ async fn the_metrics_tell_what_the_product_did() {
         assert!(metrics.lines().any(|found| found == line), "{line} in {metrics}");
     }
     assert!(metrics.contains("muster_database_statement_seconds_bucket{"), "{metrics}");
+    assert!(metrics.contains("\nmuster_people_backlog "), "{metrics}");
     assert!(!metrics.contains("Acme") && !metrics.contains("example.com"), "no names in metrics: {metrics}");
 }
 

@@ -22,7 +22,7 @@ mod first_start;
 mod hardening;
 mod health;
 mod keys;
-mod kill;
+pub mod kill;
 mod kill_mail;
 mod secrets;
 pub mod settings;

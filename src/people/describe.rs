@@ -1,0 +1,251 @@
+//! Describes people by what their accounts say, and forgets those who have none.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use entity::account_link::Rule;
+use entity::person::{self, Model};
+use entity::{account_link, account_owner, person_pin, person_word, source_account, user};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, Iterable, QueryFilter, QueryOrder,
+    QuerySelect,
+};
+use uuid::Uuid;
+
+use super::lane::Lane;
+use crate::db::keyset;
+use crate::directory::keys::match_key;
+use crate::directory::words::Words;
+use crate::error::Result;
+
+/// How many people are described by one set of statements.
+const TOGETHER: usize = 500;
+/// How many words are stored by one statement.
+const WORDS: usize = 4_000;
+
+/// An account of a person, with its link.
+struct Linked {
+    rule: Option<Rule>,
+    row: user::Model,
+}
+
+impl Lane<'_> {
+    /// Copies what the accounts of these people say of them. People without any account are forgotten, unless a member
+    /// has given them one that is not here at present.
+    pub async fn describe(&mut self, people: BTreeSet<Uuid>) -> Result<()> {
+        let people: Vec<Uuid> = people.into_iter().collect();
+        for people in people.chunks(TOGETHER) {
+            let links = self.linked_to(people).await?;
+            let mut idle: HashSet<Uuid> = people.iter().copied().collect();
+            for link in &links {
+                if let Some(person) = &link.person_id {
+                    idle.remove(person);
+                }
+            }
+            self.forget_people(&idle).await?;
+            let sourced = self.sourced(people).await?;
+            self.keep_known(people, &sourced).await?;
+            let mut accounts = self.linked(links).await?;
+            let own = keyset::among((person::Entity, person::Column::Id), people, self.backend());
+            let rows = person::Entity::find().filter(own).all(self.tx.conn()).await?;
+            let changed = rows.into_iter().filter_map(|row| {
+                let accounts = accounts.remove(&row.id).unwrap_or_default();
+                let after = self.described(&row, sourced.contains(&row.id), accounts);
+                (after != row).then_some((row, after))
+            });
+            self.store(changed.collect()).await?;
+        }
+        Ok(())
+    }
+
+    /// Those of the people whom a source has.
+    async fn sourced(&self, people: &[Uuid]) -> Result<HashSet<Uuid>> {
+        use source_account::Column;
+        let own = keyset::among((source_account::Entity, Column::PersonId), people, self.backend());
+        let rows: Vec<(Uuid, Option<Uuid>)> = source_account::Entity::find()
+            .select_only()
+            .columns([Column::InstanceId, Column::PersonId])
+            .filter(own)
+            .into_tuple()
+            .all(self.tx.conn())
+            .await?;
+        Ok(rows
+            .into_iter()
+            .filter(|(source, _)| self.place(*source).is_some())
+            .filter_map(|(_, person)| person)
+            .collect())
+    }
+
+    /// The reported accounts of each person.
+    async fn linked(&self, links: Vec<account_link::Model>) -> Result<HashMap<Uuid, Vec<Linked>>> {
+        let ids: Vec<Uuid> = links.iter().map(|link| link.user_id).collect();
+        let rows = self.accounts(&ids).await?;
+        let links: HashMap<Uuid, account_link::Model> = links.into_iter().map(|link| (link.user_id, link)).collect();
+        let mut linked: HashMap<Uuid, Vec<Linked>> = HashMap::new();
+        for row in rows {
+            if let Some((Some(person), rule)) = links.get(&row.id).map(|link| (link.person_id, link.rule)) {
+                linked.entry(person).or_default().push(Linked { rule, row });
+            }
+        }
+        Ok(linked)
+    }
+
+    fn described(&self, before: &Model, is_sourced: bool, mut accounts: Vec<Linked>) -> Model {
+        if accounts.is_empty() {
+            // They may be deleted, and come back.
+            return before.clone();
+        }
+        let place = |linked: &Linked| {
+            (linked.rule == Some(Rule::Source))
+                .then(|| self.place(linked.row.instance_id))
+                .flatten()
+                .unwrap_or(usize::MAX)
+        };
+        accounts.sort_by_cached_key(|it| {
+            let user::Model { display_name, instance_id, external_id, .. } = &it.row;
+            // Whoever was connected first, the name is the same.
+            (place(it), display_name.is_none(), display_name.clone(), *instance_id, external_id.clone())
+        });
+        // What is copied from others than sources comes from one account, so that it is known whose it is.
+        let mut others = 0;
+        accounts.retain(|it| {
+            others += usize::from(place(it) == usize::MAX);
+            place(it) != usize::MAX || others == 1
+        });
+        let first = |value: fn(&user::Model) -> &Option<String>| accounts.iter().find_map(|it| value(&it.row).clone());
+        let name = accounts.iter().find(|it| it.row.display_name.is_some()).or(accounts.first());
+        let address = before.address.clone().filter(|_| !is_sourced);
+        Model {
+            is_external: match &address {
+                Some(address) => self.settings.owns(address).map(|owned| !owned),
+                None => Some(false),
+            },
+            address,
+            display_name: first(|row| &row.display_name),
+            email: first(|row| &row.email),
+            department: first(|row| &row.department),
+            employee_id: first(|row| &row.employee_id),
+            manager: first(|row| &row.manager),
+            source_instance_id: name.map(|it| it.row.instance_id),
+            source_user_id: name.map(|it| it.row.id),
+            ..before.clone()
+        }
+    }
+
+    /// Lets people whom no source has any more be known by their address, unless somebody else is.
+    async fn keep_known(&self, people: &[Uuid], sourced: &HashSet<Uuid>) -> Result<()> {
+        let own = keyset::among((person::Entity, person::Column::Id), people, self.backend());
+        let rows = person::Entity::find().filter(own).filter(person::Column::Address.is_null());
+        let rows = rows.order_by_asc(person::Column::Id).all(self.tx.conn()).await?;
+        let mut wanted: BTreeMap<String, Uuid> = BTreeMap::new();
+        for row in rows.iter().filter(|row| !sourced.contains(&row.id)) {
+            if let Some(address) = row.email.as_deref().and_then(match_key) {
+                wanted.entry(address).or_insert(row.id);
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let addresses: Vec<String> = wanted.keys().cloned().collect();
+        let taken = self.texts((person::Entity, person::Column::Address), &addresses);
+        for other in person::Entity::find().filter(taken).all(self.tx.conn()).await? {
+            if let Some(address) = &other.address {
+                wanted.remove(address);
+            }
+        }
+        for (address, id) in wanted {
+            let set = person::ActiveModel { id: Set(id), address: Set(Some(address)), ..Default::default() };
+            set.update(self.tx.conn()).await?;
+        }
+        Ok(())
+    }
+
+    /// [`Self::keep_known`] for people whose accounts are linked anew afterwards.
+    pub async fn keep_known_by_address(&self, people: &BTreeSet<Uuid>) -> Result<()> {
+        let people: Vec<Uuid> = people.iter().copied().collect();
+        let sourced = self.sourced(&people).await?;
+        self.keep_known(&people, &sourced).await
+    }
+
+    /// Stores people who are described differently, with their words.
+    async fn store(&self, changed: Vec<(Model, Model)>) -> Result<()> {
+        use person_word::{Column, Entity};
+        let words = |person: &Model| -> BTreeSet<String> {
+            let words = Words::of(person.email.as_deref(), person.display_name.as_deref());
+            words.shared().map(|(word, _)| word.to_owned()).collect()
+        };
+        let conn = self.tx.conn();
+        let renamed: Vec<&Model> =
+            changed.iter().filter(|(before, after)| words(before) != words(after)).map(|(_, after)| after).collect();
+        let ids: Vec<Uuid> = renamed.iter().map(|person| person.id).collect();
+        let found: Vec<_> = renamed
+            .into_iter()
+            .flat_map(|person| words(person).into_iter().map(|word| (word, person.id)))
+            .map(|(word, id)| person_word::ActiveModel { word: Set(word), person_id: Set(id) })
+            .collect();
+        if !ids.is_empty() {
+            let own = keyset::among((Entity, Column::PersonId), &ids, self.backend());
+            Entity::delete_many().filter(own).exec(conn).await?;
+        }
+        for found in found.chunks(WORDS) {
+            Entity::insert_many(found.iter().cloned()).exec_without_returning(conn).await?;
+        }
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let copied = person::Column::iter().filter(|column| {
+            use person::Column as C;
+            !matches!(column, C::Id | C::State | C::StateSince)
+        });
+        let rows =
+            changed.into_iter().map(|(_, after)| IntoActiveModel::<person::ActiveModel>::into_active_model(after));
+        person::Entity::insert_many(rows)
+            .on_conflict(OnConflict::column(person::Column::Id).update_columns(copied).to_owned())
+            .exec_without_returning(conn)
+            .await?;
+        Ok(())
+    }
+
+    /// Deletes those of these people, who have no account, whom no member has given one.
+    async fn forget_people(&mut self, people: &HashSet<Uuid>) -> Result<()> {
+        if people.is_empty() {
+            return Ok(());
+        }
+        let (conn, backend) = (self.tx.conn(), self.backend());
+        let ids: Vec<Uuid> = people.iter().copied().collect();
+        let pins = keyset::among((person_pin::Entity, person_pin::Column::PersonId), &ids, backend);
+        let kept: Vec<Option<Uuid>> = person_pin::Entity::find()
+            .select_only()
+            .column(person_pin::Column::PersonId)
+            .filter(pins)
+            .into_tuple()
+            .all(conn)
+            .await?;
+        let owners = keyset::among((account_owner::Entity, account_owner::Column::PersonId), &ids, backend);
+        let owners: Vec<Uuid> = account_owner::Entity::find()
+            .select_only()
+            .column(account_owner::Column::PersonId)
+            .filter(owners)
+            .into_tuple()
+            .all(conn)
+            .await?;
+        let kept: HashSet<Uuid> = kept.into_iter().flatten().chain(owners).collect();
+        let gone: Vec<Uuid> = ids.into_iter().filter(|id| !kept.contains(id)).collect();
+        let own = keyset::among((source_account::Entity, source_account::Column::PersonId), &gone, backend);
+        let mut said: BTreeMap<Uuid, Vec<String>> = BTreeMap::new();
+        for account in source_account::Entity::find().filter(own).all(conn).await? {
+            said.entry(account.instance_id).or_default().push(account.external_id);
+        }
+        for (source, external) in said {
+            self.forget(source, &external).await?;
+        }
+        let own = keyset::among((person_word::Entity, person_word::Column::PersonId), &gone, backend);
+        person_word::Entity::delete_many().filter(own).exec(conn).await?;
+        let own = || keyset::among((person::Entity, person::Column::Id), &gone, backend);
+        for person in person::Entity::find().filter(own()).all(conn).await? {
+            self.ledger.person(person.id, Some(person.state), None);
+        }
+        person::Entity::delete_many().filter(own()).exec(conn).await?;
+        Ok(())
+    }
+}
