@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::backup::{checkpoint, damage, running, said, sql};
 use super::doctor_door::faults_of_the_door;
-use super::{NOBODY, eventually};
+use super::{NOBODY, doctor_people, eventually};
 use crate::people::roster::settled;
 use crate::process::Home;
 use crate::support::{Place, Server, change};
@@ -163,14 +163,6 @@ fn breaks(backend: DbBackend, orphan: Uuid) -> Vec<(&'static str, String)> {
             FROM user_account WHERE removed_at IS NOT NULL AND instance_id = {WELL} LIMIT 1")),
         ("grants", format!("INSERT INTO oauth_grant (instance_id, sealed, generation, lease_until) VALUES ({}, {sealed}, 1, 0)", quoted(orphan))),
         ("orphans", format!("UPDATE sync_run SET instance_id = id WHERE {middle}")),
-        ("account-links", "INSERT INTO account_link (user_id, instance_id, state, address_since) SELECT id, id, 'unmatched', 0 FROM instance WHERE name = 'Well'".into()),
-        ("link-states", "UPDATE account_link SET rule = NULL WHERE user_id = (SELECT user_id FROM account_link LIMIT 1)".into()),
-        ("people", "INSERT INTO person (id, address, state, state_since) SELECT id, 'x', 'unknown', 0 FROM instance WHERE name = 'Well'".into()),
-        ("person-keys", "UPDATE person SET address = NULL WHERE id = (SELECT person_id FROM account_link WHERE person_id IS NOT NULL LIMIT 1)".into()),
-        ("person-words", "INSERT INTO person_word (word, person_id) SELECT 'x', id FROM instance WHERE name = 'Well'".into()),
-        ("people-sources", "INSERT INTO people_source (instance_id, rank, settled) SELECT id, 1, TRUE FROM instance WHERE status = 'deleted'".into()),
-        ("people-tasks", "INSERT INTO people_task (id, kind, at, phase) SELECT id, 'run', 0, 0 FROM instance WHERE name = 'Well'".into()),
-        ("decisions", "INSERT INTO person_pin (instance_id, external_id, links, decided_by, decided_at) SELECT id, 'x', TRUE, 'x', 0 FROM instance WHERE status = 'deleted'".into()),
         ("mail-jobs", "DELETE FROM job WHERE kind = 'mail'".into()),
         ("mail-decisions", "DELETE FROM job WHERE kind = 'mail'; DELETE FROM notification".into()),
         ("mail-decisions", "UPDATE notification SET kind = 'auto_revoked' WHERE kind = 'sync_failed'; DELETE FROM sync_run WHERE mail_kind = 'nothing'".into()),
@@ -203,7 +195,8 @@ async fn each_check_finds_what_it_is_for_and_no_other_does() {
     let whole = found_after(&db, &key_file, true, "SELECT 1").await;
     assert_eq!(whole.findings, [], "the specimen is well");
     let mut tried = vec!["event-chain", "database-file"];
-    for (check, statements) in breaks(db.backend(), Uuid::now_v7()) {
+    let of_people = doctor_people::BREAKS.map(|(check, statements)| (check, statements.to_owned()));
+    for (check, statements) in breaks(db.backend(), Uuid::now_v7()).into_iter().chain(of_people) {
         let report = found_after(&db, &key_file, false, &statements).await;
         // The index has to be removed to create duplicates.
         let told = if check == "duplicate-users" { vec![check, "schema"] } else { vec![check] };

@@ -11,6 +11,7 @@ mod audit;
 pub mod backup;
 mod doctor;
 mod doctor_door;
+mod doctor_people;
 mod postgres;
 mod restore;
 pub mod retention;

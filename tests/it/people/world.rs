@@ -20,6 +20,22 @@ const TRUTH: [(&str, &str); 13] = [
     ("tagged", "Ann Archer TAG LINKED"),
 ];
 
+const OF_RECORDS: [(&str, &str); 5] = [
+    ("h1", "Ann Archer SOURCE LINKED"),
+    ("h2", "Bob Berg SOURCE LINKED"),
+    ("h3", "Cem Cole SOURCE LINKED"),
+    ("h4", "Dana Duke SOURCE LINKED"),
+    ("h5", "- - NOT_PERSONAL"),
+];
+
+const OF_DIRECTORY: [(&str, &str); 5] = [
+    ("i1", "Ann Archer SOURCE LINKED"),
+    ("i2", "Bob Berg SOURCE LINKED"),
+    ("i3", "Cem Cole SOURCE LINKED"),
+    ("i4", "Eve Esser SOURCE LINKED"),
+    ("i5", "Foreign FOREIGN_ADDRESS LINKED"),
+];
+
 fn records() -> Vec<Account> {
     vec![
         account("h1", "Ann@acme.example").named("Ann Archer").employee("1"),
@@ -100,28 +116,8 @@ async fn every_account_is_whose_it_is_in_any_order_of_syncs_and_settings() {
         }
         settle(&company, number % 2 == 0).await;
         assert_eq!(company.links("Chat").await, said(TRUTH), "{order:?}");
-        assert_eq!(
-            company.links("HR").await,
-            said([
-                ("h1", "Ann Archer SOURCE LINKED"),
-                ("h2", "Bob Berg SOURCE LINKED"),
-                ("h3", "Cem Cole SOURCE LINKED"),
-                ("h4", "Dana Duke SOURCE LINKED"),
-                ("h5", "- - NOT_PERSONAL"),
-            ]),
-            "{order:?}"
-        );
-        assert_eq!(
-            company.links("Directory").await,
-            said([
-                ("i1", "Ann Archer SOURCE LINKED"),
-                ("i2", "Bob Berg SOURCE LINKED"),
-                ("i3", "Cem Cole SOURCE LINKED"),
-                ("i4", "Eve Esser SOURCE LINKED"),
-                ("i5", "Foreign FOREIGN_ADDRESS LINKED"),
-            ]),
-            "{order:?}"
-        );
+        assert_eq!(company.links("HR").await, said(OF_RECORDS), "{order:?}");
+        assert_eq!(company.links("Directory").await, said(OF_DIRECTORY), "{order:?}");
         // Another sync changes nothing.
         for name in order {
             company.list(name, list(name)).await;
