@@ -27,6 +27,9 @@ const RECORD_RETRY_PAUSE: Duration = Duration::from_secs(2);
 /// How long a stopping server waits for a mail that is being sent.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(7);
 
+/// Tells the name of an application by the key of its integration.
+pub type NameOf = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// The worker for mail jobs.
 pub struct Delivery {
     pub db: Db,
@@ -35,8 +38,7 @@ pub struct Delivery {
     /// Measures the age of mails.
     pub age_clock: SteadyClock,
     pub hold: Hold,
-    /// Tells the name of an application by the key of its integration.
-    pub application: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub application: NameOf,
     /// Where the links of mails begin.
     pub public_url: Arc<str>,
 }
