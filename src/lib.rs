@@ -27,6 +27,7 @@ pub mod queue;
 pub mod secrets;
 pub mod server;
 pub mod spelling;
+pub mod spend;
 pub mod sync;
 pub mod telemetry;
 

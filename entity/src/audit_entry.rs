@@ -91,6 +91,14 @@ pub enum Action {
     PeopleSourcesSet,
     /// The owned and the equivalent domains were replaced.
     OwnedDomainsSet,
+    /// The price of a licence was set or removed.
+    PriceSet,
+    /// A contract was created.
+    ContractCreated,
+    /// A contract was changed.
+    ContractUpdated,
+    /// A contract was deleted.
+    ContractDeleted,
     /// Something else was changed; `detail` has the name of the mutation.
     Changed,
     /// Something that only a newer version of the server, which runs beside this one, knows; `detail` says what.

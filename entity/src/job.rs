@@ -16,6 +16,8 @@ pub enum Kind {
     Recovery,
     /// Finds the people of the accounts of the task with that id.
     People,
+    /// Counts the licences of the instance with that id.
+    Tally,
 }
 
 #[sea_orm::model]

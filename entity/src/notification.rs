@@ -19,6 +19,8 @@ pub enum NotificationKind {
     SyncRecovered,
     /// The server set an instance inactive whose syncs were already failing.
     AutoRevoked,
+    /// The last day for notice of a contract comes nearer.
+    RenewalReminder,
     /// A member requested it to try the mail settings.
     Test,
     /// Only a newer version of the server, which runs beside this one, knows it.

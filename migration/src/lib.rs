@@ -48,6 +48,7 @@ mod m0025_token_creators;
 mod m0026_account_fields;
 mod m0029_outdated_keys;
 mod m0030_people;
+mod m0031_spend;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -86,6 +87,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0026_account_fields::Migration),
             Box::new(m0029_outdated_keys::Migration),
             Box::new(m0030_people::Migration),
+            Box::new(m0031_spend::Migration),
         ]
     }
 }

@@ -14,9 +14,10 @@ pub enum Topic {
     MailJobs,
     RecoveryJobs,
     PeopleJobs,
+    TallyJobs,
 }
 
-const TOPICS: usize = 6;
+const TOPICS: usize = 7;
 
 /// The listeners of this process, and the topics that are still to be sent to the other replicas.
 pub(super) struct Wake {

@@ -103,7 +103,7 @@ impl Filter {
     }
 
     /// The users of one instance, without the condition on which one, and without the search.
-    pub(super) fn select_of(&self, instance: impl Into<SimpleExpr>) -> Select<Entity> {
+    pub fn select_of(&self, instance: impl Into<SimpleExpr>) -> Select<Entity> {
         let mut purged = Query::select();
         purged
             .column((instance::Entity, instance::Column::PurgeThrough))

@@ -32,6 +32,7 @@ mod installation;
 mod keys;
 mod members;
 mod people_checks;
+mod spend_checks;
 mod sql_checks;
 
 use installation::Schema;
@@ -179,6 +180,8 @@ impl Examination<'_> {
             let done = asked.map(|found| report.add(check.name, check.promise, found));
             report.record_error(conn, check.name, done).await?;
         }
+        let done = spend_checks::currencies(conn, &mut report).await;
+        report.record_error(conn, "currencies", done).await?;
         if schema == Schema::Current {
             let done = sql_checks::newer_values(conn, &mut report).await;
             report.record_error(conn, "known-values", done).await?;

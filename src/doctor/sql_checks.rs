@@ -6,7 +6,7 @@
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use super::installation::Schema;
-use super::{Finding, MAX_FINDINGS, Report, Subject, door_checks, people_checks};
+use super::{Finding, MAX_FINDINGS, Report, Subject, door_checks, people_checks, spend_checks};
 use crate::auth::{links, sessions};
 use crate::clock::DAY_MS;
 use crate::error::Result;
@@ -76,6 +76,7 @@ pub(super) fn all(backend: DbBackend, retention: Retention, now: i64, schema: Sc
         .iter()
         .chain(door_checks::CHECKS)
         .chain(people_checks::CHECKS)
+        .chain(spend_checks::CHECKS)
         .map(|(name, promise, about, remedy, sql)| check(*name, *promise, *about, *remedy, sql))
         .collect();
     // A newer version may know more.
@@ -89,6 +90,8 @@ pub(super) fn all(backend: DbBackend, retention: Retention, now: i64, schema: Sc
         ));
     }
     let numbers = if backend == DbBackend::Postgres { NUMBERS_ON_POSTGRES } else { NUMBERS_ON_SQLITE };
+    let (name, promise, remedy) = spend_checks::COUNTS;
+    all.push(check(name, promise, Subject::Instance, remedy, &spend_checks::recount(backend)));
     all.push(check(
         "event-numbers",
         "Events are numbered from 1, and the next event gets a higher number than all existing ones.",
@@ -238,6 +241,7 @@ const CHECKS: &[Row] = &[
         "SELECT j.subject AS id, j.kind || ' job ' || CAST(j.id AS TEXT) || ' has a subject that does not exist, or is done' AS wrong
         FROM job j
         WHERE (j.kind = 'sync' AND NOT EXISTS (SELECT 1 FROM sync_run r WHERE r.id = j.subject AND r.outcome IS NULL))
+            OR (j.kind = 'tally' AND NOT EXISTS (SELECT 1 FROM instance i WHERE i.id = j.subject))
             OR (j.kind = 'purge' AND NOT EXISTS (SELECT 1 FROM instance i WHERE i.id = j.subject))
             OR (j.kind = 'recovery' AND NOT EXISTS (SELECT 1 FROM instance i WHERE i.id = j.subject AND i.next_try_at IS NOT NULL))
             OR (j.kind = 'mail' AND NOT EXISTS (SELECT 1 FROM notification n WHERE n.id = j.subject AND n.state = 'queued'))",

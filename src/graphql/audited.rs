@@ -23,7 +23,7 @@ use crate::audit::{Act, Actor, Entry, Origin, Subject};
 use crate::auth::Caller;
 
 /// What each mutation does. One that is missing here is recorded as [`Action::Changed`].
-const ACTIONS: [(&str, Action); 24] = [
+const ACTIONS: [(&str, Action); 27] = [
     ("beginAuthorization", Action::AuthorizationBegun),
     ("cancelSync", Action::SyncCancelled),
     ("changePassword", Action::PasswordSet),
@@ -31,6 +31,7 @@ const ACTIONS: [(&str, Action); 24] = [
     ("createInstance", Action::InstanceCreated),
     ("createMember", Action::MemberCreated),
     ("deleteAllUsers", Action::UsersDeleted),
+    ("deleteContract", Action::ContractDeleted),
     ("deleteInstance", Action::InstanceDeleted),
     ("endSession", Action::SessionEnded),
     ("linkAccount", Action::AccountLinked),
@@ -42,12 +43,14 @@ const ACTIONS: [(&str, Action); 24] = [
     ("setOwnedDomains", Action::OwnedDomainsSet),
     ("setOwner", Action::OwnerSet),
     ("setPeopleSources", Action::PeopleSourcesSet),
+    ("setPrice", Action::PriceSet),
     ("setRecipients", Action::RecipientsSet),
     ("syncInstance", Action::SyncRequested),
     ("testConnection", Action::ConnectionTested),
     ("unlinkAccount", Action::AccountUnlinked),
     ("updateInstance", Action::InstanceUpdated),
     ("updateMember", Action::MemberUpdated),
+    ("upsertContract", Action::ContractUpdated),
 ];
 
 fn action(field: &str) -> Action {

@@ -21,9 +21,10 @@ pub enum Kind {
     Session,
     ApiToken,
     Person,
+    Contract,
 }
 
-const KINDS: [(Kind, &str); 9] = [
+const KINDS: [(Kind, &str); 10] = [
     (Kind::Integration, "Integration"),
     (Kind::Instance, "Instance"),
     (Kind::SyncRun, "SyncRun"),
@@ -33,6 +34,7 @@ const KINDS: [(Kind, &str); 9] = [
     (Kind::Session, "Session"),
     (Kind::ApiToken, "ApiToken"),
     (Kind::Person, "Person"),
+    (Kind::Contract, "Contract"),
 ];
 
 impl Kind {
@@ -108,7 +110,7 @@ pub fn subject(kind: Kind, id: Uuid) -> Option<Subject> {
         Kind::Session => Some(Subject::session(id)),
         Kind::User => Some(Subject::user(id)),
         Kind::Person => Some(Subject::person(id)),
-        Kind::Integration | Kind::SyncRun | Kind::Notification => None,
+        Kind::Integration | Kind::SyncRun | Kind::Notification | Kind::Contract => None,
     }
 }
 

@@ -2,10 +2,9 @@
 //!
 //! The way of a request: a [transport] reads it and authenticates its caller, the [guard] checks the size and cost of
 //! the document unless it is one of the known [documents], and [transport::execution] executes it against the
-//! [schema]. A resolver translates its arguments,
-//! calls one function below [`crate::instance`], [`crate::directory`], [`crate::people`] or [`crate::notification`], and
-//! translates the result. It uses what is in the [api] and nothing else. For the way of an event to its subscribers, see
-//! [subscription].
+//! [schema]. A resolver translates its arguments, calls one function below [`crate::instance`], [`crate::directory`],
+//! [`crate::people`], [`crate::notification`] or [`crate::spend`], and translates the result. It uses what is in the
+//! [api] and nothing else. For the way of an event to its subscribers, see [subscription].
 //!
 //! Each type of the schema has a file or folder of its own. Five modules serve all of them: [list] defines lists,
 //! [connection] reads their pages, [batch] fetches a relation once for all rows of a list, [written] writes rows as
@@ -36,6 +35,7 @@ pub mod person;
 pub mod recipients;
 pub mod schema;
 pub mod server_status;
+pub mod spend;
 pub mod subscription;
 pub mod sync_run;
 pub mod transport;

@@ -126,7 +126,7 @@ impl Notification {
         Ok(Written(InstanceConnection(connection::nested(ctx, self, ReportedInstances, first, after).await?)))
     }
 
-    /// The run that it is about. Null for a test mail, and when the run is so old that the server
+    /// The run that it is about. Null for a test mail and for a reminder of a contract, and when the run is so old that the server
     /// no longer has it.
     async fn run(&self, ctx: &Context<'_>) -> Option<Written<SyncRun>> {
         let id = self.model.run_id?;

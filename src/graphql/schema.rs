@@ -35,6 +35,12 @@ use super::person::list::PersonQuery;
 use super::person::settings::{PeopleSettingsQuery, SetPeopleSettings};
 use super::recipients::{RecipientsMutation, RecipientsQuery};
 use super::server_status::ServerStatusQuery;
+use super::spend::contract_list::RenewalQuery;
+use super::spend::delete_contract::DeleteContract;
+use super::spend::license::LicenseQuery;
+use super::spend::report::SpendQuery;
+use super::spend::set_price::SetPrice;
+use super::spend::upsert_contract::UpsertContract;
 use super::sync_run::list::SyncRunQuery;
 use super::sync_run::progress::ProgressSubscription;
 use super::user::list::UserQuery;
@@ -60,6 +66,9 @@ pub struct Query(
     SessionQuery,
     PersonQuery,
     PeopleSettingsQuery,
+    LicenseQuery,
+    SpendQuery,
+    RenewalQuery,
 );
 
 /// Everything that can be changed, by callers of the roles `ADMIN` and `OPERATOR`. Expected refusals
@@ -83,6 +92,9 @@ pub struct Mutation(
     RevokeApiToken,
     DecideAccount,
     SetPeopleSettings,
+    SetPrice,
+    UpsertContract,
+    DeleteContract,
 );
 
 /// Everything that can be subscribed to.

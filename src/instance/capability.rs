@@ -6,7 +6,8 @@ use entity::capability_state::{ActiveModel, Column, Entity, Model};
 use integration::source::{Capability, Loss};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, Iterable, PrimaryKeyToColumn, QueryFilter, QueryTrait,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, PrimaryKeyToColumn,
+    QueryFilter, QueryTrait,
 };
 use uuid::Uuid;
 
@@ -92,6 +93,13 @@ pub async fn record(tx: &Tx, instance: Uuid, told: &Told<'_>) -> Result<()> {
         .exec_without_returning(tx.conn())
         .await?;
     Ok(())
+}
+
+/// When the last runs that read each part completely started. A part that no run has read is left out.
+pub async fn as_of<C: ConnectionTrait>(conn: &C, instance: Uuid) -> Result<HashMap<Capability, i64>> {
+    let rows = Entity::find().filter(Column::InstanceId.eq(instance)).all(conn).await?;
+    // Another version of the server may know more of them.
+    Ok(rows.iter().filter_map(|row| Some((of(row).ok()?, row.as_of?))).collect())
 }
 
 /// Clears `as_of`, because all users are deleted.

@@ -104,7 +104,12 @@ impl Instances {
 /// The row, locked until the transaction ends.
 pub async fn lock(tx: &Tx, id: Uuid) -> Result<Model> {
     // A SQLite transaction locks the whole database; PostgreSQL locks the row.
-    Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?.ok_or_else(not_found)
+    lock_existing(tx, id).await?.ok_or_else(not_found)
+}
+
+/// As [`lock`], but `None` if the row is gone.
+pub async fn lock_existing(tx: &Tx, id: Uuid) -> Result<Option<Model>> {
+    Ok(Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?)
 }
 
 /// As [`lock`], but `None` if the row is gone or another transaction has locked it.

@@ -27,6 +27,8 @@ use crate::maintenance::retention::Pruner;
 use crate::notification::deliver::{self, Delivery};
 use crate::people::{self, People};
 use crate::queue::{self, worker::Worker};
+use crate::spend::reminders::Reminders;
+use crate::spend::tally::{self, Tally};
 use crate::sync::{Engine, progress::Progress};
 use crate::telemetry;
 
@@ -41,6 +43,8 @@ const PRUNE: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins
 /// When rows with keys of an earlier version are rewritten for the first time, and how often after that, because
 /// replicas of an earlier version may still write such rows.
 const REKEY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_hours(6));
+/// How often contracts are looked at whose reminders may be due.
+const REMIND: Duration = Duration::from_secs(10);
 /// How often histograms are condensed.
 const UPKEEP: Duration = Duration::from_secs(5);
 /// How often the server looks whether a newer version has migrated the schema.
@@ -101,6 +105,12 @@ fn spawn_workers(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
     let (db, clock, mailer, age_clock) = (db.clone(), clock.clone(), mailer.clone(), pruner.age_clock.clone());
     let purge = Purge(instances.clone());
     let (hold, public_url) = (engine.limits.hold, engine.public_url.clone());
+    let reminders = Reminders {
+        instances: instances.clone(),
+        public_url: public_url.clone(),
+        page_of: engine.page_of,
+        mail_host: engine.mail_host.clone(),
+    };
     let catalog = instances.catalog.clone();
     let application = Box::new(move |key: &str| catalog.find(key).map(|integration| integration.name.clone()));
     let delivery = Delivery { db: db.clone(), clock: clock.clone(), mailer, age_clock, hold, application, public_url };
@@ -111,6 +121,8 @@ fn spawn_workers(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
     tasks.spawn(purge.run(tasks.clone(), stop.clone()));
     let recovery = Worker::new(&db, &clock, Kind::Recovery, recovery::CONCURRENCY, Recovery(instances.clone()));
     tasks.spawn(recovery.run(tasks.clone(), stop.clone()));
+    let tally = Worker::new(&db, &clock, Kind::Tally, tally::CONCURRENCY, Tally(instances.clone()));
+    tasks.spawn(tally.run(tasks.clone(), stop.clone()));
     let mail = Worker::new(&db, &clock, Kind::Mail, deliver::CONCURRENCY, delivery);
     tasks.spawn(mail.run(tasks.clone(), stop.clone()));
     let people = People { db: db.clone(), clock: clock.clone() };
@@ -126,6 +138,7 @@ fn spawn_workers(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
     tasks.spawn(forget(authorizations.clone(), stop.clone()));
     tasks.spawn(prune(pruner.clone(), stop.clone()));
     tasks.spawn(repair(instances.clone(), stop.clone()));
+    tasks.spawn(remind(reminders, stop.clone()));
     tasks.spawn(rekey(db.clone(), stop.clone()));
     tasks.spawn(index(db, stop.clone()));
 }
@@ -176,6 +189,17 @@ async fn index(db: Db, stop: CancellationToken) {
     while let Err(error) = index::work(&db, &stop).await {
         warn!(error = %error.chain(), "the words of users could not be written; trying again");
         if stop.run_until_cancelled(sleep(SCHEDULE)).await.is_none() {
+            return;
+        }
+    }
+}
+
+async fn remind(reminders: Reminders, stop: CancellationToken) {
+    loop {
+        if let Err(error) = reminders.send_due().await {
+            warn!(error = %error.chain(), "reminders of contracts could not be decided; trying again");
+        }
+        if stop.run_until_cancelled(sleep(REMIND)).await.is_none() {
             return;
         }
     }

@@ -60,7 +60,9 @@ mod tests {
                     SyncFailed => { prop_assert!(!failing); failing = true; }
                     SyncRecovered => { prop_assert!(failing); failing = false; revoked = false; }
                     AutoRevoked => { prop_assert!(failing && !revoked); revoked = true; }
-                    InitialSyncSucceeded | InitialSyncFailed | Test | Unknown => prop_assert!(false, "{kind:?} again"),
+                    InitialSyncSucceeded | InitialSyncFailed | RenewalReminder | Test | Unknown => {
+                        prop_assert!(false, "{kind:?} again");
+                    }
                 }
             }
         }

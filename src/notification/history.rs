@@ -106,6 +106,7 @@ pub fn reason(mail: &Model) -> String {
         NotificationKind::SyncFailed => "A sync failed after one that had succeeded.",
         NotificationKind::SyncRecovered => "A sync succeeded after one that had failed.",
         NotificationKind::AutoRevoked => "The server set the instance inactive, whose syncs were already failing.",
+        NotificationKind::RenewalReminder => "The last day for notice of a contract comes nearer.",
         NotificationKind::Test => "A member asked for it, to try the mail settings.",
         NotificationKind::Unknown => "A newer version of the server decided to send it.",
     };

@@ -83,6 +83,30 @@ pub async fn enqueue(
     queue::enqueue(tx, JobKind::Mail, &ids, request.now + request.hold_ms).await
 }
 
+/// Stores a reminder of a contract of an instance for each address, and queues its delivery. `name` identifies the
+/// reminder, and `host` is that of Message-IDs.
+pub async fn enqueue_reminder(
+    tx: &Tx,
+    instance_id: Uuid,
+    (name, host): (&str, &str),
+    addresses: Vec<String>,
+    rendered: &RenderedMail,
+    now: i64,
+) -> Result<()> {
+    if addresses.is_empty() {
+        return Ok(());
+    }
+    let row = |address: String| {
+        let id = Uuid::now_v7();
+        let message_id = message_id(&format!("{name} {}", address.to_lowercase()), host);
+        let mail = queued_mail(id, NotificationKind::RenewalReminder, address, rendered, now);
+        (id, ActiveModel { message_id: Set(message_id), instance_id: Set(Some(instance_id)), ..mail })
+    };
+    let (ids, rows): (Vec<Uuid>, Vec<ActiveModel>) = addresses.into_iter().map(row).unzip();
+    Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+    queue::enqueue(tx, JobKind::Mail, &ids, now).await
+}
+
 /// Stores a test mail and queues its delivery.
 pub async fn enqueue_test(tx: &Tx, address: String, host: &str, rendered: &RenderedMail, now: i64) -> Result<Model> {
     let id = Uuid::now_v7();

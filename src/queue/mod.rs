@@ -87,6 +87,7 @@ fn topic(kind: Kind) -> Topic {
         Kind::Mail => Topic::MailJobs,
         Kind::Recovery => Topic::RecoveryJobs,
         Kind::People => Topic::PeopleJobs,
+        Kind::Tally => Topic::TallyJobs,
     }
 }
 

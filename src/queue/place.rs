@@ -140,6 +140,7 @@ mod tests {
             (Kind::Mail, 4, None),
             (Kind::Recovery, 8, None),
             (Kind::Purge, 8, None),
+            (Kind::Tally, 2, None),
         ] {
             let places = Places::new(kind, count);
             let free: Vec<_> = places.lanes().map(Lane::free).collect();

@@ -166,6 +166,7 @@ impl<H: Handler> Worker<H> {
             Kind::Mail => error_span!("mail", job.id = job, notification.id = %subject),
             Kind::Recovery => error_span!("recovery", job.id = job, instance.id = %subject),
             Kind::People => error_span!("people", job.id = job, people_task.id = %subject),
+            Kind::Tally => error_span!("tally", job.id = job, instance.id = %subject),
         }
     }
 

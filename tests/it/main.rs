@@ -26,6 +26,7 @@ mod process;
 mod queries;
 mod rules;
 mod schema;
+mod spend;
 mod subscriptions;
 mod support;
 mod sync;

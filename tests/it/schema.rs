@@ -175,10 +175,10 @@ fn descriptions(start: &str) -> Vec<String> {
 #[test]
 fn descriptions_state_the_limits() {
     for (start, limit, times) in [
-        ("first: Int", format!("from 1 to {MAX_SIZE}; {DEFAULT_SIZE} by default."), 18),
+        ("first: Int", format!("from 1 to {MAX_SIZE}; {DEFAULT_SIZE} by default."), 22),
         ("syncIntervalMinutes: Int", format!("from 1 to {LONGEST_INTERVAL}; "), 3),
         ("syncIntervalMinutes: Int", format!("{DEFAULT_INTERVAL}"), 3),
-        ("name: String", format!("rom 1 to {LONGEST_NAME} characters"), 2),
+        ("name: String", format!("rom 1 to {LONGEST_NAME} characters"), 3),
         ("emails: [String!]!", format!("At most {MAX_RECIPIENTS} addresses."), 1),
         ("notification: Notification", format!("longer than {} seconds", test_mail::TIMEOUT.as_secs()), 1),
     ] {

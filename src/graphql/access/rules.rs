@@ -11,6 +11,7 @@ use need::{EDGE, Object, PAGE};
 mod catalog;
 mod need;
 mod people;
+mod spend;
 
 /// What a field at the root shows a caller that is limited to some instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,9 @@ const ROOTS: &[(&str, Need, Reach, &[&str])] = &[
             "instances",
             "integration",
             "integrations",
+            "licenses",
+            "renewals",
+            "spend",
             "syncHistory",
             "syncRun",
         ],
@@ -87,10 +91,13 @@ const ROOTS: &[(&str, Need, Reach, &[&str])] = &[
             "cancelSync",
             "createInstance",
             "deleteAllUsers",
+            "deleteContract",
             "deleteInstance",
+            "setPrice",
             "syncInstance",
             "testConnection",
             "updateInstance",
+            "upsertContract",
         ],
     ),
     (
@@ -106,7 +113,7 @@ const ROOTS: &[(&str, Need, Reach, &[&str])] = &[
 
 /// The fields of all other types.
 fn objects() -> impl Iterator<Item = &'static Object> {
-    OBJECTS.iter().chain(catalog::OBJECTS).chain(people::OBJECTS)
+    OBJECTS.iter().chain(catalog::OBJECTS).chain(people::OBJECTS).chain(spend::OBJECTS)
 }
 
 const OBJECTS: &[Object] = &[

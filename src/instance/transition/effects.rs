@@ -126,7 +126,12 @@ impl Transition<'_> {
         self.instance.user_count += run.added - run.removed;
         follow_up::after_run(self.tx, &run, self.now).await?;
         self.last_run = Some(run);
-        Ok(())
+        self.count_licenses().await
+    }
+
+    /// Users have changed, so their licences are counted again.
+    async fn count_licenses(&self) -> Result<()> {
+        queue::enqueue(self.tx, JobKind::Tally, &[self.instance.id], self.now).await
     }
 
     async fn destroy_credential(&mut self) -> Result<()> {
@@ -155,6 +160,7 @@ impl Transition<'_> {
         instance.purging = true;
         instance.user_count = 0;
         instance.known_users = Some(0);
-        queue::enqueue(self.tx, JobKind::Purge, &[instance.id], self.now).await
+        queue::enqueue(self.tx, JobKind::Purge, &[instance.id], self.now).await?;
+        self.count_licenses().await
     }
 }

@@ -6,11 +6,12 @@
 //! and are stripped of invisible characters.
 
 mod remedies;
+mod renewal;
 mod wording;
 
 use std::sync::LazyLock;
 
-use chrono::DateTime;
+use chrono::{DateTime, NaiveDate};
 use entity::notification::NotificationKind;
 use entity::run::FailureClass;
 use minijinja::syntax::SyntaxConfig;
@@ -85,6 +86,26 @@ pub struct Storm<'a> {
     pub link: &'a str,
 }
 
+/// A contract whose last day for notice comes nearer.
+#[derive(Clone, Debug)]
+pub struct Renewal<'a> {
+    /// The application's name.
+    pub integration: &'a str,
+    /// The instance's name.
+    pub instance: &'a str,
+    pub contract: &'a str,
+    pub ends_on: NaiveDate,
+    /// The last day for notice.
+    pub notice_by: NaiveDate,
+    pub notice_days: i32,
+    /// How many days are left until then.
+    pub days_left: i32,
+    /// The name of each licence, and how many seats it has.
+    pub seats: &'a [(&'a str, i64)],
+    /// The instance's page in the console.
+    pub link: String,
+}
+
 /// The user counts of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
@@ -116,6 +137,16 @@ pub fn compose(facts: &Facts) -> RenderedMail {
 /// Writes one mail about many instances.
 pub fn storm(storm: &Storm) -> RenderedMail {
     let content = wording::storm(storm);
+    RenderedMail {
+        text: render("notification.txt", &content),
+        html: render("notification.html", &content),
+        subject: content.subject,
+    }
+}
+
+/// Writes a reminder of a contract.
+pub fn renewal(renewal: &Renewal) -> RenderedMail {
+    let content = renewal::content(renewal);
     RenderedMail {
         text: render("notification.txt", &content),
         html: render("notification.html", &content),

@@ -12,20 +12,20 @@ use crate::mail::text::one_line;
 pub(super) struct MailContent {
     pub(super) subject: String,
     /// The colour of the headline: `good`, `bad` or `plain`.
-    tone: &'static str,
-    headline: String,
-    happened: Vec<String>,
-    meaning: Vec<String>,
-    steps: Vec<String>,
-    details: Vec<Detail>,
-    link: String,
-    footer: &'static str,
+    pub(super) tone: &'static str,
+    pub(super) headline: String,
+    pub(super) happened: Vec<String>,
+    pub(super) meaning: Vec<String>,
+    pub(super) steps: Vec<String>,
+    pub(super) details: Vec<Detail>,
+    pub(super) link: String,
+    pub(super) footer: &'static str,
 }
 
 #[derive(Serialize)]
-struct Detail {
-    label: &'static str,
-    value: String,
+pub(super) struct Detail {
+    pub(super) label: &'static str,
+    pub(super) value: String,
 }
 
 const FOOTER: &str = "You get this mail because you created this instance, or because you are on the list \
@@ -37,7 +37,9 @@ pub(super) fn content(facts: &Facts) -> MailContent {
     match facts.kind {
         Kind::InitialSyncSucceeded | Kind::SyncRecovered if facts.counts.seen == 0 => writer.nobody(),
         Kind::InitialSyncSucceeded | Kind::SyncRecovered => writer.good_news(),
-        Kind::InitialSyncFailed | Kind::SyncFailed | Kind::AutoRevoked | Kind::Unknown => writer.bad_news(),
+        Kind::InitialSyncFailed | Kind::SyncFailed | Kind::AutoRevoked => writer.bad_news(),
+        // Neither is about a run.
+        Kind::RenewalReminder | Kind::Unknown => writer.bad_news(),
         Kind::Test => writer.test(),
     }
 }

@@ -47,6 +47,8 @@ fn example(types: &BTreeMap<&str, &TypeDefinition>, of: &str) -> String {
         (list, _) if list.starts_with('[') => "[]".into(),
         ("Boolean", _) => "true".into(),
         ("ID" | "String", _) => "\"x\"".into(),
+        ("Int", _) => "1".into(),
+        ("Date", _) => "\"2027-01-31\"".into(),
         (_, Some(TypeKind::Enum(values))) => values.values[0].node.value.node.to_string(),
         (_, Some(TypeKind::InputObject(input))) => {
             let required = input.fields.iter().filter(|field| !field.node.ty.node.nullable);

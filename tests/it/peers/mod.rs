@@ -22,7 +22,7 @@ mod cluster;
 mod faults;
 pub mod faulty;
 mod identity_peer;
-mod mail;
+pub mod mail;
 mod mail_trouble;
 mod oidc_peer;
 mod proxy;

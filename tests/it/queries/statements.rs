@@ -28,6 +28,11 @@ async fn server_with_lists(count: usize) -> Server {
             .await;
         server.idle(&id, "").await;
         server.sync(&id, "id").await;
+        let price = json!({ "currency": "EUR", "unitPrice": "12.00" });
+        server.done("setPrice", json!({ "instanceId": id, "license": "Full", "price": price }), "").await;
+        let contract = json!({ "instanceId": id, "name": "Order", "currency": "EUR", "startsOn": "2026-01-01", "endsOn": "2900-01-01",
+            "lines": [{ "license": "Full", "seats": 3 }] });
+        server.done("upsertContract", contract, "").await;
         server
             .done(
                 "testConnection",
@@ -41,7 +46,7 @@ async fn server_with_lists(count: usize) -> Server {
 
 const RUN: &str = "id trigger outcome seen mailDecision { kind } failure { message } wouldRemove(first: 2) { totalCount nodes { email } }";
 
-fn lists() -> [String; 9] {
+fn lists() -> [String; 12] {
     let instances = format!(
         "id name status health headline needsAttention freshness {{ state }} notice {{ title }} config {{ key value }} userCount
         integration {{ name instanceCount userCount }} lastSync {{ {RUN} instance {{ name }} }} currentSync {{ {RUN} instance {{ name }} }}
@@ -58,6 +63,10 @@ fn lists() -> [String; 9] {
         "notifications(first: COUNT) { totalCount nodes { address instance { name integration { name } } standsFor(first: 2) { totalCount nodes { name lastSync { id } } } run { id instance { name } } } }".into(),
         "integrations(first: COUNT) { totalCount nodes { name instanceCount userCount instanceCounts { total needsAttention } instances(first: 3) { totalCount nodes { name lastSync { id } users(first: 1) { totalCount } } } } }".into(),
         "integrations(first: 3) { nodes { instances(first: COUNT) { nodes { name lastSync { id } users(first: 1) { totalCount nodes { id } } } } } }".into(),
+        "licenses(first: COUNT) { totalCount nodes { name assigned annualCosts { amount } price { seats } instance { name integration { name } } } }".into(),
+        "renewals(first: COUNT) { totalCount nodes { name annualCost { amount } lines { seats } reminders { mails } instance { name integration { name } } } }".into(),
+        "spend(groupBy: LICENSE) { totals { amount { amount } } buckets(first: COUNT) { totalCount nodes { license amount { amount } instance { name } integration { name } } }
+            unpriced(first: COUNT) { totalCount nodes { license quantity instance { name } } } }".into(),
         "instances(first: COUNT) { edges { node { users(first: 1) { edges { node { instance { syncHistory(first: 1) { nodes { id } } } } } } } } }".into(),
     ]
 }

@@ -314,11 +314,13 @@ impl Register {
                 let run = self.run(was.current_run_id);
                 assert_eq!((instance.last_run_id, run.outcome), (Some(run.id), Some(Outcome::Succeeded)));
                 assert_eq!(instance.user_count, was.user_count + ADDED);
+                assert!(self.jobs.contains(&(Kind::Tally, instance.id)));
             }
             Effect::CancelRun => {
                 let run = self.run(was.current_run_id);
                 assert_eq!((instance.last_run_id, run.outcome), (Some(run.id), Some(Outcome::Cancelled)));
                 assert_eq!(run.finished_at, Some(now));
+                assert!(self.jobs.contains(&(Kind::Tally, instance.id)));
             }
             // A later effect of the same change may clear it again.
             Effect::ScheduleRun { not_before, soon } => {
@@ -341,7 +343,7 @@ impl Register {
             Effect::HideUsers(users) => {
                 assert!(instance.purging);
                 assert_eq!(instance.user_count, 0);
-                assert!(self.jobs.contains(&(Kind::Purge, instance.id)));
+                assert!([Kind::Purge, Kind::Tally].into_iter().all(|kind| self.jobs.contains(&(kind, instance.id))));
                 let through = if users == HiddenUsers::All { i64::MAX } else { was.run_number };
                 assert_eq!(instance.purge_through, through);
             }

@@ -10,6 +10,7 @@ export const MAIL_KINDS = {
   SYNC_FAILED: "Sync failed",
   SYNC_RECOVERED: "Sync works again",
   AUTO_REVOKED: "Set inactive",
+  RENEWAL_REMINDER: "Contract reminder",
   TEST: "Test mail",
 };
 

@@ -1,0 +1,370 @@
+//! What licences cost in a year.
+//!
+//! The bill has a line for each licence of an instance and each contract about it. A line is rounded once, and divided
+//! into what is held, what is free, and what nobody knows the holders of. Everything else is a sum of lines, so that the
+//! parts of every total add up to it.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use super::facts::{Facts, Filter, Key, License};
+use super::money::{self, Currency, Price};
+use crate::db::Db;
+use crate::error::Result;
+
+/// By what the costs are grouped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
+#[graphql(name = "SpendGroup")]
+pub enum GroupBy {
+    /// A group for each application.
+    Application,
+    /// A group for each licence of each instance.
+    License,
+}
+
+/// An amount, and what it is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// For licences that somebody holds, also beyond the seats of the contract.
+    pub held: i128,
+    /// For seats that nobody holds.
+    pub free: i128,
+    /// For seats of which nobody knows whether they are held.
+    pub unknown: i128,
+    /// How many licences and seats are paid for.
+    pub quantity: i64,
+}
+
+impl Cost {
+    pub fn amount(self) -> Result<i128> {
+        money::add(money::add(self.held, self.free)?, self.unknown)
+    }
+
+    fn add(&mut self, other: Self) -> Result<()> {
+        *self = Self {
+            held: money::add(self.held, other.held)?,
+            free: money::add(self.free, other.free)?,
+            unknown: money::add(self.unknown, other.unknown)?,
+            quantity: self.quantity.saturating_add(other.quantity),
+        };
+        Ok(())
+    }
+}
+
+/// How many licences are held, free, and unknown.
+#[derive(Clone, Copy)]
+struct Quantities {
+    held: i64,
+    free: i64,
+    unknown: i64,
+}
+
+impl Quantities {
+    fn sum(self) -> i64 {
+        self.held.saturating_add(self.free).saturating_add(self.unknown)
+    }
+
+    fn cost(self, price: Price) -> Result<Cost> {
+        let quantity = self.sum();
+        let parts = money::divide(price.of_year(quantity)?, &[self.held, self.free, self.unknown])?;
+        Ok(Cost { held: parts[0], free: parts[1], unknown: parts[2], quantity })
+    }
+}
+
+/// Why something is not in the bill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
+#[graphql(name = "UnpricedReason")]
+pub enum Reason {
+    /// It has no price.
+    NoPrice,
+    /// It has a price, but no contract, and the application has not told who holds it.
+    HoldersUnknown,
+}
+
+/// A licence that is not in the bill, or not with all its seats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpriced {
+    pub instance_id: Uuid,
+    pub license: String,
+    pub reason: Reason,
+    /// How many licences and seats have no price; `None` if it is not known.
+    pub quantity: Option<i64>,
+}
+
+/// The lines of one licence.
+pub struct Bill {
+    pub lines: Vec<(Currency, Cost)>,
+    pub unpriced: Option<Unpriced>,
+}
+
+impl License {
+    /// What it costs in a year.
+    pub fn bill(&self) -> Result<Bill> {
+        let price = self.price.as_ref().map(|(price, _)| *price);
+        let unpriced =
+            |reason, quantity| Unpriced { instance_id: self.instance_id, license: self.name.clone(), reason, quantity };
+        if self.lines.is_empty() {
+            let (lines, unpriced) = match (price, self.assigned()) {
+                (Some(price), Some(held)) => {
+                    let cost = Quantities { held, free: 0, unknown: 0 }.cost(price)?;
+                    (vec![(price.currency, cost)], None)
+                }
+                (Some(_), None) => (Vec::new(), Some(unpriced(Reason::HoldersUnknown, None))),
+                (None, Some(0)) => (Vec::new(), None),
+                (None, assigned) => (Vec::new(), Some(unpriced(Reason::NoPrice, assigned))),
+            };
+            return Ok(Bill { lines, unpriced });
+        }
+        let (mut lines, mut without) = (Vec::new(), 0_i64);
+        for (line, quantities) in self.lines.iter().zip(self.quantities()) {
+            match line.price.or(price) {
+                Some(price) => lines.push((price.currency, quantities.cost(price)?)),
+                None => without = without.saturating_add(quantities.sum()),
+            }
+        }
+        Ok(Bill { lines, unpriced: (without > 0).then(|| unpriced(Reason::NoPrice, Some(without))) })
+    }
+
+    /// How many seats of each line are held. Holders beyond all seats are in the last line, and pay its price.
+    fn quantities(&self) -> Vec<Quantities> {
+        let (mut left, last) = (self.assigned(), self.lines.len().saturating_sub(1));
+        let of_line = |(index, seats): (usize, i64)| {
+            let Some(holders) = left else { return Quantities { held: 0, free: 0, unknown: seats } };
+            let held = if index == last { holders } else { holders.min(seats) };
+            left = Some(holders - held);
+            Quantities { held, free: (seats - held).max(0), unknown: 0 }
+        };
+        self.lines.iter().map(|line| line.seats).enumerate().map(of_line).collect()
+    }
+}
+
+/// What a group is of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Group {
+    pub integration_key: String,
+    /// The licence, if they are grouped by licences.
+    pub license: Option<Key>,
+}
+
+/// The costs of a group in one currency.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    pub group: Group,
+    pub currency: Currency,
+    pub cost: Cost,
+}
+
+/// The costs of everything that matches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// In the order of the codes.
+    pub totals: Vec<(Currency, Cost)>,
+    /// By currency, the largest amount first.
+    pub buckets: Vec<Bucket>,
+    pub unpriced: Vec<Unpriced>,
+}
+
+/// Computes the costs of the licences that match.
+pub async fn report(db: &Db, filter: &Filter, group_by: GroupBy, today: i32) -> Result<Report> {
+    let facts = Facts::read(db, filter, None, today).await?;
+    let mut licenses = Vec::new();
+    for key in facts.keys() {
+        licenses.extend(facts.license(&key)?);
+    }
+    sum_up(&licenses, group_by)
+}
+
+fn sum_up(licenses: &[License], group_by: GroupBy) -> Result<Report> {
+    let mut totals: BTreeMap<&str, (Currency, Cost)> = BTreeMap::new();
+    let mut groups: BTreeMap<(&str, Group), (Currency, Cost)> = BTreeMap::new();
+    let mut report = Report::default();
+    for license in licenses {
+        let Bill { lines, unpriced } = license.bill()?;
+        report.unpriced.extend(unpriced);
+        for (currency, cost) in lines {
+            let own = (group_by == GroupBy::License).then(|| (license.instance_id, license.name.clone()));
+            let group = Group { integration_key: license.integration_key.clone(), license: own };
+            groups.entry((currency.code(), group)).or_insert((currency, Cost::default())).1.add(cost)?;
+            totals.entry(currency.code()).or_insert((currency, Cost::default())).1.add(cost)?;
+        }
+    }
+    report.totals = totals.into_values().collect();
+    let mut buckets = Vec::with_capacity(groups.len());
+    for ((_, group), (currency, cost)) in groups {
+        buckets.push((cost.amount()?, Bucket { group, currency, cost }));
+    }
+    buckets.sort_by(|(a, first), (b, second)| {
+        let by_group = || first.group.cmp(&second.group);
+        first.currency.code().cmp(second.currency.code()).then(b.cmp(a)).then_with(by_group)
+    });
+    report.buckets = buckets.into_iter().map(|(_, bucket)| bucket).collect();
+    Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use entity::{license_count, license_tally, price};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::spend::facts::Seats;
+
+    fn price(code: &str, amount: i64) -> Price {
+        Price { currency: Currency::find(code).unwrap(), amount, seats: 1, months: 12 }
+    }
+
+    /// A licence with this many holders; with `None`, nobody's licences are known.
+    fn license(integration: &str, name: &str, holders: Option<i64>) -> License {
+        let instance_id = Uuid::nil();
+        let tally = license_tally::Model {
+            instance_id,
+            run_id: None,
+            purge_through: -1,
+            counted_at: 0,
+            accounts: 5,
+            untold: if holders.is_some() { 0 } else { 5 },
+            left_out: 0,
+            as_of: None,
+            activity_as_of: None,
+        };
+        let count = |active| license_count::Model {
+            instance_id,
+            license: name.into(),
+            active,
+            suspended: 0,
+            invited: 0,
+            unknown: 0,
+            never: 0,
+            inactive: 0,
+            never_unknown: 0,
+            inactive_unknown: 0,
+            undecided: 0,
+        };
+        License {
+            instance_id,
+            integration_key: integration.into(),
+            name: name.into(),
+            tally: Some(tally),
+            count: holders.map(count),
+            price: None,
+            lines: Vec::new(),
+        }
+    }
+
+    fn at(license: License, price: Price) -> License {
+        let row = price::Model {
+            instance_id: license.instance_id,
+            license: license.name.clone(),
+            currency: price.currency.code().into(),
+            amount: price.amount,
+            seats: None,
+            months: price.months,
+            updated_at: 0,
+        };
+        License { price: Some((price, row)), ..license }
+    }
+
+    fn with(license: License, lines: &[(i64, Option<Price>)]) -> License {
+        let lines = lines.iter().map(|(seats, price)| Seats { seats: *seats, price: *price }).collect();
+        License { lines, ..license }
+    }
+
+    fn cost(held: i128, free: i128, unknown: i128, quantity: i64) -> Cost {
+        Cost { held, free, unknown, quantity }
+    }
+
+    fn costs(license: &License) -> Vec<Cost> {
+        license.bill().unwrap().lines.into_iter().map(|(_, cost)| cost).collect()
+    }
+
+    #[test]
+    fn without_a_contract_holders_are_paid_for_and_with_one_seats_as_well() {
+        let ten = price("EUR", 1_000);
+        let priced = |holders| at(license("a", "A", Some(holders)), ten);
+        assert_eq!(costs(&priced(3)), [cost(3_000, 0, 0, 3)]);
+        assert_eq!(costs(&with(priced(3), &[(5, None)])), [cost(3_000, 2_000, 0, 5)]);
+        assert_eq!(costs(&with(priced(7), &[(5, None)])), [cost(7_000, 0, 0, 7)], "over-use is not clipped");
+        // The price of the contract counts first.
+        assert_eq!(costs(&with(priced(3), &[(5, Some(price("EUR", 800)))])), [cost(2_400, 1_600, 0, 5)]);
+        let unknown = with(at(license("a", "A", None), ten), &[(5, None)]);
+        assert_eq!((costs(&unknown), unknown.free(), unknown.seats()), (vec![cost(0, 0, 5_000, 5)], None, Some(5)));
+    }
+
+    #[test]
+    fn holders_fill_contracts_in_their_order_and_the_last_one_has_those_beyond() {
+        let lines = [(5, Some(price("EUR", 100))), (10, Some(price("USD", 200)))];
+        let of = |holders| costs(&with(license("a", "A", Some(holders)), &lines));
+        assert_eq!(of(3), [cost(300, 200, 0, 5), cost(0, 2_000, 0, 10)]);
+        assert_eq!(of(9), [cost(500, 0, 0, 5), cost(800, 1_200, 0, 10)]);
+        assert_eq!(of(16), [cost(500, 0, 0, 5), cost(2_200, 0, 0, 11)]);
+        let both = with(license("a", "A", Some(16)), &lines);
+        assert_eq!((both.seats(), both.free(), both.over()), (Some(15), Some(0), Some(1)));
+    }
+
+    #[test]
+    fn what_has_no_price_is_listed_and_costs_nothing() {
+        let unpriced = |license: &License| {
+            let bill = license.bill().unwrap();
+            (bill.lines.len(), bill.unpriced.map(|it| (it.reason, it.quantity)))
+        };
+        let held = license("a", "A", Some(3));
+        assert_eq!(unpriced(&held), (0, Some((Reason::NoPrice, Some(3)))));
+        assert_eq!((held.seats(), held.free(), held.over()), (None, None, None), "no contract is not unlimited");
+        assert_eq!(unpriced(&with(held, &[(5, None)])), (0, Some((Reason::NoPrice, Some(5)))));
+        let known_price = at(license("a", "A", None), price("EUR", 100));
+        assert_eq!(unpriced(&known_price), (0, Some((Reason::HoldersUnknown, None))));
+    }
+
+    fn some_license() -> impl Strategy<Value = License> {
+        let money =
+            || prop::option::of((prop_oneof!["EUR", "JPY"], 0..=money::MOST, 1..40_i64, 1..=money::MOST_MONTHS));
+        let of = |money: Option<(String, i64, i64, i32)>| {
+            money.map(|(code, amount, seats, months)| Price { seats, months, ..price(&code, amount) })
+        };
+        let lines = prop::collection::vec((0..2_000_i64, money()), 0..4);
+        ("[ab]", "[A-C]", prop::option::of(0..2_000_i64), money(), lines).prop_map(
+            move |(key, name, held, own, lines)| {
+                let lines: Vec<_> = lines.into_iter().map(|(seats, money)| (seats, of(money))).collect();
+                let license = with(license(&key, &name, held), &lines);
+                match of(own) {
+                    Some(price) => at(license, price),
+                    None => license,
+                }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn the_groups_of_every_report_add_up_to_its_totals(licenses in prop::collection::vec(some_license(), 0..30)) {
+            let by = |group_by| sum_up(&licenses, group_by).unwrap();
+            let (of_applications, of_licenses) = (by(GroupBy::Application), by(GroupBy::License));
+            prop_assert_eq!(&of_applications.totals, &of_licenses.totals);
+            prop_assert_eq!(&of_applications.unpriced, &of_licenses.unpriced);
+            for report in [of_applications, of_licenses] {
+                for (currency, total) in &report.totals {
+                    let mut sum = Cost::default();
+                    for bucket in report.buckets.iter().filter(|bucket| bucket.currency == *currency) {
+                        sum.add(bucket.cost).unwrap();
+                    }
+                    prop_assert_eq!(sum, *total);
+                }
+                let amounts: Vec<_> = report.buckets.iter().map(|it| (it.currency.code(), -it.cost.amount().unwrap())).collect();
+                prop_assert!(amounts.is_sorted());
+            }
+        }
+
+        #[test]
+        fn a_bill_pays_for_the_larger_of_seats_and_holders(license in some_license()) {
+            let bill = license.bill().unwrap();
+            let priced: i64 = bill.lines.iter().map(|(_, cost)| cost.quantity).sum();
+            let quantity = match (license.seats(), license.assigned()) {
+                (Some(seats), held) => seats.max(held.unwrap_or(0)),
+                (None, held) => held.unwrap_or(0),
+            };
+            let without = bill.unpriced.and_then(|it| it.quantity).unwrap_or(0);
+            prop_assert_eq!(priced + without, quantity);
+        }
+    }
+}
