@@ -48,33 +48,30 @@ use super::user::list::UserQuery;
 /// The longest time for a query or mutation, for the start of a subscription, and for each of its events.
 pub const EXECUTION_TIMEOUT: Duration = Duration::from_secs(30);
 
+// In groups, because what resolves the fields of one object needs stack for each member.
 /// Everything that can be read.
 #[derive(MergedObject, Default)]
-pub struct Query(
-    NodeQuery,
-    IntegrationQuery,
-    InstanceQuery,
-    EventLogQuery,
-    SyncRunQuery,
-    UserQuery,
-    RecipientsQuery,
-    NotificationQuery,
-    AuditQuery,
-    ApiTokenQuery,
-    ServerStatusQuery,
-    MemberQuery,
-    SessionQuery,
-    PersonQuery,
-    PeopleSettingsQuery,
-    LicenseQuery,
-    SpendQuery,
-    RenewalQuery,
-);
+pub struct Query(NodeQuery, RegisterQuery, MailQuery, AccessQuery, ReportQuery);
+
+#[derive(MergedObject, Default)]
+pub struct RegisterQuery(IntegrationQuery, InstanceQuery, EventLogQuery, SyncRunQuery, UserQuery);
+
+#[derive(MergedObject, Default)]
+pub struct MailQuery(RecipientsQuery, NotificationQuery);
+
+#[derive(MergedObject, Default)]
+pub struct AccessQuery(AuditQuery, ApiTokenQuery, ServerStatusQuery, MemberQuery, SessionQuery);
+
+#[derive(MergedObject, Default)]
+pub struct ReportQuery(PersonQuery, PeopleSettingsQuery, LicenseQuery, SpendQuery, RenewalQuery);
 
 /// Everything that can be changed, by callers of the roles `ADMIN` and `OPERATOR`. Expected refusals
 /// are the `userErrors` of its payload. If there are any, nothing was changed.
 #[derive(MergedObject, Default)]
-pub struct Mutation(
+pub struct Mutation(InstanceMutation, MailMutation, AccessMutation, ReportMutation);
+
+#[derive(MergedObject, Default)]
+pub struct InstanceMutation(
     CreateInstance,
     UpdateInstance,
     DeleteInstance,
@@ -83,19 +80,16 @@ pub struct Mutation(
     CancelSync,
     TestConnection,
     BeginAuthorization,
-    RecipientsMutation,
-    NotificationMutation,
-    CreateMember,
-    ChangeMember,
-    EndSession,
-    CreateApiToken,
-    RevokeApiToken,
-    DecideAccount,
-    SetPeopleSettings,
-    SetPrice,
-    UpsertContract,
-    DeleteContract,
 );
+
+#[derive(MergedObject, Default)]
+pub struct MailMutation(RecipientsMutation, NotificationMutation);
+
+#[derive(MergedObject, Default)]
+pub struct AccessMutation(CreateMember, ChangeMember, EndSession, CreateApiToken, RevokeApiToken);
+
+#[derive(MergedObject, Default)]
+pub struct ReportMutation(DecideAccount, SetPeopleSettings, SetPrice, UpsertContract, DeleteContract);
 
 /// Everything that can be subscribed to.
 #[derive(MergedSubscription, Default)]
