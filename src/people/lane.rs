@@ -85,6 +85,9 @@ impl<'a> Lane<'a> {
 
     /// Those of the accounts that are not deleted.
     pub async fn reported(&self, rows: Vec<user::Model>) -> Result<Vec<user::Model>> {
+        if rows.is_empty() {
+            return Ok(rows);
+        }
         let ids: BTreeSet<Uuid> = rows.iter().map(|row| row.instance_id).collect();
         let ids: Vec<Uuid> = ids.into_iter().collect();
         let purged: Vec<(Uuid, i64)> = instance::Entity::find()

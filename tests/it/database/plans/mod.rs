@@ -30,8 +30,10 @@ enum Use {
     Finds(&'static [&'static str]),
     /// It enforces uniqueness; statements need not use it.
     Forbids,
+    /// Its statements are about people or contracts, which this server does not have.
+    Unplayed,
 }
-use Use::{Finds, Forbids};
+use Use::{Finds, Forbids, Unplayed};
 
 /// The condition of users of a status that few have.
 const OF_FEW: &str = r#""user_account"."status" IN ('suspended', 'invited')"#;
@@ -73,6 +75,23 @@ const INDEXES: &[(&str, Use)] = &[
     ("ix_audit_entry_outcome", Finds(&[r#""audit_entry"."outcome" IN"#])),
     ("ix_audit_person_address", Finds(&[r#""audit_person"."address" = "#])),
     ("ix_oauth_authorization_expires", Finds(&[r#""oauth_authorization"."expires_at" <="#])),
+    ("ux_person_address", Forbids),
+    ("ix_person_state", Unplayed),
+    ("ix_person_source", Unplayed),
+    ("ix_person_word_person", Unplayed),
+    ("ix_source_account_person", Unplayed),
+    ("ix_source_account_employee", Unplayed),
+    ("ix_source_account_address", Unplayed),
+    ("ix_source_account_external", Unplayed),
+    ("ix_person_key_value", Unplayed),
+    ("ix_person_key_account", Unplayed),
+    ("ix_account_link_person", Unplayed),
+    ("ix_account_link_address", Unplayed),
+    ("ix_account_link_source_id", Unplayed),
+    ("ix_person_pin_person", Unplayed),
+    ("ix_account_owner_person", Unplayed),
+    ("ix_contract_notice", Unplayed),
+    ("ux_contract_name", Forbids),
 ];
 
 /// The tables that grow. None may be scanned.
