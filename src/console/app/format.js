@@ -56,6 +56,9 @@ export function words(constant) {
   return text[0].toUpperCase() + text.slice(1);
 }
 
+/** What an account or a person is called. */
+export const nameOf = ({ displayName, email, externalId = null }) => displayName ?? email ?? externalId ?? "Without a name";
+
 /** A time relative to `now`, such as "3 minutes ago". */
 export function ago(date, now) {
   let amount = Math.round((date - now) / SECOND);

@@ -42,9 +42,12 @@ async fn the_first_list_is_there_soon_on_a_slow_network() {
     let users = format!("/instances/{id}?tab=users");
     let browser = Browser::open_with(&server, &server.admin, "/healthz").await;
     browser.throttle(400, 50_000).await;
-    for (path, shown) in
-        [("/", "Acme 29"), ("/integrations/rehearsal", "Manage"), (users.as_str(), "@rehearsal.example")]
-    {
+    for (path, shown) in [
+        ("/", "Acme 29"),
+        ("/integrations/rehearsal", "Manage"),
+        (users.as_str(), "@rehearsal.example"),
+        ("/people", "@rehearsal.example"),
+    ] {
         browser.go("/healthz").await;
         browser.forget_files().await;
         browser.go(path).await;

@@ -1,6 +1,7 @@
 // What the fields that find things by name ask the server.
 
 import { ask } from "../api.js";
+import { words } from "../format.js";
 
 const MOST_FOUND = 8;
 const INSTANCES_BY_NAME = `query InstancesByName($first: Int!, $filter: InstanceFilter) {
@@ -10,6 +11,9 @@ const INTEGRATIONS_BY_NAME = `query IntegrationsByName($first: Int!, $filter: In
   integrations(first: $first, filter: $filter) { nodes { key name instanceCount } }
 }`;
 
+const PEOPLE_BY_NAME = `query PeopleByName($first: Int!, $filter: PersonFilter) {
+  persons(first: $first, filter: $filter) { nodes { id displayName email state } }
+}`;
 const ACTORS_BY_NAME = `query ActorsByName($first: Int!, $text: String) {
   members(first: $first, filter: { search: $text }) { nodes { id name email } }
   apiTokens(first: $first, filter: { search: $text }) { nodes { id name } }
@@ -26,6 +30,15 @@ export async function findIntegrations(text, signal) {
   const { integrations } = await ask(INTEGRATIONS_BY_NAME, { first: MOST_FOUND, filter: text ? { search: text } : {} }, signal);
   return integrations.nodes.map(({ key, name }) => ({ id: key, name }));
 }
+
+/** People whose name or address contains words that begin with those of the text. */
+export async function findPeople(text, signal) {
+  const { persons } = await ask(PEOPLE_BY_NAME, { first: MOST_FOUND, filter: text ? { search: text } : {} }, signal);
+  return persons.nodes.map(personFound);
+}
+
+/** A person, to be picked. */
+export const personFound = ({ id, displayName, email, state }) => ({ id, name: displayName ?? email ?? "Without a name", second: [displayName && email, words(state)].filter(Boolean).join(", ") });
 
 /** Members and tokens whose name or address contains the text. */
 export async function findActors(text, signal) {
