@@ -18,6 +18,7 @@ const PLACES = [
   { to: "", label: "Overview", icon: "layout-dashboard" },
   { to: "integrations", label: "Integrations", icon: "plug" },
   { to: "people", label: "People", icon: "users", isShown: maySeePeople },
+  { to: "reports", label: "Reports", icon: "bar-chart" },
   { to: "notifications", label: "Notifications", icon: "bell", isShown: mayRead },
   { to: "settings", label: "Settings", icon: "settings" },
 ];
@@ -34,6 +35,7 @@ const PAGES = [
   [/^instances\/([^/]+)$/, () => import("./pages/instance.js").then((page) => page.InstancePage)],
   [/^people$/, () => import("./pages/people.js").then((page) => page.PeoplePage)],
   [/^people\/([^/]+)$/, () => import("./pages/person.js").then((page) => page.PersonPage)],
+  [/^reports(?:\/([^/]+))?$/, () => import("./pages/reports.js").then((page) => page.ReportsPage)],
   [/^notifications$/, () => import("./pages/notifications.js").then((page) => page.NotificationsPage)],
   [/^settings(?:\/([^/]+))?$/, () => import("./pages/settings.js").then((page) => page.SettingsPage)],
 ];

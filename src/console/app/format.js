@@ -33,6 +33,7 @@ const STEPS = [
   ["month", 12],
   ["year", Infinity],
 ];
+const dates = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 const SECOND = 1000;
 const DAY = 86_400 * SECOND;
 const ABBREVIATIONS = new Set(["OK", "MFA", "CSV", "API"]);
@@ -80,6 +81,16 @@ export function exactly(date) {
 /** "12 May", with the year if it is not the present one. */
 export function day(date, now) {
   return (date.getFullYear() === new Date(now).getFullYear() ? days : daysOfYears).format(date);
+}
+
+/** `2027-03-31` as "31 Mar 2027" */
+export const date = (text) => dates.format(new Date(text));
+
+/** `{ amount: "1250.00", currency: "EUR" }` as "EUR 1,250.00", with the decimal places that it has. It is not broken into lines. */
+export function money({ amount, currency }) {
+  const digits = amount.split(".")[1]?.length ?? 0;
+  const form = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return `${currency}\u00a0${new Intl.NumberFormat(LANGUAGE, form).format(/** @type {`${number}`} */ (amount))}`;
 }
 
 /** "1 h 5 min", "3.2 s" */

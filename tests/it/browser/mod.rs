@@ -9,6 +9,7 @@ mod looks;
 mod pages;
 mod people;
 mod picture;
+mod reports;
 mod rights;
 mod scale;
 mod unsaved;

@@ -80,6 +80,8 @@ async fn an_address_of_nothing_says_so_quietly() {
         ("/instances/%E0%A4%A", "There is no such instance"),
         ("/people?state=nothing&q=nothing", "Nobody is found by that."),
         ("/people/nothing", "There is no such person"),
+        ("/reports/nothing", "Nothing is at this address."),
+        ("/reports/licences?application=nothing", "Nothing matches the filters"),
         ("/notifications?instance=nothing", "Notifications"),
         ("/settings/nothing", "Nothing is at this address."),
     ] {
@@ -104,6 +106,9 @@ async fn every_page_can_be_used_by_everybody() {
         ("/integrations/rehearsal".to_owned(), "Rehearsal"),
         (format!("/instances/{id}"), "Acme production"),
         ("/people".to_owned(), "People"),
+        ("/reports/licences".to_owned(), "Licences"),
+        ("/reports/spend".to_owned(), "Spend"),
+        ("/reports/renewals".to_owned(), "Renewals"),
         ("/notifications".to_owned(), "Notifications"),
         ("/settings".to_owned(), "Account"),
         ("/settings/members".to_owned(), "Members"),

@@ -51,6 +51,14 @@ export async function findActors(text, signal) {
 
 const INSTANCES_BY_ID = "query InstancesById($ids: [ID!]) { instances(first: 100, filter: { ids: $ids }) { nodes { id name } } }";
 
+const INTEGRATION_NAME = "query IntegrationName($key: String!) { integration(key: $key) { key name } }";
+
+/** The name of an integration; null if there is none with this key. */
+export const nameOfIntegration = async (key, signal) => (await ask(INTEGRATION_NAME, { key }, signal)).integration?.name ?? null;
+
+/** The name of an instance; null if there is none with this id. */
+export const nameOfInstance = async (id, signal) => (await namesOf([id], signal)).get(id) ?? null;
+
 /** The names of instances by their ids. */
 export async function namesOf(ids, signal = null) {
   const { instances } = await ask(INSTANCES_BY_ID, { ids: ids.slice(0, 100) }, signal);
