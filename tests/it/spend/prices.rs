@@ -90,6 +90,7 @@ async fn a_wrong_price_is_refused_at_its_field() {
     let query = "mutation($id: ID!) { setPrice(input: { instanceId: $id, license: \"Full\", price: { currency: \"EUR\", unitPrice: 2.5 } }) { userErrors { code } } }";
     assert_eq!(server.error_code(query, json!({ "id": id })).await, "BAD_USER_INPUT");
     server.done("deleteInstance", json!({ "id": id, "acknowledgeIrreversible": true }), "").await;
+    server.until(&id, "status", |found| found["status"] == "DELETED").await;
     let gone = refused("Full", json!({ "currency": "EUR", "unitPrice": "1" })).await;
     assert_eq!(gone, [("INSTANCE_DELETED".to_owned(), json!(["instanceId"]))]);
 }
