@@ -15,11 +15,12 @@ fn keys(date: &str) -> String {
     [parts[1], parts[2], parts[0]].concat()
 }
 
-/// The number in a column of the first row.
+/// The number in a column of a row, once it is there.
 async fn figure(browser: &Browser, row: &str, column: &str) -> String {
     let path = format!("//tr[th[contains(., '{row}')]]/td[@data-label='{column}']");
-    let cell = browser.session.find(By::XPath(path)).await.unwrap();
-    cell.text().await.unwrap().lines().next().unwrap_or_default().to_owned()
+    let cell = async || browser.session.find(By::XPath(path.clone())).await.ok();
+    let text = browser.wait("the figure", cell).await.text().await.unwrap();
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ async fn goes_on(ground: &mut Ground, id: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_tables_cannot_grow_mutations_fail_cleanly_and_reads_go_on() {
-    let Some(disk) = SmallDisk::mount(64) else { return };
+    let Some(disk) = SmallDisk::mount(160) else { return };
     let cluster = Cluster::start().await;
     let place = disk.path().join("tables");
     std::fs::create_dir(&place).unwrap();
