@@ -137,32 +137,65 @@ fn rounded((amount, of): Fraction, quantity: i64) -> i64 {
     (2 * amount * quantity + of) / (2 * of)
 }
 
-#[tokio::test]
-async fn costs_are_those_of_the_users_seats_and_prices_and_add_up() {
-    let server = Server::start().await;
-    let (acme, bolt) =
-        (instance(&server, "Acme", &[("users", "200")]).await, instance(&server, "Bolt", &[("users", "45")]).await);
+/// Prices and contracts of two instances.
+async fn price_and_contract(server: &Server, acme: &str, bolt: &str) {
     // Without a contract: 100.00 for 7 seats for 5 months. With one: 33.33 a month. Beyond the seats: a total for 10.
     set_price(
-        &server,
-        &acme,
+        server,
+        acme,
         "Full",
         json!({ "currency": "EUR", "totalPrice": "100.00", "seats": 7, "billingMonths": 5 }),
     )
     .await;
-    set_price(&server, &acme, "Basic", json!({ "currency": "EUR", "unitPrice": "33.33", "billingMonths": 1 })).await;
+    set_price(server, acme, "Basic", json!({ "currency": "EUR", "unitPrice": "33.33", "billingMonths": 1 })).await;
     server
-        .done("upsertContract", contract(&acme, "Seats", "USD", json!([{ "license": "Basic", "seats": 1_000 }])), "")
+        .done("upsertContract", contract(acme, "Seats", "USD", json!([{ "license": "Basic", "seats": 1_000 }])), "")
         .await;
     let beyond = json!([{ "license": "Full", "seats": 10, "totalPrice": "99.99" }]);
-    server.done("upsertContract", contract(&bolt, "Few", "USD", beyond), "").await;
+    server.done("upsertContract", contract(bolt, "Few", "USD", beyond), "").await;
     // One that is over, and one that has not begun.
     let line = json!([{ "license": "Full", "seats": 5_000, "unitPrice": "1000.00" }]);
     for (name, from, to) in [("Over", -30, -1), ("Later", 1, 30)] {
         let input = json!({ "instanceId": bolt, "name": name, "currency": "EUR", "startsOn": day(from), "endsOn": day(to), "lines": line });
         server.done("upsertContract", input, "").await;
     }
+}
 
+/// The groups of a report are its totals.
+fn adds_up(report: &Value) {
+    for total in report["totals"].as_array().unwrap() {
+        for part in ["amount", "held", "freeSeats", "unknownHolders"] {
+            let own = report["buckets"]["nodes"].as_array().unwrap().iter();
+            let own = own.filter(|bucket| bucket["amount"]["currency"] == total["currency"]);
+            assert_eq!(own.map(|bucket| cents(&bucket[part])).sum::<i64>(), cents(&total[part]), "{part}: {report:#}");
+        }
+    }
+}
+
+/// The list of licences has the same figures.
+async fn listed_alike(server: &Server, acme: &str, bolt: &str, (full, few): (i64, i64)) {
+    let of = async |id: &str, name: &str| {
+        let found = licenses(server, id).await;
+        found.into_iter().find(|license| license["name"] == name).unwrap()
+    };
+    let over = of(bolt, "Full").await;
+    assert_eq!((&over["seats"], &over["free"], &over["over"]), (&json!(10), &json!(0), &json!(few - 10)));
+    let free = of(acme, "Basic").await;
+    assert_eq!(
+        (&free["seats"], &free["free"], &free["over"]),
+        (&json!(1_000), &json!(1_000 - (200 - full)), &json!(0))
+    );
+    let without = of(acme, "Full").await;
+    assert_eq!((&without["seats"], &without["free"], &without["over"]), (&Value::Null, &Value::Null, &Value::Null));
+    assert_eq!(cents(&without["annualCosts"][0]), rounded((10_000 * 12, 7 * 5), full));
+}
+
+#[tokio::test]
+async fn costs_are_those_of_the_users_seats_and_prices_and_add_up() {
+    let server = Server::start().await;
+    let (acme, bolt) =
+        (instance(&server, "Acme", &[("users", "200")]).await, instance(&server, "Bolt", &[("users", "45")]).await);
+    price_and_contract(&server, &acme, &bolt).await;
     let holders = async |id: &str, license: &str| {
         let users = users(&server, id).await;
         i64::try_from(users.iter().filter(|user| user["licenses"] == json!([license])).count()).unwrap()
@@ -199,37 +232,13 @@ async fn costs_are_those_of_the_users_seats_and_prices_and_add_up() {
     let by_application = spend(&server, "APPLICATION").await;
     for report in [&by_license, &by_application] {
         assert_eq!(report["totals"], by_license["totals"]);
-        for total in report["totals"].as_array().unwrap() {
-            for part in ["amount", "held", "freeSeats", "unknownHolders"] {
-                let own = report["buckets"]["nodes"].as_array().unwrap().iter();
-                let own = own.filter(|bucket| bucket["amount"]["currency"] == total["currency"]);
-                assert_eq!(
-                    own.map(|bucket| cents(&bucket[part])).sum::<i64>(),
-                    cents(&total[part]),
-                    "{part}: {report:#}"
-                );
-            }
-        }
+        adds_up(report);
     }
     let rows = by_application["buckets"]["nodes"].as_array().unwrap();
     assert!(rows.iter().all(|row| row["integration"]["key"] == "rehearsal" && row["license"].is_null()), "{rows:#?}");
     assert_eq!(rows.len(), 2, "one for each currency");
 
-    // The same figures in the list of licences.
-    let of = async |id: &str, name: &str| {
-        let found = licenses(&server, id).await;
-        found.into_iter().find(|license| license["name"] == name).unwrap()
-    };
-    let over = of(&bolt, "Full").await;
-    assert_eq!((&over["seats"], &over["free"], &over["over"]), (&json!(10), &json!(0), &json!(few - 10)));
-    let free = of(&acme, "Basic").await;
-    assert_eq!(
-        (&free["seats"], &free["free"], &free["over"]),
-        (&json!(1_000), &json!(1_000 - (200 - full)), &json!(0))
-    );
-    let without = of(&acme, "Full").await;
-    assert_eq!((&without["seats"], &without["free"], &without["over"]), (&Value::Null, &Value::Null, &Value::Null));
-    assert_eq!(cents(&without["annualCosts"][0]), rounded((10_000 * 12, 7 * 5), full));
+    listed_alike(&server, &acme, &bolt, (full, few)).await;
 }
 
 #[tokio::test]

@@ -77,5 +77,8 @@ pub fn day(offset: i64) -> String {
 
 /// A contract that is in force now.
 pub fn contract(instance: &str, name: &str, currency: &str, lines: Value) -> Value {
-    json!({ "instanceId": instance, "name": name, "currency": currency, "startsOn": day(-10), "endsOn": day(300), "lines": lines })
+    let mut contract =
+        json!({ "instanceId": instance, "name": name, "currency": currency, "startsOn": day(-10), "endsOn": day(300) });
+    contract["lines"] = lines;
+    contract
 }
