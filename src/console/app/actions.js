@@ -7,7 +7,7 @@ import { dropDraft, keptDraft, takeFailedConsent } from "./draft.js";
 import { html } from "./lib.js";
 import { mayChange } from "./session.js";
 import { INSTANCE, remember } from "./store.js";
-import { confirm, LeaveButton, loaded, open, Window } from "./ui/dialog.js";
+import { confirm, LeaveButton, open, Window } from "./ui/dialog.js";
 import { beginConsent } from "./ui/fields.js";
 import { Button, say } from "./ui/parts.js";
 import { testConnection, Verdict } from "./ui/verdict.js";
@@ -24,7 +24,12 @@ const SET_LIVE = `mutation SetLive($input: UpdateInstanceInput!) {
 
 /** Opens a window of an instance, whose module is loaded when it is needed. The instance is not busy while it is open. */
 const openWindow = (instance, load, show) =>
-  doing(instance, async () => show(await loaded(load())));
+  doing(instance, async () => {
+    const window = await load().catch(() => {
+      throw new Error("The window could not be loaded. Try again when the server can be reached.");
+    });
+    show(window);
+  });
 
 /** Opens the window in which an instance is managed. */
 export const manageInstance = (instance) =>

@@ -33,7 +33,6 @@ const STEPS = [
   ["month", 12],
   ["year", Infinity],
 ];
-const dates = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 const SECOND = 1000;
 const DAY = 86_400 * SECOND;
 const ABBREVIATIONS = new Set(["OK", "MFA", "CSV", "API"]);
@@ -57,9 +56,6 @@ export function words(constant) {
   return text[0].toUpperCase() + text.slice(1);
 }
 
-/** What an account or a person is called. */
-export const nameOf = ({ displayName, email, externalId = null }) => displayName ?? email ?? externalId ?? "Without a name";
-
 /** A time relative to `now`, such as "3 minutes ago". */
 export function ago(date, now) {
   let amount = Math.round((date - now) / SECOND);
@@ -81,16 +77,6 @@ export function exactly(date) {
 /** "12 May", with the year if it is not the present one. */
 export function day(date, now) {
   return (date.getFullYear() === new Date(now).getFullYear() ? days : daysOfYears).format(date);
-}
-
-/** `2027-03-31` as "31 Mar 2027" */
-export const date = (text) => dates.format(new Date(text));
-
-/** `{ amount: "1250.00", currency: "EUR" }` as "EUR 1,250.00", with the decimal places that it has. It is not broken into lines. */
-export function money({ amount, currency }) {
-  const digits = amount.split(".")[1]?.length ?? 0;
-  const form = { minimumFractionDigits: digits, maximumFractionDigits: digits };
-  return `${currency}\u00a0${new Intl.NumberFormat(LANGUAGE, form).format(/** @type {`${number}`} */ (amount))}`;
 }
 
 /** "1 h 5 min", "3.2 s" */

@@ -13,7 +13,7 @@ const INSTANCES: usize = 10_000;
 const MOST_REQUESTS: u64 = 12;
 /// Of a page with a tab, which is a module of its own.
 const MOST_WITH_TAB: u64 = 13;
-const MOST_BEFORE: u64 = 70 * 1024;
+const MOST_BEFORE: u64 = 70_000;
 const MOST: u64 = 120_000;
 const LONGEST_CHAIN: u64 = 4;
 const MOST_MS: f64 = 10_000.0;
@@ -42,13 +42,9 @@ async fn the_first_list_is_there_soon_on_a_slow_network() {
     let users = format!("/instances/{id}?tab=users");
     let browser = Browser::open_with(&server, &server.admin, "/healthz").await;
     browser.throttle(400, 50_000).await;
-    for (path, shown) in [
-        ("/", "Acme 29"),
-        ("/integrations/rehearsal", "Manage"),
-        (users.as_str(), "@rehearsal.example"),
-        ("/people", "@rehearsal.example"),
-        ("/reports", "Assigned"),
-    ] {
+    for (path, shown) in
+        [("/", "Acme 29"), ("/integrations/rehearsal", "Manage"), (users.as_str(), "@rehearsal.example")]
+    {
         browser.go("/healthz").await;
         browser.forget_files().await;
         browser.go(path).await;
