@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+// `println!` panics when nobody reads the output any more: `say!` of the command line does not.
+#![warn(clippy::print_stdout)]
 
 pub mod app;
 pub mod audit;

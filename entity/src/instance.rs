@@ -21,6 +21,16 @@ pub enum Status {
     Deleted,
 }
 
+impl Status {
+    /// Those of instances that are neither deleted nor being deleted.
+    pub const KEPT: [Self; 2] = [Self::Live, Self::Inactive];
+
+    /// Whether the instance is deleted, or is being deleted.
+    pub fn is_deleted(self) -> bool {
+        !Self::KEPT.contains(&self)
+    }
+}
+
 /// Why an instance is inactive.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, async_graphql::Enum,

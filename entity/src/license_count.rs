@@ -30,3 +30,22 @@ pub struct Model {
 }
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// Of a licence that nobody holds.
+    pub fn none(instance_id: Uuid, license: String) -> Self {
+        Self {
+            instance_id,
+            license,
+            active: 0,
+            suspended: 0,
+            invited: 0,
+            unknown: 0,
+            never: 0,
+            inactive: 0,
+            never_unknown: 0,
+            inactive_unknown: 0,
+            undecided: 0,
+        }
+    }
+}

@@ -28,3 +28,20 @@ pub struct Model {
 }
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// Of an instance without users.
+    pub fn none(instance_id: Uuid, purge_through: i64) -> Self {
+        Self {
+            instance_id,
+            run_id: None,
+            purge_through,
+            counted_at: 0,
+            accounts: 0,
+            untold: 0,
+            left_out: 0,
+            as_of: None,
+            activity_as_of: None,
+        }
+    }
+}

@@ -1,6 +1,5 @@
 //! `muster audit`: checks, seals and exports the audit log.
 
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,6 +7,7 @@ use clap::Subcommand;
 use entity::audit_entry::Action;
 use uuid::Uuid;
 
+use super::output::{self, say};
 use crate::app;
 use crate::audit::seal::{Seal, SealFile};
 use crate::audit::verify::{Verified, verify};
@@ -77,16 +77,15 @@ async fn export(db: &Db, mut after: i64) -> Result<()> {
         Ok(())
     })
     .await?;
-    let mut out = BufWriter::new(std::io::stdout().lock());
-    loop {
+    while !output::has_ended() {
         let page = queries::after(db.read(), after, EXPORTED_AT_ONCE).await?;
         let Some(last) = page.last() else { break };
         after = last.entry.id;
         for found in &page {
-            writeln!(out, "{}", ocsf::event(found)).map_err(|error| Error::internal("the output", error))?;
+            say!("{}", ocsf::event(found));
         }
     }
-    out.flush().map_err(|error| Error::internal("the output", error))
+    Ok(())
 }
 
 async fn seal(db: &Db, ring: &KeyRing, file: &SealFile, accept: bool) -> Result<()> {
@@ -103,7 +102,7 @@ async fn seal(db: &Db, ring: &KeyRing, file: &SealFile, accept: bool) -> Result<
         file.renew(db, now(db)).await?;
     }
     let key = installation::key_in_use(db.read(), ring).await?;
-    print!("{}", Seal::of(&ends::read(db.read()).await?, &key, now(db)).to_json());
+    say!("{}", Seal::of(&ends::read(db.read()).await?, &key, now(db)).to_json().trim_end());
     Ok(())
 }
 
@@ -124,8 +123,8 @@ fn told(accepted: Accepted) -> String {
 
 async fn erase_names(db: &Db, id: Uuid) -> Result<()> {
     match erase::of(db, now(db), id).await? {
-        0 => println!("no entry has names of this id; the audit log shows ids as actorId and subjectId"),
-        entries => println!("the names and addresses in {entries} entries were erased"),
+        0 => say!("no entry has names of this id; the audit log shows ids as actorId and subjectId"),
+        entries => say!("the names and addresses in {entries} entries were erased"),
     }
     Ok(())
 }
@@ -159,13 +158,13 @@ async fn check(settings: &Settings, seal: Option<&Path>) -> Result<ExitCode, Str
     let found = examined.await.map_err(|error| format!("{location}: {}", error.chain()))?;
     let Verified { chained, unproved, erased, breaks } = &found;
     for wrong in breaks {
-        println!("{wrong}");
+        say!("{wrong}");
     }
-    println!("{chained} entries in the chain, {erased} of them without names");
+    say!("{chained} entries in the chain, {erased} of them without names");
     if *unproved > 0 {
-        println!("{unproved} older entries, of which nothing is proved");
+        say!("{unproved} older entries, of which nothing is proved");
     }
-    println!(
+    say!(
         "{}",
         if breaks.is_empty() {
             "the log is whole"

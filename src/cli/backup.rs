@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use super::output::say;
 use super::use_postgres_tools;
 use crate::config::Settings;
 use crate::db::Location;
@@ -24,8 +25,8 @@ pub(super) async fn run(command: &Command, settings: &Settings) -> Result<(), St
         Progress::Checking => eprintln!("muster: written; checking it"),
     };
     let made = backup::create(&database, &command.to, &settings.secret_key_file(), progress).await?;
-    println!("{}: {} in {:.1} s, checked", command.to.display(), size(made.bytes), began.elapsed().as_secs_f64());
-    println!(
+    say!("{}: {} in {:.1} s, checked", command.to.display(), size(made.bytes), began.elapsed().as_secs_f64());
+    say!(
         "The credentials in it are encrypted. Also keep a copy of the secret key, {}, in another place: they cannot be read without it.",
         settings.secret_key_file().display()
     );

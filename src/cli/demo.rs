@@ -4,6 +4,7 @@ use std::os::unix::fs::DirBuilderExt;
 
 use uuid::Uuid;
 
+use super::output::say;
 use crate::app::App;
 use crate::auth::members::NewMember;
 use crate::auth::tokens::NewToken;
@@ -63,11 +64,11 @@ pub async fn fill(app: &App) -> Result<(), String> {
         };
         app.instances.create(&caller, create).await.map_err(|error| error.chain().to_string())?;
     }
-    println!();
-    println!("  console   {}/", app.settings.reachable_url());
-    println!("  sign in   {}", link.address(&app.settings.reachable_url()));
-    println!("  token     {token}");
-    println!("  mails     {}", app.settings.data_dir.join("mail").display());
-    println!();
+    say!("");
+    say!("  console   {}/", app.settings.reachable_url());
+    say!("  sign in   {}", link.address(&app.settings.reachable_url()));
+    say!("  token     {token}");
+    say!("  mails     {}", app.settings.data_dir.join("mail").display());
+    say!("");
     Ok(())
 }

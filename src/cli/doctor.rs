@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use super::output::say;
 use crate::auth::Role;
 use crate::clock::{Clock, date_time};
 use crate::config::Settings;
@@ -65,7 +66,7 @@ pub(super) async fn run(command: &Command, settings: Result<Settings, String>) -
         let at = date_time(now).to_rfc3339();
         let document = serde_json::json!({ "database": location, "at": at, "tookMs": milliseconds,
             "checks": checks, "findings": findings, "notes": notes });
-        println!("{document:#}");
+        say!("{document:#}");
     } else {
         print(&location, &report, milliseconds);
     }
@@ -76,17 +77,17 @@ fn print(location: &str, report: &Report, milliseconds: u64) {
     for Finding { check, about, id, wrong, remedy } in &report.findings {
         let about = format!("{about:?}").to_lowercase();
         let id = id.map_or_else(String::new, |id| format!(" {id}"));
-        println!("{check}: {about}{id}: {wrong}\n    {remedy}");
+        say!("{check}: {about}{id}: {wrong}\n    {remedy}");
     }
     if !report.findings.is_empty() {
-        println!();
+        say!("");
     }
     for CheckResult { name, promise, findings } in &report.checks {
         let mark = if *findings == 0 { "ok".to_owned() } else { format!("{findings} found") };
-        println!("{mark:>9}  {name}: {promise}");
+        say!("{mark:>9}  {name}: {promise}");
     }
     for note in &report.notes {
-        println!("     note  {note}");
+        say!("     note  {note}");
     }
     let count = report.findings.len();
     let summary = match count {
@@ -94,5 +95,5 @@ fn print(location: &str, report: &Report, milliseconds: u64) {
         1 => "1 finding".to_owned(),
         count => format!("{count} findings"),
     };
-    println!("{location}: {} checks, {summary}, {milliseconds} ms", report.checks.len());
+    say!("{location}: {} checks, {summary}, {milliseconds} ms", report.checks.len());
 }

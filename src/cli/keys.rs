@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Subcommand;
 use entity::audit_entry::Action;
 
+use super::output::say;
 use crate::app;
 use crate::audit::seal::SealFile;
 use crate::audit::{Entry, record};
@@ -32,8 +33,8 @@ pub(super) async fn run(command: Command, settings: &Settings) -> Result<(), Str
     let done = match command {
         Command::List => list(&db, &ring).await,
         Command::Add => rotate::add(&ring).map(|id| {
-            println!("{}: added to {}", hex(&id), ring.file().display());
-            println!("Copy this file to every server. Then run `muster keys rotate`.");
+            say!("{}: added to {}", hex(&id), ring.file().display());
+            say!("Copy this file to every server. Then run `muster keys rotate`.");
         }),
         Command::Rotate => rotate(&db, &ring, &settings.data_dir).await.map(|rotated| print(rotated, ring.file())),
     };
@@ -63,12 +64,12 @@ async fn list(db: &Db, ring: &KeyRing) -> Result<(), Error> {
     let (used, mut needs) = (installation::used_key(db).await?, rotate::needs(db).await?);
     for id in ring.ids() {
         let state = if used == Some(id) { "in use" } else { "not in use" };
-        println!("{}\t{state}\tneeded by {} stored values", hex(&id), needs.remove(&Some(id)).unwrap_or_default());
+        say!("{}\t{state}\tneeded by {} stored values", hex(&id), needs.remove(&Some(id)).unwrap_or_default());
     }
     for (id, count) in needs {
         match id {
-            Some(id) => println!("{}\tMISSING\tneeded by {count} stored values", hex(&id)),
-            None => println!("{count} stored values were written outside of Muster; `muster doctor` names them"),
+            Some(id) => say!("{}\tMISSING\tneeded by {count} stored values", hex(&id)),
+            None => say!("{count} stored values were written outside of Muster; `muster doctor` names them"),
         }
     }
     Ok(())
@@ -77,12 +78,12 @@ async fn list(db: &Db, ring: &KeyRing) -> Result<(), Error> {
 fn print(rotated: Rotated, file: &Path) {
     let Rotated { finished_earlier, renewed, left, removed } = rotated;
     let what = if finished_earlier { "An earlier rotation was finished" } else { "A new key is in use" };
-    println!("{what}: {renewed} stored values were sealed anew, and {removed} old keys were removed.");
+    say!("{what}: {renewed} stored values were sealed anew, and {removed} old keys were removed.");
     if left > 0 {
-        println!(
+        say!(
             "{left} stored values do not open, so their old keys stay in {}. `muster doctor` names them.",
             file.display()
         );
     }
-    println!("Keep a copy of {}. Backups that were made before need the key file of their time.", file.display());
+    say!("Keep a copy of {}. Backups that were made before need the key file of their time.", file.display());
 }

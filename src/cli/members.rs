@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use entity::audit_entry::Action;
 
 use super::RoleName;
+use super::output::say;
 use crate::app;
 use crate::audit::doing;
 use crate::auth::links::Link;
@@ -102,7 +103,7 @@ async fn update(members: &Members, who: &Who, change: Change) -> Result<(), Erro
     let update = members.update(members.id_of(&who.email).await?, &change);
     let member = doing(Action::MemberUpdated, "A member was changed.", update).await?;
     let state = if member.disabled_at.is_some() { "disabled" } else { "enabled" };
-    println!("{}: {}, {state}", who.email, format!("{:?}", member.role).to_lowercase());
+    say!("{}: {}, {state}", who.email, format!("{:?}", member.role).to_lowercase());
     Ok(())
 }
 
@@ -122,13 +123,13 @@ async fn list(members: &Members) -> Result<(), Error> {
                 None => "no password",
             };
             let created = date_time(member.created_at).format("%Y-%m-%d");
-            println!("{}\t{role}\t{state}\t{created}\t{}", member.email.unwrap_or_default(), member.name);
+            say!("{}\t{role}\t{state}\t{created}\t{}", member.email.unwrap_or_default(), member.name);
         }
     }
 }
 
 fn print_link(link: &Link, public_url: &str) {
-    println!("{}", link.address(public_url));
+    say!("{}", link.address(public_url));
     eprintln!("muster: give this link to the member. It works once, until {}", until(link));
 }
 

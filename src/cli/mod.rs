@@ -1,6 +1,5 @@
 //! The command line.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use self::output::say;
 use crate::app::{self, App, StartError};
 use crate::audit::{Actor, acting};
 use crate::auth::Role;
@@ -27,6 +27,7 @@ mod doctor;
 mod hardening;
 mod keys;
 mod members;
+mod output;
 mod restore;
 mod token;
 
@@ -115,7 +116,8 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("threads: {error}")),
     };
-    match runtime.block_on(acting(Actor::command_line(), run(cli))) {
+    let ended = runtime.block_on(acting(Actor::command_line(), run(cli)));
+    match ended.and_then(|code| output::finish().map(|()| code)) {
         Ok(code) => code,
         Err(line) => fail(&line),
     }
@@ -138,7 +140,7 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Token(command) => token::run(command, &settings()?).await,
         Command::Keys(command) => keys::run(command, &settings()?).await,
         Command::Schema => {
-            println!("{}", schema::sdl().trim_end());
+            say!("{}", schema::sdl().trim_end());
             Ok(())
         }
         Command::Backup(command) => backup::run(&command, &settings()?).await,
@@ -221,8 +223,7 @@ async fn invite_first(app: &App) -> Result<(), String> {
             None => String::new(),
         };
         let first = "No administrator can sign in yet. This link makes you one. It works once, until";
-        // A service may have no standard output.
-        let _ = writeln!(std::io::stdout(), "\n  {first} {until}:\n\n  {address}\n\n{hint}");
+        say!("\n  {first} {until}:\n\n  {address}\n\n{hint}");
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use entity::audit_entry::Action;
 use sea_orm::ActiveEnum;
 use uuid::Uuid;
 
+use super::output::say;
 use super::use_postgres_tools;
 use crate::app::{self, DatabaseLock, prepare_data_dir};
 use crate::audit::seal::SealFile;
@@ -50,16 +51,16 @@ pub(super) async fn run(command: &Command, settings: &Settings) -> Result<(), St
     if let Some(doubt) = doubt {
         eprintln!("muster: warning: {} {doubt}; it was restored because of --unsigned", command.from.display());
     }
-    println!("{}: restored, with {instances} instances and {users} users", database.display());
+    say!("{}: restored, with {instances} instances and {users} users", database.display());
     if let Some(previous) = &previous {
-        println!("The previous database was kept as {}; delete it when you are sure.", previous.display());
+        say!("The previous database was kept as {}; delete it when you are sure.", previous.display());
     }
     if let Err(line) = Box::pin(seal(settings)).await {
         eprintln!("muster: warning: the audit log could not be sealed: {line}");
     }
-    println!("All sessions and one-time links have ended.");
+    say!("All sessions and one-time links have ended.");
     Box::pin(end_again(settings, previous.as_deref())).await?;
-    println!(
+    say!(
         "Start the server: it continues the work that was in progress when the backup was made. Mails older than 48 hours are not sent."
     );
     Ok(())
@@ -111,7 +112,7 @@ async fn end_again(settings: &Settings, previous: Option<&Path>) -> Result<(), S
             .push(format!("the disabled members were not disabled again ({}): {line}", names(|known| &known.members)));
     }
     for one in &unknown {
-        println!("The previous database does not know {one} of the backup.");
+        say!("The previous database does not know {one} of the backup.");
     }
     let again = if known.is_some() && unknown.is_empty() {
         "Passwords and roles are those of the backup"
@@ -119,7 +120,7 @@ async fn end_again(settings: &Settings, previous: Option<&Path>) -> Result<(), S
         "Tokens that were revoked after the backup, and members who were disabled, count again, and passwords and roles \
          are those of the backup: nothing here says which"
     };
-    println!("{valid}{again}. Look at muster token list, and at the members.");
+    say!("{valid}{again}. Look at muster token list, and at the members.");
     if undone.is_empty() {
         return Ok(());
     }
@@ -147,7 +148,7 @@ async fn end_tokens(
             Some(Some(before)) if before.has_ended => {
                 let what = "A token was revoked again after a restore.";
                 match Box::pin(doing(Action::TokenRevoked, what, tokens.revoke_one(token.id))).await {
-                    Ok(_) => println!("The token \"{name}\" was revoked after the backup, and is revoked again."),
+                    Ok(_) => say!("The token \"{name}\" was revoked after the backup, and is revoked again."),
                     Err(error) => {
                         valid += 1;
                         undone.push(format!("the token \"{name}\" was not revoked again: {}", error.chain()));
@@ -182,12 +183,12 @@ async fn end_members(
         if before.has_ended {
             let (what, change) = ("A member was disabled again after a restore.", &DISABLED);
             match Box::pin(doing(Action::MemberUpdated, what, members.update(member.id, change))).await {
-                Ok(_) => println!("{who} was disabled after the backup, and is disabled again."),
+                Ok(_) => say!("{who} was disabled after the backup, and is disabled again."),
                 Err(error) => undone.push(format!("{who} was not disabled again: {}", error.chain())),
             }
         } else if member.role.weaker(before.role) != member.role {
             let (now, before) = (member.role.to_value(), before.role.to_value());
-            println!("{who} has the role {now} of the backup again; it was {before}. Look at muster member set-role.");
+            say!("{who} has the role {now} of the backup again; it was {before}. Look at muster member set-role.");
         }
     }
     Ok(())

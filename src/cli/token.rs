@@ -6,6 +6,7 @@ use clap::Subcommand;
 use entity::audit_entry::Action;
 use uuid::Uuid;
 
+use super::output::say;
 use super::{RoleName, app};
 use crate::audit::doing;
 use crate::auth::Scope;
@@ -75,7 +76,7 @@ pub(super) async fn run(command: Command, settings: &Settings) -> Result<(), Str
             if revoked == 0 {
                 return Err(format!("--name: there is no valid token named \"{name}\""));
             }
-            println!("{revoked} revoked");
+            say!("{revoked} revoked");
             Ok(())
         }
     }
@@ -100,7 +101,7 @@ async fn print_new(tokens: &Tokens, settings: &Settings, create: Create) -> Resu
     };
     let create = doing(Action::TokenCreated, "A token was created.", tokens.create(new));
     let created = create.await.map_err(|error| error.chain().to_string())?;
-    println!("{}", created.text);
+    say!("{}", created.text);
     let end = match created.row.expires_at {
         Some(at) => format!("It expires on {}", day(at)),
         None => "It never expires".to_owned(),
@@ -157,7 +158,7 @@ async fn list(tokens: &Tokens) -> Result<(), String> {
         cells.extend(token.scope.is_some().then_some("limited to some instances"));
         let maker = token.created_by.as_ref().map(|maker| format!("created by {maker}"));
         cells.extend(maker.as_deref());
-        println!("{}", cells.join("\t"));
+        say!("{}", cells.join("\t"));
     }
     Ok(())
 }

@@ -11,7 +11,10 @@ use super::{Instances, lock};
 use crate::db::Tx;
 use crate::directory::delete;
 use crate::error::Result;
-use crate::queue::{self, Claim, worker::Handler};
+use crate::queue::{
+    self, Claim,
+    worker::{Handler, in_parts},
+};
 
 /// How many users one transaction removes: long enough to be fast, short enough to let others write.
 const BATCH: u64 = 2_000;
@@ -22,13 +25,7 @@ pub struct Purge(pub Instances);
 impl Handler for Purge {
     async fn handle(&self, claim: Claim, stop: CancellationToken) -> Result<()> {
         let Purge(instances) = self;
-        while !stop.is_cancelled() {
-            if instances.purge_batch(&claim).await? {
-                return Ok(());
-            }
-            tokio::task::yield_now().await;
-        }
-        queue::give_back(&instances.db, &claim, instances.clock.now()).await
+        in_parts((&instances.db, &instances.clock), &claim, &stop, || instances.purge_batch(&claim)).await
     }
 }
 

@@ -200,7 +200,7 @@ impl Instances {
             .column(Column::IntegrationKey)
             .column_as(Column::Id.count(), "instances")
             .column_as(sum(Column::UserCount), "users")
-            .filter(Column::Status.is_in([Status::Live, Status::Inactive]))
+            .filter(Column::Status.is_in(Status::KEPT))
             .filter(Column::IntegrationKey.is_in(keys))
             .filter(Condition::all().add_option(own))
             .group_by(Column::IntegrationKey)

@@ -1,7 +1,6 @@
 //! Tests a connection without changing anything.
 
 use entity::audit_entry::Action;
-use entity::instance::Status;
 use integration::source::Verified;
 use uuid::Uuid;
 
@@ -32,7 +31,7 @@ impl Instances {
                     }
                     other => other,
                 })?;
-                if matches!(model.status, Status::Deleting | Status::Deleted) {
+                if model.status.is_deleted() {
                     let message = "This instance is deleted, or is being deleted.";
                     return Err(Refusal::new(RefusalCode::InstanceDeleted, message).at(["instanceId"]).into());
                 }

@@ -105,7 +105,7 @@ impl Instances {
     }
 
     fn resolve(&self, model: &Model, update: &Update, grant: Option<&Arc<GrantInMemory>>) -> Result<Resolved> {
-        if matches!(model.status, Status::Deleting | Status::Deleted) {
+        if model.status.is_deleted() {
             return Err(Refusal::new(RefusalCode::InstanceDeleted, "This instance is deleted, or is being deleted.")
                 .at(["id"])
                 .into());
@@ -116,7 +116,7 @@ impl Instances {
         let name = name.map_err(|refusal| refusals.push(refusal)).unwrap_or_default();
         let interval = update.sync_interval_minutes.map(input::interval).transpose();
         let interval = interval.map_err(|refusal| refusals.push(refusal)).unwrap_or_default();
-        if matches!(update.status, Some(Status::Deleting | Status::Deleted)) {
+        if update.status.is_some_and(Status::is_deleted) {
             refusals
                 .push(Refusal::invalid("A status can be set to LIVE or INACTIVE; deleteInstance deletes.", ["status"]));
         }

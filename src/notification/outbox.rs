@@ -63,24 +63,28 @@ pub async fn enqueue(
         NotificationKind::SyncRecovered => failure_mails(tx.conn(), request.instance_id).await?,
         _ => HashMap::new(),
     };
-    let mut ids = Vec::new();
-    let mut rows = Vec::new();
-    for address in addresses {
+    let row = |address: String| {
         let key = address.to_lowercase();
         let id = Uuid::now_v7();
         let name = format!("{} {:?} {key}", request.run_id, request.kind);
-        ids.push(id);
-        rows.push(ActiveModel {
+        let row = ActiveModel {
             message_id: Set(message_id(&name, request.host)),
             in_reply_to: Set(threads.get(&key).cloned()),
             instance_id: Set(Some(request.instance_id)),
             run_id: Set(Some(request.run_id)),
             reason: Set(request.reason),
             ..queued_mail(id, request.kind, address, rendered, request.now)
-        });
-    }
+        };
+        (id, row)
+    };
+    store(tx, addresses.into_iter().map(row), request.now + request.hold_ms).await
+}
+
+/// Stores mails, each with its id, and queues their delivery.
+async fn store(tx: &Tx, mails: impl Iterator<Item = (Uuid, ActiveModel)>, run_at: i64) -> Result<()> {
+    let (ids, rows): (Vec<Uuid>, Vec<ActiveModel>) = mails.unzip();
     Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
-    queue::enqueue(tx, JobKind::Mail, &ids, request.now + request.hold_ms).await
+    queue::enqueue(tx, JobKind::Mail, &ids, run_at).await
 }
 
 /// Stores a reminder of a contract of an instance for each address, and queues its delivery. `name` identifies the
@@ -102,9 +106,7 @@ pub async fn enqueue_reminder(
         let mail = queued_mail(id, NotificationKind::RenewalReminder, address, rendered, now);
         (id, ActiveModel { message_id: Set(message_id), instance_id: Set(Some(instance_id)), ..mail })
     };
-    let (ids, rows): (Vec<Uuid>, Vec<ActiveModel>) = addresses.into_iter().map(row).unzip();
-    Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
-    queue::enqueue(tx, JobKind::Mail, &ids, now).await
+    store(tx, addresses.into_iter().map(row), now).await
 }
 
 /// Stores a test mail and queues its delivery.

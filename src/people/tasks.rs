@@ -18,7 +18,10 @@ use super::lane::Lane;
 use super::sources::Heard;
 use crate::db::keyset;
 use crate::error::Result;
-use crate::queue::{self, Claim, worker::Handler};
+use crate::queue::{
+    self, Claim,
+    worker::{Handler, in_parts},
+};
 
 /// How many accounts one transaction looks at.
 const ACCOUNTS: u64 = 500;
@@ -49,13 +52,7 @@ pub async fn backlog(conn: &impl ConnectionTrait) -> Result<u64> {
 
 impl Handler for People {
     async fn handle(&self, claim: Claim, stop: CancellationToken) -> Result<()> {
-        while !stop.is_cancelled() {
-            if self.work(&claim).await? {
-                return Ok(());
-            }
-            tokio::task::yield_now().await;
-        }
-        queue::give_back(&self.db, &claim, self.clock.now()).await
+        in_parts((&self.db, &self.clock), &claim, &stop, || self.work(&claim)).await
     }
 }
 

@@ -47,6 +47,22 @@ pub trait Handler: Send + Sync + 'static {
     fn handle(&self, claim: Claim, stop: CancellationToken) -> impl Future<Output = Result<()>> + Send;
 }
 
+/// Does a job in parts, until one of them says that nothing is left. If the worker stops before, the job is given back.
+pub async fn in_parts<F: Future<Output = Result<bool>>>(
+    (db, clock): (&Db, &Clock),
+    claim: &Claim,
+    stop: &CancellationToken,
+    mut part: impl FnMut() -> F,
+) -> Result<()> {
+    while !stop.is_cancelled() {
+        if part().await? {
+            return Ok(());
+        }
+        tokio::task::yield_now().await;
+    }
+    super::give_back(db, claim, clock.now()).await
+}
+
 /// Claims jobs of one kind, and runs up to `concurrency` of them at once.
 pub struct Worker<H> {
     db: Db,

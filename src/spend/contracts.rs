@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use chrono::{Datelike, NaiveDate};
 use entity::audit_entry::Action;
 use entity::contract::{ActiveModel, Column, Entity, Model};
-use entity::instance::{self, Status};
+use entity::instance;
 use entity::{contract_line, contract_reminder};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
@@ -153,13 +153,11 @@ fn check_lines(
 /// The instance, locked, if it is not deleted.
 pub(super) async fn owner(tx: &Tx, id: Uuid) -> Result<instance::Model> {
     let owner = instances::lock(tx, id).await?;
-    match owner.status {
-        Status::Live | Status::Inactive => Ok(owner),
-        Status::Deleting | Status::Deleted => {
-            let message = "The instance is deleted.";
-            Err(Refusal::new(RefusalCode::InstanceDeleted, message).at(["instanceId"]).into())
-        }
+    if owner.status.is_deleted() {
+        let message = "The instance is deleted.";
+        return Err(Refusal::new(RefusalCode::InstanceDeleted, message).at(["instanceId"]).into());
     }
+    Ok(owner)
 }
 
 /// There is no contract with this id.

@@ -31,7 +31,7 @@ impl Filter {
     pub(super) fn condition(&self) -> Condition {
         use instance::Column;
         Condition::all()
-            .add(Column::Status.is_in([Status::Live, Status::Inactive]))
+            .add(Column::Status.is_in(Status::KEPT))
             .add_option(self.instance_ids.as_ref().map(|ids| Column::Id.is_in(ids.iter().copied())))
             .add_option(self.integration_keys.as_ref().map(|keys| Column::IntegrationKey.is_in(keys)))
             .add_option(self.seen.as_ref().map(|scope| scope.condition(Column::IntegrationKey, Column::Id)))
@@ -49,11 +49,15 @@ pub(super) fn of_instances<C: ColumnTrait>(select: &mut SelectStatement, instanc
 
 /// The tally of each instance, unless users were deleted since.
 pub(super) fn with_tally(select: &mut SelectStatement) {
-    let of = |column| (license_tally::Entity, column);
-    let own = Expr::col(of(license_tally::Column::InstanceId)).equals((instance::Entity, instance::Column::Id));
-    let valid =
-        Expr::col(of(license_tally::Column::PurgeThrough)).equals((instance::Entity, instance::Column::PurgeThrough));
-    select.inner_join(license_tally::Entity, own.and(valid));
+    select.inner_join(license_tally::Entity, is_valid_tally());
+}
+
+/// A tally is that of an instance, and no users of it were deleted since.
+fn is_valid_tally() -> Expr {
+    let of = |column| Expr::col((license_tally::Entity, column));
+    let own = of(license_tally::Column::InstanceId).equals((instance::Entity, instance::Column::Id));
+    let valid = of(license_tally::Column::PurgeThrough).equals((instance::Entity, instance::Column::PurgeThrough));
+    own.and(valid)
 }
 
 /// Selects the lines of the contracts that are not over.
@@ -195,7 +199,7 @@ impl Facts {
         let lines: Vec<Line> = rows(conn, &lines).await?;
 
         let mut tallies = license_tally::Entity::find();
-        of_tallies(QueryTrait::query(&mut tallies), filter);
+        QueryTrait::query(&mut tallies).inner_join(instance::Entity, is_valid_tally()).cond_where(filter.condition());
         let tallies = tallies.all(conn).await?;
 
         let mut instances = Query::select();
@@ -244,13 +248,6 @@ impl Facts {
 async fn rows<T: TryGetableMany>(conn: &impl ConnectionTrait, select: &SelectStatement) -> Result<Vec<T>> {
     let rows = conn.query_all(select).await?;
     Ok(rows.iter().map(QueryResult::try_get_many_by_index).collect::<Result<_, _>>()?)
-}
-
-fn of_tallies(select: &mut SelectStatement, filter: &Filter) {
-    let of = |column| Expr::col((license_tally::Entity, column));
-    let own = of(license_tally::Column::InstanceId).equals((instance::Entity, instance::Column::Id));
-    let valid = of(license_tally::Column::PurgeThrough).equals((instance::Entity, instance::Column::PurgeThrough));
-    select.inner_join(instance::Entity, own.and(valid)).cond_where(filter.condition());
 }
 
 fn stored_price(row: &price::Model) -> Result<Price> {

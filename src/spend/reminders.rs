@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use entity::contract::{Column, Entity, Model};
-use entity::instance::{self, Status};
+use entity::instance;
 use entity::{contract_line, contract_reminder};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use tracing::info;
 use uuid::Uuid;
 
@@ -45,11 +45,11 @@ impl Reminders {
         let today = day_of(clock.now());
         let soon = Entity::find()
             .filter(Column::NoticeBy.gte(today))
-            .filter(Column::NoticeBy.lte(today.saturating_add(STEPS[0])))
-            .order_by_asc(Column::NoticeBy);
-        let soon: Vec<Model> = soon.all(db.read()).await?;
+            .filter(Column::NoticeBy.lte(today.saturating_add(STEPS[0])));
+        let own = soon.clone().select_only().column(Column::Id).into_query();
+        let soon: Vec<Model> = soon.order_by_asc(Column::NoticeBy).all(db.read()).await?;
         let told = contract_reminder::Entity::find()
-            .filter(contract_reminder::Column::ContractId.is_in(soon.iter().map(|contract| contract.id)))
+            .filter(contract_reminder::Column::ContractId.in_subquery(own))
             .all(db.read())
             .await?;
         let is_told = |contract: &Model| {
@@ -73,7 +73,7 @@ impl Reminders {
         let Some(owner) = instances::lock_existing(tx, instance).await? else { return Ok(None) };
         let Some(contract) = Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await? else { return Ok(None) };
         let Some(days) = step(contract.notice_by, day_of(now)) else { return Ok(None) };
-        if matches!(owner.status, Status::Deleting | Status::Deleted) {
+        if owner.status.is_deleted() {
             return Ok(None);
         }
         let addresses = outbox::addresses(tx, contract.created_by_email.clone(), now).await?;

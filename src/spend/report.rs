@@ -217,30 +217,9 @@ mod tests {
     /// A licence with this many holders; with `None`, nobody's licences are known.
     fn license(integration: &str, name: &str, holders: Option<i64>) -> License {
         let instance_id = Uuid::nil();
-        let tally = license_tally::Model {
-            instance_id,
-            run_id: None,
-            purge_through: -1,
-            counted_at: 0,
-            accounts: 5,
-            untold: if holders.is_some() { 0 } else { 5 },
-            left_out: 0,
-            as_of: None,
-            activity_as_of: None,
-        };
-        let count = |active| license_count::Model {
-            instance_id,
-            license: name.into(),
-            active,
-            suspended: 0,
-            invited: 0,
-            unknown: 0,
-            never: 0,
-            inactive: 0,
-            never_unknown: 0,
-            inactive_unknown: 0,
-            undecided: 0,
-        };
+        let untold = if holders.is_some() { 0 } else { 5 };
+        let tally = license_tally::Model { accounts: 5, untold, ..license_tally::Model::none(instance_id, -1) };
+        let count = |active| license_count::Model { active, ..license_count::Model::none(instance_id, name.into()) };
         License {
             instance_id,
             integration_key: integration.into(),

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use entity::instance::{self, Status};
+use entity::instance;
 use entity::user::{Column, Entity, UserStatus};
 use entity::{contract, contract_line, contract_reminder, license_count, license_tally, price};
 use integration::source::Capability;
@@ -66,22 +66,18 @@ async fn count(all: &Instances, id: Uuid, stop: &CancellationToken) -> Result<Op
     let now = all.clock.now();
     let view = all.db.view().await?;
     let Some(instance) = instance::Entity::find_by_id(id).one(view.conn()).await? else { return Ok(None) };
-    if is_deleted(&instance) {
+    if instance.status.is_deleted() {
         return Ok(None);
     }
     let known = capability::as_of(view.conn(), id).await?;
     let as_of = |capability| known.get(&capability).copied();
     let mut counted = Counted {
         tally: license_tally::Model {
-            instance_id: id,
             run_id: instance.last_run_id,
-            purge_through: instance.purge_through,
             counted_at: now,
-            accounts: 0,
-            untold: 0,
-            left_out: 0,
             as_of: as_of(Capability::Licenses),
             activity_as_of: as_of(Capability::LastActivity),
+            ..license_tally::Model::none(id, instance.purge_through)
         },
         licenses: BTreeMap::new(),
     };
@@ -95,10 +91,6 @@ async fn count(all: &Instances, id: Uuid, stop: &CancellationToken) -> Result<Op
     }
     view.close().await?;
     Ok(Some(counted))
-}
-
-fn is_deleted(instance: &instance::Model) -> bool {
-    matches!(instance.status, Status::Deleting | Status::Deleted)
 }
 
 /// The id at which the batch after `first` ends; `None` if it is the last one. An index alone has the ids.
@@ -147,19 +139,7 @@ impl Counted {
                 self.tally.left_out += users;
                 continue;
             }
-            let none = || license_count::Model {
-                instance_id: instance,
-                license: license.clone(),
-                active: 0,
-                suspended: 0,
-                invited: 0,
-                unknown: 0,
-                never: 0,
-                inactive: 0,
-                never_unknown: 0,
-                inactive_unknown: 0,
-                undecided: 0,
-            };
+            let none = || license_count::Model::none(instance, license.clone());
             add(self.licenses.entry(license.clone()).or_insert_with(none), status, Class::of(class), users);
         }
         Ok(())
@@ -199,9 +179,9 @@ async fn store(all: &Instances, claim: &Claim, counted: Option<Counted>) -> Resu
         let now = instances::lock_existing(&tx, id).await?;
         let is_as_counted = match (&now, counted) {
             (Some(now), Some(Counted { tally, .. })) => {
-                now.last_run_id == tally.run_id && now.purge_through == tally.purge_through && !is_deleted(now)
+                now.last_run_id == tally.run_id && now.purge_through == tally.purge_through && !now.status.is_deleted()
             }
-            (now, None) => now.as_ref().is_none_or(is_deleted),
+            (now, None) => now.as_ref().is_none_or(|now| now.status.is_deleted()),
             (None, Some(_)) => false,
         };
         if !is_as_counted {
@@ -256,17 +236,7 @@ mod tests {
     use super::*;
 
     fn counted(groups: &[(Option<&str>, UserStatus, Class, i64)]) -> Counted {
-        let tally = license_tally::Model {
-            instance_id: Uuid::nil(),
-            run_id: None,
-            purge_through: -1,
-            counted_at: 0,
-            accounts: 0,
-            untold: 0,
-            left_out: 0,
-            as_of: None,
-            activity_as_of: None,
-        };
+        let tally = license_tally::Model::none(Uuid::nil(), -1);
         let mut counted = Counted { tally, licenses: BTreeMap::new() };
         for (licenses, status, class, users) in groups {
             counted.add(Uuid::nil(), (licenses.map(str::to_owned), *status, *class as i64, *users)).unwrap();

@@ -6,15 +6,14 @@ use std::sync::Arc;
 use integration::manifest::{self, Fault};
 use integration::samples;
 
-use super::output::Output;
+use super::super::output::say;
 
 /// Checks each file, and each manifest in a folder. Fails if there is any error.
 pub async fn run(files: &[PathBuf]) -> Result<(), String> {
-    let (mut faults, mut output) = (0, Output::default());
+    let mut faults = 0;
     for file in expand(files)? {
-        faults += check_file(&file, &mut output).await;
+        faults += check_file(&file).await;
     }
-    output.finish()?;
     match faults {
         0 => Ok(()),
         1 => Err("1 fault".to_owned()),
@@ -48,24 +47,24 @@ fn expand(files: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
 }
 
 /// Checks one manifest with its samples, and returns the number of errors.
-async fn check_file(file: &Path, output: &mut Output) -> usize {
+async fn check_file(file: &Path) -> usize {
     let shown = file.display().to_string();
     let text = match read(file) {
         Ok(text) => text,
-        Err(fault) => return print(output, &[fault]),
+        Err(fault) => return print(&[fault]),
     };
     let manifest = match manifest::parse(&text, &shown) {
         Ok(manifest) => Arc::new(manifest),
-        Err(faults) => return print(output, &faults),
+        Err(faults) => return print(&faults),
     };
     let advice = manifest::advice(&manifest, &shown);
     if !advice.is_empty() {
-        return print(output, &advice);
+        return print(&advice);
     }
     let name = file.file_name().unwrap_or_default();
     let beside = file.parent().unwrap_or(Path::new("")).join("samples").join(name);
     if !beside.exists() {
-        output.line(format_args!("{shown}: ok; no samples (write samples/{} beside it)", name.display()));
+        say!("{shown}: ok; no samples (write samples/{} beside it)", name.display());
         return 0;
     }
     let samples = match read(&beside).map_err(|fault| vec![fault]) {
@@ -74,22 +73,22 @@ async fn check_file(file: &Path, output: &mut Output) -> usize {
     };
     let samples = match samples {
         Ok(samples) => samples,
-        Err(faults) => return print(output, &faults),
+        Err(faults) => return print(&faults),
     };
     let replay = samples.replay(&manifest).await;
     for gap in &replay.gaps {
-        output.line(format_args!("{}: warning: {gap}", beside.display()));
+        say!("{}: warning: {gap}", beside.display());
     }
     if replay.faults.is_empty() {
-        output.line(format_args!("{shown}: ok; {} samples played", replay.cases));
+        say!("{shown}: ok; {} samples played", replay.cases);
     }
-    print(output, &replay.faults)
+    print(&replay.faults)
 }
 
 /// Prints the faults, and returns their number.
-fn print(output: &mut Output, faults: &[Fault]) -> usize {
+fn print(faults: &[Fault]) -> usize {
     for fault in faults {
-        output.line(fault);
+        say!("{}", fault);
     }
     faults.len()
 }

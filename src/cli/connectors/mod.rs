@@ -6,14 +6,13 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use integration::manifest;
-use output::Output;
 
+use super::output::say;
 use crate::app;
 use crate::clock::Clock;
 use crate::config::Settings;
 
 mod check;
-mod output;
 mod report;
 mod trial;
 
@@ -39,9 +38,8 @@ pub async fn run(command: Command, config: &[String]) -> Result<(), String> {
         Command::Check { files } => check::run(&files).await,
         Command::Try(trial) => trial::run(trial).await,
         Command::Schema => {
-            let mut output = Output::default();
-            output.line(format_args!("{:#}", manifest::schema::schema()));
-            output.finish()
+            say!("{:#}", manifest::schema::schema());
+            Ok(())
         }
     }
 }
@@ -49,11 +47,9 @@ pub async fn run(command: Command, config: &[String]) -> Result<(), String> {
 fn list(config: &[String]) -> Result<(), String> {
     let settings = Settings::load(super::settings_file(config)?.as_deref())?;
     let (catalog, faults) = app::load_catalog(&settings, Clock::System)?;
-    let mut output = Output::default();
     for entry in catalog.all() {
-        output.line(format_args!("{}\t{}\t{}\t{}", entry.key, entry.name, entry.category, entry.description));
+        say!("{}\t{}\t{}\t{}", entry.key, entry.name, entry.category, entry.description);
     }
-    output.finish()?;
     for fault in &faults {
         eprintln!("{fault}");
     }

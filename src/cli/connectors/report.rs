@@ -9,7 +9,7 @@ use integration::user::{FieldValue, SourceUser, Timestamp, UserField};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::output::Output;
+use super::super::output::say;
 
 /// How many users are printed by default.
 const DEFAULT_LIMIT: usize = 100;
@@ -43,7 +43,6 @@ pub struct Report<'a> {
     error: Option<SourceError>,
     /// The list was read to its end.
     complete: bool,
-    output: Output,
 }
 
 impl<'a> Report<'a> {
@@ -60,13 +59,7 @@ impl<'a> Report<'a> {
             credential_expires_at: None,
             error: None,
             complete: false,
-            output: Output::default(),
         }
-    }
-
-    /// Whether nobody reads the output any more.
-    pub fn has_ended(&self) -> bool {
-        self.output.has_ended()
     }
 
     pub fn pages(&self) -> u64 {
@@ -107,12 +100,12 @@ impl<'a> Report<'a> {
         let more = more.iter().filter(|(count, ..)| *count > 0);
         let more = more.map(|(count, what, how)| format!("{}{how}", count_of(*count, what)));
         let counts: Vec<String> = [count_of(page.users.len() as u64, "user")].into_iter().chain(more).collect();
-        self.output.line(format_args!("Page {}: {}", raw.page, counts.join(", ")));
+        say!("Page {}: {}", raw.page, counts.join(", "));
         self.table(shown, &records);
         if shown.len() < page.users.len() {
-            self.output.line(format_args!("  … and {} more (--limit)", page.users.len() - shown.len()));
+            say!("  … and {} more (--limit)", page.users.len() - shown.len());
         }
-        self.output.line("");
+        say!("");
     }
 
     fn table(&mut self, users: &[SourceUser], records: &BTreeMap<String, Value>) {
@@ -131,12 +124,12 @@ impl<'a> Report<'a> {
                 row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width)).collect();
             format!("  {}", cells.join("  ").trim_end())
         };
-        self.output.line(line(&head));
+        say!("{}", line(&head));
         for (user, row) in users.iter().zip(&rows) {
-            self.output.line(line(row));
+            say!("{}", line(row));
             if let Some(record) = records.get(&user.external_id).filter(|_| self.options.raw) {
                 for text in format!("{record:#}").lines() {
-                    self.output.line(format_args!("      {text}"));
+                    say!("      {text}");
                 }
             }
         }
@@ -156,11 +149,6 @@ impl<'a> Report<'a> {
         self.manifest.users.map.value.has(field)
     }
 
-    /// Ends a report that nobody reads any more.
-    pub fn end(self) -> Result<(), String> {
-        self.output.finish()
-    }
-
     /// Records that the listing failed.
     pub fn fail(&mut self, error: SourceError) {
         self.complete = false;
@@ -173,13 +161,13 @@ impl<'a> Report<'a> {
     }
 
     /// Prints the summary. Returns the error of the listing, if there was one.
-    pub fn finish(mut self, tenant: Option<&str>, took_ms: i64) -> Result<(), String> {
+    pub fn finish(self, tenant: Option<&str>, took_ms: i64) -> Result<(), String> {
         if self.options.json {
             let document = self.as_document(tenant);
-            self.output.line(format_args!("{document:#}"));
+            say!("{document:#}");
             return match self.error {
                 Some(error) => Err(format!("the listing failed ({})", wire_name(error.class))),
-                None => self.output.finish(),
+                None => Ok(()),
             };
         }
         let mut by_status: BTreeMap<&str, usize> = BTreeMap::new();
@@ -190,30 +178,30 @@ impl<'a> Report<'a> {
         let statuses = if statuses.is_empty() { String::new() } else { format!(": {}", statuses.join(", ")) };
         let seconds = format!("{}.{:01} s", took_ms / 1000, took_ms % 1000 / 100);
         let (users, pages) = (count_of(self.statuses.len() as u64, "user"), count_of(self.pages, "page"));
-        self.output.line(format_args!("{users} on {pages} in {seconds}{statuses}"));
+        say!("{users} on {pages} in {seconds}{statuses}");
         if self.skipped > 0 {
-            self.output.line(format_args!("{} skipped (skip_if)", count_of(self.skipped, "record")));
+            say!("{} skipped (skip_if)", count_of(self.skipped, "record"));
         }
         if self.unknown_statuses > 0 {
             let statuses = count_of(self.unknown_statuses, "status");
-            self.output.line(format_args!("{statuses} that the manifest does not know; use --raw to see them"));
+            say!("{statuses} that the manifest does not know; use --raw to see them");
         }
         for Loss { capability, missing_permission, reason } in &self.lost {
             let missing = missing_permission.as_ref().map(|name| format!("; missing: {name}")).unwrap_or_default();
             let reason = reason.as_ref().map(|reason| format!(". {reason}")).unwrap_or_default();
-            self.output.line(format_args!("Not read: {}{missing}{reason}", wire_name(capability)));
+            say!("Not read: {}{missing}{reason}", wire_name(capability));
         }
-        self.output.line(format_args!("Tenant: {}", tenant.unwrap_or("not reported")));
+        say!("Tenant: {}", tenant.unwrap_or("not reported"));
         let expires_at = self.credential_expires_at.map(|time| Timestamp(time).to_string());
         let expires_at = expires_at.as_deref().unwrap_or("not reported");
-        self.output.line(format_args!("Credential expires: {expires_at}"));
+        say!("Credential expires: {expires_at}");
         if let Some(error) = &self.error {
             return Err(self.explain(error));
         }
         if !self.complete {
-            self.output.line("There are more pages; stopped because of --pages.");
+            say!("There are more pages; stopped because of --pages.");
         }
-        self.output.finish()
+        Ok(())
     }
 
     fn as_document(&self, tenant: Option<&str>) -> Value {

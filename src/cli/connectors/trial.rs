@@ -15,6 +15,7 @@ use integration::source::{Config, Source as _};
 use parking_lot::Mutex;
 use url::{Origin, Url};
 
+use super::super::output;
 use super::report::{OutputOptions, Report};
 use crate::app;
 use crate::clock::Clock;
@@ -86,7 +87,7 @@ pub async fn run(trial: Trial) -> Result<(), String> {
     let options = OutputOptions { json: trial.json, raw: trial.raw, limit: trial.limit };
     let mut report = Report::new(&manifest, options);
     let mut pages = source.pages(None);
-    while !report.has_ended() && trial.pages.is_none_or(|most| report.pages() < most) {
+    while !output::has_ended() && trial.pages.is_none_or(|most| report.pages() < most) {
         match pages.next().await {
             Some(Ok(page)) => {
                 // A keep-alive page has no raw page.
@@ -105,8 +106,8 @@ pub async fn run(trial: Trial) -> Result<(), String> {
         }
     }
     drop(pages);
-    if report.has_ended() {
-        return report.end();
+    if output::has_ended() {
+        return Ok(());
     }
     report.finish(source.tenant().as_deref(), Clock::System.now() - begun)
 }

@@ -14,7 +14,7 @@ use crate::graphql::access::Needs;
 use crate::graphql::audited::Trail;
 use crate::graphql::budget::Budget;
 use crate::graphql::error::{ApiError, Code, error};
-use crate::graphql::guard::{MAX_COMPLEXITY, MAX_DEPTH};
+use crate::graphql::guard::MAX_COMPLEXITY;
 use crate::graphql::subscription::step::Step;
 
 /// The highest price of a subscription, which is to be paid for each event.
@@ -78,14 +78,11 @@ impl Extension for Priced {
     }
 }
 
-/// Gives the library's refusals of what is too dear or too deep their code.
+/// Gives the library's refusal of what is too dear its code. What is too deep is refused before, by the guard.
 fn limited(errors: Vec<ServerError>) -> Vec<ServerError> {
     let limited = |refusal: ServerError| match refusal.message.as_str() {
         "Query is too complex." => {
             error(Code::TooComplex, format!("The operation costs more than {MAX_COMPLEXITY}; ask for less."))
-        }
-        "Query is nested too deep." => {
-            error(Code::TooComplex, format!("The operation has more than {MAX_DEPTH} levels; ask for less."))
         }
         _ => refusal,
     };

@@ -2,7 +2,7 @@
 
 use crate::graphql::written::Fields;
 use async_graphql::{InputObject, SimpleObject};
-use entity::instance::{Model, Status};
+use entity::instance::Model;
 
 use integration::catalog::Catalog;
 
@@ -22,7 +22,7 @@ impl ConfigValue {
     pub fn of_instance(model: &Model, catalog: &Catalog) -> Vec<Self> {
         let Some(integration) = catalog.find(&model.integration_key) else { return Vec::new() };
         // The secrets of a deleted instance were destroyed.
-        let destroyed = matches!(model.status, Status::Deleting | Status::Deleted);
+        let destroyed = model.status.is_deleted();
         let value = |key: &str| {
             let stored = model.config.get(key);
             ConfigValue {

@@ -26,6 +26,7 @@ use super::sync_run::{RunById, SyncRun};
 use super::user::list::{UserConnection, UserFilter, UserList, UserOrder};
 use super::written::{Rows, Written, fields};
 use crate::clock::date_time;
+use crate::error::Error;
 use crate::instance::event::Snapshot;
 use crate::instance::standing::{self, Headline, Standing};
 use crate::instance::{credential_expiry, freshness, notice as notices};
@@ -157,6 +158,14 @@ impl Relation for InstanceById {
     async fn fetch(&self, api: &Api, ids: &[Uuid]) -> Result<HashMap<Uuid, Instance>, ApiError> {
         let models = api.instances.by_ids(ids, api.wanted.instances).await?.into_values().collect();
         Ok(Instance::list(models).into_iter().map(|instance| (instance.model.id, instance)).collect())
+    }
+}
+
+impl InstanceById {
+    /// The instance of a row that always has one. `row` names the row in the error.
+    pub async fn of_row(instances: &Batch<Uuid>, ctx: &Context<'_>, id: Uuid, row: &str) -> Result<Instance, ApiError> {
+        let found = instances.load(ctx.data_unchecked::<Api>(), InstanceById, &id).await?;
+        found.ok_or_else(|| Error::Internal(format!("{row} without an instance").into()).into())
     }
 }
 

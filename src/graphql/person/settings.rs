@@ -76,9 +76,7 @@ pub struct PeopleSource {
 impl PeopleSource {
     /// The instance.
     async fn instance(&self, ctx: &Context<'_>) -> Result<Instance, ApiError> {
-        let api = ctx.data_unchecked::<Api>();
-        let found = self.instances.load(api, InstanceById, &self.source.instance_id).await?;
-        found.ok_or_else(|| Error::Internal("a people source without an instance".into()).into())
+        InstanceById::of_row(&self.instances, ctx, self.source.instance_id, "a people source").await
     }
 
     /// Its rank. The lowest number has the last word.

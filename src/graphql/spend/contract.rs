@@ -10,8 +10,8 @@ use entity::{contract_line, contract_reminder};
 use uuid::Uuid;
 
 use super::money::{Date, Decimal, Money};
+use super::today;
 use crate::clock::date_time;
-use crate::error::Error;
 use crate::graphql::api::Api;
 use crate::graphql::batch::{Batch, Relation};
 use crate::graphql::error::{ApiError, nullable};
@@ -19,7 +19,6 @@ use crate::graphql::id::{self, Kind};
 use crate::graphql::instance::{Instance, InstanceById};
 use crate::graphql::page::int;
 use crate::graphql::written::{Fields, Rows, Written, fields};
-use crate::spend::day_of;
 use crate::spend::money::{self, Currency, Price};
 use crate::spend::renewals::{self, State};
 
@@ -136,9 +135,7 @@ impl Contract {
 
     /// The instance whose licences it is about.
     async fn instance(&self, ctx: &Context<'_>) -> Result<Written<Instance>, ApiError> {
-        let api = ctx.data_unchecked::<Api>();
-        let found = self.relations.instances.load(api, InstanceById, &self.model.instance_id).await?;
-        found.map(Written).ok_or_else(|| Error::Internal("a contract without an instance".into()).into())
+        InstanceById::of_row(&self.relations.instances, ctx, self.model.instance_id, "a contract").await.map(Written)
     }
 
     /// The name; unique among the contracts of the instance.
@@ -148,7 +145,7 @@ impl Contract {
 
     /// Whether it is in force today.
     fn state(&self, ctx: &Context<'_>) -> State {
-        State::of(&self.model, day_of(ctx.data_unchecked::<Api>().instances.clock.now()))
+        State::of(&self.model, today(ctx.data_unchecked()))
     }
 
     /// The currency of its prices, by ISO 4217.
@@ -183,7 +180,7 @@ impl Contract {
 
     /// How many days are left until `noticeBy`; negative when it has passed.
     fn days_to_notice(&self, ctx: &Context<'_>) -> i32 {
-        self.model.notice_by.saturating_sub(day_of(ctx.data_unchecked::<Api>().instances.clock.now()))
+        self.model.notice_by.saturating_sub(today(ctx.data_unchecked()))
     }
 
     /// Its lines, in the order in which they were given.

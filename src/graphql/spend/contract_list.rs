@@ -6,7 +6,7 @@ use async_graphql::{Context, ID, InputObject, Object};
 
 use super::contract::Contract;
 use super::money::Date;
-use super::of_instances;
+use super::{of_instances, today};
 use crate::db::Total;
 use crate::graphql::api::Api;
 use crate::graphql::connection::{self, connection};
@@ -14,8 +14,8 @@ use crate::graphql::error::ApiError;
 use crate::graphql::list::{List, PageRows, RootList};
 use crate::graphql::page;
 use crate::graphql::written::Written;
+use crate::spend::day_of_date;
 use crate::spend::renewals::{self, Filter, Position};
-use crate::spend::{day_of, day_of_date};
 
 /// Selects contracts. All fields that are given must match.
 #[derive(InputObject, Default)]
@@ -48,12 +48,12 @@ impl List for ContractList {
 
 impl RootList for ContractList {
     async fn page(&self, api: &Api, after: Option<Position>, limit: u64) -> Result<PageRows<Self>, ApiError> {
-        let (reader, today) = (api.instances.db.read(), day_of(api.instances.clock.now()));
+        let (reader, today) = (api.instances.db.read(), today(api));
         Ok(Contract::list(renewals::page(reader, &self.0, today, after, limit).await?).into())
     }
 
     async fn total(&self, api: &Api) -> Result<Total, ApiError> {
-        let (reader, today) = (api.instances.db.read(), day_of(api.instances.clock.now()));
+        let (reader, today) = (api.instances.db.read(), today(api));
         Ok(renewals::total(reader, &self.0, today).await?)
     }
 }

@@ -8,10 +8,9 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::money::{LicensePrice, Money};
-use super::of_instances;
+use super::{of_instances, today};
 use crate::clock::date_time;
 use crate::db::Total;
-use crate::error::Error;
 use crate::graphql::api::Api;
 use crate::graphql::batch::Batch;
 use crate::graphql::connection::{self, connection};
@@ -21,9 +20,9 @@ use crate::graphql::list::{List, PageRows, RootList};
 use crate::graphql::page::{self, int};
 use crate::graphql::written::{Fields, Written, fields};
 use crate::spend::facts::{self, Filter, Key, Known};
+use crate::spend::licenses;
 use crate::spend::money::add;
 use crate::spend::reclaim::Reason;
-use crate::spend::{day_of, licenses};
 
 #[derive(Clone)]
 pub struct License {
@@ -111,9 +110,7 @@ impl Reclaimable {
 impl License {
     /// The instance.
     async fn instance(&self, ctx: &Context<'_>) -> Result<Written<Instance>, ApiError> {
-        let api = ctx.data_unchecked::<Api>();
-        let found = self.instances.load(api, InstanceById, &self.known.instance_id).await?;
-        found.map(Written).ok_or_else(|| Error::Internal("a licence without an instance".into()).into())
+        InstanceById::of_row(&self.instances, ctx, self.known.instance_id, "a licence").await.map(Written)
     }
 
     /// The name, as the application writes it.
@@ -218,12 +215,12 @@ impl List for LicenseList {
 
 impl RootList for LicenseList {
     async fn page(&self, api: &Api, after: Option<Key>, limit: u64) -> Result<PageRows<Self>, ApiError> {
-        let (db, today) = (&api.instances.db, day_of(api.instances.clock.now()));
+        let (db, today) = (&api.instances.db, today(api));
         Ok(License::list(licenses::page(db, &self.0, today, after, limit).await?).into())
     }
 
     async fn total(&self, api: &Api) -> Result<Total, ApiError> {
-        let (reader, today) = (api.instances.db.read(), day_of(api.instances.clock.now()));
+        let (reader, today) = (api.instances.db.read(), today(api));
         Ok(licenses::total(reader, &self.0, today).await?)
     }
 }

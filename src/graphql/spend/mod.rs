@@ -16,7 +16,13 @@ use super::api::Api;
 use super::error::ApiError;
 use super::id::{self, Kind};
 use super::page;
+use crate::spend::day_of;
 use crate::spend::facts::Filter;
+
+/// The day (UTC).
+fn today(api: &Api) -> i32 {
+    day_of(api.instances.clock.now())
+}
 
 /// The instances that a list is about.
 fn of_instances(api: &Api, instance_id: Option<ID>, integration_keys: Option<Vec<String>>) -> Result<Filter, ApiError> {

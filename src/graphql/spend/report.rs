@@ -264,7 +264,7 @@ impl SpendQuery {
         let stale = queries::Filter {
             ids: filter.instance_ids,
             integration_keys: filter.integration_keys,
-            statuses: Some(vec![Status::Live, Status::Inactive]),
+            statuses: Some(Status::KEPT.to_vec()),
             stale: Some(true),
             seen: filter.seen,
             ..queries::Filter::default()

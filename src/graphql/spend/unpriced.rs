@@ -7,7 +7,6 @@ use async_graphql::{Context, Object};
 use uuid::Uuid;
 
 use crate::db::Total;
-use crate::error::Error;
 use crate::graphql::api::Api;
 use crate::graphql::batch::Batch;
 use crate::graphql::connection::connection;
@@ -31,9 +30,7 @@ pub struct UnpricedLicense {
 impl UnpricedLicense {
     /// The instance.
     async fn instance(&self, ctx: &Context<'_>) -> Result<Written<Instance>, ApiError> {
-        let api = ctx.data_unchecked::<Api>();
-        let found = self.instances.load(api, InstanceById, &self.unpriced.instance_id).await?;
-        found.map(Written).ok_or_else(|| Error::Internal("a licence without an instance".into()).into())
+        InstanceById::of_row(&self.instances, ctx, self.unpriced.instance_id, "a licence").await.map(Written)
     }
 
     /// The name of the licence.

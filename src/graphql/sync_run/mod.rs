@@ -24,7 +24,6 @@ use super::user::change::{ChangeList, LeaverList, UserChangeConnection};
 use super::user::list::UserConnection;
 use super::written::{Written, fields};
 use crate::clock::date_time;
-use crate::error::Error;
 use crate::instance::notice::missing_permissions;
 use integration::source::{Capability, Loss};
 
@@ -114,9 +113,7 @@ impl SyncRun {
 
     /// The instance whose users it reads.
     async fn instance(&self, ctx: &Context<'_>) -> Result<Written<Instance>, ApiError> {
-        let api = ctx.data_unchecked::<Api>();
-        let found = self.relations.instances.load(api, InstanceById, &self.model.instance_id).await?;
-        found.map(Written).ok_or_else(|| Error::Internal("a run without an instance".into()).into())
+        InstanceById::of_row(&self.relations.instances, ctx, self.model.instance_id, "a run").await.map(Written)
     }
 
     /// Why it was started.

@@ -19,7 +19,6 @@ use super::written::{Written, fields};
 use crate::clock::date_time;
 use crate::directory::reported::Reported;
 use crate::directory::users::{Found, Position};
-use crate::error::Error;
 
 pub mod change;
 pub mod list;
@@ -80,9 +79,7 @@ impl User {
 
     /// The instance that reports the account.
     async fn instance(&self, ctx: &Context<'_>) -> Result<Written<Instance>, ApiError> {
-        let api = ctx.data_unchecked::<Api>();
-        let found = self.instances.load(api, InstanceById, &self.model.instance_id).await?;
-        found.map(Written).ok_or_else(|| Error::Internal("a user without an instance".into()).into())
+        InstanceById::of_row(&self.instances, ctx, self.model.instance_id, "a user").await.map(Written)
     }
 
     /// Whose the account is. Null also for a token that is limited to some instances.

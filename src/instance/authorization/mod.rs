@@ -17,7 +17,7 @@
 //! the member begins again.
 
 use entity::audit_entry::Action;
-use entity::instance::{self, Status};
+use entity::instance;
 use entity::oauth_authorization::{Column, Entity, Model};
 use integration::catalog::Integration;
 use integration::engine::CodeFlow;
@@ -191,7 +191,7 @@ impl Authorizations {
     async fn reconnectable(&self, id: Uuid) -> Result<instance::Model> {
         let model = instance::Entity::find_by_id(id).one(self.instances.db.read()).await?;
         let model = model.ok_or_else(|| at_instance(RefusalCode::NotFound, "There is no instance with this id."))?;
-        if matches!(model.status, Status::Deleting | Status::Deleted) {
+        if model.status.is_deleted() {
             let message = "This instance is deleted, or is being deleted.";
             return Err(at_instance(RefusalCode::InstanceDeleted, message).into());
         }

@@ -66,7 +66,7 @@ impl Authorizations {
         let registered = instance::Entity::find()
             .filter(instance::Column::Id.is_in(shared.into_iter().map(|row| row.instance_id)))
             .filter(instance::Column::IntegrationKey.eq(integration_key))
-            .filter(instance::Column::Status.is_in([Status::Live, Status::Inactive]))
+            .filter(instance::Column::Status.is_in(Status::KEPT))
             .all(self.instances.db.read())
             .await?;
         let client = flow.client_id().ok();

@@ -218,7 +218,7 @@ impl State {
     /// # Errors
     /// A refusal when the change is not possible in this state.
     pub fn apply(&self, change: Change, now: i64) -> Result<Vec<Step>, Refusal> {
-        let gone = matches!(self.status, Status::Deleting | Status::Deleted);
+        let gone = self.status.is_deleted();
         match change {
             Change::Delete if gone => Ok(Vec::new()),
             Change::UsersRemoved => Ok(self.users_removed()),

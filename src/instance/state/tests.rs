@@ -113,7 +113,7 @@ proptest! {
             let Ok(steps) = state.apply(change, now) else { continue };
             for Step { state: next, .. } in steps {
                 holds(&next);
-                if matches!(state.status, Status::Deleting | Status::Deleted) {
+                if state.status.is_deleted() {
                     prop_assert_eq!(next.status, Status::Deleted);
                 }
                 state = next;

@@ -126,27 +126,20 @@ pub struct RenderedMail {
 
 /// Writes the mail.
 pub fn compose(facts: &Facts) -> RenderedMail {
-    let content = wording::content(facts);
-    RenderedMail {
-        text: render("notification.txt", &content),
-        html: render("notification.html", &content),
-        subject: content.subject,
-    }
+    rendered(wording::content(facts))
 }
 
 /// Writes one mail about many instances.
 pub fn storm(storm: &Storm) -> RenderedMail {
-    let content = wording::storm(storm);
-    RenderedMail {
-        text: render("notification.txt", &content),
-        html: render("notification.html", &content),
-        subject: content.subject,
-    }
+    rendered(wording::storm(storm))
 }
 
 /// Writes a reminder of a contract.
 pub fn renewal(renewal: &Renewal) -> RenderedMail {
-    let content = renewal::content(renewal);
+    rendered(renewal::content(renewal))
+}
+
+fn rendered(content: MailContent) -> RenderedMail {
     RenderedMail {
         text: render("notification.txt", &content),
         html: render("notification.html", &content),

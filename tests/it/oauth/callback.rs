@@ -53,11 +53,15 @@ async fn a_stranger_gets_a_page_and_costs_one_look() {
         format!("state={state}&state={state}&code=x"),
         format!("state={}&code=x", "A".repeat(20_000)),
     ] {
-        let before = server.db.statements();
-        let shown = visit(&format!("{}/oauth/callback?{query}", server.url), None).await;
-        page(&shown, 400, "This consent is not expected");
-        // Workers execute some statements, too, but not that many.
-        assert!(server.db.statements() - before < 10, "{query:.80}");
+        // The workers execute some statements, too; how many depends on how long an answer takes.
+        let mut least = u64::MAX;
+        for _ in 0..5 {
+            let before = server.db.statements();
+            let shown = visit(&format!("{}/oauth/callback?{query}", server.url), None).await;
+            page(&shown, 400, "This consent is not expected");
+            least = least.min(server.db.statements() - before);
+        }
+        assert!(least <= 2, "{least} statements: {query:.80}");
     }
     assert_eq!(failures(&server).await, [""; 0]);
     let answer = http().post(format!("{}/oauth/callback?state={state}&code=x", server.url)).send().await.unwrap();

@@ -29,6 +29,32 @@ async fn a_new_token_stands_alone_on_stdout_and_works() {
 }
 
 #[tokio::test]
+async fn a_reader_who_leaves_is_no_failure_and_a_full_disk_is_one() {
+    let home = Home::new();
+    home.token();
+    home.run(&["member", "create", "--name", "Bo", "--email", "bo@example.com"]);
+    let closed = || std::io::pipe().unwrap().1;
+    for arguments in [
+        &["schema"][..],
+        &["token", "list"],
+        &["token", "create", "--name", "unread"],
+        &["member", "list"],
+        &["keys", "list"],
+        &["audit", "export"],
+        &["audit", "verify"],
+        &["connectors", "list"],
+        &["connectors", "schema"],
+    ] {
+        let left = home.command(arguments).stdout(closed()).output().unwrap();
+        assert!(left.status.success() && !err(&left).contains("panicked"), "{arguments:?}: {left:?}");
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let refused = home.command(arguments).stdout(full).output().unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}: {refused:?}");
+        assert!(err(&refused).contains("cannot write the output: No space left on device"), "{refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_viewer_token_reads_and_changes_nothing() {
     let home = Home::new();
     let viewer = out(&home.run(&["token", "create", "--name", "wall", "--role", "viewer"]));

@@ -22,7 +22,7 @@ async fn a_contract_is_written_as_a_whole() {
         { "license": "Basic", "seats": 3, "totalPrice": "100.00" },
         { "license": "Premium", "seats": 0 },
     ]);
-    let mut input = contract(&id, "Order 1", "eur", lines);
+    let mut input = contract(&id, "Order 1", "eur", &lines);
     input["noticeDays"] = json!(60);
     input["billingMonths"] = json!(1);
     let made = upsert(&server, input.clone()).await;
@@ -74,7 +74,7 @@ async fn a_wrong_contract_is_refused_at_its_field() {
     let server = Server::start().await;
     let (id, other) =
         (instance(&server, "Acme", &[("users", "3")]).await, instance(&server, "Bolt", &[("users", "3")]).await);
-    let good = contract(&id, "Order", "EUR", json!([{ "license": "Full", "seats": 5 }]));
+    let good = contract(&id, "Order", "EUR", &json!([{ "license": "Full", "seats": 5 }]));
     let made = upsert(&server, good.clone()).await;
     let line = |line: Value| json!([{ "license": "A", "seats": 1 }, line]);
     let at = |path: &[&str]| ("INVALID_INPUT".to_owned(), json!(path));
@@ -115,7 +115,7 @@ async fn a_wrong_contract_is_refused_at_its_field() {
         assert_eq!(server.error_code(query, json!({ "input": input })).await, "BAD_USER_INPUT", "{bad}");
     }
     // Another instance may have one of the same name.
-    upsert(&server, contract(&other, "Order", "EUR", json!([{ "license": "Full", "seats": 5 }]))).await;
+    upsert(&server, contract(&other, "Order", "EUR", &json!([{ "license": "Full", "seats": 5 }]))).await;
 }
 
 #[tokio::test]

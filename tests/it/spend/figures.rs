@@ -98,7 +98,7 @@ async fn deleted_users_hold_nothing_from_that_moment_on_and_a_deleted_instance_l
     let server = Server::start().await;
     let id = instance(&server, "Acme", &[("users", "60")]).await;
     set_price(&server, &id, "Full", json!({ "currency": "EUR", "unitPrice": "10.00" })).await;
-    server.done("upsertContract", contract(&id, "Order", "EUR", json!([{ "license": "Full", "seats": 9 }])), "").await;
+    server.done("upsertContract", contract(&id, "Order", "EUR", &json!([{ "license": "Full", "seats": 9 }])), "").await;
     server.done("deleteAllUsers", json!({ "instanceId": id, "acknowledgeIrreversible": true }), "").await;
     for license in licenses(&server, &id).await {
         assert!(license["assigned"].is_null() || license["assigned"] == 0, "{license}");
@@ -149,10 +149,10 @@ async fn price_and_contract(server: &Server, acme: &str, bolt: &str) {
     .await;
     set_price(server, acme, "Basic", json!({ "currency": "EUR", "unitPrice": "33.33", "billingMonths": 1 })).await;
     server
-        .done("upsertContract", contract(acme, "Seats", "USD", json!([{ "license": "Basic", "seats": 1_000 }])), "")
+        .done("upsertContract", contract(acme, "Seats", "USD", &json!([{ "license": "Basic", "seats": 1_000 }])), "")
         .await;
     let beyond = json!([{ "license": "Full", "seats": 10, "totalPrice": "99.99" }]);
-    server.done("upsertContract", contract(bolt, "Few", "USD", beyond), "").await;
+    server.done("upsertContract", contract(bolt, "Few", "USD", &beyond), "").await;
     // One that is over, and one that has not begun.
     let line = json!([{ "license": "Full", "seats": 5_000, "unitPrice": "1000.00" }]);
     for (name, from, to) in [("Over", -30, -1), ("Later", 1, 30)] {

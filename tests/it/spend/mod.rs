@@ -76,6 +76,6 @@ fn day(offset: i64) -> String {
 }
 
 /// A contract that is in force now.
-fn contract(instance: &str, name: &str, currency: &str, lines: Value) -> Value {
+fn contract(instance: &str, name: &str, currency: &str, lines: &Value) -> Value {
     json!({ "instanceId": instance, "name": name, "currency": currency, "startsOn": day(-10), "endsOn": day(300), "lines": lines })
 }

@@ -103,7 +103,7 @@ async fn reports_read_figures_and_a_limited_token_those_of_its_instances() {
     for id in [&acme, &bolt] {
         set_price(&server, id, "Full", json!({ "currency": "EUR", "unitPrice": "12.00" })).await;
         server
-            .done("upsertContract", contract(id, "Order", "EUR", json!([{ "license": "Full", "seats": 4 }])), "")
+            .done("upsertContract", contract(id, "Order", "EUR", &json!([{ "license": "Full", "seats": 4 }])), "")
             .await;
     }
     let token = async |role, scope| {
