@@ -38,10 +38,13 @@ struct Explorer;
 /// The module that starts the console.
 const ENTRY: &str = "app/main.js";
 /// How the paths of pages begin whose modules are no part of the first one, and these modules.
-const PAGES: [(&str, &str); 4] = [
+const PAGES: [(&str, &str); 7] = [
     ("instances/", "app/pages/instance.js"),
     ("integrations/", "app/pages/integration.js"),
     ("notifications", "app/pages/notifications.js"),
+    ("people", "app/pages/people.js"),
+    ("people/", "app/pages/person.js"),
+    ("reports", "app/pages/reports.js"),
     ("settings", "app/pages/settings.js"),
 ];
 /// How the path of a page with tabs begins, and the tabs in its query that are modules of their own.

@@ -2,13 +2,12 @@
 
 import { signal } from "../vendor/signals.js";
 import { done } from "./api.js";
-import { acceptRemovals } from "./dialogs/held.js";
+import { beginConsent } from "./consent.js";
 import { dropDraft, keptDraft, takeFailedConsent } from "./draft.js";
 import { html } from "./lib.js";
 import { mayChange } from "./session.js";
 import { INSTANCE, remember } from "./store.js";
-import { confirm, LeaveButton, open, Window } from "./ui/dialog.js";
-import { beginConsent } from "./ui/fields.js";
+import { confirm, LeaveButton, loaded, open, Window } from "./ui/dialog.js";
 import { Button, say } from "./ui/parts.js";
 import { testConnection, Verdict } from "./ui/verdict.js";
 
@@ -25,9 +24,8 @@ const SET_LIVE = `mutation SetLive($input: UpdateInstanceInput!) {
 /** Opens a window of an instance, whose module is loaded when it is needed. The instance is not busy while it is open. */
 const openWindow = (instance, load, show) =>
   doing(instance, async () => {
-    const window = await load().catch(() => {
-      throw new Error("The window could not be loaded. Try again when the server can be reached.");
-    });
+    const window = await loaded(load());
+    // What it returns is not waited for.
     show(window);
   });
 
@@ -44,6 +42,11 @@ const credentialByRemedy = (instance, { label, action }) =>
 
 const intervalByRemedy = (instance, { label }) =>
   openWindow(instance, () => import("./dialogs/interval.js"), (window) => window.editInterval(instance, label));
+
+const removalsByRemedy = (instance) =>
+  openWindow(instance, () => import("./dialogs/held.js"), async (window) => {
+    if (await window.acceptRemovals(instance)) await syncInstance(instance, { acceptRemovals: true });
+  });
 
 /** The ids of instances with a request under way. Their buttons do nothing but keep the focus. */
 const busy = signal(new Set());
@@ -128,9 +131,7 @@ const ACTIONS = {
   RECONNECT: credentialByRemedy,
   CONSENT: consent,
   SYNC: (instance) => syncInstance(instance),
-  ACCEPT_REMOVALS: async (instance) => {
-    if (await acceptRemovals(instance)) await syncInstance(instance, { acceptRemovals: true });
-  },
+  ACCEPT_REMOVALS: removalsByRemedy,
   ACCEPT_GROWTH: acceptGrowth,
   TEST: testByRemedy,
   EDIT_CONFIGURATION: credentialByRemedy,

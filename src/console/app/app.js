@@ -9,7 +9,7 @@ import { IntegrationsPage } from "./pages/integrations.js";
 import { OverviewPage } from "./pages/overview.js";
 import { SignInPage } from "./pages/sign-in.js";
 import { address, mayLeave, path } from "./router.js";
-import { away, mayChange, mayRead, me, signOut } from "./session.js";
+import { away, mayChange, mayRead, maySeePeople, me, signOut } from "./session.js";
 import { closeAll, Windows } from "./ui/dialog.js";
 import { Icon } from "./ui/icon.js";
 import { Button, Failure, Heading, Link, Loading, Said, say } from "./ui/parts.js";
@@ -17,7 +17,9 @@ import { Button, Failure, Heading, Link, Loading, Said, say } from "./ui/parts.j
 const PLACES = [
   { to: "", label: "Overview", icon: "layout-dashboard" },
   { to: "integrations", label: "Integrations", icon: "plug" },
-  { to: "notifications", label: "Notifications", icon: "bell", names: true },
+  { to: "people", label: "People", icon: "users", isShown: maySeePeople },
+  { to: "reports", label: "Reports", icon: "bar-chart" },
+  { to: "notifications", label: "Notifications", icon: "bell", isShown: mayRead },
   { to: "settings", label: "Settings", icon: "settings" },
 ];
 
@@ -31,6 +33,9 @@ const PAGES = [
   [/^integrations\/([^/]+)$/, () => import("./pages/integration.js").then((page) => page.IntegrationPage)],
   [/^integrations\/([^/]+)\/connect$/, () => import("./pages/connect.js").then((page) => page.ConnectPage)],
   [/^instances\/([^/]+)$/, () => import("./pages/instance.js").then((page) => page.InstancePage)],
+  [/^people$/, () => import("./pages/people.js").then((page) => page.PeoplePage)],
+  [/^people\/([^/]+)$/, () => import("./pages/person.js").then((page) => page.PersonPage)],
+  [/^reports(?:\/([^/]+))?$/, () => import("./pages/reports.js").then((page) => page.ReportsPage)],
   [/^notifications$/, () => import("./pages/notifications.js").then((page) => page.NotificationsPage)],
   [/^settings(?:\/([^/]+))?$/, () => import("./pages/settings.js").then((page) => page.SettingsPage)],
 ];
@@ -119,7 +124,7 @@ function Navigation() {
   const inIntegrations = shown.startsWith("instances/");
   return html`
     <nav class="places" aria-label="Pages">
-      ${PLACES.filter(({ names }) => !names || mayRead.value).map(
+      ${PLACES.filter(({ isShown }) => !isShown || isShown.value).map(
         ({ to, label, icon }) => html`
           <a href=${address(to)} aria-current=${isIn(to) || (to === "integrations" && inIntegrations) ? "page" : null}>
             <${Icon} name=${icon} size=${18} /><span>${label}</span>

@@ -126,6 +126,26 @@ export function useWatch(isChanging, reload) {
   }, [isChanging]);
 }
 
+/**
+ * Whether a list has changed since somebody read on beyond its first page. Shorter lists load by themselves. `changes(event)`
+ * says whether an event changes the list. Another `key` is another list.
+ * @returns {[boolean, (isChanged: boolean) => void, (event: any) => boolean]}
+ */
+export function useChanged(changes, isLong, key) {
+  const [isChanged, setChanged] = useState(false);
+  const latest = useRef(null);
+  latest.current = { changes, isLong };
+  useEffect(() => setChanged(false), [key]);
+  useEffect(
+    () =>
+      onEvent((event) => {
+        if (latest.current.isLong && latest.current.changes(event)) setChanged(true);
+      }),
+    [],
+  );
+  return [isChanged, setChanged, (event) => !isLong && changes(event)];
+}
+
 /** Runs a query whenever its variables change. Returns `{ data, previous, error, reload }`. */
 export function useQuery(query, variables = {}, matters = null) {
   return useLoad((signal) => ask(query, variables, signal), JSON.stringify([query, variables]), matters);

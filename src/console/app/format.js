@@ -1,6 +1,6 @@
 // Numbers, words and times as people read them.
 
-const LANGUAGE = "en";
+export const LANGUAGE = "en";
 const numbers = new Intl.NumberFormat(LANGUAGE);
 const plurals = new Intl.PluralRules(LANGUAGE);
 const lists = new Intl.ListFormat(LANGUAGE);
@@ -55,6 +55,9 @@ export function words(constant) {
   const text = constant.toLowerCase().replaceAll("_", " ");
   return text[0].toUpperCase() + text.slice(1);
 }
+
+/** What an account or a person is called. */
+export const nameOf = ({ displayName, email, externalId = null }) => displayName ?? email ?? externalId ?? "Without a name";
 
 /** A time relative to `now`, such as "3 minutes ago". */
 export function ago(date, now) {

@@ -32,7 +32,11 @@ effect(() => hidePeople(!mayRead.value));
 const isLimited = computed(() => Boolean(me.value?.scope));
 /** Whether the recipients of all mail are shown and changed. */
 export const mayManageMail = computed(() => mayChange.value && !isLimited.value);
-/** Whether members, tokens and the audit log are shown. */
+/** Whether people are shown, who may have accounts in any instance. */
+export const maySeePeople = computed(() => mayRead.value && !isLimited.value);
+/** Whether it is decided whose accounts are. */
+export const mayDecide = computed(() => mayChange.value && !isLimited.value);
+/** Whether members, tokens, the audit log and how people are recognised are shown and changed. */
 export const mayManage = computed(() => me.value?.role === "ADMIN" && !isLimited.value);
 /** Whether instances of an integration may be created; without a key, whether those of any may. */
 export function mayConnect(key = null) {

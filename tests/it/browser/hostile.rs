@@ -8,6 +8,7 @@ use muster::auth::tokens::NewToken;
 use serde_json::{Value, json};
 
 use super::{Browser, Role};
+use crate::people::roster::settled;
 use crate::support::{Server, change};
 
 const SCRIPT: &str = "<img src=x onerror=\"window.hacked = 1\"><script>window.hacked = 1</script>";
@@ -73,6 +74,14 @@ async fn named() -> (Server, Vec<(String, String)>, Vec<String>) {
         // Not by the API, which refuses some of them.
         server.tokens.create(NewToken::new(name, Allowed::Viewer)).await.unwrap();
     }
+    settled(&server).await;
+    let people = "WITH numbered AS (SELECT id, row_number() OVER (ORDER BY id) AS number FROM person)";
+    for (name, number) in NAMES.into_iter().chain([endless.as_str(), HIDDEN]).zip(1..) {
+        let set =
+            format!("UPDATE person SET display_name = '{name}', email = '{name}@example.com', department = '{name}'");
+        let which = format!("WHERE id IN (SELECT id FROM numbered WHERE number = {number})");
+        change(&server.db, &format!("{people} {set} {which}")).await;
+    }
     for (name, number) in NAMES.iter().copied().chain([long(100).as_str()]).zip(1..) {
         let email = format!("{number}{}@example.com", "w".repeat(50));
         server.members.create(&NewMember { name: name.to_owned(), email, role: Allowed::Viewer }).await.unwrap();
@@ -94,12 +103,20 @@ async fn pages(server: &Server, instances: &[(String, String)]) -> Vec<String> {
         "/integrations/rehearsal",
         "/notifications",
         "/notifications?tab=silent",
+        "/people",
+        "/reports/licences",
+        "/reports/spend?by=licence",
+        "/reports/renewals",
         "/settings/members",
+        "/settings/people",
         "/settings/tokens",
         "/settings/audit",
     ]
     .map(str::to_owned)
     .into();
+    let people = server.ask("{ persons(first: 10) { nodes { id } } }", json!({})).await;
+    let people = people["persons"]["nodes"].as_array().unwrap();
+    pages.extend(people.iter().take(7).map(|person| format!("/people/{}", person["id"].as_str().unwrap())));
     for (name, id) in instances {
         pages.push(format!("/instances/{id}"));
         if name.len() == 200 || name == SCRIPT || name == HIDDEN {

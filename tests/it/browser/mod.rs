@@ -7,7 +7,9 @@ mod flows;
 mod hostile;
 mod looks;
 mod pages;
+mod people;
 mod picture;
+mod reports;
 mod rights;
 mod scale;
 mod unsaved;
@@ -182,6 +184,15 @@ impl Browser {
         let field = self.find(Role::Field, label).await;
         let option = field.find(By::XPath(format!(".//option[normalize-space()='{option}']"))).await.unwrap();
         option.click().await.unwrap();
+    }
+
+    /// Enters a text in a field that finds things, and picks one whose line contains `shown`.
+    pub async fn pick(&self, label: &str, text: &str, shown: &str) {
+        self.enter(label, text).await;
+        let path = format!("//li[@role='option'][contains(., '{shown}')]");
+        // What is found for the whole text replaces what was found before.
+        let picked = async || self.session.find(By::XPath(path.clone())).await.ok()?.click().await.ok();
+        self.wait(shown, picked).await;
     }
 
     /// Goes on in the window that was opened last.

@@ -27,7 +27,7 @@ async fn counted(server: &Server) {
 }
 
 /// An instance whose first run has ended, and whose licences have been counted.
-async fn instance(server: &Server, name: &str, config: &[(&str, &str)]) -> String {
+pub async fn instance(server: &Server, name: &str, config: &[(&str, &str)]) -> String {
     let id = server.rehearse(name, config).await;
     server.idle(&id, "").await;
     counted(server).await;
@@ -70,12 +70,12 @@ async fn set_price(server: &Server, instance: &str, license: &str, price: Value)
 }
 
 /// The date so many days from now.
-fn day(offset: i64) -> String {
+pub fn day(offset: i64) -> String {
     let now = chrono::DateTime::from_timestamp_millis(muster::clock::Clock::System.now()).unwrap();
     (now.date_naive() + chrono::Duration::days(offset)).to_string()
 }
 
 /// A contract that is in force now.
-fn contract(instance: &str, name: &str, currency: &str, lines: &Value) -> Value {
+pub fn contract(instance: &str, name: &str, currency: &str, lines: &Value) -> Value {
     json!({ "instanceId": instance, "name": name, "currency": currency, "startsOn": day(-10), "endsOn": day(300), "lines": lines })
 }

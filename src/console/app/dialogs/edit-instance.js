@@ -2,13 +2,14 @@
 
 import { useEffect, useState } from "../../vendor/hooks.js";
 import { change } from "../api.js";
+import { beginConsent } from "../consent.js";
 import { useQuery } from "../data.js";
 import { dropDraft, keepDraft } from "../draft.js";
 import { every } from "../format.js";
 import { html } from "../lib.js";
 import { INSTANCE, remember } from "../store.js";
 import { LeaveButton, open, useAction, Window } from "../ui/dialog.js";
-import { beginConsent, byField, Field, FORM_FIELDS, IntervalField, intervalFault, pathsOf, secretsOf, TextField, useConfiguration, useFirstError } from "../ui/fields.js";
+import { byField, Field, FORM_FIELDS, IntervalField, intervalFault, pathsOf, secretsOf, TextField, useConfiguration, useFirstError } from "../ui/fields.js";
 import { Button, Failure, Loading, say } from "../ui/parts.js";
 import { Conflict, CONFLICT, useLastChange } from "./conflict.js";
 import { Credential } from "./credential.js";

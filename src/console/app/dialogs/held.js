@@ -1,7 +1,7 @@
 // The question before a sync may remove the users whom the removal guard kept.
 
 import { useList } from "../data.js";
-import { count, number, plural } from "../format.js";
+import { count, nameOf, number, plural } from "../format.js";
 import { html } from "../lib.js";
 import { LeaveButton, open, Window } from "../ui/dialog.js";
 import { Failure, Loading, More } from "../ui/parts.js";
@@ -13,8 +13,8 @@ const HELD_REMOVALS = `query HeldRemovals($id: ID!, $after: String) {
 }`;
 const NONE_HELD = { nodes: [], totalCount: 0, totalCountIsExact: true, pageInfo: { hasNextPage: false, endCursor: null } };
 
-const Leaver = ({ user: { displayName, email, externalId } }) => html`
-  <li><span class="grow">${displayName ?? email ?? externalId}</span>${displayName && email && html`<span class="second">${email}</span>`}</li>
+const Leaver = ({ user }) => html`
+  <li><span class="grow">${nameOf(user)}</span>${user.displayName && user.email && html`<span class="second">${user.email}</span>`}</li>
 `;
 
 /** The number and the names of those who would be removed. */

@@ -1,14 +1,14 @@
 // The window with the recipients of all mail, and a test mail.
 
-import { useEffect, useId, useRef, useState } from "../../vendor/hooks.js";
+import { useEffect, useId, useState } from "../../vendor/hooks.js";
 import { ask, change, done } from "../api.js";
 import { useQuery } from "../data.js";
 import { count } from "../format.js";
 import { html } from "../lib.js";
 import { me } from "../session.js";
+import { Chips, joined, marked } from "../ui/chips.js";
 import { open, useAction, Window } from "../ui/dialog.js";
 import { TextField } from "../ui/fields.js";
-import { Icon } from "../ui/icon.js";
 import { Button, Failure, Loading, say } from "../ui/parts.js";
 
 const RECIPIENTS = "query Recipients { recipients { emails } }";
@@ -36,80 +36,6 @@ function addressesOf(text) {
     const words = part.split(/\s+/);
     return words.every((word) => word.includes("@")) ? words : [part];
   });
-}
-
-/** The list with further addresses. Those that are there already, which may differ in case, are left out. */
-function joined(chips, addresses) {
-  const all = [...chips];
-  for (const address of addresses) {
-    if (!all.some((chip) => chip.address.toLowerCase() === address.toLowerCase())) all.push({ address, error: "" });
-  }
-  return all;
-}
-
-function Chip({ chip, remove }) {
-  const { address, error } = chip;
-  return html`
-    <li class="chip ${error ? "wrong" : ""}" title=${error || null}>
-      <span>${address}${error && html`<span class="unseen">, ${error}</span>`}</span>
-      <button type="button" class="quiet" aria-label="Remove ${address}" onClick=${remove}><${Icon} name="x" size=${14} /></button>
-    </li>
-  `;
-}
-
-function Chips({ chips, setChips, typed, setTyped, error }) {
-  const id = useId();
-  const input = useRef(null);
-  useEffect(() => input.current.focus(), []);
-  const take = (text) => {
-    setChips(joined(chips, addressesOf(text)));
-    setTyped("");
-  };
-  const key = (event) => {
-    if (!["Enter", ",", ";"].includes(event.key) || event.isComposing) return;
-    // Enter in the empty field saves.
-    if (event.key === "Enter" && !typed.trim()) return;
-    event.preventDefault();
-    take(typed);
-  };
-  const paste = (event) => {
-    const text = event.clipboardData?.getData("text/plain") ?? "";
-    if (!/[,;\r\n<]|@.*\s.*@/.test(text.trim())) return;
-    event.preventDefault();
-    take(`${typed}\n${text}`);
-  };
-  const remove = (address) => {
-    setChips(chips.filter((chip) => chip.address !== address));
-    input.current.focus();
-  };
-  const wrong = chips.filter((chip) => chip.error);
-  const reasons = [error, ...wrong.map((chip) => `${chip.address}: ${chip.error}`)].filter(Boolean);
-  return html`
-    <div class="field">
-      <label for=${id}>Recipients</label>
-      <div class="chips">
-        <ul aria-label="Recipients" class="chip-list">${chips.map((chip) => html`<${Chip} key=${chip.address} chip=${chip} remove=${() => remove(chip.address)} />`)}</ul>
-        <input
-          id=${id}
-          ref=${input}
-          type="text"
-          inputmode="email"
-          autocomplete="off"
-          autocapitalize="none"
-          spellcheck="false"
-          placeholder="Type and press enter"
-          aria-describedby="${id}-error ${id}-note"
-          aria-invalid=${reasons.length ? "true" : null}
-          value=${typed}
-          onInput=${({ target }) => setTyped(target.value)}
-          onKeyDown=${key}
-          onPaste=${paste}
-        />
-      </div>
-      <span class="error" id="${id}-error" role="alert">${reasons.map((reason) => html`<span class="error-line" key=${reason}>${reason}</span>`)}</span>
-      <small id="${id}-note">Leave this field empty if you want to only send notifications to the creators of instances.</small>
-    </div>
-  `;
 }
 
 const OUTCOMES_OF_MAIL = {
@@ -171,18 +97,6 @@ const without = (all, left) => all.filter((one) => !left.some(same(one)));
 /** What was `loaded` and made to `own` here, made to what is `stored` now, which somebody else has changed. */
 const merged = (loaded, own, stored) => [...without(stored, without(loaded, own)), ...without(without(own, loaded), stored)];
 
-/** Sorts the errors of the server to the addresses. Returns `{ chips, rest }`. */
-function sorted(addresses, userErrors) {
-  const chips = addresses.map((address) => ({ address, error: "" }));
-  const rest = [];
-  for (const { field, message } of userErrors) {
-    const chip = chips[Number(field?.[1] ?? NaN)];
-    if (chip) chip.error = message;
-    else rest.push(message);
-  }
-  return { chips, rest: rest.join(" ") };
-}
-
 /**
  * Makes `own` of the list that was `loaded`, and keeps what others have made of it meanwhile. Returns what the API answered
  * last, and the addresses that it was asked to store.
@@ -202,13 +116,13 @@ function RecipientsForm({ emails, onEdit, close }) {
   const [typed, setTyped] = useState("");
   const [busy, run, error, setError] = useAction();
   const form = useId();
-  const isEdited = typed.trim() !== "" || chips.map(({ address }) => address).join() !== emails.join();
+  const isEdited = typed.trim() !== "" || chips.map(({ text }) => text).join() !== emails.join();
   useEffect(() => onEdit(isEdited), [isEdited]);
   const save = (event) => {
     event.preventDefault();
     run(async () => {
       // What was typed without Enter counts.
-      const own = joined(chips, addressesOf(typed)).map(({ address }) => address);
+      const own = joined(chips, addressesOf(typed)).map(({ text }) => text);
       const { recipients, userErrors, addresses, isMerged } = await store(emails, own);
       if (!userErrors.length) {
         const saved = recipients.emails.length;
@@ -216,15 +130,27 @@ function RecipientsForm({ emails, onEdit, close }) {
         say(isMerged ? `${text} Somebody else changed the list meanwhile, and those changes are kept.` : text);
         return close();
       }
-      const { chips: marked, rest } = sorted(addresses, userErrors);
-      setChips(marked);
+      const { chips: wrong, rest } = marked(addresses, userErrors, "emails");
+      setChips(wrong);
       setTyped("");
-      setError(rest);
+      setError(rest.map(({ message }) => message).join(" "));
     });
   };
   return html`
     <form id=${form} onSubmit=${save} novalidate>
-      <${Chips} chips=${chips} setChips=${setChips} typed=${typed} setTyped=${setTyped} error=${error} />
+      <${Chips}
+        label="Recipients"
+        note="Leave this field empty if you want to only send notifications to the creators of instances."
+        inputmode="email"
+        hasFocus
+        split=${addressesOf}
+        isList=${(text) => /[,;\r\n<]|@.*\s.*@/.test(text)}
+        chips=${chips}
+        setChips=${setChips}
+        typed=${typed}
+        setTyped=${setTyped}
+        error=${error}
+      />
     </form>
     <${TestMail} />
     <footer>

@@ -2,12 +2,13 @@
 
 import { useEffect, useState } from "../../vendor/hooks.js";
 import { change } from "../api.js";
+import { beginConsent } from "../consent.js";
 import { useQuery } from "../data.js";
 import { dropDraft, keepDraft } from "../draft.js";
 import { html } from "../lib.js";
 import { INSTANCE, remember } from "../store.js";
 import { LeaveButton, open, useAction, Window } from "../ui/dialog.js";
-import { beginConsent, byField, ConfigurationFields, credentialFields, FORM_FIELDS, pathsOf, secretsOf, useConfiguration, useFirstError } from "../ui/fields.js";
+import { byField, ConfigurationFields, credentialFields, FORM_FIELDS, pathsOf, secretsOf, useConfiguration, useFirstError } from "../ui/fields.js";
 import { ConsentElsewhere, FailedConsent } from "../ui/consent.js";
 import { Copyable } from "../ui/copyable.js";
 import { Button, Failure, Loading, say } from "../ui/parts.js";

@@ -2,6 +2,7 @@
 
 import { useEffect, useMemo, useState } from "../../vendor/hooks.js";
 import { ask, change } from "../api.js";
+import { beginConsent } from "../consent.js";
 import { useLoad } from "../data.js";
 import { dropDraft, keepDraft, keptDraft, takeFailedConsent } from "../draft.js";
 import { plural } from "../format.js";
@@ -10,7 +11,7 @@ import { go, guardPage, search, setSearch } from "../router.js";
 import { mayChange, mayConnect } from "../session.js";
 import { INSTANCE, remember } from "../store.js";
 import { mayDrop, useAction, useGuard } from "../ui/dialog.js";
-import { beginConsent, byField, ConfigurationFields, FORM_FIELDS, IntervalField, intervalFault, pathsOf, secretsOf, TextField, useConfiguration, useFirstError } from "../ui/fields.js";
+import { byField, ConfigurationFields, FORM_FIELDS, IntervalField, intervalFault, pathsOf, secretsOf, TextField, useConfiguration, useFirstError } from "../ui/fields.js";
 import { Button, Empty, Failure, Heading, integrationLink, Link, Loading, Monogram } from "../ui/parts.js";
 import { ConsentElsewhere, FailedConsent } from "../ui/consent.js";
 import { Copyable } from "../ui/copyable.js";

@@ -1,17 +1,15 @@
 // The ledger of mails: what was sent to whom, and for every mail and run why it was sent or not.
 
-import { useEffect, useRef } from "../../vendor/hooks.js";
-import { useList, useLoad, useWatch } from "../data.js";
+import { useList, useWatch } from "../data.js";
 import { count, number, words } from "../format.js";
 import { html } from "../lib.js";
 import { search, setSearch } from "../router.js";
 import { mayManageMail } from "../session.js";
 import { Choose } from "../ui/choose.js";
-import { findInstances, namesOf } from "../ui/find.js";
-import { Finder } from "../ui/finder.js";
-import { Icon } from "../ui/icon.js";
+import { findInstances, nameOfInstance } from "../ui/find.js";
 import { isWaiting, MAIL_KINDS, MAIL_STATES, whyNoMail, WhyMail } from "../ui/mail.js";
 import { Moment } from "../ui/moment.js";
+import { Only } from "../ui/only.js";
 import { Button, Empty, Heading, instanceLink, Link, More, Pending, Tabs } from "../ui/parts.js";
 import { Badge, OUTCOMES } from "../ui/state.js";
 
@@ -65,28 +63,7 @@ function LedgerRow({ mail }) {
   `;
 }
 
-/** The instance that the lists are limited to. The focus stays here when one is picked or removed. */
-function OneInstance() {
-  const id = search.value.get("instance");
-  const box = useRef(null);
-  const before = useRef(id);
-  const { data } = useLoad((signal) => (id ? namesOf([id], signal) : Promise.resolve(new Map())), id ?? "");
-  useEffect(() => {
-    if (before.current !== id) box.current.querySelector("input, button").focus();
-    before.current = id;
-  }, [id]);
-  const name = data?.get(id) ?? (data ? "a deleted instance" : "…");
-  return html`
-    <div ref=${box} class="filter">
-      ${id
-        ? html`
-            <span class="second">Instance</span>
-            <span class="chip">${name}<button type="button" class="quiet bare" aria-label="Remove the filter ${name}" onClick=${() => setSearch({ instance: null })}><${Icon} name="x" size=${12} /></button></span>
-          `
-        : html`<${Finder} label="Instance" placeholder="All instances" find=${findInstances} onPick=${(one) => setSearch({ instance: one.id })} />`}
-    </div>
-  `;
-}
+const OneInstance = () => html`<${Only} label="Instance" name="instance" placeholder="All instances" find=${findInstances} nameOf=${nameOfInstance} />`;
 
 const one = (name, known) => (search.value.get(name) in known ? [search.value.get(name)] : undefined);
 const isLimited = (...names) => names.some((name) => search.value.has(name));

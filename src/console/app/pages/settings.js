@@ -8,11 +8,13 @@ import { Heading, Link } from "../ui/parts.js";
 import { AccountSettings } from "./settings/account.js";
 import { AuditSettings } from "./settings/audit.js";
 import { MembersSettings } from "./settings/members.js";
+import { PeopleSettings } from "./settings/people.js";
 import { TokensSettings } from "./settings/tokens.js";
 
 const PARTS = [
   { part: "account", to: "settings", label: "Account", content: AccountSettings },
   { part: "members", to: "settings/members", label: "Members", content: MembersSettings, managed: true },
+  { part: "people", to: "settings/people", label: "People", content: PeopleSettings, managed: true },
   { part: "tokens", to: "settings/tokens", label: "Tokens", content: TokensSettings, managed: true },
   { part: "audit", to: "settings/audit", label: "Audit log", content: AuditSettings, managed: true },
 ];

@@ -49,6 +49,12 @@ class Opened {
 export const open = (content, properties = {}) =>
   new Promise((resolve) => (above.value = [...above.value, new Opened(content, properties, resolve)]));
 
+/** The module of a window, once it is loaded. */
+export const loaded = (module) =>
+  module.catch(() => {
+    throw new Error("The window could not be loaded. Try again when the server can be reached.");
+  });
+
 /** Closes all windows, for example when somebody signs out. */
 export const closeAll = () => above.value.forEach(({ close }) => close());
 

@@ -1,10 +1,8 @@
 // Fields of forms: their label, help and error, and the configuration of an integration.
 
 import { useEffect, useId, useMemo, useRef, useState } from "../../vendor/hooks.js";
-import { change } from "../api.js";
 import { every } from "../format.js";
 import { html } from "../lib.js";
-import { leaveFor } from "../router.js";
 
 /** The setting that selects how to authenticate. */
 const AUTHENTICATION = "authentication";
@@ -275,18 +273,4 @@ export function useFirstError(errors) {
     if (Object.keys(errors).length) form.current?.querySelector('[aria-invalid="true"]')?.focus();
   }, [errors]);
   return form;
-}
-
-const BEGIN = `mutation Begin($input: BeginAuthorizationInput!) {
-  beginAuthorization(input: $input) { authorizationUrl userErrors { code field message } }
-}`;
-
-/** Goes to the application's page for consent. Returns the user errors, if there are any. */
-export async function beginConsent(name, input) {
-  const { authorizationUrl, userErrors } = await change(BEGIN, input);
-  if (userErrors.length) return userErrors;
-  const to = new URL(authorizationUrl);
-  if (!["https:", "http:"].includes(to.protocol)) throw new Error(`${name} gave an address that cannot be opened.`);
-  leaveFor(to);
-  return [];
 }

@@ -1,6 +1,7 @@
 // What the fields that find things by name ask the server.
 
 import { ask } from "../api.js";
+import { words } from "../format.js";
 
 const MOST_FOUND = 8;
 const INSTANCES_BY_NAME = `query InstancesByName($first: Int!, $filter: InstanceFilter) {
@@ -10,6 +11,9 @@ const INTEGRATIONS_BY_NAME = `query IntegrationsByName($first: Int!, $filter: In
   integrations(first: $first, filter: $filter) { nodes { key name instanceCount } }
 }`;
 
+const PEOPLE_BY_NAME = `query PeopleByName($first: Int!, $filter: PersonFilter) {
+  persons(first: $first, filter: $filter) { nodes { id displayName email state } }
+}`;
 const ACTORS_BY_NAME = `query ActorsByName($first: Int!, $text: String) {
   members(first: $first, filter: { search: $text }) { nodes { id name email } }
   apiTokens(first: $first, filter: { search: $text }) { nodes { id name } }
@@ -27,6 +31,15 @@ export async function findIntegrations(text, signal) {
   return integrations.nodes.map(({ key, name }) => ({ id: key, name }));
 }
 
+/** People whose name or address contains words that begin with those of the text. */
+export async function findPeople(text, signal) {
+  const { persons } = await ask(PEOPLE_BY_NAME, { first: MOST_FOUND, filter: text ? { search: text } : {} }, signal);
+  return persons.nodes.map(personFound);
+}
+
+/** A person, to be picked. */
+export const personFound = ({ id, displayName, email, state }) => ({ id, name: displayName ?? email ?? "Without a name", second: [displayName && email, words(state)].filter(Boolean).join(", ") });
+
 /** Members and tokens whose name or address contains the text. */
 export async function findActors(text, signal) {
   const { members, apiTokens } = await ask(ACTORS_BY_NAME, { first: MOST_FOUND, text: text || null }, signal);
@@ -37,6 +50,14 @@ export async function findActors(text, signal) {
 }
 
 const INSTANCES_BY_ID = "query InstancesById($ids: [ID!]) { instances(first: 100, filter: { ids: $ids }) { nodes { id name } } }";
+
+const INTEGRATION_NAME = "query IntegrationName($key: String!) { integration(key: $key) { key name } }";
+
+/** The name of an integration; null if there is none with this key. */
+export const nameOfIntegration = async (key, signal) => (await ask(INTEGRATION_NAME, { key }, signal)).integration?.name ?? null;
+
+/** The name of an instance; null if there is none with this id. */
+export const nameOfInstance = async (id, signal) => (await namesOf([id], signal)).get(id) ?? null;
 
 /** The names of instances by their ids. */
 export async function namesOf(ids, signal = null) {

@@ -1,6 +1,7 @@
 // The body of a long table, of which only the rows in view are drawn.
 
 import { useEffect, useLayoutEffect, useReducer, useRef, useState } from "../../vendor/hooks.js";
+import { number, plural } from "../format.js";
 import { html } from "../lib.js";
 
 /** Up to this many rows, all are drawn. */
@@ -68,3 +69,47 @@ export function LongBody({ core, length, columns, height, row, look, version = n
     </tbody>
   `;
 }
+
+const AS_CARDS = window.matchMedia("(max-width: 899px)");
+/**
+ * So many rows that are not loaded yet stand below the others. Who comes to them has them loaded. Nobody jumps into the
+ * middle, as in the list of instances: the server would have to read all rows before that place.
+ */
+const NEXT_ROWS = 20;
+
+/**
+ * The body of a table of a list that `useList` loads: all rows of a short list, of a long one those in view. `row(node,
+ * attributes)` draws one: its element has these attributes. `heights` are those of a row before it is drawn, in pixels: in a
+ * table, and as a card.
+ */
+export function GrowingBody({ list: { nodes, hasMore, more }, columns, heights, row }) {
+  const length = nodes.length + (hasMore ? NEXT_ROWS : 0);
+  const isLong = length > FEW_ROWS;
+  const core = useVirtualCore(isLong);
+  const draw = (index, measure = null) => {
+    const node = nodes[index];
+    if (!node) return html`<tr key=${index} data-index=${index} ref=${measure}><td colspan=${columns}><span class="line"></span></td></tr>`;
+    return row(node, { key: node.id, "data-index": index, "aria-rowindex": index + 2, measure });
+  };
+  const end = useRef(null);
+  const latest = useRef(more);
+  latest.current = more;
+  // A short list that goes on is continued when its end comes into view.
+  useEffect(() => {
+    if (isLong || !hasMore || !end.current) return;
+    const seen = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && latest.current());
+    seen.observe(end.current);
+    return () => seen.disconnect();
+  }, [isLong, hasMore, nodes.length]);
+  if (isLong && core) {
+    const look = (_first, last) => last >= nodes.length && more();
+    const height = () => heights[Number(AS_CARDS.matches)];
+    return html`<${LongBody} core=${core} length=${length} columns=${columns} height=${height} row=${draw} look=${look} version=${nodes.length} />`;
+  }
+  return html`<tbody>${nodes.map((_, index) => draw(index))}${hasMore && html`<tr ref=${end} class="space" aria-hidden="true"><td colspan=${columns}></td></tr>`}</tbody>`;
+}
+
+/** How many rows there are, and how many of them are loaded. */
+export const HowMany = ({ list: { nodes, total, exact, hasMore }, one, many = undefined }) => html`
+  <p class="second" role="status">${number(total)}${exact ? "" : "+"} ${plural(total, one, many)}${hasMore ? `, the first ${number(nodes.length)} of them here; the next come as you scroll` : ""}</p>
+`;

@@ -12,6 +12,7 @@ import { Icon } from "./icon.js";
 export const Link = ({ to, children, ...rest }) => html`<a href=${address(to)} ...${rest}>${children}</a>`;
 
 export const instanceLink = (id) => `instances/${encodeURIComponent(id)}`;
+export const personLink = (id) => `people/${encodeURIComponent(id)}`;
 export const integrationLink = (key) => `integrations/${encodeURIComponent(key)}`;
 
 /** The heading of a page, which gets the focus when the page is shown. `actions` stand at its right. */

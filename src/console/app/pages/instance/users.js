@@ -1,25 +1,28 @@
 // The users of an instance: search, filters, and pages.
 
-import { useEffect, useRef, useState } from "../../../vendor/hooks.js";
+import { useRef } from "../../../vendor/hooks.js";
 import { askEarly, authorization, call } from "../../api.js";
-import { useList } from "../../data.js";
+import { useChanged, useList, useWatch } from "../../data.js";
 import { USER_COLUMNS, USER_FIELD_NAMES } from "../../fields.js";
-import { listed, number, plural, words } from "../../format.js";
+import { listed, nameOf, words } from "../../format.js";
 import { html } from "../../lib.js";
-import { onEvent } from "../../live.js";
 import { address, search, setSearch } from "../../router.js";
+import { mayDecide } from "../../session.js";
 import { token } from "../../token.js";
-import { useAction } from "../../ui/dialog.js";
+import { loaded, useAction } from "../../ui/dialog.js";
 import { Icon } from "../../ui/icon.js";
-import { FEW_ROWS, LongBody, useVirtualCore } from "../../ui/long-body.js";
+import { GrowingBody, HowMany } from "../../ui/long-body.js";
 import { Day, Moment } from "../../ui/moment.js";
-import { Button, Empty, Pending, Search } from "../../ui/parts.js";
+import { Button, Empty, Link, Pending, personLink, Search } from "../../ui/parts.js";
 import { Badge } from "../../ui/state.js";
 
 const USERS_OF_INSTANCE = `query UsersOfInstance($id: ID!, $after: String, $filter: UserFilter, $order: UserOrder) {
   instance(id: $id) { id users(first: 50, after: $after, filter: $filter, orderBy: $order) {
     totalCount totalCountIsExact searchAsOf pageInfo { hasNextPage endCursor }
-    nodes { id externalId removedAt neverActive ${USER_FIELD_NAMES} }
+    nodes {
+      id externalId removedAt neverActive ${USER_FIELD_NAMES}
+      link { state } person { id displayName email } owner { id displayName email }
+    }
   } }
 }`;
 /** The orders by what the address calls them. */
@@ -28,14 +31,7 @@ const ORDERS_OF_USERS = {
   reverse: { label: "By name, Z to A", order: { field: "NAME", direction: "DESC" } },
 };
 /** The height of a row before it is drawn, in pixels: in a table, and as a card. */
-const [ROW_HEIGHT, CARD_HEIGHT] = [41, 116];
-const AS_CARDS = window.matchMedia("(max-width: 899px)");
-const heightOfRow = () => (AS_CARDS.matches ? CARD_HEIGHT : ROW_HEIGHT);
-/**
- * So many rows that are not loaded yet stand below the others. Who comes to them has them loaded. Nobody jumps into the
- * middle, as in the list of instances: the server would have to read all users before that place.
- */
-const NEXT_ROWS = 20;
+const HEIGHTS = [41, 116];
 const STATUSES = ["ACTIVE", "SUSPENDED", "INVITED", "UNKNOWN"];
 const TONES_OF_STATUSES = { ACTIVE: "ok", SUSPENDED: "warning", INVITED: "plain", UNKNOWN: "plain" };
 /** Events after which the list differs. */
@@ -61,19 +57,50 @@ function UserCell({ user, field: { key, name, kind, heading }, provided }) {
   return html`<td data-label=${heading}>${shown}</td>`;
 }
 
-/** One row. A user of undefined is not loaded yet. */
-function UserRow({ user, provided, index, measure }) {
-  if (!user) return html`<tr data-index=${index} ref=${measure}><td colspan=${USER_COLUMNS.length}><span class="line"></span></td></tr>`;
+/** What can be done about an account that is nobody's. */
+function Decide({ user, instance, reload }) {
+  const [busy, run, failure] = useAction();
+  const isPersonal = user.link.state !== "NOT_PERSONAL";
+  const decide = () =>
+    run(async () => {
+      const windows = await loaded(import("../../dialogs/whose.js"));
+      const isChanged = await (isPersonal ? windows.linkAccount : windows.setOwner)({ ...user, instance });
+      if (isChanged) reload();
+    });
   return html`
-    <tr class=${user.removedAt ? "removed" : ""} data-index=${index} aria-rowindex=${index + 2} ref=${measure}>
-      <th scope="row">
-        ${user.displayName ?? user.email ?? user.externalId}
-        ${user.removedAt && html`<span class="second">Removed <${Day} at=${user.removedAt} /></span>`}
-      </th>
-      ${COLUMNS_OF_USERS.map((field) => html`<${UserCell} key=${field.key} user=${user} field=${field} provided=${provided} />`)}
-    </tr>
+    <${Button} look="small" busy=${busy} onClick=${decide} aria-label="${isPersonal ? "Link" : "Owner of"} ${nameOf(user)}">${isPersonal ? "Link…" : "Owner…"}</${Button}>
+    <span class="error" role="alert">${failure}</span>
   `;
 }
+
+/** Whose an account is, where that is not the name in the row: a person, an owner, or why nobody is known. */
+function Whose({ user, instance, reload }) {
+  const { person, link, owner, removedAt } = user;
+  if (person) return html`${link.state === "CONFLICT" && html`<${Badge} tone="warning">Conflict</${Badge}> `}of <${Link} to=${personLink(person.id)}>${nameOf(person)}</${Link}>`;
+  if (!link || removedAt) return null;
+  return html`
+    ${owner ? html`Owner <${Link} to=${personLink(owner.id)}>${nameOf(owner)}</${Link}>` : words(link.state)}
+    ${mayDecide.value && html` <${Decide} user=${user} instance=${instance} reload=${reload} />`}
+  `;
+}
+
+/** The name of an account, which leads to its person. */
+function Name({ user, ...rest }) {
+  const { person, link, removedAt } = user;
+  const isSame = person && link.state !== "CONFLICT" && nameOf(person) === nameOf(user);
+  return html`
+    ${isSame ? html`<${Link} to=${personLink(person.id)}>${nameOf(user)}</${Link}>` : nameOf(user)}
+    ${!isSame && html`<span class="second"><${Whose} user=${user} ...${rest} /></span>`}
+    ${removedAt && html`<span class="second">Removed <${Day} at=${removedAt} /></span>`}
+  `;
+}
+
+const UserRow = ({ user, instance, provided, reload, measure, ...attributes }) => html`
+  <tr ref=${measure} class=${user.removedAt ? "removed" : ""} ...${attributes}>
+    <th scope="row"><${Name} user=${user} instance=${instance} reload=${reload} /></th>
+    ${COLUMNS_OF_USERS.map((field) => html`<${UserCell} key=${field.key} user=${user} field=${field} provided=${provided} />`)}
+  </tr>
+`;
 
 /** What the address asks for: `{ text, status, removed, order }`. */
 const askedFor = () => ({
@@ -137,26 +164,6 @@ function UserFilters({ instance, text, status, removed, order }) {
   `;
 }
 
-/**
- * Whether the users have changed since somebody read on beyond the first page. Shorter lists load by themselves.
- * @returns {[boolean, (isChanged: boolean) => void, (event: any) => boolean]}
- */
-function useChanged(id, isLong, key) {
-  const [isChanged, setChanged] = useState(false);
-  const long = useRef(isLong);
-  long.current = isLong;
-  useEffect(() => setChanged(false), [key]);
-  useEffect(
-    () =>
-      onEvent(({ instance, cause }) => {
-        if (instance.id === id && CHANGES_USERS.has(cause) && long.current) setChanged(true);
-      }),
-    [id],
-  );
-  const matters = ({ instance, cause }) => instance.id === id && CHANGES_USERS.has(cause) && !long.current;
-  return [isChanged, setChanged, matters];
-}
-
 function NoUsers({ isFiltered, instance }) {
   if (isFiltered)
     return html`
@@ -171,45 +178,22 @@ function NoUsers({ isFiltered, instance }) {
   `;
 }
 
-/** The rows: all of a short list, of a long one those in view. */
-function UserRows({ list, provided }) {
-  const { nodes, hasMore, more } = list;
-  const length = nodes.length + (hasMore ? NEXT_ROWS : 0);
-  const isLong = length > FEW_ROWS;
-  const core = useVirtualCore(isLong);
-  const row = (index, measure = null) => html`<${UserRow} key=${nodes[index]?.id ?? index} user=${nodes[index]} provided=${provided} index=${index} measure=${measure} />`;
-  const end = useRef(null);
-  const latest = useRef(more);
-  latest.current = more;
-  // A short list that goes on is continued when its end comes into view.
-  useEffect(() => {
-    if (isLong || !hasMore || !end.current) return;
-    const seen = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && latest.current());
-    seen.observe(end.current);
-    return () => seen.disconnect();
-  }, [isLong, hasMore, nodes.length]);
-  if (isLong && core) {
-    const look = (_first, last) => last >= nodes.length && more();
-    return html`<${LongBody} core=${core} length=${length} columns=${USER_COLUMNS.length} height=${heightOfRow} row=${row} look=${look} version=${nodes.length} />`;
-  }
-  return html`<tbody>${nodes.map((_, index) => row(index))}${hasMore && html`<tr ref=${end} class="space" aria-hidden="true"><td colspan=${USER_COLUMNS.length}></td></tr>`}</tbody>`;
-}
-
-/** How many there are, and how many of them are loaded. */
-const HowMany = ({ list: { nodes, total, exact, hasMore } }) => html`
-  <p class="second" role="status">${number(total)}${exact ? "" : "+"} ${plural(total, "user")}${hasMore ? `, the first ${number(nodes.length)} of them here; the next come as you scroll` : ""}</p>
-`;
+/** Accounts that were stored a moment ago. Whose they are is found out in the background. */
+const isNew = ({ link, removedAt }) => !link && !removedAt;
 
 export function InstanceUsers({ instance, provided }) {
   const asked = askedFor();
   const { text, status, removed, order } = asked;
   const variables = variablesOf(instance.id, asked);
   const seen = useRef(false);
-  const [isChanged, setChanged, matters] = useChanged(instance.id, seen.current, JSON.stringify(variables.filter));
+  const changes = ({ instance: { id }, cause }) => id === instance.id && CHANGES_USERS.has(cause);
+  const [isChanged, setChanged, matters] = useChanged(changes, seen.current, JSON.stringify(variables.filter));
   const list = useList(USERS_OF_INSTANCE, variables, (data) => data.instance.users, matters);
   seen.current = (list.nodes?.length ?? 0) > 50;
+  useWatch(!seen.current && (list.nodes?.some(isNew) ?? false), list.reload);
   const isFiltered = Boolean(text || status || removed);
   const asOf = list.data?.instance.users.searchAsOf;
+  const row = (user, attributes) => html`<${UserRow} user=${user} instance=${instance} provided=${provided} reload=${list.reload} ...${attributes} />`;
   const renew = () => {
     setChanged(false);
     list.reload();
@@ -222,13 +206,13 @@ export function InstanceUsers({ instance, provided }) {
     ${list.nodes?.length > 0 &&
     html`
       ${text && asOf && html`<p class="second">The search may not find users yet that were stored after <${Moment} at=${asOf} />.</p>`}
-      <${HowMany} list=${list} />
+      <${HowMany} list=${list} one="user" />
       <table class="cards flow users" aria-rowcount=${list.exact ? list.total + 1 : -1}>
         <caption class="unseen">Users of ${instance.name}</caption>
         <thead>
-          <tr><th scope="col">Name</th>${COLUMNS_OF_USERS.map(({ key, heading }) => html`<th key=${key} scope="col">${heading}</th>`)}</tr>
+          <tr><th scope="col">Name, person</th>${COLUMNS_OF_USERS.map(({ key, heading }) => html`<th key=${key} scope="col">${heading}</th>`)}</tr>
         </thead>
-        <${UserRows} list=${list} provided=${provided} />
+        <${GrowingBody} list=${list} columns=${USER_COLUMNS.length} heights=${HEIGHTS} row=${row} />
       </table>
       ${list.hasMore && html`<p class="more"><${Button} onClick=${list.more} busy=${list.busy}>Show more</${Button}></p>`}
     `}
