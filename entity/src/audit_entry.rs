@@ -69,6 +69,8 @@ pub enum Action {
     AuditExported,
     /// The users of an instance were exported.
     UsersExported,
+    /// A report was exported; `detail` says which.
+    ReportExported,
     /// The end of the audit log was accepted as it was found.
     AuditAccepted,
     /// The personal part of audit entries was erased.

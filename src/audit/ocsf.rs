@@ -27,7 +27,7 @@ impl Activity {
             A::SignedIn | A::SignInFailed => authentication(1),
             A::SignedOut | A::SessionEnded => authentication(2),
             A::InstanceCreated | A::MemberCreated | A::TokenCreated | A::LinkCreated | A::ContractCreated => api(1),
-            A::AuditExported | A::UsersExported | A::PersonRead => api(2),
+            A::AuditExported | A::UsersExported | A::ReportExported | A::PersonRead => api(2),
             A::InstanceUpdated | A::RecipientsSet | A::MemberUpdated | A::TokenUpdated | A::PasswordSet => api(3),
             A::KeysRotated | A::PriceSet | A::ContractUpdated | A::Changed => api(3),
             A::AccountLinked | A::AccountUnlinked | A::LinkReset | A::AccountKindSet | A::OwnerSet => api(3),

@@ -90,6 +90,11 @@ impl Code {
         Self::Internal,
     ];
 
+    /// The code that clients see as this.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.as_str() == name)
+    }
+
     /// The code as clients see it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -72,10 +72,15 @@ pub struct PageRequest<L: List> {
 
 impl<L: List> PageRequest<L> {
     pub fn new(list: &L, first: Option<i32>, after: Option<&str>) -> Result<Self, ApiError> {
-        let size = size(first).ok_or_else(|| ApiError::InvalidInput(format!("first must be from 1 to {MAX_SIZE}.")))?;
+        let size = sized(first)?;
         let after = after.map(|cursor| decode(list, cursor).ok_or_else(not_a_cursor)).transpose()?;
         Ok(Self { size, after })
     }
+}
+
+/// How many rows a page has.
+pub fn sized(first: Option<i32>) -> Result<usize, ApiError> {
+    size(first).ok_or_else(|| ApiError::InvalidInput(format!("first must be from 1 to {MAX_SIZE}.")))
 }
 
 /// The error for a cursor of another list.

@@ -43,6 +43,7 @@ use super::spend::set_price::SetPrice;
 use super::spend::upsert_contract::UpsertContract;
 use super::sync_run::list::SyncRunQuery;
 use super::sync_run::progress::ProgressSubscription;
+use super::user::feed::UserChangeQuery;
 use super::user::list::UserQuery;
 
 /// The longest time for a query or mutation, for the start of a subscription, and for each of its events.
@@ -54,7 +55,7 @@ pub const EXECUTION_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Query(NodeQuery, RegisterQuery, MailQuery, AccessQuery, ReportQuery);
 
 #[derive(MergedObject, Default)]
-pub struct RegisterQuery(IntegrationQuery, InstanceQuery, EventLogQuery, SyncRunQuery, UserQuery);
+pub struct RegisterQuery(IntegrationQuery, InstanceQuery, EventLogQuery, SyncRunQuery, UserQuery, UserChangeQuery);
 
 #[derive(MergedObject, Default)]
 pub struct MailQuery(RecipientsQuery, NotificationQuery);

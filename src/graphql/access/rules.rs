@@ -75,7 +75,7 @@ const ROOTS: &[(&str, Need, Reach, &[&str])] = &[
         ],
     ),
     ("Query", Need::Figures, Reach::Installation, &["serverStatus"]),
-    ("Query", Need::People, Reach::Instances, &["node", "notifications", "users"]),
+    ("Query", Need::People, Reach::Instances, &["node", "notifications", "userChanges", "users"]),
     ("Query", Need::People, Reach::Installation, &["peopleSettings", "person", "persons", "recipients"]),
     ("Query", Need::Administer, Reach::Installation, &["apiTokens", "auditLog", "members"]),
     ("Query", Need::Own, Reach::Instances, &["me"]),
@@ -251,7 +251,8 @@ const OBJECTS: &[Object] = &[
     ),
     ("UserChangeConnection", Need::People, PAGE),
     ("UserChangeEdge", Need::People, EDGE),
-    ("UserChange", Need::People, &["fields", "kind", "user"]),
+    ("UserChange", Need::People, &["at", "fields", "kind", "user"]),
+    ("UserChangeFeed", Need::People, &["cursor", "hasMore", "nodes"]),
     // Mail
     ("Recipients", Need::People, &["emails"]),
     ("NotificationConnection", Need::People, PAGE),

@@ -4,12 +4,14 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use async_graphql::Object;
+use chrono::{DateTime, Utc};
 use entity::instance;
 use entity::run::FailureClass;
 use entity::user_change::{Kind, Model};
 use uuid::Uuid;
 
 use super::User;
+use crate::clock::date_time;
 use crate::db::{Columns, Total};
 use crate::directory::reported::Reported;
 use crate::directory::{changes, leavers};
@@ -29,7 +31,7 @@ pub struct UserChange {
 
 impl UserChange {
     /// Rows of one list.
-    fn list(changes: Vec<(Model, Reported)>) -> Vec<UserChange> {
+    pub(super) fn list(changes: Vec<(Model, Reported)>) -> Vec<UserChange> {
         let (changes, models): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
         changes.into_iter().zip(User::list(models)).map(|(change, user)| UserChange { change, user }).collect()
     }
@@ -47,6 +49,11 @@ impl UserChange {
     /// The user as it is now.
     async fn user(&self) -> Written<&User> {
         Written(&self.user)
+    }
+
+    /// When it was stored. Null if a release stored it that kept no times.
+    fn at(&self) -> Option<DateTime<Utc>> {
+        (self.change.at > 0).then(|| date_time(self.change.at))
     }
 
     /// The names of the fields of `User` that changed; empty if the user was added or removed.

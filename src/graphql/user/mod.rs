@@ -21,6 +21,7 @@ use crate::directory::reported::Reported;
 use crate::directory::users::{Found, Position};
 
 pub mod change;
+pub mod feed;
 pub mod list;
 
 /// The last activity of an account that was never active.

@@ -91,6 +91,22 @@ async fn of_instances(
     Ok(events)
 }
 
+/// The causes of the events with which runs end.
+pub const ENDS: [Cause; 4] = [Cause::SyncSucceeded, Cause::SyncPartial, Cause::SyncFailed, Cause::SyncCancelled];
+
+/// At most `limit` events from `from` on with which runs ended, the oldest first, and the number of the first event that
+/// was not looked at.
+pub async fn ends_from(reader: &Reader, seen: &Seen, from: i64, limit: u64) -> Result<(Vec<Event>, i64)> {
+    // First: an event that comes later is looked at the next time.
+    let to = (events::newest(reader).await? + 1).min(from.saturating_add(LOOKED_AT)).max(from);
+    let filter = Filter { causes: Some(ENDS.to_vec()), seen: seen.clone(), ..Filter::default() };
+    let looked_at = Condition::all().add(Column::Seq.gte(from)).add(Column::Seq.lt(to));
+    let select = filter.select().filter(looked_at).order_by_asc(Column::Seq).limit(limit);
+    let rows: Vec<Model> = reader.rows(select.into_query()).await?;
+    let last = rows.last().filter(|_| rows.len() as u64 == limit).map(|row| row.seq + 1);
+    Ok((rows.into_iter().filter_map(decode).collect(), last.unwrap_or(to)))
+}
+
 /// How many events match.
 pub async fn total(reader: &Reader, filter: &Filter) -> Result<Total> {
     db::total(reader, filter.select()).await

@@ -65,7 +65,7 @@ pub(super) fn user(text: &mut String, user: &Reported, removed: bool) {
     line(text, cells.into_iter().chain(last));
 }
 
-fn line(text: &mut String, cells: impl IntoIterator<Item = String>) {
+pub(super) fn line(text: &mut String, cells: impl IntoIterator<Item = String>) {
     for (index, value) in cells.into_iter().enumerate() {
         if index > 0 {
             text.push(',');

@@ -1,4 +1,4 @@
-//! `/export/users.csv`: the users of an instance as a file.
+//! Files: [`reports`], and `/export/users.csv`, the users of an instance.
 //!
 //! The caller needs what the query `users` needs, and sees what it shows. The file is written page by page, so that it
 //! takes no memory, and each user is in it once, as of the moment in which the page was read. The audit log has an entry
@@ -6,6 +6,8 @@
 //! cut, so that nobody takes a part for the whole.
 
 mod csv;
+mod report;
+mod reports;
 
 use std::sync::Arc;
 
@@ -58,19 +60,17 @@ struct Door {
 }
 
 pub(super) fn routes(endpoint: Arc<Endpoint>, instances: Instances) -> Router {
-    Router::new().route("/export/users.csv", get(export)).with_state(Door { endpoint, instances })
+    Router::new()
+        .route("/export/users.csv", get(export))
+        .route("/export/{file}", get(reports::export))
+        .with_state(Door { endpoint, instances })
 }
 
 async fn export(State(door): State<Door>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     match Box::pin(door.begin(&parts)).await {
         Ok(response) => response,
-        Err(problem) => {
-            if let Some(code) = problem.is_about_access() {
-                door.endpoint.count_anonymous(address(&parts), code);
-            }
-            problem.into_response("application/json; charset=utf-8")
-        }
+        Err(problem) => door.refuse(&parts, problem),
     }
 }
 
@@ -139,11 +139,18 @@ struct Export {
 enum Cut {
     #[error("the token or session has ended, or the server is stopping")]
     Ended,
-    #[error("the users could not be read")]
+    #[error("what it is made of could not be read")]
     Unreadable,
 }
 
 impl Door {
+    fn refuse(&self, parts: &Parts, problem: Problem) -> Response {
+        if let Some(code) = problem.is_about_access() {
+            self.endpoint.count_anonymous(address(parts), code);
+        }
+        problem.into_response("application/json; charset=utf-8")
+    }
+
     async fn begin(&self, parts: &Parts) -> Result<Response, Problem> {
         let caller = callers::of_request(&self.endpoint, parts).await?;
         let budget = self.endpoint.budgets.of(&caller);
@@ -211,7 +218,10 @@ impl Door {
         let subject = Subject::instance(instance.id).named(&instance.name);
         let now = self.instances.clock.now();
         let entry = Entry::new(now, Action::UsersExported, "The users of an instance were exported.");
-        let entry = &entry.about(subject).by(origin);
+        self.store(&entry.about(subject).by(origin)).await
+    }
+
+    async fn store(&self, entry: &Entry) -> Result<(), Error> {
         let write = self.instances.db.write(|tx| async move {
             audit::record(&tx, entry.clone());
             Ok(())

@@ -17,7 +17,7 @@ const LICENSE: &str = "name assigned unknownHolders seats free over holders { ac
 const MONEY: &str = "{ amount currency }";
 
 /// Waits until the licences of all instances have been counted.
-async fn counted(server: &Server) {
+pub async fn counted(server: &Server) {
     let deadline = tokio::time::Instant::now() + DEADLINE;
     let waiting = "SELECT CAST(COUNT(*) AS TEXT) FROM job WHERE kind = 'tally'";
     while one(&server.place.location(), waiting).await != "0" {
@@ -63,7 +63,7 @@ async fn spend(server: &Server, group_by: &str) -> Value {
     server.ask(&query, json!({})).await["spend"].take()
 }
 
-async fn set_price(server: &Server, instance: &str, license: &str, price: Value) -> Value {
+pub async fn set_price(server: &Server, instance: &str, license: &str, price: Value) -> Value {
     let input = json!({ "instanceId": instance, "license": license, "price": price });
     let fields = format!("license {{ {LICENSE} }}");
     server.done("setPrice", input, &fields).await["license"].take()

@@ -7,7 +7,7 @@ import { html } from "../lib.js";
 import { search, setSearch } from "../router.js";
 import { mayManage, maySeePeople } from "../session.js";
 import { GrowingBody, HowMany } from "../ui/long-body.js";
-import { Button, Empty, Heading, Link, Pending, personLink, Search } from "../ui/parts.js";
+import { Button, Download, Empty, Heading, Link, Pending, personLink, Search } from "../ui/parts.js";
 import { changesPeople, PersonState } from "../ui/person.js";
 
 const PEOPLE = `query People($after: String, $filter: PersonFilter) {
@@ -107,6 +107,7 @@ function People() {
         <option value="">Every state</option>
         ${Object.entries(FILTERS).map(([name, [label]]) => html`<option key=${name} value=${name}>${label}</option>`)}
       </select>
+      <${Download} to="export/people.csv?${new URLSearchParams({ filter: JSON.stringify(variables.filter) })}" name="people" />
     </div>
     ${settings?.sources.length === 0 && list.nodes?.length > 0 && html`<${NoSource} />`}
     ${isChanged && html`<p class="notice plain remedies" role="status">The people have changed. <button type="button" class="small" onClick=${renew}>Load them again</button></p>`}

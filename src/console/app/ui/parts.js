@@ -2,10 +2,11 @@
 
 import { useEffect, useId, useRef, useState } from "../../vendor/hooks.js";
 import { signal } from "../../vendor/signals.js";
-import { isPassing } from "../api.js";
+import { authorization, call, isPassing } from "../api.js";
 import { number } from "../format.js";
 import { html } from "../lib.js";
 import { address } from "../router.js";
+import { token } from "../token.js";
 import { Icon } from "./icon.js";
 
 /** A link to a page of the console. */
@@ -62,6 +63,26 @@ export function say(text, tone = "ok", remedy = null) {
   clearTimeout(silence);
   said.value = { text, tone, remedy };
   if (tone === "ok") silence = setTimeout(() => (said.value = null), 8_000);
+}
+
+/** What is at `to` as a file that is called `name`. A link carries the session; a token is sent by hand. */
+export function Download({ to, name }) {
+  const [busy, setBusy] = useState(false);
+  // Over plain http, the server knows by the address of this page that no other one has made the link.
+  if (!token.value) return html`<a class="button" href=${address(to)} download referrerpolicy="same-origin"><${Icon} name="download" />Export CSV</a>`;
+  const save = async () => {
+    setBusy(true);
+    try {
+      const file = URL.createObjectURL(await (await call(to, { headers: authorization() })).blob());
+      Object.assign(document.createElement("a"), { href: file, download: `${name}.csv` }).click();
+      URL.revokeObjectURL(file);
+    } catch (error) {
+      say(error.message, "danger");
+    } finally {
+      setBusy(false);
+    }
+  };
+  return html`<${Button} icon="download" busy=${busy} onClick=${save}>Export CSV</${Button}>`;
 }
 
 const follow = ({ act }) => {

@@ -5,7 +5,7 @@ import { html } from "../lib.js";
 import { search } from "../router.js";
 import { findIntegrations, nameOfIntegration } from "./find.js";
 import { Only } from "./only.js";
-import { instanceLink, Link } from "./parts.js";
+import { Download, instanceLink, Link } from "./parts.js";
 import { Freshness } from "./state.js";
 
 const dates = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
@@ -42,6 +42,9 @@ export function filterOfAddress() {
   const [application, instance] = [search.value.get("application"), search.value.get("instance")];
   return { instanceId: instance ?? undefined, integrationKeys: application ? [application] : undefined };
 }
+
+/** A report as a file, with the filter of the API. */
+export const ReportFile = ({ report, filter = filterOfAddress() }) => html`<${Download} to="export/${report}.csv?${new URLSearchParams({ filter: JSON.stringify(filter) })}" name=${report} />`;
 
 export const OneApplication = () => html`<${Only} label="Application" name="application" placeholder="All applications" find=${findIntegrations} nameOf=${nameOfIntegration} />`;
 

@@ -1,19 +1,17 @@
 // The users of an instance: search, filters, and pages.
 
 import { useRef } from "../../../vendor/hooks.js";
-import { askEarly, authorization, call } from "../../api.js";
+import { askEarly } from "../../api.js";
 import { useChanged, useList, useWatch } from "../../data.js";
 import { USER_COLUMNS, USER_FIELD_NAMES } from "../../fields.js";
 import { listed, nameOf, words } from "../../format.js";
 import { html } from "../../lib.js";
-import { address, search, setSearch } from "../../router.js";
+import { search, setSearch } from "../../router.js";
 import { mayDecide } from "../../session.js";
-import { token } from "../../token.js";
 import { loaded, useAction } from "../../ui/dialog.js";
-import { Icon } from "../../ui/icon.js";
 import { GrowingBody, HowMany } from "../../ui/long-body.js";
 import { Day, Moment } from "../../ui/moment.js";
-import { Button, Empty, Link, Pending, personLink, Search } from "../../ui/parts.js";
+import { Button, Download, Empty, Link, Pending, personLink, Search } from "../../ui/parts.js";
 import { Badge } from "../../ui/state.js";
 
 const USERS_OF_INSTANCE = `query UsersOfInstance($id: ID!, $after: String, $filter: UserFilter, $order: UserOrder) {
@@ -120,23 +118,13 @@ const variablesOf = (id, { text, status, removed, order }) => ({
 /** Asks for what the tab shows in a moment. */
 export const askUsersEarly = (id) => askEarly(USERS_OF_INSTANCE, variablesOf(id, askedFor()));
 
-/** The users that are shown as a file. A link carries the session; a token is sent by hand. */
+/** The users that are shown, as a file. */
 function Export({ instance, text, status, removed }) {
-  const [busy, run, failure] = useAction();
   const query = new URLSearchParams({ instance: instance.id });
   if (text) query.set("search", text);
   if (status) query.set("status", status);
   if (removed) query.set("removed", "1");
-  const to = `export/users.csv?${query}`;
-  // Over plain http, the server knows by the address of this page that no other one has made the link.
-  if (!token.value) return html`<a class="button" href=${address(to)} download referrerpolicy="same-origin"><${Icon} name="download" />Export CSV</a>`;
-  const save = () =>
-    run(async () => {
-      const file = URL.createObjectURL(await (await call(to, { headers: authorization() })).blob());
-      Object.assign(document.createElement("a"), { href: file, download: `${instance.name}.csv` }).click();
-      URL.revokeObjectURL(file);
-    });
-  return html`<${Button} icon="download" busy=${busy} onClick=${save}>Export CSV</${Button}><span class="error" role="alert">${failure}</span>`;
+  return html`<${Download} to="export/users.csv?${query}" name=${instance.name} />`;
 }
 
 function UserFilters({ instance, text, status, removed, order }) {

@@ -10,7 +10,7 @@ import { findInstances, nameOfInstance } from "../../ui/find.js";
 import { Moment } from "../../ui/moment.js";
 import { Only } from "../../ui/only.js";
 import { Button, Empty, Link, More, Pending } from "../../ui/parts.js";
-import { changesFigures, filterOfAddress, money, Of, OneApplication, REPORTED, told, unknown } from "../../ui/report.js";
+import { changesFigures, filterOfAddress, money, Of, OneApplication, REPORTED, ReportFile, told, unknown } from "../../ui/report.js";
 import { Badge } from "../../ui/state.js";
 
 const LICENCES = `query Licences($after: String, $filter: LicenseFilter) {
@@ -115,6 +115,7 @@ export function LicencesReport() {
     <div class="filters bottom">
       <${OneApplication} />
       <${Only} label="Instance" name="instance" placeholder="All instances" find=${findInstances} nameOf=${nameOfInstance} />
+      <span class="filters-end"><${ReportFile} report="licenses" /></span>
     </div>
     <${Pending} list=${list} lines=${8} />
     ${list.nodes?.length === 0 && html`<${None} />`}

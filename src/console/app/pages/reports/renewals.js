@@ -11,7 +11,7 @@ import { findInstances, nameOfInstance } from "../../ui/find.js";
 import { Day } from "../../ui/moment.js";
 import { Only } from "../../ui/only.js";
 import { Button, Empty, Link, More, Pending, say } from "../../ui/parts.js";
-import { changesFigures, date, filterOfAddress, money, Of, OneApplication, REPORTED, unknown } from "../../ui/report.js";
+import { changesFigures, date, filterOfAddress, money, Of, OneApplication, REPORTED, ReportFile, unknown } from "../../ui/report.js";
 import { Badge } from "../../ui/state.js";
 
 const RENEWALS = `query Renewals($after: String, $filter: RenewalFilter) {
@@ -110,7 +110,8 @@ function None({ onNew }) {
 
 export function RenewalsReport() {
   const includeEnded = search.value.has("ended");
-  const list = useList(RENEWALS, { filter: { ...filterOfAddress(), includeEnded } }, (data) => data.renewals, changesFigures);
+  const filter = { ...filterOfAddress(), includeEnded };
+  const list = useList(RENEWALS, { filter }, (data) => data.renewals, changesFigures);
   const [busy, run, failure] = useAction();
   const enter = mayChange.value ? () => run(async () => (await edit(null)) && list.reload()) : null;
   return html`
@@ -121,7 +122,10 @@ export function RenewalsReport() {
         <input id="ended-contracts" type="checkbox" checked=${includeEnded} onChange=${({ target }) => setSearch({ ended: target.checked ? "1" : null })} />
         <label for="ended-contracts">Ended contracts, too</label>
       </p>
-      ${enter && html`<span class="filters-end"><${Button} look="primary" icon="plus" busy=${busy} onClick=${enter}>New contract</${Button}></span>`}
+      <span class="filters-end">
+        <${ReportFile} report="renewals" filter=${filter} />
+        ${enter && html`<${Button} look="primary" icon="plus" busy=${busy} onClick=${enter}>New contract</${Button}>`}
+      </span>
     </div>
     <span class="error" role="alert">${failure}</span>
     <${Pending} list=${list} lines=${6} />

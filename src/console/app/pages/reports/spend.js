@@ -8,7 +8,7 @@ import { mayChange } from "../../session.js";
 import { Choose } from "../../ui/choose.js";
 import { Moment } from "../../ui/moment.js";
 import { Empty, Link, More, Pending } from "../../ui/parts.js";
-import { changesFigures, filterOfAddress, money, Of, OneApplication, REPORTED, unknown } from "../../ui/report.js";
+import { changesFigures, filterOfAddress, money, Of, OneApplication, REPORTED, ReportFile, unknown } from "../../ui/report.js";
 import { PriceButton } from "./licences.js";
 
 const MONEY = "amount { amount currency } held { amount currency } freeSeats { amount currency } unknownHolders { amount currency } quantity";
@@ -147,6 +147,7 @@ export function SpendReport() {
     <div class="filters bottom">
       <${Choose} label="Group" name="by" all="By application" options=${[["licence", "By licence"]]} />
       <${OneApplication} />
+      <span class="filters-end"><${ReportFile} report="spend" /></span>
     </div>
     <${Pending} list=${list} lines=${8} />
     ${isEmpty && html`<${Nothing} />`}

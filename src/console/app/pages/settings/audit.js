@@ -57,6 +57,7 @@ const WANTED = {
   PRICE_SET: "Set a price",
   RECIPIENTS_SET: "Set the recipients",
   REMOVALS_ACCEPTED: "Accept the removals of an instance",
+  REPORT_EXPORTED: "Export a report",
   SESSION_ENDED: "End a session",
   SIGNED_IN: "Sign in",
   SIGNED_OUT: "Sign out",
