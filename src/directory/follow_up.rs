@@ -60,6 +60,8 @@ pub async fn after_retention(tx: &Tx, now: i64) -> Result<()> {
 
 /// When a setting changes that may change everything.
 pub async fn everything(tx: &Tx, now: i64) -> Result<()> {
+    // It does what earlier ones have not done yet.
+    Entity::delete_many().filter(Column::Kind.eq(Kind::Everything)).exec(tx.conn()).await?;
     queue(tx, ActiveModel { at: Set(now), ..of(Kind::Everything) }, Priority::First, now).await
 }
 

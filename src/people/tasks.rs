@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use entity::people_task::{Entity, Kind, Model};
+use entity::people_task::{Column, Entity, Kind, Model};
 use entity::run::FailureClass;
 use entity::{account_owner, instance, person, person_pin, run, source_account, user, user_change};
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
@@ -71,7 +71,9 @@ impl People {
                     return Ok(true);
                 };
                 if !lane.step(&mut task).await? {
-                    task.into_active_model().reset_all().update(tx.conn()).await?;
+                    // A later task may stand for it by now.
+                    let (own, task) = (Column::Id.eq(task.id), task.into_active_model().reset_all());
+                    Entity::update_many().set(task).filter(own).exec(tx.conn()).await?;
                     return Ok(false);
                 }
                 Entity::delete_by_id(task.id).exec(tx.conn()).await?;

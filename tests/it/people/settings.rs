@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use entity::people_task;
+use muster::directory::follow_up;
+use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 
 use super::roster::{Company, account, said};
+use crate::support::Server;
 
 const CHANGE: &str = "change { accountsLinked accountsUnlinked accountsMoved peopleAdded peopleRemoved
     becomeCurrent becomeLeft becomeUnknown isComplete }";
@@ -162,4 +166,17 @@ async fn wrong_settings_are_refused_and_change_nothing() {
     assert_eq!(gone, [("NOT_FOUND".to_owned(), json!(["sources", "0", "instanceId"]))]);
     assert_eq!(company.links("Chat").await.len(), 4);
     assert_ne!(company.links("Chat").await, said([]));
+}
+
+#[tokio::test]
+async fn one_task_does_for_several_changes_of_the_settings() {
+    let server = Server::start().await;
+    let waiting = server.db.write(|tx| async move {
+        for at in 1..=3 {
+            follow_up::everything(&tx, at).await?;
+        }
+        Ok(people_task::Entity::find().all(tx.conn()).await?)
+    });
+    let waiting = waiting.await.unwrap();
+    assert_eq!(waiting.iter().map(|task| task.at).collect::<Vec<_>>(), [3]);
 }
