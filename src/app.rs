@@ -27,6 +27,7 @@ use crate::config::{Roles, Settings};
 use crate::db::{Db, Location};
 use crate::error::Error;
 use crate::events::{self, Log};
+use crate::findings::Findings;
 use crate::graphql::answers::Answers;
 use crate::graphql::api::{Api, Services};
 use crate::graphql::budget::{self, Budgets};
@@ -180,6 +181,7 @@ impl App {
             authorizations: consents,
             members: members.clone(),
             people: People { db: db.clone(), clock: clock.clone() },
+            findings: Findings { db: db.clone(), clock: clock.clone() },
             test_mail,
             journal: Journal::new(db.clone(), clock.clone()),
             tokens: tokens.clone(),

@@ -16,6 +16,7 @@ pub mod encoding;
 pub mod error;
 pub mod events;
 pub mod files;
+pub mod findings;
 pub mod graphql;
 pub mod installation;
 pub mod instance;

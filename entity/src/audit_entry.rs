@@ -101,6 +101,12 @@ pub enum Action {
     ContractUpdated,
     /// A contract was deleted.
     ContractDeleted,
+    /// A finding was accepted for a time.
+    FindingExcepted,
+    /// The exception of a finding was taken back.
+    ExceptionRevoked,
+    /// The settings of reports were changed.
+    ReportSettingsSet,
     /// Something else was changed; `detail` has the name of the mutation.
     Changed,
     /// Something that only a newer version of the server, which runs beside this one, knows; `detail` says what.

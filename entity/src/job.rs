@@ -18,6 +18,8 @@ pub enum Kind {
     People,
     /// Counts the licences of the instance with that id.
     Tally,
+    /// Evaluates the findings of the instance with that id.
+    Findings,
 }
 
 #[sea_orm::model]

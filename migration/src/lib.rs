@@ -49,6 +49,7 @@ mod m0026_account_fields;
 mod m0029_outdated_keys;
 mod m0030_people;
 mod m0031_spend;
+mod m0032_findings;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -88,6 +89,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0029_outdated_keys::Migration),
             Box::new(m0030_people::Migration),
             Box::new(m0031_spend::Migration),
+            Box::new(m0032_findings::Migration),
         ]
     }
 }

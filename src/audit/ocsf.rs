@@ -32,6 +32,7 @@ impl Activity {
             A::KeysRotated | A::PriceSet | A::ContractUpdated | A::Changed => api(3),
             A::AccountLinked | A::AccountUnlinked | A::LinkReset | A::AccountKindSet | A::OwnerSet => api(3),
             A::PeopleSourcesSet | A::OwnedDomainsSet => api(3),
+            A::FindingExcepted | A::ExceptionRevoked | A::ReportSettingsSet => api(3),
             A::InstanceDeleted | A::UsersDeleted | A::TokenRevoked | A::NamesErased | A::ContractDeleted => api(4),
             A::ConnectionTested | A::TestMailSent | A::RemovalsAccepted | A::GrowthAccepted => api(99),
             A::AuthorizationBegun | A::AuthorizationCompleted | A::AuthorizationFailed => api(99),

@@ -15,9 +15,12 @@ pub enum Topic {
     RecoveryJobs,
     PeopleJobs,
     TallyJobs,
+    FindingJobs,
 }
 
-const TOPICS: usize = 7;
+const TOPICS: usize = 8;
+// The topics of a commit are a byte, in which each has a bit.
+const _: () = assert!(TOPICS <= u8::BITS as usize);
 
 /// The listeners of this process, and the topics that are still to be sent to the other replicas.
 pub(super) struct Wake {

@@ -8,6 +8,7 @@ use sea_orm::sea_query::Query;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
+use super::evaluations::{self, Changed};
 use crate::db::Tx;
 use crate::error::Result;
 use crate::queue::{self, Priority};
@@ -31,8 +32,9 @@ pub async fn after_run(tx: &Tx, run: &run::Model, now: i64) -> Result<()> {
 pub async fn after_deletion(tx: &Tx, instance: Uuid, now: i64) -> Result<()> {
     let deleted = people_source::Entity::delete_by_id(instance).exec(tx.conn()).await?;
     if deleted.rows_affected == 0 {
-        return Ok(());
+        return evaluations::request(tx, &[instance].into(), Changed::Accounts, now).await;
     }
+    evaluations::request_all(tx, Some(instance), Changed::Rules, now).await?;
     everything(tx, now).await
 }
 

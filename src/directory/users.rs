@@ -362,6 +362,14 @@ pub async fn totals_by_instance(reader: &Reader, instances: &[Uuid], filter: &Fi
     Ok(rows.into_iter().map(|(instance, users)| (instance, Total::exact(users))).collect())
 }
 
+/// Those of these users that are reported.
+pub async fn by_ids(reader: &Reader, ids: &[Uuid]) -> Result<HashMap<Uuid, Reported>> {
+    let everybody = Filter { include_removed: true, ..Filter::default() };
+    let own = keyset::among((Entity, Column::Id), ids, reader.get_database_backend());
+    let found: Vec<Reported> = reader.rows(shown(everybody.select().filter(own), Columns::ALL).into_query()).await?;
+    Ok(found.into_iter().map(|user| (user.id, user)).collect())
+}
+
 /// One user, if it is reported.
 pub async fn find(reader: &Reader, id: Uuid) -> Result<Option<Reported>> {
     let everybody = Filter { include_removed: true, ..Filter::default() };

@@ -27,6 +27,7 @@ use crate::maintenance::retention::Retention;
 
 mod audit;
 mod door_checks;
+mod finding_checks;
 mod history;
 mod installation;
 mod keys;
@@ -183,6 +184,8 @@ impl Examination<'_> {
         let done = spend_checks::currencies(conn, &mut report).await;
         report.record_error(conn, "currencies", done).await?;
         if schema == Schema::Current {
+            let done = finding_checks::figures(conn, &mut report).await;
+            report.record_error(conn, finding_checks::FIGURES, done).await?;
             let done = sql_checks::newer_values(conn, &mut report).await;
             report.record_error(conn, "known-values", done).await?;
         }

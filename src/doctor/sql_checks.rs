@@ -6,7 +6,7 @@
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use super::installation::Schema;
-use super::{Finding, MAX_FINDINGS, Report, Subject, door_checks, people_checks, spend_checks};
+use super::{Finding, MAX_FINDINGS, Report, Subject, door_checks, finding_checks, people_checks, spend_checks};
 use crate::auth::{links, sessions};
 use crate::clock::DAY_MS;
 use crate::error::Result;
@@ -77,6 +77,7 @@ pub(super) fn all(backend: DbBackend, retention: Retention, now: i64, schema: Sc
         .chain(door_checks::CHECKS)
         .chain(people_checks::CHECKS)
         .chain(spend_checks::CHECKS)
+        .chain(finding_checks::CHECKS)
         .map(|(name, promise, about, remedy, sql)| check(*name, *promise, *about, *remedy, sql))
         .collect();
     // A newer version may know more.

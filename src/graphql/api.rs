@@ -11,6 +11,7 @@ use crate::auth::tokens::Tokens;
 use crate::auth::{Caller, Seen};
 use crate::db::Columns;
 use crate::error::{Refusal, Result};
+use crate::findings::Findings;
 use crate::instance::authorization::Authorizations;
 use crate::instance::{self, Instances};
 use crate::notification::test_mail::TestMail;
@@ -43,6 +44,7 @@ pub struct Services {
     pub authorizations: Authorizations,
     pub members: Members,
     pub people: People,
+    pub findings: Findings,
     pub test_mail: TestMail,
     pub journal: Journal,
     pub tokens: Tokens,

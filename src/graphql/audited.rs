@@ -23,7 +23,7 @@ use crate::audit::{Act, Actor, Entry, Origin, Subject};
 use crate::auth::Caller;
 
 /// What each mutation does. One that is missing here is recorded as [`Action::Changed`].
-const ACTIONS: [(&str, Action); 27] = [
+const ACTIONS: [(&str, Action); 30] = [
     ("beginAuthorization", Action::AuthorizationBegun),
     ("cancelSync", Action::SyncCancelled),
     ("changePassword", Action::PasswordSet),
@@ -34,10 +34,12 @@ const ACTIONS: [(&str, Action); 27] = [
     ("deleteContract", Action::ContractDeleted),
     ("deleteInstance", Action::InstanceDeleted),
     ("endSession", Action::SessionEnded),
+    ("exceptFinding", Action::FindingExcepted),
     ("linkAccount", Action::AccountLinked),
     ("resetLink", Action::LinkReset),
     ("resetMember", Action::LinkCreated),
     ("revokeApiToken", Action::TokenRevoked),
+    ("revokeException", Action::ExceptionRevoked),
     ("sendTestMail", Action::TestMailSent),
     ("setAccountKind", Action::AccountKindSet),
     ("setOwnedDomains", Action::OwnedDomainsSet),
@@ -45,6 +47,7 @@ const ACTIONS: [(&str, Action); 27] = [
     ("setPeopleSources", Action::PeopleSourcesSet),
     ("setPrice", Action::PriceSet),
     ("setRecipients", Action::RecipientsSet),
+    ("setReportSettings", Action::ReportSettingsSet),
     ("syncInstance", Action::SyncRequested),
     ("testConnection", Action::ConnectionTested),
     ("unlinkAccount", Action::AccountUnlinked),

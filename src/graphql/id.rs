@@ -22,9 +22,10 @@ pub enum Kind {
     ApiToken,
     Person,
     Contract,
+    Finding,
 }
 
-const KINDS: [(Kind, &str); 10] = [
+const KINDS: [(Kind, &str); 11] = [
     (Kind::Integration, "Integration"),
     (Kind::Instance, "Instance"),
     (Kind::SyncRun, "SyncRun"),
@@ -35,6 +36,7 @@ const KINDS: [(Kind, &str); 10] = [
     (Kind::ApiToken, "ApiToken"),
     (Kind::Person, "Person"),
     (Kind::Contract, "Contract"),
+    (Kind::Finding, "Finding"),
 ];
 
 impl Kind {
@@ -110,7 +112,7 @@ pub fn subject(kind: Kind, id: Uuid) -> Option<Subject> {
         Kind::Session => Some(Subject::session(id)),
         Kind::User => Some(Subject::user(id)),
         Kind::Person => Some(Subject::person(id)),
-        Kind::Integration | Kind::SyncRun | Kind::Notification | Kind::Contract => None,
+        Kind::Integration | Kind::SyncRun | Kind::Notification | Kind::Contract | Kind::Finding => None,
     }
 }
 

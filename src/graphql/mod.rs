@@ -3,7 +3,7 @@
 //! The way of a request: a [transport] reads it and authenticates its caller, the [guard] checks the size and cost of
 //! the document unless it is one of the known [documents], and [transport::execution] executes it against the
 //! [schema]. A resolver translates its arguments, calls one function below [`crate::instance`], [`crate::directory`],
-//! [`crate::people`], [`crate::notification`] or [`crate::spend`], and translates the result. It uses what is in the
+//! [`crate::people`], [`crate::findings`], [`crate::notification`] or [`crate::spend`], and translates the result. It uses what is in the
 //! [api] and nothing else. For the way of an event to its subscribers, see [subscription].
 //!
 //! Each type of the schema has a file or folder of its own. Five modules serve all of them: [list] defines lists,
@@ -21,6 +21,7 @@ pub mod budget;
 pub mod connection;
 pub mod documents;
 pub mod error;
+pub mod finding;
 pub mod guard;
 pub mod id;
 pub mod instance;

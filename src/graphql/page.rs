@@ -12,6 +12,9 @@ pub const DEFAULT_SIZE: i32 = 20;
 /// The maximum of `first`, and of the values in one field of a filter.
 pub const MAX_SIZE: i32 = 100;
 
+/// The price of figures of all instances.
+pub const FIGURES: usize = 80;
+
 /// The price of `totalCount` until it is known which list it counts. It is beyond every sum of other prices.
 pub const TOTAL: usize = 1 << 48;
 /// The highest price of a list. Prices beyond the limit are all alike, and sums of them stay below [`TOTAL`].

@@ -10,6 +10,10 @@ use super::api_token::revoke::RevokeApiToken;
 use super::audit::AuditQuery;
 use super::audited::Audited;
 use super::documents::validation::KnownDocuments;
+use super::finding::except::ExceptFinding;
+use super::finding::list::FindingQuery;
+use super::finding::posture::PostureQuery;
+use super::finding::settings::{ReportSettingsQuery, SetReportSettings};
 use super::guard::scan::MAX_NESTING;
 use super::guard::{MAX_COMPLEXITY, MAX_DEPTH};
 use super::instance::begin_authorization::BeginAuthorization;
@@ -64,7 +68,16 @@ pub struct MailQuery(RecipientsQuery, NotificationQuery);
 pub struct AccessQuery(AuditQuery, ApiTokenQuery, ServerStatusQuery, MemberQuery, SessionQuery);
 
 #[derive(MergedObject, Default)]
-pub struct ReportQuery(PersonQuery, PeopleSettingsQuery, LicenseQuery, SpendQuery, RenewalQuery);
+pub struct ReportQuery(
+    PersonQuery,
+    PeopleSettingsQuery,
+    LicenseQuery,
+    SpendQuery,
+    RenewalQuery,
+    FindingQuery,
+    PostureQuery,
+    ReportSettingsQuery,
+);
 
 /// Everything that can be changed, by callers of the roles `ADMIN` and `OPERATOR`. Expected refusals
 /// are the `userErrors` of its payload. If there are any, nothing was changed.
@@ -90,7 +103,15 @@ pub struct MailMutation(RecipientsMutation, NotificationMutation);
 pub struct AccessMutation(CreateMember, ChangeMember, EndSession, CreateApiToken, RevokeApiToken);
 
 #[derive(MergedObject, Default)]
-pub struct ReportMutation(DecideAccount, SetPeopleSettings, SetPrice, UpsertContract, DeleteContract);
+pub struct ReportMutation(
+    DecideAccount,
+    SetPeopleSettings,
+    SetPrice,
+    UpsertContract,
+    DeleteContract,
+    ExceptFinding,
+    SetReportSettings,
+);
 
 /// Everything that can be subscribed to.
 #[derive(MergedSubscription, Default)]

@@ -17,6 +17,7 @@ use crate::config::Roles;
 use crate::db::Db;
 use crate::directory::{index, rekey};
 use crate::events::Log;
+use crate::findings::{self, Findings};
 use crate::instance::Instances;
 use crate::instance::authorization::Authorizations;
 use crate::instance::event::Event;
@@ -128,6 +129,9 @@ fn spawn_workers(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
     let people = People { db: db.clone(), clock: clock.clone() };
     let people = Worker::new(&db, &clock, Kind::People, people::tasks::CONCURRENCY, people);
     tasks.spawn(people.run(tasks.clone(), stop.clone()));
+    let findings = Findings { db: db.clone(), clock: clock.clone() };
+    let findings = Worker::new(&db, &clock, Kind::Findings, findings::EVALUATIONS_AT_ONCE, findings);
+    tasks.spawn(findings.run(tasks.clone(), stop.clone()));
 
     if db.shared() {
         let limits = instances.catalog.host_limits();

@@ -27,7 +27,7 @@ use crate::config::Settings;
 use crate::db::{Db, Tx};
 use crate::error::Result;
 use crate::notification::history;
-use crate::{audit, directory, events, instance, oidc};
+use crate::{audit, directory, events, findings, instance, oidc};
 
 /// How many rows one transaction removes at most.
 const BATCH: u64 = 500;
@@ -39,7 +39,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct Retention {
     pub events: u32,
     pub runs: u32,
-    /// The changes that runs made to single users, which are the history of the users.
+    /// The changes that runs made to single users, which are the history of the users, and closed findings.
     pub changes: u32,
     pub mails: u32,
     /// Users that their application no longer lists.
@@ -93,6 +93,9 @@ impl Pruner {
         }
         if let Some(end) = cutoff(changes, now) {
             self.prune("changes", stop, async |tx| directory::prune::changes(&tx, end, BATCH).await).await;
+        }
+        if let Some(end) = cutoff(changes, now) {
+            self.prune("findings", stop, async |tx| findings::prune::closed(&tx, end, BATCH).await).await;
         }
         if let Some(end) = run_end.map(first_id) {
             self.prune("runs", stop, async |tx| instance::prune::runs(&tx, end, BATCH).await).await;

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use entity::instance::{self, Health, Status};
-use entity::{account_link, equivalent_domain, owned_domain, people_setting, people_source, person_pin, user};
+use entity::{
+    account_link, account_owner, equivalent_domain, owned_domain, people_setting, people_source, person_pin, user,
+};
 use sea_orm::sea_query::{Expr, ExprTrait, IntoColumnRef, SimpleExpr, extension::postgres::PgFunc};
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
@@ -11,6 +13,7 @@ use uuid::Uuid;
 use super::rules::Settings;
 use super::settings::Ledger;
 use crate::db::{Tx, keyset};
+use crate::directory::evaluations::{self, Changed};
 use crate::error::{Error, Result};
 use crate::instance::freshness::{Freshness, FreshnessState};
 
@@ -37,6 +40,9 @@ pub(super) struct Lane<'a> {
     pub salt: Uuid,
     /// What it has changed so far.
     pub ledger: Ledger,
+    /// The instances whose links have changed, and the people whose states have.
+    pub relinked: BTreeSet<Uuid>,
+    pub moved: BTreeSet<Uuid>,
 }
 
 impl<'a> Lane<'a> {
@@ -69,7 +75,9 @@ impl<'a> Lane<'a> {
         // Instances have ids in the order of their creation.
         sources.sort_by_key(|source| (source.rank, source.instance_id));
         settings.ranks = sources.iter().map(|source| (source.instance_id, source.rank)).collect();
-        Ok(Self { tx, now, settings, sources, salt: setting.salt, ledger: Ledger::default() })
+        let ledger = Ledger::default();
+        let (relinked, moved) = (BTreeSet::new(), BTreeSet::new());
+        Ok(Self { tx, now, settings, sources, salt: setting.salt, ledger, relinked, moved })
     }
 
     /// The place of a source in their order.
@@ -115,6 +123,23 @@ impl<'a> Lane<'a> {
             .all(self.tx.conn())
             .await?;
         Ok(pins.into_iter().map(|pin| ((pin.instance_id, pin.external_id.clone()), pin)).collect())
+    }
+
+    /// Requests that the findings of all accounts are evaluated that this has touched.
+    pub async fn request_evaluations(&mut self, due: i64) -> Result<()> {
+        let people: Vec<Uuid> = std::mem::take(&mut self.moved).into_iter().collect();
+        let mut instances = std::mem::take(&mut self.relinked);
+        if !people.is_empty() {
+            use {account_link as l, account_owner as o};
+            let (conn, backend) = (self.tx.conn(), self.backend());
+            let own = keyset::among((l::Entity, l::Column::PersonId), &people, backend);
+            let linked = l::Entity::find().select_only().column(l::Column::InstanceId).distinct().filter(own);
+            instances.extend(linked.into_tuple::<Uuid>().all(conn).await?);
+            let own = keyset::among((o::Entity, o::Column::PersonId), &people, backend);
+            let owned = o::Entity::find().select_only().column(o::Column::InstanceId).distinct().filter(own);
+            instances.extend(owned.into_tuple::<Uuid>().all(conn).await?);
+        }
+        evaluations::request(self.tx, &instances, Changed::Accounts, due).await
     }
 
     /// The accounts that are linked to these people.

@@ -228,6 +228,7 @@ impl Lane<'_> {
         let known_by_address: HashSet<Uuid> = at_address.values().copied().collect();
         let mut touched = BTreeSet::new();
         for link in changed {
+            self.relinked.insert(link.instance_id);
             let before = known.links.get(&link.user_id).and_then(|link| link.person_id);
             self.ledger.account(link.user_id, before, link.person_id);
             if before != link.person_id {
@@ -264,8 +265,9 @@ impl Lane<'_> {
     }
 
     /// Lets what was said of some people be said of another one, because they are the same.
-    pub async fn repoint(&self, from: &[Uuid], to: Uuid) -> Result<()> {
+    pub async fn repoint(&mut self, from: &[Uuid], to: Uuid) -> Result<()> {
         use entity::account_owner;
+        self.moved.insert(to);
         let (conn, backend) = (self.tx.conn(), self.backend());
         person_pin::Entity::update_many()
             .set(person_pin::ActiveModel { person_id: Set(Some(to)), ..Default::default() })

@@ -107,6 +107,8 @@ impl People {
                         lane.pin(&row, decision, &decider.by).await?;
                     }
                 }
+                lane.relinked.insert(row.instance_id);
+                lane.request_evaluations(now).await?;
                 audit::record_change(&tx, now, || Subject::user(row.id), decision.detail());
                 Ok(())
             })

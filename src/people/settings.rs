@@ -15,6 +15,7 @@ use super::People;
 use super::lane::{Lane, SETTING};
 use crate::audit::{self, Subject};
 use crate::db::Tx;
+use crate::directory::evaluations::{self, Changed};
 use crate::directory::follow_up;
 use crate::directory::keys::match_key;
 use crate::error::{Error, Refusal, RefusalCode, Result};
@@ -208,6 +209,7 @@ impl People {
                     return Err(Error::Refused(Vec::new()));
                 }
                 audit::record_change(&tx, now, || None::<Subject>, detail);
+                evaluations::request_all(&tx, None, Changed::Rules, now).await?;
                 follow_up::everything(&tx, now).await
             })
             .await;

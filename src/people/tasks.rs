@@ -17,6 +17,7 @@ use super::People;
 use super::lane::Lane;
 use super::sources::Heard;
 use crate::db::keyset;
+use crate::directory::evaluations::{self, Changed};
 use crate::error::Result;
 use crate::queue::{
     self, Claim,
@@ -70,7 +71,9 @@ impl People {
                     let _gone_either_way = queue::finish(&tx, claim).await?;
                     return Ok(true);
                 };
-                if !lane.step(&mut task).await? {
+                let is_done = lane.step(&mut task).await?;
+                lane.request_after(&task, is_done).await?;
+                if !is_done {
                     // A later task may stand for it by now.
                     let (own, task) = (Column::Id.eq(task.id), task.into_active_model().reset_all());
                     Entity::update_many().set(task).filter(own).exec(tx.conn()).await?;
@@ -83,7 +86,46 @@ impl People {
     }
 }
 
+/// Whether a guard may have thrown out accounts that the run had added.
+fn has_thrown_out(run: &run::Model) -> bool {
+    matches!(run.failure_class, Some(FailureClass::GrowthGuard | FailureClass::Config))
+}
+
 impl Lane<'_> {
+    /// Requests the evaluations that a part of a task calls for. That of the task's own instance waits for its end.
+    async fn request_after(&mut self, task: &Model, is_done: bool) -> Result<()> {
+        if task.kind == Kind::Everything {
+            return if is_done {
+                evaluations::request_all(self.tx, None, Changed::Rules, self.now).await
+            } else {
+                Ok(())
+            };
+        }
+        if let Some(own) = task.instance_id {
+            self.relinked.remove(&own);
+            if is_done && self.shows_only_activity(task).await? {
+                evaluations::request(self.tx, &[own].into(), Changed::Activity, self.now).await?;
+            } else if is_done {
+                self.relinked.insert(own);
+            }
+        }
+        let wait = if is_done { 0 } else { evaluations::SOON_MS };
+        self.request_evaluations(self.now + wait).await
+    }
+
+    /// Whether the run of a task may have changed when accounts were active, and nothing else.
+    async fn shows_only_activity(&self, task: &Model) -> Result<bool> {
+        let conn = self.tx.conn();
+        let Some(run) = run::Entity::find_by_id(task.run_id.unwrap_or_default()).one(conn).await? else {
+            return Ok(false);
+        };
+        if run.new_baseline || self.place(run.instance_id).is_some() || has_thrown_out(&run) {
+            return Ok(false);
+        }
+        let changes = user_change::Entity::find().filter(user_change::Column::RunId.eq(run.id));
+        Ok(changes.limit(1).one(conn).await?.is_none())
+    }
+
     /// Does the next part of a task. Returns whether the task is done.
     pub async fn step(&mut self, task: &mut Model) -> Result<bool> {
         let next = match task.kind {
@@ -132,9 +174,7 @@ impl Lane<'_> {
                 }
                 None => Ok(Next::Phase(LOST)),
             },
-            _ if matches!(run.failure_class, Some(FailureClass::GrowthGuard | FailureClass::Config)) => {
-                Ok(Next::done(self.sweep(task, Some(run.instance_id)).await?))
-            }
+            _ if has_thrown_out(&run) => Ok(Next::done(self.sweep(task, Some(run.instance_id)).await?)),
             _ => Ok(Next::Done),
         }
     }

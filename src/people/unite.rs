@@ -274,6 +274,7 @@ impl Lane<'_> {
             }
         }
         for (state, people) in changed {
+            self.moved.extend(&people);
             let set = person::ActiveModel { state: Set(state), state_since: Set(at), ..Default::default() };
             let own = keyset::among((person::Entity, person::Column::Id), &people, self.backend());
             person::Entity::update_many().set(set).filter(own).exec(self.tx.conn()).await?;

@@ -88,6 +88,7 @@ fn topic(kind: Kind) -> Topic {
         Kind::Recovery => Topic::RecoveryJobs,
         Kind::People => Topic::PeopleJobs,
         Kind::Tally => Topic::TallyJobs,
+        Kind::Findings => Topic::FindingJobs,
     }
 }
 

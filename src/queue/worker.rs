@@ -183,6 +183,7 @@ impl<H: Handler> Worker<H> {
             Kind::Recovery => error_span!("recovery", job.id = job, instance.id = %subject),
             Kind::People => error_span!("people", job.id = job, people_task.id = %subject),
             Kind::Tally => error_span!("tally", job.id = job, instance.id = %subject),
+            Kind::Findings => error_span!("findings", job.id = job, instance.id = %subject),
         }
     }
 

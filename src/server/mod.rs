@@ -24,6 +24,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use entity::growing;
 use futures_util::FutureExt;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -44,6 +45,7 @@ use crate::auth::ClientAddress;
 use crate::clock::Clock;
 use crate::console;
 use crate::db::Db;
+use crate::findings;
 use crate::graphql;
 use crate::graphql::error::RETRY_AFTER_S;
 use crate::graphql::transport::endpoint::Endpoint;
@@ -277,6 +279,13 @@ async fn metrics_with(State(state): State<Readiness>) -> impl IntoResponse {
     }
     if let Ok(Ok(tasks)) = tokio::time::timeout(READINESS, people::tasks::backlog(state.db.reserved())).await {
         metrics::gauge!("muster_people_backlog").set(u32::try_from(tasks).unwrap_or(u32::MAX));
+    }
+    let open = tokio::time::timeout(READINESS, findings::posture::open(state.db.reserved())).await;
+    if let Ok(Ok(open)) = open {
+        for (kind, severity, count) in open.all() {
+            let labels = [("type", growing::text(&kind)), ("severity", growing::text(&severity))];
+            metrics::gauge!("muster_findings", &labels).set(i32::try_from(count).unwrap_or(i32::MAX));
+        }
     }
     if let Some((open, busy)) = state.db.connections() {
         metrics::gauge!("muster_database_connections_open").set(open);

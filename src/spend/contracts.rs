@@ -21,6 +21,7 @@ use super::{day_of_date, money};
 use crate::audit::{self, Entry, Subject};
 use crate::auth::Caller;
 use crate::db::{Tx, is_duplicate};
+use crate::directory::evaluations::{self, Changed};
 use crate::error::{Error, Refusal, RefusalCode, Result};
 use crate::instance::{self as instances, Instances, input};
 
@@ -201,6 +202,7 @@ pub async fn upsert(instances: &Instances, caller: &Caller, given: &NewContract)
             let rows =
                 lines.iter().cloned().map(|line| contract_line::Model { contract_id: id, ..line }.into_active_model());
             contract_line::Entity::insert_many(rows).exec_without_returning(tx.conn()).await?;
+            evaluations::request(&tx, &[owner.id].into(), Changed::Rules, now).await?;
             let what = if action == Action::ContractCreated { "created" } else { "changed" };
             let (first, last) = (given.starts_on, given.ends_on);
             let notice = given.notice_days;
@@ -274,6 +276,7 @@ pub async fn delete(instances: &Instances, id: Uuid) -> Result<()> {
             let told = contract_reminder::Entity::delete_many().filter(contract_reminder::Column::ContractId.eq(id));
             told.exec(tx.conn()).await?;
             Entity::delete_by_id(id).exec(tx.conn()).await?;
+            evaluations::request(&tx, &[instance].into(), Changed::Rules, now).await?;
             let (first, last) = (super::date_of(contract.starts_on), super::date_of(contract.ends_on));
             let detail = format!("A contract from {first} to {last} was deleted.");
             let entry = Entry::new(now, Action::ContractDeleted, detail);

@@ -14,6 +14,7 @@ use super::licenses;
 use super::money::{Currency, MOST_MONTHS, MOST_SEATS};
 use crate::audit::{self, Entry, Subject};
 use crate::db::Tx;
+use crate::directory::evaluations::{self, Changed};
 use crate::error::{Error, Refusal, Result};
 use crate::instance::Instances;
 
@@ -164,6 +165,7 @@ pub async fn set(
                 format!("The price of the licence {name:?} was set to {price}.")
             }
         };
+        evaluations::request(&tx, &[instance].into(), Changed::Rules, now).await?;
         let entry = Entry::new(now, Action::PriceSet, detail);
         audit::record(&tx, entry.about(Subject::instance(instance).named(&owner.name)));
         Ok(())

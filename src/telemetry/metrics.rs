@@ -30,9 +30,10 @@ const COUNTERS: [(&str, &str); 15] = [
     ("muster_sync_runs_total", "Sync runs that ended, by outcome."),
     ("muster_users_synced_total", "Users that sync runs have read."),
 ];
-const GAUGES: [(&str, &str); 6] = [
+const GAUGES: [(&str, &str); 7] = [
     ("muster_database_connections_busy", "Connections to PostgreSQL that are in use."),
     ("muster_database_connections_open", "Connections to PostgreSQL that are open."),
+    ("muster_findings", "Findings that hold, by type and severity, in all instances."),
     ("muster_graphql_event_streams", "Open streams of server-sent events."),
     ("muster_graphql_sockets", "Open WebSockets."),
     ("muster_oldest_due_job_seconds", "How long the oldest due job has been waiting for a worker of any replica."),

@@ -12,6 +12,7 @@ mod console;
 mod database;
 mod docs;
 mod errors;
+mod findings;
 mod jobs;
 mod limits;
 mod maintenance;

@@ -9,6 +9,7 @@ pub use need::Need;
 use need::{EDGE, Object, PAGE};
 
 mod catalog;
+mod findings;
 mod need;
 mod people;
 mod spend;
@@ -70,12 +71,13 @@ const ROOTS: &[(&str, Need, Reach, &[&str])] = &[
             "licenses",
             "renewals",
             "spend",
+            "posture",
             "syncHistory",
             "syncRun",
         ],
     ),
-    ("Query", Need::Figures, Reach::Installation, &["serverStatus"]),
-    ("Query", Need::People, Reach::Instances, &["node", "notifications", "userChanges", "users"]),
+    ("Query", Need::Figures, Reach::Installation, &["reportSettings", "serverStatus"]),
+    ("Query", Need::People, Reach::Instances, &["findings", "node", "notifications", "userChanges", "users"]),
     ("Query", Need::People, Reach::Installation, &["peopleSettings", "person", "persons", "recipients"]),
     ("Query", Need::Administer, Reach::Installation, &["apiTokens", "auditLog", "members"]),
     ("Query", Need::Own, Reach::Instances, &["me"]),
@@ -94,6 +96,8 @@ const ROOTS: &[(&str, Need, Reach, &[&str])] = &[
             "deleteContract",
             "deleteInstance",
             "setPrice",
+            "exceptFinding",
+            "revokeException",
             "syncInstance",
             "testConnection",
             "updateInstance",
@@ -106,14 +110,15 @@ const ROOTS: &[(&str, Need, Reach, &[&str])] = &[
         Reach::Installation,
         &["linkAccount", "resetLink", "sendTestMail", "setAccountKind", "setOwner", "setRecipients", "unlinkAccount"],
     ),
-    ("Mutation", Need::Administer, Reach::Installation, &["setOwnedDomains", "setPeopleSources"]),
+    ("Mutation", Need::Administer, Reach::Installation, &["setOwnedDomains", "setPeopleSources", "setReportSettings"]),
     ("Mutation", Need::Administer, Reach::Installation, &["createApiToken", "revokeApiToken"]),
     ("Subscription", Need::Figures, Reach::Instances, &["instanceStateChanged", "syncProgress"]),
 ];
 
 /// The fields of all other types.
 fn objects() -> impl Iterator<Item = &'static Object> {
-    OBJECTS.iter().chain(catalog::OBJECTS).chain(people::OBJECTS).chain(spend::OBJECTS)
+    let more = people::OBJECTS.iter().chain(findings::OBJECTS).chain(spend::OBJECTS);
+    OBJECTS.iter().chain(catalog::OBJECTS).chain(more)
 }
 
 const OBJECTS: &[Object] = &[
@@ -156,6 +161,7 @@ const OBJECTS: &[Object] = &[
             "nextSyncAt",
             "nextTryAt",
             "notice",
+            "posture",
             "revision",
             "status",
             "syncHistory",
@@ -229,6 +235,7 @@ const OBJECTS: &[Object] = &[
             "email",
             "employeeId",
             "externalId",
+            "findings",
             "firstSeenAt",
             "guest",
             "id",

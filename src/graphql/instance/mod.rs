@@ -17,6 +17,7 @@ use super::api::Api;
 use super::batch::{Batch, Relation};
 use super::connection;
 use super::error::{ApiError, nullable};
+use super::finding::posture::{Posture, PostureOf};
 use super::id::{self, Kind};
 use super::integration::Integration;
 use super::list::Parent;
@@ -314,6 +315,12 @@ impl Instance {
     /// without a reason; null if it does not.
     fn next_try_at(&self) -> Option<DateTime<Utc>> {
         self.model.next_try_at.map(date_time)
+    }
+
+    /// How its accounts stand.
+    async fn posture(&self, ctx: &Context<'_>) -> Result<Posture, ApiError> {
+        let found = self.relations.instances.load(ctx.data_unchecked(), PostureOf, &self.model.id).await?;
+        Ok(found.unwrap_or_default())
     }
 
     /// The number of users that it reports, as of its last run.

@@ -10,9 +10,13 @@ use uuid::Uuid;
 
 use super::api::Api;
 use super::batch::Batch;
+use super::connection;
 use super::error::ApiError;
+use super::finding::list::{FindingConnection, FindingFilter, FindingList};
 use super::id::{self, Kind};
 use super::instance::{Instance, InstanceById};
+use super::list::Parent;
+use super::page;
 use super::person::Person;
 use super::person::link::{LinkOf, OwnerOf, PersonLink, PersonOf};
 use super::written::{Written, fields};
@@ -68,6 +72,18 @@ impl User {
     }
 }
 
+impl Parent for User {
+    type Key = Uuid;
+
+    fn key(&self) -> &Uuid {
+        &self.model.id
+    }
+
+    fn batch(&self) -> &Batch<Uuid> {
+        &self.users
+    }
+}
+
 /// The account of a person in a connected application, as the last sync saw it. A field that the
 /// application does not provide is null, which is not the same as "no".
 #[fields(rows)]
@@ -102,6 +118,19 @@ impl User {
     async fn owner(&self, ctx: &Context<'_>) -> Result<Option<Written<Person>>, ApiError> {
         let api = ctx.data_unchecked::<Api>();
         Ok(self.users.load(api, OwnerOf, &self.model.id).await?.map(Written))
+    }
+
+    /// What somebody should look at about the account; `OPEN` and `EXCEPTED` by default.
+    #[graphql(complexity = "page::filtered_cost(first, __field, child_complexity)")]
+    async fn findings(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
+        #[graphql(desc = "Selects findings.")] filter: Option<FindingFilter>,
+    ) -> Result<Written<FindingConnection>, ApiError> {
+        let list = FindingList::new(ctx.data_unchecked(), filter)?;
+        Ok(Written(FindingConnection(connection::nested(ctx, self, list, first, after).await?)))
     }
 
     /// The id that the application gave the account; unique within the instance.

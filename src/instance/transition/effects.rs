@@ -6,6 +6,7 @@ use entity::run::{self, FailureClass, Outcome, Trigger};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 
 use super::{Transition, no_current_run};
+use crate::directory::evaluations::{self, Changed};
 use crate::directory::follow_up;
 use crate::error::Result;
 use crate::instance::runs::schedule;
@@ -148,7 +149,10 @@ impl Transition<'_> {
             HiddenUsers::All => i64::MAX,
         };
         match users {
-            HiddenUsers::SeenSoFar => capability::forget(self.tx, instance.id).await?,
+            HiddenUsers::SeenSoFar => {
+                capability::forget(self.tx, instance.id).await?;
+                evaluations::request(self.tx, &[instance.id].into(), Changed::Accounts, self.now).await?;
+            }
             HiddenUsers::All => {
                 capability::delete(self.tx, instance.id).await?;
                 follow_up::after_deletion(self.tx, instance.id, self.now).await?;

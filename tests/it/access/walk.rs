@@ -48,6 +48,7 @@ fn example(types: &BTreeMap<&str, &TypeDefinition>, of: &str) -> String {
         ("Boolean", _) => "true".into(),
         ("ID" | "String", _) => "\"x\"".into(),
         ("Int", _) => "1".into(),
+        ("DateTime", _) => "\"2027-01-31T00:00:00Z\"".into(),
         ("Date", _) => "\"2027-01-31\"".into(),
         (_, Some(TypeKind::Enum(values))) => values.values[0].node.value.node.to_string(),
         (_, Some(TypeKind::InputObject(input))) => {

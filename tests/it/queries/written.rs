@@ -16,6 +16,7 @@ use muster::auth::access::Access;
 use muster::auth::{Caller, Role, Who};
 use muster::clock::Clock;
 use muster::config::{Roles, Settings};
+use muster::findings::Findings;
 use muster::graphql::api::{Api, Services};
 use muster::graphql::guard::Guard;
 use muster::graphql::schema::{AppSchema, build, sdl};
@@ -311,6 +312,7 @@ pub async fn register() -> (Api, AppSchema, App, Vec<String>, Vec<String>, crate
         ),
         members: app.members.clone(),
         people: People { db: app.db.clone(), clock: app.clock.clone() },
+        findings: Findings { db: app.db.clone(), clock: app.clock.clone() },
         test_mail: TestMail {
             db: app.db.clone(),
             clock: app.clock.clone(),

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::connect;
+use crate::findings::application::evaluated;
 use crate::members::Browser;
 use crate::support::{Client, Server, one};
 use heard::Heard;
@@ -92,15 +93,25 @@ const INDEXES: &[(&str, Use)] = &[
     ("ix_account_owner_person", Unplayed),
     ("ix_contract_notice", Unplayed),
     ("ux_contract_name", Forbids),
+    ("ux_finding_open", Forbids),
+    ("ix_finding_account", Finds(&["SELECT", r#""finding"."instance_id" = "#, r#""finding"."user_id" > "#])),
+    ("ix_finding_kind", Finds(&[r#"ORDER BY "finding"."kind" DESC, "finding"."id" DESC"#])),
+    ("ix_finding_list", Finds(&[r#"ORDER BY "finding"."kind" DESC, "finding"."instance_id" DESC"#])),
+    ("ix_finding_user", Finds(&[r#"ORDER BY "finding"."user_id" DESC, "finding"."id" DESC"#])),
+    ("ix_finding_excepted", Finds(&[r#""finding"."excepted_until" > "#, "GROUP BY"])),
+    ("ix_finding_closed", Finds(&[r#""finding"."closed_at" < "#])),
+    ("ix_account_link_duplicate", Unplayed),
+    ("ix_account_link_kind", Unplayed),
 ];
 
 /// The tables that grow. None may be scanned.
-const GROWING: [&str; 12] = [
+const GROWING: [&str; 13] = [
     "instance",
     "sync_run",
     "user_account",
     "user_change",
     "user_word",
+    "finding",
     "event",
     "notification",
     "job",
@@ -186,6 +197,12 @@ async fn everything(server: &Server) {
     for _ in 0..3 {
         server.sync(&id, "id").await;
     }
+    // One in which nothing changes.
+    let quiet = server.rehearse("Quiet", &[("users", "40"), ("churn_percent", "0")]).await;
+    server.idle(&quiet, "").await;
+    evaluated(server).await;
+    server.sync(&quiet, "id").await;
+    evaluated(server).await;
     listings(server, &id).await;
     server.done("deleteAllUsers", json!({ "instanceId": id, "acknowledgeIrreversible": true }), "").await;
     let newest = "events(first: 1) { nodes { cause } }";
@@ -223,6 +240,11 @@ async fn listings(client: &Client, id: &str) {
     for filter in ["", &of] {
         pages(client, "notifications", &format!("filter: {{ {filter} }}")).await;
     }
+    let in_one = format!("instanceIds: [\"{id}\"]");
+    for filter in ["", "types: [NO_MFA]", "states: [CLOSED]", "severities: [HIGH]", &in_one] {
+        pages(client, "findings", &format!("filter: {{ {filter} }}")).await;
+    }
+    client.ask("{ posture { mfa { no } } users { nodes { findings { totalCount nodes { id } } } } }", json!({})).await;
     for direction in ["ASC", "DESC"] {
         for filter in ["", ", statuses: [SUSPENDED, INVITED]"] {
             let order = format!("orderBy: {{ field: NAME, direction: {direction} }}");

@@ -8,8 +8,8 @@ use entity::job::Kind;
 use entity::run::Outcome;
 use entity::user::UserStatus;
 use entity::{
-    api_token, audit_entry, audit_person, event, instance, job, notification, oauth_authorization, run, session,
-    sign_in_attempt, user, user_change, user_word,
+    api_token, audit_entry, audit_person, event, finding, instance, job, notification, oauth_authorization, run,
+    session, sign_in_attempt, user, user_change, user_word,
 };
 use muster::directory::words::Words;
 use sea_orm::{
@@ -133,6 +133,22 @@ pub async fn fill(db: &DatabaseConnection) {
     let pairs = runs.iter().flat_map(|run| iter::repeat_n(run, CHANGES_EACH)).zip(users.iter().cycle());
     let changes = pairs.map(|(run, user)| user_change::Model { run_id: run.id, user_id: user.id, ..of.clone() });
     insert::<user_change::Entity>(db, changes).await;
+
+    let kinds: Vec<finding::Kind> = finding::Kind::iter().collect();
+    let findings = users.iter().enumerate().map(|(number, user)| finding::Model {
+        id: id(),
+        kind: kinds[number % kinds.len()],
+        instance_id: user.instance_id,
+        user_id: user.id,
+        severity: finding::Severity::Medium,
+        confirmed: true,
+        excepted_until: (number % 100 == 0).then_some(NEVER),
+        opened_at: 0,
+        closed_at: (number % 3 == 0).then_some(NEVER),
+        close_reason: (number % 3 == 0).then_some(finding::CloseReason::Fixed),
+        evidence: "[]".into(),
+    });
+    insert::<finding::Entity>(db, findings).await;
 
     let of = any::<event::Entity>(db).await;
     let told = instances.iter().flat_map(|instance| iter::repeat_n(instance, EVENTS_EACH));

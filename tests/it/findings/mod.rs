@@ -1,0 +1,8 @@
+//! Findings and figures. The applications are real peers; what is expected is computed anew from the list of users.
+
+pub mod application;
+mod exceptions;
+mod killed;
+mod lifecycle;
+mod settings;
+mod world;
