@@ -104,6 +104,8 @@ async fn pages(server: &Server, instances: &[(String, String)]) -> Vec<String> {
         "/notifications",
         "/notifications?tab=silent",
         "/people",
+        "/reports/posture",
+        "/reports/findings",
         "/reports/licences",
         "/reports/spend?by=licence",
         "/reports/renewals",

@@ -3,6 +3,7 @@
 mod chromium;
 mod consent;
 mod emulation;
+mod findings;
 mod flows;
 mod hostile;
 mod looks;

@@ -82,6 +82,8 @@ async fn an_address_of_nothing_says_so_quietly() {
         ("/people/nothing", "There is no such person"),
         ("/reports/nothing", "Nothing is at this address."),
         ("/reports/licences?application=nothing", "Nothing matches the filters"),
+        ("/reports/findings?type=CONFLICT", "Nothing matches the filters"),
+        ("/reports/findings?type=NOTHING", "Nothing matches the filters"),
         ("/notifications?instance=nothing", "Notifications"),
         ("/settings/nothing", "Nothing is at this address."),
     ] {
@@ -106,6 +108,8 @@ async fn every_page_can_be_used_by_everybody() {
         ("/integrations/rehearsal".to_owned(), "Rehearsal"),
         (format!("/instances/{id}"), "Acme production"),
         ("/people".to_owned(), "People"),
+        ("/reports/posture".to_owned(), "Posture"),
+        ("/reports/findings".to_owned(), "Findings"),
         ("/reports/licences".to_owned(), "Licences"),
         ("/reports/spend".to_owned(), "Spend"),
         ("/reports/renewals".to_owned(), "Renewals"),

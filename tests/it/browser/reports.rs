@@ -16,7 +16,7 @@ fn keys(date: &str) -> String {
 }
 
 /// The number in a column of a row, once it is there.
-async fn figure(browser: &Browser, row: &str, column: &str) -> String {
+pub async fn figure(browser: &Browser, row: &str, column: &str) -> String {
     let path = format!("//tr[th[contains(., '{row}')]]/td[@data-label='{column}']");
     let cell = async || browser.session.find(By::XPath(path.clone())).await.ok();
     let text = browser.wait("the figure", cell).await.text().await.unwrap();
@@ -30,6 +30,8 @@ async fn a_price_is_set_and_what_it_costs_is_seen() {
     let browser = Browser::open_with(&server, &server.admin, "/").await;
     browser.press(Role::Link, "Reports").await;
     browser.is_at("/reports").await;
+    browser.press(Role::Link, "Licences").await;
+    browser.is_at("/reports/licences").await;
     browser.sees("No price").await;
     let query = "query($id: ID!) { licenses(filter: { instanceId: $id }) { nodes { name assigned } } }";
     let licences = server.ask(query, json!({ "id": id })).await["licenses"]["nodes"].take();

@@ -47,7 +47,7 @@ async fn the_first_list_is_there_soon_on_a_slow_network() {
         ("/integrations/rehearsal", "Manage"),
         (users.as_str(), "@rehearsal.example"),
         ("/people", "@rehearsal.example"),
-        ("/reports", "Assigned"),
+        ("/reports", "active accounts"),
     ] {
         browser.go("/healthz").await;
         browser.forget_files().await;

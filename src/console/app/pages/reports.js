@@ -2,12 +2,16 @@
 
 import { html } from "../lib.js";
 import { Heading, Link } from "../ui/parts.js";
+import { FindingsReport } from "./reports/findings.js";
 import { LicencesReport } from "./reports/licences.js";
+import { PostureReport } from "./reports/posture.js";
 import { RenewalsReport } from "./reports/renewals.js";
 import { SpendReport } from "./reports/spend.js";
 
 /** The reports in the order of their tabs. Each has a file of its own; the first one is shown if none is named. */
 const PARTS = [
+  { part: "posture", label: "Posture", content: PostureReport },
+  { part: "findings", label: "Findings", content: FindingsReport },
   { part: "licences", label: "Licences", content: LicencesReport },
   { part: "spend", label: "Spend", content: SpendReport },
   { part: "renewals", label: "Renewals", content: RenewalsReport },

@@ -1,0 +1,52 @@
+// Findings in words: their types, severities and states, and the facts that they follow from.
+
+import { number, words } from "../format.js";
+import { html } from "../lib.js";
+import { search } from "../router.js";
+import { findInstances, nameOfInstance } from "./find.js";
+import { Moment } from "./moment.js";
+import { Only } from "./only.js";
+import { Link } from "./parts.js";
+import { Badge } from "./state.js";
+
+/** The types, the most urgent first. */
+export const TYPES = {
+  ADMIN_WITHOUT_MFA: "Administrator without a second factor",
+  LEAVER_ACTIVE: "Left, but the account is active",
+  EXTERNAL_ADMIN: "Administrator from outside",
+  NO_MFA: "No second factor",
+  CONFLICT: "The address belongs to somebody else",
+  UNMATCHED: "Nobody's account",
+  UNOWNED_SERVICE: "Program or shared account without an owner",
+  INACTIVE: "Not used for long",
+  NEVER_USED: "Paid for and never used",
+  DUPLICATE: "Several accounts of one person",
+  EXTERNAL: "From outside",
+};
+export const SEVERITIES = { CRITICAL: ["Critical", "danger"], HIGH: ["High", "danger"], MEDIUM: ["Medium", "warning"], LOW: ["Low", "plain"] };
+export const STATES = { OPEN: "Open", EXCEPTED: "Accepted", UNCONFIRMED: "Not confirmed", CLOSED: "Closed" };
+
+/** What reports of accounts are limited to. */
+export const OneInstance = () => html`<${Only} label="Instance" name="instance" placeholder="All instances" find=${findInstances} nameOf=${nameOfInstance} />`;
+
+/** The instances that the address limits a report to; null for all. */
+export const instancesOfAddress = () => (search.value.has("instance") ? [search.value.get("instance")] : null);
+
+/** The address of the findings of a type, in the instance that the address is limited to. */
+export function findingsLink(type) {
+  const query = new URLSearchParams({ type });
+  if (search.value.has("instance")) query.set("instance", search.value.get("instance"));
+  return `reports/findings?${query}`;
+}
+
+export const Severity = ({ severity }) => html`<${Badge} tone=${SEVERITIES[severity]?.[1]}>${SEVERITIES[severity]?.[0] ?? words(severity)}</${Badge}>`;
+
+const TIME = /^\d{4}-\d\d-\d\dT/;
+
+/** A fact that a finding follows from. */
+export const Fact = ({ fact: { field, value } }) => html`
+  <span class="block">${words(field.replace(/([a-z])([A-Z])/g, "$1_$2").replaceAll(".", " ").toUpperCase())}: ${TIME.test(value ?? "") ? html`<${Moment} at=${value} />` : (value ?? "not known")}</span>
+`;
+
+/** A number that has a list behind it. */
+export const Behind = ({ count, type }) => (type && count > 0 ? html`<${Link} to=${findingsLink(type)}>${number(count)}</${Link}>` : number(count));
