@@ -107,7 +107,7 @@ function People() {
         <option value="">Every state</option>
         ${Object.entries(FILTERS).map(([name, [label]]) => html`<option key=${name} value=${name}>${label}</option>`)}
       </select>
-      <${Download} to="export/people.csv?${new URLSearchParams({ filter: JSON.stringify(variables.filter) })}" name="people" />
+      <span class="filters-end"><${Download} to="export/people.csv?${new URLSearchParams({ filter: JSON.stringify(variables.filter) })}" name="people" /></span>
     </div>
     ${settings?.sources.length === 0 && list.nodes?.length > 0 && html`<${NoSource} />`}
     ${isChanged && html`<p class="notice plain remedies" role="status">The people have changed. <button type="button" class="small" onClick=${renew}>Load them again</button></p>`}
