@@ -15,7 +15,7 @@ pub(super) struct Report {
     columns: &'static str,
 }
 
-pub(super) const REPORTS: [Report; 6] = [
+pub(super) const REPORTS: [Report; 7] = [
     Report {
         name: "users",
         field: "users(first: 100, after: $after, filter: $filter)",
@@ -32,6 +32,15 @@ pub(super) const REPORTS: [Report; 6] = [
         list: "",
         columns: "id displayName email department employeeId state stateSince stateAsOf isExternal \
             manager.id",
+    },
+    Report {
+        name: "findings",
+        field: "findings(first: 100, after: $after, filter: $filter)",
+        filter: "FindingFilter",
+        list: "",
+        columns: "id type severity state openedAt closedAt closeReason evidence.field evidence.value \
+            exception.reason exception.by exception.until instance.id instance.name user.id \
+            user.externalId user.displayName user.email",
     },
     Report {
         name: "licenses",

@@ -12,9 +12,10 @@ use crate::spend::{counted, instance, set_price};
 use crate::support::{Server, http};
 
 /// Each report with the query of its rows.
-const REPORTS: [(&str, &str); 6] = [
+const REPORTS: [(&str, &str); 7] = [
     ("users", "list: users(first: 100, after: $after)"),
     ("people", "list: persons(first: 100, after: $after)"),
+    ("findings", "list: findings(first: 100, after: $after)"),
     ("licenses", "list: licenses(first: 100, after: $after)"),
     ("spend", "list: buckets(first: 100, after: $after)"),
     ("unpriced", "list: unpriced(first: 100, after: $after)"),
@@ -120,7 +121,7 @@ async fn a_file_has_the_rows_of_its_query_and_says_what_it_is_made_of() {
             json!({}),
         )
         .await;
-    assert_eq!(log["auditLog"]["totalCount"], 6 + 5 + 2, "{log}");
+    assert_eq!(log["auditLog"]["totalCount"], 7 + 6 + 2, "{log}");
     assert!(log["auditLog"]["nodes"][0]["detail"].as_str().unwrap().contains("licenses"), "{log}");
 }
 
@@ -129,7 +130,9 @@ async fn a_file_shows_a_caller_what_the_query_shows() {
     let (server, one, two) = company().await;
     let figures = NewToken::new("figures", Role::Reports);
     let figures = server.tokens.create(figures).await.unwrap().text;
-    for (report, status) in [("users", 403), ("people", 403), ("licenses", 200), ("spend", 200), ("renewals", 200)] {
+    for (report, status) in
+        [("users", 403), ("people", 403), ("findings", 403), ("licenses", 200), ("spend", 200), ("renewals", 200)]
+    {
         let answer = get(&server, &figures, &format!("{report}.jsonl"), None).await;
         assert_eq!(answer.status(), status, "{report}");
     }

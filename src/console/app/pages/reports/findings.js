@@ -10,7 +10,7 @@ import { loaded, useAction } from "../../ui/dialog.js";
 import { Fact, instancesOfAddress, OneInstance, Severity, SEVERITIES, STATES, TYPES } from "../../ui/finding.js";
 import { Day } from "../../ui/moment.js";
 import { Button, Empty, instanceLink, Link, More, Pending, personLink } from "../../ui/parts.js";
-import { changesFigures } from "../../ui/report.js";
+import { changesFigures, ReportFile } from "../../ui/report.js";
 import { Badge } from "../../ui/state.js";
 
 const FINDINGS = `query Findings($after: String, $filter: FindingFilter) {
@@ -92,13 +92,15 @@ const None = () =>
 const options = (known, text) => Object.keys(known).map((value) => [value, text(known[value])]);
 
 function Findings() {
-  const list = useList(FINDINGS, { filter: filterOfAddress() }, (data) => data.findings, changesFigures);
+  const filter = filterOfAddress();
+  const list = useList(FINDINGS, { filter }, (data) => data.findings, changesFigures);
   return html`
     <div class="filters bottom">
       <${Choose} label="Type" name="type" all="All types" options=${options(TYPES, (text) => text)} />
       <${Choose} label="Severity" name="severity" all="All severities" options=${options(SEVERITIES, ([text]) => text)} />
       <${Choose} label="State" name="state" all="Open or accepted" options=${options(STATES, (text) => text)} />
       <${OneInstance} />
+      <span class="filters-end"><${ReportFile} report="findings" filter=${filter} /></span>
     </div>
     <${Pending} list=${list} lines=${8} />
     ${list.nodes?.length === 0 && html`<${None} />`}
