@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::reports::figure;
 use super::{Browser, Role};
+use crate::findings::application::evaluated;
 use crate::spend::instance;
 use crate::support::Server;
 
@@ -13,6 +14,7 @@ use crate::support::Server;
 async fn a_figure_leads_to_its_findings_and_one_is_accepted() {
     let server = Server::start().await;
     let id = instance(&server, "Acme", &[("users", "30")]).await;
+    evaluated(&server).await;
     let browser = Browser::open_with(&server, &server.admin, "/").await;
     browser.press(Role::Link, "Reports").await;
     browser.is_at("/reports").await;

@@ -8,6 +8,7 @@ use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
 use crate::access::scope::key;
+use crate::findings::application::evaluated;
 use crate::spend::{counted, instance, set_price};
 use crate::support::{Server, http};
 
@@ -72,6 +73,7 @@ async fn company() -> (Server, String, String) {
     let contract = crate::spend::contract(&one, "Order", "EUR", &json!([{ "license": "Full", "seats": 100 }]));
     server.done("upsertContract", contract, "").await;
     counted(&server).await;
+    evaluated(&server).await;
     (server, one, two)
 }
 
