@@ -27,8 +27,11 @@ const DIRECTORY: &str = "Directory";
 /// The domain of the invented addresses.
 const DOMAIN: &str = "rehearsal.example";
 
+/// Keys and values of a configuration.
+type Configured = &'static [(&'static str, &'static str)];
+
 /// Name, interval in minutes, and configuration of each instance.
-const INSTANCES: [(&str, i32, &[(&str, &str)]); 7] = [
+const INSTANCES: [(&str, i32, Configured); 7] = [
     (DIRECTORY, 5, &[("users", "300"), ("churn_percent", "1")]),
     ("Chat", 1, &[("users", "240"), ("churn_percent", "3")]),
     ("Code hosting", 1, &[("users", "180"), ("page_size", "10"), ("latency_ms", "400"), ("churn_percent", "1")]),

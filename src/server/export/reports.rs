@@ -192,10 +192,10 @@ fn problem(errors: &Value) -> Problem {
 
 impl Export {
     async fn page(&self, document: &str, after: &Value) -> Result<Page, Problem> {
-        let variables = match document == SOURCES {
-            true => json!({ "after": after }),
-            false => json!({ "after": after, "filter": self.filter }),
-        };
+        let mut variables = json!({ "after": after });
+        if document != SOURCES {
+            variables["filter"] = self.filter.clone();
+        }
         let params = Params::from_value(json!({ "query": document, "variables": variables }));
         let operation = params.and_then(|params| self.endpoint.executor.check(params));
         let operation = operation.map_err(|error| Problem::of(StatusCode::BAD_REQUEST, error))?;

@@ -145,7 +145,7 @@ async fn who_reads_figures_only_sees_the_reports_and_no_button_that_would_be_ref
     for token in [new(Allowed::Reports).await, server.viewer.clone()] {
         let browser = Browser::open_with(&server, &token, "/reports").await;
         for (path, shown) in
-            [("/reports", "EUR 150.00"), ("/reports/spend", "EUR 150.00"), ("/reports/renewals", "Order 1")]
+            [("/reports/licences", "EUR 150.00"), ("/reports/spend", "EUR 150.00"), ("/reports/renewals", "Order 1")]
         {
             browser.go(path).await;
             browser.sees(shown).await;

@@ -181,6 +181,11 @@ async fn only_what_was_asked_before_by_the_same_token_is_a_hit() {
     assert!(answer["data"].is_null(), "the token was revoked: {answer}");
 }
 
+/// Whether the answer has what asking has changed: that somebody's page was read is in the audit log.
+fn shows_itself(text: &str) -> bool {
+    text.contains("auditLog") && ["node(", "person("].iter().any(|field| text.contains(field))
+}
+
 #[tokio::test]
 async fn kept_answers_are_those_of_the_schema_on_sqlite() {
     let (api, schema, app, ids, cursors, _place) = register().await;
@@ -214,12 +219,8 @@ async fn kept_answers_are_those_of_the_schema_on_sqlite() {
     while covered < DOCUMENTS {
         random.repeats = random.bool();
         let Document { text, variables } = documents.document(&mut random);
-        // That somebody's page was read is in the audit log, which then shows more than before.
-        if text.contains("auditLog") && ["node(", "person("].iter().any(|field| text.contains(field)) {
-            continue;
-        }
         let Ok(checked) = guard.check(Request::new(text.clone())) else { continue };
-        if !checked.checked().document.keeps_answers && random.u8(..10) > 0 {
+        if shows_itself(&text) || !checked.checked().document.keeps_answers && random.u8(..10) > 0 {
             continue;
         }
         covered += 1;

@@ -44,8 +44,9 @@ async fn lines(server: &Server, token: &str, report: &str, filter: Option<Value>
     let manifest: Value = serde_json::from_str(manifest).unwrap();
     let manifest = manifest["manifest"].clone();
     let sum = ring::digest::digest(&ring::digest::SHA256, rows.as_bytes());
-    let sum: String = sum.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(manifest["sha256"], sum);
+    let hash = manifest["sha256"].as_str().unwrap().as_bytes().chunks(2);
+    let hash = hash.map(|byte| u8::from_str_radix(str::from_utf8(byte).unwrap(), 16).unwrap());
+    assert_eq!(hash.collect::<Vec<_>>(), sum.as_ref());
     let rows: Vec<Value> = rows.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((&manifest["rows"], &manifest["version"]), (&json!(rows.len()), &json!(1)));
     (rows, manifest)

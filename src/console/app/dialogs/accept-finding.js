@@ -2,11 +2,9 @@
 
 import { useState } from "../../vendor/hooks.js";
 import { change, done } from "../api.js";
-import { nameOf } from "../format.js";
 import { html } from "../lib.js";
 import { confirm, LeaveButton, open, useAction, Window } from "../ui/dialog.js";
 import { byField, TextField, useFirstError } from "../ui/fields.js";
-import { TYPES } from "../ui/finding.js";
 import { Button, say } from "../ui/parts.js";
 
 const EXCEPT = `mutation ExceptFinding($input: ExceptFindingInput!) {
@@ -23,21 +21,18 @@ const LONGEST_DAYS = 365;
 /** The day so many days from now, as a field of dates has it. */
 const inDays = (days) => new Date(Date.now() + days * DAY).toISOString().slice(0, 10);
 
-const ofWhat = ({ user, instance }) => [user ? nameOf(user) : "An account that was deleted", instance?.name].filter(Boolean).join(", ");
-
-/** Opens the window. Resolves to true if the finding was accepted. */
-export const accept = (finding) => open(Accept, { finding });
+/** Opens the window. `of` says what was found, and of whom. Resolves to true if the finding was accepted. */
+export const accept = (finding, of) => open(Accept, { finding, of });
 
 /** Asks. Resolves to true if the finding is not accepted any more. */
-export async function takeBack(finding) {
-  const text = `The finding is open again: ${TYPES[finding.type]}, ${ofWhat(finding)}.`;
-  if (!(await confirm("Take back the exception?", text, "Take back"))) return false;
+export async function takeBack(finding, of) {
+  if (!(await confirm("Take back the exception?", `The finding is open again. ${of}.`, "Take back"))) return false;
   await done(REVOKE, { findingId: finding.id });
   say("The finding is open again.");
   return true;
 }
 
-function Accept({ finding, close }) {
+function Accept({ finding, of, close }) {
   const before = { reason: "", until: inDays(USUAL_DAYS) };
   const [typed, setTyped] = useState(before);
   const [errors, setErrors] = useState(/** @type {Record<string, string>} */ ({}));
@@ -59,7 +54,7 @@ function Accept({ finding, close }) {
     });
   };
   return html`
-    <${Window} title="Accept the finding" second="${TYPES[finding.type]}: ${ofWhat(finding)}" unsaved=${typed.reason !== ""} onLeave=${() => close(false)}>
+    <${Window} title="Accept the finding" second=${of} unsaved=${typed.reason !== ""} onLeave=${() => close(false)}>
       <form ref=${form} novalidate onSubmit=${submit}>
         <${TextField} label="Reason" help="Why it is acceptable. It is shown beside the finding." maxlength=${LONGEST_REASON} value=${typed.reason} error=${errors.reason ?? ""} onInput=${set("reason")} />
         <${TextField} label="Until" type="date" min=${inDays(1)} max=${inDays(LONGEST_DAYS - 1)} help="At the begin of this day (UTC), the finding is open again; also if it gets worse before." value=${typed.until} error=${errors.until ?? ""} onInput=${set("until")} />

@@ -42,10 +42,11 @@ export function findingsLink(type) {
 export const Severity = ({ severity }) => html`<${Badge} tone=${SEVERITIES[severity]?.[1]}>${SEVERITIES[severity]?.[0] ?? words(severity)}</${Badge}>`;
 
 const TIME = /^\d{4}-\d\d-\d\dT/;
+const ANSWERS = { true: "yes", false: "no" };
 
 /** A fact that a finding follows from. */
 export const Fact = ({ fact: { field, value } }) => html`
-  <span class="block">${words(field.replace(/([a-z])([A-Z])/g, "$1_$2").replaceAll(".", " ").toUpperCase())}: ${TIME.test(value ?? "") ? html`<${Moment} at=${value} />` : (value ?? "not known")}</span>
+  <span class="block">${words(field.replace(/([a-z])([A-Z])/g, "$1_$2").replaceAll(".", " ").toUpperCase())}: ${TIME.test(value ?? "") ? html`<${Moment} at=${value} />` : (ANSWERS[value] ?? value ?? "not known")}</span>
 `;
 
 /** A number that has a list behind it. */

@@ -5,6 +5,7 @@
 //! arrive on the connection; SQLite is asked for the plans afterwards.
 
 mod heard;
+mod indexes;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -24,85 +25,7 @@ use crate::findings::application::evaluated;
 use crate::members::Browser;
 use crate::support::{Client, Server, one};
 use heard::Heard;
-
-/// The use of an index.
-enum Use {
-    /// A statement that contains these texts uses it.
-    Finds(&'static [&'static str]),
-    /// It enforces uniqueness; statements need not use it.
-    Forbids,
-    /// Its statements are about people or contracts, which this server does not have.
-    Unplayed,
-}
-use Use::{Finds, Forbids, Unplayed};
-
-/// The condition of users of a status that few have.
-const OF_FEW: &str = r#""user_account"."status" IN ('suspended', 'invited')"#;
-
-/// Every index of the migrations. The test fails for one that is missing here or is not used as stated.
-const INDEXES: &[(&str, Use)] = &[
-    ("ix_instance_name", Finds(&[r#"ORDER BY "name_key" ASC, "id" ASC"#])),
-    ("ix_instance_created", Finds(&[r#"ORDER BY "created_at" ASC, "id" ASC"#])),
-    ("ix_instance_synced", Finds(&[r#"ORDER BY "last_success_at" DESC, "id" DESC"#])),
-    ("ix_instance_integration", Finds(&[r#""instance"."integration_key" = "#])),
-    ("ix_instance_due", Finds(&[r#""next_sync_at" <="#])),
-    ("ux_instance_name", Forbids),
-    ("ix_sync_run_instance", Finds(&[r#""sync_run"."instance_id" = "#, r#""sync_run"."id" DESC"#])),
-    ("ux_user_external", Finds(&["SELECT", "external_id", r#""user_account"."instance_id" = "#])),
-    ("ix_user_instance", Finds(&[r#"ORDER BY "user_account"."instance_id" ASC, "user_account"."id" ASC"#])),
-    ("ix_user_outdated_keys", Finds(&[r#""user_account"."key_version" < "#])),
-    ("ix_user_removed", Finds(&[r#""user_account"."removed_at" < "#])),
-    ("ix_user_status", Finds(&[OF_FEW, r#"ORDER BY "user_account"."id" ASC"#])),
-    ("ix_user_instance_status", Finds(&[OF_FEW, r#"ORDER BY "user_account"."instance_id" ASC"#])),
-    ("ix_user_instance_name", Finds(&["lower(", r#""user_account"."id" DESC"#])),
-    ("ix_user_instance_status_name", Finds(&[OF_FEW, "lower("])),
-    ("ix_user_word_instance", Finds(&[r#""user_word"."word" >="#, r#""user_word"."instance_id" = "#])),
-    ("ix_instance_purging", Finds(&[r#"NOT IN (SELECT "instance"."id" FROM "instance" WHERE "instance"."purging")"#])),
-    ("ix_user_change_run", Finds(&[r#""user_change"."run_id" = "#])),
-    ("ix_user_change_user", Finds(&[r#"DELETE FROM "user_change" WHERE "user_change"."user_id" IN"#])),
-    ("ix_event_instance", Finds(&[r#""event"."instance_id" = "#, r#""event"."seq" DESC"#])),
-    ("ux_notification_once", Forbids),
-    ("ix_notification_instance", Finds(&[r#""notification"."instance_id" = "#])),
-    ("ux_job_subject", Forbids),
-    ("ix_job_claim", Finds(&[r#"SELECT "job"."id""#, r#""job"."run_at" <= "#])),
-    ("ix_notification_alike", Finds(&[r#""notification"."address_key" = "#])),
-    ("ux_api_token_hash", Finds(&[r#""api_token"."hash" = "#])),
-    ("ix_session_member", Finds(&[r#""session"."member_id" = "#])),
-    ("ix_sign_in_attempt_last", Finds(&[r#"DELETE FROM "sign_in_attempt""#, r#""last_at" < "#])),
-    ("ix_audit_entry_at", Finds(&[r#""audit_entry"."at" >="#])),
-    ("ix_audit_entry_actor", Finds(&[r#""audit_entry"."actor_id" = "#])),
-    ("ix_audit_entry_action", Finds(&[r#""audit_entry"."action" IN"#])),
-    ("ix_audit_entry_subject", Finds(&[r#""audit_entry"."subject_id" = "#])),
-    ("ix_audit_entry_outcome", Finds(&[r#""audit_entry"."outcome" IN"#])),
-    ("ix_audit_person_address", Finds(&[r#""audit_person"."address" = "#])),
-    ("ix_oauth_authorization_expires", Finds(&[r#""oauth_authorization"."expires_at" <="#])),
-    ("ux_person_address", Forbids),
-    ("ix_person_state", Unplayed),
-    ("ix_person_source", Unplayed),
-    ("ix_person_word_person", Unplayed),
-    ("ix_source_account_person", Unplayed),
-    ("ix_source_account_employee", Unplayed),
-    ("ix_source_account_address", Unplayed),
-    ("ix_source_account_external", Unplayed),
-    ("ix_person_key_value", Unplayed),
-    ("ix_person_key_account", Unplayed),
-    ("ix_account_link_person", Unplayed),
-    ("ix_account_link_address", Unplayed),
-    ("ix_account_link_source_id", Unplayed),
-    ("ix_person_pin_person", Unplayed),
-    ("ix_account_owner_person", Unplayed),
-    ("ix_contract_notice", Unplayed),
-    ("ux_contract_name", Forbids),
-    ("ux_finding_open", Forbids),
-    ("ix_finding_account", Finds(&["SELECT", r#""finding"."instance_id" = "#, r#""finding"."user_id" > "#])),
-    ("ix_finding_kind", Finds(&[r#"ORDER BY "finding"."kind" DESC, "finding"."id" DESC"#])),
-    ("ix_finding_list", Finds(&[r#"ORDER BY "finding"."kind" DESC, "finding"."instance_id" DESC"#])),
-    ("ix_finding_user", Finds(&[r#"ORDER BY "finding"."user_id" DESC, "finding"."id" DESC"#])),
-    ("ix_finding_excepted", Finds(&[r#""finding"."excepted_until" > "#, "GROUP BY"])),
-    ("ix_finding_closed", Finds(&[r#""finding"."closed_at" < "#])),
-    ("ix_account_link_duplicate", Unplayed),
-    ("ix_account_link_kind", Unplayed),
-];
+use indexes::{INDEXES, Use};
 
 /// The tables that grow. None may be scanned.
 const GROWING: [&str; 13] = [
@@ -359,7 +282,7 @@ fn idle_indexes(there: &[String], plans: &[Plan]) -> Vec<String> {
         if !there.iter().any(|index| index == name) {
             faults.push(format!("there is no index {name}"));
         }
-        let Finds(parts) = used else { continue };
+        let Use::Finds(parts) = used else { continue };
         let statements: Vec<_> = plans.iter().filter(|plan| parts.iter().all(|part| plan.sql.contains(part))).collect();
         if !statements.iter().any(|plan| plan.uses(name)) {
             let told: String = statements.iter().map(ToString::to_string).collect();

@@ -40,16 +40,18 @@ const filterOfAddress = () => ({
   instanceIds: instancesOfAddress() ?? undefined,
 });
 
+const whose = ({ user, instance }) => [user ? nameOf(user) : "an account that was deleted", instance?.name].filter(Boolean).join(", ");
+
 /** Accepts a finding for a time, or takes that back. */
 function Decide({ finding, reload }) {
   const [busy, run, failure] = useAction();
   const isAccepted = finding.state === "EXCEPTED";
+  const of = `${TYPES[finding.type]}: ${whose(finding)}`;
   const decide = () =>
     run(async () => {
       const windows = await loaded(import("../../dialogs/accept-finding.js"));
-      if (await (isAccepted ? windows.takeBack : windows.accept)(finding)) reload();
+      if (await (isAccepted ? windows.takeBack : windows.accept)(finding, of)) reload();
     });
-  const of = `${TYPES[finding.type]}, ${finding.user ? nameOf(finding.user) : "a deleted account"}`;
   return html`
     <${Button} look="small" busy=${busy} onClick=${decide} aria-label="${isAccepted ? "Take back" : "Accept"}: ${of}">${isAccepted ? "Take back…" : "Accept…"}</${Button}>
     <span class="error" role="alert">${failure}</span>

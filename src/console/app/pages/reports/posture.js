@@ -27,10 +27,14 @@ const QUESTIONS = [
 const POSTURE = `query Posture($instanceIds: [ID!]) {
   posture(instanceIds: $instanceIds) {
     accounts { active service shared invited suspended unknownStatus }
-    ${QUESTIONS.map(([field]) => `${field} { yes no unknown excepted ratio basis { asOf } }`).join("\n    ")}
+    mfa { ...Answers } adminMfa { ...Answers } leavers { ...Answers } unmatched { ...Answers }
+    conflicts { ...Answers } admins { ...Answers } externalAdmins { ...Answers } externals { ...Answers }
+    inactive { ...Answers } neverActive { ...Answers } neverUsed { ...Answers } duplicates { ...Answers }
+    ownedServices { ...Answers }
     all: mfa { basis { evaluatedAt unassessed staleSources { instance { id name } } } }
   }
-}`;
+}
+fragment Answers on Measure { yes no unknown excepted ratio basis { asOf } }`;
 const ACCOUNTS = [
   ["active", "active accounts of people", "active account of a person"],
   ["invited", "people who were invited", "person who was invited"],
