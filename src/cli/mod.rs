@@ -33,6 +33,9 @@ mod token;
 
 /// The pause before another attempt to open the database.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// The stack of a thread, in bytes. The deepest queries need more than 2 MiB in a debug build. What is not used takes no
+/// memory.
+const STACK: usize = 8 * 1024 * 1024;
 /// How long a start may take before the server begins to answer that it is not ready.
 const READY_SOON: Duration = Duration::from_millis(500);
 
@@ -112,7 +115,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     // Fails only if a provider is installed already, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("threads: {error}")),
     };

@@ -5,7 +5,7 @@
 
 use std::ops::ControlFlow;
 
-use async_graphql::{Context, Object, SimpleObject};
+use async_graphql::{Context, Object};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use entity::user_change;
@@ -18,7 +18,7 @@ use crate::events;
 use crate::graphql::api::Api;
 use crate::graphql::error::ApiError;
 use crate::graphql::page;
-use crate::graphql::written::Rows;
+use crate::graphql::written::{Rows, Written, fields};
 use crate::instance::event::history;
 
 /// How many runs are looked at, at once.
@@ -62,15 +62,30 @@ fn too_old() -> ApiError {
     ApiError::InvalidInput(message.into())
 }
 
-/// A part of the feed of changes of users.
-#[derive(SimpleObject)]
 pub struct UserChangeFeed {
-    /// The changes, in the order in which their runs ended.
-    nodes: Rows<Vec<UserChange>>,
-    /// Where the feed goes on: the next `after`, also if there is no change in this part.
+    changes: Vec<UserChange>,
     cursor: String,
-    /// Whether there may be more now. If not, ask again later.
     has_more: bool,
+}
+
+/// A part of the feed of changes of users.
+#[fields]
+#[Object]
+impl UserChangeFeed {
+    /// The changes, in the order in which their runs ended.
+    async fn nodes(&self) -> Rows<&[UserChange]> {
+        Rows(&self.changes)
+    }
+
+    /// Where the feed goes on: the next `after`, also if there is no change in this part.
+    fn cursor(&self) -> &str {
+        &self.cursor
+    }
+
+    /// Whether there may be more now. If not, ask again later.
+    fn has_more(&self) -> bool {
+        self.has_more
+    }
 }
 
 /// A part that is being read.
@@ -139,7 +154,7 @@ impl UserChangeQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "The `cursor` of the part before.")] after: Option<String>,
-    ) -> Result<UserChangeFeed, ApiError> {
+    ) -> Result<Written<UserChangeFeed>, ApiError> {
         let api = ctx.data_unchecked::<Api>();
         let size = page::sized(first)?;
         let oldest = events::oldest(api.instances.db.read()).await?;
@@ -162,6 +177,6 @@ impl UserChangeQuery {
             }
         }
         let cursor = part.position.encode(api.epoch);
-        Ok(UserChangeFeed { nodes: Rows(UserChange::list(part.changes)), cursor, has_more })
+        Ok(Written(UserChangeFeed { changes: UserChange::list(part.changes), cursor, has_more }))
     }
 }

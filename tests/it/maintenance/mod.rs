@@ -12,6 +12,7 @@ pub mod backup;
 mod doctor;
 mod doctor_door;
 mod doctor_people;
+mod doctor_spend;
 mod postgres;
 mod restore;
 pub mod retention;
