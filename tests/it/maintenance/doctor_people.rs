@@ -1,7 +1,7 @@
-//! What the checks of people find.
+//! What the checks of people and of findings find.
 
-/// Each check of people with a statement after which only this check has findings.
-pub const BREAKS: [(&str, &str); 8] = [
+/// Each of these checks with a statement after which only this check has findings.
+pub const BREAKS: [(&str, &str); 12] = [
     (
         "account-links",
         "INSERT INTO account_link (user_id, instance_id, state, address_since) SELECT id, id, 'unmatched', 0 FROM instance WHERE name = 'Well'",
@@ -28,4 +28,17 @@ pub const BREAKS: [(&str, &str); 8] = [
         "decisions",
         "INSERT INTO person_pin (instance_id, external_id, links, decided_by, decided_at) SELECT id, 'x', TRUE, 'x', 0 FROM instance WHERE status = 'deleted'",
     ),
+    (
+        "evaluations",
+        "UPDATE evaluation SET requested = requested + 1 WHERE instance_id = (SELECT id FROM instance WHERE name = 'Well')",
+    ),
+    (
+        "findings",
+        "UPDATE finding SET close_reason = 'fixed' WHERE id = (SELECT id FROM finding WHERE closed_at IS NULL LIMIT 1)",
+    ),
+    (
+        "finding-exceptions",
+        "INSERT INTO finding_exception (kind, instance_id, external_id, severity, reason, decided_by, decided_at, until) SELECT 'no_mfa', id, 'x', 'low', 'x', 'x', 0, 1 FROM instance WHERE status = 'deleted'",
+    ),
+    ("figures", "UPDATE evaluation SET open = '{}' WHERE instance_id = (SELECT id FROM instance WHERE name = 'Well')"),
 ];
