@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use entity::finding::{CloseReason, Column, Entity, Kind, Severity};
+use entity::finding::{Column, Entity, Kind, Model, Severity};
 use entity::{account_link, evaluation, finding_exception, instance, user};
 use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{Expr, ExprTrait, IntoColumnRef, Order, Query, SelectStatement, SimpleExpr};
@@ -10,7 +10,6 @@ use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, Iterable, QueryFilter, QueryOrder, QuerySelect,
     QueryTrait, Select, Value,
 };
-use serde::Deserialize;
 use uuid::Uuid;
 
 use super::tally::Open;
@@ -38,61 +37,13 @@ pub enum State {
 /// The states of findings that hold.
 pub const HOLDS: [State; 2] = [State::Open, State::Excepted];
 
-/// A finding as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Found {
-    pub id: Uuid,
-    pub kind: Kind,
-    pub instance_id: Uuid,
-    pub user_id: Uuid,
-    pub severity: Severity,
-    pub confirmed: bool,
-    pub excepted_until: Option<i64>,
-    pub opened_at: i64,
-    pub closed_at: Option<i64>,
-    pub close_reason: Option<CloseReason>,
-    pub evidence: String,
-}
-
-impl Found {
-    pub fn state(&self, now: i64) -> State {
-        match self {
-            Found { closed_at: Some(_), .. } => State::Closed,
-            Found { confirmed: false, .. } => State::Unconfirmed,
-            Found { excepted_until: Some(until), .. } if *until > now => State::Excepted,
-            Found { .. } => State::Open,
-        }
-    }
-}
-
-impl From<entity::finding::Model> for Found {
-    fn from(row: entity::finding::Model) -> Self {
-        let entity::finding::Model {
-            id,
-            kind,
-            instance_id,
-            user_id,
-            severity,
-            confirmed,
-            excepted_until,
-            opened_at,
-            closed_at,
-            close_reason,
-            evidence,
-        } = row;
-        Self {
-            id,
-            kind,
-            instance_id,
-            user_id,
-            severity,
-            confirmed,
-            excepted_until,
-            opened_at,
-            closed_at,
-            close_reason,
-            evidence,
-        }
+/// What holds of a finding now.
+pub fn state(finding: &Model, now: i64) -> State {
+    match finding {
+        Model { closed_at: Some(_), .. } => State::Closed,
+        Model { confirmed: false, .. } => State::Unconfirmed,
+        Model { excepted_until: Some(until), .. } if *until > now => State::Excepted,
+        Model { .. } => State::Open,
     }
 }
 
@@ -226,13 +177,13 @@ fn equal(column: impl IntoColumnRef, value: Value, backend: DbBackend) -> Simple
 }
 
 /// One page of findings, the newest first.
-pub async fn page(reader: &Reader, filter: &Filter, now: i64, after: Option<Uuid>, limit: u64) -> Result<Vec<Found>> {
+pub async fn page(reader: &Reader, filter: &Filter, now: i64, after: Option<Uuid>, limit: u64) -> Result<Vec<Model>> {
     let pages = filter.parts(now, after, limit, reader.get_database_backend());
-    let mut found = keyset::pages(reader, pages, Columns::ALL, |_: &Found| ()).await?;
+    let mut found = keyset::pages(reader, pages, Columns::ALL, |_: &Model| ()).await?;
     Ok(newest(found.remove(&()).unwrap_or_default(), limit))
 }
 
-fn newest(mut found: Vec<Found>, limit: u64) -> Vec<Found> {
+fn newest(mut found: Vec<Model>, limit: u64) -> Vec<Model> {
     found.sort_by_key(|found| std::cmp::Reverse(found.id));
     found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     found
@@ -263,7 +214,7 @@ pub async fn pages_by_user(
     now: i64,
     after: Option<Uuid>,
     limit: u64,
-) -> Result<HashMap<Uuid, Vec<Found>>> {
+) -> Result<HashMap<Uuid, Vec<Model>>> {
     let backend = reader.get_database_backend();
     let of = |user: &Uuid| {
         let mut select = filter.select(now);
@@ -272,7 +223,7 @@ pub async fn pages_by_user(
         }
         keyset::of_parent(select, (Column::UserId, *user), Column::Id, Order::Desc, backend).limit(limit).into_query()
     };
-    let found = keyset::pages(reader, users.iter().map(of).collect(), Columns::ALL, |it: &Found| it.user_id).await?;
+    let found = keyset::pages(reader, users.iter().map(of).collect(), Columns::ALL, |it: &Model| it.user_id).await?;
     Ok(found.into_iter().map(|(user, found)| (user, newest(found, limit))).collect())
 }
 
@@ -287,7 +238,7 @@ pub async fn totals_by_user(
 }
 
 /// One finding.
-pub async fn find(reader: &Reader, id: Uuid) -> Result<Option<Found>> {
+pub async fn find(reader: &Reader, id: Uuid) -> Result<Option<Model>> {
     reader.row(Entity::find().filter(Column::Id.eq(id)).into_query()).await
 }
 

@@ -61,7 +61,7 @@ async fn admitted(api: &Api, id: &ID) -> Result<Uuid> {
 /// The finding as it is now, or why it was not changed.
 fn shown(changed: Result<Model>) -> Result<(Option<Finding>, Vec<UserError>), ApiError> {
     Ok(match split_refusals_about("findingId", changed)? {
-        Ok(model) => (Finding::list(vec![model.into()]).pop(), Vec::new()),
+        Ok(model) => (Finding::list(vec![model]).pop(), Vec::new()),
         Err(user_errors) => (None, user_errors),
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
-use entity::finding::{CloseReason, Kind, Severity};
+use entity::finding::{CloseReason, Kind, Model, Severity};
 use entity::finding_exception;
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ use super::written::{Fields, Written, fields};
 use crate::clock::date_time;
 use crate::directory::users;
 use crate::findings::evidence;
-use crate::findings::queries::{self, Found, State};
+use crate::findings::queries::{self, State};
 
 pub mod except;
 pub mod list;
@@ -28,7 +28,7 @@ pub mod settings;
 
 #[derive(Clone)]
 pub struct Finding {
-    found: Arc<Found>,
+    found: Arc<Model>,
     relations: Arc<Relations>,
 }
 
@@ -41,7 +41,7 @@ struct Relations {
 
 impl Finding {
     /// Rows of one list.
-    pub fn list(found: Vec<Found>) -> Vec<Finding> {
+    pub fn list(found: Vec<Model>) -> Vec<Finding> {
         let relations = Arc::new(Relations {
             findings: Batch::new(found.iter().map(|found| found.id)),
             instances: Batch::new(found.iter().map(|found| found.instance_id)),
@@ -85,7 +85,7 @@ impl Finding {
 
     /// Whether it holds now, and whether it is accepted.
     fn state(&self, ctx: &Context<'_>) -> State {
-        self.found.state(ctx.data_unchecked::<Api>().findings.clock.now())
+        queries::state(&self.found, ctx.data_unchecked::<Api>().findings.clock.now())
     }
 
     /// The account. Null if it was deleted.

@@ -36,6 +36,7 @@ use crate::graphql::transport::execution::Transport;
 use crate::graphql::transport::params::Params;
 use crate::graphql::transport::problems::Problem;
 use crate::graphql::transport::sse::{self, Revocation};
+use crate::secrets::hex;
 
 /// What a page costs of the budget of a token: 1 for each row.
 const PRICE: usize = 100;
@@ -49,13 +50,18 @@ enum Form {
 }
 
 impl Form {
-    const ALL: [(Self, &str, &str); 2] = [
-        (Self::Csv, "csv", "text/csv; charset=utf-8; header=present"),
-        (Self::JsonLines, "jsonl", "application/jsonl; charset=utf-8"),
-    ];
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::JsonLines => "jsonl",
+        }
+    }
 
     fn content_type(self) -> &'static str {
-        Self::ALL.into_iter().find(|(form, ..)| *form == self).map_or("", |(.., content_type)| content_type)
+        match self {
+            Self::Csv => "text/csv; charset=utf-8; header=present",
+            Self::JsonLines => "application/jsonl; charset=utf-8",
+        }
     }
 }
 
@@ -63,7 +69,7 @@ impl Form {
 fn named(file: &str) -> Option<(&'static Report, Form)> {
     let (name, ending) = file.rsplit_once('.')?;
     let report = REPORTS.iter().find(|report| report.name == name)?;
-    Some((report, Form::ALL.into_iter().find(|(_, known, _)| *known == ending)?.0))
+    Some((report, [Form::Csv, Form::JsonLines].into_iter().find(|form| form.ending() == ending)?))
 }
 
 pub(super) async fn export(State(door): State<Door>, Path(file): Path<String>, request: Request) -> Response {
@@ -118,7 +124,7 @@ async fn begin(door: &Door, (report, form): (&'static Report, Form), parts: &Par
     let first = export.page(&report.document(), &Value::Null).await?;
     door.record_report(&export.caller, report.name, parts).await?;
     let now = date_time(door.instances.clock.now());
-    let disposition = format!("attachment; filename=\"{}-{}.{}\"", report.name, now.format("%Y-%m-%d"), ending(form));
+    let disposition = format!("attachment; filename=\"{}-{}.{}\"", report.name, now.format("%Y-%m-%d"), form.ending());
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(form.content_type())),
         (
@@ -131,10 +137,6 @@ async fn begin(door: &Door, (report, form): (&'static Report, Form), parts: &Par
     let mut response = (headers, Body::from_stream(export.lines(first, began))).into_response();
     response.extensions_mut().insert(Revocation(revoked));
     Ok(response)
-}
-
-fn ending(form: Form) -> &'static str {
-    Form::ALL.into_iter().find(|(own, ..)| *own == form).map_or("", |(_, ending, _)| ending)
 }
 
 /// The filter, and whether the file begins with a byte order mark.
@@ -253,17 +255,13 @@ impl Export {
                     sources.append(&mut page.rows);
                     after = page.rest;
                 }
-                let mut hash = String::new();
-                for byte in sum.finish().as_ref() {
-                    let _ = write!(hash, "{byte:02x}");
-                }
                 let manifest = json!({ "manifest": {
                     "report": self.report.name,
                     "version": VERSION,
                     "filter": self.filter,
                     "beganAt": began,
                     "rows": rows,
-                    "sha256": hash,
+                    "sha256": hex(sum.finish().as_ref()),
                     "sources": sources,
                 } });
                 yield Bytes::from(format!("{manifest}\n"));
