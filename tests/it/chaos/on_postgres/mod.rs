@@ -194,9 +194,6 @@ impl Run {
             actor.look(&self.stage.cluster).await;
             self.faults.append(&mut actor.contradictions);
         }
-        for actor in &mut self.actors {
-            actor.release().await;
-        }
         let complete = self.rest(to_the_end).await;
         for listener in &self.listeners {
             if let Err(fault) = listener.check(&self.stage.cluster, READY).await {
@@ -248,6 +245,10 @@ impl Run {
     async fn rest(&mut self, to_the_end: bool) -> bool {
         let began = Instant::now();
         loop {
+            // Again and again, because the schedule starts new runs meanwhile.
+            for actor in &mut self.actors {
+                actor.release().await;
+            }
             // Makes delayed mails due now; the waits between attempts have their own tests.
             self.stage.cluster.execute("UPDATE job SET run_at = 0 WHERE kind = 'mail' AND lease_until = 0").await;
             let Some((rest, waits_for_lease)) = checks::unrest(&self.stage.cluster).await else { return true };
@@ -259,7 +260,7 @@ impl Run {
                 self.faults.push(format!("after {REST:?} this is still to be done: {rest}"));
                 return false;
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(250)).await;
         }
     }
 
