@@ -34,7 +34,7 @@
 //!
 //! The reference for authors of manifests is `docs/connectors.md`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -167,12 +167,13 @@ pub struct Manifest {
 impl Manifest {
     /// What the listing provides: the users, and the optional parts that are mapped.
     pub fn capabilities(&self) -> Vec<Capability> {
-        Capability::of(&self.provided_fields())
+        let invitations = self.users.has_invitations().then_some(Capability::Invitations);
+        let parts = Capability::of(&self.provided_fields()).into_iter().chain(invitations);
+        parts.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     pub fn provided_fields(&self) -> Vec<UserField> {
-        let map = &self.users.map.value;
-        UserField::ALL.iter().copied().filter(|field| map.provides(*field)).collect()
+        UserField::ALL.iter().copied().filter(|field| self.users.provides(*field)).collect()
     }
 
     /// Whether the listing can do without the answer to `identify`: nothing is made from it but the credential's end.

@@ -16,6 +16,8 @@ use crate::user::{SourceUser, UserField};
 pub enum Capability {
     /// The list of users: who has an account, and its status.
     Users,
+    /// Who is invited and has not joined yet, if the application lists invitations by themselves.
+    Invitations,
     /// When each user was last active.
     LastActivity,
     /// Whether a second factor is set up for each user.
@@ -29,8 +31,15 @@ pub enum Capability {
 }
 
 impl Capability {
-    pub const ALL: &[Self] =
-        &[Self::Users, Self::LastActivity, Self::Mfa, Self::AdminRoles, Self::Licenses, Self::Profile];
+    pub const ALL: &[Self] = &[
+        Self::Users,
+        Self::Invitations,
+        Self::LastActivity,
+        Self::Mfa,
+        Self::AdminRoles,
+        Self::Licenses,
+        Self::Profile,
+    ];
 
     /// The capabilities of an application that provides these fields.
     pub fn of(fields: &[UserField]) -> Vec<Self> {
@@ -66,7 +75,8 @@ pub struct Page {
 /// A capability that a listing could not read, or not completely.
 ///
 /// For [`Capability::Users`], the list could not prove that it is complete: users who were not
-/// listed may still have an account.
+/// listed may still have an account. For [`Capability::Invitations`], those who were not listed and are invited may
+/// still be invited.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
     pub capability: Capability,

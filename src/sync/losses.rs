@@ -35,6 +35,11 @@ pub(super) fn includes_users(losses: &[Loss]) -> bool {
     losses.iter().any(|loss| loss.capability == Capability::Users)
 }
 
+/// Whether the list may lack people who are invited.
+pub(super) fn includes_invitations(losses: &[Loss]) -> bool {
+    losses.iter().any(|loss| loss.capability == Capability::Invitations)
+}
+
 /// The loss of a list with an unexpected number of users.
 pub(super) fn of_users(seen: i64, expected: u64) -> Loss {
     Loss::of_users(format!("The list should have {expected} different users, but {seen} were listed."))
@@ -46,8 +51,12 @@ pub(super) fn describe(losses: &[Loss]) -> String {
     if includes_users(losses) {
         sentences.push("It is not certain that the list of users is whole, so nobody was removed.".to_owned());
     }
-    let parts =
-        distinct(losses.iter().filter(|loss| loss.capability != Capability::Users).map(|loss| words(loss.capability)));
+    if includes_invitations(losses) {
+        sentences.push("Not all invitations could be read, so nobody who is invited was removed.".to_owned());
+    }
+    let is_part = |capability: Capability| !matches!(capability, Capability::Users | Capability::Invitations);
+    let parts = losses.iter().map(|loss| loss.capability).filter(|capability| is_part(*capability));
+    let parts = distinct(parts.map(words));
     if !parts.is_empty() {
         let parts = parts.join(", ");
         sentences.push(format!("A part of the list could not be read, and keeps its old data: {parts}."));
@@ -85,6 +94,7 @@ fn sentence(text: &str) -> String {
 fn words(capability: Capability) -> &'static str {
     match capability {
         Capability::Users => "the users",
+        Capability::Invitations => "invitations",
         Capability::LastActivity => "last activity",
         Capability::Mfa => "second factors",
         Capability::AdminRoles => "administrator roles",
@@ -106,7 +116,7 @@ mod tests {
 
     #[test]
     fn each_part_reason_and_permission_is_named_once() {
-        use Capability::{LastActivity, Licenses, Mfa, Users};
+        use Capability::{Invitations, LastActivity, Licenses, Mfa, Users};
         for (losses, text, class) in [
             (vec![], "", FailureClass::Config),
             (
@@ -122,6 +132,11 @@ mod tests {
                 ],
                 "A part of the list could not be read, and keeps its old data: second factors, last activity. The report was \
                  refused. Missing: report.read, audit.read.",
+                FailureClass::Permission,
+            ),
+            (
+                vec![loss(Invitations, Some("invites.read"), Some("Refused"))],
+                "Not all invitations could be read, so nobody who is invited was removed. Refused. Missing: invites.read.",
                 FailureClass::Permission,
             ),
             (

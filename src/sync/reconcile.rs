@@ -4,12 +4,13 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use entity::run;
-use entity::user::{Column, Entity, Model};
+use entity::user::{Column, Entity, Model, UserStatus};
 use entity::user_change::{self, Kind};
 use integration::user::SourceUser;
 use sea_orm::sea_query::{Expr, ExprTrait, LockType, Query};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 use uuid::Uuid;
 
@@ -253,15 +254,19 @@ async fn change_again<C: ConnectionTrait>(
     Ok(())
 }
 
-/// How many users are not on the complete list.
-pub async fn count_unseen<C: ConnectionTrait>(conn: &C, scope: &Scope) -> Result<i64> {
+/// The users that are not on the list. Those with the status `spared` are left out: the list may lack some of them.
+fn unseen(scope: &Scope, spared: Option<UserStatus>) -> Condition {
+    Condition::all()
+        .add(Column::InstanceId.eq(scope.instance_id))
+        .add(Column::RemovedAt.is_null())
+        .add(Column::Generation.lt(scope.number))
+        .add_option(spared.map(|spared| Column::Status.ne(spared)))
+}
+
+/// How many users are not on the list, besides those with the status `spared`.
+pub async fn count_unseen<C: ConnectionTrait>(conn: &C, scope: &Scope, spared: Option<UserStatus>) -> Result<i64> {
     use sea_orm::PaginatorTrait;
-    let unseen = Entity::find()
-        .filter(Column::InstanceId.eq(scope.instance_id))
-        .filter(Column::RemovedAt.is_null())
-        .filter(Column::Generation.lt(scope.number))
-        .count(conn)
-        .await?;
+    let unseen = Entity::find().filter(unseen(scope, spared)).count(conn).await?;
     Ok(i64::try_from(unseen).unwrap_or(i64::MAX))
 }
 
@@ -292,12 +297,10 @@ pub async fn drop_added<C: ConnectionTrait>(conn: &C, scope: &Scope) -> Result<i
     }
 }
 
-/// Marks the users that are not on the complete list as removed, and returns how many there are.
-pub async fn remove_unseen<C: ConnectionTrait>(conn: &C, scope: &Scope) -> Result<i64> {
-    let unseen = sea_orm::Condition::all()
-        .add(Column::InstanceId.eq(scope.instance_id))
-        .add(Column::RemovedAt.is_null())
-        .add(Column::Generation.lt(scope.number));
+/// Marks the users that are not on the list as removed, besides those with the status `spared`, and returns how many
+/// there are.
+pub async fn remove_unseen<C: ConnectionTrait>(conn: &C, scope: &Scope, spared: Option<UserStatus>) -> Result<i64> {
+    let unseen = unseen(scope, spared);
     let mut removals = Query::select();
     removals
         .expr(Expr::value(scope.run_id))

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use entity::instance::{self, Health};
 use entity::run::{self, FailureClass, Trigger};
+use entity::user::UserStatus;
 
 use super::failure::Failure;
 use super::reconcile::{self, Scope};
@@ -64,13 +65,15 @@ impl Engine {
         let (user_count, health, known_users) = (instance.user_count, instance.health, instance.known_users);
         let run = transition.current_run_mut()?;
         // The counts show whether anybody is missing, without reading every user.
-        if losses::includes_users(&losses::of(run)?) || user_count + run.added == run.seen {
+        let losses = losses::of(run)?;
+        if losses::includes_users(&losses) || user_count + run.added == run.seen {
             return Ok(None);
         }
         // All are removed in the transaction of the outcome, however many there are.
         tx.allow(REMOVAL).await?;
         let scope = Scope::of(run, now);
-        let leaving = reconcile::count_unseen(tx.conn(), &scope).await?;
+        let spared = losses::includes_invitations(&losses).then_some(UserStatus::Invited);
+        let leaving = reconcile::count_unseen(tx.conn(), &scope, spared).await?;
         if leaving == 0 {
             return Ok(None);
         }
@@ -88,7 +91,7 @@ impl Engine {
             transition.instance_mut().known_users = Some(known);
             return Ok(Some(Failure::new(FailureClass::RemovalGuard, message)));
         }
-        run.removed = reconcile::remove_unseen(tx.conn(), &scope).await?;
+        run.removed = reconcile::remove_unseen(tx.conn(), &scope, spared).await?;
         Ok(None)
     }
 

@@ -146,7 +146,7 @@ impl<'a> Report<'a> {
 
     /// Whether the manifest maps a field. The others have no column.
     fn is_provided(&self, field: UserField) -> bool {
-        self.manifest.users.map.value.has(field)
+        self.manifest.users.maps(field)
     }
 
     /// Records that the listing failed.

@@ -31,6 +31,7 @@ export const USER_FIELD_NAMES = USER_COLUMNS.map(({ name }) => name).join(" ");
 /** The parts of a user list: each `Capability` in words. */
 export const CAPABILITIES = {
   USERS: "Users",
+  INVITATIONS: "Invitations",
   ADMIN_ROLES: "Administrators",
   MFA: "Second factors",
   LICENSES: "Licences",

@@ -8,6 +8,7 @@ use super::losses::Losses;
 use super::position::{Page, Position, next_position};
 use super::progress::ListProgress;
 use super::purpose::Purpose;
+use crate::manifest::listing::UserList;
 use crate::source::{SourceError, Verified};
 
 /// Asks for one record of each list.
@@ -20,8 +21,26 @@ pub(super) async fn check(connection: &Connection) -> Result<Verified, SourceErr
     let mut losses = Losses::default();
     JoinReading::new(listing).probe(reader, &mut losses).await?;
 
-    let purpose = Purpose::Users { page: 1 };
-    let list = listing.variant(0);
+    // The lists that may be refused, and one of the others.
+    let needed = listing.lists.iter().position(|list| list.permission.is_none());
+    let probed = listing.lists.iter().enumerate();
+    for (_, list) in probed.filter(|(number, list)| list.permission.is_some() || needed == Some(*number)) {
+        match probe(reader, list).await {
+            Err(error) => losses.note_list(list, error)?,
+            Ok(()) => {}
+        }
+    }
+    Ok(Verified {
+        tenant: requests.tenant().map(str::to_owned),
+        lost: losses.parts,
+        credential_expires_at: connection.credential_expires_at(),
+    })
+}
+
+/// Asks for one record of a list.
+async fn probe(reader: Reader<'_>, list: &UserList) -> Result<(), SourceError> {
+    let purpose = Purpose::Users { list, page: 1 };
+    let list = list.list();
     let page = reader.page(purpose, list, &mut ListProgress::start(), Some(1)).await?;
     let records = page.entries.len() as u64;
     let first = Page {
@@ -36,9 +55,5 @@ pub(super) async fn check(connection: &Connection) -> Result<Verified, SourceErr
     };
     next_position(list.pages, &Position::Start, &page.info, &first)
         .map_err(|clause| purpose.unexpected(&clause, page.http_status))?;
-    Ok(Verified {
-        tenant: requests.tenant().map(str::to_owned),
-        lost: losses.parts,
-        credential_expires_at: connection.credential_expires_at(),
-    })
+    Ok(())
 }

@@ -16,7 +16,7 @@ use super::list::Reader;
 use super::losses::Losses;
 use super::purpose::Purpose;
 use super::record::Record;
-use crate::manifest::listing::Detail;
+use crate::manifest::listing::{Detail, UserList};
 use crate::source::{Advice, ErrorClass, SourceError};
 
 /// The key under which the responses are added to a user's record.
@@ -54,10 +54,12 @@ impl Details {
     pub async fn complete(
         &mut self,
         reader: Reader<'_>,
+        list: &UserList,
         users: &mut [Record],
         losses: &mut Losses,
     ) -> Result<(), SourceError> {
-        for (name, detail) in &reader.connection.manifest().users.details {
+        let details = reader.connection.manifest().users.details.iter();
+        for (name, detail) in details.filter(|(name, _)| list.details.contains(*name)) {
             let detail = &detail.value;
             let mut outcomes = Vec::new();
             if !self.ended.contains(name) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::manifest::listing::UserList;
 use crate::source::{Advice, Capability, ErrorClass, Loss, SourceError};
 use crate::user::UserField;
 
@@ -22,10 +23,16 @@ impl Losses {
         Ok(())
     }
 
-    /// Notes that some of the users were not listed.
-    pub fn note_users(&mut self, permission: String, error: SourceError) {
-        let (missing_permission, reason) = (Some(permission), Some(error.message));
-        self.add(Loss { capability: Capability::Users, missing_permission, reason });
+    /// Notes that a list of users could not be read. Returns the error if the run cannot continue without it.
+    pub fn note_list(&mut self, list: &UserList, error: SourceError) -> Result<(), SourceError> {
+        let Some(permission) = list.permission.as_ref().filter(|_| !ends_run(&error)) else { return Err(error) };
+        // Some applications hide what a credential may not see.
+        let refused = matches!(error.class, ErrorClass::Permission | ErrorClass::Config)
+            && matches!(error.http_status, Some(400 | 403 | 404 | 405));
+        let missing = error.missing_permissions.into_iter().next().unwrap_or_else(|| permission.value.clone());
+        let (missing_permission, reason) = (Some(missing).filter(|_| refused), Some(error.message));
+        self.add(Loss { capability: list.capability(), missing_permission, reason });
+        Ok(())
     }
 
     /// Notes fields that some records lack, although the application always writes them.
@@ -50,9 +57,7 @@ impl Losses {
         permission: &str,
         error: SourceError,
     ) -> Result<(), SourceError> {
-        // Nothing else would succeed without the credential, and a password must not be tried again and again.
-        let ended = error.definite || error.advice == Advice::SignIn || error.class == ErrorClass::Internal;
-        if ended || provides.is_empty() {
+        if ends_run(&error) || provides.is_empty() {
             return Err(error);
         }
         let refused = error.class == ErrorClass::Permission;
@@ -69,4 +74,10 @@ impl Losses {
         }
         Ok(())
     }
+}
+
+/// Whether nothing else would succeed after an error: the credential is gone, or it is a password, which must not be
+/// tried again and again.
+fn ends_run(error: &SourceError) -> bool {
+    error.definite || error.advice == Advice::SignIn || error.class == ErrorClass::Internal
 }

@@ -20,20 +20,27 @@ pub(super) struct MappedUsers {
     pub users: Vec<SourceUser>,
     /// The number of users with a status that the manifest does not know.
     pub unknown_statuses: u64,
-    /// The fields that at least one user has.
+    /// Of the fields that some user must have (`require_some`), those that at least one user has.
     pub carried: BTreeSet<UserField>,
     /// The fields that some record lacks, although the application always writes them.
     pub incomplete: BTreeSet<UserField>,
 }
 
-/// Maps the users of a page. `carried` are the fields that a user of an earlier page has.
+/// The fields that some user of a list must have. An invitation proves nothing of what is told of members.
+fn required_fields(listing: &Listing, number: usize) -> BTreeSet<UserField> {
+    let list = &listing.lists[number];
+    let told = |field: &UserField| !list.is_of_invitations() && list.map.value.has(*field);
+    listing.require_some.keys().copied().filter(told).collect()
+}
+
+/// Maps the users of a page of the list with this number, from 0. `carried` are the fields that a user of an earlier page has.
 pub(super) fn map_users(
     listing: &Listing,
-    variant: usize,
+    number: usize,
     carried: &BTreeSet<UserField>,
     users: Vec<Record>,
 ) -> MappedUsers {
-    let status = listing.variants.get(variant).and_then(|variant| variant.status);
+    let list = &listing.lists[number];
     let mut mapped = MappedUsers { users: Vec::with_capacity(users.len()), ..MappedUsers::default() };
     for Record { id, document, unknown, untold } in users {
         let mut context = Context {
@@ -41,23 +48,20 @@ pub(super) fn map_users(
             unknown: &unknown,
             untold: &untold,
             refused: BTreeSet::new(),
-            absent: &listing.absent,
+            absent: &list.absent,
             incomplete: &mut mapped.incomplete,
             unknown_statuses: &mut mapped.unknown_statuses,
         };
-        let mut user = user(&listing.map.value, id, &mut context);
-        if let Some(status) = status {
-            user.status = status;
-            user.refused.remove(&UserField::Status);
-        }
+        let mut user = user(&list.map.value, id, &mut context);
         drop_primary(&mut user);
         let carried = user.values().filter(|(_, value)| value.is_some_and(|value| value.is_news()));
         mapped.carried.extend(carried.map(|(field, _)| field));
         mapped.users.push(user);
     }
     // If nobody has such a field, a permission is missing. The field is then refused, and not empty.
-    for field in listing.require_some.keys().filter(|field| !carried.contains(field) && !mapped.carried.contains(field))
-    {
+    let required = required_fields(listing, number);
+    mapped.carried.retain(|field| required.contains(field));
+    for field in required.iter().filter(|field| !carried.contains(field) && !mapped.carried.contains(field)) {
         mapped.users.iter_mut().for_each(|user| _ = user.refused.insert(*field));
     }
     mapped

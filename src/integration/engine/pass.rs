@@ -24,6 +24,7 @@ use super::progress::{Next, Progress};
 use super::proof::{Doubt, Proof, SeenIds};
 use super::purpose::Purpose;
 use super::record::{PageRecords, read_records};
+use crate::manifest::listing::UserList;
 use crate::manifest::paging::Paging;
 use crate::source::{Checkpoint, ErrorClass, Loss, Page, SourceError};
 
@@ -39,9 +40,9 @@ pub(super) struct Pass<'a> {
     progress: Progress,
     /// The ids of the list that is being read.
     ids: SeenIds,
-    /// How many entries the application counts, if there is a request for it.
+    /// How many entries of the list the application counts, if there is a request for it.
     count: Option<u64>,
-    /// Whether `count` was asked for in this reading.
+    /// Whether `count` was asked for.
     has_counted: bool,
     /// The list was begun again, because the application did not know a position any more.
     restarted: bool,
@@ -87,7 +88,7 @@ impl<'a> Pass<'a> {
         from: Option<Checkpoint>,
     ) -> Self {
         let listing = &connection.manifest().users;
-        let progress = Progress::resume(&listing.pages.value, listing.variants(), from);
+        let progress = Progress::resume(&listing.lists, from);
         Self {
             connection,
             requests,
@@ -103,6 +104,23 @@ impl<'a> Pass<'a> {
             details: Details::default(),
             share: None,
         }
+    }
+
+    /// The list that is being read.
+    fn list(&self) -> &'a UserList {
+        &self.connection.manifest().users.lists[self.progress.number]
+    }
+
+    /// The number of lists.
+    fn lists(&self) -> usize {
+        self.connection.manifest().users.lists.len()
+    }
+
+    /// What the next page is read for. A list with a name counts its own pages.
+    fn purpose(&self) -> Purpose<'a> {
+        let list = self.list();
+        let page = if list.name.is_some() { self.progress.list.pages + 1 } else { self.progress.page_number() };
+        Purpose::Users { list, page }
     }
 
     /// The next page of users, or an empty keep-alive page while something else is read.
@@ -127,8 +145,8 @@ impl<'a> Pass<'a> {
         let retry = self.connection.retry_policy();
         let requests = self.requests.current(self.connection, &retry).await?;
         let reader = Reader { connection: self.connection, requests: &requests, retry };
-        let has_details = !self.connection.manifest().users.details.is_empty();
         loop {
+            let list = self.list();
             match &mut self.stage {
                 Stage::Joins(joins) => {
                     if joins.read(reader, &mut self.losses).await? == Next::Page {
@@ -139,13 +157,13 @@ impl<'a> Pass<'a> {
                 }
                 Stage::Users => match self.read_users(reader).await {
                     Ok(page) => self.stage = Stage::Details { page, completed: 0 },
-                    Err(error) => return self.skip_variant(error).map(Some),
+                    Err(error) => return self.skip_list(error).map(Some),
                 },
                 Stage::Details { page, completed } => {
                     let remaining = page.records.users.get_mut(*completed..).unwrap_or_default();
-                    if has_details && !remaining.is_empty() {
+                    if !list.details.is_empty() && !remaining.is_empty() {
                         let step = remaining.len().min(DETAILS_PER_STEP);
-                        self.details.complete(reader, &mut remaining[..step], &mut self.losses).await?;
+                        self.details.complete(reader, list, &mut remaining[..step], &mut self.losses).await?;
                         *completed += step;
                         return Ok(Some(self.keep_alive()));
                     }
@@ -167,7 +185,7 @@ impl<'a> Pass<'a> {
     /// more, the list is read from its beginning, once.
     async fn read_users(&mut self, reader: Reader<'_>) -> Result<UsersPage, SourceError> {
         if !self.has_counted {
-            self.count = count(reader).await?;
+            self.count = count(reader, self.list()).await?;
             self.has_counted = true;
         }
         match self.try_read_users(reader).await {
@@ -179,22 +197,19 @@ impl<'a> Pass<'a> {
                 self.restarted = true;
                 self.progress.restart();
                 self.ids = SeenIds::default();
+                self.has_counted = false;
                 self.try_read_users(reader).await
             }
             read => read,
         }
     }
 
-    /// Continues without a variant that was refused, if the manifest allows it. The list of users is then incomplete.
-    fn skip_variant(&mut self, error: SourceError) -> Result<Page, SourceError> {
-        let listing = &self.connection.manifest().users;
-        let permission = listing.variants.get(self.progress.variant).and_then(|variant| variant.permission.clone());
-        let refused = matches!(error.class, ErrorClass::Permission | ErrorClass::Config)
-            && matches!(error.http_status, Some(400 | 403 | 404 | 405));
-        let Some(permission) = permission.filter(|_| refused) else { return Err(error) };
-        self.losses.note_users(permission, error);
+    /// Continues without a list that could not be read, if the manifest allows it.
+    fn skip_list(&mut self, error: SourceError) -> Result<Page, SourceError> {
+        self.losses.note_list(self.list(), error)?;
         let summary = std::mem::take(&mut self.ids).judge(None, false, None).summary;
-        let next = self.progress.end_variant(listing.variants(), summary, None);
+        self.has_counted = false;
+        let next = self.progress.end_list(self.lists(), summary, None);
         self.page(next)
     }
 
@@ -211,15 +226,14 @@ impl<'a> Pass<'a> {
 
     async fn try_read_users(&mut self, reader: Reader<'_>) -> Result<UsersPage, SourceError> {
         let manifest = self.connection.manifest();
-        let list = manifest.users.variant(self.progress.variant);
-        let number = self.progress.page_number();
-        let purpose = Purpose::Users { page: number };
+        let list = self.list().list();
+        let (number, purpose) = (self.progress.page_number(), self.purpose());
         let size = list.page_size.map(|size| size.count);
         let page = reader.page(purpose, list, &mut self.progress.list, size).await?;
         let ListPage { entries, info, http_status, size, share } = page;
         self.share = Some(share);
         if entries.is_empty()
-            && number > 1
+            && self.progress.list.pages > 0
             && !self.progress.list.is_at_empty_page()
             && self.needs_identity_check(list.pages)
         {
@@ -227,7 +241,8 @@ impl<'a> Pass<'a> {
         }
         let (manifest, joined) = (Arc::clone(manifest), Arc::clone(&self.joined));
         let unknown = self.losses.fields.clone();
-        let read = move || read_records(&manifest.users, &joined, &unknown, entries);
+        let of_list = self.progress.number;
+        let read = move || read_records(&manifest.users, of_list, &joined, &unknown, entries);
         let records = offload(size, read).await?.map_err(|error| purpose.unreadable(&error, http_status))?;
         Ok(UsersPage { number, records, info, http_status, size, is_past_end: false })
     }
@@ -247,7 +262,6 @@ impl<'a> Pass<'a> {
     /// Maps the users of a page, and moves on to the next one.
     async fn finish_page(&mut self, reader: Reader<'_>, page: UsersPage) -> Result<Page, SourceError> {
         let manifest = Arc::clone(self.connection.manifest());
-        let listing = &manifest.users;
         let UsersPage { number, records, info, http_status, size, is_past_end } = page;
         let PageRecords { users, entries, duplicates, ids, nameless } = records;
         if duplicates > 0 {
@@ -257,30 +271,27 @@ impl<'a> Pass<'a> {
             Some(_) => Some(RawPage::new(number, &users, &self.connection.secrets(&reader.retry).await?)),
             None => None,
         };
-        let mapping = Arc::clone(&manifest);
-        let (variant, carried) = (self.progress.variant, self.progress.carried.clone());
-        let mapped = offload(size, move || map::map_users(&mapping.users, variant, &carried, users)).await?;
+        let (of_list, carried) = (self.progress.number, self.progress.carried.clone());
+        let mapped = offload(size, move || map::map_users(&manifest.users, of_list, &carried, users)).await?;
         if let (Some(observer), Some(raw)) = (self.observer, raw) {
             let (skipped, unknown_statuses) = (entries - mapped.users.len() as u64, mapped.unknown_statuses);
             observer(RawPage { skipped, duplicates, unknown_statuses, ..raw });
         }
 
         self.progress.unknown_statuses += mapped.unknown_statuses;
-        let required = mapped.carried.iter().filter(|field| listing.require_some.contains_key(*field));
-        self.progress.carried.extend(required);
+        self.progress.carried.extend(&mapped.carried);
         self.losses.note_incomplete(&mapped.incomplete);
-        let list = listing.variant(self.progress.variant);
+        let (list, purpose) = (self.list().list(), self.purpose());
         let asked = list.page_size.map(|size| size.count);
         let page_ids = mapped.users.iter().map(|user| user.external_id.as_str());
-        let counted = self.count.filter(|_| listing.variants() == 1);
         let received = self.progress.list.received;
         let mut next = if is_past_end {
             Next::End
         } else {
             self.progress
                 .list
-                .advance(list.pages, &info, asked, entries, page_ids, counted)
-                .map_err(|clause| Purpose::Users { page: number }.unexpected(&clause, http_status))?
+                .advance(list.pages, &info, asked, entries, page_ids, self.count)
+                .map_err(|clause| purpose.unexpected(&clause, http_status))?
         };
         // A page that came before, or that will be read again, does not count.
         if self.progress.list.received > received {
@@ -289,32 +300,30 @@ impl<'a> Pass<'a> {
         }
         let mut expect_distinct = None;
         if next == Next::End {
-            (next, expect_distinct) = self.end_variant();
+            (next, expect_distinct) = self.end_list();
         }
 
         Ok(Page {
             users: mapped.users,
-            expected: info.total.filter(|_| listing.variants() == 1),
+            expected: info.total.filter(|_| self.lists() == 1),
             credential_expires_at: self.connection.credential_expires_at(),
             expect_distinct,
             ..self.page(next)?
         })
     }
 
-    /// Ends the list that was read, which is one of the variants. Continues with the next one, or with a second
-    /// reading of all. The number is that of [`Page::expect_distinct`].
-    fn end_variant(&mut self) -> (Next, Option<u64>) {
-        let listing = &self.connection.manifest().users;
+    /// Ends the list that was read. Continues with the next one, or with a second reading of all. The number is that
+    /// of [`Page::expect_distinct`].
+    fn end_list(&mut self) -> (Next, Option<u64>) {
+        let (list, lists) = (self.list(), self.lists());
         let ids = std::mem::take(&mut self.ids);
-        // The variants of a list have one count together.
-        let counted = self.count.filter(|_| listing.variants() == 1);
-        let total = self.progress.list.total().or(counted);
-        let may_shift = listing.may_shift() && self.progress.list.has_several_pages();
+        let total = self.progress.list.total().or(self.count);
+        let may_shift = list.may_shift() && self.progress.list.has_several_pages();
         let Proof { summary, mut doubt } = ids.judge(total, may_shift, self.progress.before());
         let mut expect_distinct = None;
         if ids.is_incomplete() {
             let skipped = self.progress.list.received > self.progress.users;
-            let countable = listing.variants() == 1 && !skipped && !self.progress.is_second_reading();
+            let countable = lists == 1 && !skipped && !self.progress.is_second_reading();
             doubt = match total {
                 _ if ids.repeated() > 0 || !countable => Some(Doubt::Interrupted),
                 Some(total) => Doubt::fewer(self.progress.list.received, total),
@@ -325,12 +334,12 @@ impl<'a> Pass<'a> {
         }
         doubt = self.progress.list.same_page().map(Doubt::SamePage).or(doubt);
         if let Some(doubt) = &doubt {
-            tracing::warn!(%doubt, second_reading = self.progress.is_second_reading(), "The list is not proven to be complete");
+            let list = list.name.as_deref();
+            tracing::warn!(%doubt, list, second_reading = self.progress.is_second_reading(), "The list is not proven to be complete");
         }
-        let next = self.progress.end_variant(listing.variants(), summary, doubt);
-        if next == Next::Page && self.progress.is_second_reading() && self.progress.variant == 0 {
-            self.has_counted = false;
-        }
+        let next = self.progress.end_list(lists, summary, doubt.map(|doubt| (list.capability(), doubt)));
+        // Every list has its own count, and a second reading counts again.
+        self.has_counted = false;
         (next, expect_distinct)
     }
 
@@ -356,15 +365,19 @@ impl<'a> Pass<'a> {
             };
             lost.push(Loss { capability, missing_permission: Some(permission), reason: None });
         }
-        lost.extend(progress.doubt().map(|doubt| Loss::of_users(doubt.to_owned())));
+        lost.extend(progress.doubts().map(|(capability, doubt)| Loss {
+            capability,
+            missing_permission: None,
+            reason: Some(doubt.to_owned()),
+        }));
         Ok(lost)
     }
 }
 
-/// How many entries the application counts, if the manifest has a request for it. Without that number the list may
+/// How many entries of a list the application counts, if the manifest has a request for it. Without that number the list may
 /// lack its proof, but it can be read.
-async fn count(reader: Reader<'_>) -> Result<Option<u64>, SourceError> {
-    let Some(rule) = &reader.connection.manifest().users.count else { return Ok(None) };
+async fn count(reader: Reader<'_>, list: &UserList) -> Result<Option<u64>, SourceError> {
+    let Some(rule) = &list.count else { return Ok(None) };
     let purpose = Purpose::Count;
     let request = reader.requests.count(rule).map_err(|clause| purpose.unbuildable(&clause))?;
     match reader.send(purpose, request).await {

@@ -1,6 +1,6 @@
 //! How far a list has been read, and whether it repeats itself.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,8 +8,9 @@ use super::page_info::PageInfo;
 use super::position::{Page, Position, next_position};
 use super::proof::{Doubt, Summary, hash};
 use super::total::Total;
+use crate::manifest::listing::UserList;
 use crate::manifest::paging::Paging;
-use crate::source::Checkpoint;
+use crate::source::{Capability, Checkpoint};
 use crate::user::UserField;
 
 /// A list of more pages is assumed to have no end.
@@ -257,12 +258,12 @@ impl ListProgress {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Progress {
-    /// Which variant of the list is being read, from 0.
+    /// Which list of users is being read, from 0.
     #[serde(rename = "pass")]
-    pub variant: usize,
+    pub number: usize,
     #[serde(rename = "walk")]
     pub list: ListProgress,
-    /// The number of pages of the variants before this one.
+    /// The number of pages of the lists before this one.
     #[serde(rename = "earlier_pages")]
     pages_before: u64,
     /// The number of users so far.
@@ -271,21 +272,21 @@ pub(super) struct Progress {
     pub carried: BTreeSet<UserField>,
     /// The number of users with a status that the manifest does not know.
     pub unknown_statuses: u64,
-    /// What the reading before this one saw, by variant. `None` in the first reading.
+    /// What the reading before this one saw, by list. `None` in the first reading.
     #[serde(default)]
     before: Option<Vec<Summary>>,
-    /// What this reading has seen of the variants before this one.
+    /// What this reading has seen of the lists before this one.
     #[serde(default)]
     summaries: Vec<Summary>,
-    /// Why this reading may be incomplete; a sentence for a person.
+    /// Why this reading may be incomplete, by what may be; a sentence for a person.
     #[serde(default)]
-    doubt: Option<String>,
+    doubts: BTreeMap<Capability, String>,
 }
 
 impl Progress {
     pub fn start() -> Self {
         Self {
-            variant: 0,
+            number: 0,
             list: ListProgress::start(),
             pages_before: 0,
             users: 0,
@@ -293,14 +294,14 @@ impl Progress {
             unknown_statuses: 0,
             before: None,
             summaries: Vec::new(),
-            doubt: None,
+            doubts: BTreeMap::new(),
         }
     }
 
     /// Goes back to the beginning of the current reading.
     pub fn restart(&mut self) {
         let carried = std::mem::take(&mut self.carried);
-        let list = self.list.restarted();
+        let list = if self.number == 0 { self.list.restarted() } else { ListProgress::start() };
         *self = Self { carried, list, before: self.before.take(), ..Self::start() };
     }
 
@@ -308,20 +309,22 @@ impl Progress {
         self.before.is_some()
     }
 
-    /// What the reading before this one saw of the current variant.
+    /// What the reading before this one saw of the current list.
     pub fn before(&self) -> Option<Summary> {
-        self.before.as_ref()?.get(self.variant).copied()
+        self.before.as_ref()?.get(self.number).copied()
     }
 
-    /// Ends the current variant, and moves on: to the next variant, or to a second reading if the
-    /// first one could not prove itself.
-    pub fn end_variant(&mut self, variants: usize, summary: Summary, doubt: Option<Doubt>) -> Next {
+    /// Ends the current list, and moves on: to the next list, or to a second reading if the
+    /// first one could not prove itself. `doubt` comes with what may be incomplete.
+    pub fn end_list(&mut self, lists: usize, summary: Summary, doubt: Option<(Capability, Doubt)>) -> Next {
         self.summaries.push(summary);
-        self.doubt = self.doubt.take().or_else(|| doubt.map(|doubt| doubt.to_string()));
-        if self.next_variant(variants) == Next::Page {
+        if let Some((capability, doubt)) = doubt {
+            self.doubts.entry(capability).or_insert_with(|| doubt.to_string());
+        }
+        if self.next_list(lists) == Next::Page {
             return Next::Page;
         }
-        if self.doubt.is_none() || self.is_second_reading() {
+        if self.doubts.is_empty() || self.is_second_reading() {
             return Next::End;
         }
         self.before = Some(std::mem::take(&mut self.summaries));
@@ -329,15 +332,16 @@ impl Progress {
         Next::Page
     }
 
-    /// Why the list may be incomplete, once all readings have ended; a sentence for a person.
-    pub fn doubt(&self) -> Option<&str> {
-        self.doubt.as_deref()
+    /// What may be incomplete, once all readings have ended, and why; a sentence for a person.
+    pub fn doubts(&self) -> impl Iterator<Item = (Capability, &str)> {
+        self.doubts.iter().map(|(capability, doubt)| (*capability, doubt.as_str()))
     }
 
     /// The progress in a checkpoint. Starts from the beginning if the checkpoint does not fit
     /// the manifest, which may have changed.
-    pub fn resume(paging: &Paging, variants: usize, from: Option<Checkpoint>) -> Self {
-        let fits = |progress: &Self| progress.list.position.fits(paging) && progress.variant < variants;
+    pub fn resume(lists: &[UserList], from: Option<Checkpoint>) -> Self {
+        let list = |progress: &Self| lists.get(progress.number);
+        let fits = |progress: &Self| list(progress).is_some_and(|list| progress.list.position.fits(&list.pages.value));
         let Some(checkpoint) = from else { return Self::start() };
         serde_json::from_value(checkpoint).ok().filter(fits).unwrap_or_else(|| {
             tracing::warn!("A checkpoint does not fit the manifest, so the listing starts again");
@@ -345,19 +349,19 @@ impl Progress {
         })
     }
 
-    /// The number of the next page, from 1, counted over all variants.
+    /// The number of the next page, from 1, counted over all lists.
     pub fn page_number(&self) -> u64 {
         self.pages_before + self.list.pages + 1
     }
 
-    /// Moves on to the next variant, if there is one.
-    fn next_variant(&mut self, variants: usize) -> Next {
-        if self.variant + 1 >= variants {
+    /// Moves on to the next list, if there is one.
+    fn next_list(&mut self, lists: usize) -> Next {
+        if self.number + 1 >= lists {
             return Next::End;
         }
-        self.variant += 1;
+        self.number += 1;
         self.pages_before += self.list.pages;
-        self.list = self.list.restarted();
+        self.list = ListProgress::start();
         Next::Page
     }
 

@@ -5,6 +5,7 @@ use serde_saphyr::Spanned;
 use super::body::BodyError;
 use crate::manifest::Manifest;
 use crate::manifest::errors::ErrorRule;
+use crate::manifest::listing::UserList;
 use crate::source::{Advice, ErrorClass, SourceError};
 
 /// What a request is for.
@@ -12,6 +13,7 @@ use crate::source::{Advice, ErrorClass, SourceError};
 pub(super) enum Purpose<'a> {
     /// Pages are counted from 1.
     Users {
+        list: &'a UserList,
         page: u64,
     },
     Join {
@@ -26,11 +28,14 @@ pub(super) enum Purpose<'a> {
     Count,
 }
 
-impl Purpose<'_> {
+impl<'a> Purpose<'a> {
     /// The subject of a sentence about the response.
     fn subject(self) -> String {
         match self {
-            Self::Users { page } => format!("Page {page} of the user list"),
+            Self::Users { list: UserList { name: None, .. }, page } => format!("Page {page} of the user list"),
+            Self::Users { list: UserList { name: Some(name), .. }, page } => {
+                format!("Page {page} of the list “{name}”")
+            }
             Self::Join { name, page } => format!("Page {page} of the list “{name}”"),
             Self::Detail { name } => format!("The response “{name}” about a user"),
             Self::Identify => "The response that tells whose credential it is".to_owned(),
@@ -41,8 +46,9 @@ impl Purpose<'_> {
     /// A sentence that says where an error occurred; `None` for the very first page.
     pub fn location(self) -> Option<String> {
         Some(match self {
-            Self::Users { page: 1 } => return None,
-            Self::Users { page } => format!("This was at page {page} of the user list."),
+            Self::Users { list: UserList { name: Some(name), .. }, .. } => format!("This was at the list “{name}”."),
+            Self::Users { page: 1, .. } => return None,
+            Self::Users { page, .. } => format!("This was at page {page} of the user list."),
             Self::Join { name, .. } => format!("This was at the list “{name}”."),
             Self::Detail { name } => format!("This was at the request “{name}” about a user."),
             Self::Identify => "This was at the request that tells whose credential it is.".to_owned(),
@@ -51,12 +57,13 @@ impl Purpose<'_> {
     }
 
     /// The error rules for this request alone, which come before the manifest's.
-    pub fn error_rules(self, manifest: &Manifest) -> &[Spanned<ErrorRule>] {
+    pub fn error_rules(self, manifest: &'a Manifest) -> &'a [Spanned<ErrorRule>] {
         let users = &manifest.users;
         match self {
+            Self::Users { list, .. } => &list.errors,
             Self::Join { name, .. } => users.joins.get(name).map_or(&[], |join| &join.value.errors),
             Self::Detail { name } => users.details.get(name).map_or(&[], |detail| &detail.value.errors),
-            Self::Users { .. } | Self::Identify | Self::Count => &[],
+            Self::Identify | Self::Count => &[],
         }
     }
 
@@ -68,17 +75,21 @@ impl Purpose<'_> {
             Self::Detail { name } => users.details.get(name).is_some_and(|detail| !detail.value.provides.0.is_empty()),
             Self::Identify => manifest.may_skip_identify(),
             Self::Count => true,
-            Self::Users { .. } => false,
+            Self::Users { list, .. } => list.permission.is_some(),
         }
     }
 
     /// The permissions that the request needs.
-    pub fn permissions(self, manifest: &Manifest) -> &[String] {
+    pub fn permissions(self, manifest: &'a Manifest) -> &'a [String] {
         let users = &manifest.users;
         let one = match self {
+            Self::Users { list, .. } => match &list.permission {
+                Some(permission) => Some(&permission.value),
+                None => return &manifest.required_permissions,
+            },
             Self::Join { name, .. } => users.joins.get(name).map(|join| &join.value.permission),
             Self::Detail { name } => users.details.get(name).map(|detail| &detail.value.permission),
-            Self::Users { .. } | Self::Identify | Self::Count => return &manifest.required_permissions,
+            Self::Identify | Self::Count => return &manifest.required_permissions,
         };
         one.map_or(&[], std::slice::from_ref)
     }

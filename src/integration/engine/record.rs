@@ -39,13 +39,16 @@ pub(super) struct PageRecords {
     pub nameless: u64,
 }
 
-/// Adds the joined lists to the entries of a page, and separates users from other entries.
+/// Adds the joined lists to the entries of a page, and separates users from other entries. `number` is that of the list
+/// among those of users, from 0.
 pub(super) fn read_records(
     listing: &Listing,
+    number: usize,
     joined: &JoinedLists,
     unknown: &BTreeSet<UserField>,
     entries: Vec<Value>,
 ) -> Result<PageRecords, BodyError> {
+    let list = &listing.lists[number];
     let mut page = PageRecords { users: Vec::with_capacity(entries.len()), ..PageRecords::default() };
     let mut seen = HashSet::with_capacity(entries.len());
     for (number, entry) in (1..).zip(entries) {
@@ -53,7 +56,7 @@ pub(super) fn read_records(
             return Err(BodyError::NotAnObject(number));
         }
         let document = joined.add_to(listing, Document::new(entry));
-        let map = &listing.map.value;
+        let map = &list.map.value;
         let id = text(&map.external_id, &document).map(|id| tidy(&id, usize::MAX)).filter(|id| !id.is_empty());
         if id.as_ref().is_some_and(|id| !seen.insert(id.clone())) {
             page.duplicates += 1;
@@ -64,7 +67,7 @@ pub(super) fn read_records(
             Some(id) => page.ids.push(id),
             None => page.nameless += 1,
         }
-        if listing.skip_if.iter().any(|test| test.holds(&document)) {
+        if list.skip_if.iter().any(|test| test.holds(&document)) {
             continue;
         }
         let id = id.ok_or(BodyError::NoId(number))?;

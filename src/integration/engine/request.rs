@@ -61,7 +61,7 @@ impl RequestBuilder {
         let path = then.map_or(list.path, |then| &then.path.value);
         let json = then.map(|then| &then.json).or(list.json);
         let mut body = json.map(|json| json.expand(scope));
-        let mut pairs = if then.is_some() { Vec::new() } else { query_pairs(&list.query, scope) };
+        let mut pairs = if then.is_some() { Vec::new() } else { query_pairs(list.query, scope) };
         let sized = size.filter(|_| then.is_none()).zip(list.page_size.and_then(PageSize::slot));
         let sized = sized.map(|(size, slot)| (slot, Value::from(size)));
         for (slot, value) in sized.into_iter().chain(position_value(list.pages, position)) {
@@ -82,7 +82,7 @@ impl RequestBuilder {
     pub fn detail(&self, detail: &Detail, record: &Value) -> Result<Request, String> {
         let scope = Scope { record: Some(record), ..Scope::new(&self.config, &self.found) };
         let mut url = below(&self.base, &detail.path.value, scope)?;
-        add_query(&mut url, query_pairs(&[Some(&detail.query), None], scope));
+        add_query(&mut url, query_pairs(&detail.query, scope));
         Ok(Request::get(url, self.headers.clone()))
     }
 
@@ -90,7 +90,7 @@ impl RequestBuilder {
     pub fn count(&self, count: &Count) -> Result<Request, String> {
         let scope = Scope::new(&self.config, &self.found);
         let mut url = below(&self.base, &count.path.value, scope)?;
-        add_query(&mut url, query_pairs(&[Some(&count.query), None], scope));
+        add_query(&mut url, query_pairs(&count.query, scope));
         Ok(Request::get(url, self.headers.clone()))
     }
 
@@ -171,7 +171,7 @@ pub(super) fn identify(
         (None, Some(url)) => absolute(&url.value, scope).ok_or("The address in the settings is not an address.")?,
         (None, None) => return Err("The connector does not say whom to ask.".to_owned()),
     };
-    add_query(&mut url, query_pairs(&[Some(&identify.query), None], scope));
+    add_query(&mut url, query_pairs(&identify.query, scope));
     let json = identify.json.as_ref().map(|json| Body::Json(json.value.expand(scope)));
     let form = identify
         .form
@@ -202,14 +202,9 @@ pub(super) fn absolute(template: &Template, scope: Scope<'_>) -> Option<Url> {
     Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
 }
 
-/// The query parameters. Of several with the same name, those of the last map are used.
-fn query_pairs(queries: &[Option<&Query>; 2], scope: Scope<'_>) -> Vec<(String, String)> {
-    let mut merged = BTreeMap::new();
-    for (name, values) in queries.iter().flatten().flat_map(|query| query.iter()) {
-        merged.insert(name, values);
-    }
+fn query_pairs(query: &Query, scope: Scope<'_>) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
-    for (name, values) in merged {
+    for (name, values) in query {
         // A parameter whose setting was left out is not sent as an empty text.
         let sent = |value: &Template| Some(value.expand(scope)).filter(|text| !text.is_empty() || value.is_fixed());
         pairs.extend(values.value.0.iter().filter_map(sent).map(|value| (name.clone(), value)));

@@ -12,7 +12,7 @@ use super::template::OneOrMany;
 use crate::source::{Advice, ErrorClass};
 
 /// A rule that classifies a response if all given conditions match.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorRule {
     /// HTTP status codes, including successful ones.

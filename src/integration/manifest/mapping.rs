@@ -33,12 +33,46 @@ macro_rules! define {
         $name:ident: $Variant:ident($Type:ty) { $($info:tt)* } rehearsal($($rehearsal:tt)*)
     )*) => {
         /// Which part of a record gives which field of a user.
-        #[derive(Debug, Deserialize, JsonSchema)]
-        #[serde(deny_unknown_fields)]
+        #[derive(Clone, Debug)]
         pub struct Mapping {
             /// The application's own, never reused id.
             pub external_id: Text,
             $(#[doc = $doc] pub $name: <$Type as FieldType>::Rule,)*
+        }
+
+        /// Which part of a record gives which field of a user, in one place of a manifest. A list and the keys above
+        /// it together give the rules of the list.
+        #[derive(Clone, Debug, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        #[schemars(rename = "Mapping")]
+        pub(super) struct MappingForm {
+            /// The application's own, never reused id.
+            #[serde(default)]
+            pub external_id: Option<Text>,
+            $(
+                #[doc = $doc]
+                #[serde(default)]
+                pub $name: Option<<$Type as FieldType>::Rule>,
+            )*
+        }
+
+        impl MappingForm {
+            /// The rules of a list that has these, and of the keys above it. Rules of the list replace those of the
+            /// same field. If the list says where the id is, its records are of another kind, and no rule from above
+            /// is for them. Fails with the name of a rule that is missing.
+            pub(super) fn of(own: Option<&Self>, above: Option<&Self>) -> Result<Mapping, &'static str> {
+                let has_own_id = own.is_some_and(|own| own.external_id.is_some());
+                let above = above.filter(|_| !has_own_id);
+                let rules = [own, above];
+                let external_id = rules.iter().flatten().find_map(|rules| rules.external_id.clone());
+                Ok(Mapping {
+                    external_id: external_id.ok_or("external_id")?,
+                    $($name: match rules.iter().flatten().find_map(|rules| rules.$name.clone()) {
+                        Some(rule) => rule,
+                        None => Rule::left_out().ok_or(stringify!($name))?,
+                    },)*
+                })
+            }
         }
 
         impl Mapping {
@@ -54,6 +88,14 @@ with_user_fields!(define);
 
 /// The rule of a field, of any type.
 pub trait Rule {
+    /// The rule of a field that the manifest leaves out; `None` if it must not.
+    fn left_out() -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
     /// Whether the manifest has the rule.
     fn is_given(&self) -> bool {
         true
@@ -64,6 +106,10 @@ pub trait Rule {
 }
 
 impl<R: Rule> Rule for Option<R> {
+    fn left_out() -> Option<Self> {
+        Some(None)
+    }
+
     fn is_given(&self) -> bool {
         self.is_some()
     }
@@ -93,6 +139,11 @@ impl Mapping {
             UserField::Status => self.can_give(UserStatus::Suspended) || self.can_give(UserStatus::Invited),
             field => self.has(field),
         }
+    }
+
+    /// Whether everybody is invited, whatever the record says.
+    pub fn is_of_invited(&self) -> bool {
+        self.status.0.iter().all(|rule| matches!(rule, Choice::Always(UserStatus::Invited)))
     }
 
     /// Whether a user can get this status.

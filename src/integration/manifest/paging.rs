@@ -16,7 +16,7 @@ use super::template::{BodyPath, JsonTemplate, Template};
 /// page. A short page never ends a list, not even an empty one. `scim`, `page` and `offset`
 /// advance by the number of records received, and end at the total, at a flag, or at an empty
 /// page.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Paging {
     /// The first page is the whole list.
@@ -36,7 +36,7 @@ pub enum Paging {
 }
 
 /// `Link: <…>; rel="next"`.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinkHeader {
     #[serde(default = "next")]
@@ -55,7 +55,7 @@ fn next() -> String {
 }
 
 /// An address in the response; it may be relative.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NextUrl {
     pub at: Path,
@@ -68,7 +68,7 @@ pub struct NextUrl {
 }
 
 /// A token in the response.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cursor {
     pub at: Path,
@@ -90,7 +90,7 @@ pub struct Cursor {
 }
 
 /// The request for the following pages.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Then {
     #[schemars(with = "Template")]
@@ -117,7 +117,7 @@ impl<'a> Slot<'a> {
 }
 
 /// Numbered pages.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Numbered {
     #[serde(default)]
@@ -144,7 +144,7 @@ fn one() -> u64 {
 }
 
 /// Paging by the number of records to skip.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Offset {
     #[serde(default)]

@@ -16,7 +16,7 @@ use super::auth::{AuthForm, AuthOption};
 use super::config::WholePattern;
 use super::errors::Pattern;
 use super::expr::{ListPath, MatchesForm, Path, Predicate};
-use super::listing::Listing;
+use super::listing::ListingForm;
 use super::mapping::{Flag, FlagForm, Labels, LabelsForm, Text, TextForm};
 use super::template::{BodyPath, JsonTemplate, OneOrMany, Template};
 use crate::user::UserField;
@@ -154,7 +154,7 @@ by_hand!(AuthOption, "AuthOption", |generator| {
     json_schema!({"description": "How requests are signed.", "anyOf": [{"const": "none"}, form]})
 });
 by_hand!(Users, "Users", |generator| {
-    let listing = generator.subschema_for::<Listing>();
+    let listing = generator.subschema_for::<ListingForm>();
     json_schema!({"description": "scim (the user list of SCIM 2.0), or a list.", "anyOf": [{"const": "scim"}, listing]})
 });
 

@@ -48,7 +48,7 @@ fn each_fault_has_its_place_and_says_the_way_out() {
     let cases = [
         ("name: Acme", "nam: Acme", "1:1: unknown key “nam”; did you mean “name”? Known are: name, category, "),
         ("category: identity", "category: [", "2:"),
-        ("  path: /users\n", "", ":3: the key “path” is missing here"),
+        ("  path: /users\n", "", "12:1: the key “path” is missing here"),
         ("category: identity", "category: ''", "2:1: category is empty"),
         (
             "category: identity",
@@ -257,4 +257,55 @@ fn a_manifest_should_say_its_order_and_what_a_part_provides() {
     ] {
         assert!(advice(pages).is_empty(), "{pages}");
     }
+}
+
+#[test]
+fn several_lists_are_put_together_and_each_is_checked() {
+    let lists = |lists: &str| faults("  records: $", &format!("  records: $\n  lists: {lists}"));
+    for right in [
+        "[{}, {query: {state: left}, map: {status: suspended}}]",
+        "[{name: invitations, path: /invitations, permission: p, map: {status: invited}}, {}]",
+        "[{name: open, map: {external_id: $.number, email: $.to, status: invited}}, {map: {is_admin: $.admin}}]",
+    ] {
+        assert!(lists(right).is_empty(), "{right}: {:?}", lists(right));
+    }
+    for (wrong, expected) in [
+        ("[{}, {map: {status: invited}}]", "16:15: write the list of those who are invited before the others"),
+        ("[{permission: p}, {}]", "16:11: with permission, a list needs a name"),
+        ("[{name: a, permission: p}]", "16:11: one list at least must have no permission"),
+        ("[{name: a}, {name: a}]", "16:22: there are two lists “a”"),
+        ("[{status: invited}]", "unknown key “status”; write map: {status: …}"),
+        ("[{}]\n  variants: [{}]", "unknown key “variants”; it is called lists now"),
+        ("[{map: {external_id: $.n, email: $.e}}]", "16:11: the key “status” is missing: write it in this list"),
+        ("[{map: {external_id: $.n, status: active}}]", "map email or display_name"),
+        ("[{path: members}]", "16:18: path must begin with /"),
+        ("[{}]\n  count: {path: /count, at: $}", "17:10: a count is of one list"),
+        ("[{skip_if: [$.bot]}]", "a test is written $[?…]"),
+        ("[{query: {a: '{{config.no}}'}}]", "there is no setting “no”"),
+        ("[{order: {by: sort}}]", "“sort” must be a parameter under query"),
+        ("[{}]\n  require_some: {mfa_enabled: p}", "require_some names a column that map does not have"),
+    ] {
+        let found = lists(wrong);
+        assert!(found.iter().any(|fault| fault.contains(expected)), "{wrong}\n expected {expected}\n found {found:#?}");
+    }
+    let without =
+        GOOD.replace("  path: /users\n", "").replace("  records: $", "  records: $\n  lists: [{path: /a}, {}]");
+    let found = parse(&without, "acme.yaml").unwrap_err();
+    assert!(found[0].to_string().contains("15:23: the key “path” is missing: write it in this list"), "{found:?}");
+}
+
+#[test]
+fn a_list_takes_what_it_does_not_say_from_the_keys_above() {
+    let lists = "  records: $\n  query: {a: '1', b: '1'}\n  skip_if: ['$[?@.bot]']\n  lists:\n    \
+                 - {name: invitations, query: {b: '2'}, records: $.open, map: {external_id: $.n, email: $.e, status: invited}}\n    \
+                 - {map: {is_admin: $.admin}}";
+    let manifest = parse(&GOOD.replacen("  records: $", lists, 1), "acme.yaml").unwrap();
+    let [invitations, members] = manifest.users.lists.as_slice() else { panic!() };
+    assert_eq!(invitations.query.keys().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!((invitations.records.to_string(), members.records.to_string()), ("$.open".to_owned(), "$".to_owned()));
+    // Records of another kind have their own rules.
+    assert!(invitations.skip_if.is_empty() && !members.skip_if.is_empty());
+    assert!(members.map.value.has(UserField::IsAdmin) && members.map.value.email.is_some());
+    assert!(invitations.is_of_invitations() && !members.is_of_invitations());
+    assert_eq!(manifest.capabilities(), [Capability::Users, Capability::Invitations, Capability::AdminRoles]);
 }

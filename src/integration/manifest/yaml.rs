@@ -67,7 +67,8 @@ fn explain(error: &Error) -> String {
     match error {
         Error::AliasError { error, .. } => explain(error.without_snippet()),
         Error::SerdeUnknownField { field, expected, .. } => {
-            format!("unknown key “{field}”{}", suggestion(field, expected, "there is no other key here"))
+            let other = || suggestion(field, expected, "there is no other key here");
+            format!("unknown key “{field}”{}", renamed(field, expected).map_or_else(other, str::to_owned))
         }
         Error::SerdeUnknownVariant { variant, expected, .. } => {
             format!("“{variant}” is not known here{}", suggestion(variant, expected, "leave it out"))
@@ -98,6 +99,15 @@ fn explain(error: &Error) -> String {
                 _ => message,
             }
         }
+    }
+}
+
+/// What to write in place of a key of an earlier version.
+fn renamed(key: &str, known: &[&str]) -> Option<&'static str> {
+    match key {
+        "variants" if known.contains(&"lists") => Some("; it is called lists now"),
+        "status" if known.contains(&"skip_if") => Some("; write map: {status: …}"),
+        _ => None,
     }
 }
 

@@ -15,6 +15,7 @@ use crate::grant::{Grant, GrantInMemory, GrantStore};
 use crate::manifest::Manifest;
 use crate::manifest::auth::Auth;
 use crate::manifest::expr::Document;
+use crate::manifest::listing::UserList;
 use crate::manifest::paging::Paging;
 use crate::source::{Config, ErrorClass, Loss, Source as _};
 use crate::user::UserStatus;
@@ -62,14 +63,26 @@ impl Samples {
         let expected_users = || cases().flat_map(|case| case.users.iter().flat_map(|users| &users.value));
         let exchanges = || cases().flat_map(|case| case.exchanges.iter().map(|exchange| &exchange.value));
         let mut gaps = Vec::new();
-        if users.map.value.can_give(UserStatus::Suspended)
-            && !expected_users().any(|user| user.value.status == UserStatus::Suspended)
-        {
-            gaps.push("no user is suspended, although the status rules can give that status".to_owned());
+        for (status, name) in [(UserStatus::Suspended, "suspended"), (UserStatus::Invited, "invited")] {
+            let list_gives = |list: &UserList| match status {
+                UserStatus::Invited => list.is_of_invitations(),
+                status => list.map.value.can_give(status),
+            };
+            if users.lists.iter().any(list_gives) && !expected_users().any(|user| user.value.status == status) {
+                gaps.push(format!("no user is {name}, although the status rules can give that status"));
+            }
         }
-        let one_page = matches!(users.pages.value, Paging::None | Paging::Scim);
+        for list in users.lists.iter().filter(|list| list.permission.is_some()) {
+            let capability = list.capability();
+            let loses = |case: &Case| case.lost.as_ref().is_some_and(|lost| lost.value.contains(&capability));
+            if !cases().any(loses) {
+                let name = list.name.as_deref().unwrap_or_default();
+                gaps.push(format!("the list “{name}” is refused in no case (lost)"));
+            }
+        }
+        let one_page = |list: &UserList| matches!(list.pages.value, Paging::None | Paging::Scim);
         let several = |case: &Case| case.error.is_none() && case.exchanges.len() > 1;
-        if !one_page && !cases().any(several) {
+        if !users.lists.iter().all(one_page) && !cases().any(several) {
             gaps.push("no case has a first and a last page".to_owned());
         }
         let refused = |case: &Case| case.error.as_ref().is_some_and(|error| error.value.class == ErrorClass::Token);
@@ -80,17 +93,20 @@ impl Samples {
         let compared: BTreeSet<String> = exchanges().filter(has_body).map(|one| one.call.value.address()).collect();
         let unchecked = sent.difference(&compared);
         gaps.extend(unchecked.map(|request| format!("no exchange says what {request} must send (json or form)")));
-        let records = exchanges().filter_map(|exchange| {
-            let mut body = Document::new(exchange.answer.value.body.clone()?);
-            body.take(&users.records)?.as_array().cloned()
-        });
-        let mut records = records.flatten().map(Document::new);
-        // A test on joined parts or details cannot be evaluated on the record alone.
-        let plain = users.skip_if.iter().filter(|test| !test.to_string().contains("_joined"));
-        let plain: Vec<_> = plain.filter(|test| !test.to_string().contains("_details")).collect();
-        if !plain.is_empty() && !records.any(|record| plain.iter().any(|test| test.holds(&record))) {
-            gaps.push("no record is skipped, although there is skip_if".to_owned());
+        for list in &users.lists {
+            let records = exchanges().filter_map(|exchange| {
+                let mut body = Document::new(exchange.answer.value.body.clone()?);
+                body.take(&list.records)?.as_array().cloned()
+            });
+            let mut records = records.flatten().map(Document::new);
+            // A test on joined parts or details cannot be evaluated on the record alone.
+            let plain = list.skip_if.iter().filter(|test| !test.to_string().contains("_joined"));
+            let plain: Vec<_> = plain.filter(|test| !test.to_string().contains("_details")).collect();
+            if !plain.is_empty() && !records.any(|record| plain.iter().any(|test| test.holds(&record))) {
+                gaps.push("no record is skipped, although there is skip_if".to_owned());
+            }
         }
+        gaps.dedup();
         gaps
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::Server;
 
 const STATES: &str = "capabilityStates { capability provided asOf lostSince reason missingPermission }";
-const ALL: [&str; 6] = ["USERS", "LAST_ACTIVITY", "MFA", "ADMIN_ROLES", "LICENSES", "PROFILE"];
+const ALL: [&str; 7] = ["USERS", "INVITATIONS", "LAST_ACTIVITY", "MFA", "ADMIN_ROLES", "LICENSES", "PROFILE"];
 
 fn part<'a>(states: &'a Value, capability: &str) -> &'a Value {
     let states = states["capabilityStates"].as_array().unwrap();

@@ -22,8 +22,8 @@ fn read(map: &str, page: Value) -> Vec<SourceUser> {
 /// Maps a page without joins and details.
 fn map_page(manifest: &Manifest, page: Value) -> MappedUsers {
     let users = &manifest.users;
-    let entries = body::take_list(users.variant(0), &mut Document::new(page)).unwrap();
-    let page = read_records(users, &JoinedLists::default(), &BTreeSet::new(), entries).unwrap();
+    let entries = body::take_list(users.lists[0].list(), &mut Document::new(page)).unwrap();
+    let page = read_records(users, 0, &JoinedLists::default(), &BTreeSet::new(), entries).unwrap();
     map_users(users, 0, &BTreeSet::new(), page.users)
 }
 
@@ -261,10 +261,9 @@ fn a_field_that_a_complete_record_lacks_is_nothing_unless_the_manifest_knows_bet
 }
 
 #[tokio::test]
-async fn a_variant_may_tell_the_status_of_everybody_on_it() {
+async fn a_list_may_tell_the_status_of_everybody_on_it() {
     let peer = Peer::answering(|_, call| ok(&records([parameter(call, "status").unwrap()]).into())).await;
-    let keys =
-        "  variants: [{query: {status: '1'}}, {query: {status: '3'}, status: suspended}]\n  pages: none\n  records: $";
+    let keys = "  lists: [{query: {status: '1'}}, {query: {status: '3'}, map: {status: suspended}}]\n  map: {external_id: $.id, email: $.email, status: active}\n  pages: none\n  records: $";
     let pages = all(&source(manifest(keys, ""), &peer.origin)).await.unwrap();
     let statuses: Vec<_> = pages.iter().flat_map(|page| &page.users).map(|user| user.status).collect();
     assert_eq!(statuses, [Active, Suspended]);

@@ -110,7 +110,7 @@ fn replace(value: &mut Value, at: Index, new: Value) {
 fn page(manifest: &Manifest, body: &Value) {
     let bytes = body.to_string().into_bytes();
     let Ok(mut body) = body::parse(&bytes, StatusCode::OK, Some("application/json")) else { return };
-    let list = manifest.users.variant(0);
+    let list = manifest.users.lists[0].list();
     let _ = PageInfo::read(list.pages, &body, &HeaderMap::new());
     let Ok(entries) = body::take_list(list, &mut body) else { return };
     let count = entries.len();
@@ -134,7 +134,7 @@ fn page(manifest: &Manifest, body: &Value) {
 }
 
 fn records_of(manifest: &Manifest, entries: Vec<Value>) -> Result<PageRecords, BodyError> {
-    read_records(&manifest.users, &JoinedLists::default(), &BTreeSet::new(), entries)
+    read_records(&manifest.users, 0, &JoinedLists::default(), &BTreeSet::new(), entries)
 }
 
 proptest! {
@@ -160,12 +160,12 @@ proptest! {
             // Finds a response that contains the list, and puts `records` in its place.
             let mut found = answers.iter().filter_map(|answer| {
                 let mut body = Document::new(answer.clone());
-                body.take(&manifest.users.records)?;
+                body.take(&manifest.users.lists[0].records)?;
                 Some(body)
             });
             let Some(body) = found.next() else { continue };
             let mut body = body.into_value();
-            let hole = manifest.users.records.to_string().replace("$.", "/").replace('.', "/").replace('$', "");
+            let hole = manifest.users.lists[0].records.to_string().replace("$.", "/").replace('.', "/").replace('$', "");
             if let Some(place) = body.pointer_mut(&hole) {
                 *place = records.clone().into();
                 page(manifest, &body);

@@ -1,4 +1,4 @@
-//! Variants of a list, lists joined by id, and calls per user.
+//! Several lists of users, lists joined by id, and calls per user.
 
 use super::*;
 use crate::source::{Capability, Loss};
@@ -40,7 +40,7 @@ pub(super) const JOINED: &str = r"
 ";
 
 #[tokio::test]
-async fn a_list_is_read_once_per_variant_and_pages_are_counted_over_all() {
+async fn several_lists_are_read_in_order_and_pages_are_counted_over_all() {
     let answer = |_: usize, call: &Call| match (path(call), parameter(call, "status"), parameter(call, "page")) {
         ("/users", Some(1), Some(1)) => ok(&json!({"users": records(1..=2), "total": 3})),
         ("/users", Some(1), Some(2)) => ok(&json!({"users": records(3..=3), "total": 3})),
@@ -49,7 +49,7 @@ async fn a_list_is_read_once_per_variant_and_pages_are_counted_over_all() {
         _ => respond(500, &[], "unexpected"),
     };
     let peer = Peer::answering(answer).await;
-    let keys = "  query: {status: '0'}\n  variants: [{query: {status: '1'}}, {query: {status: '2'}}, {path: /guests}]\n  pages: {page: {param: page, total: $.total}}\n  records: $.users";
+    let keys = "  query: {status: '0'}\n  lists: [{query: {status: '1'}}, {query: {status: '2'}}, {path: /guests}]\n  pages: {page: {param: page, total: $.total}}\n  records: $.users";
     let source = source(manifest(keys, ""), &peer.origin);
 
     let pages = all(&source).await.unwrap();
@@ -61,16 +61,16 @@ async fn a_list_is_read_once_per_variant_and_pages_are_counted_over_all() {
         ["/users?status=1&page=1", "/users?status=1&page=2", "/users?status=2&page=1", "/guests?status=0&page=1"]
     );
 
-    // An interrupted run resumes in the same variant.
+    // An interrupted run resumes in the same list.
     let rest: Vec<Page> = source.pages(pages[1].next.clone()).try_collect().await.unwrap();
     assert_eq!(rest.len(), 2);
     assert_eq!(peer.uris()[4..], ["/users?status=2&page=1", "/guests?status=0&page=1"]);
 }
 
 #[tokio::test]
-async fn the_same_user_in_two_variants_is_no_circle() {
+async fn the_same_user_on_two_lists_is_no_circle() {
     let peer = Peer::always(200, json!({"users": records(1..=2)})).await;
-    let keys = "  variants: [{query: {a: '1'}}, {query: {a: '2'}}]\n  pages: none\n  records: $.users";
+    let keys = "  lists: [{query: {a: '1'}}, {query: {a: '2'}}]\n  pages: none\n  records: $.users";
     assert_eq!(ids(&source(manifest(keys, ""), &peer.origin)).await.unwrap(), ["1", "2", "1", "2"]);
 }
 

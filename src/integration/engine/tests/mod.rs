@@ -26,6 +26,7 @@ mod classes;
 mod columns;
 mod hostile;
 mod identify;
+mod invitations;
 mod limits;
 mod lists;
 mod memory;

@@ -1,4 +1,4 @@
-//! Lists and parts that are not told: variants that may be refused, and a status that a part decides.
+//! Lists and parts that are not told: lists that may be refused, and a status that a part decides.
 
 use super::*;
 use crate::source::{Capability, ErrorClass};
@@ -9,25 +9,26 @@ fn path(call: &Call) -> &str {
     call.uri.split('?').next().unwrap_or_default()
 }
 
-const VARIANTS: &str = r"
-  variants:
-    - {path: /invited, status: invited}
-    - {path: /seats, permission: seats.read}
+const LISTS: &str = r"
+  lists:
+    - {path: /invited, map: {status: invited}}
+    - {name: seats, path: /seats, permission: seats.read}
     - {}
   pages: none
   records: $
+  map: {external_id: $.id, email: $.email, status: active}
 ";
 
 #[tokio::test]
-async fn a_variant_says_the_status_and_may_be_refused() {
-    for (status, is_whole) in [(200, true), (400, false), (403, false), (404, false)] {
+async fn a_list_says_the_status_and_may_be_refused() {
+    for (status, is_whole) in [(200, true), (400, false), (403, false), (404, false), (503, false)] {
         let answer = move |_: usize, call: &Call| match path(call) {
             "/invited" => ok(&json!(records(1..=1))),
             "/seats" => respond(status, &[], json!(records(2..=2)).to_string()),
             _ => ok(&json!(records(3..=3))),
         };
         let peer = Peer::answering(answer).await;
-        let pages = all(&source(manifest(VARIANTS, ""), &peer.origin)).await.unwrap();
+        let pages = all(&source(manifest(LISTS, ""), &peer.origin)).await.unwrap();
         let lost = pages.last().unwrap().lost.clone();
         let users: Vec<_> = pages.into_iter().flat_map(|page| page.users).map(|user| user.status).collect();
         if is_whole {
@@ -35,22 +36,22 @@ async fn a_variant_says_the_status_and_may_be_refused() {
         } else {
             assert_eq!(users, [Invited, Active], "{status}");
             let [loss] = lost.try_into().unwrap();
-            assert_eq!((loss.capability, loss.missing_permission.as_deref()), (Capability::Users, Some("seats.read")));
+            let permission = (status != 503).then_some("seats.read");
+            assert_eq!((loss.capability, loss.missing_permission.as_deref()), (Capability::Users, permission));
+            assert!(loss.reason.unwrap().contains("This was at the list “seats”."), "{status}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_variant_fails_the_run_if_it_is_refused_without_a_permission_or_cannot_be_reached() {
-    for (broken, status, class) in [("/invited", 403, ErrorClass::Permission), ("/seats", 503, ErrorClass::Transient)] {
-        let answer = move |_: usize, call: &Call| match path(call) {
-            at if at == broken => respond(status, &[], "{}"),
-            _ => ok(&json!(records(1..=1))),
-        };
-        let peer = Peer::answering(answer).await;
-        let error = all(&source(manifest(VARIANTS, ""), &peer.origin)).await.unwrap_err();
-        assert_eq!(error.class, class, "{broken}");
-    }
+async fn a_list_fails_the_run_if_it_is_refused_without_a_permission() {
+    let answer = move |_: usize, call: &Call| match path(call) {
+        "/invited" => respond(403, &[], "{}"),
+        _ => ok(&json!(records(1..=1))),
+    };
+    let peer = Peer::answering(answer).await;
+    let error = all(&source(manifest(LISTS, ""), &peer.origin)).await.unwrap_err();
+    assert_eq!(error.class, ErrorClass::Permission);
 }
 
 const FROZEN: &str = r"

@@ -1,51 +1,36 @@
 //! The checks on `users`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
 
-use regex::Regex;
 use serde_saphyr::{Location, Spanned};
 
 use super::Check;
 use super::mentions::{self, Affects};
-use crate::manifest::listing::{List, PageSize};
+use crate::manifest::listing::{List, PageSize, named_parts};
 use crate::manifest::paging::{Paging, Slot};
 use crate::manifest::template::OneOrMany;
 use crate::user::UserField;
 
-/// More variants than any application needs.
-const MAX_VARIANTS: usize = 20;
-
-pub(super) static NAMED_PART: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"_(joined|details)['"\].\[]+([A-Za-z0-9_-]+)"#).ok());
+/// More lists than any application needs.
+const MAX_LISTS: usize = 20;
 
 impl Check<'_> {
     pub(super) fn listing(&mut self) {
         let users = &self.manifest.users;
-        let (paths, pages) = (&users.path, &users.pages);
-        self.path(&paths.value, paths.referenced);
-        for path in users.variants.iter().filter_map(|variant| variant.path.as_ref()) {
+        for list in &users.lists {
+            let (path, pages) = (&list.path, list.pages.referenced);
             self.path(&path.value, path.referenced);
+            self.list(list.list(), pages, size_at(list.page_size.as_ref()).unwrap_or(pages));
+            let Spanned { value: map, referenced: at, .. } = &list.map;
+            if map.email.is_none() && map.display_name.is_none() {
+                self.fault(*at, "map email or display_name, or nobody can tell who a user is");
+            }
         }
-        if users.variants.len() > MAX_VARIANTS {
-            self.fault(
-                pages.referenced,
-                format!("more than {MAX_VARIANTS} variants are not read; ask for several at once"),
-            );
-        }
-        for variant in 0..users.variants() {
-            self.list(
-                users.variant(variant),
-                pages.referenced,
-                size_at(users.page_size.as_ref()).unwrap_or(pages.referenced),
-            );
-        }
-        let Spanned { value: map, referenced: at, .. } = &users.map;
-        if map.email.is_none() && map.display_name.is_none() {
-            self.fault(*at, "map email or display_name, or nobody can tell who a user is");
-        }
+        self.several_lists();
         for (field, permission) in &users.require_some {
-            if !map.has(*field) || !field.info().is_optional {
+            if !users.lists.iter().any(|list| !list.is_of_invitations() && list.map.value.has(*field))
+                || !field.info().is_optional
+            {
                 self.fault(
                     permission.referenced,
                     "require_some names a column that map does not have; map it, or take it out",
@@ -67,22 +52,56 @@ impl Check<'_> {
         self.named_parts();
     }
 
+    /// Each list that may be left out needs a name, and those who are only invited come first.
+    fn several_lists(&mut self) {
+        let lists = &self.manifest.users.lists;
+        let mut names = BTreeSet::new();
+        let first_others = lists.iter().position(|list| !list.is_of_invitations()).unwrap_or(lists.len());
+        for (number, list) in lists.iter().enumerate() {
+            let Some(at) = list.at else { continue };
+            if number == MAX_LISTS {
+                self.fault(at, format!("more than {MAX_LISTS} lists are not read; ask for several at once"));
+            }
+            if list.is_of_invitations() && number > first_others {
+                let why = "of somebody who is on several lists, the last one counts, and a member is no longer invited";
+                self.fault(at, format!("write the list of those who are invited before the others: {why}"));
+            }
+            match &list.name {
+                Some(name) if name.trim().is_empty() => self.fault(at, "name is empty; write one, or leave it out"),
+                Some(name) if !names.insert(name) => {
+                    self.fault(at, format!("there are two lists “{name}”; name one otherwise"));
+                }
+                None if list.permission.is_some() => {
+                    self.fault(at, "with permission, a list needs a name, for the message that says what is lost");
+                }
+                _ => {}
+            }
+        }
+        if let [.., list] = lists.as_slice()
+            && let Some(at) = list.at
+            && lists.iter().all(|list| list.permission.is_some())
+        {
+            self.fault(at, "one list at least must have no permission: without any list, nobody is listed");
+        }
+    }
+
     /// Joins and details that are used must exist, those that exist must be used, and an optional one
     /// must not affect anything besides the columns that it provides.
     fn named_parts(&mut self) {
         let users = &self.manifest.users;
-        let at = users.map.referenced;
+        let Some(at) = users.lists.last().map(|list| list.map.referenced) else { return };
         let mut named: BTreeMap<(String, String), BTreeSet<Affects>> = BTreeMap::new();
-        let skips = users.skip_if.iter().map(|test| (Affects::Identity, test.to_string()));
-        for (affects, text) in mentions::of(&users.map.value).into_iter().chain(skips) {
-            for part in NAMED_PART.iter().flat_map(|part| part.captures_iter(&text)) {
-                named.entry((part[1].to_owned(), part[2].to_owned())).or_default().insert(affects);
+        for list in &users.lists {
+            let skips = list.skip_if.iter().map(|test| (Affects::Identity, test.to_string()));
+            for (affects, text) in mentions::of(&list.map.value).into_iter().chain(skips) {
+                for part in named_parts(&text) {
+                    named.entry(part).or_default().insert(affects);
+                }
             }
         }
         let asked = users.details.values().filter_map(|detail| detail.value.when.as_ref().map(ToString::to_string));
-        let asked: Vec<String> = asked.collect();
-        for part in asked.iter().flat_map(|text| NAMED_PART.iter().flat_map(|part| part.captures_iter(text))) {
-            named.entry((part[1].to_owned(), part[2].to_owned())).or_default();
+        for part in asked.flat_map(|text| named_parts(&text)) {
+            named.entry(part).or_default();
         }
         let joins = users.joins.iter().map(|(name, join)| (("joined".to_owned(), name.clone()), &join.value.provides));
         let details =
@@ -133,11 +152,7 @@ impl Check<'_> {
 
     fn list(&mut self, list: List<'_>, at: Location, size_at: Location) {
         let mut taken: BTreeSet<String> = BTreeSet::new();
-        let names = list.query.iter().flatten().flat_map(|query| query.keys());
-        for name in names {
-            // A variant may replace what the listing says.
-            taken.insert(name.clone());
-        }
+        taken.extend(list.query.keys().cloned());
         let slot = match list.pages.slot() {
             Ok(slot) => slot,
             Err(message) => return self.fault(at, message),
@@ -181,7 +196,7 @@ impl Check<'_> {
 
     fn provided(&mut self, fields: &OneOrMany<UserField>, at: Location) {
         for field in &fields.0 {
-            if !self.manifest.users.map.value.has(*field) {
+            if !self.manifest.users.maps(*field) {
                 self.fault(at, "provides names a column that map does not have; map it, or take it out");
             }
         }

@@ -26,6 +26,16 @@ const OWN_HEADERS: [&str; 7] =
 
 pub(super) fn faults(manifest: &Manifest, text: &str, file: &str) -> Vec<Fault> {
     let mut check = Check { manifest, text, file, uses: uses::of(manifest), faults: Vec::new() };
+    for (at, message) in &manifest.users.faults {
+        match at {
+            Some(at) => check.fault(*at, message.clone()),
+            None => check.fault_at(&["users"], message.clone()),
+        }
+    }
+    // Without its lists, the manifest cannot be checked as a whole.
+    if !check.faults.is_empty() {
+        return check.faults;
+    }
     check.about();
     check.fields();
     check.templates();

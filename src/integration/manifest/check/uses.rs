@@ -58,23 +58,21 @@ pub(super) fn of(manifest: &Manifest) -> Vec<Use<'_>> {
     uses.place = Place::Listing;
     manifest.headers.values().for_each(|template| uses.one(template));
     let users = &manifest.users;
-    uses.one(&users.path);
-    uses.query(&users.query);
-    uses.json(users.json.as_ref());
-    if let Some(count) = &users.count {
-        uses.one(&count.path);
-        uses.query(&count.query);
-    }
-    for variant in &users.variants {
-        variant.path.iter().for_each(|template| uses.one(template));
-        uses.query(&variant.query);
+    for list in &users.lists {
+        uses.one(&list.path);
+        uses.query(&list.query);
+        uses.json(list.json.as_ref());
+        if let Some(count) = &list.count {
+            uses.one(&count.path);
+            uses.query(&count.query);
+        }
     }
     for join in users.joins.values() {
         uses.one(&join.value.path);
         uses.query(&join.value.query);
         uses.json(join.value.json.as_ref());
     }
-    let lists = users.joins.values().map(|join| &join.value.pages).chain([&users.pages]);
+    let lists = users.joins.values().map(|join| &join.value.pages).chain(users.lists.iter().map(|list| &list.pages));
     for (path, json, at) in lists
         .filter_map(|pages| Some((pages.value.then()?, pages.referenced)))
         .map(|(then, at)| (&then.path, &then.json, at))

@@ -15,7 +15,7 @@ use crate::manifest::expr::Predicate;
 use crate::manifest::schema::exactly;
 
 /// One of the rules for a value of the set `T`. The first rule that applies gives the value.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Choice<T> {
     /// `active`: always.
     Always(T),

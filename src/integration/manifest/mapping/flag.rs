@@ -11,7 +11,7 @@ use crate::manifest::expr::{Path, Predicate};
 use crate::manifest::template::OneOrMany;
 
 /// A yes or no.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Flag {
     pub test: FlagTest,
     /// Where this test fails, the value is unknown.
@@ -19,7 +19,7 @@ pub struct Flag {
 }
 
 /// What a [`Flag`] asks.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum FlagTest {
     /// `$.is_admin`, or a list of paths: the first that finds a yes or no.
     Paths(Vec<Path>),

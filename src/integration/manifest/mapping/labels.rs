@@ -13,7 +13,7 @@ use crate::manifest::expr::Path;
 use crate::manifest::schema::Scalar;
 
 /// A list of texts: all values that a path finds.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Labels {
     pub path: Path,
     /// Raw values that are shown otherwise.

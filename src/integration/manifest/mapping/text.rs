@@ -13,7 +13,7 @@ use crate::manifest::expr::{Path, Predicate};
 use crate::manifest::schema::Scalar;
 
 /// A text.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Text {
     /// `$.name`: the first that is not empty.
     Path(Path),

@@ -8,7 +8,7 @@ use crate::manifest::schema::Scalar;
 use crate::manifest::template::OneOrMany;
 
 /// A point in time.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Time {
     /// The first path that finds a time.

@@ -1,0 +1,108 @@
+//! An application that lists invitations by themselves, and refuses them for a while.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::peers::{server, users};
+
+const MANIFEST: &str = r#"
+name: Guild
+category: productivity
+description: Lists members and open invitations.
+required_permissions: [members.read]
+setup: Nothing.
+config:
+  - {key: origin, label: Address, type: url}
+base_url: "{{config.origin}}"
+auth: none
+users:
+  pages: none
+  records: $
+  lists:
+    - {name: invitations, path: /invitations, permission: invitations.read, map: {status: invited}}
+    - path: /members
+  map: {external_id: $.id, email: $.email, status: active}
+"#;
+
+/// `GET /invitations` and `GET /members`, as they are in this phase.
+fn answer(phase: usize, path: &str) -> Result<Value, StatusCode> {
+    let people = |ids: &[&str]| {
+        let records = ids.iter().map(|id| json!({"id": id, "email": format!("{id}@acme.example")}));
+        Ok(records.collect::<Vec<_>>().into())
+    };
+    match (path, phase) {
+        ("/invitations", 1) => people(&["ivy", "jon"]),
+        ("/invitations", 2) => Err(StatusCode::FORBIDDEN),
+        // Jon has become a member, and is still among the invitations.
+        ("/invitations", _) => people(&["jon"]),
+        ("/members", 1) => people(&["ann", "ben"]),
+        ("/members", 2) => people(&["ann"]),
+        ("/members", _) => people(&["ann", "jon"]),
+        _ => Err(StatusCode::NOT_FOUND),
+    }
+}
+
+#[tokio::test]
+async fn without_its_invitations_a_run_removes_members_who_left_and_nobody_who_is_invited() {
+    let phase = Arc::new(AtomicUsize::new(1));
+    let now = Arc::clone(&phase);
+    let app = Router::new().fallback(move |request: Request| {
+        let answer = answer(now.load(SeqCst), request.uri().path());
+        async move { answer.map(axum::Json) }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let manifests = tempfile::tempdir().unwrap();
+    fs::write(manifests.path().join("guild.yaml"), MANIFEST).unwrap();
+    let dir = manifests.path().to_owned();
+    let server = server().settings(|settings| settings.connectors_dir = Some(dir)).start().await;
+
+    let id = server.integrate("guild", "Guild", &[("origin", &origin)]).await;
+    server.idle(&id, "").await;
+    let known = async || {
+        let found = users(&server, &id).await;
+        let one = |user: &Value| format!("{} {}", user["externalId"], user["status"]).replace('"', "");
+        let mut found: Vec<_> = found.iter().map(one).collect();
+        found.sort();
+        found
+    };
+    assert_eq!(known().await, ["ann ACTIVE", "ben ACTIVE", "ivy INVITED", "jon INVITED"]);
+
+    phase.store(2, SeqCst);
+    let fields = "outcome failure { lostCapabilities missingPermissions message } added changed removed";
+    let run = server.sync(&id, fields).await;
+    let message = run["failure"]["message"].as_str().unwrap();
+    assert!(message.starts_with("Not all invitations could be read, so nobody who is invited was removed."), "{run}");
+    assert!(message.contains("list “invitations”"), "{run}");
+    assert_eq!(
+        (&run["outcome"], &run["failure"]["lostCapabilities"], &run["failure"]["missingPermissions"]),
+        (&json!("PARTIAL"), &json!(["INVITATIONS"]), &json!(["invitations.read"]))
+    );
+    assert_eq!((&run["added"], &run["changed"], &run["removed"]), (&json!(0), &json!(0), &json!(1)));
+    assert_eq!(known().await, ["ann ACTIVE", "ivy INVITED", "jon INVITED"]);
+    let states = server.idle(&id, "capabilityStates { capability provided asOf lostSince }").await;
+    let state = |name: &str| {
+        let states = states["capabilityStates"].as_array().unwrap();
+        states.iter().find(|state| state["capability"] == name).unwrap().clone()
+    };
+    let (members, invitations) = (state("USERS"), state("INVITATIONS"));
+    assert_eq!((&members["lostSince"], &invitations["lostSince"]), (&Value::Null, &members["asOf"]));
+
+    phase.store(3, SeqCst);
+    let run = server.sync(&id, fields).await;
+    assert_eq!((&run["outcome"], &run["changed"], &run["removed"]), (&json!("SUCCEEDED"), &json!(1), &json!(1)));
+    assert_eq!(
+        known().await,
+        ["ann ACTIVE", "jon ACTIVE"],
+        "a member is no longer invited, whatever the other list says"
+    );
+    let run = server.sync(&id, fields).await;
+    assert_eq!(run["changed"], 0, "being on both lists is no change");
+}
