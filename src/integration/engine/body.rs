@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 use serde_json::error::Category;
 
-use crate::manifest::expr::Document;
+use crate::manifest::expr::{Document, NoRecords};
 use crate::manifest::listing::List;
 
 /// The longest external id, in bytes.
@@ -33,6 +33,8 @@ pub(super) enum BodyError {
     TooLarge,
     #[error("the list “{0}” is missing")]
     NoList(String),
+    #[error("{0}")]
+    WrongRow(String),
     #[error("entry {0} of the list is not an object")]
     NotAnObject(usize),
     #[error("entry {0} of the list has no id (external_id)")]
@@ -146,9 +148,10 @@ fn surrogate(json: &[u8], at: usize) -> Option<u16> {
 /// Takes the list out of a page, leaving null behind.
 pub(super) fn take_list(list: List<'_>, page: &mut Document) -> Result<Vec<Value>, BodyError> {
     let may_be_missing = list.empty_when.is_some_and(|test| test.holds(page));
-    match page.take(list.records) {
-        Some(Value::Array(entries)) => Ok(entries),
-        Some(Value::Null) | None if may_be_missing => Ok(Vec::new()),
-        _ => Err(BodyError::NoList(list.records.to_string())),
+    match list.records.take(page) {
+        Ok(records) => Ok(records),
+        Err(NoRecords::Missing) if may_be_missing => Ok(Vec::new()),
+        Err(NoRecords::Missing) => Err(BodyError::NoList(list.records.path().to_string())),
+        Err(NoRecords::Wrong(clause)) => Err(BodyError::WrongRow(clause)),
     }
 }

@@ -225,6 +225,7 @@ fn position_value<'a>(paging: &'a Paging, position: &Position) -> Option<(Slot<'
         (Paging::Scim, Position::Cursor(cursor)) => return Some((Slot::Param("cursor"), cursor.clone().into())),
         (Paging::Scim | Paging::Page(_) | Paging::Offset(_), Position::Number(number)) => (*number).into(),
         (Paging::Cursor(_), Position::Cursor(cursor)) => cursor.clone().into(),
+        (Paging::Cursor(rule), Position::Start) => rule.first.clone()?.into(),
         // Some servers answer with nobody unless it is given.
         (Paging::Scim, Position::Start) => 1.into(),
         (Paging::Page(rule), Position::Start) => rule.start.into(),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_saphyr::{Location, Spanned};
 
 use super::errors::ErrorRule;
-use super::expr::{ListPath, Path, Predicate};
+use super::expr::{Path, Predicate, Records};
 use super::mapping::{Mapping, MappingForm, Rule as _, TimeFormat};
 use super::paging::{Paging, Slot};
 use super::template::{BodyPath, JsonTemplate, OneOrMany, Template};
@@ -47,7 +47,7 @@ pub struct UserList {
     pub json: Option<Spanned<JsonTemplate>>,
     pub page_size: Option<Spanned<PageSize>>,
     pub pages: Spanned<Paging>,
-    pub records: ListPath,
+    pub records: Records,
     pub empty_when: Option<Predicate>,
     pub skip_if: Vec<Predicate>,
     pub order: Option<Spanned<Order>>,
@@ -92,9 +92,9 @@ pub(super) struct ListingForm {
     #[serde(default)]
     #[schemars(with = "Option<Paging>")]
     pages: Option<Spanned<Paging>>,
-    /// The path of the list, such as `$.users`; `$` if the response is the list.
+    /// The path of the list, such as `$.users`; `$` if the response is the list. Or where a map or rows are.
     #[serde(default)]
-    records: Option<ListPath>,
+    records: Option<Records>,
     /// A test on the response: the list may be missing, because there are no users.
     #[serde(default)]
     empty_when: Option<Predicate>,
@@ -161,7 +161,7 @@ pub(super) struct ListForm {
     pages: Option<Spanned<Paging>>,
     /// The path of the list.
     #[serde(default)]
-    records: Option<ListPath>,
+    records: Option<Records>,
     /// A test on the response: the list may be missing, because there are no users.
     #[serde(default)]
     empty_when: Option<Predicate>,
@@ -275,7 +275,7 @@ pub struct Join {
     pub page_size: Option<Spanned<PageSize>>,
     #[schemars(with = "Paging")]
     pub pages: Spanned<Paging>,
-    pub records: ListPath,
+    pub records: Records,
     #[serde(default)]
     pub empty_when: Option<Predicate>,
     /// The id in a record of this list.
@@ -328,7 +328,7 @@ pub struct List<'a> {
     pub json: Option<&'a JsonTemplate>,
     pub page_size: Option<&'a PageSize>,
     pub pages: &'a Paging,
-    pub records: &'a ListPath,
+    pub records: &'a Records,
     pub empty_when: Option<&'a Predicate>,
 }
 

@@ -40,8 +40,7 @@ macro_rules! define {
             $(#[doc = $doc] pub $name: <$Type as FieldType>::Rule,)*
         }
 
-        /// Which part of a record gives which field of a user, in one place of a manifest. A list and the keys above
-        /// it together give the rules of the list.
+        /// Which part of a record gives which field of a user.
         #[derive(Clone, Debug, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         #[schemars(rename = "Mapping")]

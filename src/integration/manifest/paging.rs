@@ -78,6 +78,10 @@ pub struct Cursor {
     /// The part of the body that sends it, if pages are requested by POST.
     #[serde(default)]
     pub json: Option<BodyPath>,
+    /// What the first page sends in its place; may be empty. By default the first page sends none.
+    #[serde(default)]
+    #[schemars(with = "Option<Scalar>")]
+    pub first: Option<String>,
     /// The request for the following pages, if it differs from the first.
     #[serde(default)]
     pub then: Option<Then>,

@@ -15,7 +15,7 @@ use super::Manifest;
 use super::auth::{AuthForm, AuthOption};
 use super::config::WholePattern;
 use super::errors::Pattern;
-use super::expr::{ListPath, MatchesForm, Path, Predicate};
+use super::expr::{ListPath, MatchesForm, Path, Predicate, Records, RecordsForm};
 use super::listing::ListingForm;
 use super::mapping::{Flag, FlagForm, Labels, LabelsForm, Text, TextForm};
 use super::template::{BodyPath, JsonTemplate, OneOrMany, Template};
@@ -109,6 +109,15 @@ by_hand!(ListPath, "ListPath", |_generator| json_schema!({
     "type": "string",
     "pattern": r"^\$",
 }));
+by_hand!(Records, "Records", |generator| {
+    let form = exactly::<RecordsForm>(generator, &[&["map", "key"], &["rows", "columns"]]);
+    let path = generator.subschema_for::<ListPath>();
+    json_schema!({
+        "description": "The path of a whole list; {map: path, key: name} of an object with a record in each member; or \
+                        {rows: path, columns: path} of lists of values.",
+        "anyOf": [path, form],
+    })
+});
 by_hand!(Pattern, "Pattern", |_generator| json_schema!({"type": "string", "format": "regex"}));
 by_hand!(WholePattern, "WholePattern", |_generator| json_schema!({"type": "string", "format": "regex"}));
 by_hand!(Predicate, "Predicate", |generator| {
@@ -155,7 +164,11 @@ by_hand!(AuthOption, "AuthOption", |generator| {
 });
 by_hand!(Users, "Users", |generator| {
     let listing = generator.subschema_for::<ListingForm>();
-    json_schema!({"description": "scim (the user list of SCIM 2.0), or a list.", "anyOf": [{"const": "scim"}, listing]})
+    let whole = json!({"anyOf": [{"required": ["lists"]}, {"required": ["path", "pages", "records", "map"]}]});
+    json_schema!({
+        "description": "scim (the user list of SCIM 2.0), a list, or several lists.",
+        "anyOf": [{"const": "scim"}, {"allOf": [listing, whole]}],
+    })
 });
 
 impl<T: JsonSchema> JsonSchema for OneOrMany<T> {

@@ -161,6 +161,17 @@ fn each_fault_has_its_place_and_says_the_way_out() {
         ),
         ("  records: $", "  absent: {status: incomplete}\n  records: $", "status needs no entry under absent"),
         ("  records: $", "  count: {path: count, at: $}\n  records: $", "path must begin with /"),
+        (
+            "  records: $",
+            "  records: {map: $.users}",
+            "write a path, {map: path, key: name} or {rows: path, columns: path}",
+        ),
+        (
+            "  records: $",
+            "  records: {rows: '$.data[*]', columns: [a]}",
+            "name the list itself: $.users, not $.users[*]",
+        ),
+        ("  records: $", "  records: {rows: $.data, column: [a]}", "unknown key “column”; did you mean “columns”?"),
     ];
     for (find, put, expected) in cases {
         let found = faults(find, put);

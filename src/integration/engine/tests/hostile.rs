@@ -160,12 +160,12 @@ proptest! {
             // Finds a response that contains the list, and puts `records` in its place.
             let mut found = answers.iter().filter_map(|answer| {
                 let mut body = Document::new(answer.clone());
-                body.take(&manifest.users.lists[0].records)?;
+                body.take(manifest.users.lists[0].records.path())?;
                 Some(body)
             });
             let Some(body) = found.next() else { continue };
             let mut body = body.into_value();
-            let hole = manifest.users.lists[0].records.to_string().replace("$.", "/").replace('.', "/").replace('$', "");
+            let hole = manifest.users.lists[0].records.path().to_string().replace("$.", "/").replace('.', "/").replace('$', "");
             if let Some(place) = body.pointer_mut(&hole) {
                 *place = records.clone().into();
                 page(manifest, &body);

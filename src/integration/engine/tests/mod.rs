@@ -35,6 +35,7 @@ mod parts;
 mod posts;
 mod proofs;
 mod proxy;
+mod records;
 mod scim;
 mod signing;
 mod tokens;
