@@ -303,7 +303,7 @@ async fn what_changed_is_what_is_stored_and_recorded() {
         // Some runs fail, and remove nobody.
         let is_complete = dice.u8(..4) > 0;
         let leaving = if is_complete {
-            db.write(|tx| async move { reconcile::remove_unseen(tx.conn(), scope).await }).await.unwrap()
+            db.write(|tx| async move { reconcile::remove_unseen(tx.conn(), scope, None).await }).await.unwrap()
         } else {
             0
         };

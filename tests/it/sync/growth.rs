@@ -129,7 +129,7 @@ async fn those_whom_only_the_run_has_seen_are_dropped_and_all_others_stay() {
         let scope = &last;
         db.write(|tx| async move { reconcile::store(tx.conn(), scope, page).await }).await.unwrap();
         if number < 3 {
-            db.write(|tx| async move { reconcile::remove_unseen(tx.conn(), scope).await }).await.unwrap();
+            db.write(|tx| async move { reconcile::remove_unseen(tx.conn(), scope, None).await }).await.unwrap();
         }
     }
     let scope = &last;
