@@ -39,6 +39,14 @@ impl Words {
         Self(words)
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
     /// The words as a stored text.
     pub fn joined(&self) -> String {
         self.0.join(&BETWEEN.to_string())

@@ -54,6 +54,7 @@ pub mod expr;
 pub mod listing;
 pub mod mapping;
 pub mod paging;
+pub mod records;
 pub mod schema;
 pub mod template;
 pub(crate) mod yaml;

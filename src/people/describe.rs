@@ -24,9 +24,9 @@ const TOGETHER: usize = 500;
 const WORDS: usize = 4_000;
 
 /// An account of a person, with its link.
-struct Linked {
+struct Linked<'a> {
     rule: Option<Rule>,
-    row: user::Model,
+    row: &'a user::Model,
 }
 
 impl Lane<'_> {
@@ -45,10 +45,12 @@ impl Lane<'_> {
             self.forget_people(&idle).await?;
             let sourced = self.sourced(people).await?;
             self.keep_known(people, &sourced).await?;
-            let mut accounts = self.linked(links).await?;
+            let ids: Vec<Uuid> = links.iter().map(|link| link.user_id).collect();
+            let rows = self.accounts(&ids).await?;
+            let mut accounts = linked(&links, &rows);
             let own = keyset::among((person::Entity, person::Column::Id), people, self.backend());
-            let rows = person::Entity::find().filter(own).all(self.tx.conn()).await?;
-            let changed = rows.into_iter().filter_map(|row| {
+            let known = person::Entity::find().filter(own).all(self.tx.conn()).await?;
+            let changed = known.into_iter().filter_map(|row| {
                 let accounts = accounts.remove(&row.id).unwrap_or_default();
                 let after = self.described(&row, sourced.contains(&row.id), accounts);
                 (after != row).then_some((row, after))
@@ -56,6 +58,22 @@ impl Lane<'_> {
             self.store(changed.collect()).await?;
         }
         Ok(())
+    }
+
+    /// Stores new people who are known by an address, as the accounts describe them to which they are linked.
+    pub async fn introduce(
+        &self,
+        people: Vec<Model>,
+        links: &[account_link::Model],
+        rows: &[user::Model],
+    ) -> Result<()> {
+        let mut accounts = linked(links, rows);
+        let described = people.into_iter().map(|row| {
+            let accounts = accounts.remove(&row.id).unwrap_or_default();
+            let after = self.described(&row, false, accounts);
+            (row, after)
+        });
+        self.store(described.collect()).await
     }
 
     /// Those of the people whom a source has.
@@ -76,21 +94,7 @@ impl Lane<'_> {
             .collect())
     }
 
-    /// The reported accounts of each person.
-    async fn linked(&self, links: Vec<account_link::Model>) -> Result<HashMap<Uuid, Vec<Linked>>> {
-        let ids: Vec<Uuid> = links.iter().map(|link| link.user_id).collect();
-        let rows = self.accounts(&ids).await?;
-        let links: HashMap<Uuid, account_link::Model> = links.into_iter().map(|link| (link.user_id, link)).collect();
-        let mut linked: HashMap<Uuid, Vec<Linked>> = HashMap::new();
-        for row in rows {
-            if let Some((Some(person), rule)) = links.get(&row.id).map(|link| (link.person_id, link.rule)) {
-                linked.entry(person).or_default().push(Linked { rule, row });
-            }
-        }
-        Ok(linked)
-    }
-
-    fn described(&self, before: &Model, is_sourced: bool, mut accounts: Vec<Linked>) -> Model {
+    fn described(&self, before: &Model, is_sourced: bool, mut accounts: Vec<Linked<'_>>) -> Model {
         if accounts.is_empty() {
             // They may be deleted, and come back.
             return before.clone();
@@ -102,7 +106,7 @@ impl Lane<'_> {
                 .unwrap_or(usize::MAX)
         };
         accounts.sort_by_cached_key(|it| {
-            let user::Model { display_name, instance_id, external_id, .. } = &it.row;
+            let user::Model { display_name, instance_id, external_id, .. } = it.row;
             // Whoever was connected first, the name is the same.
             (place(it), display_name.is_none(), display_name.clone(), *instance_id, external_id.clone())
         });
@@ -112,7 +116,7 @@ impl Lane<'_> {
             others += usize::from(place(it) == usize::MAX);
             place(it) != usize::MAX || others == 1
         });
-        let first = |value: fn(&user::Model) -> &Option<String>| accounts.iter().find_map(|it| value(&it.row).clone());
+        let first = |value: fn(&user::Model) -> &Option<String>| accounts.iter().find_map(|it| value(it.row).clone());
         let name = accounts.iter().find(|it| it.row.display_name.is_some()).or(accounts.first());
         let address = before.address.clone().filter(|_| !is_sourced);
         Model {
@@ -170,21 +174,22 @@ impl Lane<'_> {
     /// Stores people who are described differently, with their words.
     async fn store(&self, changed: Vec<(Model, Model)>) -> Result<()> {
         use person_word::{Column, Entity};
-        let words = |person: &Model| -> BTreeSet<String> {
-            let words = Words::of(person.email.as_deref(), person.display_name.as_deref());
-            words.shared().map(|(word, _)| word.to_owned()).collect()
-        };
+        let words = |person: &Model| Words::of(person.email.as_deref(), person.display_name.as_deref());
+        let (mut renamed, mut found) = (Vec::new(), Vec::new());
+        for (before, after) in &changed {
+            let (old, new) = (words(before), words(after));
+            if old == new {
+                continue;
+            }
+            if !old.is_empty() {
+                renamed.push(after.id);
+            }
+            let word = |word: &str| person_word::ActiveModel { word: Set(word.to_owned()), person_id: Set(after.id) };
+            found.extend(new.iter().map(word));
+        }
         let conn = self.tx.conn();
-        let renamed: Vec<&Model> =
-            changed.iter().filter(|(before, after)| words(before) != words(after)).map(|(_, after)| after).collect();
-        let ids: Vec<Uuid> = renamed.iter().map(|person| person.id).collect();
-        let found: Vec<_> = renamed
-            .into_iter()
-            .flat_map(|person| words(person).into_iter().map(|word| (word, person.id)))
-            .map(|(word, id)| person_word::ActiveModel { word: Set(word), person_id: Set(id) })
-            .collect();
-        if !ids.is_empty() {
-            let own = keyset::among((Entity, Column::PersonId), &ids, self.backend());
+        if !renamed.is_empty() {
+            let own = keyset::among((Entity, Column::PersonId), &renamed, self.backend());
             Entity::delete_many().filter(own).exec(conn).await?;
         }
         for found in found.chunks(WORDS) {
@@ -197,12 +202,12 @@ impl Lane<'_> {
             use person::Column as C;
             !matches!(column, C::Id | C::State | C::StateSince)
         });
-        let rows =
-            changed.into_iter().map(|(_, after)| IntoActiveModel::<person::ActiveModel>::into_active_model(after));
-        person::Entity::insert_many(rows)
-            .on_conflict(OnConflict::column(person::Column::Id).update_columns(copied).to_owned())
-            .exec_without_returning(conn)
-            .await?;
+        let known = OnConflict::column(person::Column::Id).update_columns(copied).to_owned();
+        for changed in changed.chunks(TOGETHER) {
+            let rows = changed.iter().map(|(_, after)| after.clone());
+            let rows = rows.map(IntoActiveModel::<person::ActiveModel>::into_active_model);
+            person::Entity::insert_many(rows).on_conflict(known.clone()).exec_without_returning(conn).await?;
+        }
         Ok(())
     }
 
@@ -248,4 +253,16 @@ impl Lane<'_> {
         person::Entity::delete_many().filter(own()).exec(conn).await?;
         Ok(())
     }
+}
+
+/// The accounts of each person.
+fn linked<'a>(links: &[account_link::Model], rows: &'a [user::Model]) -> HashMap<Uuid, Vec<Linked<'a>>> {
+    let links: HashMap<Uuid, &account_link::Model> = links.iter().map(|link| (link.user_id, link)).collect();
+    let mut linked: HashMap<Uuid, Vec<Linked<'a>>> = HashMap::new();
+    for row in rows {
+        if let Some((Some(person), rule)) = links.get(&row.id).map(|link| (link.person_id, link.rule)) {
+            linked.entry(person).or_default().push(Linked { rule, row });
+        }
+    }
+    linked
 }

@@ -7,7 +7,7 @@ use entity::{
     account_link, account_owner, equivalent_domain, owned_domain, people_setting, people_source, person_pin, user,
 };
 use sea_orm::sea_query::{Expr, ExprTrait, IntoColumnRef, SimpleExpr, extension::postgres::PgFunc};
-use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use uuid::Uuid;
 
 use super::rules::Settings;
@@ -88,7 +88,8 @@ impl<'a> Lane<'a> {
     /// Those of these accounts that are reported, or are removed and kept.
     pub async fn accounts(&self, ids: &[Uuid]) -> Result<Vec<user::Model>> {
         let own = keyset::among((user::Entity, user::Column::Id), ids, self.backend());
-        self.reported(user::Entity::find().filter(own).order_by_asc(user::Column::Id).all(self.tx.conn()).await?).await
+        let accounts = user::Entity::find().filter(own).order_by_asc(user::Column::Id);
+        self.reported(self.tx.rows(accounts.into_query()).await?).await
     }
 
     /// Those of the accounts that are not deleted.

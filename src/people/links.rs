@@ -7,7 +7,8 @@ use entity::person::{self, State};
 use entity::{person_key, person_pin, source_account, user};
 use sea_orm::sea_query::{LockType, OnConflict};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, Iterable, QueryFilter, QueryOrder, QuerySelect,
+    ActiveValue::Set, ColumnTrait, DbBackend, EntityTrait, IntoActiveModel, Iterable, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait,
 };
 use uuid::Uuid;
 
@@ -62,18 +63,20 @@ impl Lane<'_> {
                 Whose::Nobody | Whose::Person(_) => None,
             })
             .collect();
-        let people = self.at_addresses(&at_address).await?;
+        let (people, new) = self.at_addresses(&at_address).await?;
+        let at = |address: &String| people.get(address).copied().or_else(|| new.get(address).map(|person| person.id));
         let links = rows.iter().zip(&accounts).zip(decided).map(|((row, account), decision)| {
             let person = match decision.whose {
                 Whose::Nobody => None,
                 Whose::Person(person) => Some(person),
-                Whose::AtAddress { .. } => account.address.as_ref().and_then(|address| people.get(address)).copied(),
+                Whose::AtAddress { .. } => account.address.as_ref().and_then(at),
             };
             known.link(row, account, person, decision)
         });
         let changed: Vec<Model> = links.filter(|link| known.links.get(&link.user_id) != Some(link)).collect();
-        let touched = self.note(&known, &changed, &people);
-        self.write(&known, changed).await?;
+        self.introduce(new.into_values().collect(), &changed, &rows).await?;
+        let mut touched = self.note(&known, &changed, &people);
+        touched.extend(self.write(&known, changed).await?);
         Ok(touched)
     }
 
@@ -176,32 +179,44 @@ impl Lane<'_> {
         Ok(keys.into_iter().map(with_account).collect())
     }
 
-    /// The people who are known by these addresses. Those who are new are stored.
-    async fn at_addresses(&mut self, wanted: &BTreeMap<&String, Option<bool>>) -> Result<HashMap<String, Uuid>> {
+    /// The people who are known by these addresses, and those who are new, each by the address.
+    async fn at_addresses(
+        &mut self,
+        wanted: &BTreeMap<&String, Option<bool>>,
+    ) -> Result<(HashMap<String, Uuid>, HashMap<String, person::Model>)> {
+        use person::Column;
         let addresses: Vec<String> = wanted.keys().map(|address| (*address).clone()).collect();
         if addresses.is_empty() {
-            return Ok(HashMap::new());
+            return Ok(Default::default());
         }
-        let own = self.texts((person::Entity, person::Column::Address), &addresses);
-        let found = person::Entity::find().filter(own).all(self.tx.conn()).await?;
-        let mut people: HashMap<String, Uuid> =
-            found.into_iter().filter_map(|person| Some((person.address?, person.id))).collect();
-        let missing = wanted.iter().filter(|(address, _)| !people.contains_key(**address));
+        let own = self.texts((person::Entity, Column::Address), &addresses);
+        let known = person::Entity::find().select_only().columns([Column::Address, Column::Id]).filter(own);
+        let known: Vec<(String, Uuid)> = self.tx.rows(known.into_query()).await?;
+        let known: HashMap<String, Uuid> = known.into_iter().collect();
+        let missing = wanted.iter().filter(|(address, _)| !known.contains_key(**address));
         let new = missing.map(|(address, is_external)| person::Model {
             id: Uuid::new_v5(&self.salt, format!("address\0{address}").as_bytes()),
             address: Some((*address).clone()),
             is_external: *is_external,
             ..unknown(self.now)
         });
-        let new: Vec<person::Model> = new.collect();
-        for person in self.add_people(new).await? {
-            people.extend(person.address.map(|address| (address, person.id)));
-        }
-        Ok(people)
+        let new = self.with_free_ids(new.collect()).await?;
+        let new = new.into_iter().filter_map(|person| Some((person.address.clone()?, person))).collect();
+        Ok((known, new))
     }
 
     /// Stores new people. One whose id is taken gets another.
-    pub async fn add_people(&mut self, mut new: Vec<person::Model>) -> Result<Vec<person::Model>> {
+    pub async fn add_people(&mut self, new: Vec<person::Model>) -> Result<Vec<person::Model>> {
+        let new = self.with_free_ids(new).await?;
+        for new in new.chunks(LINKS) {
+            let rows = new.iter().cloned().map(IntoActiveModel::<person::ActiveModel>::into_active_model);
+            person::Entity::insert_many(rows).exec_without_returning(self.tx.conn()).await?;
+        }
+        Ok(new)
+    }
+
+    /// New people, each with an id that nobody has.
+    async fn with_free_ids(&mut self, mut new: Vec<person::Model>) -> Result<Vec<person::Model>> {
         if new.is_empty() {
             return Ok(new);
         }
@@ -214,10 +229,6 @@ impl Lane<'_> {
         }
         for person in &new {
             self.ledger.person(person.id, None, Some(person.state));
-        }
-        for new in new.chunks(LINKS) {
-            let rows = new.iter().cloned().map(IntoActiveModel::<person::ActiveModel>::into_active_model);
-            person::Entity::insert_many(rows).exec_without_returning(self.tx.conn()).await?;
         }
         Ok(new)
     }
@@ -241,27 +252,30 @@ impl Lane<'_> {
         touched
     }
 
-    async fn write(&self, known: &Known, mut links: Vec<Model>) -> Result<()> {
+    /// Stores links. Returns the people of accounts that were deleted meanwhile.
+    async fn write(&self, known: &Known, mut links: Vec<Model>) -> Result<Vec<Uuid>> {
+        let (conn, backend) = (self.tx.conn(), self.backend());
         let new: Vec<Uuid> =
             links.iter().map(|link| link.user_id).filter(|user| !known.links.contains_key(user)).collect();
-        if !new.is_empty() {
+        let mut lost = Vec::new();
+        // On SQLite, nobody else writes meanwhile.
+        if !new.is_empty() && backend == DbBackend::Postgres {
             // Held, so that nobody deletes an account whose link is not written yet.
-            let own = keyset::among((user::Entity, user::Column::Id), &new, self.backend());
+            let own = keyset::among((user::Entity, user::Column::Id), &new, backend);
             let held = user::Entity::find().select_only().column(user::Column::Id).filter(own);
             let held = held.order_by_asc(user::Column::Id).lock(LockType::KeyShare);
-            let held: HashSet<Uuid> = held.into_tuple().all(self.tx.conn()).await?.into_iter().collect();
-            links.retain(|link| known.links.contains_key(&link.user_id) || held.contains(&link.user_id));
-        }
-        if links.is_empty() {
-            return Ok(());
+            let held: HashSet<Uuid> = held.into_tuple().all(conn).await?.into_iter().collect();
+            let is_here = |link: &Model| known.links.contains_key(&link.user_id) || held.contains(&link.user_id);
+            lost.extend(links.iter().filter(|link| !is_here(link)).filter_map(|link| link.person_id));
+            links.retain(is_here);
         }
         let columns = Column::iter().filter(|column| !matches!(column, Column::UserId));
-        let rows = links.into_iter().map(IntoActiveModel::<account_link::ActiveModel>::into_active_model);
-        Entity::insert_many(rows)
-            .on_conflict(OnConflict::column(Column::UserId).update_columns(columns).to_owned())
-            .exec_without_returning(self.tx.conn())
-            .await?;
-        Ok(())
+        let known = OnConflict::column(Column::UserId).update_columns(columns).to_owned();
+        for links in links.chunks(LINKS) {
+            let rows = links.iter().cloned().map(IntoActiveModel::<account_link::ActiveModel>::into_active_model);
+            Entity::insert_many(rows).on_conflict(known.clone()).exec_without_returning(conn).await?;
+        }
+        Ok(lost)
     }
 
     /// Lets what was said of some people be said of another one, because they are the same.

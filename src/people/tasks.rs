@@ -25,7 +25,7 @@ use crate::queue::{
 };
 
 /// How many accounts one transaction looks at.
-const ACCOUNTS: u64 = 500;
+const ACCOUNTS: u64 = 1_000;
 /// The same for accounts of sources, because those of their people are looked at as well.
 const OF_SOURCE: u64 = 100;
 /// How many people one transaction looks at.

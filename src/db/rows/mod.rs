@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use super::STATEMENT;
 use super::conn::{MARGIN, Reader, executed};
+use super::tx::Tx;
 use crate::error::Result;
 pub use decode::Columns;
 use decode::Decoder;
@@ -148,12 +149,7 @@ impl Reader {
     }
 
     async fn by_pool<T: DeserializeOwned>(&self, select: SelectStatement, columns: Columns) -> Result<Vec<T>> {
-        let (mut read, mut decoder) = (Vec::new(), Decoder::new(columns));
-        for row in self.query_all(&select).await? {
-            let decoded = DriverRow::of(&row).and_then(|row| decoder.decode(&row));
-            read.push(decoded.map_err(ReadFault::from)?);
-        }
-        Ok(read)
+        through(self, &select, columns).await
     }
 
     /// The first row that a statement finds.
@@ -161,4 +157,25 @@ impl Reader {
         select.limit(1);
         Ok(self.rows(select).await?.into_iter().next())
     }
+}
+
+impl Tx {
+    /// The rows that a statement finds, in the transaction.
+    pub async fn rows<T: DeserializeOwned>(&self, select: SelectStatement) -> Result<Vec<T>> {
+        through(self.conn(), &select, Columns::ALL).await
+    }
+}
+
+/// Reads through sea-orm.
+async fn through<T: DeserializeOwned>(
+    conn: &impl ConnectionTrait,
+    select: &SelectStatement,
+    columns: Columns,
+) -> Result<Vec<T>> {
+    let (mut read, mut decoder) = (Vec::new(), Decoder::new(columns));
+    for row in conn.query_all(select).await? {
+        let decoded = DriverRow::of(&row).and_then(|row| decoder.decode(&row));
+        read.push(decoded.map_err(ReadFault::from)?);
+    }
+    Ok(read)
 }

@@ -7,8 +7,9 @@ use reqwest::StatusCode;
 use serde_json::Value;
 use serde_json::error::Category;
 
-use crate::manifest::expr::{Document, NoRecords};
+use crate::manifest::expr::Document;
 use crate::manifest::listing::List;
+use crate::manifest::records::NoRecords;
 
 /// The longest external id, in bytes.
 pub(super) const MAX_ID: usize = 512;

@@ -11,9 +11,10 @@ use serde::{Deserialize, Deserializer};
 use serde_saphyr::{Location, Spanned};
 
 use super::errors::ErrorRule;
-use super::expr::{Path, Predicate, Records};
+use super::expr::{Path, Predicate};
 use super::mapping::{Mapping, MappingForm, Rule as _, TimeFormat};
 use super::paging::{Paging, Slot};
+use super::records::Records;
 use super::template::{BodyPath, JsonTemplate, OneOrMany, Template};
 use crate::source::Capability;
 use crate::user::UserField;

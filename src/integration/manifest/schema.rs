@@ -15,9 +15,10 @@ use super::Manifest;
 use super::auth::{AuthForm, AuthOption};
 use super::config::WholePattern;
 use super::errors::Pattern;
-use super::expr::{ListPath, MatchesForm, Path, Predicate, Records, RecordsForm};
+use super::expr::{ListPath, MatchesForm, Path, Predicate};
 use super::listing::ListingForm;
 use super::mapping::{Flag, FlagForm, Labels, LabelsForm, Text, TextForm};
+use super::records::{Records, RecordsForm};
 use super::template::{BodyPath, JsonTemplate, OneOrMany, Template};
 use crate::user::UserField;
 
