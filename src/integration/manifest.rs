@@ -150,7 +150,7 @@ pub struct Manifest {
     #[serde(default)]
     #[schemars(with = "Option<Expiry>")]
     pub credential_expires_at: Option<Spanned<Expiry>>,
-    #[serde(deserialize_with = "listing::listing")]
+    #[serde(deserialize_with = "listing::form::listing")]
     #[schemars(with = "schema::Users")]
     pub users: Arc<Listing>,
     /// Rules that are tried in order on every response, before the defaults. The first that matches decides.

@@ -16,7 +16,7 @@ use super::auth::{AuthForm, AuthOption};
 use super::config::WholePattern;
 use super::errors::Pattern;
 use super::expr::{ListPath, MatchesForm, Path, Predicate};
-use super::listing::ListingForm;
+use super::listing::form::ListingForm;
 use super::mapping::{Flag, FlagForm, Labels, LabelsForm, Text, TextForm};
 use super::records::{Records, RecordsForm};
 use super::template::{BodyPath, JsonTemplate, OneOrMany, Template};
