@@ -3,12 +3,30 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use tokio::time::Instant;
 use uuid::{Builder, Uuid};
 
 /// A day, in milliseconds.
 pub const DAY_MS: i64 = 24 * 3_600_000;
+
+/// The day of a time (Unix milliseconds), numbered from 1970-01-01 (UTC).
+pub fn day_of(ms: i64) -> i32 {
+    i32::try_from(ms.div_euclid(DAY_MS)).unwrap_or(i32::MAX)
+}
+
+/// A day as a date.
+pub fn date_of(day: i32) -> NaiveDate {
+    let from = NaiveDate::default();
+    let days = Days::new(day.unsigned_abs().into());
+    let date = if day < 0 { from.checked_sub_days(days) } else { from.checked_add_days(days) };
+    date.unwrap_or(NaiveDate::MAX)
+}
+
+/// The number of a date.
+pub fn day_of_date(date: NaiveDate) -> i32 {
+    i32::try_from(date.signed_duration_since(NaiveDate::default()).num_days()).unwrap_or(i32::MAX)
+}
 
 /// A source of the current time in milliseconds since 1970 (UTC). Durations within a process are
 /// measured with tokio's monotonic clock instead, which ignores changes of the wall clock.
@@ -114,5 +132,19 @@ mod tests {
         let steady = SteadyClock::new(Clock::Manual(manual.clone()));
         manual.store(MONTH, Ordering::Relaxed);
         assert_eq!(steady.now(), MONTH);
+    }
+
+    #[test]
+    fn days_are_counted_from_1970_in_utc() {
+        for (ms, day, date) in [
+            (0, 0, "1970-01-01"),
+            (DAY_MS - 1, 0, "1970-01-01"),
+            (DAY_MS, 1, "1970-01-02"),
+            (-1, -1, "1969-12-31"),
+            (1_798_761_600_000, 20_819, "2027-01-01"),
+        ] {
+            assert_eq!((day_of(ms), date_of(day).to_string()), (day, date.to_owned()), "{ms}");
+            assert_eq!(day_of_date(date_of(day)), day);
+        }
     }
 }

@@ -28,6 +28,8 @@ pub struct Model {
     pub open: String,
     /// When the last evaluation ended.
     pub evaluated_at: Option<i64>,
+    /// The figures that are recorded for the trend: a JSON object.
+    pub recorded: String,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -40,6 +40,7 @@ pub mod person;
 pub mod person_key;
 pub mod person_pin;
 pub mod person_word;
+pub mod posture_day;
 pub mod price;
 pub mod recipient;
 pub mod replica;

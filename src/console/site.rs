@@ -47,8 +47,9 @@ const PAGES: [(&str, &str); 7] = [
     ("reports", "app/pages/reports.js"),
     ("settings", "app/pages/settings.js"),
 ];
-/// How the path of a page with tabs begins, and the tabs in its query that are modules of their own.
-const TABS: [(&str, &str, &str); 4] = [
+/// How the path of a page with tabs begins, and the tabs in its query that are modules of their own; empty without a tab.
+const TABS: [(&str, &str, &str); 5] = [
+    ("instances/", "", "app/pages/instance/summary.js"),
     ("instances/", "users", "app/pages/instance/users.js"),
     ("instances/", "history", "app/pages/instance/history.js"),
     ("instances/", "events", "app/pages/instance/events.js"),
@@ -192,7 +193,8 @@ impl Site {
     pub(super) fn console(&self, path: &str, query: &str) -> String {
         let tab = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "tab").map(|(_, tab)| tab);
         let is_below = |page: &str| path.strip_prefix('/').is_some_and(|path| path.starts_with(page));
-        let fits = |(page, own): Kind| is_below(page) && own.is_none_or(|own| tab.as_deref() == Some(own));
+        let fits =
+            |(page, own): Kind| is_below(page) && own.is_none_or(|own| tab.as_deref().unwrap_or_default() == own);
         // The longest that fits: a page may have pages below it.
         let fitting = self.preloads.iter().filter(|(kind, _)| fits(*kind));
         let fitting = fitting.max_by_key(|((page, tab), _)| (page.len(), tab.is_some()));

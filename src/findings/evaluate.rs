@@ -20,6 +20,7 @@ use super::evidence;
 use super::settings::Rules;
 use super::standard::{self, Priced, Standard};
 use super::tally::{Open, Tally};
+use super::trend;
 use crate::db::{Tx, keyset};
 use crate::directory::evaluations::SOON_MS;
 use crate::error::Result;
@@ -84,7 +85,7 @@ enum Left {
 async fn step(tx: &Tx, mut row: Evaluation, now: i64) -> Result<Left> {
     let conn = tx.conn();
     let Some(purge_through) = standard::purge_through(conn, row.instance_id).await? else {
-        return end_with_instance(tx, row.instance_id, now).await;
+        return end_with_instance(tx, &row, now).await;
     };
     let mut tally = if let Some(pending) = &row.pending {
         Tally::read(pending)?
@@ -111,6 +112,7 @@ async fn step(tx: &Tx, mut row: Evaluation, now: i64) -> Result<Left> {
     let is_done = part.last.is_none();
     if is_done {
         tally.asked = Asked::Everything;
+        trend::record(tx, row.instance_id, &mut row.recorded, (&tally, &open), now).await?;
         (row.counts, row.pending, row.evaluated_at) = (Some(tally.text()?), None, Some(now));
     } else {
         row.pending = Some(tally.text()?);
@@ -125,8 +127,9 @@ async fn step(tx: &Tx, mut row: Evaluation, now: i64) -> Result<Left> {
 }
 
 /// Closes some of the findings of an instance that is deleted.
-async fn end_with_instance(tx: &Tx, instance: Uuid, now: i64) -> Result<Left> {
+async fn end_with_instance(tx: &Tx, row: &Evaluation, now: i64) -> Result<Left> {
     use {finding_exception as x, sign_in_provider as s};
+    let instance = row.instance_id;
     let (conn, backend) = (tx.conn(), tx.conn().get_database_backend());
     let left = Entity::find().select_only().column(Column::Id).filter(Column::ClosedAt.is_null());
     let left = left.filter(Column::InstanceId.eq(instance)).order_by_asc(Column::UserId).limit(MAX_CHANGES as u64);
@@ -135,6 +138,7 @@ async fn end_with_instance(tx: &Tx, instance: Uuid, now: i64) -> Result<Left> {
     if left.len() == MAX_CHANGES {
         return Ok(Left::More);
     }
+    trend::end(tx, instance, &row.recorded, now).await?;
     x::Entity::delete_many().filter(x::Column::InstanceId.eq(instance)).exec(conn).await?;
     s::Entity::delete_many()
         .filter(Condition::any().add(s::Column::InstanceId.eq(instance)).add(s::Column::ProviderId.eq(instance)))

@@ -20,7 +20,7 @@ use crate::db::Db;
 use crate::error::{Error, Refusal, RefusalCode};
 
 mod changes;
-mod code;
+pub mod code;
 mod evaluate;
 pub mod evidence;
 pub mod exceptions;
@@ -32,6 +32,7 @@ mod recount;
 pub mod settings;
 mod standard;
 pub mod tally;
+pub mod trend;
 
 pub use evaluate::EVALUATIONS_AT_ONCE;
 pub use recount::recount;

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use async_graphql::Enum;
 use entity::finding::{self, Kind};
 use entity::{evaluation, instance};
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, EnumIter, QueryFilter, QuerySelect, QueryTrait};
 use uuid::Uuid;
 
 use super::code::{Figure, Question, Sort};
@@ -35,12 +36,76 @@ pub struct Posture {
     pub unassessed: i64,
 }
 
-/// A question, and the part of the user list that answers it.
-#[derive(Clone, Copy, Debug)]
-pub enum Measure {
-    Finding(Kind),
+/// A question of `Posture`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, Enum)]
+pub enum PostureQuestion {
+    /// `Posture.mfa`
+    Mfa,
+    /// `Posture.admins`
     Admins,
+    /// `Posture.adminMfa`
+    AdminMfa,
+    /// `Posture.externalAdmins`
+    ExternalAdmins,
+    /// `Posture.externals`
+    Externals,
+    /// `Posture.leavers`
+    Leavers,
+    /// `Posture.unmatched`
+    Unmatched,
+    /// `Posture.inactive`
+    Inactive,
+    /// `Posture.neverActive`
     NeverActive,
+    /// `Posture.neverUsed`
+    NeverUsed,
+    /// `Posture.ownedServices`
+    OwnedServices,
+    /// `Posture.duplicates`
+    Duplicates,
+    /// `Posture.conflicts`
+    Conflicts,
+}
+
+impl PostureQuestion {
+    /// The question as findings ask it, and whether its answer is the other way round.
+    pub fn asked(self) -> (Question, bool) {
+        let finding = |kind, is_turned| (Question::Finding(kind), is_turned);
+        match self {
+            Self::Mfa => finding(Kind::NoMfa, true),
+            Self::Admins => (Question::Figure(Figure::Admin), false),
+            Self::AdminMfa => finding(Kind::AdminWithoutMfa, true),
+            Self::ExternalAdmins => finding(Kind::ExternalAdmin, false),
+            Self::Externals => finding(Kind::External, false),
+            Self::Leavers => finding(Kind::LeaverActive, false),
+            Self::Unmatched => finding(Kind::Unmatched, false),
+            Self::Inactive => finding(Kind::Inactive, false),
+            Self::NeverActive => (Question::Figure(Figure::NeverActive), false),
+            Self::NeverUsed => finding(Kind::NeverUsed, false),
+            Self::OwnedServices => finding(Kind::UnownedService, true),
+            Self::Duplicates => finding(Kind::Duplicate, false),
+            Self::Conflicts => finding(Kind::Conflict, false),
+        }
+    }
+
+    /// Its name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mfa => "mfa",
+            Self::Admins => "admins",
+            Self::AdminMfa => "admin_mfa",
+            Self::ExternalAdmins => "external_admins",
+            Self::Externals => "externals",
+            Self::Leavers => "leavers",
+            Self::Unmatched => "unmatched",
+            Self::Inactive => "inactive",
+            Self::NeverActive => "never_active",
+            Self::NeverUsed => "never_used",
+            Self::OwnedServices => "owned_services",
+            Self::Duplicates => "duplicates",
+            Self::Conflicts => "conflicts",
+        }
+    }
 }
 
 /// The answers to a question.
@@ -61,9 +126,7 @@ impl Posture {
             let tally = Tally::read(&counts)?;
             for (question, answers) in tally.answers {
                 let own = self.answers.entry(question).or_default();
-                own.yes += answers.yes;
-                own.no += answers.no;
-                own.unknown += answers.unknown;
+                *own += answers;
             }
             for (sort, accounts) in tally.accounts {
                 *self.accounts.entry(sort).or_default() += accounts;
@@ -80,27 +143,33 @@ impl Posture {
         Ok(())
     }
 
-    /// The answers to a question; those with a finding are `yes`.
-    pub fn measure(&self, measure: Measure) -> Measured {
+    /// The answers to a question.
+    pub fn measure(&self, question: PostureQuestion) -> Measured {
         let oldest = |part: fn(&AsOf) -> Option<i64>| self.as_of.iter().filter_map(part).min();
-        let question = match measure {
-            Measure::Finding(kind) => Question::Finding(kind),
-            Measure::Admins => Question::Figure(Figure::Admin),
-            Measure::NeverActive => Question::Figure(Figure::NeverActive),
-        };
-        let Answers { yes, no, unknown } = self.answers.get(&question).copied().unwrap_or_default();
-        let (yes, excepted) = match measure {
+        let (asked, is_turned) = question.asked();
+        let Answers { mut yes, mut no, unknown } = self.answers.get(&asked).copied().unwrap_or_default();
+        let mut excepted = 0;
+        if let Question::Finding(kind) = asked {
             // What the list has, also while an evaluation is at work.
-            Measure::Finding(kind) => (self.open.of(kind), self.excepted.get(&kind).copied().unwrap_or(0)),
-            Measure::Admins | Measure::NeverActive => (yes, 0),
-        };
-        let as_of = match measure {
-            Measure::Finding(Kind::NoMfa | Kind::AdminWithoutMfa) => oldest(|it| it.mfa),
-            Measure::Finding(Kind::ExternalAdmin) | Measure::Admins => oldest(|it| it.admins),
-            Measure::Finding(Kind::Inactive | Kind::NeverUsed) | Measure::NeverActive => oldest(|it| it.activity),
-            Measure::Finding(_) => oldest(|it| it.users),
+            (yes, excepted) = (self.open.of(kind), self.excepted.get(&kind).copied().unwrap_or(0));
+        }
+        if is_turned {
+            (yes, no) = (no, yes);
+        }
+        let as_of = match asked {
+            Question::Finding(Kind::NoMfa | Kind::AdminWithoutMfa) => oldest(|it| it.mfa),
+            Question::Finding(Kind::ExternalAdmin) | Question::Figure(Figure::Admin) => oldest(|it| it.admins),
+            Question::Finding(Kind::Inactive | Kind::NeverUsed) | Question::Figure(Figure::NeverActive) => {
+                oldest(|it| it.activity)
+            }
+            Question::Finding(_) => oldest(|it| it.users),
         };
         Measured { yes, no, unknown, excepted, as_of }
+    }
+
+    /// How many findings are open.
+    pub fn open(&self) -> &Open {
+        &self.open
     }
 
     pub fn accounts(&self, sort: Sort) -> i64 {
@@ -176,14 +245,4 @@ async fn excepted(reader: &Reader, instances: &[Uuid], now: i64) -> Result<HashM
         found.entry(instance).or_default().insert(kind, count);
     }
     Ok(found)
-}
-
-/// How many findings are open, by type and severity, in all instances.
-pub async fn open(reader: &Reader) -> Result<Open> {
-    let rows = evaluation::Entity::find().select_only().column(evaluation::Column::Open);
-    let mut open = Open::default();
-    for (text,) in reader.rows::<(String,)>(rows.into_query()).await? {
-        open.merge(&Open::read(&text)?);
-    }
-    Ok(open)
 }

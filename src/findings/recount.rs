@@ -16,6 +16,7 @@ use super::evaluate::Part;
 use super::settings::Rules;
 use super::standard::{self, Standard};
 use super::tally::{Open, Tally};
+use super::trend;
 use crate::error::Result;
 
 /// How many accounts are looked at together.
@@ -24,7 +25,7 @@ const TOGETHER_COUNTED: u64 = 20_000;
 /// What differs, by instance.
 pub async fn recount<C: ConnectionTrait>(conn: &C) -> Result<Vec<(Uuid, String)>> {
     use entity::evaluation::Column as C;
-    let mut wrong = Vec::new();
+    let mut wrong = trend::recount(conn).await?;
     let is_settled = people_task::Entity::find().count(conn).await? == 0;
     for row in Evaluations::find().order_by_asc(C::InstanceId).all(conn).await? {
         let instance = row.instance_id;

@@ -1,6 +1,7 @@
 //! What is counted of the accounts of an instance.
 
 use std::collections::BTreeMap;
+use std::ops::{AddAssign, Sub};
 
 use entity::finding::{Kind, Severity};
 use sea_orm::Iterable;
@@ -18,6 +19,22 @@ pub struct Answers {
     pub yes: i64,
     pub no: i64,
     pub unknown: i64,
+}
+
+impl AddAssign for Answers {
+    fn add_assign(&mut self, more: Self) {
+        self.yes += more.yes;
+        self.no += more.no;
+        self.unknown += more.unknown;
+    }
+}
+
+impl Sub for Answers {
+    type Output = Self;
+
+    fn sub(self, less: Self) -> Self {
+        Self { yes: self.yes - less.yes, no: self.no - less.no, unknown: self.unknown - less.unknown }
+    }
 }
 
 /// What one evaluation has counted, and by which standard.

@@ -14,6 +14,7 @@ use super::finding::except::ExceptFinding;
 use super::finding::list::FindingQuery;
 use super::finding::posture::PostureQuery;
 use super::finding::settings::{ReportSettingsQuery, SetReportSettings};
+use super::finding::trend::TrendQuery;
 use super::guard::scan::MAX_NESTING;
 use super::guard::{MAX_COMPLEXITY, MAX_DEPTH};
 use super::instance::begin_authorization::BeginAuthorization;
@@ -76,6 +77,7 @@ pub struct ReportQuery(
     RenewalQuery,
     FindingQuery,
     PostureQuery,
+    TrendQuery,
     ReportSettingsQuery,
 );
 

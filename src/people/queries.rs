@@ -6,7 +6,8 @@ use entity::person::{Column, Entity, Model, State};
 use entity::{account_owner, instance, people_source, person_key, source_account, user};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, Iterable, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Select,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -211,4 +212,12 @@ pub async fn managers(reader: &Reader, named: &[Manager]) -> Result<HashMap<Mana
     let ids: Vec<Uuid> = found.values().copied().collect();
     let people = by_ids(reader, &ids).await?;
     Ok(found.into_iter().filter_map(|(named, id)| Some((named.clone(), people.get(&id)?.clone()))).collect())
+}
+
+/// How many people are in each state, also those who have no account at present.
+pub async fn by_state(conn: &impl ConnectionTrait) -> Result<Vec<(State, i64)>> {
+    let counts = Entity::find().select_only().column(Column::State).column_as(Column::Id.count(), "people");
+    let counts: Vec<(State, i64)> = counts.group_by(Column::State).into_tuple().all(conn).await?;
+    let counts: HashMap<State, i64> = counts.into_iter().collect();
+    Ok(State::iter().map(|state| (state, counts.get(&state).copied().unwrap_or(0))).collect())
 }

@@ -32,6 +32,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use sea_orm::Iterable;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -45,7 +46,7 @@ use crate::auth::ClientAddress;
 use crate::clock::Clock;
 use crate::console;
 use crate::db::Db;
-use crate::findings;
+use crate::findings::posture::{self, Measured, Posture, PostureQuestion};
 use crate::graphql;
 use crate::graphql::error::RETRY_AFTER_S;
 use crate::graphql::transport::endpoint::Endpoint;
@@ -280,18 +281,40 @@ async fn metrics_with(State(state): State<Readiness>) -> impl IntoResponse {
     if let Ok(Ok(tasks)) = tokio::time::timeout(READINESS, people::tasks::backlog(state.db.reserved())).await {
         metrics::gauge!("muster_people_backlog").set(u32::try_from(tasks).unwrap_or(u32::MAX));
     }
-    let open = tokio::time::timeout(READINESS, findings::posture::open(state.db.reserved())).await;
-    if let Ok(Ok(open)) = open {
-        for (kind, severity, count) in open.all() {
-            let labels = [("type", growing::text(&kind)), ("severity", growing::text(&severity))];
-            metrics::gauge!("muster_findings", &labels).set(i32::try_from(count).unwrap_or(i32::MAX));
+    if let Ok(Ok(people)) = tokio::time::timeout(READINESS, people::queries::by_state(state.db.reserved())).await {
+        for (person_state, count) in people {
+            metrics::gauge!("muster_people", "state" => growing::text(&person_state)).set(gauge(count));
         }
+    }
+    let posture = tokio::time::timeout(READINESS, posture::together(state.db.reserved(), None, &None, now)).await;
+    if let Ok(Ok(posture)) = posture {
+        show_posture(&posture, now);
     }
     if let Some((open, busy)) = state.db.connections() {
         metrics::gauge!("muster_database_connections_open").set(open);
         metrics::gauge!("muster_database_connections_busy").set(busy);
     }
     metrics().await
+}
+
+fn show_posture(posture: &Posture, now: i64) {
+    for (kind, severity, count) in posture.open().all() {
+        let labels = [("type", growing::text(&kind)), ("severity", growing::text(&severity))];
+        metrics::gauge!("muster_findings", &labels).set(gauge(count));
+    }
+    for question in PostureQuestion::iter() {
+        let Measured { yes, no, unknown, .. } = posture.measure(question);
+        for (answer, count) in [("yes", yes), ("no", no), ("unknown", unknown)] {
+            metrics::gauge!("muster_accounts", "measure" => question.name(), "answer" => answer).set(gauge(count));
+        }
+    }
+    if let Some(at) = posture.evaluated_at {
+        metrics::gauge!("muster_report_age_seconds").set(Duration::from_millis((now - at).max(0).unsigned_abs()));
+    }
+}
+
+fn gauge(count: i64) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
 }
 
 async fn metrics() -> impl IntoResponse {

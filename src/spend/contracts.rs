@@ -15,11 +15,12 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::money;
 use super::money::MOST_SEATS;
 use super::prices::{self, Refusals};
-use super::{day_of_date, money};
 use crate::audit::{self, Entry, Subject};
 use crate::auth::Caller;
+use crate::clock::{date_of, day_of_date};
 use crate::db::{Tx, is_duplicate};
 use crate::directory::evaluations::{self, Changed};
 use crate::error::{Error, Refusal, RefusalCode, Result};
@@ -277,7 +278,7 @@ pub async fn delete(instances: &Instances, id: Uuid) -> Result<()> {
             told.exec(tx.conn()).await?;
             Entity::delete_by_id(id).exec(tx.conn()).await?;
             evaluations::request(&tx, &[instance].into(), Changed::Rules, now).await?;
-            let (first, last) = (super::date_of(contract.starts_on), super::date_of(contract.ends_on));
+            let (first, last) = (date_of(contract.starts_on), date_of(contract.ends_on));
             let detail = format!("A contract from {first} to {last} was deleted.");
             let entry = Entry::new(now, Action::ContractDeleted, detail);
             audit::record(&tx, entry.about(Subject::instance(instance).named(&owner.name)));

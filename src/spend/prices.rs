@@ -8,11 +8,11 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter};
 use uuid::Uuid;
 
-use super::day_of;
 use super::facts::{Filter, License};
 use super::licenses;
 use super::money::{Currency, MOST_MONTHS, MOST_SEATS};
 use crate::audit::{self, Entry, Subject};
+use crate::clock::day_of;
 use crate::db::Tx;
 use crate::directory::evaluations::{self, Changed};
 use crate::error::{Error, Refusal, Result};

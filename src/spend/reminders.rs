@@ -10,7 +10,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrde
 use tracing::info;
 use uuid::Uuid;
 
-use super::{date_of, day_of};
+use crate::clock::{date_of, day_of};
 use crate::db::Tx;
 use crate::error::Result;
 use crate::instance::{self as instances, Instances};

@@ -30,14 +30,20 @@ const COUNTERS: [(&str, &str); 15] = [
     ("muster_sync_runs_total", "Sync runs that ended, by outcome."),
     ("muster_users_synced_total", "Users that sync runs have read."),
 ];
-const GAUGES: [(&str, &str); 7] = [
+const GAUGES: [(&str, &str); 10] = [
+    ("muster_accounts", "Accounts by question and answer, as the query `posture` has them, of all instances."),
     ("muster_database_connections_busy", "Connections to PostgreSQL that are in use."),
     ("muster_database_connections_open", "Connections to PostgreSQL that are open."),
     ("muster_findings", "Findings that hold, by type and severity, in all instances."),
     ("muster_graphql_event_streams", "Open streams of server-sent events."),
     ("muster_graphql_sockets", "Open WebSockets."),
     ("muster_oldest_due_job_seconds", "How long the oldest due job has been waiting for a worker of any replica."),
+    ("muster_people", "People by state, also those who have no account at present."),
     ("muster_people_backlog", "Tasks of finding whose accounts are that are still to be done, of all replicas."),
+    (
+        "muster_report_age_seconds",
+        "How long ago the accounts of an instance were last looked at; of all instances, the longest.",
+    ),
 ];
 /// The histogram buckets, in seconds.
 const BUCKETS: [f64; 9] = [0.0001, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0];

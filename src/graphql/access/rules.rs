@@ -74,6 +74,7 @@ const ROOTS: &[(&str, Need, Reach, &[&str])] = &[
             "posture",
             "syncHistory",
             "syncRun",
+            "trend",
         ],
     ),
     ("Query", Need::Figures, Reach::Installation, &["reportSettings", "serverStatus"]),

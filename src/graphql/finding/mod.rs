@@ -25,6 +25,7 @@ pub mod except;
 pub mod list;
 pub mod posture;
 pub mod settings;
+pub mod trend;
 
 #[derive(Clone)]
 pub struct Finding {

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
-use entity::finding::Kind;
 use uuid::Uuid;
 
 use crate::clock::date_time;
-use crate::findings::posture::{self, Measured};
+use crate::findings::posture::{self, Measured, PostureQuestion};
 use crate::findings::tally::Sort;
 use crate::graphql::api::Api;
 use crate::graphql::batch::Relation;
@@ -24,19 +23,8 @@ use crate::instance::freshness::Freshness;
 pub struct Posture(Arc<posture::Posture>);
 
 impl Posture {
-    fn finding(&self, kind: Kind) -> Measure {
-        Measure { measured: self.0.measure(posture::Measure::Finding(kind)), posture: self.clone() }
-    }
-
-    /// The other way round: yes for those without a finding.
-    fn without(&self, kind: Kind) -> Measure {
-        let mut measure = self.finding(kind);
-        std::mem::swap(&mut measure.measured.yes, &mut measure.measured.no);
-        measure
-    }
-
-    fn figure(&self, measure: posture::Measure) -> Measure {
-        Measure { measured: self.0.measure(measure), posture: self.clone() }
+    fn measure(&self, question: PostureQuestion) -> Measure {
+        Measure { measured: self.0.measure(question), posture: self.clone() }
     }
 }
 
@@ -58,68 +46,68 @@ impl Posture {
 
     /// Whether people have a second factor. Those who do not are the findings `NO_MFA`.
     async fn mfa(&self) -> Measure {
-        self.without(Kind::NoMfa)
+        self.measure(PostureQuestion::Mfa)
     }
 
     /// Whether people are administrators.
     async fn admins(&self) -> Measure {
-        self.figure(posture::Measure::Admins)
+        self.measure(PostureQuestion::Admins)
     }
 
     /// Whether administrators have a second factor. Those who do not are the findings `ADMIN_WITHOUT_MFA`.
     async fn admin_mfa(&self) -> Measure {
-        self.without(Kind::AdminWithoutMfa)
+        self.measure(PostureQuestion::AdminMfa)
     }
 
     /// Whether administrators are from outside: the findings `EXTERNAL_ADMIN`.
     async fn external_admins(&self) -> Measure {
-        self.finding(Kind::ExternalAdmin)
+        self.measure(PostureQuestion::ExternalAdmins)
     }
 
     /// Whether people are from outside: the findings `EXTERNAL`.
     async fn externals(&self) -> Measure {
-        self.finding(Kind::External)
+        self.measure(PostureQuestion::Externals)
     }
 
     /// Whether active accounts are of people who have left: the findings `LEAVER_ACTIVE`.
     async fn leavers(&self) -> Measure {
-        self.finding(Kind::LeaverActive)
+        self.measure(PostureQuestion::Leavers)
     }
 
     /// Whether accounts of the company are nobody's: the findings `UNMATCHED`.
     async fn unmatched(&self) -> Measure {
-        self.finding(Kind::Unmatched)
+        self.measure(PostureQuestion::Unmatched)
     }
 
     /// Whether people have not used their accounts for long: the findings `INACTIVE`.
     async fn inactive(&self) -> Measure {
-        self.finding(Kind::Inactive)
+        self.measure(PostureQuestion::Inactive)
     }
 
     /// Whether people have never used their accounts, however old these are.
     async fn never_active(&self) -> Measure {
-        self.figure(posture::Measure::NeverActive)
+        self.measure(PostureQuestion::NeverActive)
     }
 
     /// Whether accounts that have a licence are old and were never used: the findings `NEVER_USED`.
     async fn never_used(&self) -> Measure {
-        self.finding(Kind::NeverUsed)
+        self.measure(PostureQuestion::NeverUsed)
     }
 
     /// Whether accounts of programs, and shared ones, have an owner. Those who do not are the findings
     /// `UNOWNED_SERVICE`.
     async fn owned_services(&self) -> Measure {
-        self.without(Kind::UnownedService)
+        self.measure(PostureQuestion::OwnedServices)
     }
 
     /// Whether people have several accounts in one instance: the findings `DUPLICATE`.
     async fn duplicates(&self) -> Measure {
-        self.finding(Kind::Duplicate)
+        self.measure(PostureQuestion::Duplicates)
     }
 
     /// Whether the address of an account belongs to somebody else by now: the findings `CONFLICT`.
     async fn conflicts(&self) -> Measure {
-        self.finding(Kind::Conflict)
+        self.measure(PostureQuestion::Conflicts)
     }
 }
 

@@ -7,6 +7,7 @@ use async_graphql::{Context, ID, InputObject, Object};
 use super::contract::Contract;
 use super::money::Date;
 use super::{of_instances, today};
+use crate::clock::day_of_date;
 use crate::db::Total;
 use crate::graphql::api::Api;
 use crate::graphql::connection::{self, connection};
@@ -14,7 +15,6 @@ use crate::graphql::error::ApiError;
 use crate::graphql::list::{List, PageRows, RootList};
 use crate::graphql::page;
 use crate::graphql::written::Written;
-use crate::spend::day_of_date;
 use crate::spend::renewals::{self, Filter, Position};
 
 /// Selects contracts. All fields that are given must match.

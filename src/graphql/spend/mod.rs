@@ -16,7 +16,7 @@ use super::api::Api;
 use super::error::ApiError;
 use super::id::{self, Kind};
 use super::page;
-use crate::spend::day_of;
+use crate::clock::day_of;
 use crate::spend::facts::Filter;
 
 /// The day (UTC).

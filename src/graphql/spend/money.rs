@@ -4,10 +4,10 @@ use async_graphql::{Context, InputValueError, InputValueResult, Scalar, ScalarTy
 use chrono::{NaiveDate, Utc};
 use entity::price;
 
+use crate::clock::date_of;
 use crate::clock::date_time;
 use crate::graphql::json;
 use crate::graphql::written::{Fields, Plan, WriteJson};
-use crate::spend::date_of;
 use crate::spend::money::{self, Currency};
 
 /// A decimal number as text.

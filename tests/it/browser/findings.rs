@@ -27,6 +27,15 @@ async fn a_figure_leads_to_its_findings_and_one_is_accepted() {
         assert_eq!(figure(&browser, "Do people have a second factor?", column).await, measure[field].to_string());
     }
     browser.inspect("reports-posture").await;
+    browser.press(Role::Link, "Trend").await;
+    browser.sees("1 day (UTC) since").await;
+    let today = "//h3[.='Days with a change']/following::tbody/tr[1]/td[@data-label='No']";
+    let today = browser.session.find(thirtyfour::By::XPath(today)).await.unwrap().text().await.unwrap();
+    assert_eq!(today, measure["no"].to_string());
+    browser.inspect("reports-trend").await;
+    browser.choose("Question", "Are people administrators?").await;
+    browser.is_at("/reports/trend?question=ADMINS").await;
+    browser.press(Role::Link, "Posture").await;
 
     let path = "//tr[th[contains(., 'Do people have a second factor?')]]/td[@data-label='No']/a";
     browser.session.find(thirtyfour::By::XPath(path)).await.unwrap().click().await.unwrap();

@@ -106,6 +106,7 @@ async fn pages(server: &Server, instances: &[(String, String)]) -> Vec<String> {
         "/people",
         "/reports/posture",
         "/reports/findings",
+        "/reports/trend",
         "/reports/licences",
         "/reports/spend?by=licence",
         "/reports/renewals",

@@ -110,6 +110,7 @@ async fn every_page_can_be_used_by_everybody() {
         ("/people".to_owned(), "People"),
         ("/reports/posture".to_owned(), "Posture"),
         ("/reports/findings".to_owned(), "Findings"),
+        ("/reports/trend".to_owned(), "Trend"),
         ("/reports/licences".to_owned(), "Licences"),
         ("/reports/spend".to_owned(), "Spend"),
         ("/reports/renewals".to_owned(), "Renewals"),

@@ -5,4 +5,5 @@ mod exceptions;
 mod killed;
 mod lifecycle;
 mod settings;
+mod trend;
 mod world;

@@ -68,7 +68,14 @@ async fn the_metrics_tell_what_the_product_did() {
         assert!(metrics.lines().any(|found| found == line), "{line} in {metrics}");
     }
     assert!(metrics.contains("muster_database_statement_seconds_bucket{"), "{metrics}");
-    assert!(metrics.contains("\nmuster_people_backlog "), "{metrics}");
+    for gauge in [
+        "muster_people_backlog ",
+        "muster_people{state=\"current\"} ",
+        "muster_accounts{measure=\"mfa\",answer=\"unknown\"} ",
+        "muster_findings{type=\"no_mfa\",severity=\"medium\"} ",
+    ] {
+        assert!(metrics.contains(&format!("\n{gauge}")), "{gauge} in {metrics}");
+    }
     assert!(!metrics.contains("Acme") && !metrics.contains("example.com"), "no names in metrics: {metrics}");
 }
 

@@ -2,15 +2,14 @@
 
 import { useEffect, useMemo, useState } from "../../vendor/hooks.js";
 import { manageInstance, resumeConsent, SyncButton } from "../actions.js";
-import { useLoad, useQuery } from "../data.js";
+import { useQuery } from "../data.js";
 import { html } from "../lib.js";
 import { search, setSearch } from "../router.js";
 import { mayChange, mayRead } from "../session.js";
 import { INSTANCE, instance, noteRun, remember } from "../store.js";
 import { Notice } from "../ui/notice.js";
-import { Button, Failure, Heading, instanceLink, integrationLink, Link, Loading, Monogram, Tabs } from "../ui/parts.js";
+import { Button, Failure, Heading, instanceLink, integrationLink, Link, Loading, Monogram, Part, Tabs } from "../ui/parts.js";
 import { Freshness, Progress, State } from "../ui/state.js";
-import { askSummaryEarly, InstanceSummary } from "./instance/summary.js";
 
 const INSTANCE_OF_PAGE = `query InstanceOfPage($id: ID!) { instance(id: $id) {
   ...Row integration { key name providedFields } currentSync { id seen waitingFor waitingUntil }
@@ -22,7 +21,7 @@ const INSTANCE_OF_PAGE = `query InstanceOfPage($id: ID!) { instance(id: $id) {
  * @type {[string, string, () => any, boolean][]}
  */
 const TABS = [
-  ["", "Overview", () => [InstanceSummary, askSummaryEarly], false],
+  ["", "Overview", () => import("./instance/summary.js").then((tab) => [tab.InstanceSummary, tab.askSummaryEarly]), false],
   ["users", "Users", () => import("./instance/users.js").then((tab) => [tab.InstanceUsers, tab.askUsersEarly]), true],
   ["history", "Sync history", () => import("./instance/history.js").then((tab) => [tab.InstanceHistory, tab.askHistoryEarly]), false],
   ["events", "Events", () => import("./instance/events.js").then((tab) => [tab.InstanceEvents, tab.askEventsEarly]), true],
@@ -58,13 +57,6 @@ function Actions({ instance }) {
   `;
 }
 
-/** The content of a tab, once it is loaded. */
-function TabContent({ load, ...rest }) {
-  const content = useLoad(() => Promise.resolve(load()).then(([shown]) => ({ shown })), "content");
-  if (content.data) return html`<${content.data.shown} ...${rest} />`;
-  return content.error ? html`<${Failure} error=${new Error("The page could not be loaded.")} reload=${content.reload} />` : html`<${Loading} lines=${6} />`;
-}
-
 function Shown({ instance, provided }) {
   const [current, , load] = currentTab();
   const { id, integration } = instance;
@@ -80,7 +72,7 @@ function Shown({ instance, provided }) {
     ${instance.syncState === "RUNNING" && html`<div class="running"><${Progress} id=${id} expectedBefore=${instance.userCount || null} /></div>`}
     <${Notice} instance=${instance} />
     <${Tabs} label="About this instance" items=${tabs} current=${current} />
-    <${TabContent} key=${current} load=${load} instance=${instance} provided=${provided} />
+    <${Part} key=${current} load=${() => load().then(([content]) => content)} instance=${instance} provided=${provided} />
   `;
 }
 
@@ -88,7 +80,7 @@ export function InstancePage({ part: id }) {
   // The content of the tab does not wait for what stands above it.
   useMemo(() => {
     const [, , load] = currentTab();
-    Promise.resolve(load()).then(([, askTabEarly]) => askTabEarly(id), () => {});
+    load().then(([, askTabEarly]) => askTabEarly(id), () => {});
   }, [id]);
   const { data, error, reload } = useQuery(INSTANCE_OF_PAGE, { id }, ({ instance }) => instance.id === id);
   const row = instance(id).value;

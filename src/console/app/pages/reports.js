@@ -1,16 +1,20 @@
 // Reports: figures, how sure they are, and what is behind them.
 
 import { html } from "../lib.js";
-import { Heading, Link } from "../ui/parts.js";
+import { Heading, Link, Part } from "../ui/parts.js";
 import { FindingsReport } from "./reports/findings.js";
 import { LicencesReport } from "./reports/licences.js";
 import { PostureReport } from "./reports/posture.js";
 import { RenewalsReport } from "./reports/renewals.js";
 import { SpendReport } from "./reports/spend.js";
 
+/** It is the only report with charts. */
+const TrendPart = () => html`<${Part} load=${() => import("./reports/trend.js").then((report) => report.TrendReport)} />`;
+
 /** The reports in the order of their tabs. Each has a file of its own; the first one is shown if none is named. */
 const PARTS = [
   { part: "posture", label: "Posture", content: PostureReport },
+  { part: "trend", label: "Trend", content: TrendPart },
   { part: "findings", label: "Findings", content: FindingsReport },
   { part: "licences", label: "Licences", content: LicencesReport },
   { part: "spend", label: "Spend", content: SpendReport },

@@ -3,6 +3,7 @@
 import { useEffect, useId, useRef, useState } from "../../vendor/hooks.js";
 import { signal } from "../../vendor/signals.js";
 import { authorization, call, isPassing } from "../api.js";
+import { useLoad } from "../data.js";
 import { number } from "../format.js";
 import { html } from "../lib.js";
 import { address } from "../router.js";
@@ -170,4 +171,11 @@ export function Monogram({ name, size = "" }) {
   const letters = (name.match(/[\p{L}\p{N}]+/gu) ?? []).slice(0, 2).map((word) => [...word][0]).join("").toUpperCase();
   const tint = [...name].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 8, 7);
   return html`<span class="monogram tint-${tint} ${size}" aria-hidden="true">${letters}</span>`;
+}
+
+/** A part of a page that is loaded when it is needed: `load` gives the component; the rest is for that. */
+export function Part({ load, ...rest }) {
+  const content = useLoad(() => load().then((shown) => ({ shown })), "content");
+  if (content.data) return html`<${content.data.shown} ...${rest} />`;
+  return content.error ? html`<${Failure} error=${new Error("The page could not be loaded.")} reload=${content.reload} />` : html`<${Loading} lines=${6} />`;
 }

@@ -49,6 +49,7 @@ pub(super) const OBJECTS: &[Object] = &[
     ),
     ("PostureAccounts", Need::Figures, &["active", "invited", "service", "shared", "suspended", "unknownStatus"]),
     ("Measure", Need::Figures, &["basis", "excepted", "no", "ratio", "unknown", "yes"]),
+    ("TrendDay", Need::Figures, &["day", "isCarried", "no", "ratio", "unknown", "yes"]),
     ("Basis", Need::Figures, &["asOf", "evaluatedAt", "staleSources", "unassessed"]),
     ("StaleSource", Need::Figures, &["asOf", "instance", "staleSince"]),
     ("ReportSettings", Need::Figures, &["disabledTypes", "inactiveDays", "pendingEvaluations", "signInEnforcedBy"]),
