@@ -109,7 +109,7 @@ impl Findings {
 fn check(new: &NewSettings) -> Result<()> {
     let mut refusals = Vec::new();
     if new.inactive_days.is_some_and(|days| !DAYS.contains(&days)) {
-        let message = format!("inactiveDays is a number from {} to {}.", DAYS.start(), DAYS.end());
+        let message = format!("The days are a number from {} to {}.", DAYS.start(), DAYS.end());
         refusals.push(Refusal::invalid(message, ["inactiveDays"]));
     }
     let provided = new.provided.as_deref().unwrap_or_default();

@@ -38,6 +38,8 @@ export const maySeePeople = computed(() => mayRead.value && !isLimited.value);
 export const mayDecide = computed(() => mayChange.value && !isLimited.value);
 /** Whether members, tokens, the audit log and how people are recognised are shown and changed. */
 export const mayManage = computed(() => me.value?.role === "ADMIN" && !isLimited.value);
+/** Whether the settings of reports are shown. Who manages may change them. */
+export const maySeeReportSettings = computed(() => !isLimited.value);
 /** Whether instances of an integration may be created; without a key, whether those of any may. */
 export function mayConnect(key = null) {
   const keys = me.value?.scope?.integrationKeys;

@@ -10,6 +10,7 @@ mod looks;
 mod pages;
 mod people;
 mod picture;
+mod report_settings;
 mod reports;
 mod rights;
 mod scale;

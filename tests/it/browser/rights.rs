@@ -39,17 +39,22 @@ async fn a_token_that_is_limited_to_some_instances_sees_no_button_that_would_be_
     let some = new(Allowed::Admin, &only(&inside)).await;
     let browser = Browser::open_with(&server, &some, "/").await;
     browser.sees("admin, limited").await;
-    for path in
-        ["/".to_owned(), "/integrations".to_owned(), "/integrations/rehearsal".to_owned(), "/settings".to_owned()]
-    {
-        browser.go(&path).await;
+    let own = ["summary", "users", "history", "events", "mail"].map(|tab| format!("/instances/{inside}?tab={tab}"));
+    let reports = ["posture", "findings", "licences", "spend", "renewals"].map(|report| format!("/reports/{report}"));
+    let pages = ["/", "/integrations", "/integrations/rehearsal", "/people", "/notifications", "/settings"];
+    for path in pages.map(str::to_owned).iter().chain(&reports).chain(&own) {
+        browser.go(path).await;
         browser.sees("Live").await;
-        for name in ["Manage Recipients", "Integrate", "Members", "Tokens", "Audit log"] {
+        browser.misses_all(".loading").await;
+        for name in
+            ["Manage Recipients", "Integrate", "Members", "Tokens", "Audit log", "Report settings", "Link…", "Owner…"]
+        {
             for role in [Role::Button, Role::Link] {
                 assert!(!browser.has(role, name).await, "{path}: {name}");
             }
         }
     }
+    browser.go("/settings").await;
     browser.sees("Limited to In").await;
     browser.go("/integrations/rehearsal").await;
     browser.sees("1 instance").await;
@@ -57,8 +62,10 @@ async fn a_token_that_is_limited_to_some_instances_sees_no_button_that_would_be_
     browser.find(Role::Window, "Edit Instance").await;
     browser.go("/integrations/rehearsal/connect").await;
     browser.sees("This token is limited to some instances").await;
-    browser.go("/settings/members").await;
-    browser.sees("Only administrators see this page.").await;
+    for path in ["/settings/members", "/settings/reports"] {
+        browser.go(path).await;
+        browser.sees("This page is about the whole installation, and you are limited to some instances.").await;
+    }
     browser.go(&format!("/instances/{outside}")).await;
     browser.sees("There is no such instance").await;
     browser.close().await;

@@ -5,6 +5,7 @@ import { ask, change, done } from "../api.js";
 import { useQuery } from "../data.js";
 import { count } from "../format.js";
 import { html } from "../lib.js";
+import { merged } from "../merge.js";
 import { me } from "../session.js";
 import { Chips, joined, marked } from "../ui/chips.js";
 import { open, useAction, Window } from "../ui/dialog.js";
@@ -91,11 +92,7 @@ function TestMail() {
   `;
 }
 
-const same = (one) => (other) => one.toLowerCase() === other.toLowerCase();
-const without = (all, left) => all.filter((one) => !left.some(same(one)));
-
-/** What was `loaded` and made to `own` here, made to what is `stored` now, which somebody else has changed. */
-const merged = (loaded, own, stored) => [...without(stored, without(loaded, own)), ...without(without(own, loaded), stored)];
+const keyOf = (address) => address.toLowerCase();
 
 /**
  * Makes `own` of the list that was `loaded`, and keeps what others have made of it meanwhile. Returns what the API answered
@@ -107,7 +104,7 @@ async function store(loaded, own) {
     const answer = await change(SET_RECIPIENTS, { emails: addresses, expectedEmails: expected });
     if (!answer.userErrors.some(({ code }) => code === "REVISION_CONFLICT")) return { ...answer, addresses, isMerged: expected !== loaded };
     expected = answer.recipients.emails;
-    addresses = merged(loaded, own, expected);
+    addresses = merged(loaded, own, expected, keyOf);
   }
 }
 

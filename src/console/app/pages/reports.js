@@ -1,6 +1,8 @@
 // Reports: figures, how sure they are, and what is behind them.
 
 import { html } from "../lib.js";
+import { maySeeReportSettings } from "../session.js";
+import { Icon } from "../ui/icon.js";
 import { Heading, Link, Part } from "../ui/parts.js";
 import { FindingsReport } from "./reports/findings.js";
 import { LicencesReport } from "./reports/licences.js";
@@ -27,6 +29,7 @@ export function ReportsPage({ part = PARTS[0].part }) {
     <${Heading} title=${current?.label ?? "Reports"} crumbs=${html`<span>Reports</span>`} />
     <nav class="tabs" aria-label="Reports">
       ${PARTS.map(({ part: name, label }) => html`<${Link} key=${name} to="reports/${name}" aria-current=${name === part ? "page" : null}>${label}</${Link}>`)}
+      ${maySeeReportSettings.value && html`<${Link} class="aside" to="settings/reports"><${Icon} name="settings" />Report settings</${Link}>`}
     </nav>
     ${current ? html`<${current.content} />` : html`<p>Nothing is at this address. <${Link} to="reports">Go to the reports</${Link}></p>`}
   `;

@@ -1,28 +1,31 @@
-// Settings: the account of the caller, and for administrators members, tokens and the audit log.
+// Settings: the account of the caller, what is held against accounts, and for administrators members, tokens and the audit log.
 
 import { html } from "../lib.js";
 import { address } from "../router.js";
-import { mayChange, mayManage } from "../session.js";
+import { mayChange, mayManage, maySeeReportSettings, me } from "../session.js";
 import { Icon } from "../ui/icon.js";
 import { Heading, Link } from "../ui/parts.js";
 import { AccountSettings } from "./settings/account.js";
 import { AuditSettings } from "./settings/audit.js";
 import { MembersSettings } from "./settings/members.js";
 import { PeopleSettings } from "./settings/people.js";
+import { ReportSettings } from "./settings/reports.js";
 import { TokensSettings } from "./settings/tokens.js";
 
 const PARTS = [
   { part: "account", to: "settings", label: "Account", content: AccountSettings },
-  { part: "members", to: "settings/members", label: "Members", content: MembersSettings, managed: true },
-  { part: "people", to: "settings/people", label: "People", content: PeopleSettings, managed: true },
-  { part: "tokens", to: "settings/tokens", label: "Tokens", content: TokensSettings, managed: true },
-  { part: "audit", to: "settings/audit", label: "Audit log", content: AuditSettings, managed: true },
+  { part: "members", to: "settings/members", label: "Members", content: MembersSettings, isShown: mayManage },
+  { part: "people", to: "settings/people", label: "People", content: PeopleSettings, isShown: mayManage },
+  { part: "reports", to: "settings/reports", label: "Reports", content: ReportSettings, isShown: maySeeReportSettings },
+  { part: "tokens", to: "settings/tokens", label: "Tokens", content: TokensSettings, isShown: mayManage },
+  { part: "audit", to: "settings/audit", label: "Audit log", content: AuditSettings, isShown: mayManage },
 ];
 
 export function SettingsPage({ part = "account" }) {
-  const shown = PARTS.filter(({ managed }) => !managed || mayManage.value);
+  const shown = PARTS.filter(({ isShown }) => !isShown || isShown.value);
   const current = PARTS.find((one) => one.part === part);
   const isOpen = shown.includes(current);
+  const refusal = me.value.scope ? "This page is about the whole installation, and you are limited to some instances." : "Only administrators see this page.";
   return html`
     <${Heading} title=${isOpen ? current.label : "Settings"} crumbs=${html`<span>Settings</span>`} />
     <nav class="tabs" aria-label="Settings">
@@ -32,6 +35,6 @@ export function SettingsPage({ part = "account" }) {
     </nav>
     ${isOpen
       ? html`<${current.content} />`
-      : html`<p>${current ? "Only administrators see this page." : "Nothing is at this address."} <${Link} to="settings">Go to your account</${Link}></p>`}
+      : html`<p>${current ? refusal : "Nothing is at this address."} <${Link} to="settings">Go to your account</${Link}></p>`}
   `;
 }

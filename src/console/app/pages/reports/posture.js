@@ -3,6 +3,7 @@
 import { useQuery, useWatch } from "../../data.js";
 import { count, number, plural } from "../../format.js";
 import { html } from "../../lib.js";
+import { maySeeReportSettings } from "../../session.js";
 import { Behind, instancesOfAddress, OneInstance } from "../../ui/finding.js";
 import { Moment } from "../../ui/moment.js";
 import { instanceLink, Link, Pending } from "../../ui/parts.js";
@@ -25,6 +26,7 @@ const QUESTIONS = [
   ["ownedServices", "Do programs and shared accounts have an owner?", "UNOWNED_SERVICE", "no"],
 ];
 const POSTURE = `query Posture($instanceIds: [ID!]) {
+  reportSettings { disabledTypes } # settings
   posture(instanceIds: $instanceIds) {
     accounts { active service shared invited suspended unknownStatus }
     mfa { ...Answers } adminMfa { ...Answers } leavers { ...Answers } unmatched { ...Answers }
@@ -35,6 +37,8 @@ const POSTURE = `query Posture($instanceIds: [ID!]) {
   }
 }
 fragment Answers on Measure { yes no unknown excepted ratio basis { asOf } }`;
+/** Which types are switched off is not told to those who do not see the settings. */
+const postureQuery = () => (maySeeReportSettings.value ? POSTURE : POSTURE.replace(/^.*# settings$/m, ""));
 const ACCOUNTS = [
   ["active", "active accounts of people", "active account of a person"],
   ["invited", "people who were invited", "person who was invited"],
@@ -46,7 +50,8 @@ const ACCOUNTS = [
 
 const percent = (ratio) => `${(100 * ratio).toLocaleString("en", { maximumFractionDigits: 1 })} %`;
 
-function QuestionRow({ question: [, label, type, side], measure }) {
+function QuestionRow({ question: [, label, type, side], measure, isOff }) {
+  if (isOff) return html`<tr><th scope="row">${label}</th><td class="number second" colspan="5">Switched off in <${Link} to="settings/reports">Report settings</${Link}></td></tr>`;
   const { yes, no, unknown: untold, excepted, ratio, basis } = measure;
   return html`
     <tr>
@@ -74,8 +79,9 @@ function Basis({ posture: { accounts, all: { basis } } }) {
 }
 
 export function PostureReport() {
-  const query = useQuery(POSTURE, { instanceIds: instancesOfAddress() }, changesFigures);
+  const query = useQuery(postureQuery(), { instanceIds: instancesOfAddress() }, changesFigures);
   const posture = query.data?.posture;
+  const isOff = (type) => query.data.reportSettings?.disabledTypes.includes(type);
   // Accounts are looked at after a run, which is the last event.
   useWatch(posture?.all.basis.unassessed > 0, query.reload);
   return html`
@@ -92,7 +98,7 @@ export function PostureReport() {
             ${["Yes", "No", "Not known", "Accepted", "Yes, of those known"].map((label) => html`<th key=${label} scope="col" class="number">${label}</th>`)}
           </tr>
         </thead>
-        <tbody>${QUESTIONS.map((question) => html`<${QuestionRow} key=${question[0]} question=${question} measure=${posture[question[0]]} />`)}</tbody>
+        <tbody>${QUESTIONS.map((question) => html`<${QuestionRow} key=${question[0]} question=${question} measure=${posture[question[0]]} isOff=${isOff(question[2])} />`)}</tbody>
       </table>
     `}
   `;

@@ -12,6 +12,7 @@ import { findInstances } from "../../ui/find.js";
 import { Finder } from "../../ui/finder.js";
 import { Icon } from "../../ui/icon.js";
 import { Button, Failure, instanceLink, Link, Loading, say } from "../../ui/parts.js";
+import { Saving } from "./saving.js";
 
 const RECOGNITION = `query Recognition { peopleSettings {
   sources { rank instance { id name integration { name } } } ownedDomains equivalentDomains { domain sameAs } stripTags pendingTasks
@@ -69,14 +70,6 @@ async function saveAfterLook(mutation, input, title) {
 }
 
 const toSource = ({ rank, instance }) => ({ id: instance.id, name: instance.name, second: instance.integration.name, rank: String(rank) });
-
-const Saving = ({ what, isEdited, busy, error, onDiscard }) => html`
-  <p class="error" role="alert">${error}</p>
-  <div class="buttons">
-    <${Button} look="primary" type="submit" busy=${busy}>Save ${what}…</${Button}>
-    ${isEdited && html`<${Button} onClick=${onDiscard}>Discard</${Button}>`}
-  </div>
-`;
 
 /** A people source. Its rank decides which one has the last word. */
 const SourceRow = ({ source, error, onRank, onRemove }) => html`
@@ -140,7 +133,7 @@ function SourcesForm({ stored, onEdit, reload }) {
         />`)}
       </ul>`}
       <${Finder} label="Add a people source" placeholder="Find an instance…" find=${findInstances} onPick=${pick} />
-      <${Saving} what="sources" isEdited=${typed !== null} busy=${busy} error=${error} onDiscard=${discard} />
+      <${Saving} label="Save sources…" isEdited=${typed !== null} busy=${busy} error=${error} onDiscard=${discard} />
     </form>
   `;
 }
@@ -218,7 +211,7 @@ function DomainsForm({ stored, onEdit, reload }) {
         <p><${Button} look="small" icon="plus" onClick=${() => set({ pairs: [...pairs, { domain: "", sameAs: "" }] })}>Add a pair</${Button}></p>
       </fieldset>
       <label class="check"><input type="checkbox" checked=${stripTags} onChange=${({ target }) => set({ stripTags: target.checked })} /> <span>ann+news@example.com is ann@example.com, in owned domains</span></label>
-      <${Saving} what="domains" isEdited=${isEdited} busy=${busy} error=${error} onDiscard=${discard} />
+      <${Saving} label="Save domains…" isEdited=${isEdited} busy=${busy} error=${error} onDiscard=${discard} />
     </form>
   `;
 }
