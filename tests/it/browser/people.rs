@@ -25,7 +25,7 @@ fn chat() -> Vec<Account> {
     ]
 }
 
-async fn company() -> Company {
+pub async fn company() -> Company {
     let mut company = Company::start().await;
     company.connect("HR", records()).await;
     company.connect("Chat", chat()).await;

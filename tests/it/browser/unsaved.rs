@@ -6,7 +6,10 @@ use serde_json::json;
 use thirtyfour::Key;
 
 use super::pages::{PASSWORD, invitation};
+use super::people::company;
 use super::{Browser, Role};
+use crate::findings::application::evaluated;
+use crate::spend::instance;
 use crate::support::{Server, change};
 
 const QUESTION: &str = "Discard your changes?";
@@ -138,6 +141,47 @@ async fn every_window_asks_before_what_was_typed_is_lost_and_back_leaves_the_pag
     let stored = server.ask("{ recipients { emails } members { totalCount } }", json!({})).await;
     assert_eq!(stored, json!({ "recipients": { "emails": [] }, "members": { "totalCount": 1 } }));
     browser.close().await;
+}
+
+#[tokio::test]
+async fn windows_about_accounts_and_reports_ask_as_well() {
+    let company = company().await;
+    company.own(&["acme.example"]).await;
+    company.trust(&["HR"]).await;
+    instance(&company.server, "Acme", &[("users", "30")]).await;
+    evaluated(&company.server).await;
+    let browser = Browser::open_with(&company.server, &company.server.admin, "/reports").await;
+    browser.press(Role::Link, "Licences").await;
+    Opened::with("Price of Full in Acme", "Price", "Amount", "250").is_asked_about(&browser).await;
+    browser.press(Role::Link, "Renewals").await;
+    Opened::with("Enter a contract", "New contract", "Name", "Order 1").is_asked_about(&browser).await;
+    browser.press(Role::Link, "Findings").await;
+    Opened::with("Accept: ", "Accept the finding", "Reason", "A kiosk").is_asked_about(&browser).await;
+    browser.go(&format!("/instances/{}?tab=users", company.id("Chat"))).await;
+    Opened::with("Link Bob Berg", "Link to a person", "Reason", "The same person").is_asked_about(&browser).await;
+    let owner = Opened::with("Owner of Bot", "Use and owner", "Used by", "Several people");
+    Opened { kind: Role::Field, ..owner }.is_asked_about(&browser).await;
+    browser.press(Role::Link, "Ann Archer").await;
+    Opened::with("Unlink Plain in Chat", "Unlink this account?", "Reason", "A test").is_asked_about(&browser).await;
+
+    // Questions have nothing that is unsaved, and Back is no answer to them.
+    browser.press(Role::Link, "Reports").await;
+    browser.press(Role::Link, "Report settings").await;
+    let page = browser.address().await;
+    browser.find(Role::Field, "From outside").await.click().await.unwrap();
+    browser.press(Role::Button, "Save types").await;
+    browser.find(Role::Window, "Switch off “From outside”?").await;
+    browser.back().await;
+    browser.misses(Role::Window, "Switch off “From outside”?").await;
+    browser.is_at(&page).await;
+    browser.sees("Once you save, its findings are closed").await;
+    browser.press(Role::Button, "Discard").await;
+    browser.press(Role::Link, "People").await;
+    browser.close().await;
+    let query = "{ reportSettings { disabledTypes } renewals { totalCount } findings(filter: { states: [EXCEPTED] }) { totalCount } }";
+    let expected = json!({ "reportSettings": { "disabledTypes": [] }, "renewals": { "totalCount": 0 },
+        "findings": { "totalCount": 0 } });
+    assert_eq!(company.server.ask(query, json!({})).await, expected);
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ export async function takeBack(finding, of) {
 }
 
 function Accept({ finding, of, close }) {
-  const before = { reason: "", until: inDays(USUAL_DAYS) };
+  const [before] = useState(() => ({ reason: "", until: inDays(USUAL_DAYS) }));
   const [typed, setTyped] = useState(before);
   const [errors, setErrors] = useState(/** @type {Record<string, string>} */ ({}));
   const [busy, run, error, setError] = useAction();
@@ -54,7 +54,7 @@ function Accept({ finding, of, close }) {
     });
   };
   return html`
-    <${Window} title="Accept the finding" second=${of} unsaved=${typed.reason !== ""} onLeave=${() => close(false)}>
+    <${Window} title="Accept the finding" second=${of} unsaved=${JSON.stringify(typed) !== JSON.stringify(before)} onLeave=${() => close(false)}>
       <form ref=${form} novalidate onSubmit=${submit}>
         <${TextField} label="Reason" help="Why it is acceptable. It is shown beside the finding." maxlength=${LONGEST_REASON} value=${typed.reason} error=${errors.reason ?? ""} onInput=${set("reason")} />
         <${TextField} label="Until" type="date" min=${inDays(1)} max=${inDays(LONGEST_DAYS - 1)} help="At the begin of this day (UTC), the finding is open again; also if it gets worse before." value=${typed.until} error=${errors.until ?? ""} onInput=${set("until")} />

@@ -80,10 +80,11 @@ function LinkForm({ user, account, onEdit, close }) {
   const [errors, setErrors] = useState(/** @type {Record<string, string>} */ ({}));
   const [busy, run, error, setError] = useAction();
   const form = useFirstError(errors);
+  const isEdited = picked !== null || reason !== "";
+  useEffect(() => onEdit(isEdited), [isEdited]);
   const pick = (one) => {
     setPicked(one);
     setErrors({});
-    onEdit(true);
   };
   const submit = (event) => {
     event.preventDefault();
@@ -162,10 +163,8 @@ function OwnerForm({ user, account, onEdit, close }) {
   const [kind, setKind] = useState(before.kind);
   const [owner, setPicked] = useState(before.owner);
   const [busy, run, error] = useAction();
-  const edit = (set) => (value) => {
-    set(value);
-    onEdit(true);
-  };
+  const isEdited = kind !== before.kind || owner?.id !== before.owner?.id;
+  useEffect(() => onEdit(isEdited), [isEdited]);
   const submit = (event) => {
     event.preventDefault();
     run(async () => {
@@ -181,13 +180,13 @@ function OwnerForm({ user, account, onEdit, close }) {
         label="Used by"
         help="The account of a program, or of several people, stands for no person."
         control=${(attributes) => html`
-          <select ...${attributes} value=${kind} onChange=${({ target }) => edit(setKind)(target.value)}>
+          <select ...${attributes} value=${kind} onChange=${({ target }) => setKind(target.value)}>
             ${Object.entries(USES).map(([value, label]) => html`<option key=${value} value=${value}>${label}</option>`)}
           </select>
         `}
       />
-      <${Finder} label="Owner" placeholder="Name or e-mail…" find=${findPeople} onPick=${edit(setPicked)} />
-      <${Picked} chosen=${owner ? [owner] : []} onRemove=${() => edit(setPicked)(null)} />
+      <${Finder} label="Owner" placeholder="Name or e-mail…" find=${findPeople} onPick=${setPicked} />
+      <${Picked} chosen=${owner ? [owner] : []} onRemove=${() => setPicked(null)} />
       <p class="second">The owner is responsible for the account. It does not become an account of this person.</p>
       <p class="error" role="alert">${error}</p>
       <footer>
