@@ -1,10 +1,9 @@
-// Findings in words: their types, severities and states, and the facts that they follow from.
+// Findings in words: their types, severities and states.
 
 import { number, words } from "../format.js";
 import { html } from "../lib.js";
 import { search } from "../router.js";
 import { findInstances, nameOfInstance } from "./find.js";
-import { Moment } from "./moment.js";
 import { Only } from "./only.js";
 import { Link } from "./parts.js";
 import { Badge } from "./state.js";
@@ -40,14 +39,6 @@ export function findingsLink(type) {
 }
 
 export const Severity = ({ severity }) => html`<${Badge} tone=${SEVERITIES[severity]?.[1]}>${SEVERITIES[severity]?.[0] ?? words(severity)}</${Badge}>`;
-
-const TIME = /^\d{4}-\d\d-\d\dT/;
-const ANSWERS = { true: "yes", false: "no" };
-
-/** A fact that a finding follows from. */
-export const Fact = ({ fact: { field, value } }) => html`
-  <span class="block">${words(field.replace(/([a-z])([A-Z])/g, "$1_$2").replaceAll(".", " ").toUpperCase())}: ${TIME.test(value ?? "") ? html`<${Moment} at=${value} />` : (ANSWERS[value] ?? value ?? "not known")}</span>
-`;
 
 /** A number that has a list behind it. */
 export const Behind = ({ count, type }) => (type && count > 0 ? html`<${Link} to=${findingsLink(type)}>${number(count)}</${Link}>` : number(count));

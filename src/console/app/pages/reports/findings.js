@@ -1,14 +1,14 @@
 // Findings: accounts that somebody should look at, and what was accepted.
 
 import { useList } from "../../data.js";
-import { count, nameOf } from "../../format.js";
+import { count, listed, nameOf, words } from "../../format.js";
 import { html } from "../../lib.js";
 import { search, setSearch } from "../../router.js";
 import { mayChange, mayRead } from "../../session.js";
 import { Choose } from "../../ui/choose.js";
 import { loaded, useAction } from "../../ui/dialog.js";
-import { Fact, instancesOfAddress, OneInstance, Severity, SEVERITIES, STATES, TYPES } from "../../ui/finding.js";
-import { Day } from "../../ui/moment.js";
+import { instancesOfAddress, OneInstance, Severity, SEVERITIES, STATES, TYPES } from "../../ui/finding.js";
+import { Day, Moment } from "../../ui/moment.js";
 import { Button, Empty, instanceLink, Link, More, Pending, personLink } from "../../ui/parts.js";
 import { changesFigures, ReportFile } from "../../ui/report.js";
 import { Badge } from "../../ui/state.js";
@@ -29,6 +29,26 @@ const CLOSED = {
   RULE_OFF: "its type was switched off",
   REASSESSED: "it does not hold under other settings, or cannot be decided",
 };
+
+/** The fields that findings follow from, in words. */
+const FACTS = {
+  status: "Status",
+  kind: "Kind",
+  guest: "Guest",
+  domain: "Domain",
+  isAdmin: "Administrator",
+  mfaEnabled: "Second factor",
+  licenses: "Licences",
+  neverActive: "Never active",
+  lastActiveAt: "Last active",
+  createdAt: "Created",
+  firstSeenAt: "First seen",
+  "person.state": "Person",
+  "link.state": "Account",
+  "link.rule": "Linked by",
+};
+const TIME = /^\d{4}-\d\d-\d\dT/;
+const ANSWERS = { true: "yes", false: "no" };
 
 const one = (name, known) => (search.value.get(name) in known ? [search.value.get(name)] : undefined);
 const isLimited = () => ["type", "severity", "state", "instance"].some((name) => search.value.has(name));
@@ -76,11 +96,19 @@ function StateOf({ finding: { state, openedAt, closedAt, closeReason, exception 
   `;
 }
 
+/** The value of a fact, as it is written. */
+function valueOf({ field, value }) {
+  if (value === null) return field === "link.rule" ? "no rule" : "not known";
+  if (TIME.test(value)) return html`<${Moment} at=${value} />`;
+  if (field === "licenses") return listed(JSON.parse(value));
+  return ANSWERS[value] ?? (/^[A-Z_]+$/.test(value) ? words(value).toLowerCase() : value);
+}
+
 const FindingRow = ({ finding, reload }) => html`
   <tr>
     <th scope="row"><${Account} user=${finding.user} instance=${finding.instance} /></th>
     <td class="wide" data-label="Finding">${TYPES[finding.type]} <${Severity} severity=${finding.severity} /></td>
-    <td class="wide" data-label="Because">${finding.evidence.map((fact) => html`<${Fact} key=${fact.field} fact=${fact} />`)}</td>
+    <td class="wide" data-label="Because">${finding.evidence.map((fact) => html`<span key=${fact.field} class="block">${FACTS[fact.field] ?? fact.field}: ${valueOf(fact)}</span>`)}</td>
     <td class="wide" data-label="State"><${StateOf} finding=${finding} /></td>
     ${mayChange.value && html`<td class="acts">${["OPEN", "EXCEPTED"].includes(finding.state) && html`<${Decide} finding=${finding} reload=${reload} />`}</td>`}
   </tr>
