@@ -23,6 +23,7 @@ pub mod installation;
 pub mod instance;
 pub mod job;
 pub mod license_count;
+pub mod license_group;
 pub mod license_tally;
 pub mod member;
 pub mod member_identity;

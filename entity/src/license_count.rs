@@ -17,11 +17,19 @@ pub struct Model {
     pub suspended: i64,
     pub invited: i64,
     pub unknown: i64,
-    /// Holders who are not suspended and were never active.
+    /// Holders whose person has left the company.
+    pub departed: i64,
+    /// Holders of whom it is not known whether they belong to `departed`.
+    pub departed_unknown: i64,
+    /// Holders who are suspended and do not belong to `departed`.
+    pub disabled: i64,
+    /// Holders of whom it is not known whether they belong to `disabled`.
+    pub disabled_unknown: i64,
+    /// Holders who are neither of these and were never active.
     pub never: i64,
-    /// Holders who are neither of these and have been inactive for long.
+    /// Holders who are none of these and have been inactive for long.
     pub inactive: i64,
-    /// Holders who are not suspended, and of whom it is not known whether they belong to `never`.
+    /// Holders of whom it is not known whether they belong to `never`.
     pub never_unknown: i64,
     /// Holders of whom it is not known whether they belong to `inactive`.
     pub inactive_unknown: i64,
@@ -41,6 +49,10 @@ impl Model {
             suspended: 0,
             invited: 0,
             unknown: 0,
+            departed: 0,
+            departed_unknown: 0,
+            disabled: 0,
+            disabled_unknown: 0,
             never: 0,
             inactive: 0,
             never_unknown: 0,

@@ -50,6 +50,7 @@ mod m0029_outdated_keys;
 mod m0030_people;
 mod m0031_spend;
 mod m0032_findings;
+mod m0033_group_spend;
 mod m0035_trend;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -91,6 +92,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0030_people::Migration),
             Box::new(m0031_spend::Migration),
             Box::new(m0032_findings::Migration),
+            Box::new(m0033_group_spend::Migration),
             Box::new(m0035_trend::Migration),
         ]
     }

@@ -1,5 +1,5 @@
-//! Requests evaluations of findings, in the transaction that makes one necessary. They are done later, see the noun
-//! `findings`.
+//! Requests evaluations of findings, and counts of licences, in the transaction that makes one necessary. They are done
+//! later, see the nouns `findings` and `spend`.
 
 use std::collections::BTreeSet;
 
@@ -65,6 +65,9 @@ pub async fn request(tx: &Tx, instances: &BTreeSet<Uuid>, changed: Changed, due:
         }
         Entity::insert_many(rows).on_conflict(known).exec_without_returning(tx.conn()).await?;
         queue::enqueue_with(tx, Kind::Findings, Priority::Usual, some, due).await?;
+        if changed != Changed::Activity {
+            queue::enqueue_with(tx, Kind::Tally, Priority::Usual, some, due).await?;
+        }
     }
     Ok(())
 }

@@ -36,6 +36,7 @@ pub(super) const CHECKS: &[Row] = &[
         FROM (SELECT DISTINCT instance_id, 'prices' AS what FROM price
             UNION ALL SELECT DISTINCT instance_id, 'contracts' FROM contract
             UNION ALL SELECT DISTINCT instance_id, 'counts of licences' FROM license_count
+            UNION ALL SELECT DISTINCT instance_id, 'counts of licences by departments' FROM license_group
             UNION ALL SELECT DISTINCT instance_id, 'a tally of licences' FROM license_tally) o
         WHERE NOT EXISTS (SELECT 1 FROM instance i WHERE i.id = o.instance_id AND i.status IN ('live', 'inactive'))
             AND NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'tally' AND j.subject = o.instance_id)
@@ -81,8 +82,10 @@ pub(super) fn recount(backend: DbBackend) -> String {
         ("suspended", sum("h.status = 'suspended'")),
         ("invited", sum("h.status = 'invited'")),
         ("unknown", sum("h.status = 'unknown'")),
-        ("never", sum(&format!("h.status <> 'suspended' AND {never}"))),
-        ("inactive", sum(&format!("h.status = 'active' AND {long_ago}"))),
+        ("departed", sum("h.has_left = 1")),
+        ("disabled", sum("h.has_left = 0 AND h.status = 'suspended'")),
+        ("never", sum(&format!("h.has_left = 0 AND h.status <> 'suspended' AND {never}"))),
+        ("inactive", sum(&format!("h.has_left = 0 AND h.status = 'active' AND {long_ago}"))),
     ];
     let counted = numbers.each_ref().map(|(name, sum)| format!("{sum} AS {name}")).join(", ");
     let stored = numbers.each_ref().map(|(name, _)| format!("-n.{name}")).join(", ");
@@ -92,17 +95,33 @@ pub(super) fn recount(backend: DbBackend) -> String {
         "WITH idle AS (SELECT i.id, i.purge_through, t.accounts, t.untold, t.activity_as_of - {window} AS before
             FROM instance i JOIN license_tally t ON t.instance_id = i.id AND t.purge_through = i.purge_through
             WHERE i.status IN ('live', 'inactive') AND i.sync_state = 'idle' AND t.run_id = i.last_run_id AND t.left_out = 0
-                AND NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'tally' AND j.subject = i.id)),
+                AND NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'tally' AND j.subject = i.id)
+                AND NOT EXISTS (SELECT 1 FROM people_task)),
         reported AS (SELECT u.* FROM user_account u JOIN idle ON idle.id = u.instance_id
             WHERE u.removed_at IS NULL AND u.generation > idle.purge_through),
         held AS (SELECT DISTINCT u.id, u.instance_id, l.value AS license, u.status, u.last_active_at,
-                COALESCE(u.created_at, u.first_seen_at) AS made_at, u.created_at, COALESCE(u.kind, 'human') AS kind
-            FROM reported u {licenses} WHERE u.licenses IS NOT NULL),
+                COALESCE(u.created_at, u.first_seen_at) AS made_at, u.created_at, COALESCE(k.kind, u.kind, 'human') AS kind,
+                CASE WHEN k.state = 'linked' AND p.state = 'left' AND COALESCE(k.kind, u.kind, 'human') = 'human'
+                    THEN 1 ELSE 0 END AS has_left,
+                CASE WHEN k.state = 'linked' THEN p.id END AS person_id,
+                CASE WHEN k.state = 'linked' AND p.id IS NOT NULL THEN COALESCE(p.department, '') END AS department
+            FROM reported u {licenses} LEFT JOIN account_link k ON k.user_id = u.id LEFT JOIN person p ON p.id = k.person_id
+            WHERE u.licenses IS NOT NULL),
+        grouped AS (SELECT h.instance_id, h.license, CASE WHEN h.department IS NULL THEN 'unmatched'
+                WHEN h.department = '' THEN 'no_department' ELSE 'department' END AS kind,
+                COALESCE(h.department, '') AS department, COUNT(*) AS holders,
+                CASE WHEN h.department IS NULL THEN COUNT(*) ELSE COUNT(DISTINCT h.person_id) END AS people
+            FROM held h GROUP BY h.instance_id, h.license, h.department
+            UNION ALL SELECT g.instance_id, g.license, g.kind, g.department, -g.holders, -g.people
+            FROM license_group g JOIN idle c ON c.id = g.instance_id),
         difference AS (SELECT h.instance_id, h.license, {counted} FROM held h JOIN idle c ON c.id = h.instance_id
             GROUP BY h.instance_id, h.license
             UNION ALL SELECT n.instance_id, n.license, {stored} FROM license_count n JOIN idle c ON c.id = n.instance_id)
         SELECT instance_id AS id, 'the holders of its licence \"' || license || '\" were counted wrongly' AS wrong
         FROM difference GROUP BY instance_id, license HAVING {differs}
+        UNION ALL
+        SELECT instance_id, 'the departments of the holders of its licence \"' || license || '\" were counted wrongly'
+        FROM grouped GROUP BY instance_id, license, kind, department HAVING SUM(holders) <> 0 OR SUM(people) <> 0
         UNION ALL
         SELECT c.id, 'it has other users than were counted, or other users without licences' FROM idle c
         LEFT JOIN (SELECT instance_id, COUNT(*) AS users, COUNT(*) - COUNT(licenses) AS untold FROM reported GROUP BY instance_id) r

@@ -55,7 +55,10 @@ impl Lane<'_> {
                 let after = self.described(&row, sourced.contains(&row.id), accounts);
                 (after != row).then_some((row, after))
             });
-            self.store(changed.collect()).await?;
+            let changed: Vec<(Model, Model)> = changed.collect();
+            let others = changed.iter().filter(|(before, after)| before.department != after.department);
+            self.moved.extend(others.map(|(before, _)| before.id));
+            self.store(changed).await?;
         }
         Ok(())
     }

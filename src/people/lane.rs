@@ -40,7 +40,7 @@ pub(super) struct Lane<'a> {
     pub salt: Uuid,
     /// What it has changed so far.
     pub ledger: Ledger,
-    /// The instances whose links have changed, and the people whose states have.
+    /// The instances whose links have changed, and the people whose states or departments have.
     pub relinked: BTreeSet<Uuid>,
     pub moved: BTreeSet<Uuid>,
 }

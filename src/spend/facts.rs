@@ -4,7 +4,7 @@ use std::cmp::max;
 use std::collections::{BTreeMap, HashMap};
 
 use entity::instance::{self, Status};
-use entity::{contract, contract_line, license_count, license_tally, price};
+use entity::{contract, contract_line, license_count, license_group, license_tally, price};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, Order, QueryFilter, QueryResult, QueryTrait, TryGetableMany,
@@ -129,7 +129,8 @@ impl License {
     pub fn reclaimable_for(&self, reason: Reason) -> Known {
         let Some(count) = &self.count else { return Known::default() };
         match reason {
-            Reason::Suspended => Known { count: count.suspended, unknown: count.unknown },
+            Reason::Left => Known { count: count.departed, unknown: count.departed_unknown },
+            Reason::Suspended => Known { count: count.disabled, unknown: count.disabled_unknown },
             Reason::Never => Known { count: count.never, unknown: count.never_unknown },
             Reason::Inactive => Known { count: count.inactive, unknown: count.inactive_unknown },
         }
@@ -145,6 +146,9 @@ impl License {
 /// A line as it is read: instance, licence, seats, amount, whether it is a total, currency and months.
 type Line = (Uuid, String, i64, Option<i64>, bool, String, i32);
 
+/// By whom each licence is held, always in the same order.
+pub type Holders = BTreeMap<Key, Vec<license_group::Model>>;
+
 /// Everything that is known of some licences.
 pub struct Facts {
     integrations: HashMap<Uuid, String>,
@@ -155,6 +159,24 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Reads those of all licences, and by whom they are held.
+    pub async fn with_holders(db: &Db, filter: &Filter, today: i32) -> Result<(Self, Holders)> {
+        let view = db.view().await?;
+        let known = Self::read_from(view.conn(), filter, None, today).await?;
+        let mut groups = license_group::Entity::find();
+        of_instances(QueryTrait::query(&mut groups), license_group::Column::InstanceId, filter);
+        let groups = groups.all(view.conn()).await?;
+        view.close().await?;
+        let mut holders = Holders::new();
+        for group in groups {
+            holders.entry((group.instance_id, group.license.clone())).or_default().push(group);
+        }
+        for groups in holders.values_mut() {
+            groups.sort_by(|a, b| (a.kind, &a.department).cmp(&(b.kind, &b.department)));
+        }
+        Ok((known, holders))
+    }
+
     /// Reads them in a few statements, all of one moment: counts may be replaced, and become valid, at any time. With
     /// `names`, only licences with one of these names.
     pub async fn read(db: &Db, filter: &Filter, names: Option<&[String]>, today: i32) -> Result<Self> {

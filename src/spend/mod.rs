@@ -17,8 +17,10 @@
 
 pub mod contracts;
 pub mod facts;
+mod holders;
 pub mod licenses;
 pub mod money;
+pub mod people;
 pub mod prices;
 pub mod reclaim;
 pub mod reminders;

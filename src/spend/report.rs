@@ -2,13 +2,15 @@
 //!
 //! The bill has a line for each licence of an instance and each contract about it. A line is rounded once, and divided
 //! into what is held, what is free, and what nobody knows the holders of. Everything else is a sum of lines, so that the
-//! parts of every total add up to it.
+//! parts of every total add up to it. What is held is divided further among those who hold it, see [`super::holders`].
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::facts::{Facts, Filter, Key, License};
+use super::facts::{Facts, Filter, Holders, Key, License};
+use super::holders::{self, Rates};
 use super::money::{self, Currency, Price};
 use crate::db::Db;
 use crate::error::Result;
@@ -21,6 +23,10 @@ pub enum GroupBy {
     Application,
     /// A group for each licence of each instance.
     License,
+    /// A group for each department of the people who hold licences.
+    Department,
+    /// A group for each person who holds licences.
+    Person,
 }
 
 /// An amount, and what it is made of.
@@ -41,7 +47,7 @@ impl Cost {
         money::add(money::add(self.held, self.free)?, self.unknown)
     }
 
-    fn add(&mut self, other: Self) -> Result<()> {
+    pub(super) fn add(&mut self, other: Self) -> Result<()> {
         *self = Self {
             held: money::add(self.held, other.held)?,
             free: money::add(self.free, other.free)?,
@@ -53,11 +59,11 @@ impl Cost {
 }
 
 /// How many licences are held, free, and unknown.
-#[derive(Clone, Copy)]
-struct Quantities {
-    held: i64,
-    free: i64,
-    unknown: i64,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quantities {
+    pub held: i64,
+    pub free: i64,
+    pub unknown: i64,
 }
 
 impl Quantities {
@@ -65,10 +71,11 @@ impl Quantities {
         self.held.saturating_add(self.free).saturating_add(self.unknown)
     }
 
-    fn cost(self, price: Price) -> Result<Cost> {
+    fn line(self, price: Price) -> Result<Line> {
         let quantity = self.sum();
         let parts = money::divide(price.of_year(quantity)?, &[self.held, self.free, self.unknown])?;
-        Ok(Cost { held: parts[0], free: parts[1], unknown: parts[2], quantity })
+        let cost = Cost { held: parts[0], free: parts[1], unknown: parts[2], quantity };
+        Ok(Line { currency: price.currency, cost, quantities: self })
     }
 }
 
@@ -92,9 +99,17 @@ pub struct Unpriced {
     pub quantity: Option<i64>,
 }
 
+/// What a licence costs by one contract, or without any.
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    pub currency: Currency,
+    pub cost: Cost,
+    pub quantities: Quantities,
+}
+
 /// The lines of one licence.
 pub struct Bill {
-    pub lines: Vec<(Currency, Cost)>,
+    pub lines: Vec<Line>,
     pub unpriced: Option<Unpriced>,
 }
 
@@ -106,10 +121,7 @@ impl License {
             |reason, quantity| Unpriced { instance_id: self.instance_id, license: self.name.clone(), reason, quantity };
         if self.lines.is_empty() {
             let (lines, unpriced) = match (price, self.assigned()) {
-                (Some(price), Some(held)) => {
-                    let cost = Quantities { held, free: 0, unknown: 0 }.cost(price)?;
-                    (vec![(price.currency, cost)], None)
-                }
+                (Some(price), Some(held)) => (vec![Quantities { held, ..Quantities::default() }.line(price)?], None),
                 (Some(_), None) => (Vec::new(), Some(unpriced(Reason::HoldersUnknown, None))),
                 (None, Some(0)) => (Vec::new(), None),
                 (None, assigned) => (Vec::new(), Some(unpriced(Reason::NoPrice, assigned))),
@@ -119,7 +131,7 @@ impl License {
         let (mut lines, mut without) = (Vec::new(), 0_i64);
         for (line, quantities) in self.lines.iter().zip(self.quantities()) {
             match line.price.or(price) {
-                Some(price) => lines.push((price.currency, quantities.cost(price)?)),
+                Some(price) => lines.push(quantities.line(price)?),
                 None => without = without.saturating_add(quantities.sum()),
             }
         }
@@ -140,11 +152,71 @@ impl License {
 }
 
 /// What a group is of.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Group {
-    pub integration_key: String,
-    /// The licence, if they are grouped by licences.
-    pub license: Option<Key>,
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Group {
+    /// The key of its integration.
+    Application(String),
+    License {
+        integration_key: String,
+        key: Key,
+    },
+    Department(String),
+    Person(Uuid),
+    Rest(Rest),
+}
+
+/// What no department or person can be named for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Rest {
+    FreeSeats,
+    UnknownHolders,
+    Unmatched,
+    NoDepartment,
+    Rounding,
+    Suppressed,
+}
+
+/// What a group of costs is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
+#[graphql(name = "SpendBucketKind")]
+pub enum BucketKind {
+    /// An application.
+    Application,
+    /// A licence of an instance.
+    License,
+    /// The people of a department.
+    Department,
+    /// A person.
+    Person,
+    /// Seats that nobody holds.
+    FreeSeats,
+    /// Seats of which it is not known whether somebody holds them.
+    UnknownHolders,
+    /// Accounts that hold licences, and have no person.
+    Unmatched,
+    /// People of whom no department is known.
+    NoDepartment,
+    /// What is left because a licence costs each of its holders the same, without the fraction of a minor unit.
+    Rounding,
+    /// What your role does not show, because it tells about fewer than five people.
+    Suppressed,
+}
+
+impl Group {
+    pub fn kind(&self) -> BucketKind {
+        match self {
+            Group::Application(_) => BucketKind::Application,
+            Group::License { .. } => BucketKind::License,
+            Group::Department(_) => BucketKind::Department,
+            Group::Person(_) => BucketKind::Person,
+            Group::Rest(Rest::FreeSeats) => BucketKind::FreeSeats,
+            Group::Rest(Rest::UnknownHolders) => BucketKind::UnknownHolders,
+            Group::Rest(Rest::Unmatched) => BucketKind::Unmatched,
+            Group::Rest(Rest::NoDepartment) => BucketKind::NoDepartment,
+            Group::Rest(Rest::Rounding) => BucketKind::Rounding,
+            Group::Rest(Rest::Suppressed) => BucketKind::Suppressed,
+        }
+    }
 }
 
 /// The costs of a group in one currency.
@@ -163,30 +235,51 @@ pub struct Report {
     /// By currency, the largest amount first.
     pub buckets: Vec<Bucket>,
     pub unpriced: Vec<Unpriced>,
+    /// What each holder pays, if the groups are people: they are read by pages, and are not in the buckets.
+    pub rates: Rates,
 }
 
-/// Computes the costs of the licences that match.
-pub async fn report(db: &Db, filter: &Filter, group_by: GroupBy, today: i32) -> Result<Report> {
-    let facts = Facts::read(db, filter, None, today).await?;
+/// Computes the costs of the licences that match. For a caller who may not see people, small groups are suppressed.
+pub async fn report(db: &Db, filter: &Filter, group_by: GroupBy, shows_people: bool, today: i32) -> Result<Report> {
+    let (facts, holders) = match group_by {
+        GroupBy::Application | GroupBy::License => (Facts::read(db, filter, None, today).await?, Holders::new()),
+        GroupBy::Department | GroupBy::Person => Facts::with_holders(db, filter, today).await?,
+    };
     let mut licenses = Vec::new();
     for key in facts.keys() {
         licenses.extend(facts.license(&key)?);
     }
-    sum_up(&licenses, group_by)
+    sum_up(&licenses, &holders, group_by, shows_people)
 }
 
-fn sum_up(licenses: &[License], group_by: GroupBy) -> Result<Report> {
+fn sum_up(licenses: &[License], holders: &Holders, group_by: GroupBy, shows_people: bool) -> Result<Report> {
     let mut totals: BTreeMap<&str, (Currency, Cost)> = BTreeMap::new();
     let mut groups: BTreeMap<(&str, Group), (Currency, Cost)> = BTreeMap::new();
     let mut report = Report::default();
     for license in licenses {
         let Bill { lines, unpriced } = license.bill()?;
         report.unpriced.extend(unpriced);
-        for (currency, cost) in lines {
-            let own = (group_by == GroupBy::License).then(|| (license.instance_id, license.name.clone()));
-            let group = Group { integration_key: license.integration_key.clone(), license: own };
+        for Line { currency, cost, .. } in &lines {
+            totals.entry(currency.code()).or_insert((*currency, Cost::default())).1.add(*cost)?;
+        }
+        let key = (license.instance_id, license.name.clone());
+        let integration_key = license.integration_key.clone();
+        let parts: Vec<(Group, Currency, Cost)> = match group_by {
+            GroupBy::Application | GroupBy::License => {
+                let group = match group_by {
+                    GroupBy::License => Group::License { integration_key, key },
+                    _ => Group::Application(integration_key),
+                };
+                lines.iter().map(|line| (group.clone(), line.currency, line.cost)).collect()
+            }
+            GroupBy::Department => holders::by_department(license, &lines, holders.get(&key), shows_people)?,
+            GroupBy::Person => {
+                let rates = shows_people.then_some(&mut report.rates);
+                holders::without_people(license, &lines, holders.get(&key), rates)?
+            }
+        };
+        for (group, currency, cost) in parts {
             groups.entry((currency.code(), group)).or_insert((currency, Cost::default())).1.add(cost)?;
-            totals.entry(currency.code()).or_insert((currency, Cost::default())).1.add(cost)?;
         }
     }
     report.totals = totals.into_values().collect();
@@ -254,7 +347,7 @@ mod tests {
     }
 
     fn costs(license: &License) -> Vec<Cost> {
-        license.bill().unwrap().lines.into_iter().map(|(_, cost)| cost).collect()
+        license.bill().unwrap().lines.into_iter().map(|line| line.cost).collect()
     }
 
     #[test]
@@ -317,11 +410,14 @@ mod tests {
     proptest! {
         #[test]
         fn the_groups_of_every_report_add_up_to_its_totals(licenses in prop::collection::vec(some_license(), 0..30)) {
-            let by = |group_by| sum_up(&licenses, group_by).unwrap();
+            let by = |group_by| sum_up(&licenses, &Holders::new(), group_by, true).unwrap();
             let (of_applications, of_licenses) = (by(GroupBy::Application), by(GroupBy::License));
             prop_assert_eq!(&of_applications.totals, &of_licenses.totals);
             prop_assert_eq!(&of_applications.unpriced, &of_licenses.unpriced);
-            for report in [of_applications, of_licenses] {
+            for group_by in [GroupBy::Department, GroupBy::Person] {
+                prop_assert_eq!(&by(group_by).totals, &of_licenses.totals);
+            }
+            for report in [of_applications, of_licenses, by(GroupBy::Department), by(GroupBy::Person)] {
                 for (currency, total) in &report.totals {
                     let mut sum = Cost::default();
                     for bucket in report.buckets.iter().filter(|bucket| bucket.currency == *currency) {
@@ -337,7 +433,7 @@ mod tests {
         #[test]
         fn a_bill_pays_for_the_larger_of_seats_and_holders(license in some_license()) {
             let bill = license.bill().unwrap();
-            let priced: i64 = bill.lines.iter().map(|(_, cost)| cost.quantity).sum();
+            let priced: i64 = bill.lines.iter().map(|line| line.cost.quantity).sum();
             let quantity = match (license.seats(), license.assigned()) {
                 (Some(seats), held) => seats.max(held.unwrap_or(0)),
                 (None, held) => held.unwrap_or(0),

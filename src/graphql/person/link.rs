@@ -57,6 +57,21 @@ impl Relation for PersonOf {
     }
 }
 
+/// People by their ids.
+#[derive(PartialEq)]
+pub struct PersonById;
+
+impl Relation for PersonById {
+    type Key = Uuid;
+    type Value = Person;
+
+    async fn fetch(&self, api: &Api, ids: &[Uuid]) -> Result<HashMap<Uuid, Person>, ApiError> {
+        let people = queries::by_ids(api.people.db.read(), ids).await?;
+        let people = Person::list(people.into_values().collect());
+        Ok(people.into_iter().map(|person| (person.key(), person)).collect())
+    }
+}
+
 /// Who is responsible for accounts.
 #[derive(PartialEq)]
 pub struct OwnerOf;

@@ -40,11 +40,11 @@ impl License {
 
     fn costs(&self) -> Result<Option<Vec<Money>>, ApiError> {
         let mut costs: Vec<(_, i128)> = Vec::new();
-        for (currency, cost) in self.known.bill()?.lines {
-            let amount = cost.amount()?;
-            match costs.iter_mut().find(|(known, _)| *known == currency) {
+        for line in self.known.bill()?.lines {
+            let amount = line.cost.amount()?;
+            match costs.iter_mut().find(|(known, _)| *known == line.currency) {
                 Some((_, sum)) => *sum = add(*sum, amount)?,
-                None => costs.push((currency, amount)),
+                None => costs.push((line.currency, amount)),
             }
         }
         let costs: Vec<Money> = costs.into_iter().map(|(currency, amount)| Money::of(currency, amount)).collect();

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use entity::instance::Status;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::money::Money;
 use super::of_instances;
 use super::unpriced::{UnpricedLicenseConnection, UnpricedList};
+use crate::auth::Caller;
 use crate::clock::date_time;
 use crate::clock::day_of;
 use crate::db::Total;
@@ -22,11 +24,13 @@ use crate::graphql::instance::{Instance, InstanceById};
 use crate::graphql::integration::Integration;
 use crate::graphql::list::{List, PageRows, RootList};
 use crate::graphql::page::{self, int};
+use crate::graphql::person::Person;
+use crate::graphql::person::link::PersonById;
 use crate::graphql::written::{Fields, Written, fields};
 use crate::instance::queries;
-use crate::spend::facts::Key;
 use crate::spend::money::Currency;
-use crate::spend::report::{self, Bucket, Cost, GroupBy, Report};
+use crate::spend::people::{self, Place};
+use crate::spend::report::{self, Bucket, BucketKind, Cost, Group, GroupBy, Report};
 
 /// The price of computing the costs of everything.
 const REPORT: usize = 400;
@@ -66,6 +70,7 @@ impl SpendTotal {
 struct Relations {
     instances: Batch<Uuid>,
     integrations: Arc<Batch<String>>,
+    people: Batch<Uuid>,
 }
 
 #[derive(Clone)]
@@ -85,20 +90,39 @@ impl SpendBucket {
 #[fields]
 #[Object]
 impl SpendBucket {
-    /// The application.
-    async fn integration(&self) -> Written<Integration> {
-        Written(Integration::beside(self.bucket.group.integration_key.clone(), self.relations.integrations.clone()))
+    /// What the group is of.
+    fn kind(&self) -> BucketKind {
+        self.bucket.group.kind()
     }
 
-    /// The instance; null if the group is an application.
+    /// The application; null unless the group is one, or a licence.
+    async fn integration(&self) -> Option<Written<Integration>> {
+        let key = integration_key(&self.bucket.group)?.clone();
+        Some(Written(Integration::beside(key, self.relations.integrations.clone())))
+    }
+
+    /// The instance; null unless the group is a licence.
     async fn instance(&self, ctx: &Context<'_>) -> Option<Written<Instance>> {
-        let (id, _) = self.bucket.group.license.as_ref()?;
+        let Group::License { key: (id, _), .. } = &self.bucket.group else { return None };
         nullable(ctx, self.relations.instances.load(ctx.data_unchecked::<Api>(), InstanceById, id).await).map(Written)
     }
 
-    /// The name of the licence; null if the group is an application.
+    /// The name of the licence; null unless the group is one.
     fn license(&self) -> Option<&str> {
-        self.bucket.group.license.as_ref().map(|(_, name)| name.as_str())
+        let Group::License { key: (_, name), .. } = &self.bucket.group else { return None };
+        Some(name)
+    }
+
+    /// The department; null unless the group is one.
+    fn department(&self) -> Option<&str> {
+        let Group::Department(department) = &self.bucket.group else { return None };
+        Some(department)
+    }
+
+    /// The person; null unless the group is one.
+    async fn person(&self, ctx: &Context<'_>) -> Option<Written<Person>> {
+        let Group::Person(id) = &self.bucket.group else { return None };
+        nullable(ctx, self.relations.people.load(ctx.data_unchecked::<Api>(), PersonById, id).await).map(Written)
     }
 
     /// What it costs in a year: the sum of the three parts.
@@ -127,17 +151,33 @@ impl SpendBucket {
     }
 }
 
-/// By currency, the largest amount first.
-pub struct BucketList {
-    report: Arc<Report>,
+fn integration_key(group: &Group) -> Option<&String> {
+    match group {
+        Group::Application(key) | Group::License { integration_key: key, .. } => Some(key),
+        Group::Department(_) | Group::Person(_) | Group::Rest(_) => None,
+    }
 }
 
-/// The place of a group in its list: currency, amount, application and licence.
-type Position = (String, i128, String, Option<Key>);
+/// By currency, the largest amount first. People follow, in the order of their ids.
+pub struct BucketList {
+    report: Arc<Report>,
+    group_by: GroupBy,
+}
+
+/// The place of a group in its list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Position {
+    /// Currency, amount, and group.
+    Amount(String, i128, Group),
+    Person(Place),
+}
 
 fn position(bucket: &Bucket, amount: i128) -> Position {
-    let group = &bucket.group;
-    (bucket.currency.code().to_owned(), amount, group.integration_key.clone(), group.license.clone())
+    let currency = bucket.currency.code().to_owned();
+    match &bucket.group {
+        Group::Person(person) => Position::Person((*person, currency)),
+        group => Position::Amount(currency, amount, group.clone()),
+    }
 }
 
 impl List for BucketList {
@@ -145,7 +185,12 @@ impl List for BucketList {
     type Position = Position;
 
     fn name(&self) -> Cow<'static, str> {
-        "spend".into()
+        match self.group_by {
+            GroupBy::Application | GroupBy::License => "spend",
+            GroupBy::Department => "spend by department",
+            GroupBy::Person => "spend by person",
+        }
+        .into()
     }
 
     fn position(&self, row: &SpendBucket) -> Position {
@@ -153,32 +198,66 @@ impl List for BucketList {
     }
 }
 
-impl RootList for BucketList {
-    async fn page(&self, _: &Api, after: Option<Position>, limit: u64) -> Result<PageRows<Self>, ApiError> {
+impl BucketList {
+    /// The groups after a position that were computed already.
+    fn computed(&self, after: Option<&Position>, limit: u64) -> Result<Vec<Bucket>, ApiError> {
         let mut page = Vec::new();
         for bucket in &self.report.buckets {
-            let amount = bucket.cost.amount()?;
-            let (currency, least, key, license) = position(bucket, amount);
-            let comes_later =
-                |after: &Position| (&currency, -least, &key, &license) > (&after.0, -after.1, &after.2, &after.3);
             if page.len() as u64 == limit {
                 break;
             }
-            if after.as_ref().is_none_or(comes_later) {
-                page.push((bucket.clone(), amount));
+            let amount = bucket.cost.amount()?;
+            let comes_later = match after {
+                None => true,
+                Some(Position::Amount(currency, least, group)) => {
+                    (bucket.currency.code(), -amount, &bucket.group) > (currency.as_str(), -least, group)
+                }
+                Some(Position::Person(_)) => false,
+            };
+            if comes_later {
+                page.push(bucket.clone());
             }
         }
-        let groups = || page.iter().map(|(bucket, _)| &bucket.group);
+        Ok(page)
+    }
+}
+
+impl RootList for BucketList {
+    async fn page(&self, api: &Api, after: Option<Position>, limit: u64) -> Result<PageRows<Self>, ApiError> {
+        let mut page = self.computed(after.as_ref(), limit)?;
+        let after = match &after {
+            Some(Position::Person(place)) => Some(place),
+            _ => None,
+        };
+        let left = limit.saturating_sub(page.len() as u64);
+        let people = people::page(api.instances.db.read(), &self.report, after, left).await?;
+        page.extend(people.buckets);
+        let groups = || page.iter().map(|bucket| &bucket.group);
+        let instance = |group: &Group| match group {
+            Group::License { key: (instance, _), .. } => Some(*instance),
+            _ => None,
+        };
+        let person = |group: &Group| match group {
+            Group::Person(person) => Some(*person),
+            _ => None,
+        };
         let relations = Arc::new(Relations {
-            instances: Batch::new(groups().filter_map(|group| group.license.as_ref().map(|(instance, _)| *instance))),
-            integrations: Arc::new(Batch::new(groups().map(|group| group.integration_key.clone()))),
+            instances: Batch::new(groups().filter_map(instance)),
+            integrations: Arc::new(Batch::new(groups().filter_map(integration_key).cloned())),
+            people: Batch::new(groups().filter_map(person)),
         });
-        let row = |(bucket, amount)| SpendBucket { bucket, amount, relations: relations.clone() };
-        Ok(page.into_iter().map(row).collect::<Vec<_>>().into())
+        let mut rows = Vec::with_capacity(page.len());
+        for bucket in page {
+            rows.push(SpendBucket { amount: bucket.cost.amount()?, bucket, relations: relations.clone() });
+        }
+        Ok(PageRows { rows, rest: people.rest.map(Position::Person) })
     }
 
-    async fn total(&self, _: &Api) -> Result<Total, ApiError> {
-        Ok(Total::of(self.report.buckets.len()))
+    /// People are not counted: they are more than the other groups.
+    async fn total(&self, api: &Api) -> Result<Total, ApiError> {
+        let computed = Total::of(self.report.buckets.len());
+        let first = people::page(api.instances.db.read(), &self.report, None, 1).await?;
+        Ok(Total { is_exact: first.buckets.is_empty() && first.rest.is_none(), ..computed })
     }
 }
 
@@ -186,6 +265,7 @@ connection!(SpendBucketConnection, SpendBucketEdge, BucketList, "groups of costs
 
 pub struct Spend {
     report: Arc<Report>,
+    group_by: GroupBy,
     evaluated_at: i64,
     stale: i64,
 }
@@ -208,7 +288,8 @@ impl Spend {
         self.report.totals.iter().map(|(currency, cost)| SpendTotal::of(*currency, *cost)).collect()
     }
 
-    /// The groups, by currency, the largest amount first.
+    /// The groups, by currency, the largest amount first. People come last, in the order of their ids; `totalCount` counts
+    /// the groups before them only.
     #[graphql(complexity = "page::cost(first, child_complexity)")]
     async fn buckets(
         &self,
@@ -216,7 +297,7 @@ impl Spend {
         #[graphql(desc = "The size of the page, from 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
     ) -> Result<Written<SpendBucketConnection>, ApiError> {
-        let list = BucketList { report: self.report.clone() };
+        let list = BucketList { report: self.report.clone(), group_by: self.group_by };
         Ok(Written(SpendBucketConnection(connection::root(ctx, list, first, after).await?)))
     }
 
@@ -248,7 +329,8 @@ pub struct SpendQuery;
 #[Object]
 impl SpendQuery {
     /// What the licences of all instances cost in a year. With a contract in force, the larger number of its seats and of
-    /// the holders is paid for; without one, the holders are.
+    /// the holders is paid for; without one, the holders are. By departments and people, it is refused to a token that is
+    /// limited to some instances; the role `REPORTS` sees no group of fewer than five people.
     #[graphql(complexity = "REPORT + child_complexity")]
     async fn spend(
         &self,
@@ -256,11 +338,17 @@ impl SpendQuery {
         #[graphql(desc = "By what the costs are grouped.")] group_by: GroupBy,
         #[graphql(desc = "Selects what costs something.")] filter: Option<SpendFilter>,
     ) -> Result<Spend, ApiError> {
-        let api: &Api = ctx.data_unchecked();
+        let (api, caller) = (ctx.data_unchecked::<Api>(), ctx.data_unchecked::<Caller>());
+        if api.seen.is_some() && matches!(group_by, GroupBy::Department | GroupBy::Person) {
+            return Err(ApiError::Forbidden(
+                "This token is limited to some instances, and people have accounts in all.",
+            ));
+        }
         let SpendFilter { instance_id, integration_keys } = filter.unwrap_or_default();
         let filter = of_instances(api, instance_id, integration_keys)?;
         let now = api.instances.clock.now();
-        let report = report::report(&api.instances.db, &filter, group_by, day_of(now)).await?;
+        let report =
+            report::report(&api.instances.db, &filter, group_by, caller.may_read_people(), day_of(now)).await?;
         let stale = queries::Filter {
             ids: filter.instance_ids,
             integration_keys: filter.integration_keys,
@@ -270,6 +358,6 @@ impl SpendQuery {
             ..queries::Filter::default()
         };
         let stale = api.instances.total(&stale).await?.rows;
-        Ok(Spend { report: Arc::new(report), evaluated_at: now, stale })
+        Ok(Spend { report: Arc::new(report), group_by, evaluated_at: now, stale })
     }
 }

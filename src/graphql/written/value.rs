@@ -127,6 +127,7 @@ enums! {
     crate::instance::standing::Headline,
     crate::spend::reclaim::Reason,
     crate::spend::renewals::State,
+    crate::spend::report::BucketKind,
     crate::spend::report::Reason,
     entity::audit_entry::Action,
     entity::audit_entry::ActorKind,

@@ -15,7 +15,7 @@ pub(super) struct Report {
     columns: &'static str,
 }
 
-pub(super) const REPORTS: [Report; 7] = [
+pub(super) const REPORTS: [Report; 9] = [
     Report {
         name: "users",
         field: "users(first: 100, after: $after, filter: $filter)",
@@ -59,6 +59,22 @@ pub(super) const REPORTS: [Report; 7] = [
         list: "buckets",
         columns: "integration.key instance.id instance.name license quantity amount.amount amount.currency \
             held.amount freeSeats.amount unknownHolders.amount",
+    },
+    Report {
+        name: "spend-by-department",
+        field: "spend(filter: $filter, groupBy: DEPARTMENT)",
+        filter: "SpendFilter",
+        list: "buckets",
+        columns: "kind department quantity amount.amount amount.currency held.amount freeSeats.amount \
+            unknownHolders.amount",
+    },
+    Report {
+        name: "spend-by-person",
+        field: "spend(filter: $filter, groupBy: PERSON)",
+        filter: "SpendFilter",
+        list: "buckets",
+        columns: "kind person.id person.displayName person.email person.department quantity amount.amount \
+            amount.currency held.amount freeSeats.amount unknownHolders.amount",
     },
     Report {
         name: "unpriced",

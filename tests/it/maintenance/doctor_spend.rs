@@ -14,6 +14,9 @@ pub fn breaks_of_spend(backend: DbBackend, orphan: Uuid) -> Vec<(&'static str, S
         ("license-counts", format!("UPDATE license_count SET active = active + 1 WHERE instance_id = {WELL} AND license = 'Full'")),
         ("license-counts", format!("DELETE FROM license_count WHERE instance_id = {WELL} AND license = 'Full'")),
         ("license-counts", format!("UPDATE license_count SET inactive = inactive - 1 WHERE instance_id = {WELL}")),
+        ("license-counts", format!("UPDATE license_count SET departed = departed + 1 WHERE instance_id = {WELL}")),
+        ("license-counts", format!("UPDATE license_group SET people = people + 1 WHERE instance_id = {WELL}")),
+        ("license-counts", format!("DELETE FROM license_group WHERE instance_id = {WELL}")),
         ("license-counts", format!("UPDATE license_tally SET untold = untold + 1 WHERE instance_id = {WELL}")),
         ("contracts", format!("INSERT INTO price (instance_id, license, currency, amount, months, updated_at) VALUES ({WELL}, 'Full', 'EUR', -1, 12, 0)")),
         ("contracts", format!("INSERT INTO contract (id, instance_id, name, name_key, currency, months, starts_on, ends_on, notice_days, notice_by, created_by, created_at, updated_at, revision)

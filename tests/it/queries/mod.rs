@@ -10,7 +10,7 @@ mod instances;
 mod names;
 mod newer;
 mod nodes;
-mod reports;
+pub mod reports;
 mod search;
 mod standing;
 mod statements;

@@ -13,12 +13,13 @@ use crate::spend::{counted, instance, set_price};
 use crate::support::{Server, http};
 
 /// Each report with the query of its rows.
-const REPORTS: [(&str, &str); 7] = [
+const REPORTS: [(&str, &str); 8] = [
     ("users", "list: users(first: 100, after: $after)"),
     ("people", "list: persons(first: 100, after: $after)"),
     ("findings", "list: findings(first: 100, after: $after)"),
     ("licenses", "list: licenses(first: 100, after: $after)"),
     ("spend", "list: buckets(first: 100, after: $after)"),
+    ("spend-by-department", "list: buckets(first: 100, after: $after)"),
     ("unpriced", "list: unpriced(first: 100, after: $after)"),
     ("renewals", "list: renewals(first: 100, after: $after)"),
 ];
@@ -32,7 +33,7 @@ async fn get(server: &Server, token: &str, file: &str, filter: Option<Value>) ->
 }
 
 /// The lines of a file, and its manifest.
-async fn lines(server: &Server, token: &str, report: &str, filter: Option<Value>) -> (Vec<Value>, Value) {
+pub async fn lines(server: &Server, token: &str, report: &str, filter: Option<Value>) -> (Vec<Value>, Value) {
     let answer = get(server, token, &format!("{report}.jsonl"), filter).await;
     assert_eq!(
         (answer.status().as_u16(), &answer.headers()[CONTENT_TYPE]),
@@ -57,6 +58,7 @@ async fn total(server: &Server, report: &str, query: &str) -> Value {
     let list = query.replace("list: ", "").replace("after: $after", "after: null");
     let (list, of) = match report {
         "spend" | "unpriced" => (format!("spend(groupBy: LICENSE) {{ {list} {{ totalCount }} }}"), "spend"),
+        "spend-by-department" => (format!("spend(groupBy: DEPARTMENT) {{ {list} {{ totalCount }} }}"), "spend"),
         _ => (format!("{list} {{ totalCount }}"), ""),
     };
     let found = server.ask(&format!("{{ {list} }}"), json!({})).await;
@@ -124,7 +126,7 @@ async fn a_file_has_the_rows_of_its_query_and_says_what_it_is_made_of() {
             json!({}),
         )
         .await;
-    assert_eq!(log["auditLog"]["totalCount"], 7 + 6 + 2, "{log}");
+    assert_eq!(log["auditLog"]["totalCount"], 8 + 7 + 2, "{log}");
     assert!(log["auditLog"]["nodes"][0]["detail"].as_str().unwrap().contains("licenses"), "{log}");
 }
 
@@ -133,9 +135,16 @@ async fn a_file_shows_a_caller_what_the_query_shows() {
     let (server, one, two) = company().await;
     let figures = NewToken::new("figures", Role::Reports);
     let figures = server.tokens.create(figures).await.unwrap().text;
-    for (report, status) in
-        [("users", 403), ("people", 403), ("findings", 403), ("licenses", 200), ("spend", 200), ("renewals", 200)]
-    {
+    for (report, status) in [
+        ("users", 403),
+        ("people", 403),
+        ("findings", 403),
+        ("licenses", 200),
+        ("spend", 200),
+        ("spend-by-department", 200),
+        ("spend-by-person", 403),
+        ("renewals", 200),
+    ] {
         let answer = get(&server, &figures, &format!("{report}.jsonl"), None).await;
         assert_eq!(answer.status(), status, "{report}");
     }
@@ -144,7 +153,9 @@ async fn a_file_shows_a_caller_what_the_query_shows() {
     let limited = server.tokens.create(limited).await.unwrap().text;
     let (users, manifest) = lines(&server, &limited, "users", None).await;
     assert_eq!((users.len(), manifest["sources"].as_array().unwrap().len()), (40, 1));
-    assert_eq!(get(&server, &limited, "people.csv", None).await.status(), 403);
+    for file in ["people.csv", "spend-by-department.csv", "spend-by-person.jsonl"] {
+        assert_eq!(get(&server, &limited, file, None).await.status(), 403, "{file}");
+    }
     let none = lines(&server, &limited, "licenses", Some(json!({ "instanceId": one }))).await.0;
     assert_eq!(none, [] as [Value; 0]);
 

@@ -8,6 +8,7 @@ use crate::support::{DEADLINE, Server, one};
 
 mod contracts;
 mod figures;
+mod groups;
 mod prices;
 mod reminders;
 

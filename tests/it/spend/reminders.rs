@@ -8,7 +8,7 @@ use std::time::Duration;
 use muster::clock::Clock;
 use serde_json::{Value, json};
 
-use super::{day, instance};
+use super::day;
 use crate::peers::mail::{notifications, set_recipients};
 use crate::peers::{Smtp, recipient};
 use crate::support::{DEADLINE, Place, Server};
@@ -57,7 +57,8 @@ async fn each_step_is_mailed_once_for_a_term_and_a_late_start_sends_the_nearest_
     let clock = Arc::new(AtomicI64::new(begin));
     let server = start(&smtp, &clock, None).await;
     set_recipients(&server, &["bo@example.com", "Ada@Example.com"]).await;
-    let id = instance(&server, "Acme", &[("users", "12")]).await;
+    let id = server.rehearse("Acme", &[("users", "12")]).await;
+    server.idle(&id, "").await;
     // Notice by day 200.
     let mut input = json!({ "instanceId": id, "name": "Order 4711", "currency": "EUR", "startsOn": day(-10), "endsOn": day(230),
         "noticeDays": 30, "lines": [{ "license": "Full", "seats": 7 }] });

@@ -17,7 +17,7 @@ const SPEND = `query Spend($by: SpendGroup!, $filter: SpendFilter, $after: Strin
     evaluatedAt staleInstances totals { currency ${MONEY} }
     buckets(first: 50, after: $after) {
       totalCount totalCountIsExact pageInfo { hasNextPage endCursor }
-      nodes { integration { key name } instance { ...Reported } license ${MONEY} }
+      nodes { kind integration { key name } instance { ...Reported } license department ${MONEY} }
     }
   }
 } ${REPORTED}`;
@@ -67,22 +67,35 @@ function Totals({ spend, unpriced }) {
   `;
 }
 
+/** The groups that are no department. */
+const RESTS = {
+  FREE_SEATS: "Free seats",
+  UNKNOWN_HOLDERS: "Not known whether held",
+  UNMATCHED: "Accounts without a person",
+  NO_DEPARTMENT: "No department known",
+  SUPPRESSED: "Departments with few people",
+};
+
+/** By what the costs can be grouped: the values in the address, and what each is called. */
+const GROUPS = { licence: ["LICENSE", "licence"], department: ["DEPARTMENT", "department"] };
+
 /** What a group is: a link to the licences behind it. */
-function Group({ bucket: { integration, instance, license } }) {
+function Group({ bucket: { kind, integration, instance, license, department } }) {
+  if (!integration) return department ?? unknown(RESTS[kind]);
   if (!instance) return html`<${Link} to="reports/licences?application=${encodeURIComponent(integration.key)}">${integration.name}</${Link}>`;
   return html`<${Link} to="reports/licences?instance=${encodeURIComponent(instance.id)}">${license}</${Link}><${Of} instance=${instance} />`;
 }
 
-const keyOf = ({ integration, instance, license, amount }) => [amount.currency, integration.key, instance?.id, license].join(" ");
+const keyOf = ({ kind, integration, instance, license, department, amount }) => [amount.currency, kind, integration?.key, instance?.id, license, department].join(" ");
 
 const Buckets = ({ list, by }) => html`
   <section aria-labelledby="groups">
-    <h2 id="groups">By ${by === "LICENSE" ? "licence" : "application"}</h2>
+    <h2 id="groups">By ${by}</h2>
     <table class="cards flow figures">
-      <caption class="unseen">What each ${by === "LICENSE" ? "licence" : "application"} costs in a year</caption>
+      <caption class="unseen">What each ${by} costs in a year</caption>
       <thead>
         <tr>
-          <th scope="col">${by === "LICENSE" ? "Licence" : "Application"}</th>
+          <th scope="col">${by[0].toUpperCase() + by.slice(1)}</th>
           ${["Licences and seats", "Held", "Free seats", "Not known whether held", "A year"].map((label) => html`<th key=${label} scope="col" class="number">${label}</th>`)}
         </tr>
       </thead>
@@ -134,7 +147,7 @@ const Nothing = () => html`
 `;
 
 export function SpendReport() {
-  const by = search.value.get("by") === "licence" ? "LICENSE" : "APPLICATION";
+  const [by, name] = GROUPS[search.value.get("by")] ?? ["APPLICATION", "application"];
   const filter = filterOfAddress();
   const list = useList(SPEND, { by, filter }, (data) => data.spend.buckets, changesFigures);
   const unpriced = useList(UNPRICED, { filter }, (data) => data.spend.unpriced, changesFigures);
@@ -145,14 +158,14 @@ export function SpendReport() {
   const isEmpty = list.nodes?.length === 0 && unpriced.nodes?.length === 0;
   return html`
     <div class="filters bottom">
-      <${Choose} label="Group" name="by" all="By application" options=${[["licence", "By licence"]]} />
+      <${Choose} label="Group" name="by" all="By application" options=${Object.entries(GROUPS).map(([value, [, name]]) => [value, `By ${name}`])} />
       <${OneApplication} />
-      <span class="filters-end"><${ReportFile} report="spend" /></span>
+      <span class="filters-end"><${ReportFile} report=${by === "DEPARTMENT" ? "spend-by-department" : "spend"} /></span>
     </div>
     <${Pending} list=${list} lines=${8} />
     ${isEmpty && html`<${Nothing} />`}
     ${list.nodes && !isEmpty && html`<${Totals} spend=${list.data.spend} unpriced=${unpriced} />`}
-    ${list.nodes?.length > 0 && html`<${Buckets} list=${list} by=${by} />`}
+    ${list.nodes?.length > 0 && html`<${Buckets} list=${list} by=${name} />`}
     ${unpriced.error && html`<${Pending} list=${unpriced} />`}
     ${unpriced.nodes?.length > 0 && html`<${Unpriced} list=${unpriced} reload=${reload} />`}
   `;
