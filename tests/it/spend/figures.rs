@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{contract, counted, day, instance, licenses, set_price, spend};
+use crate::findings::application::evaluated;
 use crate::support::{Server, change};
 
 const DAY_MS: i64 = 86_400_000;
@@ -251,6 +252,8 @@ async fn the_users_that_there_are_at_an_upgrade_are_counted() {
     let plain = |licenses: Vec<Value>| {
         licenses.into_iter().map(|it| (it["name"].clone(), it["assigned"].clone())).collect::<Vec<_>>()
     };
+    evaluated(&server).await;
+    counted(&server).await;
     let before = plain(licenses(&server, &id).await);
     assert_eq!(before, [(json!("Basic"), json!(40)), (json!("Full"), json!(20))]);
     // As an earlier version has left it.
