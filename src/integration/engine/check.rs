@@ -25,9 +25,8 @@ pub(super) async fn check(connection: &Connection) -> Result<Verified, SourceErr
     let needed = listing.lists.iter().position(|list| list.permission.is_none());
     let probed = listing.lists.iter().enumerate();
     for (_, list) in probed.filter(|(number, list)| list.permission.is_some() || needed == Some(*number)) {
-        match probe(reader, list).await {
-            Err(error) => losses.note_list(list, error)?,
-            Ok(()) => {}
+        if let Err(error) = probe(reader, list).await {
+            losses.note_list(list, error)?;
         }
     }
     Ok(Verified {
