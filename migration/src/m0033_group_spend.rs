@@ -28,7 +28,8 @@ impl MigrationTrait for Migration {
         Some(true)
     }
 
-    /// What a replica of the previous release counts has no groups. The next count of the instance has.
+    /// No replica of an earlier release may run beside this one: what it counts would have no suspended holders, nobody
+    /// who has left, and the groups of before.
     async fn up(&self, m: &SchemaManager) -> Result<(), DbErr> {
         let postgres = m.get_database_backend() == DbBackend::Postgres;
         let (id, text) = if postgres { ("uuid", r#"text COLLATE "C""#) } else { ("blob", "text") };

@@ -30,6 +30,18 @@ pub enum Changed {
     Accounts,
     /// What is held against them.
     Rules,
+    /// Both.
+    Everything,
+}
+
+impl Changed {
+    fn is_about_accounts(self) -> bool {
+        matches!(self, Self::Accounts | Self::Everything)
+    }
+
+    fn is_about_rules(self) -> bool {
+        matches!(self, Self::Rules | Self::Everything)
+    }
 }
 
 /// Requests that these instances are evaluated at this time, with those whose people sign in by one of them.
@@ -51,7 +63,7 @@ pub async fn request(tx: &Tx, instances: &BTreeSet<Uuid>, changed: Changed, due:
             requested: Set(1),
             begun: Set(0),
             is_whole: Set(changed != Changed::Activity),
-            rules_changed: Set(changed == Changed::Rules),
+            rules_changed: Set(changed.is_about_rules()),
             open: Set("{}".into()),
             ..Default::default()
         });
@@ -60,12 +72,12 @@ pub async fn request(tx: &Tx, instances: &BTreeSet<Uuid>, changed: Changed, due:
         if changed != Changed::Activity {
             known.value(Column::IsWhole, true);
         }
-        if changed == Changed::Rules {
+        if changed.is_about_rules() {
             known.value(Column::RulesChanged, true);
         }
         Entity::insert_many(rows).on_conflict(known).exec_without_returning(tx.conn()).await?;
         queue::enqueue_with(tx, Kind::Findings, Priority::Usual, some, due).await?;
-        if changed != Changed::Activity {
+        if changed.is_about_accounts() {
             queue::enqueue_with(tx, Kind::Tally, Priority::Usual, some, due).await?;
         }
     }

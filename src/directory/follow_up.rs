@@ -34,7 +34,7 @@ pub async fn after_deletion(tx: &Tx, instance: Uuid, now: i64) -> Result<()> {
     if deleted.rows_affected == 0 {
         return evaluations::request(tx, &[instance].into(), Changed::Accounts, now).await;
     }
-    evaluations::request_all(tx, Some(instance), Changed::Rules, now).await?;
+    evaluations::request_all(tx, Some(instance), Changed::Everything, now).await?;
     everything(tx, now).await
 }
 

@@ -5,13 +5,12 @@
 //! nothing changed, and figures outlive the accounts that they counted. What all instances have together is recorded
 //! beside, so that a trend of everything costs its days only.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use entity::posture_day::{ActiveModel, Column, Entity, Model};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, IdenStatic, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IdenStatic, IntoActiveModel, QueryFilter, QuerySelect, Select,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -51,11 +50,7 @@ impl Recorded {
     fn since(&self, before: &Self) -> BTreeMap<String, Answers> {
         let names: BTreeSet<&String> = self.0.keys().chain(before.0.keys()).collect();
         let of = |own: &Self, name: &String| own.0.get(name).copied().unwrap_or_default();
-        let more = names.into_iter().map(|name| {
-            let (now, then) = (of(self, name), of(before, name));
-            let more = Answers { yes: now.yes - then.yes, no: now.no - then.no, unknown: now.unknown - then.unknown };
-            (name.clone(), more)
-        });
+        let more = names.into_iter().map(|name| (name.clone(), of(self, name) - of(before, name)));
         more.filter(|(_, more)| *more != Answers::default()).collect()
     }
 }
@@ -118,11 +113,8 @@ async fn fold(tx: &Tx, instance: Uuid, day: i32) -> Result<()> {
         .add(Column::InstanceId.is_in([instance, TOGETHER]))
         .add(Column::Question.is_in(names))
         .add(Column::Day.lt(day));
-    let rows = Entity::find().filter(old.clone()).order_by_asc(Column::InstanceId).all(tx.conn()).await?;
-    if rows.is_empty() {
-        return Ok(());
-    }
-    Entity::delete_many().filter(old).exec(tx.conn()).await?;
+    // What is added again is what was deleted here, and not by another server meanwhile.
+    let rows = Entity::delete_many().filter(old).exec_with_returning(tx.conn()).await?;
     let mut sums: BTreeMap<(bool, Uuid, String), Answers> = BTreeMap::new();
     for Model { instance_id, question, yes, no, unknown, .. } in rows.into_iter().filter(|it| it.question != EVALUATED)
     {
@@ -139,9 +131,10 @@ async fn fold(tx: &Tx, instance: Uuid, day: i32) -> Result<()> {
 pub(super) async fn recount<C: ConnectionTrait>(conn: &C) -> Result<Vec<(Uuid, String)>> {
     use entity::evaluation;
     let mut sums: BTreeMap<Uuid, BTreeMap<String, Answers>> = BTreeMap::new();
-    for row in Entity::find().all(conn).await? {
-        let Model { instance_id, question, yes, no, unknown, .. } = row;
-        *sums.entry(instance_id).or_default().entry(question).or_default() += Answers { yes, no, unknown };
+    let rows = summed(Entity::find().select_only().columns([Column::InstanceId, Column::Question]));
+    let rows = rows.group_by(Column::InstanceId).group_by(Column::Question);
+    for (instance, question, yes, no, unknown) in rows.into_tuple::<(Uuid, String, i64, i64, i64)>().all(conn).await? {
+        sums.entry(instance).or_default().insert(question, Answers { yes, no, unknown });
     }
     let recorded = evaluation::Entity::find().select_only();
     let recorded = recorded.columns([evaluation::Column::InstanceId, evaluation::Column::Recorded]);
@@ -174,16 +167,6 @@ pub struct Day {
     pub is_carried: bool,
 }
 
-/// A sum of changes.
-#[derive(FromQueryResult)]
-struct Change {
-    question: String,
-    day: i32,
-    yes: i64,
-    no: i64,
-    unknown: i64,
-}
-
 /// The answers to a question from the first to the last of these days, of all instances that the caller sees, or of
 /// those of them that are asked for. It begins with the first day on which an evaluation ended.
 pub async fn days(
@@ -193,44 +176,41 @@ pub async fn days(
     asked: Option<&[Uuid]>,
     seen: &Seen,
 ) -> Result<Vec<Day>> {
-    let name = name(question);
-    let sum = |column: Column| Expr::cust(format!("CAST(SUM({}) AS bigint)", column.as_str()));
-    let mut rows = Entity::find()
-        .select_only()
-        .columns([Column::Question, Column::Day])
-        .column_as(sum(Column::Yes), "yes")
-        .column_as(sum(Column::No), "no")
-        .column_as(sum(Column::Unknown), "unknown")
-        .filter(Column::Question.is_in([name.as_str(), EVALUATED]))
-        .filter(Column::Day.lte(last))
-        .group_by(Column::Question)
-        .group_by(Column::Day)
-        .order_by_asc(Column::Day);
-    rows = match (asked, seen) {
-        (None, None) => rows.filter(Column::InstanceId.eq(TOGETHER)),
-        _ => rows.filter(Column::InstanceId.in_subquery(instances(reader, asked, seen))),
+    let of = |question: &str| {
+        let rows = Entity::find().select_only().filter(Column::Question.eq(question));
+        match (asked, seen) {
+            (None, None) => rows.filter(Column::InstanceId.eq(TOGETHER)),
+            _ => rows.filter(Column::InstanceId.in_subquery(instances(reader, asked, seen))),
+        }
     };
-    let (mut sum, mut days, mut is_known) = (Answers::default(), BTreeMap::new(), false);
-    for Change { question, day, yes, no, unknown } in rows.into_model().all(reader).await? {
-        if day < first {
-            is_known = true;
-            sum += Answers { yes, no, unknown };
-            continue;
-        }
-        let (change, is_evaluated): &mut (Answers, bool) = days.entry(day).or_default();
-        if question == EVALUATED {
-            *is_evaluated = true;
-        } else {
-            *change = Answers { yes, no, unknown };
-        }
-    }
-    let first = if is_known { first } else { days.keys().next().copied().unwrap_or(last + 1) };
+    let begun = of(EVALUATED).column_as(Column::Day.min(), "day").into_tuple::<Option<i32>>().one(reader).await?;
+    let Some(begun) = begun.flatten() else { return Ok(Vec::new()) };
+    let first = Ord::max(first, begun);
+    let name = name(question);
+    let before = summed(of(&name)).filter(Column::Day.lt(first));
+    let before: Option<(Option<i64>, Option<i64>, Option<i64>)> = before.into_tuple().one(reader).await?;
+    let (yes, no, unknown) = before.unwrap_or_default();
+    let [yes, no, unknown] = [yes, no, unknown].map(Option::unwrap_or_default);
+    let mut sum = Answers { yes, no, unknown };
+    let changes = summed(of(&name).column(Column::Day)).filter(Column::Day.between(first, last)).group_by(Column::Day);
+    let changes: Vec<(i32, i64, i64, i64)> = changes.into_tuple().all(reader).await?;
+    let changes: HashMap<i32, Answers> =
+        changes.into_iter().map(|(day, yes, no, unknown)| (day, Answers { yes, no, unknown })).collect();
+    let evaluated = of(EVALUATED).column(Column::Day).filter(Column::Day.between(first, last)).distinct();
+    let evaluated: HashSet<i32> = evaluated.into_tuple().all(reader).await?.into_iter().collect();
     let each = (first..=last).map(|day| {
-        let (change, is_evaluated) = days.get(&day).copied().unwrap_or_default();
-        sum += change;
-        Day { day, answers: sum, is_carried: !is_evaluated }
+        sum += changes.get(&day).copied().unwrap_or_default();
+        Day { day, answers: sum, is_carried: !evaluated.contains(&day) }
     });
     Ok(each.collect())
+}
+
+/// With the sums of the changes.
+fn summed(rows: Select<Entity>) -> Select<Entity> {
+    let sum = |column: Column| Expr::cust(format!("CAST(SUM({}) AS bigint)", column.as_str()));
+    [Column::Yes, Column::No, Column::Unknown]
+        .into_iter()
+        .fold(rows, |rows, column| rows.column_as(sum(column), column.as_str()))
 }
 
 /// The instances that the caller sees, or those of them that are asked for, also those that are deleted.

@@ -1,7 +1,7 @@
 //! Retention of runs and of deleted instances.
 
 use entity::instance::{self, Status};
-use entity::{event, run};
+use entity::{event, posture_day, run};
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
@@ -66,5 +66,7 @@ pub async fn tombstones(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
     }
     tx.note_unlogged();
     run::Entity::delete_many().filter(run::Column::InstanceId.is_in(past.iter().copied())).exec(tx.conn()).await?;
+    let days = posture_day::Column::InstanceId.is_in(past.iter().copied());
+    posture_day::Entity::delete_many().filter(days).exec(tx.conn()).await?;
     Ok(instance::Entity::delete_many().filter(instance::Column::Id.is_in(past)).exec(tx.conn()).await?.rows_affected)
 }

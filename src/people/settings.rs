@@ -209,7 +209,7 @@ impl People {
                     return Err(Error::Refused(Vec::new()));
                 }
                 audit::record_change(&tx, now, || None::<Subject>, detail);
-                evaluations::request_all(&tx, None, Changed::Rules, now).await?;
+                evaluations::request_all(&tx, None, Changed::Everything, now).await?;
                 follow_up::everything(&tx, now).await
             })
             .await;

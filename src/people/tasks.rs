@@ -96,7 +96,7 @@ impl Lane<'_> {
     async fn request_after(&mut self, task: &Model, is_done: bool) -> Result<()> {
         if task.kind == Kind::Everything {
             return if is_done {
-                evaluations::request_all(self.tx, None, Changed::Rules, self.now).await
+                evaluations::request_all(self.tx, None, Changed::Everything, self.now).await
             } else {
                 Ok(())
             };

@@ -140,13 +140,9 @@ pub fn without_people(
     let (unmatched, matched): (Vec<Cell>, Vec<Cell>) = cells(license, groups).into_iter().partition(is_unmatched);
     let count = |cells: &[Cell]| cells.iter().map(|cell| cell.holders).sum::<i64>();
     let (unmatched, accounts) = (count(&unmatched), count(&matched));
-    let people: i64 = matched.iter().map(|cell| cell.people).sum();
-    let is_small = |people: i64| (1..FEWEST).contains(&people);
     let hidden = Group::Rest(Rest::Suppressed);
-    let of_unmatched = match rates {
-        None if is_small(unmatched) || is_small(people) => hidden.clone(),
-        _ => Group::Rest(Rest::Unmatched),
-    };
+    // With the costs by department beside it, the number of the unmatched would show a cell that is suppressed there.
+    let of_unmatched = if rates.is_none() { hidden.clone() } else { Group::Rest(Rest::Unmatched) };
     let (mut parts, mut own) = (Vec::new(), Vec::new());
     for sum in sums(lines)? {
         let (currency, cost, quantities) = sum;

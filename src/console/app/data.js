@@ -218,3 +218,7 @@ export function useList(query, variables, pick, matters = null) {
     reload: reloadAll,
   };
 }
+
+/** Events after which figures may differ. */
+const CHANGES_FIGURES = new Set(["SYNC_SUCCEEDED", "SYNC_PARTIAL", "SYNC_FAILED", "USERS_DELETION_STARTED", "USERS_DELETED", "DELETION_STARTED", "DELETED"]);
+export const changesFigures = ({ cause }) => CHANGES_FIGURES.has(cause);

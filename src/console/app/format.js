@@ -100,3 +100,8 @@ export function every(minutes) {
   if (minutes > 60 && minutes % 60 === 0) return `Every ${count(minutes / 60, "hour")}`;
   return plural(minutes, "Every minute", `Every ${count(minutes, "minute")}`);
 }
+
+const dates = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+
+/** `2027-03-31` as "31 Mar 2027" */
+export const date = (text) => dates.format(new Date(text));

@@ -197,7 +197,7 @@ impl<'a> Pass<'a> {
                 self.restarted = true;
                 self.progress.restart();
                 self.ids = SeenIds::default();
-                self.has_counted = false;
+                self.count = count(reader, self.list()).await?;
                 self.try_read_users(reader).await
             }
             read => read,

@@ -8,13 +8,8 @@ import { Only } from "./only.js";
 import { Download, instanceLink, Link } from "./parts.js";
 import { Freshness } from "./state.js";
 
-const dates = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
-
 /** What an instance of a report needs to be shown. */
 export const REPORTED = "fragment Reported on Instance { id name integration { key name } freshness { state asOf staleSince } }";
-
-/** `2027-03-31` as "31 Mar 2027" */
-export const date = (text) => dates.format(new Date(text));
 
 /** `{ amount: "1250.00", currency: "EUR" }` as "EUR 1,250.00", with the decimal places that it has. It is not broken into lines. */
 export function money({ amount, currency }) {
@@ -53,7 +48,3 @@ export const Of = ({ instance }) => html`
   <span class="second"><${Link} to=${instanceLink(instance.id)}>${instance.name}</${Link}> · ${instance.integration.name}</span>
   ${instance.freshness.state !== "FRESH" && html`<${Freshness} instance=${instance} />`}
 `;
-
-/** Events after which figures may differ. */
-const CHANGES_FIGURES = new Set(["SYNC_SUCCEEDED", "SYNC_PARTIAL", "SYNC_FAILED", "USERS_DELETION_STARTED", "USERS_DELETED", "DELETION_STARTED", "DELETED"]);
-export const changesFigures = ({ cause }) => CHANGES_FIGURES.has(cause);

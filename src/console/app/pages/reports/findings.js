@@ -1,6 +1,6 @@
 // Findings: accounts that somebody should look at, and what was accepted.
 
-import { useList } from "../../data.js";
+import { changesFigures, useList } from "../../data.js";
 import { count, listed, nameOf, words } from "../../format.js";
 import { html } from "../../lib.js";
 import { search, setSearch } from "../../router.js";
@@ -10,7 +10,7 @@ import { loaded, useAction } from "../../ui/dialog.js";
 import { instancesOfAddress, OneInstance, Severity, SEVERITIES, STATES, TYPES } from "../../ui/finding.js";
 import { Day, Moment } from "../../ui/moment.js";
 import { Button, Empty, instanceLink, Link, More, Pending, personLink } from "../../ui/parts.js";
-import { changesFigures, ReportFile } from "../../ui/report.js";
+import { ReportFile } from "../../ui/report.js";
 import { Badge } from "../../ui/state.js";
 
 const FINDINGS = `query Findings($after: String, $filter: FindingFilter) {
@@ -50,7 +50,7 @@ const FACTS = {
 const TIME = /^\d{4}-\d\d-\d\dT/;
 const ANSWERS = { true: "yes", false: "no" };
 
-const one = (name, known) => (search.value.get(name) in known ? [search.value.get(name)] : undefined);
+const one = (name, known) => (Object.hasOwn(known, search.value.get(name) ?? "") ? [search.value.get(name)] : undefined);
 const isLimited = () => ["type", "severity", "state", "instance"].some((name) => search.value.has(name));
 
 const filterOfAddress = () => ({

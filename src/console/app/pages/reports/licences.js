@@ -1,6 +1,6 @@
 // Licences: how many are held, paid for and free, which can be taken back, and what they cost.
 
-import { useList, useWatch } from "../../data.js";
+import { changesFigures, useList, useWatch } from "../../data.js";
 import { count, number, words } from "../../format.js";
 import { html } from "../../lib.js";
 import { search, setSearch } from "../../router.js";
@@ -10,7 +10,7 @@ import { findInstances, nameOfInstance } from "../../ui/find.js";
 import { Moment } from "../../ui/moment.js";
 import { Only } from "../../ui/only.js";
 import { Button, Empty, Link, More, Pending } from "../../ui/parts.js";
-import { changesFigures, filterOfAddress, money, Of, OneApplication, REPORTED, ReportFile, told, unknown } from "../../ui/report.js";
+import { filterOfAddress, money, Of, OneApplication, REPORTED, ReportFile, told, unknown } from "../../ui/report.js";
 import { Badge } from "../../ui/state.js";
 
 const LICENCES = `query Licences($after: String, $filter: LicenseFilter) {

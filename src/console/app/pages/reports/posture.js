@@ -1,13 +1,13 @@
 // Posture: how accounts stand, by question. What is not known is a number of its own, and there is no score.
 
-import { useQuery, useWatch } from "../../data.js";
+import { changesFigures, useQuery, useWatch } from "../../data.js";
 import { count, number, plural } from "../../format.js";
 import { html } from "../../lib.js";
 import { maySeeReportSettings } from "../../session.js";
 import { Behind, instancesOfAddress, OneInstance } from "../../ui/finding.js";
 import { Moment } from "../../ui/moment.js";
 import { instanceLink, Link, Pending } from "../../ui/parts.js";
-import { changesFigures, unknown } from "../../ui/report.js";
+import { unknown } from "../../ui/report.js";
 
 /** Field, question, the type behind it, and whether its accounts are those that answer with yes or no. */
 const QUESTIONS = [

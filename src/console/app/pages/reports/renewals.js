@@ -1,8 +1,8 @@
 // Renewals: contracts in the order of the last days for notice.
 
 import { done } from "../../api.js";
-import { useList } from "../../data.js";
-import { count, number } from "../../format.js";
+import { changesFigures, useList } from "../../data.js";
+import { count, date, number } from "../../format.js";
 import { html } from "../../lib.js";
 import { search, setSearch } from "../../router.js";
 import { mayChange, mayRead } from "../../session.js";
@@ -11,7 +11,7 @@ import { findInstances, nameOfInstance } from "../../ui/find.js";
 import { Day } from "../../ui/moment.js";
 import { Only } from "../../ui/only.js";
 import { Button, Empty, Link, More, Pending, say } from "../../ui/parts.js";
-import { changesFigures, date, filterOfAddress, money, Of, OneApplication, REPORTED, ReportFile, unknown } from "../../ui/report.js";
+import { filterOfAddress, money, Of, OneApplication, REPORTED, ReportFile, unknown } from "../../ui/report.js";
 import { Badge } from "../../ui/state.js";
 
 const RENEWALS = `query Renewals($after: String, $filter: RenewalFilter) {

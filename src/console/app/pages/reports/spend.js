@@ -1,6 +1,6 @@
 // Spend: what licences cost in a year, by currency, application and licence. Currencies are never added up.
 
-import { useList } from "../../data.js";
+import { changesFigures, useList } from "../../data.js";
 import { count, number, plural } from "../../format.js";
 import { html } from "../../lib.js";
 import { search } from "../../router.js";
@@ -8,7 +8,7 @@ import { mayChange } from "../../session.js";
 import { Choose } from "../../ui/choose.js";
 import { Moment } from "../../ui/moment.js";
 import { Empty, Link, More, Pending } from "../../ui/parts.js";
-import { changesFigures, filterOfAddress, money, Of, OneApplication, REPORTED, ReportFile, unknown } from "../../ui/report.js";
+import { filterOfAddress, money, Of, OneApplication, REPORTED, ReportFile, unknown } from "../../ui/report.js";
 import { PriceButton } from "./licences.js";
 
 const MONEY = "amount { amount currency } held { amount currency } freeSeats { amount currency } unknownHolders { amount currency } quantity";
@@ -147,7 +147,7 @@ const Nothing = () => html`
 `;
 
 export function SpendReport() {
-  const [by, name] = GROUPS[search.value.get("by")] ?? ["APPLICATION", "application"];
+  const [by, name] = (Object.hasOwn(GROUPS, search.value.get("by") ?? "") && GROUPS[search.value.get("by")]) || ["APPLICATION", "application"];
   const filter = filterOfAddress();
   const list = useList(SPEND, { by, filter }, (data) => data.spend.buckets, changesFigures);
   const unpriced = useList(UNPRICED, { filter }, (data) => data.spend.unpriced, changesFigures);

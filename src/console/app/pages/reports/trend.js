@@ -1,14 +1,13 @@
 // Trend: the answers to one question, day by day.
 
-import { useQuery } from "../../data.js";
-import { number } from "../../format.js";
+import { changesFigures, useQuery } from "../../data.js";
+import { date, number } from "../../format.js";
 import { html } from "../../lib.js";
 import { search } from "../../router.js";
 import { LineChart } from "../../ui/chart.js";
 import { Choose } from "../../ui/choose.js";
 import { instancesOfAddress, OneInstance } from "../../ui/finding.js";
 import { Empty, Pending } from "../../ui/parts.js";
-import { changesFigures, date } from "../../ui/report.js";
 
 const QUESTIONS = {
   MFA: "Do people have a second factor?",
@@ -33,7 +32,7 @@ const TREND = `query Trend($question: PostureQuestion!, $from: Date!, $instanceI
 }`;
 const DAY_MS = 86_400_000;
 
-const known = (name, all, usual) => (search.value.get(name) in all ? search.value.get(name) : usual);
+const known = (name, all, usual) => (Object.hasOwn(all, search.value.get(name) ?? "") ? search.value.get(name) : usual);
 const options = (all) => Object.entries(all);
 const differs = (one, other) => ANSWERS.some(([field]) => one[field] !== other?.[field]);
 
