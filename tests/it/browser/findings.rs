@@ -36,6 +36,7 @@ async fn a_figure_leads_to_its_findings_and_one_is_accepted() {
     browser.choose("Question", "Are people administrators?").await;
     browser.is_at("/reports/trend?question=ADMINS").await;
     browser.press(Role::Link, "Posture").await;
+    browser.sees("27 active accounts").await;
 
     let path = "//tr[th[contains(., 'Do people have a second factor?')]]/td[@data-label='No']/a";
     browser.session.find(thirtyfour::By::XPath(path)).await.unwrap().click().await.unwrap();
