@@ -115,6 +115,7 @@ impl Code {
     }
 
     /// The same, if a question is not asked.
+    #[must_use]
     pub fn without(self, kind: Kind) -> Self {
         let place = questions().position(|question| question == Question::Finding(kind));
         Self(place.map_or(self.0, |place| self.0 & !(3 << (2 * place))))

@@ -107,7 +107,7 @@ async fn count(all: &Instances, id: Uuid, stop: &CancellationToken) -> Result<Op
     while let Some(first) = after.filter(|_| !stop.is_cancelled()) {
         let last = last_of_batch(view.conn(), id, first).await?;
         for group in groups(view.conn(), id, (first, last), counted.tally.activity_as_of).await? {
-            counted.add(id, group)?;
+            counted.add(id, &group)?;
         }
         after = last;
     }
@@ -172,7 +172,7 @@ async fn groups<C: ConnectionTrait>(
 }
 
 impl Counted {
-    fn add(&mut self, instance: Uuid, group: Group) -> Result<()> {
+    fn add(&mut self, instance: Uuid, group: &Group) -> Result<()> {
         let users = group.users;
         self.tally.accounts += users;
         let Some(licenses) = &group.licenses else {
@@ -186,7 +186,7 @@ impl Counted {
                 continue;
             }
             let none = || license_count::Model::none(instance, license.clone());
-            add(self.licenses.entry(license.clone()).or_insert_with(none), &group);
+            add(self.licenses.entry(license.clone()).or_insert_with(none), group);
             self.add_to_group(instance, license, group.department.as_deref(), users);
         }
         Ok(())

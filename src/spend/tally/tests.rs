@@ -12,7 +12,7 @@ fn counted(groups: &[(Option<&str>, UserStatus, Class, i64)]) -> Counted {
             department: None,
             users: *users,
         };
-        counted.add(Uuid::nil(), group).unwrap();
+        counted.add(Uuid::nil(), &group).unwrap();
     }
     counted
 }

@@ -35,7 +35,7 @@ fn records(has_left: bool, eleventh: &str) -> Vec<Account> {
 
 fn accounts() -> Vec<Value> {
     let own = |number: u32| {
-        let licenses = if number % 2 == 0 { json!(["Pro", "Basic"]) } else { json!(["Pro"]) };
+        let licenses = if number.is_multiple_of(2) { json!(["Pro", "Basic"]) } else { json!(["Pro"]) };
         tool(&format!("t{number}"), &format!("p{number}@acme.example"), json!({ "licenses": licenses }))
     };
     let mut accounts: Vec<Value> = (1..=13).map(own).collect();
