@@ -25,6 +25,23 @@ export const TYPES = {
 export const SEVERITIES = { CRITICAL: ["Critical", "danger"], HIGH: ["High", "danger"], MEDIUM: ["Medium", "warning"], LOW: ["Low", "plain"] };
 export const STATES = { OPEN: "Open", EXCEPTED: "Accepted", UNCONFIRMED: "Not confirmed", CLOSED: "Closed" };
 
+/** The questions of `Posture`, by the name of the field. */
+export const QUESTIONS = {
+  mfa: "Do people have a second factor?",
+  adminMfa: "Do administrators have a second factor?",
+  leavers: "Are active accounts of people who have left?",
+  unmatched: "Are accounts of the company nobody's?",
+  conflicts: "Does the address belong to somebody else by now?",
+  admins: "Are people administrators?",
+  externalAdmins: "Are administrators from outside?",
+  externals: "Are people from outside?",
+  inactive: "Have people not used their account for long?",
+  neverActive: "Have people never used their account?",
+  neverUsed: "Are licences paid for that were never used?",
+  duplicates: "Do people have several accounts in one instance?",
+  ownedServices: "Do programs and shared accounts have an owner?",
+};
+
 /** What reports of accounts are limited to. */
 export const OneInstance = () => html`<${Only} label="Instance" name="instance" placeholder="All instances" find=${findInstances} nameOf=${nameOfInstance} />`;
 

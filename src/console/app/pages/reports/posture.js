@@ -4,27 +4,27 @@ import { changesFigures, useQuery, useWatch } from "../../data.js";
 import { count, number, plural } from "../../format.js";
 import { html } from "../../lib.js";
 import { maySeeReportSettings } from "../../session.js";
-import { Behind, instancesOfAddress, OneInstance } from "../../ui/finding.js";
+import { Behind, instancesOfAddress, OneInstance, QUESTIONS } from "../../ui/finding.js";
 import { Moment } from "../../ui/moment.js";
 import { instanceLink, Link, Pending } from "../../ui/parts.js";
 import { unknown } from "../../ui/report.js";
 
-/** Field, question, the type behind it, and whether its accounts are those that answer with yes or no. */
-const QUESTIONS = [
-  ["mfa", "Do people have a second factor?", "NO_MFA", "no"],
-  ["adminMfa", "Do administrators have a second factor?", "ADMIN_WITHOUT_MFA", "no"],
-  ["leavers", "Are active accounts of people who have left?", "LEAVER_ACTIVE", "yes"],
-  ["unmatched", "Are accounts of the company nobody's?", "UNMATCHED", "yes"],
-  ["conflicts", "Does the address belong to somebody else by now?", "CONFLICT", "yes"],
-  ["admins", "Are people administrators?", null, "yes"],
-  ["externalAdmins", "Are administrators from outside?", "EXTERNAL_ADMIN", "yes"],
-  ["externals", "Are people from outside?", "EXTERNAL", "yes"],
-  ["inactive", "Have people not used their account for long?", "INACTIVE", "yes"],
-  ["neverActive", "Have people never used their account?", null, "yes"],
-  ["neverUsed", "Are licences paid for that were never used?", "NEVER_USED", "yes"],
-  ["duplicates", "Do people have several accounts in one instance?", "DUPLICATE", "yes"],
-  ["ownedServices", "Do programs and shared accounts have an owner?", "UNOWNED_SERVICE", "no"],
-];
+/** For each question, the type behind it, and whether its accounts are those that answer with yes or no. */
+const BEHIND = {
+  mfa: ["NO_MFA", "no"],
+  adminMfa: ["ADMIN_WITHOUT_MFA", "no"],
+  leavers: ["LEAVER_ACTIVE", "yes"],
+  unmatched: ["UNMATCHED", "yes"],
+  conflicts: ["CONFLICT", "yes"],
+  admins: [null, "yes"],
+  externalAdmins: ["EXTERNAL_ADMIN", "yes"],
+  externals: ["EXTERNAL", "yes"],
+  inactive: ["INACTIVE", "yes"],
+  neverActive: [null, "yes"],
+  neverUsed: ["NEVER_USED", "yes"],
+  duplicates: ["DUPLICATE", "yes"],
+  ownedServices: ["UNOWNED_SERVICE", "no"],
+};
 const POSTURE = `query Posture($instanceIds: [ID!]) {
   reportSettings { disabledTypes } # settings
   posture(instanceIds: $instanceIds) {
@@ -50,7 +50,9 @@ const ACCOUNTS = [
 
 const percent = (ratio) => `${(100 * ratio).toLocaleString("en", { maximumFractionDigits: 1 })} %`;
 
-function QuestionRow({ question: [, label, type, side], measure, isOff }) {
+function QuestionRow({ field, measure, isOff }) {
+  const label = QUESTIONS[field];
+  const [type, side] = BEHIND[field];
   if (isOff) return html`<tr><th scope="row">${label}</th><td class="number second" colspan="5">Switched off in <${Link} to="settings/reports">Report settings</${Link}></td></tr>`;
   const { yes, no, unknown: untold, excepted, ratio, basis } = measure;
   return html`
@@ -98,7 +100,7 @@ export function PostureReport() {
             ${["Yes", "No", "Not known", "Accepted", "Yes, of those known"].map((label) => html`<th key=${label} scope="col" class="number">${label}</th>`)}
           </tr>
         </thead>
-        <tbody>${QUESTIONS.map((question) => html`<${QuestionRow} key=${question[0]} question=${question} measure=${posture[question[0]]} isOff=${isOff(question[2])} />`)}</tbody>
+        <tbody>${Object.entries(BEHIND).map(([field, [type]]) => html`<${QuestionRow} key=${field} field=${field} measure=${posture[field]} isOff=${isOff(type)} />`)}</tbody>
       </table>
     `}
   `;

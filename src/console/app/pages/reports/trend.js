@@ -6,24 +6,11 @@ import { html } from "../../lib.js";
 import { search } from "../../router.js";
 import { LineChart } from "../../ui/chart.js";
 import { Choose } from "../../ui/choose.js";
-import { instancesOfAddress, OneInstance } from "../../ui/finding.js";
+import { instancesOfAddress, OneInstance, QUESTIONS } from "../../ui/finding.js";
 import { Empty, Pending } from "../../ui/parts.js";
 
-const QUESTIONS = {
-  MFA: "Do people have a second factor?",
-  ADMIN_MFA: "Do administrators have a second factor?",
-  LEAVERS: "Are active accounts of people who have left?",
-  UNMATCHED: "Are accounts of the company nobody's?",
-  CONFLICTS: "Does the address belong to somebody else by now?",
-  ADMINS: "Are people administrators?",
-  EXTERNAL_ADMINS: "Are administrators from outside?",
-  EXTERNALS: "Are people from outside?",
-  INACTIVE: "Have people not used their account for long?",
-  NEVER_ACTIVE: "Have people never used their account?",
-  NEVER_USED: "Are licences paid for that were never used?",
-  DUPLICATES: "Do people have several accounts in one instance?",
-  OWNED_SERVICES: "Do programs and shared accounts have an owner?",
-};
+/** The questions by their names in the API: `adminMfa` is `ADMIN_MFA`. */
+const ASKED = Object.fromEntries(Object.entries(QUESTIONS).map(([field, label]) => [field.replace(/[A-Z]/g, "_$&").toUpperCase(), label]));
 const PERIODS = { 90: "90 days", 365: "A year" };
 const [FIRST, USUAL] = ["MFA", 30];
 const ANSWERS = [["yes", "Yes"], ["no", "No"], ["unknown", "Not known"]];
@@ -94,12 +81,12 @@ function Days({ days }) {
 }
 
 export function TrendReport() {
-  const question = known("question", QUESTIONS, FIRST);
+  const question = known("question", ASKED, FIRST);
   const period = Number(known("days", PERIODS, USUAL));
   const from = new Date(Date.now() - (period - 1) * DAY_MS).toISOString().slice(0, 10);
   const query = useQuery(TREND, { question, from, instanceIds: instancesOfAddress() }, changesFigures);
   const days = query.data?.trend;
-  const { [FIRST]: first, ...others } = QUESTIONS;
+  const { [FIRST]: first, ...others } = ASKED;
   return html`
     <div class="filters bottom">
       <${Choose} label="Question" name="question" all=${first} options=${options(others)} />
@@ -108,6 +95,6 @@ export function TrendReport() {
     </div>
     <${Pending} list=${{ ...query, nodes: days }} lines=${8} />
     ${days?.length === 0 && html`<${Empty} title="No day is recorded yet"><p>The trend begins when accounts are first looked at, after a sync.</p></${Empty}>`}
-    ${days?.length > 0 && html`<h2>${QUESTIONS[question]}</h2><${Days} days=${days} />`}
+    ${days?.length > 0 && html`<h2>${ASKED[question]}</h2><${Days} days=${days} />`}
   `;
 }
