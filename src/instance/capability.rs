@@ -161,7 +161,7 @@ mod tests {
 
     fn loss(permission: Option<&str>, reason: &str) -> Loss {
         let reason = Some(reason.to_owned());
-        Loss { capability: MFA, missing_permission: permission.map(str::to_owned), reason }
+        Loss::new(MFA, permission.map(str::to_owned), reason)
     }
 
     /// `as_of`, `lost_since`, reason and permission.

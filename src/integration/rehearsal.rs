@@ -241,19 +241,14 @@ impl Rehearsal {
             _ => self.users,
         };
         let end = (position + self.page_size).min(total);
-        let refused = |capability, permission: &str| Loss {
-            capability,
-            missing_permission: Some(permission.into()),
-            reason: None,
-        };
+        let refused = |capability, permission: &str| Loss::new(capability, Some(permission.into()), None);
         let lost = match self.outcome {
             Outcome::Partial => vec![refused(Capability::LastActivity, ACTIVITY_PERMISSION)],
             Outcome::NoProfile => vec![refused(Capability::Profile, PROFILE_PERMISSION)],
-            Outcome::Uncertain if end >= total => vec![Loss {
-                capability: Capability::Users,
-                missing_permission: None,
-                reason: Some(format!("The rehearsal says that it has {} users, but lists {total}.", self.users)),
-            }],
+            Outcome::Uncertain if end >= total => {
+                let users = self.users;
+                vec![Loss::of_users(format!("The rehearsal says that it has {users} users, but lists {total}."))]
+            }
             _ => Vec::new(),
         };
         let of = |capability| -> BTreeSet<UserField> {

@@ -85,12 +85,19 @@ pub struct Loss {
     /// Why, in a sentence for a person.
     #[serde(default)]
     pub reason: Option<String>,
+    /// The application seems not to have this part at all. A part that was read before may be refused in the same way.
+    #[serde(default)]
+    pub is_absent: bool,
 }
 
 impl Loss {
+    pub fn new(capability: Capability, missing_permission: Option<String>, reason: Option<String>) -> Self {
+        Self { capability, missing_permission, reason, is_absent: false }
+    }
+
     /// The list of users could not prove that it is complete.
     pub fn of_users(reason: String) -> Self {
-        Self { capability: Capability::Users, missing_permission: None, reason: Some(reason) }
+        Self::new(Capability::Users, None, Some(reason))
     }
 }
 

@@ -68,6 +68,7 @@ impl Engine {
         if !queue::finish(tx, claim).await? {
             return Ok(None);
         }
+        let absent = set_absent_apart(tx, &mut transition).await?;
         let (failure, refusal) = match ending {
             Ending::Failed { error, refusal } => (Some(error.clone()), *refusal),
             Ending::Complete => (self.remove_leavers(tx, &mut transition, now).await?, None),
@@ -81,8 +82,8 @@ impl Engine {
         let run = transition.current_run_mut()?;
         let losses = losses::of(run)?;
         let completion = completion(failure.as_ref(), refusal, !losses.is_empty(), tries, now);
-        describe(run, completion, failure, &losses, now);
-        self.record_what_is_known(tx, &mut transition, &losses).await?;
+        describe(run, completion, failure, &losses, &absent, now);
+        self.record_what_is_known(tx, &mut transition, &losses, &absent).await?;
         let is_failed = matches!(completion, Completion::Failed { .. });
         let failure_class = transition.current_run_mut()?.failure_class.filter(|_| is_failed);
         let instance = transition.instance_mut();
@@ -99,7 +100,13 @@ impl Engine {
     }
 
     /// Records when each part of the list was last read, with which manifest, and how many users there are.
-    async fn record_what_is_known(&self, tx: &Tx, transition: &mut Transition<'_>, losses: &[Loss]) -> Result<()> {
+    async fn record_what_is_known(
+        &self,
+        tx: &Tx,
+        transition: &mut Transition<'_>,
+        losses: &[Loss],
+        absent: &[Loss],
+    ) -> Result<()> {
         // A list that cannot prove itself whole does not use a new baseline up, unless the one before could not either.
         let before = transition.last_run().map(losses::of).transpose()?;
         let is_whole = !losses::includes_users(losses);
@@ -117,9 +124,24 @@ impl Engine {
         }
         let integration = self.instances.catalog.find(&instance.integration_key);
         let provided = integration.map_or(&[][..], |integration| &integration.capabilities);
-        let lost = (!is_failed).then_some(losses);
+        let lost = [losses, absent].concat();
+        let lost = (!is_failed).then_some(&*lost);
         capability::record(tx, instance.id, &capability::Told { at, provided, lost }).await
     }
+}
+
+/// Takes those losses out of the run that are none, because the application never had the part, and returns them.
+async fn set_absent_apart(tx: &Tx, transition: &mut Transition<'_>) -> Result<Vec<Loss>> {
+    let instance = transition.instance().id;
+    let run = transition.current_run_mut()?;
+    let mut losses = losses::of(run)?;
+    if !losses.iter().any(|loss| loss.is_absent) {
+        return Ok(Vec::new());
+    }
+    let known = capability::as_of(tx.conn(), instance).await?;
+    let absent = losses::take_absent(&mut losses, &known);
+    run.lost = serde_json::to_value(losses)?;
+    Ok(absent)
 }
 
 /// `tries` is how often the server has tried the credential by itself.
@@ -150,7 +172,14 @@ fn completion(failure: Option<&Failure>, refusal: Option<Refusal>, lost: bool, t
 }
 
 /// Writes the outcome into the run's row.
-fn describe(run: &mut run::Model, completion: Completion, failure: Option<Failure>, losses: &[Loss], now: i64) {
+fn describe(
+    run: &mut run::Model,
+    completion: Completion,
+    failure: Option<Failure>,
+    losses: &[Loss],
+    absent: &[Loss],
+    now: i64,
+) {
     run.finished_at = Some(now);
     run.checkpoint = None;
     run.end_wait();
@@ -168,7 +197,7 @@ fn describe(run: &mut run::Model, completion: Completion, failure: Option<Failur
         run.missing_permissions = missing_permissions.into();
         return;
     }
-    run.remark = remark(run);
+    run.remark = remark(run, absent);
     if !losses.is_empty() {
         run.failure_class = Some(losses::class(losses));
         run.failure_message = Some(losses::describe(losses));
@@ -177,11 +206,12 @@ fn describe(run: &mut run::Model, completion: Completion, failure: Option<Failur
 }
 
 /// A remark for people about a run that did not fail.
-fn remark(run: &run::Model) -> Option<String> {
+fn remark(run: &run::Model, absent: &[Loss]) -> Option<String> {
     let nobody =
         (run.seen == 0).then_some("The application listed nobody. If it has users, the credential may not see them.");
     let baseline = run.new_baseline.then_some(baseline::REMARK);
-    let remarks: Vec<_> = nobody.into_iter().chain(baseline).collect();
+    let absent = losses::describe_absent(absent);
+    let remarks: Vec<_> = nobody.into_iter().chain(baseline).chain(absent.as_deref()).collect();
     (!remarks.is_empty()).then(|| remarks.join(" "))
 }
 

@@ -1,6 +1,6 @@
 //! The parts of a list that a run could not read, and the texts about them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use entity::run::{self, FailureClass};
 use integration::source::{Capability, Loss};
@@ -40,6 +40,13 @@ pub(super) fn includes_invitations(losses: &[Loss]) -> bool {
     losses.iter().any(|loss| loss.capability == Capability::Invitations)
 }
 
+/// Takes out the invitations that the application does not seem to have: nothing was ever read of them (`known`), so
+/// nothing is lost.
+pub(super) fn take_absent(losses: &mut Vec<Loss>, known: &HashMap<Capability, i64>) -> Vec<Loss> {
+    let never_read = !known.contains_key(&Capability::Invitations);
+    losses.extract_if(.., |loss| loss.is_absent && loss.capability == Capability::Invitations && never_read).collect()
+}
+
 /// The loss of a list with an unexpected number of users.
 pub(super) fn of_users(seen: i64, expected: u64) -> Loss {
     Loss::of_users(format!("The list should have {expected} different users, but {seen} were listed."))
@@ -67,6 +74,13 @@ pub(super) fn describe(losses: &[Loss]) -> String {
         sentences.push(format!("Missing: {}.", permissions.join(", ")));
     }
     sentences.join(" ")
+}
+
+/// What the application does not have, for a person.
+pub(super) fn describe_absent(absent: &[Loss]) -> Option<String> {
+    let reason = absent.first()?.reason.as_deref();
+    let known = "Invitations are not known: the application seems not to list them here.".to_owned();
+    Some([known].into_iter().chain(reason.map(sentence)).collect::<Vec<_>>().join(" "))
 }
 
 /// `Permission` if any part was refused, otherwise `Config`.
@@ -111,7 +125,7 @@ mod tests {
 
     fn loss(capability: Capability, permission: Option<&str>, reason: Option<&str>) -> Loss {
         let owned = |text: Option<&str>| text.map(str::to_owned);
-        Loss { capability, missing_permission: owned(permission), reason: owned(reason) }
+        Loss::new(capability, owned(permission), owned(reason))
     }
 
     #[test]

@@ -186,7 +186,7 @@ impl<'a> Report<'a> {
             let statuses = count_of(self.unknown_statuses, "status");
             say!("{statuses} that the manifest does not know; use --raw to see them");
         }
-        for Loss { capability, missing_permission, reason } in &self.lost {
+        for Loss { capability, missing_permission, reason, is_absent: _ } in &self.lost {
             let missing = missing_permission.as_ref().map(|name| format!("; missing: {name}")).unwrap_or_default();
             let reason = reason.as_ref().map(|reason| format!(". {reason}")).unwrap_or_default();
             say!("Not read: {}{missing}{reason}", wire_name(capability));

@@ -30,8 +30,9 @@ impl Losses {
         let refused = matches!(error.class, ErrorClass::Permission | ErrorClass::Config)
             && matches!(error.http_status, Some(400 | 403 | 404 | 405));
         let missing = error.missing_permissions.into_iter().next().unwrap_or_else(|| permission.value.clone());
-        let (missing_permission, reason) = (Some(missing).filter(|_| refused), Some(error.message));
-        self.add(Loss { capability: list.capability(), missing_permission, reason });
+        let is_absent = error.class == ErrorClass::Config;
+        let loss = Loss::new(list.capability(), Some(missing).filter(|_| refused), Some(error.message));
+        self.add(Loss { is_absent, ..loss });
         Ok(())
     }
 
@@ -40,7 +41,7 @@ impl Losses {
         for field in fields {
             let Some(capability) = field.info().capability else { continue };
             let reason = Some(format!("Some records lack “{field}”, which the application always writes."));
-            self.add(Loss { capability, missing_permission: None, reason });
+            self.add(Loss::new(capability, None, reason));
         }
     }
 
@@ -69,7 +70,7 @@ impl Losses {
             let known = |loss: &Loss| loss.capability == capability && loss.missing_permission == missing;
             if !self.parts.iter().any(known) {
                 let reason = Some(error.message.clone());
-                self.parts.push(Loss { capability, missing_permission: missing.clone(), reason });
+                self.parts.push(Loss::new(capability, missing.clone(), reason));
             }
         }
         Ok(())

@@ -363,13 +363,9 @@ impl<'a> Pass<'a> {
                 let error = SourceError::new(ErrorClass::Permission, message);
                 return Err(SourceError { missing_permissions: vec![permission], ..error });
             };
-            lost.push(Loss { capability, missing_permission: Some(permission), reason: None });
+            lost.push(Loss::new(capability, Some(permission), None));
         }
-        lost.extend(progress.doubts().map(|(capability, doubt)| Loss {
-            capability,
-            missing_permission: None,
-            reason: Some(doubt.to_owned()),
-        }));
+        lost.extend(progress.doubts().map(|(capability, doubt)| Loss::new(capability, None, Some(doubt.to_owned()))));
         Ok(lost)
     }
 }

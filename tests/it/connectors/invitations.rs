@@ -1,4 +1,4 @@
-//! An application that lists invitations by themselves, and refuses them for a while.
+//! An application that lists invitations by themselves: it has no such list yet, then refuses it for a while.
 
 use std::fs;
 use std::sync::Arc;
@@ -40,8 +40,8 @@ fn answer(phase: usize, path: &str) -> Result<Value, StatusCode> {
         ("/invitations", 1) => people(&["ivy", "jon"]),
         ("/invitations", 2) => Err(StatusCode::FORBIDDEN),
         // Jon has become a member, and is still among the invitations.
-        ("/invitations", _) => people(&["jon"]),
-        ("/members", 1) => people(&["ann", "ben"]),
+        ("/invitations", 3) => people(&["jon"]),
+        ("/members", 0 | 1) => people(&["ann", "ben"]),
         ("/members", 2) => people(&["ann"]),
         ("/members", _) => people(&["ann", "jon"]),
         _ => Err(StatusCode::NOT_FOUND),
@@ -50,7 +50,7 @@ fn answer(phase: usize, path: &str) -> Result<Value, StatusCode> {
 
 #[tokio::test]
 async fn without_its_invitations_a_run_removes_members_who_left_and_nobody_who_is_invited() {
-    let phase = Arc::new(AtomicUsize::new(1));
+    let phase = Arc::new(AtomicUsize::new(0));
     let now = Arc::clone(&phase);
     let app = Router::new().fallback(move |request: Request| {
         let answer = answer(now.load(SeqCst), request.uri().path());
@@ -65,7 +65,6 @@ async fn without_its_invitations_a_run_removes_members_who_left_and_nobody_who_i
     let server = server().settings(|settings| settings.connectors_dir = Some(dir)).start().await;
 
     let id = server.integrate("guild", "Guild", &[("origin", &origin)]).await;
-    server.idle(&id, "").await;
     let known = async || {
         let found = users(&server, &id).await;
         let one = |user: &Value| format!("{} {}", user["externalId"], user["status"]).replace('"', "");
@@ -73,10 +72,27 @@ async fn without_its_invitations_a_run_removes_members_who_left_and_nobody_who_i
         found.sort();
         found
     };
+    let fields = "outcome remark failure { lostCapabilities missingPermissions message } added changed removed";
+    let states = "capabilityStates { capability asOf lostSince reason }";
+    let invitations = |states: &Value| {
+        let states = states["capabilityStates"].as_array().unwrap();
+        states.iter().find(|state| state["capability"] == "INVITATIONS").unwrap().clone()
+    };
+
+    let first = server.idle(&id, &format!("health lastSync {{ {fields} }} {states}")).await;
+    assert_eq!((&first["health"], &first["lastSync"]["failure"]), (&json!("OK"), &Value::Null), "{first}");
+    let remark = first["lastSync"]["remark"].as_str().unwrap();
+    assert!(remark.starts_with("Invitations are not known: the application seems not to list them here."), "{first}");
+    let state = invitations(&first);
+    assert_eq!(state["asOf"], Value::Null, "{state}");
+    assert!(state["reason"].as_str().unwrap().contains("list “invitations”"), "{state}");
+
+    phase.store(1, SeqCst);
+    let run = server.sync(&id, fields).await;
+    assert_eq!((&run["outcome"], &run["remark"], &run["added"]), (&json!("SUCCEEDED"), &Value::Null, &json!(2)));
     assert_eq!(known().await, ["ann ACTIVE", "ben ACTIVE", "ivy INVITED", "jon INVITED"]);
 
     phase.store(2, SeqCst);
-    let fields = "outcome failure { lostCapabilities missingPermissions message } added changed removed";
     let run = server.sync(&id, fields).await;
     let message = run["failure"]["message"].as_str().unwrap();
     assert!(message.starts_with("Not all invitations could be read, so nobody who is invited was removed."), "{run}");
@@ -105,4 +121,9 @@ async fn without_its_invitations_a_run_removes_members_who_left_and_nobody_who_i
     );
     let run = server.sync(&id, fields).await;
     assert_eq!(run["changed"], 0, "being on both lists is no change");
+
+    phase.store(4, SeqCst);
+    let run = server.sync(&id, fields).await;
+    assert_eq!(run["outcome"], "PARTIAL", "a list that was read before is missed");
+    assert_eq!(run["failure"]["lostCapabilities"], json!(["INVITATIONS"]));
 }

@@ -233,10 +233,7 @@ async fn a_column_that_no_record_carries_is_a_missing_permission() {
     let error = run(json!([{"id": 1, "mfa": true}, {"id": 2}])).await.unwrap_err();
     assert_eq!((error.class, error.missing_permissions), (ErrorClass::Permission, vec!["users:read.email".to_owned()]));
     let pages = run(json!([{"id": 1}, {"id": 2, "email": "b"}])).await.unwrap();
-    assert_eq!(
-        pages[0].lost,
-        [Loss { capability: Capability::Mfa, missing_permission: Some("admin".to_owned()), reason: None }]
-    );
+    assert_eq!(pages[0].lost, [Loss::new(Capability::Mfa, Some("admin".to_owned()), None)]);
     assert!(run(json!([])).await.unwrap()[0].lost.is_empty(), "nobody there, nothing missing");
 }
 

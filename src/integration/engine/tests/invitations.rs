@@ -103,14 +103,17 @@ async fn invitations_have_a_request_records_and_a_map_of_their_own() {
 
 #[tokio::test]
 async fn invitations_that_cannot_be_read_are_a_loss_with_a_name_and_the_members_are_still_whole() {
-    for (status, permission) in [(403, true), (404, true), (422, false), (401, false), (503, false)] {
+    let answers =
+        [(403, true, false), (404, true, true), (422, false, false), (401, false, false), (503, false, false)];
+    for (status, permission, absent) in answers {
         let peer = peer(move |_| respond(status, &[], r#"{"message": "no"}"#)).await;
         let source = source(manifest(INVITATIONS, ""), &peer.origin);
         let listed = all(&source).await.unwrap();
         let ids: Vec<_> = found(&listed).into_iter().map(|(id, ..)| id).collect();
         assert_eq!(ids, ["1", "2", "3"], "{status}");
-        let [Loss { capability, missing_permission, reason }] = listed.last().unwrap().lost.clone().try_into().unwrap();
-        assert_eq!(capability, Capability::Invitations);
+        let [loss] = listed.last().unwrap().lost.clone().try_into().unwrap();
+        let Loss { capability, missing_permission, reason, is_absent } = loss;
+        assert_eq!((capability, is_absent), (Capability::Invitations, absent), "{status}");
         assert_eq!(missing_permission.is_some(), permission, "{status}");
         let reason = reason.unwrap();
         assert!(reason.contains("This was at the list “invitations”."), "{reason}");

@@ -13,7 +13,7 @@ pub(super) async fn users(source: &HttpSource) -> Vec<SourceUser> {
 }
 
 fn loss(capability: Capability, permission: &str) -> Loss {
-    Loss { capability, missing_permission: Some(permission.to_owned()), reason: None }
+    Loss::new(capability, Some(permission.to_owned()), None)
 }
 
 /// Users joined with a list `admins` that has pages of its own.
