@@ -13,6 +13,7 @@ pub mod capability_state;
 pub mod contract;
 pub mod contract_line;
 pub mod contract_reminder;
+pub mod digest;
 pub mod equivalent_domain;
 pub mod evaluation;
 pub mod event;

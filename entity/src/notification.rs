@@ -21,6 +21,8 @@ pub enum NotificationKind {
     AutoRevoked,
     /// The last day for notice of a contract comes nearer.
     RenewalReminder,
+    /// What was found in a week.
+    WeeklyDigest,
     /// A member requested it to try the mail settings.
     Test,
     /// Only a newer version of the server, which runs beside this one, knows it.

@@ -12,6 +12,8 @@ pub struct Model {
     pub inactive_days: i32,
     /// The types that are switched off: a JSON array.
     pub disabled: String,
+    /// When the weekly digest was switched on; null if it is off.
+    pub digest_since: Option<i64>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

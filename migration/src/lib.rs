@@ -52,6 +52,7 @@ mod m0031_spend;
 mod m0032_findings;
 mod m0033_group_spend;
 mod m0035_trend;
+mod m0036_digest;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -94,6 +95,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0032_findings::Migration),
             Box::new(m0033_group_spend::Migration),
             Box::new(m0035_trend::Migration),
+            Box::new(m0036_digest::Migration),
         ]
     }
 }

@@ -21,6 +21,7 @@ use crate::error::{Error, Refusal, RefusalCode};
 
 mod changes;
 pub mod code;
+pub mod digest;
 mod evaluate;
 pub mod evidence;
 pub mod exceptions;

@@ -18,7 +18,7 @@ use crate::directory::evaluations::{self, Changed};
 use crate::error::{Error, Refusal, RefusalCode, Result};
 
 /// The primary key of the only row of settings.
-const RULES: i32 = 1;
+pub(super) const RULES: i32 = 1;
 /// The least and the most days.
 const DAYS: std::ops::RangeInclusive<i32> = 7..=730;
 /// The most instances whose people sign in by an identity provider.
@@ -29,6 +29,8 @@ const MAX_PROVIDED: usize = 500;
 pub struct Rules {
     pub inactive_days: i32,
     pub disabled: Vec<Kind>,
+    /// Whether a digest is sent every week.
+    pub has_digest: bool,
 }
 
 /// An application, and the identity provider by which its people sign in. Both are instances.
@@ -44,12 +46,14 @@ pub struct NewSettings {
     pub inactive_days: Option<i32>,
     pub disabled: Option<Vec<Kind>>,
     pub provided: Option<Vec<Provided>>,
+    pub has_digest: Option<bool>,
 }
 
 impl Rules {
     pub async fn read<C: ConnectionTrait>(conn: &C) -> Result<Self> {
         let row = report_setting::Entity::find_by_id(RULES).one(conn).await?.ok_or_else(no_row)?;
-        Ok(Self { inactive_days: row.inactive_days, disabled: serde_json::from_str(&row.disabled)? })
+        let has_digest = row.digest_since.is_some();
+        Ok(Self { inactive_days: row.inactive_days, disabled: serde_json::from_str(&row.disabled)?, has_digest })
     }
 }
 
@@ -77,7 +81,7 @@ impl Findings {
         Ok(own.count(self.db.read()).await?)
     }
 
-    /// Changes the settings. All instances are evaluated again.
+    /// Changes the settings. All instances are evaluated again, unless the digest alone changes.
     pub async fn set(&self, new: &NewSettings) -> Result<()> {
         check(new)?;
         let now = self.clock.now();
@@ -90,16 +94,23 @@ impl Findings {
                     let disabled: BTreeSet<Kind> = disabled.iter().copied().collect();
                     row.disabled = serde_json::to_string(&disabled)?;
                 }
+                if let Some(has_digest) = new.has_digest {
+                    row.digest_since = has_digest.then(|| row.digest_since.unwrap_or(now));
+                }
                 let set = report_setting::ActiveModel {
                     id: Set(RULES),
                     inactive_days: Set(row.inactive_days),
                     disabled: Set(row.disabled),
+                    digest_since: Set(row.digest_since),
                 };
                 set.update(tx.conn()).await?;
                 if let Some(provided) = &new.provided {
                     store(&tx, provided).await?;
                 }
                 audit::record_change(&tx, now, || None::<Subject>, "The settings of reports were changed.");
+                if new.inactive_days.is_none() && new.disabled.is_none() && new.provided.is_none() {
+                    return Ok(());
+                }
                 evaluations::request_all(&tx, None, Changed::Rules, now).await
             })
             .await

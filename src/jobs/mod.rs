@@ -17,6 +17,7 @@ use crate::config::Roles;
 use crate::db::Db;
 use crate::directory::{index, rekey};
 use crate::events::Log;
+use crate::findings::digest::Weekly;
 use crate::findings::{self, Findings};
 use crate::instance::Instances;
 use crate::instance::authorization::Authorizations;
@@ -44,7 +45,7 @@ const PRUNE: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins
 /// When rows with keys of an earlier version are rewritten for the first time, and how often after that, because
 /// replicas of an earlier version may still write such rows.
 const REKEY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_hours(6));
-/// How often contracts are looked at whose reminders may be due.
+/// How often contracts are looked at whose reminders may be due, and whether a digest is.
 const REMIND: Duration = Duration::from_secs(10);
 /// How often histograms are condensed.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -112,6 +113,12 @@ fn spawn_workers(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
         page_of: engine.page_of,
         mail_host: engine.mail_host.clone(),
     };
+    let weekly = Weekly {
+        db: db.clone(),
+        clock: clock.clone(),
+        public_url: public_url.clone(),
+        mail_host: engine.mail_host.clone(),
+    };
     let catalog = instances.catalog.clone();
     let application = Box::new(move |key: &str| catalog.find(key).map(|integration| integration.name.clone()));
     let delivery = Delivery { db: db.clone(), clock: clock.clone(), mailer, age_clock, hold, application, public_url };
@@ -142,7 +149,7 @@ fn spawn_workers(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
     tasks.spawn(forget(authorizations.clone(), stop.clone()));
     tasks.spawn(prune(pruner.clone(), stop.clone()));
     tasks.spawn(repair(instances.clone(), stop.clone()));
-    tasks.spawn(remind(reminders, stop.clone()));
+    tasks.spawn(remind(reminders, weekly, stop.clone()));
     tasks.spawn(rekey(db.clone(), stop.clone()));
     tasks.spawn(index(db, stop.clone()));
 }
@@ -198,8 +205,11 @@ async fn index(db: Db, stop: CancellationToken) {
     }
 }
 
-async fn remind(reminders: Reminders, stop: CancellationToken) {
+async fn remind(reminders: Reminders, weekly: Weekly, stop: CancellationToken) {
     loop {
+        if let Err(error) = weekly.send_due().await {
+            warn!(error = %error.chain(), "the weekly digest could not be decided; trying again");
+        }
         if let Err(error) = reminders.send_due().await {
             warn!(error = %error.chain(), "reminders of contracts could not be decided; trying again");
         }

@@ -87,11 +87,11 @@ async fn store(tx: &Tx, mails: impl Iterator<Item = (Uuid, ActiveModel)>, run_at
     queue::enqueue(tx, JobKind::Mail, &ids, run_at).await
 }
 
-/// Stores a reminder of a contract of an instance for each address, and queues its delivery. `name` identifies the
-/// reminder, and `host` is that of Message-IDs.
-pub async fn enqueue_reminder(
+/// Stores a mail that is not about a run for each address, and queues its delivery: a reminder of a contract of an
+/// instance, or a digest. `name` identifies it, and `host` is that of Message-IDs.
+pub async fn enqueue_report(
     tx: &Tx,
-    instance_id: Uuid,
+    (kind, instance_id): (NotificationKind, Option<Uuid>),
     (name, host): (&str, &str),
     addresses: Vec<String>,
     rendered: &RenderedMail,
@@ -103,8 +103,8 @@ pub async fn enqueue_reminder(
     let row = |address: String| {
         let id = Uuid::now_v7();
         let message_id = message_id(&format!("{name} {}", address.to_lowercase()), host);
-        let mail = queued_mail(id, NotificationKind::RenewalReminder, address, rendered, now);
-        (id, ActiveModel { message_id: Set(message_id), instance_id: Set(Some(instance_id)), ..mail })
+        let mail = queued_mail(id, kind, address, rendered, now);
+        (id, ActiveModel { message_id: Set(message_id), instance_id: Set(instance_id), ..mail })
     };
     store(tx, addresses.into_iter().map(row), now).await
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use entity::contract::{Column, Entity, Model};
 use entity::instance;
+use entity::notification::NotificationKind;
 use entity::{contract_line, contract_reminder};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
@@ -120,7 +121,8 @@ impl Reminders {
             link: format!("{}/{}", self.public_url, (self.page_of)(owner.id)),
         });
         let name = format!("{} {} {days}", contract.id, contract.ends_on);
-        outbox::enqueue_reminder(tx, owner.id, (&name, &self.mail_host), addresses, &rendered, now).await
+        let of = (NotificationKind::RenewalReminder, Some(owner.id));
+        outbox::enqueue_report(tx, of, (&name, &self.mail_host), addresses, &rendered, now).await
     }
 }
 

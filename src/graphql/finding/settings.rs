@@ -40,6 +40,11 @@ impl ReportSettings {
         &self.provided
     }
 
+    /// Whether every recipient gets a mail on Monday mornings with the counts of the findings of the week.
+    async fn weekly_digest(&self) -> bool {
+        self.rules.has_digest
+    }
+
     /// How many instances are still to be evaluated. If it is 0, the findings follow from everything that is known.
     async fn pending_evaluations(&self) -> i32 {
         int(i64::try_from(self.backlog).unwrap_or(i64::MAX))
@@ -103,6 +108,8 @@ pub struct SetReportSettingsInput {
     disabled_types: Option<Vec<Kind>>,
     /// The applications whose people sign in by an identity provider, at most 500, instead of those before.
     sign_in_enforced_by: Option<Vec<SignInEnforcementInput>>,
+    /// Whether every recipient gets a weekly digest; it is off at first.
+    weekly_digest: Option<bool>,
 }
 
 /// The result of `setReportSettings`.
@@ -137,10 +144,10 @@ impl SetReportSettings {
         #[graphql(desc = "The new settings.")] input: SetReportSettingsInput,
     ) -> Result<SetReportSettingsPayload, ApiError> {
         let api = ctx.data_unchecked::<Api>();
-        let SetReportSettingsInput { inactive_days, disabled_types: disabled, sign_in_enforced_by } = input;
+        let SetReportSettingsInput { inactive_days, disabled_types: disabled, sign_in_enforced_by, weekly_digest } = input;
         let set = async {
             let provided = sign_in_enforced_by.map(provided).transpose()?;
-            api.findings.set(&NewSettings { inactive_days, disabled, provided }).await
+            api.findings.set(&NewSettings { inactive_days, disabled, provided, has_digest: weekly_digest }).await
         };
         Ok(match split_refusals(set.await)? {
             Ok(()) => {

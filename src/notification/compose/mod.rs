@@ -5,6 +5,7 @@
 //! define the layout. Names and messages from outside are passed to the templates as values
 //! and are stripped of invisible characters.
 
+mod digest;
 mod remedies;
 mod renewal;
 mod wording;
@@ -106,6 +107,19 @@ pub struct Renewal<'a> {
     pub link: String,
 }
 
+/// What was found in a week. No account is named.
+#[derive(Clone, Debug)]
+pub struct Digest<'a> {
+    /// The first and the last day of the week.
+    pub week: (NaiveDate, NaiveDate),
+    /// For each type: what it is called, how many findings are new, and how many are open.
+    pub types: &'a [(&'a str, i64, i64)],
+    /// How many findings were closed.
+    pub closed: i64,
+    /// The list of findings in the console.
+    pub link: String,
+}
+
 /// The user counts of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
@@ -132,6 +146,11 @@ pub fn compose(facts: &Facts) -> RenderedMail {
 /// Writes one mail about many instances.
 pub fn storm(storm: &Storm) -> RenderedMail {
     rendered(wording::storm(storm))
+}
+
+/// Writes a weekly digest.
+pub fn digest(digest: &Digest) -> RenderedMail {
+    rendered(digest::content(digest))
 }
 
 /// Writes a reminder of a contract.

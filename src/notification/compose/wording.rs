@@ -39,7 +39,7 @@ pub(super) fn content(facts: &Facts) -> MailContent {
         Kind::InitialSyncSucceeded | Kind::SyncRecovered => writer.good_news(),
         Kind::InitialSyncFailed | Kind::SyncFailed | Kind::AutoRevoked => writer.bad_news(),
         // Neither is about a run.
-        Kind::RenewalReminder | Kind::Unknown => writer.bad_news(),
+        Kind::RenewalReminder | Kind::WeeklyDigest | Kind::Unknown => writer.bad_news(),
         Kind::Test => writer.test(),
     }
 }

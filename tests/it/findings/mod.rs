@@ -1,6 +1,7 @@
 //! Findings and figures. The applications are real peers; what is expected is computed anew from the list of users.
 
 pub mod application;
+mod digest;
 mod exceptions;
 mod killed;
 mod lifecycle;

@@ -11,6 +11,7 @@ export const MAIL_KINDS = {
   SYNC_RECOVERED: "Sync works again",
   AUTO_REVOKED: "Set inactive",
   RENEWAL_REMINDER: "Contract reminder",
+  WEEKLY_DIGEST: "Weekly digest",
   TEST: "Test mail",
 };
 

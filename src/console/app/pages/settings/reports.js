@@ -17,7 +17,7 @@ import { Button, Failure, instanceLink, Link, Loading, say } from "../../ui/part
 import { Saving } from "./saving.js";
 
 const REPORT_SETTINGS = `query ReportSettings { reportSettings {
-  inactiveDays disabledTypes signInEnforcedBy { instance { id name } provider { id name } } pendingEvaluations
+  inactiveDays disabledTypes weeklyDigest signInEnforcedBy { instance { id name } provider { id name } } pendingEvaluations
 } }`;
 const SET_REPORT_SETTINGS = `mutation SetReportSettings($input: SetReportSettingsInput!) {
   setReportSettings(input: $input) { userErrors { code field message } }
@@ -37,10 +37,11 @@ const byName = (one, other) => one.instance.name.localeCompare(other.instance.na
 const namesOf = (types) => listed(types.map((type) => `“${TYPES[type]}”`));
 
 /** The settings as the forms edit them. */
-const edited = ({ inactiveDays, disabledTypes, signInEnforcedBy }) => ({
+const edited = ({ inactiveDays, disabledTypes, signInEnforcedBy, weeklyDigest }) => ({
   inactiveDays: String(inactiveDays),
   disabledTypes: inOrder(disabledTypes),
   signInEnforcedBy: [...signInEnforcedBy].sort(byName),
+  weeklyDigest,
 });
 
 /**
@@ -70,6 +71,13 @@ const SETTINGS = {
     paths: (pairs) => ["signInEnforcedBy", ...pairs.flatMap((_, index) => pathsOfPair(index))],
     merge: (base, own, stored) => merged(base, own, stored, pairKey, ({ instance }) => instance.id),
     saved: (pairs) => (pairs.length ? `Saved: people sign in by an identity provider in ${count(pairs.length, "instance")}.` : "Saved: no instance has sign-in by an identity provider."),
+  },
+  weeklyDigest: {
+    what: "digest",
+    inputOf: itself,
+    paths: () => ["weeklyDigest"],
+    saved: (isOn) => (isOn ? "Saved: recipients get a digest on Monday." : "Saved: no digest is sent."),
+    changed: (isOn) => `Somebody else has switched the digest ${isOn ? "on" : "off"} meanwhile. Save again to set yours instead.`,
   },
 };
 
@@ -235,6 +243,22 @@ function SignIn(properties) {
   `;
 }
 
+function Digest(properties) {
+  const setting = useSetting({ name: "weeklyDigest", ...properties });
+  const { value, errors, set } = setting;
+  const id = useId();
+  const about = "On Monday at 07:00 UTC, every recipient gets a mail with the counts of the findings of the week, and a link. It names nobody, and a week without news has no mail.";
+  return html`
+    <${Setting} title="Weekly digest" about=${about} setting=${setting} shown=${html`<p>${value ? "It is sent." : "It is not sent."}</p>`}>
+      <p class="check">
+        <input id=${id} type="checkbox" checked=${value} onChange=${({ target }) => set(target.checked)} />
+        <label for=${id}>Send a weekly digest</label>
+      </p>
+      <span class="error" role="alert">${errors.weeklyDigest ?? ""}</span>
+    </${Setting}>
+  `;
+}
+
 export function ReportSettings() {
   const { data, error, reload } = useQuery(REPORT_SETTINGS);
   const [edits, setEdits] = useState({});
@@ -251,6 +275,7 @@ export function ReportSettings() {
     <div class="columns">
       <div class="columns">
         <${Days} stored=${stored.inactiveDays} onEdit=${note} reload=${reload} />
+        <${Digest} stored=${stored.weeklyDigest} onEdit=${note} reload=${reload} />
         <${SignIn} stored=${stored.signInEnforcedBy} onEdit=${note} reload=${reload} />
       </div>
       <${Types} stored=${stored.disabledTypes} onEdit=${note} reload=${reload} />
