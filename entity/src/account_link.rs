@@ -21,7 +21,7 @@ pub enum State {
     NoAddress,
     /// It is a program's or that of several people, and nothing tells whose it is.
     NotPersonal,
-    /// A member has decided that it is nobody's.
+    /// A member has decided that it is nobody's, or its person was erased.
     Nobody,
 }
 

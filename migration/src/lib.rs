@@ -51,6 +51,7 @@ mod m0030_people;
 mod m0031_spend;
 mod m0032_findings;
 mod m0033_group_spend;
+mod m0034_erasures;
 mod m0035_trend;
 mod m0036_digest;
 
@@ -94,6 +95,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0031_spend::Migration),
             Box::new(m0032_findings::Migration),
             Box::new(m0033_group_spend::Migration),
+            Box::new(m0034_erasures::Migration),
             Box::new(m0035_trend::Migration),
             Box::new(m0036_digest::Migration),
         ]

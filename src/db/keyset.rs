@@ -49,6 +49,15 @@ pub fn among(column: impl IntoColumnRef, ids: &[Uuid], backend: DbBackend) -> Si
     }
 }
 
+/// The condition that a column has one of these texts. On PostgreSQL they are one parameter, too.
+pub fn among_texts(column: impl IntoColumnRef, values: &[String], backend: DbBackend) -> SimpleExpr {
+    let column = Expr::col(column);
+    match backend {
+        DbBackend::Postgres => column.eq(PgFunc::any(Expr::value(values.to_vec()))),
+        _ => column.is_in(values.iter().cloned()),
+    }
+}
+
 /// The rows with these ids, in no order.
 pub async fn by_ids<E: EntityTrait, T: DeserializeOwned + Send + 'static>(
     reader: &Reader,

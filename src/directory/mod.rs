@@ -7,6 +7,7 @@
 
 pub mod changes;
 pub mod delete;
+pub mod erased;
 pub mod evaluations;
 pub mod follow_up;
 pub mod history;

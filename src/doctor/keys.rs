@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use entity::{api_token, installation, instance, oauth_authorization, oauth_grant};
+use entity::{api_token, erasure_key, installation, instance, oauth_authorization, oauth_grant};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Finding, MAX_FINDINGS, Report, Subject};
 use crate::auth;
+use crate::directory::erased::KEY_PLACE;
 use crate::error::Result;
 use crate::installation::key_matches;
 use crate::instance::sealed::{Owner, consent};
@@ -39,6 +40,7 @@ pub(super) async fn secret_key<C: ConnectionTrait>(conn: &C, file: &Path, now: i
     check.secrets(conn).await?;
     check.grants(conn).await?;
     check.consents(conn, now).await?;
+    check.erasures(conn).await?;
     report.notes.append(&mut check.notes);
     report.add("secret-key", "The keys of this installation open every stored credential.", check.found);
     Ok(())
@@ -156,6 +158,18 @@ impl KeyCheck<'_> {
                 }
             }
         }
+    }
+
+    /// The key of erased accounts.
+    async fn erasures<C: ConnectionTrait>(&mut self, conn: &C) -> Result<()> {
+        for row in erasure_key::Entity::find().all(conn).await? {
+            let Ok(Some(ring)) = &self.ring else { return Ok(()) };
+            if ring.open(&KEY_PLACE, &row.sealed).is_err() {
+                let wrong = "the key of erased accounts does not open, so that syncs of their instances fail".to_owned();
+                self.push(None, wrong, "Put the right key file back, or restore the table erasure_key from a backup.");
+            }
+        }
+        Ok(())
     }
 
     /// Those that can still be completed. There are few of them: each waits for ten minutes at most.

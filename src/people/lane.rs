@@ -6,7 +6,7 @@ use entity::instance::{self, Health, Status};
 use entity::{
     account_link, account_owner, equivalent_domain, owned_domain, people_setting, people_source, person_pin, user,
 };
-use sea_orm::sea_query::{Expr, ExprTrait, IntoColumnRef, SimpleExpr, extension::postgres::PgFunc};
+use sea_orm::sea_query::{IntoColumnRef, SimpleExpr};
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use uuid::Uuid;
 
@@ -159,11 +159,7 @@ impl<'a> Lane<'a> {
 
     /// The condition that a column has one of these texts.
     pub fn texts(&self, column: impl IntoColumnRef, values: &[String]) -> SimpleExpr {
-        let column = Expr::col(column);
-        match self.backend() {
-            DbBackend::Postgres => column.eq(PgFunc::any(Expr::value(values.to_vec()))),
-            _ => column.is_in(values.iter().cloned()),
-        }
+        keyset::among_texts(column, values, self.backend())
     }
 }
 

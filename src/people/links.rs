@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::lane::Lane;
 use super::rules::{self, Account, Claim, Claims, Decision, Pin, Whose};
 use crate::db::keyset;
+use crate::directory::erased::is_stand_in;
 use crate::error::Result;
 
 /// How many accounts are linked by one set of statements.
@@ -331,6 +332,7 @@ impl Known {
             address: row.match_key.clone(),
             address_since,
             kind: self.pins.get(&key(row)).and_then(|pin| pin.kind).or(row.kind),
+            is_erased: is_stand_in(&row.external_id),
         }
     }
 

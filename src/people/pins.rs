@@ -11,6 +11,7 @@ use super::lane::Lane;
 use super::{People, not_found};
 use crate::audit::{self, Subject};
 use crate::db::Tx;
+use crate::directory::erased::is_stand_in;
 use crate::error::{Error, Refusal, RefusalCode, Result};
 
 /// The most characters of a reason.
@@ -98,6 +99,9 @@ impl People {
             .write(|tx| async move {
                 let mut lane = Lane::enter(&tx, now).await?;
                 let row = lane.accounts(&[decider.user]).await?.pop().ok_or_else(no_account)?;
+                if is_stand_in(&row.external_id) {
+                    return Err(Refusal::invalid("The person of this account was erased.", ["userId"]).into());
+                }
                 if let Decision::Link { person, .. } | Decision::Owner(Some(person)) = decision {
                     exists(&tx, *person).await?;
                 }

@@ -17,6 +17,8 @@ pub struct Account {
     pub address_since: i64,
     /// As the application, or else a member, says it.
     pub kind: Option<AccountKind>,
+    /// Whether its person was erased.
+    pub is_erased: bool,
 }
 
 /// Whether an account may be the only thing that is known of a person.
@@ -140,6 +142,9 @@ pub fn decide(
     claims: &Claims,
     settings: &Settings,
 ) -> Decision {
+    if account.is_erased {
+        return Decision::nobody(State::Nobody);
+    }
     if let Some(pin) = pin {
         return pinned(pin);
     }

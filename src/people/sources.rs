@@ -13,6 +13,7 @@ use super::keys::{self, Claim};
 use super::lane::Lane;
 use super::rules::is_personal;
 use crate::db::keyset;
+use crate::directory::erased::is_stand_in;
 use crate::directory::keys::match_key;
 use crate::error::Result;
 
@@ -56,7 +57,7 @@ impl Said {
             (None, UserStatus::Active | UserStatus::Invited | UserStatus::Unknown) => Presence::Present,
         };
         // A guest belongs to somebody else's company.
-        let is_person = is_personal(kind) && row.guest != Some(true);
+        let is_person = is_personal(kind) && row.guest != Some(true) && !is_stand_in(&row.external_id);
         let aliases: Vec<String> =
             row.aliases.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let aliases = aliases.iter().filter_map(|alias| match_key(alias));

@@ -10,10 +10,12 @@ use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 
 mod fields;
+mod hash_key;
 mod key;
 mod key_ring;
 
 pub use fields::{Digest, Fields, Place};
+pub use hash_key::HashKey;
 pub use key::{KeyId, OpenError, SecretKey, is_of_first_version, key_id_of, signer_of};
 pub use key_ring::KeyRing;
 

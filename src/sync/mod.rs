@@ -30,6 +30,7 @@ use progress::Progress;
 
 mod baseline;
 mod bulk;
+mod erased;
 mod failure;
 mod finish;
 mod losses;

@@ -11,10 +11,9 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, IntoActiveModel};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::Engine;
 use super::failure::Failure;
-use super::losses;
 use super::reconcile::{self, Counts, Scope};
+use super::{Engine, erased, losses};
 use crate::error::{Error, Result};
 use crate::instance::credential_expiry;
 use crate::queue::{self, Claim};
@@ -165,7 +164,9 @@ impl Engine {
             if !queue::renew(tx.conn(), work.claim, self.instances.clock.now()).await? {
                 return Ok(None);
             }
-            let counts = reconcile::store(tx.conn(), scope, users).await?;
+            // After the renewal of the claim, for which an erasure waits.
+            let users = erased::blank(&tx, scope, users).await?;
+            let counts = reconcile::store(tx.conn(), scope, &users).await?;
             let mut row = known.clone().into_active_model();
             let seen = known.seen + counts.seen;
             row.seen = Set(seen);

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use entity::{api_token, instance, oauth_authorization, oauth_grant};
+use entity::{api_token, erasure_key, instance, oauth_authorization, oauth_grant};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use tracing::warn;
@@ -21,6 +21,7 @@ use super::members;
 use crate::audit;
 use crate::auth;
 use crate::db::{Db, Tx};
+use crate::directory::erased::KEY_PLACE;
 use crate::error::{Error, Result};
 use crate::installation;
 use crate::instance::{self as instances, sealed};
@@ -52,9 +53,11 @@ pub async fn needs(db: &Db) -> Result<BTreeMap<Option<KeyId>, u64>> {
     let grants: Vec<Vec<u8>> = grants.into_tuple().all(db.read()).await?;
     let consents = oauth_authorization::Entity::find().select_only().column(oauth_authorization::Column::Sealed);
     let consents: Vec<Vec<u8>> = consents.into_tuple().all(db.read()).await?;
+    let erasures = erasure_key::Entity::find().select_only().column(erasure_key::Column::Sealed);
+    let erasures: Vec<Vec<u8>> = erasures.into_tuple().all(db.read()).await?;
     let tokens = api_token::Entity::find().select_only().column(api_token::Column::Signature);
     let tokens: Vec<Option<Vec<u8>>> = tokens.into_tuple().all(db.read()).await?;
-    let sealed = secrets.iter().chain(&grants).chain(&consents).map(|value| key_id_of(value));
+    let sealed = secrets.iter().chain(&grants).chain(&consents).chain(&erasures).map(|value| key_id_of(value));
     let members = members::signatures(db).await?;
     let ends = audit::ends::read(db.read()).await?.signature;
     let signed = tokens.iter().chain(&members).map(Option::as_deref).chain(ends.as_deref().map(Some));
@@ -111,6 +114,7 @@ fn internal(line: String) -> Error {
 async fn finish(db: &Db, ring: &KeyRing, key: &SecretKey) -> Result<Rotated> {
     let renewal = Renewal { db, ring, key };
     let sealed = renewal.secrets().await? + renewal.grants().await? + renewal.consents().await?;
+    let sealed = sealed + renewal.erasures().await?;
     let signed = renewal.tokens().await? + renewal.members().await? + renewal.audit_log().await?;
     let renewed = sealed + signed;
     let left = needs(db).await?.into_iter().filter(|(id, _)| id.is_some_and(|id| id != key.id()));
@@ -210,6 +214,24 @@ impl Renewal<'_> {
         let renew = oauth_authorization::Entity::update_many()
             .col_expr(Column::Sealed, Expr::value(self.key.seal(&place, &plain)))
             .filter(Column::StateHash.eq(row.state_hash.clone()));
+        Ok(renew.exec(tx.conn()).await?.rows_affected)
+    }
+
+    /// The key of erased accounts.
+    async fn erasures(&self) -> Result<u64> {
+        self.db.write(|tx| async move { self.one_erasure_key(&tx).await }).await
+    }
+
+    async fn one_erasure_key(&self, tx: &Tx) -> Result<u64> {
+        use erasure_key::{Column, Entity, ID};
+        let row = Entity::find_by_id(ID).lock_exclusive().one(tx.conn()).await?;
+        let Some(row) = row.filter(|row| self.is_old(&row.sealed)) else { return Ok(0) };
+        let Ok(plain) = self.ring.open(&KEY_PLACE, &row.sealed) else {
+            warn!("the key of erased accounts does not open; it keeps its old key");
+            return Ok(0);
+        };
+        let sealed = self.key.seal(&KEY_PLACE, &plain);
+        let renew = Entity::update_many().col_expr(Column::Sealed, Expr::value(sealed)).filter(Column::Id.eq(ID));
         Ok(renew.exec(tx.conn()).await?.rows_affected)
     }
 

@@ -190,3 +190,12 @@ proptest! {
         prop_assert_eq!(decide(&account, None, None, &known(turned(claims), turned(ids)), &company()), first);
     }
 }
+
+#[test]
+fn an_erased_account_is_nobodys_whatever_else_holds() {
+    let person = Uuid::now_v7();
+    let pin = Pin { person: Some(person), is_known: true, evidence: "x".into() };
+    let account = Account { is_erased: true, ..account("ann@acme.example") };
+    let decision = decide(&account, Some(&pin), Some(person), &Claims::default(), &Settings::default());
+    assert_eq!((decision.whose, decision.rule, decision.state), (Whose::Nobody, None, State::Nobody));
+}

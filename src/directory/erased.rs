@@ -1,0 +1,271 @@
+//! Accounts whose person was erased: how they are recognised, without anything that says who they are.
+//!
+//! Such an account keeps its row, with a *stand-in* in place of the application's id: a keyed hash of the instance and that
+//! id. What the application says of it is blanked before it is stored. The key is random, and sealed with the key of the
+//! installation.
+
+use std::collections::{BTreeMap, HashSet};
+
+use entity::erased_account::{Column, Entity};
+use entity::instance::{self, Status};
+use entity::{erased_name, erasure_key, user};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::keys::{self, match_key};
+use crate::clock::DAY_MS;
+use crate::db::{Tx, keyset};
+use crate::error::{Error, Result};
+use crate::installation;
+use crate::secrets::{Fields, HashKey, KeyRing, Place};
+
+/// What every stand-in begins with.
+const PREFIX: &str = "erased-";
+/// How many digits of a hash follow.
+const DIGITS: usize = 64;
+/// For how long an erased account is recognised after its application has listed it last.
+pub const REMEMBERED_MS: i64 = 365 * DAY_MS;
+/// The columns that could tell whose an account is.
+pub const PERSONAL: [&str; 7] =
+    ["email", "display_name", "aliases", "source_id", "employee_id", "department", "manager"];
+
+/// Where the key is sealed.
+pub const KEY_PLACE: Place<'static> =
+    Place { table: "erasure_key", column: "sealed", row: &[], generation: 0, destination: [0; 32] };
+
+/// Whether this is the id of an erased account, and none that an application has given.
+pub fn is_stand_in(external_id: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    external_id.strip_prefix(PREFIX).is_some_and(|hash| hash.len() == DIGITS && hash.bytes().all(is_digit))
+}
+
+/// What an account has in place of the application's id.
+pub fn stand_in(key: &HashKey, instance: Uuid, external_id: &str) -> String {
+    if is_stand_in(external_id) {
+        return external_id.to_owned();
+    }
+    let fields = Fields::default().text("account").bytes(instance.as_bytes()).text(external_id);
+    format!("{PREFIX}{}", key.hash(&fields))
+}
+
+/// The hash of an address by which other accounts may name the person. `None` if the text is no address.
+pub fn name(key: &HashKey, text: &str) -> Option<String> {
+    Some(key.hash(&Fields::default().text("name").text(&match_key(text)?)))
+}
+
+/// The hash of the id of a person.
+pub fn person(key: &HashKey, id: Uuid) -> String {
+    key.hash(&Fields::default().text("person").bytes(id.as_bytes()))
+}
+
+/// Clears what could tell whose an account is.
+pub fn blank(row: &mut user::Model, stand_in: String) {
+    row.external_id = stand_in;
+    for column in [
+        &mut row.email,
+        &mut row.display_name,
+        &mut row.aliases,
+        &mut row.source_id,
+        &mut row.employee_id,
+        &mut row.department,
+        &mut row.manager,
+    ] {
+        *column = None;
+    }
+    keys::fill(row);
+}
+
+/// The old values of a change without what could tell whose the account is. `None` if there is no such thing.
+pub fn without_personal(old_values: &str) -> Result<Option<String>> {
+    without(old_values, |column, _| PERSONAL.contains(&column))
+}
+
+/// The old values of a change without those that are named. `None` if none is.
+pub fn without(old_values: &str, is_named: impl Fn(&str, &Value) -> bool) -> Result<Option<String>> {
+    if old_values.is_empty() {
+        return Ok(None);
+    }
+    let mut values: Map<String, Value> = serde_json::from_str(old_values)?;
+    let before = values.len();
+    values.retain(|column, value| !is_named(column, value));
+    Ok((values.len() < before).then(|| Value::from(values).to_string()))
+}
+
+/// Whether an instance has an erased account.
+pub async fn any<C: ConnectionTrait>(conn: &C, instance: Uuid) -> Result<bool> {
+    let own = Entity::find().select_only().column(Column::InstanceId).filter(Column::InstanceId.eq(instance));
+    Ok(own.limit(1).into_tuple::<Uuid>().one(conn).await?.is_some())
+}
+
+/// Those of these stand-ins whose accounts were erased.
+pub async fn known<C: ConnectionTrait>(conn: &C, instance: Uuid, stand_ins: &[String]) -> Result<HashSet<String>> {
+    let own = keyset::among_texts((Entity, Column::StandIn), stand_ins, conn.get_database_backend());
+    let found = Entity::find().select_only().column(Column::StandIn).filter(Column::InstanceId.eq(instance));
+    Ok(found.filter(own).into_tuple::<String>().all(conn).await?.into_iter().collect())
+}
+
+/// Those of these hashes that are of addresses of people who were erased.
+pub async fn known_names<C: ConnectionTrait>(conn: &C, names: &[String]) -> Result<HashSet<String>> {
+    use erased_name::{Column, Entity};
+    let own = keyset::among_texts((Entity, Column::Name), names, conn.get_database_backend());
+    let found = Entity::find().select_only().column(Column::Name).filter(own);
+    Ok(found.into_tuple::<String>().all(conn).await?.into_iter().collect())
+}
+
+/// Notes that the application lists these accounts.
+pub async fn note_listed<C: ConnectionTrait>(conn: &C, instance: Uuid, stand_ins: &[String], now: i64) -> Result<()> {
+    let own = keyset::among_texts((Entity, Column::StandIn), stand_ins, conn.get_database_backend());
+    Entity::update_many()
+        .col_expr(Column::ListedAt, Expr::value(now))
+        .filter(Column::InstanceId.eq(instance))
+        .filter(own)
+        .exec(conn)
+        .await?;
+    Ok(())
+}
+
+/// The key, if anybody was erased.
+///
+/// # Errors
+/// Also if it does not open.
+pub async fn key<C: ConnectionTrait>(conn: &C, ring: &KeyRing) -> Result<Option<HashKey>> {
+    let Some(row) = erasure_key::Entity::find_by_id(erasure_key::ID).one(conn).await? else { return Ok(None) };
+    let opened = ring.open(&KEY_PLACE, &row.sealed);
+    let bytes = opened.map_err(|error| Error::internal("the key of erased accounts does not open", error))?;
+    let key = HashKey::from_bytes(&bytes);
+    key.map(Some).ok_or_else(|| Error::Internal("the key of erased accounts is none".into()))
+}
+
+/// The key, where there must be one.
+pub async fn needed_key<C: ConnectionTrait>(conn: &C, ring: &KeyRing) -> Result<HashKey> {
+    key(conn, ring).await?.ok_or_else(|| Error::Internal("the key of erased accounts is gone".into()))
+}
+
+/// Stores the key of a database in which nobody was erased yet.
+pub async fn store_key(tx: &Tx, key: &HashKey) -> Result<()> {
+    let sealing = installation::sealing_key(tx, tx.keys()?).await?;
+    let sealed = sealing.seal(&KEY_PLACE, key.bytes());
+    let row = erasure_key::ActiveModel { id: Set(erasure_key::ID), sealed: Set(sealed) };
+    let known = OnConflict::column(erasure_key::Column::Id).update_column(erasure_key::Column::Sealed).to_owned();
+    erasure_key::Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// Forgets up to `limit` erased accounts that their applications have not listed for [`REMEMBERED_MS`], as a successful
+/// sync has shown, and those of instances that are gone. Returns how many there were.
+pub async fn prune(tx: &Tx, limit: u64) -> Result<u64> {
+    let own = |column| Expr::col((instance::Entity, column));
+    let mut lists = Query::select();
+    lists
+        .expr(Expr::value(1))
+        .from(instance::Entity)
+        .and_where(own(instance::Column::Id).equals((Entity, Column::InstanceId)))
+        .and_where(instance::Column::Status.is_in(Status::KEPT))
+        .and_where(own(instance::Column::LastSuccessAt).lte(Expr::col((Entity, Column::ListedAt)).add(REMEMBERED_MS)));
+    let is_own = Expr::col((user::Entity, user::Column::InstanceId)).equals((Entity, Column::InstanceId));
+    let mut listed = Query::select();
+    listed
+        .expr(Expr::value(1))
+        .from(user::Entity)
+        .and_where(is_own)
+        .and_where(Expr::col((user::Entity, user::Column::ExternalId)).equals((Entity, Column::StandIn)))
+        .and_where(Expr::col((user::Entity, user::Column::RemovedAt)).is_null());
+    let past = Entity::find()
+        .select_only()
+        .columns([Column::InstanceId, Column::StandIn])
+        .filter(Condition::all().add(Expr::exists(lists).not()).add(Expr::exists(listed).not()))
+        .limit(limit);
+    let mut past_of: BTreeMap<Uuid, Vec<String>> = BTreeMap::new();
+    for (instance, stand_in) in tx.hold_free::<_, (Uuid, String)>(past).await? {
+        past_of.entry(instance).or_default().push(stand_in);
+    }
+    let mut forgotten = 0;
+    for (instance, stand_ins) in past_of {
+        let own = keyset::among_texts((Entity, Column::StandIn), &stand_ins, tx.conn().get_database_backend());
+        let gone = Entity::delete_many().filter(Column::InstanceId.eq(instance)).filter(own);
+        forgotten += gone.exec(tx.conn()).await?.rows_affected;
+    }
+    Ok(forgotten)
+}
+
+#[cfg(test)]
+mod tests {
+    use entity::user::{Model, UserStatus};
+    use serde_json::json;
+
+    use super::*;
+
+    fn row() -> Model {
+        let text = |value: &str| Some(value.to_owned());
+        Model {
+            id: Uuid::nil(),
+            instance_id: Uuid::nil(),
+            external_id: "7".into(),
+            email: text("ann@acme.example"),
+            display_name: text("Ann"),
+            match_key: text("ann@acme.example"),
+            key_version: keys::VERSION,
+            status: UserStatus::Active,
+            is_admin: Some(true),
+            mfa_enabled: Some(true),
+            licenses: text("[]"),
+            last_active_at: Some(1),
+            kind: None,
+            guest: Some(false),
+            created_at: Some(1),
+            aliases: text("[]"),
+            source_id: text("s"),
+            employee_id: text("7"),
+            department: text("Sales"),
+            manager: text("8"),
+            first_seen_at: 1,
+            last_seen_at: 1,
+            removed_at: None,
+            generation: 1,
+        }
+    }
+
+    #[test]
+    fn exactly_the_personal_columns_are_blanked() {
+        let (before, mut after) = (row(), row());
+        blank(&mut after, "erased-x".into());
+        let (before, after) = (json!(before), json!(after));
+        let changed = before.as_object().unwrap().iter().filter(|(column, value)| after[column.as_str()] != **value);
+        let mut changed: Vec<&str> = changed.map(|(column, _)| column.as_str()).collect();
+        changed.retain(|column| !["external_id", "match_key"].contains(column));
+        let mut personal = PERSONAL.to_vec();
+        changed.sort_unstable();
+        personal.sort_unstable();
+        assert_eq!(changed, personal);
+    }
+
+    #[test]
+    fn a_stand_in_is_that_of_one_account_and_stands_for_itself() {
+        let key = HashKey::generate();
+        let [one, other] = [Uuid::now_v7(), Uuid::now_v7()];
+        let known = stand_in(&key, one, "7");
+        assert!(is_stand_in(&known));
+        assert_eq!(stand_in(&key, one, &known), known);
+        for different in [stand_in(&key, other, "7"), stand_in(&key, one, "8")] {
+            assert_ne!(different, known);
+        }
+        for id in ["", "7", "erased-", "erased-7", &known[1..], &known.to_uppercase()] {
+            assert!(!is_stand_in(id), "{id}");
+        }
+        assert_eq!(name(&key, "Ann@Acme.example"), name(&key, "ann@acme.example"));
+        assert_eq!(name(&key, "7"), None);
+    }
+
+    #[test]
+    fn old_values_lose_what_is_personal_and_nothing_else() {
+        let old = json!({ "email": "ann@acme.example", "is_admin": true, "removed_at": null }).to_string();
+        let kept = without_personal(&old).unwrap().unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&kept).unwrap(), json!({ "is_admin": true, "removed_at": null }));
+        for unchanged in ["", r#"{"removed_at":null}"#] {
+            assert_eq!(without_personal(unchanged).unwrap(), None);
+        }
+        assert_eq!(without_personal(r#"{"email":null}"#).unwrap().as_deref(), Some("{}"));
+    }
+}
