@@ -48,6 +48,7 @@ use crate::maintenance::{check, keys};
 use crate::notification::test_mail::TestMail;
 use crate::oidc::Oidc;
 use crate::people::People;
+use crate::people::erase::ledger::Ledger;
 use crate::queue;
 use crate::server::{self, Edge};
 use crate::sync::{Engine, Limits, progress::Progress};
@@ -57,7 +58,7 @@ mod commands;
 mod data_dir;
 
 pub use clients::load_catalog;
-pub use commands::{open_keys, open_members, open_tokens};
+pub use commands::{open_keys, open_members, open_people, open_tokens};
 pub(crate) use data_dir::{DatabaseLock, prepare_data_dir};
 
 /// How many waiting runs stay in memory. Other waiting runs release their job until the wait is over.
@@ -103,6 +104,7 @@ pub struct App {
     pub tokens: Tokens,
     pub members: Members,
     pub instances: Instances,
+    pub people: People,
     authorizations: Authorizations,
     pub engine: Engine,
     pub mailer: Mailer,
@@ -159,6 +161,9 @@ impl App {
         if !db.shared() {
             release_stale_leases(&db).await?;
         }
+        let people = People { db: db.clone(), clock: clock.clone(), ledger: Ledger::new(&settings.data_dir) };
+        // Before anybody sees what an older database knows of people who were erased.
+        Box::pin(people.settle_erasures()).await?;
         let tokens = Tokens::new(db.clone(), clock.clone(), instances.keys.clone());
         let issuer = settings.oidc()?.map(|provider| provider.issuer.into());
         let members = Members::new(db.clone(), clock.clone(), instances.keys.clone(), issuer);
@@ -180,7 +185,7 @@ impl App {
             instances: shared,
             authorizations: consents,
             members: members.clone(),
-            people: People { db: db.clone(), clock: clock.clone() },
+            people: people.clone(),
             findings: Findings { db: db.clone(), clock: clock.clone() },
             test_mail,
             journal: Journal::new(db.clone(), clock.clone()),
@@ -198,6 +203,7 @@ impl App {
             tokens,
             members,
             instances,
+            people,
             authorizations,
             engine,
             mailer,
@@ -272,6 +278,7 @@ impl App {
             clock: self.clock.clone(),
             engine: self.engine.clone(),
             instances: self.instances.clone(),
+            people: self.people.clone(),
             authorizations: self.authorizations.clone(),
             mailer: self.mailer.clone(),
             pruner: self.pruner.clone(),

@@ -43,6 +43,8 @@ pub enum RefusalCode {
     LastAdministrator,
     /// The member is disabled.
     MemberDisabled,
+    /// A people source lists the person, and `force` was not true.
+    PersonCurrent,
 }
 
 /// A refusal that the caller can act on.

@@ -89,6 +89,8 @@ pub enum Action {
     AccountKindSet,
     /// The owner of an account was set.
     OwnerSet,
+    /// Everything that was known of a person was deleted.
+    PersonErased,
     /// The list of people sources was replaced.
     PeopleSourcesSet,
     /// The owned and the equivalent domains were replaced.

@@ -9,6 +9,8 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::db::{Db, Location};
 use crate::maintenance::keys;
+use crate::people::People;
+use crate::people::erase::ledger::Ledger;
 use crate::secrets::KeyRing;
 
 /// The number of database connections of a command other than `serve`.
@@ -27,6 +29,13 @@ pub async fn open_members(settings: &Settings) -> Result<Members, String> {
     let clock = db.clock(Clock::System);
     let issuer = settings.oidc()?.map(|provider| provider.issuer.into());
     Ok(Members::new(db, clock, keys, issuer))
+}
+
+/// Opens only the database and its people, for commands that need nothing else.
+pub async fn open_people(settings: &Settings) -> Result<People, String> {
+    let (db, _) = open_keys(settings).await?;
+    let clock = db.clock(Clock::System);
+    Ok(People { db, clock, ledger: Ledger::new(&settings.data_dir) })
 }
 
 /// Opens only the database and the secret keys.

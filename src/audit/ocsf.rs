@@ -34,6 +34,7 @@ impl Activity {
             A::PeopleSourcesSet | A::OwnedDomainsSet => api(3),
             A::FindingExcepted | A::ExceptionRevoked | A::ReportSettingsSet => api(3),
             A::InstanceDeleted | A::UsersDeleted | A::TokenRevoked | A::NamesErased | A::ContractDeleted => api(4),
+            A::PersonErased => api(4),
             A::ConnectionTested | A::TestMailSent | A::RemovalsAccepted | A::GrowthAccepted => api(99),
             A::AuthorizationBegun | A::AuthorizationCompleted | A::AuthorizationFailed => api(99),
             A::SyncRequested | A::SyncCancelled | A::AccessRefused | A::AuditAccepted | A::BackupRestored => api(99),

@@ -15,7 +15,6 @@ use crate::clock::date_time;
 use crate::config::Settings;
 use crate::error::Error;
 use crate::instance::create::Create;
-use crate::people::People;
 use crate::people::settings::{Domains, Source};
 use crate::spend::contracts::{self, NewContract, NewLine};
 use crate::spend::prices::{self, NewPrice};
@@ -99,7 +98,7 @@ pub async fn fill(app: &App) -> Result<(), String> {
 
 /// What reports need: who is known by which source, and what the licences cost.
 async fn report(app: &App, caller: &Caller, ids: &HashMap<&str, Uuid>) -> Result<(), Error> {
-    let people = People { db: app.db.clone(), clock: app.clock.clone() };
+    let people = &app.people;
     people.set_domains(&Domains { owned: vec![DOMAIN.into()], ..Domains::default() }, false).await?;
     people.set_sources(&[Source { instance_id: ids[DIRECTORY], rank: 1 }], false).await?;
     let monthly = |price: &str| NewPrice {

@@ -58,6 +58,7 @@ pub(super) async fn run(command: &Command, settings: &Settings) -> Result<(), St
     if let Err(line) = Box::pin(seal(settings)).await {
         eprintln!("muster: warning: the audit log could not be sealed: {line}");
     }
+    Box::pin(erase_again(settings)).await?;
     say!("All sessions and one-time links have ended.");
     Box::pin(end_again(settings, previous.as_deref())).await?;
     say!(
@@ -81,6 +82,22 @@ async fn seal(settings: &Settings) -> Result<(), String> {
         db.close().await
     };
     sealed.await.map_err(|error| error.chain().to_string())
+}
+
+/// Erases again who was erased after the backup was made.
+async fn erase_again(settings: &Settings) -> Result<(), String> {
+    let people = app::open_people(settings).await?;
+    let settled = people.settle_erasures().await.map_err(|error| error.chain().to_string());
+    let erased = settled.map_err(|line| {
+        format!(
+            "the backup was restored, but people who were erased since may be known again: {line}. The server does not start before they are erased"
+        )
+    })?;
+    people.db.close().await.map_err(|error| error.chain().to_string())?;
+    if erased > 0 {
+        say!("{erased} people who were erased after the backup was made are erased again.");
+    }
+    Ok(())
 }
 
 /// Lets nobody in whom the previous database let in no more, and says who is let in now.

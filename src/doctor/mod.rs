@@ -189,6 +189,8 @@ impl Examination<'_> {
             let done = sql_checks::newer_values(conn, &mut report).await;
             report.record_error(conn, "known-values", done).await?;
         }
+        let done = people_checks::erasures(conn, self.data_dir, &mut report).await;
+        report.record_error(conn, people_checks::ERASURES, done).await?;
         let done = history::newest_events(conn, &mut report).await;
         report.record_error(conn, "newest-event", done).await?;
         let done = history::mail_order(conn, &mut report).await;

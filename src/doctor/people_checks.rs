@@ -1,10 +1,53 @@
-//! The checks of people, their keys and links. Each is one SQL statement, see [`super::sql_checks`].
+//! The checks of people, their keys and links. All but the first are SQL statements, see [`super::sql_checks`].
 
-use super::Subject;
+use std::collections::HashSet;
+use std::path::Path;
+
+use entity::erasure;
+use sea_orm::{ConnectionTrait, EntityTrait};
+use uuid::Uuid;
+
 use super::sql_checks::Row;
+use super::{Finding, Report, Subject};
+use crate::error::Result;
+use crate::people::erase::ledger::Ledger;
+
+/// The name of the check of the ledger.
+pub(super) const ERASURES: &str = "erasures";
 
 const REPORT: &str = "Give the domains again with setOwnedDomains, so that all accounts are looked at. If the finding stays, keep a backup of the database and report it.";
 const FINISH: &str = "Nobody works on it. Keep a backup and report it; give the domains again with setOwnedDomains, so that all accounts are looked at.";
+
+/// Checks that everybody is erased whom the ledger in the data folder has.
+pub(super) async fn erasures<C: ConnectionTrait>(conn: &C, data_dir: &Path, report: &mut Report) -> Result<()> {
+    let known: HashSet<Uuid> = erasure::Entity::find().all(conn).await?.into_iter().map(|row| row.id).collect();
+    let ledger = Ledger::new(data_dir);
+    let finding = |wrong, remedy| Finding { check: ERASURES, about: Subject::Database, id: None, wrong, remedy };
+    let mut found = Vec::new();
+    match ledger.read() {
+        Ok(noted) => {
+            let missing = noted.iter().filter(|noted| !known.contains(&noted.id)).count();
+            if missing > 0 {
+                let wrong = format!("{missing} people of {} are not erased in this database", ledger.path().display());
+                let remedy = "Start `muster serve`, which erases them again. Until then, do not read about people.";
+                found.push(finding(wrong, remedy));
+            }
+            let lost = known.iter().filter(|id| !noted.iter().any(|noted| noted.id == **id)).count();
+            if lost > 0 {
+                report.notes.push(format!(
+                    "{} lacks {lost} erasures of the database: a server that runs with this folder adds them",
+                    ledger.path().display()
+                ));
+            }
+        }
+        Err(error) => {
+            let remedy = "Put the file back, with the mode 0600, from a copy of the data folder.";
+            found.push(finding(error.chain().to_string(), remedy));
+        }
+    }
+    report.add(ERASURES, "Whom the ledger of erasures has is erased.", found);
+    Ok(())
+}
 
 pub(super) const CHECKS: &[Row] = &[
     (
@@ -77,6 +120,23 @@ pub(super) const CHECKS: &[Row] = &[
         SELECT DISTINCT a.instance_id, 'it is no people source, but has said something of people' FROM source_account a
         WHERE NOT EXISTS (SELECT 1 FROM people_source s WHERE s.instance_id = a.instance_id)
             AND NOT EXISTS (SELECT 1 FROM people_task)",
+    ),
+    (
+        "erased-accounts",
+        "An account whose person was erased is nobody's, and says nothing of the person.",
+        Subject::User,
+        "Erase the person who has the account, or delete the users of its instance. Keep a backup and report it.",
+        "SELECT u.id, 'its person was erased, but it tells whose it is' AS wrong FROM erased_account e
+        JOIN user_account u ON u.instance_id = e.instance_id AND u.external_id = e.stand_in
+        WHERE u.email IS NOT NULL OR u.display_name IS NOT NULL OR u.match_key IS NOT NULL OR u.aliases IS NOT NULL
+            OR u.source_id IS NOT NULL OR u.employee_id IS NOT NULL OR u.department IS NOT NULL OR u.manager IS NOT NULL
+        UNION ALL
+        SELECT u.id, 'its person was erased, but it is somebody''s' FROM erased_account e
+        JOIN user_account u ON u.instance_id = e.instance_id AND u.external_id = e.stand_in
+        JOIN account_link l ON l.user_id = u.id WHERE l.person_id IS NOT NULL OR l.address IS NOT NULL
+        UNION ALL
+        SELECT CAST(NULL AS UUID), 'an erased account belongs to no erasure' FROM erased_account e
+        WHERE NOT EXISTS (SELECT 1 FROM erasure r WHERE r.id = e.erasure_id)",
     ),
     (
         "people-tasks",

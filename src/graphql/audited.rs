@@ -23,7 +23,7 @@ use crate::audit::{Act, Actor, Entry, Origin, Subject};
 use crate::auth::Caller;
 
 /// What each mutation does. One that is missing here is recorded as [`Action::Changed`].
-const ACTIONS: [(&str, Action); 30] = [
+const ACTIONS: [(&str, Action); 31] = [
     ("beginAuthorization", Action::AuthorizationBegun),
     ("cancelSync", Action::SyncCancelled),
     ("changePassword", Action::PasswordSet),
@@ -34,6 +34,7 @@ const ACTIONS: [(&str, Action); 30] = [
     ("deleteContract", Action::ContractDeleted),
     ("deleteInstance", Action::InstanceDeleted),
     ("endSession", Action::SessionEnded),
+    ("erasePerson", Action::PersonErased),
     ("exceptFinding", Action::FindingExcepted),
     ("linkAccount", Action::AccountLinked),
     ("resetLink", Action::LinkReset),

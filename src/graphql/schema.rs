@@ -36,6 +36,7 @@ use super::member::session::{EndSession, SessionQuery};
 use super::node::NodeQuery;
 use super::notification::{NotificationMutation, NotificationQuery};
 use super::person::decide::DecideAccount;
+use super::person::erase::ErasePerson;
 use super::person::list::PersonQuery;
 use super::person::settings::{PeopleSettingsQuery, SetPeopleSettings};
 use super::recipients::{RecipientsMutation, RecipientsQuery};
@@ -107,6 +108,7 @@ pub struct AccessMutation(CreateMember, ChangeMember, EndSession, CreateApiToken
 #[derive(MergedObject, Default)]
 pub struct ReportMutation(
     DecideAccount,
+    ErasePerson,
     SetPeopleSettings,
     SetPrice,
     UpsertContract,

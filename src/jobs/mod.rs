@@ -47,6 +47,10 @@ const PRUNE: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins
 const REKEY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_hours(6));
 /// How often contracts are looked at whose reminders may be due, and whether a digest is.
 const REMIND: Duration = Duration::from_secs(10);
+/// How often it is looked whether something is left to do of an erasure.
+const SWEEP: Duration = Duration::from_secs(2);
+/// How often the ledger of erasures and the database are compared.
+const SETTLE: Duration = Duration::from_mins(10);
 /// How often histograms are condensed.
 const UPKEEP: Duration = Duration::from_secs(5);
 /// How often the server looks whether a newer version has migrated the schema.
@@ -59,6 +63,7 @@ pub struct Tools {
     pub clock: Clock,
     pub engine: Engine,
     pub instances: Instances,
+    pub people: People,
     pub authorizations: Authorizations,
     pub mailer: Mailer,
     pub pruner: Pruner,
@@ -92,6 +97,7 @@ pub async fn spawn(tools: &Tools, roles: Roles, tasks: &TaskTracker, stop: &Canc
     tasks.spawn(upkeep(stop.clone()));
     tools.journal.seal(&tools.seal).await;
     tasks.spawn(tools.journal.clone().run(tools.seal.clone(), stop.clone()));
+    tasks.spawn(settle(tools.people.clone(), stop.clone()));
     if roles.api {
         let Tools { db, log, progress, .. } = tools;
         tasks.spawn(log.clone().follow(stop.clone()));
@@ -133,7 +139,8 @@ fn spawn_workers(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
     tasks.spawn(tally.run(tasks.clone(), stop.clone()));
     let mail = Worker::new(&db, &clock, Kind::Mail, deliver::CONCURRENCY, delivery);
     tasks.spawn(mail.run(tasks.clone(), stop.clone()));
-    let people = People { db: db.clone(), clock: clock.clone() };
+    let people = tools.people.clone();
+    tasks.spawn(sweep(people.clone(), stop.clone()));
     let people = Worker::new(&db, &clock, Kind::People, people::tasks::CONCURRENCY, people);
     tasks.spawn(people.run(tasks.clone(), stop.clone()));
     let findings = Findings { db: db.clone(), clock: clock.clone() };
@@ -182,6 +189,22 @@ async fn prune(pruner: Pruner, stop: CancellationToken) {
     while stop.run_until_cancelled(sleep(wait)).await.is_some() {
         pruner.run_once(&stop).await;
         wait = every;
+    }
+}
+
+async fn sweep(people: People, stop: CancellationToken) {
+    while stop.run_until_cancelled(sleep(SWEEP)).await.is_some() {
+        if let Err(error) = people.sweep_erasures(&stop).await {
+            warn!(error = %error.chain(), "what is left of an erasure could not be done; trying again");
+        }
+    }
+}
+
+async fn settle(people: People, stop: CancellationToken) {
+    while stop.run_until_cancelled(sleep(SETTLE)).await.is_some() {
+        if let Err(error) = Box::pin(people.settle_erasures()).await {
+            warn!(error = %error.chain(), "the ledger of erasures could not be compared with the database; trying again");
+        }
     }
 }
 

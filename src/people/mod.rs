@@ -19,13 +19,16 @@
 //!
 //! **Where it is kept.** A link is a row beside the account, so that a sync writes nothing of it. It goes with the
 //! account's row. Pins and owners are kept by the application's id of an account: they outlive the deletion of users,
-//! and go with the instance. What a source said is kept as long as the person has an account anywhere.
+//! and go with the instance. What a source said is kept as long as the person has an account anywhere. Somebody may be
+//! erased ([`erase`]): nothing of this is left then.
 
+use self::erase::ledger::Ledger;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Refusal, RefusalCode};
 
 mod describe;
+pub mod erase;
 pub mod groups;
 pub mod keys;
 mod lane;
@@ -46,6 +49,8 @@ mod unite;
 pub struct People {
     pub db: Db,
     pub clock: Clock,
+    /// Who was erased.
+    pub ledger: Ledger,
 }
 
 /// Nobody has this id.

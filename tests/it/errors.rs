@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use crate::people::roster::settled;
 use crate::support::ask::pairs;
 use crate::support::peer::unwelcoming_mail_server;
 use crate::support::{Server, change};
@@ -84,6 +85,16 @@ async fn refused_of_members(server: &Server) -> [(&'static str, &'static str, Va
     ]
 }
 
+/// As above, for a person whom a people source lists.
+async fn refused_of_people(server: &Server, source: &str) -> (&'static str, &'static str, Value, Value) {
+    server.done("setPeopleSources", json!({ "sources": [{ "instanceId": source, "rank": 1 }] }), "").await;
+    settled(server).await;
+    let query = "{ persons(first: 1, filter: { states: [CURRENT] }) { nodes { id } } }";
+    let id = server.ask(query, json!({})).await["persons"]["nodes"][0]["id"].take();
+    let input = json!({ "id": id, "reason": "Request 7", "acknowledgeIrreversible": true });
+    ("PERSON_CURRENT", "erasePerson", input, json!(["force"]))
+}
+
 #[tokio::test]
 async fn every_refusal_has_its_code_and_field() {
     let smtp = unwelcoming_mail_server().await;
@@ -95,7 +106,7 @@ async fn every_refusal_has_its_code_and_field() {
     }
     let gone = deleted(&server).await;
     let cases = refused_mutations(&acme, &off, &gone).into_iter().chain(refused_of_members(&server).await);
-    let cases: Vec<_> = cases.collect();
+    let cases: Vec<_> = cases.chain([refused_of_people(&server, &acme).await]).collect();
     for (code, mutation, input, path) in &cases {
         let payload = server.mutate(mutation, input.clone(), "").await;
         let found = &payload["userErrors"][0];

@@ -111,7 +111,12 @@ const ROOTS: &[(&str, Need, Reach, &[&str])] = &[
         Reach::Installation,
         &["linkAccount", "resetLink", "sendTestMail", "setAccountKind", "setOwner", "setRecipients", "unlinkAccount"],
     ),
-    ("Mutation", Need::Administer, Reach::Installation, &["setOwnedDomains", "setPeopleSources", "setReportSettings"]),
+    (
+        "Mutation",
+        Need::Administer,
+        Reach::Installation,
+        &["erasePerson", "setOwnedDomains", "setPeopleSources", "setReportSettings"],
+    ),
     ("Mutation", Need::Administer, Reach::Installation, &["createApiToken", "revokeApiToken"]),
     ("Subscription", Need::Figures, Reach::Instances, &["instanceStateChanged", "syncProgress"]),
 ];

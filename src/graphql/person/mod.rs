@@ -23,6 +23,7 @@ use crate::people::queries::{self, Found, Manager, Position};
 
 pub mod accounts;
 pub mod decide;
+pub mod erase;
 pub mod link;
 pub mod list;
 pub mod settings;

@@ -198,7 +198,8 @@ async fn each_check_finds_what_it_is_for_and_no_other_does() {
     let key_file = place.path().join("secret.key");
     let whole = found_after(&db, &key_file, true, "SELECT 1").await;
     assert_eq!(whole.findings, [], "the specimen is well");
-    let mut tried = vec!["event-chain", "database-file"];
+    // The ledger of erasures is a file, see `people::erased_again`.
+    let mut tried = vec!["event-chain", "database-file", "erasures"];
     let of_people = doctor_people::BREAKS.map(|(check, statements)| (check, statements.to_owned()));
     let all = breaks(db.backend(), Uuid::now_v7()).into_iter().chain(breaks_of_spend(db.backend(), Uuid::now_v7()));
     for (check, statements) in all.chain(of_people) {

@@ -1,7 +1,7 @@
 //! What the checks of people and of findings find.
 
 /// Each of these checks with a statement after which only this check has findings.
-pub const BREAKS: [(&str, &str); 12] = [
+pub const BREAKS: [(&str, &str); 13] = [
     (
         "account-links",
         "INSERT INTO account_link (user_id, instance_id, state, address_since) SELECT id, id, 'unmatched', 0 FROM instance WHERE name = 'Well'",
@@ -27,6 +27,10 @@ pub const BREAKS: [(&str, &str); 12] = [
     (
         "decisions",
         "INSERT INTO person_pin (instance_id, external_id, links, decided_by, decided_at) SELECT id, 'x', TRUE, 'x', 0 FROM instance WHERE status = 'deleted'",
+    ),
+    (
+        "erased-accounts",
+        "INSERT INTO erased_account (instance_id, stand_in, erasure_id, listed_at) SELECT instance_id, external_id, instance_id, 0 FROM user_account WHERE email IS NOT NULL LIMIT 1",
     ),
     (
         "evaluations",

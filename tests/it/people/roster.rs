@@ -19,9 +19,11 @@ use tokio::net::TcpListener;
 use crate::support::{Builder, Client, DEADLINE, Server};
 
 /// The checks of people.
-const OF_PEOPLE: [&str; 8] = [
+const OF_PEOPLE: [&str; 10] = [
     "account-links",
     "decisions",
+    "erased-accounts",
+    "erasures",
     "link-states",
     "people",
     "people-sources",

@@ -24,7 +24,6 @@ use muster::graphql::wanted::wanted;
 use muster::graphql::{json, written::Unmerged};
 use muster::instance::authorization::Authorizations;
 use muster::notification::test_mail::TestMail;
-use muster::people::People;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -311,7 +310,7 @@ pub async fn register() -> (Api, AppSchema, App, Vec<String>, Vec<String>, crate
             "http://127.0.0.1",
         ),
         members: app.members.clone(),
-        people: People { db: app.db.clone(), clock: app.clock.clone() },
+        people: app.people.clone(),
         findings: Findings { db: app.db.clone(), clock: app.clock.clone() },
         test_mail: TestMail {
             db: app.db.clone(),

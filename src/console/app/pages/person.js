@@ -3,7 +3,8 @@
 import { useList, useWatch } from "../data.js";
 import { nameOf, words } from "../format.js";
 import { html } from "../lib.js";
-import { mayDecide, maySeePeople } from "../session.js";
+import { go } from "../router.js";
+import { mayDecide, mayManage, maySeePeople } from "../session.js";
 import { loaded, useAction } from "../ui/dialog.js";
 import { Day, FullMoment, Moment } from "../ui/moment.js";
 import { Button, Failure, Heading, instanceLink, Link, Loading, More, personLink } from "../ui/parts.js";
@@ -130,6 +131,20 @@ function Accounts({ list, name }) {
   `;
 }
 
+/** The button that erases a person, for administrators. */
+function Erase({ person }) {
+  const [busy, run, failure] = useAction();
+  const erase = () =>
+    run(async () => {
+      const { erasePerson } = await loaded(import("../dialogs/erase-person.js"));
+      if (await erasePerson(person)) await go("people");
+    });
+  return html`
+    <${Button} look="danger small" busy=${busy} onClick=${erase}>Erase…</${Button}>
+    <span class="error" role="alert">${failure}</span>
+  `;
+}
+
 const CRUMBS = html`<${Link} to="people">People</${Link}>`;
 
 const Gone = () => html`
@@ -146,7 +161,7 @@ function Person({ id }) {
   if (person === null || list.error?.code === "BAD_USER_INPUT") return html`<${Gone} />`;
   if (!person || !list.nodes) return list.error ? html`<${Heading} title="Person" crumbs=${CRUMBS} /><${Failure} error=${list.error} reload=${list.reload} />` : html`<${Loading} lines=${6} />`;
   return html`
-    <${Heading} title=${nameOf(person)} crumbs=${CRUMBS} second=${html`<span class="state-line"><${PersonState} person=${person} /></span>`} />
+    <${Heading} title=${nameOf(person)} crumbs=${CRUMBS} second=${html`<span class="state-line"><${PersonState} person=${person} /></span>`} actions=${mayManage.value && html`<${Erase} person=${person} />`} />
     <section class="card" aria-labelledby="about"><h2 id="about" class="unseen">About this person</h2><${Facts} person=${person} accounts=${list.nodes} sources=${peopleSettings.sources} /></section>
     <${Accounts} list=${list} name=${nameOf(person)} />
   `;

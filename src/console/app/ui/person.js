@@ -34,7 +34,7 @@ const RULES = {
 /** Why an account is nobody's, or may be somebody else's. */
 const REASONS = {
   CONFLICT: "The address belongs to somebody else by now, or to several people at once.",
-  NOBODY: "A member has decided that it is nobody's.",
+  NOBODY: "A member has decided that it is nobody's, or its person was erased.",
   NOT_PERSONAL: "A program or several people use it.",
   NO_ADDRESS: "It has no address, and nothing else tells whose it is.",
   UNMATCHED: "Its address is in one of the company's domains, and no people source knows it.",

@@ -43,6 +43,7 @@ pub(super) const OBJECTS: &[Object] = &[
         ],
     ),
     // What mutations answer
+    ("ErasePersonPayload", Need::Administer, &["accounts", "userErrors"]),
     ("LinkAccountPayload", Need::Operate, &["user", "userErrors"]),
     ("ResetLinkPayload", Need::Operate, &["user", "userErrors"]),
     ("SetAccountKindPayload", Need::Operate, &["user", "userErrors"]),
