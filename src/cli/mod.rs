@@ -24,6 +24,7 @@ mod backup;
 mod connectors;
 mod demo;
 mod doctor;
+mod erasures;
 mod hardening;
 mod keys;
 mod members;
@@ -75,6 +76,9 @@ enum Command {
     /// Check, seal and export the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// List who was erased, and erase again whom an older database still knows.
+    #[command(subcommand)]
+    Erasures(erasures::Command),
     /// Print the GraphQL schema of the API.
     Schema,
     /// Copy the database into one file, while the server runs.
@@ -143,6 +147,7 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Member(command) => members::run(command, &settings()?).await,
         Command::Token(command) => token::run(command, &settings()?).await,
         Command::Keys(command) => keys::run(command, &settings()?).await,
+        Command::Erasures(command) => erasures::run(command, &settings()?).await,
         Command::Schema => {
             say!("{}", schema::sdl().trim_end());
             Ok(())

@@ -58,9 +58,9 @@ pub(super) async fn run(command: &Command, settings: &Settings) -> Result<(), St
     if let Err(line) = Box::pin(seal(settings)).await {
         eprintln!("muster: warning: the audit log could not be sealed: {line}");
     }
-    Box::pin(erase_again(settings)).await?;
     say!("All sessions and one-time links have ended.");
     Box::pin(end_again(settings, previous.as_deref())).await?;
+    Box::pin(erase_again(settings)).await?;
     say!(
         "Start the server: it continues the work that was in progress when the backup was made. Mails older than 48 hours are not sent."
     );
@@ -95,7 +95,7 @@ async fn erase_again(settings: &Settings) -> Result<(), String> {
     })?;
     people.db.close().await.map_err(|error| error.chain().to_string())?;
     if erased > 0 {
-        say!("{erased} people who were erased after the backup was made are erased again.");
+        say!("People who were erased after the backup was made are erased again: {erased}.");
     }
     Ok(())
 }

@@ -131,7 +131,7 @@ pub async fn note_listed<C: ConnectionTrait>(conn: &C, instance: Uuid, stand_ins
 /// # Errors
 /// Also if it does not open.
 pub async fn key<C: ConnectionTrait>(conn: &C, ring: &KeyRing) -> Result<Option<HashKey>> {
-    let Some(row) = erasure_key::Entity::find_by_id(erasure_key::ID).one(conn).await? else { return Ok(None) };
+    let Some(row) = erasure_key::Entity::find_by_id(erasure_key::ROW).one(conn).await? else { return Ok(None) };
     let opened = ring.open(&KEY_PLACE, &row.sealed);
     let bytes = opened.map_err(|error| Error::internal("the key of erased accounts does not open", error))?;
     let key = HashKey::from_bytes(&bytes);
@@ -147,7 +147,7 @@ pub async fn needed_key<C: ConnectionTrait>(conn: &C, ring: &KeyRing) -> Result<
 pub async fn store_key(tx: &Tx, key: &HashKey) -> Result<()> {
     let sealing = installation::sealing_key(tx, tx.keys()?).await?;
     let sealed = sealing.seal(&KEY_PLACE, key.bytes());
-    let row = erasure_key::ActiveModel { id: Set(erasure_key::ID), sealed: Set(sealed) };
+    let row = erasure_key::ActiveModel { id: Set(erasure_key::ROW), sealed: Set(sealed) };
     let known = OnConflict::column(erasure_key::Column::Id).update_column(erasure_key::Column::Sealed).to_owned();
     erasure_key::Entity::insert(row).on_conflict(known).exec_without_returning(tx.conn()).await?;
     Ok(())

@@ -28,7 +28,7 @@ pub(super) async fn erasures<C: ConnectionTrait>(conn: &C, data_dir: &Path, repo
         Ok(noted) => {
             let missing = noted.iter().filter(|noted| !known.contains(&noted.id)).count();
             if missing > 0 {
-                let wrong = format!("{missing} people of {} are not erased in this database", ledger.path().display());
+                let wrong = format!("{missing} erasures of {} were not carried out here", ledger.path().display());
                 let remedy = "Start `muster serve`, which erases them again. Until then, do not read about people.";
                 found.push(finding(wrong, remedy));
             }

@@ -15,7 +15,7 @@ use crate::directory::erased::is_stand_in;
 use crate::error::{Error, Refusal, RefusalCode, Result};
 
 /// The most characters of a reason.
-const MAX_REASON: usize = 500;
+pub(super) const MAX_REASON: usize = 500;
 
 /// Who decides, about which account.
 #[derive(Clone, Debug)]

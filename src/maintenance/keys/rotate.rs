@@ -223,15 +223,15 @@ impl Renewal<'_> {
     }
 
     async fn one_erasure_key(&self, tx: &Tx) -> Result<u64> {
-        use erasure_key::{Column, Entity, ID};
-        let row = Entity::find_by_id(ID).lock_exclusive().one(tx.conn()).await?;
+        use erasure_key::{Column, Entity, ROW};
+        let row = Entity::find_by_id(ROW).lock_exclusive().one(tx.conn()).await?;
         let Some(row) = row.filter(|row| self.is_old(&row.sealed)) else { return Ok(0) };
         let Ok(plain) = self.ring.open(&KEY_PLACE, &row.sealed) else {
             warn!("the key of erased accounts does not open; it keeps its old key");
             return Ok(0);
         };
         let sealed = self.key.seal(&KEY_PLACE, &plain);
-        let renew = Entity::update_many().col_expr(Column::Sealed, Expr::value(sealed)).filter(Column::Id.eq(ID));
+        let renew = Entity::update_many().col_expr(Column::Sealed, Expr::value(sealed)).filter(Column::Id.eq(ROW));
         Ok(renew.exec(tx.conn()).await?.rows_affected)
     }
 

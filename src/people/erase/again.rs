@@ -22,6 +22,11 @@ use crate::secrets::HashKey;
 const PAGE: u64 = 5_000;
 
 impl People {
+    /// Who was erased, the first one first.
+    pub async fn erasures(&self) -> Result<Vec<erasure::Model>> {
+        Ok(erasure::Entity::find().order_by_asc(erasure::Column::At).all(self.db.read()).await?)
+    }
+
     /// Carries out the erasures of the ledger that the database does not have, as one does that was restored from a backup.
     /// Then adds to the ledger what only the database has. Returns how many people were erased.
     ///

@@ -27,7 +27,7 @@ use crate::secrets::{HashKey, hex, random};
 /// The name of the file in the data folder.
 const FILE: &str = "erasures.json";
 /// A file of another kind would have another number.
-const VERSION: u8 = 1;
+const LEDGER_VERSION: u8 = 1;
 
 /// An erasure, as the ledger keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,7 +110,7 @@ impl Ledger {
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(|error| self.at(error))?;
         let content: Content = serde_json::from_str(&text).map_err(|error| self.at(error))?;
-        if content.version == VERSION {
+        if content.version == LEDGER_VERSION {
             return Ok(content.erasures);
         }
         Err(self.at("a newer version of Muster wrote it"))
@@ -134,7 +134,7 @@ impl Ledger {
 
     /// Replaces the file in one step.
     fn write(&self, erasures: Vec<Noted>) -> Result<()> {
-        let text = serde_json::to_string(&Content { version: VERSION, erasures })? + "\n";
+        let text = serde_json::to_string(&Content { version: LEDGER_VERSION, erasures })? + "\n";
         let next = self.path.with_extension(format!("json.{}", hex(&random::<4>())));
         let write = || {
             let mut file = File::options().write(true).create_new(true).mode(0o600).open(&next)?;

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use self::belongings::Found;
 use self::ledger::{Ledger, Noted};
 use super::lane::Lane;
+use super::pins::MAX_REASON;
 use super::{People, not_found};
 use crate::audit::{self, Subject};
 use crate::directory::erased;
@@ -31,8 +32,6 @@ mod carry_out;
 pub mod ledger;
 mod sweep;
 
-/// The most characters of a reason.
-const MAX_REASON: usize = 500;
 
 /// Who is to be erased.
 #[derive(Clone, Debug)]

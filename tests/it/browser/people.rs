@@ -162,6 +162,31 @@ async fn a_people_source_and_domains_are_declared_after_a_look_at_what_that_chan
 }
 
 #[tokio::test]
+async fn an_administrator_who_has_understood_it_erases_a_person() {
+    let company = company().await;
+    company.own(&["acme.example"]).await;
+    company.trust(&["HR"]).await;
+    let person = format!("/people/{}", company.person("Ann Archer").await);
+    let browser = Browser::open_with(&company.server, &company.server.admin, &person).await;
+    browser.press(Role::Button, "Erase…").await;
+    browser.find(Role::Window, "Erase this person?").await;
+    browser.inspect("erase-person").await;
+    browser.enter("Reason", "Ann Archer asked for it").await;
+    let erase = browser.find(Role::Button, "Erase Person").await;
+    browser.press(Role::Field, "I understand that this action cannot be undone").await;
+    assert!(!erase.is_enabled().await.unwrap(), "a people source lists her");
+    browser.press(Role::Field, "Erase the person although a people source lists the person").await;
+    browser.press(Role::Button, "Erase Person").await;
+    browser.sees("it must not name the person").await;
+    browser.enter("Reason", "Request 7").await;
+    browser.press(Role::Button, "Erase Person").await;
+    browser.sees("The person has been erased. 2 accounts are nobody's now.").await;
+    browser.is_at("/people").await;
+    assert!(!company.states().await.contains_key("Ann Archer"));
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn who_may_not_see_people_is_shown_none_and_who_may_not_decide_no_button() {
     let company = company().await;
     company.trust(&["HR"]).await;
@@ -169,7 +194,7 @@ async fn who_may_not_see_people_is_shown_none_and_who_may_not_decide_no_button()
     let browser = Browser::open_with(&company.server, &company.server.viewer, &person).await;
     browser.find(Role::Heading, "Ann Archer").await;
     browser.sees("Live").await;
-    for name in ["Unlink", "Link", "Reset"] {
+    for name in ["Unlink", "Link", "Reset", "Erase…"] {
         assert!(browser.all(Role::Button, name).await.is_empty(), "{name}");
     }
     browser.go("/settings/people").await;
