@@ -161,9 +161,7 @@ impl App {
         if !db.shared() {
             release_stale_leases(&db).await?;
         }
-        let people = People { db: db.clone(), clock: clock.clone(), ledger: Ledger::new(&settings.data_dir) };
-        // Before anybody sees what an older database knows of people who were erased.
-        Box::pin(people.settle_erasures()).await?;
+        let people = settled_people(&db, &settings, &clock).await?;
         let tokens = Tokens::new(db.clone(), clock.clone(), instances.keys.clone());
         let issuer = settings.oidc()?.map(|provider| provider.issuer.into());
         let members = Members::new(db.clone(), clock.clone(), instances.keys.clone(), issuer);
@@ -307,6 +305,13 @@ async fn open_instances(db: &Db, settings: &Settings, clock: &Clock) -> Result<I
         running: Running::default(),
         renewals: TaskTracker::new(),
     })
+}
+
+/// The people, once everybody is erased again of whom an older database knows something.
+async fn settled_people(db: &Db, settings: &Settings, clock: &Clock) -> Result<People, StartError> {
+    let people = People { db: db.clone(), clock: clock.clone(), ledger: Ledger::new(&settings.data_dir) };
+    Box::pin(people.settle_erasures()).await?;
+    Ok(people)
 }
 
 fn sync_engine(instances: &Instances, settings: &Settings) -> Engine {

@@ -74,7 +74,8 @@ impl People {
                     return Ok(());
                 }
                 let now = self.clock.now();
-                next = self.db.write(|tx| async move { sweep_accounts(&tx, named, (*instance, after), now).await }).await?;
+                let sweep = self.db.write(|tx| async move { sweep_accounts(&tx, named, (*instance, after), now).await });
+                next = sweep.await?;
             }
         }
         let mut next = Some(0);
@@ -111,8 +112,8 @@ async fn sweep_accounts(tx: &Tx, named: &Named, (instance, after): (Uuid, Uuid),
     let rows = keyset::of_parent(rows, (Column::InstanceId, instance), Column::Id, Order::Asc, backend);
     let rows: Vec<(Uuid, Option<String>)> = rows.into_tuple().all(conn).await?;
     let last = rows.last().map(|(id, _)| *id);
-    let is_named = |manager: &Option<String>| manager.as_ref().is_some_and(|it| named.has(&key, instance, it));
-    let ids: Vec<Uuid> = rows.iter().filter(|(_, manager)| is_named(manager)).map(|(id, _)| *id).collect();
+    let is_named = |manager: Option<&str>| manager.is_some_and(|manager| named.has(&key, instance, manager));
+    let ids: Vec<Uuid> = rows.iter().filter(|(_, manager)| is_named(manager.as_deref())).map(|(id, _)| *id).collect();
     if ids.is_empty() {
         return Ok(last);
     }
