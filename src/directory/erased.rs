@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, HashSet};
 use entity::erased_account::{Column, Entity};
 use entity::instance::{self, Status};
 use entity::{erased_name, erasure_key, user};
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
-use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -153,41 +153,50 @@ pub async fn store_key(tx: &Tx, key: &HashKey) -> Result<()> {
     Ok(())
 }
 
-/// Forgets up to `limit` erased accounts that their applications have not listed for [`REMEMBERED_MS`], as a successful
-/// sync has shown, and those of instances that are gone. Returns how many there were.
+/// Forgets up to `limit` erased accounts of each instance that its application has not listed for [`REMEMBERED_MS`], as a
+/// successful sync has shown, and those of instances that are gone. Returns how many there were.
 pub async fn prune(tx: &Tx, limit: u64) -> Result<u64> {
-    let own = |column| Expr::col((instance::Entity, column));
-    let mut lists = Query::select();
-    lists
-        .expr(Expr::value(1))
-        .from(instance::Entity)
-        .and_where(own(instance::Column::Id).equals((Entity, Column::InstanceId)))
-        .and_where(instance::Column::Status.is_in(Status::KEPT))
-        .and_where(own(instance::Column::LastSuccessAt).lte(Expr::col((Entity, Column::ListedAt)).add(REMEMBERED_MS)));
-    let is_own = Expr::col((user::Entity, user::Column::InstanceId)).equals((Entity, Column::InstanceId));
-    let mut listed = Query::select();
-    listed
-        .expr(Expr::value(1))
-        .from(user::Entity)
-        .and_where(is_own)
-        .and_where(Expr::col((user::Entity, user::Column::ExternalId)).equals((Entity, Column::StandIn)))
-        .and_where(Expr::col((user::Entity, user::Column::RemovedAt)).is_null());
-    let past = Entity::find()
-        .select_only()
-        .columns([Column::InstanceId, Column::StandIn])
-        .filter(Condition::all().add(Expr::exists(lists).not()).add(Expr::exists(listed).not()))
-        .limit(limit);
-    let mut past_of: BTreeMap<Uuid, Vec<String>> = BTreeMap::new();
-    for (instance, stand_in) in tx.hold_free::<_, (Uuid, String)>(past).await? {
-        past_of.entry(instance).or_default().push(stand_in);
+    let (conn, backend) = (tx.conn(), tx.conn().get_database_backend());
+    let instances = Entity::find().select_only().column(Column::InstanceId).distinct();
+    let instances: Vec<Uuid> = instances.into_tuple().all(conn).await?;
+    if instances.is_empty() {
+        return Ok(0);
     }
+    let own = keyset::among((instance::Entity, instance::Column::Id), &instances, backend);
+    let read: Vec<(Uuid, i64)> = instance::Entity::find()
+        .select_only()
+        .columns([instance::Column::Id, instance::Column::LastSuccessAt])
+        .filter(own)
+        .filter(instance::Column::Status.is_in(Status::KEPT))
+        .into_tuple()
+        .all(conn)
+        .await?;
+    let read: BTreeMap<Uuid, i64> = read.into_iter().collect();
     let mut forgotten = 0;
-    for (instance, stand_ins) in past_of {
-        let own = keyset::among_texts((Entity, Column::StandIn), &stand_ins, tx.conn().get_database_backend());
-        let gone = Entity::delete_many().filter(Column::InstanceId.eq(instance)).filter(own);
-        forgotten += gone.exec(tx.conn()).await?.rows_affected;
+    for instance in instances {
+        let before = read.get(&instance).map_or(i64::MAX, |at| at.saturating_sub(REMEMBERED_MS));
+        forgotten += prune_of(tx, instance, before, limit).await?;
     }
     Ok(forgotten)
+}
+
+/// Forgets accounts of an instance that were listed last before this time, and are removed.
+async fn prune_of(tx: &Tx, instance: Uuid, before: i64, limit: u64) -> Result<u64> {
+    let (conn, backend) = (tx.conn(), tx.conn().get_database_backend());
+    let past = Entity::find().select_only().column(Column::StandIn).filter(Column::InstanceId.eq(instance));
+    let past = past.filter(Column::ListedAt.lt(before)).limit(limit);
+    let mut past: Vec<String> = past.into_tuple().all(conn).await?;
+    let own = keyset::among_texts((user::Entity, user::Column::ExternalId), &past, backend);
+    let listed = user::Entity::find().select_only().column(user::Column::ExternalId);
+    let listed = listed.filter(user::Column::InstanceId.eq(instance)).filter(own);
+    let listed = listed.filter(user::Column::RemovedAt.is_null()).into_tuple::<String>().all(conn).await?;
+    past.retain(|stand_in| !listed.contains(stand_in));
+    if past.is_empty() {
+        return Ok(0);
+    }
+    let own = keyset::among_texts((Entity, Column::StandIn), &past, backend);
+    let gone = Entity::delete_many().filter(Column::InstanceId.eq(instance)).filter(own);
+    Ok(gone.exec(conn).await?.rows_affected)
 }
 
 #[cfg(test)]

@@ -36,21 +36,24 @@ struct Named {
 }
 
 impl Named {
-    /// Of the erasures after which nobody has looked yet.
-    async fn read(people: &People) -> Result<Self> {
+    /// Of the erasures after which nobody has looked yet. `None` if there are none.
+    async fn read(people: &People) -> Result<Option<Self>> {
         let reader = people.db.read();
         let open = erasure::Entity::find().select_only().column(erasure::Column::Id);
         let ids: Vec<Uuid> = open.filter(erasure::Column::Swept.eq(false)).into_tuple().all(reader).await?;
+        if ids.is_empty() {
+            return Ok(None);
+        }
         let own = erased_account::Column::ErasureId.is_in(ids.iter().copied());
         let accounts = erased_account::Entity::find().filter(own).all(reader).await?;
         let own = erased_name::Column::ErasureId.is_in(ids.iter().copied());
         let names = erased_name::Entity::find().filter(own).all(reader).await?;
-        Ok(Self {
+        Ok(Some(Self {
             ids,
             instances: accounts.iter().map(|account| account.instance_id).collect(),
             accounts: accounts.into_iter().map(|account| (account.instance_id, account.stand_in)).collect(),
             names: names.into_iter().map(|row| row.name).collect(),
-        })
+        }))
     }
 
     fn has(&self, key: &HashKey, instance: Uuid, manager: &str) -> bool {
@@ -63,10 +66,7 @@ impl Named {
 impl People {
     /// Does what is left of erasures. An interruption does no harm: it is done again from the beginning.
     pub async fn sweep_erasures(&self, stop: &CancellationToken) -> Result<()> {
-        let named = &Named::read(self).await?;
-        if named.ids.is_empty() {
-            return Ok(());
-        }
+        let Some(named) = &Named::read(self).await? else { return Ok(()) };
         for instance in &named.instances {
             let mut next = Some(Uuid::nil());
             while let Some(after) = next {
