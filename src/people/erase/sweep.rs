@@ -66,7 +66,8 @@ impl Named {
 impl People {
     /// Does what is left of erasures. An interruption does no harm: it is done again from the beginning.
     pub async fn sweep_erasures(&self, stop: &CancellationToken) -> Result<()> {
-        let Some(named) = &Named::read(self).await? else { return Ok(()) };
+        let Some(named) = Named::read(self).await? else { return Ok(()) };
+        let named = &named;
         for instance in &named.instances {
             let mut next = Some(Uuid::nil());
             while let Some(after) = next {

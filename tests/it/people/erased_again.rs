@@ -164,7 +164,9 @@ async fn erased_accounts_are_known_after_a_rotation_of_keys() {
     let erasures = done(&home, &["erasures", "list"]);
     assert!(erasures.contains("3 accounts") && erasures.contains("Request 4711"), "{erasures}");
     let listed = done(&home, &["keys", "list"]);
-    assert!(listed.lines().count() == 1 && !listed.contains("MISSING"), "{listed}");
+    assert!(!listed.contains("MISSING"), "{listed}");
+    let keys = fs::read_to_string(home.data_dir().join("secret.key")).unwrap();
+    assert_eq!(keys.lines().count(), 1, "nothing needs the old key any more");
     applications.sync(&program.client).await;
     assert_gone(&home.location()).await;
     let token = program.client.admin.clone();
