@@ -15,7 +15,8 @@
 //! mails. An advisory lock that numbers events is taken last, inside the commit, as is the row that counts the changes
 //! without an event. A transaction that starts from a run
 //! or a job reads it without a lock, locks the instance, and then reads it again. Rows of several instances are not
-//! locked together, except with SKIP LOCKED. Whoever seals a credential shares the row of the installation after
+//! locked together, except with SKIP LOCKED, and by the erasure of a person: it locks the settings of people first, then the
+//! instances in the order of their ids, and then the jobs of their runs. Whoever seals a credential shares the row of the installation after
 //! locking the instance, or locks it if the commit counts a change in it; whoever locks that row for writing locks
 //! nothing after it that sealing needs. Whoever changes a
 //! member has that row first, then the member, then links and sessions.

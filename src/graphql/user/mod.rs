@@ -133,7 +133,8 @@ impl User {
         Ok(Written(FindingConnection(connection::nested(ctx, self, list, first, after).await?)))
     }
 
-    /// The id that the application gave the account; unique within the instance.
+    /// The id that the application gave the account; unique within the instance. A stand-in that begins with `erased-`, if
+    /// the person was erased.
     fn external_id(&self) -> &str {
         &self.model.external_id
     }
