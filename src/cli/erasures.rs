@@ -21,7 +21,7 @@ pub(super) async fn run(command: Command, settings: &Settings) -> Result<(), Str
     let people = app::open_people(settings).await?;
     let done = match command {
         Command::List => list(&people).await,
-        Command::Apply => Box::pin(apply(&people)).await,
+        Command::Apply => apply(&people).await,
     };
     done.map_err(|error| error.chain().to_string())
 }
@@ -35,7 +35,7 @@ async fn list(people: &People) -> Result<(), Error> {
 }
 
 async fn apply(people: &People) -> Result<(), Error> {
-    let erased = people.settle_erasures().await?;
+    let erased = Box::pin(people.settle_erasures()).await?;
     say!("People who were erased again: {erased}. The ledger {} is complete.", people.ledger.path().display());
     Ok(())
 }

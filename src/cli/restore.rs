@@ -87,7 +87,7 @@ async fn seal(settings: &Settings) -> Result<(), String> {
 /// Erases again who was erased after the backup was made.
 async fn erase_again(settings: &Settings) -> Result<(), String> {
     let people = app::open_people(settings).await?;
-    let settled = people.settle_erasures().await.map_err(|error| error.chain().to_string());
+    let settled = Box::pin(people.settle_erasures()).await.map_err(|error| error.chain().to_string());
     let erased = settled.map_err(|line| {
         format!(
             "the backup was restored, but people who were erased since may be known again: {line}. The server does not start before they are erased"

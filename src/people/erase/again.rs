@@ -44,7 +44,7 @@ impl People {
         let missing: Vec<&Noted> = noted.iter().filter(|noted| !ids.contains(&noted.id)).collect();
         let mut erased = 0;
         for (noted, found) in missing.iter().zip(self.look_for(&missing).await?) {
-            erased += usize::from(self.erase_again(noted, &found).await?);
+            erased += usize::from(Box::pin(self.erase_again(noted, &found)).await?);
         }
         if erased > 0 {
             info!(people = erased, "people were erased again, of whom an older database knew something");
@@ -90,7 +90,7 @@ impl People {
                 }
                 all.note(&mut again, &key);
                 let accounts = all.rows.len();
-                lane.carry_out(all, &again, &key).await?;
+                Box::pin(lane.carry_out(all, &again, &key)).await?;
                 self.ledger.note(&again)?;
                 let detail = format!("A person was erased again in an older database, with {accounts} accounts.");
                 audit::record(&tx, Entry::new(now, Action::PersonErased, detail));

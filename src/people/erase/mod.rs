@@ -94,7 +94,7 @@ impl People {
                 let mut noted = Noted::new(id, now, request.reason.trim().to_owned(), &key);
                 all.note(&mut noted, &key);
                 let accounts = all.rows.len();
-                lane.carry_out(all, &noted, &key).await?;
+                Box::pin(lane.carry_out(all, &noted, &key)).await?;
                 // The last step before the commit.
                 self.ledger.note(&noted)?;
                 let detail = format!("A person was erased, with {accounts} accounts.");
