@@ -57,8 +57,9 @@ impl Lane<'_> {
         let mut accounts = of.accounts.clone();
         accounts.extend(sources.iter().map(|account| (account.instance_id, account.external_id.clone())));
         accounts.extend(pins.into_iter().map(|pin| (pin.instance_id, pin.external_id)));
-        let instances = accounts.iter().map(|(instance, _)| *instance).chain(links.iter().map(|link| link.instance_id));
-        self.hold(&instances.collect()).await?;
+        let mut instances: BTreeSet<Uuid> = accounts.iter().map(|(instance, _)| *instance).collect();
+        instances.extend(links.iter().map(|link| link.instance_id));
+        self.hold(&instances).await?;
         let users: BTreeSet<Uuid> = of.users.iter().copied().chain(links.iter().map(|link| link.user_id)).collect();
         let users: Vec<Uuid> = users.into_iter().collect();
         let own = keyset::among((user::Entity, user::Column::Id), &users, backend);
