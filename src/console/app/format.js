@@ -56,8 +56,14 @@ export function words(constant) {
   return text[0].toUpperCase() + text.slice(1);
 }
 
+/** The id of an account whose person was erased. */
+const STAND_IN = /^erased-[0-9a-f]{64}$/;
+
 /** What an account or a person is called. */
-export const nameOf = ({ displayName, email, externalId = null }) => displayName ?? email ?? externalId ?? "Without a name";
+export function nameOf({ displayName, email, externalId = null }) {
+  const id = STAND_IN.test(externalId ?? "") ? "An erased account" : externalId;
+  return displayName ?? email ?? id ?? "Without a name";
+}
 
 /** A time relative to `now`, such as "3 minutes ago". */
 export function ago(date, now) {

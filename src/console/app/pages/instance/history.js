@@ -3,7 +3,7 @@
 import { askEarly } from "../../api.js";
 import { useList, useQuery } from "../../data.js";
 import { CAPABILITIES, USER_FIELDS } from "../../fields.js";
-import { count, duration, listed, number, words } from "../../format.js";
+import { count, duration, listed, nameOf, number, words } from "../../format.js";
 import { html } from "../../lib.js";
 import { search, setSearch } from "../../router.js";
 import { mayRead } from "../../session.js";
@@ -163,7 +163,7 @@ function ChangedUsers({ run, kind, total }) {
       ${list.nodes.map(
         ({ user, fields }) => html`
           <li key=${user.id}>
-            <span class="grow">${user.displayName ?? user.email ?? user.externalId}${user.displayName && user.email && html`<span class="second block">${user.email}</span>`}</span>
+            <span class="grow">${nameOf(user)}${user.displayName && user.email && html`<span class="second block">${user.email}</span>`}</span>
             ${fields.length > 0 && html`<span class="second">${fieldsOf(fields)}</span>`}
           </li>
         `,
