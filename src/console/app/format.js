@@ -59,11 +59,12 @@ export function words(constant) {
 /** The id of an account whose person was erased. */
 const STAND_IN = /^erased-[0-9a-f]{64}$/;
 
+/** Whether the person of an account was erased. */
+export const isErased = ({ externalId = null }) => STAND_IN.test(externalId ?? "");
+
 /** What an account or a person is called. */
-export function nameOf({ displayName, email, externalId = null }) {
-  const id = STAND_IN.test(externalId ?? "") ? "An erased account" : externalId;
-  return displayName ?? email ?? id ?? "Without a name";
-}
+export const nameOf = ({ displayName, email, externalId = null }) =>
+  displayName ?? email ?? (isErased({ externalId }) ? "An erased account" : externalId) ?? "Without a name";
 
 /** A time relative to `now`, such as "3 minutes ago". */
 export function ago(date, now) {

@@ -4,7 +4,7 @@ import { useRef } from "../../../vendor/hooks.js";
 import { askEarly } from "../../api.js";
 import { useChanged, useList, useWatch } from "../../data.js";
 import { USER_COLUMNS, USER_FIELD_NAMES } from "../../fields.js";
-import { listed, nameOf, words } from "../../format.js";
+import { isErased, listed, nameOf, words } from "../../format.js";
 import { html } from "../../lib.js";
 import { search, setSearch } from "../../router.js";
 import { mayDecide } from "../../session.js";
@@ -76,6 +76,7 @@ function Whose({ user, instance, reload }) {
   const { person, link, owner, removedAt } = user;
   if (person) return html`${link.state === "CONFLICT" && html`<${Badge} tone="warning">Conflict</${Badge}> `}of <${Link} to=${personLink(person.id)}>${nameOf(person)}</${Link}>`;
   if (!link || removedAt) return null;
+  if (isErased(user)) return "Its person was erased";
   return html`
     ${owner ? html`Owner <${Link} to=${personLink(owner.id)}>${nameOf(owner)}</${Link}>` : words(link.state)}
     ${mayDecide.value && html` <${Decide} user=${user} instance=${instance} reload=${reload} />`}
