@@ -13,7 +13,7 @@ mod doctor;
 mod doctor_door;
 mod doctor_people;
 mod doctor_spend;
-mod postgres;
+pub mod postgres;
 mod restore;
 pub mod retention;
 mod sealing;

@@ -10,7 +10,7 @@ use super::backup::{refused, running, said};
 use crate::process::Home;
 
 /// Runs a command of PostgreSQL, from the path or from Debian's folder.
-fn tool(name: &str, arguments: &[&str]) -> Output {
+pub fn tool(name: &str, arguments: &[&str]) -> Output {
     let debian = Path::new("/usr/lib/postgresql/15/bin").join(name);
     let program = if debian.is_file() { debian } else { name.into() };
     let ended = Command::new(program).args(arguments).output().unwrap();

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::erased::{assert_gone, chat, request, staff, swept};
 use super::roster::{Account, Roster, account, settled};
 use crate::maintenance::backup::{checkpoint, file, said};
+use crate::maintenance::postgres::tool;
 use crate::process::kill::accident;
 use crate::process::{Home, Program, rounds};
 use crate::support::{Client, Place, Server};
@@ -150,6 +151,32 @@ async fn a_database_file_that_is_put_back_is_erased_at_the_start_on_sqlite() {
     // The seal of the audit log has seen a newer database.
     done(&home, &["audit", "seal", "--accept"]);
     done(&home, &["doctor"]);
+    drop(program);
+}
+
+#[tokio::test]
+async fn a_dump_from_before_is_erased_at_the_start_on_postgres() {
+    let home = Home::new().set("ALLOWED_NETWORKS", "127.0.0.0/8");
+    let (program, applications) = running(&home).await;
+    let (dump, url) = (file(&home, "muster.dump"), home.database.url().unwrap().to_owned());
+    let dump = dump.to_str().unwrap();
+    tool("pg_dump", &["--format=custom", "--no-owner", "--file", dump, &url]);
+    erase(&program.client).await;
+    let token = program.client.admin.clone();
+    program.kill();
+    home.leases_run_out().await;
+    let restore = ["--clean", "--if-exists", "--exit-on-error", "--no-owner", "--single-transaction", "--dbname"];
+    tool("pg_restore", &[&restore[..], &[&url, dump]].concat());
+    home.leases_run_out().await;
+    assert_eq!(count(&home, "erasure").await, "0");
+    // Before any server is started.
+    done(&home, &["erasures", "apply"]);
+    assert_eq!(count(&home, "erasure").await, "1");
+    let program = home.serve(&token).await;
+    settled(&program.client).await;
+    swept(&home.location()).await;
+    applications.sync(&program.client).await;
+    assert_gone(&home.location()).await;
     drop(program);
 }
 
