@@ -166,7 +166,7 @@ async fn a_dump_from_before_is_erased_at_the_start_on_postgres() {
     program.kill();
     home.leases_run_out().await;
     let restore = ["--clean", "--if-exists", "--exit-on-error", "--no-owner", "--single-transaction", "--dbname"];
-    tool("pg_restore", &[&restore[..], &[&url, dump]].concat());
+    tool("pg_restore", &[&restore[..], &[url.as_str(), dump]].concat());
     home.leases_run_out().await;
     assert_eq!(count(&home, "erasure").await, "0");
     // Before any server is started.
