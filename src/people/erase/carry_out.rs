@@ -34,8 +34,14 @@ impl Lane<'_> {
         // Before their links are gone, and what was said of them.
         let mut touched: BTreeSet<Uuid> = self.with_addresses(&addresses).await?.into_iter().collect();
         touched.extend(&users);
+        let mut others = self.holders_of(&users).await?;
         for (source, external) in &all.said {
-            touched.extend(self.forget(*source, external).await?.users);
+            let heard = self.forget(*source, external).await?;
+            touched.extend(heard.users);
+            others.extend(heard.people);
+        }
+        for person in &all.people {
+            others.remove(&person.id);
         }
         self.drop_what_was_decided(&all).await?;
         self.clear_findings(&all, &users).await?;
@@ -44,7 +50,19 @@ impl Lane<'_> {
         self.remember(noted, users.len()).await?;
         self.blank(all.rows, key).await?;
         self.look_at(&touched, self.now).await?;
+        // In an older database, an account may have been somebody else's.
+        self.assess(&others, self.now).await?;
+        self.describe(others).await?;
         self.request_evaluations(self.now).await
+    }
+
+    /// The people whose these accounts are.
+    async fn holders_of(&self, users: &[Uuid]) -> Result<BTreeSet<Uuid>> {
+        use account_link::{Column, Entity};
+        let own = keyset::among((Entity, Column::UserId), users, self.backend());
+        let people = Entity::find().select_only().column(Column::PersonId).filter(own);
+        let people: Vec<Option<Uuid>> = people.into_tuple().all(self.tx.conn()).await?;
+        Ok(people.into_iter().flatten().collect())
     }
 
     /// Pins, owners and exceptions.
