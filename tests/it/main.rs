@@ -5,6 +5,7 @@ mod architecture;
 mod browser;
 mod budgets;
 mod chaos;
+mod connector_author;
 mod connector_schema;
 mod connector_trial;
 mod connectors;

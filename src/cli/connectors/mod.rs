@@ -1,6 +1,6 @@
 //! `muster connectors`: tools for authors of connector manifests.
 //!
-//! They need neither a database nor a running server, and write nothing.
+//! They need neither a database nor a running server. `new` writes one file, and the others write nothing.
 
 use std::path::PathBuf;
 
@@ -13,6 +13,8 @@ use crate::clock::Clock;
 use crate::config::Settings;
 
 mod check;
+mod draft;
+mod new;
 mod report;
 mod trial;
 
@@ -26,6 +28,8 @@ pub enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Write the first version of a manifest. Asks a few questions, or takes the answers as options.
+    New(Box<new::New>),
     /// List the users of a real application with a manifest, and print them as mapped. Writes nothing.
     Try(trial::Trial),
     /// Print the JSON Schema of manifests, for editors.
@@ -36,6 +40,7 @@ pub async fn run(command: Command, config: &[String]) -> Result<(), String> {
     match command {
         Command::List => list(config),
         Command::Check { files } => check::run(&files).await,
+        Command::New(new) => new::run(&new),
         Command::Try(trial) => trial::run(trial).await,
         Command::Schema => {
             say!("{:#}", manifest::schema::schema());
