@@ -6,6 +6,7 @@ mod browser;
 mod budgets;
 mod chaos;
 mod connector_author;
+mod connector_recording;
 mod connector_schema;
 mod connector_trial;
 mod connectors;

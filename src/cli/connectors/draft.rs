@@ -132,11 +132,12 @@ fn settings(draft: &Draft) -> Vec<Setting> {
 
 /// The options of `connectors try` for the settings.
 pub fn example_settings(draft: &Draft) -> String {
-    let options = settings(draft).into_iter().map(|Setting { key, kind, .. }| match kind {
-        "secret" => format!(" --config {key}=@{key}.txt"),
-        _ => format!(" --config {key}=…"),
-    });
-    options.collect()
+    let mut options = String::new();
+    for Setting { key, kind, .. } in settings(draft) {
+        let value = if kind == "secret" { format!("@{key}.txt") } else { "…".to_owned() };
+        let _ = write!(options, " --config {key}={value}");
+    }
+    options
 }
 
 /// Writes the manifest.

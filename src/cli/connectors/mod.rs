@@ -1,6 +1,7 @@
 //! `muster connectors`: tools for authors of connector manifests.
 //!
-//! They need neither a database nor a running server. `new` writes one file, and the others write nothing.
+//! They need neither a database nor a running server. `new` and `try --record` write one file, and the
+//! others write nothing.
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ use crate::config::Settings;
 mod check;
 mod draft;
 mod new;
+mod record;
 mod report;
 mod trial;
 
@@ -30,7 +32,7 @@ pub enum Command {
     },
     /// Write the first version of a manifest. Asks a few questions, or takes the answers as options.
     New(Box<new::New>),
-    /// List the users of a real application with a manifest, and print them as mapped. Writes nothing.
+    /// List the users of a real application with a manifest, and print them as mapped. Writes nothing but a sample.
     Try(trial::Trial),
     /// Print the JSON Schema of manifests, for editors.
     Schema,

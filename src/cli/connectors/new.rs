@@ -1,4 +1,4 @@
-//! `muster connectors new`: writes the first version of a manifest, from options or from the answers to a few questions.
+//! `muster connectors new`: writes the first version of a manifest, from options or from answers to a few questions.
 
 use std::fs::File;
 use std::io::{self, BufRead, ErrorKind, IsTerminal as _, Write as _};

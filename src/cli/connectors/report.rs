@@ -155,6 +155,11 @@ impl<'a> Report<'a> {
         self.error = Some(error);
     }
 
+    /// The class of the error of the listing, if there was one.
+    pub fn failure(&self) -> Option<ErrorClass> {
+        self.error.as_ref().map(|error| error.class)
+    }
+
     /// Records that the listing is complete.
     pub fn complete(&mut self) {
         self.complete = true;

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use url::{Origin, Url};
 
 use super::super::output;
+use super::record::Record;
 use super::report::{OutputOptions, Report};
 use crate::app;
 use crate::clock::Clock;
@@ -54,6 +55,17 @@ pub struct Trial {
     /// Print at most N users. The default is 100, or all with --json.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// Write what the application answered as a sample, with people and secrets replaced.
+    ///
+    /// The whole list is read. Put the file beside the manifest, in samples/KEY.yaml, and `connectors check` replays
+    /// it. An existing file is not overwritten.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pages", "json"])]
+    record: Option<PathBuf>,
+    /// With --record: what stands in the sample for a setting, as for --config.
+    ///
+    /// Usually a stand-in is made. A private key needs one that somebody made for tests.
+    #[arg(long, value_name = "KEY=VALUE", requires = "record")]
+    stand_in: Vec<String>,
 }
 
 /// Lists the users of the application, and prints them.
@@ -65,21 +77,36 @@ pub async fn run(trial: Trial) -> Result<(), String> {
     }
     let server: Vec<String> = server.into_iter().cloned().collect();
     let settings = Settings::load(super::super::settings_file(&server)?.as_deref())?;
+    let record = trial.record.as_deref().map(|file| record(file, &trial)).transpose()?;
     let manifest = find(&trial.manifest, &settings)?;
     let mut config = read_file(trial.config_file.as_deref())?;
     for (key, value) in own.into_iter().filter_map(|text| setting(text)) {
-        config.insert(key.to_owned(), value_of(key, value)?);
+        config.insert(key.to_owned(), value_of("--config", key, value)?);
     }
     let grants = consent(&manifest, &mut config)?;
     check_config(&manifest, &config)?;
+    Box::pin(list(&trial, &settings, manifest, config, grants, record)).await
+}
 
+async fn list(
+    trial: &Trial,
+    settings: &Settings,
+    manifest: Arc<Manifest>,
+    config: Config,
+    grants: Option<Arc<dyn GrantStore>>,
+    mut record: Option<Record>,
+) -> Result<(), String> {
     let detours = trial.origin.iter().map(|text| parse_origin(text)).collect::<Result<_, _>>()?;
     let clock = Clock::System;
     let begun = clock.now();
     let networks = settings.allowed_networks.clone();
     let client = ClientSettings { detours, ..ClientSettings::new(networks, move || clock.now(), fastrand::f64) };
-    let client = Client::new(client).map_err(|error| format!("HTTP client: {error}"))?;
-    let source = HttpSource::new(Arc::clone(&manifest), config, &client, grants).map_err(|error| error.message)?;
+    let mut client = Client::new(client).map_err(|error| format!("HTTP client: {error}"))?;
+    if let Some(record) = &mut record {
+        client = record.observe(client);
+    }
+    let source = HttpSource::new(Arc::clone(&manifest), config.clone(), &client, grants.clone());
+    let source = source.map_err(|error| error.message)?;
     let raw_page: Arc<Mutex<Option<RawPage>>> = Arc::default();
     let observed = Arc::clone(&raw_page);
     let source = source.observed_by(Arc::new(move |page| *observed.lock() = Some(page)));
@@ -90,6 +117,7 @@ pub async fn run(trial: Trial) -> Result<(), String> {
     while !output::has_ended() && trial.pages.is_none_or(|most| report.pages() < most) {
         match pages.next().await {
             Some(Ok(page)) => {
+                record.iter_mut().for_each(|record| record.add(&page.users));
                 // A keep-alive page has no raw page.
                 if let Some(raw_page) = raw_page.lock().take() {
                     report.add_page(page, raw_page);
@@ -109,7 +137,24 @@ pub async fn run(trial: Trial) -> Result<(), String> {
     if output::has_ended() {
         return Ok(());
     }
-    report.finish(source.tenant().as_deref(), Clock::System.now() - begun)
+    let failed = report.failure();
+    let finished = report.finish(source.tenant().as_deref(), Clock::System.now() - begun);
+    if let Some(record) = record {
+        record.write(&manifest, &config, grants.as_deref(), failed).await?;
+    }
+    finished
+}
+
+/// A recording, if the sample can be written when the listing has ended.
+fn record(file: &Path, trial: &Trial) -> Result<Record, String> {
+    let mut stand_ins = Config::new();
+    for text in &trial.stand_in {
+        let Some((key, value)) = setting(text) else {
+            return Err("--stand-in: write KEY=VALUE, KEY=@FILE, or KEY=- for standard input".to_owned());
+        };
+        stand_ins.insert(key.to_owned(), value_of("--stand-in", key, value)?);
+    }
+    Record::new(file, Path::new(&trial.manifest), stand_ins)
 }
 
 /// A manifest by its file, or by its key in the catalog.
@@ -133,13 +178,14 @@ fn setting(text: &str) -> Option<(&str, &str)> {
     text.split_once('=').filter(|(key, _)| !key.is_empty() && key.bytes().all(plain))
 }
 
-fn value_of(key: &str, value: &str) -> Result<String, String> {
+/// The value that an option gives to a setting.
+fn value_of(option: &str, key: &str, value: &str) -> Result<String, String> {
     match value.strip_prefix('@') {
         Some(literal) if literal.starts_with('@') => Ok(literal.to_owned()),
-        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("--config {key}: {file}: {error}")),
+        Some(file) => std::fs::read_to_string(file).map_err(|error| format!("{option} {key}: {file}: {error}")),
         None if value == "-" => {
             let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).map_err(|error| format!("--config {key}: {error}"))?;
+            std::io::stdin().read_to_string(&mut text).map_err(|error| format!("{option} {key}: {error}"))?;
             Ok(text)
         }
         None => Ok(value.to_owned()),

@@ -21,7 +21,7 @@ const MAX_DIGITS: usize = 19;
 
 /// Why a page cannot be read. Each text is a clause about “the page”.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BodyError {
+pub(crate) enum BodyError {
     #[error("it is empty")]
     Empty,
     #[error("it is a web page (HTML), not JSON")]
@@ -46,7 +46,7 @@ pub(super) enum BodyError {
 
 /// Parses JSON. Any content type is accepted, except HTML in an error response. A successful response is often JSON
 /// whatever its content type, because `text/html` is the default of PHP.
-pub(super) fn parse(body: &[u8], status: StatusCode, content_type: Option<&str>) -> Result<Document, BodyError> {
+pub(crate) fn parse(body: &[u8], status: StatusCode, content_type: Option<&str>) -> Result<Document, BodyError> {
     let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
     let html = content_type.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"));
     if text.is_empty() {

@@ -204,6 +204,12 @@ impl Client {
         Self { transport, settings: Arc::new(settings), limits, memory, integration: None, waiting }
     }
 
+    /// The same client with something around its transport.
+    #[must_use]
+    pub fn wrapped(self, wrap: impl FnOnce(Arc<dyn Transport>) -> Arc<dyn Transport>) -> Self {
+        Self { transport: wrap(self.transport), ..self }
+    }
+
     /// The client for one connection of an integration.
     pub(super) fn of(&self, integration: &str) -> Self {
         let memory = self.memory.for_another();

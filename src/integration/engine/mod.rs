@@ -92,11 +92,13 @@ mod wording;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use body::parse as parse_body;
 pub use client::{Body, Client, ClientSettings, Request, Response, Transport, TransportError};
 pub use code_flow::CodeFlow;
 pub use host_limit::HostLimits;
 pub use http_source::HttpSource;
 pub use memory::Share;
+pub(crate) use observe::{is_secret_name, is_secret_text};
 pub use observe::{PageObserver, RawPage};
 pub use request::tenant_in_settings;
 pub use retry::RetryPolicy;

@@ -17,6 +17,16 @@ static SECRET_TEXT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"^\$(1|2[abxy]?|5|6|y|argon2\w*|pbkdf2[\w-]*|scrypt)\$|^\{[A-Z0-9-]+\}[A-Za-z0-9+/=]{16,}|^pbkdf2\w*[$:]|^-----BEGIN [A-Z ]*PRIVATE KEY").ok()
 });
 
+/// Whether a member of this name shows a secret.
+pub(crate) fn is_secret_name(name: &str) -> bool {
+    SECRET_NAME.as_ref().is_some_and(|pattern| pattern.is_match(name))
+}
+
+/// Whether a text is a hash of a password, or a private key.
+pub(crate) fn is_secret_text(text: &str) -> bool {
+    SECRET_TEXT.as_ref().is_some_and(|pattern| pattern.is_match(text))
+}
+
 /// A page of users as the application sent it.
 #[derive(Debug, Default)]
 pub struct RawPage {
@@ -50,15 +60,13 @@ impl RawPage {
 /// Masks the secrets in all texts of a value: the connection's own, and those that the application shows. `secret`:
 /// the value is a member whose name says that it is secret.
 fn mask(value: &mut Value, secrets: &[String], secret: bool) {
-    let is =
-        |pattern: &LazyLock<Option<Regex>>, text: &str| pattern.as_ref().is_some_and(|pattern| pattern.is_match(text));
     match value {
-        Value::String(text) if !text.is_empty() && (secret || is(&SECRET_TEXT, text)) => MASK.clone_into(text),
+        Value::String(text) if !text.is_empty() && (secret || is_secret_text(text)) => MASK.clone_into(text),
         Value::Number(_) if secret => *value = MASK.into(),
         Value::String(text) => *text = mask_text(text, secrets),
         Value::Array(items) => items.iter_mut().for_each(|item| mask(item, secrets, secret)),
         Value::Object(members) => {
-            members.iter_mut().for_each(|(name, member)| mask(member, secrets, secret || is(&SECRET_NAME, name)));
+            members.iter_mut().for_each(|(name, member)| mask(member, secrets, secret || is_secret_name(name)));
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }

@@ -19,6 +19,7 @@
 //! | `recording` | answers requests from the file, and compares them with it |
 //! | `outcome` | the result of a case, and how it differs from the expected one |
 //! | `replay` | replays a case; finds what a file of samples does not cover |
+//! | [`record`] | makes a sample from what a real application answered |
 
 use std::collections::BTreeMap;
 
@@ -30,6 +31,7 @@ use super::source::Config;
 
 mod format;
 mod outcome;
+pub mod record;
 mod recording;
 mod replay;
 #[cfg(test)]

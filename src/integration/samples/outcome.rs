@@ -131,7 +131,7 @@ fn error(expected: &SampleError, got: &SourceError) -> Vec<String> {
 }
 
 /// A user as samples have it, to be pasted.
-fn written(user: &SourceUser) -> String {
+pub(super) fn written(user: &SourceUser) -> String {
     let mut parts = vec![format!("external_id: {}", plain(&user.external_id))];
     for (field, value) in user.values() {
         let text = match value {
@@ -151,7 +151,7 @@ fn plain<T: Serialize>(value: &T) -> String {
 }
 
 /// One of a fixed set of words.
-fn word<T: Serialize + Debug>(value: T) -> String {
+pub(super) fn word<T: Serialize + Debug>(value: T) -> String {
     match serde_json::to_value(&value) {
         Ok(Value::String(word)) => word,
         _ => format!("{value:?}"),

@@ -17,7 +17,7 @@ use crate::manifest::Manifest;
 use crate::manifest::template::Part;
 
 /// Parameters of a form that are generated anew each time, so that a sample need not contain them.
-const GENERATED: [&str; 4] = ["assertion", "client_assertion", "code_verifier", "jti"];
+pub(super) const GENERATED: [&str; 4] = ["assertion", "client_assertion", "code_verifier", "jti"];
 
 /// The exchanges of one case.
 pub(super) struct Recording {

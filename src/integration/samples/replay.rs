@@ -10,7 +10,7 @@ use super::format::{Case, Exchange, SampleGrant};
 use super::outcome::Outcome;
 use super::recording::Recording;
 use super::{NOW, Replay, Samples};
-use crate::engine::{Client, ClientSettings, HttpSource, RetryPolicy};
+use crate::engine::{Client, ClientSettings, HttpSource, RetryPolicy, Transport};
 use crate::grant::{Grant, GrantInMemory, GrantStore};
 use crate::manifest::Manifest;
 use crate::manifest::auth::Auth;
@@ -43,7 +43,7 @@ impl Samples {
     ) -> Vec<(Location, String)> {
         let mut config = self.config.clone();
         config.extend(case.value.config.clone());
-        let outcome = run(manifest, config, &case.value, Arc::clone(recording)).await;
+        let outcome = run(manifest, config, &case.value, recording.clone()).await;
         let mut faults = recording.faults(case.referenced);
         if recording.has_unexpected_request() {
             return faults;
@@ -111,13 +111,18 @@ impl Samples {
     }
 }
 
-/// Runs the engine to its end, with the recording in place of the network.
-async fn run(manifest: &Arc<Manifest>, config: Config, case: &Case, recording: Arc<Recording>) -> Outcome {
+/// Runs the engine to its end, with `transport` in place of the network.
+pub(super) async fn run(
+    manifest: &Arc<Manifest>,
+    config: Config,
+    case: &Case,
+    transport: Arc<dyn Transport>,
+) -> Outcome {
     let settings = ClientSettings {
         retry: RetryPolicy { waits: false, ..RetryPolicy::default() },
         ..ClientSettings::new(Vec::new(), || NOW, || 0.5)
     };
-    let client = Client::with_transport(recording, settings);
+    let client = Client::with_transport(transport, settings);
     let grants = case.grant.clone().map(|grant| Arc::new(GrantInMemory::new(grant.into())) as Arc<dyn GrantStore>);
     let mut outcome = Outcome::default();
     let source = match HttpSource::new(Arc::clone(manifest), config, &client, grants) {
