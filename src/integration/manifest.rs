@@ -296,7 +296,11 @@ pub fn parse(text: &str, file_name: &str) -> Result<Manifest, Vec<Fault>> {
     if faults.is_empty() { Ok(manifest) } else { Err(faults) }
 }
 
-/// Recommendations: what a manifest should contain, but need not, so that older manifests keep working.
+/// Recommendations: what a manifest should contain, but need not, so that older manifests keep working; and mistakes
+/// that are often made.
 pub fn advice(manifest: &Manifest, file_name: &str) -> Vec<Fault> {
-    check::proof::advice(manifest, file_name)
+    let mut advice = check::proof::advice(manifest, file_name);
+    advice.extend(check::mistakes::advice(manifest, file_name));
+    advice.sort_by_key(|fault| (fault.line, fault.column));
+    advice
 }

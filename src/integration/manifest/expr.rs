@@ -134,7 +134,21 @@ fn compile(text: &str) -> Result<JsonPath, String> {
         // Each one multiplies the time that a record takes.
         return Err("a path may contain .. only once; write the steps to the part".to_owned());
     }
-    JsonPath::parse(text).map_err(|error| format!("not a JSONPath: {error}; a path begins with $, such as $.id"))
+    JsonPath::parse(text).map_err(|error| format!("not a JSONPath: {error}; {}", way_out(text)))
+}
+
+/// What to write in place of a text that is no JSONPath.
+fn way_out(text: &str) -> String {
+    let of_name = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '.' | '-');
+    if text.starts_with("$[?") {
+        "in a test, a text is in quotes, and comparisons are joined by && or ||: $[?@.role == 'admin']".to_owned()
+    } else if ["==", "!=", "&&", "||"].iter().any(|sign| text.contains(sign)) {
+        "a comparison is a test: {any: \"$[?@.role == 'admin']\"}".to_owned()
+    } else if !text.is_empty() && text.chars().all(of_name) {
+        format!("a path begins with $; write $.{text}")
+    } else {
+        "a path begins with $, such as $.id".to_owned()
+    }
 }
 
 /// A path into a record or an answer, such as `$.profile.email`.

@@ -271,6 +271,43 @@ fn a_manifest_should_say_its_order_and_what_a_part_provides() {
 }
 
 #[test]
+fn the_mistakes_most_often_made_are_named_with_the_way_out() {
+    for (find, put, expected) in [
+        ("external_id: $.id", "external_id: profile.id", "17:18: not a JSONPath: "),
+        ("external_id: $.id", "external_id: profile.id", "; a path begins with $; write $.profile.id"),
+        ("    status:\n", "    is_admin: $.role == 'admin'\n    status:\n", "; a comparison is a test: {any: "),
+        ("  records: $", "  skip_if: ['$[?@.type == bot]']\n  records: $", "; in a test, a text is in quotes"),
+        ("    status:\n", "    last_active_at: $.seen\n    status:\n", "; a time is written with its format: {from: "),
+        ("  path: /users", "\tpath: /users", "; line 13 begins with a tab"),
+        ("setup: Make a token.", "setup: Note: make a token.", "; quote a text that contains a colon and a space"),
+    ] {
+        let found = faults(find, put);
+        assert!(found.iter().any(|fault| fault.contains(expected)), "{put}\n expected {expected}\n found {found:#?}");
+    }
+    let header = "header: {Authorization: \"SSWS {{config.token}}\"}";
+    let unencoded = "header: {authorization: \"Basic {{config.domain}}:{{config.token}}\"}";
+    let (_, map) = GOOD.split_once("  map:\n").unwrap();
+    let skipping = "    external_id: $.id\n    email: $.mail\n    status: active\n  skip_if: ['$[?@.active == false]']\n";
+    for (find, put, expected) in [
+        ("path: /users", "path: /api/users", "13:9: base_url ends with /api already"),
+        (header, "bearer: \"Bearer {{config.token}}\"", "11:7: bearer writes the word Bearer itself"),
+        (header, unencoded, "11:7: a name and a password must be encoded after Basic"),
+        ("{link_header: {}}", "none\n  page_size: {param: n, count: 9}", "14:10: “page_size” asks for a page"),
+        ("{link_header: {}}", "none\n  query: {per_page: '9'}", "14:10: “per_page” asks for a page"),
+        ("ACTIVE: active", "'true': active", "a value for “true” and none for “false”"),
+        ("ACTIVE: active", "'False': suspended", "a value for “false” and none for “true”"),
+        (map, skipping, "skip_if leaves out who cannot sign in"),
+    ] {
+        assert!(GOOD.contains(find), "{find}");
+        let manifest = parse(&GOOD.replacen(find, put, 1), "acme.yaml").unwrap_or_else(|faults| panic!("{faults:#?}"));
+        let found: Vec<_> = super::advice(&manifest, "acme.yaml").iter().map(ToString::to_string).collect();
+        assert!(matches!(found.as_slice(), [one] if one.contains(expected)), "{put}: {found:#?}");
+    }
+    let manifest = parse(GOOD, "acme.yaml").unwrap();
+    assert!(super::advice(&manifest, "acme.yaml").is_empty());
+}
+
+#[test]
 fn several_lists_are_put_together_and_each_is_checked() {
     let lists = |lists: &str| faults("  records: $", &format!("  records: $\n  lists: {lists}"));
     for right in [

@@ -60,6 +60,9 @@ fn fault(text: &str, file: &str, error: &Error) -> Fault {
     if let Some(hint) = text.lines().nth(line.saturating_sub(1)).and_then(|line| quoting_hint(line, error)) {
         message = format!("{message}; {hint}");
     }
+    if let Some(tabbed) = text.lines().take(line.saturating_add(1)).position(|line| line.starts_with('\t')) {
+        message = format!("{message}; line {} begins with a tab, and YAML is indented with spaces only", tabbed + 1);
+    }
     Fault::at(file, location, message)
 }
 
@@ -135,7 +138,28 @@ fn quoting_hint(line: &str, error: &Error) -> Option<&'static str> {
         Some("within {…} and […], quote paths and tests: \"$[?@.is_bot == true]\"")
     } else if shaped && (bare("@") || bare("`") || bare("%")) {
         Some("quote a text that begins with @, ` or %")
+    } else if shaped && has_colon(line) {
+        Some("quote a text that contains a colon and a space: \"Note: …\"")
+    } else if shaped && is_bare_time(line) {
+        Some("a time is written with its format: {from: $.last_login, format: iso}")
     } else {
         None
     }
+}
+
+/// Whether the text behind a key has a colon and a space, which end a key.
+fn has_colon(line: &str) -> bool {
+    let Some((key, value)) = line.split_once(": ") else { return false };
+    let key = key.trim_start().trim_start_matches("- ");
+    let plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    let value = value.trim_start();
+    plain && value.contains(": ") && !value.starts_with(['"', '\'', '{', '[', '|', '>', '#', '&', '*'])
+}
+
+/// Whether a path stands where a time is described.
+fn is_bare_time(line: &str) -> bool {
+    ["last_active_at:", "created_at:"].iter().any(|key| {
+        let value = line.trim_start().strip_prefix(key);
+        value.is_some_and(|value| value.trim_start().starts_with(['$', '[']))
+    })
 }

@@ -10,6 +10,7 @@ mod about;
 mod auth;
 mod listing;
 mod mentions;
+pub(super) mod mistakes;
 pub(super) mod proof;
 mod uses;
 
