@@ -45,6 +45,8 @@ pub enum RefusalCode {
     MemberDisabled,
     /// A people source lists the person, and `force` was not true.
     PersonCurrent,
+    /// The webhook is switched off.
+    WebhookDisabled,
 }
 
 /// A refusal that the caller can act on.

@@ -109,6 +109,18 @@ pub enum Action {
     ExceptionRevoked,
     /// The settings of reports were changed.
     ReportSettingsSet,
+    /// A webhook was created.
+    WebhookCreated,
+    /// A webhook was changed, or switched on or off.
+    WebhookUpdated,
+    /// A webhook was deleted.
+    WebhookDeleted,
+    /// A webhook got another secret.
+    WebhookSecretRotated,
+    /// A test was sent to a webhook.
+    WebhookTested,
+    /// Messages of a webhook were sent again.
+    DeliveriesRetried,
     /// Something else was changed; `detail` has the name of the mutation.
     Changed,
     /// Something that only a newer version of the server, which runs beside this one, knows; `detail` says what.
@@ -162,6 +174,8 @@ pub enum SubjectKind {
     User,
     /// A person.
     Person,
+    /// A webhook.
+    Webhook,
 }
 
 #[sea_orm::model]

@@ -20,6 +20,8 @@ pub enum Kind {
     Tally,
     /// Evaluates the findings of the instance with that id.
     Findings,
+    /// Decides and sends the messages of the webhook with that id.
+    Webhook,
 }
 
 #[sea_orm::model]

@@ -23,6 +23,8 @@ pub enum NotificationKind {
     RenewalReminder,
     /// What was found in a week.
     WeeklyDigest,
+    /// The server switched a webhook off, because its receiver accepts nothing.
+    WebhookDisabled,
     /// A member requested it to try the mail settings.
     Test,
     /// Only a newer version of the server, which runs beside this one, knows it.

@@ -54,6 +54,7 @@ mod m0033_group_spend;
 mod m0034_erasures;
 mod m0035_trend;
 mod m0036_digest;
+mod m0037_webhooks;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -98,6 +99,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0034_erasures::Migration),
             Box::new(m0035_trend::Migration),
             Box::new(m0036_digest::Migration),
+            Box::new(m0037_webhooks::Migration),
         ]
     }
 }

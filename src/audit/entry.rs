@@ -91,6 +91,10 @@ impl Subject {
         Self { kind: SubjectKind::Person, id, name: None }
     }
 
+    pub fn webhook(id: Uuid) -> Self {
+        Self { kind: SubjectKind::Webhook, id, name: None }
+    }
+
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Self {
         Self { name: Some(name.into()), ..self }

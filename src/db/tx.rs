@@ -1,7 +1,7 @@
 //! A writing transaction.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -23,7 +23,7 @@ pub struct Tx(Arc<Inner>);
 /// What belongs to a transaction.
 pub(super) struct Inner {
     pub(super) conn: Timed<DatabaseTransaction>,
-    pub(super) announced: AtomicU8,
+    pub(super) announced: AtomicU16,
     pub(super) changes: Mutex<Changes>,
     entries: Mutex<Vec<audit::Draft>>,
     keys: Option<Arc<KeyRing>>,
@@ -33,7 +33,7 @@ impl Tx {
     pub(super) fn new(conn: DatabaseTransaction, keys: Option<Arc<KeyRing>>) -> Self {
         Self(Arc::new(Inner {
             conn: Timed::new(conn),
-            announced: AtomicU8::new(0),
+            announced: AtomicU16::new(0),
             changes: Mutex::default(),
             entries: Mutex::default(),
             keys,
@@ -63,7 +63,7 @@ impl Tx {
 
     /// Wakes the listeners of `topic` after the commit.
     pub fn announce(&self, topic: Topic) {
-        self.0.announced.fetch_or(1 << topic as u8, Ordering::Relaxed);
+        self.0.announced.fetch_or(1 << topic as u16, Ordering::Relaxed);
     }
 
     /// Writes the event as a part of the commit.

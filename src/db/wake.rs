@@ -1,6 +1,6 @@
 //! Wake-ups: commits announce topics, and the listeners of a topic read its tables again.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
@@ -16,18 +16,20 @@ pub enum Topic {
     PeopleJobs,
     TallyJobs,
     FindingJobs,
+    WebhookJobs,
 }
 
-const TOPICS: usize = 8;
-// The topics of a commit are a byte, in which each has a bit.
-const _: () = assert!(TOPICS <= u8::BITS as usize);
+const TOPICS: usize = 9;
+// The topics of a commit are a number, in which each has a bit. A process of an earlier version, which reads a byte, is
+// woken for all topics by a number that does not fit.
+const _: () = assert!(TOPICS <= u16::BITS as usize);
 
 /// The listeners of this process, and the topics that are still to be sent to the other replicas.
 pub(super) struct Wake {
     /// Identifies this process in its own messages.
     own: String,
     listeners: [watch::Sender<u64>; TOPICS],
-    outgoing: AtomicU8,
+    outgoing: AtomicU16,
     send: Notify,
 }
 
@@ -36,7 +38,7 @@ impl Default for Wake {
         Self {
             own: Uuid::now_v7().simple().to_string(),
             listeners: std::array::from_fn(|_| watch::Sender::new(0)),
-            outgoing: AtomicU8::new(0),
+            outgoing: AtomicU16::new(0),
             send: Notify::new(),
         }
     }
@@ -48,7 +50,7 @@ impl Wake {
     }
 
     /// The message that wakes the listeners of other replicas.
-    pub fn message(&self, topics: u8) -> String {
+    pub fn message(&self, topics: u16) -> String {
         format!("{} {topics}", self.own)
     }
 
@@ -57,12 +59,12 @@ impl Wake {
         if let Some((sender, topics)) = message.split_once(' ')
             && sender != self.own
         {
-            self.wake_local(topics.parse().unwrap_or(u8::MAX));
+            self.wake_local(topics.parse().unwrap_or(u16::MAX));
         }
     }
 
     /// Wakes the listeners of all replicas. `topics` has one bit per topic.
-    pub fn announce(&self, topics: u8) {
+    pub fn announce(&self, topics: u16) {
         if topics != 0 {
             self.wake_local(topics);
             self.outgoing.fetch_or(topics, Ordering::Relaxed);
@@ -71,7 +73,7 @@ impl Wake {
     }
 
     /// Wakes the listeners of this process.
-    pub fn wake_local(&self, topics: u8) {
+    pub fn wake_local(&self, topics: u16) {
         for (bit, listeners) in self.listeners.iter().enumerate() {
             if topics & (1 << bit) != 0 {
                 listeners.send_modify(|count| *count += 1);
@@ -80,7 +82,7 @@ impl Wake {
     }
 
     /// Waits until there are topics for the other replicas.
-    pub async fn outgoing(&self) -> u8 {
+    pub async fn outgoing(&self) -> u16 {
         loop {
             self.send.notified().await;
             let topics = self.outgoing.swap(0, Ordering::Relaxed);

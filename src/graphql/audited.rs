@@ -23,24 +23,29 @@ use crate::audit::{Act, Actor, Entry, Origin, Subject};
 use crate::auth::Caller;
 
 /// What each mutation does. One that is missing here is recorded as [`Action::Changed`].
-const ACTIONS: [(&str, Action); 31] = [
+const ACTIONS: [(&str, Action); 38] = [
     ("beginAuthorization", Action::AuthorizationBegun),
     ("cancelSync", Action::SyncCancelled),
     ("changePassword", Action::PasswordSet),
     ("createApiToken", Action::TokenCreated),
     ("createInstance", Action::InstanceCreated),
     ("createMember", Action::MemberCreated),
+    ("createWebhook", Action::WebhookCreated),
     ("deleteAllUsers", Action::UsersDeleted),
     ("deleteContract", Action::ContractDeleted),
     ("deleteInstance", Action::InstanceDeleted),
+    ("deleteWebhook", Action::WebhookDeleted),
     ("endSession", Action::SessionEnded),
     ("erasePerson", Action::PersonErased),
     ("exceptFinding", Action::FindingExcepted),
     ("linkAccount", Action::AccountLinked),
     ("resetLink", Action::LinkReset),
     ("resetMember", Action::LinkCreated),
+    ("retryFailedDeliveries", Action::DeliveriesRetried),
+    ("retryWebhookDelivery", Action::DeliveriesRetried),
     ("revokeApiToken", Action::TokenRevoked),
     ("revokeException", Action::ExceptionRevoked),
+    ("rotateWebhookSecret", Action::WebhookSecretRotated),
     ("sendTestMail", Action::TestMailSent),
     ("setAccountKind", Action::AccountKindSet),
     ("setOwnedDomains", Action::OwnedDomainsSet),
@@ -51,9 +56,11 @@ const ACTIONS: [(&str, Action); 31] = [
     ("setReportSettings", Action::ReportSettingsSet),
     ("syncInstance", Action::SyncRequested),
     ("testConnection", Action::ConnectionTested),
+    ("testWebhook", Action::WebhookTested),
     ("unlinkAccount", Action::AccountUnlinked),
     ("updateInstance", Action::InstanceUpdated),
     ("updateMember", Action::MemberUpdated),
+    ("updateWebhook", Action::WebhookUpdated),
     ("upsertContract", Action::ContractUpdated),
 ];
 

@@ -23,9 +23,11 @@ pub enum Kind {
     Person,
     Contract,
     Finding,
+    Webhook,
+    WebhookDelivery,
 }
 
-const KINDS: [(Kind, &str); 11] = [
+const KINDS: [(Kind, &str); 13] = [
     (Kind::Integration, "Integration"),
     (Kind::Instance, "Instance"),
     (Kind::SyncRun, "SyncRun"),
@@ -37,6 +39,8 @@ const KINDS: [(Kind, &str); 11] = [
     (Kind::Person, "Person"),
     (Kind::Contract, "Contract"),
     (Kind::Finding, "Finding"),
+    (Kind::Webhook, "Webhook"),
+    (Kind::WebhookDelivery, "WebhookDelivery"),
 ];
 
 impl Kind {
@@ -56,6 +60,16 @@ pub fn encode(kind: Kind, id: Uuid) -> ID {
     let digits = name.len() + 1;
     let end = digits + id.simple().encode_lower(&mut text[digits..]).len();
     ID(URL_SAFE_NO_PAD.encode(&text[..end]))
+}
+
+/// The text of an instance's id.
+pub fn text_of_instance(id: Uuid) -> String {
+    encode(Kind::Instance, id).0
+}
+
+/// The text of a run's id.
+pub fn text_of_run(id: Uuid) -> String {
+    encode(Kind::SyncRun, id).0
 }
 
 /// The path of an instance's page in the console, below its root.
@@ -112,7 +126,13 @@ pub fn subject(kind: Kind, id: Uuid) -> Option<Subject> {
         Kind::Session => Some(Subject::session(id)),
         Kind::User => Some(Subject::user(id)),
         Kind::Person => Some(Subject::person(id)),
-        Kind::Integration | Kind::SyncRun | Kind::Notification | Kind::Contract | Kind::Finding => None,
+        Kind::Webhook => Some(Subject::webhook(id)),
+        Kind::Integration
+        | Kind::SyncRun
+        | Kind::Notification
+        | Kind::Contract
+        | Kind::Finding
+        | Kind::WebhookDelivery => None,
     }
 }
 

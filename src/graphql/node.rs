@@ -65,8 +65,9 @@ async fn find(api: &Api, id: &ID) -> Result<Option<Node>, ApiError> {
             Some(user) if api.sees(user.instance_id).await? => Some(Node::User(User::one(user))),
             _ => None,
         },
-        // Their ids are for the fields about members, tokens, people, contracts and findings only.
+        // Their ids are for the fields about members, tokens, people, contracts, findings and webhooks only.
         Kind::Member | Kind::Session | Kind::ApiToken | Kind::Person | Kind::Contract | Kind::Finding => None,
+        Kind::Webhook | Kind::WebhookDelivery => None,
         Kind::Notification => {
             let found = history::find(conn, id::argument(kind, id)?).await?;
             let is_seen = match found.as_ref().map(|mail| mail.instance_id) {

@@ -60,7 +60,7 @@ mod tests {
                     SyncFailed => { prop_assert!(!failing); failing = true; }
                     SyncRecovered => { prop_assert!(failing); failing = false; revoked = false; }
                     AutoRevoked => { prop_assert!(failing && !revoked); revoked = true; }
-                    InitialSyncSucceeded | InitialSyncFailed | RenewalReminder | WeeklyDigest | Test | Unknown => {
+                    InitialSyncSucceeded | InitialSyncFailed | RenewalReminder | WeeklyDigest | WebhookDisabled | Test | Unknown => {
                         prop_assert!(false, "{kind:?} again");
                     }
                 }

@@ -108,6 +108,7 @@ pub fn reason(mail: &Model) -> String {
         NotificationKind::AutoRevoked => "The server set the instance inactive, whose syncs were already failing.",
         NotificationKind::RenewalReminder => "The last day for notice of a contract comes nearer.",
         NotificationKind::WeeklyDigest => "What was found in a week.",
+        NotificationKind::WebhookDisabled => "The server switched a webhook off, because its receiver accepts nothing.",
         NotificationKind::Test => "A member asked for it, to try the mail settings.",
         NotificationKind::Unknown => "A newer version of the server decided to send it.",
     };

@@ -109,6 +109,27 @@ pub async fn enqueue_report(
     store(tx, addresses.into_iter().map(row), now).await
 }
 
+/// Stores a mail that is about no instance for each address, and queues its delivery. `name` identifies what it is about,
+/// and `host` is that of Message-IDs.
+pub async fn enqueue_notice(
+    tx: &Tx,
+    kind: NotificationKind,
+    (name, host): (&str, &str),
+    addresses: Vec<String>,
+    rendered: &RenderedMail,
+    now: i64,
+) -> Result<()> {
+    if addresses.is_empty() {
+        return Ok(());
+    }
+    let row = |address: String| {
+        let id = Uuid::now_v7();
+        let message_id = message_id(&format!("{name} {}", address.to_lowercase()), host);
+        (id, ActiveModel { message_id: Set(message_id), ..queued_mail(id, kind, address, rendered, now) })
+    };
+    store(tx, addresses.into_iter().map(row), now).await
+}
+
 /// Stores a test mail and queues its delivery.
 pub async fn enqueue_test(tx: &Tx, address: String, host: &str, rendered: &RenderedMail, now: i64) -> Result<Model> {
     let id = Uuid::now_v7();

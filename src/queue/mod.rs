@@ -89,6 +89,7 @@ fn topic(kind: Kind) -> Topic {
         Kind::People => Topic::PeopleJobs,
         Kind::Tally => Topic::TallyJobs,
         Kind::Findings => Topic::FindingJobs,
+        Kind::Webhook => Topic::WebhookJobs,
     }
 }
 
@@ -264,6 +265,22 @@ pub async fn lock(tx: &Tx, kind: Kind, subjects: &[Uuid]) -> Result<()> {
     let jobs = Entity::find().select_only().column(Column::Id).filter(Column::Kind.eq(kind));
     let jobs = jobs.filter(Column::Subject.is_in(subjects.iter().copied())).order_by_asc(Column::Id);
     jobs.lock_exclusive().into_tuple::<i64>().all(tx.conn()).await?;
+    Ok(())
+}
+
+/// Makes the jobs of `subjects` due at `now` if no worker holds them and they would be due later.
+pub async fn hasten(tx: &Tx, kind: Kind, subjects: &[Uuid], now: i64) -> Result<()> {
+    let hastened = Entity::update_many()
+        .col_expr(Column::RunAt, Expr::value(now))
+        .filter(Column::Kind.eq(kind))
+        .filter(Column::Subject.is_in(subjects.iter().copied()))
+        .filter(Column::LeaseUntil.eq(0))
+        .filter(Column::RunAt.gt(now))
+        .exec(tx.conn())
+        .await?;
+    if hastened.rows_affected > 0 {
+        tx.announce(topic(kind));
+    }
     Ok(())
 }
 

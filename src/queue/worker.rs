@@ -184,6 +184,7 @@ impl<H: Handler> Worker<H> {
             Kind::People => error_span!("people", job.id = job, people_task.id = %subject),
             Kind::Tally => error_span!("tally", job.id = job, instance.id = %subject),
             Kind::Findings => error_span!("findings", job.id = job, instance.id = %subject),
+            Kind::Webhook => error_span!("webhook", job.id = job, webhook.id = %subject),
         }
     }
 

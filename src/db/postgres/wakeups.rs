@@ -44,7 +44,7 @@ async fn receive(url: &str, wake: &Wake) {
         if let Err(error) = listen(url, wake).await {
             info!(error = %Chain(&error), "the connection for wake-ups was lost; connecting again");
         }
-        wake.wake_local(u8::MAX);
+        wake.wake_local(u16::MAX);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
@@ -54,7 +54,7 @@ async fn listen(url: &str, wake: &Wake) -> Result<(), sqlx::Error> {
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE).connect_lazy_with(options);
     let mut listener = PgListener::connect_with(&pool).await?;
     listener.listen(CHANNEL).await?;
-    wake.wake_local(u8::MAX);
+    wake.wake_local(u16::MAX);
     loop {
         let Ok(received) = tokio::time::timeout(CHECK, listener.try_recv()).await else {
             // Nothing was received: test the connection.

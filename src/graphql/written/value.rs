@@ -155,6 +155,7 @@ enums! {
     entity::user::AccountKind,
     entity::user::UserStatus,
     entity::user_change::Kind,
+    entity::webhook_delivery::State,
     integration::manifest::auth::AuthenticationKind,
     integration::manifest::config::FieldKind,
     integration::source::Capability,

@@ -10,9 +10,9 @@ use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::Value;
 
-use super::client::TransportError;
 use super::graphql;
 use super::purpose::Purpose;
+use super::transport::TransportError;
 use super::wall::is_wall;
 use super::wording::{self, MESSAGE_POINTERS, clock_difference};
 use crate::manifest::Manifest;

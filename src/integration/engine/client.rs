@@ -8,7 +8,6 @@
 //! With a proxy, https requests go through it, except to the allowed networks. Addresses, and
 //! names that this machine can resolve, are checked before; other names are left to the proxy.
 
-use std::error::Error as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,10 +20,11 @@ use reqwest::{Certificate, Method, Proxy, StatusCode, redirect};
 use serde_json::Value;
 use url::{Host, Origin, Url, form_urlencoded};
 
-use super::address::{Addresses, Blocked, GuardedResolver, Reach, Unresolved};
+use super::address::{Addresses, GuardedResolver, Reach};
 use super::host_limit::{Counted, HostLimits};
 use super::memory::{Memory, Share};
 use super::retry::RetryPolicy;
+use super::transport::TransportError;
 
 const USER_AGENT: &str = concat!("muster/", env!("CARGO_PKG_VERSION"));
 /// How much of an error response is read, in bytes.
@@ -44,6 +44,9 @@ pub struct ClientSettings {
     pub call_timeout: Duration,
     /// The size limit for a page, in bytes after decompression.
     pub page_bytes: usize,
+    /// Whether the status says everything: of any response, at most `page_bytes` are read, and what is missing does not
+    /// matter.
+    pub only_beginning: bool,
     pub retry: RetryPolicy,
     /// Certificates of authorities to trust besides the system's, as PEM.
     pub ca_certificates: Vec<u8>,
@@ -70,6 +73,7 @@ impl ClientSettings {
             idle_timeout: Duration::from_secs(30),
             call_timeout: Duration::from_mins(2),
             page_bytes: 32 * 1024 * 1024,
+            only_beginning: false,
             retry: RetryPolicy::default(),
             ca_certificates: Vec::new(),
             https_proxy: None,
@@ -114,6 +118,8 @@ pub struct Request {
 pub enum Body {
     Json(Value),
     Form(Vec<(String, String)>),
+    /// JSON that is sent as it is written, because it is signed.
+    WrittenJson(String),
 }
 
 impl Request {
@@ -135,29 +141,6 @@ pub struct Response {
     pub headers: HeaderMap,
     /// Decompressed. Of an error response, possibly only the beginning.
     pub body: Vec<u8>,
-}
-
-/// Why there is no response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TransportError {
-    #[error("the address is not permitted")]
-    Blocked,
-    #[error("plain http is not permitted for this address")]
-    Unencrypted,
-    #[error("the host name could not be resolved")]
-    Unresolved,
-    #[error("the connection failed")]
-    Unreachable,
-    #[error("the TLS handshake failed")]
-    Tls,
-    #[error("the response did not arrive in time")]
-    TimedOut,
-    #[error("the connection was closed before the response was complete")]
-    BrokeOff,
-    #[error("the response is too large")]
-    TooLong,
-    #[error("the memory for responses is used up")]
-    NoRoom,
 }
 
 impl Client {
@@ -194,6 +177,7 @@ impl Client {
             resolve_timeout: settings.connect_timeout,
             detours: settings.detours.clone(),
             page_bytes: settings.page_bytes,
+            only_beginning: settings.only_beginning,
         };
         Ok(Self::with_transport(Arc::new(network), settings))
     }
@@ -236,6 +220,11 @@ impl Client {
         self.transport.send(request, &mut self.memory.share_at_once()).await
     }
 
+    /// The same, however many others are sent to the host: for a caller that limits itself.
+    pub async fn send_at_once(&self, request: Request) -> Result<Response, TransportError> {
+        self.transport.send(request, &mut self.memory.share_at_once()).await
+    }
+
     /// Sends a request for data when there is memory for the response. It is sent again if the response turns out to
     /// need more.
     pub(super) async fn fetch(&self, request: Request) -> Result<(Response, Share), TransportError> {
@@ -265,6 +254,7 @@ struct Network {
     resolve_timeout: Duration,
     detours: Vec<(Origin, Url)>,
     page_bytes: usize,
+    only_beginning: bool,
 }
 
 #[async_trait]
@@ -299,13 +289,14 @@ impl Transport for Network {
         builder = match body {
             None => builder,
             Some(Body::Json(body)) => builder.header(CONTENT_TYPE, "application/json").body(body.to_string()),
+            Some(Body::WrittenJson(body)) => builder.header(CONTENT_TYPE, "application/json").body(body),
             Some(Body::Form(pairs)) => {
                 let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
                 builder.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
             }
         };
         let sent = builder.headers(headers).send().await;
-        let response = sent.map_err(|error| match transport_error(&error) {
+        let response = sent.map_err(|error| match TransportError::of(&error) {
             TransportError::Blocked => refused,
             other => other,
         })?;
@@ -336,13 +327,13 @@ impl Network {
             return Err(TransportError::TooLong);
         }
         let mut body = Vec::new();
-        if status.is_success() {
+        if status.is_success() && !self.only_beginning {
             let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
             let announced = announced.unwrap_or_default().min(self.page_bytes);
             if !share.grow(announced, announced) {
                 return Err(TransportError::NoRoom);
             }
-            while let Some(chunk) = response.chunk().await.map_err(|error| transport_error(&error))? {
+            while let Some(chunk) = response.chunk().await.map_err(|error| TransportError::of(&error))? {
                 let length = body.len() + chunk.len();
                 if length > self.page_bytes {
                     return Err(TransportError::TooLong);
@@ -356,42 +347,15 @@ impl Network {
             share.fit(body.len());
         } else {
             // The status alone is enough to classify the error, so an explanation that breaks off is kept.
+            let most = if self.only_beginning { self.page_bytes } else { MAX_ERROR_BODY };
             while let Ok(Some(chunk)) = response.chunk().await {
                 body.extend_from_slice(&chunk);
-                if body.len() >= MAX_ERROR_BODY {
-                    body.truncate(MAX_ERROR_BODY);
+                if body.len() >= most {
+                    body.truncate(most);
                     break;
                 }
             }
         }
         Ok(Response { status, headers, body })
-    }
-}
-
-fn transport_error(error: &reqwest::Error) -> TransportError {
-    let mut next = error.source();
-    while let Some(cause) = next {
-        if cause.is::<Blocked>() {
-            return TransportError::Blocked;
-        }
-        if cause.is::<Unresolved>() {
-            return TransportError::Unresolved;
-        }
-        if cause.is::<rustls::Error>() {
-            return TransportError::Tls;
-        }
-        // `source` of an I/O error skips the error that it wraps.
-        let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        next = match wrapped {
-            Some(wrapped) => Some(wrapped),
-            None => cause.source(),
-        };
-    }
-    if error.is_connect() {
-        TransportError::Unreachable
-    } else if error.is_timeout() {
-        TransportError::TimedOut
-    } else {
-        TransportError::BrokeOff
     }
 }

@@ -86,6 +86,7 @@ mod spelling;
 mod time;
 mod token;
 mod total;
+mod transport;
 mod wall;
 mod wording;
 
@@ -93,7 +94,7 @@ mod wording;
 mod tests;
 
 pub(crate) use body::parse as parse_body;
-pub use client::{Body, Client, ClientSettings, Request, Response, Transport, TransportError};
+pub use client::{Body, Client, ClientSettings, Request, Response, Transport};
 pub use code_flow::CodeFlow;
 pub use host_limit::HostLimits;
 pub use http_source::HttpSource;
@@ -102,3 +103,4 @@ pub(crate) use observe::{is_secret_name, is_secret_text};
 pub use observe::{PageObserver, RawPage};
 pub use request::tenant_in_settings;
 pub use retry::RetryPolicy;
+pub use transport::TransportError;

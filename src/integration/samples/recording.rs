@@ -209,6 +209,7 @@ fn body_differences(exchange: &Exchange, body: Option<&Body>) -> Vec<String> {
             let shown: Vec<String> = got.iter().map(|(name, value)| format!("{name}: {value:?}")).collect();
             vec![format!("expected a JSON body, got a form: {{{}}}", shown.join(", "))]
         }
+        (_, _, Some(Body::WrittenJson(got))) => vec![format!("expected another body, got written JSON: {got}")],
         (_, _, None) => vec!["expected a body, got none".to_owned()],
     }
 }

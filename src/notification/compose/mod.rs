@@ -8,6 +8,7 @@
 mod digest;
 mod remedies;
 mod renewal;
+mod webhook;
 mod wording;
 
 use std::sync::LazyLock;
@@ -120,6 +121,23 @@ pub struct Digest<'a> {
     pub link: String,
 }
 
+/// A webhook that the server has switched off.
+#[derive(Clone, Debug)]
+pub struct DisabledWebhook<'a> {
+    /// What members call it; may be empty.
+    pub description: &'a str,
+    /// The host of its address, with the scheme. The rest of an address may be a secret.
+    pub place: &'a str,
+    /// The receiver said that it is gone.
+    pub is_gone: bool,
+    /// Since when it accepted nothing.
+    pub since_ms: i64,
+    /// The last error, in a sentence.
+    pub error: &'a str,
+    /// The page of the console about webhooks.
+    pub link: String,
+}
+
 /// The user counts of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
@@ -156,6 +174,11 @@ pub fn digest(digest: &Digest) -> RenderedMail {
 /// Writes a reminder of a contract.
 pub fn renewal(renewal: &Renewal) -> RenderedMail {
     rendered(renewal::content(renewal))
+}
+
+/// Writes that a webhook was switched off.
+pub fn disabled_webhook(webhook: &DisabledWebhook) -> RenderedMail {
+    rendered(webhook::content(webhook))
 }
 
 fn rendered(content: MailContent) -> RenderedMail {

@@ -38,8 +38,8 @@ pub(super) fn content(facts: &Facts) -> MailContent {
         Kind::InitialSyncSucceeded | Kind::SyncRecovered if facts.counts.seen == 0 => writer.nobody(),
         Kind::InitialSyncSucceeded | Kind::SyncRecovered => writer.good_news(),
         Kind::InitialSyncFailed | Kind::SyncFailed | Kind::AutoRevoked => writer.bad_news(),
-        // Neither is about a run.
-        Kind::RenewalReminder | Kind::WeeklyDigest | Kind::Unknown => writer.bad_news(),
+        // None of them is about a run.
+        Kind::RenewalReminder | Kind::WeeklyDigest | Kind::WebhookDisabled | Kind::Unknown => writer.bad_news(),
         Kind::Test => writer.test(),
     }
 }

@@ -8,10 +8,11 @@ use url::Url;
 
 use super::response::{self, TokenError};
 use crate::engine::classify;
-use crate::engine::client::{Body, Client, Request, TransportError};
+use crate::engine::client::{Body, Client, Request};
 use crate::engine::credential::Credential;
 use crate::engine::request::absolute;
 use crate::engine::retry::{Attempts, RetryPolicy, keep_wait};
+use crate::engine::transport::TransportError;
 use crate::grant::Grant;
 use crate::manifest::Manifest;
 use crate::manifest::auth::Auth;

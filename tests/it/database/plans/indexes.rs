@@ -6,7 +6,7 @@ pub enum Use {
     Finds(&'static [&'static str]),
     /// It enforces uniqueness; statements need not use it.
     Forbids,
-    /// Its statements are about people or contracts, which this server does not have.
+    /// Its statements are about people, contracts or webhooks, which this server does not have.
     Unplayed,
 }
 use self::Use::{Finds, Forbids, Unplayed};
@@ -77,4 +77,8 @@ pub const INDEXES: &[(&str, Use)] = &[
     ("ix_finding_closed", Finds(&[r#""finding"."closed_at" < "#])),
     ("ix_account_link_duplicate", Unplayed),
     ("ix_account_link_kind", Unplayed),
+    ("ux_webhook_delivery_position", Forbids),
+    ("ix_webhook_delivery_queue", Unplayed),
+    ("ix_webhook_delivery_lane", Unplayed),
+    ("ix_webhook_delivery_page", Unplayed),
 ];

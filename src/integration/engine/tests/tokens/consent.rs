@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::engine::client::{Request as Sent, Response as Received, Transport, TransportError};
+use crate::engine::client::{Request as Sent, Response as Received, Transport};
 use crate::engine::memory::Share;
+use crate::engine::transport::TransportError;
 use crate::grant::{Grant, GrantStore, Renew, StoredGrant};
 
 /// A store in memory. Its log has the stored grants and the requests in order.

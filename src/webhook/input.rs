@@ -1,0 +1,186 @@
+//! What members may give for a webhook.
+
+use entity::event::Cause;
+use entity::user_change::Kind as AccountChange;
+use entity::webhook::Model;
+use url::Url;
+
+use super::MOST_WEBHOOKS;
+use super::wanted::Wanted;
+use crate::auth::Scope;
+use crate::error::{Error, Refusal, Result};
+use crate::instance::Instances;
+
+/// In characters.
+const LONGEST_URL: usize = 2_000;
+const LONGEST_DESCRIPTION: usize = 200;
+/// How many integrations, and how many instances, a scope names at most.
+const MOST_NAMED: usize = 100;
+
+/// What a member decides about a webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    pub url: String,
+    pub description: String,
+    pub wanted: Wanted,
+}
+
+impl Definition {
+    pub fn of(row: &Model) -> Result<Self> {
+        Ok(Self { url: row.url.clone(), description: row.description.clone(), wanted: Wanted::of(row)? })
+    }
+
+    /// The definition as it is stored, or everything that is wrong with it.
+    pub(super) fn checked(mut self, allows_http: bool) -> Result<Self> {
+        let mut refusals = Vec::new();
+        self.url = self.url.trim().to_owned();
+        if let Err(message) = check_url(&self.url, allows_http) {
+            refusals.push(Refusal::invalid(message, ["url"]));
+        }
+        self.description = self.description.trim().to_owned();
+        if self.description.chars().count() > LONGEST_DESCRIPTION || self.description.chars().any(char::is_control) {
+            let message = format!("A description has at most {LONGEST_DESCRIPTION} characters on one line.");
+            refusals.push(Refusal::invalid(message, ["description"]));
+        }
+        let Wanted { causes, account_changes, scope, .. } = &mut self.wanted;
+        if let Some(causes) = causes {
+            if causes.iter().any(|cause| matches!(cause, Cause::Snapshot | Cause::Unknown)) {
+                refusals.push(Refusal::invalid("No event of the log has the cause SNAPSHOT or UNKNOWN.", ["causes"]));
+            }
+            if causes.is_empty() && account_changes.is_empty() {
+                refusals.push(Refusal::invalid("Choose at least one cause, or changes of accounts.", ["causes"]));
+            }
+            dedup(causes);
+        }
+        dedup(account_changes);
+        if let Some(refusal) = scope.as_ref().and_then(check_scope) {
+            refusals.push(refusal);
+        }
+        if refusals.is_empty() { Ok(self) } else { Err(Error::Refused(refusals)) }
+    }
+}
+
+fn dedup<T: PartialEq>(values: &mut Vec<T>) {
+    let mut seen = Vec::new();
+    for value in values.drain(..) {
+        if !seen.contains(&value) {
+            seen.push(value);
+        }
+    }
+    *values = seen;
+}
+
+fn check_url(text: &str, allows_http: bool) -> Result<(), String> {
+    if text.chars().count() > LONGEST_URL {
+        return Err(format!("An address has at most {LONGEST_URL} characters."));
+    }
+    let Ok(url) = Url::parse(text) else {
+        return Err("This is no address. It must be a whole one, such as https://example.com/hook.".into());
+    };
+    match url.scheme() {
+        "https" => {}
+        "http" if allows_http => {}
+        "http" => {
+            return Err("The address must begin with https://. Plain http is for the networks of MUSTER_ALLOWED_NETWORKS \
+                        only, and there are none."
+                .into());
+        }
+        _ => return Err("The address must begin with https://.".into()),
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err("The address has no host.".into());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("The address must not contain a user name or a password. Check the signature instead.".into());
+    }
+    if url.fragment().is_some() {
+        return Err("The address must not contain a fragment (#…), because it is never sent.".into());
+    }
+    Ok(())
+}
+
+fn check_scope(scope: &Scope) -> Option<Refusal> {
+    let Scope { integrations, instances } = scope;
+    if integrations.is_empty() && instances.is_empty() {
+        return Some(Refusal::invalid("Give at least one integration or instance.", ["scope"]));
+    }
+    let is_long = integrations.len().max(instances.len()) > MOST_NAMED;
+    is_long.then(|| Refusal::invalid(format!("At most {MOST_NAMED} integrations and as many instances."), ["scope"]))
+}
+
+/// Refuses a scope with an integration or an instance that does not exist.
+pub(super) async fn check_known(instances: &Instances, scope: &Scope) -> Result<()> {
+    if scope.integrations.iter().any(|key| instances.catalog.find(key).is_none()) {
+        let message = "The catalog has no integration of one of these keys.";
+        return Err(Refusal::invalid(message, ["scope", "integrationKeys"]).into());
+    }
+    let known = instances.existing(scope.instances.iter().copied().collect(), &None).await?;
+    if known.len() < scope.instances.len() {
+        let message = "There is no instance with one of these ids.";
+        return Err(Refusal::invalid(message, ["scope", "instanceIds"]).into());
+    }
+    Ok(())
+}
+
+/// The refusal of one webhook too many.
+pub(super) fn too_many() -> Error {
+    let message = format!("There are at most {MOST_WEBHOOKS} webhooks. Delete one that is not used any more.");
+    Refusal::invalid(message, ["url"]).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn definition(url: &str) -> Definition {
+        let wanted = Wanted { causes: None, only_changes: true, account_changes: Vec::new(), scope: None };
+        Definition { url: url.into(), description: " Tickets ".into(), wanted }
+    }
+
+    #[test]
+    fn an_address_is_whole_and_has_no_password() {
+        for good in ["https://a.example", " https://a.example:8443/x?token=1 ", "https://[2001:db8::1]/"] {
+            let checked = definition(good).checked(false).unwrap();
+            assert_eq!((checked.url.as_str(), checked.description.as_str()), (good.trim(), "Tickets"));
+        }
+        for bad in [
+            "",
+            "x",
+            "a.example/hook",
+            "ftp://a.example",
+            "http://a.example",
+            "https://",
+            "https://u:p@a.example",
+            "https://a.example/#x",
+        ] {
+            assert!(definition(bad).checked(false).is_err(), "{bad}");
+        }
+        assert!(definition("http://10.0.0.1/hook").checked(true).is_ok());
+        assert!(definition(&format!("https://a.example/{}", "x".repeat(LONGEST_URL))).checked(true).is_err());
+    }
+
+    #[test]
+    fn a_webhook_wants_something_that_happens() {
+        let with = |causes: Vec<Cause>, account_changes: Vec<AccountChange>| {
+            let wanted = Wanted { causes: Some(causes), account_changes, ..definition("").wanted };
+            Definition { wanted, ..definition("https://a.example") }.checked(false)
+        };
+        assert!(with(Vec::new(), Vec::new()).is_err());
+        assert!(with(vec![Cause::Snapshot], Vec::new()).is_err());
+        assert!(with(Vec::new(), vec![AccountChange::Added]).is_ok());
+        let twice = with(vec![Cause::SyncFailed, Cause::SyncFailed], Vec::new()).unwrap();
+        assert_eq!(twice.wanted.causes, Some(vec![Cause::SyncFailed]));
+    }
+
+    #[test]
+    fn a_scope_names_something() {
+        let with = |scope: Scope| {
+            let wanted = Wanted { scope: Some(scope), ..definition("").wanted };
+            Definition { wanted, ..definition("https://a.example") }.checked(false)
+        };
+        assert!(with(Scope::default()).is_err());
+        assert!(with(Scope { integrations: ["okta".to_owned()].into(), ..Scope::default() }).is_ok());
+        let many = (0..=MOST_NAMED).map(|number| number.to_string()).collect();
+        assert!(with(Scope { integrations: many, ..Scope::default() }).is_err());
+    }
+}

@@ -1,0 +1,125 @@
+//! Which messages an event makes for a webhook. Pure.
+
+use entity::event::Cause;
+use entity::user_change::Kind as AccountChange;
+use entity::webhook::Model;
+
+use crate::auth::Scope;
+use crate::error::Result;
+use crate::instance::event::Event;
+use crate::instance::event::history::ENDS;
+
+/// How many messages one event can make. The numbers of messages are numbers of events, this many times as large.
+const MESSAGES: i64 = 4;
+
+/// What a webhook wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// `None` for every cause.
+    pub causes: Option<Vec<Cause>>,
+    /// Only events that change the status or the health of an instance.
+    pub only_changes: bool,
+    pub account_changes: Vec<AccountChange>,
+    /// `None` for all instances.
+    pub scope: Option<Scope>,
+}
+
+/// A message about an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// What happened to the instance.
+    Instance,
+    /// How many accounts a run changed in this way.
+    Accounts(AccountChange, i64),
+}
+
+impl Message {
+    /// Its place in the order of all messages to a webhook.
+    pub fn position(self, seq: i64) -> i64 {
+        let own = match self {
+            Message::Instance => 0,
+            Message::Accounts(AccountChange::Added, _) => 1,
+            Message::Accounts(AccountChange::Removed, _) => 2,
+            Message::Accounts(AccountChange::Changed, _) => 3,
+        };
+        seq * MESSAGES + own
+    }
+
+    /// What the receiver sees as its type.
+    pub fn message_type(self, cause: Cause) -> String {
+        match self {
+            Message::Instance => format!("instance.{}", entity::growing::text(&cause)),
+            Message::Accounts(AccountChange::Added, _) => "accounts.joined".into(),
+            Message::Accounts(AccountChange::Removed, _) => "accounts.left".into(),
+            Message::Accounts(AccountChange::Changed, _) => "accounts.changed".into(),
+        }
+    }
+}
+
+impl Wanted {
+    pub fn of(row: &Model) -> Result<Self> {
+        Ok(Self {
+            causes: row.causes.as_deref().map(serde_json::from_str).transpose()?,
+            only_changes: row.only_changes,
+            account_changes: serde_json::from_str(&row.account_changes)?,
+            scope: row.scope.as_deref().map(serde_json::from_str).transpose()?,
+        })
+    }
+
+    /// The messages that an event makes, in their order.
+    pub fn messages(&self, event: &Event) -> Vec<Message> {
+        let instance = &event.snapshot.instance;
+        if self.scope.as_ref().is_some_and(|scope| !scope.has(&instance.integration_key, instance.id)) {
+            return Vec::new();
+        }
+        let mut messages = Vec::new();
+        if self.wants_event(event) {
+            messages.push(Message::Instance);
+        }
+        if ENDS.contains(&event.cause)
+            && let Some(run) = &event.snapshot.last_run
+        {
+            let counts = [
+                (AccountChange::Added, run.added),
+                (AccountChange::Removed, run.removed),
+                // After a change of the manifest, the accounts have not changed, but how they are read.
+                (AccountChange::Changed, if run.new_baseline { 0 } else { run.changed }),
+            ];
+            let wanted = counts.into_iter().filter(|(kind, count)| *count > 0 && self.account_changes.contains(kind));
+            messages.extend(wanted.map(|(kind, count)| Message::Accounts(kind, count)));
+        }
+        messages
+    }
+
+    fn wants_event(&self, event: &Event) -> bool {
+        if self.causes.as_ref().is_some_and(|causes| !causes.contains(&event.cause)) {
+            return false;
+        }
+        let now = &event.snapshot.instance;
+        // An instance that is new has no state before.
+        let is_change = event.cause == Cause::Created
+            || event.snapshot.before.as_ref().is_none_or(|it| it.status != now.status || it.health != now.health);
+        is_change || !self.only_changes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_messages_of_an_event_are_between_its_number_and_the_next_one() {
+        let all = [
+            Message::Instance,
+            Message::Accounts(AccountChange::Added, 1),
+            Message::Accounts(AccountChange::Removed, 1),
+            Message::Accounts(AccountChange::Changed, 1),
+        ];
+        let positions: BTreeSet<i64> = all.into_iter().map(|message| message.position(7)).collect();
+        assert_eq!(positions.len(), all.len());
+        assert!(positions.iter().all(|position| (28..32).contains(position)));
+        assert_eq!(Message::Instance.message_type(Cause::SyncFailed), "instance.sync_failed");
+    }
+}
