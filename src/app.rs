@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use integration::engine::Client;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -52,6 +53,8 @@ use crate::people::erase::ledger::Ledger;
 use crate::queue;
 use crate::server::{self, Edge};
 use crate::sync::{Engine, Limits, progress::Progress};
+use crate::webhook::send::Sender;
+use crate::webhook::{Ids, Webhooks};
 
 mod clients;
 mod commands;
@@ -108,6 +111,7 @@ pub struct App {
     authorizations: Authorizations,
     pub engine: Engine,
     pub mailer: Mailer,
+    webhook_client: Client,
     pub pruner: Pruner,
     log: Log<crate::instance::event::Event>,
     endpoint: Arc<Endpoint>,
@@ -158,6 +162,7 @@ impl App {
         let clock = db.clock(clock);
         let instances = open_instances(&db, &settings, &clock).await?;
         let (mailer, edge) = (clients::mailer(&settings)?, Edge::of(&settings)?);
+        let webhook_client = clients::webhooks(&settings, &clock)?;
         if !db.shared() {
             release_stale_leases(&db).await?;
         }
@@ -186,6 +191,7 @@ impl App {
             people: people.clone(),
             findings: Findings { db: db.clone(), clock: clock.clone() },
             test_mail,
+            webhooks: Webhooks { instances: instances.clone(), allows_http: !settings.allowed_networks.is_empty() },
             journal: Journal::new(db.clone(), clock.clone()),
             tokens: tokens.clone(),
             epoch,
@@ -205,6 +211,7 @@ impl App {
             authorizations,
             engine,
             mailer,
+            webhook_client,
             pruner,
             log,
             endpoint,
@@ -279,6 +286,7 @@ impl App {
             people: self.people.clone(),
             authorizations: self.authorizations.clone(),
             mailer: self.mailer.clone(),
+            sender: self.sender(),
             pruner: self.pruner.clone(),
             log: self.log.clone(),
             journal: self.endpoint.executor.journal().clone(),
@@ -286,6 +294,23 @@ impl App {
             progress: self.engine.progress.clone(),
             heartbeat: self.heartbeat.clone(),
             sync_concurrency: self.settings.sync_concurrency,
+        }
+    }
+}
+
+impl App {
+    /// What sends the messages of webhooks.
+    fn sender(&self) -> Sender {
+        Sender {
+            db: self.db.clone(),
+            clock: self.clock.clone(),
+            age_clock: self.pruner.age_clock.clone(),
+            keys: self.instances.keys.clone(),
+            log: self.log.clone(),
+            client: self.webhook_client.clone(),
+            ids: Ids { instance: id::text_of_instance, run: id::text_of_run, page: self.engine.page_of },
+            public_url: self.engine.public_url.clone(),
+            mail_host: self.engine.mail_host.clone(),
         }
     }
 }

@@ -33,6 +33,7 @@ pub mod spelling;
 pub mod spend;
 pub mod sync;
 pub mod telemetry;
+pub mod webhook;
 
 /// It is in the crate `integration`, because both crates need it.
 pub use integration::backoff;

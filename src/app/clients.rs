@@ -12,6 +12,12 @@ use crate::config::Settings;
 use crate::db::Db;
 use crate::mail::{MailSettings, Mailer};
 use crate::oidc::Oidc;
+use crate::webhook::attempt::TRY;
+
+/// How long it may take to connect to the receiver of a webhook.
+const WEBHOOK_CONNECT: Duration = Duration::from_secs(5);
+/// How much of an answer of a webhook's receiver is read, in bytes.
+const WEBHOOK_ANSWER: usize = 4 * 1024;
 
 fn client(settings: &Settings, clock: Clock) -> Result<ClientSettings, String> {
     let mut client = ClientSettings::new(settings.allowed_networks.clone(), move || clock.now(), fastrand::f64);
@@ -36,6 +42,19 @@ pub(super) fn oidc(settings: &Settings, db: &Db, clock: &Clock, sessions: &Sessi
     let client = client(settings, clock.clone())?;
     let database = (db.clone(), clock.clone());
     Oidc::new(provider, sessions.clone(), database, client, &settings.public_url()).map(Some)
+}
+
+/// The client for messages to webhooks. Of their answers, the status says everything.
+pub(super) fn webhooks(settings: &Settings, clock: &Clock) -> Result<Client, String> {
+    let client = ClientSettings {
+        connect_timeout: WEBHOOK_CONNECT,
+        idle_timeout: TRY,
+        call_timeout: TRY,
+        page_bytes: WEBHOOK_ANSWER,
+        only_beginning: true,
+        ..client(settings, clock.clone())?
+    };
+    Client::new(client).map_err(|error| format!("HTTP client: {error}"))
 }
 
 pub(super) fn mailer(settings: &Settings) -> Result<Mailer, String> {

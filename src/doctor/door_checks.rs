@@ -4,7 +4,10 @@
 //! Signed rows are checked as a whole, see [`super::members`] and [`super::keys`]. These checks find what a signature does
 //! not show: a row that is missing, that is out of date, or that does not fit another one.
 
-use entity::{api_token, audit_entry, instance, job, member_link, notification, people_task, run, source_account};
+use entity::{
+    api_token, audit_entry, instance, job, member_link, notification, people_task, run, source_account, webhook,
+    webhook_delivery,
+};
 use sea_orm::ActiveEnum;
 
 use super::Subject;
@@ -154,6 +157,9 @@ pub(super) fn unknown_values() -> String {
         column::<people_task::Kind>("people_task", "kind"),
         column::<source_account::Presence>("source_account", "presence"),
         column::<notification::NotificationState>("notification", "state"),
+        column::<webhook::State>("webhook", "state"),
+        column::<webhook::DisabledReason>("webhook", "disabled_reason"),
+        column::<webhook_delivery::State>("webhook_delivery", "state"),
     ];
     columns.join(" UNION ALL ")
 }

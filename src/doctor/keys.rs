@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use entity::{api_token, erasure_key, installation, instance, oauth_authorization, oauth_grant};
+use entity::{api_token, erasure_key, installation, instance, oauth_authorization, oauth_grant, webhook};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 use uuid::Uuid;
@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::installation::key_matches;
 use crate::instance::sealed::{Owner, consent};
 use crate::secrets::{KeyRing, OpenError, Place, key_id_of};
+use crate::webhook::sealed;
 
 /// How many credentials are read at a time.
 const PAGE: u64 = 500;
@@ -41,6 +42,7 @@ pub(super) async fn secret_key<C: ConnectionTrait>(conn: &C, file: &Path, now: i
     check.grants(conn).await?;
     check.consents(conn, now).await?;
     check.erasures(conn).await?;
+    check.webhooks(conn).await?;
     report.notes.append(&mut check.notes);
     report.add("secret-key", "The keys of this installation open every stored credential.", check.found);
     Ok(())
@@ -167,6 +169,24 @@ impl KeyCheck<'_> {
             if ring.open(&KEY_PLACE, &row.sealed).is_err() {
                 let wrong = "the key of erased accounts does not open, so that syncs of their instances fail".to_owned();
                 self.push(None, wrong, "Put the right key file back, or restore the table erasure_key from a backup.");
+            }
+        }
+        Ok(())
+    }
+
+    async fn webhooks<C: ConnectionTrait>(&mut self, conn: &C) -> Result<()> {
+        for row in webhook::Entity::find().order_by_asc(webhook::Column::Id).all(conn).await? {
+            // Without a key file, this was found for the installation.
+            let Ok(Some(ring)) = &self.ring else { return Ok(()) };
+            if let Err(error) = sealed::open(ring, &row) {
+                let finding = Finding {
+                    check: "secret-key",
+                    about: Subject::Webhook,
+                    id: Some(row.id),
+                    wrong: format!("its secret does not open: {error}"),
+                    remedy: "Check its address, and give it a new secret (rotateWebhookSecret). Put the right key file back if instances are found as well.",
+                };
+                self.found.push(finding);
             }
         }
         Ok(())

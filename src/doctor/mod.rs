@@ -35,6 +35,7 @@ mod members;
 mod people_checks;
 mod spend_checks;
 mod sql_checks;
+mod webhook_checks;
 
 use installation::Schema;
 
@@ -61,6 +62,7 @@ pub enum Subject {
     Member,
     Session,
     Person,
+    Webhook,
 }
 
 /// A violated rule.

@@ -6,7 +6,8 @@
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use super::installation::Schema;
-use super::{Finding, MAX_FINDINGS, Report, Subject, door_checks, finding_checks, people_checks, spend_checks};
+use super::{Finding, MAX_FINDINGS, Report, Subject};
+use super::{door_checks, finding_checks, people_checks, spend_checks, webhook_checks};
 use crate::auth::{links, sessions};
 use crate::clock::DAY_MS;
 use crate::error::Result;
@@ -78,6 +79,7 @@ pub(super) fn all(backend: DbBackend, retention: Retention, now: i64, schema: Sc
         .chain(people_checks::CHECKS)
         .chain(spend_checks::CHECKS)
         .chain(finding_checks::CHECKS)
+        .chain(webhook_checks::CHECKS)
         .map(|(name, promise, about, remedy, sql)| check(*name, *promise, *about, *remedy, sql))
         .collect();
     // A newer version may know more.
@@ -243,6 +245,7 @@ const CHECKS: &[Row] = &[
         FROM job j
         WHERE (j.kind = 'sync' AND NOT EXISTS (SELECT 1 FROM sync_run r WHERE r.id = j.subject AND r.outcome IS NULL))
             OR (j.kind = 'tally' AND NOT EXISTS (SELECT 1 FROM instance i WHERE i.id = j.subject))
+            OR (j.kind = 'webhook' AND NOT EXISTS (SELECT 1 FROM webhook w WHERE w.id = j.subject))
             OR (j.kind = 'purge' AND NOT EXISTS (SELECT 1 FROM instance i WHERE i.id = j.subject))
             OR (j.kind = 'recovery' AND NOT EXISTS (SELECT 1 FROM instance i WHERE i.id = j.subject AND i.next_try_at IS NOT NULL))
             OR (j.kind = 'mail' AND NOT EXISTS (SELECT 1 FROM notification n WHERE n.id = j.subject AND n.state = 'queued'))",

@@ -16,6 +16,7 @@ use crate::instance::authorization::Authorizations;
 use crate::instance::{self, Instances};
 use crate::notification::test_mail::TestMail;
 use crate::people::People;
+use crate::webhook::Webhooks;
 
 /// Which columns are read of the rows that are shown most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,7 @@ pub struct Services {
     pub people: People,
     pub findings: Findings,
     pub test_mail: TestMail,
+    pub webhooks: Webhooks,
     pub journal: Journal,
     pub tokens: Tokens,
     /// Identifies the event log that cursors belong to.

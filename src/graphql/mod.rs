@@ -43,4 +43,5 @@ pub mod transport;
 pub mod user;
 pub mod user_error;
 pub mod wanted;
+pub mod webhook;
 pub mod written;

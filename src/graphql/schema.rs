@@ -51,6 +51,14 @@ use super::sync_run::list::SyncRunQuery;
 use super::sync_run::progress::ProgressSubscription;
 use super::user::feed::UserChangeQuery;
 use super::user::list::UserQuery;
+use super::webhook::WebhookQuery;
+use super::webhook::again::RetryDeliveries;
+use super::webhook::create::CreateWebhook;
+use super::webhook::delete::DeleteWebhook;
+use super::webhook::delivery::DeliveryQuery;
+use super::webhook::secret::RotateWebhookSecret;
+use super::webhook::test::TestWebhook;
+use super::webhook::update::UpdateWebhook;
 
 /// The longest time for a query or mutation, for the start of a subscription, and for each of its events.
 pub const EXECUTION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -64,7 +72,7 @@ pub struct Query(NodeQuery, RegisterQuery, MailQuery, AccessQuery, ReportQuery);
 pub struct RegisterQuery(IntegrationQuery, InstanceQuery, EventLogQuery, SyncRunQuery, UserQuery, UserChangeQuery);
 
 #[derive(MergedObject, Default)]
-pub struct MailQuery(RecipientsQuery, NotificationQuery);
+pub struct MailQuery(RecipientsQuery, NotificationQuery, WebhookQuery, DeliveryQuery);
 
 #[derive(MergedObject, Default)]
 pub struct AccessQuery(AuditQuery, ApiTokenQuery, ServerStatusQuery, MemberQuery, SessionQuery);
@@ -85,7 +93,7 @@ pub struct ReportQuery(
 /// Everything that can be changed, by callers of the roles `ADMIN` and `OPERATOR`. Expected refusals
 /// are the `userErrors` of its payload. If there are any, nothing was changed.
 #[derive(MergedObject, Default)]
-pub struct Mutation(InstanceMutation, MailMutation, AccessMutation, ReportMutation);
+pub struct Mutation(InstanceMutation, MailMutation, WebhookMutation, AccessMutation, ReportMutation);
 
 #[derive(MergedObject, Default)]
 pub struct InstanceMutation(
@@ -101,6 +109,16 @@ pub struct InstanceMutation(
 
 #[derive(MergedObject, Default)]
 pub struct MailMutation(RecipientsMutation, NotificationMutation);
+
+#[derive(MergedObject, Default)]
+pub struct WebhookMutation(
+    CreateWebhook,
+    UpdateWebhook,
+    DeleteWebhook,
+    RotateWebhookSecret,
+    TestWebhook,
+    RetryDeliveries,
+);
 
 #[derive(MergedObject, Default)]
 pub struct AccessMutation(CreateMember, ChangeMember, EndSession, CreateApiToken, RevokeApiToken);

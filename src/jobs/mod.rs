@@ -33,6 +33,7 @@ use crate::spend::reminders::Reminders;
 use crate::spend::tally::{self, Tally};
 use crate::sync::{Engine, progress::Progress};
 use crate::telemetry;
+use crate::webhook::{self, send::Sender};
 
 /// How often the scheduler looks for instances that are due.
 const SCHEDULE: Duration = Duration::from_secs(1);
@@ -66,6 +67,7 @@ pub struct Tools {
     pub people: People,
     pub authorizations: Authorizations,
     pub mailer: Mailer,
+    pub sender: Sender,
     pub pruner: Pruner,
     pub log: Log<Event>,
     pub journal: Journal,
@@ -105,7 +107,15 @@ pub async fn spawn(tools: &Tools, roles: Roles, tasks: &TaskTracker, stop: &Canc
     }
     if roles.workers {
         spawn_workers(tools, tasks, stop);
+        spawn_webhooks(tools, tasks, stop);
     }
+}
+
+fn spawn_webhooks(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
+    let Tools { db, clock, sender, .. } = tools;
+    let worker = Worker::new(db, clock, Kind::Webhook, webhook::PLACES, sender.clone());
+    tasks.spawn(worker.run(tasks.clone(), stop.clone()));
+    tasks.spawn(webhook::wake::follow(db.clone(), clock.clone(), stop.clone()));
 }
 
 fn spawn_workers(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {

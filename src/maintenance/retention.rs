@@ -27,7 +27,7 @@ use crate::config::Settings;
 use crate::db::{Db, Tx};
 use crate::error::Result;
 use crate::notification::history;
-use crate::{audit, directory, events, findings, instance, oidc};
+use crate::{audit, directory, events, findings, instance, oidc, webhook};
 
 /// How many rows one transaction removes at most.
 const BATCH: u64 = 500;
@@ -37,6 +37,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// For how many days each kind of row is kept; 0 means for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
+    /// Also the messages to webhooks.
     pub events: u32,
     pub runs: u32,
     /// The changes that runs made to single users, which are the history of the users, and closed findings.
@@ -90,6 +91,9 @@ impl Pruner {
         let run_end = cutoff(runs, now);
         if let Some(end) = cutoff(keep_events, now) {
             self.prune("events", stop, async |tx| events::prune(&tx, end, BATCH).await).await;
+        }
+        if let Some(end) = cutoff(keep_events, now).map(first_id) {
+            self.prune("deliveries", stop, async |tx| webhook::prune::deliveries(&tx, end, BATCH).await).await;
         }
         if let Some(end) = cutoff(changes, now) {
             self.prune("changes", stop, async |tx| directory::prune::changes(&tx, end, BATCH).await).await;

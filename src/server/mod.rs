@@ -58,6 +58,7 @@ use crate::oidc::Oidc;
 use crate::people;
 use crate::queue;
 use crate::telemetry;
+use crate::webhook;
 
 pub use edge::Edge;
 pub use places::Places;
@@ -285,6 +286,9 @@ async fn metrics_with(State(state): State<Readiness>) -> impl IntoResponse {
         for (person_state, count) in people {
             metrics::gauge!("muster_people", "state" => growing::text(&person_state)).set(gauge(count));
         }
+    }
+    if let Ok(Ok(queued)) = tokio::time::timeout(READINESS, webhook::queries::queued(state.db.reserved())).await {
+        metrics::gauge!("muster_webhook_deliveries_queued").set(gauge(queued.values().sum()));
     }
     let posture = tokio::time::timeout(READINESS, posture::together(state.db.reserved(), None, &None, now)).await;
     if let Ok(Ok(posture)) = posture {

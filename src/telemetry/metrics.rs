@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use sea_orm::Iterable;
 
 /// Each metric with its help text.
-const COUNTERS: [(&str, &str); 15] = [
+const COUNTERS: [(&str, &str); 16] = [
     ("muster_budgets_exhausted_total", "Requests that were refused because of a limit of their token, by limit."),
     ("muster_connections_refused_total", "Connections and requests for which there was no room, by reason."),
     (
@@ -29,8 +29,9 @@ const COUNTERS: [(&str, &str); 15] = [
     ("muster_pruned_rows_total", "Rows removed because they were older than the retention settings allow, by kind."),
     ("muster_sync_runs_total", "Sync runs that ended, by outcome."),
     ("muster_users_synced_total", "Users that sync runs have read."),
+    ("muster_webhook_deliveries_total", "Attempts to send a message to a webhook, by outcome."),
 ];
-const GAUGES: [(&str, &str); 10] = [
+const GAUGES: [(&str, &str); 11] = [
     ("muster_accounts", "Accounts by question and answer, as the query `posture` has them, of all instances."),
     ("muster_database_connections_busy", "Connections to PostgreSQL that are in use."),
     ("muster_database_connections_open", "Connections to PostgreSQL that are open."),
@@ -44,6 +45,7 @@ const GAUGES: [(&str, &str); 10] = [
         "muster_report_age_seconds",
         "How long ago the accounts of an instance were last looked at; of all instances, the longest.",
     ),
+    ("muster_webhook_deliveries_queued", "Messages that wait to be accepted by the receivers of all webhooks."),
 ];
 /// The histogram buckets, in seconds.
 const BUCKETS: [f64; 9] = [0.0001, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0];

@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// There is no delivery with this id.
 pub fn no_delivery() -> Error {
-    Refusal::new(RefusalCode::NotFound, "There is no delivery with this id.").at(["id"]).into()
+    Refusal::new(RefusalCode::NotFound, "There is no delivery with this id.").into()
 }
 
 impl Webhooks {

@@ -54,7 +54,7 @@ pub struct Webhooks {
 
 /// There is no webhook with this id.
 pub fn not_found() -> Error {
-    Refusal::new(RefusalCode::NotFound, "There is no webhook with this id.").at(["id"]).into()
+    Refusal::new(RefusalCode::NotFound, "There is no webhook with this id.").into()
 }
 
 /// How messages name things, so that clients of the API find them.

@@ -41,6 +41,7 @@ const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
 /// The worker for the jobs of webhooks.
+#[derive(Clone)]
 pub struct Sender {
     pub db: Db,
     pub clock: Clock,

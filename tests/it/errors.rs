@@ -95,6 +95,15 @@ async fn refused_of_people(server: &Server, source: &str) -> (&'static str, &'st
     ("PERSON_CURRENT", "erasePerson", input, json!(["force"]))
 }
 
+/// As above, for a webhook that is switched off.
+async fn refused_of_webhooks(server: &Server) -> [(&'static str, &'static str, Value, Value); 1] {
+    let input = json!({ "url": "https://receiver.example.com/hook" });
+    let id = server.done("createWebhook", input, "webhook { id }").await["webhook"]["id"].take();
+    server.done("updateWebhook", json!({ "id": id, "enabled": false }), "").await;
+    let again = json!({ "webhookId": id, "since": "2026-01-01T00:00:00Z" });
+    [("WEBHOOK_DISABLED", "retryFailedDeliveries", again, json!(["webhookId"]))]
+}
+
 #[tokio::test]
 async fn every_refusal_has_its_code_and_field() {
     let smtp = unwelcoming_mail_server().await;
@@ -106,7 +115,8 @@ async fn every_refusal_has_its_code_and_field() {
     }
     let gone = deleted(&server).await;
     let cases = refused_mutations(&acme, &off, &gone).into_iter().chain(refused_of_members(&server).await);
-    let cases: Vec<_> = cases.chain([refused_of_people(&server, &acme).await]).collect();
+    let cases = cases.chain([refused_of_people(&server, &acme).await]);
+    let cases: Vec<_> = cases.chain(refused_of_webhooks(&server).await).collect();
     for (code, mutation, input, path) in &cases {
         let payload = server.mutate(mutation, input.clone(), "").await;
         let found = &payload["userErrors"][0];

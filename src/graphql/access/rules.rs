@@ -13,6 +13,7 @@ mod findings;
 mod need;
 mod people;
 mod spend;
+mod webhooks;
 
 /// What a field at the root shows a caller that is limited to some instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +81,12 @@ const ROOTS: &[(&str, Need, Reach, &[&str])] = &[
     ("Query", Need::Figures, Reach::Installation, &["reportSettings", "serverStatus"]),
     ("Query", Need::People, Reach::Instances, &["findings", "node", "notifications", "userChanges", "users"]),
     ("Query", Need::People, Reach::Installation, &["peopleSettings", "person", "persons", "recipients"]),
-    ("Query", Need::Administer, Reach::Installation, &["apiTokens", "auditLog", "members"]),
+    (
+        "Query",
+        Need::Administer,
+        Reach::Installation,
+        &["apiTokens", "auditLog", "members", "webhook", "webhookDeliveries", "webhooks"],
+    ),
     ("Query", Need::Own, Reach::Instances, &["me"]),
     ("Query", Need::Own, Reach::Installation, &["sessions"]),
     ("Mutation", Need::Administer, Reach::Installation, &["createMember", "resetMember", "updateMember"]),
@@ -118,12 +124,26 @@ const ROOTS: &[(&str, Need, Reach, &[&str])] = &[
         &["erasePerson", "setOwnedDomains", "setPeopleSources", "setReportSettings"],
     ),
     ("Mutation", Need::Administer, Reach::Installation, &["createApiToken", "revokeApiToken"]),
+    (
+        "Mutation",
+        Need::Administer,
+        Reach::Installation,
+        &[
+            "createWebhook",
+            "deleteWebhook",
+            "retryFailedDeliveries",
+            "retryWebhookDelivery",
+            "rotateWebhookSecret",
+            "testWebhook",
+            "updateWebhook",
+        ],
+    ),
     ("Subscription", Need::Figures, Reach::Instances, &["instanceStateChanged", "syncProgress"]),
 ];
 
 /// The fields of all other types.
 fn objects() -> impl Iterator<Item = &'static Object> {
-    let more = people::OBJECTS.iter().chain(findings::OBJECTS).chain(spend::OBJECTS);
+    let more = people::OBJECTS.iter().chain(findings::OBJECTS).chain(spend::OBJECTS).chain(webhooks::OBJECTS);
     OBJECTS.iter().chain(catalog::OBJECTS).chain(more)
 }
 

@@ -155,6 +155,8 @@ enums! {
     entity::user::AccountKind,
     entity::user::UserStatus,
     entity::user_change::Kind,
+    entity::webhook::DisabledReason,
+    entity::webhook::State,
     entity::webhook_delivery::State,
     integration::manifest::auth::AuthenticationKind,
     integration::manifest::config::FieldKind,

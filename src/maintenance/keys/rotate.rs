@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use entity::{api_token, erasure_key, instance, oauth_authorization, oauth_grant};
+use entity::{api_token, erasure_key, instance, oauth_authorization, oauth_grant, webhook};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use tracing::warn;
@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::installation;
 use crate::instance::{self as instances, sealed};
 use crate::secrets::{KeyId, KeyRing, SecretKey, key_id_of, signer_of};
+use crate::webhook as webhooks;
 
 /// What a rotation did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +58,9 @@ pub async fn needs(db: &Db) -> Result<BTreeMap<Option<KeyId>, u64>> {
     let erasures: Vec<Vec<u8>> = erasures.into_tuple().all(db.read()).await?;
     let tokens = api_token::Entity::find().select_only().column(api_token::Column::Signature);
     let tokens: Vec<Option<Vec<u8>>> = tokens.into_tuple().all(db.read()).await?;
-    let sealed = secrets.iter().chain(&grants).chain(&consents).chain(&erasures).map(|value| key_id_of(value));
+    let webhooks = webhook::Entity::find().select_only().column(webhook::Column::Secret);
+    let webhooks: Vec<Vec<u8>> = webhooks.into_tuple().all(db.read()).await?;
+    let sealed = secrets.iter().chain(&grants).chain(&consents).chain(&erasures).chain(&webhooks).map(|value| key_id_of(value));
     let members = members::signatures(db).await?;
     let ends = audit::ends::read(db.read()).await?.signature;
     let signed = tokens.iter().chain(&members).map(Option::as_deref).chain(ends.as_deref().map(Some));
@@ -114,7 +117,7 @@ fn internal(line: String) -> Error {
 async fn finish(db: &Db, ring: &KeyRing, key: &SecretKey) -> Result<Rotated> {
     let renewal = Renewal { db, ring, key };
     let sealed = renewal.secrets().await? + renewal.grants().await? + renewal.consents().await?;
-    let sealed = sealed + renewal.erasures().await?;
+    let sealed = sealed + renewal.erasures().await? + renewal.webhooks().await?;
     let signed = renewal.tokens().await? + renewal.members().await? + renewal.audit_log().await?;
     let renewed = sealed + signed;
     let left = needs(db).await?.into_iter().filter(|(id, _)| id.is_some_and(|id| id != key.id()));
@@ -233,6 +236,27 @@ impl Renewal<'_> {
         let sealed = self.key.seal(&KEY_PLACE, &plain);
         let renew = Entity::update_many().col_expr(Column::Sealed, Expr::value(sealed)).filter(Column::Id.eq(ROW));
         Ok(renew.exec(tx.conn()).await?.rows_affected)
+    }
+
+    async fn webhooks(&self) -> Result<u64> {
+        let mut renewed = 0;
+        for row in webhooks::queries::all(self.db.read()).await?.iter().filter(|row| self.is_old(&row.secret)) {
+            renewed += self.db.write(|tx| async move { self.one_webhook(&tx, row.id).await }).await?;
+        }
+        Ok(renewed)
+    }
+
+    async fn one_webhook(&self, tx: &Tx, id: Uuid) -> Result<u64> {
+        use webhook::Column;
+        let row = webhook::Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?;
+        let Some(row) = row.filter(|row| self.is_old(&row.secret)) else { return Ok(0) };
+        let place = webhooks::sealed::place_of(&row);
+        let Ok(plain) = self.ring.open(&place, &row.secret) else {
+            warn!(webhook.id = %id, "the secret of a webhook does not open; it keeps its old key");
+            return Ok(0);
+        };
+        let renew = webhook::Entity::update_many().col_expr(Column::Secret, Expr::value(self.key.seal(&place, &plain)));
+        Ok(renew.filter(Column::Id.eq(id)).exec(tx.conn()).await?.rows_affected)
     }
 
     async fn members(&self) -> Result<u64> {

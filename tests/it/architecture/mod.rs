@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const DOORS: [&str; 6] = ["app", "cli", "console", "graphql", "jobs", "server"];
-const NOUNS: [&str; 8] = ["directory", "findings", "instance", "notification", "oidc", "people", "spend", "sync"];
+const NOUNS: [&str; 9] =
+    ["directory", "findings", "instance", "notification", "oidc", "people", "spend", "sync", "webhook"];
 /// A separate crate in a folder of `src`, below all other layers.
 const INTEGRATION: &str = "integration";
 const TOOLS: [&str; 16] = [
@@ -40,6 +41,7 @@ fn known_by(noun: &str) -> &'static [&'static str] {
         "people" => &["instance", "directory"],
         "spend" => &["instance", INTEGRATION, "directory", "notification"],
         "findings" => &["instance", INTEGRATION, "directory"],
+        "webhook" => &["instance", INTEGRATION, "notification"],
         _ => &[],
     }
 }

@@ -137,6 +137,13 @@ const NUMBERS: &[(&str, &str, &str, &str)] = &[
     ),
     ("operations.md", "64 MiB together", "integration/engine/memory.rs", "BUDGET: usize = 64 * 1024 * 1024;"),
     ("operations.md", "at most 64 KiB never wait", "integration/engine/memory.rs", "UNIT: usize = 64 * 1024;"),
+    ("webhooks.md", "at most 50 webhooks", "webhook/mod.rs", "MOST_WEBHOOKS: u64 = 50;"),
+    ("webhooks.md", "within 15 seconds", "webhook/attempt.rs", "TRY: Duration = Duration::from_secs(15);"),
+    ("webhooks.md", "again after 5 seconds", "webhook/attempt.rs", "first: Duration::from_secs(5),"),
+    ("webhooks.md", "double up to four hours", "webhook/attempt.rs", "longest: Duration::from_hours(4),"),
+    ("webhooks.md", "accepted for three days", "webhook/attempt.rs", "PATIENCE_MS: i64 = 3 * DAY_MS;"),
+    ("webhooks.md", "is kept, up to a day", "webhook/attempt.rs", "LONGEST_ASKED_MS: i64 = DAY_MS;"),
+    ("webhooks.md", "For 24 hours, each message", "webhook/manage.rs", "BOTH_SECRETS_MS: i64 = DAY_MS;"),
     ("operations.md", "1: findings;", "cli/doctor.rs", "EXIT_FINDINGS: u8 = 1;"),
     ("operations.md", "2: the database could not", "cli/doctor.rs", "EXIT_NOT_CHECKED: u8 = 2;"),
 ];
