@@ -14,10 +14,11 @@ use url::Url;
 use uuid::Uuid;
 
 use super::attempt::{Answer, Moment, retry_after};
+use super::manage::lock_existing;
 use super::plan::Planned;
 use super::{Ids, queries, sealed, signature};
 use crate::clock::{Clock, SteadyClock};
-use crate::db::Db;
+use crate::db::{Db, Tx};
 use crate::error::Result;
 use crate::events::Log;
 use crate::instance::event::Event;
@@ -32,8 +33,7 @@ const KEPT_ANSWER: usize = 500;
 const RECORD_AGAIN: Duration = Duration::from_secs(2);
 /// How long a stopping server waits for an answer.
 const LAST_ANSWERS: Duration = Duration::from_secs(6);
-/// The shortest and the longest rest of a job, in milliseconds.
-const SHORTEST_REST_MS: i64 = 50;
+/// The longest rest of a job, in milliseconds.
 const LONGEST_REST_MS: i64 = 3_600_000;
 
 const ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -71,7 +71,7 @@ impl Handler for Sender {
     async fn handle(&self, claim: Claim, stop: CancellationToken) -> Result<()> {
         while !stop.is_cancelled() {
             let Some(hook) = queries::find(self.db.read(), claim.subject).await? else {
-                return self.rest(&claim).await;
+                return self.end(&claim).await;
             };
             let planned = match hook.state {
                 State::Enabled => self.plan(&claim, &hook).await?,
@@ -84,8 +84,8 @@ impl Handler for Sender {
             if sent == Round::Lost {
                 return Ok(());
             }
-            if planned == Planned::UpToDate && sent == Round::Idle {
-                return self.rest(&claim).await;
+            if planned == Planned::UpToDate && sent == Round::Idle && self.rest(&claim).await? {
+                return Ok(());
             }
         }
         queue::give_back(&self.db, &claim, self.clock.now()).await
@@ -174,39 +174,51 @@ impl Sender {
         Ok(Request::with_body(url, headers, Some(Body::WrittenJson(delivery.body.clone()))))
     }
 
-    /// Ends a job that has nothing to do now, or postpones it.
-    async fn rest(&self, claim: &Claim) -> Result<()> {
+    /// Ends the job of a webhook that was deleted.
+    async fn end(&self, claim: &Claim) -> Result<()> {
+        self.db
+            .write(|tx| async move {
+                let _lost_is_fine = queue::finish(&tx, claim).await?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Ends a job that has nothing to do now, or postpones it. False if something has become due meanwhile.
+    async fn rest(&self, claim: &Claim) -> Result<bool> {
         let now = self.clock.now();
         self.db
             .write(|tx| async move {
                 // Lock order: the job, then the webhook. Whoever queues deliveries has both, so none is overlooked.
                 if !queue::renew(tx.conn(), claim, now).await? {
-                    return Ok(());
+                    return Ok(true);
                 }
-                let Some(hook) = super::manage::lock_existing(&tx, claim.subject).await? else {
-                    let _ours = queue::finish(&tx, claim).await?;
-                    return Ok(());
+                let next = match lock_existing(&tx, claim.subject).await? {
+                    Some(hook) => next_try(&tx, &hook).await?,
+                    None => None,
                 };
-                let waits_until = hook.retry_at.filter(|_| hook.state == State::Enabled);
-                let tests = queries::next_try(tx.conn(), hook.id, true).await?;
-                let others = match hook.state {
-                    State::Enabled => queries::next_try(tx.conn(), hook.id, false).await?,
-                    State::Disabled => None,
-                };
-                let others = others.map(|at| at.max(waits_until.unwrap_or(at)));
-                match tests.into_iter().chain(others).min() {
-                    Some(at) => {
-                        let at = at.clamp(now + SHORTEST_REST_MS, now + LONGEST_REST_MS);
-                        queue::release(&tx, claim, at).await
-                    }
+                match next {
+                    Some(at) if at <= now => return Ok(false),
+                    Some(at) => queue::release(&tx, claim, at.min(now + LONGEST_REST_MS)).await?,
                     None => {
                         let _ours = queue::finish(&tx, claim).await?;
-                        Ok(())
                     }
                 }
+                Ok(true)
             })
             .await
     }
+}
+
+/// When something is to be sent next to a webhook; `None` if nothing is queued.
+async fn next_try(tx: &Tx, hook: &Webhook) -> Result<Option<i64>> {
+    let tests = queries::next_try(tx.conn(), hook.id, true).await?;
+    let others = match hook.state {
+        State::Enabled => queries::next_try(tx.conn(), hook.id, false).await?,
+        State::Disabled => None,
+    };
+    let others = others.map(|at| at.max(hook.retry_at.unwrap_or(at)));
+    Ok(tests.into_iter().chain(others).min())
 }
 
 fn answer(response: &Response, now: i64) -> Answer {

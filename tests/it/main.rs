@@ -35,3 +35,4 @@ mod support;
 mod sync;
 mod transports;
 mod trouble;
+mod webhooks;

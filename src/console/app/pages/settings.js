@@ -1,4 +1,4 @@
-// Settings: the account of the caller, what is held against accounts, and for administrators members, tokens and the audit log.
+// Settings: the account of the caller, what is held against accounts, and for administrators members, tokens, webhooks and the audit log.
 
 import { html } from "../lib.js";
 import { address } from "../router.js";
@@ -11,6 +11,7 @@ import { MembersSettings } from "./settings/members.js";
 import { PeopleSettings } from "./settings/people.js";
 import { ReportSettings } from "./settings/reports.js";
 import { TokensSettings } from "./settings/tokens.js";
+import { WebhooksSettings } from "./settings/webhooks.js";
 
 const PARTS = [
   { part: "account", to: "settings", label: "Account", content: AccountSettings },
@@ -18,6 +19,7 @@ const PARTS = [
   { part: "people", to: "settings/people", label: "People", content: PeopleSettings, isShown: mayManage },
   { part: "reports", to: "settings/reports", label: "Reports", content: ReportSettings, isShown: maySeeReportSettings },
   { part: "tokens", to: "settings/tokens", label: "Tokens", content: TokensSettings, isShown: mayManage },
+  { part: "webhooks", to: "settings/webhooks", label: "Webhooks", content: WebhooksSettings, isShown: mayManage },
   { part: "audit", to: "settings/audit", label: "Audit log", content: AuditSettings, isShown: mayManage },
 ];
 

@@ -12,6 +12,7 @@ export const MAIL_KINDS = {
   AUTO_REVOKED: "Set inactive",
   RENEWAL_REMINDER: "Contract reminder",
   WEEKLY_DIGEST: "Weekly digest",
+  WEBHOOK_DISABLED: "Webhook switched off",
   TEST: "Test mail",
 };
 
