@@ -167,7 +167,8 @@ impl KeyCheck<'_> {
         for row in erasure_key::Entity::find().all(conn).await? {
             let Ok(Some(ring)) = &self.ring else { return Ok(()) };
             if ring.open(&KEY_PLACE, &row.sealed).is_err() {
-                let wrong = "the key of erased accounts does not open, so that syncs of their instances fail".to_owned();
+                let wrong =
+                    "the key of erased accounts does not open, so that syncs of their instances fail".to_owned();
                 self.push(None, wrong, "Put the right key file back, or restore the table erasure_key from a backup.");
             }
         }

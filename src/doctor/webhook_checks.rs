@@ -17,7 +17,7 @@ pub(super) const CHECKS: &[Row] = &[
             OR (state = 'enabled' AND (disabled_reason IS NOT NULL OR disabled_at IS NOT NULL))
         UNION ALL
         SELECT id, 'it was decided about events that the log does not have yet' FROM webhook
-        WHERE decided_through > COALESCE((SELECT MAX(seq) FROM event), 0)
+        WHERE decided_through > (SELECT MAX(seq) FROM event)
         UNION ALL
         SELECT id, 'it has failed, but since no time, or the other way round' FROM webhook
         WHERE (failures > 0) <> (failing_since IS NOT NULL)",

@@ -29,8 +29,7 @@ impl Webhooks {
     /// worker is running.
     pub async fn test(&self, id: Uuid) -> Result<Model> {
         let (db, now) = (&self.instances.db, self.instances.clock.now());
-        let body =
-            &payload::of_test(now).map_err(|error| Error::internal("writing the body of a message", error))?;
+        let body = &payload::of_test(now).map_err(|error| Error::internal("writing the body of a message", error))?;
         let mut test = db
             .write(|tx| async move {
                 let hook = lock(&tx, id).await?;
@@ -99,7 +98,13 @@ impl Webhooks {
                 let count = requeue(&tx, failed, now).await?;
                 if count > 0 {
                     wake(&tx, id, now).await?;
-                    note(&tx, &hook, Action::DeliveriesRetried, "The failed messages of a webhook are sent again.", now);
+                    note(
+                        &tx,
+                        &hook,
+                        Action::DeliveriesRetried,
+                        "The failed messages of a webhook are sent again.",
+                        now,
+                    );
                 }
                 Ok(count)
             })

@@ -42,9 +42,10 @@ impl Answer {
     pub fn error(&self) -> Option<String> {
         match self {
             Answer::Status { status: 200..300, .. } => None,
-            Answer::Status { status: 300..400, .. } => {
-                Some("The receiver answered with a redirect, which is not followed. Enter the address that it leads to.".into())
-            }
+            Answer::Status { status: 300..400, .. } => Some(
+                "The receiver answered with a redirect, which is not followed. Enter the address that it leads to."
+                    .into(),
+            ),
             Answer::Status { status, .. } => Some(format!("The receiver answered with status {status}.")),
             Answer::None(reason) => Some(reason.clone()),
         }

@@ -1,7 +1,6 @@
 //! What members may give for a webhook.
 
 use entity::event::Cause;
-use entity::user_change::Kind as AccountChange;
 use entity::webhook::Model;
 use url::Url;
 
@@ -81,9 +80,11 @@ fn check_url(text: &str, allows_http: bool) -> Result<(), String> {
         "https" => {}
         "http" if allows_http => {}
         "http" => {
-            return Err("The address must begin with https://. Plain http is for the networks of MUSTER_ALLOWED_NETWORKS \
+            return Err(
+                "The address must begin with https://. Plain http is for the networks of MUSTER_ALLOWED_NETWORKS \
                         only, and there are none."
-                .into());
+                    .into(),
+            );
         }
         _ => return Err("The address must begin with https://.".into()),
     }
@@ -130,6 +131,8 @@ pub(super) fn too_many() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use entity::user_change::Kind as AccountChange;
+
     use super::*;
 
     fn definition(url: &str) -> Definition {

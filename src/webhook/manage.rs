@@ -4,9 +4,7 @@ use entity::audit_entry::Action;
 use entity::job::Kind as JobKind;
 use entity::webhook::{ActiveModel, DisabledReason, Entity, Model, State};
 use entity::webhook_delivery;
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
-};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 use super::input::{Definition, check_known, too_many};

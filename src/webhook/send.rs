@@ -168,7 +168,8 @@ impl Sender {
         let header = signature::header(&secrets, &id, timestamp, &delivery.body);
         let mut headers = HeaderMap::new();
         for (name, value) in [(ID, id), (TIMESTAMP, timestamp.to_string()), (SIGNATURE, header)] {
-            let value = HeaderValue::from_str(&value).map_err(|error| format!("The message cannot be sent: {error}."))?;
+            let value =
+                HeaderValue::from_str(&value).map_err(|error| format!("The message cannot be sent: {error}."))?;
             headers.insert(name, value);
         }
         Ok(Request::with_body(url, headers, Some(Body::WrittenJson(delivery.body.clone()))))

@@ -175,7 +175,7 @@ fn descriptions(start: &str) -> Vec<String> {
 #[test]
 fn descriptions_state_the_limits() {
     for (start, limit, times) in [
-        ("first: Int", format!("from 1 to {MAX_SIZE}; {DEFAULT_SIZE} by default."), 25),
+        ("first: Int", format!("from 1 to {MAX_SIZE}; {DEFAULT_SIZE} by default."), 26),
         ("syncIntervalMinutes: Int", format!("from 1 to {LONGEST_INTERVAL}; "), 3),
         ("syncIntervalMinutes: Int", format!("{DEFAULT_INTERVAL}"), 3),
         ("name: String", format!("rom 1 to {LONGEST_NAME} characters"), 3),

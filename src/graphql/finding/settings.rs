@@ -144,7 +144,8 @@ impl SetReportSettings {
         #[graphql(desc = "The new settings.")] input: SetReportSettingsInput,
     ) -> Result<SetReportSettingsPayload, ApiError> {
         let api = ctx.data_unchecked::<Api>();
-        let SetReportSettingsInput { inactive_days, disabled_types: disabled, sign_in_enforced_by, weekly_digest } = input;
+        let SetReportSettingsInput { inactive_days, disabled_types: disabled, sign_in_enforced_by, weekly_digest } =
+            input;
         let set = async {
             let provided = sign_in_enforced_by.map(provided).transpose()?;
             api.findings.set(&NewSettings { inactive_days, disabled, provided, has_digest: weekly_digest }).await

@@ -98,7 +98,6 @@ async fn update(api: &Api, input: UpdateWebhookInput) -> Result<Model> {
             MaybeUndefined::Value(scope) => wanted.scope = Some(scope.clone()),
         }
     };
-    let change =
-        Change { define, changes_scope, enabled: input.enabled, expected_revision: input.expected_revision };
+    let change = Change { define, changes_scope, enabled: input.enabled, expected_revision: input.expected_revision };
     api.webhooks.update(id, &change).await
 }

@@ -287,7 +287,8 @@ fn the_mistakes_most_often_made_are_named_with_the_way_out() {
     let header = "header: {Authorization: \"SSWS {{config.token}}\"}";
     let unencoded = "header: {authorization: \"Basic {{config.domain}}:{{config.token}}\"}";
     let (_, map) = GOOD.split_once("  map:\n").unwrap();
-    let skipping = "    external_id: $.id\n    email: $.mail\n    status: active\n  skip_if: ['$[?@.active == false]']\n";
+    let skipping =
+        "    external_id: $.id\n    email: $.mail\n    status: active\n  skip_if: ['$[?@.active == false]']\n";
     for (find, put, expected) in [
         ("path: /users", "path: /api/users", "13:9: base_url ends with /api already"),
         (header, "bearer: \"Bearer {{config.token}}\"", "11:7: bearer writes the word Bearer itself"),

@@ -60,7 +60,8 @@ pub async fn needs(db: &Db) -> Result<BTreeMap<Option<KeyId>, u64>> {
     let tokens: Vec<Option<Vec<u8>>> = tokens.into_tuple().all(db.read()).await?;
     let webhooks = webhook::Entity::find().select_only().column(webhook::Column::Secret);
     let webhooks: Vec<Vec<u8>> = webhooks.into_tuple().all(db.read()).await?;
-    let sealed = secrets.iter().chain(&grants).chain(&consents).chain(&erasures).chain(&webhooks).map(|value| key_id_of(value));
+    let sealed =
+        secrets.iter().chain(&grants).chain(&consents).chain(&erasures).chain(&webhooks).map(|value| key_id_of(value));
     let members = members::signatures(db).await?;
     let ends = audit::ends::read(db.read()).await?.signature;
     let signed = tokens.iter().chain(&members).map(Option::as_deref).chain(ends.as_deref().map(Some));

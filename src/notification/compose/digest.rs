@@ -14,7 +14,8 @@ pub(super) fn content(digest: &Digest) -> MailContent {
         1 => "1 new finding".to_owned(),
         new => format!("{new} new findings"),
     };
-    let are_closed = if *closed == 1 { "1 finding was closed".to_owned() } else { format!("{closed} findings were closed") };
+    let are_closed =
+        if *closed == 1 { "1 finding was closed".to_owned() } else { format!("{closed} findings were closed") };
     let of_type = |(name, new, open): &(&'static str, i64, i64)| Detail {
         label: name,
         value: if *new > 0 { format!("{open} open, {new} of them new") } else { format!("{open} open") },

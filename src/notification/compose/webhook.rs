@@ -4,7 +4,8 @@ use super::wording::{Detail, MailContent};
 use super::{DisabledWebhook, format_time};
 use crate::mail::text::one_line;
 
-const FOOTER: &str = "You get this mail because you created this webhook, or because you are on the list of recipients.";
+const FOOTER: &str =
+    "You get this mail because you created this webhook, or because you are on the list of recipients.";
 
 pub(super) fn content(webhook: &DisabledWebhook) -> MailContent {
     let DisabledWebhook { description, place, is_gone, since_ms, error, link } = webhook;
@@ -13,7 +14,9 @@ pub(super) fn content(webhook: &DisabledWebhook) -> MailContent {
     let happened = if *is_gone {
         format!("The receiver of the webhook {name} answered with status 410: it is gone. Muster has switched it off.")
     } else {
-        format!("The receiver of the webhook {name} has accepted no message for three days. Muster has switched it off.")
+        format!(
+            "The receiver of the webhook {name} has accepted no message for three days. Muster has switched it off."
+        )
     };
     let mut details = vec![Detail { label: "Receiver", value: place }];
     if !description.is_empty() {

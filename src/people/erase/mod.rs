@@ -32,7 +32,6 @@ mod carry_out;
 pub mod ledger;
 mod sweep;
 
-
 /// Who is to be erased.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -49,13 +48,15 @@ impl Request {
     fn check(&self) -> Result<()> {
         let mut refusals = Vec::new();
         if self.reason.trim().is_empty() {
-            refusals.push(Refusal::invalid("Say why the person is erased, such as the number of the request.", ["reason"]));
+            refusals
+                .push(Refusal::invalid("Say why the person is erased, such as the number of the request.", ["reason"]));
         }
         if self.reason.chars().count() > MAX_REASON {
             refusals.push(Refusal::invalid(format!("A reason has at most {MAX_REASON} characters."), ["reason"]));
         }
         if !self.acknowledged {
-            let message = "The erasure of a person cannot be undone: repeat the request with acknowledgeIrreversible: true.";
+            let message =
+                "The erasure of a person cannot be undone: repeat the request with acknowledgeIrreversible: true.";
             let refusal = Refusal::new(RefusalCode::AcknowledgementRequired, message);
             refusals.push(refusal.at(["acknowledgeIrreversible"]));
         }

@@ -75,7 +75,8 @@ impl People {
                     return Ok(());
                 }
                 let now = self.clock.now();
-                let sweep = self.db.write(|tx| async move { sweep_accounts(&tx, named, (*instance, after), now).await });
+                let sweep =
+                    self.db.write(|tx| async move { sweep_accounts(&tx, named, (*instance, after), now).await });
                 next = sweep.await?;
             }
         }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::backup::{checkpoint, damage, running, said, sql};
 use super::doctor_door::faults_of_the_door;
 use super::doctor_spend::breaks_of_spend;
-use super::{NOBODY, doctor_people, eventually};
+use super::{NOBODY, doctor_people, doctor_webhooks, eventually};
 use crate::people::roster::settled;
 use crate::process::Home;
 use crate::support::{Place, Server, change};
@@ -36,6 +36,8 @@ pub(super) fn examination(key_file: &Path, thorough: bool) -> Examination<'_> {
 async fn specimen() -> Place {
     let builder = Server::builder().settings(|settings| settings.smtp_url = Some(NOBODY.into()));
     let server = builder.start().await;
+    // Its address is never called.
+    server.done("createWebhook", json!({ "url": "https://127.0.0.1:9/hook" }), "").await;
     let make = |name: &'static str, outcomes: &'static str| {
         let config = [("users", "40"), ("churn_percent", "10"), ("outcomes", outcomes)];
         let server = &server;
@@ -64,6 +66,11 @@ async fn specimen() -> Place {
         .await;
     server.until(&hanging, "syncState", |found| found["syncState"] == "RUNNING").await;
     settled(&server).await;
+    let is_failing = || async {
+        let found = server.ask("{ webhooks { failingSince } }", json!({})).await;
+        found["webhooks"][0]["failingSince"].is_string()
+    };
+    eventually(is_failing).await;
     let place = server.stop().await;
     Box::pin(delete_without_workers(&place, "Going")).await;
     place
@@ -202,7 +209,8 @@ async fn each_check_finds_what_it_is_for_and_no_other_does() {
     let mut tried = vec!["event-chain", "database-file", "erasures"];
     let of_people = doctor_people::BREAKS.map(|(check, statements)| (check, statements.to_owned()));
     let all = breaks(db.backend(), Uuid::now_v7()).into_iter().chain(breaks_of_spend(db.backend(), Uuid::now_v7()));
-    for (check, statements) in all.chain(of_people) {
+    let of_webhooks = doctor_webhooks::BREAKS.map(|(check, statements)| (check, statements.to_owned()));
+    for (check, statements) in all.chain(of_people).chain(of_webhooks) {
         let report = found_after(&db, &key_file, false, &statements).await;
         let told = match check {
             // The index has to be removed to create duplicates.

@@ -14,6 +14,8 @@ mod doctor_door;
 mod doctor_people;
 mod doctor_spend;
 pub mod postgres;
+mod doctor_webhooks;
+mod postgres;
 mod restore;
 pub mod retention;
 mod sealing;

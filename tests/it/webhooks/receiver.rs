@@ -133,10 +133,13 @@ async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, text: By
             (status(code), Body::from_stream(drops)).into_response()
         }
         Reply::Lie(code) => {
-            let short = futures_util::stream::iter([
-                Ok(Bytes::from_static(b"short")),
-                Err(std::io::Error::other("the connection is cut")),
-            ]);
+            let short = futures_util::stream::unfold(0, |part| async move {
+                if part == 0 {
+                    return Some((Ok(Bytes::from_static(b"short")), 1));
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                Some((Err(std::io::Error::other("the connection is cut")), part))
+            });
             (status(code), [("content-length", "500000")], Body::from_stream(short)).into_response()
         }
     }

@@ -52,7 +52,11 @@ pub(super) const OBJECTS: &[Object] = &[
     ("TrendDay", Need::Figures, &["day", "isCarried", "no", "ratio", "unknown", "yes"]),
     ("Basis", Need::Figures, &["asOf", "evaluatedAt", "staleSources", "unassessed"]),
     ("StaleSource", Need::Figures, &["asOf", "instance", "staleSince"]),
-    ("ReportSettings", Need::Figures, &["disabledTypes", "inactiveDays", "pendingEvaluations", "signInEnforcedBy", "weeklyDigest"]),
+    (
+        "ReportSettings",
+        Need::Figures,
+        &["disabledTypes", "inactiveDays", "pendingEvaluations", "signInEnforcedBy", "weeklyDigest"],
+    ),
     ("SignInEnforcement", Need::Figures, &["instance", "provider"]),
     ("SetReportSettingsPayload", Need::Administer, &["settings", "userErrors"]),
 ];

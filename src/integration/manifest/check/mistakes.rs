@@ -19,7 +19,8 @@ const OF_PAGES: [&str; 9] =
 
 /// Members that say whether somebody can sign in.
 static OF_STATUS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?i)\b(is_?)?(active|enabled|disabled|suspended|deactivated|archived|blocked|locked|status|state)\b").ok()
+    Regex::new(r"(?i)\b(is_?)?(active|enabled|disabled|suspended|deactivated|archived|blocked|locked|status|state)\b")
+        .ok()
 });
 
 pub(in crate::manifest) fn advice(manifest: &Manifest, file: &str) -> Vec<Fault> {

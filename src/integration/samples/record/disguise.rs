@@ -40,9 +40,7 @@ static PRIVATE: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 /// Members with a time as a number.
 static OF_TIME: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    pattern(
-        r"(?i)time|date|_at$|on$|last|creat|updat|seen|login|expire|since|until|activ|modif|joined|stamp|start|end",
-    )
+    pattern(r"(?i)time|date|_at$|on$|last|creat|updat|seen|login|expire|since|until|activ|modif|joined|stamp|start|end")
 });
 /// What stands in `<…>`, as in a Link header.
 static ANGLED: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"<([^<>\s]*)>"));

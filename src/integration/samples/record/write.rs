@@ -18,7 +18,8 @@ const MAX_LINE: usize = 110;
 /// The file with one case.
 pub(super) fn file(config: &Config, token: Option<&str>, made: &[(Request, Disguised)], outcome: &Outcome) -> String {
     let mut text =
-        "# A recording. People, secrets and the company's names were replaced. Read it before you share it.\n".to_owned();
+        "# A recording. People, secrets and the company's names were replaced. Read it before you share it.\n"
+            .to_owned();
     if config.is_empty() {
         text.push_str("config: {}\n");
     } else {
