@@ -53,7 +53,7 @@ use crate::people::erase::ledger::Ledger;
 use crate::queue;
 use crate::server::{self, Edge};
 use crate::sync::{Engine, Limits, progress::Progress};
-use crate::webhook::send::Sender;
+use crate::webhook::send::{Sender, WRITES_AT_ONCE};
 use crate::webhook::{Ids, Webhooks};
 
 mod clients;
@@ -308,6 +308,7 @@ impl App {
             keys: self.instances.keys.clone(),
             log: self.log.clone(),
             client: self.webhook_client.clone(),
+            writers: Arc::new(Semaphore::new(WRITES_AT_ONCE)),
             ids: Ids { instance: id::text_of_instance, run: id::text_of_run, page: self.engine.page_of },
             public_url: self.engine.public_url.clone(),
             mail_host: self.engine.mail_host.clone(),

@@ -89,6 +89,7 @@ impl Sender {
         through: i64,
         rows: Vec<ActiveModel>,
     ) -> Result<Planned> {
+        let _turn = self.writers.acquire().await.ok();
         let (rows, now) = (&rows, self.clock.now());
         self.db
             .write(|tx| async move {

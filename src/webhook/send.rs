@@ -8,6 +8,7 @@ use entity::webhook::{Model as Webhook, State};
 use entity::webhook_delivery::Model as Delivery;
 use futures_util::future::join_all;
 use integration::engine::{Body, Client, Request, Response};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use url::Url;
@@ -25,6 +26,8 @@ use crate::instance::event::Event;
 use crate::queue::{self, Claim, worker::Handler};
 use crate::secrets::KeyRing;
 
+/// How many of the webhooks of a process write at once, so that others find a connection to the database.
+pub const WRITES_AT_ONCE: usize = 2;
 /// How many instances of one webhook are served at once.
 const INSTANCES_AT_ONCE: u64 = 4;
 /// How much of an answer is kept, in characters.
@@ -50,6 +53,8 @@ pub struct Sender {
     pub keys: Arc<KeyRing>,
     pub log: Log<Event>,
     pub client: Client,
+    /// [`WRITES_AT_ONCE`].
+    pub writers: Arc<Semaphore>,
     pub ids: Ids,
     /// Where links begin.
     pub public_url: Arc<str>,
@@ -187,6 +192,7 @@ impl Sender {
 
     /// Ends a job that has nothing to do now, or postpones it. False if something has become due meanwhile.
     async fn rest(&self, claim: &Claim) -> Result<bool> {
+        let _turn = self.writers.acquire().await.ok();
         let now = self.clock.now();
         self.db
             .write(|tx| async move {

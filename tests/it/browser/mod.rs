@@ -15,6 +15,7 @@ mod reports;
 mod rights;
 mod scale;
 mod unsaved;
+mod webhooks;
 
 use std::time::Duration;
 

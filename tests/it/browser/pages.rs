@@ -120,6 +120,7 @@ async fn every_page_can_be_used_by_everybody() {
         ("/settings/people".to_owned(), "People"),
         ("/settings/reports".to_owned(), "Reports"),
         ("/settings/tokens".to_owned(), "Tokens"),
+        ("/settings/webhooks".to_owned(), "Webhooks"),
         ("/settings/audit".to_owned(), "Audit log"),
         ("/nothing/here".to_owned(), "Page not found"),
     ] {

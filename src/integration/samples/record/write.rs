@@ -58,7 +58,8 @@ fn exchange(text: &mut String, request: &Request, answer: &Disguised) {
             }
             let _ = writeln!(text, "        form: {}", flow(&serde_json::json!(form), 10));
         }
-        None => {}
+        // No connector sends text that is JSON already.
+        Some(Body::WrittenJson(_)) | None => {}
     }
     text.push_str("        answer:\n");
     let _ = writeln!(text, "          status: {}", answer.status.as_u16());

@@ -140,7 +140,7 @@ function WebhookForm({ typed, set, isNew, save }) {
       <p class="error" role="alert">${error}</p>
       <footer>
         <${LeaveButton}>Cancel</${LeaveButton}>
-        <${Button} look="primary" type="submit" busy=${busy}>${isNew ? "Add webhook" : "Save"}</${Button}>
+        <${Button} look="primary" type="submit" busy=${busy}>${isNew ? "Add the webhook" : "Save"}</${Button}>
       </footer>
     </form>
   `;

@@ -1,0 +1,51 @@
+//! Webhooks in the console: added, tested, changed, and their messages looked at.
+
+use serde_json::json;
+
+use super::{Browser, Role};
+use crate::support::Server;
+use crate::webhooks::{Receiver, Reply};
+
+#[tokio::test]
+async fn an_administrator_adds_a_webhook_tests_it_and_sends_a_message_again() {
+    let builder = Server::builder().settings(|settings| settings.allowed_networks = vec!["127.0.0.0/8".parse().unwrap()]);
+    let (server, receiver) = (builder.start().await, Receiver::start().await);
+    let browser = Browser::open_with(&server, &server.admin, "/settings/webhooks").await;
+    browser.sees("No webhooks yet").await;
+    browser.press(Role::Button, "Add webhook").await;
+    browser.find(Role::Window, "Add a webhook").await;
+    browser.enter("Address", "nonsense").await;
+    browser.press(Role::Button, "Add the webhook").await;
+    browser.sees("This is no address.").await;
+    browser.enter("Address", &receiver.url).await;
+    browser.enter("Description", "Tickets").await;
+    browser.inspect("webhook-form").await;
+    browser.press(Role::Button, "Add the webhook").await;
+    browser.find(Role::Window, "The webhook is added").await;
+    assert!(browser.value("Secret").await.starts_with("whsec_"));
+    browser.press(Role::Button, "Copy").await;
+    browser.press(Role::Button, "Done").await;
+
+    browser.press(Role::Button, "Send a test to Tickets").await;
+    browser.sees("“Tickets” accepted the test with status 204.").await;
+    assert_eq!(receiver.until(1).await[0].kind(), "webhook.test");
+    receiver.answer(|_, _| Reply::Status(410));
+    let acme = server.rehearse("Acme", &[("users", "3")]).await;
+    server.idle(&acme, "").await;
+    receiver.until(2).await;
+    browser.go("/settings/webhooks").await;
+    browser.sees("Its receiver is gone (status 410)").await;
+    browser.sees("instance.created").await;
+    browser.inspect("webhooks").await;
+
+    receiver.answer(|_, _| Reply::Status(200));
+    browser.press(Role::Button, "Switch Tickets on").await;
+    browser.sees("“Tickets” is switched on.").await;
+    browser.press(Role::Button, "Send failed messages of Tickets again").await;
+    browser.sees("will be sent again.").await;
+    let again = receiver.until(3).await;
+    assert_eq!(again[1].id(), again[2].id());
+    let all = server.ask("{ webhooks { state } }", json!({})).await;
+    assert_eq!(all["webhooks"][0]["state"], "ENABLED");
+    browser.close().await;
+}
