@@ -4,7 +4,9 @@ use entity::audit_entry::Action;
 use entity::job::Kind as JobKind;
 use entity::webhook::{ActiveModel, DisabledReason, Entity, Model, State};
 use entity::webhook_delivery;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 use uuid::Uuid;
 
 use super::input::{Definition, check_known, too_many};
@@ -22,6 +24,8 @@ use crate::queue;
 
 /// For how long messages are also signed with the secret before, in milliseconds.
 const BOTH_SECRETS_MS: i64 = DAY_MS;
+/// How many deliveries one transaction deletes.
+const DELETED_AT_ONCE: u64 = 2_000;
 
 /// The row, locked until the transaction ends. `None` if there is none.
 pub(super) async fn lock_existing(tx: &Tx, id: Uuid) -> Result<Option<Model>> {
@@ -179,8 +183,9 @@ impl Webhooks {
             .await
     }
 
-    /// Deletes a webhook with its deliveries.
+    /// Deletes a webhook with its deliveries. If it is interrupted, it can be repeated.
     pub async fn delete(&self, id: Uuid) -> Result<()> {
+        while self.instances.db.write(|tx| async move { delete_old(&tx, id).await }).await? {}
         let now = self.instances.clock.now();
         self.instances
             .db
@@ -200,6 +205,25 @@ impl Webhooks {
     pub async fn get(&self, id: Uuid) -> Result<Model> {
         super::queries::find(self.instances.db.read(), id).await?.ok_or_else(not_found)
     }
+}
+
+/// Deletes some of very many deliveries that do not wait, so that no transaction takes long. False if there are only few.
+async fn delete_old(tx: &Tx, id: Uuid) -> Result<bool> {
+    use webhook_delivery::Column;
+    lock(tx, id).await?;
+    let old = webhook_delivery::Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::WebhookId.eq(id))
+        .filter(Column::State.ne(webhook_delivery::State::Queued))
+        .order_by_asc(Column::Id)
+        .limit(DELETED_AT_ONCE);
+    let old: Vec<Uuid> = old.into_tuple().all(tx.conn()).await?;
+    if (old.len() as u64) < DELETED_AT_ONCE {
+        return Ok(false);
+    }
+    webhook_delivery::Entity::delete_many().filter(Column::Id.is_in(old)).exec(tx.conn()).await?;
+    Ok(true)
 }
 
 /// It goes on with what happens from now on.
