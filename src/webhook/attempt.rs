@@ -17,8 +17,8 @@ const WAITS: Backoff = Backoff { first: Duration::from_secs(5), longest: Duratio
 pub const PATIENCE_MS: i64 = 3 * DAY_MS;
 /// How often a delivery is tried at least before it is given up.
 const LEAST_TRIES: i32 = 6;
-/// The longest `Retry-After` that is kept.
-const LONGEST_ASKED_MS: i64 = DAY_MS;
+/// The longest `Retry-After` that is kept, and so the longest wait. What waits for longer has met a wrong clock.
+pub const LONGEST_ASKED_MS: i64 = DAY_MS;
 
 const GONE: u16 = 410;
 const TOO_MANY_REQUESTS: u16 = 429;
@@ -131,6 +131,11 @@ pub fn outcome(answer: &Answer, delivery: &Delivery, webhook: &Webhook, at: Mome
         Fate::Retried(at.now + wait(tries, at.roll).max(asked))
     };
     Outcome { fate, pulse: Some(pulse), disable }
+}
+
+/// Whether nothing is sent at `now`, because an attempt has failed.
+pub fn waits(retry_at: Option<i64>, now: i64) -> bool {
+    retry_at.is_some_and(|at| at > now && at - now <= LONGEST_ASKED_MS)
 }
 
 fn wait(failures: i32, roll: f64) -> i64 {
@@ -283,6 +288,14 @@ mod tests {
             assert_eq!(failed, Outcome { fate: Fate::Failed, pulse: None, disable: None });
             assert!(answer.error().is_some());
         }
+    }
+
+    #[test]
+    fn a_wait_that_only_a_wrong_clock_can_have_written_does_not_count() {
+        for (at, expected) in [(0, false), (1, true), (LONGEST_ASKED_MS, true), (LONGEST_ASKED_MS + 1, false)] {
+            assert_eq!(waits(Some(NOW + at), NOW), expected, "{at}");
+        }
+        assert!(!waits(None, NOW));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::attempt::LONGEST_ASKED_MS;
 use crate::db::{self, Reader, Total};
 use crate::error::Result;
 
@@ -84,8 +85,12 @@ pub(super) async fn due<C: ConnectionTrait>(
     now: i64,
     limit: u64,
 ) -> Result<Vec<Model>> {
+    let is_due = Condition::any()
+        .add(Column::NextTryAt.lte(now))
+        // Only a wrong clock can have written this.
+        .add(Column::NextTryAt.gt(now.saturating_add(LONGEST_ASKED_MS)));
     let due = heads(webhook, only_tests)
-        .filter(Column::NextTryAt.lte(now))
+        .filter(is_due)
         .order_by_asc(Column::Attempts)
         .order_by_asc(Column::Position)
         .order_by_asc(Column::Id)

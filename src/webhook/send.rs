@@ -14,7 +14,7 @@ use tracing::warn;
 use url::Url;
 use uuid::Uuid;
 
-use super::attempt::{Answer, Moment, retry_after};
+use super::attempt::{Answer, Moment, retry_after, waits};
 use super::manage::lock_existing;
 use super::plan::Planned;
 use super::{Ids, queries, sealed, signature};
@@ -106,7 +106,7 @@ impl Sender {
     /// Makes the attempts that are due, of some instances at once.
     async fn send_due(&self, claim: &Claim, hook: &Webhook, stop: &CancellationToken) -> Result<Round> {
         let now = self.clock.now();
-        let only_tests = hook.state == State::Disabled || hook.retry_at.is_some_and(|at| at > now);
+        let only_tests = hook.state == State::Disabled || waits(hook.retry_at, now);
         // A receiver that fails is asked once.
         let limit = if hook.failures > 0 { 1 } else { INSTANCES_AT_ONCE };
         let due = queries::due(self.db.read(), hook.id, only_tests, now, limit).await?;
@@ -201,7 +201,7 @@ impl Sender {
                     return Ok(true);
                 }
                 let next = match lock_existing(&tx, claim.subject).await? {
-                    Some(hook) => next_try(&tx, &hook).await?,
+                    Some(hook) => next_try(&tx, &hook, now).await?,
                     None => None,
                 };
                 match next {
@@ -218,13 +218,14 @@ impl Sender {
 }
 
 /// When something is to be sent next to a webhook; `None` if nothing is queued.
-async fn next_try(tx: &Tx, hook: &Webhook) -> Result<Option<i64>> {
+async fn next_try(tx: &Tx, hook: &Webhook, now: i64) -> Result<Option<i64>> {
     let tests = queries::next_try(tx.conn(), hook.id, true).await?;
     let others = match hook.state {
         State::Enabled => queries::next_try(tx.conn(), hook.id, false).await?,
         State::Disabled => None,
     };
-    let others = others.map(|at| at.max(hook.retry_at.unwrap_or(at)));
+    let waits_until = hook.retry_at.filter(|_| waits(hook.retry_at, now));
+    let others = others.map(|at| at.max(waits_until.unwrap_or(at)));
     Ok(tests.into_iter().chain(others).min())
 }
 

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
 
+use super::attempt::LONGEST_ASKED_MS;
 use crate::clock::Clock;
 use crate::db::{Db, Topic};
 use crate::error::Result;
@@ -43,7 +44,10 @@ pub async fn follow(db: Db, clock: Clock, stop: CancellationToken) {
 /// Makes the jobs of webhooks whose last event is not the newest one. One that waits before it sends anything decides
 /// after that.
 async fn wake(db: &Db, now: i64) -> Result<()> {
-    let may_send = Condition::any().add(Column::RetryAt.is_null()).add(Column::RetryAt.lte(now));
+    let may_send = Condition::any()
+        .add(Column::RetryAt.is_null())
+        .add(Column::RetryAt.lte(now))
+        .add(Column::RetryAt.gt(now.saturating_add(LONGEST_ASKED_MS)));
     let known: Vec<(Uuid, i64)> = Entity::find()
         .select_only()
         .columns([Column::Id, Column::DecidedThrough])
