@@ -109,7 +109,7 @@ pub fn outcome(answer: &Answer, delivery: &Delivery, webhook: &Webhook, at: Mome
     }
     let failing_since = webhook.failing_since.unwrap_or(at.now);
     // Attempts that were made together count as one.
-    let is_first = webhook.retry_at.is_none_or(|until| until <= at.begun);
+    let is_first = !waits(webhook.retry_at, at.begun);
     let failures = webhook.failures.saturating_add(i32::from(is_first));
     let asked = answer.asked_wait();
     let retry_at = at.now + wait(failures, at.roll).max(asked);
