@@ -25,15 +25,10 @@ const SWITCHED_OFF: &str = "The webhook was switched off before this message was
 
 impl Sender {
     /// Records an attempt. False if another worker has the job: its record counts.
-    pub(super) async fn record(
-        &self,
-        claim: &Claim,
-        delivery: &Delivery,
-        answer: &Answer,
-        at: Moment,
-    ) -> Result<bool> {
+    pub(super) async fn record(&self, claim: &Claim, delivery: &Delivery, answer: &Answer, at: Moment) -> Result<bool> {
         let _turn = self.writers.acquire().await.ok();
-        let recorded = self.db.write(|tx| async move { self.record_in(&tx, claim, delivery, answer, at).await }).await?;
+        let recorded =
+            self.db.write(|tx| async move { self.record_in(&tx, claim, delivery, answer, at).await }).await?;
         let Some(Outcome { fate, disable, .. }) = recorded else { return Ok(false) };
         let result = match fate {
             Fate::Delivered => "delivered",

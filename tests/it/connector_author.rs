@@ -126,8 +126,7 @@ async fn a_new_manifest_lists_the_users_of_a_real_application() {
     assert!(out.ends_with(next), "{out}");
     fs::write(home.dir.path().join("token.txt"), "t0p-s3cret\n").unwrap();
     let address = format!("address={origin}");
-    let attempt =
-        ["connectors", "try", "quillwork.yaml", "--config", &address, "--config", "org=acme", "--config"];
+    let attempt = ["connectors", "try", "quillwork.yaml", "--config", &address, "--config", "org=acme", "--config"];
     let (code, out) = tokio::task::block_in_place(|| run(&home, &[&attempt[..], &["token=@token.txt"]].concat()));
     assert_eq!(code, Some(0), "{out}");
     for row in ["17           ann@acme.example  active", "18           ben@acme.example  suspended"] {

@@ -213,7 +213,8 @@ async fn a_recording_tells_nothing_about_anybody_and_is_replayed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recording_of_a_refusal_is_a_sample_as_well() {
     let (home, origin) = (author(), application().await);
-    let manifest = MANIFEST.replace("users:\n  path", "    header: {Authorization: \"Other {{token}}\"}\nusers:\n  path");
+    let manifest =
+        MANIFEST.replace("users:\n  path", "    header: {Authorization: \"Other {{token}}\"}\nusers:\n  path");
     fs::write(home.dir.path().join("acme.yaml"), manifest).unwrap();
     let (code, out) = record(&home, &origin, &["--record", "refused.yaml"]);
     assert_eq!(code, Some(1), "{out}");

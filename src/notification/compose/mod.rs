@@ -114,7 +114,7 @@ pub struct Digest<'a> {
     /// The first and the last day of the week.
     pub week: (NaiveDate, NaiveDate),
     /// For each type: what it is called, how many findings are new, and how many are open.
-    pub types: &'a [(&'a str, i64, i64)],
+    pub types: &'a [(&'static str, i64, i64)],
     /// How many findings were closed.
     pub closed: i64,
     /// The list of findings in the console.

@@ -8,7 +8,8 @@ use crate::webhooks::{Receiver, Reply};
 
 #[tokio::test]
 async fn an_administrator_adds_a_webhook_tests_it_and_sends_a_message_again() {
-    let builder = Server::builder().settings(|settings| settings.allowed_networks = vec!["127.0.0.0/8".parse().unwrap()]);
+    let builder =
+        Server::builder().settings(|settings| settings.allowed_networks = vec!["127.0.0.0/8".parse().unwrap()]);
     let (server, receiver) = (builder.start().await, Receiver::start().await);
     let browser = Browser::open_with(&server, &server.admin, "/settings/webhooks").await;
     browser.sees("No webhooks yet").await;

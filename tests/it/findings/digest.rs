@@ -63,8 +63,11 @@ async fn every_recipient_gets_the_counts_of_a_week_with_news_once() {
     let findings = server.ask(query, json!({})).await["findings"].take();
     let new = findings["totalCount"].as_i64().unwrap();
     assert!(new > 1, "{findings}");
-    let set =
-        server.done("setReportSettings", json!({ "weeklyDigest": true }), "settings { weeklyDigest pendingEvaluations }");
+    let set = server.done(
+        "setReportSettings",
+        json!({ "weeklyDigest": true }),
+        "settings { weeklyDigest pendingEvaluations }",
+    );
     assert_eq!(set.await["settings"], json!({ "weeklyDigest": true, "pendingEvaluations": 0 }));
     tokio::time::sleep(ROUND).await;
     clock.store(at(monday) - 1, Ordering::Relaxed);
@@ -101,5 +104,8 @@ async fn every_recipient_gets_the_counts_of_a_week_with_news_once() {
     assert_eq!(arrived(&smtp).await.len(), 2);
     let told = "{ notifications(first: 50, filter: { kinds: [WEEKLY_DIGEST] }) { nodes { state instance { id } run { id } } } }";
     let told = server.ask(told, json!({})).await["notifications"]["nodes"].take();
-    assert_eq!(told, json!([{ "state": "SENT", "instance": null, "run": null }, { "state": "SENT", "instance": null, "run": null }]));
+    assert_eq!(
+        told,
+        json!([{ "state": "SENT", "instance": null, "run": null }, { "state": "SENT", "instance": null, "run": null }])
+    );
 }

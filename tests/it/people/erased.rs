@@ -134,8 +134,13 @@ async fn nothing_is_left_of_a_person_who_is_erased_and_no_sync_brings_anything_b
     let ids = (stand_ins(&company, "HR").await, stand_ins(&company, "Chat").await);
     assert_eq!((ids.0.len(), ids.1.len()), (1, 2));
     assert_eq!(company.states().await, said([("Ann Archer", "CURRENT"), ("Bob Berg", "CURRENT")]));
-    let count = company.server.instance(company.id("Chat"), "userCount users { totalCount nodes { status email } }").await;
-    assert_eq!((&count["userCount"], &count["users"]["totalCount"]), (&json!(4), &json!(4)), "accounts are still counted");
+    let count =
+        company.server.instance(company.id("Chat"), "userCount users { totalCount nodes { status email } }").await;
+    assert_eq!(
+        (&count["userCount"], &count["users"]["totalCount"]),
+        (&json!(4), &json!(4)),
+        "accounts are still counted"
+    );
 
     // The applications list everything as before.
     for _ in 0..2 {
@@ -222,8 +227,14 @@ async fn whoever_a_source_lists_is_erased_by_force_only_and_the_audit_log_names_
     }
     assert!(!server.place.path().join("erasures.json").exists(), "nothing was noted");
     erase(&company).await;
-    let entry = server.ask("{ auditLog(first: 1, filter: { actions: [PERSON_ERASED] }) { nodes {
-        action actor detail outcome subjectId subjectName } } }", json!({})).await["auditLog"]["nodes"][0].take();
+    let entry = server
+        .ask(
+            "{ auditLog(first: 1, filter: { actions: [PERSON_ERASED] }) { nodes {
+        action actor detail outcome subjectId subjectName } } }",
+            json!({}),
+        )
+        .await["auditLog"]["nodes"][0]
+        .take();
     assert_eq!((&entry["actor"], &entry["outcome"]), (&json!("ada@example.com"), &json!("OK")), "{entry}");
     assert!(entry["detail"].as_str().unwrap().contains("with 3 accounts"), "{entry}");
     assert_eq!((&entry["subjectId"], &entry["subjectName"]), (&json!(null), &json!(null)), "{entry}");

@@ -274,9 +274,8 @@ async fn doubts(place: &Place) -> Vec<String> {
 
 #[tokio::test]
 async fn the_doctor_names_what_the_ledger_has_and_the_database_lacks_and_the_next_start_does_it() {
-    let builder = || {
-        Server::builder().settings(|settings| settings.allowed_networks = vec!["127.0.0.0/8".parse().unwrap()])
-    };
+    let builder =
+        || Server::builder().settings(|settings| settings.allowed_networks = vec!["127.0.0.0/8".parse().unwrap()]);
     let server = builder().start().await;
     Applications::connect(&server, staff(), chat()).await;
     erase(&server).await;

@@ -20,7 +20,8 @@ async fn a_message_comes_again_with_its_id_and_later_ones_of_its_instance_wait()
     receiver.answer(|_, before| if before == 0 { Reply::Status(500) } else { Reply::Status(200) });
     let acme = server.rehearse("Acme", &[]).await;
     server.idle(&acme, "").await;
-    let waiting = until(&server, &id, "failingSince retryAt lastError", |found| found["failingSince"].is_string()).await;
+    let waiting =
+        until(&server, &id, "failingSince retryAt lastError", |found| found["failingSince"].is_string()).await;
     assert_eq!(waiting["lastError"], "The receiver answered with status 500.");
     let messages = receiver.until(3).await;
     let types: Vec<_> = messages.iter().map(|it| it.kind()).collect();
@@ -29,7 +30,8 @@ async fn a_message_comes_again_with_its_id_and_later_ones_of_its_instance_wait()
     let pause = messages[1].at - messages[0].at;
     assert!((Duration::from_secs(3)..Duration::from_secs(12)).contains(&pause), "{pause:?}");
     assert!(accepted(&messages, &[&secret]).iter().all(|row| row == &[true]), "each attempt is signed anew");
-    let quiet = until(&server, &id, "failingSince retryAt lastError queuedDeliveries", |found| found["queuedDeliveries"] == 0);
+    let quiet =
+        until(&server, &id, "failingSince retryAt lastError queuedDeliveries", |found| found["queuedDeliveries"] == 0);
     assert_eq!(quiet.await, json!({ "failingSince": null, "retryAt": null, "lastError": null, "queuedDeliveries": 0 }));
     let found = deliveries(&server, &id).await;
     let states: Vec<_> = found.iter().map(|it| (it["state"].clone(), it["attempts"].clone())).collect();
@@ -87,20 +89,29 @@ async fn a_receiver_that_is_gone_is_switched_off_with_a_mail_and_gets_everything
     // What happens while it is off is not recorded.
     server.sync(&acme, "outcome").await;
     assert_eq!(receiver.all().len(), begun);
-    let refused = server.mutate("retryFailedDeliveries", json!({ "webhookId": id, "since": "2026-01-01T00:00:00Z" }), "").await;
+    let refused =
+        server.mutate("retryFailedDeliveries", json!({ "webhookId": id, "since": "2026-01-01T00:00:00Z" }), "").await;
     assert_eq!(refused["userErrors"][0]["code"], "WEBHOOK_DISABLED");
 
     receiver.answer(|_, _| Reply::Status(200));
     let tested = server.done("testWebhook", json!({ "id": id }), "delivery { state }").await;
     assert_eq!(tested["delivery"]["state"], "DELIVERED", "a test is sent also to one that is off");
-    let on = server.done("updateWebhook", json!({ "id": id, "enabled": true }), "webhook { state disabledReason disabledAt }").await;
+    let on = server
+        .done("updateWebhook", json!({ "id": id, "enabled": true }), "webhook { state disabledReason disabledAt }")
+        .await;
     assert_eq!(on["webhook"], json!({ "state": "ENABLED", "disabledReason": null, "disabledAt": null }));
     let failed: Vec<_> = deliveries(&server, &id).await.into_iter().filter(|it| it["state"] == "FAILED").collect();
-    let again = server.done("retryFailedDeliveries", json!({ "webhookId": id, "since": "2026-01-01T00:00:00Z" }), "count").await;
+    let again = server
+        .done("retryFailedDeliveries", json!({ "webhookId": id, "since": "2026-01-01T00:00:00Z" }), "count")
+        .await;
     assert_eq!(again["count"], failed.len());
     let all = receiver.until(begun + 1 + failed.len()).await;
     let ids: Vec<_> = all[begun + 1..].iter().map(|it| json!(it.id())).collect();
-    assert_eq!(ids, failed.iter().map(|it| it["messageId"].clone()).collect::<Vec<_>>(), "in their order, with their ids");
+    assert_eq!(
+        ids,
+        failed.iter().map(|it| it["messageId"].clone()).collect::<Vec<_>>(),
+        "in their order, with their ids"
+    );
     until(&server, &id, "queuedDeliveries", |found| found["queuedDeliveries"] == 0).await;
 
     let one = json!({ "id": failed[0]["id"] });
@@ -160,7 +171,8 @@ async fn the_status_counts_whatever_follows_it() {
     let (server, receiver) = (builder().start().await, Receiver::start().await);
     let (id, _) = add(&server, &receiver.url, json!({})).await;
     let test = async || {
-        let sent = server.done("testWebhook", json!({ "id": id }), "delivery { state httpStatus lastError answer }").await;
+        let sent =
+            server.done("testWebhook", json!({ "id": id }), "delivery { state httpStatus lastError answer }").await;
         sent["delivery"].clone()
     };
     for (reply, state, status) in [

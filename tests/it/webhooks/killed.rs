@@ -37,7 +37,9 @@ async fn no_event_is_lost_and_none_overtakes_another_however_often_the_server_is
     for number in 0..WEBHOOKS {
         let receiver = Receiver::start().await;
         // Some refuse a message now and then.
-        receiver.answer(move |_, before| if number > 1 && before % 61 == 60 { Reply::Status(503) } else { Reply::Status(200) });
+        receiver.answer(
+            move |_, before| if number > 1 && before % 61 == 60 { Reply::Status(503) } else { Reply::Status(200) },
+        );
         let (id, secret) = add(&program.client, &receiver.url, json!({ "onlyChanges": false })).await;
         receivers.push((receiver, id, secret));
     }

@@ -30,7 +30,10 @@ async fn a_webhook_is_added_changed_and_deleted_and_the_audit_log_tells() {
     assert_eq!(changed["scope"], json!({ "integrationKeys": ["rehearsal"], "instanceIds": [acme] }));
     assert_eq!((&changed["revision"], &changed["url"]), (&json!(2), &json!(url)));
     let late = server.mutate("updateWebhook", change, "").await;
-    assert_eq!((&late["userErrors"][0]["code"], &late["userErrors"][0]["field"]), (&json!("REVISION_CONFLICT"), &json!(["expectedRevision"])));
+    assert_eq!(
+        (&late["userErrors"][0]["code"], &late["userErrors"][0]["field"]),
+        (&json!("REVISION_CONFLICT"), &json!(["expectedRevision"]))
+    );
     let wide = json!({ "id": id, "causes": null, "scope": null, "accountChanges": [], "enabled": false });
     let off = server.done("updateWebhook", wide, &format!("webhook {{ {ALL} }}")).await["webhook"].take();
     assert_eq!((&off["causes"], &off["scope"], &off["disabledReason"]), (&json!(null), &json!(null), &json!("MEMBER")));
@@ -38,8 +41,14 @@ async fn a_webhook_is_added_changed_and_deleted_and_the_audit_log_tells() {
     assert_eq!(webhook(&server, &id, "id").await, Value::Null);
     assert_eq!(server.mutate("deleteWebhook", json!({ "id": id }), "").await["userErrors"][0]["code"], "NOT_FOUND");
 
-    let entries = server.ask("{ auditLog(first: 20) { nodes { action subjectKind subjectName outcome } } }", json!({})).await;
-    let own: Vec<_> = entries["auditLog"]["nodes"].as_array().unwrap().iter().filter(|it| it["subjectKind"] == "WEBHOOK" && it["outcome"] == "OK").collect();
+    let entries =
+        server.ask("{ auditLog(first: 20) { nodes { action subjectKind subjectName outcome } } }", json!({})).await;
+    let own: Vec<_> = entries["auditLog"]["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| it["subjectKind"] == "WEBHOOK" && it["outcome"] == "OK")
+        .collect();
     let actions: Vec<_> = own.iter().map(|it| it["action"].as_str().unwrap()).collect();
     assert_eq!(actions, ["WEBHOOK_DELETED", "WEBHOOK_UPDATED", "WEBHOOK_UPDATED", "WEBHOOK_CREATED"]);
     assert!(!entries.to_string().contains("hush"), "the rest of the address may be a secret: {entries:#}");

@@ -29,7 +29,8 @@ async fn every_event_arrives_once_in_order_of_its_instance_and_its_signature_is_
         let own: Vec<_> = messages.iter().filter(|message| message.instance() == instance).collect();
         let types: Vec<_> = own.iter().map(|message| message.kind().to_owned()).collect();
         let wanted: Vec<_> = events.iter().filter(|(_, of, _)| of == instance);
-        let wanted: Vec<_> = wanted.into_iter().map(|(.., cause)| format!("instance.{}", cause.to_lowercase())).collect();
+        let wanted: Vec<_> =
+            wanted.into_iter().map(|(.., cause)| format!("instance.{}", cause.to_lowercase())).collect();
         assert_eq!(types, wanted);
         assert!(own.is_sorted_by(|one, next| one.sequence() < next.sequence()));
     }
@@ -57,7 +58,8 @@ async fn a_webhook_gets_only_what_it_asks_for_and_nothing_old() {
     let old = server.rehearse("Old", &[]).await;
     server.idle(&old, "").await;
     let (usual, _) = add(&server, &by_default.url, json!({})).await;
-    let (counted, _) = add(&server, &accounts.url, json!({ "causes": [], "accountChanges": ["ADDED", "REMOVED"] })).await;
+    let (counted, _) =
+        add(&server, &accounts.url, json!({ "causes": [], "accountChanges": ["ADDED", "REMOVED"] })).await;
     let scope = json!({ "instanceIds": [old] });
     add(&server, &scoped.url, json!({ "causes": ["UPDATED"], "onlyChanges": false, "scope": scope })).await;
 
@@ -83,14 +85,22 @@ async fn a_webhook_gets_only_what_it_asks_for_and_nothing_old() {
     assert_eq!(state(3), (json!("FAILING"), json!("OK"), json!(null)));
     assert_eq!(changes[4].body["data"]["instance"]["inactiveReason"], "USER_DEACTIVATED");
 
-    let numbers: Vec<_> = accounts.until(7).await.into_iter().map(|it| (it.kind().to_owned(), it.body["data"]["count"].clone())).collect();
+    let numbers: Vec<_> = accounts
+        .until(7)
+        .await
+        .into_iter()
+        .map(|it| (it.kind().to_owned(), it.body["data"]["count"].clone()))
+        .collect();
     assert_eq!(numbers[0], ("accounts.joined".into(), json!(40)));
     let later: BTreeMap<_, _> = numbers[1..3].iter().cloned().collect();
     assert_eq!(later, BTreeMap::from([("accounts.joined".into(), json!(4)), ("accounts.left".into(), json!(4))]));
     assert!(faults(&accounts.all()).values().all(Vec::is_empty));
 
     let only = scoped.until(1).await;
-    assert_eq!((only.len(), only[0].instance(), &only[0].body["data"]["instance"]["name"]), (1, old.as_str(), &json!("Older")));
+    assert_eq!(
+        (only.len(), only[0].instance(), &only[0].body["data"]["instance"]["name"]),
+        (1, old.as_str(), &json!("Older"))
+    );
     for id in [usual, counted] {
         until(&server, &id, "queuedDeliveries", |found| found["queuedDeliveries"] == 0).await;
     }

@@ -282,17 +282,16 @@ impl Disguise {
         // Also words that are common: info@ and admin@ tell something next to a domain, and here there is none.
         let local = self.words.replace(local, false);
         let lower = address.to_lowercase();
-        let suffix = match self.addresses.get(&lower) {
-            Some(suffix) => suffix.clone(),
-            None => {
-                let start = local.to_lowercase();
-                let mut numbers = (1..).map(|number: u32| if number == 1 { String::new() } else { number.to_string() });
-                let free = |suffix: &String| !self.used_addresses.contains(&format!("{start}{suffix}"));
-                let suffix = numbers.find(free).unwrap_or_default();
-                self.used_addresses.insert(format!("{start}{suffix}"));
-                self.addresses.insert(lower, suffix.clone());
-                suffix
-            }
+        let suffix = if let Some(suffix) = self.addresses.get(&lower) {
+            suffix.clone()
+        } else {
+            let start = local.to_lowercase();
+            let mut numbers = (1..).map(|number: u32| if number == 1 { String::new() } else { number.to_string() });
+            let free = |suffix: &String| !self.used_addresses.contains(&format!("{start}{suffix}"));
+            let suffix = numbers.find(free).unwrap_or_default();
+            self.used_addresses.insert(format!("{start}{suffix}"));
+            self.addresses.insert(lower, suffix.clone());
+            suffix
         };
         format!("{local}{suffix}@example.com")
     }

@@ -60,7 +60,9 @@ impl Literals {
         }
         // `users: scim` is written elsewhere.
         let expressions = manifest.users.expressions();
-        expressions.iter().for_each(|expression| literals.add_expression(expression));
+        for expression in &expressions {
+            literals.add_expression(expression);
+        }
         for field in &manifest.form {
             let fixed = field.default.iter().chain(&field.options);
             fixed.for_each(|value| literals.add_text(value));

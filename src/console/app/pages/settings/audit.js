@@ -54,6 +54,7 @@ const WANTED = {
   OWNER_SET: "Set the owner of an account",
   PASSWORD_SET: "Set a password",
   PEOPLE_SOURCES_SET: "Set the people sources",
+  PERSON_ERASED: "Erase a person",
   PERSON_READ: "Read about a person",
   PRICE_SET: "Set a price",
   RECIPIENTS_SET: "Set the recipients",
