@@ -176,12 +176,6 @@ impl App {
         let log = Log::new(db.clone(), events::newest(db.read()).await?);
         let authorizations = Authorizations::new(instances.clone(), access.clone(), &engine.public_url);
         let shutdown = CancellationToken::new();
-        let test_mail = TestMail {
-            db: db.clone(),
-            clock: clock.clone(),
-            public_url: engine.public_url.clone(),
-            mail_host: engine.mail_host.clone(),
-        };
         let epoch = installation::log_epoch(&db).await?;
         let (shared, consents) = (instances.clone(), authorizations.clone());
         let api = Api::new(Services {
@@ -190,7 +184,7 @@ impl App {
             members: members.clone(),
             people: people.clone(),
             findings: Findings { db: db.clone(), clock: clock.clone() },
-            test_mail,
+            test_mail: test_mail(&db, &clock, &engine),
             webhooks: Webhooks { instances: instances.clone(), allows_http: !settings.allowed_networks.is_empty() },
             journal: Journal::new(db.clone(), clock.clone()),
             tokens: tokens.clone(),
@@ -338,6 +332,11 @@ async fn settled_people(db: &Db, settings: &Settings, clock: &Clock) -> Result<P
     let people = People { db: db.clone(), clock: clock.clone(), ledger: Ledger::new(&settings.data_dir) };
     Box::pin(people.settle_erasures()).await?;
     Ok(people)
+}
+
+fn test_mail(db: &Db, clock: &Clock, engine: &Engine) -> TestMail {
+    let (db, clock, mail_host) = (db.clone(), clock.clone(), engine.mail_host.clone());
+    TestMail { db, clock, public_url: engine.public_url.clone(), mail_host }
 }
 
 fn sync_engine(instances: &Instances, settings: &Settings) -> Engine {

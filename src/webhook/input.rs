@@ -32,11 +32,11 @@ impl Definition {
     /// The definition as it is stored, or everything that is wrong with it.
     pub(super) fn checked(mut self, allows_http: bool) -> Result<Self> {
         let mut refusals = Vec::new();
-        self.url = self.url.trim().to_owned();
+        self.url = self.url.trim().into();
         if let Err(message) = check_url(&self.url, allows_http) {
             refusals.push(Refusal::invalid(message, ["url"]));
         }
-        self.description = self.description.trim().to_owned();
+        self.description = self.description.trim().into();
         if self.description.chars().count() > LONGEST_DESCRIPTION || self.description.chars().any(char::is_control) {
             let message = format!("A description has at most {LONGEST_DESCRIPTION} characters on one line.");
             refusals.push(Refusal::invalid(message, ["description"]));

@@ -117,7 +117,9 @@ async fn list(
     while !output::has_ended() && trial.pages.is_none_or(|most| report.pages() < most) {
         match pages.next().await {
             Some(Ok(page)) => {
-                record.iter_mut().for_each(|record| record.add(&page.users));
+                if let Some(record) = &mut record {
+                    record.add(&page.users);
+                }
                 // A keep-alive page has no raw page.
                 if let Some(raw_page) = raw_page.lock().take() {
                     report.add_page(page, raw_page);

@@ -24,6 +24,7 @@ use muster::graphql::wanted::wanted;
 use muster::graphql::{json, written::Unmerged};
 use muster::instance::authorization::Authorizations;
 use muster::notification::test_mail::TestMail;
+use muster::webhook::Webhooks;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -318,6 +319,7 @@ pub async fn register() -> (Api, AppSchema, App, Vec<String>, Vec<String>, crate
             public_url: app.engine.public_url.clone(),
             mail_host: app.engine.mail_host.clone(),
         },
+        webhooks: Webhooks { instances: app.instances.clone(), allows_http: false },
         journal: Journal::new(app.db.clone(), app.clock.clone()),
         tokens: app.tokens.clone(),
         epoch: 1,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::receiver::accepted;
+use super::receiver::{Message, accepted};
 use super::{Receiver, Reply, add, builder, deliveries, manual, until, webhook};
 use crate::peers::Smtp;
 use crate::peers::mail::set_recipients;
@@ -24,7 +24,7 @@ async fn a_message_comes_again_with_its_id_and_later_ones_of_its_instance_wait()
         until(&server, &id, "failingSince retryAt lastError", |found| found["failingSince"].is_string()).await;
     assert_eq!(waiting["lastError"], "The receiver answered with status 500.");
     let messages = receiver.until(3).await;
-    let types: Vec<_> = messages.iter().map(|it| it.kind()).collect();
+    let types: Vec<_> = messages.iter().map(Message::kind).collect();
     assert_eq!(types, ["instance.created", "instance.created", "instance.sync_succeeded"]);
     assert_eq!((messages[0].id(), &messages[0].text), (messages[1].id(), &messages[1].text));
     let pause = messages[1].at - messages[0].at;

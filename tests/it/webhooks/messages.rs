@@ -28,9 +28,8 @@ async fn every_event_arrives_once_in_order_of_its_instance_and_its_signature_is_
     for instance in &instances {
         let own: Vec<_> = messages.iter().filter(|message| message.instance() == instance).collect();
         let types: Vec<_> = own.iter().map(|message| message.kind().to_owned()).collect();
-        let wanted: Vec<_> = events.iter().filter(|(_, of, _)| of == instance);
-        let wanted: Vec<_> =
-            wanted.into_iter().map(|(.., cause)| format!("instance.{}", cause.to_lowercase())).collect();
+        let wanted = events.iter().filter(|(_, of, _)| of == instance);
+        let wanted: Vec<_> = wanted.map(|(.., cause)| format!("instance.{}", cause.to_lowercase())).collect();
         assert_eq!(types, wanted);
         assert!(own.is_sorted_by(|one, next| one.sequence() < next.sequence()));
     }

@@ -62,7 +62,7 @@ fn a_response_keeps_its_form_and_what_the_manifest_compares() {
     let body = json!({
         "people": {
             "hannah.berg": {"name": "Hannah Berg", "state": "Working", "type": "robot", "age": 41, "ok": true,
-                "birth_date": "1980-01-02", "changed_at": 1_767_323_045, "phone": 4915123},
+                "birth_date": "1980-01-02", "changed_at": 1_767_323_045, "phone": 4_915_123},
         },
         "next_token": "https://acme.internal.example:8443/api/people?after=hannah.berg&size=2",
     });
