@@ -14,6 +14,7 @@ pub(super) fn content(digest: &Digest) -> MailContent {
         1 => "1 new finding".to_owned(),
         new => format!("{new} new findings"),
     };
+    let there = if new == 1 { "There is" } else { "There are" };
     let are_closed =
         if *closed == 1 { "1 finding was closed".to_owned() } else { format!("{closed} findings were closed") };
     let of_type = |(name, new, open): &(&'static str, i64, i64)| Detail {
@@ -24,7 +25,7 @@ pub(super) fn content(digest: &Digest) -> MailContent {
         subject: format!("The week until {last}: {found}, {closed} closed"),
         tone: "plain",
         headline: format!("The week from {first} to {last}"),
-        happened: vec![format!("There are {found}, and {are_closed}. Findings that were accepted are not counted.")],
+        happened: vec![format!("{there} {found}, and {are_closed}. Findings that were accepted are not counted.")],
         meaning: Vec::new(),
         steps: vec!["Open the list, and mend or accept what is new.".to_owned()],
         details: types.iter().map(of_type).collect(),

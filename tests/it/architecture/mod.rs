@@ -40,7 +40,7 @@ fn known_by(noun: &str) -> &'static [&'static str] {
         "oidc" => &[INTEGRATION],
         "people" => &["instance", "directory"],
         "spend" => &["instance", INTEGRATION, "directory", "notification"],
-        "findings" => &["instance", INTEGRATION, "directory"],
+        "findings" => &["instance", INTEGRATION, "directory", "notification"],
         "webhook" => &["instance", INTEGRATION, "notification"],
         _ => &[],
     }

@@ -40,9 +40,9 @@ async fn an_administrator_adds_a_webhook_tests_it_and_sends_a_message_again() {
     browser.inspect("webhooks").await;
 
     receiver.answer(|_, _| Reply::Status(200));
-    browser.press(Role::Button, "Switch Tickets on").await;
+    browser.press(Role::Button, "Switch on Tickets").await;
     browser.sees("“Tickets” is switched on.").await;
-    browser.press(Role::Button, "Send failed messages of Tickets again").await;
+    browser.press(Role::Button, "Send failed messages again of Tickets").await;
     browser.sees("will be sent again.").await;
     let again = receiver.until(3).await;
     assert_eq!(again[1].id(), again[2].id());

@@ -87,7 +87,7 @@ async fn every_recipient_gets_the_counts_of_a_week_with_news_once() {
     for (_, text) in &mails {
         for words in [
             format!("There are {new} new findings, and 0 findings were closed."),
-            format!("No second factor: {}", of_type("NO_MFA")),
+            format!("No second factor {}", of_type("NO_MFA")),
             format!("{}/reports/findings", server.url),
         ] {
             assert!(text.contains(&words), "{words} in {text}");

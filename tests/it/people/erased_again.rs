@@ -77,8 +77,14 @@ async fn running(home: &Home) -> (Program, Applications) {
     (program, applications)
 }
 
+/// Erases her, after a member has said that a further account is hers.
 async fn erase(client: &Client) {
     let zelda = person(client, "Zelda Quist").await.expect("she is known");
+    let found =
+        client.ask(r#"{ users(first: 9, filter: { search: "nick" }) { nodes { id externalId } } }"#, json!({})).await;
+    assert_eq!(found["users"]["nodes"][0]["externalId"], "nick");
+    let link = json!({ "userId": found["users"]["nodes"][0]["id"], "personId": zelda });
+    client.done("linkAccount", link, "user { id }").await;
     client.done("erasePerson", request(&zelda), "accounts").await;
 }
 

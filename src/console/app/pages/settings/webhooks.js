@@ -124,8 +124,8 @@ function WebhookRow({ webhook, names, reload }) {
         <${Button} look="small" busy=${busy} onClick=${after(() => test(webhook))} aria-label="Send a test to ${name}">Send a test</${Button}>
         <${Button} look="small" onClick=${asks(EditWebhook, { webhook })} aria-label="Edit ${name}">Edit…</${Button}>
         <${Button} look="small" onClick=${asks(NewSecret, { webhook })} aria-label="New secret for ${name}">New secret…</${Button}>
-        <${Button} look="small" busy=${busy} onClick=${toggle} aria-label="Switch ${name} ${isOff ? "on" : "off"}">Switch ${isOff ? "on" : "off"}</${Button}>
-        ${!isOff && html`<${Button} look="small" busy=${busy} onClick=${retry} aria-label="Send failed messages of ${name} again">Send failed messages again</${Button}>`}
+        <${Button} look="small" busy=${busy} onClick=${toggle} aria-label="Switch ${isOff ? "on" : "off"} ${name}">Switch ${isOff ? "on" : "off"}</${Button}>
+        ${!isOff && html`<${Button} look="small" busy=${busy} onClick=${retry} aria-label="Send failed messages again of ${name}">Send failed messages again</${Button}>`}
         <${Button} look="small danger" busy=${busy} onClick=${remove} aria-label="Delete ${name}">Delete…</${Button}>
         <span class="error" role="alert">${error}</span>
       </td>
