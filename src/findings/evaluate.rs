@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use entity::evaluation::{Entity as Evaluations, Model as Evaluation};
-use entity::finding::{ActiveModel, CloseReason, Column, Entity, Model, Severity};
+use entity::finding::{ActiveModel, CloseReason, Column, Entity, Kind, Model, Severity};
 use entity::user::{self, UserStatus};
 use entity::{account_link, finding_exception, sign_in_provider};
 use sea_orm::{
@@ -17,6 +17,8 @@ use super::Findings;
 use super::changes::{self, Changes, Fate, Key};
 use super::code::{Asked, Code, Question};
 use super::evidence;
+use super::exceptions::{excepted_until, exceptions};
+use super::news::News;
 use super::settings::Rules;
 use super::standard::{self, Priced, Standard};
 use super::tally::{Open, Tally};
@@ -49,27 +51,30 @@ impl Findings {
     /// Does a part of an evaluation. Returns true if nothing is left to do at present.
     async fn work(&self, claim: &Claim) -> Result<bool> {
         let now = self.clock.now();
-        self.db
+        let (is_done, news) = self
+            .db
             .write(|tx| async move {
                 // Before the job, because requests lock them in this order.
                 let row = Evaluations::find_by_id(claim.subject).lock_exclusive().one(tx.conn()).await?;
                 if !queue::renew(tx.conn(), claim, self.clock.now()).await? {
-                    return Ok(true);
+                    return Ok((true, News::default()));
                 }
-                let left = match row {
+                let (left, news) = match row {
                     Some(row) => step(&tx, row, now).await?,
-                    None => Left::Nothing,
+                    None => (Left::Nothing, News::default()),
                 };
                 match left {
-                    Left::More => return Ok(false),
+                    Left::More => return Ok((false, news)),
                     Left::Again => queue::release(&tx, claim, now + SOON_MS).await?,
                     Left::Nothing => {
                         let _gone_either_way = queue::finish(&tx, claim).await?;
                     }
                 }
-                Ok(true)
+                Ok((true, news))
             })
-            .await
+            .await?;
+        news.tell(claim.subject);
+        Ok(is_done)
     }
 }
 
@@ -81,8 +86,8 @@ enum Left {
     Nothing,
 }
 
-/// Does a part of an evaluation, whose row is locked.
-async fn step(tx: &Tx, mut row: Evaluation, now: i64) -> Result<Left> {
+/// Does a part of an evaluation, whose row is locked. At its end, returns what it has changed.
+async fn step(tx: &Tx, mut row: Evaluation, now: i64) -> Result<(Left, News)> {
     let conn = tx.conn();
     let Some(purge_through) = standard::purge_through(conn, row.instance_id).await? else {
         return end_with_instance(tx, &row, now).await;
@@ -106,11 +111,12 @@ async fn step(tx: &Tx, mut row: Evaluation, now: i64) -> Result<Left> {
     for (code, accounts) in &part.codes {
         tally.add(*code, *accounts);
     }
-    part.carry_out(tx, &tally, purge_through, &mut open, now).await?;
+    part.carry_out(tx, &mut tally, purge_through, &mut open, now).await?;
     row.open = open.text()?;
     row.position = part.last;
-    let is_done = part.last.is_none();
+    let (is_done, mut news) = (part.last.is_none(), News::default());
     if is_done {
+        news = std::mem::take(&mut tally.news);
         tally.asked = Asked::Everything;
         trend::record(tx, row.instance_id, &mut row.recorded, (&tally, &open), now).await?;
         (row.counts, row.pending, row.evaluated_at) = (Some(tally.text()?), None, Some(now));
@@ -123,20 +129,23 @@ async fn step(tx: &Tx, mut row: Evaluation, now: i64) -> Result<Left> {
         true => Left::Nothing,
     };
     row.into_active_model().reset_all().update(conn).await?;
-    Ok(left)
+    Ok((left, news))
 }
 
 /// Closes some of the findings of an instance that is deleted.
-async fn end_with_instance(tx: &Tx, row: &Evaluation, now: i64) -> Result<Left> {
+async fn end_with_instance(tx: &Tx, row: &Evaluation, now: i64) -> Result<(Left, News)> {
     use {finding_exception as x, sign_in_provider as s};
     let instance = row.instance_id;
     let (conn, backend) = (tx.conn(), tx.conn().get_database_backend());
-    let left = Entity::find().select_only().column(Column::Id).filter(Column::ClosedAt.is_null());
+    let left = Entity::find().select_only().columns([Column::Id, Column::Kind]).filter(Column::ClosedAt.is_null());
     let left = left.filter(Column::InstanceId.eq(instance)).order_by_asc(Column::UserId).limit(MAX_CHANGES as u64);
-    let left: Vec<Uuid> = left.into_tuple().all(conn).await?;
+    let left: Vec<(Uuid, Kind)> = left.into_tuple().all(conn).await?;
+    let mut news = News::default();
+    left.iter().for_each(|(_, kind)| news.close(*kind));
+    let left: Vec<Uuid> = left.into_iter().map(|(id, _)| id).collect();
     close(tx, &left, CloseReason::InstanceDeleted, now).await?;
     if left.len() == MAX_CHANGES {
-        return Ok(Left::More);
+        return Ok((Left::More, news));
     }
     trend::end(tx, instance, &row.recorded, now).await?;
     x::Entity::delete_many().filter(x::Column::InstanceId.eq(instance)).exec(conn).await?;
@@ -148,7 +157,7 @@ async fn end_with_instance(tx: &Tx, row: &Evaluation, now: i64) -> Result<Left> 
         .filter(keyset::among((Evaluations, entity::evaluation::Column::InstanceId), &[instance], backend))
         .exec(conn)
         .await?;
-    Ok(Left::Nothing)
+    Ok((Left::Nothing, news))
 }
 
 /// Some of the accounts of an instance, in the order of their ids.
@@ -226,9 +235,9 @@ impl Part {
     }
 
     /// Writes the changes, and counts them.
-    async fn carry_out(&self, tx: &Tx, tally: &Tally, purge_through: i64, open: &mut Open, now: i64) -> Result<()> {
+    async fn carry_out(&self, tx: &Tx, tally: &mut Tally, purge_through: i64, open: &mut Open, now: i64) -> Result<()> {
         let Changes { open: new, update, doubtful } = &self.changes;
-        self.add(tx, &tally.standard, new, open, now).await?;
+        self.add(tx, tally, new, open, now).await?;
         self.update(tx, &tally.standard, update, open).await?;
         let users: BTreeSet<Uuid> = doubtful.iter().map(|row| row.user_id).collect();
         let looked = look_again(tx, &tally.standard, &users, purge_through).await?;
@@ -237,7 +246,10 @@ impl Part {
         for row in doubtful {
             let account = looked.get(&row.user_id).copied();
             match changes::fate(row.kind, account, &tally.standard, tally.rules_changed) {
-                Fate::Close(reason) => closed.entry(reason).or_default().push(row.id),
+                Fate::Close(reason) => {
+                    tally.news.close(row.kind);
+                    closed.entry(reason).or_default().push(row.id);
+                }
                 Fate::Unconfirmed if row.confirmed => unconfirmed.push(row.id),
                 Fate::Unconfirmed => continue,
             }
@@ -279,7 +291,7 @@ impl Part {
     async fn add(
         &self,
         tx: &Tx,
-        standard: &Standard,
+        Tally { standard, news, .. }: &mut Tally,
         new: &[(Key, Severity)],
         open: &mut Open,
         now: i64,
@@ -300,6 +312,7 @@ impl Part {
         for ((user, kind), severity) in new {
             let Some(account) = accounts.get(user) else { continue };
             open.add(*kind, *severity, 1);
+            news.open(*kind);
             rows.push(Model {
                 id: Uuid::now_v7(),
                 kind: *kind,
@@ -320,39 +333,6 @@ impl Part {
         }
         Ok(())
     }
-}
-
-/// What members have accepted about accounts: until when, and up to which severity.
-type Exceptions = HashMap<Key, (i64, Severity)>;
-
-fn excepted_until(exceptions: &Exceptions, key: Key, severity: Severity) -> Option<i64> {
-    exceptions.get(&key).filter(|(_, worst)| severity <= *worst).map(|(until, _)| *until)
-}
-
-/// Those of these accounts.
-async fn exceptions(tx: &Tx, standard: &Standard, users: impl Iterator<Item = Uuid>) -> Result<Exceptions> {
-    use finding_exception::Column as C;
-    let users: BTreeSet<Uuid> = users.collect();
-    if users.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let (conn, backend) = (tx.conn(), tx.conn().get_database_backend());
-    let all = finding_exception::Entity::find().filter(C::InstanceId.eq(standard.instance)).all(conn).await?;
-    if all.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let users: Vec<Uuid> = users.into_iter().collect();
-    let mut external = HashMap::new();
-    for ids in users.chunks(ROWS_WRITTEN) {
-        let own = keyset::among((user::Entity, user::Column::Id), ids, backend);
-        let rows = user::Entity::find().select_only().columns([user::Column::ExternalId, user::Column::Id]).filter(own);
-        external.extend(rows.into_tuple::<(String, Uuid)>().all(conn).await?);
-    }
-    let of_user = |row: finding_exception::Model| {
-        let user = external.get(&row.external_id)?;
-        Some(((*user, row.kind), (row.until, row.severity)))
-    };
-    Ok(all.into_iter().filter_map(of_user).collect())
 }
 
 /// The codes and statuses of those of these accounts that are listed.

@@ -1,23 +1,31 @@
 //! What members accept about accounts, for a time. An exception ends by itself, and does not cover anything worse.
 
+use std::collections::{BTreeSet, HashMap};
+
 use entity::evaluation::Entity as Evaluations;
-use entity::finding::{self, Model};
+use entity::finding::{self, Model, Severity};
 use entity::finding_exception::{ActiveModel, Column, Entity};
 use entity::user;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, QuerySelect};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+};
 use uuid::Uuid;
 
+use super::changes::Key;
+use super::standard::Standard;
 use super::{Findings, not_found};
 use crate::audit::{self, Subject};
 use crate::clock::DAY_MS;
-use crate::db::Tx;
+use crate::db::{Tx, keyset};
 use crate::error::{Error, Refusal, RefusalCode, Result};
 
 /// The most characters of a reason.
 const MAX_WHY: usize = 500;
 /// The longest time of an exception, in days.
 const MAX_EXCEPTION_DAYS: i64 = 365;
+/// How many accounts one statement looks up by id.
+const LOOKED_UP: usize = 500;
 
 /// An exception that a member makes.
 #[derive(Clone, Debug)]
@@ -114,4 +122,37 @@ async fn held(tx: &Tx, id: Uuid) -> Result<(Model, user::Model)> {
 async fn accept_until(tx: &Tx, finding: Uuid, until: Option<i64>) -> Result<Model> {
     let set = finding::ActiveModel { id: Set(finding), excepted_until: Set(until), ..Default::default() };
     Ok(set.update(tx.conn()).await?)
+}
+
+/// What members have accepted about accounts: until when, and up to which severity.
+pub(super) type Exceptions = HashMap<Key, (i64, Severity)>;
+
+/// Until when a finding of this severity is accepted.
+pub(super) fn excepted_until(exceptions: &Exceptions, key: Key, severity: Severity) -> Option<i64> {
+    exceptions.get(&key).filter(|(_, worst)| severity <= *worst).map(|(until, _)| *until)
+}
+
+/// Those of these accounts.
+pub(super) async fn exceptions(tx: &Tx, standard: &Standard, users: impl Iterator<Item = Uuid>) -> Result<Exceptions> {
+    let users: BTreeSet<Uuid> = users.collect();
+    if users.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let (conn, backend) = (tx.conn(), tx.conn().get_database_backend());
+    let all = Entity::find().filter(Column::InstanceId.eq(standard.instance)).all(conn).await?;
+    if all.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let users: Vec<Uuid> = users.into_iter().collect();
+    let mut external = HashMap::new();
+    for ids in users.chunks(LOOKED_UP) {
+        let own = keyset::among((user::Entity, user::Column::Id), ids, backend);
+        let rows = user::Entity::find().select_only().columns([user::Column::ExternalId, user::Column::Id]).filter(own);
+        external.extend(rows.into_tuple::<(String, Uuid)>().all(conn).await?);
+    }
+    let of_user = |row: entity::finding_exception::Model| {
+        let user = external.get(&row.external_id)?;
+        Some(((*user, row.kind), (row.until, row.severity)))
+    };
+    Ok(all.into_iter().filter_map(of_user).collect())
 }

@@ -25,6 +25,7 @@ pub mod digest;
 mod evaluate;
 pub mod evidence;
 pub mod exceptions;
+mod news;
 pub mod posture;
 mod predicate;
 pub mod prune;

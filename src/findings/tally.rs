@@ -8,6 +8,7 @@ use sea_orm::Iterable;
 use serde::{Deserialize, Serialize};
 
 use super::code::{Answer, Asked, Code, Question};
+use super::news::News;
 use super::standard::Standard;
 use crate::error::Result;
 
@@ -47,12 +48,16 @@ pub struct Tally {
     pub rules_changed: bool,
     pub answers: BTreeMap<Question, Answers>,
     pub accounts: BTreeMap<Sort, i64>,
+    /// What it has opened and closed so far. Empty when it has ended.
+    #[serde(default)]
+    pub news: News,
 }
 
 impl Tally {
     pub fn new(standard: Standard, rules_changed: bool) -> Self {
         let asked = Asked::Everything;
-        Self { standard, asked, rules_changed, answers: BTreeMap::new(), accounts: BTreeMap::new() }
+        let (answers, accounts) = (BTreeMap::new(), BTreeMap::new());
+        Self { standard, asked, rules_changed, answers, accounts, news: News::default() }
     }
 
     /// Counts only what activity changes, if that may be all that has changed since this was counted.

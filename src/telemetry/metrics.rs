@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use sea_orm::Iterable;
 
 /// Each metric with its help text.
-const COUNTERS: [(&str, &str); 16] = [
+const COUNTERS: [(&str, &str); 17] = [
     ("muster_budgets_exhausted_total", "Requests that were refused because of a limit of their token, by limit."),
     ("muster_connections_refused_total", "Connections and requests for which there was no room, by reason."),
     (
@@ -15,6 +15,7 @@ const COUNTERS: [(&str, &str); 16] = [
         "Transactions that the database rolled back, and that were run again.",
     ),
     ("muster_graphql_closures_total", "WebSockets that the server closed, by close code."),
+    ("muster_findings_changed_total", "Findings that evaluations have opened and closed, by type and change."),
     (
         "muster_graphql_kept_answers_total",
         "Queries whose answer may be kept, by whether it was found (hit) or had to be computed (miss).",

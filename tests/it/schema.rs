@@ -1,5 +1,7 @@
 //! The GraphQL schema: the committed file is up to date, and everything is described and uniform.
 
+use std::collections::BTreeSet;
+
 use muster::graphql::page::{DEFAULT_SIZE, MAX_SIZE};
 use muster::instance::authorization::PATIENCE_MS;
 use muster::instance::input::{DEFAULT_INTERVAL, LONGEST_INTERVAL, LONGEST_NAME};
@@ -40,6 +42,25 @@ fn written(of: &Value) -> String {
         "LIST" => format!("[{}]", written(&of["ofType"])),
         _ => of["name"].as_str().unwrap().to_owned(),
     }
+}
+
+/// "Inactive" is said of accounts, and never of people.
+#[tokio::test]
+async fn what_people_are_and_how_accounts_are_used_have_no_word_in_common() {
+    let server = Server::start().await;
+    let types = types(&server).await;
+    let words = |names: &[&str]| {
+        let of = |name: &&str| {
+            let found = types.iter().find(|kind| kind["name"] == **name).unwrap_or_else(|| panic!("no type {name}"));
+            let values = found["enumValues"].as_array().unwrap().iter();
+            values.map(|value| value["name"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
+        };
+        names.iter().flat_map(of).collect::<BTreeSet<_>>()
+    };
+    let (people, accounts) = (words(&["PersonState"]), words(&["UserStatus", "FindingType"]));
+    assert!(people.len() > 2 && accounts.contains("INACTIVE") && accounts.contains("ACTIVE"));
+    // What is not known is called so everywhere.
+    assert_eq!(people.intersection(&accounts).collect::<Vec<_>>(), ["UNKNOWN"]);
 }
 
 #[tokio::test]

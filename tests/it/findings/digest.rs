@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use chrono::DateTime;
 use muster::clock::{Clock, DAY_MS, day_of};
 use serde_json::{Value, json};
 
@@ -108,4 +109,33 @@ async fn every_recipient_gets_the_counts_of_a_week_with_news_once() {
         told,
         json!([{ "state": "SENT", "instance": null, "run": null }, { "state": "SENT", "instance": null, "run": null }])
     );
+}
+
+#[tokio::test]
+async fn what_is_accepted_has_no_line() {
+    let smtp = Smtp::start();
+    let today = day_of(Clock::System.now());
+    let monday = today - (today + 3).rem_euclid(7) + 7;
+    let at = |day: i32| i64::from(day) * DAY_MS + MORNING_MS;
+    let clock = Arc::new(AtomicI64::new(at(monday - 5)));
+    let server = start(&smtp, &clock, None).await;
+    set_recipients(&server, &["bo@example.com"]).await;
+    let id = server.rehearse("Acme", &[("users", "30")]).await;
+    server.idle(&id, "").await;
+    evaluated(&server).await;
+    server.done("updateInstance", json!({ "id": id, "status": "INACTIVE" }), "").await;
+    server.done("setReportSettings", json!({ "weeklyDigest": true }), "").await;
+    let findings = server.ask("{ findings(first: 100) { nodes { id type } } }", json!({})).await["findings"].take();
+    let (accepted, left): (Vec<&Value>, Vec<&Value>) =
+        findings["nodes"].as_array().unwrap().iter().partition(|it| it["type"] == "NO_MFA");
+    assert!(!accepted.is_empty() && !left.is_empty(), "{findings}");
+    let until = DateTime::from_timestamp_millis(at(monday + 1)).unwrap().to_rfc3339();
+    for finding in &accepted {
+        let input = json!({ "findingId": finding["id"], "reason": "A kiosk.", "until": until });
+        server.done("exceptFinding", input, "").await;
+    }
+    clock.store(at(monday), Ordering::Relaxed);
+    let mails = self::until(&smtp, 1).await;
+    let new = format!("There are {} new findings, and 0 findings were closed.", left.len());
+    assert!(mails[0].1.contains(&new) && !mails[0].1.contains("No second factor"), "{new} in {}", mails[0].1);
 }

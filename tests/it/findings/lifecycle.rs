@@ -101,6 +101,27 @@ async fn a_run_that_tells_activity_alone_changes_what_follows_from_activity() {
 }
 
 #[tokio::test]
+async fn a_time_that_is_known_is_not_forgotten_when_the_application_tells_none() {
+    let mut now = accounts();
+    let office = Office::start(records(), now.clone()).await;
+    let before = (office.shown("OPEN").await, office.figures().await);
+    // First it says that the account was never used, and then nothing.
+    for is_watched in [true, false] {
+        now[4]["last"] = Value::Null;
+        now[4]["watched"] = json!(is_watched);
+        office.list(now.clone()).await;
+        assert_eq!((office.shown("OPEN").await, office.figures().await), before, "{is_watched}");
+        let user =
+            office.server.instance(&office.tool, "users(first: 9) { nodes { externalId lastActiveAt neverActive } }");
+        let users = user.await["users"]["nodes"].take();
+        let idle = users.as_array().unwrap().iter().find(|user| user["externalId"] == "idle").unwrap();
+        assert!(idle["lastActiveAt"].as_str().unwrap().starts_with(&ago(100)[..10]), "{idle}");
+        assert_eq!(idle["neverActive"], false);
+    }
+    office.end().await;
+}
+
+#[tokio::test]
 async fn what_the_last_run_could_not_read_is_neither_opened_nor_closed() {
     let office = Office::start(records(), accounts()).await;
     office.keep_secret(true);

@@ -1,5 +1,6 @@
 //! Findings and figures. The applications are real peers; what is expected is computed anew from the list of users.
 
+mod alike;
 pub mod application;
 mod digest;
 mod exceptions;

@@ -102,3 +102,24 @@ async fn days_stay_as_they_were_and_one_without_an_evaluation_is_carried() {
     }
     office.end().await;
 }
+
+#[tokio::test]
+async fn a_day_begins_at_midnight_utc_and_is_one_row_however_often_it_is_looked_at() {
+    let midnight = Clock::System.now() / DAY_MS * DAY_MS + DAY_MS;
+    let clock = Arc::new(AtomicI64::new(midnight - 1));
+    let weak = |count: usize| -> Vec<serde_json::Value> {
+        (1..=3).map(|number| tool(&format!("a{number}"), "", json!({ "mfa": number > count }))).collect()
+    };
+    let office = Office::at(Clock::Manual(clock.clone()), vec![account("h1", "p1@acme.example")], weak(1)).await;
+    let tool: &[&str] = &[&office.tool];
+    let days = async || trend(&office, "mfa", midnight - 9 * DAY_MS, Some(tool)).await;
+    let (before, after) = (date(midnight - 1), date(midnight));
+    assert_eq!(days().await, [(before.clone(), [2, 1, 0], false)]);
+    clock.store(midnight, Ordering::Relaxed);
+    for count in [3, 0, 2] {
+        office.list(weak(count)).await;
+        let no = i64::try_from(count).unwrap();
+        assert_eq!(days().await, [(before.clone(), [2, 1, 0], false), (after.clone(), [3 - no, no, 0], false)]);
+    }
+    office.end().await;
+}

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use super::application::{Office, ago, names, tool};
 use crate::people::roster::{Account, account};
 
-fn records() -> Vec<Account> {
+pub fn records() -> Vec<Account> {
     let mut records: Vec<Account> =
         (1..=10).map(|number| account(&format!("h{number}"), &format!("p{number}@acme.example"))).collect();
     records[8] = account("h9", "p9@acme.example").suspended();
     records
 }
 
-fn accounts() -> Vec<Value> {
+pub fn accounts() -> Vec<Value> {
     vec![
         tool("fine", "p1@acme.example", json!({})),
         // What is not known is no finding.
@@ -188,9 +188,10 @@ async fn figures_are_those_of_the_users_and_of_the_lists_behind_them() {
         assert_eq!(*excepted, 0, "{name}");
     }
     assert!(expected.len() == figures.len(), "{expected:?}");
-    let accounts: i64 =
-        found["posture"]["accounts"].as_object().unwrap().values().map(|count| count.as_i64().unwrap()).sum();
+    let counts = &found["posture"]["accounts"];
+    let accounts: i64 = counts.as_object().unwrap().values().map(|count| count.as_i64().unwrap()).sum();
     assert_eq!(accounts, found["userCount"].as_i64().unwrap());
+    assert_eq!((&counts["service"], &counts["shared"]), (&json!(1), &json!(1)), "they are counted beside the people");
     let basis = &found["posture"]["mfa"]["basis"];
     assert!(basis["asOf"].is_string() && basis["evaluatedAt"].is_string(), "{basis}");
     assert_eq!((&basis["unassessed"], &basis["staleSources"]), (&json!(0), &json!([])));

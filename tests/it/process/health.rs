@@ -1,12 +1,14 @@
 //! Liveness, readiness and metrics, and the console.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::Response;
 use serde_json::{Value, json};
 
 use super::Home;
-use crate::support::{DEADLINE, http};
+use crate::findings::application::evaluated;
+use crate::support::{Client, DEADLINE, http};
 
 async fn get(url: &str, path: &str) -> Response {
     http().get(format!("{url}{path}")).send().await.unwrap()
@@ -77,6 +79,62 @@ async fn the_metrics_tell_what_the_product_did() {
         assert!(metrics.contains(&format!("\n{gauge}")), "{gauge} in {metrics}");
     }
     assert!(!metrics.contains("Acme") && !metrics.contains("example.com"), "no names in metrics: {metrics}");
+}
+
+#[tokio::test]
+async fn what_evaluations_open_and_close_is_told_once() {
+    let home = Home::new().set("LOG_FORMAT", "json");
+    let token = home.token();
+    let program = home.serve(&token).await;
+    let client = &program.client;
+    let id = client.rehearse("Acme", &[("users", "40"), ("churn_percent", "20")]).await;
+    let quiet = client.rehearse("Quiet", &[("users", "10"), ("churn_percent", "0")]).await;
+    for id in [&id, &quiet] {
+        client.idle(id, "").await;
+    }
+    client.sync(&id, "outcome").await;
+    evaluated(client).await;
+    // Each change, by what it is and the type of the finding.
+    let (mut told, mut lines) = (BTreeMap::new(), 0);
+    for line in home.log().lines().filter(|line| line.contains("findings have changed")) {
+        let fields = serde_json::from_str::<Value>(line).unwrap()["fields"].take();
+        lines += 1;
+        for change in ["opened", "closed"] {
+            for (kind, count) in fields[change].as_str().unwrap().split_whitespace().filter_map(|it| it.split_once('='))
+            {
+                *told.entry((change, kind.to_owned())).or_default() += count.parse::<usize>().unwrap();
+            }
+        }
+    }
+    let (mut expected, closed) = (BTreeMap::new(), findings(client, "CLOSED").await);
+    for (kind, count) in findings(client, "OPEN").await.into_iter().chain(closed.clone()) {
+        *expected.entry(("opened", kind)).or_default() += count;
+    }
+    expected.extend(closed.into_iter().map(|(kind, count)| (("closed", kind), count)));
+    assert!(expected.keys().any(|(change, _)| *change == "closed"), "somebody is gone: {expected:?}");
+    assert_eq!(told, expected);
+    let metrics = get(&client.url, "/metrics").await.text().await.unwrap();
+    for ((change, kind), count) in &told {
+        let line = format!("muster_findings_changed_total{{type=\"{kind}\",change=\"{change}\"}} {count}");
+        assert!(metrics.lines().any(|found| found == line), "{line} in {metrics}");
+    }
+    client.sync(&quiet, "outcome").await;
+    evaluated(client).await;
+    assert_eq!(home.log().matches("findings have changed").count(), lines, "a list that is the same says nothing");
+}
+
+/// How many findings of each type are in a state.
+async fn findings(client: &Client, state: &str) -> BTreeMap<String, usize> {
+    let query =
+        format!("{{ findings(first: 100, filter: {{ states: [{state}] }}) {{ totalCount nodes {{ type }} }} }}");
+    let found = client.ask(&query, json!({})).await["findings"].take();
+    let nodes = found["nodes"].as_array().unwrap();
+    assert_eq!(found["totalCount"], nodes.len(), "they are on one page");
+    let mut counts = BTreeMap::new();
+    for node in nodes {
+        *counts.entry(node["type"].as_str().unwrap().to_lowercase()).or_default() += 1;
+    }
+    counts
 }
 
 #[tokio::test]

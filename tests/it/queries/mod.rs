@@ -2,6 +2,7 @@
 
 mod answers;
 mod audit;
+pub mod csv;
 mod events;
 mod export;
 mod feed;
