@@ -22,6 +22,8 @@ pub struct Model {
     pub needs: i32,
     /// How many transactions have changed what clients see of instances, runs and events, but recorded no event of it.
     pub unlogged_changes: i64,
+    /// Since when the history of the users is whole, in Unix milliseconds: the first start, or what retention has left.
+    pub history_since: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -55,6 +55,7 @@ mod m0034_erasures;
 mod m0035_trend;
 mod m0036_digest;
 mod m0037_webhooks;
+mod m0038_history;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -100,6 +101,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0035_trend::Migration),
             Box::new(m0036_digest::Migration),
             Box::new(m0037_webhooks::Migration),
+            Box::new(m0038_history::Migration),
         ]
     }
 }

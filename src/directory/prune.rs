@@ -5,7 +5,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::index::SOURCE;
-use super::{delete, follow_up};
+use super::{delete, follow_up, history};
 use crate::clock::id_at;
 use crate::db::Tx;
 use crate::error::Result;
@@ -21,6 +21,7 @@ pub async fn removed(tx: &Tx, before: i64, now: i64, limit: u64) -> Result<u64> 
         .limit(limit);
     let removed = delete::remove(tx.conn(), tx.hold_free(past).await?).await?;
     if removed > 0 {
+        history::cut(tx, before).await?;
         follow_up::after_retention(tx, now).await?;
     }
     Ok(removed)
@@ -60,6 +61,7 @@ pub async fn changes(tx: &Tx, before: i64, limit: u64) -> Result<u64> {
     if ids.is_empty() {
         return Ok(0);
     }
+    history::cut(tx, before).await?;
     Ok(user_change::Entity::delete_many()
         .filter(user_change::Column::Id.is_in(ids))
         .exec(tx.conn())

@@ -4,13 +4,13 @@ use entity::instance;
 use entity::user::{AccountKind, Column, Entity, UserStatus};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, SimpleExpr};
 use sea_orm::{Iterable, QuerySelect, Select};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::db::Columns;
 
 /// What is shown of a user.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reported {
     pub id: Uuid,
     pub instance_id: Uuid,

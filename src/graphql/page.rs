@@ -31,16 +31,23 @@ struct Prices {
 const PLAIN: Prices = Prices { rows: 1, total: 40 };
 /// Rows may have to be looked at one by one, such as those that a search finds.
 const FILTERED: Prices = Prices { rows: 80, total: 400 };
+/// Rows are looked at one by one, and made of their changes.
+const PAST: Prices = Prices { rows: 800, total: 400 };
 
 /// The price of a list for the complexity limit: its page size times the price of a row, and the price of its total.
 pub fn cost(first: Option<i32>, child: usize) -> usize {
     price(PLAIN, first, child)
 }
 
-/// The price of a list that may have a filter. The value of the filter is not looked at: it may have variables without a
+/// The price of a list that may have a filter, or be one of the past. The value of the filter is not looked at: it may have variables without a
 /// value, and its faults are those of the execution.
 pub fn filtered_cost(first: Option<i32>, field: &Field, child: usize) -> usize {
-    price(if field.get_argument("filter").is_some() { FILTERED } else { PLAIN }, first, child)
+    let prices = match ["asOf", "filter"].map(|name| field.get_argument(name).is_some()) {
+        [true, _] => PAST,
+        [_, true] => FILTERED,
+        _ => PLAIN,
+    };
+    price(prices, first, child)
 }
 
 fn price(prices: Prices, first: Option<i32>, child: usize) -> usize {

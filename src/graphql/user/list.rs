@@ -4,16 +4,16 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use async_graphql::{Context, Enum, ID, InputObject, Object};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use entity::user::UserStatus;
 use uuid::Uuid;
 
 use super::User;
 use crate::clock::date_time;
-use crate::db::Total;
-use crate::directory::index;
-use crate::directory::users::{self, ByName, Filter, Position};
+use crate::db::{Reader, Total};
+use crate::directory::users::{self, ByName, Filter, Page, Position};
 use crate::directory::words::Terms;
+use crate::directory::{history, index};
 use crate::graphql::api::Api;
 use crate::graphql::batch::regroup;
 use crate::graphql::connection::{self, connection};
@@ -73,6 +73,8 @@ impl UserOrder {
 pub struct UserList {
     filter: Filter,
     order: Option<ByName>,
+    /// The time of a list of the past.
+    as_of: Option<i64>,
 }
 
 impl UserList {
@@ -91,7 +93,38 @@ impl UserList {
             let message = "A search has an order of its own: leave out orderBy, or the search.";
             return Err(ApiError::InvalidInput(message.into()));
         }
-        Ok(Self { filter, order: order.map(UserOrder::decode) })
+        Ok(Self { filter, order: order.map(UserOrder::decode), as_of: None })
+    }
+
+    /// The same at another time.
+    fn at(self, api: &Api, as_of: Option<DateTime<Utc>>) -> Result<Self, ApiError> {
+        let as_of = as_of.map(|at| at.timestamp_millis());
+        let refused = |message: &str| Err(ApiError::InvalidInput(message.into()));
+        match as_of {
+            Some(_) if self.order.is_some() || !self.filter.search.is_empty() => {
+                refused("A list of the past has no search and one order: leave out search and orderBy, or asOf.")
+            }
+            Some(at) if at > api.instances.clock.now() => refused("asOf is a time that has not come yet."),
+            _ => Ok(Self { as_of, ..self }),
+        }
+    }
+
+    async fn page_of_past(
+        &self,
+        reader: &Reader,
+        at: i64,
+        after: Option<Position>,
+        limit: u64,
+    ) -> Result<Page, ApiError> {
+        let page = history::page(reader, at, &self.filter, after, usize::try_from(limit).unwrap_or(usize::MAX)).await?;
+        // Afterwards, because retention may remove changes meanwhile.
+        let begins = history::begins(reader).await?;
+        if at < begins {
+            let begins = date_time(begins).to_rfc3339_opts(SecondsFormat::Millis, true);
+            let message = format!("The history of the users begins at {begins}. What was before is not known.");
+            return Err(ApiError::InvalidInput(message));
+        }
+        Ok(page)
     }
 
     /// Refuses a position of a search for something else.
@@ -130,6 +163,7 @@ impl List for UserList {
         Cow::Borrowed(match self.order {
             Some(ByName { descending: false }) => "users by name",
             Some(ByName { descending: true }) => "users by name, backwards",
+            None if self.as_of.is_some() => "users of the past",
             None if self.filter.search.is_empty() => "users",
             None => "users by words",
         })
@@ -146,12 +180,13 @@ impl RootList for UserList {
             return Ok(Vec::new().into());
         }
         let (reader, columns, after) = (api.instances.db.read(), api.wanted.users, self.checked(after)?);
-        let page = match (self.order, self.filter.instance_id) {
-            (None, _) => users::page(reader, &self.filter, columns, after, limit).await?,
-            (Some(order), Some(instance)) => {
+        let page = match (self.as_of, self.order, self.filter.instance_id) {
+            (Some(at), ..) => self.page_of_past(reader, at, after, limit).await?,
+            (None, None, _) => users::page(reader, &self.filter, columns, after, limit).await?,
+            (None, Some(order), Some(instance)) => {
                 users::page_by_name(reader, instance, (&self.filter, order), columns, after, limit).await?
             }
-            (Some(_), None) => {
+            (None, Some(_), None) => {
                 let message = "Users are ordered within one instance: give filter.instanceId, or ask Instance.users.";
                 return Err(ApiError::InvalidInput(message.into()));
             }
@@ -162,6 +197,10 @@ impl RootList for UserList {
     async fn total(&self, api: &Api) -> Result<Total, ApiError> {
         if !self.is_seen(api).await? {
             return Ok(Total::exact(0));
+        }
+        if self.as_of.is_some() {
+            let message = "A list of the past is not counted: leave out totalCount, or asOf.";
+            return Err(ApiError::InvalidInput(message.into()));
         }
         Ok(users::total(api.instances.db.read(), &self.filter).await?)
     }
@@ -217,6 +256,11 @@ pub struct UserQuery;
 impl UserQuery {
     /// The users of all instances, in the order in which they were first seen. Those of one instance may be ordered by
     /// name. A search is in the order of the words that it finds.
+    ///
+    /// With `asOf`, the users are as the syncs had found them until then. Their `lastActiveAt` and `neverActive` are null,
+    /// because the history does not have them; `lastSeenAt`, and what members decide or the server concludes (`person`,
+    /// `link`, `owner`, `findings` and the `kind` that a member has set), are those of today. Users that were deleted since
+    /// are left out. A page may have fewer users than it could, even none: go on as long as `hasNextPage` is true.
     #[graphql(complexity = "page::filtered_cost(first, __field, child_complexity)")]
     async fn users(
         &self,
@@ -225,9 +269,12 @@ impl UserQuery {
         #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
         #[graphql(desc = "Selects users.")] filter: Option<UserFilter>,
         #[graphql(desc = "The order of the users of one instance; without a search.")] order_by: Option<UserOrder>,
+        #[graphql(desc = "A time in the past. Such a list has no search, no orderBy and no totalCount.")] as_of: Option<
+            DateTime<Utc>,
+        >,
     ) -> Result<Written<UserConnection>, ApiError> {
-        Ok(Written(UserConnection(
-            connection::root(ctx, UserList::new(ctx.data_unchecked(), filter, order_by)?, first, after).await?,
-        )))
+        let api = ctx.data_unchecked();
+        let list = UserList::new(api, filter, order_by)?.at(api, as_of)?;
+        Ok(Written(UserConnection(connection::root(ctx, list, first, after).await?)))
     }
 }

@@ -11,6 +11,7 @@ mod instances;
 mod names;
 mod newer;
 mod nodes;
+mod past;
 pub mod reports;
 mod search;
 mod standing;

@@ -206,7 +206,7 @@ fn row_of(model: &user::Model) -> Row {
 fn remembered(row: &Row) -> Row {
     let recorded = UserField::ALL.iter().map(|field| field.info()).filter(|field| field.recorded);
     let columns: BTreeSet<_> =
-        recorded.map(|field| field.name).chain(["external_id", "match_key", "first_seen_at", "removed_at"]).collect();
+        recorded.map(|field| field.name).chain(["external_id", "first_seen_at", "removed_at"]).collect();
     row.iter().filter(|(column, _)| columns.contains(*column)).map(|(column, value)| (*column, value.clone())).collect()
 }
 
@@ -220,7 +220,7 @@ async fn as_of(db: &Db, at: i64) -> BTreeMap<String, Row> {
     let models = user::Entity::find().all(db.read()).await.unwrap();
     let earlier = models.into_iter().filter_map(|model| {
         let later = later_by_user.remove(&model.id).unwrap_or_default();
-        later.iter().try_fold(model, |model, change| history::before(model, change).unwrap())
+        history::before(model, &later).unwrap()
     });
     earlier.map(|model| (model.external_id.clone(), remembered(&row_of(&model)))).collect()
 }
