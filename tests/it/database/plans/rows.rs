@@ -30,7 +30,7 @@ const OTHERS: usize = 1_000;
 const NEVER: i64 = 9_000_000_000_000;
 
 /// Inserts rows, without the columns that the database numbers itself.
-async fn insert<E>(db: &DatabaseConnection, rows: impl Iterator<Item = E::Model>)
+pub async fn insert<E>(db: &DatabaseConnection, rows: impl Iterator<Item = E::Model>)
 where
     E: EntityTrait,
     E::Model: IntoActiveModel<E::ActiveModel>,
