@@ -84,7 +84,7 @@ async fn every_statement_about_people_finds_its_rows_by_an_index() {
     settled(&server).await;
     let place = server.stop().await;
     let db = connect(&place.location()).await;
-    rows::fill(&db).await;
+    rows::fill(&db, 0).await;
     fill(&db).await;
     explaining_for(&db, &place.location()).await;
     let heard = Heard::from_now_on();
@@ -279,7 +279,7 @@ async fn listings(client: &Client) {
         pages(client, "persons", &format!("filter: {{ {filter} }}")).await;
     }
     let nested = "{ persons(first: 5) { nodes { manager { id } stateAsOf accounts(first: 3) { totalCount nodes {
-        link { state evidence suggestions { id } } owner { id } person { id } findings(first: 2) { totalCount nodes { type } } } } } } }";
+        link { state evidence suggestions { __typename } } owner { id } person { id } findings(first: 2) { totalCount nodes { type } } } } } } }";
     client.ask(nested, json!({})).await;
     for kind in ["APPLICATION", "LICENSE", "DEPARTMENT", "PERSON"] {
         client.ask(&format!("{{ spend(groupBy: {kind}) {{ totals {{ held {{ amount }} }} buckets(first: 3) {{ nodes {{ kind }} }} }} }}"), json!({})).await;
@@ -294,6 +294,7 @@ async fn about(client: &Client, person: &Value, account: &Value) {
     let query = "query($id: ID!) { person(id: $id) { stateAsOf accounts { totalCount nodes { id } } }
         findings(filter: { personId: $id }) { totalCount nodes { id } } }";
     client.ask(query, json!({ "id": person })).await;
-    let query = "query($id: ID!) { node(id: $id) { ... on User { link { suggestions { id } } owner { id } } } }";
+    let query =
+        "query($id: ID!) { node(id: $id) { ... on User { link { suggestions { __typename } } owner { id } } } }";
     client.ask(query, json!({ "id": account })).await;
 }

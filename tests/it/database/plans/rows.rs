@@ -21,8 +21,6 @@ use uuid::Uuid;
 const INSTANCES: usize = 1_000;
 const RUNS_EACH: usize = 5;
 const USERS_EACH: usize = 10;
-/// How many more users the first instance has.
-const USERS_OF_LARGE: usize = 5_000;
 const CHANGES_EACH: usize = 4;
 const EVENTS_EACH: usize = 10;
 const OTHERS: usize = 1_000;
@@ -61,9 +59,9 @@ fn hash() -> Vec<u8> {
     [id().into_bytes(), id().into_bytes()].concat()
 }
 
-/// Fills a database in which one instance has synced.
+/// Fills a database in which one instance has synced. The first instance of it has so many more users.
 #[expect(clippy::too_many_lines, reason = "one row of each table")]
-pub async fn fill(db: &DatabaseConnection) {
+pub async fn fill(db: &DatabaseConnection, of_large: usize) {
     let of = any::<instance::Entity>(db).await;
     let instances: Vec<_> = (0..INSTANCES)
         .map(|number| instance::Model {
@@ -101,7 +99,7 @@ pub async fn fill(db: &DatabaseConnection) {
     let users: Vec<_> = instances
         .iter()
         .flat_map(|instance| iter::repeat_n(instance, USERS_EACH))
-        .chain(iter::repeat_n(&instances[0], USERS_OF_LARGE))
+        .chain(iter::repeat_n(&instances[0], of_large))
         .enumerate()
         .map(|(number, instance)| user::Model {
             id: id(),
