@@ -127,6 +127,7 @@ impl Db {
                 db.reader.use_also(Fast::postgres(url, Share::of(connections).shared).await?);
                 db.time = Some(postgres::follow_time(&db).await?);
                 postgres::spawn(&db, url);
+                metrics::gauge!("muster_database_connections_limit").set(connections);
             }
         }
         Ok(db)

@@ -72,6 +72,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const SILENCE: Duration = Duration::from_secs(15);
 /// How long the database may take to answer the readiness check.
 const READINESS: Duration = Duration::from_secs(2);
+/// How long the gauges whose values are in the database may take. Together with the readiness check it is less than the
+/// 10 seconds after which Prometheus gives up and takes the server for dead.
+const MEASURING: Duration = Duration::from_secs(6);
 
 /// Liveness, readiness and metrics, which every process serves. `heartbeat` is that of its workers, if it has any.
 pub fn health(db: Db, heartbeat: Option<Heartbeat>, shutdown: CancellationToken) -> Router {
@@ -260,13 +263,34 @@ struct Readiness {
     shutdown: CancellationToken,
 }
 
+/// What the readiness check finds.
+struct Found {
+    database: bool,
+    workers: bool,
+    stopping: bool,
+}
+
+impl Found {
+    fn ready(&self) -> bool {
+        self.database && self.workers && !self.stopping
+    }
+}
+
+impl Readiness {
+    async fn look(&self) -> Found {
+        Found {
+            database: matches!(tokio::time::timeout(READINESS, self.db.ping()).await, Ok(Ok(()))),
+            workers: self.heartbeat.as_ref().is_none_or(|heartbeat| heartbeat.within(SILENCE)),
+            stopping: self.shutdown.is_cancelled(),
+        }
+    }
+}
+
 async fn ready(State(state): State<Readiness>) -> Response {
-    let database = matches!(tokio::time::timeout(READINESS, state.db.ping()).await, Ok(Ok(())));
-    let workers = state.heartbeat.is_none_or(|heartbeat| heartbeat.within(SILENCE));
-    let stopping = state.shutdown.is_cancelled();
-    let ready = database && workers && !stopping;
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let mut report = json!({ "ready": ready, "database": database, "workers": workers, "stopping": stopping });
+    let found = state.look().await;
+    let Found { database, workers, stopping } = found;
+    let status = if found.ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut report = json!({ "ready": found.ready(), "database": database, "workers": workers, "stopping": stopping });
     if let Some((trouble, _)) = state.db.trouble() {
         report["detail"] = trouble.sentence().into();
     }
@@ -274,31 +298,39 @@ async fn ready(State(state): State<Readiness>) -> Response {
 }
 
 async fn metrics_with(State(state): State<Readiness>) -> impl IntoResponse {
-    let now = state.db.clock(Clock::System).now();
-    let waited = tokio::time::timeout(READINESS, queue::longest_wait(state.db.reserved(), now)).await;
-    if let Ok(Ok(ms)) = waited {
+    let found = state.look().await;
+    metrics::gauge!(telemetry::READY).set(f64::from(u8::from(found.ready())));
+    if found.database {
+        // What is not known in time keeps its last value.
+        let _ = tokio::time::timeout(MEASURING, measure(&state.db)).await;
+    }
+    metrics().await
+}
+
+/// Sets the gauges whose values are in the database.
+async fn measure(db: &Db) {
+    let now = db.clock(Clock::System).now();
+    if let Ok(ms) = queue::longest_wait(db.reserved(), now).await {
         metrics::gauge!("muster_oldest_due_job_seconds").set(Duration::from_millis(ms.unsigned_abs()));
     }
-    if let Ok(Ok(tasks)) = tokio::time::timeout(READINESS, people::tasks::backlog(state.db.reserved())).await {
+    if let Ok(tasks) = people::tasks::backlog(db.reserved()).await {
         metrics::gauge!("muster_people_backlog").set(u32::try_from(tasks).unwrap_or(u32::MAX));
     }
-    if let Ok(Ok(people)) = tokio::time::timeout(READINESS, people::queries::by_state(state.db.reserved())).await {
+    if let Ok(people) = people::queries::by_state(db.reserved()).await {
         for (person_state, count) in people {
             metrics::gauge!("muster_people", "state" => growing::text(&person_state)).set(gauge(count));
         }
     }
-    if let Ok(Ok(queued)) = tokio::time::timeout(READINESS, webhook::queries::queued(state.db.reserved())).await {
+    if let Ok(queued) = webhook::queries::queued(db.reserved()).await {
         metrics::gauge!("muster_webhook_deliveries_queued").set(gauge(queued.values().sum()));
     }
-    let posture = tokio::time::timeout(READINESS, posture::together(state.db.reserved(), None, &None, now)).await;
-    if let Ok(Ok(posture)) = posture {
+    if let Ok(posture) = posture::together(db.reserved(), None, &None, now).await {
         show_posture(&posture, now);
     }
-    if let Some((open, busy)) = state.db.connections() {
+    if let Some((open, busy)) = db.connections() {
         metrics::gauge!("muster_database_connections_open").set(open);
         metrics::gauge!("muster_database_connections_busy").set(busy);
     }
-    metrics().await
 }
 
 fn show_posture(posture: &Posture, now: i64) {

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use entity::job::Kind;
+use entity::run::Outcome;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use sea_orm::Iterable;
 
@@ -32,9 +33,11 @@ const COUNTERS: [(&str, &str); 17] = [
     ("muster_users_synced_total", "Users that sync runs have read."),
     ("muster_webhook_deliveries_total", "Attempts to send a message to a webhook, by outcome."),
 ];
-const GAUGES: [(&str, &str); 11] = [
+const GAUGES: [(&str, &str); 14] = [
     ("muster_accounts", "Accounts by question and answer, as the query `posture` has them, of all instances."),
+    ("muster_build_info", "Always 1. Its label says which version this process is of."),
     ("muster_database_connections_busy", "Connections to PostgreSQL that are in use."),
+    ("muster_database_connections_limit", "How many connections to PostgreSQL this process may have."),
     ("muster_database_connections_open", "Connections to PostgreSQL that are open."),
     ("muster_findings", "Findings that hold, by type and severity, in all instances."),
     ("muster_graphql_event_streams", "Open streams of server-sent events."),
@@ -42,12 +45,15 @@ const GAUGES: [(&str, &str); 11] = [
     ("muster_oldest_due_job_seconds", "How long the oldest due job has been waiting for a worker of any replica."),
     ("muster_people", "People by state, also those who have no account at present."),
     ("muster_people_backlog", "Tasks of finding whose accounts are that are still to be done, of all replicas."),
+    (READY, "Whether this process can serve requests (1), as `/readyz` says it, or not (0)."),
     (
         "muster_report_age_seconds",
         "How long ago the accounts of an instance were last looked at; of all instances, the longest.",
     ),
     ("muster_webhook_deliveries_queued", "Messages that wait to be accepted by the receivers of all webhooks."),
 ];
+/// The name of the gauge that says whether this process can serve requests.
+pub const READY: &str = "muster_ready";
 /// The histogram buckets, in seconds.
 const BUCKETS: [f64; 9] = [0.0001, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0];
 
@@ -68,9 +74,30 @@ pub fn metrics() -> &'static PrometheusHandle {
             metrics::describe_gauge!(name, help);
         }
         metrics::describe_histogram!("muster_database_statement_seconds", "Duration of database statements.");
+        metrics::gauge!("muster_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1);
+        // Until the database is open.
+        metrics::gauge!(READY).set(0);
         // Counters that alerts watch exist from the start, so that their first increase is seen.
-        for name in ["muster_internal_errors_total", "muster_database_transactions_undone_total"] {
+        for name in
+            ["muster_database_transactions_undone_total", "muster_graphql_panics_total", "muster_internal_errors_total"]
+        {
             metrics::counter!(name).increment(0);
+        }
+        for name in ["muster_mails_total", "muster_webhook_deliveries_total"] {
+            metrics::counter!(name, "outcome" => "failed").increment(0);
+        }
+        for outcome in Outcome::iter() {
+            let outcome = format!("{outcome:?}").to_lowercase();
+            metrics::counter!("muster_sync_runs_total", "outcome" => outcome).increment(0);
+        }
+        for outcome in ["hit", "miss"] {
+            metrics::counter!("muster_graphql_kept_answers_total", "outcome" => outcome).increment(0);
+        }
+        for name in ["muster_graphql_event_streams", "muster_graphql_sockets"] {
+            metrics::gauge!(name).set(0);
+        }
+        for reason in ["full", "address"] {
+            metrics::counter!("muster_connections_refused_total", "reason" => reason).increment(0);
         }
         for kind in Kind::iter() {
             for name in ["muster_job_errors_total", "muster_job_panics_total"] {

@@ -20,7 +20,7 @@ use crate::config::{LogFormat, Settings};
 mod metrics;
 mod otlp;
 
-pub use metrics::metrics;
+pub use metrics::{READY, metrics};
 pub use otlp::Exporter;
 
 /// Starts the log on standard error and, if the settings name a collector, the export of traces.

@@ -41,7 +41,7 @@ fn every_link_leads_to_a_file_and_a_heading() {
 
 #[test]
 fn every_path_that_a_page_names_exists() {
-    const FOLDERS: [&str; 6] = ["src/", "tests/", "docs/", "entity/", "migration/", "benches/"];
+    const FOLDERS: [&str; 7] = ["src/", "tests/", "docs/", "entity/", "migration/", "benches/", "packaging/"];
     for page in Page::all() {
         for (path, _) in page.code_spans() {
             if FOLDERS.iter().any(|folder| path.starts_with(folder)) {

@@ -40,7 +40,7 @@ impl Page {
     }
 
     /// The lines outside of code blocks.
-    fn prose(&self) -> impl Iterator<Item = &str> {
+    pub fn prose(&self) -> impl Iterator<Item = &str> {
         self.text.split("```").step_by(2).flat_map(str::lines)
     }
 

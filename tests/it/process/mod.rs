@@ -24,6 +24,7 @@ mod health;
 mod keys;
 pub mod kill;
 mod kill_mail;
+mod monitoring;
 mod secrets;
 pub mod settings;
 mod stop;
