@@ -61,7 +61,7 @@ mod commands;
 mod data_dir;
 
 pub use clients::load_catalog;
-pub use commands::{open_keys, open_members, open_people, open_tokens};
+pub use commands::{migrate, open_keys, open_members, open_people, open_tokens};
 pub(crate) use data_dir::{DatabaseLock, prepare_data_dir};
 
 /// How many waiting runs stay in memory. Other waiting runs release their job until the wait is over.

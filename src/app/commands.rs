@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::data_dir::{missing_database, prepare_data_dir};
+use super::data_dir::{DatabaseLock, missing_database, prepare_data_dir};
 use crate::auth::members::Members;
 use crate::auth::tokens::Tokens;
 use crate::clock::Clock;
@@ -58,4 +58,18 @@ pub async fn open_keys(settings: &Settings) -> Result<(Db, Arc<KeyRing>), String
         .map_err(|error| format!("database {location}: {}", error.chain()))?;
     let keys = keys::open(&db, &settings.secret_key_file()).await.map_err(|error| error.chain().to_string())?;
     Ok((db, keys))
+}
+
+/// Brings the database to the schema of this version, as the start of a server does.
+pub async fn migrate(settings: &Settings) -> Result<(), String> {
+    // The server of an earlier version could not go on with the file.
+    let _lock = match settings.database()? {
+        Location::Sqlite(file) => {
+            prepare_data_dir(&settings.data_dir)?;
+            Some(DatabaseLock::take(&file)?)
+        }
+        Location::Postgres(_) => None,
+    };
+    let (db, _) = open_keys(settings).await?;
+    db.close().await.map_err(|error| error.chain().to_string())
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -26,7 +27,10 @@ mod demo;
 mod doctor;
 mod erasures;
 mod hardening;
+mod health;
 mod keys;
+mod manager;
+mod manual;
 mod members;
 mod output;
 mod restore;
@@ -64,6 +68,10 @@ enum Command {
     },
     /// Run with a temporary data folder and simulated applications.
     Demo,
+    /// Ask the server of these settings, on this machine, whether it is running.
+    Health(health::Command),
+    /// Bring the database to the schema of this version, and end.
+    Migrate,
     /// Manage the people who may sign in.
     #[command(subcommand)]
     Member(members::Command),
@@ -90,6 +98,10 @@ enum Command {
     /// List, check and try connector manifests.
     #[command(subcommand)]
     Connectors(connectors::Command),
+    /// Print what completes the commands in a shell.
+    Completions { shell: clap_complete::Shell },
+    /// Write a manual page for each command into a folder.
+    Man { folder: PathBuf },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -144,6 +156,8 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
         }
         Command::Serve { .. } => return Box::pin(serve(settings()?, Roles::BOTH, false)).await,
         Command::Demo => return Box::pin(serve(demo::settings(settings()?)?, Roles::BOTH, true)).await,
+        Command::Health(command) => health::run(&command, &settings()?).await,
+        Command::Migrate => migrate(&settings()?).await,
         Command::Member(command) => members::run(command, &settings()?).await,
         Command::Token(command) => token::run(command, &settings()?).await,
         Command::Keys(command) => keys::run(command, &settings()?).await,
@@ -157,8 +171,16 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Audit(command) => return audit::run(command, &settings()?).await,
         Command::Doctor(command) => return Ok(doctor::run(&command, settings()).await),
         Command::Connectors(command) => connectors::run(command, &cli.config).await,
+        Command::Completions { shell } => manual::completions(shell, &mut Cli::command()),
+        Command::Man { folder } => manual::pages(&folder, Cli::command()),
     }
     .map(|()| ExitCode::SUCCESS)
+}
+
+async fn migrate(settings: &Settings) -> Result<(), String> {
+    app::migrate(settings).await?;
+    say!("the database has the schema of muster {}", env!("CARGO_PKG_VERSION"));
+    Ok(())
 }
 
 /// The error of `backup` and `restore` on PostgreSQL.
@@ -188,6 +210,7 @@ async fn serve(mut settings: Settings, roles: Roles, demo: bool) -> Result<ExitC
     tokio::spawn(async move {
         shutdown_signal().await;
         info!("stopping");
+        manager::tell(&[NotifyState::Stopping]);
         signal.cancel();
     });
     let listener = if settings.listen.port() == 0 { Some(bind_any(&mut settings).await?) } else { None };
@@ -207,6 +230,7 @@ async fn serve(mut settings: Settings, roles: Roles, demo: bool) -> Result<ExitC
     } else if roles.api {
         invite_first(&app).await?;
     }
+    manager::tell(&[NotifyState::Status("serving")]);
     let code = app.run(listener).await;
     exporter.stop().await;
     if let Some(scratch) = scratch {
@@ -257,8 +281,13 @@ async fn start(
         Some(listener) => listener,
         None => app::bind(settings.listen).await?,
     };
+    // Also while it waits for the database: what waits for this, such as the installation of packages, may be what the
+    // database waits for.
+    manager::tell(&[NotifyState::Ready]);
+    manager::feed_watchdog();
     if !matches!(opened, Some(Ok(_))) {
         info!("not ready: the database is not open yet");
+        manager::tell(&[NotifyState::Status("waiting for the database")]);
         let opened_or_stopped = stop.child_token();
         let edge = Edge::of(settings)?;
         let serving = server::serve(&listener, &edge, server::not_ready(), opened_or_stopped.clone());

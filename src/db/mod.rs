@@ -68,7 +68,7 @@ pub use classify::{ErrorClass, classify, is_duplicate};
 pub use conn::Reader;
 pub use like::{any_contains, contains};
 pub use location::{Location, ParsedUrl};
-pub use rows::{Columns, Shape};
+pub use rows::{AnyCertificate, Columns, Shape};
 pub use total::{MOST_COUNTED, Total, total, total_of_parts, totals};
 pub use trouble::Trouble;
 use tx::Inner;

@@ -18,6 +18,7 @@ use super::tx::Tx;
 use crate::error::Result;
 pub use decode::Columns;
 use decode::Decoder;
+pub use postgres::AnyCertificate;
 use postgres::Lines;
 use sqlite::Threads;
 pub use statement::Shape;

@@ -44,6 +44,8 @@ async fn a_reader_who_leaves_is_no_failure_and_a_full_disk_is_one() {
         &["audit", "verify"],
         &["connectors", "list"],
         &["connectors", "schema"],
+        &["completions", "bash"],
+        &["migrate"],
     ] {
         let left = home.command(arguments).stdout(closed()).output().unwrap();
         assert!(left.status.success() && !err(&left).contains("panicked"), "{arguments:?}: {left:?}");
@@ -51,6 +53,41 @@ async fn a_reader_who_leaves_is_no_failure_and_a_full_disk_is_one() {
         let refused = home.command(arguments).stdout(full).output().unwrap();
         assert_eq!(refused.status.code(), Some(1), "{arguments:?}: {refused:?}");
         assert!(err(&refused).contains("cannot write the output: No space left on device"), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_is_migrated_before_a_server_starts_and_a_file_not_while_one_runs() {
+    let home = Home::new();
+    for _ in 0..2 {
+        let migrated = home.run(&["migrate"]);
+        assert_eq!(
+            (out(&migrated).contains("has the schema of muster"), err(&migrated).contains("error")),
+            (true, false)
+        );
+    }
+    let token = home.token();
+    let _program = home.serve(&token).await;
+    let beside = home.run(&["migrate"]);
+    let is_file = home.database.url().is_none();
+    assert_eq!(beside.status.success(), !is_file, "{beside:?}");
+    assert_eq!(err(&beside).contains("another muster is running"), is_file, "{beside:?}");
+}
+
+#[test]
+fn packages_get_completions_and_a_manual_page_for_each_command() {
+    let home = Home::on_sqlite();
+    for (shell, text) in [("bash", "complete -F _muster"), ("zsh", "#compdef muster"), ("fish", "complete -c muster")] {
+        let script = out(&home.run(&["completions", shell]));
+        assert!(script.contains(text) && script.contains("erasures"), "{shell}: {script}");
+    }
+    let folder = home.dir.path().join("man");
+    let written = home.command(&["man"]).arg(&folder).output().unwrap();
+    assert!(written.status.success(), "{written:?}");
+    for (page, text) in [("muster.1", "register of every user account"), ("muster-token-create.1", "\\-\\-name")] {
+        let page = std::fs::read_to_string(folder.join(page)).unwrap();
+        assert!(page.starts_with(".ie") || page.contains(".TH"), "{page}");
+        assert!(page.contains(text), "{text} is not in {page}");
     }
 }
 

@@ -32,6 +32,25 @@ async fn a_server_that_works_is_alive_and_ready_to_anybody() {
 }
 
 #[tokio::test]
+async fn the_command_health_asks_the_server_of_its_settings() {
+    let home = Home::new();
+    let token = home.token();
+    let silent = home.run(&["health"]);
+    let line = String::from_utf8(silent.stderr).unwrap();
+    assert_eq!(silent.status.code(), Some(1));
+    assert!(line.starts_with(&format!("muster: 127.0.0.1:{}/healthz: ", home.port)), "{line}");
+    let _program = home.serve(&token).await;
+    let alive = home.run(&["health"]);
+    assert_eq!((alive.status.code(), &*alive.stdout), (Some(0), &b"ok\n"[..]));
+    let ready = home.run(&["health", "--ready"]);
+    assert!(ready.status.success(), "{ready:?}");
+    assert_eq!(serde_json::from_slice::<Value>(&ready.stdout).unwrap()["ready"], true);
+    // A server that listens on all addresses is asked on this machine.
+    let everywhere = home.command(&["health"]).env("MUSTER_LISTEN", format!("0.0.0.0:{}", home.port)).output().unwrap();
+    assert!(everywhere.status.success(), "{everywhere:?}");
+}
+
+#[tokio::test]
 async fn a_server_that_stops_is_not_ready_any_more() {
     let home = Home::new();
     let token = home.token();

@@ -28,6 +28,7 @@ mod monitoring;
 mod secrets;
 pub mod settings;
 mod stop;
+mod systemd;
 mod telemetry;
 mod tls;
 

@@ -119,6 +119,9 @@ async fn pages_and_sockets_are_served_over_tls_alone() {
     let refused = ask(&mut plain, LIVE, "\n\n").await;
     assert!(refused.starts_with("HTTP/1.1 400") && refused.contains("HTTPS"), "{refused}");
     assert!(home.log().contains("serving on https://127.0.0.1"), "{}", home.log());
+    // It needs no trust in the certificate.
+    let checked = home.run(&["health", "--ready"]);
+    assert!(checked.status.success(), "{checked:?}");
 }
 
 /// Waits until the log has so many lines with this text.

@@ -22,6 +22,7 @@ use crate::db::postgres::{ACQUIRE, AGE};
 use crate::error::Chain;
 use line::{Connection, Line};
 use target::Target;
+pub use tls::AnyCertificate;
 
 mod line;
 mod target;

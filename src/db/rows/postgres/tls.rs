@@ -64,7 +64,7 @@ impl Tls {
                 let whole = WebPkiServerVerifier::builder_with_provider(Arc::new(self.trusted()?), provider).build()?;
                 config.dangerous().with_custom_certificate_verifier(Arc::new(AnyName(whole)))
             }
-            _ => config.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider))),
+            _ => config.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))),
         };
         let (Some(certificate), Some(key)) = (&self.certificate, &self.key) else {
             return Ok(config.with_no_client_auth());
@@ -85,11 +85,11 @@ impl Tls {
     }
 }
 
-/// Accepts every certificate, for the modes that ask for encryption alone.
+/// Accepts every certificate, for connections that need encryption alone.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+pub struct AnyCertificate(pub Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,
