@@ -185,7 +185,11 @@ impl App {
             people: people.clone(),
             findings: Findings { db: db.clone(), clock: clock.clone() },
             test_mail: test_mail(&db, &clock, &engine),
-            webhooks: Webhooks { instances: instances.clone(), allows_http: !settings.allowed_networks.is_empty() },
+            webhooks: Webhooks {
+                instances: instances.clone(),
+                networks: settings.allowed_networks.clone(),
+                public_url: engine.public_url.clone(),
+            },
             journal: Journal::new(db.clone(), clock.clone()),
             tokens: tokens.clone(),
             epoch,
@@ -296,11 +300,13 @@ impl App {
     /// What sends the messages of webhooks.
     fn sender(&self) -> Sender {
         Sender {
+            instances: self.instances.clone(),
             db: self.db.clone(),
             clock: self.clock.clone(),
             age_clock: self.pruner.age_clock.clone(),
             keys: self.instances.keys.clone(),
             log: self.log.clone(),
+            hold: self.engine.limits.hold.storm,
             client: self.webhook_client.clone(),
             writers: Arc::new(Semaphore::new(WRITES_AT_ONCE)),
             ids: Ids { instance: id::text_of_instance, run: id::text_of_run, page: self.engine.page_of },

@@ -61,4 +61,5 @@ pub mod user_backlog;
 pub mod user_change;
 pub mod user_word;
 pub mod webhook;
+pub mod webhook_alert;
 pub mod webhook_delivery;

@@ -1,6 +1,35 @@
-//! An address to which changes of instances are sent, and what it wants.
+//! An address to which changes of instances are sent, and what it wants: another program, a chat, or an alert manager.
 
 use sea_orm::entity::prelude::*;
+
+/// What receives the messages of a webhook, and so which form they have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, async_graphql::Enum)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(24))", rename_all = "snake_case")]
+#[graphql(name = "WebhookKind")]
+pub enum Kind {
+    /// A program: signed JSON, as the specification Standard Webhooks says.
+    Standard,
+    /// A channel of Slack.
+    Slack,
+    /// A channel of Mattermost.
+    Mattermost,
+    /// A channel of Rocket.Chat.
+    RocketChat,
+    /// A chat or a channel of Microsoft Teams, through Workflows.
+    Teams,
+    /// A space of Google Chat.
+    GoogleChat,
+    /// A channel of Discord.
+    Discord,
+    /// A topic of an ntfy server.
+    Ntfy,
+    /// A service of PagerDuty.
+    Pagerduty,
+    /// Opsgenie.
+    Opsgenie,
+    /// A Prometheus Alertmanager.
+    Alertmanager,
+}
 
 /// Whether messages are sent to a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, async_graphql::Enum)]
@@ -20,7 +49,7 @@ pub enum State {
 pub enum DisabledReason {
     /// A member switched it off.
     Member,
-    /// The receiver answered with status 410: it is gone.
+    /// The receiver answered that it is gone, for example with status 410.
     Gone,
     /// It accepted nothing for three days.
     Failing,
@@ -32,6 +61,8 @@ pub enum DisabledReason {
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
+    pub kind: Kind,
+    /// The address; of a chat or an alert manager only its scheme and host, because the rest is a secret.
     pub url: String,
     pub description: String,
     /// The causes of events that it wants: a JSON array; null for all.
@@ -45,7 +76,7 @@ pub struct Model {
     pub state: State,
     pub disabled_reason: Option<DisabledReason>,
     pub disabled_at: Option<i64>,
-    /// The secrets, sealed and bound to the address.
+    /// What signs the messages, or the whole address of a chat or an alert manager. Sealed, and bound to `url`.
     pub secret: Vec<u8>,
     /// Incremented whenever the secrets are sealed with other content or another address.
     pub secret_generation: i64,

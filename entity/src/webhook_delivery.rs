@@ -17,6 +17,8 @@ pub enum State {
     Delivered,
     /// It was not accepted in time, or the webhook was switched off. It can be sent again.
     Failed,
+    /// It is not sent, because another message to the same chat reports it together with others.
+    Included,
 }
 
 #[sea_orm::model]
@@ -47,6 +49,8 @@ pub struct Model {
     /// The beginning of the last answer.
     pub answer: Option<String>,
     pub created_at: i64,
+    /// Until when it waits for others that it can be reported with. Null if that is decided.
+    pub held_until: Option<i64>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -56,6 +56,7 @@ mod m0035_trend;
 mod m0036_digest;
 mod m0037_webhooks;
 mod m0038_history;
+mod m0039_channels;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -102,6 +103,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0036_digest::Migration),
             Box::new(m0037_webhooks::Migration),
             Box::new(m0038_history::Migration),
+            Box::new(m0039_channels::Migration),
         ]
     }
 }

@@ -157,6 +157,7 @@ pub(super) fn unknown_values() -> String {
         column::<people_task::Kind>("people_task", "kind"),
         column::<source_account::Presence>("source_account", "presence"),
         column::<notification::NotificationState>("notification", "state"),
+        column::<webhook::Kind>("webhook", "kind"),
         column::<webhook::State>("webhook", "state"),
         column::<webhook::DisabledReason>("webhook", "disabled_reason"),
         column::<webhook_delivery::State>("webhook_delivery", "state"),

@@ -118,7 +118,7 @@ pub(super) async fn event_chain<C: ConnectionTrait>(conn: &C, report: &mut Repor
                 Err(error) => Some(format!("event {seq} cannot be read: {error}")),
                 Ok(Event { snapshot: Snapshot { instance, before, .. }, .. }) => {
                     let previous = known.take().filter(|(id, _)| *id == instance_id).map(|(_, state)| state);
-                    let breaks = previous.is_some() && before.is_some() && previous != before;
+                    let breaks = previous.zip(before).is_some_and(|(end, before)| !before.follows(&end));
                     known = Some((instance.id, Previous::of(&instance)));
                     if instance.id == instance_id {
                         breaks

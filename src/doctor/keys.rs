@@ -185,7 +185,7 @@ impl KeyCheck<'_> {
                     about: Subject::Webhook,
                     id: Some(row.id),
                     wrong: format!("its secret does not open: {error}"),
-                    remedy: "Check its address, and give it a new secret (rotateWebhookSecret). Put the right key file back if instances are found as well.",
+                    remedy: "Check its address, and give it a new secret (rotateWebhookSecret); enter the address of a chat or an alert manager again (updateWebhook). Put the right key file back if instances are found as well.",
                 };
                 self.found.push(finding);
             }

@@ -24,11 +24,14 @@ pub(super) const CHECKS: &[Row] = &[
     ),
     (
         "webhook-deliveries",
-        "A delivery belongs to a webhook. One that waits has a job, and its webhook is not switched off, unless it is a test.",
+        "A delivery and an alert belong to a webhook. A delivery that waits has a job, and its webhook is not switched off, unless it is a test.",
         Subject::Webhook,
         SWITCH,
         "SELECT d.webhook_id AS id, 'it does not exist, but has ' || CAST(COUNT(*) AS TEXT) || ' deliveries' AS wrong
         FROM webhook_delivery d WHERE NOT EXISTS (SELECT 1 FROM webhook w WHERE w.id = d.webhook_id) GROUP BY d.webhook_id
+        UNION ALL
+        SELECT a.webhook_id, 'it does not exist, but has ' || CAST(COUNT(*) AS TEXT) || ' open alerts'
+        FROM webhook_alert a WHERE NOT EXISTS (SELECT 1 FROM webhook w WHERE w.id = a.webhook_id) GROUP BY a.webhook_id
         UNION ALL
         SELECT w.id, 'messages wait for it, but there is no job that sends them' FROM webhook w
         WHERE EXISTS (SELECT 1 FROM webhook_delivery d WHERE d.webhook_id = w.id AND d.state = 'queued')

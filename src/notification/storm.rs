@@ -138,7 +138,7 @@ impl Delivery {
             .collect();
         let rendered = compose::storm(&Storm {
             kind: mail.kind,
-            class,
+            class: Some(class),
             instances: &names,
             at_ms: mail.created_at,
             link: &self.public_url,

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use entity::audit_entry::Action;
-use entity::webhook::{self, State};
+use entity::webhook::{self, Kind, State};
 use entity::webhook_delivery::{ActiveModel, Column, Entity, Model, State as DeliveryState};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
+use super::kind::{Family, family};
 use super::manage::{lock, note, wake};
 use super::plan::queued;
-use super::{Webhooks, payload, queries};
+use super::{Webhooks, alert, chat, payload, queries};
 use crate::db::Tx;
 use crate::error::{Error, Refusal, RefusalCode, Result};
 
@@ -29,17 +30,18 @@ impl Webhooks {
     /// worker is running.
     pub async fn test(&self, id: Uuid) -> Result<Model> {
         let (db, now) = (&self.instances.db, self.instances.clock.now());
-        let body = &payload::of_test(now).map_err(|error| Error::internal("writing the body of a message", error))?;
         let mut test = db
             .write(|tx| async move {
                 let hook = lock(&tx, id).await?;
+                let test = Uuid::now_v7();
+                let body = self.test_body(hook.kind, test, now)?;
                 let row = ActiveModel {
-                    id: Set(Uuid::now_v7()),
+                    id: Set(test),
                     webhook_id: Set(id),
                     position: Set(None),
                     instance_id: Set(None),
                     message_type: Set(payload::TEST.to_owned()),
-                    body: Set(body.clone()),
+                    body: Set(body),
                     ..queued(now)
                 };
                 let row = row.insert(tx.conn()).await?;
@@ -62,6 +64,17 @@ impl Webhooks {
         Ok(test)
     }
 
+    fn test_body(&self, kind: Kind, test: Uuid, now: i64) -> Result<String> {
+        let link = format!("{}/settings/webhooks", self.public_url);
+        Ok(match family(kind) {
+            Family::Standard => {
+                payload::of_test(now).map_err(|error| Error::internal("writing the body of a message", error))?
+            }
+            Family::Chat => chat::body(kind, &chat::of_test(link)).to_string(),
+            Family::Alert => alert::test(kind, test, &link, now).to_string(),
+        })
+    }
+
     /// Sends one message again.
     pub async fn retry(&self, id: Uuid) -> Result<Model> {
         let (db, now) = (&self.instances.db, self.instances.clock.now());
@@ -71,6 +84,10 @@ impl Webhooks {
             let delivery = queries::find_delivery(tx.conn(), id).await?.ok_or_else(no_delivery)?;
             if delivery.position.is_none() {
                 return Err(Refusal::invalid("A test is not sent again. Send another one.", ["id"]).into());
+            }
+            if delivery.state == DeliveryState::Included {
+                let message = "This message is not sent by itself: send the one again that reports it with others.";
+                return Err(Refusal::invalid(message, ["id"]).into());
             }
             if delivery.state == DeliveryState::Queued {
                 return Ok(delivery);
@@ -113,7 +130,7 @@ impl Webhooks {
 }
 
 /// Queues deliveries again. They keep their places in the order, and their ids.
-async fn requeue(tx: &Tx, which: Expr, now: i64) -> Result<u64> {
+pub(super) async fn requeue(tx: &Tx, which: Expr, now: i64) -> Result<u64> {
     let row = ActiveModel {
         state: Set(DeliveryState::Queued),
         attempts: Set(0),

@@ -6,6 +6,7 @@ use chrono::DateTime;
 use entity::webhook::{DisabledReason, Model as Webhook};
 use entity::webhook_delivery::Model as Delivery;
 
+use super::reply::{Meaning, Verdict};
 use crate::backoff::Backoff;
 use crate::clock::DAY_MS;
 
@@ -27,8 +28,8 @@ const UNAVAILABLE: u16 = 503;
 /// What the receiver answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// With a status; the beginning of its body; how long it asks to wait, in milliseconds.
-    Status { status: u16, text: String, retry_after: Option<i64> },
+    /// With a status; the beginning of its body; how long it asks to wait, in milliseconds; what a service means by it.
+    Status { status: u16, text: String, retry_after: Option<i64>, meaning: Option<Meaning> },
     /// Nothing, and why.
     None(String),
 }
@@ -42,12 +43,23 @@ impl Answer {
     pub fn error(&self) -> Option<String> {
         match self {
             Answer::Status { status: 200..300, .. } => None,
+            Answer::Status { status, meaning: Some((_, sentence)), .. } => {
+                Some(format!("{sentence} (Status {status}.)"))
+            }
             Answer::Status { status: 300..400, .. } => Some(
                 "The receiver answered with a redirect, which is not followed. Enter the address that it leads to."
                     .into(),
             ),
             Answer::Status { status, .. } => Some(format!("The receiver answered with status {status}.")),
             Answer::None(reason) => Some(reason.clone()),
+        }
+    }
+
+    fn verdict(&self) -> Verdict {
+        match self {
+            Answer::Status { meaning: Some((verdict, _)), .. } => *verdict,
+            Answer::Status { status: GONE, .. } => Verdict::Gone,
+            Answer::Status { .. } | Answer::None(_) => Verdict::Again,
         }
     }
 
@@ -118,14 +130,15 @@ pub fn outcome(answer: &Answer, delivery: &Delivery, webhook: &Webhook, at: Mome
         failures,
         retry_at: Some(webhook.retry_at.filter(|_| !is_first).map_or(retry_at, |before| before.max(at.now + asked))),
     };
-    let disable = match answer {
-        Answer::Status { status: GONE, .. } => Some(DisabledReason::Gone),
+    let verdict = answer.verdict();
+    let disable = match verdict {
+        Verdict::Gone => Some(DisabledReason::Gone),
         _ if at.steady - failing_since >= PATIENCE_MS => Some(DisabledReason::Failing),
         _ => None,
     };
     let tries = delivery.attempts.saturating_add(1);
     let is_over = at.steady - delivery.queued_at >= PATIENCE_MS && tries >= LEAST_TRIES;
-    let fate = if disable.is_some() || is_over {
+    let fate = if disable.is_some() || is_over || verdict == Verdict::Refused {
         Fate::Failed
     } else {
         Fate::Retried(at.now + wait(tries, at.roll).max(asked))
@@ -153,7 +166,7 @@ pub fn retry_after(text: &str, now: i64) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use entity::webhook::State;
+    use entity::webhook::{Kind, State};
     use entity::webhook_delivery::State as DeliveryState;
     use uuid::Uuid;
 
@@ -164,6 +177,7 @@ mod tests {
     fn webhook() -> Webhook {
         Webhook {
             id: Uuid::nil(),
+            kind: Kind::Standard,
             url: "https://a.example/".into(),
             description: String::new(),
             causes: None,
@@ -208,11 +222,12 @@ mod tests {
             last_error: None,
             answer: None,
             created_at: NOW,
+            held_until: None,
         }
     }
 
     fn status(status: u16, retry_after: Option<i64>) -> Answer {
-        Answer::Status { status, text: String::new(), retry_after }
+        Answer::Status { status, text: String::new(), retry_after, meaning: None }
     }
 
     fn at(now: i64) -> Moment {
@@ -261,6 +276,21 @@ mod tests {
             assert_eq!(told.fate, Fate::Retried(NOW + waited), "{status_code}");
             assert_eq!(told.pulse.unwrap().retry_at, Some(NOW + waited), "{status_code}");
         }
+    }
+
+    #[test]
+    fn what_a_service_means_decides() {
+        let told = |verdict| Answer::Status {
+            status: 404,
+            text: String::new(),
+            retry_after: None,
+            meaning: Some((verdict, "The channel is archived.".into())),
+        };
+        let after = |verdict| outcome(&told(verdict), &delivery(Some(4)), &webhook(), at(NOW));
+        assert_eq!(after(Verdict::Gone).disable, Some(DisabledReason::Gone));
+        assert_eq!((after(Verdict::Refused).fate, after(Verdict::Refused).disable), (Fate::Failed, None));
+        assert!(matches!(after(Verdict::Again).fate, Fate::Retried(_)));
+        assert_eq!(told(Verdict::Again).error().unwrap(), "The channel is archived. (Status 404.)");
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! What members may give for a webhook.
 
 use entity::event::Cause;
-use entity::webhook::Model;
+use entity::webhook::{Kind, Model};
+use ipnet::IpNet;
 use url::Url;
 
-use super::MOST_WEBHOOKS;
+use super::kind::{self, Address, Family, Wrong, family};
 use super::wanted::Wanted;
+use super::{MOST_WEBHOOKS, sealed};
 use crate::auth::Scope;
 use crate::error::{Error, Refusal, Result};
 use crate::instance::Instances;
+use crate::secrets::KeyRing;
 
 /// In characters.
 const LONGEST_URL: usize = 2_000;
@@ -19,27 +22,60 @@ const MOST_NAMED: usize = 100;
 /// What a member decides about a webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Definition {
+    pub kind: Kind,
+    /// Of one that is stored and is a chat or an alert manager, only what is not secret.
     pub url: String,
+    /// The key or token of a service.
+    pub key: Option<String>,
     pub description: String,
     pub wanted: Wanted,
 }
 
 impl Definition {
     pub fn of(row: &Model) -> Result<Self> {
-        Ok(Self { url: row.url.clone(), description: row.description.clone(), wanted: Wanted::of(row)? })
+        Ok(Self {
+            kind: row.kind,
+            url: row.url.clone(),
+            key: None,
+            description: row.description.clone(),
+            wanted: Wanted::of(row)?,
+        })
     }
 
-    /// The definition as it is stored, or everything that is wrong with it.
-    pub(super) fn checked(mut self, allows_http: bool) -> Result<Self> {
+    /// The same with the address that is sealed in the row.
+    pub(super) fn with_address(self, keys: &KeyRing, row: &Model) -> Self {
+        match sealed::open_address(keys, row) {
+            Ok(Address { url, key }) if family(row.kind) != Family::Standard => Self { url, key, ..self },
+            _ => self,
+        }
+    }
+
+    pub(super) fn address(&self) -> Address {
+        Address { url: self.url.clone(), key: self.key.clone() }
+    }
+
+    /// The definition as it is stored, or everything that is wrong with it. An address that is as it was `before` is not
+    /// checked again.
+    pub(super) fn checked(mut self, networks: &[IpNet], before: Option<&Self>) -> Result<Self> {
         let mut refusals = Vec::new();
         self.url = self.url.trim().into();
-        if let Err(message) = check_url(&self.url, allows_http) {
-            refusals.push(Refusal::invalid(message, ["url"]));
+        if before.is_none_or(|before| before.address() != self.address()) {
+            match self.checked_address(networks) {
+                Ok(Address { url, key }) => (self.url, self.key) = (url, key),
+                Err((field, message)) => refusals.push(Refusal::invalid(message, [field])),
+            }
         }
         self.description = self.description.trim().into();
         if self.description.chars().count() > LONGEST_DESCRIPTION || self.description.chars().any(char::is_control) {
             let message = format!("A description has at most {LONGEST_DESCRIPTION} characters on one line.");
             refusals.push(Refusal::invalid(message, ["description"]));
+        }
+        if family(self.kind) != Family::Standard
+            && self.wanted != (Wanted { scope: self.wanted.scope.clone(), ..NOTICES })
+        {
+            let message = "A chat gets what is also written by mail, and an alert manager gets alerts. Leave causes, onlyChanges \
+                           and accountChanges out.";
+            refusals.push(Refusal::invalid(message, ["causes"]));
         }
         let Wanted { causes, account_changes, scope, .. } = &mut self.wanted;
         if let Some(causes) = causes {
@@ -57,7 +93,16 @@ impl Definition {
         }
         if refusals.is_empty() { Ok(self) } else { Err(Error::Refused(refusals)) }
     }
+
+    fn checked_address(&self, networks: &[IpNet]) -> Result<Address, Wrong> {
+        let address = kind::checked(self.kind, &self.url, self.key.as_deref(), networks)?;
+        check_url(&address.url, !networks.is_empty()).map_err(|message| ("url", message))?;
+        Ok(address)
+    }
 }
+
+/// What a chat and an alert manager want: they cannot choose.
+const NOTICES: Wanted = Wanted { causes: None, only_changes: true, account_changes: Vec::new(), scope: None };
 
 fn dedup<T: PartialEq>(values: &mut Vec<T>) {
     let mut seen = Vec::new();
@@ -137,13 +182,13 @@ mod tests {
 
     fn definition(url: &str) -> Definition {
         let wanted = Wanted { causes: None, only_changes: true, account_changes: Vec::new(), scope: None };
-        Definition { url: url.into(), description: " Tickets ".into(), wanted }
+        Definition { kind: Kind::Standard, url: url.into(), key: None, description: " Tickets ".into(), wanted }
     }
 
     #[test]
     fn an_address_is_whole_and_has_no_password() {
         for good in ["https://a.example", " https://a.example:8443/x?token=1 ", "https://[2001:db8::1]/"] {
-            let checked = definition(good).checked(false).unwrap();
+            let checked = definition(good).checked(&[], None).unwrap();
             assert_eq!((checked.url.as_str(), checked.description.as_str()), (good.trim(), "Tickets"));
         }
         for bad in [
@@ -156,17 +201,21 @@ mod tests {
             "https://u:p@a.example",
             "https://a.example/#x",
         ] {
-            assert!(definition(bad).checked(false).is_err(), "{bad}");
+            assert!(definition(bad).checked(&[], None).is_err(), "{bad}");
         }
-        assert!(definition("http://10.0.0.1/hook").checked(true).is_ok());
-        assert!(definition(&format!("https://a.example/{}", "x".repeat(LONGEST_URL))).checked(true).is_err());
+        assert!(definition("http://10.0.0.1/hook").checked(&["10.0.0.0/8".parse().unwrap()], None).is_ok());
+        assert!(
+            definition(&format!("https://a.example/{}", "x".repeat(LONGEST_URL)))
+                .checked(&["10.0.0.0/8".parse().unwrap()], None)
+                .is_err()
+        );
     }
 
     #[test]
     fn a_webhook_wants_something_that_happens() {
         let with = |causes: Vec<Cause>, account_changes: Vec<AccountChange>| {
             let wanted = Wanted { causes: Some(causes), account_changes, ..definition("").wanted };
-            Definition { wanted, ..definition("https://a.example") }.checked(false)
+            Definition { wanted, ..definition("https://a.example") }.checked(&[], None)
         };
         assert!(with(Vec::new(), Vec::new()).is_err());
         assert!(with(vec![Cause::Snapshot], Vec::new()).is_err());
@@ -179,11 +228,24 @@ mod tests {
     fn a_scope_names_something() {
         let with = |scope: Scope| {
             let wanted = Wanted { scope: Some(scope), ..definition("").wanted };
-            Definition { wanted, ..definition("https://a.example") }.checked(false)
+            Definition { wanted, ..definition("https://a.example") }.checked(&[], None)
         };
         assert!(with(Scope::default()).is_err());
         assert!(with(Scope { integrations: ["okta".to_owned()].into(), ..Scope::default() }).is_ok());
         let many = (0..=MOST_NAMED).map(|number| number.to_string()).collect();
         assert!(with(Scope { integrations: many, ..Scope::default() }).is_err());
+    }
+
+    #[test]
+    fn a_chat_cannot_choose_its_events() {
+        let chat = |wanted: Wanted| {
+            let url = "https://hooks.slack.com/services/T0/B0/abc".to_owned();
+            Definition { kind: Kind::Slack, url, wanted, ..definition("") }.checked(&[], None)
+        };
+        assert!(chat(NOTICES).is_ok());
+        assert!(chat(Wanted { only_changes: false, ..NOTICES }).is_err());
+        assert!(chat(Wanted { causes: Some(vec![Cause::SyncFailed]), ..NOTICES }).is_err());
+        let scope = Some(Scope { integrations: ["okta".to_owned()].into(), ..Scope::default() });
+        assert!(chat(Wanted { scope, ..NOTICES }).is_ok());
     }
 }

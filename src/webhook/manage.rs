@@ -10,9 +10,10 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::input::{Definition, check_known, too_many};
+use super::kind::{Family, family};
 use super::record::{fail_queued, place_of};
 use super::signature::Secret;
-use super::{MOST_WEBHOOKS, Webhooks, not_found, sealed};
+use super::{MOST_WEBHOOKS, Webhooks, alerts, not_found, sealed};
 use crate::audit::{self, Entry, Subject};
 use crate::auth::Caller;
 use crate::clock::DAY_MS;
@@ -57,9 +58,10 @@ pub struct Change<F> {
 }
 
 impl Webhooks {
-    /// Creates a webhook. Returns it with its secret, which is not shown again.
-    pub async fn create(&self, caller: &Caller, definition: Definition) -> Result<(Model, String)> {
-        let definition = &definition.checked(self.allows_http)?;
+    /// Creates a webhook. Returns it with the secret that signs its messages, which is not shown again. A chat or an alert
+    /// manager has none.
+    pub async fn create(&self, caller: &Caller, definition: Definition) -> Result<(Model, Option<String>)> {
+        let definition = &definition.checked(&self.networks, None)?;
         if let Some(scope) = &definition.wanted.scope {
             check_known(&self.instances, scope).await?;
         }
@@ -71,12 +73,22 @@ impl Webhooks {
                 if Entity::find().count(tx.conn()).await? >= MOST_WEBHOOKS {
                     return Err(too_many());
                 }
-                let (id, secret) = (Uuid::now_v7(), Secret::new());
-                let text = secret.text();
+                let id = Uuid::now_v7();
+                let shown = shown_url(definition);
+                let place = sealed::place(&id, &shown, 1);
+                let (sealed, text) = match family(definition.kind) {
+                    Family::Standard => {
+                        let secret = Secret::new();
+                        let text = secret.text();
+                        (sealed::seal(&key, &place, &[secret]), Some(text))
+                    }
+                    Family::Chat | Family::Alert => (sealed::seal_address(&key, &place, &definition.address())?, None),
+                };
                 let row = ActiveModel {
                     id: Set(id),
+                    kind: Set(definition.kind),
                     state: Set(State::Enabled),
-                    secret: Set(sealed::seal(&key, &sealed::place(&id, &definition.url, 1), &[secret])),
+                    secret: Set(sealed),
                     secret_generation: Set(1),
                     // Nothing old.
                     decided_through: Set(events::newest(tx.conn()).await?),
@@ -121,15 +133,22 @@ impl Webhooks {
             let message = "Somebody has changed the webhook meanwhile: read it again.";
             return Err(Refusal::new(RefusalCode::RevisionConflict, message).at(["expectedRevision"]).into());
         }
-        let mut definition = Definition::of(&before)?;
+        let stored = Definition::of(&before)?.with_address(&self.instances.keys, &before);
+        let mut definition = stored.clone();
         (change.define)(&mut definition);
-        let definition = definition.checked(self.allows_http)?;
+        let definition = definition.checked(&self.networks, Some(&stored))?;
         let mut row = ActiveModel { id: Set(id), revision: Set(before.revision + 1), ..defined(&definition, now)? };
-        if definition.url != before.url {
-            // The secrets are bound to the address.
-            let generation = before.secret_generation + 1;
-            let secrets = sealed::open(&self.instances.keys, &before).map_err(|_| unusable_secret())?;
-            row.secret = Set(sealed::seal(&key, &sealed::place(&id, &definition.url, generation), &secrets));
+        if definition.address() != stored.address() {
+            // What is sealed is bound to the part of the address that is not.
+            let (generation, shown) = (before.secret_generation + 1, shown_url(&definition));
+            let place = sealed::place(&id, &shown, generation);
+            row.secret = Set(match family(definition.kind) {
+                Family::Standard => {
+                    let secrets = sealed::open(&self.instances.keys, &before).map_err(|_| unusable_secret())?;
+                    sealed::seal(&key, &place, &secrets)
+                }
+                Family::Chat | Family::Alert => sealed::seal_address(&key, &place, &definition.address())?,
+            });
             row.secret_generation = Set(generation);
         }
         let is_enabled = before.state == State::Enabled;
@@ -148,6 +167,7 @@ impl Webhooks {
             None => "A webhook was changed.",
         };
         let row = row.update(tx.conn()).await?;
+        alerts::settle(tx, &row, now).await?;
         wake(tx, id, now).await?;
         note(tx, &row, Action::WebhookUpdated, detail, now);
         Ok(row)
@@ -161,6 +181,10 @@ impl Webhooks {
             .write(|tx| async move {
                 let key = sealing_key(&tx, &self.instances.keys).await?;
                 let before = lock(&tx, id).await?;
+                if family(before.kind) != Family::Standard {
+                    let message = "Messages of this kind are not signed. Enter another address or key instead.";
+                    return Err(Refusal::invalid(message, ["id"]).into());
+                }
                 let (secret, generation) = (Secret::new(), before.secret_generation + 1);
                 let text = secret.text();
                 // If the one before does not open, the new one is the only one.
@@ -194,6 +218,7 @@ impl Webhooks {
                 queue::cancel(&tx, JobKind::Webhook, &[id]).await?;
                 let own = webhook_delivery::Column::WebhookId.eq(id);
                 webhook_delivery::Entity::delete_many().filter(own).exec(tx.conn()).await?;
+                alerts::forget(&tx, id).await?;
                 Entity::delete_by_id(id).exec(tx.conn()).await?;
                 note(&tx, &row, Action::WebhookDeleted, "A webhook was deleted.", now);
                 Ok(())
@@ -239,11 +264,19 @@ async fn switch_on(tx: &Tx, row: &mut ActiveModel) -> Result<()> {
     Ok(())
 }
 
+/// The part of an address that is not secret.
+fn shown_url(definition: &Definition) -> String {
+    match family(definition.kind) {
+        Family::Standard => definition.url.clone(),
+        Family::Chat | Family::Alert => place_of(&definition.url),
+    }
+}
+
 /// The columns that a member decides.
 fn defined(definition: &Definition, now: i64) -> Result<ActiveModel> {
-    let Definition { url, description, wanted } = definition;
+    let Definition { description, wanted, .. } = definition;
     Ok(ActiveModel {
-        url: Set(url.clone()),
+        url: Set(shown_url(definition)),
         description: Set(description.clone()),
         causes: Set(wanted.causes.as_ref().map(serde_json::to_string).transpose()?),
         only_changes: Set(wanted.only_changes),

@@ -1,4 +1,9 @@
-//! Webhooks: what happens to instances, sent to other programs.
+//! Webhooks: what happens to instances, sent to other programs, to chats, and to alert managers.
+//!
+//! **One way of delivery, and three of saying.** A [kind](kind) says who receives the messages of a webhook. A program gets
+//! [events](wanted) as signed JSON. A chat gets what is also written by mail ([`notice`], [`chat`]); what happens to many
+//! instances within a minute is [one message](gather). An alert manager gets one [alert](alert) for each instance that
+//! fails, until it no longer does. Everything else is the same for all.
 //!
 //! **Decided from the log.** Each webhook has the number of the last event about which it was decided. [`plan`] reads the
 //! events after it, writes one delivery for each message that the webhook [wants](wanted), and moves the number, in one
@@ -19,23 +24,35 @@
 //! failed then, and somebody can have it sent [`again`]. While it is switched off, nothing is decided for it; when it is
 //! switched on, it goes on with the newest event.
 
+use std::sync::Arc;
+
+use ipnet::IpNet;
 use uuid::Uuid;
 
 use crate::error::{Error, Refusal, RefusalCode};
 use crate::instance::Instances;
 
 pub mod again;
+pub mod alert;
+mod alerts;
 pub mod attempt;
+pub mod chat;
+mod gather;
 pub mod input;
+pub mod kind;
 pub mod manage;
+pub mod notice;
 pub mod payload;
 mod plan;
 pub mod prune;
 pub mod queries;
 mod record;
+pub mod reply;
+pub mod request;
 pub mod sealed;
 pub mod send;
 pub mod signature;
+pub mod text;
 pub mod wake;
 pub mod wanted;
 
@@ -48,8 +65,10 @@ pub const PLACES: usize = 50;
 #[derive(Clone)]
 pub struct Webhooks {
     pub instances: Instances,
-    /// Whether plain http is permitted to any network.
-    pub allows_http: bool,
+    /// The own networks that may be called, also by plain http.
+    pub networks: Vec<IpNet>,
+    /// Where links begin.
+    pub public_url: Arc<str>,
 }
 
 /// There is no webhook with this id.

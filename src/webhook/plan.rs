@@ -1,19 +1,23 @@
 //! Decides which messages a webhook gets, from the events after the last one about which it was decided.
 
+use entity::event::Cause;
 use entity::webhook::{self, State};
+use entity::webhook_alert;
 use entity::webhook_delivery::{ActiveModel, Column, Entity, State as DeliveryState};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use tracing::warn;
 use uuid::Uuid;
 
-use super::payload;
-use super::queries;
+use super::kind::{Family, family};
+use super::notice::{self, Notice};
 use super::send::Sender;
-use super::wanted::{Message, Wanted};
+use super::wanted::{Wanted, first_position};
+use super::{alerts, chat, payload, queries};
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::instance::event::Event;
+use crate::notification::compose::Brief;
 use crate::queue::{self, Claim};
 
 /// How many events are looked at in one transaction.
@@ -32,40 +36,79 @@ pub(super) enum Planned {
     Lost,
 }
 
+/// What was decided.
+#[derive(Default)]
+pub(super) struct Decided {
+    pub deliveries: Vec<ActiveModel>,
+    /// Alerts that are open now, or report another state.
+    pub opened: Vec<webhook_alert::ActiveModel>,
+    /// Instances whose alerts are no longer open.
+    pub closed: Vec<Uuid>,
+}
+
 impl Sender {
     /// Decides about the next events.
     pub(super) async fn plan(&self, claim: &Claim, hook: &webhook::Model) -> Result<Planned> {
         if queries::has_queued(self.db.read(), hook.id, MOST_QUEUED).await? {
             return Ok(Planned::UpToDate);
         }
-        let Some(entries) = self.log.after(hook.decided_through, EVENTS_AT_ONCE).await? else {
+        let Some(mut entries) = self.log.after(hook.decided_through, EVENTS_AT_ONCE).await? else {
             let through = self.skip(hook).await?;
-            return self.store(claim, hook, through, Vec::new()).await;
+            return self.store(claim, hook, through, Decided::default()).await;
         };
-        let Some(last) = entries.last() else { return Ok(Planned::UpToDate) };
-        let (through, now, wanted) = (last.seq, self.clock.now(), Wanted::of(hook)?);
-        let mut rows = Vec::new();
-        // An event that cannot be read was reported when the log was read.
-        for event in entries.iter().filter_map(|entry| entry.event.as_deref()) {
-            for message in wanted.messages(event) {
-                rows.push(self.delivery(hook.id, event, message, now)?);
-            }
+        // A failure and the switching off that it causes are told together. They were written together.
+        while let Some(last) = entries.last()
+            && last.event.as_ref().is_some_and(|event| event.cause == Cause::SyncFailed)
+        {
+            let Some(next) = self.log.after(last.seq, 1).await?.and_then(|next| next.into_iter().next()) else { break };
+            entries.push(next);
         }
-        self.store(claim, hook, through, rows).await
+        let Some(through) = entries.last().map(|last| last.seq) else { return Ok(Planned::UpToDate) };
+        // An event that cannot be read was reported when the log was read.
+        let events: Vec<&Event> = entries.iter().filter_map(|entry| entry.event.as_deref()).collect();
+        let decided = match family(hook.kind) {
+            Family::Standard => self.standard(hook, &events)?,
+            Family::Chat => self.notices(hook, &events)?,
+            Family::Alert => self.alerts(hook, &events).await?,
+        };
+        self.store(claim, hook, through, decided).await
     }
 
-    fn delivery(&self, webhook: Uuid, event: &Event, message: Message, now: i64) -> Result<ActiveModel> {
-        let body = payload::of_event(event, message, self.ids, &self.public_url)
-            .map_err(|error| Error::internal("writing the body of a message", error))?;
-        Ok(ActiveModel {
-            id: Set(Uuid::now_v7()),
-            webhook_id: Set(webhook),
-            position: Set(Some(message.position(event.seq))),
-            instance_id: Set(Some(event.snapshot.instance.id)),
-            message_type: Set(message.message_type(event.cause)),
-            body: Set(body),
-            ..queued(now)
-        })
+    fn standard(&self, hook: &webhook::Model, events: &[&Event]) -> Result<Decided> {
+        let (wanted, now, mut decided) = (Wanted::of(hook)?, self.clock.now(), Decided::default());
+        for event in events {
+            for message in wanted.messages(event) {
+                let body = payload::of_event(event, message, self.ids, &self.public_url)
+                    .map_err(|error| Error::internal("writing the body of a message", error))?;
+                let position = message.position(event.seq);
+                let row = about(hook.id, event, position, message.message_type(event.cause), body, now);
+                decided.deliveries.push(row);
+            }
+        }
+        Ok(decided)
+    }
+
+    fn notices(&self, hook: &webhook::Model, events: &[&Event]) -> Result<Decided> {
+        let (wanted, now, mut decided) = (Wanted::of(hook)?, self.clock.now(), Decided::default());
+        let hold = i64::try_from(self.hold.as_millis()).unwrap_or(i64::MAX);
+        for (number, event) in events.iter().enumerate().filter(|(_, event)| wanted.is_about(event)) {
+            let Some(notice) = notice::of_event(event, events.get(number + 1).copied()) else { continue };
+            let said = self.brief(event, notice);
+            let (kind, body) = (notice.message_type(), chat::body(hook.kind, &said).to_string());
+            decided.deliveries.push(ActiveModel {
+                held_until: Set(Some(now + hold)),
+                next_try_at: Set(now + hold),
+                ..about(hook.id, event, first_position(event.seq), kind, body, now)
+            });
+        }
+        Ok(decided)
+    }
+
+    /// What people are told about an event.
+    pub(super) fn brief(&self, event: &Event, notice: Notice) -> Brief {
+        let instance = &event.snapshot.instance;
+        let link = format!("{}/{}", self.public_url, (self.ids.page)(instance.id));
+        notice::text(event, notice, self.instances.about(instance), link)
     }
 
     /// The number to go on with after events that the log no longer has: retention has removed them, or a backup was
@@ -82,24 +125,17 @@ impl Sender {
         Ok(through.max(0))
     }
 
-    async fn store(
-        &self,
-        claim: &Claim,
-        hook: &webhook::Model,
-        through: i64,
-        rows: Vec<ActiveModel>,
-    ) -> Result<Planned> {
+    async fn store(&self, claim: &Claim, hook: &webhook::Model, through: i64, decided: Decided) -> Result<Planned> {
         let _turn = self.writers.acquire().await.ok();
-        let (rows, now) = (&rows, self.clock.now());
+        let (decided, now) = (&decided, self.clock.now());
         self.db
             .write(|tx| async move {
                 if !queue::renew(tx.conn(), claim, now).await? {
                     return Ok(Planned::Lost);
                 }
-                if move_on(&tx, hook, through).await? && !rows.is_empty() {
-                    let known = OnConflict::columns([Column::WebhookId, Column::Position]).do_nothing().to_owned();
-                    let insert = Entity::insert_many(rows.iter().cloned()).on_conflict(known);
-                    insert.exec_without_returning(tx.conn()).await?;
+                if move_on(&tx, hook, through).await? {
+                    insert(&tx, &decided.deliveries).await?;
+                    alerts::store(&tx, hook.id, decided).await?;
                 }
                 Ok(Planned::More)
             })
@@ -120,6 +156,37 @@ async fn move_on(tx: &Tx, hook: &webhook::Model, through: i64) -> Result<bool> {
     Ok(moved.rows_affected == 1)
 }
 
+/// Stores deliveries, but for those that are stored already.
+pub(super) async fn insert(tx: &Tx, rows: &[ActiveModel]) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let known = OnConflict::columns([Column::WebhookId, Column::Position]).do_nothing().to_owned();
+    let insert = Entity::insert_many(rows.iter().cloned()).on_conflict(known);
+    insert.exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+/// A delivery about an event.
+pub(super) fn about(
+    webhook: Uuid,
+    event: &Event,
+    position: i64,
+    message_type: String,
+    body: String,
+    now: i64,
+) -> ActiveModel {
+    ActiveModel {
+        id: Set(Uuid::now_v7()),
+        webhook_id: Set(webhook),
+        position: Set(Some(position)),
+        instance_id: Set(Some(event.snapshot.instance.id)),
+        message_type: Set(message_type),
+        body: Set(body),
+        ..queued(now)
+    }
+}
+
 /// A delivery that is due at once.
 pub(super) fn queued(now: i64) -> ActiveModel {
     ActiveModel {
@@ -133,6 +200,7 @@ pub(super) fn queued(now: i64) -> ActiveModel {
         last_error: Set(None),
         answer: Set(None),
         created_at: Set(now),
+        held_until: Set(None),
         ..Default::default()
     }
 }

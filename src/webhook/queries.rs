@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use entity::webhook;
+use entity::webhook::{self, Kind};
 use entity::webhook_delivery::{Column, Entity, Model, State};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, IntoIden, Query};
 use sea_orm::{
@@ -11,6 +11,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::attempt::LONGEST_ASKED_MS;
+use super::kind::{Family, family};
 use crate::db::{self, Reader, Total};
 use crate::error::Result;
 
@@ -55,17 +56,36 @@ pub(super) async fn has_queued<C: ConnectionTrait>(conn: &C, webhook: Uuid, limi
     Ok(last.is_some())
 }
 
-/// The queued deliveries of a webhook that wait for no other: the first one of each instance, and tests.
-fn heads(webhook: Uuid, only_tests: bool) -> Select<Entity> {
+/// Which messages of a webhook wait for one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lanes {
+    /// Those about one instance.
+    Instances,
+    /// All: people read a chat from top to bottom.
+    One,
+}
+
+impl Lanes {
+    pub fn of(kind: Kind) -> Self {
+        match family(kind) {
+            Family::Chat => Self::One,
+            Family::Standard | Family::Alert => Self::Instances,
+        }
+    }
+}
+
+/// The queued deliveries of a webhook that wait for no other: the first one of each lane, and tests.
+pub(super) fn heads(webhook: Uuid, lanes: Lanes, only_tests: bool) -> Select<Entity> {
     let table = Alias::new("earlier").into_iden();
     let of = |column: Column| Expr::col((table.clone(), column));
     let own = |column: Column| Expr::col((Entity, column));
+    let same_instance = of(Column::InstanceId).eq(own(Column::InstanceId));
     let earlier = Query::select()
         .expr(of(Column::Id))
         .from_as(Entity, table.clone())
         .and_where(of(Column::WebhookId).eq(own(Column::WebhookId)))
         .and_where(of(Column::State).eq(State::Queued))
-        .and_where(of(Column::InstanceId).eq(own(Column::InstanceId)))
+        .and_where_option((lanes == Lanes::Instances).then_some(same_instance))
         .and_where(of(Column::Position).lt(own(Column::Position)))
         .to_owned();
     let tests = Condition::all().add_option(only_tests.then(|| Column::Position.is_null()));
@@ -80,7 +100,7 @@ fn heads(webhook: Uuid, only_tests: bool) -> Select<Entity> {
 /// again and again does not keep others waiting.
 pub(super) async fn due<C: ConnectionTrait>(
     conn: &C,
-    webhook: Uuid,
+    hook: &webhook::Model,
     only_tests: bool,
     now: i64,
     limit: u64,
@@ -89,7 +109,7 @@ pub(super) async fn due<C: ConnectionTrait>(
         .add(Column::NextTryAt.lte(now))
         // Only a wrong clock can have written this.
         .add(Column::NextTryAt.gt(now.saturating_add(LONGEST_ASKED_MS)));
-    let due = heads(webhook, only_tests)
+    let due = heads(hook.id, Lanes::of(hook.kind), only_tests)
         .filter(is_due)
         .order_by_asc(Column::Attempts)
         .order_by_asc(Column::Position)
@@ -99,8 +119,15 @@ pub(super) async fn due<C: ConnectionTrait>(
 }
 
 /// When the next delivery is due; `None` if none is queued.
-pub(super) async fn next_try<C: ConnectionTrait>(conn: &C, webhook: Uuid, only_tests: bool) -> Result<Option<i64>> {
-    let next = heads(webhook, only_tests).select_only().column(Column::NextTryAt).order_by_asc(Column::NextTryAt);
+pub(super) async fn next_try<C: ConnectionTrait>(
+    conn: &C,
+    hook: &webhook::Model,
+    only_tests: bool,
+) -> Result<Option<i64>> {
+    let next = heads(hook.id, Lanes::of(hook.kind), only_tests)
+        .select_only()
+        .column(Column::NextTryAt)
+        .order_by_asc(Column::NextTryAt);
     Ok(next.limit(1).into_tuple().one(conn).await?)
 }
 

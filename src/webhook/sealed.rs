@@ -1,9 +1,11 @@
-//! The secrets of a webhook as they are stored: the newest one, and for a while the one before it.
+//! What is secret of a webhook as it is stored: what signs its messages, the newest first and for a while the one before
+//! it; or the whole address of a chat or an alert manager.
 
 use entity::webhook::Model;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::kind::Address;
 use super::signature::{SECRET_BYTES, Secret};
 use crate::secrets::{Fields, KeyRing, OpenError, Place, SecretKey};
 
@@ -35,6 +37,17 @@ pub fn open(keys: &KeyRing, row: &Model) -> Result<Vec<Secret>, OpenError> {
     let plain = keys.open(&place_of(row), &row.secret)?;
     let secrets = plain.chunks_exact(SECRET_BYTES).filter_map(|bytes| Some(Secret::from_bytes(bytes.try_into().ok()?)));
     Ok(secrets.collect())
+}
+
+/// Seals the address of a chat or an alert manager.
+pub fn seal_address(key: &SecretKey, place: &Place<'_>, address: &Address) -> serde_json::Result<Vec<u8>> {
+    Ok(key.seal(place, &Zeroizing::new(serde_json::to_vec(address)?)))
+}
+
+/// The address of a chat or an alert manager.
+pub fn open_address(keys: &KeyRing, row: &Model) -> Result<Address, OpenError> {
+    let plain = keys.open(&place_of(row), &row.secret)?;
+    serde_json::from_slice(&plain).map_err(|_| OpenError::Changed)
 }
 
 /// The secrets with which a message is signed at `now`.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use entity::webhook::{Model as Webhook, State};
+use entity::webhook::{Kind, Model as Webhook, State};
 use entity::webhook_delivery::Model as Delivery;
 use futures_util::future::join_all;
 use integration::engine::{Body, Client, Request, Response};
@@ -17,11 +17,12 @@ use uuid::Uuid;
 use super::attempt::{Answer, Moment, retry_after, waits};
 use super::manage::lock_existing;
 use super::plan::Planned;
-use super::{Ids, queries, sealed, signature};
+use super::{Ids, alerts, queries, reply, request, sealed, signature};
 use crate::clock::{Clock, SteadyClock};
 use crate::db::{Db, Tx};
 use crate::error::Result;
 use crate::events::Log;
+use crate::instance::Instances;
 use crate::instance::event::Event;
 use crate::queue::{self, Claim, worker::Handler};
 use crate::secrets::KeyRing;
@@ -46,6 +47,7 @@ const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 /// The worker for the jobs of webhooks.
 #[derive(Clone)]
 pub struct Sender {
+    pub instances: Instances,
     pub db: Db,
     pub clock: Clock,
     /// Measures for how long a receiver has been failing.
@@ -53,6 +55,8 @@ pub struct Sender {
     pub keys: Arc<KeyRing>,
     pub log: Log<Event>,
     pub client: Client,
+    /// How long a message to a chat waits for others that it can be reported with.
+    pub hold: Duration,
     /// [`WRITES_AT_ONCE`].
     pub writers: Arc<Semaphore>,
     pub ids: Ids,
@@ -89,6 +93,7 @@ impl Handler for Sender {
             if sent == Round::Lost {
                 return Ok(());
             }
+            self.repeat(&hook).await?;
             if planned == Planned::UpToDate && sent == Round::Idle && self.rest(&claim).await? {
                 return Ok(());
             }
@@ -109,9 +114,15 @@ impl Sender {
         let only_tests = hook.state == State::Disabled || waits(hook.retry_at, now);
         // A receiver that fails is asked once.
         let limit = if hook.failures > 0 { 1 } else { INSTANCES_AT_ONCE };
-        let due = queries::due(self.db.read(), hook.id, only_tests, now, limit).await?;
+        let mut due = queries::due(self.db.read(), hook, only_tests, now, limit).await?;
         if due.is_empty() {
             return Ok(Round::Idle);
+        }
+        if due.iter().any(|delivery| delivery.held_until.is_some()) {
+            match self.gather(claim, hook, due).await? {
+                Some(decided) => due = decided,
+                None => return Ok(Round::Lost),
+            }
         }
         let mut round = Round::Sent;
         let attempts: Vec<_> = due.iter().map(|delivery| self.serve(claim, hook, delivery, stop)).collect();
@@ -159,12 +170,23 @@ impl Sender {
             Err(reason) => return Answer::None(reason),
         };
         match self.client.send_at_once(request).await {
-            Ok(response) => answer(&response, self.clock.now()),
+            Ok(response) => answer(hook.kind, &response, self.clock.now()),
             Err(error) => Answer::None(format!("The message was not accepted: {error}.")),
         }
     }
 
     fn request(&self, hook: &Webhook, delivery: &Delivery) -> Result<Request, String> {
+        match hook.kind {
+            Kind::Standard => self.signed(hook, delivery),
+            kind => {
+                let address = sealed::open_address(&self.keys, hook)
+                    .map_err(|error| format!("The address cannot be used: {error}. Enter it again."))?;
+                request::message(kind, &address, &delivery.body, self.clock.now())
+            }
+        }
+    }
+
+    fn signed(&self, hook: &Webhook, delivery: &Delivery) -> Result<Request, String> {
         let url = Url::parse(&hook.url).map_err(|error| format!("The address cannot be used: {error}."))?;
         let now = self.clock.now();
         let secrets = sealed::in_force(&self.keys, hook, now)
@@ -219,21 +241,24 @@ impl Sender {
 
 /// When something is to be sent next to a webhook; `None` if nothing is queued.
 async fn next_try(tx: &Tx, hook: &Webhook, now: i64) -> Result<Option<i64>> {
-    let tests = queries::next_try(tx.conn(), hook.id, true).await?;
+    let tests = queries::next_try(tx.conn(), hook, true).await?;
     let others = match hook.state {
-        State::Enabled => queries::next_try(tx.conn(), hook.id, false).await?,
+        State::Enabled => queries::next_try(tx.conn(), hook, false).await?,
         State::Disabled => None,
     };
+    let others = others.into_iter().chain(alerts::next_repeat(tx.conn(), hook, now).await?).min();
     let waits_until = hook.retry_at.filter(|_| waits(hook.retry_at, now));
     let others = others.map(|at| at.max(waits_until.unwrap_or(at)));
     Ok(tests.into_iter().chain(others).min())
 }
 
-fn answer(response: &Response, now: i64) -> Answer {
+fn answer(kind: Kind, response: &Response, now: i64) -> Answer {
     let asked = response.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let text: String = String::from_utf8_lossy(&response.body).chars().take(KEPT_ANSWER).collect();
+    let status = response.status.as_u16();
     Answer::Status {
-        status: response.status.as_u16(),
+        status,
+        meaning: if response.status.is_success() { None } else { reply::meaning(kind, status, &text) },
         text: text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
         retry_after: asked.and_then(|text| retry_after(text, now)),
     }

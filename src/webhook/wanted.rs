@@ -1,6 +1,7 @@
 //! Which messages an event makes for a webhook. Pure.
 
 use entity::event::Cause;
+use entity::instance::Model as Instance;
 use entity::user_change::Kind as AccountChange;
 use entity::webhook::Model;
 
@@ -11,6 +12,16 @@ use crate::instance::event::history::ENDS;
 
 /// How many messages one event can make. The numbers of messages are numbers of events, this many times as large.
 const MESSAGES: i64 = 4;
+
+/// The place of the first message about an event.
+pub fn first_position(seq: i64) -> i64 {
+    seq * MESSAGES
+}
+
+/// The place after a message that is the first about its event, before those about the next event.
+pub fn position_after(first: i64) -> i64 {
+    first + MESSAGES - 1
+}
 
 /// What a webhook wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +53,7 @@ impl Message {
             Message::Accounts(AccountChange::Removed, _) => 2,
             Message::Accounts(AccountChange::Changed, _) => 3,
         };
-        seq * MESSAGES + own
+        first_position(seq) + own
     }
 
     /// What the receiver sees as its type.
@@ -66,10 +77,19 @@ impl Wanted {
         })
     }
 
+    /// Whether the webhook is for an instance.
+    pub fn is_for(&self, instance: &Instance) -> bool {
+        self.scope.as_ref().is_none_or(|scope| scope.has(&instance.integration_key, instance.id))
+    }
+
+    /// Whether the webhook is for the instance of an event.
+    pub fn is_about(&self, event: &Event) -> bool {
+        self.is_for(&event.snapshot.instance)
+    }
+
     /// The messages that an event makes, in their order.
     pub fn messages(&self, event: &Event) -> Vec<Message> {
-        let instance = &event.snapshot.instance;
-        if self.scope.as_ref().is_some_and(|scope| !scope.has(&instance.integration_key, instance.id)) {
+        if !self.is_about(event) {
             return Vec::new();
         }
         let mut messages = Vec::new();

@@ -1,6 +1,7 @@
 use async_graphql::{Context, InputObject, Object, SimpleObject};
 use entity::event::Cause;
 use entity::user_change;
+use entity::webhook::Kind;
 
 use super::{Webhook, WebhookScopeInput};
 use crate::auth::Caller;
@@ -14,16 +15,25 @@ use crate::webhook::wanted::Wanted;
 /// The webhook to create.
 #[derive(InputObject)]
 pub struct CreateWebhookInput {
+    /// What receives the messages; `STANDARD`, a program, if it is left out or null. It cannot be changed later.
+    kind: Option<Kind>,
     /// The address: `https` to a public address or to one of `MUSTER_ALLOWED_NETWORKS`, or `http` to one of these
-    /// networks. At most 2000 characters, without a user name, a password or a fragment.
-    url: String,
+    /// networks. At most 2000 characters, without a user name, a password or a fragment. Of a chat or an alert manager, the
+    /// one that the service gives; it is a secret, and only its beginning is shown again. May be left out for `PAGERDUTY`
+    /// and `OPSGENIE`: then it is that of the US region.
+    url: Option<String>,
+    /// The integration key of `PAGERDUTY` or the API key of `OPSGENIE`, which need one; an access token of `NTFY`; or for
+    /// `ALERTMANAGER` `user:password` or a bearer token. It is not shown again. The other kinds have none.
+    key: Option<String>,
     /// What it is for, in at most 200 characters.
     description: Option<String>,
-    /// The causes of the events that it gets; every cause if it is left out or null.
+    /// The causes of the events that it gets; every cause if it is left out or null. For the kind `STANDARD` only: a chat
+    /// gets what is also written by mail, and an alert manager one alert for each instance that fails.
     causes: Option<Vec<Cause>>,
-    /// True, which is the default, for only those events that change the status or the health of an instance.
+    /// True, which is the default, for only those events that change the status or the health of an instance. False is for
+    /// the kind `STANDARD` only.
     only_changes: Option<bool>,
-    /// The changes of accounts whose numbers it gets; none if it is left out or null.
+    /// The changes of accounts whose numbers it gets; none if it is left out or null. For the kind `STANDARD` only.
     account_changes: Option<Vec<user_change::Kind>>,
     /// The instances that it is limited to; all if it is left out or null.
     scope: Option<WebhookScopeInput>,
@@ -31,9 +41,11 @@ pub struct CreateWebhookInput {
 
 impl CreateWebhookInput {
     fn decode(self) -> Result<Definition> {
-        let Self { url, description, causes, only_changes, account_changes, scope } = self;
+        let Self { kind, url, key, description, causes, only_changes, account_changes, scope } = self;
         Ok(Definition {
-            url,
+            kind: kind.unwrap_or(Kind::Standard),
+            url: url.unwrap_or_default(),
+            key,
             description: description.unwrap_or_default(),
             wanted: Wanted {
                 causes,
@@ -49,7 +61,7 @@ impl CreateWebhookInput {
 #[derive(SimpleObject)]
 pub struct CreateWebhookPayload {
     /// The secret with which messages are signed, for the receiver. It cannot be shown again. Null if the webhook was not
-    /// created.
+    /// created, and if it is of another kind than `STANDARD`.
     secret: Option<String>,
     /// The webhook; null if it was not created.
     webhook: Option<Webhook>,
@@ -62,7 +74,7 @@ pub struct CreateWebhook;
 
 #[Object]
 impl CreateWebhook {
-    /// Creates a webhook. It gets what happens from now on. There are at most 50.
+    /// Creates a webhook: for a program, a chat or an alert manager. It gets what happens from now on. There are at most 50.
     async fn create_webhook(
         &self,
         ctx: &Context<'_>,
@@ -73,7 +85,7 @@ impl CreateWebhook {
         Ok(match split_refusals(created.await)? {
             Ok((model, secret)) => {
                 let webhook = Some(Webhook::one(api, model).await?);
-                CreateWebhookPayload { secret: Some(secret), webhook, user_errors: Vec::new() }
+                CreateWebhookPayload { secret, webhook, user_errors: Vec::new() }
             }
             Err(user_errors) => CreateWebhookPayload { secret: None, webhook: None, user_errors },
         })

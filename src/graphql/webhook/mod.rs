@@ -7,7 +7,7 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use entity::event::Cause;
 use entity::user_change;
-use entity::webhook::{DisabledReason, Model, State};
+use entity::webhook::{DisabledReason, Kind as WebhookKind, Model, State};
 use uuid::Uuid;
 
 use super::api::Api;
@@ -69,7 +69,12 @@ impl Webhook {
         id::encode(Kind::Webhook, self.model.id)
     }
 
-    /// The address.
+    /// What receives its messages.
+    fn kind(&self) -> WebhookKind {
+        self.model.kind
+    }
+
+    /// The address. Of a chat or an alert manager, only its beginning: the rest is a secret.
     fn url(&self) -> &str {
         &self.model.url
     }
@@ -79,7 +84,7 @@ impl Webhook {
         &self.model.description
     }
 
-    /// The causes of the events that it gets; null for every cause.
+    /// The causes of the events that it gets; null for every cause. Only the kind `STANDARD` can be limited.
     fn causes(&self) -> Option<&[Cause]> {
         self.wanted.causes.as_deref()
     }

@@ -19,6 +19,8 @@ pub struct UpdateWebhookInput {
     id: ID,
     /// The new address, as in `createWebhook`.
     url: Option<String>,
+    /// The new key, as in `createWebhook`. An empty text removes it.
+    key: Option<String>,
     /// The new description.
     description: Option<String>,
     /// The causes of the events that it gets; null for every cause.
@@ -67,7 +69,7 @@ impl UpdateWebhook {
 }
 
 async fn update(api: &Api, input: UpdateWebhookInput) -> Result<Model> {
-    let UpdateWebhookInput { id, url, description, causes, only_changes, account_changes, scope, .. } = input;
+    let UpdateWebhookInput { id, url, key, description, causes, only_changes, account_changes, scope, .. } = input;
     let id = id::input(Kind::Webhook, &id, "id")?;
     let scope = match scope {
         MaybeUndefined::Undefined => MaybeUndefined::Undefined,
@@ -76,9 +78,12 @@ async fn update(api: &Api, input: UpdateWebhookInput) -> Result<Model> {
     };
     let changes_scope = !scope.is_undefined();
     let define = move |definition: &mut Definition| {
-        let Definition { url: old_url, description: old_description, wanted } = definition;
+        let Definition { kind: _, url: old_url, key: old_key, description: old_description, wanted } = definition;
         if let Some(url) = &url {
             old_url.clone_from(url);
+        }
+        if key.is_some() {
+            *old_key = key.clone().filter(|key| !key.trim().is_empty());
         }
         if let Some(description) = &description {
             old_description.clone_from(description);

@@ -156,6 +156,7 @@ enums! {
     entity::user::UserStatus,
     entity::user_change::Kind,
     entity::webhook::DisabledReason,
+    entity::webhook::Kind,
     entity::webhook::State,
     entity::webhook_delivery::State,
     integration::manifest::auth::AuthenticationKind,

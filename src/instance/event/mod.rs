@@ -63,11 +63,26 @@ pub struct Previous {
     pub name: String,
     pub status: Status,
     pub health: Health,
+    /// Since when it had been failing. Older versions have not recorded it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing_since: Option<i64>,
 }
 
 impl Previous {
     pub fn of(model: &Model) -> Self {
-        Previous { name: model.name.clone(), status: model.status, health: model.health }
+        Previous {
+            name: model.name.clone(),
+            status: model.status,
+            health: model.health,
+            failing_since: model.failing_since,
+        }
+    }
+
+    /// Whether it is the state in which the event before this change ended.
+    pub fn follows(&self, end: &Previous) -> bool {
+        let Previous { name, status, health, failing_since } = self;
+        let is_known = failing_since.is_none() || *failing_since == end.failing_since;
+        (name, status, health) == (&end.name, &end.status, &end.health) && is_known
     }
 }
 

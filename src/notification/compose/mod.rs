@@ -6,6 +6,7 @@
 //! and are stripped of invisible characters.
 
 mod digest;
+mod group;
 mod remedies;
 mod renewal;
 mod webhook;
@@ -75,12 +76,13 @@ pub struct FailureFacts<'a> {
     pub missing_permissions: &'a [String],
 }
 
-/// Many instances whose syncs failed, or work again, for one reason.
+/// Many instances to which the same happened.
 #[derive(Clone, Debug)]
 pub struct Storm<'a> {
-    /// `SyncFailed` or `SyncRecovered`.
+    /// What happened to each.
     pub kind: NotificationKind,
-    pub class: FailureClass,
+    /// The reason that they share, if they do.
+    pub class: Option<FailureClass>,
     /// The application's name and the instance's name of each.
     pub instances: &'a [(&'a str, &'a str)],
     pub at_ms: i64,
@@ -163,7 +165,51 @@ pub fn compose(facts: &Facts) -> RenderedMail {
 
 /// Writes one mail about many instances.
 pub fn storm(storm: &Storm) -> RenderedMail {
-    rendered(wording::storm(storm))
+    rendered(group::content(storm))
+}
+
+/// What a mail says, for a chat or an alert manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Brief {
+    /// `None` if it is neither good nor bad.
+    pub is_good: Option<bool>,
+    /// What happened to which instance, on one line.
+    pub title: String,
+    pub happened: Vec<String>,
+    /// Since when it lasts; `None` if it is over.
+    pub since: Option<String>,
+    /// What to do now, step by step.
+    pub steps: Vec<String>,
+    pub link: String,
+}
+
+impl From<MailContent> for Brief {
+    fn from(content: MailContent) -> Self {
+        let since = content.details.into_iter().find(|detail| detail.label == "Since").map(|detail| detail.value);
+        let is_good = match content.tone {
+            "good" => Some(true),
+            "bad" => Some(false),
+            _ => None,
+        };
+        Self {
+            is_good,
+            title: content.subject,
+            happened: content.happened,
+            since: since.filter(|_| is_good == Some(false)),
+            steps: content.steps,
+            link: content.link,
+        }
+    }
+}
+
+/// What the mail says in short.
+pub fn brief(facts: &Facts) -> Brief {
+    wording::content(facts).into()
+}
+
+/// What a mail about many instances says in short.
+pub fn brief_storm(storm: &Storm) -> Brief {
+    group::content(storm).into()
 }
 
 /// Writes a weekly digest.

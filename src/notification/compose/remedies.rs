@@ -13,7 +13,7 @@ impl Writer<'_> {
 
     fn verification(&self) -> String {
         let secret = self.facts.secret;
-        format!("Muster checks the {secret} first, then syncs at once. A mail tells you when it works again.")
+        format!("Muster checks the {secret} first, then syncs at once, and writes when it works again.")
     }
 
     /// The reason in a few words, for the subject.

@@ -12,7 +12,7 @@ pub(super) fn content(webhook: &DisabledWebhook) -> MailContent {
     let (description, place) = (one_line(description, 80), one_line(place, 120));
     let name = if description.is_empty() { place.clone() } else { format!("“{description}”") };
     let happened = if *is_gone {
-        format!("The receiver of the webhook {name} answered with status 410: it is gone. Muster has switched it off.")
+        format!("The receiver of the webhook {name} answered that it is gone. Muster has switched it off.")
     } else {
         format!(
             "The receiver of the webhook {name} has accepted no message for three days. Muster has switched it off."

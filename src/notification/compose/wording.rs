@@ -1,10 +1,9 @@
 //! The content of a mail: what happened, what it means, and what to do now.
 
 use entity::notification::NotificationKind as Kind;
-use entity::run::FailureClass;
 use serde::Serialize;
 
-use super::{Counts, Facts, Storm, format_time};
+use super::{Counts, Facts, format_time};
 use crate::mail::text::one_line;
 
 /// The content of a mail, before the templates lay it out.
@@ -28,7 +27,7 @@ pub(super) struct Detail {
     pub(super) value: String,
 }
 
-const FOOTER: &str = "You get this mail because you created this instance, or because you are on the list \
+pub(super) const FOOTER: &str = "You get this mail because you created this instance, or because you are on the list \
     of recipients. Muster writes when a state changes; repeated failures and routine syncs are not mailed.";
 const TEST_FOOTER: &str = "You get this mail because an administrator of Muster had it sent to this address.";
 
@@ -41,57 +40,6 @@ pub(super) fn content(facts: &Facts) -> MailContent {
         // None of them is about a run.
         Kind::RenewalReminder | Kind::WeeklyDigest | Kind::WebhookDisabled | Kind::Unknown => writer.bad_news(),
         Kind::Test => writer.test(),
-    }
-}
-
-/// How many instances a mail names.
-const NAMED: usize = 50;
-
-pub(super) fn storm(storm: &Storm) -> MailContent {
-    let Storm { kind, class, instances, at_ms, link } = storm;
-    let count = instances.len();
-    let well = *kind == Kind::SyncRecovered;
-    let reason = match class {
-        FailureClass::Timeout => "their applications stopped answering",
-        FailureClass::Internal => "this server made an error",
-        _ => "their applications cannot be reached",
-    };
-    let (short, happened) = if well {
-        ("works again".to_owned(), format!("The syncs of {count} instances work again."))
-    } else {
-        (format!("failed — {reason}"), format!("The syncs of {count} instances failed within a minute: {reason}."))
-    };
-    let mut happened = vec![happened];
-    happened.extend(
-        instances
-            .iter()
-            .take(NAMED)
-            .map(|(integration, name)| format!("- {} “{}”", one_line(integration, 60), one_line(name, 80))),
-    );
-    if count > NAMED {
-        happened.push(format!("and {} more", count - NAMED));
-    }
-    let (meaning, steps) = if well {
-        (vec!["Muster syncs them by their schedules again.".to_owned()], vec![])
-    } else {
-        (
-            vec!["Nobody was removed. The instances stay Live, and Muster keeps trying. One mail says when they work again.".to_owned()],
-            vec!["So many failures at once have one cause, most likely on this side: check the network, the proxy, the name server and the certificates of Muster's machine.".to_owned()],
-        )
-    };
-    MailContent {
-        subject: format!("{count} instances: sync {short}"),
-        tone: if well { "good" } else { "bad" },
-        headline: format!("Sync of {count} instances {short}"),
-        happened,
-        meaning,
-        steps,
-        details: vec![
-            Detail { label: "Instances", value: count.to_string() },
-            Detail { label: "Since", value: format_time(*at_ms) },
-        ],
-        link: (*link).to_owned(),
-        footer: FOOTER,
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) const OBJECTS: &[Object] = &[
             "disabledReason",
             "failingSince",
             "id",
+            "kind",
             "lastError",
             "lastSuccessAt",
             "onlyChanges",

@@ -1,0 +1,217 @@
+//! Keeps which alerts are open, decides about them, and tells an Alertmanager again and again that they last.
+
+use std::collections::HashMap;
+
+use entity::notification::NotificationKind;
+use entity::webhook::{self, Kind};
+use entity::webhook_alert::{Column, Entity, Model};
+use entity::{instance, webhook_delivery};
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect,
+};
+use tracing::info;
+use uuid::Uuid;
+
+use super::alert::{self, Action, Ending, REPEAT_MS};
+use super::attempt::waits;
+use super::kind::{Family, family};
+use super::notice::{self, Notice};
+use super::plan::{self, Decided, queued};
+use super::send::Sender;
+use super::wanted::{Wanted, first_position, position_after};
+use super::{request, sealed};
+use crate::db::Tx;
+use crate::error::Result;
+use crate::instance::event::Event;
+
+/// How many alerts one request tells again.
+const REPEATED_AT_ONCE: u64 = 500;
+
+/// The alerts of a webhook that are open.
+async fn open<C: ConnectionTrait>(conn: &C, webhook: Uuid) -> Result<HashMap<Uuid, Model>> {
+    let rows = Entity::find().filter(Column::WebhookId.eq(webhook)).all(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.instance_id, row)).collect())
+}
+
+impl Sender {
+    /// Decides which alerts events trigger, update and resolve.
+    pub(super) async fn alerts(&self, hook: &webhook::Model, events: &[&Event]) -> Result<Decided> {
+        let (wanted, now) = (Wanted::of(hook)?, self.clock.now());
+        let mut open = open(self.db.read(), hook.id).await?;
+        let (mut deliveries, mut changed) = (Vec::new(), Vec::new());
+        for (number, event) in events.iter().enumerate().filter(|(_, event)| wanted.is_about(event)) {
+            let instance = &event.snapshot.instance;
+            if notice::is_superseded(event, events.get(number + 1).copied()) {
+                continue;
+            }
+            let before = open.get(&instance.id);
+            let Some(action) = alert::decide(event, before.map(|row| row.reported.as_str())) else { continue };
+            let position = first_position(event.seq);
+            let body = match action {
+                Action::Resolve(end) => {
+                    let before = open.remove(&instance.id).map(|row| row.body).unwrap_or_default();
+                    alert::resolved(hook.kind, instance.id, end, &before)
+                }
+                Action::Trigger | Action::Update => {
+                    let mut body = self.triggered(hook, event, action);
+                    if let Some(before) = before {
+                        alert::keep_labels(&mut body, &before.body);
+                    }
+                    let row = Model {
+                        webhook_id: hook.id,
+                        instance_id: instance.id,
+                        position,
+                        reported: alert::reported(instance),
+                        body: body.to_string(),
+                        repeated_at: now,
+                    };
+                    open.insert(instance.id, row);
+                    body
+                }
+            };
+            let kind = action.message_type().to_owned();
+            deliveries.push(plan::about(hook.id, event, position, kind, body.to_string(), now));
+            changed.push(instance.id);
+        }
+        let (mut opened, mut closed) = (Vec::new(), Vec::new());
+        changed.sort_unstable();
+        changed.dedup();
+        for instance in changed {
+            match open.remove(&instance) {
+                Some(row) => opened.push(row.into_active_model().reset_all()),
+                None => closed.push(instance),
+            }
+        }
+        Ok(Decided { deliveries, opened, closed })
+    }
+
+    fn triggered(&self, hook: &webhook::Model, event: &Event, action: Action) -> serde_json::Value {
+        let instance = &event.snapshot.instance;
+        let revoked = instance.status == instance::Status::Inactive;
+        let said = Notice { kind: NotificationKind::SyncFailed, revoked, class: instance.failure_class };
+        alert::triggered(hook.kind, action, instance, &self.brief(event, said), event.at)
+    }
+
+    /// Tells an Alertmanager about the alerts that last, before it takes them for resolved. What it answers does not
+    /// matter: it is told again soon.
+    pub(super) async fn repeat(&self, hook: &webhook::Model) -> Result<()> {
+        let now = self.clock.now();
+        if !repeats(hook) || waits(hook.retry_at, now) {
+            return Ok(());
+        }
+        let is_due = Column::RepeatedAt.lte(now - REPEAT_MS).or(Column::RepeatedAt.gt(now));
+        let due = Entity::find().filter(Column::WebhookId.eq(hook.id)).filter(is_due);
+        let due = due.order_by_asc(Column::RepeatedAt).limit(REPEATED_AT_ONCE).all(self.db.read()).await?;
+        if due.is_empty() {
+            return Ok(());
+        }
+        if let Ok(address) = sealed::open_address(&self.keys, hook) {
+            let bodies: Vec<&str> = due.iter().map(|row| row.body.as_str()).collect();
+            if let Ok(request) = request::alerts(&address, &bodies, now) {
+                let is_accepted =
+                    self.client.send_at_once(request).await.is_ok_and(|answer| answer.status.is_success());
+                info!(alerts = due.len(), accepted = is_accepted, "an Alertmanager was told which alerts last");
+            }
+        }
+        let told: Vec<Uuid> = due.iter().map(|row| row.instance_id).collect();
+        let _turn = self.writers.acquire().await.ok();
+        self.db
+            .write(|tx| {
+                let told = told.clone();
+                async move {
+                    let own = Entity::update_many().col_expr(Column::RepeatedAt, Expr::value(now));
+                    let own = own.filter(Column::WebhookId.eq(hook.id)).filter(Column::InstanceId.is_in(told));
+                    own.exec(tx.conn()).await?;
+                    Ok(())
+                }
+            })
+            .await
+    }
+}
+
+/// Whether the receiver must be told again and again which alerts last.
+fn repeats(hook: &webhook::Model) -> bool {
+    hook.kind == Kind::Alertmanager && hook.state == webhook::State::Enabled
+}
+
+/// When a receiver is to be told next that alerts last; `None` if none does.
+pub(super) async fn next_repeat<C: ConnectionTrait>(conn: &C, hook: &webhook::Model, now: i64) -> Result<Option<i64>> {
+    if !repeats(hook) {
+        return Ok(None);
+    }
+    let oldest = Entity::find().select_only().column(Column::RepeatedAt).filter(Column::WebhookId.eq(hook.id));
+    let oldest: Option<i64> = oldest.order_by_asc(Column::RepeatedAt).limit(1).into_tuple().one(conn).await?;
+    Ok(oldest.map(|at| at.min(now) + REPEAT_MS))
+}
+
+/// Records which alerts are open.
+pub(super) async fn store(tx: &Tx, webhook: Uuid, decided: &Decided) -> Result<()> {
+    let Decided { opened, closed, .. } = decided;
+    close(tx, webhook, closed).await?;
+    if opened.is_empty() {
+        return Ok(());
+    }
+    let known = OnConflict::columns([Column::WebhookId, Column::InstanceId])
+        .update_columns([Column::Position, Column::Reported, Column::Body, Column::RepeatedAt])
+        .to_owned();
+    Entity::insert_many(opened.iter().cloned()).on_conflict(known).exec_without_returning(tx.conn()).await?;
+    Ok(())
+}
+
+async fn close(tx: &Tx, webhook: Uuid, instances: &[Uuid]) -> Result<()> {
+    if !instances.is_empty() {
+        let own = Column::WebhookId.eq(webhook).and(Column::InstanceId.is_in(instances.iter().copied()));
+        Entity::delete_many().filter(own).exec(tx.conn()).await?;
+    }
+    Ok(())
+}
+
+/// After a change of a webhook: resolves the alerts of instances that do not fail any more, or that it is no longer for.
+/// What was not accepted of the others, because it was switched off, is sent again.
+pub(super) async fn settle(tx: &Tx, hook: &webhook::Model, now: i64) -> Result<()> {
+    if family(hook.kind) != Family::Alert || hook.state == webhook::State::Disabled {
+        return Ok(());
+    }
+    let (open, wanted) = (open(tx.conn(), hook.id).await?, Wanted::of(hook)?);
+    let ids: Vec<Uuid> = open.keys().copied().collect();
+    let rows = instance::Entity::find().filter(instance::Column::Id.is_in(ids)).all(tx.conn()).await?;
+    let rows: HashMap<Uuid, instance::Model> = rows.into_iter().map(|row| (row.id, row)).collect();
+    let (mut deliveries, mut closed) = (Vec::new(), Vec::new());
+    for (id, alert) in &open {
+        let end = match rows.get(id) {
+            None => Some(Ending::Deleted),
+            Some(row) if !wanted.is_for(row) => Some(Ending::OutOfScope),
+            Some(row) => alert::ending(row),
+        };
+        match end {
+            Some(end) => {
+                closed.push(*id);
+                deliveries.push(webhook_delivery::ActiveModel {
+                    id: Set(Uuid::now_v7()),
+                    webhook_id: Set(hook.id),
+                    position: Set(Some(position_after(alert.position))),
+                    instance_id: Set(Some(*id)),
+                    message_type: Set(Action::Resolve(end).message_type().to_owned()),
+                    body: Set(alert::resolved(hook.kind, *id, end, &alert.body).to_string()),
+                    ..queued(now)
+                });
+            }
+            None => {
+                use webhook_delivery::Column as Of;
+                let failed = Of::State.eq(webhook_delivery::State::Failed);
+                let last = Of::WebhookId.eq(hook.id).and(Of::Position.eq(alert.position)).and(failed);
+                super::again::requeue(tx, last, now).await?;
+            }
+        }
+    }
+    plan::insert(tx, &deliveries).await?;
+    close(tx, hook.id, &closed).await
+}
+
+/// Forgets the alerts of a webhook that is deleted.
+pub(super) async fn forget(tx: &Tx, webhook: Uuid) -> Result<()> {
+    Entity::delete_many().filter(Column::WebhookId.eq(webhook)).exec(tx.conn()).await?;
+    Ok(())
+}
