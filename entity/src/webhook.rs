@@ -25,7 +25,7 @@ pub enum Kind {
     Ntfy,
     /// A service of PagerDuty.
     Pagerduty,
-    /// Opsgenie.
+    /// Opsgenie, or the alerts of Jira Service Management.
     Opsgenie,
     /// A Prometheus Alertmanager.
     Alertmanager,

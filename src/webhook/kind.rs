@@ -136,11 +136,14 @@ fn form(kind: Kind) -> Option<Form> {
         },
         Kind::Opsgenie => Form {
             name: "Opsgenie",
-            example: "https://api.opsgenie.com or https://api.eu.opsgenie.com",
-            hosts: &["api.opsgenie.com", "api.eu.opsgenie.com"],
+            example: "https://api.opsgenie.com, https://api.eu.opsgenie.com or https://api.atlassian.com/jsm/ops/integration",
+            hosts: &["api.opsgenie.com", "api.eu.opsgenie.com", "api.atlassian.com"],
             usual: Some("https://api.opsgenie.com"),
             key: Key::Required("Give the key of an API integration: it has letters, digits and hyphens."),
-            fits: |_, path| matches!(path, [] | ["v2", "alerts"]),
+            fits: |_, path| {
+                let base = path.strip_suffix(&["v2", "alerts"]).unwrap_or(path);
+                matches!(base, [] | ["jsm", "ops", "integration"])
+            },
         },
         Kind::Alertmanager => Form {
             name: "Alertmanager",
@@ -275,6 +278,7 @@ mod tests {
             (Kind::Pagerduty, "https://events.eu.pagerduty.com/v2/enqueue", Some(KEY)),
             (Kind::Opsgenie, "", Some("eb243592-faa2-4ba2-a551-1afdf565c889")),
             (Kind::Opsgenie, "https://api.eu.opsgenie.com", Some("eb243592-faa2-4ba2-a551-1afdf565c889")),
+            (Kind::Opsgenie, "https://api.atlassian.com/jsm/ops/integration/v2/alerts", Some("eb243592")),
             (Kind::Alertmanager, "https://alerts.example.com/am", None),
             (Kind::Alertmanager, "http://10.0.0.9:9093", Some("ada:secret")),
         ] {

@@ -32,10 +32,11 @@ pub fn message(kind: Kind, address: &Address, body: &str, now: i64) -> Result<Re
         Kind::Opsgenie => {
             let mut body = parsed()?;
             let alias = body["alias"].as_str().unwrap_or_default();
+            let alerts = completed(&url, "/v2/alerts");
             match body["action"].as_str() {
-                Some("create") | None => url.set_path("/v2/alerts"),
+                Some("create") | None => url.set_path(&alerts),
                 Some(action) => {
-                    url.set_path(&format!("/v2/alerts/{alias}/{action}"));
+                    url.set_path(&format!("{alerts}/{alias}/{action}"));
                     url.set_query(Some("identifierType=alias"));
                 }
             }
@@ -50,8 +51,7 @@ pub fn message(kind: Kind, address: &Address, body: &str, now: i64) -> Result<Re
 /// The request that tells an Alertmanager about alerts.
 pub fn alerts(address: &Address, bodies: &[&str], now: i64) -> Result<Request, String> {
     let mut url = Url::parse(&address.url).map_err(|_| "The address cannot be used. Enter it again.")?;
-    let path = url.path().trim_end_matches('/').trim_end_matches("/api/v2/alerts").to_owned();
-    url.set_path(&format!("{path}/api/v2/alerts"));
+    url.set_path(&completed(&url, "/api/v2/alerts"));
     let alert = |body: &&str| {
         let mut alert: Value = serde_json::from_str(body).ok()?;
         let lasts = alert.as_object_mut()?.remove("lasts").and_then(|lasts| lasts.as_i64()).unwrap_or_default();
@@ -64,6 +64,12 @@ pub fn alerts(address: &Address, bodies: &[&str], now: i64) -> Result<Request, S
         _ => bearer(address)?,
     };
     request(url, authorization, json!(alerts))
+}
+
+/// The path with its end, which people may have left out.
+fn completed(url: &Url, end: &str) -> String {
+    let path = url.path().trim_end_matches('/');
+    format!("{}{end}", path.strip_suffix(end).unwrap_or(path))
 }
 
 fn bearer(address: &Address) -> Result<Option<HeaderValue>, String> {

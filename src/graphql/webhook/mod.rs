@@ -60,7 +60,7 @@ impl Webhook {
     }
 }
 
-/// An address to which Muster sends what happens to instances, signed as the specification Standard Webhooks says.
+/// Where Muster sends what happens to instances: to a program, as signed JSON, to a chat, or to an alert manager.
 #[fields]
 #[Object]
 impl Webhook {

@@ -144,6 +144,11 @@ const NUMBERS: &[(&str, &str, &str, &str)] = &[
     ("webhooks.md", "accepted for three days", "webhook/attempt.rs", "PATIENCE_MS: i64 = 3 * DAY_MS;"),
     ("webhooks.md", "is kept, up to a day", "webhook/attempt.rs", "LONGEST_ASKED_MS: i64 = DAY_MS;"),
     ("webhooks.md", "For 24 hours, each message", "webhook/manage.rs", "BOTH_SECRETS_MS: i64 = DAY_MS;"),
+    ("channels.md", "three or more of one kind", "webhook/gather.rs", "MANY: usize = 3;"),
+    ("channels.md", "waits for 60 seconds", "notification/storm.rs", "storm: Duration::from_mins(1)"),
+    ("channels.md", "every 3 minutes", "webhook/alert.rs", "REPEAT_MS: i64 = 3 * 60 * 1_000;"),
+    ("channels.md", "ends by itself 10 minutes", "webhook/alert.rs", "LASTS_MS: i64 = 10 * 60 * 1_000;"),
+    ("channels.md", "after a minute", "webhook/alert.rs", "TEST_LASTS_MS: i64 = 60_000;"),
     ("operations.md", "1: findings;", "cli/doctor.rs", "EXIT_FINDINGS: u8 = 1;"),
     ("operations.md", "2: the database could not", "cli/doctor.rs", "EXIT_NOT_CHECKED: u8 = 2;"),
 ];

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Builder, Client, DEADLINE, Server};
 
+mod alerts;
+mod chats;
 mod failing;
 mod killed;
 mod manage;
@@ -28,6 +30,15 @@ async fn add(client: &Client, url: &str, more: Value) -> (String, String) {
     let made = client.done("createWebhook", input, "secret webhook { id }").await;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     (text(&made["webhook"]["id"]), text(&made["secret"]))
+}
+
+/// Adds a chat or an alert manager, and returns its id.
+async fn add_service(client: &Client, kind: &str, url: &str, more: Value) -> String {
+    let mut input = json!({ "kind": kind, "url": url });
+    input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let made = client.done("createWebhook", input, "secret webhook { id }").await;
+    assert_eq!(made["secret"], Value::Null, "nothing is signed");
+    made["webhook"]["id"].as_str().unwrap().to_owned()
 }
 
 async fn webhook(client: &Client, id: &str, fields: &str) -> Value {

@@ -10,9 +10,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::any;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -23,6 +22,8 @@ use crate::support::DEADLINE;
 #[derive(Clone, Debug)]
 pub enum Reply {
     Status(u16),
+    /// A status with a body.
+    Says(u16, &'static str),
     /// A status with one header.
     With(u16, &'static str, String),
     Silence,
@@ -35,6 +36,8 @@ pub enum Reply {
 /// A message that arrived.
 #[derive(Clone, Debug)]
 pub struct Message {
+    /// With the query.
+    pub path: String,
     pub headers: BTreeMap<String, String>,
     pub text: String,
     pub body: Value,
@@ -79,9 +82,14 @@ impl Receiver {
         let shared = Arc::new(Shared { got: Mutex::default(), rule: Mutex::new(rule) });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook?key=1", listener.local_addr().unwrap());
-        let router = Router::new().route("/hook", any(receive)).with_state(shared.clone());
+        let router = Router::new().fallback(receive).with_state(shared.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { url, shared }
+    }
+
+    /// The address of a path there.
+    pub fn at(&self, path: &str) -> String {
+        self.url.replace("/hook?key=1", path)
     }
 
     /// Answers with what `rule` says about a message, and the number of messages before it.
@@ -102,18 +110,18 @@ impl Receiver {
             if all.len() >= count {
                 return all;
             }
-            let types: Vec<_> = all.iter().map(|message| message.kind().to_owned()).collect();
-            assert!(Instant::now() < deadline, "{count} messages wanted; there are {types:?}");
+            let texts: Vec<_> = all.iter().map(|message| &message.text).collect();
+            assert!(Instant::now() < deadline, "{count} messages wanted; there are {texts:#?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 }
 
-async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, text: Bytes) -> Response {
+async fn receive(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, text: Bytes) -> Response {
     let text = String::from_utf8(text.to_vec()).unwrap();
     let headers = headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
     let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-    let message = Message { headers: headers.collect(), body, text, at: Instant::now() };
+    let message = Message { path: uri.to_string(), headers: headers.collect(), body, text, at: Instant::now() };
     let reply = {
         let mut got = shared.got.lock().unwrap();
         let reply = (shared.rule.lock().unwrap())(&message, got.len());
@@ -123,6 +131,7 @@ async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, text: By
     let status = |code: u16| StatusCode::from_u16(code).unwrap();
     match reply {
         Reply::Status(code) => (status(code), "It was looked at.").into_response(),
+        Reply::Says(code, text) => (status(code), text).into_response(),
         Reply::With(code, name, value) => (status(code), [(name, value)]).into_response(),
         Reply::Silence => std::future::pending().await,
         Reply::Drip(code) => {
@@ -146,10 +155,11 @@ async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, text: By
 }
 
 /// Runs a program of `tests/peers` with JSON as its input and output.
-fn peer(name: &str, task: &Value) -> Value {
-    let python = std::env::var("TEST_PYTHON")
-        .expect("TEST_PYTHON must name a Python with tests/peers/requirements.txt: run the tests with tests/run");
-    let mut child = Command::new(python)
+pub fn peer(name: &str, task: &Value) -> Value {
+    let interpreter = if name.ends_with(".py") { "TEST_PYTHON" } else { "TEST_NODE" };
+    let interpreter = std::env::var(interpreter)
+        .unwrap_or_else(|_| panic!("{interpreter} must be set for tests/peers: run the tests with tests/run"));
+    let mut child = Command::new(interpreter)
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers").join(name))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

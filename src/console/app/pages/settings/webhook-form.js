@@ -7,10 +7,11 @@ import { words } from "../../format.js";
 import { html } from "../../lib.js";
 import { Copyable, mayLose } from "../../ui/copyable.js";
 import { LeaveButton, mayDrop, useAction, Window } from "../../ui/dialog.js";
-import { byField, TextField, useFirstError } from "../../ui/fields.js";
+import { byField, Field, TextField, useFirstError } from "../../ui/fields.js";
 import { findInstances, findIntegrations, namesOf } from "../../ui/find.js";
 import { Finder, Picked } from "../../ui/finder.js";
-import { Button } from "../../ui/parts.js";
+import { Button, say } from "../../ui/parts.js";
+import { kindOf, KINDS } from "./webhook-kinds.js";
 
 const CREATE = `mutation CreateWebhook($input: CreateWebhookInput!) {
   createWebhook(input: $input) { secret webhook { id } userErrors { code field message } }
@@ -30,12 +31,14 @@ const CAUSES = [
   "SYNC_QUEUED", "SYNC_STARTED", "SYNC_WAITING", "SYNC_RESUMED",
 ];
 const ACCOUNT_CHANGES = [["ADDED", "Accounts that joined"], ["REMOVED", "Accounts that left"], ["CHANGED", "Accounts that changed"]];
-const FIELDS = ["url", "description", "causes", "scope"];
-const UNTYPED = { url: "", description: "", isAll: true, causes: [], onlyChanges: true, accountChanges: [], isLimited: false, integrations: [], instances: [] };
+const FIELDS = ["url", "key", "description", "causes", "scope"];
+const UNTYPED = { kind: "STANDARD", url: "", key: "", description: "", isAll: true, causes: [], onlyChanges: true, accountChanges: [], isLimited: false, integrations: [], instances: [] };
 
-/** A webhook as it is typed. The names of its instances are found later. */
-const typedOf = ({ url, description, causes, onlyChanges, accountChanges, scope }) => ({
-  url,
+/** A webhook as it is typed. The names of its instances are found later. The address of a chat is not shown again. */
+const typedOf = ({ kind, url, description, causes, onlyChanges, accountChanges, scope }) => ({
+  kind,
+  url: kind === "STANDARD" ? url : "",
+  key: "",
   description,
   isAll: causes === null,
   causes: causes ?? [],
@@ -46,12 +49,19 @@ const typedOf = ({ url, description, causes, onlyChanges, accountChanges, scope 
   instances: (scope?.instanceIds ?? []).map((id) => ({ id, name: "…" })),
 });
 
+/** What is left empty keeps its value, and so is left out. */
+const addressOf = ({ kind, url, key }) =>
+  kind === "STANDARD" ? { url: url.trim() } : { url: url.trim() || undefined, key: key.trim() || undefined };
+
+const wantedOf = (typed) =>
+  typed.kind === "STANDARD"
+    ? { causes: typed.isAll ? null : typed.causes, onlyChanges: typed.onlyChanges, accountChanges: typed.accountChanges }
+    : {};
+
 const inputOf = (typed) => ({
-  url: typed.url.trim(),
+  ...addressOf(typed),
   description: typed.description.trim(),
-  causes: typed.isAll ? null : typed.causes,
-  onlyChanges: typed.onlyChanges,
-  accountChanges: typed.accountChanges,
+  ...wantedOf(typed),
   scope: typed.isLimited
     ? { integrationKeys: typed.integrations.map(({ id }) => id), instanceIds: typed.instances.map(({ id }) => id) }
     : null,
@@ -118,7 +128,31 @@ const Secret = ({ secret, onCopy }) => html`
   <footer><${LeaveButton} look="primary">Done</${LeaveButton}></footer>
 `;
 
-function WebhookForm({ typed, set, isNew, save }) {
+const KindField = ({ kind, onChange }) => html`
+  <${Field}
+    label="Send to"
+    help=${kindOf(kind).gets ?? "It gets events as JSON, signed by the specification Standard Webhooks."}
+    control=${(attributes) => html`
+      <select ...${attributes} value=${kind} onChange=${({ target }) => onChange(target.value)}>
+        ${Object.entries(KINDS).map(([key, { label }]) => html`<option value=${key}>${label}</option>`)}
+      </select>
+    `}
+  />
+`;
+
+/** The address, and the key if this kind has one. Of what is stored, only the beginning is known. */
+function AddressFields({ typed, set, errors, stored }) {
+  const { address, key, mayBeEmpty } = kindOf(typed.kind);
+  const isKept = stored && typed.kind !== "STANDARD";
+  const help = isKept ? `${stored}/…, the rest is not shown again. Leave it empty to keep it.` : address;
+  const keyHelp = isKept ? "Leave it empty to keep it." : key?.help;
+  return html`
+    <${TextField} label="Address" optional=${Boolean(isKept || mayBeEmpty)} help=${help} type="url" maxlength="2000" value=${typed.url} error=${errors.url ?? ""} onInput=${set("url")} />
+    ${key && html`<${TextField} label=${key.label} optional=${Boolean(isKept || key.optional)} help=${keyHelp} type="password" maxlength="500" value=${typed.key} error=${errors.key ?? ""} onInput=${set("key")} />`}
+  `;
+}
+
+function WebhookForm({ typed, set, stored, save }) {
   const [errors, setErrors] = useState(/** @type {Record<string, string>} */ ({}));
   const [busy, run, error, setError] = useAction();
   const form = useFirstError(errors);
@@ -133,14 +167,15 @@ function WebhookForm({ typed, set, isNew, save }) {
   };
   return html`
     <form ref=${form} novalidate onSubmit=${submit}>
-      <${TextField} label="Address" help="Where the messages are sent, such as https://example.com/hook." type="url" maxlength="2000" value=${typed.url} error=${errors.url ?? ""} onInput=${set("url")} />
+      ${!stored && html`<${KindField} kind=${typed.kind} onChange=${set("kind")} />`}
+      <${AddressFields} typed=${typed} set=${set} errors=${errors} stored=${stored} />
       <${TextField} label="Description" optional maxlength="200" value=${typed.description} error=${errors.description ?? ""} onInput=${set("description")} />
-      <${Events} typed=${typed} set=${set} error=${errors.causes ?? ""} />
+      ${typed.kind === "STANDARD" && html`<${Events} typed=${typed} set=${set} error=${errors.causes ?? ""} />`}
       <${Limits} typed=${typed} set=${set} error=${errors.scope ?? ""} />
       <p class="error" role="alert">${error}</p>
       <footer>
         <${LeaveButton}>Cancel</${LeaveButton}>
-        <${Button} look="primary" type="submit" busy=${busy}>${isNew ? "Add the webhook" : "Save"}</${Button}>
+        <${Button} look="primary" type="submit" busy=${busy}>${stored ? "Save" : "Add the webhook"}</${Button}>
       </footer>
     </form>
   `;
@@ -155,10 +190,15 @@ export function EditWebhook({ webhook = null, close }) {
   const set = (key) => (value) => setTyped((now) => ({ ...now, [key]: value }));
   const isEdited = JSON.stringify(typed) !== JSON.stringify(before);
   const save = async () => {
-    const input = webhook ? { id: webhook.id, expectedRevision: webhook.revision, ...inputOf(typed) } : inputOf(typed);
+    const input = webhook
+      ? { id: webhook.id, expectedRevision: webhook.revision, ...inputOf(typed) }
+      : { kind: typed.kind, ...inputOf(typed) };
     const { secret: made, userErrors } = await change(webhook ? UPDATE : CREATE, input);
     if (made) setSecret(made);
-    else if (userErrors.length === 0) close(true);
+    else if (userErrors.length === 0) {
+      if (!webhook) say("It is added. Send a test, to see whether messages arrive.");
+      close(true);
+    }
     return userErrors;
   };
   return html`
@@ -170,7 +210,7 @@ export function EditWebhook({ webhook = null, close }) {
     >
       ${secret
         ? html`<${Secret} secret=${secret} onCopy=${() => setCopied(true)} />`
-        : html`<${WebhookForm} typed=${typed} set=${set} isNew=${!webhook} save=${save} />`}
+        : html`<${WebhookForm} typed=${typed} set=${set} stored=${webhook?.url ?? null} save=${save} />`}
     </${Window}>
   `;
 }

@@ -23,7 +23,7 @@ function pretty(text) {
 export function ShownMessage({ delivery, close }) {
   const [busy, run, error] = useAction();
   const { id, messageId, type, state, httpStatus, lastError, lastTriedAt, answer, body } = delivery;
-  const mayRetry = state !== "QUEUED" && type !== "webhook.test";
+  const mayRetry = state !== "QUEUED" && state !== "INCLUDED" && type !== "webhook.test";
   const retry = () =>
     run(async () => {
       await done(RETRY, { id });

@@ -13,10 +13,11 @@ import { Scope, useNames } from "../../ui/scope.js";
 import { Badge } from "../../ui/state.js";
 import { ShownMessage } from "./webhook-message.js";
 import { EditWebhook, NewSecret } from "./webhook-form.js";
+import { kindOf } from "./webhook-kinds.js";
 
 const WEBHOOKS = `query Webhooks {
   webhooks {
-    id url description causes onlyChanges accountChanges scope { integrationKeys instanceIds } state disabledReason disabledAt
+    id kind url description causes onlyChanges accountChanges scope { integrationKeys instanceIds } state disabledReason disabledAt
     queuedDeliveries failingSince retryAt lastError lastSuccessAt previousSecretUntil revision
   }
 }`;
@@ -44,14 +45,19 @@ const RETRY_FAILED = `mutation RetryFailed($input: RetryFailedDeliveriesInput!) 
 
 const REASONS = {
   MEMBER: "Somebody switched it off",
-  GONE: "Its receiver is gone (status 410)",
+  GONE: "Its receiver is gone",
   FAILING: "It accepted nothing for three days",
 };
-const STATES = { QUEUED: ["Waiting", "plain"], DELIVERED: ["Accepted", "ok"], FAILED: ["Failed", "danger"] };
+const STATES = {
+  QUEUED: ["Waiting", "plain"],
+  DELIVERED: ["Accepted", "ok"],
+  FAILED: ["Failed", "danger"],
+  INCLUDED: ["In another message", "plain"],
+};
 /** As long as events are kept by default. */
 const BACK_MS = 30 * 86_400_000;
 
-const nameOf = ({ url, description }) => description || url;
+const nameOf = ({ kind, url, description }) => description || (kind === "STANDARD" ? url : `${kindOf(kind).label}, ${url}`);
 
 function Standing({ webhook }) {
   const { state, disabledReason, disabledAt, failingSince, lastError, lastSuccessAt, queuedDeliveries } = webhook;
@@ -68,7 +74,8 @@ function Standing({ webhook }) {
 }
 
 /** What a webhook gets, in words. */
-function wanted({ causes, onlyChanges, accountChanges }) {
+function wanted({ kind, causes, onlyChanges, accountChanges }) {
+  if (kind !== "STANDARD") return kindOf(kind).gets ?? "";
   const events = causes === null ? "Every event" : causes.map((cause) => words(cause)).join(", ");
   const parts = causes?.length === 0 ? [] : [`${events}${onlyChanges ? ", if it changes the state" : ""}`];
   if (accountChanges.length) parts.push(`accounts ${accountChanges.map((kind) => words(kind).toLowerCase()).join(", ")}`);
@@ -85,7 +92,7 @@ async function test(webhook) {
 
 function WebhookRow({ webhook, names, reload }) {
   const [busy, run, error] = useAction();
-  const { id, url, description, state, scope, previousSecretUntil } = webhook;
+  const { id, kind, url, description, state, scope, previousSecretUntil } = webhook;
   const name = nameOf(webhook);
   const isOff = state === "DISABLED";
   const after = (act) => () =>
@@ -113,7 +120,7 @@ function WebhookRow({ webhook, names, reload }) {
   };
   return html`
     <tr class=${isOff ? "ended" : ""}>
-      <th scope="row">${name}${description && html`<span class="second">${url}</span>`}</th>
+      <th scope="row">${name}${description && html`<span class="second">${kind === "STANDARD" ? url : `${kindOf(kind).label}, ${url}`}</span>`}</th>
       <td data-label="Gets" class="wide">${wanted(webhook)}</td>
       <td data-label="For" class="scope"><${Scope} scope=${scope} names=${names} /></td>
       <td data-label="State" class="wide">
@@ -123,7 +130,7 @@ function WebhookRow({ webhook, names, reload }) {
       <td class="wide acts">
         <${Button} look="small" busy=${busy} onClick=${after(() => test(webhook))} aria-label="Send a test to ${name}">Send a test</${Button}>
         <${Button} look="small" onClick=${asks(EditWebhook, { webhook })} aria-label="Edit ${name}">Edit…</${Button}>
-        <${Button} look="small" onClick=${asks(NewSecret, { webhook })} aria-label="New secret for ${name}">New secret…</${Button}>
+        ${kind === "STANDARD" && html`<${Button} look="small" onClick=${asks(NewSecret, { webhook })} aria-label="New secret for ${name}">New secret…</${Button}>`}
         <${Button} look="small" busy=${busy} onClick=${toggle} aria-label="Switch ${isOff ? "on" : "off"} ${name}">Switch ${isOff ? "on" : "off"}</${Button}>
         ${!isOff && html`<${Button} look="small" busy=${busy} onClick=${retry} aria-label="Send failed messages again of ${name}">Send failed messages again</${Button}>`}
         <${Button} look="small danger" busy=${busy} onClick=${remove} aria-label="Delete ${name}">Delete…</${Button}>
@@ -193,12 +200,12 @@ export function WebhooksSettings() {
   };
   return html`
     <div class="section-row">
-      <p class="second">What happens to instances, sent to other programs as signed JSON. The secret of a webhook is shown once, when it is made.</p>
+      <p class="second">What happens to instances, sent to other programs as signed JSON, to chats, and to alert managers. Secrets and the addresses of chats are not shown again.</p>
       <${Button} look="primary" icon="plus" onClick=${add}>Add webhook</${Button}>
     </div>
     ${error && html`<${Failure} error=${error} reload=${reload} />`}
     ${!webhooks && !error && html`<${Loading} />`}
-    ${webhooks?.length === 0 && html`<${Empty} title="No webhooks yet"><p>Add one for each program that waits for what happens to instances.</p></${Empty}>`}
+    ${webhooks?.length === 0 && html`<${Empty} title="No webhooks yet"><p>Add one for each program, chat or alert manager that waits for what happens to instances.</p></${Empty}>`}
     ${webhooks?.length > 0 &&
     html`
       <table class="cards flow">

@@ -1,0 +1,164 @@
+//! Alert managers: one alert for each instance that fails, from when it fails until it no longer does.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+
+use super::receiver::Message;
+use super::{Receiver, add_service, builder, deliveries, manual, until};
+use crate::support::Client;
+
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+/// What the messages of PagerDuty do, the oldest first.
+fn actions(messages: &[Message]) -> Vec<&str> {
+    messages.iter().map(|it| it.body["event_action"].as_str().unwrap()).collect()
+}
+
+async fn set(client: &Client, id: &str, status: &str) {
+    client.done("updateInstance", json!({ "id": id, "status": status }), "").await;
+}
+
+async fn quiet(client: &Client, webhook: &str) {
+    until(client, webhook, "queuedDeliveries", |found| found["queuedDeliveries"] == 0).await;
+}
+
+#[tokio::test]
+async fn pagerduty_has_one_alert_while_an_instance_fails() {
+    let (server, receiver) = (builder().start().await, Receiver::start().await);
+    let id = add_service(&server, "PAGERDUTY", &receiver.at("/v2/enqueue"), json!({ "key": KEY })).await;
+    let outcomes = "success,transient,transient,success,garbage,token_inactive";
+    let acme = server.rehearse("Acme", &[("outcomes", outcomes)]).await;
+    server.idle(&acme, "").await;
+    for _ in 0..5 {
+        server.sync(&acme, "outcome").await;
+    }
+    let all = receiver.until(4).await;
+    // The second failure is the same, and the last one switches the instance off.
+    assert_eq!(actions(&all), ["trigger", "resolve", "trigger", "trigger"]);
+    let keys: Vec<_> = all.iter().map(|it| it.body["dedup_key"].as_str().unwrap()).collect();
+    assert!(keys.iter().all(|key| *key == keys[0] && key.len() <= 255), "{keys:?}");
+    assert!(all.iter().all(|it| it.body["routing_key"] == KEY && it.path == "/v2/enqueue"));
+    let payload = &all[0].body["payload"];
+    assert!(payload["summary"].as_str().unwrap().contains("Acme"), "{payload}");
+    assert_eq!((&payload["severity"], &all[3].body["payload"]["severity"]), (&json!("error"), &json!("critical")));
+    assert!(all[0].body["client_url"].as_str().unwrap().ends_with(&format!("/instances/{acme}")));
+    quiet(&server, &id).await;
+    let found = deliveries(&server, &id).await;
+    let types: Vec<_> = found.iter().map(|it| it["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["alert.triggered", "alert.resolved", "alert.triggered", "alert.updated"]);
+
+    let delete = json!({ "id": acme, "acknowledgeIrreversible": true });
+    server.done("deleteInstance", delete, "").await;
+    assert_eq!(actions(&receiver.until(5).await)[4], "resolve", "a deleted instance has no alert");
+    let told = server.ask("{ webhookDeliveries(first: 100) { nodes { body } } }", json!({})).await.to_string();
+    assert!(!told.contains(KEY), "the key is not stored with the messages");
+}
+
+#[tokio::test]
+async fn whoever_switches_an_instance_off_ends_its_alert_and_it_comes_back() {
+    let (server, receiver) = (builder().start().await, Receiver::start().await);
+    let id = add_service(&server, "PAGERDUTY", &receiver.at("/v2/enqueue"), json!({ "key": KEY })).await;
+    let acme = server.rehearse("Acme", &[("outcomes", "success,garbage")]).await;
+    server.idle(&acme, "").await;
+    server.sync(&acme, "outcome").await;
+    receiver.until(1).await;
+    set(&server, &acme, "INACTIVE").await;
+    assert_eq!(actions(&receiver.until(2).await), ["trigger", "resolve"]);
+    set(&server, &acme, "LIVE").await;
+    assert_eq!(actions(&receiver.until(3).await)[2], "trigger", "it fails again");
+
+    // The webhook is no longer for it.
+    let other = json!({ "id": id, "scope": { "integrationKeys": ["okta"] } });
+    server.done("updateWebhook", other, "").await;
+    assert_eq!(actions(&receiver.until(4).await)[3], "resolve");
+    server.idle(&acme, "").await;
+    server.sync(&acme, "outcome").await;
+    quiet(&server, &id).await;
+    assert_eq!(receiver.all().len(), 4);
+}
+
+#[tokio::test]
+async fn what_happened_while_it_was_off_is_put_right() {
+    let (server, receiver) = (builder().start().await, Receiver::start().await);
+    let id = add_service(&server, "PAGERDUTY", &receiver.at("/v2/enqueue"), json!({ "key": KEY })).await;
+    let acme = server.rehearse("Acme", &[("outcomes", "success,garbage,success")]).await;
+    server.idle(&acme, "").await;
+    server.sync(&acme, "outcome").await;
+    receiver.until(1).await;
+    quiet(&server, &id).await;
+    server.done("updateWebhook", json!({ "id": id, "enabled": false }), "").await;
+    server.sync(&acme, "outcome").await;
+    server.done("updateWebhook", json!({ "id": id, "enabled": true }), "").await;
+    assert_eq!(actions(&receiver.until(2).await), ["trigger", "resolve"]);
+}
+
+#[tokio::test]
+async fn opsgenie_opens_notes_and_closes() {
+    let (server, receiver) = (builder().start().await, Receiver::start().await);
+    let key = "eb243592-faa2-4ba2-a551-1afdf565c889";
+    add_service(&server, "OPSGENIE", &receiver.at("/"), json!({ "key": key })).await;
+    let name = "A very long name of an instance".repeat(2);
+    let acme = server.rehearse(&name, &[("outcomes", "transient,garbage,success")]).await;
+    server.idle(&acme, "").await;
+    for _ in 0..2 {
+        server.sync(&acme, "outcome").await;
+    }
+    let all = receiver.until(3).await;
+    let alias = all[0].body["alias"].as_str().unwrap();
+    let paths: Vec<_> = all.iter().map(|it| it.path.clone()).collect();
+    let of = |action: &str| format!("/v2/alerts/{alias}/{action}?identifierType=alias");
+    assert_eq!(paths, ["/v2/alerts".to_owned(), of("notes"), of("close")]);
+    assert!(all.iter().all(|it| it.headers["authorization"] == format!("GenieKey {key}")));
+    let length = |value: &Value| value.as_str().unwrap().chars().count();
+    assert!(length(&all[0].body["message"]) <= 130 && length(&all[0].body["alias"]) <= 512, "{}", all[0].body);
+    assert!(all[1].body["note"].as_str().unwrap().contains("not as expected"), "{}", all[1].body);
+}
+
+#[tokio::test]
+async fn alertmanager_is_told_again_before_an_alert_expires() {
+    let (time, clock) = manual();
+    let (server, receiver) = (builder().clock(clock).start().await, Receiver::start().await);
+    let id = add_service(&server, "ALERTMANAGER", &receiver.at("/am/"), json!({ "key": "ada:secret" })).await;
+    let acme = server.rehearse("Acme", &[("outcomes", "success,garbage,token_inactive,success")]).await;
+    server.idle(&acme, "").await;
+    let ends = |message: &Message| message.body[0]["endsAt"].as_str().unwrap().to_owned();
+    server.sync(&acme, "outcome").await;
+    let first = receiver.until(1).await[0].clone();
+    assert_eq!(
+        (first.path.as_str(), first.headers["authorization"].as_str()),
+        ("/am/api/v2/alerts", "Basic YWRhOnNlY3JldA==")
+    );
+    let alert = &first.body[0];
+    assert_eq!(first.body.as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&alert["labels"]["alertname"], &alert["labels"]["instance"]),
+        (&json!("MusterSyncFailing"), &json!("Acme"))
+    );
+    assert!(ends(&first).as_str() > alert["startsAt"].as_str().unwrap());
+    assert!(alert.get("lasts").is_none());
+
+    for round in 1..=2 {
+        time.fetch_add(4 * 60_000, Ordering::Relaxed);
+        let again = receiver.until(1 + round).await[round].clone();
+        assert_eq!((&again.body[0]["labels"], &again.body[0]["startsAt"]), (&alert["labels"], &alert["startsAt"]));
+        assert!(ends(&again) > ends(&first), "it lasts longer");
+    }
+    let rename = json!({ "id": acme, "name": "Another" });
+    server.done("updateInstance", rename, "").await;
+    server.sync(&acme, "outcome").await;
+    let updated = receiver.until(4).await[3].clone();
+    assert_eq!(updated.body[0]["labels"], alert["labels"], "it is the same alert");
+    assert!(updated.body[0]["annotations"]["summary"].as_str().unwrap().contains("now Inactive"), "{}", updated.body);
+    set(&server, &acme, "LIVE").await;
+    server.idle(&acme, "").await;
+    let over = receiver.until(5).await[4].clone();
+    assert_eq!(over.body[0]["labels"], alert["labels"]);
+    let now =
+        muster::clock::date_time(time.load(Ordering::Relaxed)).to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    assert_eq!(ends(&over), now, "it is over");
+    quiet(&server, &id).await;
+    time.fetch_add(10 * 60_000, Ordering::Relaxed);
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(receiver.all().len(), 5, "nothing is told again");
+}
