@@ -53,12 +53,12 @@ use crate::people::erase::ledger::Ledger;
 use crate::queue;
 use crate::server::{self, Edge};
 use crate::sync::{Engine, Limits, progress::Progress};
-use crate::webhook::send::{Sender, WRITES_AT_ONCE};
-use crate::webhook::{Ids, Webhooks};
+use crate::webhook::Webhooks;
 
 mod clients;
 mod commands;
 mod data_dir;
+mod webhooks;
 
 pub use clients::load_catalog;
 pub use commands::{migrate, open_keys, open_members, open_people, open_tokens};
@@ -292,26 +292,6 @@ impl App {
             progress: self.engine.progress.clone(),
             heartbeat: self.heartbeat.clone(),
             sync_concurrency: self.settings.sync_concurrency,
-        }
-    }
-}
-
-impl App {
-    /// What sends the messages of webhooks.
-    fn sender(&self) -> Sender {
-        Sender {
-            instances: self.instances.clone(),
-            db: self.db.clone(),
-            clock: self.clock.clone(),
-            age_clock: self.pruner.age_clock.clone(),
-            keys: self.instances.keys.clone(),
-            log: self.log.clone(),
-            hold: self.engine.limits.hold.storm,
-            client: self.webhook_client.clone(),
-            writers: Arc::new(Semaphore::new(WRITES_AT_ONCE)),
-            ids: Ids { instance: id::text_of_instance, run: id::text_of_run, page: self.engine.page_of },
-            public_url: self.engine.public_url.clone(),
-            mail_host: self.engine.mail_host.clone(),
         }
     }
 }

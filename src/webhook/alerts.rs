@@ -6,7 +6,7 @@ use entity::notification::NotificationKind;
 use entity::webhook::{self, Kind};
 use entity::webhook_alert::{Column, Entity, Model};
 use entity::{instance, webhook_delivery};
-use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
     QueryOrder, QuerySelect,
@@ -143,7 +143,7 @@ pub(super) async fn next_repeat<C: ConnectionTrait>(conn: &C, hook: &webhook::Mo
     }
     let oldest = Entity::find().select_only().column(Column::RepeatedAt).filter(Column::WebhookId.eq(hook.id));
     let oldest: Option<i64> = oldest.order_by_asc(Column::RepeatedAt).limit(1).into_tuple().one(conn).await?;
-    Ok(oldest.map(|at| at.min(now) + REPEAT_MS))
+    Ok(oldest.map(|at| std::cmp::min(at, now) + REPEAT_MS))
 }
 
 /// Records which alerts are open.

@@ -43,6 +43,7 @@ impl Sender {
                 decided.push(delivery);
                 continue;
             }
+            let _turn = self.writers.acquire().await.ok();
             let (now, delivery) = (self.clock.now(), &delivery);
             let one = self.db.write(|tx| async move {
                 if !queue::renew(tx.conn(), claim, now).await? || lock_existing(&tx, hook.id).await?.is_none() {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Builder, Client, DEADLINE, Server};
 
+mod alertmanager;
 mod alerts;
 mod chats;
 mod failing;

@@ -1,0 +1,30 @@
+//! What sends the messages of webhooks.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::App;
+use crate::graphql::id;
+use crate::webhook::Ids;
+use crate::webhook::send::{Sender, WRITES_AT_ONCE};
+
+impl App {
+    /// The worker of the jobs of webhooks.
+    pub(super) fn sender(&self) -> Sender {
+        Sender {
+            instances: self.instances.clone(),
+            db: self.db.clone(),
+            clock: self.clock.clone(),
+            age_clock: self.pruner.age_clock.clone(),
+            keys: self.instances.keys.clone(),
+            log: self.log.clone(),
+            hold: self.engine.limits.hold.storm,
+            client: self.webhook_client.clone(),
+            writers: Arc::new(Semaphore::new(WRITES_AT_ONCE)),
+            ids: Ids { instance: id::text_of_instance, run: id::text_of_run, page: self.engine.page_of },
+            public_url: self.engine.public_url.clone(),
+            mail_host: self.engine.mail_host.clone(),
+        }
+    }
+}
