@@ -50,3 +50,38 @@ async fn an_administrator_adds_a_webhook_tests_it_and_sends_a_message_again() {
     assert_eq!(all["webhooks"][0]["state"], "ENABLED");
     browser.close().await;
 }
+
+#[tokio::test]
+async fn an_administrator_adds_a_chat_and_sees_what_is_wrong_with_its_address() {
+    let builder =
+        Server::builder().settings(|settings| settings.allowed_networks = vec!["127.0.0.0/8".parse().unwrap()]);
+    let (server, receiver) = (builder.start().await, Receiver::start().await);
+    let browser = Browser::open_with(&server, &server.admin, "/settings/webhooks").await;
+    browser.press(Role::Button, "Add webhook").await;
+    browser.choose("Send to", "Microsoft Teams").await;
+    browser.enter("Address", "https://acme.webhook.office.com/webhookb2/a").await;
+    browser.press(Role::Button, "Add the webhook").await;
+    browser.sees("Microsoft has retired them.").await;
+    browser.choose("Send to", "Slack").await;
+    browser.enter("Address", &receiver.at("/services/T0/B0/hush")).await;
+    browser.enter("Description", "it-alerts").await;
+    browser.inspect("webhook-form-chat").await;
+    browser.press(Role::Button, "Add the webhook").await;
+    browser.sees("It is added.").await;
+    browser.sees("It gets what is also written by mail").await;
+    browser.sees_no("hush").await;
+
+    receiver.answer(|_, _| Reply::Says(403, "invalid_token"));
+    browser.press(Role::Button, "Send a test to it-alerts").await;
+    browser.sees("Slack does not accept the last part of the address.").await;
+    receiver.answer(|_, _| Reply::Status(200));
+    browser.press(Role::Button, "Edit it-alerts").await;
+    browser.sees("the rest is not shown again").await;
+    browser.enter("Address", &receiver.at("/services/T0/B0/whole")).await;
+    browser.press(Role::Button, "Save").await;
+    browser.press(Role::Button, "Send a test to it-alerts").await;
+    browser.sees("“it-alerts” accepted the test with status 200.").await;
+    let paths: Vec<_> = receiver.all().into_iter().map(|message| message.path).collect();
+    assert_eq!(paths, ["/services/T0/B0/hush", "/services/T0/B0/whole"]);
+    browser.close().await;
+}

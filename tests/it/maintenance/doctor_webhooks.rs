@@ -9,5 +9,10 @@ pub const BREAKS: [(&str, &str); 8] = [
     ("webhook-deliveries", "DELETE FROM job WHERE kind = 'webhook'"),
     ("webhook-deliveries", "UPDATE webhook SET state = 'disabled', disabled_reason = 'member', disabled_at = 1"),
     ("webhook-deliveries", "UPDATE webhook_delivery SET webhook_id = id"),
+    (
+        "webhook-deliveries",
+        "INSERT INTO webhook_alert SELECT instance_id, instance_id, 1, 'x', '{}', 1 FROM webhook_delivery
+            WHERE instance_id IS NOT NULL LIMIT 1",
+    ),
     ("secret-key", "UPDATE webhook SET url = 'https://other.example/hook'"),
 ];
