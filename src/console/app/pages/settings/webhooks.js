@@ -128,12 +128,14 @@ function WebhookRow({ webhook, names, reload }) {
         ${previousSecretUntil && Date.parse(previousSecretUntil) > now.value && html`<span class="second">Two secrets until <${Moment} at=${previousSecretUntil} /></span>`}
       </td>
       <td class="wide acts">
-        <${Button} look="small" busy=${busy} onClick=${after(() => test(webhook))} aria-label="Send a test to ${name}">Send a test</${Button}>
-        <${Button} look="small" onClick=${asks(EditWebhook, { webhook })} aria-label="Edit ${name}">Edit…</${Button}>
-        ${kind === "STANDARD" && html`<${Button} look="small" onClick=${asks(NewSecret, { webhook })} aria-label="New secret for ${name}">New secret…</${Button}>`}
-        <${Button} look="small" busy=${busy} onClick=${toggle} aria-label="Switch ${isOff ? "on" : "off"} ${name}">Switch ${isOff ? "on" : "off"}</${Button}>
-        ${!isOff && html`<${Button} look="small" busy=${busy} onClick=${retry} aria-label="Send failed messages again of ${name}">Send failed messages again</${Button}>`}
-        <${Button} look="small danger" busy=${busy} onClick=${remove} aria-label="Delete ${name}">Delete…</${Button}>
+        <div class="buttons many">
+          <${Button} look="small" busy=${busy} onClick=${after(() => test(webhook))} aria-label="Send a test to ${name}">Send a test</${Button}>
+          <${Button} look="small" onClick=${asks(EditWebhook, { webhook })} aria-label="Edit ${name}">Edit…</${Button}>
+          ${kind === "STANDARD" && html`<${Button} look="small" onClick=${asks(NewSecret, { webhook })} aria-label="New secret for ${name}">New secret…</${Button}>`}
+          <${Button} look="small" busy=${busy} onClick=${toggle} aria-label="Switch ${isOff ? "on" : "off"} ${name}">Switch ${isOff ? "on" : "off"}</${Button}>
+          ${!isOff && html`<${Button} look="small" busy=${busy} onClick=${retry} aria-label="Send failed messages again of ${name}">Send failed messages again</${Button}>`}
+          <${Button} look="small danger" busy=${busy} onClick=${remove} aria-label="Delete ${name}">Delete…</${Button}>
+        </div>
         <span class="error" role="alert">${error}</span>
       </td>
     </tr>
