@@ -91,6 +91,12 @@ async fn no_request_hangs_on_connections_that_say_nothing() {
         }
         assert_eq!(ground.replica.status("/healthz").await, Some(200));
         assert_eq!(ground.replica.status("/readyz").await, Some(503), "{mode:?}");
+        // Prometheus waits for 10 seconds, and takes the server for dead after that.
+        let began = Instant::now();
+        let metrics = crate::support::http().get(format!("{}/metrics", ground.replica.url())).send().await.unwrap();
+        let metrics = metrics.text().await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(5), "{mode:?}: {:?}", began.elapsed());
+        assert!(metrics.contains("\nmuster_ready 0\n"), "{mode:?}: {metrics}");
         ground.line.set(Mode::Pass);
         let took = ground.recovered(&ids[0]).await;
         println!("{mode:?}: itself again after {took:.2?}");
