@@ -53,7 +53,6 @@ use crate::people::erase::ledger::Ledger;
 use crate::queue;
 use crate::server::{self, Edge};
 use crate::sync::{Engine, Limits, progress::Progress};
-use crate::webhook::Webhooks;
 
 mod clients;
 mod commands;
@@ -185,11 +184,7 @@ impl App {
             people: people.clone(),
             findings: Findings { db: db.clone(), clock: clock.clone() },
             test_mail: test_mail(&db, &clock, &engine),
-            webhooks: Webhooks {
-                instances: instances.clone(),
-                networks: settings.allowed_networks.clone(),
-                public_url: engine.public_url.clone(),
-            },
+            webhooks: webhooks::commands(&instances, &settings, &engine.public_url),
             journal: Journal::new(db.clone(), clock.clone()),
             tokens: tokens.clone(),
             epoch,

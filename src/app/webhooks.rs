@@ -1,13 +1,23 @@
-//! What sends the messages of webhooks.
+//! Webhooks: their commands, and the worker that sends their messages.
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
 use super::App;
+use crate::config::Settings;
 use crate::graphql::id;
-use crate::webhook::Ids;
+use crate::instance::Instances;
 use crate::webhook::send::{Sender, WRITES_AT_ONCE};
+use crate::webhook::{Ids, Webhooks};
+
+pub(super) fn commands(instances: &Instances, settings: &Settings, public_url: &Arc<str>) -> Webhooks {
+    Webhooks {
+        instances: instances.clone(),
+        networks: settings.allowed_networks.clone(),
+        public_url: public_url.clone(),
+    }
+}
 
 impl App {
     /// The worker of the jobs of webhooks.

@@ -66,30 +66,39 @@ struct Form {
 
 const CHAT: Form = Form { name: "", example: "", hosts: &[], usual: None, key: Key::Nothing, fits: |_, _| true };
 
-/// `None` for the kind that any address fits.
-fn form(kind: Kind) -> Option<Form> {
-    Some(match kind {
-        Kind::Standard => return None,
-        Kind::Slack => Form {
+/// What the addresses of each kind look like. Any address fits `STANDARD`.
+const FORMS: &[(Kind, Form)] = &[
+    (
+        Kind::Slack,
+        Form {
             name: "Slack",
             example: "https://hooks.slack.com/services/T…/B…/…",
             hosts: &["hooks.slack.com", "hooks.slack-gov.com"],
             fits: |_, path| matches!(path, ["services", _, _, _]),
             ..CHAT
         },
-        Kind::Mattermost => Form {
+    ),
+    (
+        Kind::Mattermost,
+        Form {
             name: "Mattermost",
             example: "https://mattermost.example.com/hooks/…",
             fits: |_, path| matches!(path, [.., "hooks", _]),
             ..CHAT
         },
-        Kind::RocketChat => Form {
+    ),
+    (
+        Kind::RocketChat,
+        Form {
             name: "Rocket.Chat",
             example: "https://chat.example.com/hooks/…/…",
             fits: |_, path| matches!(path, [.., "hooks", _, _]),
             ..CHAT
         },
-        Kind::Teams => Form {
+    ),
+    (
+        Kind::Teams,
+        Form {
             name: "Workflows in Microsoft Teams",
             example: "https://….powerplatform.com/powerautomate/automations/direct/workflows/…/triggers/manual/paths/invoke?…&sig=…",
             hosts: &[
@@ -103,28 +112,40 @@ fn form(kind: Kind) -> Option<Form> {
             fits: |url, path| path.contains(&"workflows") && has(url, "sig"),
             ..CHAT
         },
-        Kind::GoogleChat => Form {
+    ),
+    (
+        Kind::GoogleChat,
+        Form {
             name: "Google Chat",
             example: "https://chat.googleapis.com/v1/spaces/…/messages?key=…&token=…",
             hosts: &["chat.googleapis.com"],
             fits: |url, path| matches!(path, ["v1", "spaces", _, "messages"]) && has(url, "key") && has(url, "token"),
             ..CHAT
         },
-        Kind::Discord => Form {
+    ),
+    (
+        Kind::Discord,
+        Form {
             name: "Discord",
             example: "https://discord.com/api/webhooks/…/…",
             hosts: &["discord.com", "discordapp.com", "canary.discord.com", "ptb.discord.com"],
             fits: |_, path| matches!(path, ["api", "webhooks", _, _] | ["api", _, "webhooks", _, _]),
             ..CHAT
         },
-        Kind::Ntfy => Form {
+    ),
+    (
+        Kind::Ntfy,
+        Form {
             name: "ntfy",
             example: "https://ntfy.sh/your-topic",
             key: Key::Optional("An access token of ntfy has only letters, digits and underscores."),
             fits: |url, path| matches!(path, [topic] if is_topic(topic)) && url.query().is_none(),
             ..CHAT
         },
-        Kind::Pagerduty => Form {
+    ),
+    (
+        Kind::Pagerduty,
+        Form {
             name: "PagerDuty",
             example: "https://events.pagerduty.com/v2/enqueue",
             hosts: &["events.pagerduty.com", "events.eu.pagerduty.com"],
@@ -134,7 +155,10 @@ fn form(kind: Kind) -> Option<Form> {
             ),
             fits: |_, path| matches!(path, ["v2", "enqueue"]),
         },
-        Kind::Opsgenie => Form {
+    ),
+    (
+        Kind::Opsgenie,
+        Form {
             name: "Opsgenie",
             example: "https://api.opsgenie.com, https://api.eu.opsgenie.com or https://api.atlassian.com/jsm/ops/integration",
             hosts: &["api.opsgenie.com", "api.eu.opsgenie.com", "api.atlassian.com"],
@@ -145,14 +169,21 @@ fn form(kind: Kind) -> Option<Form> {
                 matches!(base, [] | ["jsm", "ops", "integration"])
             },
         },
-        Kind::Alertmanager => Form {
+    ),
+    (
+        Kind::Alertmanager,
+        Form {
             name: "Alertmanager",
             example: "https://alertmanager.example.com",
             key: Key::Optional("Give user:password, or a bearer token, without spaces."),
             fits: |url, _| url.query().is_none(),
             ..CHAT
         },
-    })
+    ),
+];
+
+fn form(kind: Kind) -> Option<&'static Form> {
+    FORMS.iter().find(|(of, _)| *of == kind).map(|(_, form)| form)
 }
 
 fn has(url: &Url, name: &str) -> bool {
@@ -187,7 +218,7 @@ pub fn checked(kind: Kind, url: &str, key: Option<&str>, networks: &[IpNet]) -> 
         return Err(("url", no_address()));
     }
     let key = key.map(str::trim).filter(|key| !key.is_empty());
-    let fault = match (wanted, key) {
+    let fault = match (*wanted, key) {
         (Key::Nothing, Some(_)) => Some("This kind has no key: its address is all that it needs."),
         (Key::Required(sentence), None) => Some(sentence),
         (Key::Required(sentence) | Key::Optional(sentence), Some(key)) => (!is_key(kind, key)).then_some(sentence),

@@ -14,6 +14,36 @@ pub(super) fn content(storm: &Storm) -> MailContent {
     let Storm { kind, class, instances, at_ms, link } = storm;
     let count = instances.len();
     let is_well = matches!(kind, Kind::SyncRecovered | Kind::InitialSyncSucceeded);
+    let (short, happened) = what(*kind, *class, count);
+    let mut happened = vec![happened];
+    happened.extend(
+        instances
+            .iter()
+            .take(NAMED)
+            .map(|(integration, name)| format!("- {} “{}”", one_line(integration, 60), one_line(name, 80))),
+    );
+    if count > NAMED {
+        happened.push(format!("and {} more", count - NAMED));
+    }
+    let (meaning, steps) = then(*kind, *class);
+    MailContent {
+        subject: format!("{count} instances: {short}"),
+        tone: if is_well { "good" } else { "bad" },
+        headline: format!("{count} instances: {short}"),
+        happened,
+        meaning,
+        steps,
+        details: vec![
+            Detail { label: "Instances", value: count.to_string() },
+            Detail { label: "Since", value: format_time(*at_ms) },
+        ],
+        link: (*link).to_owned(),
+        footer: FOOTER,
+    }
+}
+
+/// What happened, in a few words and in a sentence.
+fn what(kind: Kind, class: Option<FailureClass>, count: usize) -> (String, String) {
     let reason = class.map(|class| match class {
         FailureClass::Timeout => "their applications stopped answering",
         FailureClass::Internal => "this server made an error",
@@ -21,7 +51,7 @@ pub(super) fn content(storm: &Storm) -> MailContent {
         FailureClass::GrowthGuard => "far too many users are listed",
         _ => "their applications cannot be reached",
     });
-    let (short, happened) = match (kind, reason) {
+    match (kind, reason) {
         (Kind::SyncRecovered, _) => {
             ("sync works again".to_owned(), format!("The syncs of {count} instances work again."))
         }
@@ -40,19 +70,13 @@ pub(super) fn content(storm: &Storm) -> MailContent {
             format!("The syncs of {count} instances failed within a minute: {reason}."),
         ),
         (_, None) => ("sync failed".to_owned(), format!("The syncs of {count} instances failed within a minute.")),
-    };
-    let mut happened = vec![happened];
-    happened.extend(
-        instances
-            .iter()
-            .take(NAMED)
-            .map(|(integration, name)| format!("- {} “{}”", one_line(integration, 60), one_line(name, 80))),
-    );
-    if count > NAMED {
-        happened.push(format!("and {} more", count - NAMED));
     }
-    let (meaning, steps) = match (kind, class) {
-        _ if is_well => (vec!["Muster syncs them by their schedules again.".to_owned()], vec![]),
+}
+
+/// What it means, and what to do.
+fn then(kind: Kind, class: Option<FailureClass>) -> (Vec<String>, Vec<String>) {
+    match (kind, class) {
+        (Kind::SyncRecovered | Kind::InitialSyncSucceeded, _) => (vec!["Muster syncs them by their schedules again.".to_owned()], vec![]),
         (Kind::SyncFailed, Some(FailureClass::RemovalGuard | FailureClass::GrowthGuard)) => {
             (vec![], vec!["Open each instance in Muster, and accept what the sync would do, if it is right.".to_owned()])
         }
@@ -61,19 +85,5 @@ pub(super) fn content(storm: &Storm) -> MailContent {
             vec!["So many failures at once have one cause, most likely on this side: check the network, the proxy, the name server and the certificates of Muster's machine.".to_owned()],
         ),
         _ => (vec![], vec!["Open the instances in Muster: each one says why, and what to do.".to_owned()]),
-    };
-    MailContent {
-        subject: format!("{count} instances: {short}"),
-        tone: if is_well { "good" } else { "bad" },
-        headline: format!("{count} instances: {short}"),
-        happened,
-        meaning,
-        steps,
-        details: vec![
-            Detail { label: "Instances", value: count.to_string() },
-            Detail { label: "Since", value: format_time(*at_ms) },
-        ],
-        link: (*link).to_owned(),
-        footer: FOOTER,
     }
 }
