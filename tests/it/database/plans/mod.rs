@@ -27,6 +27,7 @@ use crate::members::Browser;
 use crate::support::{Client, Server, one};
 use heard::Heard;
 use indexes::{INDEXES, Use};
+use rows::Size;
 
 /// The tables that grow. None may be scanned.
 const GROWING: [&str; 13] = [
@@ -69,7 +70,7 @@ async fn every_statement_finds_its_rows_by_an_index_and_every_index_has_a_statem
     first_rows(&server).await;
     let place = server.stop().await;
     let db = connect(&place.location()).await;
-    rows::fill(&db, 5_000).await;
+    rows::fill(&db, Size { instances: 1_000, users_each: 10, of_large: 5_000 }).await;
     explaining_for(&db, &place.location()).await;
     let heard = Heard::from_now_on();
     // A mail that is held is not looked at in time.

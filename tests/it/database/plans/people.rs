@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::heard::Heard;
 use super::indexes::Use;
+use super::rows::Size;
 use super::{explaining_for, idle_indexes, pages, plans, rows, whole_tables};
 use crate::database::connect;
 use crate::people::roster::{Account, Roster, account};
@@ -27,7 +28,7 @@ const GROWING: [&str; 8] =
     ["account_link", "account_owner", "finding", "person", "person_key", "person_pin", "person_word", "source_account"];
 
 /// How long the work after a change of the settings may take, of all accounts.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_secs(90);
 
 struct Company {
     hr: Roster,
@@ -84,7 +85,7 @@ async fn every_statement_about_people_finds_its_rows_by_an_index() {
     settled(&server).await;
     let place = server.stop().await;
     let db = connect(&place.location()).await;
-    rows::fill(&db, 0).await;
+    rows::fill(&db, Size { instances: 60, users_each: 150, of_large: 0 }).await;
     fill(&db).await;
     explaining_for(&db, &place.location()).await;
     let heard = Heard::from_now_on();

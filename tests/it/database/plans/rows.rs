@@ -18,9 +18,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-const INSTANCES: usize = 1_000;
 const RUNS_EACH: usize = 5;
-const USERS_EACH: usize = 10;
 const CHANGES_EACH: usize = 4;
 const EVENTS_EACH: usize = 10;
 const OTHERS: usize = 1_000;
@@ -59,11 +57,19 @@ fn hash() -> Vec<u8> {
     [id().into_bytes(), id().into_bytes()].concat()
 }
 
-/// Fills a database in which one instance has synced. The first instance of it has so many more users.
+/// How many there are.
+pub struct Size {
+    pub instances: usize,
+    pub users_each: usize,
+    /// How many more users the first instance has.
+    pub of_large: usize,
+}
+
+/// Fills a database in which one instance has synced.
 #[expect(clippy::too_many_lines, reason = "one row of each table")]
-pub async fn fill(db: &DatabaseConnection, of_large: usize) {
+pub async fn fill(db: &DatabaseConnection, size: Size) {
     let of = any::<instance::Entity>(db).await;
-    let instances: Vec<_> = (0..INSTANCES)
+    let instances: Vec<_> = (0..size.instances)
         .map(|number| instance::Model {
             id: id(),
             integration_key: ["rehearsal", "scim", "okta", "github", "slack"][number % 5].into(),
@@ -98,8 +104,8 @@ pub async fn fill(db: &DatabaseConnection, of_large: usize) {
     let of = any::<user::Entity>(db).await;
     let users: Vec<_> = instances
         .iter()
-        .flat_map(|instance| iter::repeat_n(instance, USERS_EACH))
-        .chain(iter::repeat_n(&instances[0], of_large))
+        .flat_map(|instance| iter::repeat_n(instance, size.users_each))
+        .chain(iter::repeat_n(&instances[0], size.of_large))
         .enumerate()
         .map(|(number, instance)| user::Model {
             id: id(),
