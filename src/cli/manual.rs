@@ -5,11 +5,10 @@ use std::path::Path;
 
 use super::output::say;
 
-pub fn completions(shell: clap_complete::Shell, command: &mut clap::Command) -> Result<(), String> {
+pub fn completions(shell: clap_complete::Shell, command: &mut clap::Command) {
     let mut script = Vec::new();
     clap_complete::generate(shell, command, "muster", &mut script);
     say!("{}", String::from_utf8_lossy(&script).trim_end());
-    Ok(())
 }
 
 /// One page for each command: `muster.1`, `muster-serve.1` …

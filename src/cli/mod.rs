@@ -171,7 +171,10 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Audit(command) => return audit::run(command, &settings()?).await,
         Command::Doctor(command) => return Ok(doctor::run(&command, settings()).await),
         Command::Connectors(command) => connectors::run(command, &cli.config).await,
-        Command::Completions { shell } => manual::completions(shell, &mut Cli::command()),
+        Command::Completions { shell } => {
+            manual::completions(shell, &mut Cli::command());
+            Ok(())
+        }
         Command::Man { folder } => manual::pages(&folder, Cli::command()),
     }
     .map(|()| ExitCode::SUCCESS)

@@ -141,7 +141,9 @@ async fn end_with_instance(tx: &Tx, row: &Evaluation, now: i64) -> Result<(Left,
     let left = left.filter(Column::InstanceId.eq(instance)).order_by_asc(Column::UserId).limit(MAX_CHANGES as u64);
     let left: Vec<(Uuid, Kind)> = left.into_tuple().all(conn).await?;
     let mut news = News::default();
-    left.iter().for_each(|(_, kind)| news.close(*kind));
+    for (_, kind) in &left {
+        news.close(*kind);
+    }
     let left: Vec<Uuid> = left.into_iter().map(|(id, _)| id).collect();
     close(tx, &left, CloseReason::InstanceDeleted, now).await?;
     if left.len() == MAX_CHANGES {

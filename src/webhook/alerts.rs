@@ -185,25 +185,22 @@ pub(super) async fn settle(tx: &Tx, hook: &webhook::Model, now: i64) -> Result<(
             Some(row) if !wanted.is_for(row) => Some(Ending::OutOfScope),
             Some(row) => alert::ending(row),
         };
-        match end {
-            Some(end) => {
-                closed.push(*id);
-                deliveries.push(webhook_delivery::ActiveModel {
-                    id: Set(Uuid::now_v7()),
-                    webhook_id: Set(hook.id),
-                    position: Set(Some(position_after(alert.position))),
-                    instance_id: Set(Some(*id)),
-                    message_type: Set(Action::Resolve(end).message_type().to_owned()),
-                    body: Set(alert::resolved(hook.kind, *id, end, &alert.body).to_string()),
-                    ..queued(now)
-                });
-            }
-            None => {
-                use webhook_delivery::Column as Of;
-                let failed = Of::State.eq(webhook_delivery::State::Failed);
-                let last = Of::WebhookId.eq(hook.id).and(Of::Position.eq(alert.position)).and(failed);
-                super::again::requeue(tx, last, now).await?;
-            }
+        if let Some(end) = end {
+            closed.push(*id);
+            deliveries.push(webhook_delivery::ActiveModel {
+                id: Set(Uuid::now_v7()),
+                webhook_id: Set(hook.id),
+                position: Set(Some(position_after(alert.position))),
+                instance_id: Set(Some(*id)),
+                message_type: Set(Action::Resolve(end).message_type().to_owned()),
+                body: Set(alert::resolved(hook.kind, *id, end, &alert.body).to_string()),
+                ..queued(now)
+            });
+        } else {
+            use webhook_delivery::Column as Of;
+            let failed = Of::State.eq(webhook_delivery::State::Failed);
+            let last = Of::WebhookId.eq(hook.id).and(Of::Position.eq(alert.position)).and(failed);
+            super::again::requeue(tx, last, now).await?;
         }
     }
     plan::insert(tx, &deliveries).await?;

@@ -22,12 +22,12 @@ pub fn message(kind: Kind, address: &Address, body: &str, now: i64) -> Result<Re
             let mut body = parsed()?;
             body["topic"] = url.path().trim_matches('/').into();
             url.set_path("/");
-            request(url, bearer(address)?, body)
+            Ok(request(url, bearer(address)?, body))
         }
         Kind::Pagerduty => {
             let mut body = parsed()?;
             body["routing_key"] = address.key.clone().into();
-            request(url, None, body)
+            Ok(request(url, None, body))
         }
         Kind::Opsgenie => {
             let mut body = parsed()?;
@@ -41,7 +41,7 @@ pub fn message(kind: Kind, address: &Address, body: &str, now: i64) -> Result<Re
                 }
             }
             let key = address.key.as_deref().unwrap_or_default();
-            request(url, Some(header(&format!("GenieKey {key}"))?), body["body"].take())
+            Ok(request(url, Some(header(&format!("GenieKey {key}"))?), body["body"].take()))
         }
         Kind::Alertmanager => alerts(address, &[body], now),
         _ => Ok(Request::with_body(url, HeaderMap::new(), Some(Body::WrittenJson(body.to_owned())))),
@@ -63,7 +63,7 @@ pub fn alerts(address: &Address, bodies: &[&str], now: i64) -> Result<Request, S
         Some(key) if key.contains(':') => Some(header(&format!("Basic {}", STANDARD.encode(key)))?),
         _ => bearer(address)?,
     };
-    request(url, authorization, json!(alerts))
+    Ok(request(url, authorization, json!(alerts)))
 }
 
 /// The path with its end, which people may have left out.
@@ -82,7 +82,7 @@ fn header(text: &str) -> Result<HeaderValue, String> {
     Ok(value)
 }
 
-fn request(url: Url, authorization: Option<HeaderValue>, body: Value) -> Result<Request, String> {
+fn request(url: Url, authorization: Option<HeaderValue>, body: Value) -> Request {
     let headers = authorization.into_iter().map(|value| (AUTHORIZATION, value)).collect();
-    Ok(Request::with_body(url, headers, Some(Body::Json(body))))
+    Request::with_body(url, headers, Some(Body::Json(body)))
 }

@@ -319,7 +319,11 @@ pub async fn register() -> (Api, AppSchema, App, Vec<String>, Vec<String>, crate
             public_url: app.engine.public_url.clone(),
             mail_host: app.engine.mail_host.clone(),
         },
-        webhooks: Webhooks { instances: app.instances.clone(), allows_http: false },
+        webhooks: Webhooks {
+            instances: app.instances.clone(),
+            networks: Vec::new(),
+            public_url: "http://127.0.0.1".into(),
+        },
         journal: Journal::new(app.db.clone(), app.clock.clone()),
         tokens: app.tokens.clone(),
         epoch: 1,
