@@ -268,6 +268,11 @@ async fn answer(schema: &AppSchema, request: Request) -> String {
     String::from_utf8(json::response(&response)).unwrap()
 }
 
+fn test_mail(app: &App) -> TestMail {
+    let (db, clock, mail_host) = (app.db.clone(), app.clock.clone(), app.engine.mail_host.clone());
+    TestMail { db, clock, public_url: app.engine.public_url.clone(), mail_host }
+}
+
 /// A schema over a register with rows in every list, and ids and cursors of some of them.
 pub async fn register() -> (Api, AppSchema, App, Vec<String>, Vec<String>, crate::support::Place) {
     let server = Server::start().await;
@@ -313,12 +318,7 @@ pub async fn register() -> (Api, AppSchema, App, Vec<String>, Vec<String>, crate
         members: app.members.clone(),
         people: app.people.clone(),
         findings: Findings { db: app.db.clone(), clock: app.clock.clone() },
-        test_mail: TestMail {
-            db: app.db.clone(),
-            clock: app.clock.clone(),
-            public_url: app.engine.public_url.clone(),
-            mail_host: app.engine.mail_host.clone(),
-        },
+        test_mail: test_mail(&app),
         webhooks: Webhooks {
             instances: app.instances.clone(),
             networks: Vec::new(),

@@ -152,7 +152,7 @@ async fn many_instances_make_one_message() {
 async fn what_waits_for_others_outlives_the_server() {
     let (time, clock) = manual();
     let receiver = Receiver::start().await;
-    let server = holding(Duration::from_secs(600)).clock(clock.clone()).start().await;
+    let server = holding(Duration::from_mins(10)).clock(clock.clone()).start().await;
     let id = add_service(&server, "SLACK", &receiver.at(CHATS[0].1), json!({})).await;
     for name in ["One", "Two", "Three"] {
         let instance = server.rehearse(name, &[("users", "3")]).await;

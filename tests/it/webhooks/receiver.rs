@@ -156,7 +156,8 @@ async fn receive(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap
 
 /// Runs a program of `tests/peers` with JSON as its input and output.
 pub fn peer(name: &str, task: &Value) -> Value {
-    let interpreter = if name.ends_with(".py") { "TEST_PYTHON" } else { "TEST_NODE" };
+    let interpreter =
+        if Path::new(name).extension().is_some_and(|ending| ending == "py") { "TEST_PYTHON" } else { "TEST_NODE" };
     let interpreter = std::env::var(interpreter)
         .unwrap_or_else(|_| panic!("{interpreter} must be set for tests/peers: run the tests with tests/run"));
     let mut child = Command::new(interpreter)

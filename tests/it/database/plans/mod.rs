@@ -168,12 +168,7 @@ async fn listings(client: &Client, id: &str) {
     {
         pages(client, "users", &format!("filter: {{ {filter} }}")).await;
     }
-    for filter in ["", &of, "statuses: [ACTIVE]"] {
-        let query = format!(
-            "query($at: DateTime) {{ users(first: 10, asOf: $at, filter: {{ {filter} }}) {{ nodes {{ email }} }} }}"
-        );
-        client.ask(&query, json!({ "at": chrono::Utc::now().to_rfc3339() })).await;
-    }
+    past(client, &of).await;
     for filter in ["", &of, "outcomes: [FAILED]", "integrationKeys: [\"scim\"]"] {
         pages(client, "syncHistory", &format!("filter: {{ {filter} }}")).await;
     }
@@ -213,6 +208,18 @@ async fn listings(client: &Client, id: &str) {
     let one =
         "{ integration(key: \"scim\") { instanceCount userCount instances(first: 2) { totalCount nodes { id } } } }";
     client.ask(one, json!({})).await;
+}
+
+/// Users as they were when something had just happened.
+async fn past(client: &Client, of: &str) {
+    let newest = client.ask("{ instanceEvents(first: 1) { nodes { at } } }", json!({})).await;
+    let at = &newest["instanceEvents"]["nodes"][0]["at"];
+    for filter in ["", of, "statuses: [ACTIVE]"] {
+        let query = format!(
+            "query($at: DateTime) {{ users(first: 10, asOf: $at, filter: {{ {filter} }}) {{ nodes {{ email }} }} }}"
+        );
+        client.ask(&query, json!({ "at": at })).await;
+    }
 }
 
 /// What is known of members, and the audit log.

@@ -106,6 +106,7 @@ async fn every_statement_about_people_finds_its_rows_by_an_index() {
 }
 
 /// A person for each account that is nobody's, with everything that is known of people.
+#[expect(clippy::too_many_lines, reason = "one row of each table")]
 async fn fill(db: &DatabaseConnection) {
     // Each has an address of its own.
     for statement in [
@@ -205,6 +206,7 @@ async fn fill(db: &DatabaseConnection) {
 }
 
 /// Every listing of people and of what is found, and every kind of work.
+#[expect(clippy::too_many_lines, reason = "one story")]
 async fn everything(server: &Server, company: &Company, (hr, chat): (&str, &str)) {
     settled(server).await;
     listings(server).await;
