@@ -111,6 +111,7 @@ async fn what_evaluations_open_and_close_is_told_once() {
     for id in [&id, &quiet] {
         client.idle(id, "").await;
     }
+    evaluated(client).await;
     client.sync(&id, "outcome").await;
     evaluated(client).await;
     // Each change, by what it is and the type of the finding.

@@ -146,7 +146,6 @@ async fn the_list_of_a_time_is_the_file_of_that_time() {
     // Who was deleted is left out of the past as well.
     server.done("deleteAllUsers", json!({ "instanceId": acme, "acknowledgeIrreversible": true }), "").await;
     assert_eq!(&then(server, &server.viewer, (*at, 100), &json!({})).await.0, &files[5]);
-    company.end().await;
 }
 
 #[tokio::test]
