@@ -37,7 +37,7 @@ impl Default for Hold {
 /// From how many mails on they are merged.
 const MANY: u64 = 3;
 /// How many mails are merged into one at most. Further ones make another.
-const AT_MOST: u64 = 1_000;
+pub const AT_MOST: u64 = 1_000;
 /// How much longer a mail waits that another one is about to include, in milliseconds.
 const AGAIN_MS: i64 = 5_000;
 

@@ -2,12 +2,14 @@
 
 use entity::instance::{self, InactiveReason};
 use entity::run::{self, FailureClass, Outcome};
-use integration::source::Loss;
+use entity::user::UserStatus;
+use integration::source::{Capability, Loss};
 use sea_orm::EntityTrait;
 use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::failure::Failure;
+use super::reconcile::{self, Scope};
 use super::{Engine, baseline, losses};
 use crate::db::{STATEMENT, Tx};
 use crate::error::{Context as _, Error, Result};
@@ -68,7 +70,7 @@ impl Engine {
         if !queue::finish(tx, claim).await? {
             return Ok(None);
         }
-        let absent = set_absent_apart(tx, &mut transition).await?;
+        let absent = set_absent_apart(tx, &mut transition, now).await?;
         let (failure, refusal) = match ending {
             Ending::Failed { error, refusal } => (Some(error.clone()), *refusal),
             Ending::Complete => (self.remove_leavers(tx, &mut transition, now).await?, None),
@@ -131,15 +133,23 @@ impl Engine {
 }
 
 /// Takes those losses out of the run that are none, because the application never had the part, and returns them.
-async fn set_absent_apart(tx: &Tx, transition: &mut Transition<'_>) -> Result<Vec<Loss>> {
+async fn set_absent_apart(tx: &Tx, transition: &mut Transition<'_>, now: i64) -> Result<Vec<Loss>> {
     let instance = transition.instance().id;
     let run = transition.current_run_mut()?;
     let mut losses = losses::of(run)?;
     if !losses.iter().any(|loss| loss.is_absent) {
         return Ok(Vec::new());
     }
-    let known = capability::as_of(tx.conn(), instance).await?;
-    let absent = losses::take_absent(&mut losses, &known);
+    // What was read of them before would be missed: as a whole, or by a run that failed later.
+    if capability::as_of(tx.conn(), instance).await?.contains_key(&Capability::Invitations) {
+        return Ok(Vec::new());
+    }
+    let scope = Scope::of(run, now);
+    let unseen = reconcile::count_unseen(tx.conn(), &scope, None).await?;
+    if unseen > reconcile::count_unseen(tx.conn(), &scope, Some(UserStatus::Invited)).await? {
+        return Ok(Vec::new());
+    }
+    let absent = losses::take_absent(&mut losses);
     run.lost = serde_json::to_value(losses)?;
     Ok(absent)
 }

@@ -1,6 +1,6 @@
 //! The parts of a list that a run could not read, and the texts about them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use entity::run::{self, FailureClass};
 use integration::source::{Capability, Loss};
@@ -40,11 +40,9 @@ pub(super) fn includes_invitations(losses: &[Loss]) -> bool {
     losses.iter().any(|loss| loss.capability == Capability::Invitations)
 }
 
-/// Takes out the invitations that the application does not seem to have: nothing was ever read of them (`known`), so
-/// nothing is lost.
-pub(super) fn take_absent(losses: &mut Vec<Loss>, known: &HashMap<Capability, i64>) -> Vec<Loss> {
-    let never_read = !known.contains_key(&Capability::Invitations);
-    losses.extract_if(.., |loss| loss.is_absent && loss.capability == Capability::Invitations && never_read).collect()
+/// Takes out the invitations that the application does not seem to have.
+pub(super) fn take_absent(losses: &mut Vec<Loss>) -> Vec<Loss> {
+    losses.extract_if(.., |loss| loss.is_absent && loss.capability == Capability::Invitations).collect()
 }
 
 /// The loss of a list with an unexpected number of users.

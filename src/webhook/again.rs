@@ -6,7 +6,7 @@ use entity::audit_entry::Action;
 use entity::webhook::{self, Kind, State};
 use entity::webhook_delivery::{ActiveModel, Column, Entity, Model, State as DeliveryState};
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 use uuid::Uuid;
 
 use super::kind::{Family, family};
@@ -92,6 +92,10 @@ impl Webhooks {
             if delivery.state == DeliveryState::Queued {
                 return Ok(delivery);
             }
+            if family(hook.kind) == Family::Alert && !is_last(&tx, &delivery).await? {
+                let message = "A later message has told how this instance is. This one would make the alert wrong.";
+                return Err(Refusal::invalid(message, ["id"]).into());
+            }
             requeue(&tx, Column::Id.eq(id), now).await?;
             wake(&tx, webhook, now).await?;
             note(&tx, &hook, Action::DeliveriesRetried, "One message of a webhook is sent again.", now);
@@ -107,12 +111,7 @@ impl Webhooks {
             .db
             .write(|tx| async move {
                 let hook = lock_enabled(&tx, id).await?;
-                let failed = Column::WebhookId
-                    .eq(id)
-                    .and(Column::State.eq(DeliveryState::Failed))
-                    .and(Column::Position.is_not_null())
-                    .and(Column::CreatedAt.gte(since));
-                let count = requeue(&tx, failed, now).await?;
+                let count = requeue(&tx, failed(&hook).and(Column::CreatedAt.gte(since)), now).await?;
                 if count > 0 {
                     wake(&tx, id, now).await?;
                     note(
@@ -127,6 +126,30 @@ impl Webhooks {
             })
             .await
     }
+}
+
+/// The messages of a webhook that failed. Of those about one alert, only the last one says how the instance is, and only if
+/// it failed.
+pub(super) fn failed(hook: &webhook::Model) -> Expr {
+    let own = Column::WebhookId.eq(hook.id).and(Column::Position.is_not_null());
+    let failed = own.clone().and(Column::State.eq(DeliveryState::Failed));
+    if family(hook.kind) != Family::Alert {
+        return failed;
+    }
+    let last = Entity::find().select_only().expr(Column::Position.max()).filter(own).group_by(Column::InstanceId);
+    failed.and(Column::Position.in_subquery(last.into_query()))
+}
+
+/// Whether no message of a webhook about the same instance is later.
+async fn is_last(tx: &Tx, delivery: &Model) -> Result<bool> {
+    let later = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::WebhookId.eq(delivery.webhook_id))
+        .filter(Column::InstanceId.eq(delivery.instance_id))
+        .filter(Column::Position.gt(delivery.position))
+        .limit(1);
+    Ok(later.into_tuple::<Uuid>().one(tx.conn()).await?.is_none())
 }
 
 /// Queues deliveries again. They keep their places in the order, and their ids.

@@ -15,13 +15,12 @@ use tracing::info;
 use uuid::Uuid;
 
 use super::alert::{self, Action, Ending, REPEAT_MS};
-use super::attempt::waits;
 use super::kind::{Family, family};
 use super::notice::{self, Notice};
 use super::plan::{self, Decided, queued};
 use super::send::Sender;
 use super::wanted::{Wanted, first_position, position_after};
-use super::{request, sealed};
+use super::{again, manage, request, sealed};
 use crate::db::Tx;
 use crate::error::Result;
 use crate::instance::event::Event;
@@ -29,9 +28,13 @@ use crate::instance::event::Event;
 /// How many alerts one request tells again.
 const REPEATED_AT_ONCE: u64 = 500;
 
-/// The alerts of a webhook that are open.
-async fn open<C: ConnectionTrait>(conn: &C, webhook: Uuid) -> Result<HashMap<Uuid, Model>> {
-    let rows = Entity::find().filter(Column::WebhookId.eq(webhook)).all(conn).await?;
+/// The alerts of a webhook that are open: all, or those of these instances.
+async fn open<C: ConnectionTrait>(conn: &C, webhook: Uuid, of: Option<Vec<Uuid>>) -> Result<HashMap<Uuid, Model>> {
+    let mut rows = Entity::find().filter(Column::WebhookId.eq(webhook));
+    if let Some(of) = of {
+        rows = rows.filter(Column::InstanceId.is_in(of));
+    }
+    let rows = rows.all(conn).await?;
     Ok(rows.into_iter().map(|row| (row.instance_id, row)).collect())
 }
 
@@ -39,7 +42,8 @@ impl Sender {
     /// Decides which alerts events trigger, update and resolve.
     pub(super) async fn alerts(&self, hook: &webhook::Model, events: &[&Event]) -> Result<Decided> {
         let (wanted, now) = (Wanted::of(hook)?, self.clock.now());
-        let mut open = open(self.db.read(), hook.id).await?;
+        let instances = events.iter().map(|event| event.snapshot.instance.id).collect();
+        let mut open = open(self.db.read(), hook.id, Some(instances)).await?;
         let (mut deliveries, mut changed) = (Vec::new(), Vec::new());
         for (number, event) in events.iter().enumerate().filter(|(_, event)| wanted.is_about(event)) {
             let instance = &event.snapshot.instance;
@@ -94,11 +98,11 @@ impl Sender {
         alert::triggered(hook.kind, action, instance, &self.brief(event, said), event.at)
     }
 
-    /// Tells an Alertmanager about the alerts that last, before it takes them for resolved. What it answers does not
-    /// matter: it is told again soon.
+    /// Tells an Alertmanager about the alerts that last, before it takes them for resolved: also while other messages wait
+    /// after a failure. If it accepts them, those are sent at once.
     pub(super) async fn repeat(&self, hook: &webhook::Model) -> Result<()> {
         let now = self.clock.now();
-        if !repeats(hook) || waits(hook.retry_at, now) {
+        if !repeats(hook) {
             return Ok(());
         }
         let is_due = Column::RepeatedAt.lte(now - REPEAT_MS).or(Column::RepeatedAt.gt(now));
@@ -107,11 +111,11 @@ impl Sender {
         if due.is_empty() {
             return Ok(());
         }
+        let mut is_accepted = false;
         if let Ok(address) = sealed::open_address(&self.keys, hook) {
             let bodies: Vec<&str> = due.iter().map(|row| row.body.as_str()).collect();
             if let Ok(request) = request::alerts(&address, &bodies, now) {
-                let is_accepted =
-                    self.client.send_at_once(request).await.is_ok_and(|answer| answer.status.is_success());
+                is_accepted = self.client.send_at_once(request).await.is_ok_and(|answer| answer.status.is_success());
                 info!(alerts = due.len(), accepted = is_accepted, "an Alertmanager was told which alerts last");
             }
         }
@@ -124,6 +128,9 @@ impl Sender {
                     let own = Entity::update_many().col_expr(Column::RepeatedAt, Expr::value(now));
                     let own = own.filter(Column::WebhookId.eq(hook.id)).filter(Column::InstanceId.is_in(told));
                     own.exec(tx.conn()).await?;
+                    if is_accepted && hook.retry_at.is_some() {
+                        manage::try_now(&tx, hook.id, now).await?;
+                    }
                     Ok(())
                 }
             })
@@ -150,13 +157,13 @@ pub(super) async fn next_repeat<C: ConnectionTrait>(conn: &C, hook: &webhook::Mo
 pub(super) async fn store(tx: &Tx, webhook: Uuid, decided: &Decided) -> Result<()> {
     let Decided { opened, closed, .. } = decided;
     close(tx, webhook, closed).await?;
-    if opened.is_empty() {
-        return Ok(());
-    }
     let known = OnConflict::columns([Column::WebhookId, Column::InstanceId])
         .update_columns([Column::Position, Column::Reported, Column::Body, Column::RepeatedAt])
         .to_owned();
-    Entity::insert_many(opened.iter().cloned()).on_conflict(known).exec_without_returning(tx.conn()).await?;
+    for some in opened.chunks(plan::ROWS) {
+        let insert = Entity::insert_many(some.iter().cloned()).on_conflict(known.clone());
+        insert.exec_without_returning(tx.conn()).await?;
+    }
     Ok(())
 }
 
@@ -169,12 +176,12 @@ async fn close(tx: &Tx, webhook: Uuid, instances: &[Uuid]) -> Result<()> {
 }
 
 /// After a change of a webhook: resolves the alerts of instances that do not fail any more, or that it is no longer for.
-/// What was not accepted of the others, because it was switched off, is sent again.
-pub(super) async fn settle(tx: &Tx, hook: &webhook::Model, now: i64) -> Result<()> {
+/// If it was off, the last message about each instance is sent again, unless it was accepted.
+pub(super) async fn settle(tx: &Tx, hook: &webhook::Model, was_off: bool, now: i64) -> Result<()> {
     if family(hook.kind) != Family::Alert || hook.state == webhook::State::Disabled {
         return Ok(());
     }
-    let (open, wanted) = (open(tx.conn(), hook.id).await?, Wanted::of(hook)?);
+    let (open, wanted) = (open(tx.conn(), hook.id, None).await?, Wanted::of(hook)?);
     let ids: Vec<Uuid> = open.keys().copied().collect();
     let rows = instance::Entity::find().filter(instance::Column::Id.is_in(ids)).all(tx.conn()).await?;
     let rows: HashMap<Uuid, instance::Model> = rows.into_iter().map(|row| (row.id, row)).collect();
@@ -185,26 +192,24 @@ pub(super) async fn settle(tx: &Tx, hook: &webhook::Model, now: i64) -> Result<(
             Some(row) if !wanted.is_for(row) => Some(Ending::OutOfScope),
             Some(row) => alert::ending(row),
         };
-        if let Some(end) = end {
-            closed.push(*id);
-            deliveries.push(webhook_delivery::ActiveModel {
-                id: Set(Uuid::now_v7()),
-                webhook_id: Set(hook.id),
-                position: Set(Some(position_after(alert.position))),
-                instance_id: Set(Some(*id)),
-                message_type: Set(Action::Resolve(end).message_type().to_owned()),
-                body: Set(alert::resolved(hook.kind, *id, end, &alert.body).to_string()),
-                ..queued(now)
-            });
-        } else {
-            use webhook_delivery::Column as Of;
-            let failed = Of::State.eq(webhook_delivery::State::Failed);
-            let last = Of::WebhookId.eq(hook.id).and(Of::Position.eq(alert.position)).and(failed);
-            super::again::requeue(tx, last, now).await?;
-        }
+        let Some(end) = end else { continue };
+        closed.push(*id);
+        deliveries.push(webhook_delivery::ActiveModel {
+            id: Set(Uuid::now_v7()),
+            webhook_id: Set(hook.id),
+            position: Set(Some(position_after(alert.position))),
+            instance_id: Set(Some(*id)),
+            message_type: Set(Action::Resolve(end).message_type().to_owned()),
+            body: Set(alert::resolved(hook.kind, *id, end, &alert.body).to_string()),
+            ..queued(now)
+        });
     }
     plan::insert(tx, &deliveries).await?;
-    close(tx, hook.id, &closed).await
+    close(tx, hook.id, &closed).await?;
+    if was_off {
+        again::requeue(tx, again::failed(hook), now).await?;
+    }
+    Ok(())
 }
 
 /// Forgets the alerts of a webhook that is deleted.

@@ -119,6 +119,12 @@ pub fn outcome(answer: &Answer, delivery: &Delivery, webhook: &Webhook, at: Mome
     if delivery.position.is_none() {
         return Outcome { fate: Fate::Failed, pulse: None, disable: None };
     }
+    let verdict = answer.verdict();
+    // The receiver works: it takes other messages.
+    if verdict == Verdict::Refused {
+        let Webhook { failing_since, failures, retry_at, .. } = *webhook;
+        return Outcome { fate: Fate::Failed, pulse: Some(Pulse { failing_since, failures, retry_at }), disable: None };
+    }
     let failing_since = webhook.failing_since.unwrap_or(at.now);
     // Attempts that were made together count as one.
     let is_first = !waits(webhook.retry_at, at.begun);
@@ -130,7 +136,6 @@ pub fn outcome(answer: &Answer, delivery: &Delivery, webhook: &Webhook, at: Mome
         failures,
         retry_at: Some(webhook.retry_at.filter(|_| !is_first).map_or(retry_at, |before| before.max(at.now + asked))),
     };
-    let verdict = answer.verdict();
     let disable = match verdict {
         Verdict::Gone => Some(DisabledReason::Gone),
         _ if at.steady - failing_since >= PATIENCE_MS => Some(DisabledReason::Failing),
@@ -138,7 +143,7 @@ pub fn outcome(answer: &Answer, delivery: &Delivery, webhook: &Webhook, at: Mome
     };
     let tries = delivery.attempts.saturating_add(1);
     let is_over = at.steady - delivery.queued_at >= PATIENCE_MS && tries >= LEAST_TRIES;
-    let fate = if disable.is_some() || is_over || verdict == Verdict::Refused {
+    let fate = if disable.is_some() || is_over {
         Fate::Failed
     } else {
         Fate::Retried(at.now + wait(tries, at.roll).max(asked))

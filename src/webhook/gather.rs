@@ -18,12 +18,11 @@ use super::{chat, notice};
 use crate::db::Tx;
 use crate::error::Result;
 use crate::notification::compose::{Storm, brief_storm};
+use crate::notification::storm::AT_MOST;
 use crate::queue::{self, Claim};
 
 /// From how many messages on they become one.
 const MANY: usize = 3;
-/// How many messages become one at most. Further ones make another.
-const AT_MOST: u64 = 1_000;
 
 const INCLUDED: &str = "Another message to this chat reports it together with others.";
 const DELETED: &str = "The instance was deleted before this message was sent.";

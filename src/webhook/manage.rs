@@ -4,6 +4,7 @@ use entity::audit_entry::Action;
 use entity::job::Kind as JobKind;
 use entity::webhook::{ActiveModel, DisabledReason, Entity, Model, State};
 use entity::webhook_delivery;
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
@@ -51,6 +52,8 @@ pub struct Change<F> {
     pub define: F,
     /// Whether the change names other instances, which must exist.
     pub changes_scope: bool,
+    /// Whether the key or token is entered anew.
+    pub gives_key: bool,
     /// Switches it on or off.
     pub enabled: Option<bool>,
     /// If the webhook is no longer at this revision, it is not changed.
@@ -137,6 +140,11 @@ impl Webhooks {
         let mut definition = stored.clone();
         (change.define)(&mut definition);
         let definition = definition.checked(&self.networks, Some(&stored))?;
+        let goes_elsewhere = place_of(&definition.url) != place_of(&stored.url);
+        if goes_elsewhere && stored.key.is_some() && definition.key.is_some() && !change.gives_key {
+            let message = "A key is sent to the host only for which it was entered. Enter it again for this one.";
+            return Err(Refusal::invalid(message, ["key"]).into());
+        }
         let mut row = ActiveModel { id: Set(id), revision: Set(before.revision + 1), ..defined(&definition, now)? };
         if definition.address() != stored.address() {
             // What is sealed is bound to the part of the address that is not.
@@ -150,6 +158,9 @@ impl Webhooks {
                 Family::Chat | Family::Alert => sealed::seal_address(&key, &place, &definition.address())?,
             });
             row.secret_generation = Set(generation);
+            // What failed at the address before says nothing about this one.
+            (row.failing_since, row.failures, row.retry_at) = (Set(None), Set(0), Set(None));
+            queue_now(tx, id, now).await?;
         }
         let is_enabled = before.state == State::Enabled;
         let detail = match change.enabled.filter(|enabled| *enabled != is_enabled) {
@@ -167,7 +178,7 @@ impl Webhooks {
             None => "A webhook was changed.",
         };
         let row = row.update(tx.conn()).await?;
-        alerts::settle(tx, &row, now).await?;
+        alerts::settle(tx, &row, before.state == State::Disabled, now).await?;
         wake(tx, id, now).await?;
         note(tx, &row, Action::WebhookUpdated, detail, now);
         Ok(row)
@@ -230,6 +241,33 @@ impl Webhooks {
     pub async fn get(&self, id: Uuid) -> Result<Model> {
         super::queries::find(self.instances.db.read(), id).await?.ok_or_else(not_found)
     }
+}
+
+/// The receiver works again: what waits is sent at once.
+pub(super) async fn try_now(tx: &Tx, id: Uuid, now: i64) -> Result<()> {
+    let row = ActiveModel {
+        id: Set(id),
+        failing_since: Set(None),
+        failures: Set(0),
+        retry_at: Set(None),
+        ..Default::default()
+    };
+    row.update(tx.conn()).await?;
+    queue_now(tx, id, now).await
+}
+
+/// Makes everything due that waits, but for what is gathered to one message.
+async fn queue_now(tx: &Tx, id: Uuid, now: i64) -> Result<()> {
+    use webhook_delivery::{Column, Entity, State};
+    Entity::update_many()
+        .col_expr(Column::NextTryAt, Expr::value(now))
+        .filter(Column::WebhookId.eq(id))
+        .filter(Column::State.eq(State::Queued))
+        .filter(Column::HeldUntil.is_null())
+        .filter(Column::NextTryAt.gt(now))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
 }
 
 /// Deletes some of very many deliveries that do not wait, so that no transaction takes long. False if there are only few.

@@ -22,6 +22,8 @@ use crate::queue::{self, Claim};
 
 /// How many events are looked at in one transaction.
 const EVENTS_AT_ONCE: usize = 64;
+/// How many rows one statement stores.
+pub(super) const ROWS: usize = 500;
 /// How many deliveries wait for one webhook at most. Beyond that, the events wait in the log.
 const MOST_QUEUED: u64 = 5_000;
 
@@ -57,10 +59,11 @@ impl Sender {
             return self.store(claim, hook, through, Decided::default()).await;
         };
         // A failure and the switching off that it causes are told together. They were written together.
-        while let Some(last) = entries.last()
-            && last.event.as_ref().is_some_and(|event| event.cause == Cause::SyncFailed)
+        if let Some(last) = entries.last()
+            && let Some(failed) = last.event.as_ref().filter(|event| event.cause == Cause::SyncFailed)
+            && let Some(next) = self.log.after(last.seq, 1).await?.and_then(|next| next.into_iter().next())
+            && notice::is_superseded(failed, next.event.as_deref())
         {
-            let Some(next) = self.log.after(last.seq, 1).await?.and_then(|next| next.into_iter().next()) else { break };
             entries.push(next);
         }
         let Some(through) = entries.last().map(|last| last.seq) else { return Ok(Planned::UpToDate) };
@@ -158,12 +161,11 @@ async fn move_on(tx: &Tx, hook: &webhook::Model, through: i64) -> Result<bool> {
 
 /// Stores deliveries, but for those that are stored already.
 pub(super) async fn insert(tx: &Tx, rows: &[ActiveModel]) -> Result<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
     let known = OnConflict::columns([Column::WebhookId, Column::Position]).do_nothing().to_owned();
-    let insert = Entity::insert_many(rows.iter().cloned()).on_conflict(known);
-    insert.exec_without_returning(tx.conn()).await?;
+    for some in rows.chunks(ROWS) {
+        let insert = Entity::insert_many(some.iter().cloned()).on_conflict(known.clone());
+        insert.exec_without_returning(tx.conn()).await?;
+    }
     Ok(())
 }
 

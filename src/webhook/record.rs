@@ -29,13 +29,17 @@ impl Sender {
         let _turn = self.writers.acquire().await.ok();
         let recorded =
             self.db.write(|tx| async move { self.record_in(&tx, claim, delivery, answer, at).await }).await?;
-        let Some(Outcome { fate, disable, .. }) = recorded else { return Ok(false) };
+        let Some((Outcome { fate, disable, .. }, given_up)) = recorded else { return Ok(false) };
         let result = match fate {
             Fate::Delivered => "delivered",
             Fate::Failed => "failed",
             Fate::Retried(_) => "retried",
         };
-        metrics::counter!("muster_webhook_deliveries_total", "outcome" => result).increment(1);
+        // Somebody watches a test.
+        if delivery.position.is_some() {
+            metrics::counter!("muster_webhook_deliveries_total", "outcome" => result).increment(1);
+        }
+        metrics::counter!("muster_webhook_deliveries_total", "outcome" => "failed").increment(given_up);
         info!(delivery.id = %delivery.id, outcome = result, "a message was sent to a webhook");
         if let Some(reason) = disable {
             warn!(reason = ?reason, "a webhook was switched off, because its receiver accepts nothing");
@@ -50,7 +54,7 @@ impl Sender {
         delivery: &Delivery,
         answer: &Answer,
         at: Moment,
-    ) -> Result<Option<Outcome>> {
+    ) -> Result<Option<(Outcome, u64)>> {
         if !queue::renew(tx.conn(), claim, at.now).await? {
             return Ok(None);
         }
@@ -73,12 +77,17 @@ impl Sender {
             };
             row.update(tx.conn()).await?;
         }
-        if let Some(reason) = outcome.disable {
-            self.switch_off(tx, &hook, reason, answer, at.now).await?;
+        if delivery.position.is_none() && outcome.fate == Fate::Delivered {
+            manage::try_now(tx, hook.id, at.now).await?;
         }
-        Ok(Some(outcome))
+        let given_up = match outcome.disable {
+            Some(reason) => self.switch_off(tx, &hook, reason, answer, at.now).await?,
+            None => 0,
+        };
+        Ok(Some((outcome, given_up)))
     }
 
+    /// Returns how many messages that waited are given up.
     async fn switch_off(
         &self,
         tx: &Tx,
@@ -86,7 +95,7 @@ impl Sender {
         reason: DisabledReason,
         answer: &Answer,
         now: i64,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let row = webhook::ActiveModel {
             id: Set(hook.id),
             state: Set(State::Disabled),
@@ -97,7 +106,7 @@ impl Sender {
             ..Default::default()
         };
         row.update(tx.conn()).await?;
-        fail_queued(tx, hook.id).await?;
+        let given_up = fail_queued(tx, hook.id).await?;
         let detail = match reason {
             DisabledReason::Gone => "A webhook was switched off: its receiver answered that it is gone.",
             DisabledReason::Failing | DisabledReason::Member => {
@@ -117,7 +126,8 @@ impl Sender {
         });
         let name = format!("{} {now}", hook.id);
         let kind = NotificationKind::WebhookDisabled;
-        outbox::enqueue_notice(tx, kind, (&name, &self.mail_host), addresses, &rendered, now).await
+        outbox::enqueue_notice(tx, kind, (&name, &self.mail_host), addresses, &rendered, now).await?;
+        Ok(given_up)
     }
 }
 
@@ -151,16 +161,16 @@ async fn store(tx: &Tx, delivery: &Delivery, answer: &Answer, fate: Fate, now: i
     Ok(())
 }
 
-/// Everything that waits for a webhook has failed, because it is switched off.
-pub(super) async fn fail_queued(tx: &Tx, webhook: Uuid) -> Result<()> {
-    Entity::update_many()
+/// Everything that waits for a webhook has failed, because it is switched off. Returns how many messages that are.
+pub(super) async fn fail_queued(tx: &Tx, webhook: Uuid) -> Result<u64> {
+    let failed = Entity::update_many()
         .col_expr(Column::State, Expr::value(DeliveryState::Failed))
         .col_expr(Column::LastError, Expr::value(SWITCHED_OFF))
         .filter(Column::WebhookId.eq(webhook))
         .filter(Column::State.eq(DeliveryState::Queued))
         .exec(tx.conn())
         .await?;
-    Ok(())
+    Ok(failed.rows_affected)
 }
 
 /// The host of an address, with its scheme. The rest of it may be a secret.

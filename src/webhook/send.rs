@@ -246,19 +246,23 @@ async fn next_try(tx: &Tx, hook: &Webhook, now: i64) -> Result<Option<i64>> {
         State::Enabled => queries::next_try(tx.conn(), hook, false).await?,
         State::Disabled => None,
     };
-    let others = others.into_iter().chain(alerts::next_repeat(tx.conn(), hook, now).await?).min();
     let waits_until = hook.retry_at.filter(|_| waits(hook.retry_at, now));
     let others = others.map(|at| at.max(waits_until.unwrap_or(at)));
-    Ok(tests.into_iter().chain(others).min())
+    let repeat = alerts::next_repeat(tx.conn(), hook, now).await?;
+    Ok(tests.into_iter().chain(others).chain(repeat).min())
 }
 
 fn answer(kind: Kind, response: &Response, now: i64) -> Answer {
     let asked = response.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let text: String = String::from_utf8_lossy(&response.body).chars().take(KEPT_ANSWER).collect();
     let status = response.status.as_u16();
+    let meaning = if response.status.is_success() { None } else { reply::meaning(kind, status, &text) };
+    // A service may repeat what it got: the topic or the key, which nobody may read again.
+    let text =
+        if kind == Kind::Standard || meaning.is_none() && !response.status.is_success() { text } else { String::new() };
     Answer::Status {
         status,
-        meaning: if response.status.is_success() { None } else { reply::meaning(kind, status, &text) },
+        meaning,
         text: text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
         retry_after: asked.and_then(|text| retry_after(text, now)),
     }

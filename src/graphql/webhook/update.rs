@@ -76,7 +76,7 @@ async fn update(api: &Api, input: UpdateWebhookInput) -> Result<Model> {
         MaybeUndefined::Null => MaybeUndefined::Null,
         MaybeUndefined::Value(scope) => MaybeUndefined::Value(scope.decode()?),
     };
-    let changes_scope = !scope.is_undefined();
+    let (changes_scope, gives_key) = (!scope.is_undefined(), key.is_some());
     let define = move |definition: &mut Definition| {
         let Definition { kind: _, url: old_url, key: old_key, description: old_description, wanted } = definition;
         if let Some(url) = &url {
@@ -103,6 +103,7 @@ async fn update(api: &Api, input: UpdateWebhookInput) -> Result<Model> {
             MaybeUndefined::Value(scope) => wanted.scope = Some(scope.clone()),
         }
     };
-    let change = Change { define, changes_scope, enabled: input.enabled, expected_revision: input.expected_revision };
+    let (enabled, expected_revision) = (input.enabled, input.expected_revision);
+    let change = Change { define, changes_scope, gives_key, enabled, expected_revision };
     api.webhooks.update(id, &change).await
 }

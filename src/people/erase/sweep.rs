@@ -13,6 +13,7 @@ use sea_orm::{
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 use uuid::Uuid;
 
 use crate::db::{Tx, keyset};
@@ -159,7 +160,11 @@ async fn sweep_history(tx: &Tx, named: &Named, after: i64) -> Result<Option<i64>
         let is_named = |column: &str, value: &Value| {
             column == "manager" && value.as_str().is_some_and(|manager| named.has(&key, *instance, manager))
         };
-        if let Some(kept) = erased::without(&old_values, is_named)? {
+        let without = erased::without(&old_values, is_named).unwrap_or_else(|error| {
+            warn!(change.id = id, error = %error.chain(), "old values of an account cannot be read, and stay as they are");
+            None
+        });
+        if let Some(kept) = without {
             let set = user_change::ActiveModel { id: Set(id), old_values: Set(kept), ..Default::default() };
             set.update(conn).await?;
         }

@@ -6,8 +6,8 @@
 //! in the file, and the file is replayed without differences.
 //!
 //! **Guarantees.** Everything that is not known to be harmless is replaced, and the same by the same. The finished text
-//! is searched for every secret, every e-mail address and every name of a listed user; if one is found, there is no
-//! sample.
+//! is searched for secrets, e-mail addresses and whole names of listed users; if one is found, there is no sample. What is
+//! too short or too common to search for is replaced only.
 //!
 //! **Not guaranteed.** A short number or a common word may tell something that this module cannot know. A person should
 //! read the file.
