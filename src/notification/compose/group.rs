@@ -58,7 +58,11 @@ fn what(kind: Kind, class: Option<FailureClass>, count: usize) -> (String, Strin
         (Kind::InitialSyncSucceeded, _) => {
             ("first sync succeeded".to_owned(), format!("The first syncs of {count} instances are complete."))
         }
-        (Kind::InitialSyncFailed, _) => {
+        (Kind::InitialSyncFailed, Some(reason)) => (
+            format!("first sync failed — {reason}"),
+            format!("The first syncs of {count} instances failed within a minute: {reason}."),
+        ),
+        (Kind::InitialSyncFailed, None) => {
             ("first sync failed".to_owned(), format!("The first syncs of {count} instances failed within a minute."))
         }
         (Kind::AutoRevoked, _) => (
@@ -80,7 +84,7 @@ fn then(kind: Kind, class: Option<FailureClass>) -> (Vec<String>, Vec<String>) {
         (Kind::SyncFailed, Some(FailureClass::RemovalGuard | FailureClass::GrowthGuard)) => {
             (vec![], vec!["Open each instance in Muster, and accept what the sync would do, if it is right.".to_owned()])
         }
-        (Kind::SyncFailed, Some(_)) => (
+        (Kind::SyncFailed | Kind::InitialSyncFailed, Some(_)) => (
             vec!["Nobody was removed. The instances stay Live, and Muster keeps trying. One mail says when they work again.".to_owned()],
             vec!["So many failures at once have one cause, most likely on this side: check the network, the proxy, the name server and the certificates of Muster's machine.".to_owned()],
         ),

@@ -63,12 +63,13 @@ async fn an_administrator_adds_a_chat_and_sees_what_is_wrong_with_its_address() 
     browser.press(Role::Button, "Add the webhook").await;
     browser.sees("Microsoft has retired them.").await;
     browser.choose("Send to", "Slack").await;
+    browser.sees_no("Microsoft has retired them.").await;
     browser.enter("Address", &receiver.at("/services/T0/B0/hush")).await;
     browser.enter("Description", "it-alerts").await;
     browser.inspect("webhook-form-chat").await;
     browser.press(Role::Button, "Add the webhook").await;
     browser.sees("It is added.").await;
-    browser.sees("It gets what is also written by mail").await;
+    browser.sees("What is also written by mail").await;
     browser.sees_no("hush").await;
 
     receiver.answer(|_, _| Reply::Says(403, "invalid_token"));

@@ -131,7 +131,7 @@ const Secret = ({ secret, onCopy }) => html`
 const KindField = ({ kind, onChange }) => html`
   <${Field}
     label="Send to"
-    help=${kindOf(kind).gets ?? "It gets events as JSON, signed by the specification Standard Webhooks."}
+    help=${kindOf(kind).help ?? "It gets events as JSON, signed by the specification Standard Webhooks."}
     control=${(attributes) => html`
       <select ...${attributes} value=${kind} onChange=${({ target }) => onChange(target.value)}>
         ${Object.entries(KINDS).map(([key, { label }]) => html`<option value=${key}>${label}</option>`)}
@@ -156,6 +156,11 @@ function WebhookForm({ typed, set, stored, save }) {
   const [errors, setErrors] = useState(/** @type {Record<string, string>} */ ({}));
   const [busy, run, error, setError] = useAction();
   const form = useFirstError(errors);
+  const chooseKind = (kind) => {
+    set("kind")(kind);
+    // They are about the kind before.
+    setErrors({});
+  };
   const submit = (event) => {
     event.preventDefault();
     run(async () => {
@@ -167,7 +172,7 @@ function WebhookForm({ typed, set, stored, save }) {
   };
   return html`
     <form ref=${form} novalidate onSubmit=${submit}>
-      ${!stored && html`<${KindField} kind=${typed.kind} onChange=${set("kind")} />`}
+      ${!stored && html`<${KindField} kind=${typed.kind} onChange=${chooseKind} />`}
       <${AddressFields} typed=${typed} set=${set} errors=${errors} stored=${stored} />
       <${TextField} label="Description" optional maxlength="200" value=${typed.description} error=${errors.description ?? ""} onInput=${set("description")} />
       ${typed.kind === "STANDARD" && html`<${Events} typed=${typed} set=${set} error=${errors.causes ?? ""} />`}
