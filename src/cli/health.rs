@@ -16,7 +16,7 @@ use crate::config::Settings;
 use crate::db::AnyCertificate;
 
 /// How long the server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const LONGEST_ANSWER: Duration = Duration::from_secs(5);
 /// How much of an answer is read, in bytes.
 const ANSWER: u64 = 64 * 1024;
 
@@ -33,7 +33,7 @@ pub async fn run(command: &Command, settings: &Settings) -> Result<(), String> {
     let path = if command.ready { "/readyz" } else { "/healthz" };
     let address = here(settings.listen);
     let at = |problem: &str| format!("{address}{path}: {problem}");
-    let answer = match tokio::time::timeout(PATIENCE, ask(settings, address, path)).await {
+    let answer = match tokio::time::timeout(LONGEST_ANSWER, ask(settings, address, path)).await {
         Ok(answer) => answer.map_err(|error| at(&error.to_string()))?,
         Err(_) => return Err(at("no answer within 5 seconds")),
     };

@@ -160,7 +160,7 @@ pub(super) async fn store(tx: &Tx, webhook: Uuid, decided: &Decided) -> Result<(
     let known = OnConflict::columns([Column::WebhookId, Column::InstanceId])
         .update_columns([Column::Position, Column::Reported, Column::Body, Column::RepeatedAt])
         .to_owned();
-    for some in opened.chunks(plan::ROWS) {
+    for some in opened.chunks(plan::ROWS_AT_ONCE) {
         let insert = Entity::insert_many(some.iter().cloned()).on_conflict(known.clone());
         insert.exec_without_returning(tx.conn()).await?;
     }

@@ -293,7 +293,9 @@ mod tests {
         };
         let after = |verdict| outcome(&told(verdict), &delivery(Some(4)), &webhook(), at(NOW));
         assert_eq!(after(Verdict::Gone).disable, Some(DisabledReason::Gone));
-        assert_eq!((after(Verdict::Refused).fate, after(Verdict::Refused).disable), (Fate::Failed, None));
+        let refused = after(Verdict::Refused);
+        assert_eq!((refused.fate, refused.disable), (Fate::Failed, None));
+        assert_eq!(refused.pulse.unwrap().failing_since, None, "the receiver works");
         assert!(matches!(after(Verdict::Again).fate, Fate::Retried(_)));
         assert_eq!(told(Verdict::Again).error().unwrap(), "The channel is archived. (Status 404.)");
     }

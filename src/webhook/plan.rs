@@ -23,7 +23,7 @@ use crate::queue::{self, Claim};
 /// How many events are looked at in one transaction.
 const EVENTS_AT_ONCE: usize = 64;
 /// How many rows one statement stores.
-pub(super) const ROWS: usize = 500;
+pub(super) const ROWS_AT_ONCE: usize = 500;
 /// How many deliveries wait for one webhook at most. Beyond that, the events wait in the log.
 const MOST_QUEUED: u64 = 5_000;
 
@@ -162,7 +162,7 @@ async fn move_on(tx: &Tx, hook: &webhook::Model, through: i64) -> Result<bool> {
 /// Stores deliveries, but for those that are stored already.
 pub(super) async fn insert(tx: &Tx, rows: &[ActiveModel]) -> Result<()> {
     let known = OnConflict::columns([Column::WebhookId, Column::Position]).do_nothing().to_owned();
-    for some in rows.chunks(ROWS) {
+    for some in rows.chunks(ROWS_AT_ONCE) {
         let insert = Entity::insert_many(some.iter().cloned()).on_conflict(known.clone());
         insert.exec_without_returning(tx.conn()).await?;
     }

@@ -258,8 +258,7 @@ fn answer(kind: Kind, response: &Response, now: i64) -> Answer {
     let status = response.status.as_u16();
     let meaning = if response.status.is_success() { None } else { reply::meaning(kind, status, &text) };
     // A service may repeat what it got: the topic or the key, which nobody may read again.
-    let text =
-        if kind == Kind::Standard || meaning.is_none() && !response.status.is_success() { text } else { String::new() };
+    let text = if kind == Kind::Standard { text } else { String::new() };
     Answer::Status {
         status,
         meaning,

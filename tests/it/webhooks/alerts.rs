@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 
 use super::receiver::Message;
-use super::{Receiver, add_service, builder, deliveries, manual, until};
+use super::{Receiver, Reply, add_service, builder, deliveries, manual, until};
 use crate::support::Client;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -91,6 +91,53 @@ async fn what_happened_while_it_was_off_is_put_right() {
     server.sync(&acme, "outcome").await;
     server.done("updateWebhook", json!({ "id": id, "enabled": true }), "").await;
     assert_eq!(actions(&receiver.until(2).await), ["trigger", "resolve"]);
+}
+
+#[tokio::test]
+async fn only_the_last_message_about_an_alert_is_sent_again() {
+    let (server, receiver) = (builder().start().await, Receiver::start().await);
+    let id = add_service(&server, "PAGERDUTY", &receiver.at("/v2/enqueue"), json!({ "key": KEY })).await;
+    let acme = server.rehearse("Acme", &[("outcomes", "success,garbage,success,garbage,success")]).await;
+    server.idle(&acme, "").await;
+    let enable = async |enabled: bool| {
+        server.done("updateWebhook", json!({ "id": id, "enabled": enabled }), "").await;
+    };
+    let told = async || {
+        let found = deliveries(&server, &id).await;
+        let one = |it: &Value| format!("{} {}", it["type"], it["state"]).replace('"', "");
+        found.iter().map(one).collect::<Vec<_>>()
+    };
+    server.sync(&acme, "outcome").await;
+    receiver.until(1).await;
+    quiet(&server, &id).await;
+    // That it is over is not accepted before the webhook is switched off.
+    receiver.answer(|_, _| Reply::Status(503));
+    server.sync(&acme, "outcome").await;
+    receiver.until(2).await;
+    enable(false).await;
+    assert_eq!(told().await, ["alert.triggered DELIVERED", "alert.resolved FAILED"]);
+    receiver.answer(|_, _| Reply::Status(202));
+    enable(true).await;
+    quiet(&server, &id).await;
+    assert_eq!(told().await, ["alert.triggered DELIVERED", "alert.resolved DELIVERED"]);
+    // Nor is a new alert, and the instance works before the webhook does.
+    receiver.answer(|_, _| Reply::Status(503));
+    let before = receiver.all().len();
+    server.sync(&acme, "outcome").await;
+    receiver.until(before + 1).await;
+    enable(false).await;
+    server.sync(&acme, "outcome").await;
+    receiver.answer(|_, _| Reply::Status(202));
+    enable(true).await;
+    quiet(&server, &id).await;
+    let both = ["alert.triggered FAILED", "alert.resolved DELIVERED"];
+    assert_eq!(told().await[2..], both);
+    let all = json!({ "webhookId": id, "since": "2026-01-01T00:00:00Z" });
+    assert_eq!(server.done("retryFailedDeliveries", all, "count").await["count"], 0);
+    let stale = json!({ "id": deliveries(&server, &id).await[2]["id"] });
+    let refused = server.mutate("retryWebhookDelivery", stale, "").await;
+    assert_eq!(refused["userErrors"][0]["field"], json!(["id"]), "{refused}");
+    assert_eq!(told().await[2..], both);
 }
 
 #[tokio::test]

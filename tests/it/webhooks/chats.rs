@@ -101,11 +101,17 @@ async fn every_chat_is_told_what_is_mailed() {
 #[tokio::test]
 async fn nothing_of_an_address_is_shown_again_but_its_host() {
     let (server, receiver) = (quick().start().await, Receiver::start().await);
+    receiver.answer(|_, before| Reply::Says([200, 500][before % 2], r#"{"topic":"hush"}"#));
     for (kind, path, key) in CHATS {
         let id = add_service(&server, kind, &receiver.at(path), json!({ "key": key, "description": "IT" })).await;
         server.done("testWebhook", json!({ "id": id }), "delivery { state }").await;
         let found = webhook(&server, &id, "kind url state").await;
         assert_eq!(found, json!({ "kind": kind, "url": receiver.at(""), "state": "ENABLED" }));
+        let elsewhere = json!({ "id": id, "url": receiver.at(path).replace("127.0.0.1", "127.0.0.2") });
+        let moved = server.mutate("updateWebhook", elsewhere, "").await;
+        let refused: &[&str] = if key.is_some() { &["key"] } else { &[] };
+        let paths: Vec<_> = moved["userErrors"].as_array().unwrap().iter().map(|error| &error["field"][0]).collect();
+        assert_eq!(paths, refused, "{kind}: a key stays with its host");
     }
     let everything = "{ webhooks { id kind url description lastError }
         webhookDeliveries(first: 100) { nodes { body answer lastError } }
