@@ -18,7 +18,11 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+const INSTANCES: usize = 1_000;
 const RUNS_EACH: usize = 5;
+const USERS_EACH: usize = 10;
+/// How many more users the first instance has.
+const USERS_OF_LARGE: usize = 5_000;
 const CHANGES_EACH: usize = 4;
 const EVENTS_EACH: usize = 10;
 const OTHERS: usize = 1_000;
@@ -26,7 +30,7 @@ const OTHERS: usize = 1_000;
 const NEVER: i64 = 9_000_000_000_000;
 
 /// Inserts rows, without the columns that the database numbers itself.
-pub async fn insert<E>(db: &DatabaseConnection, rows: impl Iterator<Item = E::Model>)
+async fn insert<E>(db: &DatabaseConnection, rows: impl Iterator<Item = E::Model>)
 where
     E: EntityTrait,
     E::Model: IntoActiveModel<E::ActiveModel>,
@@ -57,19 +61,11 @@ fn hash() -> Vec<u8> {
     [id().into_bytes(), id().into_bytes()].concat()
 }
 
-/// How many there are.
-pub struct Size {
-    pub instances: usize,
-    pub users_each: usize,
-    /// How many more users the first instance has.
-    pub of_large: usize,
-}
-
 /// Fills a database in which one instance has synced.
 #[expect(clippy::too_many_lines, reason = "one row of each table")]
-pub async fn fill(db: &DatabaseConnection, size: Size) {
+pub async fn fill(db: &DatabaseConnection) {
     let of = any::<instance::Entity>(db).await;
-    let instances: Vec<_> = (0..size.instances)
+    let instances: Vec<_> = (0..INSTANCES)
         .map(|number| instance::Model {
             id: id(),
             integration_key: ["rehearsal", "scim", "okta", "github", "slack"][number % 5].into(),
@@ -104,8 +100,8 @@ pub async fn fill(db: &DatabaseConnection, size: Size) {
     let of = any::<user::Entity>(db).await;
     let users: Vec<_> = instances
         .iter()
-        .flat_map(|instance| iter::repeat_n(instance, size.users_each))
-        .chain(iter::repeat_n(&instances[0], size.of_large))
+        .flat_map(|instance| iter::repeat_n(instance, USERS_EACH))
+        .chain(iter::repeat_n(&instances[0], USERS_OF_LARGE))
         .enumerate()
         .map(|(number, instance)| user::Model {
             id: id(),
