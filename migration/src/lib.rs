@@ -127,9 +127,20 @@ pub fn is_compatible(applied: &[String], needs: i64) -> bool {
     usize::try_from(needs).is_ok_and(|needs| needs <= known.len()) && known.iter().all(|name| applied.contains(name))
 }
 
+/// How many migrations a binary must know to keep erased people away. An older one stores them again.
+#[must_use]
+pub fn that_know_erasures() -> usize {
+    known().iter().position(|name| name == "m0035_trend").map_or(0, |last| last + 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn releases_that_know_erasures_know_their_migrations() {
+        assert!(known()[..that_know_erasures()].contains(&"m0034_erasures".to_owned()));
+    }
 
     /// Without a word of its own, a migration is a transaction on PostgreSQL only, and SQLite is left with half of it
     /// after a kill. One that is no transaction must be able to run twice.

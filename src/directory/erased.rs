@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use entity::erased_account::{Column, Entity};
 use entity::instance::{self, Status};
-use entity::{erased_name, erasure_key, user};
+use entity::{erased_name, erasure_key, installation as installation_row, user};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 use serde_json::{Map, Value};
@@ -143,8 +143,13 @@ pub async fn needed_key<C: ConnectionTrait>(conn: &C, ring: &KeyRing) -> Result<
     key(conn, ring).await?.ok_or_else(|| Error::Internal("the key of erased accounts is gone".into()))
 }
 
-/// Stores the key of a database in which nobody was erased yet.
+/// Stores the key of a database in which nobody was erased yet. From now on, releases that would store erased people again
+/// do not work with it.
 pub async fn store_key(tx: &Tx, key: &HashKey) -> Result<()> {
+    use installation_row::{Column, Entity};
+    let needs = i32::try_from(migration::that_know_erasures()).unwrap_or(i32::MAX);
+    let raise = Entity::update_many().col_expr(Column::Needs, Expr::value(needs)).filter(Column::Needs.lt(needs));
+    raise.exec(tx.conn()).await?;
     let sealing = installation::sealing_key(tx, tx.keys()?).await?;
     let sealed = sealing.seal(&KEY_PLACE, key.bytes());
     let row = erasure_key::ActiveModel { id: Set(erasure_key::ROW), sealed: Set(sealed) };

@@ -130,6 +130,12 @@ async fn nothing_is_left_of_a_person_who_is_erased_and_no_sync_brings_anything_b
     let before = one(&location, changes).await;
     assert_eq!(erase(&company).await, 3);
     assert_gone(&location).await;
+    let needs = one(&location, "SELECT CAST(needs AS VARCHAR(9)) FROM installation").await;
+    assert_eq!(
+        needs,
+        migration::that_know_erasures().to_string(),
+        "no release works with it that would bring her back"
+    );
     assert_eq!(one(&location, changes).await, before, "the counts of runs stay true");
     let ids = (stand_ins(&company, "HR").await, stand_ins(&company, "Chat").await);
     assert_eq!((ids.0.len(), ids.1.len()), (1, 2));
