@@ -1,8 +1,8 @@
 //! Webhooks: what happens to instances, sent to other programs, to chats, and to alert managers.
 //!
-//! **One way of delivery, and three of saying.** A [kind](kind) says who receives the messages of a webhook. A program gets
+//! **One way of delivery, and three of saying.** A [kind] says who receives the messages of a webhook. A program gets
 //! [events](wanted) as signed JSON. A chat gets what is also written by mail ([`notice`], [`chat`]); what happens to many
-//! instances within a minute is [one message](gather). An alert manager gets one [alert](alert) for each instance that
+//! instances within a minute is [one message](gather). An alert manager gets one [alert] for each instance that
 //! fails, until it no longer does. Everything else is the same for all.
 //!
 //! **Decided from the log.** Each webhook has the number of the last event about which it was decided. [`plan`] reads the
