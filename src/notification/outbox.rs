@@ -88,7 +88,7 @@ async fn store(tx: &Tx, mails: impl Iterator<Item = (Uuid, ActiveModel)>, run_at
 }
 
 /// Stores a mail that is not about a run for each address, and queues its delivery: a reminder of a contract of an
-/// instance, or a digest. `name` identifies it, and `host` is that of Message-IDs.
+/// instance, a digest, or that a webhook was switched off. `name` identifies it, and `host` is that of Message-IDs.
 pub async fn enqueue_report(
     tx: &Tx,
     (kind, instance_id): (NotificationKind, Option<Uuid>),
@@ -105,27 +105,6 @@ pub async fn enqueue_report(
         let message_id = message_id(&format!("{name} {}", address.to_lowercase()), host);
         let mail = queued_mail(id, kind, address, rendered, now);
         (id, ActiveModel { message_id: Set(message_id), instance_id: Set(instance_id), ..mail })
-    };
-    store(tx, addresses.into_iter().map(row), now).await
-}
-
-/// Stores a mail that is about no instance for each address, and queues its delivery. `name` identifies what it is about,
-/// and `host` is that of Message-IDs.
-pub async fn enqueue_notice(
-    tx: &Tx,
-    kind: NotificationKind,
-    (name, host): (&str, &str),
-    addresses: Vec<String>,
-    rendered: &RenderedMail,
-    now: i64,
-) -> Result<()> {
-    if addresses.is_empty() {
-        return Ok(());
-    }
-    let row = |address: String| {
-        let id = Uuid::now_v7();
-        let message_id = message_id(&format!("{name} {}", address.to_lowercase()), host);
-        (id, ActiveModel { message_id: Set(message_id), ..queued_mail(id, kind, address, rendered, now) })
     };
     store(tx, addresses.into_iter().map(row), now).await
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::failure::Failure;
 use super::reconcile::{self, Scope};
+use super::removal::has_seen_everybody;
 use super::{Engine, baseline, losses};
 use crate::db::{STATEMENT, Tx};
 use crate::error::{Context as _, Error, Result};
@@ -134,7 +135,7 @@ impl Engine {
 
 /// Takes those losses out of the run that are none, because the application never had the part, and returns them.
 async fn set_absent_apart(tx: &Tx, transition: &mut Transition<'_>, now: i64) -> Result<Vec<Loss>> {
-    let instance = transition.instance().id;
+    let (instance, user_count) = (transition.instance().id, transition.instance().user_count);
     let run = transition.current_run_mut()?;
     let mut losses = losses::of(run)?;
     if !losses.iter().any(|loss| loss.is_absent) {
@@ -144,10 +145,12 @@ async fn set_absent_apart(tx: &Tx, transition: &mut Transition<'_>, now: i64) ->
     if capability::as_of(tx.conn(), instance).await?.contains_key(&Capability::Invitations) {
         return Ok(Vec::new());
     }
-    let scope = Scope::of(run, now);
-    let unseen = reconcile::count_unseen(tx.conn(), &scope, None).await?;
-    if unseen > reconcile::count_unseen(tx.conn(), &scope, Some(UserStatus::Invited)).await? {
-        return Ok(Vec::new());
+    if !has_seen_everybody(run, user_count) {
+        let scope = Scope::of(run, now);
+        let unseen = reconcile::count_unseen(tx.conn(), &scope, None).await?;
+        if unseen > reconcile::count_unseen(tx.conn(), &scope, Some(UserStatus::Invited)).await? {
+            return Ok(Vec::new());
+        }
     }
     let absent = losses::take_absent(&mut losses);
     run.lost = serde_json::to_value(losses)?;

@@ -64,9 +64,8 @@ impl Engine {
         let instance = transition.instance();
         let (user_count, health, known_users) = (instance.user_count, instance.health, instance.known_users);
         let run = transition.current_run_mut()?;
-        // The counts show whether anybody is missing, without reading every user.
         let losses = losses::of(run)?;
-        if losses::includes_users(&losses) || user_count + run.added == run.seen {
+        if losses::includes_users(&losses) || has_seen_everybody(run, user_count) {
             return Ok(None);
         }
         // All are removed in the transaction of the outcome, however many there are.
@@ -124,6 +123,11 @@ impl Engine {
         run.added -= reconcile::drop_added(tx.conn(), &Scope::of(run, now)).await?;
         Ok(())
     }
+}
+
+/// Whether nobody of an instance with so many users is missing in a run. The counts show it, without reading every user.
+pub(super) const fn has_seen_everybody(run: &run::Model, user_count: i64) -> bool {
+    user_count + run.added == run.seen
 }
 
 #[cfg(test)]

@@ -125,8 +125,8 @@ impl Sender {
             link: format!("{}/settings/webhooks", self.public_url),
         });
         let name = format!("{} {now}", hook.id);
-        let kind = NotificationKind::WebhookDisabled;
-        outbox::enqueue_notice(tx, kind, (&name, &self.mail_host), addresses, &rendered, now).await?;
+        let about = (NotificationKind::WebhookDisabled, None);
+        outbox::enqueue_report(tx, about, (&name, &self.mail_host), addresses, &rendered, now).await?;
         Ok(given_up)
     }
 }
