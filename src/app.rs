@@ -239,7 +239,8 @@ impl App {
         if self.roles.api {
             tasks.spawn(self.tokens.clone().follow_uses(self.shutdown.clone()));
             let (endpoint, instances) = (self.endpoint.clone(), self.instances.clone());
-            router = router.merge(server::api(endpoint, instances, self.authorizations.clone(), self.oidc.clone()));
+            let (most_users, grants) = (self.settings.max_users_per_instance.into(), self.authorizations.clone());
+            router = router.merge(server::api(endpoint, instances, most_users, grants, self.oidc.clone()));
         }
         let serving = server::serve(&listener, &self.edge, router, self.shutdown.clone());
         let renewals = self.instances.renewals.clone();

@@ -33,6 +33,8 @@ pub enum RefusalCode {
     InstanceDeleted,
     /// No run is queued or running.
     NothingToCancel,
+    /// No list waits that a run could read: somebody must deliver one.
+    NothingDelivered,
     /// A person must consent in the application first: use `beginAuthorization`.
     AuthorizationRequired,
     /// The mail server did not accept the test mail.

@@ -121,6 +121,8 @@ pub enum Action {
     WebhookTested,
     /// Messages of a webhook were sent again.
     DeliveriesRetried,
+    /// A list of users was delivered to an instance.
+    ListDelivered,
     /// Something else was changed; `detail` has the name of the mutation.
     Changed,
     /// Something that only a newer version of the server, which runs beside this one, knows; `detail` says what.

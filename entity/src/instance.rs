@@ -102,7 +102,8 @@ pub struct Model {
     pub failure_class: Option<super::run::FailureClass>,
     /// Whether an `AUTO_REVOKED` mail was sent since the last recovery.
     pub revocation_mailed: bool,
-    /// When the last successful run finished. 0 means never (not null, because lists are sorted by this column).
+    /// When the last successful run finished, or the list that it took over was delivered. 0 means never (not null, because
+    /// lists are sorted by this column).
     pub last_success_at: i64,
     /// The tenant that the credential belongs to, as the application reported it when the credential was verified.
     pub tenant: Option<String>,

@@ -30,6 +30,8 @@ pub mod job;
 pub mod license_count;
 pub mod license_group;
 pub mod license_tally;
+pub mod list_batch;
+pub mod list_delivery;
 pub mod member;
 pub mod member_identity;
 pub mod member_link;

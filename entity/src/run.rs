@@ -13,11 +13,11 @@ use crate::growing::growing;
 #[serde(rename_all = "snake_case")]
 #[graphql(name = "SyncTrigger")]
 pub enum Trigger {
-    /// The first run of a new instance; there is exactly one.
+    /// The first run of a new instance; there is exactly one. Of the integration `list`, the first delivery causes it.
     Initial,
     /// The instance's sync interval had passed.
     Scheduled,
-    /// A member requested it.
+    /// A member requested it, or a list was delivered.
     Manual,
     /// The instance was set live again, or reconnected.
     Reactivation,
@@ -63,6 +63,8 @@ pub enum FailureClass {
     GrowthGuard,
     /// The application stopped answering, or the run was interrupted too often.
     Timeout,
+    /// No list was delivered within the interval. Only instances of the integration `list` have this.
+    Overdue,
     /// An error of this server.
     Internal,
     /// Only a newer version of the server, which runs beside this one, knows it.

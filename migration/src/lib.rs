@@ -57,6 +57,7 @@ mod m0036_digest;
 mod m0037_webhooks;
 mod m0038_history;
 mod m0039_channels;
+mod m0040_lists;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -104,6 +105,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0037_webhooks::Migration),
             Box::new(m0038_history::Migration),
             Box::new(m0039_channels::Migration),
+            Box::new(m0040_lists::Migration),
         ]
     }
 }

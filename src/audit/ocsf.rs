@@ -30,7 +30,7 @@ impl Activity {
             A::WebhookCreated => api(1),
             A::AuditExported | A::UsersExported | A::ReportExported | A::PersonRead => api(2),
             A::InstanceUpdated | A::RecipientsSet | A::MemberUpdated | A::TokenUpdated | A::PasswordSet => api(3),
-            A::KeysRotated | A::PriceSet | A::ContractUpdated | A::Changed => api(3),
+            A::KeysRotated | A::PriceSet | A::ContractUpdated | A::ListDelivered | A::Changed => api(3),
             A::AccountLinked | A::AccountUnlinked | A::LinkReset | A::AccountKindSet | A::OwnerSet => api(3),
             A::PeopleSourcesSet | A::OwnedDomainsSet | A::WebhookUpdated | A::WebhookSecretRotated => api(3),
             A::FindingExcepted | A::ExceptionRevoked | A::ReportSettingsSet => api(3),

@@ -29,6 +29,7 @@ mod erasures;
 mod hardening;
 mod health;
 mod keys;
+mod list;
 mod manager;
 mod manual;
 mod members;
@@ -95,6 +96,9 @@ enum Command {
     Restore(restore::Command),
     /// Check the database for violated rules.
     Doctor(doctor::Command),
+    /// Deliver lists of users.
+    #[command(subcommand)]
+    List(list::Command),
     /// List, check and try connector manifests.
     #[command(subcommand)]
     Connectors(connectors::Command),
@@ -170,6 +174,7 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Restore(command) => Box::pin(restore::run(&command, &settings()?)).await,
         Command::Audit(command) => return audit::run(command, &settings()?).await,
         Command::Doctor(command) => return Ok(doctor::run(&command, settings()).await),
+        Command::List(command) => return Ok(Box::pin(list::run(command)).await),
         Command::Connectors(command) => connectors::run(command, &cli.config).await,
         Command::Completions { shell } => {
             manual::completions(shell, &mut Cli::command());

@@ -52,8 +52,8 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 const PLACES: [&str; 9] =
     ["", "instances", "integrations", "link", "notifications", "people", "reports", "settings", "sign-in"];
 /// The first segments of the paths at which programs are answered.
-const OF_PROGRAMS: [&str; 9] =
-    ["assets", "auth", "export", "graphql", "healthz", "metrics", "oauth", "readyz", "session"];
+const OF_PROGRAMS: [&str; 10] =
+    ["assets", "auth", "export", "graphql", "healthz", "lists", "metrics", "oauth", "readyz", "session"];
 
 /// The files, the explorer, and the page of the console at every other path.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {

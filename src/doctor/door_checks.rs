@@ -5,8 +5,8 @@
 //! not show: a row that is missing, that is out of date, or that does not fit another one.
 
 use entity::{
-    api_token, audit_entry, instance, job, member_link, notification, people_task, run, source_account, webhook,
-    webhook_delivery,
+    api_token, audit_entry, instance, job, list_delivery, member_link, notification, people_task, run, source_account,
+    webhook, webhook_delivery,
 };
 use sea_orm::ActiveEnum;
 
@@ -154,6 +154,7 @@ pub(super) fn unknown_values() -> String {
         column::<run::Trigger>("sync_run", "trigger"),
         column::<run::Outcome>("sync_run", "outcome"),
         column::<job::Kind>("job", "kind"),
+        column::<list_delivery::State>("list_delivery", "state"),
         column::<people_task::Kind>("people_task", "kind"),
         column::<source_account::Presence>("source_account", "presence"),
         column::<notification::NotificationState>("notification", "state"),

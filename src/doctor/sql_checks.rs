@@ -167,12 +167,13 @@ const CHECKS: &[Row] = &[
     ),
     (
         "instance-schedule",
-        "An instance has a time for its next sync if and only if it is live and idle.",
+        "An instance has a time for its next sync if and only if it is live and idle, and nothing is awaited that was never delivered.",
         Subject::Instance,
         "Sync the instance once (syncInstance), or set it inactive again if it is inactive.",
         "SELECT id, 'it is ' || status || ' and ' || sync_state ||
             CASE WHEN next_sync_at IS NULL THEN ', and no sync is due' ELSE ', and a sync is due' END AS wrong
-        FROM instance WHERE (status = 'live' AND sync_state = 'idle') <> (next_sync_at IS NOT NULL)",
+        FROM instance WHERE (status = 'live' AND sync_state = 'idle') <> (next_sync_at IS NOT NULL)
+            AND NOT (integration_key = 'list' AND last_run_id IS NULL AND next_sync_at IS NULL)",
     ),
     (
         "current-run",

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use super::Instances;
 use super::grants::Grants;
+use super::list::source::DeliveredList;
 use super::notice::About;
 use super::sealed::Owner;
 use crate::error::{Error, Refusal, RefusalCode, Result};
@@ -77,6 +78,10 @@ impl Instances {
                 format!("The catalog has no integration \"{}\" any more.", model.integration_key),
             )
         })?;
+        if integration.is_delivered() {
+            let Model { id, last_success_at, .. } = *model;
+            return Ok(Box::new(DeliveredList { db: self.db.clone(), instance: id, last_success_at }));
+        }
         self.catalog.connect(integration, config, run_number, Some(self.grants(Owner::of(model))))
     }
 
@@ -125,6 +130,9 @@ impl Instances {
         run_number: i64,
         grants: Option<Arc<dyn GrantStore>>,
     ) -> Result<Verified> {
+        if integration.is_delivered() {
+            return Ok(Verified::default());
+        }
         let source = self.catalog.connect(integration, config, run_number, grants).map_err(|error| refusal(&error))?;
         let Ok(checked) = tokio::time::timeout(PATIENCE, source.check()).await else {
             let message = format!("{} did not answer within {} seconds.", integration.name, PATIENCE.as_secs());
@@ -163,6 +171,7 @@ pub(super) fn refusal(error: &SourceError) -> Refusal {
         | ErrorClass::Transient
         | ErrorClass::Config
         | ErrorClass::Timeout
+        | ErrorClass::Overdue
         | ErrorClass::Internal => RefusalCode::ApplicationUnreachable,
     };
     let mut message = error.message.clone();

@@ -21,7 +21,7 @@ pub enum FreshnessState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Freshness {
     pub state: FreshnessState,
-    /// When the last successful run finished.
+    /// When the last successful run finished, or its list was delivered.
     pub as_of: Option<i64>,
     pub stale_since: Option<i64>,
 }

@@ -43,6 +43,7 @@ pub mod event;
 pub mod freshness;
 pub mod grants;
 pub mod input;
+pub mod list;
 pub mod notice;
 pub mod prune;
 pub mod purge;

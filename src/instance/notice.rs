@@ -218,6 +218,9 @@ fn failing(model: &Model, about: About, last: Option<&run::Model>) -> Notice {
             ("The application refuses the credential", vec![renew, again])
         }
         Some(FailureClass::Transient | FailureClass::Timeout) => ("The application cannot be reached", vec![again]),
+        Some(FailureClass::Overdue) => {
+            ("No list was delivered in time", vec![there("Deliver the list as it is now".into())])
+        }
         Some(FailureClass::Internal) => ("This server made an error", vec![again]),
         // The last run was cancelled, and says nothing about those before it; or only a newer version knows the class.
         None | Some(FailureClass::Unknown) => ("Syncs fail", vec![again]),

@@ -100,6 +100,7 @@ impl Answer {
                 | ErrorClass::Transient
                 | ErrorClass::Config
                 | ErrorClass::Timeout
+                | ErrorClass::Overdue
                 | ErrorClass::Internal => Answer::None,
             },
         }

@@ -14,7 +14,7 @@ use super::runs::schedule::next_due;
 use super::sealed::Owner;
 use super::state::Change;
 use super::transition::{Committed, Transition};
-use super::{Instances, grants, input, lock};
+use super::{Instances, grants, input, list, lock};
 use crate::auth::Caller;
 use crate::db::Tx;
 use crate::error::{Error, Refusal, RefusalCode, Result};
@@ -231,7 +231,12 @@ impl Instances {
             transition.apply(Change::Edit).await?;
         }
         match resolved.activate {
-            Some(true) => transition.apply(Change::Activate).await?,
+            Some(true) => {
+                let is_delivered = list::is_delivered(transition.instance());
+                let can_be_read = !is_delivered || list::waiting(tx.conn(), transition.instance().id).await?.is_some();
+                let change = if can_be_read { Change::Activate } else { Change::ActivateWaiting };
+                transition.apply(change).await?
+            }
             Some(false) => transition.apply(Change::Deactivate).await?,
             None => false,
         };
@@ -296,7 +301,8 @@ impl Instances {
         if let Some(interval) = resolved.interval.filter(|interval| *interval != model.sync_interval_minutes) {
             model.sync_interval_minutes = interval;
             if model.next_sync_at.is_some() {
-                model.next_sync_at = Some(next_due(self.clock.now(), interval, fastrand::f64()));
+                let roll = if list::is_delivered(model) { 1.0 } else { fastrand::f64() };
+                model.next_sync_at = Some(next_due(self.clock.now(), interval, roll));
             }
             edited = true;
         }

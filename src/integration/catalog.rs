@@ -6,11 +6,12 @@ use std::sync::{Arc, OnceLock};
 
 use super::engine::{Client, CodeFlow, HostLimits, HttpSource, tenant_in_settings};
 use super::grant::GrantStore;
+use super::list;
 use super::manifest::auth::AuthenticationKind;
 use super::manifest::config::{self, ConfigField, SettingError};
 use super::manifest::{self, Fault, Manifest};
 use super::rehearsal::{self, Rehearsal};
-use super::source::{Capability, Config, Source, SourceError};
+use super::source::{Capability, Config, ErrorClass, Source, SourceError};
 use super::user::UserField;
 use built_in::BUILT_IN;
 
@@ -86,6 +87,8 @@ pub struct AuthenticationOption {
 
 pub(super) enum Connector {
     Rehearsal,
+    /// Its users are delivered.
+    List,
     Manifest(Arc<Manifest>),
 }
 
@@ -98,11 +101,11 @@ impl Catalog {
         let files = dir.map(|dir| read_dir(dir, &mut faults)).transpose()?;
         for (file, text) in files.unwrap_or_default() {
             match read_manifest(&text, &file) {
-                Ok(integration) if integration.key == rehearsal::KEY => faults.push(Fault {
+                Ok(integration) if [rehearsal::KEY, list::KEY].contains(&&*integration.key) => faults.push(Fault {
                     file,
                     line: 0,
                     column: 0,
-                    message: "\"rehearsal\" is built in and cannot be replaced".into(),
+                    message: format!("\"{}\" is built in and cannot be replaced", integration.key),
                 }),
                 Ok(integration) => _ = integrations.insert(integration.key.clone(), Entry::Read(integration)),
                 Err(more) => faults.extend(more),
@@ -112,8 +115,9 @@ impl Catalog {
         for fault in &faults {
             integrations.remove(key_of(&fault.file));
         }
-        let rehearsal = rehearsal::integration(Connector::Rehearsal);
-        integrations.insert(rehearsal::KEY.to_owned(), Entry::Read(rehearsal));
+        for integration in [rehearsal::integration(Connector::Rehearsal), list::integration(Connector::List)] {
+            integrations.insert(integration.key.clone(), Entry::Read(integration));
+        }
         Ok((Self { integrations, client }, faults))
     }
 
@@ -141,6 +145,9 @@ impl Catalog {
     ) -> Result<Box<dyn Source>, SourceError> {
         match &integration.connector {
             Connector::Rehearsal => Ok(Box::new(Rehearsal::new(&config, run_number)?)),
+            Connector::List => {
+                Err(SourceError::new(ErrorClass::Config, "A list is delivered: nobody can be asked for it."))
+            }
             Connector::Manifest(manifest) => {
                 Ok(Box::new(HttpSource::new(manifest.clone(), config, &self.client, grants)?))
             }
@@ -150,7 +157,7 @@ impl Catalog {
     /// The consent flow, if the settings choose a kind of `auth` that needs a person's consent.
     pub fn code_flow(&self, integration: &Integration, config: &Config) -> Result<Option<CodeFlow>, SourceError> {
         match &integration.connector {
-            Connector::Rehearsal => Ok(None),
+            Connector::Rehearsal | Connector::List => Ok(None),
             Connector::Manifest(manifest) => CodeFlow::of(manifest, config, &self.client),
         }
     }
@@ -175,16 +182,21 @@ impl Integration {
         }
     }
 
-    /// The manifest; only the rehearsal has none.
+    /// The manifest; only the rehearsal and the list have none.
     pub fn manifest(&self) -> Option<&Arc<Manifest>> {
         match &self.connector {
-            Connector::Rehearsal => None,
+            Connector::Rehearsal | Connector::List => None,
             Connector::Manifest(manifest) => Some(manifest),
         }
     }
 
     pub fn is_rehearsal(&self) -> bool {
         matches!(self.connector, Connector::Rehearsal)
+    }
+
+    /// Whether its users are delivered as a [list], so that nobody is asked for them.
+    pub fn is_delivered(&self) -> bool {
+        matches!(self.connector, Connector::List)
     }
 
     /// The kind of credential that it asks for by default.

@@ -127,6 +127,8 @@ pub enum ErrorClass {
     Config,
     /// The application did not answer in time.
     Timeout,
+    /// Nobody has delivered what is awaited.
+    Overdue,
     /// An error of this server, such as a grant that could not be stored.
     Internal,
 }

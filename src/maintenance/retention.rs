@@ -120,6 +120,7 @@ impl Pruner {
             self.prune("audit_names", stop, async |tx| audit::erase::expired(&tx, end, BATCH).await).await;
         }
         self.prune("erased_accounts", stop, async |tx| directory::erased::prune(&tx, BATCH).await).await;
+        self.prune("lists", stop, async |tx| instance::list::prune(&tx, now, BATCH).await).await;
         self.prune("attempts", stop, async |tx| attempts::prune(&tx, now, BATCH).await).await;
         self.prune("sessions", stop, async |tx| sessions::prune(&tx, now).await).await;
         self.prune("links", stop, async |tx| links::prune(&tx, now).await).await;

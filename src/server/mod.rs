@@ -6,6 +6,7 @@ pub mod descriptors;
 mod edge;
 mod explain;
 mod export;
+mod lists;
 mod oidc;
 mod page;
 mod places;
@@ -85,10 +86,11 @@ pub fn health(db: Db, heartbeat: Option<Heartbeat>, shutdown: CancellationToken)
         .with_state(Readiness { db, heartbeat, shutdown })
 }
 
-/// The API, the console, exports, signing in, and the callbacks of applications and of the identity provider.
+/// The API, the console, exports, lists, signing in, and the callbacks of applications and of the identity provider.
 pub fn api(
     endpoint: Arc<Endpoint>,
     instances: Instances,
+    most_users: u64,
     authorizations: Authorizations,
     identity: Option<Oidc>,
 ) -> Router {
@@ -96,7 +98,8 @@ pub fn api(
     Router::new()
         .merge(sign_in::routes(identity.clone(), endpoint.clone(), attempts.clone()))
         .merge(oidc::routes(identity, endpoint.clone(), attempts))
-        .merge(export::routes(endpoint.clone(), instances))
+        .merge(export::routes(endpoint.clone(), instances.clone()))
+        .merge(lists::routes(endpoint.clone(), instances, most_users))
         .merge(graphql::transport::routes(endpoint))
         .merge(callback::routes().with_state(authorizations))
         .merge(console::routes())

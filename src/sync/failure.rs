@@ -47,6 +47,7 @@ impl From<SourceError> for Failure {
             ErrorClass::Transient => FailureClass::Transient,
             ErrorClass::Config => FailureClass::Config,
             ErrorClass::Timeout => FailureClass::Timeout,
+            ErrorClass::Overdue => FailureClass::Overdue,
             ErrorClass::Internal => FailureClass::Internal,
         };
         Self { class, message, http_status, missing_permissions, explicit, retry_after_ms, lasting }

@@ -15,6 +15,7 @@ use super::{Engine, baseline, losses};
 use crate::db::{STATEMENT, Tx};
 use crate::error::{Context as _, Error, Result};
 use crate::instance::capability;
+use crate::instance::list;
 use crate::instance::recovery;
 use crate::instance::runs::schedule::LONGEST_WAIT_MS;
 use crate::instance::state::{Change, Completion, Revocation};
@@ -127,6 +128,12 @@ impl Engine {
         }
         let integration = self.instances.catalog.find(&instance.integration_key);
         let provided = integration.map_or(&[][..], |integration| &integration.capabilities);
+        // What a list has, and since when, its delivery says.
+        let is_delivered = list::is_delivered(instance);
+        let delivery = if is_delivered { list::latest(tx.conn(), instance.id).await? } else { None };
+        let delivered = delivery.as_ref().map(list::capabilities).transpose()?;
+        let at = delivery.and_then(|delivery| delivery.delivered_at).unwrap_or(at);
+        let provided = delivered.as_deref().unwrap_or(provided);
         let lost = [losses, absent].concat();
         let lost = (!is_failed).then_some(&*lost);
         capability::record(tx, instance.id, &capability::Told { at, provided, lost }).await
@@ -169,6 +176,7 @@ fn completion(failure: Option<&Failure>, refusal: Option<Refusal>, lost: bool, t
         | FailureClass::RemovalGuard
         | FailureClass::GrowthGuard
         | FailureClass::Timeout
+        | FailureClass::Overdue
         | FailureClass::Internal
         | FailureClass::Unknown => None,
     };

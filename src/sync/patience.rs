@@ -122,6 +122,7 @@ impl Patience {
             FailureClass::Config
             | FailureClass::RemovalGuard
             | FailureClass::GrowthGuard
+            | FailureClass::Overdue
             | FailureClass::Internal
             | FailureClass::Unknown => Decision::GiveUp,
         }

@@ -104,6 +104,12 @@ async fn refused_of_webhooks(server: &Server) -> [(&'static str, &'static str, V
     [("WEBHOOK_DISABLED", "retryFailedDeliveries", again, json!(["webhookId"]))]
 }
 
+/// As above, for an instance to which no list was delivered.
+async fn refused_of_lists(server: &Server) -> (&'static str, &'static str, Value, Value) {
+    let id = server.integrate("list", "List", &[]).await;
+    ("NOTHING_DELIVERED", "syncInstance", json!({ "id": id }), json!(["id"]))
+}
+
 #[tokio::test]
 async fn every_refusal_has_its_code_and_field() {
     let smtp = unwelcoming_mail_server().await;
@@ -115,7 +121,7 @@ async fn every_refusal_has_its_code_and_field() {
     }
     let gone = deleted(&server).await;
     let cases = refused_mutations(&acme, &off, &gone).into_iter().chain(refused_of_members(&server).await);
-    let cases = cases.chain([refused_of_people(&server, &acme).await]);
+    let cases = cases.chain([refused_of_people(&server, &acme).await, refused_of_lists(&server).await]);
     let cases: Vec<_> = cases.chain(refused_of_webhooks(&server).await).collect();
     for (code, mutation, input, path) in &cases {
         let payload = server.mutate(mutation, input.clone(), "").await;

@@ -17,6 +17,7 @@ mod errors;
 mod findings;
 mod jobs;
 mod limits;
+mod lists;
 mod maintenance;
 mod members;
 mod mutations;

@@ -257,7 +257,7 @@ impl<'a> Report<'a> {
             ErrorClass::Transient | ErrorClass::Timeout => {
                 "Try again; if it stays so, check the address and the application's own status.".to_owned()
             }
-            ErrorClass::Config | ErrorClass::Internal => {
+            ErrorClass::Config | ErrorClass::Overdue | ErrorClass::Internal => {
                 let place = if documentation.is_empty() { String::new() } else { format!(": {documentation}") };
                 format!("Compare the settings and the manifest with what the vendor says{place}")
             }

@@ -10,6 +10,7 @@ use need::{EDGE, Object, PAGE};
 
 mod catalog;
 mod findings;
+mod lists;
 mod need;
 mod people;
 mod spend;
@@ -143,7 +144,12 @@ const ROOTS: &[(&str, Need, Reach, &[&str])] = &[
 
 /// The fields of all other types.
 fn objects() -> impl Iterator<Item = &'static Object> {
-    let more = people::OBJECTS.iter().chain(findings::OBJECTS).chain(spend::OBJECTS).chain(webhooks::OBJECTS);
+    let more = people::OBJECTS
+        .iter()
+        .chain(findings::OBJECTS)
+        .chain(spend::OBJECTS)
+        .chain(webhooks::OBJECTS)
+        .chain(lists::OBJECTS);
     OBJECTS.iter().chain(catalog::OBJECTS).chain(more)
 }
 
@@ -181,6 +187,7 @@ const OBJECTS: &[Object] = &[
             "id",
             "inactiveReason",
             "integration",
+            "lastDelivery",
             "lastSync",
             "name",
             "needsAttention",

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use self::capability::{CapabilityState, CapabilityStates};
 use self::config::ConfigValue;
+use self::delivery::{LastDeliveries, ListDelivery};
 use self::event::{EventList, InstanceEventConnection};
 use self::notice::{Freshness, Notice};
 use super::answers::holds_until;
@@ -41,6 +42,7 @@ pub mod counts;
 pub mod create;
 pub mod delete;
 pub mod delete_all_users;
+mod delivery;
 pub mod event;
 pub mod event_log;
 pub mod list;
@@ -301,12 +303,19 @@ impl Instance {
         ConfigValue::of_instance(&self.model, &ctx.data_unchecked::<Api>().instances.catalog)
     }
 
-    /// The time between two scheduled runs, in minutes.
+    /// The time between two scheduled runs, in minutes. Of the integration `list`, how often a list is delivered.
     fn sync_interval_minutes(&self) -> i32 {
         self.model.sync_interval_minutes
     }
 
-    /// When the next scheduled run is due; null while a run is queued or running, and if the instance is not live.
+    /// The list that was delivered last. Only instances of the integration `list` have one; others are null.
+    async fn last_delivery(&self, ctx: &Context<'_>) -> Result<Option<Written<ListDelivery>>, ApiError> {
+        let found = self.relations.instances.load(ctx.data_unchecked(), LastDeliveries, &self.model.id).await?;
+        Ok(found.map(Written))
+    }
+
+    /// When the next scheduled run is due; null while a run is queued or running, if the instance is not live, and if
+    /// its first list was not delivered yet. Of the integration `list`, this is when the next list is overdue.
     fn next_sync_at(&self) -> Option<DateTime<Utc>> {
         self.model.next_sync_at.map(date_time)
     }

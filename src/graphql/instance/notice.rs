@@ -13,7 +13,7 @@ use crate::instance::notice::{self, RemedyAction, Severity};
 pub struct Freshness {
     /// The state in one word.
     state: FreshnessState,
-    /// When the last successful run finished; null if none has.
+    /// When the last successful run finished, or its list was delivered; null if none has.
     as_of: Option<DateTime<Utc>>,
     /// Since when the users are stale; null unless they are.
     stale_since: Option<DateTime<Utc>>,

@@ -132,6 +132,11 @@ impl Integration {
         self.entry(ctx).map_or(AuthenticationKind::None, catalog::Integration::authentication)
     }
 
+    /// Whether its users are delivered as lists, so that nobody is asked for them. Only the integration `list` is so.
+    fn is_delivered(&self, ctx: &Context<'_>) -> bool {
+        self.entry(ctx).is_some_and(catalog::Integration::is_delivered)
+    }
+
     /// What its user list provides. Everything else is unknown for this application, which is not the same as "no".
     fn capabilities(&self, ctx: &Context<'_>) -> Vec<Capability> {
         self.entry(ctx).map(|entry| entry.capabilities.clone()).unwrap_or_default()

@@ -11,9 +11,9 @@ use crate::audit::{self, Entry, Subject};
 use crate::auth::Caller;
 use crate::db::Tx;
 use crate::error::{Error, Result};
-use crate::instance::Instances;
 use crate::instance::state::{Accepted, Change, RunRequest};
 use crate::instance::transition::{Committed, Transition};
+use crate::instance::{Instances, list};
 use crate::queue::{self, Priority};
 
 impl Instances {
@@ -23,6 +23,9 @@ impl Instances {
         self.db
             .write(|tx| async move {
                 let mut transition = Transition::begin(&tx, id, Some(actor), now).await?;
+                if transition.current_run().is_none() {
+                    list::check_sync(&tx, transition.instance()).await?;
+                }
                 let request = RunRequest { trigger: Trigger::Manual, accepted };
                 transition.apply(Change::Queue(request)).await?;
                 let Committed { current_run: run, instance, .. } = transition.commit().await?;

@@ -51,6 +51,11 @@ pub fn due(now: i64, interval_minutes: i32, failures: i32, roll: f64) -> i64 {
     now + Ord::max(wait / part, Ord::min(wait, SOONEST_MS))
 }
 
+/// When a list is overdue that was delivered at `now`: a tenth of the interval after the next one is expected.
+pub fn overdue(now: i64, interval_minutes: i32) -> i64 {
+    next_due(now, interval_minutes, 1.0)
+}
+
 /// The latest time at which a run can be due, if the clock was right.
 fn furthest(model: &Model, now: i64) -> i64 {
     now + i64::from(model.sync_interval_minutes) * INTERVAL_AT_MOST + LONGEST_WAIT_MS
@@ -139,7 +144,7 @@ impl Instances {
 
 #[cfg(test)]
 mod tests {
-    use super::{due, next_due};
+    use super::{due, next_due, overdue};
 
     #[test]
     fn the_next_run_is_due_an_interval_later_give_or_take_a_tenth() {
@@ -147,6 +152,11 @@ mod tests {
             let wait = next_due(1_000_000, 60, roll) - 1_000_000;
             assert!((54 * 60_000..=66 * 60_000).contains(&wait), "{wait}");
         }
+    }
+
+    #[test]
+    fn a_list_may_be_late_by_a_tenth_of_the_interval() {
+        assert_eq!(overdue(5, 60), 5 + 66 * 60_000);
     }
 
     #[test]

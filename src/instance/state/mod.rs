@@ -54,6 +54,8 @@ pub enum Change {
     Deactivate,
     /// A member sets Live, or reconnected; the credential was verified where that is needed.
     Activate,
+    /// The same for an instance of which nothing can be read before something is delivered.
+    ActivateWaiting,
     /// The credential that the server tried works again.
     Recover,
     /// The credential that the server tried is still not accepted, or the application could not be asked.
@@ -175,6 +177,12 @@ impl State {
         Step { cause: Cause::Created, state, effects }
     }
 
+    /// The first step of a new instance to which the users are delivered: nothing can be read yet.
+    pub fn create_waiting() -> Step {
+        let Step { cause, state, .. } = Self::create();
+        Step { cause, state: State { sync_state: SyncState::Idle, ..state }, effects: Vec::new() }
+    }
+
     pub fn of(model: &Model) -> Self {
         State {
             status: model.status,
@@ -234,6 +242,7 @@ impl State {
             Change::Edit => Ok(vec![self.step(Cause::Updated, [Effect::Revise])]),
             Change::Deactivate => Ok(self.deactivate(now)),
             Change::Activate => Ok(self.activate()),
+            Change::ActivateWaiting => Ok(self.activate_waiting()),
             Change::Recover => Ok(self.recover()),
             Change::TryFailed { again } => Ok(self.try_failed(again)),
             Change::DeleteUsers => Ok(self.delete_users()),
@@ -345,13 +354,6 @@ impl State {
         let state = state.inactive(InactiveReason::UserDeactivated, now);
         steps.push(state.step(Cause::Deactivated, [Effect::ClearSchedule, Effect::Revise]));
         steps
-    }
-
-    fn activate(&self) -> Vec<Step> {
-        if self.status == Status::Live {
-            return Vec::new();
-        }
-        vec![self.live([Effect::Revise])]
     }
 
     fn delete_users(&self) -> Vec<Step> {

@@ -45,6 +45,23 @@ impl State {
         state.step(Cause::Reactivated, tries.into_iter().chain([queue]).chain(more).collect::<Vec<_>>())
     }
 
+    pub(super) fn activate(&self) -> Vec<Step> {
+        if self.status == Status::Live {
+            return Vec::new();
+        }
+        vec![self.live([Effect::Revise])]
+    }
+
+    pub(super) fn activate_waiting(&self) -> Vec<Step> {
+        let mut steps = self.activate();
+        for step in &mut steps {
+            step.state.sync_state = SyncState::Idle;
+            step.effects.retain(|effect| !matches!(effect, Effect::QueueRun(_)));
+            step.effects.push(Effect::ScheduleRun { not_before: None, soon: false });
+        }
+        steps
+    }
+
     pub(super) fn try_failed(&self, again: Option<i64>) -> Vec<Step> {
         if !self.recovering {
             return Vec::new();

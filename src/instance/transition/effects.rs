@@ -11,7 +11,7 @@ use crate::directory::follow_up;
 use crate::error::Result;
 use crate::instance::runs::schedule;
 use crate::instance::state::{Effect, HiddenUsers, RunRequest};
-use crate::instance::{authorization, capability, grants, runs};
+use crate::instance::{authorization, capability, grants, list, runs};
 use crate::notification::outbox;
 use crate::queue::{self, Priority};
 
@@ -25,8 +25,13 @@ impl Transition<'_> {
             Effect::ScheduleRun { not_before, soon } => {
                 let instance = &self.instance;
                 let failures = if soon { instance.consecutive_failures } else { 0 };
-                let due = schedule::due(self.now, instance.sync_interval_minutes, failures, fastrand::f64());
-                self.instance.next_sync_at = Some(not_before.map_or(due, |time| due.max(time)));
+                let due = if list::is_delivered(instance) {
+                    // To say that nothing was delivered in time. Before the first delivery, nothing is awaited.
+                    self.last_run.as_ref().map(|_| schedule::overdue(self.now, instance.sync_interval_minutes))
+                } else {
+                    Some(schedule::due(self.now, instance.sync_interval_minutes, failures, fastrand::f64()))
+                };
+                self.instance.next_sync_at = due.map(|due| not_before.map_or(due, |time| due.max(time)));
                 Ok(())
             }
             Effect::ClearSchedule => {
@@ -91,6 +96,7 @@ impl Transition<'_> {
     async fn complete_run(&mut self) -> Result<()> {
         let run = self.take_current_run()?;
         run.clone().into_active_model().reset_all().update(self.tx.conn()).await?;
+        list::take_over(self.tx, &mut self.instance, &run).await?;
         self.end_run(run).await
     }
 
@@ -150,10 +156,12 @@ impl Transition<'_> {
         };
         match users {
             HiddenUsers::SeenSoFar => {
+                list::forget(self.tx, instance).await?;
                 capability::forget(self.tx, instance.id).await?;
                 evaluations::request(self.tx, &[instance.id].into(), Changed::Accounts, self.now).await?;
             }
             HiddenUsers::All => {
+                list::delete_all(self.tx, instance).await?;
                 capability::delete(self.tx, instance.id).await?;
                 follow_up::after_deletion(self.tx, instance.id, self.now).await?;
             }

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::event::{Previous, Snapshot};
 use super::standing::Standing;
 use super::state::{Change, State, Step};
-use super::{Instances, create, lock, runs};
+use super::{Instances, create, list, lock, runs};
 use crate::audit::{self, Subject};
 use crate::db::{Tx, is_duplicate};
 use crate::error::{Error, Result};
@@ -74,7 +74,9 @@ impl<'a> Transition<'a> {
     /// A new instance. Its row is inserted when this is committed.
     pub async fn create(tx: &'a Tx, instance: Model, actor: &'a str, now: i64) -> Result<Self> {
         let mut transition = Transition { exists: false, ..Self::new(tx, instance, Some(actor), now) };
-        transition.carry_out(State::create()).await?;
+        let is_delivered = list::is_delivered(&transition.instance);
+        let first = if is_delivered { State::create_waiting() } else { State::create() };
+        transition.carry_out(first).await?;
         Ok(transition)
     }
 

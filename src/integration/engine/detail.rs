@@ -162,7 +162,7 @@ async fn request_one(reader: Reader<'_>, purpose: Purpose<'_>, request: Request)
     };
     match error.class {
         _ if error.definite || error.advice == Advice::SignIn => Err(error),
-        ErrorClass::Internal => Err(error),
+        ErrorClass::Overdue | ErrorClass::Internal => Err(error),
         // Unless an error rule of the manifest says otherwise.
         ErrorClass::Config if matches!(error.http_status, Some(404 | 410)) => Ok(Outcome::NotFound(error)),
         ErrorClass::Config | ErrorClass::Permission => Ok(Outcome::Refused(error)),

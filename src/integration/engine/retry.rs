@@ -106,6 +106,7 @@ impl Attempts {
             | ErrorClass::Token
             | ErrorClass::Permission
             | ErrorClass::Config
+            | ErrorClass::Overdue
             | ErrorClass::Internal => return None,
         };
         self.waited += wait;

@@ -28,6 +28,7 @@ impl Writer<'_> {
             Class::RemovalGuard => "too many users would be removed".to_owned(),
             Class::GrowthGuard => "far too many users are listed".to_owned(),
             Class::Timeout => "it was not completed in time".to_owned(),
+            Class::Overdue => "no list was delivered in time".to_owned(),
             Class::Internal => "an error of Muster itself".to_owned(),
             Class::Unknown => "a newer version of Muster knows why".to_owned(),
         }
@@ -60,6 +61,9 @@ impl Writer<'_> {
                 Muster keeps none of the new users until a person confirms them."
             ),
             Class::Timeout => format!("{app} stopped answering, or the sync was interrupted too often."),
+            Class::Overdue => {
+                "Muster waits for a list, and nobody delivered one within the interval of this instance.".to_owned()
+            }
             Class::Internal => format!("Muster itself had an error; neither {app} nor the {secret} is at fault."),
             Class::Unknown => "Only a newer version of Muster, which runs beside this one, knows why.".to_owned(),
         }
@@ -150,6 +154,11 @@ impl Writer<'_> {
                     "If it keeps failing, check whether {app} answers slowly, and whether this server is \
                     restarted often."
                 ),
+            ],
+            Class::Overdue => vec![
+                "Find out why the list was not delivered: who exports it, and what sends it.".to_owned(),
+                "Deliver the list as it is now: on the page of the instance in Muster, or with `muster list push`."
+                    .to_owned(),
             ],
             Class::Unknown => vec![format!("At first, {}", self.wait())],
             Class::Internal => vec![

@@ -59,6 +59,7 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
         2 => Just(Change::Edit),
         2 => Just(Change::Deactivate),
         3 => Just(Change::Activate),
+        1 => Just(Change::ActivateWaiting),
         1 => Just(Change::DeleteUsers),
         1 => Just(Change::UsersRemoved),
     ];

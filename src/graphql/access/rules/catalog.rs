@@ -20,6 +20,7 @@ pub(super) const OBJECTS: &[Object] = &[
             "instanceCount",
             "instanceCounts",
             "instances",
+            "isDelivered",
             "key",
             "name",
             "providedFields",

@@ -81,4 +81,5 @@ pub const INDEXES: &[(&str, Use)] = &[
     ("ix_webhook_delivery_queue", Unplayed),
     ("ix_webhook_delivery_lane", Unplayed),
     ("ix_webhook_delivery_page", Unplayed),
+    ("ix_list_delivery_instance", Unplayed),
 ];
