@@ -88,7 +88,7 @@ const syncInstance = (instance, accepted = {}) =>
 const setLive = (instance) =>
   doing(instance, async () => {
     await mutate(SET_LIVE, { id: instance.id, status: "LIVE" });
-    say(`“${instance.name}” is live again. A sync has been started.`);
+    say(`“${instance.name}” is live again. ${instance.integration.isDelivered ? "Deliver the list as it is now." : "A sync has been started."}`);
   });
 
 const consent = (instance) =>
@@ -168,10 +168,19 @@ async function cancelSync(instance) {
   });
 }
 
+/** Opens the window in which a list is delivered. */
+export const deliver = (instance) => openWindow(instance, () => import("./dialogs/deliver.js"), (window) => window.deliverList(instance));
+
+/** "Deliver a list…", for an instance that nobody can be asked for. */
+export function DeliverButton({ instance, look = "primary" }) {
+  if (!mayChange.value || !instance.integration.isDelivered || instance.status !== "LIVE") return null;
+  return html`<${Button} look=${look} busy=${busy.value.has(instance.id)} onClick=${() => deliver(instance)}>Deliver a list…</${Button}>`;
+}
+
 /** "Sync now" where a sync can be started, "Cancel…" while one is queued or running: one button, so that it keeps the focus. */
 export function SyncButton({ instance, look = "" }) {
   const isIdle = instance.syncState === "IDLE";
-  if (!mayChange.value || (isIdle && instance.status !== "LIVE")) return null;
+  if (!mayChange.value || (isIdle && (instance.status !== "LIVE" || instance.integration.isDelivered))) return null;
   const act = () => (isIdle ? syncInstance(instance) : cancelSync(instance));
   return html`
     <${Button} icon=${isIdle ? "refresh-cw" : "x"} look=${look} busy=${busy.value.has(instance.id)} onClick=${act}>${isIdle ? "Sync now" : "Cancel…"}</${Button}>

@@ -7,7 +7,7 @@ export const INSTANCE = `fragment Row on Instance {
   id name status inactiveReason syncState updatedAt health headline failingSince userCount revision nextSyncAt nextTryAt createdAt
   createdBy # person
   syncIntervalMinutes credentialExpiresAt
-  integration { key name category }
+  integration { key name category isDelivered }
   freshness { state asOf staleSince }
   notice {
     severity title since remedies { label action }

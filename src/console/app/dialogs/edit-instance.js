@@ -49,6 +49,8 @@ function EditInstance({ id, close }) {
 /** What follows from the status that is chosen, in a sentence. */
 function consequence(before, status, hasCredential) {
   const isRevoked = before.status === "INACTIVE" && before.inactiveReason !== "USER_DEACTIVATED";
+  if (before.integration.isDelivered)
+    return status === "LIVE" ? "It takes the lists that are delivered." : "It takes no lists. Its users stay in the register as they are, and go stale.";
   if (status === "INACTIVE" && before.status === "LIVE")
     return "Syncs stop. Its users stay in the register as they are, and go stale.";
   if (status === "LIVE" && isRevoked) return "The credential is checked first. If it works, a sync starts at once.";
@@ -186,7 +188,7 @@ function EditForm({ newest, reload, close }) {
           `}
         />
         <${IntervalField} minutes=${draft.minutes} error=${errors.syncIntervalMinutes ?? ""} onInput=${draft.set("minutes")} />
-        <${Credential} instance=${before} configuration=${configuration} errors=${errors} busy=${busy} onErrors=${update.showErrors} onConsent=${() => update.save(base.revision, { withConsent: true })} />
+        ${!before.integration.isDelivered && html`<${Credential} instance=${before} configuration=${configuration} errors=${errors} busy=${busy} onErrors=${update.showErrors} onConsent=${() => update.save(base.revision, { withConsent: true })} />`}
         <p class="error" role="alert">${[update.failure, ...rest].filter(Boolean).join(" ")}</p>
         <p class="second" role="status">${busy ? "Saving…" : note}</p>
         <footer>

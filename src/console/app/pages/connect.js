@@ -20,7 +20,7 @@ import { testConnection, Verdict } from "../ui/verdict.js";
 import { FirstSync } from "./first-sync.js";
 
 const INTEGRATION_TO_CONNECT = `query IntegrationToConnect($key: String!) {
-  integration(key: $key) { key ${PREPARATION} ${FORM_FIELDS} }
+  integration(key: $key) { key isDelivered ${PREPARATION} ${FORM_FIELDS} }
 }`;
 const NAMES_TAKEN = `query NamesTaken($name: String!, $kept: String!) {
   like: instances(filter: { search: $name }, first: 100) { totalCount nodes { name } }
@@ -193,7 +193,9 @@ function ConnectForm({ integration, suggested, draft, failed, startOver }) {
   const { configuration } = form;
   const { needsConsent } = configuration;
   const problems = [failure, ...rest, needed(errors)].filter(Boolean);
-  const hint = needsConsent
+  const hint = integration.isDelivered
+    ? "Nobody is asked for these users: you deliver a list next. The interval is how often you will deliver one."
+    : needsConsent
     ? `${name} asks you to consent, and brings you back here. Register the redirect address there first.`
     : configuration.fields.some(({ secret }) => secret)
       ? "The credential is checked before anything is stored. It is stored encrypted, and never shown again."
@@ -212,7 +214,7 @@ function ConnectForm({ integration, suggested, draft, failed, startOver }) {
         <p class="second" role="status">${busy && doing}</p>
         <p class="buttons">
           <${Button} type="submit" look="primary" busy=${busy}>Integrate</${Button}>
-          ${!needsConsent && html`<${Button} busy=${busy} onClick=${test}>Test…</${Button}>`}
+          ${!needsConsent && !integration.isDelivered && html`<${Button} busy=${busy} onClick=${test}>Test…</${Button}>`}
           <${Button} look="quiet" onClick=${() => go(integrationLink(key))}>Cancel</${Button}>
         </p>
       </form>

@@ -1,7 +1,7 @@
 // The first sync of an instance that was just connected: its progress, and how it ended.
 
 import { useEffect, useRef } from "../../vendor/hooks.js";
-import { CancelButton } from "../actions.js";
+import { CancelButton, DeliverButton } from "../actions.js";
 import { useQuery } from "../data.js";
 import { count } from "../format.js";
 import { html } from "../lib.js";
@@ -87,7 +87,8 @@ export function FirstSync({ id, crumbs, name }) {
         <p class="buttons"><${CancelButton} instance=${row} /><${Link} class="button" to=${instanceLink(id)}>Open the instance</${Link}></p>
       `}
       ${!isUnderWay && row.lastSync && html`<${Ended} row=${row} />`}
-      ${!isUnderWay && !row.lastSync && html`<p role="status">The first sync has not begun yet.</p><p><${Link} class="button" to=${instanceLink(id)}>Open the instance</${Link}></p>`}
+      ${!isUnderWay && !row.lastSync && row.integration.isDelivered && html`<p role="status">Deliver the first list now, or later on the page of the instance.</p><p class="buttons"><${DeliverButton} instance=${row} /><${Link} class="button" to=${instanceLink(id)}>Open the instance</${Link}></p>`}
+      ${!isUnderWay && !row.lastSync && !row.integration.isDelivered && html`<p role="status">The first sync has not begun yet.</p><p><${Link} class="button" to=${instanceLink(id)}>Open the instance</${Link}></p>`}
     </section>
   `;
 }

@@ -1,7 +1,7 @@
 // The page of an instance.
 
 import { useEffect, useMemo, useState } from "../../vendor/hooks.js";
-import { manageInstance, resumeConsent, SyncButton } from "../actions.js";
+import { DeliverButton, manageInstance, resumeConsent, SyncButton } from "../actions.js";
 import { useQuery } from "../data.js";
 import { html } from "../lib.js";
 import { search, setSearch } from "../router.js";
@@ -53,9 +53,13 @@ function Actions({ instance }) {
   const exists = instance.status === "LIVE" || instance.status === "INACTIVE";
   return html`
     <${SyncButton} instance=${instance} />
+    <${DeliverButton} instance=${instance} />
     ${mayChange.value && exists && html`<${Button} icon="pencil" onClick=${() => manageInstance(instance)}>Manage</${Button}>`}
   `;
 }
+
+/** Whether the first list is still to be delivered. */
+const isAwaited = ({ integration, lastSync, syncState, status }) => integration.isDelivered && !lastSync && syncState === "IDLE" && status === "LIVE";
 
 function Shown({ instance, provided }) {
   const [current, , load] = currentTab();
@@ -71,6 +75,7 @@ function Shown({ instance, provided }) {
     />
     ${instance.syncState === "RUNNING" && html`<div class="running"><${Progress} id=${id} expectedBefore=${instance.userCount || null} /></div>`}
     <${Notice} instance=${instance} />
+    ${isAwaited(instance) && html`<p class="notice plain" role="status"><strong>No list was delivered yet.</strong> The first one begins the register of these users.</p>`}
     <${Tabs} label="About this instance" items=${tabs} current=${current} />
     <${Part} key=${current} load=${() => load().then(([content]) => content)} instance=${instance} provided=${provided} />
   `;

@@ -15,6 +15,10 @@ const SUMMARY_OF_INSTANCE = `query SummaryOfInstance($id: ID!) {
   instance(id: $id) {
     id
     config { key value isSet } # person
+    lastDelivery {
+      deliveredAt userCount isWaiting
+      deliveredBy # person
+    }
     capabilityStates {
       capability provided asOf lostSince missingPermission
       reason # person
@@ -111,6 +115,19 @@ function CredentialExpiry({ at }) {
   `;
 }
 
+/** When the last list was delivered, and by whom. */
+const Delivered = ({ delivery }) =>
+  delivery
+    ? html`<${Moment} at=${delivery.deliveredAt} />, ${count(delivery.userCount, "user")}${delivery.isWaiting ? ", not taken over yet" : ""} ${delivery.deliveredBy && html`<small>by ${delivery.deliveredBy}</small>`}`
+    : html`<span class="unknown">No list yet</span>`;
+
+/** When a list is overdue that nobody delivers. */
+function Overdue({ instance: { status, syncState, nextSyncAt } }) {
+  if (syncState !== "IDLE") return syncState === "QUEUED" ? "Queued" : "Running now";
+  if (status !== "LIVE" || !nextSyncAt) return html`<span class="unknown">${status === "LIVE" ? "After the first list" : "None while it is not live"}</span>`;
+  return html`<${Moment} at=${nextSyncAt} />`;
+}
+
 function NextSync({ instance }) {
   const { status, syncState, nextSyncAt, nextTryAt } = instance;
   if (syncState !== "IDLE") return syncState === "QUEUED" ? "Queued" : "Running now";
@@ -131,17 +148,20 @@ function settingsOf({ config = [], integration }) {
 function Facts({ instance, about }) {
   const { lastSync } = instance;
   const settings = settingsOf(about);
+  const { isDelivered } = instance.integration;
   return html`
     <dl class="facts">
       <${Fact} label="Users">${number(instance.userCount)}</${Fact}>
       <${Fact} label="Interval">${every(instance.syncIntervalMinutes)}</${Fact}>
-      <${Fact} label="Next sync"><${NextSync} instance=${instance} /></${Fact}>
+      ${isDelivered
+        ? html`<${Fact} label="Last delivered"><${Delivered} delivery=${about.lastDelivery} /></${Fact}><${Fact} label="Next list overdue"><${Overdue} instance=${instance} /></${Fact}>`
+        : html`<${Fact} label="Next sync"><${NextSync} instance=${instance} /></${Fact}>`}
       <${Fact} label="Last sync">
         ${lastSync ? html`${words(lastSync.outcome)}, <${Moment} at=${lastSync.finishedAt} />` : html`<span class="unknown">None yet</span>`}
       </${Fact}>
-      <${Fact} label="Credential expires">
+      ${!isDelivered && html`<${Fact} label="Credential expires">
         ${instance.credentialExpiresAt ? html`<${CredentialExpiry} at=${instance.credentialExpiresAt} />` : html`<span class="unknown">Not known</span>`}
-      </${Fact}>
+      </${Fact}>`}
       <${Fact} label="Created"><${Moment} at=${instance.createdAt} /> ${instance.createdBy && html`<small>by ${instance.createdBy}</small>`}</${Fact}>
     </dl>
     ${settings.length > 0 &&

@@ -47,6 +47,7 @@ const WANTED = {
   KEYS_ROTATED: "Rotate the keys",
   LINK_CREATED: "Create a link",
   LINK_RESET: "Reset the link of an account",
+  LIST_DELIVERED: "Deliver a list",
   MEMBER_CREATED: "Create a member",
   MEMBER_UPDATED: "Update a member",
   NAMES_ERASED: "Erase names",
