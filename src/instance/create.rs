@@ -92,8 +92,7 @@ impl Instances {
     ) -> Result<Model> {
         let Prepared { integration, name, config, interval } = prepared;
         let (now, id) = (self.clock.now(), Uuid::now_v7());
-        let first = if integration.is_delivered() { State::create_waiting() } else { State::create() };
-        let state = first.state;
+        let state = if integration.is_delivered() { State::create_waiting() } else { State::create() }.state;
         let new = &Model {
             id,
             integration_key: integration.key.clone(),

@@ -161,7 +161,7 @@ enum Cell {
 }
 
 enum Rows {
-    Csv(CsvRows),
+    Csv(Box<CsvRows>),
     Json(JsonRows),
 }
 
@@ -176,6 +176,8 @@ pub struct Reader {
     hash: RandomState,
     most: u64,
     read: u64,
+    /// Whether a fault has ended the reading.
+    is_over: bool,
     users: Vec<SourceUser>,
     faults: Vec<Fault>,
 }
@@ -184,7 +186,7 @@ impl Reader {
     /// Reads at most `most` rows.
     pub fn new(form: &Form, most: u64) -> Self {
         let rows = match form.format {
-            Format::Csv => Rows::Csv(CsvRows::new(form.separator, form.columns.clone())),
+            Format::Csv => Rows::Csv(Box::new(CsvRows::new(form.separator, form.columns.clone()))),
             Format::JsonLines => Rows::Json(JsonRows::default()),
         };
         Self {
@@ -196,6 +198,7 @@ impl Reader {
             hash: RandomState::new(),
             most,
             read: 0,
+            is_over: false,
             users: Vec::new(),
             faults: Vec::new(),
         }
@@ -226,10 +229,12 @@ impl Reader {
         self.text.clear();
         let decoded = self.decoder.decode(bytes, last, &mut self.text);
         let text = std::mem::take(&mut self.text);
+        // After text that cannot be decoded, the last row is not whole.
+        let ends = last && decoded.is_ok();
         let mut found = Vec::new();
         let went_on = match &mut self.rows {
-            Rows::Csv(rows) => rows.push(&text, last, &mut found),
-            Rows::Json(rows) => rows.push(&text, last, &mut found),
+            Rows::Csv(rows) => rows.push(&text, ends, &mut found),
+            Rows::Json(rows) => rows.push(&text, ends, &mut found),
         };
         self.text = text;
         for row in found {
@@ -243,6 +248,7 @@ impl Reader {
         }
         if let Err(fault) = went_on {
             self.faults.push(fault);
+            self.is_over = true;
             return false;
         }
         if let Err(message) = decoded {
@@ -251,13 +257,14 @@ impl Reader {
                 Rows::Json(rows) => rows.line(),
             };
             self.faults.push(Fault::row(line, message));
+            self.is_over = true;
             return false;
         }
         true
     }
 
     fn is_done(&self) -> bool {
-        self.faults.len() >= MOST_FAULTS || self.read > self.most
+        self.is_over || self.faults.len() >= MOST_FAULTS || self.read > self.most
     }
 
     fn add(&mut self, row: Row) {

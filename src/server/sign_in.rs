@@ -34,7 +34,7 @@ use crate::graphql::error::Code;
 use crate::graphql::transport::callers;
 use crate::graphql::transport::endpoint::Endpoint;
 use crate::graphql::transport::http::read_json;
-use crate::graphql::transport::problems::Problem;
+use crate::graphql::transport::problems::{JSON, Problem};
 use crate::oidc::Oidc;
 
 /// How often an address may fail to sign in within a window.
@@ -44,7 +44,6 @@ const FAILURES_PER_PLACE: u32 = 120;
 const WINDOW: Duration = Duration::from_mins(15);
 /// How many networks are counted.
 const NETWORKS: usize = 10_000;
-const JSON: &str = "application/json; charset=utf-8";
 
 #[derive(Clone)]
 struct Door {

@@ -20,10 +20,10 @@ use crate::cli::output::say;
 /// How many bytes are sent at once.
 const PART: usize = 64 * 1024;
 /// How often the run is asked for.
-const POLL: Duration = Duration::from_secs(1);
+const ASKED_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(clap::Args)]
-pub(super) struct Push {
+pub struct Push {
     /// The list: CSV, or JSON Lines if its name ends with .jsonl or .ndjson.
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -198,7 +198,7 @@ async fn wait(client: &Client, id: &str) -> Result<End, String> {
         let run = client.run(id).await?;
         let Some(outcome) = run.outcome.as_deref() else {
             show_progress(&format!("{} users taken over", run.seen));
-            sleep(POLL).await;
+            sleep(ASKED_EVERY).await;
             continue;
         };
         show_progress("");

@@ -9,6 +9,9 @@ use super::responses::OperationResponse;
 use crate::graphql::budget::Exhausted;
 use crate::graphql::error::{Code, RETRY_AFTER_S, UNAVAILABLE, error, rate_limited};
 
+/// The media type outside of the GraphQL endpoint.
+pub const JSON: &str = "application/json; charset=utf-8";
+
 /// A status, the GraphQL error that explains it, and its headers.
 #[derive(Debug)]
 pub struct Problem(Box<Parts>);

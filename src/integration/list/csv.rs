@@ -69,7 +69,7 @@ impl CsvRows {
             match &self.header {
                 None => self.header = Some(Header::of(line, fields, &self.wanted)?),
                 Some(_) if fields.iter().all(|field| field.trim().is_empty()) => {}
-                Some(header) => found.push(row(header, line, fields)),
+                Some(header) => found.push(row(header, line, &fields)),
             }
         }
     }
@@ -88,7 +88,7 @@ impl CsvRows {
 /// The separator and up to `most` rows of the beginning of a file.
 pub(super) fn first_rows(text: &str, separator: Option<char>, most: usize) -> Result<(char, Vec<Vec<String>>), Fault> {
     let (separator, skipped) = separator_of(text, separator);
-    let (mut parser, mut rest) = (Parser::new(separator), text[skipped..].as_bytes());
+    let (mut parser, mut rest) = (Parser::new(separator), &text.as_bytes()[skipped..]);
     let mut rows = Vec::new();
     while rows.len() < most
         && let Some((_, fields)) = parser.next(&mut rest, true)?
@@ -98,7 +98,7 @@ pub(super) fn first_rows(text: &str, separator: Option<char>, most: usize) -> Re
     Ok((separator, rows))
 }
 
-fn row(header: &Header, line: u64, fields: Vec<String>) -> Result<Row, Fault> {
+fn row(header: &Header, line: u64, fields: &[String]) -> Result<Row, Fault> {
     if fields.len() != header.names.len() {
         let message = format!(
             "The row has {} columns, and the first row has {}. A value with the separator in it needs quotes.",
@@ -141,6 +141,10 @@ fn separator_of(head: &str, given: Option<char>) -> (char, usize) {
     (given.or(likely).unwrap_or(','), 0)
 }
 
+fn line_breaks(bytes: &[u8]) -> u64 {
+    bytes.split(|byte| *byte == b'\n').skip(1).count() as u64
+}
+
 impl Parser {
     fn new(separator: char) -> Self {
         let byte = u8::try_from(separator).unwrap_or(b',');
@@ -160,7 +164,7 @@ impl Parser {
         loop {
             let (bytes, ends) = (&mut self.bytes[self.used..], &mut self.ends[self.fields..]);
             let (result, read, written, ended) = self.core.read_record(rest, bytes, ends);
-            self.line += rest[..read].iter().filter(|byte| **byte == b'\n').count() as u64;
+            self.line += line_breaks(&rest[..read]);
             let ended_by_line = read.checked_sub(1).is_some_and(|at| rest[at] == b'\n');
             *rest = &rest[read..];
             self.used += written;
@@ -188,7 +192,7 @@ impl Parser {
 
     /// The line in which the row begins: there may be line breaks in its fields.
     fn begin(&self, ended_by_line: bool) -> u64 {
-        let breaks = self.bytes[..self.used].iter().filter(|byte| **byte == b'\n').count() as u64;
+        let breaks = line_breaks(&self.bytes[..self.used]);
         self.line.saturating_sub(breaks + u64::from(ended_by_line)).max(1)
     }
 

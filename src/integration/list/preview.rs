@@ -55,15 +55,14 @@ fn csv(form: &Form, text: &str, shown: &mut Preview) -> Result<(), Fault> {
     shown.rows = rows.collect();
     shown.names = names.iter().map(|name| name.trim().to_owned()).collect();
     let wanted = (!form.columns.is_empty()).then(|| Header::of(1, names.clone(), &form.columns).ok()).flatten();
-    shown.columns = match wanted {
-        Some(header) => header.used,
-        None => {
-            let mut columns = Columns::new();
-            for (target, at) in known(&shown.names) {
-                columns.entry(target).or_default().push(shown.names[at].clone());
-            }
-            columns
+    shown.columns = if let Some(header) = wanted {
+        header.used
+    } else {
+        let mut columns = Columns::new();
+        for (target, at) in known(&shown.names) {
+            columns.entry(target).or_default().push(shown.names[at].clone());
         }
+        columns
     };
     Ok(())
 }

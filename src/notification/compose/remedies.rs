@@ -5,6 +5,12 @@ use entity::run::FailureClass as Class;
 use super::format_time;
 use super::wording::Writer;
 
+/// What to do when no list was delivered.
+const DELIVER: [&str; 2] = [
+    "Find out why the list was not delivered: who exports it, and what sends it.",
+    "Deliver the list as it is now: on the page of the instance in Muster, or with `muster list push`.",
+];
+
 impl Writer<'_> {
     /// What has the permissions: the token, or the account that a password belongs to.
     pub(super) fn holder(&self) -> &'static str {
@@ -155,17 +161,12 @@ impl Writer<'_> {
                     restarted often."
                 ),
             ],
-            Class::Overdue => vec![
-                "Find out why the list was not delivered: who exports it, and what sends it.".to_owned(),
-                "Deliver the list as it is now: on the page of the instance in Muster, or with `muster list push`."
-                    .to_owned(),
-            ],
+            Class::Overdue => DELIVER.map(str::to_owned).to_vec(),
             Class::Unknown => vec![format!("At first, {}", self.wait())],
             Class::Internal => vec![
                 format!("There is nothing to do in {app}: {}", self.wait()),
                 format!(
-                    "If it keeps failing, look into the log of the Muster server at \
-                    {}.",
+                    "If it keeps failing, look into the log of the Muster server at {}.",
                     format_time(self.facts.outcome_at_ms)
                 ),
             ],

@@ -42,7 +42,7 @@ use crate::graphql::error::Code;
 use crate::graphql::id::{self, Kind};
 use crate::graphql::transport::callers;
 use crate::graphql::transport::endpoint::Endpoint;
-use crate::graphql::transport::problems::Problem;
+use crate::graphql::transport::problems::{JSON, Problem};
 use crate::graphql::transport::sse::{self, Revocation};
 use crate::instance::Instances;
 
@@ -148,7 +148,7 @@ impl Door {
         if let Some(code) = problem.is_about_access() {
             self.endpoint.count_anonymous(address(parts), code);
         }
-        problem.into_response("application/json; charset=utf-8")
+        problem.into_response(JSON)
     }
 
     async fn begin(&self, parts: &Parts) -> Result<Response, Problem> {

@@ -36,18 +36,7 @@ impl Asked {
                 }
                 "separator" => form.separator = Some(separator(&value)?),
                 "dates" => form.dates = Some(dates(&value)?),
-                _ => match Target::find(&name) {
-                    Some(target) => columns.entry(target).or_default().push(value.into_owned()),
-                    None => {
-                        let fields: Vec<_> = Target::all().map(Target::name).collect();
-                        let message = format!(
-                            "The parameters are encoding, separator, dates, and the fields, each with the name of its \
-                             column: {}.",
-                            fields.join(", ")
-                        );
-                        return Err(Problem::bad_request(message));
-                    }
-                },
+                _ => columns.entry(field(&name)?).or_default().push(value.into_owned()),
             }
         }
         if format == Format::JsonLines && (!columns.is_empty() || form.separator.is_some()) {
@@ -82,6 +71,17 @@ fn encoding(name: &str) -> Result<Encoding, Problem> {
     Encoding::find(name).ok_or_else(|| {
         let names: Vec<_> = Encoding::ALL.into_iter().map(Encoding::name).collect();
         Problem::bad_request(format!("The encoding is one of {}.", names.join(", ")))
+    })
+}
+
+fn field(name: &str) -> Result<Target, Problem> {
+    Target::find(name).ok_or_else(|| {
+        let fields: Vec<_> = Target::all().map(Target::name).collect();
+        let message = format!(
+            "The parameters are encoding, separator, dates, and the fields, each with the name of its column: {}.",
+            fields.join(", ")
+        );
+        Problem::bad_request(message)
     })
 }
 

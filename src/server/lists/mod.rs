@@ -38,7 +38,7 @@ use crate::graphql::error::Code;
 use crate::graphql::id::{self, Kind};
 use crate::graphql::transport::callers;
 use crate::graphql::transport::endpoint::Endpoint;
-use crate::graphql::transport::problems::Problem;
+use crate::graphql::transport::problems::{JSON, Problem};
 use crate::instance::Instances;
 use crate::instance::list::receive::{Arriving, Whole};
 
@@ -50,7 +50,6 @@ const LARGEST_PREVIEW: usize = 256 * 1024;
 const USERS_AT_ONCE: usize = 500;
 /// How long nothing may arrive.
 const SILENCE: Duration = Duration::from_secs(30);
-const JSON: &str = "application/json; charset=utf-8";
 
 #[derive(Clone)]
 struct Door {

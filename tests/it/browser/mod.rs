@@ -6,6 +6,7 @@ mod emulation;
 mod findings;
 mod flows;
 mod hostile;
+mod lists;
 mod looks;
 mod pages;
 mod people;

@@ -9,7 +9,7 @@ use crate::process::kill::accident;
 use crate::process::{Home, rounds};
 use crate::support::http;
 
-const PEOPLE: usize = 20_000;
+const PEOPLE: usize = 5_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_that_was_accepted_is_taken_over_and_one_that_was_not_is_gone() {
@@ -25,7 +25,7 @@ async fn a_list_that_was_accepted_is_taken_over_and_one_that_was_not_is_gone() {
         let request = http().put(format!("{}/lists/{id}", program.client.url)).bearer_auth(&token);
         let request = request.header("content-type", "text/csv").body(csv_of(count));
         let sending = tokio::spawn(async move { request.send().await.is_ok_and(|response| response.status() == 202) });
-        accident(&mut random, 0..2_500).await;
+        accident(&mut random, 0..1_000).await;
         program.kill();
         let accepted = sending.await.unwrap();
         home.leases_run_out().await;

@@ -40,6 +40,15 @@ async fn an_instance_waits_for_its_first_list_and_then_lives_like_any_other() {
         "the register has the users"
     );
 
+    assert_intact(&server.stop().await.location()).await;
+}
+
+#[tokio::test]
+async fn the_next_list_changes_and_removes_users_and_its_columns_are_remembered() {
+    let server = Server::start().await;
+    let id = server.integrate("list", "Payroll", &[]).await;
+    deliver(&server, &id, csv(&["ada", "bob"])).await;
+    server.idle(&id, "").await;
     deliver(&server, &id, "mail,name,status\nAda@acme.example,Ada L.,inactive\ncem@acme.example,cem,\n").await;
     server.idle(&id, "").await;
     let runs = server.runs(&id, RUN).await;
@@ -134,15 +143,15 @@ async fn deleted_users_come_back_with_the_next_list_and_a_deleted_instance_takes
     deliver(&server, &id, csv_of(3)).await;
     let held = server.idle(&id, "headline lastDelivery { isWaiting }").await;
     assert_eq!((&held["headline"], &held["lastDelivery"]["isWaiting"]), (&json!("HELD"), &json!(true)));
-    let acknowledged = json!({ "id": id, "acknowledgeIrreversible": true });
-    server.done("deleteAllUsers", acknowledged.clone(), "").await;
+    let acknowledged = json!({ "instanceId": id, "acknowledgeIrreversible": true });
+    server.done("deleteAllUsers", acknowledged, "").await;
     let after = server.instance(&id, "userCount lastDelivery { isWaiting userCount }").await;
     assert_eq!(after, json!({ "userCount": 0, "lastDelivery": { "isWaiting": false, "userCount": 3 } }));
     assert_eq!(one(&server.place.location(), "SELECT CAST(COUNT(*) AS text) FROM list_batch").await, "0");
     deliver(&server, &id, csv_of(3)).await;
     assert_eq!(server.idle(&id, "userCount").await["userCount"], 3);
 
-    server.done("deleteInstance", acknowledged, "").await;
+    server.done("deleteInstance", json!({ "id": id, "acknowledgeIrreversible": true }), "").await;
     let left = "SELECT CAST((SELECT COUNT(*) FROM list_delivery) + (SELECT COUNT(*) FROM list_batch) AS text)";
     assert_eq!(one(&server.place.location(), left).await, "0");
     let late = put(&server, &server.admin, &id, "text/csv", csv_of(3)).await;
