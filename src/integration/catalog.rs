@@ -58,6 +58,8 @@ pub struct Integration {
     /// The manifest's file name without `.yaml`.
     pub key: String,
     pub name: String,
+    /// Other names by which people look for it.
+    pub also_known_as: Vec<String>,
     pub category: String,
     pub description: String,
     /// The alternatives for signing in: one, or several to choose from.
@@ -168,6 +170,7 @@ impl Integration {
         Self {
             key: manifest.key.clone(),
             name: manifest.name.clone(),
+            also_known_as: manifest.also_known_as.clone(),
             category: manifest.category.clone(),
             description: manifest.description.clone(),
             authentication_options: options(&manifest),

@@ -52,6 +52,7 @@ pub(super) fn integration(connector: Connector) -> Integration {
     Integration {
         key: KEY.into(),
         name: "List".into(),
+        also_known_as: ["CSV", "JSON Lines", "Excel", "Upload"].map(str::to_owned).to_vec(),
         category: "lists".into(),
         description: "An application without an API, or people from an HR system: you deliver the whole list as a \
             CSV or JSON Lines file."

@@ -97,6 +97,9 @@ pub struct Manifest {
     pub key: String,
     /// The application's name, as its vendor writes it.
     pub name: String,
+    /// Other names by which people look for it: an earlier one, an abbreviation, a product of it.
+    #[serde(default)]
+    pub also_known_as: Vec<String>,
     /// The category in the catalog.
     #[schemars(extend("enum" = CATEGORIES))]
     pub category: String,
@@ -258,8 +261,9 @@ impl Fault {
 }
 
 /// The parts of a manifest that decide neither who is listed nor what is read of them.
-const WORDS_AND_TRANSPORT: [&str; 12] = [
+const WORDS_AND_TRANSPORT: [&str; 13] = [
     "name",
+    "also_known_as",
     "category",
     "description",
     "documentation_url",

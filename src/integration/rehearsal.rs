@@ -104,6 +104,7 @@ pub(super) fn integration(connector: super::catalog::Connector) -> Integration {
     Integration {
         key: KEY.into(),
         name: "Rehearsal".into(),
+        also_known_as: vec!["Test".into(), "Demo".into()],
         category: "testing".into(),
         description:
             "A built-in application with scripted outcomes, for trying mails and dashboards without a real tenant."

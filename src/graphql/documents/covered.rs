@@ -118,6 +118,7 @@ const COVERED: &[(&str, Fields)] = &[
     (
         "Integration",
         &[
+            ("alsoKnownAs", ""),
             ("authentication", ""),
             ("authenticationOptions", "AuthenticationOption"),
             ("capabilities", ""),

@@ -17,7 +17,7 @@ use crate::graphql::written::Written;
 /// Selects integrations. All fields that are given must match.
 #[derive(InputObject, Default)]
 pub struct IntegrationFilter {
-    /// Integrations whose name or key contains this text, in any case.
+    /// Integrations whose name, other name or key contains this text, in any case.
     search: Option<String>,
     /// Integrations of this category.
     category: Option<String>,
@@ -36,7 +36,8 @@ impl IntegrationList {
         let search = search.map(|text| plain(&text));
         let catalog = api.instances.catalog.all();
         let found = catalog.filter(|entry| {
-            search.as_ref().is_none_or(|text| plain(&entry.name).contains(text) || entry.key.contains(text))
+            let mut names = [&entry.name, &entry.key].into_iter().chain(&entry.also_known_as);
+            search.as_ref().is_none_or(|text| names.any(|name| plain(name).contains(text)))
                 && category.as_ref().is_none_or(|category| entry.category == *category)
         });
         let mut keys: Vec<String> = found.map(|entry| entry.key.clone()).collect();

@@ -104,6 +104,11 @@ impl Integration {
         self.entry(ctx).map_or_else(|| self.key.clone(), |entry| entry.name.clone())
     }
 
+    /// Other names by which people look for it, such as an earlier one.
+    fn also_known_as(&self, ctx: &Context<'_>) -> Vec<String> {
+        self.entry(ctx).map(|entry| entry.also_known_as.clone()).unwrap_or_default()
+    }
+
     /// The category of the application, such as `identity` or `communication`.
     fn category(&self, ctx: &Context<'_>) -> String {
         self.entry(ctx).map_or_else(|| "removed".into(), |entry| entry.category.clone())

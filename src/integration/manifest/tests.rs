@@ -46,8 +46,13 @@ fn a_good_manifest_is_read_whole() {
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn each_fault_has_its_place_and_says_the_way_out() {
     let cases = [
-        ("name: Acme", "nam: Acme", "1:1: unknown key “nam”; did you mean “name”? Known are: name, category, "),
+        ("name: Acme", "nam: Acme", "1:1: unknown key “nam”; did you mean “name”? Known are: name, also_known_as, "),
         ("category: identity", "category: [", "2:"),
+        (
+            "category: identity",
+            "category: identity\nalso_known_as: [Acme Cloud, acme]",
+            "3:1: also_known_as has “acme”, which is empty or a name that it has already",
+        ),
         ("  path: /users\n", "", "12:1: the key “path” is missing here"),
         ("category: identity", "category: ''", "2:1: category is empty"),
         (
@@ -357,4 +362,13 @@ fn a_list_takes_what_it_does_not_say_from_the_keys_above() {
     assert!(members.map.value.has(UserField::IsAdmin) && members.map.value.email.is_some());
     assert!(invitations.is_of_invitations() && !members.is_of_invitations());
     assert_eq!(manifest.capabilities(), [Capability::Users, Capability::Invitations, Capability::AdminRoles]);
+}
+
+#[test]
+fn only_what_decides_who_is_listed_changes_the_digest() {
+    let of = |text: &str| super::digest(text, "acme.yaml").unwrap();
+    let good = of(GOOD);
+    let words = GOOD.replace("name: Acme", "name: Acme Inc.\nalso_known_as: [Acme Cloud]");
+    assert_eq!(of(&words), good);
+    assert_ne!(of(&GOOD.replace("base_url: ", "base_url: https://other.example/")), good);
 }

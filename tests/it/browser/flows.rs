@@ -26,6 +26,7 @@ async fn an_application_is_connected_with_a_test_and_watched_through_its_first_s
     // Between two words, the space stays while it is searched.
     browser.enter("Search integrations", "scim ").await;
     browser.is_at("/integrations?show=all&search=scim").await;
+    browser.sees("Is your application not here?").await;
     browser.find(Role::Entry, "Search integrations").await.send_keys("2").await.unwrap();
     browser.is_at("/integrations?show=all&search=scim+2").await;
     browser.press(Role::Link, "SCIM 2.0").await;

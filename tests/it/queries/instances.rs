@@ -176,6 +176,8 @@ async fn the_catalog_counts_its_instances_and_lists_them() {
     );
     assert_eq!(of(json!({ "search": "REHEARS" })).await["nodes"], json!([rehearsal]));
     assert_eq!(of(json!({ "search": "scim", "category": "testing" })).await["totalCount"], 0);
+    let other_name = of(json!({ "search": "azure ad" })).await;
+    assert_eq!((&other_name["totalCount"], &other_name["nodes"][0]["key"]), (&json!(1), &json!("entra")));
     let found =
         server.ask("{ integration(key: \"scim\") { key configFields { key required secret } } }", json!({})).await;
     let fields = found["integration"]["configFields"].as_array().unwrap();

@@ -15,7 +15,7 @@ import { clearState, stateOf, StateFilter } from "../ui/state-filter.js";
 const CATALOG = `query Catalog($after: String) {
   integrations(first: 100, after: $after) {
     pageInfo { hasNextPage endCursor }
-    nodes { key name category description instanceCount instanceCounts { byHeadline { headline count } } }
+    nodes { key name alsoKnownAs category description instanceCount instanceCounts { byHeadline { headline count } } }
   }
 }`;
 /** Events after which the counts may differ, whatever is known of the instance. */
@@ -84,10 +84,13 @@ function Tile({ integration }) {
   `;
 }
 
-/** Whether every word of the text is in the name, the key or the description. */
-function fitsText({ key, name, description }, text) {
-  const all = `${name} ${key} ${description}`.toLowerCase();
-  return text.toLowerCase().split(/\s+/).every((word) => all.includes(word));
+/** In lower case and without accents. */
+const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+
+/** Whether every word of the text is in a name, the category, the key or the description. */
+function fitsText({ key, name, alsoKnownAs, category, description }, text) {
+  const all = plain([name, ...alsoKnownAs, categoryName(category), key, description].join(" "));
+  return plain(text).split(/\s+/).every((word) => all.includes(word));
 }
 
 function CategoryFilter({ catalog, category }) {
@@ -124,6 +127,18 @@ function NoTiles({ catalog, matching, showsAll, text }) {
   `;
 }
 
+/** What to do about an application that the catalog lacks. */
+const Missing = () => html`
+  <section class="card">
+    <h2>Is your application not here?</h2>
+    <ul>
+      <li>If it speaks SCIM, connect it as <${Link} to=${integrationLink("scim")}>SCIM 2.0</${Link}>.</li>
+      <li>If it has another API, describe it in a file: <code>muster connectors new</code> asks a few questions and writes it.</li>
+      <li>If it has none, deliver its users as a <${Link} to=${integrationLink("list")}>List</${Link}>: a CSV file is enough.</li>
+    </ul>
+  </section>
+`;
+
 function Tiles({ catalog, text, category, showsAll }) {
   const matching = catalog.filter((integration) => (!category || integration.category === category) && (!text || fitsText(integration, text)));
   const shown = showsAll ? matching : matching.filter(({ instanceCount }) => instanceCount > 0);
@@ -132,6 +147,7 @@ function Tiles({ catalog, text, category, showsAll }) {
     ${shown.length
       ? html`<ul class="tiles">${shown.map((integration) => html`<${Tile} key=${integration.key} integration=${integration} />`)}</ul>`
       : html`<${NoTiles} catalog=${catalog} matching=${matching.length} showsAll=${showsAll} text=${text} />`}
+    ${showsAll && html`<${Missing} />`}
   `;
 }
 

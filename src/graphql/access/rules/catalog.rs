@@ -9,6 +9,7 @@ pub(super) const OBJECTS: &[Object] = &[
         "Integration",
         Need::Figures,
         &[
+            "alsoKnownAs",
             "authentication",
             "authenticationOptions",
             "capabilities",

@@ -36,6 +36,13 @@ impl Check<'_> {
                 );
             }
         }
+        let mut names = BTreeSet::from([manifest.name.to_lowercase()]);
+        for name in &manifest.also_known_as {
+            if name.trim().is_empty() || !names.insert(name.to_lowercase()) {
+                let message = format!("also_known_as has “{name}”, which is empty or a name that it has already");
+                self.fault_at(&["also_known_as"], message);
+            }
+        }
         if let Some(url) = &manifest.documentation_url
             && !url.value.starts_with("https://")
         {
