@@ -172,12 +172,17 @@ pub fn peer(name: &str, task: &Value) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// For each message, which of the secrets the library of the specification accepts.
+/// For each message, which of the secrets the libraries of the specification accept: that of Python, and that of JavaScript.
 pub fn accepted(messages: &[Message], secrets: &[&str]) -> Vec<Vec<bool>> {
     let told: Vec<_> = messages.iter().map(|it| json!({ "headers": it.headers, "body": it.text })).collect();
-    let faults = peer("webhooks.py", &json!({ "secrets": secrets, "messages": told }));
-    let rows = faults.as_array().unwrap().iter();
-    rows.map(|row| row.as_array().unwrap().iter().map(Value::is_null).collect()).collect()
+    let task = json!({ "secrets": secrets, "messages": told });
+    let [python, javascript] = ["webhooks.py", "webhooks.mjs"].map(|library| {
+        let faults = peer(library, &task);
+        let rows = faults.as_array().unwrap().iter();
+        rows.map(|row| row.as_array().unwrap().iter().map(Value::is_null).collect()).collect::<Vec<Vec<bool>>>()
+    });
+    assert_eq!(python, javascript);
+    python
 }
 
 /// What is wrong with each message by the JSON Schema of the documentation.
