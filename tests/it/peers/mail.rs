@@ -1,17 +1,51 @@
 //! Mails as they arrive at a real SMTP server.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
 
 use muster::auth::Role;
 use muster::auth::tokens::NewToken;
+use muster::clock::Clock;
 use serde_json::{Value, json};
 
 use super::{Smtp, header, recipient};
-use crate::support::{Client, Server};
+use crate::support::{Client, DEADLINE, Place, Server};
 
 pub async fn server(smtp: &Smtp) -> Server {
     let url = smtp.url();
     Server::builder().settings(move |settings| settings.smtp_url = Some(url)).start().await
+}
+
+/// A server whose clock a test moves, at a place where another one was before it, if there was one.
+pub async fn server_at(smtp: &Smtp, clock: &Arc<AtomicI64>, place: Option<Place>) -> Server {
+    let (url, mut builder) = (smtp.url(), Server::builder().clock(Clock::Manual(clock.clone())));
+    if let Some(place) = place {
+        builder = builder.place(place);
+    }
+    builder.settings(move |settings| settings.smtp_url = Some(url)).start().await
+}
+
+/// The mails with these words that have arrived: address and text.
+pub async fn arrived(smtp: &Smtp, words: &str) -> Vec<(String, String)> {
+    let plain = |message: &Value| message["text"].as_str().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    let messages = smtp.messages().await;
+    let all = messages.iter().map(|message| (recipient(message), plain(message)));
+    all.filter(|(_, text)| text.contains(words)).collect()
+}
+
+/// Waits until so many mails with these words have arrived.
+pub async fn until_arrived(smtp: &Smtp, words: &str, count: usize) -> Vec<(String, String)> {
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    loop {
+        let found = arrived(smtp, words).await;
+        if found.len() >= count {
+            return found;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{count} mails wanted; there are {found:#?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 pub async fn set_recipients(client: &Client, emails: &[&str]) {

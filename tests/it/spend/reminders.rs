@@ -9,41 +9,15 @@ use muster::clock::Clock;
 use serde_json::{Value, json};
 
 use super::day;
-use crate::peers::mail::{notifications, set_recipients};
-use crate::peers::{Smtp, recipient};
-use crate::support::{DEADLINE, Place, Server};
+use crate::peers::Smtp;
+use crate::peers::mail::{arrived, notifications, server_at, set_recipients, until_arrived};
+use crate::support::Server;
 
 const DAY_MS: i64 = 86_400_000;
 /// A little longer than the time between two looks at the contracts.
 const ROUND: Duration = Duration::from_secs(12);
-
-async fn start(smtp: &Smtp, clock: &Arc<AtomicI64>, place: Option<Place>) -> Server {
-    let (url, mut builder) = (smtp.url(), Server::builder().clock(Clock::Manual(clock.clone())));
-    if let Some(place) = place {
-        builder = builder.place(place);
-    }
-    builder.settings(move |settings| settings.smtp_url = Some(url)).start().await
-}
-
-/// The reminders that have arrived: address and text.
-async fn arrived(smtp: &Smtp) -> Vec<(String, String)> {
-    let plain = |message: &Value| message["text"].as_str().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
-    let messages = smtp.messages().await;
-    let all = messages.iter().map(|message| (recipient(message), plain(message)));
-    all.filter(|(_, text)| text.contains("The last day on which notice can be given")).collect()
-}
-
-async fn until(smtp: &Smtp, count: usize) -> Vec<(String, String)> {
-    let deadline = tokio::time::Instant::now() + DEADLINE;
-    loop {
-        let found = arrived(smtp).await;
-        if found.len() >= count {
-            return found;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "{count} reminders wanted; there are {found:#?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
+/// What every reminder says.
+const WORDS: &str = "The last day on which notice can be given";
 
 async fn decided(server: &Server) -> Value {
     let query = "{ renewals { nodes { reminders { daysBefore mails } } } }";
@@ -55,7 +29,7 @@ async fn each_step_is_mailed_once_for_a_term_and_a_late_start_sends_the_nearest_
     let smtp = Smtp::start();
     let begin = Clock::System.now();
     let clock = Arc::new(AtomicI64::new(begin));
-    let server = start(&smtp, &clock, None).await;
+    let server = server_at(&smtp, &clock, None).await;
     set_recipients(&server, &["bo@example.com", "Ada@Example.com"]).await;
     let id = server.rehearse("Acme", &[("users", "12")]).await;
     server.idle(&id, "").await;
@@ -65,13 +39,13 @@ async fn each_step_is_mailed_once_for_a_term_and_a_late_start_sends_the_nearest_
     let made = server.done("upsertContract", input.clone(), "contract { id }").await["contract"]["id"].take();
     clock.store(begin + 79 * DAY_MS, Ordering::Relaxed);
     tokio::time::sleep(ROUND).await;
-    assert_eq!((arrived(&smtp).await, decided(&server).await), (Vec::new(), json!([])), "121 days are left");
+    assert_eq!((arrived(&smtp, WORDS).await, decided(&server).await), (Vec::new(), json!([])), "121 days are left");
 
     let place = server.stop().await;
     // Both the first and the second step have begun.
     clock.store(begin + 175 * DAY_MS, Ordering::Relaxed);
-    let server = start(&smtp, &clock, Some(place)).await;
-    let first = until(&smtp, 2).await;
+    let server = server_at(&smtp, &clock, Some(place)).await;
+    let first = until_arrived(&smtp, WORDS, 2).await;
     let everybody = BTreeSet::from(["ada@example.com".to_owned(), "bo@example.com".to_owned()]);
     assert_eq!(first.iter().map(|(to, _)| to.clone()).collect::<BTreeSet<_>>(), everybody);
     for (_, text) in &first {
@@ -91,14 +65,14 @@ async fn each_step_is_mailed_once_for_a_term_and_a_late_start_sends_the_nearest_
     assert_eq!(decided(&server).await, json!([{ "daysBefore": 30, "mails": 2 }]));
 
     clock.store(begin + 193 * DAY_MS, Ordering::Relaxed);
-    assert_eq!(until(&smtp, 4).await.len(), 4);
+    assert_eq!(until_arrived(&smtp, WORDS, 4).await.len(), 4);
     let both = json!([{ "daysBefore": 7, "mails": 2 }, { "daysBefore": 30, "mails": 2 }]);
     assert_eq!(decided(&server).await, both);
     let place = server.stop().await;
-    let server = start(&smtp, &clock, Some(place)).await;
+    let server = server_at(&smtp, &clock, Some(place)).await;
     clock.store(begin + 200 * DAY_MS, Ordering::Relaxed);
     tokio::time::sleep(ROUND).await;
-    assert_eq!((arrived(&smtp).await.len(), decided(&server).await), (4, both.clone()), "each step once");
+    assert_eq!((arrived(&smtp, WORDS).await.len(), decided(&server).await), (4, both.clone()), "each step once");
 
     // The next term.
     input["id"] = made;
@@ -106,7 +80,7 @@ async fn each_step_is_mailed_once_for_a_term_and_a_late_start_sends_the_nearest_
     server.done("upsertContract", input, "").await;
     clock.store(begin + (565 - 120) * DAY_MS - 100 * DAY_MS, Ordering::Relaxed);
     tokio::time::sleep(ROUND).await;
-    assert_eq!((arrived(&smtp).await.len(), decided(&server).await), (4, both));
+    assert_eq!((arrived(&smtp, WORDS).await.len(), decided(&server).await), (4, both));
     let mails = notifications(&server, &id).await;
     let reminders: Vec<_> = mails.iter().filter(|mail| mail["kind"] == "RENEWAL_REMINDER").collect();
     assert_eq!(reminders.len(), 4);
