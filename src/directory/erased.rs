@@ -93,9 +93,14 @@ pub fn without(old_values: &str, is_named: impl Fn(&str, &Value) -> bool) -> Res
     Ok((values.len() < before).then(|| Value::from(values).to_string()))
 }
 
-/// Whether an instance has an erased account.
+/// Whether an instance has an erased account, or an address of one.
 pub async fn any<C: ConnectionTrait>(conn: &C, instance: Uuid) -> Result<bool> {
     let own = Entity::find().select_only().column(Column::InstanceId).filter(Column::InstanceId.eq(instance));
+    if own.limit(1).into_tuple::<Uuid>().one(conn).await?.is_some() {
+        return Ok(true);
+    }
+    let name = erased_name::Column::InstanceId;
+    let own = erased_name::Entity::find().select_only().column(name).filter(name.eq(instance));
     Ok(own.limit(1).into_tuple::<Uuid>().one(conn).await?.is_some())
 }
 
@@ -106,12 +111,29 @@ pub async fn known<C: ConnectionTrait>(conn: &C, instance: Uuid, stand_ins: &[St
     Ok(found.filter(own).into_tuple::<String>().all(conn).await?.into_iter().collect())
 }
 
-/// Those of these hashes that are of addresses of people who were erased.
-pub async fn known_names<C: ConnectionTrait>(conn: &C, names: &[String]) -> Result<HashSet<String>> {
+/// Those of these hashes that are of addresses of people who were erased and had an account in the instance.
+pub async fn known_names<C: ConnectionTrait>(conn: &C, instance: Uuid, names: &[String]) -> Result<HashSet<String>> {
     use erased_name::{Column, Entity};
     let own = keyset::among_texts((Entity, Column::Name), names, conn.get_database_backend());
-    let found = Entity::find().select_only().column(Column::Name).filter(own);
-    Ok(found.into_tuple::<String>().all(conn).await?.into_iter().collect())
+    let found = Entity::find().select_only().column(Column::Name).filter(Column::InstanceId.eq(instance));
+    Ok(found.filter(own).into_tuple::<String>().all(conn).await?.into_iter().collect())
+}
+
+/// Notes that accounts name these addresses.
+pub async fn note_named<C: ConnectionTrait>(conn: &C, instance: Uuid, names: &[String], now: i64) -> Result<()> {
+    use erased_name::{Column, Entity};
+    let own = keyset::among_texts((Entity, Column::Name), names, conn.get_database_backend());
+    let named = Entity::update_many().col_expr(Column::ListedAt, Expr::value(now));
+    named.filter(Column::InstanceId.eq(instance)).filter(own).exec(conn).await?;
+    Ok(())
+}
+
+/// Forgets these addresses, because accounts of others have them now: whoever names them means the others.
+pub async fn pass_on<C: ConnectionTrait>(conn: &C, instance: Uuid, names: &[String]) -> Result<()> {
+    use erased_name::{Column, Entity};
+    let own = keyset::among_texts((Entity, Column::Name), names, conn.get_database_backend());
+    Entity::delete_many().filter(Column::InstanceId.eq(instance)).filter(own).exec(conn).await?;
+    Ok(())
 }
 
 /// Notes that the application lists these accounts.
@@ -159,11 +181,16 @@ pub async fn store_key(tx: &Tx, key: &HashKey) -> Result<()> {
 }
 
 /// Forgets up to `limit` erased accounts of each instance that its application has not listed for [`REMEMBERED_MS`], as a
-/// successful sync has shown, and those of instances that are gone. Returns how many there were.
+/// successful sync has shown, and those of instances that are gone; and addresses that it has not named for as long. Returns
+/// how many there were.
 pub async fn prune(tx: &Tx, limit: u64) -> Result<u64> {
     let (conn, backend) = (tx.conn(), tx.conn().get_database_backend());
-    let instances = Entity::find().select_only().column(Column::InstanceId).distinct();
-    let instances: Vec<Uuid> = instances.into_tuple().all(conn).await?;
+    let accounts = Entity::find().select_only().column(Column::InstanceId).distinct();
+    let names = erased_name::Entity::find().select_only().column(erased_name::Column::InstanceId).distinct();
+    let mut instances: Vec<Uuid> = accounts.into_tuple().all(conn).await?;
+    instances.extend(names.into_tuple::<Uuid>().all(conn).await?);
+    instances.sort_unstable();
+    instances.dedup();
     if instances.is_empty() {
         return Ok(0);
     }
@@ -181,8 +208,22 @@ pub async fn prune(tx: &Tx, limit: u64) -> Result<u64> {
     for instance in instances {
         let before = read.get(&instance).map_or(i64::MAX, |at| at.saturating_sub(REMEMBERED_MS));
         forgotten += prune_of(tx, instance, before, limit).await?;
+        forgotten += prune_names(tx, instance, before, limit).await?;
     }
     Ok(forgotten)
+}
+
+/// Forgets addresses that accounts of an instance named last before this time.
+async fn prune_names(tx: &Tx, instance: Uuid, before: i64, limit: u64) -> Result<u64> {
+    use erased_name::{Column, Entity};
+    let (conn, own) = (tx.conn(), Column::InstanceId.eq(instance));
+    let past = Entity::find().select_only().column(Column::Name).filter(own.clone());
+    let past: Vec<String> = past.filter(Column::ListedAt.lt(before)).limit(limit).into_tuple().all(conn).await?;
+    if past.is_empty() {
+        return Ok(0);
+    }
+    let past = keyset::among_texts((Entity, Column::Name), &past, conn.get_database_backend());
+    Ok(Entity::delete_many().filter(own).filter(past).exec(conn).await?.rows_affected)
 }
 
 /// Forgets accounts of an instance that were listed last before this time, and are removed.

@@ -29,7 +29,10 @@ pub(super) async fn blank<'a>(tx: &Tx, scope: &Scope, users: &'a [SourceUser]) -
         if !listed.is_empty() {
             erased::note_listed(tx.conn(), scope.instance_id, &listed, scope.now).await?;
         }
-        let managers = erased_managers(tx, key, scope.instance_id, users).await?;
+        let others = users.iter().zip(&stand_ins).filter(|(_, stand_in)| !gone.contains(*stand_in));
+        let addresses = others.flat_map(|(user, _)| user.email.iter().chain(user.aliases.iter().flatten()));
+        let held = addresses.filter_map(|address| erased::name(key, address)).collect();
+        let managers = erased_managers(tx, key, scope, users, &held).await?;
         blanked.extend(users.iter().zip(stand_ins).map(|(user, stand_in)| {
             if gone.contains(&stand_in) {
                 return without_person(user, stand_in);
@@ -42,20 +45,33 @@ pub(super) async fn blank<'a>(tx: &Tx, scope: &Scope, users: &'a [SourceUser]) -
     Ok(Cow::Owned(blanked))
 }
 
-/// Those of the managers of these users who were erased, as the application names them.
-async fn erased_managers(tx: &Tx, key: &HashKey, instance: Uuid, users: &[SourceUser]) -> Result<HashSet<String>> {
+/// Those of the managers of these users who were erased, as the application names them. `held` are the hashes of the addresses
+/// of users who were not: such an address is theirs from now on, whoever had it before.
+async fn erased_managers(
+    tx: &Tx,
+    key: &HashKey,
+    scope: &Scope,
+    users: &[SourceUser],
+    held: &BTreeSet<String>,
+) -> Result<HashSet<String>> {
+    let (conn, instance) = (tx.conn(), scope.instance_id);
     let managers: BTreeSet<&String> = users.iter().filter_map(|user| user.manager.as_ref()).collect();
     let ids: BTreeMap<&String, String> =
         managers.iter().map(|manager| (*manager, erased::stand_in(key, instance, manager))).collect();
     let names: BTreeMap<&String, String> =
         managers.iter().filter_map(|manager| Some((*manager, erased::name(key, manager)?))).collect();
-    if managers.is_empty() {
-        return Ok(HashSet::new());
+    let known_ids = erased::known(conn, instance, &ids.values().cloned().collect::<Vec<_>>()).await?;
+    let asked: BTreeSet<&String> = names.values().chain(held).collect();
+    let known_names = erased::known_names(conn, instance, &asked.into_iter().cloned().collect::<Vec<_>>()).await?;
+    let (passed, kept): (Vec<String>, Vec<String>) = known_names.into_iter().partition(|name| held.contains(name));
+    if !passed.is_empty() {
+        erased::pass_on(conn, instance, &passed).await?;
     }
-    let known_ids = erased::known(tx.conn(), instance, &ids.values().cloned().collect::<Vec<_>>()).await?;
-    let known_names = erased::known_names(tx.conn(), &names.values().cloned().collect::<Vec<_>>()).await?;
+    if !kept.is_empty() {
+        erased::note_named(conn, instance, &kept, scope.now).await?;
+    }
     let by_id = ids.into_iter().filter(|(_, hash)| known_ids.contains(hash));
-    let by_name = names.into_iter().filter(|(_, hash)| known_names.contains(hash));
+    let by_name = names.into_iter().filter(|(_, hash)| kept.contains(hash));
     Ok(by_id.chain(by_name).map(|(manager, _)| manager.clone()).collect())
 }
 

@@ -65,7 +65,8 @@ impl People {
                 let accounts = accounts.all(tx.conn()).await?;
                 noted.accounts = accounts.into_iter().map(|row| (row.instance_id, row.stand_in)).collect();
                 let names = erased_name::Entity::find().filter(erased_name::Column::ErasureId.eq(id));
-                noted.names = names.all(tx.conn()).await?.into_iter().map(|row| row.name).collect();
+                let names: BTreeSet<String> = names.all(tx.conn()).await?.into_iter().map(|row| row.name).collect();
+                noted.names = names.into_iter().collect();
                 Ok(noted)
             }
         });

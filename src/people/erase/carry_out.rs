@@ -188,10 +188,21 @@ impl Lane<'_> {
             let known = known.update_columns([Column::ErasureId, Column::ListedAt]).to_owned();
             Entity::insert_many(rows).on_conflict(known).exec_without_returning(conn).await?;
         }
-        for some in noted.names.chunks(ROWS) {
-            use erased_name::{ActiveModel, Entity};
-            let rows = some.iter().map(|name| ActiveModel { name: Set(name.clone()), erasure_id: Set(noted.id) });
-            Entity::insert_many(rows).exec_without_returning(conn).await?;
+        // Where the person had an account.
+        let instances: BTreeSet<Uuid> = noted.accounts.iter().map(|(instance, _)| *instance).collect();
+        for instance in instances {
+            for some in noted.names.chunks(ROWS) {
+                use erased_name::{ActiveModel, Column, Entity};
+                let rows = some.iter().map(|name| ActiveModel {
+                    instance_id: Set(instance),
+                    name: Set(name.clone()),
+                    erasure_id: Set(noted.id),
+                    listed_at: Set(self.now),
+                });
+                let mut known = OnConflict::columns([Column::InstanceId, Column::Name]);
+                let known = known.update_columns([Column::ErasureId, Column::ListedAt]).to_owned();
+                Entity::insert_many(rows).on_conflict(known).exec_without_returning(conn).await?;
+            }
         }
         Ok(())
     }

@@ -33,7 +33,7 @@ struct Named {
     ids: Vec<Uuid>,
     instances: BTreeSet<Uuid>,
     accounts: HashSet<(Uuid, String)>,
-    names: HashSet<String>,
+    names: HashSet<(Uuid, String)>,
 }
 
 impl Named {
@@ -53,14 +53,14 @@ impl Named {
             ids,
             instances: accounts.iter().map(|account| account.instance_id).collect(),
             accounts: accounts.into_iter().map(|account| (account.instance_id, account.stand_in)).collect(),
-            names: names.into_iter().map(|row| row.name).collect(),
+            names: names.into_iter().map(|row| (row.instance_id, row.name)).collect(),
         }))
     }
 
     fn has(&self, key: &HashKey, instance: Uuid, manager: &str) -> bool {
         self.instances.contains(&instance)
             && (self.accounts.contains(&(instance, erased::stand_in(key, instance, manager)))
-                || erased::name(key, manager).is_some_and(|name| self.names.contains(&name)))
+                || erased::name(key, manager).is_some_and(|name| self.names.contains(&(instance, name))))
     }
 }
 

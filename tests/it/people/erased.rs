@@ -208,6 +208,62 @@ async fn an_account_that_is_not_listed_is_removed_and_one_that_comes_back_is_sti
     company.end().await;
 }
 
+/// Whom an account names as its manager.
+async fn manager(company: &Company, external_id: &str) -> String {
+    let query = format!("SELECT COALESCE(manager, '-') FROM user_account WHERE external_id = '{external_id}'");
+    one(&company.server.place.location(), &query).await
+}
+
+#[tokio::test]
+async fn an_address_is_known_where_the_person_was_while_it_is_named_and_until_somebody_else_has_it() {
+    let mut company = company().await;
+    let managed = |account: Account, by: &str| account.enterprise("manager", json!({ "value": by }));
+    let wiki =
+        || [account("w1", "ann@acme.example"), managed(account("w2", "omar@acme.example"), "Z.Quist@acme.example")];
+    company.connect("Wiki", wiki().into_iter().chain([account("w9", "otto@acme.example").named("Otto Ohm")])).await;
+    let otto = company.person("Otto Ohm").await;
+    company.server.done("erasePerson", request(&otto), "accounts").await;
+    erase(&company).await;
+    // She had no account there, and somebody who was erased had one.
+    assert_eq!(stand_ins(&company, "Wiki").await.len(), 1);
+    company.list("Wiki", wiki()).await;
+    assert_eq!(manager(&company, "w2").await, "Z.Quist@acme.example");
+    company.list("HR", staff()).await;
+    assert_eq!((manager(&company, "h1").await, manager(&company, "h2").await), ("-".into(), "-".into()));
+
+    let forget = || async {
+        company.server.db.write(|tx| async move { muster::directory::erased::prune(&tx, 500).await }).await.unwrap()
+    };
+    let count = || async {
+        one(&company.server.place.location(), "SELECT CAST(count(*) AS VARCHAR(9)) FROM erased_name").await
+    };
+    let long_ago = "UPDATE erased_name SET listed_at = 1";
+    assert_eq!(forget().await, 0);
+    change(&company.server.db, long_ago).await;
+    company.list("HR", staff()).await;
+    assert!(forget().await > 0);
+    assert_eq!(count().await, "1", "the one that is named");
+    company.list("HR", staff()).await;
+    assert_eq!(manager(&company, "h2").await, "-");
+
+    // A successor gets the address.
+    let successor = || account("h9", "zoe@acme.example").named("Zoe Zahn").alias("zelda.quist@acme.example");
+    for _ in 0..2 {
+        company.list("HR", staff().into_iter().chain([successor()])).await;
+    }
+    assert_eq!(count().await, "0");
+    assert_eq!(
+        (manager(&company, "h1").await.as_str(), manager(&company, "h2").await.as_str()),
+        ("-", "Zelda.Quist@acme.example")
+    );
+    let managed = "{ persons(first: 9) { nodes { displayName manager { displayName } } } }";
+    settled(&company.server).await;
+    let found = company.server.ask(managed, json!({})).await["persons"]["nodes"].take();
+    let bob = found.as_array().unwrap().iter().find(|it| it["displayName"] == "Bob Berg").unwrap();
+    assert_eq!(bob["manager"]["displayName"], "Zoe Zahn", "{found}");
+    company.end().await;
+}
+
 #[tokio::test]
 async fn whoever_a_source_lists_is_erased_by_force_only_and_the_audit_log_names_nobody() {
     let company = company().await;
