@@ -42,10 +42,13 @@ async fn an_administrator_adds_a_webhook_tests_it_and_sends_a_message_again() {
     receiver.answer(|_, _| Reply::Status(200));
     browser.press(Role::Button, "Switch on Tickets").await;
     browser.sees("“Tickets” is switched on.").await;
-    browser.press(Role::Button, "Send failed messages again of Tickets").await;
+    browser.press(Role::Button, &format!("Look at {}", receiver.all()[1].id())).await;
+    browser.press(Role::Button, "Send all again that failed since then").await;
     browser.sees("will be sent again.").await;
     let again = receiver.until(3).await;
     assert_eq!(again[1].id(), again[2].id());
+    browser.press(Role::Button, "Send failed messages again of Tickets").await;
+    browser.sees("No message has failed.").await;
     let all = server.ask("{ webhooks { state } }", json!({})).await;
     assert_eq!(all["webhooks"][0]["state"], "ENABLED");
     browser.close().await;

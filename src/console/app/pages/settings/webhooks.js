@@ -53,6 +53,7 @@ const STATES = {
   DELIVERED: ["Accepted", "ok"],
   FAILED: ["Failed", "danger"],
   INCLUDED: ["In another message", "plain"],
+  DROPPED: ["Dropped", "plain"],
 };
 /** As long as events are kept by default. */
 const BACK_MS = 30 * 86_400_000;
@@ -144,7 +145,7 @@ function WebhookRow({ webhook, names, reload }) {
 
 function DeliveryRow({ delivery, reload }) {
   const { messageId, type, state, attempts, createdAt, nextTryAt, lastError, instance } = delivery;
-  const [label, tone] = STATES[state];
+  const [label, tone] = STATES[state] ?? [words(state), "plain"];
   const show = async () => {
     if (await open(ShownMessage, { delivery })) reload();
   };
@@ -159,7 +160,7 @@ function DeliveryRow({ delivery, reload }) {
       </td>
       <td data-label="Attempts">${attempts}</td>
       <td class="whole" data-label="Made"><${Moment} at=${createdAt} /></td>
-      <td class="wide acts"><${Button} look="small" onClick=${show} aria-label="Look at ${messageId}">Look at…</${Button}></td>
+      <td class="wide steady acts"><${Button} look="small" onClick=${show} aria-label="Look at ${messageId}">Look at…</${Button}></td>
     </tr>
   `;
 }
@@ -170,25 +171,27 @@ function Deliveries({ webhooks }) {
   const list = useList(DELIVERIES, { filter }, (data) => data.webhookDeliveries);
   useWatch(list.nodes?.some(({ state }) => state === "QUEUED") ?? false, list.reload);
   return html`
-    <h2>Messages</h2>
-    <div class="filters bottom">
-      <${Choose} label="Webhook" name="webhook" all="All webhooks" options=${webhooks.map((webhook) => [webhook.id, nameOf(webhook)])} />
-      <${Choose} label="State" name="state" all="All states" options=${Object.entries(STATES).map(([key, [label]]) => [key, label])} />
-      <${Button} onClick=${list.reload}>Reload</${Button}>
-    </div>
-    <${Pending} list=${list} />
-    ${list.nodes?.length === 0 && html`<${Empty} title="No messages"><p>What is sent to a webhook stands here.</p></${Empty}>`}
-    ${list.nodes?.length > 0 &&
-    html`
-      <table class="cards flow">
-        <caption class="unseen">Messages to webhooks, the newest first</caption>
-        <thead>
-          <tr>${["Message", "Instance", "State", "Attempts", "Made"].map((label) => html`<th scope="col">${label}</th>`)}<th scope="col"><span class="unseen">Action</span></th></tr>
-        </thead>
-        <tbody>${list.nodes.map((delivery) => html`<${DeliveryRow} key=${delivery.id} delivery=${delivery} reload=${list.reload} />`)}</tbody>
-      </table>
-      <${More} list=${list} />
-    `}
+    <section aria-labelledby="messages">
+      <h2 id="messages">Messages</h2>
+      <div class="filters bottom">
+        <${Choose} label="Webhook" name="webhook" all="All webhooks" options=${webhooks.map((webhook) => [webhook.id, nameOf(webhook)])} />
+        <${Choose} label="State" name="state" all="All states" options=${Object.entries(STATES).map(([key, [label]]) => [key, label])} />
+        <${Button} onClick=${list.reload}>Reload</${Button}>
+      </div>
+      <${Pending} list=${list} />
+      ${list.nodes?.length === 0 && html`<${Empty} title="No messages"><p>What is sent to a webhook stands here.</p></${Empty}>`}
+      ${list.nodes?.length > 0 &&
+      html`
+        <table class="cards flow">
+          <caption class="unseen">Messages to webhooks, the newest first</caption>
+          <thead>
+            <tr>${["Message", "Instance", "State", "Attempts", "Made"].map((label) => html`<th scope="col">${label}</th>`)}<th scope="col"><span class="unseen">Action</span></th></tr>
+          </thead>
+          <tbody>${list.nodes.map((delivery) => html`<${DeliveryRow} key=${delivery.id} delivery=${delivery} reload=${list.reload} />`)}</tbody>
+        </table>
+        <${More} list=${list} />
+      `}
+    </section>
   `;
 }
 
