@@ -184,7 +184,7 @@ impl App {
             people: people.clone(),
             findings: Findings { db: db.clone(), clock: clock.clone() },
             test_mail: test_mail(&db, &clock, &engine),
-            webhooks: webhooks::commands(&instances, &settings, &engine.public_url),
+            webhooks: webhooks::commands(&instances, &settings, &engine),
             journal: Journal::new(db.clone(), clock.clone()),
             tokens: tokens.clone(),
             epoch,

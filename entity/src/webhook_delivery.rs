@@ -19,6 +19,8 @@ pub enum State {
     Failed,
     /// It is not sent, because another message to the same chat reports it together with others.
     Included,
+    /// It is not sent, because its instance was deleted first.
+    Dropped,
 }
 
 #[sea_orm::model]

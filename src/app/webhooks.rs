@@ -8,15 +8,21 @@ use super::App;
 use crate::config::Settings;
 use crate::graphql::id;
 use crate::instance::Instances;
+use crate::sync::Engine;
 use crate::webhook::send::{Sender, WRITES_AT_ONCE};
 use crate::webhook::{Ids, Webhooks};
 
-pub(super) fn commands(instances: &Instances, settings: &Settings, public_url: &Arc<str>) -> Webhooks {
+pub(super) fn commands(instances: &Instances, settings: &Settings, engine: &Engine) -> Webhooks {
     Webhooks {
         instances: instances.clone(),
         networks: settings.allowed_networks.clone(),
-        public_url: public_url.clone(),
+        public_url: engine.public_url.clone(),
+        ids: ids(engine),
     }
+}
+
+fn ids(engine: &Engine) -> Ids {
+    Ids { instance: id::text_of_instance, run: id::text_of_run, page: engine.page_of }
 }
 
 impl App {
@@ -32,7 +38,7 @@ impl App {
             hold: self.engine.limits.hold.storm,
             client: self.webhook_client.clone(),
             writers: Arc::new(Semaphore::new(WRITES_AT_ONCE)),
-            ids: Ids { instance: id::text_of_instance, run: id::text_of_run, page: self.engine.page_of },
+            ids: ids(&self.engine),
             public_url: self.engine.public_url.clone(),
             mail_host: self.engine.mail_host.clone(),
         }

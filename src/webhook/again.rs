@@ -89,6 +89,10 @@ impl Webhooks {
                 let message = "This message is not sent by itself: send the one again that reports it with others.";
                 return Err(Refusal::invalid(message, ["id"]).into());
             }
+            if delivery.state == DeliveryState::Dropped {
+                let message = "The instance was deleted before this message was sent, so nobody waits for it.";
+                return Err(Refusal::invalid(message, ["id"]).into());
+            }
             if delivery.state == DeliveryState::Queued {
                 return Ok(delivery);
             }

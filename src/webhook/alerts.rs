@@ -1,7 +1,8 @@
 //! Keeps which alerts are open, decides about them, and tells an Alertmanager again and again that they last.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use entity::event::Cause;
 use entity::notification::NotificationKind;
 use entity::webhook::{self, Kind};
 use entity::webhook_alert::{Column, Entity, Model};
@@ -19,14 +20,19 @@ use super::kind::{Family, family};
 use super::notice::{self, Notice};
 use super::plan::{self, Decided, queued};
 use super::send::Sender;
-use super::wanted::{Wanted, first_position, position_after};
-use super::{again, manage, request, sealed};
+use super::wanted::{Wanted, first_position, position_after, position_at_switch};
+use super::{Webhooks, again, manage, request, sealed};
 use crate::db::Tx;
 use crate::error::Result;
-use crate::instance::event::Event;
+use crate::instance::Instances;
+use crate::instance::event::{Event, Snapshot};
+use crate::instance::notice::About;
+use crate::instance::queries::Filter;
 
 /// How many alerts one request tells again.
 const REPEATED_AT_ONCE: u64 = 500;
+/// How many instances are read at once.
+const SNAPSHOTS: u64 = 200;
 
 /// The alerts of a webhook that are open: all, or those of these instances.
 async fn open<C: ConnectionTrait>(conn: &C, webhook: Uuid, of: Option<Vec<Uuid>>) -> Result<HashMap<Uuid, Model>> {
@@ -59,7 +65,8 @@ impl Sender {
                     alert::resolved(hook.kind, instance.id, end, &before)
                 }
                 Action::Trigger | Action::Update => {
-                    let mut body = self.triggered(hook, event, action);
+                    let (about, link) = (self.instances.about(instance), self.ids.link(&self.public_url, instance.id));
+                    let mut body = triggered(hook.kind, action, event, about, link);
                     if let Some(before) = before {
                         alert::keep_labels(&mut body, &before.body);
                     }
@@ -89,13 +96,6 @@ impl Sender {
             }
         }
         Ok(Decided { deliveries, opened, closed })
-    }
-
-    fn triggered(&self, hook: &webhook::Model, event: &Event, action: Action) -> serde_json::Value {
-        let instance = &event.snapshot.instance;
-        let revoked = instance.status == instance::Status::Inactive;
-        let said = Notice { kind: NotificationKind::SyncFailed, revoked, class: instance.failure_class };
-        alert::triggered(hook.kind, action, instance, &self.brief(event, said), event.at)
     }
 
     /// Tells an Alertmanager about the alerts that last, before it takes them for resolved: also while other messages wait
@@ -138,6 +138,14 @@ impl Sender {
     }
 }
 
+/// The body of the message that an instance fails.
+fn triggered(kind: Kind, action: Action, event: &Event, about: About<'_>, link: String) -> serde_json::Value {
+    let instance = &event.snapshot.instance;
+    let revoked = instance.status == instance::Status::Inactive;
+    let said = Notice { kind: NotificationKind::SyncFailed, revoked, class: instance.failure_class };
+    alert::triggered(kind, action, instance, &notice::text(event, said, about, link), event.at)
+}
+
 /// Whether the receiver must be told again and again which alerts last.
 fn repeats(hook: &webhook::Model) -> bool {
     hook.kind == Kind::Alertmanager && hook.state == webhook::State::Enabled
@@ -175,41 +183,113 @@ async fn close(tx: &Tx, webhook: Uuid, instances: &[Uuid]) -> Result<()> {
     Ok(())
 }
 
-/// After a change of a webhook: resolves the alerts of instances that do not fail any more, or that it is no longer for.
-/// If it was off, the last message about each instance is sent again, unless it was accepted.
-pub(super) async fn settle(tx: &Tx, hook: &webhook::Model, was_off: bool, now: i64) -> Result<()> {
-    if family(hook.kind) != Family::Alert || hook.state == webhook::State::Disabled {
-        return Ok(());
+impl Webhooks {
+    /// After a change of a webhook: resolves the alerts of instances that do not fail any more, or that it is no longer for.
+    /// If it was off, it gets an alert for each instance that began to fail meanwhile, and the last message about each other
+    /// one is sent again, unless it was accepted.
+    pub(super) async fn settle(&self, tx: &Tx, hook: &webhook::Model, was_off: bool, now: i64) -> Result<()> {
+        if family(hook.kind) != Family::Alert || hook.state == webhook::State::Disabled {
+            return Ok(());
+        }
+        let (open, wanted) = (open(tx.conn(), hook.id, None).await?, Wanted::of(hook)?);
+        let ids: Vec<Uuid> = open.keys().copied().collect();
+        let rows = instance::Entity::find().filter(instance::Column::Id.is_in(ids)).all(tx.conn()).await?;
+        let rows: HashMap<Uuid, instance::Model> = rows.into_iter().map(|row| (row.id, row)).collect();
+        let mut decided = Decided::default();
+        for (id, alert) in &open {
+            let end = match rows.get(id) {
+                None => Some(Ending::Deleted),
+                Some(row) if !wanted.is_for(row) => Some(Ending::OutOfScope),
+                Some(row) => alert::ending(row),
+            };
+            let Some(end) = end else { continue };
+            decided.closed.push(*id);
+            decided.deliveries.push(webhook_delivery::ActiveModel {
+                id: Set(Uuid::now_v7()),
+                webhook_id: Set(hook.id),
+                position: Set(Some(position_after(alert.position))),
+                instance_id: Set(Some(*id)),
+                message_type: Set(Action::Resolve(end).message_type().to_owned()),
+                body: Set(alert::resolved(hook.kind, *id, end, &alert.body).to_string()),
+                ..queued(now)
+            });
+        }
+        if was_off {
+            self.catch_up(tx, hook, &open, &mut decided, now).await?;
+        }
+        plan::insert(tx, &decided.deliveries).await?;
+        store(tx, hook.id, &decided).await?;
+        if was_off {
+            again::requeue(tx, again::failed(hook), now).await?;
+        }
+        Ok(())
     }
-    let (open, wanted) = (open(tx.conn(), hook.id, None).await?, Wanted::of(hook)?);
-    let ids: Vec<Uuid> = open.keys().copied().collect();
-    let rows = instance::Entity::find().filter(instance::Column::Id.is_in(ids)).all(tx.conn()).await?;
-    let rows: HashMap<Uuid, instance::Model> = rows.into_iter().map(|row| (row.id, row)).collect();
-    let (mut deliveries, mut closed) = (Vec::new(), Vec::new());
-    for (id, alert) in &open {
-        let end = match rows.get(id) {
-            None => Some(Ending::Deleted),
-            Some(row) if !wanted.is_for(row) => Some(Ending::OutOfScope),
-            Some(row) => alert::ending(row),
-        };
-        let Some(end) = end else { continue };
-        closed.push(*id);
-        deliveries.push(webhook_delivery::ActiveModel {
-            id: Set(Uuid::now_v7()),
-            webhook_id: Set(hook.id),
-            position: Set(Some(position_after(alert.position))),
-            instance_id: Set(Some(*id)),
-            message_type: Set(Action::Resolve(end).message_type().to_owned()),
-            body: Set(alert::resolved(hook.kind, *id, end, &alert.body).to_string()),
-            ..queued(now)
-        });
+
+    /// Triggers an alert for each instance that fails and has none.
+    async fn catch_up(
+        &self,
+        tx: &Tx,
+        hook: &webhook::Model,
+        open: &HashMap<Uuid, Model>,
+        decided: &mut Decided,
+        now: i64,
+    ) -> Result<()> {
+        let (wanted, mut failing) = (Wanted::of(hook)?, Vec::new());
+        let filter = Filter { health: Some(vec![instance::Health::Failing]), ..Filter::default() };
+        let mut after = Some(Uuid::nil());
+        while let Some(last) = after {
+            let some = Instances::snapshots_after(tx.conn(), &filter, now, last, SNAPSHOTS).await?;
+            after = some.last().map(|snapshot| snapshot.instance.id);
+            failing.extend(some.into_iter().filter(|Snapshot { instance, .. }| {
+                wanted.is_for(instance) && alert::ending(instance).is_none() && !open.contains_key(&instance.id)
+            }));
+        }
+        let ids = failing.iter().map(|snapshot| snapshot.instance.id).collect();
+        let places = places(tx, hook, ids).await?;
+        for snapshot in failing {
+            let id = snapshot.instance.id;
+            let Some(position) = places.get(&id).copied() else { continue };
+            let at = snapshot.last_run.as_ref().and_then(|run| run.finished_at).unwrap_or(now);
+            let event = Event { seq: hook.decided_through, at, cause: Cause::Snapshot, actor: None, snapshot };
+            let instance = &event.snapshot.instance;
+            let link = self.ids.link(&self.public_url, id);
+            let body = triggered(hook.kind, Action::Trigger, &event, self.instances.about(instance), link).to_string();
+            let row = Model {
+                webhook_id: hook.id,
+                instance_id: id,
+                position,
+                reported: alert::reported(instance),
+                body: body.clone(),
+                repeated_at: now,
+            };
+            decided.opened.push(row.into_active_model().reset_all());
+            let kind = Action::Trigger.message_type().to_owned();
+            decided.deliveries.push(plan::about(hook.id, &event, position, kind, body, now));
+        }
+        Ok(())
     }
-    plan::insert(tx, &deliveries).await?;
-    close(tx, hook.id, &closed).await?;
-    if was_off {
-        again::requeue(tx, again::failed(hook), now).await?;
+}
+
+/// A place in the order of messages for one more about each of these instances: after all that there are about it, and before
+/// those about later events. An instance whose last message has no free place after it is left out: that message says that
+/// its alert was resolved, because the webhook was not for it, and nothing at all has happened since.
+async fn places(tx: &Tx, hook: &webhook::Model, instances: Vec<Uuid>) -> Result<HashMap<Uuid, i64>> {
+    use webhook_delivery::{Column, Entity};
+    if instances.is_empty() {
+        return Ok(HashMap::new());
     }
-    Ok(())
+    let own = Entity::find().select_only().filter(Column::WebhookId.eq(hook.id)).filter(Column::Position.is_not_null());
+    let used: Vec<i64> = own.clone().column(Column::Position).into_tuple().all(tx.conn()).await?;
+    let used: HashSet<i64> = used.into_iter().collect();
+    let last = own.column(Column::InstanceId).expr(Column::Position.max()).group_by(Column::InstanceId);
+    let last: Vec<(Option<Uuid>, i64)> = last.into_tuple().all(tx.conn()).await?;
+    let last: HashMap<Uuid, i64> = last.into_iter().filter_map(|(instance, at)| Some((instance?, at))).collect();
+    let mut order: Vec<(i64, Uuid)> =
+        instances.into_iter().map(|id| (last.get(&id).copied().unwrap_or(i64::MIN), id)).collect();
+    order.sort_unstable();
+    let free = (0..).map(|back| position_at_switch(hook.decided_through - back)).filter(|place| !used.contains(place));
+    let placed = order.into_iter().rev().zip(free).filter(|((last, _), place)| last < place);
+    Ok(placed.map(|((_, id), place)| (id, place)).collect())
 }
 
 /// Forgets the alerts of a webhook that is deleted.

@@ -77,7 +77,7 @@ impl Sender {
         let is_kept = |instance: Option<Uuid>| rows.iter().any(|row| Some(row.id) == instance);
         let (kept, gone): (Vec<_>, Vec<_>) = alike.into_iter().partition(|(_, instance)| is_kept(*instance));
         let ids = |of: &[(Uuid, Option<Uuid>)]| -> Vec<Uuid> { of.iter().map(|(id, _)| *id).collect() };
-        end(tx, ids(&gone), State::Failed, DELETED).await?;
+        end(tx, ids(&gone), State::Dropped, DELETED).await?;
         if !is_kept(delivery.instance_id) {
             return Ok(None);
         }

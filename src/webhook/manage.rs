@@ -21,7 +21,7 @@ use crate::clock::DAY_MS;
 use crate::db::Tx;
 use crate::error::{Error, Refusal, RefusalCode, Result};
 use crate::events;
-use crate::installation::sealing_key;
+use crate::installation::{self, sealing_key};
 use crate::queue;
 
 /// For how long messages are also signed with the secret before, in milliseconds.
@@ -72,6 +72,8 @@ impl Webhooks {
         self.instances
             .db
             .write(|tx| async move {
+                // Of two that count at once, one would not see what the other adds.
+                installation::lock(&tx).await?;
                 let key = sealing_key(&tx, keys).await?;
                 if Entity::find().count(tx.conn()).await? >= MOST_WEBHOOKS {
                     return Err(too_many());
@@ -178,7 +180,7 @@ impl Webhooks {
             None => "A webhook was changed.",
         };
         let row = row.update(tx.conn()).await?;
-        alerts::settle(tx, &row, before.state == State::Disabled, now).await?;
+        self.settle(tx, &row, before.state == State::Disabled, now).await?;
         wake(tx, id, now).await?;
         note(tx, &row, Action::WebhookUpdated, detail, now);
         Ok(row)

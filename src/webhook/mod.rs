@@ -69,6 +69,7 @@ pub struct Webhooks {
     pub networks: Vec<IpNet>,
     /// Where links begin.
     pub public_url: Arc<str>,
+    pub ids: Ids,
 }
 
 /// There is no webhook with this id.
@@ -83,6 +84,13 @@ pub struct Ids {
     pub run: fn(Uuid) -> String,
     /// The path of an instance's page in the console, without a slash in front.
     pub page: fn(Uuid) -> String,
+}
+
+impl Ids {
+    /// The address of an instance's page in the console.
+    fn link(self, public_url: &str, instance: Uuid) -> String {
+        format!("{public_url}/{}", (self.page)(instance))
+    }
 }
 
 #[cfg(test)]

@@ -108,9 +108,9 @@ impl Sender {
     }
 
     /// What people are told about an event.
-    pub(super) fn brief(&self, event: &Event, notice: Notice) -> Brief {
+    fn brief(&self, event: &Event, notice: Notice) -> Brief {
         let instance = &event.snapshot.instance;
-        let link = format!("{}/{}", self.public_url, (self.ids.page)(instance.id));
+        let link = self.ids.link(&self.public_url, instance.id);
         notice::text(event, notice, self.instances.about(instance), link)
     }
 

@@ -18,9 +18,15 @@ pub fn first_position(seq: i64) -> i64 {
     seq * MESSAGES
 }
 
-/// The place after a message that is the first about its event, before those about the next event.
-pub fn position_after(first: i64) -> i64 {
-    first + MESSAGES - 1
+/// The place of a message that is sent because a webhook was switched on when this event was the newest one.
+pub fn position_at_switch(seq: i64) -> i64 {
+    first_position(seq) + 1
+}
+
+/// The place of what is sent because a webhook was changed, after a message that is the first about its event, or was sent
+/// [because the webhook was switched on](position_at_switch). It is before those about the next event.
+pub fn position_after(position: i64) -> i64 {
+    if position.rem_euclid(MESSAGES) == 0 { position + MESSAGES - 1 } else { position + 1 }
 }
 
 /// What a webhook wants.
@@ -128,6 +134,15 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn no_two_messages_have_one_place() {
+        let first = [first_position(-1), first_position(0), first_position(7)];
+        let switched = [-1, 0, 7].map(position_at_switch);
+        let places: BTreeSet<i64> = first.into_iter().chain(switched).flat_map(|at| [at, position_after(at)]).collect();
+        assert_eq!(places.len(), 12);
+        assert!((28..32).all(|place| places.contains(&place)), "{places:?}");
+    }
 
     #[test]
     fn the_messages_of_an_event_are_between_its_number_and_the_next_one() {

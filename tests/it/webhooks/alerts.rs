@@ -94,6 +94,104 @@ async fn what_happened_while_it_was_off_is_put_right() {
 }
 
 #[tokio::test]
+async fn each_instance_that_began_to_fail_while_it_was_off_gets_its_alert() {
+    let (server, receiver) = (builder().start().await, Receiver::start().await);
+    let id = add_service(&server, "PAGERDUTY", &receiver.at("/v2/enqueue"), json!({ "key": KEY })).await;
+    let enable = async |enabled: bool| {
+        server.done("updateWebhook", json!({ "id": id, "enabled": enabled }), "").await;
+        quiet(&server, &id).await;
+    };
+    let mut instances = Vec::new();
+    for (name, outcomes) in [
+        ("Known", "success,garbage"),
+        ("Revoked", "success,token_inactive"),
+        ("Failing", "success,garbage,success"),
+        ("Works", "success"),
+        ("Stopped", "success,garbage"),
+        ("Gone", "success,garbage"),
+    ] {
+        let instance = server.rehearse(name, &[("outcomes", outcomes)]).await;
+        server.idle(&instance, "").await;
+        instances.push(instance);
+    }
+    server.sync(&instances[0], "outcome").await;
+    receiver.until(1).await;
+    enable(false).await;
+    for instance in &instances[1..] {
+        server.sync(instance, "outcome").await;
+    }
+    set(&server, &instances[4], "INACTIVE").await;
+    server.done("deleteInstance", json!({ "id": instances[5], "acknowledgeIrreversible": true }), "").await;
+    enable(true).await;
+    let all = receiver.until(3).await;
+    assert_eq!(actions(&all), ["trigger"; 3]);
+    let of = |name: &str| all.iter().filter(|it| it.body["payload"]["source"] == name).collect::<Vec<_>>();
+    assert_eq!((of("Known").len(), of("Revoked").len(), of("Failing").len()), (1, 1, 1));
+    assert_eq!(of("Revoked")[0].body["payload"]["severity"], "critical");
+    assert!(of("Revoked")[0].body["payload"]["summary"].as_str().unwrap().contains("now Inactive"));
+
+    // It knows them from now on, and tells nothing twice.
+    enable(false).await;
+    enable(true).await;
+    server.sync(&instances[2], "outcome").await;
+    let after = receiver.until(4).await;
+    assert_eq!((actions(&after)[3], &after[3].body["dedup_key"]), ("resolve", &of("Failing")[0].body["dedup_key"]));
+    // The webhook is no longer for them, and then it is again.
+    let scope = async |scope: Value| server.done("updateWebhook", json!({ "id": id, "scope": scope }), "").await;
+    scope(json!({ "instanceIds": [instances[3]] })).await;
+    let resolved = receiver.until(6).await;
+    assert_eq!(actions(&resolved)[4..], ["resolve"; 2]);
+    enable(false).await;
+    scope(Value::Null).await;
+    server.sync(&instances[3], "outcome").await;
+    enable(true).await;
+    let again = receiver.until(8).await;
+    assert_eq!(actions(&again)[6..], ["trigger"; 2]);
+    let keys = |messages: &[Message]| {
+        let mut keys: Vec<_> = messages.iter().map(|it| it.body["dedup_key"].to_string()).collect();
+        keys.sort_unstable();
+        keys
+    };
+    assert_eq!(keys(&again[6..]), keys(&resolved[4..]));
+    quiet(&server, &id).await;
+    assert_eq!(receiver.all().len(), 8);
+}
+
+#[tokio::test]
+async fn every_alert_that_was_refused_since_a_time_is_sent_again() {
+    let (server, receiver) = (builder().start().await, Receiver::start().await);
+    let id = add_service(&server, "PAGERDUTY", &receiver.at("/v2/enqueue"), json!({ "key": KEY })).await;
+    let mut instances = Vec::new();
+    for name in ["One", "Two", "Three"] {
+        let instance = server.rehearse(name, &[("outcomes", "success,garbage,success")]).await;
+        server.idle(&instance, "").await;
+        instances.push(instance);
+    }
+    // What PagerDuty refuses because of its content is given up at once.
+    receiver.answer(|_, _| Reply::Says(400, r#"{"status":"invalid event"}"#));
+    for instance in &instances {
+        server.sync(instance, "outcome").await;
+    }
+    receiver.until(3).await;
+    server.sync(&instances[0], "outcome").await;
+    receiver.until(4).await;
+    quiet(&server, &id).await;
+    receiver.answer(|_, _| Reply::Status(202));
+    let since = server.ask("{ webhookDeliveries(first: 9) { nodes { createdAt state } } }", json!({})).await;
+    let nodes = since["webhookDeliveries"]["nodes"].as_array().unwrap();
+    assert!(nodes.len() == 4 && nodes.iter().all(|it| it["state"] == "FAILED"), "{nodes:#?}");
+    // The oldest one is about the first instance, which works by now, and the next one is about the second.
+    let again = json!({ "webhookId": id, "since": nodes[2]["createdAt"] });
+    assert_eq!(server.done("retryFailedDeliveries", again.clone(), "count").await["count"], 3);
+    let sent = receiver.until(7).await.split_off(4);
+    let mut told = actions(&sent);
+    told.sort_unstable();
+    assert_eq!(told, ["resolve", "trigger", "trigger"]);
+    quiet(&server, &id).await;
+    assert_eq!(server.done("retryFailedDeliveries", again, "count").await["count"], 0);
+}
+
+#[tokio::test]
 async fn only_the_last_message_about_an_alert_is_sent_again() {
     let (server, receiver) = (builder().start().await, Receiver::start().await);
     let id = add_service(&server, "PAGERDUTY", &receiver.at("/v2/enqueue"), json!({ "key": KEY })).await;

@@ -177,8 +177,42 @@ async fn what_waits_for_others_outlives_the_server() {
     until(&server, &id, "queuedDeliveries", |found| found["queuedDeliveries"] == 0).await;
     let found = deliveries(&server, &id).await;
     let count = |state: &str| found.iter().filter(|it| it["state"] == state).count();
-    assert_eq!((count("DELIVERED"), count("INCLUDED"), count("FAILED")), (1, 2, 1), "{found:#?}");
+    assert_eq!((count("DELIVERED"), count("INCLUDED"), count("DROPPED")), (1, 2, 1), "{found:#?}");
     assert_eq!(receiver.all().len(), 1);
+    // Nobody waits for it.
+    let all = json!({ "webhookId": id, "since": "2026-01-01T00:00:00Z" });
+    assert_eq!(server.done("retryFailedDeliveries", all, "count").await["count"], 0);
+    let dropped = found.iter().find(|it| it["state"] == "DROPPED").unwrap();
+    assert!(dropped["lastError"].as_str().unwrap().contains("was deleted"), "{dropped}");
+    let refused = server.mutate("retryWebhookDelivery", json!({ "id": dropped["id"] }), "").await;
+    assert!(refused["userErrors"][0]["message"].as_str().unwrap().contains("was deleted"), "{refused}");
+}
+
+#[tokio::test]
+async fn everything_that_a_chat_refused_since_a_time_is_sent_again_in_its_order() {
+    let (server, receiver) = (quick().start().await, Receiver::start().await);
+    let id = add_service(&server, "SLACK", &receiver.at(CHATS[0].1), json!({})).await;
+    receiver.answer(|_, _| Reply::Says(400, "invalid_blocks"));
+    let mut sent = 0;
+    for name in ["One", "Two", "Three"] {
+        let instance = server.rehearse(name, &[]).await;
+        server.idle(&instance, "").await;
+        // So that no two become one message.
+        sent += 1;
+        receiver.until(sent).await;
+    }
+    until(&server, &id, "queuedDeliveries", |found| found["queuedDeliveries"] == 0).await;
+    receiver.answer(|_, _| Reply::Status(200));
+    let found = server.ask("{ webhookDeliveries(first: 9) { nodes { createdAt state } } }", json!({})).await;
+    let nodes = found["webhookDeliveries"]["nodes"].as_array().unwrap();
+    assert!(nodes.len() == 3 && nodes.iter().all(|it| it["state"] == "FAILED"), "{nodes:#?}");
+    let since = json!({ "webhookId": id, "since": nodes[1]["createdAt"] });
+    assert_eq!(server.done("retryFailedDeliveries", since, "count").await["count"], 2);
+    let again = receiver.until(5).await;
+    assert!(shown(&again[3]).contains("Two") && shown(&again[4]).contains("Three"), "{:?}", &again[3..]);
+    until(&server, &id, "queuedDeliveries", |found| found["queuedDeliveries"] == 0).await;
+    let states: Vec<_> = deliveries(&server, &id).await.iter().map(|it| it["state"].clone()).collect();
+    assert_eq!(states, ["FAILED", "DELIVERED", "DELIVERED"]);
 }
 
 #[tokio::test]
