@@ -15,6 +15,7 @@ mod killed;
 mod manage;
 mod messages;
 mod network;
+mod on_postgres;
 mod receiver;
 
 pub use receiver::{Receiver, Reply};

@@ -102,6 +102,11 @@ impl Receiver {
         self.shared.got.lock().unwrap().clone()
     }
 
+    /// What has arrived since the last time.
+    pub fn take(&self) -> Vec<Message> {
+        std::mem::take(&mut self.shared.got.lock().unwrap())
+    }
+
     /// Waits until so many messages have arrived.
     pub async fn until(&self, count: usize) -> Vec<Message> {
         let deadline = Instant::now() + DEADLINE;
