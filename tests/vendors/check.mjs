@@ -3,7 +3,7 @@
 //     node check.mjs [--packages] [--folder FOLDER] [--connectors FOLDER] [--list] [KEY…]
 //
 // documents.yaml says which document is for which manifest. --packages takes those from packages of TEST_NODE_MODULES
-// and TEST_PYTHON_PACKAGES; --folder those that `run` laid there. Prints each disagreement, and ends with 1 if there is
+// and TEST_PYTHON_DOCUMENTS; --folder those that `run` laid there. Prints each disagreement, and ends with 1 if there is
 // one that documents.yaml does not explain. --list prints where the documents are instead.
 //
 // Of each request in the samples: the path is in the document, its parameters are declared and have allowed values,
@@ -35,15 +35,20 @@ const { values: options, positionals: wanted } = parseArgs({
 });
 const yaml = async (file) => parseYaml(await readFile(file, 'utf8'), { merge: true });
 
+/** Whether the package that is installed is of the version that documents.yaml names. */
+const isThat = async ({ npm, version }) => {
+  const installed = JSON.parse(await readFile(path.join(process.env.TEST_NODE_MODULES, npm, 'package.json'), 'utf8')).version;
+  if (installed !== version) throw new Error(`documents.yaml has ${npm} ${version}, tests/peers/package.json ${installed}`);
+};
+
 /** The files of a document, or null if they are not to be had in this run. */
-const filesOf = ({ npm, pypi, github, file, cut }) => {
+const filesOf = ({ npm, pypi, github, file }) => {
   const folders = [
     options.folder && path.join(options.folder, npm ?? pypi ?? github),
     options.packages && npm && path.join(process.env.TEST_NODE_MODULES, npm),
-    options.packages && pypi && process.env.TEST_PYTHON_PACKAGES,
+    options.packages && pypi && process.env.TEST_PYTHON_DOCUMENTS,
   ];
   const found = folders.filter(Boolean).map((folder) => [file].flat().map((name) => path.join(folder, name)));
-  if (options.packages && cut) found.push([path.join(here, '../peers/specs', cut)]);
   return found.find((files) => files.every((name) => existsSync(name))) ?? null;
 };
 
@@ -272,6 +277,7 @@ for (const key of keys) {
     failed ||= wanted.length > 0;
     continue;
   }
+  if (options.packages) await Promise.all(found.map(([, settings]) => settings).filter(({ npm }) => npm).map(isThat));
   const documents = await Promise.all(found.map(([files, settings]) => open(files, settings)));
   const isPartial = found.length < entry.documents.length;
   const manifest = await yaml(path.join(options.connectors, `${key}.yaml`));

@@ -163,7 +163,7 @@ class Document {
     if (part?.schema) return this.#replaced(part.schema);
     const types = Object.entries(part?.content ?? {});
     const json = types.find(([type]) => /^application\/([\w.-]+\+)?json/.test(type)) ?? types.find(([type]) => type === '*/*') ?? types[0];
-    return this.#replaced(json?.[1].schema);
+    return this.#replaced(json?.[1].schema ?? shapeOf(json?.[1].example?.value ?? json?.[1].example));
   }
 
   /** An answer where a parameter asks for more than the document says. */
@@ -188,6 +188,15 @@ class Document {
     });
   }
 }
+
+/** A schema from an example, where the document has no other. */
+const shapeOf = (value) => {
+  if (value === undefined) return undefined;
+  if (value === null) return {};
+  if (Array.isArray(value)) return { type: 'array', items: shapeOf(value[0]) ?? {} };
+  if (typeof value !== 'object') return { type: typeof value };
+  return { type: 'object', properties: Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, shapeOf(inner)])) };
+};
 
 const pathOf = (address = '') => {
   const below = address.replace(/^[^/]*:?\/\/[^/]*/, '').replace(/^\{[^}]*\}(?=\/|$)/, '').replace(/\/$/, '');

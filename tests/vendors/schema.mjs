@@ -50,7 +50,8 @@ export const member = (document, schemas, name) => schemas.flatMap((schema) => a
   if (part.properties && name in part.properties) return [part.properties[name]];
   const pattern = Object.entries(part.patternProperties ?? {}).find(([key]) => new RegExp(key).test(name));
   if (pattern) return [pattern[1]];
-  if (part.additionalProperties && (part.additionalProperties === true || Object.keys(part.additionalProperties).length > 0)) return [part.additionalProperties];
+  // That there may be more beside what is declared is no proof that there is this.
+  if (part.additionalProperties && (!part.properties || Object.keys(part.additionalProperties).length > 0)) return [part.additionalProperties];
   const isOpen = !part.properties && part.additionalProperties !== false && (part.type === 'object' || part.type === undefined) && !part.items && !part.enum;
   return isOpen ? [true] : [];
 });
@@ -89,10 +90,18 @@ const isPattern = (text) => {
   }
 };
 
-/** JSON Schema from a schema of OpenAPI, with everything that it refers to. */
-const bundle = (document, schema) => {
+/** The names of all members in a value. */
+const namesIn = (value, names) => {
+  if (!value || typeof value !== 'object') return names;
+  for (const [name, inner] of Object.entries(value)) namesIn(inner, Array.isArray(value) ? names : names.add(name));
+  return names;
+};
+
+/** JSON Schema from a schema of OpenAPI, with what it refers to, as far as the value has it: some refer to thousands. */
+const bundle = (document, schema, value) => {
+  const names = namesIn(value, new Set());
   const definitions = {};
-  const names = new Map();
+  const references = new Map();
   const convert = (part) => {
     if (Array.isArray(part)) return part.map(convert);
     if (!part || typeof part !== 'object') return part;
@@ -101,7 +110,7 @@ const bundle = (document, schema) => {
     // Where a record has a member of such a name, it is no keyword.
     const found = Object.fromEntries(Object.entries(rest).filter(([name]) => !name.startsWith('x-')).map(([name, inner]) => {
       if (name === 'properties' && inner && typeof inner === 'object') {
-        return [name, Object.fromEntries(Object.entries(inner).map(([key, value]) => [key, convert(value)]))];
+        return [name, Object.fromEntries(Object.entries(inner).map(([key, member]) => [key, names.has(key) ? convert(member) : true]))];
       }
       if (['enum', 'const', 'required'].includes(name)) return [name, inner];
       return [name, convert(inner)];
@@ -122,18 +131,15 @@ const bundle = (document, schema) => {
     return found;
   };
   const nameOf = (reference) => {
-    if (!names.has(reference)) {
-      names.set(reference, `d${names.size}`);
-      const name = names.get(reference);
-      definitions[name] = convert(document.at(reference) ?? {});
+    if (!references.has(reference)) {
+      references.set(reference, `d${references.size}`);
+      definitions[references.get(reference)] = convert(document.at(reference) ?? {});
     }
-    return names.get(reference);
+    return references.get(reference);
   };
   const root = convert(schema ?? {});
   return { ...(root === true ? {} : root.$ref ? { allOf: [root] } : root), definitions };
 };
-
-const compiled = new WeakMap();
 
 /** A check of a schema that already has everything that it refers to. */
 const compile = (schema, coerceTypes) => {
@@ -142,22 +148,13 @@ const compile = (schema, coerceTypes) => {
   return ajv.compile(schema);
 };
 
-const validator = (document, schema, coerceTypes) => {
-  if (!schema || typeof schema !== 'object') return compile({}, coerceTypes);
-  const key = coerceTypes ? 'text' : 'value';
-  const known = compiled.get(schema) ?? {};
-  known[key] ??= compile(bundle(document, schema), coerceTypes);
-  compiled.set(schema, known);
-  return known[key];
-};
-
 /**
  * What in an answer contradicts its schema. Samples are shortened, so what is missing is no contradiction. Neither is null,
  * nor a further member, unless the schema is `exact`, which few documents of vendors are.
  */
 export const violations = (document, schema, value, { exact = false } = {}) => {
   const loose = exact ? ['required'] : ['required', 'minItems', 'maxItems', 'minProperties', 'additionalProperties'];
-  return faults(validator(document, schema, false), value, ({ keyword, data }) => !loose.includes(keyword) && (exact || data !== null));
+  return faults(compile(bundle(document, schema, value), false), value, ({ keyword, data }) => !loose.includes(keyword) && (exact || data !== null));
 };
 
 /** What contradicts the schema of a parameter, which comes as text. */
@@ -165,7 +162,8 @@ export const parameterViolations = (document, parameter, texts) => {
   const found = types([[document, parameter.schema]]) ?? [];
   let value = found.includes('array') ? texts.flatMap((text) => text.split(',')) : texts.join(',');
   if (found.includes('object') && /^[{[]/.test(value)) value = JSON.parse(value);
-  return faults(validator(document, { type: 'object', properties: { value: parameter.schema } }, true), { value }, () => true);
+  const schema = { type: 'object', properties: { value: parameter.schema } };
+  return faults(compile(bundle(document, schema, { value }), true), { value }, () => true);
 };
 
 const CHOICES = ['anyOf', 'oneOf', 'if'];

@@ -23,12 +23,12 @@ const { Kind, parse, valueFromASTUntyped } = await load('graphql');
 /** The types as OpenAPI. */
 export const fromTypes = (file, { types = {}, queries }) => {
   const definitions = {};
+  const generator = createGenerator({ path: file, skipTypeCheck: true, topRef: true, expose: 'all', jsDoc: 'none', additionalProperties: false, strictTuples: false });
   const schemaOf = (wanted) => {
     if (Array.isArray(wanted)) return { type: 'array', items: schemaOf(wanted[0]) };
     if (typeof wanted === 'object') return { type: 'object', properties: Object.fromEntries(Object.entries(wanted).map(([name, part]) => [name, schemaOf(part)])) };
     if (wanted === 'any') return {};
     if (['string', 'integer', 'boolean'].includes(wanted)) return { type: wanted };
-    const generator = createGenerator({ path: file, type: wanted, skipTypeCheck: true, topRef: true, expose: 'all', jsDoc: 'none', additionalProperties: false, strictTuples: false });
     const found = generator.createSchema(wanted);
     Object.assign(definitions, found.definitions);
     return { $ref: found.$ref };

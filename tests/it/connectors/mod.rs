@@ -10,6 +10,7 @@ use crate::support::Server;
 
 mod client_credentials;
 mod consent;
+mod documents;
 mod invitations;
 mod proxy;
 mod vendors;
