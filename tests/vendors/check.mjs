@@ -42,7 +42,8 @@ const isThat = async ({ npm, version }) => {
 };
 
 /** The files of a document, or null if they are not to be had in this run. */
-const filesOf = ({ npm, pypi, github, file }) => {
+const filesOf = ({ npm, pypi, github, rfc, file }) => {
+  if (rfc) return [path.join(here, rfc)];
   const folders = [
     options.folder && path.join(options.folder, npm ?? pypi ?? github),
     options.packages && npm && path.join(process.env.TEST_NODE_MODULES, npm),
@@ -260,6 +261,7 @@ const keys = wanted.length > 0 ? wanted : Object.keys(catalog);
 if (options.list) {
   const all = keys.flatMap((key) => catalog[key].documents);
   const lines = all.flatMap(({ npm, pypi, github, version, file, with: more = [] }) => {
+    if (!npm && !pypi && !github) return [];
     if (npm) return [`npm ${npm} ${version}`];
     return pypi ? [`pypi ${pypi} ${version}`] : [file, more].flat().map((name) => `github ${github} ${name}`);
   });

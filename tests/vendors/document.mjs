@@ -16,7 +16,7 @@ const { buildClientSchema, buildSchema } = await load('graphql');
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
 
 /**
- * Reads a document. `server` is the path before all paths, where the document does not say it. A document whose parts
+ * Reads a document. `server` is the path before all paths, where the document does not say it (`*` is any). A document whose parts
  * are to be joined has several files. `instead` replaces references in answers, where a parameter asks
  * for more than the document says. `also` names paths that the document has under another name.
  */
@@ -111,11 +111,11 @@ class Document {
     this.instead = instead;
     this.answers = new Map();
     const address = content.swagger ? content.basePath : content.servers?.[0]?.url;
-    const paths = server === undefined ? pathOf(address) : server;
+    const paths = server === undefined ? pathOf(address) : server.replace('*', '');
     this.paths = Object.entries(content.paths ?? {}).map(([below, item]) => {
       const whole = (below.startsWith('/') ? paths + below : `${paths}/${below}`).replace(/[?#].*$/, '').replace(/(.)\/$/, '$1');
       const pattern = whole.replace(/[.*+?^$()|[\]\\]/g, '\\$&').replace(/\{[^}]*\}/g, '[^/]+');
-      return { below, item, pattern: new RegExp(`^${pattern}/?$`, 'i'), places: (whole.match(/\{/g) ?? []).length };
+      return { below, item, pattern: new RegExp(`^${server === '*' ? '.*' : ''}${pattern}/?$`, 'i'), places: (whole.match(/\{/g) ?? []).length };
     });
     // A path that is written out comes before one with a parameter at the same place.
     this.paths.sort((one, other) => one.places - other.places);

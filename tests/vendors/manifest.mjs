@@ -29,7 +29,7 @@ export const partsOf = (manifest) => {
     if (list.count) parts.push(part(`count of ${name}`, manifest, list.count, { response: [{ path: list.count.at }] }));
   });
   for (const [name, join] of Object.entries(users.joins ?? {})) {
-    const keys = [join.key].flat().concat(Object.values(join.keep ?? {}));
+    const keys = [join.key, ...Object.values(join.keep ?? {})].flat();
     parts.push(listing(`join ${name}`, manifest, join, keys.map((path) => ({ path, use: 'join' }))));
   }
   for (const [name, detail] of details) {
@@ -101,7 +101,7 @@ const ruleReads = (rule, field) => {
   if (rule.of !== undefined && rule.values !== undefined) {
     const more = { values: Object.keys(rule.values), isOpen: 'other' in rule || !['status', 'kind'].includes(field) };
     reads.push(...(typeof rule.of === 'string' ? textReads(rule.of, field, more) : ruleReads(rule.of, 'text')));
-  } else if (rule.of !== undefined && rule.matches !== undefined) reads.push(...textReads(rule.of, field));
+  } else if (rule.of !== undefined && rule.matches !== undefined) reads.push(...testReads(rule, field));
   return reads;
 };
 
@@ -110,7 +110,7 @@ const textReads = (path, use, more = {}) => (path.startsWith('$[?') ? testReads(
 /** Reads of a test: a filter, or `{of, matches}`. `@` in the outermost filter is the record or the response. */
 const testReads = (test, use) => {
   if (Array.isArray(test)) return test.flatMap((one) => testReads(one, use));
-  if (typeof test === 'object') return test.of ? [{ path: test.of, use }] : [];
+  if (typeof test === 'object') return [test.of ?? []].flat().map((path) => ({ path, use, isTest: true }));
   const inner = /^\$\[\?([\s\S]*)\]$/.exec(test)?.[1];
   return inner === undefined ? [{ path: test, use }] : conditionReads(inner, use);
 };
