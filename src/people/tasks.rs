@@ -340,10 +340,7 @@ impl Lane<'_> {
 
     /// Forgets some of what instances said that are no people sources any more.
     async fn unmark(&mut self) -> Result<Next> {
-        use source_account::{Column, Entity};
-        let sources = self.sources.iter().map(|source| source.instance_id);
-        let former = Entity::find().filter(Column::InstanceId.is_not_in(sources)).limit(OF_SOURCE);
-        let former = former.all(self.tx.conn()).await?;
+        let former = self.accounts_of_former_sources().await?;
         let Some(source) = former.first().map(|account| account.instance_id) else { return Ok(Next::Phase(1)) };
         let external: Vec<String> = former
             .into_iter()
@@ -355,6 +352,28 @@ impl Lane<'_> {
         self.keep_known_by_address(&people).await?;
         self.relink(&users, people).await?;
         Ok(Next::More)
+    }
+
+    /// Some of what is kept of instances that are no people sources. The sources part the rows, which the primary key has
+    /// in the order of instances: nothing is read but what lies between them.
+    async fn accounts_of_former_sources(&self) -> Result<Vec<source_account::Model>> {
+        use source_account::{Column, Entity};
+        let mut bounds: Vec<Uuid> = self.sources.iter().map(|source| source.instance_id).collect();
+        bounds.extend([Uuid::nil(), Uuid::max()]);
+        bounds.sort_unstable();
+        for between in bounds.windows(2) {
+            let former = Entity::find()
+                .filter(Column::InstanceId.gt(between[0]))
+                .filter(Column::InstanceId.lt(between[1]))
+                .order_by_asc(Column::InstanceId)
+                .order_by_asc(Column::ExternalId)
+                .limit(OF_SOURCE);
+            let former = former.all(self.tx.conn()).await?;
+            if !former.is_empty() {
+                return Ok(former);
+            }
+        }
+        Ok(Vec::new())
     }
 }
 
