@@ -2,7 +2,8 @@
 //!
 //! A new version of them would make a migration rewrite the whole table. Instead, the workers rewrite it in small
 //! transactions. They find what is left by the version in the row, so that an interruption does no harm. Several
-//! replicas may do it at the same time. Until it is done, [`super::index::as_of`] says what searches miss.
+//! replicas may do it at the same time. Until it is done, [`super::index::as_of`] says what searches miss. Whose accounts
+//! are follows from their match keys, so the last of these transactions has everything looked at again.
 
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use tracing::info;
 use uuid::Uuid;
 
 use super::index::{self, SOURCE, Source};
-use super::keys;
+use super::{follow_up, keys};
+use crate::clock::Clock;
 use crate::db::{Db, Tx};
 use crate::error::Result;
 
@@ -24,11 +26,11 @@ const BATCH: u64 = 400;
 const GAP: Duration = Duration::from_millis(50);
 
 /// Rewrites all rows with keys of an earlier version. Returns how many there were.
-pub async fn run(db: &Db, stop: &CancellationToken) -> Result<u64> {
+pub async fn run(db: &Db, clock: &Clock, stop: &CancellationToken) -> Result<u64> {
     let mut rewritten = 0;
     // Looked at without a lock, because usually nothing is left to rewrite.
     while outdated(1).into_tuple::<Uuid>().one(db.read()).await?.is_some() {
-        rewritten += db.write(rewrite).await?;
+        rewritten += db.write(|tx| async move { rewrite(&tx, clock.now()).await }).await?;
         if stop.run_until_cancelled(tokio::time::sleep(GAP)).await.is_none() {
             return Ok(rewritten);
         }
@@ -47,7 +49,7 @@ fn outdated(limit: u64) -> Select<Entity> {
     Entity::find().select_only().column(Column::Id).filter(is_outdated).order_by_asc(Column::Id).limit(limit)
 }
 
-async fn rewrite(tx: Tx) -> Result<u64> {
+async fn rewrite(tx: &Tx, now: i64) -> Result<u64> {
     let rows = outdated(BATCH).select_only().columns(SOURCE).lock(LockType::Update);
     let rows: Vec<Source> = rows.into_tuple().all(tx.conn()).await?;
     let Some((last, ..)) = rows.last() else { return Ok(0) };
@@ -62,6 +64,9 @@ async fn rewrite(tx: Tx) -> Result<u64> {
     }
     let count = rows.len();
     index::write(tx.conn(), &index::indexed(rows)).await?;
-    index::advance(&tx, Some(last)).await?;
+    index::advance(tx, Some(last)).await?;
+    if outdated(1).into_tuple::<Uuid>().one(tx.conn()).await?.is_none() {
+        follow_up::everything(tx, now).await?;
+    }
     Ok(count.try_into().unwrap_or(u64::MAX))
 }

@@ -167,7 +167,7 @@ fn spawn_workers(tools: &Tools, tasks: &TaskTracker, stop: &CancellationToken) {
     tasks.spawn(prune(pruner.clone(), stop.clone()));
     tasks.spawn(repair(instances.clone(), stop.clone()));
     tasks.spawn(remind(reminders, weekly, stop.clone()));
-    tasks.spawn(rekey(db.clone(), stop.clone()));
+    tasks.spawn(rekey(db.clone(), clock, stop.clone()));
     tasks.spawn(index(db, stop.clone()));
 }
 
@@ -218,11 +218,11 @@ async fn settle(people: People, stop: CancellationToken) {
     }
 }
 
-async fn rekey(db: Db, stop: CancellationToken) {
+async fn rekey(db: Db, clock: Clock, stop: CancellationToken) {
     let (mut wait, every) = REKEY;
     while stop.run_until_cancelled(sleep(wait)).await.is_some() {
         wait = every;
-        if let Err(error) = rekey::run(&db, &stop).await {
+        if let Err(error) = rekey::run(&db, &clock, &stop).await {
             warn!(error = %error.chain(), "the keys of users could not be rewritten; trying again");
             wait = SCHEDULE * 60;
         }

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use entity::people_task;
-use muster::directory::follow_up;
+use muster::clock::Clock;
+use muster::directory::{follow_up, rekey};
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::roster::{Company, account, said};
-use crate::support::Server;
+use crate::support::{Server, change};
 
 const CHANGE: &str = "change { accountsLinked accountsUnlinked accountsMoved peopleAdded peopleRemoved
     becomeCurrent becomeLeft becomeUnknown isComplete }";
@@ -179,4 +181,23 @@ async fn one_task_does_for_several_changes_of_the_settings() {
     });
     let waiting = waiting.await.unwrap();
     assert_eq!(waiting.iter().map(|task| task.at).collect::<Vec<_>>(), [3]);
+}
+
+#[tokio::test]
+async fn keys_that_are_written_anew_say_whose_accounts_are() {
+    let company = company().await;
+    company.own(&["acme.example"]).await;
+    company.trust(&["HR"]).await;
+    let ann = "Ann Archer ADDRESS LINKED";
+    assert_eq!(company.links("Chat").await["ann"], ann);
+    // As an earlier version stored it.
+    let ann_of = |set: &str| format!("UPDATE user_account SET {set} WHERE external_id = 'ann'");
+    change(&company.server.db, &ann_of("match_key = NULL")).await;
+    company.own(&["acme.example", "acme.test"]).await;
+    assert_ne!(company.links("Chat").await["ann"], ann, "without a key, nobody knows whose it is");
+    // From now on, a worker may come first.
+    change(&company.server.db, &ann_of("key_version = 0")).await;
+    rekey::run(&company.server.db, &Clock::System, &CancellationToken::new()).await.unwrap();
+    assert_eq!(company.links("Chat").await["ann"], ann);
+    company.end().await;
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use muster::clock::Clock;
 use muster::directory::{index, keys, rekey};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -186,7 +187,7 @@ async fn users_of_an_earlier_version_are_missing_until_their_words_are_written()
     let nil = if db.shared() { "'00000000-0000-0000-0000-000000000000'" } else { "zeroblob(16)" };
     support::change(&db, &format!("UPDATE installation SET searchable_through = {nil}")).await;
     assert_eq!(index::as_of(db.read()).await.unwrap(), Some(0));
-    rekey::run(&db, &CancellationToken::new()).await.unwrap();
+    rekey::run(&db, &Clock::System, &CancellationToken::new()).await.unwrap();
     assert_eq!(index::as_of(db.read()).await.unwrap(), None);
     db.close().await.unwrap();
 }
@@ -210,8 +211,8 @@ async fn a_search_finds_whom_a_comparison_of_all_users_finds() {
     );
     support::change(&server.db, "DELETE FROM user_word").await;
     support::change(&server.db, &renamed).await;
-    rekey::run(&server.db, &CancellationToken::new()).await.unwrap();
-    assert_eq!(rekey::run(&server.db, &CancellationToken::new()).await.unwrap(), 0);
+    rekey::run(&server.db, &Clock::System, &CancellationToken::new()).await.unwrap();
+    assert_eq!(rekey::run(&server.db, &Clock::System, &CancellationToken::new()).await.unwrap(), 0);
     let parts = [
         "ada",
         "ADA",

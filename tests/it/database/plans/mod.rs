@@ -113,7 +113,7 @@ async fn first_rows(client: &Client) {
 
 /// Uses every listing and every kind of work.
 async fn everything(server: &Server) {
-    rekey::run(&server.db, &CancellationToken::new()).await.unwrap();
+    rekey::run(&server.db, &Clock::System, &CancellationToken::new()).await.unwrap();
     let config = [("users", "40"), ("churn_percent", "20"), ("outcomes", "success,transient,success")];
     let id = server.rehearse("Worker", &config).await;
     server.idle(&id, "").await;
