@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use entity::finding::{Column, Entity, Kind, Model, Severity};
+use entity::instance::Status;
 use entity::{account_link, evaluation, finding_exception, instance, user};
 use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{Expr, ExprTrait, IntoColumnRef, Order, Query, SelectStatement, SimpleExpr};
@@ -204,6 +205,54 @@ pub async fn total(reader: &Reader, filter: &Filter, now: i64) -> Result<Total> 
     }
     let of = |kind: &Kind| filter.kinds.as_ref().is_none_or(|kinds| kinds.contains(kind));
     Ok(Total::exact(Kind::iter().filter(of).map(|kind| open.of(kind)).sum()))
+}
+
+/// When the oldest of the evaluations ended that a list rests on: those of its instances. `None` if there was none.
+pub async fn evaluated_at(reader: &Reader, filter: &Filter) -> Result<Option<i64>> {
+    use {account_link as l, evaluation as e, instance as i};
+    let mut among = Query::select();
+    among.column((i::Entity, i::Column::Id)).from(i::Entity).and_where(i::Column::Status.is_in(Status::KEPT));
+    if let Some(scope) = &filter.seen {
+        among.cond_where(scope.condition(i::Column::IntegrationKey, i::Column::Id));
+    }
+    let own = |column: e::Column| Expr::col((e::Entity, column));
+    let mut oldest = Query::select();
+    oldest
+        .expr_as(own(e::Column::EvaluatedAt).min(), "evaluated_at")
+        .from(e::Entity)
+        .and_where(own(e::Column::Counts).is_not_null())
+        .and_where(own(e::Column::InstanceId).in_subquery(among));
+    if let Some(instances) = &filter.instances {
+        let backend = reader.get_database_backend();
+        oldest.and_where(keyset::among((e::Entity, e::Column::InstanceId), instances, backend));
+    }
+    if let Some(person) = filter.person {
+        let mut accounts = Query::select();
+        accounts
+            .column((l::Entity, l::Column::InstanceId))
+            .from(l::Entity)
+            .and_where(Expr::col((l::Entity, l::Column::PersonId)).eq(person));
+        oldest.and_where(own(e::Column::InstanceId).in_subquery(accounts));
+    }
+    let oldest: Option<(Option<i64>,)> = reader.row(oldest).await?;
+    Ok(oldest.and_then(|(at,)| at))
+}
+
+/// When the instance of each of several accounts was last evaluated.
+pub async fn evaluated_at_by_user(reader: &Reader, users: &[Uuid]) -> Result<HashMap<Uuid, i64>> {
+    use evaluation as e;
+    let mut rows = Query::select();
+    rows.column((user::Entity, user::Column::Id))
+        .column((e::Entity, e::Column::EvaluatedAt))
+        .from(user::Entity)
+        .inner_join(
+            e::Entity,
+            Expr::col((e::Entity, e::Column::InstanceId)).equals((user::Entity, user::Column::InstanceId)),
+        )
+        .and_where(Expr::col((e::Entity, e::Column::Counts)).is_not_null())
+        .and_where(keyset::among((user::Entity, user::Column::Id), users, reader.get_database_backend()));
+    let rows: Vec<(Uuid, Option<i64>)> = reader.rows(rows).await?;
+    Ok(rows.into_iter().filter_map(|(user, at)| Some((user, at?))).collect())
 }
 
 /// A page of the findings of each of several accounts, the newest first.

@@ -188,10 +188,13 @@ impl<L: NestedList> Relation for Totals<L> {
     }
 }
 
-/// The connection and edge types of a list.
+/// The connection and edge types of a list. A type in parentheses is what further fields need besides the page.
 macro_rules! connection {
-    ($connection:ident, $edge:ident, $list:ty, $rows:literal $(, { $($more:tt)* })?) => {
-        pub struct $connection(pub crate::graphql::connection::Page<<$list as crate::graphql::list::List>::Row>);
+    ($connection:ident $(($also:ty))?, $edge:ident, $list:ty, $rows:literal $(, { $($more:tt)* })?) => {
+        pub struct $connection(
+            pub crate::graphql::connection::Page<<$list as crate::graphql::list::List>::Row>,
+            $(pub $also,)?
+        );
 
         pub struct $edge<'a>(crate::graphql::connection::Edge<'a, <$list as crate::graphql::list::List>::Row>);
 

@@ -14,6 +14,8 @@ pub const MAX_SIZE: i32 = 100;
 
 /// The price of figures of all instances.
 pub const FIGURES: usize = 80;
+/// The price of when instances were evaluated.
+pub const EVALUATED: usize = 20;
 
 /// The price of `totalCount` until it is known which list it counts. It is beyond every sum of other prices.
 pub const TOTAL: usize = 1 << 48;

@@ -9,14 +9,15 @@ use entity::finding::{Kind, Severity};
 use uuid::Uuid;
 
 use super::Finding;
+use crate::clock::date_time;
 use crate::db::Total;
 use crate::findings::queries::{self, Filter, HOLDS, State};
 use crate::graphql::api::Api;
-use crate::graphql::batch::regroup;
+use crate::graphql::batch::{Relation, regroup};
 use crate::graphql::connection::{self, connection};
 use crate::graphql::error::ApiError;
 use crate::graphql::id;
-use crate::graphql::list::{List, NestedList, PageRows, RootList};
+use crate::graphql::list::{List, NestedList, PageRows, Parent, RootList};
 use crate::graphql::page;
 use crate::graphql::user::User;
 use crate::graphql::written::Written;
@@ -116,7 +117,38 @@ impl NestedList for FindingList {
     }
 }
 
-connection!(FindingConnection, FindingEdge, FindingList, "findings");
+/// What a page of findings is of.
+pub enum Among {
+    All(FindingList),
+    Account(User),
+}
+
+connection!(FindingConnection(Among), FindingEdge, FindingList, "findings", {
+    /// When the accounts of these instances were last looked at: of several instances, the oldest, as `Basis.evaluatedAt`
+    /// says it of the figures. Null if they never were.
+    #[graphql(complexity = "page::EVALUATED")]
+    async fn evaluated_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>, ApiError> {
+        let api: &Api = ctx.data_unchecked();
+        let at = match &self.1 {
+            Among::All(list) => queries::evaluated_at(api.findings.db.read(), &list.0).await?,
+            Among::Account(user) => user.batch().load(api, EvaluatedOf, user.key()).await?,
+        };
+        Ok(at.map(date_time))
+    }
+});
+
+/// When each of several accounts was last looked at.
+#[derive(PartialEq)]
+struct EvaluatedOf;
+
+impl Relation for EvaluatedOf {
+    type Key = Uuid;
+    type Value = i64;
+
+    async fn fetch(&self, api: &Api, users: &[Uuid]) -> Result<HashMap<Uuid, i64>, ApiError> {
+        Ok(queries::evaluated_at_by_user(api.findings.db.read(), users).await?)
+    }
+}
 
 #[derive(Default)]
 pub struct FindingQuery;
@@ -133,6 +165,7 @@ impl FindingQuery {
         #[graphql(desc = "Selects findings.")] filter: Option<FindingFilter>,
     ) -> Result<Written<FindingConnection>, ApiError> {
         let list = FindingList::new(ctx.data_unchecked(), filter)?;
-        Ok(Written(FindingConnection(connection::root(ctx, list, first, after).await?)))
+        let page = connection::root(ctx, list.clone(), first, after).await?;
+        Ok(Written(FindingConnection(page, Among::All(list))))
     }
 }

@@ -12,7 +12,7 @@ use super::api::Api;
 use super::batch::Batch;
 use super::connection;
 use super::error::ApiError;
-use super::finding::list::{FindingConnection, FindingFilter, FindingList};
+use super::finding::list::{Among, FindingConnection, FindingFilter, FindingList};
 use super::id::{self, Kind};
 use super::instance::{Instance, InstanceById};
 use super::list::Parent;
@@ -130,7 +130,8 @@ impl User {
         #[graphql(desc = "Selects findings.")] filter: Option<FindingFilter>,
     ) -> Result<Written<FindingConnection>, ApiError> {
         let list = FindingList::new(ctx.data_unchecked(), filter)?;
-        Ok(Written(FindingConnection(connection::nested(ctx, self, list, first, after).await?)))
+        let page = connection::nested(ctx, self, list, first, after).await?;
+        Ok(Written(FindingConnection(page, Among::Account(self.clone()))))
     }
 
     /// The id that the application gave the account; unique within the instance. A stand-in that begins with `erased-`, if

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::application::{Office, ago};
 use super::world::{accounts, records};
 use crate::queries::{csv, reports};
-use crate::support::http;
+use crate::support::{change, http};
 
 /// How many findings there are of each type and severity.
 type Counts = BTreeMap<(String, String), i64>;
@@ -73,4 +73,42 @@ async fn the_api_the_files_and_the_metrics_say_the_same() {
         assert_eq!(gauges[gauge.as_str()], *count, "{gauge}");
     }
     office.end().await;
+}
+
+#[tokio::test]
+async fn a_list_is_as_old_as_its_figures() {
+    let office = Office::start(records(), accounts()).await;
+    office.list(accounts()).await;
+    let limited = json!({ "name": "Limited", "role": "VIEWER", "scope": { "instanceIds": [office.tool] } });
+    let limited = office.server.done("createApiToken", limited, "token").await["token"].as_str().unwrap().to_owned();
+    let both = "query($ids: [ID!]) { posture(instanceIds: $ids) { mfa { basis { evaluatedAt } } }
+        findings(filter: { instanceIds: $ids, types: [NO_MFA] }) { evaluatedAt } }";
+    let at = async |token: &str, instances: Value| {
+        let told = office.server.ask_as(token, both, json!({ "ids": instances })).await["data"].take();
+        let at = told["findings"]["evaluatedAt"].clone();
+        assert_eq!(at, told["posture"]["mfa"]["basis"]["evaluatedAt"], "{instances}");
+        at
+    };
+    let viewer = office.server.viewer.clone();
+    let (hr, tool) = (at(&viewer, json!([office.hr])).await, at(&viewer, json!([office.tool])).await);
+    assert!(hr.as_str() < tool.as_str(), "{hr} {tool}");
+    assert_eq!(
+        [at(&viewer, json!([office.tool, office.hr])).await, at(&viewer, json!(null)).await],
+        [&hr, &hr].map(Value::clone)
+    );
+    assert_eq!(at(&limited, json!(null)).await, tool, "of what the token sees");
+
+    let user = office.finding("chief", "NO_MFA").await["user"]["id"].clone();
+    let query = "query($id: ID!) { node(id: $id) { ... on User { person { id } findings { evaluatedAt } } } }";
+    let user = office.server.ask(query, json!({ "id": user })).await["node"].take();
+    assert_eq!(user["findings"]["evaluatedAt"], tool);
+    let query = "query($id: ID!) { findings(filter: { personId: $id }) { evaluatedAt } }";
+    let person = office.server.ask(query, json!({ "id": user["person"]["id"] })).await;
+    assert_eq!(person["findings"]["evaluatedAt"], hr, "the person has an account in both");
+
+    let never = "UPDATE evaluation SET counts = NULL, evaluated_at = NULL WHERE evaluated_at =
+        (SELECT MIN(evaluated_at) FROM evaluation)";
+    change(&office.server.db, never).await;
+    assert_eq!(at(&viewer, json!([office.hr])).await, json!(null));
+    assert_eq!(at(&viewer, json!(null)).await, tool);
 }

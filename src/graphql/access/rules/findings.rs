@@ -1,9 +1,13 @@
 //! The rules of the types about findings and figures.
 
-use super::need::{EDGE, Need, Object, PAGE};
+use super::need::{EDGE, Need, Object};
 
 pub(super) const OBJECTS: &[Object] = &[
-    ("FindingConnection", Need::People, PAGE),
+    (
+        "FindingConnection",
+        Need::People,
+        &["edges", "evaluatedAt", "nodes", "pageInfo", "totalCount", "totalCountIsExact"],
+    ),
     ("FindingEdge", Need::People, EDGE),
     (
         "Finding",

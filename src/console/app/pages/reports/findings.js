@@ -15,7 +15,7 @@ import { Badge } from "../../ui/state.js";
 
 const FINDINGS = `query Findings($after: String, $filter: FindingFilter) {
   findings(first: 50, after: $after, filter: $filter) {
-    totalCount totalCountIsExact pageInfo { hasNextPage endCursor }
+    totalCount totalCountIsExact evaluatedAt pageInfo { hasNextPage endCursor }
     nodes {
       id type severity state openedAt closedAt closeReason evidence { field value } exception { reason by until }
       instance { id name } user { id externalId displayName email person { id displayName email } }
@@ -114,16 +114,20 @@ const FindingRow = ({ finding, reload }) => html`
   </tr>
 `;
 
-const None = () =>
+/** When the accounts were looked at that the list is about. */
+const LookedAt = ({ at }) => (at ? html`Looked at <${Moment} at=${at} />.` : "Not looked at yet.");
+
+const None = ({ evaluatedAt }) =>
   isLimited()
     ? html`<${Empty} title="Nothing matches the filters"><p><${Button} onClick=${() => setSearch({ type: null, severity: null, state: null, instance: null })}>Clear the filters</${Button}></p></${Empty}>`
-    : html`<${Empty} title="Nothing was found"><p class="measure">Accounts are looked at after each sync. How sure that is, and what is not known, is in <${Link} to="reports/posture">Posture</${Link}>.</p></${Empty}>`;
+    : html`<${Empty} title="Nothing was found"><p class="measure">Accounts are looked at after each sync. <${LookedAt} at=${evaluatedAt} /> How sure that is, and what is not known, is in <${Link} to="reports/posture">Posture</${Link}>.</p></${Empty}>`;
 
 const options = (known, text) => Object.keys(known).map((value) => [value, text(known[value])]);
 
 function Findings() {
   const filter = filterOfAddress();
   const list = useList(FINDINGS, { filter }, (data) => data.findings, changesFigures);
+  const evaluatedAt = list.data?.findings.evaluatedAt;
   return html`
     <div class="filters bottom">
       <${Choose} label="Type" name="type" all="All types" options=${options(TYPES, (text) => text)} />
@@ -133,10 +137,10 @@ function Findings() {
       <span class="filters-end"><${ReportFile} report="findings" filter=${filter} /></span>
     </div>
     <${Pending} list=${list} lines=${8} />
-    ${list.nodes?.length === 0 && html`<${None} />`}
+    ${list.nodes?.length === 0 && html`<${None} evaluatedAt=${evaluatedAt} />`}
     ${list.nodes?.length > 0 &&
     html`
-      <p class="second" role="status">${count(list.total, "finding")}${list.exact ? "" : " or more"}, the newest first</p>
+      <p class="second" role="status">${count(list.total, "finding")}${list.exact ? "" : " or more"}, the newest first. <${LookedAt} at=${evaluatedAt} /></p>
       <table class="cards flow figures">
         <caption class="unseen">Findings</caption>
         <thead>
