@@ -71,6 +71,8 @@ pub struct Model {
     pub only_changes: bool,
     /// The kinds of changes of accounts that it wants: a JSON array.
     pub account_changes: String,
+    /// Whether it wants to know what evaluations have opened and closed.
+    pub finding_changes: bool,
     /// The instances that it is limited to, as JSON; null for all.
     pub scope: Option<String>,
     pub state: State,
@@ -84,6 +86,8 @@ pub struct Model {
     pub previous_until: Option<i64>,
     /// The number of the last event about which it was decided.
     pub decided_through: i64,
+    /// The place of the last change of findings about which it was decided.
+    pub findings_through: i64,
     /// When the first attempt failed after which none succeeded; null if the last one succeeded.
     pub failing_since: Option<i64>,
     /// How many attempts have failed since then.

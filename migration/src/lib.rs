@@ -58,6 +58,7 @@ mod m0037_webhooks;
 mod m0038_history;
 mod m0039_channels;
 mod m0040_lists;
+mod m0041_finding_changes;
 mod m0042_erased_names;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -107,6 +108,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0038_history::Migration),
             Box::new(m0039_channels::Migration),
             Box::new(m0040_lists::Migration),
+            Box::new(m0041_finding_changes::Migration),
             Box::new(m0042_erased_names::Migration),
         ]
     }

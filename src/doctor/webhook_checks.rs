@@ -19,6 +19,9 @@ pub(super) const CHECKS: &[Row] = &[
         SELECT id, 'it was decided about events that the log does not have yet' FROM webhook
         WHERE decided_through > (SELECT MAX(seq) FROM event)
         UNION ALL
+        SELECT id, 'it was decided about changes of findings that the log does not have yet' FROM webhook
+        WHERE findings_through > (SELECT newest FROM finding_log)
+        UNION ALL
         SELECT id, 'it has failed, but since no time, or the other way round' FROM webhook
         WHERE (failures > 0) <> (failing_since IS NOT NULL)",
     ),

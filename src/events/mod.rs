@@ -17,6 +17,7 @@ use crate::db::{Reader, Tx};
 use crate::error::Result;
 
 mod cache;
+pub mod findings;
 mod latest;
 pub mod log;
 pub mod position;

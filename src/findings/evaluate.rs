@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use entity::evaluation::{Entity as Evaluations, Model as Evaluation};
-use entity::finding::{ActiveModel, CloseReason, Column, Entity, Kind, Model, Severity};
+use entity::finding::{ActiveModel, CloseReason, Column, Entity, Model, Severity};
 use entity::user::{self, UserStatus};
 use entity::{account_link, finding_exception, sign_in_provider};
 use sea_orm::{
@@ -18,7 +18,7 @@ use super::changes::{self, Changes, Fate, Key};
 use super::code::{Asked, Code, Question};
 use super::evidence;
 use super::exceptions::{excepted_until, exceptions};
-use super::news::News;
+use super::news::{self, Pending};
 use super::settings::Rules;
 use super::standard::{self, Priced, Standard};
 use super::tally::{Open, Tally};
@@ -26,6 +26,7 @@ use super::trend;
 use crate::db::{Tx, keyset};
 use crate::directory::evaluations::SOON_MS;
 use crate::error::Result;
+use crate::events::findings::{self as log, Counts};
 use crate::queue::{
     self, Claim,
     worker::{Handler, in_parts},
@@ -57,11 +58,11 @@ impl Findings {
                 // Before the job, because requests lock them in this order.
                 let row = Evaluations::find_by_id(claim.subject).lock_exclusive().one(tx.conn()).await?;
                 if !queue::renew(tx.conn(), claim, self.clock.now()).await? {
-                    return Ok((true, News::default()));
+                    return Ok((true, Counts::default()));
                 }
                 let (left, news) = match row {
                     Some(row) => step(&tx, row, now).await?,
-                    None => (Left::Nothing, News::default()),
+                    None => (Left::Nothing, Counts::default()),
                 };
                 match left {
                     Left::More => return Ok((false, news)),
@@ -73,7 +74,7 @@ impl Findings {
                 Ok((true, news))
             })
             .await?;
-        news.tell(claim.subject);
+        news::tell(&news, claim.subject);
         Ok(is_done)
     }
 }
@@ -87,10 +88,10 @@ enum Left {
 }
 
 /// Does a part of an evaluation, whose row is locked. At its end, returns what it has changed.
-async fn step(tx: &Tx, mut row: Evaluation, now: i64) -> Result<(Left, News)> {
+async fn step(tx: &Tx, mut row: Evaluation, now: i64) -> Result<(Left, Counts)> {
     let conn = tx.conn();
     let Some(purge_through) = standard::purge_through(conn, row.instance_id).await? else {
-        return end_with_instance(tx, &row, now).await;
+        return end_with_instance(tx, row, now).await;
     };
     let mut tally = if let Some(pending) = &row.pending {
         Tally::read(pending)?
@@ -114,9 +115,10 @@ async fn step(tx: &Tx, mut row: Evaluation, now: i64) -> Result<(Left, News)> {
     part.carry_out(tx, &mut tally, purge_through, &mut open, now).await?;
     row.open = open.text()?;
     row.position = part.last;
-    let (is_done, mut news) = (part.last.is_none(), News::default());
+    let (is_done, mut news) = (part.last.is_none(), Counts::default());
     if is_done {
         news = std::mem::take(&mut tally.news);
+        log::append(tx, row.instance_id, &news, now).await?;
         tally.asked = Asked::Everything;
         trend::record(tx, row.instance_id, &mut row.recorded, (&tally, &open), now).await?;
         (row.counts, row.pending, row.evaluated_at) = (Some(tally.text()?), None, Some(now));
@@ -133,22 +135,24 @@ async fn step(tx: &Tx, mut row: Evaluation, now: i64) -> Result<(Left, News)> {
 }
 
 /// Closes some of the findings of an instance that is deleted.
-async fn end_with_instance(tx: &Tx, row: &Evaluation, now: i64) -> Result<(Left, News)> {
+async fn end_with_instance(tx: &Tx, mut row: Evaluation, now: i64) -> Result<(Left, Counts)> {
     use {finding_exception as x, sign_in_provider as s};
     let instance = row.instance_id;
     let (conn, backend) = (tx.conn(), tx.conn().get_database_backend());
-    let left = Entity::find().select_only().columns([Column::Id, Column::Kind]).filter(Column::ClosedAt.is_null());
-    let left = left.filter(Column::InstanceId.eq(instance)).order_by_asc(Column::UserId).limit(MAX_CHANGES as u64);
-    let left: Vec<(Uuid, Kind)> = left.into_tuple().all(conn).await?;
-    let mut news = News::default();
-    for (_, kind) in &left {
-        news.close(*kind);
+    let left = Entity::find().filter(Column::ClosedAt.is_null()).filter(Column::InstanceId.eq(instance));
+    let left = left.order_by_asc(Column::UserId).limit(MAX_CHANGES as u64).all(conn).await?;
+    let mut pending = Pending::read(row.pending.as_deref())?;
+    for finding in left.iter().filter(|finding| !is_accepted(finding.excepted_until, now)) {
+        pending.news.close(finding.kind);
     }
-    let left: Vec<Uuid> = left.into_iter().map(|(id, _)| id).collect();
+    let left: Vec<Uuid> = left.into_iter().map(|finding| finding.id).collect();
     close(tx, &left, CloseReason::InstanceDeleted, now).await?;
     if left.len() == MAX_CHANGES {
-        return Ok((Left::More, news));
+        row.pending = Some(pending.text()?);
+        row.into_active_model().reset_all().update(conn).await?;
+        return Ok((Left::More, Counts::default()));
     }
+    log::append(tx, instance, &pending.news, now).await?;
     trend::end(tx, instance, &row.recorded, now).await?;
     x::Entity::delete_many().filter(x::Column::InstanceId.eq(instance)).exec(conn).await?;
     s::Entity::delete_many()
@@ -159,7 +163,7 @@ async fn end_with_instance(tx: &Tx, row: &Evaluation, now: i64) -> Result<(Left,
         .filter(keyset::among((Evaluations, entity::evaluation::Column::InstanceId), &[instance], backend))
         .exec(conn)
         .await?;
-    Ok((Left::Nothing, news))
+    Ok((Left::Nothing, pending.news))
 }
 
 /// Some of the accounts of an instance, in the order of their ids.
@@ -249,7 +253,9 @@ impl Part {
             let account = looked.get(&row.user_id).copied();
             match changes::fate(row.kind, account, &tally.standard, tally.rules_changed) {
                 Fate::Close(reason) => {
-                    tally.news.close(row.kind);
+                    if !is_accepted(row.excepted_until, now) {
+                        tally.news.close(row.kind);
+                    }
                     closed.entry(reason).or_default().push(row.id);
                 }
                 Fate::Unconfirmed if row.confirmed => unconfirmed.push(row.id),
@@ -314,7 +320,10 @@ impl Part {
         for ((user, kind), severity) in new {
             let Some(account) = accounts.get(user) else { continue };
             open.add(*kind, *severity, 1);
-            news.open(*kind);
+            let until = excepted_until(&exceptions, (*user, *kind), *severity);
+            if !is_accepted(until, now) {
+                news.open(*kind);
+            }
             rows.push(Model {
                 id: Uuid::now_v7(),
                 kind: *kind,
@@ -322,7 +331,7 @@ impl Part {
                 user_id: *user,
                 severity: *severity,
                 confirmed: true,
-                excepted_until: excepted_until(&exceptions, (*user, *kind), *severity),
+                excepted_until: until,
                 opened_at: now,
                 closed_at: None,
                 close_reason: None,
@@ -335,6 +344,11 @@ impl Part {
         }
         Ok(())
     }
+}
+
+/// Whether a finding that is accepted until a time is so now.
+fn is_accepted(until: Option<i64>, now: i64) -> bool {
+    until.is_some_and(|until| until > now)
 }
 
 /// The codes and statuses of those of these accounts that are listed.

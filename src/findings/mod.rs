@@ -9,6 +9,9 @@
 //! thousand accounts, each of which stores how far it came. It may be interrupted anywhere and done twice. While it runs,
 //! further requests only raise a number; if that has grown at its end, it begins again.
 //!
+//! **What is told.** What an evaluation has opened and closed is counted, and stored in the transaction that ends it: a
+//! webhook gets it once ([`crate::events::findings`]).
+//!
 //! **Ages** are measured against the time as of which the instance knows the activity of its accounts, never against
 //! the clock.
 //!

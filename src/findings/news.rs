@@ -1,5 +1,5 @@
-//! What an evaluation has opened and closed. It is told once, when the evaluation has ended and everything is stored: by
-//! a line of the log and by metrics.
+//! Tells what an evaluation has opened and closed, once, when it has ended: to webhooks, by a line of the log, and by
+//! metrics. What is accepted at the time is left out.
 
 use std::collections::BTreeMap;
 
@@ -9,33 +9,37 @@ use serde::{Deserialize, Serialize};
 use tracing::info;
 use uuid::Uuid;
 
-/// How many findings of each type were opened and closed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct News {
-    opened: BTreeMap<Kind, i64>,
-    closed: BTreeMap<Kind, i64>,
+use crate::error::Result;
+use crate::events::findings::Counts;
+
+/// What is kept of an evaluation that has not ended, as far as this matters.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Pending {
+    #[serde(default)]
+    pub news: Counts,
 }
 
-impl News {
-    pub fn open(&mut self, kind: Kind) {
-        *self.opened.entry(kind).or_default() += 1;
+impl Pending {
+    pub fn read(text: Option<&str>) -> Result<Self> {
+        Ok(text.map(serde_json::from_str).transpose()?.unwrap_or_default())
     }
 
-    pub fn close(&mut self, kind: Kind) {
-        *self.closed.entry(kind).or_default() += 1;
+    pub fn text(&self) -> Result<String> {
+        Ok(serde_json::to_string(self)?)
     }
+}
 
-    pub fn tell(&self, instance: Uuid) {
-        if *self == Self::default() {
-            return;
-        }
-        let Self { opened, closed } = self;
-        info!(instance.id = %instance, opened = text(opened), closed = text(closed), "findings have changed");
-        for (change, counts) in [("opened", opened), ("closed", closed)] {
-            for (kind, count) in counts {
-                let labels = [("type", growing::text(kind)), ("change", change.to_owned())];
-                metrics::counter!("muster_findings_changed_total", &labels).increment(count.unsigned_abs());
-            }
+/// Tells operators. Everything is stored.
+pub fn tell(news: &Counts, instance: Uuid) {
+    if news.is_empty() {
+        return;
+    }
+    let Counts { opened, closed } = news;
+    info!(instance.id = %instance, opened = text(opened), closed = text(closed), "findings have changed");
+    for (change, counts) in [("opened", opened), ("closed", closed)] {
+        for (kind, count) in counts {
+            let labels = [("type", growing::text(kind)), ("change", change.to_owned())];
+            metrics::counter!("muster_findings_changed_total", &labels).increment(count.unsigned_abs());
         }
     }
 }

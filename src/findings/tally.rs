@@ -8,9 +8,9 @@ use sea_orm::Iterable;
 use serde::{Deserialize, Serialize};
 
 use super::code::{Answer, Asked, Code, Question};
-use super::news::News;
 use super::standard::Standard;
 use crate::error::Result;
+use crate::events::findings::Counts;
 
 pub use super::code::Sort;
 
@@ -50,14 +50,14 @@ pub struct Tally {
     pub accounts: BTreeMap<Sort, i64>,
     /// What it has opened and closed so far. Empty when it has ended.
     #[serde(default)]
-    pub news: News,
+    pub news: Counts,
 }
 
 impl Tally {
     pub fn new(standard: Standard, rules_changed: bool) -> Self {
         let asked = Asked::Everything;
         let (answers, accounts) = (BTreeMap::new(), BTreeMap::new());
-        Self { standard, asked, rules_changed, answers, accounts, news: News::default() }
+        Self { standard, asked, rules_changed, answers, accounts, news: Counts::default() }
     }
 
     /// Counts only what activity changes, if that may be all that has changed since this was counted.

@@ -91,6 +91,7 @@ impl Pruner {
         let run_end = cutoff(runs, now);
         if let Some(end) = cutoff(keep_events, now) {
             self.prune("events", stop, async |tx| events::prune(&tx, end, BATCH).await).await;
+            self.prune("finding_changes", stop, async |tx| events::findings::prune(&tx, end, BATCH).await).await;
         }
         if let Some(end) = cutoff(keep_events, now).map(first_id) {
             self.prune("deliveries", stop, async |tx| webhook::prune::deliveries(&tx, end, BATCH).await).await;

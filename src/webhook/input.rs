@@ -73,17 +73,18 @@ impl Definition {
         if family(self.kind) != Family::Standard
             && self.wanted != (Wanted { scope: self.wanted.scope.clone(), ..NOTICES })
         {
-            let message = "A chat gets what is also written by mail, and an alert manager gets alerts. Leave causes, onlyChanges \
-                           and accountChanges out.";
+            let message = "A chat gets what is also written by mail, and an alert manager gets alerts. Leave causes, onlyChanges, \
+                           accountChanges and findingChanges out.";
             refusals.push(Refusal::invalid(message, ["causes"]));
         }
-        let Wanted { causes, account_changes, scope, .. } = &mut self.wanted;
+        let Wanted { causes, account_changes, finding_changes, scope, .. } = &mut self.wanted;
         if let Some(causes) = causes {
             if causes.iter().any(|cause| matches!(cause, Cause::Snapshot | Cause::Unknown)) {
                 refusals.push(Refusal::invalid("No event of the log has the cause SNAPSHOT or UNKNOWN.", ["causes"]));
             }
-            if causes.is_empty() && account_changes.is_empty() {
-                refusals.push(Refusal::invalid("Choose at least one cause, or changes of accounts.", ["causes"]));
+            if causes.is_empty() && account_changes.is_empty() && !*finding_changes {
+                let message = "Choose at least one cause, or changes of accounts or of findings.";
+                refusals.push(Refusal::invalid(message, ["causes"]));
             }
             dedup(causes);
         }
@@ -102,7 +103,8 @@ impl Definition {
 }
 
 /// What a chat and an alert manager want: they cannot choose.
-const NOTICES: Wanted = Wanted { causes: None, only_changes: true, account_changes: Vec::new(), scope: None };
+const NOTICES: Wanted =
+    Wanted { causes: None, only_changes: true, account_changes: Vec::new(), finding_changes: false, scope: None };
 
 fn dedup<T: PartialEq>(values: &mut Vec<T>) {
     let mut seen = Vec::new();
@@ -181,7 +183,7 @@ mod tests {
     use super::*;
 
     fn definition(url: &str) -> Definition {
-        let wanted = Wanted { causes: None, only_changes: true, account_changes: Vec::new(), scope: None };
+        let wanted = NOTICES;
         Definition { kind: Kind::Standard, url: url.into(), key: None, description: " Tickets ".into(), wanted }
     }
 
@@ -220,6 +222,8 @@ mod tests {
         assert!(with(Vec::new(), Vec::new()).is_err());
         assert!(with(vec![Cause::Snapshot], Vec::new()).is_err());
         assert!(with(Vec::new(), vec![AccountChange::Added]).is_ok());
+        let wanted = Wanted { causes: Some(Vec::new()), finding_changes: true, ..NOTICES };
+        assert!(Definition { wanted, ..definition("https://a.example") }.checked(&[], None).is_ok());
         let twice = with(vec![Cause::SyncFailed, Cause::SyncFailed], Vec::new()).unwrap();
         assert_eq!(twice.wanted.causes, Some(vec![Cause::SyncFailed]));
     }
@@ -244,6 +248,7 @@ mod tests {
         };
         assert!(chat(NOTICES).is_ok());
         assert!(chat(Wanted { only_changes: false, ..NOTICES }).is_err());
+        assert!(chat(Wanted { finding_changes: true, ..NOTICES }).is_err());
         assert!(chat(Wanted { causes: Some(vec![Cause::SyncFailed]), ..NOTICES }).is_err());
         let scope = Some(Scope { integrations: ["okta".to_owned()].into(), ..Scope::default() });
         assert!(chat(Wanted { scope, ..NOTICES }).is_ok());

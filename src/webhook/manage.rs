@@ -97,6 +97,7 @@ impl Webhooks {
                     secret_generation: Set(1),
                     // Nothing old.
                     decided_through: Set(events::newest(tx.conn()).await?),
+                    findings_through: Set(events::findings::newest(tx.conn()).await?),
                     failures: Set(0),
                     created_by: Set(caller.label()),
                     created_by_email: Set(caller.email.clone()),
@@ -163,6 +164,9 @@ impl Webhooks {
             // What failed at the address before says nothing about this one.
             (row.failing_since, row.failures, row.retry_at) = (Set(None), Set(0), Set(None));
             queue_now(tx, id, now).await?;
+        }
+        if definition.wanted.finding_changes && !before.finding_changes {
+            row.findings_through = Set(events::findings::newest(tx.conn()).await?);
         }
         let is_enabled = before.state == State::Enabled;
         let detail = match change.enabled.filter(|enabled| *enabled != is_enabled) {
@@ -297,6 +301,7 @@ async fn switch_on(tx: &Tx, row: &mut ActiveModel) -> Result<()> {
     row.disabled_reason = Set(None);
     row.disabled_at = Set(None);
     row.decided_through = Set(events::newest(tx.conn()).await?);
+    row.findings_through = Set(events::findings::newest(tx.conn()).await?);
     row.failing_since = Set(None);
     row.failures = Set(0);
     row.retry_at = Set(None);
@@ -321,6 +326,7 @@ fn defined(definition: &Definition, now: i64) -> Result<ActiveModel> {
         causes: Set(wanted.causes.as_ref().map(serde_json::to_string).transpose()?),
         only_changes: Set(wanted.only_changes),
         account_changes: Set(serde_json::to_string(&wanted.account_changes)?),
+        finding_changes: Set(wanted.finding_changes),
         scope: Set(wanted.scope.as_ref().map(serde_json::to_string).transpose()?),
         updated_at: Set(now),
         ..Default::default()

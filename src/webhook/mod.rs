@@ -7,7 +7,8 @@
 //!
 //! **Decided from the log.** Each webhook has the number of the last event about which it was decided. [`plan`] reads the
 //! events after it, writes one delivery for each message that the webhook [wants](wanted), and moves the number, in one
-//! transaction. A kill before the commit has decided nothing, and one after it loses nothing.
+//! transaction. A kill before the commit has decided nothing, and one after it loses nothing. What evaluations of findings
+//! have changed is in a log beside it ([`crate::events::findings`]), and is decided in the same way.
 //!
 //! **One job for each webhook** plans and [sends](send). Its lease makes one worker of one replica the only sender, and
 //! fences every record of it. The job exists while the webhook has something to do; [`wake`] makes it when the log is

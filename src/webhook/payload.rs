@@ -3,18 +3,26 @@
 //! It is thin: no credential, no text that an application wrote, and nothing that names a person. `docs/webhooks.md` has
 //! its JSON Schema. Fields may be added; a field whose meaning changes makes another [`VERSION`].
 
+use std::collections::BTreeMap;
+
 use chrono::SecondsFormat;
-use entity::growing;
+use entity::finding::Kind;
+use entity::instance::Model as Instance;
+use entity::{finding_change, growing};
 use serde::Serialize;
 
 use super::Ids;
 use super::wanted::Message;
 use crate::clock::date_time;
+use crate::error::Result;
+use crate::events::findings::{Counts, PLACES};
 use crate::instance::event::Event;
 
 const VERSION: i32 = 1;
 /// The type of a test.
 pub const TEST: &str = "webhook.test";
+/// The type of a message about what an evaluation has changed.
+pub const FINDINGS: &str = "findings.changed";
 
 #[derive(Serialize)]
 struct Body<D> {
@@ -38,6 +46,18 @@ struct EventData {
     instance: InstanceData,
     before: Option<BeforeData>,
     run: Option<RunData>,
+    url: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FindingsData {
+    version: i32,
+    sequence: i64,
+    instance: InstanceData,
+    evaluated_at: String,
+    opened: BTreeMap<String, i64>,
+    closed: BTreeMap<String, i64>,
     url: String,
 }
 
@@ -75,6 +95,23 @@ struct RunData {
     removed: i64,
 }
 
+impl InstanceData {
+    fn of(instance: &Instance, ids: Ids) -> Self {
+        Self {
+            id: (ids.instance)(instance.id),
+            name: instance.name.clone(),
+            integration: instance.integration_key.clone(),
+            status: word(&instance.status),
+            inactive_reason: instance.inactive_reason.as_ref().map(word),
+            health: word(&instance.health),
+            failing_since: instance.failing_since.map(time),
+            last_success_at: (instance.last_success_at > 0).then(|| time(instance.last_success_at)),
+            user_count: instance.user_count,
+            revision: instance.revision,
+        }
+    }
+}
+
 /// The body of a message about an event. `public_url` is where the links begin.
 pub fn of_event(event: &Event, message: Message, ids: Ids, public_url: &str) -> serde_json::Result<String> {
     let snapshot = &event.snapshot;
@@ -90,18 +127,7 @@ pub fn of_event(event: &Event, message: Message, ids: Ids, public_url: &str) -> 
                 Message::Instance => None,
                 Message::Accounts(_, count) => Some(count),
             },
-            instance: InstanceData {
-                id: (ids.instance)(instance.id),
-                name: instance.name.clone(),
-                integration: instance.integration_key.clone(),
-                status: word(&instance.status),
-                inactive_reason: instance.inactive_reason.as_ref().map(word),
-                health: word(&instance.health),
-                failing_since: instance.failing_since.map(time),
-                last_success_at: (instance.last_success_at > 0).then(|| time(instance.last_success_at)),
-                user_count: instance.user_count,
-                revision: instance.revision,
-            },
+            instance: InstanceData::of(instance, ids),
             before: snapshot
                 .before
                 .as_ref()
@@ -119,6 +145,25 @@ pub fn of_event(event: &Event, message: Message, ids: Ids, public_url: &str) -> 
             url: format!("{public_url}/{}", (ids.page)(instance.id)),
         },
     })
+}
+
+/// The body of a message about what an evaluation has changed. The instance is as it is now.
+pub fn of_findings(change: &finding_change::Model, instance: &Instance, ids: Ids, public_url: &str) -> Result<String> {
+    let Counts { opened, closed } = serde_json::from_str(&change.counts)?;
+    let counts = |of: BTreeMap<Kind, i64>| of.into_iter().map(|(kind, count)| (word(&kind), count)).collect();
+    Ok(serde_json::to_string(&Body {
+        r#type: FINDINGS.into(),
+        timestamp: time(change.at),
+        data: FindingsData {
+            version: VERSION,
+            sequence: change.place / PLACES,
+            instance: InstanceData::of(instance, ids),
+            evaluated_at: time(change.at),
+            opened: counts(opened),
+            closed: counts(closed),
+            url: format!("{public_url}/{}", (ids.page)(instance.id)),
+        },
+    })?)
 }
 
 /// The body of a test.

@@ -1,9 +1,12 @@
-//! Decides which messages a webhook gets, from the events after the last one about which it was decided.
+//! Decides which messages a webhook gets, from the events after the last one about which it was decided, and from what
+//! evaluations have changed between them.
+
+use std::collections::{BTreeSet, HashMap};
 
 use entity::event::Cause;
 use entity::webhook::{self, State};
-use entity::webhook_alert;
 use entity::webhook_delivery::{ActiveModel, Column, Entity, State as DeliveryState};
+use entity::{finding_change, instance, webhook_alert};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use tracing::warn;
@@ -16,12 +19,15 @@ use super::wanted::{Wanted, first_position};
 use super::{alerts, chat, payload, queries};
 use crate::db::Tx;
 use crate::error::{Error, Result};
+use crate::events::findings;
 use crate::instance::event::Event;
 use crate::notification::compose::Brief;
 use crate::queue::{self, Claim};
 
 /// How many events are looked at in one transaction.
 const EVENTS_AT_ONCE: usize = 64;
+/// The same of changes of findings.
+const CHANGES_AT_ONCE: u64 = 64;
 /// How many rows one statement stores.
 pub(super) const ROWS_AT_ONCE: usize = 500;
 /// How many deliveries wait for one webhook at most. Beyond that, the events wait in the log.
@@ -36,6 +42,14 @@ pub(super) enum Planned {
     More,
     /// Another worker has the job.
     Lost,
+}
+
+/// Up to where it is decided.
+#[derive(Clone, Copy)]
+struct Through {
+    event: i64,
+    /// The place of a change of findings.
+    finding: i64,
 }
 
 /// What was decided.
@@ -55,7 +69,7 @@ impl Sender {
             return Ok(Planned::UpToDate);
         }
         let Some(mut entries) = self.log.after(hook.decided_through, EVENTS_AT_ONCE).await? else {
-            let through = self.skip(hook).await?;
+            let through = Through { event: self.skip(hook).await?, finding: hook.findings_through };
             return self.store(claim, hook, through, Decided::default()).await;
         };
         // A failure and the switching off that it causes are told together. They were written together.
@@ -66,11 +80,32 @@ impl Sender {
         {
             entries.push(next);
         }
-        let Some(through) = entries.last().map(|last| last.seq) else { return Ok(Planned::UpToDate) };
+        let mut event = entries.last().map_or(hook.decided_through, |last| last.seq);
+        let mut changes = Vec::new();
+        if hook.finding_changes {
+            // Those before the next event, which may be known and not decided yet.
+            let before = first_position(event + 1);
+            changes = findings::between(self.db.read(), hook.findings_through, before, CHANGES_AT_ONCE).await?;
+        }
+        if let Some(last) = changes.last()
+            && changes.len() as u64 == CHANGES_AT_ONCE
+        {
+            // There may be more. Events after them wait for them.
+            entries.retain(|entry| first_position(entry.seq) < last.place);
+            event = entries.last().map_or(hook.decided_through, |last| last.seq);
+        }
+        if entries.is_empty() && changes.is_empty() {
+            return Ok(Planned::UpToDate);
+        }
+        let through = Through { event, finding: changes.last().map_or(hook.findings_through, |last| last.place) };
         // An event that cannot be read was reported when the log was read.
         let events: Vec<&Event> = entries.iter().filter_map(|entry| entry.event.as_deref()).collect();
         let decided = match family(hook.kind) {
-            Family::Standard => self.standard(hook, &events)?,
+            Family::Standard => {
+                let mut decided = self.standard(hook, &events)?;
+                decided.deliveries.extend(self.about_findings(hook, &changes).await?);
+                decided
+            }
             Family::Chat => self.notices(hook, &events)?,
             Family::Alert => self.alerts(hook, &events).await?,
         };
@@ -89,6 +124,38 @@ impl Sender {
             }
         }
         Ok(decided)
+    }
+
+    /// The messages about what evaluations have changed.
+    async fn about_findings(
+        &self,
+        hook: &webhook::Model,
+        changes: &[finding_change::Model],
+    ) -> Result<Vec<ActiveModel>> {
+        if changes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (wanted, now, mut deliveries) = (Wanted::of(hook)?, self.clock.now(), Vec::new());
+        let ids: BTreeSet<Uuid> = changes.iter().map(|change| change.instance_id).collect();
+        let rows = instance::Entity::find().filter(instance::Column::Id.is_in(ids)).all(self.db.read()).await?;
+        let rows: HashMap<Uuid, instance::Model> = rows.into_iter().map(|row| (row.id, row)).collect();
+        for change in changes {
+            // Retention removes what is left of an instance long after its end.
+            let Some(instance) = rows.get(&change.instance_id).filter(|instance| wanted.is_for(instance)) else {
+                continue;
+            };
+            let body = payload::of_findings(change, instance, self.ids, &self.public_url)?;
+            deliveries.push(ActiveModel {
+                id: Set(Uuid::now_v7()),
+                webhook_id: Set(hook.id),
+                position: Set(Some(change.place)),
+                instance_id: Set(Some(instance.id)),
+                message_type: Set(payload::FINDINGS.to_owned()),
+                body: Set(body),
+                ..queued(now)
+            });
+        }
+        Ok(deliveries)
     }
 
     fn notices(&self, hook: &webhook::Model, events: &[&Event]) -> Result<Decided> {
@@ -128,7 +195,7 @@ impl Sender {
         Ok(through.max(0))
     }
 
-    async fn store(&self, claim: &Claim, hook: &webhook::Model, through: i64, decided: Decided) -> Result<Planned> {
+    async fn store(&self, claim: &Claim, hook: &webhook::Model, through: Through, decided: Decided) -> Result<Planned> {
         let _turn = self.writers.acquire().await.ok();
         let (decided, now) = (&decided, self.clock.now());
         self.db
@@ -147,13 +214,15 @@ impl Sender {
 }
 
 /// False if somebody has changed the webhook meanwhile, so that it must be decided anew.
-async fn move_on(tx: &Tx, hook: &webhook::Model, through: i64) -> Result<bool> {
+async fn move_on(tx: &Tx, hook: &webhook::Model, through: Through) -> Result<bool> {
     let moved = webhook::Entity::update_many()
-        .col_expr(webhook::Column::DecidedThrough, Expr::value(through))
+        .col_expr(webhook::Column::DecidedThrough, Expr::value(through.event))
+        .col_expr(webhook::Column::FindingsThrough, Expr::value(through.finding))
         .filter(webhook::Column::Id.eq(hook.id))
         .filter(webhook::Column::State.eq(State::Enabled))
         .filter(webhook::Column::Revision.eq(hook.revision))
         .filter(webhook::Column::DecidedThrough.eq(hook.decided_through))
+        .filter(webhook::Column::FindingsThrough.eq(hook.findings_through))
         .exec(tx.conn())
         .await?;
     Ok(moved.rows_affected == 1)

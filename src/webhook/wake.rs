@@ -41,16 +41,16 @@ pub async fn follow(db: Db, clock: Clock, stop: CancellationToken) {
     }
 }
 
-/// Makes the jobs of webhooks whose last event is not the newest one. One that waits before it sends anything decides
-/// after that.
+/// Makes the jobs of webhooks whose last event, or last change of findings, is not the newest one. One that waits before
+/// it sends anything decides after that.
 async fn wake(db: &Db, now: i64) -> Result<()> {
     let may_send = Condition::any()
         .add(Column::RetryAt.is_null())
         .add(Column::RetryAt.lte(now))
         .add(Column::RetryAt.gt(now.saturating_add(LONGEST_ASKED_MS)));
-    let known: Vec<(Uuid, i64)> = Entity::find()
+    let known: Vec<(Uuid, i64, bool, i64)> = Entity::find()
         .select_only()
-        .columns([Column::Id, Column::DecidedThrough])
+        .columns([Column::Id, Column::DecidedThrough, Column::FindingChanges, Column::FindingsThrough])
         .filter(Column::State.eq(State::Enabled))
         .filter(may_send)
         .into_tuple()
@@ -60,7 +60,12 @@ async fn wake(db: &Db, now: i64) -> Result<()> {
         return Ok(());
     }
     let newest = events::newest(db.read()).await?;
-    let behind: Vec<Uuid> = known.into_iter().filter(|(_, through)| *through != newest).map(|(id, _)| id).collect();
+    let wants_any = known.iter().any(|(_, _, wants_findings, _)| *wants_findings);
+    let newest_finding = if wants_any { events::findings::newest(db.read()).await? } else { 0 };
+    let is_behind = |(_, through, wants_findings, findings_through): &(Uuid, i64, bool, i64)| {
+        *through != newest || (*wants_findings && *findings_through < newest_finding)
+    };
+    let behind: Vec<Uuid> = known.into_iter().filter(is_behind).map(|(id, ..)| id).collect();
     if behind.is_empty() {
         return Ok(());
     }

@@ -7,15 +7,13 @@ use entity::webhook::Model;
 
 use crate::auth::Scope;
 use crate::error::Result;
+use crate::events::findings::PLACES;
 use crate::instance::event::Event;
 use crate::instance::event::history::ENDS;
 
-/// How many messages one event can make. The numbers of messages are numbers of events, this many times as large.
-const MESSAGES: i64 = 4;
-
 /// The place of the first message about an event.
 pub fn first_position(seq: i64) -> i64 {
-    seq * MESSAGES
+    seq * PLACES
 }
 
 /// The place of a message that is sent because a webhook was switched on when this event was the newest one.
@@ -26,7 +24,7 @@ pub fn position_at_switch(seq: i64) -> i64 {
 /// The place of what is sent because a webhook was changed, after a message that is the first about its event, or was sent
 /// [because the webhook was switched on](position_at_switch). It is before those about the next event.
 pub fn position_after(position: i64) -> i64 {
-    if position.rem_euclid(MESSAGES) == 0 { position + MESSAGES - 1 } else { position + 1 }
+    if position.rem_euclid(PLACES) == 0 { position + PLACES - 1 } else { position + 1 }
 }
 
 /// What a webhook wants.
@@ -37,6 +35,8 @@ pub struct Wanted {
     /// Only events that change the status or the health of an instance.
     pub only_changes: bool,
     pub account_changes: Vec<AccountChange>,
+    /// What evaluations have opened and closed.
+    pub finding_changes: bool,
     /// `None` for all instances.
     pub scope: Option<Scope>,
 }
@@ -79,6 +79,7 @@ impl Wanted {
             causes: row.causes.as_deref().map(serde_json::from_str).transpose()?,
             only_changes: row.only_changes,
             account_changes: serde_json::from_str(&row.account_changes)?,
+            finding_changes: row.finding_changes,
             scope: row.scope.as_deref().map(serde_json::from_str).transpose()?,
         })
     }
@@ -134,6 +135,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::events::findings::OF_EVENT;
 
     #[test]
     fn no_two_messages_have_one_place() {
@@ -141,7 +143,9 @@ mod tests {
         let switched = [-1, 0, 7].map(position_at_switch);
         let places: BTreeSet<i64> = first.into_iter().chain(switched).flat_map(|at| [at, position_after(at)]).collect();
         assert_eq!(places.len(), 12);
-        assert!((28..32).all(|place| places.contains(&place)), "{places:?}");
+        assert!(
+            [7 * PLACES, 7 * PLACES + 1, 7 * PLACES + 2, 8 * PLACES - 1].iter().all(|place| places.contains(place))
+        );
     }
 
     #[test]
@@ -154,7 +158,8 @@ mod tests {
         ];
         let positions: BTreeSet<i64> = all.into_iter().map(|message| message.position(7)).collect();
         assert_eq!(positions.len(), all.len());
-        assert!(positions.iter().all(|position| (28..32).contains(position)));
+        assert!(positions.iter().all(|position| (7 * PLACES..7 * PLACES + OF_EVENT).contains(position)));
+        assert!(position_after(first_position(7)) < first_position(8));
         assert_eq!(Message::Instance.message_type(Cause::SyncFailed), "instance.sync_failed");
     }
 }

@@ -35,13 +35,16 @@ pub struct CreateWebhookInput {
     only_changes: Option<bool>,
     /// The changes of accounts whose numbers it gets; none if it is left out or null. For the kind `STANDARD` only.
     account_changes: Option<Vec<user_change::Kind>>,
+    /// Whether it gets how many findings each evaluation has opened and closed; false if it is left out or null. For the
+    /// kind `STANDARD` only.
+    finding_changes: Option<bool>,
     /// The instances that it is limited to; all if it is left out or null.
     scope: Option<WebhookScopeInput>,
 }
 
 impl CreateWebhookInput {
     fn decode(self) -> Result<Definition> {
-        let Self { kind, url, key, description, causes, only_changes, account_changes, scope } = self;
+        let Self { kind, url, key, description, causes, only_changes, account_changes, finding_changes, scope } = self;
         Ok(Definition {
             kind: kind.unwrap_or(Kind::Standard),
             url: url.unwrap_or_default(),
@@ -51,6 +54,7 @@ impl CreateWebhookInput {
                 causes,
                 only_changes: only_changes.unwrap_or(true),
                 account_changes: account_changes.unwrap_or_default(),
+                finding_changes: finding_changes.unwrap_or_default(),
                 scope: scope.map(WebhookScopeInput::decode).transpose()?,
             },
         })

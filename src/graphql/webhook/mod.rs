@@ -99,6 +99,11 @@ impl Webhook {
         &self.wanted.account_changes
     }
 
+    /// Whether it gets how many findings each evaluation has opened and closed.
+    fn finding_changes(&self) -> bool {
+        self.wanted.finding_changes
+    }
+
     /// The instances that it is limited to; null for all.
     fn scope(&self) -> Option<WebhookScope> {
         self.wanted.scope.as_ref().map(WebhookScope::of)

@@ -29,6 +29,8 @@ pub struct UpdateWebhookInput {
     only_changes: Option<bool>,
     /// The changes of accounts whose numbers it gets.
     account_changes: Option<Vec<user_change::Kind>>,
+    /// Whether it gets how many findings each evaluation has opened and closed.
+    finding_changes: Option<bool>,
     /// The instances that it is limited to; null for all.
     scope: MaybeUndefined<WebhookScopeInput>,
     /// Switches it on or off. When it is switched off, everything that waits has failed. When it is switched on, it goes on
@@ -69,7 +71,18 @@ impl UpdateWebhook {
 }
 
 async fn update(api: &Api, input: UpdateWebhookInput) -> Result<Model> {
-    let UpdateWebhookInput { id, url, key, description, causes, only_changes, account_changes, scope, .. } = input;
+    let UpdateWebhookInput {
+        id,
+        url,
+        key,
+        description,
+        causes,
+        only_changes,
+        account_changes,
+        finding_changes,
+        scope,
+        ..
+    } = input;
     let id = id::input(Kind::Webhook, &id, "id")?;
     let scope = match scope {
         MaybeUndefined::Undefined => MaybeUndefined::Undefined,
@@ -97,6 +110,7 @@ async fn update(api: &Api, input: UpdateWebhookInput) -> Result<Model> {
         if let Some(changes) = &account_changes {
             wanted.account_changes.clone_from(changes);
         }
+        wanted.finding_changes = finding_changes.unwrap_or(wanted.finding_changes);
         match &scope {
             MaybeUndefined::Undefined => {}
             MaybeUndefined::Null => wanted.scope = None,

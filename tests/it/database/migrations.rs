@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use ::migration::{Migrator, MigratorTrait};
 use muster::db::{Db, Location};
-use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait};
+use muster::events::findings::PLACES;
+use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait, QueryOrder};
 
 use super::connect;
 use crate::process::Home;
@@ -35,6 +36,37 @@ async fn instances_from_before_there_were_consents_stay_as_they_are() {
     assert_eq!((kept.name.as_str(), kept.user_count, kept.revision), ("Acme", 7, 3));
     assert_eq!((kept.secrets, kept.credential_expires_at), (Some(vec![1, 2, 3]), None));
     assert_eq!(entity::oauth_grant::Entity::find().count(db.read()).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn messages_that_wait_keep_their_order_when_there_are_more_places() {
+    let place = Place::new();
+    let old = connect(&place.location()).await;
+    let known = Migrator::get_pending_migrations(&old).await.unwrap();
+    let known = known.iter().position(|it| it.name() == "m0041_finding_changes").unwrap();
+    Migrator::up(&old, Some(u32::try_from(known).unwrap())).await.unwrap();
+    let id = |number: i64| match place.location() {
+        Location::Sqlite(_) => format!("X'{number:032x}'"),
+        Location::Postgres(_) => format!("'{:08x}-0000-0000-0000-{:012x}'", 0, number),
+    };
+    // The last ones have places that the first ones get.
+    let before = [4, 7, 8, 16_777_216, 16_777_219, 33_554_432];
+    for position in before {
+        let insert = format!(
+            "INSERT INTO webhook_delivery (id, webhook_id, position, message_type, body, state, attempts, queued_at,
+                next_try_at, created_at) VALUES ({}, {}, {position}, 'x', '{{}}', 'queued', 0, 1, 1, 1)",
+            id(position),
+            id(1)
+        );
+        old.execute_unprepared(&insert).await.unwrap();
+    }
+    old.close().await.unwrap();
+
+    let db = place.open().await;
+    let rows = entity::webhook_delivery::Entity::find().order_by_asc(entity::webhook_delivery::Column::Id);
+    let after: Vec<i64> = rows.all(db.read()).await.unwrap().into_iter().filter_map(|row| row.position).collect();
+    assert_eq!(after, before.map(|position| position / 4 * PLACES + position % 4));
+    db.close().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

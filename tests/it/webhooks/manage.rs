@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::{Receiver, add, builder, deliveries, until, webhook};
 use crate::support::Server;
 
-const ALL: &str = "url description causes onlyChanges accountChanges scope { integrationKeys instanceIds } state
+const ALL: &str =
+    "url description causes onlyChanges accountChanges findingChanges scope { integrationKeys instanceIds } state
     disabledReason revision createdBy queuedDeliveries";
 
 #[tokio::test]
@@ -16,7 +17,7 @@ async fn a_webhook_is_added_changed_and_deleted_and_the_audit_log_tells() {
     let (id, secret) = add(&server, url, json!({ "description": " Tickets " })).await;
     assert!(secret.starts_with("whsec_") && secret.len() == 50, "{secret}");
     let first = json!({ "url": url, "description": "Tickets", "causes": null, "onlyChanges": true, "accountChanges": [],
-        "scope": null, "state": "ENABLED", "disabledReason": null, "revision": 1, "createdBy": "admin", "queuedDeliveries": 0 });
+        "findingChanges": false, "scope": null, "state": "ENABLED", "disabledReason": null, "revision": 1, "createdBy": "admin", "queuedDeliveries": 0 });
     let mut found = webhook(&server, &id, ALL).await;
     assert_eq!(found.as_object_mut().unwrap().remove("createdBy").map(|it| it.is_string()), Some(true));
     let mut expected = first.clone();

@@ -11,6 +11,7 @@ mod alertmanager;
 mod alerts;
 mod chats;
 mod failing;
+mod findings;
 mod killed;
 mod manage;
 mod messages;
@@ -26,7 +27,7 @@ fn builder() -> Builder {
 }
 
 /// Adds a webhook with more than the address, and returns its id and its secret.
-async fn add(client: &Client, url: &str, more: Value) -> (String, String) {
+pub async fn add(client: &Client, url: &str, more: Value) -> (String, String) {
     let mut input = json!({ "url": url });
     input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let made = client.done("createWebhook", input, "secret webhook { id }").await;

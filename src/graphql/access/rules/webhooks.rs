@@ -15,6 +15,7 @@ pub(super) const OBJECTS: &[Object] = &[
             "disabledAt",
             "disabledReason",
             "failingSince",
+            "findingChanges",
             "id",
             "kind",
             "lastError",

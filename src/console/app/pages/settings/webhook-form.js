@@ -32,10 +32,10 @@ const CAUSES = [
 ];
 const ACCOUNT_CHANGES = [["ADDED", "Accounts that joined"], ["REMOVED", "Accounts that left"], ["CHANGED", "Accounts that changed"]];
 const FIELDS = ["url", "key", "description", "causes", "scope"];
-const UNTYPED = { kind: "STANDARD", url: "", key: "", description: "", isAll: true, causes: [], onlyChanges: true, accountChanges: [], isLimited: false, integrations: [], instances: [] };
+const UNTYPED = { kind: "STANDARD", url: "", key: "", description: "", isAll: true, causes: [], onlyChanges: true, accountChanges: [], findingChanges: false, isLimited: false, integrations: [], instances: [] };
 
 /** A webhook as it is typed. The names of its instances are found later. The address of a chat is not shown again. */
-const typedOf = ({ kind, url, description, causes, onlyChanges, accountChanges, scope }) => ({
+const typedOf = ({ kind, url, description, causes, onlyChanges, accountChanges, findingChanges, scope }) => ({
   kind,
   url: kind === "STANDARD" ? url : "",
   key: "",
@@ -44,6 +44,7 @@ const typedOf = ({ kind, url, description, causes, onlyChanges, accountChanges, 
   causes: causes ?? [],
   onlyChanges,
   accountChanges,
+  findingChanges,
   isLimited: scope !== null,
   integrations: (scope?.integrationKeys ?? []).map((key) => ({ id: key, name: key })),
   instances: (scope?.instanceIds ?? []).map((id) => ({ id, name: "…" })),
@@ -55,7 +56,7 @@ const addressOf = ({ kind, url, key }) =>
 
 const wantedOf = (typed) =>
   typed.kind === "STANDARD"
-    ? { causes: typed.isAll ? null : typed.causes, onlyChanges: typed.onlyChanges, accountChanges: typed.accountChanges }
+    ? { causes: typed.isAll ? null : typed.causes, onlyChanges: typed.onlyChanges, accountChanges: typed.accountChanges, findingChanges: typed.findingChanges }
     : {};
 
 const inputOf = (typed) => ({
@@ -92,6 +93,10 @@ const Events = ({ typed, set, error }) => html`
   <fieldset class="field">
     <legend>Numbers of accounts, after each sync</legend>
     ${ACCOUNT_CHANGES.map(([kind, label]) => html`<${Check} key=${kind} checked=${typed.accountChanges.includes(kind)} onChange=${(isIn) => set("accountChanges")(toggled(typed.accountChanges, kind, isIn))}>${label}</${Check}>`)}
+  </fieldset>
+  <fieldset class="field">
+    <legend>Numbers of findings, when accounts were looked at</legend>
+    <${Check} checked=${typed.findingChanges} onChange=${set("findingChanges")}>Findings that were opened or closed</${Check}>
   </fieldset>
 `;
 

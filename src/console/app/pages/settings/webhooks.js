@@ -17,7 +17,7 @@ import { kindOf } from "./webhook-kinds.js";
 
 const WEBHOOKS = `query Webhooks {
   webhooks {
-    id kind url description causes onlyChanges accountChanges scope { integrationKeys instanceIds } state disabledReason disabledAt
+    id kind url description causes onlyChanges accountChanges findingChanges scope { integrationKeys instanceIds } state disabledReason disabledAt
     queuedDeliveries failingSince retryAt lastError lastSuccessAt previousSecretUntil revision
   }
 }`;
@@ -75,11 +75,12 @@ function Standing({ webhook }) {
 }
 
 /** What a webhook gets, in words. */
-function wanted({ kind, causes, onlyChanges, accountChanges }) {
+function wanted({ kind, causes, onlyChanges, accountChanges, findingChanges }) {
   if (kind !== "STANDARD") return kindOf(kind).gets ?? "";
   const events = causes === null ? "Every event" : causes.map((cause) => words(cause)).join(", ");
   const parts = causes?.length === 0 ? [] : [`${events}${onlyChanges ? ", if it changes the state" : ""}`];
   if (accountChanges.length) parts.push(`accounts ${accountChanges.map((kind) => words(kind).toLowerCase()).join(", ")}`);
+  if (findingChanges) parts.push("findings opened or closed");
   return parts.join("; ");
 }
 
