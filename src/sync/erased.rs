@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use integration::user::SourceUser;
-use uuid::Uuid;
 
 use super::bulk;
 use super::reconcile::Scope;

@@ -11,7 +11,7 @@ from server import Process, call, free_port
 
 # The manifests as they are now, which may be newer than the program.
 CONNECTORS = Path(__file__).resolve().parents[2] / "src/integration/connectors"
-RUN_TIMEOUT = 300
+RUN_TIMEOUT = 600
 # Minutes between two scheduled runs: so many that none takes place.
 SELDOM = 43200
 FIELDS = "externalId email displayName status kind isAdmin guest mfaEnabled licenses lastActiveAt"

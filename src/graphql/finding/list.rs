@@ -131,7 +131,7 @@ connection!(FindingConnection(Among), FindingEdge, FindingList, "findings", {
         let api: &Api = ctx.data_unchecked();
         let at = match &self.1 {
             Among::All(list) => queries::evaluated_at(api.findings.db.read(), &list.0).await?,
-            Among::Account(user) => user.batch().load(api, EvaluatedOf, user.key()).await?,
+            Among::Account(user) => user.batch().load(api, EvaluatedOf, &user.key()).await?,
         };
         Ok(at.map(date_time))
     }
