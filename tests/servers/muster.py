@@ -14,7 +14,7 @@ CONNECTORS = Path(__file__).resolve().parents[2] / "src/integration/connectors"
 RUN_TIMEOUT = 600
 # Minutes between two scheduled runs: so many that none takes place.
 SELDOM = 43200
-FIELDS = "externalId email displayName status kind isAdmin guest mfaEnabled licenses lastActiveAt"
+FIELDS = "externalId email displayName status kind isAdmin mfaEnabled lastActiveAt"
 
 
 class Muster:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import sqlite3
@@ -138,25 +137,6 @@ def install_venv(home, name):
         execute(pip)
         installed.write_text(wanted.read_text())
     return home / "bin"
-
-
-def install_npm(home, name):
-    """Installs what requirements/NAME.json names, as it was on its day, and returns the folder of the modules."""
-    wanted = HERE / "requirements" / f"{name}.json"
-    installed = home / "installed.json"
-    if not installed.exists() or installed.read_text() != wanted.read_text():
-        shutil.rmtree(home, ignore_errors=True)
-        home.mkdir()
-        shutil.copy(wanted, home / "package.json")
-        before = json.loads(wanted.read_text())["before"]
-        # Without scripts: those of some modules would download programs.
-        npm = ["npm", "install", "--quiet", "--ignore-scripts", "--no-audit", "--no-fund", "--before", before]
-        try:
-            execute(npm, cwd=home)
-        except FileNotFoundError:
-            raise Unavailable("npm is missing") from None
-        shutil.copy(wanted, installed)
-    return home / "node_modules"
 
 
 def install_packages(*packages):

@@ -19,12 +19,13 @@ use muster::config::{Roles, Settings};
 use muster::findings::Findings;
 use muster::graphql::api::{Api, Services};
 use muster::graphql::guard::Guard;
+use muster::graphql::id;
 use muster::graphql::schema::{AppSchema, build, sdl};
 use muster::graphql::wanted::wanted;
 use muster::graphql::{json, written::Unmerged};
 use muster::instance::authorization::Authorizations;
 use muster::notification::test_mail::TestMail;
-use muster::webhook::Webhooks;
+use muster::webhook::{Ids, Webhooks};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -323,6 +324,7 @@ pub async fn register() -> (Api, AppSchema, App, Vec<String>, Vec<String>, crate
             instances: app.instances.clone(),
             networks: Vec::new(),
             public_url: "http://127.0.0.1".into(),
+            ids: Ids { instance: id::text_of_instance, run: id::text_of_run, page: app.engine.page_of },
         },
         journal: Journal::new(app.db.clone(), app.clock.clone()),
         tokens: app.tokens.clone(),

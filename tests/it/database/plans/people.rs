@@ -131,7 +131,8 @@ async fn reading_all(db: &DatabaseConnection) -> Plan {
         DbBackend::Sqlite => explained(db, &sql).await,
         backend => {
             let rows = db.query_all_raw(Statement::from_string(backend, format!("EXPLAIN {sql}"))).await.unwrap();
-            rows.iter().map(|row| format!("\n{}", row.try_get_by_index::<String>(0).unwrap())).collect()
+            let lines: Vec<String> = rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+            lines.join("\n")
         }
     };
     Plan { sql, steps }
@@ -148,8 +149,8 @@ async fn fill(db: &DatabaseConnection) {
         db.execute_unprepared(statement).await.unwrap();
     }
     let accounts = user::Entity::find().filter(user::Column::ExternalId.starts_with("copy-")).all(db).await.unwrap();
-    let people: Vec<Uuid> = accounts.iter().map(|_| Uuid::now_v7()).collect();
-    let each = || accounts.iter().zip(&people).enumerate();
+    let accounts: Vec<(user::Model, Uuid)> = accounts.into_iter().map(|account| (account, Uuid::now_v7())).collect();
+    let each = || accounts.iter().map(|(account, id)| (account, id)).enumerate();
     let persons = each().map(|(number, (account, id))| person::Model {
         id: *id,
         address: account.email.clone(),
@@ -170,6 +171,13 @@ async fn fill(db: &DatabaseConnection) {
         words.map(|word| person_word::Model { word, person_id: *id })
     });
     rows::insert::<person_word::Entity>(db, words).await;
+    fill_links(db, &accounts).await;
+    fill_decisions(db, &accounts).await;
+}
+
+/// What links accounts to people.
+async fn fill_links(db: &DatabaseConnection, accounts: &[(user::Model, Uuid)]) {
+    let each = || accounts.iter().map(|(account, id)| (account, id)).enumerate();
     let told = each().map(|(_, (account, id))| source_account::Model {
         instance_id: account.instance_id,
         external_id: account.external_id.clone(),
@@ -203,7 +211,11 @@ async fn fill(db: &DatabaseConnection) {
         kind: (number % 50 == 0).then_some(user::AccountKind::Human),
     });
     rows::insert::<account_link::Entity>(db, links).await;
-    let few = || each().filter(|(number, _)| number % 10 == 0);
+}
+
+/// What members have decided about every tenth account.
+async fn fill_decisions(db: &DatabaseConnection, accounts: &[(user::Model, Uuid)]) {
+    let few = || accounts.iter().map(|(account, id)| (account, id)).enumerate().filter(|(number, _)| number % 10 == 0);
     let pins = few().map(|(_, (account, id))| person_pin::Model {
         instance_id: account.instance_id,
         external_id: account.external_id.clone(),
@@ -270,32 +282,8 @@ async fn everything(server: &Server, company: &Company, (hr, chat): (&str, &str)
     }
     settled(server).await;
     about(server, &ann, &robot).await;
-    // Somebody leaves, is new, has another address, and gets the number of somebody else.
-    let mut now = staff();
-    now.remove(11);
-    now[2] = account("h2", "h2@acme.example").named("Harriet Holm 2").employee("2").suspended();
-    now[3] = account("h3", "other@acme.example").named("Harriet Holm 3").employee("3").alias("h3@acme.example");
-    now.push(account("h20", "h4@acme.example").named("Harriet Holm 20").employee("5"));
-    company.hr.list(now);
-    let mut talkers = talkers();
-    talkers.remove(5);
-    talkers.push(account("new", "x@nowhere.test").set("externalId", "h7"));
-    company.chat.list(talkers);
-    for id in [hr, chat, hr] {
-        server.sync(id, "outcome").await;
-        settled(server).await;
-    }
-    // Two sources are joined, and domains are equivalent.
-    let sources = json!([{ "instanceId": hr, "rank": 1 }, { "instanceId": chat, "rank": 2 }]);
-    let domains = json!({ "owned": ["acme.example", "acme.test", "example.com"], "stripTags": true,
-        "equivalents": [{ "domain": "acme.example", "sameAs": "acme.test" }] });
-    for is_trial in [true, false] {
-        server.done("setPeopleSources", json!({ "sources": sources, "dryRun": is_trial }), "").await;
-        let mut input = domains.clone();
-        input["dryRun"] = json!(is_trial);
-        server.done("setOwnedDomains", input, "").await;
-    }
-    settled(server).await;
+    moves(server, company, (hr, chat)).await;
+    settings(server, (hr, chat)).await;
     let gone = named("Harriet Holm 6").await;
     let erase = json!({ "id": gone, "reason": "asked for", "force": true, "acknowledgeIrreversible": true });
     server.done("erasePerson", erase, "accounts").await;
@@ -310,6 +298,38 @@ async fn everything(server: &Server, company: &Company, (hr, chat): (&str, &str)
     let retention = Retention { changes: 1, removed_users: 1, ..Retention::default() };
     let pruner = Pruner { db: server.db.clone(), age_clock: SteadyClock::new(Clock::System), retention };
     pruner.run_once(&CancellationToken::new()).await;
+}
+
+/// Somebody leaves, is new, has another address, and gets the number of somebody else.
+async fn moves(server: &Server, company: &Company, (hr, chat): (&str, &str)) {
+    let mut now = staff();
+    now.remove(11);
+    now[2] = account("h2", "h2@acme.example").named("Harriet Holm 2").employee("2").suspended();
+    now[3] = account("h3", "other@acme.example").named("Harriet Holm 3").employee("3").alias("h3@acme.example");
+    now.push(account("h20", "h4@acme.example").named("Harriet Holm 20").employee("5"));
+    company.hr.list(now);
+    let mut talkers = talkers();
+    talkers.remove(5);
+    talkers.push(account("new", "x@nowhere.test").set("externalId", "h7"));
+    company.chat.list(talkers);
+    for id in [hr, chat, hr] {
+        server.sync(id, "outcome").await;
+        settled(server).await;
+    }
+}
+
+/// Two sources are joined, and domains are equivalent.
+async fn settings(server: &Server, (hr, chat): (&str, &str)) {
+    let sources = json!([{ "instanceId": hr, "rank": 1 }, { "instanceId": chat, "rank": 2 }]);
+    let domains = json!({ "owned": ["acme.example", "acme.test", "example.com"], "stripTags": true,
+        "equivalents": [{ "domain": "acme.example", "sameAs": "acme.test" }] });
+    for is_trial in [true, false] {
+        server.done("setPeopleSources", json!({ "sources": sources, "dryRun": is_trial }), "").await;
+        let mut input = domains.clone();
+        input["dryRun"] = json!(is_trial);
+        server.done("setOwnedDomains", input, "").await;
+    }
+    settled(server).await;
 }
 
 async fn listings(client: &Client) {
