@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 
 /// The primary key of the only row.
-pub const ID: i32 = 1;
+pub const ONLY: i32 = 1;
 
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

@@ -52,7 +52,7 @@ pub async fn append(tx: &Tx, instance: Uuid, counts: &Counts, now: i64) -> Resul
         return Ok(());
     }
     let conn = tx.conn();
-    let log = finding_log::Entity::find_by_id(finding_log::ID).lock_exclusive().one(conn).await?;
+    let log = finding_log::Entity::find_by_id(finding_log::ONLY).lock_exclusive().one(conn).await?;
     let log = log.ok_or_else(|| Error::Internal("the table finding_log is empty".into()))?;
     let place = 1 + log.newest.max(newest_event(conn).await? * PLACES + OF_EVENT - 1);
     let row = Model { place, instance_id: instance, at: now, counts: serde_json::to_string(counts)? };
@@ -64,7 +64,7 @@ pub async fn append(tx: &Tx, instance: Uuid, counts: &Counts, now: i64) -> Resul
 
 /// The place of the newest entry; 0 if there never was one.
 pub async fn newest<C: ConnectionTrait>(conn: &C) -> Result<i64> {
-    let log = finding_log::Entity::find_by_id(finding_log::ID).one(conn).await?;
+    let log = finding_log::Entity::find_by_id(finding_log::ONLY).one(conn).await?;
     Ok(log.map_or(0, |log| log.newest))
 }
 

@@ -115,6 +115,9 @@ pub async fn total(reader: &Reader, filter: &Filter) -> Result<Total> {
 
 /// Those of these people who have a reported account.
 pub async fn by_ids(reader: &Reader, ids: &[Uuid]) -> Result<HashMap<Uuid, Model>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
     let own = keyset::among((Entity, Column::Id), ids, reader.get_database_backend());
     let people: Vec<Model> = reader.rows(Filter::default().select().filter(own).into_query()).await?;
     Ok(people.into_iter().map(|person| (person.id, person)).collect())

@@ -131,7 +131,8 @@ async fn every_list_is_a_connection_of_the_same_shape() {
                 "totalCount: Int!".into(),
                 "totalCountIsExact: Boolean!".into(),
             ];
-            let fields = shape(name).into_iter().filter(|field| field != "searchAsOf: DateTime");
+            let own = ["searchAsOf: DateTime", "evaluatedAt: DateTime"];
+            let fields = shape(name).into_iter().filter(|field| !own.contains(&&**field));
             assert_eq!(fields.collect::<Vec<_>>(), wanted);
             assert_eq!(shape(&format!("{node}Edge")), ["cursor: String!".to_owned(), format!("node: {node}!")]);
         }

@@ -221,6 +221,7 @@ async fn an_address_is_known_where_the_person_was_while_it_is_named_and_until_so
     let wiki =
         || [account("w1", "ann@acme.example"), managed(account("w2", "omar@acme.example"), "Z.Quist@acme.example")];
     company.connect("Wiki", wiki().into_iter().chain([account("w9", "otto@acme.example").named("Otto Ohm")])).await;
+    settled(&company.server).await;
     let otto = company.person("Otto Ohm").await;
     company.server.done("erasePerson", request(&otto), "accounts").await;
     erase(&company).await;
