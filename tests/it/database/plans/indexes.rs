@@ -4,14 +4,12 @@
 pub enum Use {
     /// A statement that contains these texts uses it.
     Finds(&'static [&'static str]),
-    /// The same, in the test about people.
-    OfPeople(&'static [&'static str]),
     /// It enforces uniqueness; statements need not use it.
     Forbids,
-    /// Its statements are about contracts, webhooks or lists, which these servers do not have.
+    /// Its statements are about people, contracts or webhooks, which this server does not have.
     Unplayed,
 }
-use self::Use::{Finds, Forbids, OfPeople, Unplayed};
+use self::Use::{Finds, Forbids, Unplayed};
 
 /// The condition of users of a status that few have.
 pub const OF_FEW: &str = r#""user_account"."status" IN ('suspended', 'invited')"#;
@@ -54,23 +52,20 @@ pub const INDEXES: &[(&str, Use)] = &[
     ("ix_audit_person_address", Finds(&[r#""audit_person"."address" = "#])),
     ("ix_oauth_authorization_expires", Finds(&[r#""oauth_authorization"."expires_at" <="#])),
     ("ux_person_address", Forbids),
-    ("ix_person_state", OfPeople(&[r#""person"."state" = "#, r#"ORDER BY "person"."id" ASC"#])),
-    ("ix_person_source", OfPeople(&[r#""person"."source_instance_id" = "#, r#"ORDER BY "person"."id" ASC"#])),
-    ("ix_person_word_person", OfPeople(&[r#"DELETE FROM "person_word" WHERE "person_word"."person_id""#])),
-    ("ix_source_account_person", OfPeople(&[r#"FROM "source_account" WHERE "source_account"."person_id""#])),
-    ("ix_source_account_employee", OfPeople(&[r#"FROM "source_account""#, r#""source_account"."employee_id" "#])),
-    ("ix_source_account_address", OfPeople(&[r#"OR "source_account"."address""#])),
-    ("ix_source_account_external", OfPeople(&[r#"FROM "source_account" WHERE "source_account"."external_id""#])),
-    ("ix_person_key_value", OfPeople(&[r#"FROM "person_key" WHERE "person_key"."value""#])),
-    (
-        "ix_person_key_account",
-        OfPeople(&[r#"FROM "person_key" WHERE "person_key"."instance_id" = "#, r#""person_key"."external_id""#]),
-    ),
-    ("ix_account_link_person", OfPeople(&[r#"FROM "account_link" WHERE "account_link"."person_id""#])),
-    ("ix_account_link_address", OfPeople(&[r#"FROM "account_link" WHERE "account_link"."address""#])),
-    ("ix_account_link_source_id", OfPeople(&[r#"FROM "account_link" WHERE "account_link"."source_id""#])),
-    ("ix_person_pin_person", OfPeople(&[r#""person_pin"."person_id""#])),
-    ("ix_account_owner_person", OfPeople(&[r#""account_owner"."person_id""#])),
+    ("ix_person_state", Unplayed),
+    ("ix_person_source", Unplayed),
+    ("ix_person_word_person", Unplayed),
+    ("ix_source_account_person", Unplayed),
+    ("ix_source_account_employee", Unplayed),
+    ("ix_source_account_address", Unplayed),
+    ("ix_source_account_external", Unplayed),
+    ("ix_person_key_value", Unplayed),
+    ("ix_person_key_account", Unplayed),
+    ("ix_account_link_person", Unplayed),
+    ("ix_account_link_address", Unplayed),
+    ("ix_account_link_source_id", Unplayed),
+    ("ix_person_pin_person", Unplayed),
+    ("ix_account_owner_person", Unplayed),
     ("ix_contract_notice", Unplayed),
     ("ux_contract_name", Forbids),
     ("ux_finding_open", Forbids),
@@ -80,8 +75,8 @@ pub const INDEXES: &[(&str, Use)] = &[
     ("ix_finding_user", Finds(&[r#"ORDER BY "finding"."user_id" DESC, "finding"."id" DESC"#])),
     ("ix_finding_excepted", Finds(&[r#""finding"."excepted_until" > "#, "GROUP BY"])),
     ("ix_finding_closed", Finds(&[r#""finding"."closed_at" < "#])),
-    ("ix_account_link_duplicate", OfPeople(&["b.person_id = l.person_id"])),
-    ("ix_account_link_kind", OfPeople(&["l.kind IS NOT NULL"])),
+    ("ix_account_link_duplicate", Unplayed),
+    ("ix_account_link_kind", Unplayed),
     ("ux_webhook_delivery_position", Forbids),
     ("ix_webhook_delivery_queue", Unplayed),
     ("ix_webhook_delivery_lane", Unplayed),

@@ -6,10 +6,9 @@
 
 mod heard;
 mod indexes;
-mod people;
 mod rows;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use muster::clock::{Clock, SteadyClock};
@@ -27,7 +26,6 @@ use crate::members::Browser;
 use crate::support::{Client, Server, one};
 use heard::Heard;
 use indexes::{INDEXES, Use};
-use rows::Size;
 
 /// The tables that grow. None may be scanned.
 const GROWING: [&str; 13] = [
@@ -70,12 +68,14 @@ async fn every_statement_finds_its_rows_by_an_index_and_every_index_has_a_statem
     first_rows(&server).await;
     let place = server.stop().await;
     let db = connect(&place.location()).await;
-    rows::fill(&db, Size { instances: 1_000, users_each: 10, of_large: 5_000, others: 1_000 }).await;
+    rows::fill(&db).await;
     let settings = match place.location() {
         Location::Sqlite(_) => Vec::new(),
         Location::Postgres(_) => explaining(&one(&place.location(), "SELECT current_database()::text").await),
     };
-    execute(&db, settings.iter().map(String::as_str).chain(["ANALYZE"])).await;
+    for statement in settings.iter().map(String::as_str).chain(["ANALYZE"]) {
+        db.execute_unprepared(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
     let heard = Heard::from_now_on();
     // A mail that is held is not looked at in time.
     let quick = |limits: &mut Limits| limits.hold.first = Duration::ZERO;
@@ -85,22 +85,12 @@ async fn every_statement_finds_its_rows_by_an_index_and_every_index_has_a_statem
 
     let plans = plans(&db, &heard).await;
     assert!(plans.len() > 50, "{} plans were told", plans.len());
-    let mut faults = unknown_indexes(&indexes(&db).await);
-    faults.extend(idle_indexes(&plans, |used| match used {
-        Use::Finds(parts) => Some(*parts),
-        Use::OfPeople(_) | Use::Forbids | Use::Unplayed => None,
-    }));
-    faults.extend(whole_tables(&plans, &GROWING));
+    let mut faults = idle_indexes(&indexes(&db).await, &plans);
+    faults.extend(whole_tables(&plans));
     faults.extend(unbounded(&plans));
     db.close().await.unwrap();
     drop(place);
     assert!(faults.is_empty(), "{}", faults.join("\n\n"));
-}
-
-async fn execute<'a>(db: &DatabaseConnection, statements: impl Iterator<Item = &'a str>) {
-    for statement in statements {
-        db.execute_unprepared(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
-    }
 }
 
 /// Makes PostgreSQL report the plan of every statement on its connection.
@@ -293,18 +283,19 @@ async fn indexes(db: &DatabaseConnection) -> Vec<String> {
     rows.iter().map(|row| row.try_get("", "name").unwrap()).collect()
 }
 
-/// What is not said of the indexes, or of others than there are.
-fn unknown_indexes(there: &[String]) -> Vec<String> {
-    let said: BTreeSet<_> = INDEXES.iter().map(|(name, _)| *name).collect();
-    let there: BTreeSet<_> = there.iter().map(String::as_str).collect();
-    let unsaid = there.difference(&said).map(|name| format!("nobody says what the index {name} is for"));
-    unsaid.chain(said.difference(&there).map(|name| format!("there is no index {name}"))).collect()
-}
-
-/// The statements about indexes that do not hold, of those whose use is told here.
-fn idle_indexes(plans: &[Plan], told: impl Fn(&Use) -> Option<&'static [&'static str]>) -> Vec<String> {
-    let mut faults = Vec::new();
-    for (name, parts) in INDEXES.iter().filter_map(|(name, used)| Some((name, told(used)?))) {
+/// The statements about indexes that do not hold.
+fn idle_indexes(there: &[String], plans: &[Plan]) -> Vec<String> {
+    let said: BTreeMap<_, _> = INDEXES.iter().map(|(name, used)| (*name, used)).collect();
+    let mut faults: Vec<_> = there
+        .iter()
+        .filter(|name| !said.contains_key(name.as_str()))
+        .map(|name| format!("nobody says what the index {name} is for"))
+        .collect();
+    for (name, used) in said {
+        if !there.iter().any(|index| index == name) {
+            faults.push(format!("there is no index {name}"));
+        }
+        let Use::Finds(parts) = used else { continue };
         let statements: Vec<_> = plans.iter().filter(|plan| parts.iter().all(|part| plan.sql.contains(part))).collect();
         if !statements.iter().any(|plan| plan.uses(name)) {
             let told: String = statements.iter().map(ToString::to_string).collect();
@@ -315,9 +306,9 @@ fn idle_indexes(plans: &[Plan], told: impl Fn(&Use) -> Option<&'static [&'static
 }
 
 /// The statements that scan a growing table without permission.
-fn whole_tables(plans: &[Plan], growing: &[&str]) -> Vec<String> {
+fn whole_tables(plans: &[Plan]) -> Vec<String> {
     let excused = |plan: &&Plan| !WHOLE.iter().any(|(part, _)| plan.sql.contains(part));
-    let whole = plans.iter().filter(|plan| growing.iter().any(|table| plan.reads_all_of(table)));
+    let whole = plans.iter().filter(|plan| GROWING.iter().any(|table| plan.reads_all_of(table)));
     whole.filter(excused).map(|plan| format!("a whole table is read:{plan}")).collect()
 }
 

@@ -18,14 +18,19 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+const INSTANCES: usize = 1_000;
 const RUNS_EACH: usize = 5;
+const USERS_EACH: usize = 10;
+/// How many more users the first instance has.
+const USERS_OF_LARGE: usize = 5_000;
 const CHANGES_EACH: usize = 4;
 const EVENTS_EACH: usize = 10;
+const OTHERS: usize = 1_000;
 /// So far in the future that nothing becomes due.
 const NEVER: i64 = 9_000_000_000_000;
 
 /// Inserts rows, without the columns that the database numbers itself.
-pub async fn insert<E>(db: &DatabaseConnection, rows: impl Iterator<Item = E::Model>)
+async fn insert<E>(db: &DatabaseConnection, rows: impl Iterator<Item = E::Model>)
 where
     E: EntityTrait,
     E::Model: IntoActiveModel<E::ActiveModel>,
@@ -56,21 +61,11 @@ fn hash() -> Vec<u8> {
     [id().into_bytes(), id().into_bytes()].concat()
 }
 
-/// How many rows there are.
-pub struct Size {
-    pub instances: usize,
-    pub users_each: usize,
-    /// How many more users the first instance has.
-    pub of_large: usize,
-    /// How many there are of what belongs to no instance.
-    pub others: usize,
-}
-
 /// Fills a database in which one instance has synced.
 #[expect(clippy::too_many_lines, reason = "one row of each table")]
-pub async fn fill(db: &DatabaseConnection, size: Size) {
+pub async fn fill(db: &DatabaseConnection) {
     let of = any::<instance::Entity>(db).await;
-    let instances: Vec<_> = (0..size.instances)
+    let instances: Vec<_> = (0..INSTANCES)
         .map(|number| instance::Model {
             id: id(),
             integration_key: ["rehearsal", "scim", "okta", "github", "slack"][number % 5].into(),
@@ -105,8 +100,8 @@ pub async fn fill(db: &DatabaseConnection, size: Size) {
     let of = any::<user::Entity>(db).await;
     let users: Vec<_> = instances
         .iter()
-        .flat_map(|instance| iter::repeat_n(instance, size.users_each))
-        .chain(iter::repeat_n(&instances[0], size.of_large))
+        .flat_map(|instance| iter::repeat_n(instance, USERS_EACH))
+        .chain(iter::repeat_n(&instances[0], USERS_OF_LARGE))
         .enumerate()
         .map(|(number, instance)| user::Model {
             id: id(),
@@ -167,13 +162,13 @@ pub async fn fill(db: &DatabaseConnection, size: Size) {
         ..of.clone()
     });
     insert::<notification::Entity>(db, mails).await;
-    others(db, size.others).await;
-    people(db, size.others).await;
+    others(db).await;
+    people(db).await;
 }
 
 /// What belongs to no instance here.
-async fn others(db: &DatabaseConnection, count: usize) {
-    let jobs = (0..count).flat_map(|_| [Kind::Sync, Kind::Mail, Kind::Purge]).map(|kind| job::Model {
+async fn others(db: &DatabaseConnection) {
+    let jobs = (0..OTHERS).flat_map(|_| [Kind::Sync, Kind::Mail, Kind::Purge]).map(|kind| job::Model {
         id: 0,
         kind,
         subject: id(),
@@ -186,7 +181,7 @@ async fn others(db: &DatabaseConnection, count: usize) {
     insert::<job::Entity>(db, jobs).await;
 
     let of = any::<api_token::Entity>(db).await;
-    let tokens = (0..count).map(|number| api_token::Model {
+    let tokens = (0..OTHERS).map(|number| api_token::Model {
         id: id(),
         name: format!("copy {number}"),
         hash: hash(),
@@ -194,7 +189,7 @@ async fn others(db: &DatabaseConnection, count: usize) {
     });
     insert::<api_token::Entity>(db, tokens).await;
 
-    let consents = (0..count).map(|_| oauth_authorization::Model {
+    let consents = (0..OTHERS).map(|_| oauth_authorization::Model {
         state_hash: hash(),
         browser_hash: None,
         integration_key: "scim".into(),
@@ -212,10 +207,10 @@ async fn others(db: &DatabaseConnection, count: usize) {
 }
 
 /// What is known of people who use the server.
-async fn people(db: &DatabaseConnection, count: usize) {
+async fn people(db: &DatabaseConnection) {
     let newest = audit_entry::Entity::find().order_by_desc(audit_entry::Column::Id);
     let of = newest.one(db).await.unwrap().expect("an entry of the audit log");
-    let entries = (1..).take(count).map(|number| audit_entry::Model {
+    let entries = (1..).take(OTHERS).map(|number| audit_entry::Model {
         id: of.id + number,
         at: of.at + number,
         actor_id: Some(id()),
@@ -225,7 +220,7 @@ async fn people(db: &DatabaseConnection, count: usize) {
         ..of.clone()
     });
     insert::<audit_entry::Entity>(db, entries).await;
-    let persons = (1..).take(count).map(|number| audit_person::Model {
+    let persons = (1..).take(OTHERS).map(|number| audit_person::Model {
         entry_id: of.id + number,
         key: hash(),
         actor_name: "ada".into(),
@@ -234,7 +229,7 @@ async fn people(db: &DatabaseConnection, count: usize) {
     });
     insert::<audit_person::Entity>(db, persons).await;
 
-    let sessions = (0..count).map(|_| session::Model {
+    let sessions = (0..OTHERS).map(|_| session::Model {
         id: id(),
         hash: hash(),
         member_id: id(),
@@ -247,6 +242,6 @@ async fn people(db: &DatabaseConnection, count: usize) {
         from_provider: false,
     });
     insert::<session::Entity>(db, sessions).await;
-    let attempts = (0..count).map(|_| sign_in_attempt::Model { account: hash(), count: 1, last_at: NEVER });
+    let attempts = (0..OTHERS).map(|_| sign_in_attempt::Model { account: hash(), count: 1, last_at: NEVER });
     insert::<sign_in_attempt::Entity>(db, attempts).await;
 }
