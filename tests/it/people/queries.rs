@@ -193,7 +193,8 @@ async fn the_number_of_statements_does_not_grow_with_the_people() {
         let mut of_this = Vec::new();
         for query in queries {
             let mut least = u64::MAX;
-            for number in 0..8 {
+            // Others work beside it, so that the least is what it takes.
+            for number in 0..24 {
                 let before = company.server.db.statements();
                 company.server.ask(&format!("{{ {query} }} # {number}"), json!({})).await;
                 least = least.min(company.server.db.statements() - before);

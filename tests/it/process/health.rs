@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::Response;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::Home;
 use crate::findings::application::evaluated;
@@ -114,9 +115,16 @@ async fn what_evaluations_open_and_close_is_told_once() {
     evaluated(client).await;
     client.sync(&id, "outcome").await;
     evaluated(client).await;
+    // The line of the second evaluation, which closes some, comes after the commit.
+    let told_of = |line: &str| line.contains("findings have changed");
+    let deadline = Instant::now() + DEADLINE;
+    while !home.log().lines().any(|line| told_of(line) && !line.contains("\"closed\":\"\"")) {
+        assert!(Instant::now() < deadline, "{}", home.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     // Each change, by what it is and the type of the finding.
     let (mut told, mut lines) = (BTreeMap::new(), 0);
-    for line in home.log().lines().filter(|line| line.contains("findings have changed")) {
+    for line in home.log().lines().filter(|line| told_of(line)) {
         let fields = serde_json::from_str::<Value>(line).unwrap()["fields"].take();
         lines += 1;
         for change in ["opened", "closed"] {
