@@ -306,15 +306,7 @@ async fn a_server_that_is_busy_has_no_findings() {
         assert_eq!(report.findings, []);
         report
     };
-    tokio::pin!(work);
-    let mut looks = 0;
-    loop {
-        tokio::select! {
-            biased;
-            _ = look() => looks += 1,
-            () = &mut work => break,
-        }
-    }
+    tokio::join!(work, look());
     let idle = || async {
         let found = server
             .ask("{ instances(filter: { statuses: [LIVE, DELETING] }) { nodes { syncState status } } }", json!({}))
@@ -327,8 +319,6 @@ async fn a_server_that_is_busy_has_no_findings() {
     };
     eventually(idle).await;
     look().await;
-    println!("{looks} looks while it was busy");
-    assert!(looks > 0);
 }
 
 #[tokio::test]
