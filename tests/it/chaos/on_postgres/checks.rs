@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use entity::{event, instance};
 use muster::instance::event::Event;
-use sea_orm::{DbBackend, EntityTrait, Statement};
+use sea_orm::{DbBackend, EntityTrait, IsolationLevel, Statement, TransactionTrait};
 use serde_json::Value;
 
 use super::stage::Stage;
@@ -85,16 +85,18 @@ pub async fn rules(cluster: &Cluster, faults: &mut Vec<String>) {
 /// The newest event of each instance shows what its row has.
 async fn newest_events(cluster: &Cluster, faults: &mut Vec<String>) {
     let db = cluster.connect("muster").await.unwrap();
+    // One snapshot of both tables: work that was carried over may go on meanwhile.
+    let snapshot = db.begin_with_config(Some(IsolationLevel::RepeatableRead), None).await.unwrap();
     let newest = "SELECT DISTINCT ON (instance_id) * FROM event ORDER BY instance_id, seq DESC";
     let newest = event::Entity::find().from_raw_sql(Statement::from_string(DbBackend::Postgres, newest));
-    let rows = instance::Entity::find().all(&db).await.unwrap();
+    let rows = instance::Entity::find().all(&snapshot).await.unwrap();
     let rows: HashMap<_, _> = rows.into_iter().map(|row| (row.id, row)).collect();
     let shown = |instance: &instance::Model| {
         let instance::Model { name, status, sync_state, health, revision, current_run_id, user_count, .. } =
             instance.clone();
         (name, status, sync_state, health, revision, current_run_id, user_count)
     };
-    for event in newest.all(&db).await.unwrap() {
+    for event in newest.all(&snapshot).await.unwrap() {
         let (seq, row) = (event.seq, &rows[&event.instance_id]);
         let event = Event::try_from(event).unwrap();
         if shown(&event.snapshot.instance) != shown(row) {
@@ -104,6 +106,7 @@ async fn newest_events(cluster: &Cluster, faults: &mut Vec<String>) {
             ));
         }
     }
+    snapshot.commit().await.unwrap();
     db.close().await.unwrap();
 }
 
