@@ -1,10 +1,10 @@
 //! Describes people by what their accounts say, and forgets those who have none.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::slice::from_ref;
 
-use entity::account_link::Rule;
 use entity::person::{self, Model};
-use entity::{account_link, account_owner, person_pin, person_word, source_account, user};
+use entity::{account_owner, person_pin, person_word, source_account, user};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, Iterable, QueryFilter, QueryOrder,
@@ -12,6 +12,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::describers::Firsts;
 use super::lane::Lane;
 use crate::db::keyset;
 use crate::directory::keys::match_key;
@@ -23,58 +24,74 @@ const TOGETHER: usize = 500;
 /// How many words are stored by one statement.
 const WORDS: usize = 4_000;
 
-/// An account of a person, with its link.
-struct Linked<'a> {
-    rule: Option<Rule>,
-    row: &'a user::Model,
-}
-
 impl Lane<'_> {
     /// Copies what the accounts of these people say of them. People without any account are forgotten, unless a member
     /// has given them one that is not here at present.
     pub async fn describe(&mut self, people: BTreeSet<Uuid>) -> Result<()> {
         let people: Vec<Uuid> = people.into_iter().collect();
         for people in people.chunks(TOGETHER) {
-            let links = self.linked_to(people).await?;
-            let mut idle: HashSet<Uuid> = people.iter().copied().collect();
-            for link in &links {
-                if let Some(person) = &link.person_id {
-                    idle.remove(person);
-                }
-            }
-            self.forget_people(&idle).await?;
             let sourced = self.sourced(people).await?;
-            self.keep_known(people, &sourced).await?;
-            let ids: Vec<Uuid> = links.iter().map(|link| link.user_id).collect();
-            let rows = self.accounts(&ids).await?;
-            let mut accounts = linked(&links, &rows);
-            let own = keyset::among((person::Entity, person::Column::Id), people, self.backend());
-            let known = person::Entity::find().filter(own).all(self.tx.conn()).await?;
-            let changed = known.into_iter().filter_map(|row| {
-                let accounts = accounts.remove(&row.id).unwrap_or_default();
-                let after = self.described(&row, sourced.contains(&row.id), accounts);
-                (after != row).then_some((row, after))
-            });
-            let changed: Vec<(Model, Model)> = changed.collect();
-            let others = changed.iter().filter(|(before, after)| before.department != after.department);
-            self.moved.extend(others.map(|(before, _)| before.id));
+            let changed = self.described_anew(people, &sourced).await?;
             self.store(changed).await?;
         }
         Ok(())
     }
 
+    /// [`Self::describe`] for people of whom it is known which accounts they have gained.
+    pub async fn describe_again(&mut self, people: BTreeSet<Uuid>, gained: &Firsts) -> Result<()> {
+        let people: Vec<Uuid> = people.into_iter().collect();
+        for people in people.chunks(TOGETHER) {
+            let sourced = self.sourced(people).await?;
+            let known = self.people(people).await?;
+            let first = self.still_first(&known, &sourced, gained).await?;
+            let rest: Vec<Uuid> = people.iter().copied().filter(|person| !first.contains_key(person)).collect();
+            let mut changed = self.changes(known, &sourced, first);
+            changed.extend(self.described_anew(&rest, &sourced).await?);
+            self.store(changed).await?;
+        }
+        Ok(())
+    }
+
+    /// People whose accounts describe them differently, before and after it. All of their accounts count.
+    async fn described_anew(&mut self, people: &[Uuid], sourced: &HashSet<Uuid>) -> Result<Vec<(Model, Model)>> {
+        if people.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = self.describers(people).await?;
+        self.forget_people(&found.idle).await?;
+        self.keep_known(people, sourced).await?;
+        let known = self.people(people).await?;
+        Ok(self.changes(known, sourced, found.accounts))
+    }
+
+    async fn people(&self, ids: &[Uuid]) -> Result<Vec<Model>> {
+        let own = keyset::among((person::Entity, person::Column::Id), ids, self.backend());
+        Ok(person::Entity::find().filter(own).all(self.tx.conn()).await?)
+    }
+
+    /// Those of the people whom these accounts describe differently.
+    fn changes(
+        &mut self,
+        known: Vec<Model>,
+        sourced: &HashSet<Uuid>,
+        accounts: HashMap<Uuid, Vec<user::Model>>,
+    ) -> Vec<(Model, Model)> {
+        // Without an account: all of them may be deleted, and come back.
+        let changed = known.into_iter().filter_map(|row| {
+            let after = self.described(&row, sourced.contains(&row.id), accounts.get(&row.id)?);
+            (after != row).then_some((row, after))
+        });
+        let changed: Vec<(Model, Model)> = changed.collect();
+        let others = changed.iter().filter(|(before, after)| before.department != after.department);
+        self.moved.extend(others.map(|(before, _)| before.id));
+        changed
+    }
+
     /// Stores new people who are known by an address, as the accounts describe them to which they are linked.
-    pub async fn introduce(
-        &self,
-        people: Vec<Model>,
-        links: &[account_link::Model],
-        rows: &[user::Model],
-    ) -> Result<()> {
-        let mut accounts = linked(links, rows);
+    pub async fn introduce(&self, people: Vec<Model>, accounts: &Firsts) -> Result<()> {
         let described = people.into_iter().map(|row| {
-            let accounts = accounts.remove(&row.id).unwrap_or_default();
-            let after = self.described(&row, false, accounts);
-            (row, after)
+            let after = accounts.of(row.id).map(|account| self.described(&row, false, from_ref(account)));
+            (row.clone(), after.unwrap_or(row))
         });
         self.store(described.collect()).await
     }
@@ -97,30 +114,9 @@ impl Lane<'_> {
             .collect())
     }
 
-    fn described(&self, before: &Model, is_sourced: bool, mut accounts: Vec<Linked<'_>>) -> Model {
-        if accounts.is_empty() {
-            // They may be deleted, and come back.
-            return before.clone();
-        }
-        let place = |linked: &Linked| {
-            (linked.rule == Some(Rule::Source))
-                .then(|| self.place(linked.row.instance_id))
-                .flatten()
-                .unwrap_or(usize::MAX)
-        };
-        accounts.sort_by_cached_key(|it| {
-            let user::Model { display_name, instance_id, external_id, .. } = it.row;
-            // Whoever was connected first, the name is the same.
-            (place(it), display_name.is_none(), display_name.clone(), *instance_id, external_id.clone())
-        });
-        // What is copied from others than sources comes from one account, so that it is known whose it is.
-        let mut others = 0;
-        accounts.retain(|it| {
-            others += usize::from(place(it) == usize::MAX);
-            place(it) != usize::MAX || others == 1
-        });
-        let first = |value: fn(&user::Model) -> &Option<String>| accounts.iter().find_map(|it| value(it.row).clone());
-        let name = accounts.iter().find(|it| it.row.display_name.is_some()).or(accounts.first());
+    fn described(&self, before: &Model, is_sourced: bool, accounts: &[user::Model]) -> Model {
+        let first = |value: fn(&user::Model) -> &Option<String>| accounts.iter().find_map(|row| value(row).clone());
+        let name = accounts.iter().find(|row| row.display_name.is_some()).or(accounts.first());
         let address = before.address.clone().filter(|_| !is_sourced);
         Model {
             is_external: match &address {
@@ -133,8 +129,8 @@ impl Lane<'_> {
             department: first(|row| &row.department),
             employee_id: first(|row| &row.employee_id),
             manager: first(|row| &row.manager),
-            source_instance_id: name.map(|it| it.row.instance_id),
-            source_user_id: name.map(|it| it.row.id),
+            source_instance_id: name.map(|row| row.instance_id),
+            source_user_id: name.map(|row| row.id),
             ..before.clone()
         }
     }
@@ -256,16 +252,4 @@ impl Lane<'_> {
         person::Entity::delete_many().filter(own()).exec(conn).await?;
         Ok(())
     }
-}
-
-/// The accounts of each person.
-fn linked<'a>(links: &[account_link::Model], rows: &'a [user::Model]) -> HashMap<Uuid, Vec<Linked<'a>>> {
-    let links: HashMap<Uuid, &account_link::Model> = links.iter().map(|link| (link.user_id, link)).collect();
-    let mut linked: HashMap<Uuid, Vec<Linked<'a>>> = HashMap::new();
-    for row in rows {
-        if let Some((Some(person), rule)) = links.get(&row.id).map(|link| (link.person_id, link.rule)) {
-            linked.entry(person).or_default().push(Linked { rule, row });
-        }
-    }
-    linked
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use entity::account_link::{self, Column, Entity, Model};
+use entity::account_link::{self, Column, Entity, Model, Rule};
 use entity::person::{self, State};
 use entity::{person_key, person_pin, source_account, user};
 use sea_orm::sea_query::{LockType, OnConflict};
@@ -12,6 +12,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::describers::Firsts;
 use super::lane::Lane;
 use super::rules::{self, Account, Claim, Claims, Decision, Pin, Whose};
 use crate::db::keyset;
@@ -35,15 +36,16 @@ impl Lane<'_> {
     /// Links the accounts, and describes the people who gain or lose them, and these ones.
     pub async fn relink(&mut self, users: &BTreeSet<Uuid>, people: BTreeSet<Uuid>) -> Result<()> {
         let users: Vec<Uuid> = users.iter().copied().collect();
-        let mut touched = people;
+        let (mut touched, mut gained) = (people, Firsts::default());
         for users in users.chunks(LINKS) {
-            touched.extend(self.link(users).await?);
+            touched.extend(self.link(users, &mut gained).await?);
         }
-        self.describe(touched).await
+        self.describe_again(touched, &gained).await
     }
 
-    /// Links the accounts. Returns the people that are to be described.
-    async fn link(&mut self, users: &[Uuid]) -> Result<BTreeSet<Uuid>> {
+    /// Links the accounts, and notes what people gain that are described by one of their accounts. Returns the people
+    /// that are to be described.
+    async fn link(&mut self, users: &[Uuid], gained: &mut Firsts) -> Result<BTreeSet<Uuid>> {
         let rows = self.accounts(users).await?;
         if rows.is_empty() {
             return Ok(BTreeSet::new());
@@ -74,9 +76,22 @@ impl Lane<'_> {
             };
             known.link(row, account, person, decision)
         });
-        let changed: Vec<Model> = links.filter(|link| known.links.get(&link.user_id) != Some(link)).collect();
-        self.introduce(new.into_values().collect(), &changed, &rows).await?;
-        let mut touched = self.note(&known, &changed, &people);
+        let links: Vec<Model> = links.collect();
+        let mut touched = BTreeSet::new();
+        for (link, row) in links.iter().zip(&rows) {
+            if let Some(person) = link.person_id.filter(|_| link.rule.is_some_and(describes)) {
+                // Also if the account stays where it is: its name may be new.
+                touched.insert(person);
+                gained.offer(person, row);
+            }
+        }
+        let changed: Vec<Model> =
+            links.into_iter().filter(|link| known.links.get(&link.user_id) != Some(link)).collect();
+        for person in new.values() {
+            touched.remove(&person.id);
+        }
+        self.introduce(new.into_values().collect(), gained).await?;
+        touched.extend(self.note(&known, &changed));
         touched.extend(self.write(&known, changed).await?);
         Ok(touched)
     }
@@ -234,23 +249,18 @@ impl Lane<'_> {
         Ok(new)
     }
 
-    /// Counts the changes. Returns whom they touch: all who lose an account, and those who gain one and are known by an
-    /// address only.
-    fn note(&mut self, known: &Known, changed: &[Model], at_address: &HashMap<String, Uuid>) -> BTreeSet<Uuid> {
-        let known_by_address: HashSet<Uuid> = at_address.values().copied().collect();
-        let mut touched = BTreeSet::new();
+    /// Counts the changes. Returns the people who lose an account.
+    fn note(&mut self, known: &Known, changed: &[Model]) -> BTreeSet<Uuid> {
+        let mut losers = BTreeSet::new();
         for link in changed {
             self.relinked.insert(link.instance_id);
             let before = known.links.get(&link.user_id).and_then(|link| link.person_id);
             self.ledger.account(link.user_id, before, link.person_id);
             if before != link.person_id {
-                touched.extend(before);
+                losers.extend(before);
             }
-            touched.extend(link.person_id.filter(|person| known_by_address.contains(person)));
         }
-        // A new name of an account that stays where it is.
-        touched.extend(known_by_address);
-        touched
+        losers
     }
 
     /// Stores links. Returns the people of accounts that were deleted meanwhile.
@@ -295,6 +305,14 @@ impl Lane<'_> {
             .exec(conn)
             .await?;
         Ok(())
+    }
+}
+
+/// Whether an account may describe a person by this rule, though the person is in no source.
+fn describes(rule: Rule) -> bool {
+    match rule {
+        Rule::Pin | Rule::OwnedAddress | Rule::ForeignAddress => true,
+        Rule::Source | Rule::SourceId | Rule::Address | Rule::EquivalentDomain | Rule::Tag => false,
     }
 }
 

@@ -28,6 +28,7 @@ use crate::db::Db;
 use crate::error::{Error, Refusal, RefusalCode};
 
 mod describe;
+mod describers;
 pub mod erase;
 pub mod groups;
 pub mod keys;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use muster::app::App;
 use muster::auth::{Caller, Role, Who};
@@ -306,7 +307,18 @@ async fn a_server_that_is_busy_has_no_findings() {
         assert_eq!(report.findings, []);
         report
     };
-    tokio::join!(work, look());
+    let is_done = AtomicBool::new(false);
+    let work = async {
+        work.await;
+        is_done.store(true, Ordering::Relaxed);
+    };
+    // The first look begins with the work.
+    let looks = async {
+        while !is_done.load(Ordering::Relaxed) {
+            look().await;
+        }
+    };
+    tokio::join!(looks, work);
     let idle = || async {
         let found = server
             .ask("{ instances(filter: { statuses: [LIVE, DELETING] }) { nodes { syncState status } } }", json!({}))

@@ -1,6 +1,7 @@
 //! People: whose accounts are, and who has left. The applications are real peers that speak SCIM.
 
 mod decisions;
+mod described;
 mod erased;
 mod erased_again;
 mod handed_over;

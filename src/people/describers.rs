@@ -1,0 +1,140 @@
+//! Which accounts describe a person: those in the sources, in the order of the sources. Of a person without any, one
+//! other, so that it is known whose its name is. Whoever was connected first, it is the same one.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
+use entity::account_link::{self, Column, Rule};
+use entity::{person, user};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
+use uuid::Uuid;
+
+use super::lane::Lane;
+use crate::db::keyset;
+use crate::error::Result;
+
+/// How many accounts are read by one statement.
+const ACCOUNTS: usize = 2_000;
+
+/// The account of each person that comes first of some that are no source's.
+#[derive(Default)]
+pub(super) struct Firsts(HashMap<Uuid, user::Model>);
+
+/// Of two accounts, the one with the lower rank describes a person.
+fn rank(row: &user::Model) -> (bool, Option<&str>, Uuid, &str) {
+    (row.display_name.is_none(), row.display_name.as_deref(), row.instance_id, &row.external_id)
+}
+
+impl Firsts {
+    pub fn of(&self, person: Uuid) -> Option<&user::Model> {
+        self.0.get(&person)
+    }
+
+    pub fn offer(&mut self, person: Uuid, row: &user::Model) {
+        match self.0.entry(person) {
+            Entry::Vacant(place) => {
+                place.insert(row.clone());
+            }
+            Entry::Occupied(mut place) if rank(row) < rank(place.get()) => {
+                place.insert(row.clone());
+            }
+            Entry::Occupied(_) => {}
+        }
+    }
+}
+
+/// The accounts that describe people, and who has no account at all.
+#[derive(Default)]
+pub(super) struct Describers {
+    pub accounts: HashMap<Uuid, Vec<user::Model>>,
+    pub idle: HashSet<Uuid>,
+}
+
+impl Lane<'_> {
+    /// Those of the people who are known by an address, and whose account that comes first is the one of before, or one
+    /// of those that they have gained. Their other accounts need not be read: a person may have one in each of hundreds
+    /// of instances.
+    pub async fn still_first(
+        &self,
+        people: &[person::Model],
+        sourced: &HashSet<Uuid>,
+        gained: &Firsts,
+    ) -> Result<HashMap<Uuid, Vec<user::Model>>> {
+        let is_candidate = |person: &&person::Model| person.address.is_some() && !sourced.contains(&person.id);
+        let before: HashMap<Uuid, &person::Model> =
+            people.iter().filter(is_candidate).filter_map(|person| Some((person.source_user_id?, person))).collect();
+        let ids: Vec<Uuid> = before.keys().copied().collect();
+        let links: HashMap<Uuid, Uuid> = self.links_of(Column::UserId, &ids, None).await?.into_iter().collect();
+        let mut first = HashMap::new();
+        for row in self.accounts(&ids).await? {
+            let Some(person) = before.get(&row.id) else { continue };
+            let has_it = links.get(&row.id) == Some(&person.id);
+            // With another name, it may come after one of those that are not read.
+            let is_first = (row.display_name.is_none(), &row.display_name)
+                <= (person.display_name.is_none(), &person.display_name);
+            if has_it && is_first {
+                let mut best = Firsts::default();
+                best.offer(person.id, &row);
+                if let Some(other) = gained.of(person.id) {
+                    best.offer(person.id, other);
+                }
+                first.extend(best.0.into_iter().map(|(person, row)| (person, vec![row])));
+            }
+        }
+        Ok(first)
+    }
+
+    /// The accounts that describe these people.
+    pub async fn describers(&self, people: &[Uuid]) -> Result<Describers> {
+        let mut found = Describers { idle: people.iter().copied().collect(), ..Describers::default() };
+        let own = self.links_of(Column::PersonId, people, Some(Rule::Source)).await?;
+        self.read(&own, |person, row| {
+            if self.place(row.instance_id).is_some() {
+                found.accounts.entry(person).or_default().push(row);
+            }
+        })
+        .await?;
+        found.idle.retain(|person| !found.accounts.contains_key(person));
+        for accounts in found.accounts.values_mut() {
+            accounts.sort_by(|a, b| {
+                let place = |row: &user::Model| self.place(row.instance_id);
+                place(a).cmp(&place(b)).then_with(|| rank(a).cmp(&rank(b)))
+            });
+        }
+        let others: Vec<Uuid> = found.idle.iter().copied().collect();
+        let others = self.links_of(Column::PersonId, &others, None).await?;
+        for (_, person) in &others {
+            found.idle.remove(person);
+        }
+        let mut firsts = Firsts::default();
+        self.read(&others, |person, row| firsts.offer(person, &row)).await?;
+        found.accounts.extend(firsts.0.into_iter().map(|(person, row)| (person, vec![row])));
+        Ok(found)
+    }
+
+    /// The accounts and the people of links that have one of these ids, and the rule.
+    async fn links_of(&self, column: Column, ids: &[Uuid], rule: Option<Rule>) -> Result<Vec<(Uuid, Uuid)>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let own = keyset::among((account_link::Entity, column), ids, self.backend());
+        let mut links = account_link::Entity::find().select_only().columns([Column::UserId, Column::PersonId]);
+        links = links.filter(own).filter(Column::PersonId.is_not_null());
+        if let Some(rule) = rule {
+            links = links.filter(Column::Rule.eq(rule));
+        }
+        self.tx.rows(links.into_query()).await
+    }
+
+    /// Reads the accounts of links, part by part.
+    async fn read(&self, links: &[(Uuid, Uuid)], mut take: impl FnMut(Uuid, user::Model)) -> Result<()> {
+        for links in links.chunks(ACCOUNTS) {
+            let people: HashMap<Uuid, Uuid> = links.iter().copied().collect();
+            let ids: Vec<Uuid> = people.keys().copied().collect();
+            for row in self.accounts(&ids).await? {
+                take(people[&row.id], row);
+            }
+        }
+        Ok(())
+    }
+}
