@@ -22,10 +22,12 @@ use crate::telemetry;
 
 mod audit;
 mod backup;
+mod client;
 mod connectors;
 mod demo;
 mod doctor;
 mod erasures;
+mod file;
 mod hardening;
 mod health;
 mod keys;
@@ -99,6 +101,16 @@ enum Command {
     /// Deliver lists of users.
     #[command(subcommand)]
     List(list::Command),
+    /// Write the settings of a server into a file, to be kept in git.
+    Export(file::Export),
+    /// Show what `muster apply` would change. Changes nothing.
+    ///
+    /// Exit code 0: there is nothing to do; 1: there are differences; 2: it failed.
+    Plan(file::Plan),
+    /// Change the settings of a server to those of a file.
+    ///
+    /// Exit code 0: the server has what the file says; 1: something is left, and each is said; 2: it failed.
+    Apply(file::Apply),
     /// List, check and try connector manifests.
     #[command(subcommand)]
     Connectors(connectors::Command),
@@ -175,6 +187,9 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Audit(command) => return audit::run(command, &settings()?).await,
         Command::Doctor(command) => return Ok(doctor::run(&command, settings()).await),
         Command::List(command) => return Ok(Box::pin(list::run(command)).await),
+        Command::Export(command) => return Ok(Box::pin(file::export(command)).await),
+        Command::Plan(command) => return Ok(Box::pin(file::plan(command)).await),
+        Command::Apply(command) => return Ok(Box::pin(file::apply(command)).await),
         Command::Connectors(command) => connectors::run(command, &cli.config).await,
         Command::Completions { shell } => {
             manual::completions(shell, &mut Cli::command());

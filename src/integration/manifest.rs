@@ -57,7 +57,7 @@ pub mod paging;
 pub mod records;
 pub mod schema;
 pub mod template;
-pub(crate) mod yaml;
+pub mod yaml;
 
 #[cfg(test)]
 mod hostile;

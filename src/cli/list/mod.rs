@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-mod client;
 mod push;
 
 #[derive(Subcommand)]

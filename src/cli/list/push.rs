@@ -14,7 +14,7 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 use tokio::time::sleep;
 
-use super::client::{Client, Run, token};
+use crate::cli::client::{Client, Run, token};
 use crate::cli::output::say;
 
 /// How many bytes are sent at once.

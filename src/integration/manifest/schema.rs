@@ -24,9 +24,13 @@ use crate::user::UserField;
 
 /// The schema of a manifest.
 pub fn schema() -> Value {
-    let mut schema =
-        SchemaSettings::draft2020_12().with_transform(NoNull).into_generator().into_root_schema_for::<Manifest>();
-    schema.insert("title".to_owned(), json!("A connector of Muster"));
+    schema_of::<Manifest>("A connector of Muster")
+}
+
+/// The schema of a type that is read from YAML.
+pub fn schema_of<T: JsonSchema>(title: &str) -> Value {
+    let mut schema = SchemaSettings::draft2020_12().with_transform(NoNull).into_generator().into_root_schema_for::<T>();
+    schema.insert("title".to_owned(), json!(title));
     schema.to_value()
 }
 

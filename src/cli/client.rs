@@ -9,6 +9,8 @@ use tokio::time::sleep;
 
 /// How long a small request may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a change may take, for which the server may have to ask an application.
+const LONG_PATIENCE: Duration = Duration::from_mins(2);
 /// How often a small request is made until the server answers, and the pause between two of them.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(2);
@@ -61,8 +63,13 @@ impl Client {
         self.server.join(path).map_err(|error| format!("--server: {error}"))
     }
 
+    /// The address of the server, with a slash at its end.
+    pub fn server(&self) -> &str {
+        self.server.as_str()
+    }
+
     /// Executes a query.
-    async fn ask(&self, query: &str, variables: Value) -> Result<Value, String> {
+    pub async fn ask(&self, query: &str, variables: Value) -> Result<Value, String> {
         let (url, body) = (self.at("graphql")?, json!({ "query": query, "variables": variables }));
         let mut tries = 0;
         loop {
@@ -81,6 +88,56 @@ impl Client {
             }
             sleep(PAUSE).await;
         }
+    }
+
+    /// All rows of a list, page by page. `filter` is written behind the size of the page.
+    pub async fn pages(&self, list: &str, filter: &str, fields: &str) -> Result<Vec<Value>, String> {
+        let query = format!(
+            "query($after: String) {{ {list}(first: 100, after: $after{filter}) {{
+                nodes {{ {fields} }} pageInfo {{ hasNextPage endCursor }} }} }}"
+        );
+        let (mut rows, mut after) = (Vec::new(), Value::Null);
+        loop {
+            let page = self.ask(&query, json!({ "after": after })).await?[list].take();
+            rows.extend(page["nodes"].as_array().into_iter().flatten().cloned());
+            if page["pageInfo"]["hasNextPage"] != json!(true) {
+                return Ok(rows);
+            }
+            after = page["pageInfo"]["endCursor"].clone();
+        }
+    }
+
+    /// Executes a mutation with one input. The inner error has why the server refused it, and then nothing was changed.
+    /// A request that got no answer is not repeated, because it may have been executed.
+    pub async fn change(&self, name: &str, input: &Value, fields: &str) -> Result<Result<Value, Vec<String>>, String> {
+        let kind = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
+        let query = format!(
+            "mutation($input: {kind}!) {{ {name}(input: $input) {{ {fields} userErrors {{ code field message }} }} }}"
+        );
+        let body = json!({ "query": query, "variables": { "input": input } }).to_string();
+        let mut tries = 0;
+        let response = loop {
+            tries += 1;
+            let request = self.http.post(self.at("graphql")?).bearer_auth(&self.token).timeout(LONG_PATIENCE);
+            let request = request.header("content-type", "application/json").body(body.clone());
+            let response = request.send().await.map_err(|error| unreachable(&error))?;
+            if response.status().as_u16() != 429 || tries == TRIES {
+                break response;
+            }
+            sleep(asked_pause(&response)).await;
+        };
+        if response.status().as_u16() == 429 || response.status().is_server_error() {
+            return Err(errors_of(response).await.join("\n"));
+        }
+        let mut answer = json_of(response).await?;
+        let errors = messages(&answer);
+        if !errors.is_empty() {
+            return Ok(Err(errors));
+        }
+        let payload = answer["data"][name].take();
+        let refusals = payload["userErrors"].as_array().into_iter().flatten();
+        let refusals: Vec<_> = refusals.map(refusal).collect();
+        Ok(if refusals.is_empty() { Ok(payload) } else { Err(refusals) })
     }
 
     /// The id of the instance with this name, or with this id.
@@ -144,6 +201,19 @@ impl Client {
             message: text(&run["failure"]["message"]).or_else(|| text(&run["remark"])),
         })
     }
+}
+
+/// A refusal with the field that it is about.
+fn refusal(error: &Value) -> String {
+    let path: Vec<_> = error["field"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let message = error["message"].as_str().unwrap_or_default();
+    if path.is_empty() { message.to_owned() } else { format!("{}: {message}", path.join(".")) }
+}
+
+/// How long the server asks to wait.
+fn asked_pause(response: &Response) -> Duration {
+    let asked = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+    asked.map_or(PAUSE, Duration::from_secs).min(LONG_PATIENCE)
 }
 
 async fn answer(response: Response) -> Result<Value, String> {
