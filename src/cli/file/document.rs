@@ -91,6 +91,7 @@ pub enum Kind {
 }
 
 impl Kind {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     fn is_standard(&self) -> bool {
         *self == Kind::Standard
     }
@@ -150,6 +151,7 @@ pub struct Webhook {
 /// The price of a licence. It is written as a whole.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the words of the API")]
 pub struct Price {
     /// The name of the instance.
     #[schemars(with = "String")]

@@ -23,15 +23,8 @@ pub enum Section {
 }
 
 impl Section {
-    pub const ALL: [Self; 7] = [
-        Self::Instances,
-        Self::Recipients,
-        Self::Webhooks,
-        Self::Prices,
-        Self::Contracts,
-        Self::People,
-        Self::Reports,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Instances, Self::Recipients, Self::Webhooks, Self::Prices, Self::Contracts, Self::People, Self::Reports];
 
     /// What one of its objects is called.
     pub fn noun(self) -> &'static str {
@@ -121,7 +114,7 @@ impl Object {
     /// The instances that it names.
     pub fn instances(&self) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
-        self.clone().for_instances(|name| drop(found.insert(name.clone())));
+        self.clone().for_instances(|name| found.extend([name.clone()]));
         found
     }
 

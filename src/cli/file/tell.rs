@@ -1,0 +1,84 @@
+//! Says what is planned, for people.
+
+use serde_json::Value;
+
+use super::plan::{Act, Difference, Item};
+use crate::cli::output::say;
+
+/// Everything that is to be said about a plan, in lines.
+pub fn plan(items: &[Item]) {
+    for item in items {
+        tell(item);
+    }
+    if !items.iter().any(Item::is_open) {
+        say!("There is nothing to do: the server has what the file says.");
+        return;
+    }
+    let count = |wanted: fn(&Act) -> bool| items.iter().filter(|item| wanted(&item.act)).count();
+    let kept = items.iter().filter(|item| !item.kept.is_empty()).count();
+    let conflicts = items.iter().filter(|item| !item.conflicts.is_empty()).count();
+    say!(
+        "{} to create, {} to change, {} to delete; {} cannot be made by this command; \
+         {kept} changed in the server since the export, {conflicts} changed in both.",
+        count(|act| matches!(act, Act::Create)),
+        count(|act| matches!(act, Act::Update)),
+        count(|act| matches!(act, Act::Delete)),
+        count(|act| matches!(act, Act::Consent(_) | Act::Wait(_) | Act::Gone | Act::Impossible(_))),
+    );
+}
+
+fn tell(item: &Item) {
+    let title = item.title();
+    let secrets = if item.sends_secrets && item.file.as_ref().is_some_and(|file| !file.secrets.is_empty()) {
+        ", with its secrets"
+    } else {
+        ""
+    };
+    match &item.act {
+        Act::Create => say!("+ {title} will be created{secrets}"),
+        Act::Update => say!("~ {title} will be changed{secrets}"),
+        Act::Delete => say!("- {title} will be deleted"),
+        Act::NotInFile(why) => say!("  {title} is not in the file; {why}"),
+        Act::Nothing => {}
+        Act::Consent(_) | Act::Wait(_) | Act::Gone | Act::Impossible(_) => say!("? {title} {}", obstacle(&item.act)),
+    }
+    for change in &item.changes {
+        say!("    {}: {} → {}", change.field, shown(&change.server), shown(&change.file));
+    }
+    differences(item);
+}
+
+/// What stands in the way of a change.
+pub fn obstacle(act: &Act) -> String {
+    match act {
+        Act::Consent(address) => format!("needs a person's consent: open {address}"),
+        Act::Wait(name) => format!("waits for the instance “{name}”, which is not there yet"),
+        Act::Gone => "was deleted in the server since the export, and is not created again without --overwrite".into(),
+        Act::Impossible(why) => format!("stays as it is, because {why}"),
+        Act::Create | Act::Update | Act::Delete | Act::NotInFile(_) | Act::Nothing => String::new(),
+    }
+}
+
+/// What is kept as the server has it.
+pub fn differences(item: &Item) {
+    let tell = |differences: &[Difference], what: &str| {
+        if differences.is_empty() {
+            return;
+        }
+        say!("! {}: {what}, and is kept without --overwrite", item.title());
+        for it in differences {
+            say!("    {}: {} in the server, {} in the file", it.field, shown(&it.server), shown(&it.file));
+        }
+    };
+    tell(&item.kept, "was changed in the server since the export");
+    tell(&item.conflicts, "was changed in the server and in the file");
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::String(text) => format!("“{text}”"),
+        Value::Array(list) if list.is_empty() => "none".to_owned(),
+        other => other.to_string(),
+    }
+}
