@@ -15,6 +15,7 @@ mod database;
 mod docs;
 mod errors;
 mod findings;
+mod gitfile;
 mod jobs;
 mod limits;
 mod lists;
