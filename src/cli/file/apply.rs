@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::object::{Object, Section};
+use super::object::Object;
 use super::plan::{Act, Item};
 use super::reference::{Reference, Secrets};
 use super::send::{Call, Ids, calls, switched_off, webhook_off};
@@ -17,14 +17,13 @@ use crate::cli::output::say;
 
 /// Applies the changes, then the deletions in the opposite order, and says what becomes of each. Returns whether
 /// everything is as the file says. Fails only if there is no use in going on; what was done until then stays.
-pub async fn apply(client: &Client, items: &[Item], secrets: &Secrets, folder: &Path) -> Result<bool, String> {
-    let mut ids = Ids::new();
-    for item in items {
-        for object in item.file.iter().chain(&item.server).filter(|object| object.section == Section::Instances) {
-            let id = item.server.as_ref().and_then(|server| server.id.clone());
-            ids.extend(id.map(|id| (object.key(), id)));
-        }
-    }
+pub async fn apply(
+    client: &Client,
+    items: &[Item],
+    mut ids: Ids,
+    secrets: &Secrets,
+    folder: &Path,
+) -> Result<bool, String> {
     let is_deletion = |item: &&Item| matches!(item.act, Act::Delete);
     let changes = items.iter().filter(|item| !is_deletion(item));
     let mut is_whole = true;

@@ -21,6 +21,7 @@ use self::document::Document;
 use self::object::{Object, Section, objects, sections};
 use self::plan::{Act, Item, Options, Sides};
 use self::reference::{Reference, Secrets};
+use self::send::Ids;
 use self::state::{Agreed, State, beside};
 use super::client::{Client, token};
 use super::output::say;
@@ -162,8 +163,11 @@ async fn write(command: Export) -> Result<(), String> {
 
 /// A plan, and what it was made from.
 struct Planned {
+    sections: BTreeSet<Section>,
     items: Vec<Item>,
     base: Option<State>,
+    /// Of the instances that are there, by all their names.
+    ids: Ids,
 }
 
 impl Planned {
@@ -181,10 +185,17 @@ impl Planned {
         let found = server::read(client, &sections, base.as_ref()).await?;
         let server = objects(&found.document);
         check::against(&file, &server, &found.catalog, path)?;
-        let console = client.server();
+        let mut ids = ids_of(&server);
+        let (console, managed) = (client.server(), sections.clone());
         let sides = Sides { sections, file, server, base: base.as_ref(), catalog: &found.catalog, console };
         let items = plan::plan(sides, options);
-        Ok(Self { items, base })
+        for item in &items {
+            if let (Some(file), Some(found)) = (&item.file, &item.server) {
+                let renamed = Object { name: file.name.clone(), ..found.clone() };
+                ids.extend(ids_of(&[renamed]));
+            }
+        }
+        Ok(Self { sections: managed, items, base, ids })
     }
 
     /// What the file and the server agree on now. Where they do not, it is what they agreed on before.
@@ -217,11 +228,15 @@ impl Planned {
             }
         }
         let is_unseen = |old: &&Object| !seen.contains(&(old.section, old.key()));
-        let managed: BTreeSet<_> = self.items.iter().map(Item::section).collect();
-        let others = before.iter().filter(is_unseen).filter(|old| !managed.contains(&old.section));
+        let others = before.iter().filter(is_unseen).filter(|old| !self.sections.contains(&old.section));
         objects.extend(others.map(|old| Agreed::of(old, old.fields.clone())));
         State { server: server.to_owned(), objects }
     }
+}
+
+fn ids_of(objects: &[Object]) -> Ids {
+    let instances = objects.iter().filter(|object| object.section == Section::Instances);
+    instances.filter_map(|object| Some((object.key(), object.id.clone()?))).collect()
 }
 
 async fn carry_out(command: Apply) -> Result<bool, String> {
@@ -236,7 +251,7 @@ async fn carry_out(command: Apply) -> Result<bool, String> {
     let needed: Vec<&Reference> = needed.flat_map(|item| &item.file).flat_map(|file| file.secrets.values()).collect();
     let secrets = Secrets::read(needed, folder)?;
     check_places(&planned.items, folder)?;
-    let is_whole = apply::apply(&client, &planned.items, &secrets, folder).await?;
+    let is_whole = apply::apply(&client, &planned.items, planned.ids.clone(), &secrets, folder).await?;
     let after = Planned::new(&client, &command.file, &Options::default()).await?;
     after.agreed(client.server()).write(&command.file)?;
     if is_whole && !planned.items.iter().any(Item::is_open) {

@@ -165,7 +165,11 @@ fn pairs(file: &[Object], server: &[Object], base: &[Object]) -> Vec<Option<usiz
         found.id.is_some() && agreed.is_some_and(|agreed| agreed.id == found.id)
     };
     let by_description = |object: &Object, found: &Object| {
-        object.section == Section::Webhooks && object.text("description") == found.text("description")
+        let same = |field| object.text(field) == found.text(field);
+        object.section == Section::Webhooks
+            && same("kind")
+            && same("description")
+            && !object.text("description").is_empty()
     };
     let ways: [Way<'_>; 4] = [&by_name, &by_earlier, &by_id, &by_description];
     for way in ways {
