@@ -76,3 +76,15 @@ prices:
     desk.edit("application: rehearsal, settings: {users: \"9\"}", "application: list");
     assert_says(&desk.apply(1), &["instance “Acme” was refused", "cannot be changed"]);
 }
+
+/// The example of the documentation is a file that can be planned.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_documented_file_can_be_planned() {
+    let desk = Desk::start().await;
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/a-file-in-git.md")).unwrap();
+    let (_, rest) = page.split_once("```yaml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    desk.write(example);
+    let planned = desk.plan(1);
+    assert_says(&planned, &["+ instance “Okta” will be created, with its secrets", "+ webhook “IT channel”", "people"]);
+}
