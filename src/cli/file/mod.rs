@@ -149,7 +149,7 @@ async fn write(command: Export) -> Result<(), String> {
     if !wanted.contains(&Section::Instances) {
         document.instances = None;
     }
-    let text = serde_saphyr::to_string(&document).map_err(|error| format!("the file: {error}"))?;
+    let text = text_of(&document)?;
     let Some(file) = command.output else {
         say!("{}", text.trim_end());
         return Ok(());
@@ -159,6 +159,22 @@ async fn write(command: Export) -> Result<(), String> {
     State { server: client.server().to_owned(), objects }.write(&file)?;
     say!("wrote {} and {}", file.display(), beside(&file).display());
     Ok(())
+}
+
+/// The document in YAML, with an empty line between its sections.
+fn text_of(document: &Document) -> Result<String, String> {
+    let options = serde_saphyr::ser_options! { compact_list_indent: false };
+    let plain =
+        serde_saphyr::to_string_with_options(document, options).map_err(|error| format!("the file: {error}"))?;
+    let mut text = String::new();
+    for line in plain.lines() {
+        if !line.starts_with([' ', '-']) && !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(line);
+        text.push('\n');
+    }
+    Ok(text)
 }
 
 /// A plan, and what it was made from.

@@ -105,9 +105,16 @@ fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().map(text).collect()
 }
 
-/// Words of the API in the spelling of the file.
+/// Words of the API in the spelling of the file. Their order means nothing.
 fn words(value: &Value) -> Vec<String> {
-    texts(value).into_iter().map(|word| word.to_lowercase()).collect()
+    sorted(texts(value).into_iter().map(|word| word.to_lowercase()))
+}
+
+/// In an order that stays, so that two exports of the same settings are equal.
+fn sorted(texts: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut texts: Vec<_> = texts.into_iter().collect();
+    texts.sort();
+    texts
 }
 
 fn origin(row: &Value) -> Origin {
@@ -202,8 +209,8 @@ fn webhook(row: &Value, name: &str, description: String, names: &BTreeMap<String
         only_changes: (row["onlyChanges"] == json!(false)).then_some(false),
         account_changes: words(&row["accountChanges"]),
         finding_changes: (row["findingChanges"] == json!(true)).then_some(true),
-        applications: texts(&row["scope"]["integrationKeys"]),
-        instances: limited.iter().filter_map(|id| names.get(id).cloned()).collect(),
+        applications: sorted(texts(&row["scope"]["integrationKeys"])),
+        instances: sorted(limited.iter().filter_map(|id| names.get(id).cloned())),
         origin: origin(row),
     }
 }
@@ -257,10 +264,14 @@ async fn people(client: &Client) -> Result<People, String> {
         rank: row["rank"].as_i64().unwrap_or_default(),
     };
     let pair = |row: &Value| Pair { domain: text(&row["domain"]), same_as: text(&row["sameAs"]) };
+    let mut sources: Vec<_> = found["sources"].as_array().into_iter().flatten().map(source).collect();
+    sources.sort_by_key(|source| (source.rank, source.instance.clone()));
+    let mut pairs: Vec<_> = found["equivalentDomains"].as_array().into_iter().flatten().map(pair).collect();
+    pairs.sort_by_key(|pair| (pair.domain.clone(), pair.same_as.clone()));
     Ok(People {
-        sources: Some(found["sources"].as_array().into_iter().flatten().map(source).collect()),
-        owned_domains: Some(texts(&found["ownedDomains"])),
-        equivalent_domains: Some(found["equivalentDomains"].as_array().into_iter().flatten().map(pair).collect()),
+        sources: Some(sources),
+        owned_domains: Some(sorted(texts(&found["ownedDomains"]))),
+        equivalent_domains: Some(pairs),
         strip_tags: found["stripTags"].as_bool(),
     })
 }
@@ -273,12 +284,12 @@ async fn reports(client: &Client) -> Result<Reports, String> {
         instance: text(&row["instance"]["name"]),
         provider: text(&row["provider"]["name"]),
     };
+    let mut enforced: Vec<_> = found["signInEnforcedBy"].as_array().into_iter().flatten().map(enforcement).collect();
+    enforced.sort_by_key(|row| (row.instance.clone(), row.provider.clone()));
     Ok(Reports {
         disabled_findings: Some(words(&found["disabledTypes"])),
         inactive_days: found["inactiveDays"].as_i64(),
-        sign_in_enforced_by: Some(
-            found["signInEnforcedBy"].as_array().into_iter().flatten().map(enforcement).collect(),
-        ),
+        sign_in_enforced_by: Some(enforced),
         weekly_digest: found["weeklyDigest"].as_bool(),
     })
 }

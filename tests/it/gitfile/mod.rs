@@ -33,7 +33,7 @@ impl Ended {
     /// Asserts the exit code, and returns what was printed.
     fn with(self, code: i32) -> String {
         assert_eq!(self.code, Some(code), "{}\n{}", self.output, self.errors);
-        self.output + &self.errors
+        format!("{}{}", self.output, self.errors)
     }
 }
 
