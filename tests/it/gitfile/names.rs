@@ -56,6 +56,43 @@ async fn only_prune_deletes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prune_deletes_what_others_name_first_and_can_be_told_to_spare_nothing() {
+    let desk = Desk::start().await;
+    let full = "instances:
+  - {name: Acme, application: rehearsal}
+webhooks:
+  - {name: Hook, url: \"https://a.example.com\", instances: [Acme]}
+prices:
+  - {instance: Acme, license: Pro, unit_price: 1.00, currency: EUR}
+contracts:
+  - {name: Frame, instance: Acme, starts_on: 2026-01-01, ends_on: 2030-12-31, currency: EUR, lines: [{license: Pro, seats: 1}]}
+";
+    desk.write(full);
+    desk.apply(0);
+    desk.client().rehearse("Globex", &[]).await;
+    desk.write("instances: []\nwebhooks: []\nprices: []\ncontracts: []\n");
+    let spared = desk.run(&["apply", "muster.yaml", "--prune"]).with(0);
+    let places: Vec<_> = ["contract “Frame”", "price of “Pro”", "webhook “Hook”", "instance “Acme”"]
+        .into_iter()
+        .map(|what| spared.find(what).unwrap_or_else(|| panic!("{what}: {spared}")))
+        .collect();
+    assert!(places.is_sorted(), "{spared}");
+    assert_says(&desk.plan(0), &["instance “Globex” is not in the file; it was made in the server since the export"]);
+    desk.run(&["apply", "muster.yaml", "--prune", "--overwrite"]).with(0);
+    assert_eq!(desk.run(&["plan", "muster.yaml", "--prune"]).with(0).lines().count(), 1);
+
+    // What was deleted on purpose can be made again.
+    let acme = async || desk.instances().await.iter().any(|(name, _)| name == "Acme");
+    let deadline = tokio::time::Instant::now() + crate::support::DEADLINE;
+    while acme().await {
+        assert!(tokio::time::Instant::now() < deadline, "it is not deleted");
+    }
+    desk.write(full);
+    desk.apply(0);
+    desk.plan(0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn contracts_and_webhooks_are_changed_by_their_names() {
     let desk = Desk::start().await;
     desk.client().rehearse("Acme", &[]).await;
