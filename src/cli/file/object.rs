@@ -26,6 +26,19 @@ impl Section {
     pub const ALL: [Self; 7] =
         [Self::Instances, Self::Recipients, Self::Webhooks, Self::Prices, Self::Contracts, Self::People, Self::Reports];
 
+    /// Its key in the file.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Instances => "instances",
+            Self::Recipients => "recipients",
+            Self::Webhooks => "webhooks",
+            Self::Prices => "prices",
+            Self::Contracts => "contracts",
+            Self::People => "people",
+            Self::Reports => "reports",
+        }
+    }
+
     /// What one of its objects is called.
     pub fn noun(self) -> &'static str {
         match self {

@@ -55,29 +55,42 @@ pub async fn read(client: &Client, sections: &BTreeSet<Section>, base: Option<&S
     let mut document =
         Document { instances: Some(rows.iter().map(|row| instance(row, &catalog)).collect()), ..Document::default() };
     for section in sections {
-        match section {
-            Section::Instances => {}
-            Section::Recipients => {
-                let found = client.ask("{ recipients { emails } }", json!({})).await?;
-                document.recipients = Some(texts(&found["recipients"]["emails"]));
-            }
-            Section::Webhooks => {
-                let found = client.ask(&format!("{{ webhooks {{ {WEBHOOK} }} }}"), json!({})).await?;
-                document.webhooks = Some(webhooks(&found["webhooks"], &names, base));
-            }
-            Section::Prices => {
-                let rows = client.pages("licenses", "", PRICE).await?;
-                document.prices = Some(rows.iter().filter(|row| !row["price"].is_null()).map(price).collect());
-            }
-            Section::Contracts => {
-                let rows = client.pages("renewals", ", filter: { includeEnded: true }", CONTRACT).await?;
-                document.contracts = Some(rows.iter().map(contract).collect());
-            }
-            Section::People => document.people = Some(people(client).await?),
-            Section::Reports => document.reports = Some(reports(client).await?),
-        }
+        let done = add(client, *section, &mut document, &names, base).await;
+        done.map_err(|line| format!("the section {} of the server: {line}", section.key()))?;
     }
     Ok(Server { document, catalog })
+}
+
+/// Reads one section into the document.
+async fn add(
+    client: &Client,
+    section: Section,
+    document: &mut Document,
+    names: &BTreeMap<String, String>,
+    base: Option<&State>,
+) -> Result<(), String> {
+    match section {
+        Section::Instances => {}
+        Section::Recipients => {
+            let found = client.ask("{ recipients { emails } }", json!({})).await?;
+            document.recipients = Some(texts(&found["recipients"]["emails"]));
+        }
+        Section::Webhooks => {
+            let found = client.ask(&format!("{{ webhooks {{ {WEBHOOK} }} }}"), json!({})).await?;
+            document.webhooks = Some(webhooks(&found["webhooks"], names, base));
+        }
+        Section::Prices => {
+            let rows = client.pages("licenses", "", PRICE).await?;
+            document.prices = Some(rows.iter().filter(|row| !row["price"].is_null()).map(price).collect());
+        }
+        Section::Contracts => {
+            let rows = client.pages("renewals", ", filter: { includeEnded: true }", CONTRACT).await?;
+            document.contracts = Some(rows.iter().map(contract).collect());
+        }
+        Section::People => document.people = Some(people(client).await?),
+        Section::Reports => document.reports = Some(reports(client).await?),
+    }
+    Ok(())
 }
 
 async fn catalog(client: &Client) -> Result<BTreeMap<String, Application>, String> {

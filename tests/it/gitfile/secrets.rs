@@ -121,7 +121,10 @@ async fn a_token_that_may_not_change_anything_is_told_so() {
     );
     assert!(desk.instances().await.is_empty());
     desk.write("webhooks: []\n");
-    assert_says(&desk.run_as("operator", &["plan", "muster.yaml"]).with(2), &["webhooks"]);
+    assert_says(
+        &desk.run_as("operator", &["plan", "muster.yaml"]).with(2),
+        &["the section webhooks of the server: Only administrators"],
+    );
     desk.write("instances: [{name: Acme, application: rehearsal}]\n");
     desk.run_as("operator", &["apply", "muster.yaml"]).with(0);
     let found = desk.client().ask("{ reportSettings { inactiveDays } }", json!({})).await;
