@@ -160,7 +160,7 @@ pub fn main() -> ExitCode {
 }
 
 fn fail(line: &str) -> ExitCode {
-    eprintln!("muster: {line}");
+    eprintln!("muster: {}", output::harmless(line));
     ExitCode::FAILURE
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Who reads it may leave (`muster member list | head`). A command goes on with its work then, and has not failed.
 
+use std::borrow::Cow;
 use std::fmt::Arguments;
 use std::io::{self, Write as _};
 use std::sync::OnceLock;
@@ -17,10 +18,23 @@ pub(super) use say;
 
 pub fn line(text: Arguments<'_>) {
     if !has_ended()
-        && let Err(error) = writeln!(io::stdout().lock(), "{text}")
+        && let Err(error) = writeln!(io::stdout().lock(), "{}", harmless(&text.to_string()))
     {
         let _ = FAILURE.set(error);
     }
+}
+
+/// A text without what a terminal obeys: names in an application and on a server are whatever somebody wrote.
+pub fn harmless(text: &str) -> Cow<'_, str> {
+    let is_harmful = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    if !text.contains(is_harmful) {
+        return text.into();
+    }
+    let mut shown = String::new();
+    for letter in text.chars() {
+        if is_harmful(letter) { shown.extend(letter.escape_default()) } else { shown.push(letter) }
+    }
+    shown.into()
 }
 
 /// Whether a line could not be written, so that there is no use in more of them.
@@ -33,5 +47,16 @@ pub fn finish() -> Result<(), String> {
     match FAILURE.get() {
         Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("cannot write the output: {error}")),
         Some(_) | None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn what_a_terminal_obeys_is_shown() {
+        assert_eq!(harmless("Ann\u{1b}[2J\r\u{9b}1m\tÄ\n"), "Ann\\u{1b}[2J\\r\\u{9b}1m\tÄ\n");
+        assert_eq!(harmless("{\n  \"a\": 1\n}"), "{\n  \"a\": 1\n}");
     }
 }

@@ -45,7 +45,7 @@ impl Lane<'_> {
             let known = self.people(people).await?;
             let first = self.still_first(&known, &sourced, gained).await?;
             let rest: Vec<Uuid> = people.iter().copied().filter(|person| !first.contains_key(person)).collect();
-            let mut changed = self.changes(known, &sourced, first);
+            let mut changed = self.changes(known, &sourced, &first);
             changed.extend(self.described_anew(&rest, &sourced).await?);
             self.store(changed).await?;
         }
@@ -61,7 +61,7 @@ impl Lane<'_> {
         self.forget_people(&found.idle).await?;
         self.keep_known(people, sourced).await?;
         let known = self.people(people).await?;
-        Ok(self.changes(known, sourced, found.accounts))
+        Ok(self.changes(known, sourced, &found.accounts))
     }
 
     async fn people(&self, ids: &[Uuid]) -> Result<Vec<Model>> {
@@ -74,7 +74,7 @@ impl Lane<'_> {
         &mut self,
         known: Vec<Model>,
         sourced: &HashSet<Uuid>,
-        accounts: HashMap<Uuid, Vec<user::Model>>,
+        accounts: &HashMap<Uuid, Vec<user::Model>>,
     ) -> Vec<(Model, Model)> {
         // Without an account: all of them may be deleted, and come back.
         let changed = known.into_iter().filter_map(|row| {

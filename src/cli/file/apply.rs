@@ -13,7 +13,7 @@ use super::reference::{Reference, Secrets};
 use super::send::{Call, Ids, calls, switched_off, webhook_off};
 use super::tell;
 use crate::cli::client::Client;
-use crate::cli::output::say;
+use crate::cli::output::{harmless, say};
 
 /// Applies the changes, then the deletions in the opposite order, and says what becomes of each. Returns whether
 /// everything is as the file says. Fails only if there is no use in going on; what was done until then stays.
@@ -31,9 +31,9 @@ pub async fn apply(
         is_whole &= match one(client, item, &mut ids, secrets, folder).await? {
             Ok(()) => item.kept.is_empty() && item.conflicts.is_empty(),
             Err(reasons) => {
-                eprintln!("muster: {} was refused", item.title());
+                eprintln!("muster: {} was refused", harmless(&item.title()));
                 for reason in reasons {
-                    eprintln!("  {reason}");
+                    eprintln!("  {}", harmless(&reason));
                 }
                 false
             }

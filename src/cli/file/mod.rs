@@ -24,7 +24,7 @@ use self::reference::{Reference, Secrets};
 use self::send::Ids;
 use self::state::{Agreed, State, beside};
 use super::client::{Client, token};
-use super::output::say;
+use super::output::{harmless, say};
 
 mod apply;
 mod check;
@@ -103,7 +103,7 @@ fn code(ended: Result<bool, String>) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(line) => {
-            eprintln!("muster: {line}");
+            eprintln!("muster: {}", harmless(&line));
             ExitCode::from(2)
         }
     }

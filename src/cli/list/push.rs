@@ -15,7 +15,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::time::sleep;
 
 use crate::cli::client::{Client, Run, token};
-use crate::cli::output::say;
+use crate::cli::output::{harmless, say};
 
 /// How many bytes are sent at once.
 const PART: usize = 64 * 1024;
@@ -87,7 +87,7 @@ pub(super) async fn run(push: Push) -> ExitCode {
         Ok(End::TakenOver) => ExitCode::SUCCESS,
         Ok(End::Refused) => ExitCode::FAILURE,
         Err(line) => {
-            eprintln!("muster: {line}");
+            eprintln!("muster: {}", harmless(&line));
             ExitCode::from(2)
         }
     }
