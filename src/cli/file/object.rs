@@ -43,12 +43,12 @@ impl Section {
     pub fn noun(self) -> &'static str {
         match self {
             Self::Instances => "instance",
-            Self::Recipients => "recipients",
+            Self::Recipients => "section recipients",
             Self::Webhooks => "webhook",
             Self::Prices => "price",
             Self::Contracts => "contract",
-            Self::People => "people",
-            Self::Reports => "reports",
+            Self::People => "section people",
+            Self::Reports => "section reports",
         }
     }
 }
