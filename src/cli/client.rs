@@ -49,6 +49,10 @@ impl Client {
         if !matches!(server.scheme(), "http" | "https") {
             return Err("--server: give an address such as https://muster.example.com".to_owned());
         }
+        let has_more = server.query().is_some() || server.fragment().is_some();
+        if has_more || !server.username().is_empty() || server.password().is_some() {
+            return Err("--server: give the address alone, without a name, a password, ? or #".to_owned());
+        }
         let http = reqwest::Client::builder()
             .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")))
             // A token is not sent to another server.

@@ -26,7 +26,12 @@ pub fn line(text: Arguments<'_>) {
 
 /// A text without what a terminal obeys: names in an application and on a server are whatever somebody wrote.
 pub fn harmless(text: &str) -> Cow<'_, str> {
-    let is_harmful = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    // Controls, and what changes the direction or the lines of a text.
+    let is_harmful = |letter: char| match letter {
+        '\n' | '\t' => false,
+        '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        _ => letter.is_control(),
+    };
     if !text.contains(is_harmful) {
         return text.into();
     }

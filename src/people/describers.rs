@@ -2,7 +2,7 @@
 //! other, so that it is known whose its name is. Whoever was connected first, it is the same one.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use entity::account_link::{self, Column, Rule};
 use entity::{person, user};
@@ -18,7 +18,11 @@ const ACCOUNTS: usize = 2_000;
 
 /// The account of each person that comes first of some that are no source's.
 #[derive(Default)]
-pub(super) struct Firsts(HashMap<Uuid, user::Model>);
+pub(super) struct Firsts {
+    accounts: HashMap<Uuid, user::Model>,
+    /// The people of whom nothing but all of their accounts tells which one comes first.
+    pub unsure: BTreeSet<Uuid>,
+}
 
 /// Of two accounts, the one with the lower rank describes a person.
 fn rank(row: &user::Model) -> (bool, Option<&str>, Uuid, &str) {
@@ -27,11 +31,11 @@ fn rank(row: &user::Model) -> (bool, Option<&str>, Uuid, &str) {
 
 impl Firsts {
     pub fn of(&self, person: Uuid) -> Option<&user::Model> {
-        self.0.get(&person)
+        self.accounts.get(&person)
     }
 
     pub fn offer(&mut self, person: Uuid, row: &user::Model) {
-        match self.0.entry(person) {
+        match self.accounts.entry(person) {
             Entry::Vacant(place) => {
                 place.insert(row.clone());
             }
@@ -60,7 +64,9 @@ impl Lane<'_> {
         sourced: &HashSet<Uuid>,
         gained: &Firsts,
     ) -> Result<HashMap<Uuid, Vec<user::Model>>> {
-        let is_candidate = |person: &&person::Model| person.address.is_some() && !sourced.contains(&person.id);
+        let is_candidate = |person: &&person::Model| {
+            person.address.is_some() && !sourced.contains(&person.id) && !gained.unsure.contains(&person.id)
+        };
         let before: HashMap<Uuid, &person::Model> =
             people.iter().filter(is_candidate).filter_map(|person| Some((person.source_user_id?, person))).collect();
         let ids: Vec<Uuid> = before.keys().copied().collect();
@@ -78,7 +84,7 @@ impl Lane<'_> {
                 if let Some(other) = gained.of(person.id) {
                     best.offer(person.id, other);
                 }
-                first.extend(best.0.into_iter().map(|(person, row)| (person, vec![row])));
+                first.extend(best.accounts.into_iter().map(|(person, row)| (person, vec![row])));
             }
         }
         Ok(first)
@@ -108,8 +114,22 @@ impl Lane<'_> {
         }
         let mut firsts = Firsts::default();
         self.read(&others, |person, row| firsts.offer(person, &row)).await?;
-        found.accounts.extend(firsts.0.into_iter().map(|(person, row)| (person, vec![row])));
+        found.accounts.extend(firsts.accounts.into_iter().map(|(person, row)| (person, vec![row])));
         Ok(found)
+    }
+
+    /// Those of these people who are described by an account of no source: nobody knows them by an address, and their
+    /// accounts in the sources are not reported.
+    pub async fn described_by_others(&self, people: &[Uuid]) -> Result<BTreeSet<Uuid>> {
+        use person::Column as P;
+        if people.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let own = keyset::among((person::Entity, P::Id), people, self.backend());
+        let rows = person::Entity::find().select_only().columns([P::Id, P::SourceInstanceId]).filter(own);
+        let rows: Vec<(Uuid, Option<Uuid>)> = rows.into_tuple().all(self.tx.conn()).await?;
+        let is_by_other = |by: &Option<Uuid>| by.is_none_or(|by| self.place(by).is_none());
+        Ok(rows.into_iter().filter(|(_, by)| is_by_other(by)).map(|(person, _)| person).collect())
     }
 
     /// The accounts and the people of links that have one of these ids, and the rule.

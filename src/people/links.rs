@@ -36,10 +36,13 @@ impl Lane<'_> {
     /// Links the accounts, and describes the people who gain or lose them, and these ones.
     pub async fn relink(&mut self, users: &BTreeSet<Uuid>, people: BTreeSet<Uuid>) -> Result<()> {
         let users: Vec<Uuid> = users.iter().copied().collect();
-        let (mut touched, mut gained) = (people, Firsts::default());
+        let mut gained = Firsts::default();
+        gained.unsure = people;
+        let mut touched = BTreeSet::new();
         for users in users.chunks(LINKS) {
             touched.extend(self.link(users, &mut gained).await?);
         }
+        touched.extend(&gained.unsure);
         self.describe_again(touched, &gained).await
     }
 
@@ -78,13 +81,20 @@ impl Lane<'_> {
         });
         let links: Vec<Model> = links.collect();
         let mut touched = BTreeSet::new();
+        let mut of_sources = BTreeSet::new();
         for (link, row) in links.iter().zip(&rows) {
-            if let Some(person) = link.person_id.filter(|_| link.rule.is_some_and(describes)) {
-                // Also if the account stays where it is: its name may be new.
-                touched.insert(person);
-                gained.offer(person, row);
+            match (link.person_id, link.rule) {
+                (Some(person), Some(rule)) if describes(rule) => {
+                    // Also if the account stays where it is: its name may be new.
+                    touched.insert(person);
+                    gained.offer(person, row);
+                }
+                (Some(person), Some(_)) => drop(of_sources.insert(person)),
+                (_, _) => {}
             }
         }
+        let of_sources: Vec<Uuid> = of_sources.into_iter().collect();
+        gained.unsure.extend(self.described_by_others(&of_sources).await?);
         let changed: Vec<Model> =
             links.into_iter().filter(|link| known.links.get(&link.user_id) != Some(link)).collect();
         for person in new.values() {
@@ -92,7 +102,8 @@ impl Lane<'_> {
         }
         self.introduce(new.into_values().collect(), gained).await?;
         touched.extend(self.note(&known, &changed));
-        touched.extend(self.write(&known, changed).await?);
+        // What has been offered of them may be deleted.
+        gained.unsure.extend(self.write(&known, changed).await?);
         Ok(touched)
     }
 

@@ -28,6 +28,11 @@ pub async fn apply(
     let changes = items.iter().filter(|item| !is_deletion(item));
     let mut is_whole = true;
     for item in changes.chain(items.iter().rev().filter(is_deletion)) {
+        if let Act::Consent(_) | Act::Wait(_) | Act::Gone | Act::Impossible(_) = &item.act {
+            eprintln!("muster: {} {}", harmless(&item.title()), harmless(&tell::obstacle(&item.act)));
+            is_whole = false;
+            continue;
+        }
         is_whole &= match one(client, item, &mut ids, secrets, folder).await? {
             Ok(()) => item.kept.is_empty() && item.conflicts.is_empty(),
             Err(reasons) => {
@@ -51,9 +56,7 @@ async fn one(client: &Client, item: &Item, ids: &mut Ids, secrets: &Secrets, fol
         Act::Update => "was changed",
         Act::Delete => "was deleted",
         Act::Nothing | Act::NotInFile(_) => return Ok(Ok(())),
-        Act::Consent(_) | Act::Wait(_) | Act::Gone | Act::Impossible(_) => {
-            return Ok(Err(vec![tell::obstacle(&item.act)]));
-        }
+        Act::Consent(_) | Act::Wait(_) | Act::Gone | Act::Impossible(_) => return Ok(Ok(())),
     };
     // An instance that it names may have been refused a moment ago.
     let absent = item.file.iter().flat_map(Object::instances).find(|name| !ids.contains_key(&name.to_lowercase()));
@@ -75,10 +78,8 @@ async fn one(client: &Client, item: &Item, ids: &mut Ids, secrets: &Secrets, fol
                 place.into_iter().for_each(Place::give_up);
                 return Ok(Err(reasons));
             }
-            Err(line) => {
-                place.into_iter().for_each(Place::give_up);
-                return Err(format!("{}: {line}", item.title()));
-            }
+            // It may have been made. The empty file says so to the next command.
+            Err(line) => return Err(format!("{}: {line}", item.title())),
         }
     }
     say!("{} {done}", item.title());
@@ -130,6 +131,10 @@ impl Place {
         let wanted = item.file.as_ref().filter(|_| matches!(item.act, Act::Create));
         let Some(Reference::File(path)) = wanted.and_then(|file| file.secret_to.as_ref()) else { return Ok(None) };
         let path = folder.join(path);
+        if fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.len() == 0) {
+            // Of a command that was cut.
+            let _ = fs::remove_file(&path);
+        }
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
         let file = file.map_err(|error| format!("secret_to: {}: {error}", path.display()))?;
         Ok(Some(Self { path, file }))

@@ -6,10 +6,13 @@ use std::path::Path;
 
 use integration::manifest::yaml::{self, Limits};
 
+use serde_json::Value;
+
 use super::document::Document;
 use super::object::{Object, Section, objects};
 use super::reference::Reference;
 use super::server::Application;
+use crate::cli::output::harmless;
 
 /// How large a file may be.
 const LIMITS: Limits = Limits { bytes: 8 * 1024 * 1024, nodes: 500_000 };
@@ -27,11 +30,48 @@ pub fn read(path: &Path) -> Result<(Document, Vec<Object>), String> {
     };
     let objects = objects(&document);
     let mut faults: Vec<_> = doubles(&objects);
+    faults.extend(objects.iter().flat_map(words));
     faults.extend(objects.iter().filter(|object| object.section == Section::Webhooks).filter_map(webhook));
     faults.extend(
         objects.iter().filter(|object| is_nameless(object)).map(|object| (object.line, "the name is empty".to_owned())),
     );
     said(faults, path).map(|()| (document, objects))
+}
+
+/// What is wrong with the words of an object, that no server has to be asked for.
+fn words(object: &Object) -> Vec<(u64, String)> {
+    let title = object.title();
+    let mut faults = Vec::new();
+    let mut fault = |what: &str| faults.push((object.line, format!("{title}: {what}")));
+    for name in [Some(&object.name), object.was.as_ref()].into_iter().flatten() {
+        if name.trim() != name {
+            fault("a name begins or ends with a space");
+        }
+        if harmless(name) != *name || name.contains(['\n', '\t']) {
+            fault("a name has a character that is not printed");
+        }
+    }
+    for field in ["starts_on", "ends_on"] {
+        let text = object.text(field);
+        let is_date = text.len() == 10 && chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok();
+        if object.fields.get(field).is_some_and(Value::is_string) && !is_date {
+            fault(&format!("{field}: write a date, such as 2026-01-31"));
+        }
+    }
+    let lines = object.fields.get("lines").and_then(Value::as_array).into_iter().flatten();
+    let own = ["unit_price", "total_price"].map(|field| object.fields.get(field));
+    let of_lines = lines.flat_map(|line| [line.get("unit_price"), line.get("total_price")]);
+    for amount in own.into_iter().chain(of_lines).flatten().filter_map(Value::as_str) {
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let is_amount = match amount.split_once('.') {
+            Some((whole, part)) => digits(whole) && digits(part),
+            None => digits(amount),
+        };
+        if !is_amount {
+            fault(&format!("“{amount}” is no amount: write it as 1250.50"));
+        }
+    }
+    faults
 }
 
 fn is_nameless(object: &Object) -> bool {
@@ -92,8 +132,12 @@ fn doubles(objects: &[Object]) -> Vec<(u64, String)> {
             faults.push((object.line, format!("{}: line {first} has the same name", object.title())));
         }
     }
+    let mut renamed = BTreeSet::new();
     for object in objects {
         let Some(was) = &object.was else { continue };
+        if !renamed.insert((object.section, object.key_as(was))) {
+            faults.push((object.line, format!("{}: was: “{was}” is written twice", object.title())));
+        }
         if object.key() != object.key_as(was) && seen.contains_key(&(object.section, object.key_as(was))) {
             faults.push((
                 object.line,
@@ -111,6 +155,8 @@ fn webhook(object: &Object) -> Option<(u64, String)> {
         format!("{title}: the address of {kind} is a secret: write url: env:NAME or url: file:PATH")
     } else if kind == "standard" && !is_shown && !object.secrets.contains_key("url") {
         format!("{title}: the key “url” is missing here")
+    } else if object.secret_to.is_some() && kind != "standard" {
+        format!("{title}: {kind} has no secret that Muster makes: leave out secret_to")
     } else if matches!(object.secret_to, Some(Reference::Env(_))) {
         format!("{title}: secret_to is a file: write secret_to: file:PATH")
     } else {

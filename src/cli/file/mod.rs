@@ -19,7 +19,7 @@ use serde_json::json;
 
 use self::document::Document;
 use self::object::{Object, Section, objects, sections};
-use self::plan::{Act, Item, Options, Sides};
+use self::plan::{Act, Item, Known, Options, Sides};
 use self::reference::{Reference, Secrets};
 use self::send::Ids;
 use self::state::{Agreed, State, beside};
@@ -149,6 +149,20 @@ async fn write(command: Export) -> Result<(), String> {
     if !wanted.contains(&Section::Instances) {
         document.instances = None;
     }
+    if let Some(instances) = &mut document.instances {
+        instances.sort_by_cached_key(|instance| instance.name.value.to_lowercase());
+    }
+    if let Some(webhooks) = &mut document.webhooks {
+        webhooks.sort_by_cached_key(|webhook| webhook.name.value.to_lowercase());
+        webhooks.retain(|webhook| {
+            let is_useful = !webhook.instances.iter().any(|name| name == server::DELETED);
+            if !is_useful {
+                let name = harmless(&webhook.name.value);
+                eprintln!("muster: webhook “{name}” is left out: it is limited to instances that are deleted");
+            }
+            is_useful
+        });
+    }
     let text = text_of(&document)?;
     let Some(file) = command.output else {
         say!("{}", text.trim_end());
@@ -181,7 +195,9 @@ fn text_of(document: &Document) -> Result<String, String> {
 struct Planned {
     sections: BTreeSet<Section>,
     items: Vec<Item>,
-    base: Option<State>,
+    /// What was agreed on before, and whether anything was.
+    before: Vec<Object>,
+    has_base: bool,
     /// Of the instances that are there, by all their names.
     ids: Ids,
 }
@@ -204,29 +220,24 @@ impl Planned {
         let mut ids = ids_of(&server);
         let (console, managed) = (client.server(), sections.clone());
         let sides = Sides { sections, file, server, base: base.as_ref(), catalog: &found.catalog, console };
-        let items = plan::plan(sides, options);
+        let (items, before) = plan::plan(sides, options);
         for item in &items {
             if let (Some(file), Some(found)) = (&item.file, &item.server) {
                 let renamed = Object { name: file.name.clone(), ..found.clone() };
                 ids.extend(ids_of(&[renamed]));
             }
         }
-        Ok(Self { sections: managed, items, base, ids })
+        Ok(Self { sections: managed, items, before, has_base: base.is_some(), ids })
     }
 
     /// What the file and the server agree on now. Where they do not, it is what they agreed on before.
     fn agreed(&self, server: &str) -> State {
-        let before: Vec<Object> = self.base.iter().flat_map(|base| &base.objects).map(Agreed::object).collect();
         let mut objects = Vec::new();
+        let known = Known::of(&self.before);
         let mut seen = BTreeSet::new();
         for item in &self.items {
             let Some(object) = item.file.as_ref().or(item.server.as_ref()) else { continue };
-            let old = before.iter().find(|old| {
-                let is_known = |known: &Object| old.key() == known.key() || (old.id.is_some() && old.id == known.id);
-                let is_earlier = object.was.as_ref().is_some_and(|was| old.key() == object.key_as(was));
-                old.section == object.section
-                    && (is_known(object) || item.server.as_ref().is_some_and(is_known) || is_earlier)
-            });
+            let old = known.get(object, item.server.as_ref());
             seen.extend(old.map(|old| (old.section, old.key())));
             let mut fields = old.map(|old| old.fields.clone()).unwrap_or_default();
             match (&item.file, &item.server) {
@@ -236,15 +247,21 @@ impl Planned {
                         .flatten()
                         .map(|difference| &difference.field)
                         .collect();
+                    // What the file leaves alone is as it is in the server.
+                    fields.retain(|field, _| file.fields.contains_key(field));
                     fields.extend(file.fields.clone().into_iter().filter(|(field, _)| !open.contains(field)));
+                    let rest = found.fields.clone().into_iter().filter(|(field, _)| !file.fields.contains_key(field));
+                    fields.extend(rest.filter(|(field, _)| !file.secrets.contains_key(field)));
                     objects.push(Agreed { id: found.id.clone(), ..Agreed::of(file, fields) });
                 }
+                // Before anything was agreed on, what the server has is not new.
+                (None, Some(found)) if !self.has_base => objects.push(Agreed::of(found, found.fields.clone())),
                 // What only one of them has is as it was agreed on.
                 _ => objects.extend(old.map(|old| Agreed::of(old, fields))),
             }
         }
         let is_unseen = |old: &&Object| !seen.contains(&(old.section, old.key()));
-        let others = before.iter().filter(is_unseen).filter(|old| !self.sections.contains(&old.section));
+        let others = self.before.iter().filter(is_unseen).filter(|old| !self.sections.contains(&old.section));
         objects.extend(others.map(|old| Agreed::of(old, old.fields.clone())));
         State { server: server.to_owned(), objects }
     }
@@ -270,6 +287,7 @@ async fn carry_out(command: Apply) -> Result<bool, String> {
     let is_whole = apply::apply(&client, &planned.items, planned.ids.clone(), &secrets, folder).await?;
     let after = Planned::new(&client, &command.file, &Options::default()).await?;
     after.agreed(client.server()).write(&command.file)?;
+    let is_whole = is_whole && tell::left_over(&after.items);
     if is_whole && !planned.items.iter().any(Item::is_open) {
         say!("There is nothing to do: the server has what the file says.");
     }
@@ -278,13 +296,21 @@ async fn carry_out(command: Apply) -> Result<bool, String> {
 
 /// The files for the secrets of new webhooks must not be there yet.
 fn check_places(items: &[Item], folder: &Path) -> Result<(), String> {
-    let made = items.iter().filter(|item| matches!(item.act, Act::Create)).flat_map(|item| &item.file);
-    for place in made.filter_map(|file| file.secret_to.as_ref()) {
-        if let Reference::File(path) = place
-            && folder.join(path).exists()
-        {
-            let path = folder.join(path);
-            return Err(format!("nothing was changed: secret_to: {}: it exists; remove it first", path.display()));
+    let mut places = BTreeSet::new();
+    for item in items {
+        let Some(Reference::File(path)) = item.file.as_ref().and_then(|file| file.secret_to.as_ref()) else { continue };
+        let path = folder.join(path);
+        let fault = |what: &str| Err(format!("nothing was changed: secret_to: {}: {what}", path.display()));
+        // A secret is written into an empty file, which is there before the webhook.
+        let is_empty = fs::symlink_metadata(&path).map(|found| found.is_file() && found.len() == 0).ok();
+        match (&item.act, is_empty) {
+            (Act::Create, Some(false)) => return fault("it exists; remove it first"),
+            (Act::Create, _) if !path.parent().is_some_and(Path::is_dir) => return fault("its folder does not exist"),
+            (Act::Create, _) if !places.insert(path.clone()) => return fault("two webhooks have it"),
+            (_, Some(true)) if item.server.is_some() => {
+                return fault(&format!("the secret of {} was lost: rotate it, and remove the file", item.title()));
+            }
+            (_, _) => {}
         }
     }
     Ok(())

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::document::{Contract, Document, Instance, Line, Price, Webhook};
 use super::reference::{Address, Reference};
+use crate::directory::keys::match_key;
 
 /// The parts of the file, in the order in which they are applied: what others name comes first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
@@ -131,6 +132,35 @@ impl Object {
         found
     }
 
+    /// Spells words as the server does.
+    fn spell(&mut self) {
+        let mut change = |field: &str, spelled: fn(&str) -> String| match self.fields.get_mut(field) {
+            Some(Value::String(text)) => *text = spelled(text),
+            Some(Value::Array(list)) => {
+                for text in list.iter_mut() {
+                    match text {
+                        Value::String(text) => *text = spelled(text),
+                        Value::Object(pair) => pair.values_mut().for_each(|text| {
+                            if let Value::String(text) = text {
+                                *text = spelled(text);
+                            }
+                        }),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        };
+        change("currency", |text| text.trim().to_uppercase());
+        change("emails", |text| text.trim().to_owned());
+        for field in ["causes", "account_changes", "disabled_findings"] {
+            change(field, |text| text.trim().to_lowercase());
+        }
+        for field in ["owned_domains", "equivalent_domains"] {
+            change(field, domain);
+        }
+    }
+
     /// Lists whose order means nothing are compared in one order.
     fn put_in_order(&mut self) {
         let lists = ["instances", "applications", "causes", "account_changes", "sources", "owned_domains"];
@@ -186,12 +216,17 @@ pub fn objects(document: &Document) -> Vec<Object> {
         settings.into_iter().filter(|(_, value)| !value.is_null()).map(|(part, value)| Object::new(part, "", value)),
     );
     for object in &mut found {
-        if let Some(Value::Array(domains)) = object.fields.get_mut("owned_domains") {
-            *domains = domains.iter().filter_map(Value::as_str).map(|name| json!(name.to_lowercase())).collect();
-        }
+        object.spell();
         object.put_in_order();
     }
     found
+}
+
+/// A domain as the server stores it.
+fn domain(name: &str) -> String {
+    let name = name.trim();
+    let key = match_key(&format!("x@{name}"));
+    key.as_deref().and_then(|key| key.strip_prefix("x@")).unwrap_or(name).to_owned()
 }
 
 fn instance(from: &Instance) -> Object {
@@ -239,7 +274,11 @@ fn webhook(from: &Webhook) -> Object {
 /// An amount without the zeros that mean nothing.
 fn amount(text: Option<&String>) -> Value {
     let Some(text) = text else { return Value::Null };
-    json!(if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text })
+    let whole = text.trim_start_matches('0');
+    let whole = if whole.is_empty() || whole.starts_with('.') { format!("0{whole}") } else { whole.to_owned() };
+    // What is no amount is said to be none.
+    let whole = if text.starts_with('.') { text.clone() } else { whole };
+    json!(if whole.contains('.') { whole.trim_end_matches('0').trim_end_matches('.') } else { &whole })
 }
 
 fn price(from: &Price) -> Object {

@@ -102,8 +102,8 @@ pub struct Sides<'a> {
     pub console: &'a str,
 }
 
-/// Everything, in the order in which it is applied.
-pub fn plan(mut sides: Sides<'_>, options: &Options) -> Vec<Item> {
+/// Everything, in the order in which it is applied, and what was agreed on, with the names that instances have now.
+pub fn plan(mut sides: Sides<'_>, options: &Options) -> (Vec<Item>, Vec<Object>) {
     let mut base: Vec<Object> = sides.base.iter().flat_map(|base| &base.objects).map(Agreed::object).collect();
     let names = names(&sides, &base);
     for object in sides.file.iter_mut().chain(&mut sides.server).chain(&mut base) {
@@ -113,12 +113,15 @@ pub fn plan(mut sides: Sides<'_>, options: &Options) -> Vec<Item> {
             }
         });
     }
-    let pairs = pairs(&sides.file, &sides.server, &base);
+    let known = Known::of(&base);
+    let pairs = pairs(&sides.file, &sides.server, &known);
+    let named: BTreeSet<String> =
+        sides.file.iter().flat_map(Object::instances).map(|name| name.to_lowercase()).collect();
     let mut server: Vec<_> = sides.server.into_iter().map(Some).collect();
     let mut items = Vec::new();
     for (file, at) in sides.file.into_iter().zip(pairs) {
         let found = at.and_then(|at| server[at].take());
-        let agreed = agreed(&base, &file, found.as_ref());
+        let agreed = known.get(&file, found.as_ref());
         items.push(match found {
             Some(found) => compare(file, found, agreed, options),
             None => missing(file, agreed, sides.catalog, sides.console, options),
@@ -127,9 +130,16 @@ pub fn plan(mut sides: Sides<'_>, options: &Options) -> Vec<Item> {
     wait(&mut items, server.iter().flatten());
     let is_managed = |object: &Object| sides.sections.contains(&object.section) && !object.name.is_empty();
     let rest = server.into_iter().flatten().filter(is_managed);
-    items.extend(rest.map(|found| left(found, &base, sides.base.is_some(), options)));
+    items.extend(rest.map(|found| left(found, &known, sides.base.is_some(), options)));
+    for item in &mut items {
+        let is_named = |found: &Object| found.section == Section::Instances && named.contains(&found.key());
+        if matches!(item.act, Act::Delete) && item.server.as_ref().is_some_and(is_named) {
+            item.act = Act::NotInFile("another section of the file names it");
+        }
+    }
     items.sort_by_key(Item::section);
-    items
+    drop(known);
+    (items, base)
 }
 
 /// From each name of an instance, in lower case, to the one that counts: that of the file.
@@ -139,7 +149,7 @@ fn names(sides: &Sides<'_>, base: &[Object]) -> BTreeMap<String, String> {
     };
     let (file, server) = (instances(&sides.file), instances(&sides.server));
     let mut names: BTreeMap<_, _> = server.iter().map(|found| (found.key(), found.name.clone())).collect();
-    for (wanted, at) in file.iter().zip(pairs(&file, &server, base)) {
+    for (wanted, at) in file.iter().zip(pairs(&file, &server, &Known::of(base))) {
         let mut known = vec![wanted.key()];
         known.extend(at.map(|at| server[at].key()));
         // Of the base, as it may have been renamed since.
@@ -151,47 +161,59 @@ fn names(sides: &Sides<'_>, base: &[Object]) -> BTreeMap<String, String> {
     names
 }
 
-type Way<'a> = &'a dyn Fn(&Object, &Object) -> bool;
+type Way<'a> = &'a dyn Fn(&Object) -> Option<usize>;
 
 /// For each object of the file the one of the server: by its name, by an earlier name, or by the id that it had.
-fn pairs(file: &[Object], server: &[Object], base: &[Object]) -> Vec<Option<usize>> {
+fn pairs(file: &[Object], server: &[Object], base: &Known<'_>) -> Vec<Option<usize>> {
+    let places = |key: &dyn Fn(&Object) -> Option<String>| -> BTreeMap<(Section, String), usize> {
+        let keyed = server.iter().enumerate().filter_map(|(at, found)| Some(((found.section, key(found)?), at)));
+        keyed.rev().collect()
+    };
+    let description = |object: &Object| {
+        let text = object.text("description");
+        let is_known = object.section == Section::Webhooks && !text.is_empty();
+        is_known.then(|| format!("{}\n{text}", object.text("kind")))
+    };
+    let by_key = places(&|found| Some(found.key()));
+    let by_id = places(&|found| found.id.clone());
+    let by_description = places(&description);
+    let at = |places: &BTreeMap<_, usize>, section, key: Option<String>| places.get(&(section, key?)).copied();
+    let ways: [Way<'_>; 4] = [
+        &|object| at(&by_key, object.section, Some(object.key())),
+        &|object| at(&by_key, object.section, object.was.as_ref().map(|was| object.key_as(was))),
+        &|object| at(&by_id, object.section, base.get(object, None)?.id.clone()),
+        &|object| at(&by_description, object.section, description(object)),
+    ];
     let mut pairs = vec![None; file.len()];
     let mut taken = BTreeSet::new();
-    let by_name = |object: &Object, found: &Object| object.key() == found.key();
-    let by_earlier =
-        |object: &Object, found: &Object| object.was.as_ref().is_some_and(|was| object.key_as(was) == found.key());
-    let by_id = |object: &Object, found: &Object| {
-        let agreed = agreed(base, object, None);
-        found.id.is_some() && agreed.is_some_and(|agreed| agreed.id == found.id)
-    };
-    let by_description = |object: &Object, found: &Object| {
-        let same = |field| object.text(field) == found.text(field);
-        object.section == Section::Webhooks
-            && same("kind")
-            && same("description")
-            && !object.text("description").is_empty()
-    };
-    let ways: [Way<'_>; 4] = [&by_name, &by_earlier, &by_id, &by_description];
     for way in ways {
         for (object, pair) in file.iter().zip(&mut pairs).filter(|(_, pair)| pair.is_none()) {
-            let fits =
-                |at: &usize| server[*at].section == object.section && !taken.contains(at) && way(object, &server[*at]);
-            *pair = (0..server.len()).find(fits);
-            taken.extend(*pair);
+            *pair = way(object).filter(|at| taken.insert(*at));
         }
     }
     pairs
 }
 
-/// What was agreed on about an object.
-fn agreed<'a>(base: &'a [Object], file: &Object, found: Option<&Object>) -> Option<&'a Object> {
-    let mut same = base.iter().filter(|agreed| agreed.section == file.section);
-    let id = found.and_then(|found| found.id.as_ref());
-    let by_id = same.clone().find(|agreed| id.is_some() && agreed.id.as_ref() == id);
-    let fits = |agreed: &&Object| {
-        agreed.key() == file.key() || file.was.as_ref().is_some_and(|was| agreed.key() == file.key_as(was))
-    };
-    by_id.or_else(|| same.find(fits))
+/// What was agreed on, by ids and by names.
+pub struct Known<'a> {
+    by_id: BTreeMap<&'a str, &'a Object>,
+    by_key: BTreeMap<(Section, String), &'a Object>,
+}
+
+impl<'a> Known<'a> {
+    pub fn of(base: &'a [Object]) -> Self {
+        Self {
+            by_id: base.iter().filter_map(|agreed| Some((agreed.id.as_deref()?, agreed))).collect(),
+            by_key: base.iter().map(|agreed| ((agreed.section, agreed.key()), agreed)).collect(),
+        }
+    }
+
+    /// What was agreed on about an object of the file, which may be this one of the server.
+    pub fn get(&self, file: &Object, found: Option<&Object>) -> Option<&'a Object> {
+        let by_key = |key: String| self.by_key.get(&(file.section, key)).copied();
+        let by_id = found.and_then(|found| self.by_id.get(found.id.as_deref()?).copied());
+        by_id.or_else(|| by_key(file.key())).or_else(|| by_key(file.key_as(file.was.as_ref()?)))
+    }
 }
 
 fn item(file: Option<Object>, server: Option<Object>, act: Act) -> Item {
@@ -211,7 +233,8 @@ fn compare(file: Object, found: Object, agreed: Option<&Object>, options: &Optio
         if is_same(value, &server) {
             continue;
         }
-        let place = match agreed.and_then(|agreed| agreed.fields.get(field)) {
+        // What was agreed on has all fields that had a value.
+        let place = match agreed.map(|agreed| agreed.fields.get(field).unwrap_or(&Value::Null)) {
             _ if options.overwrite => &mut changes,
             Some(before) if is_same(before, value) => &mut kept,
             Some(before) if !is_same(before, &server) => &mut conflicts,
@@ -221,7 +244,9 @@ fn compare(file: Object, found: Object, agreed: Option<&Object>, options: &Optio
     }
     let is_asked = options.send_secrets.iter().any(|name| name.to_lowercase() == file.name.to_lowercase());
     let moves = changes.iter().any(|change| change.field.starts_with("settings."));
-    let sends_secrets = !file.secrets.is_empty() && (is_asked || moves);
+    // An address that was no secret until now.
+    let hides = file.secrets.contains_key("url") && agreed.is_none_or(|agreed| agreed.fields.contains_key("url"));
+    let sends_secrets = !file.secrets.is_empty() && (is_asked || moves || (hides && found.fields.contains_key("url")));
     let act = match changes.iter().find(|change| matches!(&*change.field, "application" | "kind")) {
         Some(_) => Act::Impossible("its application or kind cannot be changed: give the new one another name"),
         None if changes.is_empty() && !sends_secrets => Act::Nothing,
@@ -251,16 +276,19 @@ fn missing(
 }
 
 /// An object that the file lacks.
-fn left(found: Object, base: &[Object], has_base: bool, options: &Options) -> Item {
-    let agreed = agreed(base, &found, Some(&found));
+fn left(found: Object, base: &Known<'_>, has_base: bool, options: &Options) -> Item {
+    // One with the same name and another id was made since.
+    let agreed = base.get(&found, Some(&found)).filter(|agreed| found.id.is_none() || agreed.id == found.id);
     let is_new = has_base && agreed.is_none();
     let is_changed = agreed.is_some_and(|agreed| {
-        agreed.fields.iter().any(|(field, value)| !is_same(value, found.fields.get(field).unwrap_or(&Value::Null)))
+        let value = |fields: &Fields, field: &String| fields.get(field).cloned().unwrap_or_default();
+        let mut fields = agreed.fields.keys().chain(found.fields.keys());
+        fields.any(|field| !is_same(&value(&agreed.fields, field), &value(&found.fields, field)))
     });
     let act = match (is_new, is_changed) {
         _ if options.prune && (options.overwrite || !(is_new || is_changed)) => Act::Delete,
-        (true, _) => Act::NotInFile("it was made in the server since the export"),
-        (_, true) => Act::NotInFile("it was changed in the server since the export"),
+        (true, _) => Act::NotInFile("it was made in the server since the last export or apply"),
+        (_, true) => Act::NotInFile("it was changed in the server since the last export or apply"),
         (false, false) => Act::NotInFile("--prune deletes it"),
     };
     item(None, Some(found), act)

@@ -201,6 +201,11 @@ fn webhooks(rows: &Value, names: &BTreeMap<String, String>, base: Option<&State>
     found
 }
 
+/// Stands for the instances of a webhook that is limited to deleted ones. Without any, it would get everything.
+pub const DELETED: &str = "(deleted)";
+/// Where the alert managers are unless a webhook says otherwise.
+const USUAL: [&str; 2] = ["https://events.pagerduty.com", "https://api.opsgenie.com"];
+
 fn webhook(row: &Value, name: &str, description: String, names: &BTreeMap<String, String>) -> Webhook {
     let kind: Kind = serde_json::from_value(json!(text(&row["kind"]).to_lowercase())).unwrap_or_default();
     let url = match kind {
@@ -208,13 +213,18 @@ fn webhook(row: &Value, name: &str, description: String, names: &BTreeMap<String
         _ => Address::Secret(variable(&[&text(&row["kind"]), name, "URL"])),
     };
     let needs_key = matches!(kind, Kind::Pagerduty | Kind::Opsgenie);
+    let is_usual = needs_key && USUAL.iter().any(|usual| text(&row["url"]).starts_with(usual));
     let limited = texts(&row["scope"]["instanceIds"]);
+    let mut instances = sorted(limited.iter().filter_map(|id| names.get(id).cloned()));
+    if instances.is_empty() && !limited.is_empty() {
+        instances.push(DELETED.to_owned());
+    }
     Webhook {
         name: unplaced(name),
         was: None,
         kind,
         description: (description != name).then_some(description),
-        url: (!needs_key).then_some(url),
+        url: (!is_usual).then_some(url),
         key: needs_key.then(|| variable(&[&text(&row["kind"]), name, "KEY"])),
         secret_to: None,
         enabled: (row["disabledReason"] == "MEMBER").then_some(false),
@@ -223,7 +233,7 @@ fn webhook(row: &Value, name: &str, description: String, names: &BTreeMap<String
         account_changes: words(&row["accountChanges"]),
         finding_changes: (row["findingChanges"] == json!(true)).then_some(true),
         applications: sorted(texts(&row["scope"]["integrationKeys"])),
-        instances: sorted(limited.iter().filter_map(|id| names.get(id).cloned())),
+        instances,
         origin: origin(row),
     }
 }

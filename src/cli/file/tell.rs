@@ -74,10 +74,22 @@ pub fn differences(item: &Item) {
     tell(&item.conflicts, "was changed in the server and in the file");
 }
 
+/// Says what the server has in another way than the file, though it was sent. Returns whether there is nothing.
+pub fn left_over(items: &[Item]) -> bool {
+    let left: Vec<_> = items.iter().filter(|item| matches!(item.act, Act::Create | Act::Update)).collect();
+    for item in &left {
+        say!("! {}: the server has it in another way than the file, after the change, too", item.title());
+        for change in &item.changes {
+            say!("    {}: {} → {}", change.field, shown(&change.server), shown(&change.file));
+        }
+    }
+    left.is_empty()
+}
+
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "nothing".to_owned(),
-        Value::String(text) => format!("“{text}”"),
+        Value::String(text) => format!("“{}”", text.replace('\n', "\\n")),
         Value::Array(list) if list.is_empty() => "none".to_owned(),
         other => other.to_string(),
     }

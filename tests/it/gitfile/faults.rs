@@ -74,7 +74,7 @@ prices:
     desk.apply(0);
     desk.plan(0);
     desk.edit("application: rehearsal, settings: {users: \"9\"}", "application: list");
-    assert_says(&desk.apply(1), &["instance “Acme” was refused", "cannot be changed"]);
+    assert_says(&desk.apply(1), &["instance “Acme” stays as it is", "cannot be changed"]);
 }
 
 /// The example of the documentation is a file that can be planned.
@@ -87,4 +87,37 @@ async fn the_documented_file_can_be_planned() {
     desk.write(example);
     let planned = desk.plan(1);
     assert_says(&planned, &["+ instance “Okta” will be created, with its secrets", "+ webhook “IT channel”", "people"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_server_would_refuse_or_write_in_another_way_is_said_before_a_change() {
+    let desk = Desk::start().await;
+    for (text, fault) in [
+        ("instances: [{name: \" Acme\", application: rehearsal}]", "a name begins or ends with a space"),
+        ("instances: [{name: \"A\\nB\", application: rehearsal}]", "a name has a character that is not printed"),
+        (
+            "instances: [{name: A, was: X, application: rehearsal}, {name: B, was: x, application: rehearsal}]",
+            "was: “x” is written twice",
+        ),
+        ("webhooks: [{name: A, kind: slack, url: env:A, secret_to: file:a}]", "leave out secret_to"),
+        (
+            "prices: [{instance: A, license: B, unit_price: 1e2, currency: EUR}]",
+            "“1e2” is no amount: write it as 1250.50",
+        ),
+    ] {
+        desk.write(text);
+        assert_says(&desk.plan(2), &["muster.yaml:1", fault]);
+    }
+    let at = desk.client().url.replace("http://", "http://me:secret@");
+    let output =
+        desk.home.command(&["plan", "muster.yaml", "--server", &at, "--token-file", "token"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_says(&told, &["give the address alone"]);
+    assert!(!told.contains("secret@"), "{told}");
+    desk.write(
+        "people: {owned_domains: [Müller.Example, ACME.example]}\nreports: {disabled_findings: [NO_MFA]}\nrecipients: [\" ann@acme.example\"]\n",
+    );
+    desk.apply(0);
+    desk.plan(0);
 }

@@ -77,7 +77,10 @@ contracts:
         .map(|what| spared.find(what).unwrap_or_else(|| panic!("{what}: {spared}")))
         .collect();
     assert!(places.is_sorted(), "{spared}");
-    assert_says(&desk.plan(0), &["instance “Globex” is not in the file; it was made in the server since the export"]);
+    assert_says(
+        &desk.plan(0),
+        &["instance “Globex” is not in the file; it was made in the server since the last export"],
+    );
     desk.run(&["apply", "muster.yaml", "--prune", "--overwrite"]).with(0);
     assert_eq!(desk.run(&["plan", "muster.yaml", "--prune"]).with(0).lines().count(), 1);
 
