@@ -278,7 +278,7 @@ async fn carry_out(command: Apply) -> Result<bool, String> {
     if planned.items.iter().any(Item::is_open) {
         may_change(&client, &planned.items).await?;
     }
-    let folder = command.file.parent().unwrap_or(Path::new("."));
+    let folder = place_of(&command.file);
     let needed =
         planned.items.iter().filter(|item| item.sends_secrets && matches!(item.act, Act::Create | Act::Update));
     let needed: Vec<&Reference> = needed.flat_map(|item| &item.file).flat_map(|file| file.secrets.values()).collect();
@@ -294,6 +294,11 @@ async fn carry_out(command: Apply) -> Result<bool, String> {
     Ok(is_whole)
 }
 
+/// The folder of a file.
+fn place_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// The files for the secrets of new webhooks must not be there yet.
 fn check_places(items: &[Item], folder: &Path) -> Result<(), String> {
     let mut places = BTreeSet::new();
@@ -305,7 +310,7 @@ fn check_places(items: &[Item], folder: &Path) -> Result<(), String> {
         let is_empty = fs::symlink_metadata(&path).map(|found| found.is_file() && found.len() == 0).ok();
         match (&item.act, is_empty) {
             (Act::Create, Some(false)) => return fault("it exists; remove it first"),
-            (Act::Create, _) if !path.parent().is_some_and(Path::is_dir) => return fault("its folder does not exist"),
+            (Act::Create, _) if !place_of(&path).is_dir() => return fault("its folder does not exist"),
             (Act::Create, _) if !places.insert(path.clone()) => return fault("two webhooks have it"),
             (_, Some(true)) if item.server.is_some() => {
                 return fault(&format!("the secret of {} was lost: rotate it, and remove the file", item.title()));
