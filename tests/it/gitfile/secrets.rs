@@ -88,14 +88,18 @@ prices:
 async fn the_secret_of_a_webhook_goes_into_its_file() {
     let desk = Desk::start().await;
     desk.write("webhooks:\n  - {name: Tickets, url: \"https://a.example.com\", secret_to: \"file:hook.secret\"}\n");
-    fs::write(desk.path("hook.secret"), "").unwrap();
+    fs::write(desk.path("hook.secret"), "of another").unwrap();
     assert_says(&desk.apply(2), &["nothing was changed", "hook.secret: it exists"]);
-    fs::remove_file(desk.path("hook.secret")).unwrap();
+    // Of a command that was cut before it made the webhook.
+    fs::write(desk.path("hook.secret"), "").unwrap();
     let applied = desk.apply(0);
     assert!(!applied.contains("whsec_"), "{applied}");
     assert!(desk.read("hook.secret").starts_with("whsec_"));
     assert_eq!(fs::metadata(desk.path("hook.secret")).unwrap().permissions().mode() & 0o777, 0o600);
     desk.plan(0);
+    // Of one that was cut after it.
+    fs::write(desk.path("hook.secret"), "").unwrap();
+    assert_says(&desk.apply(2), &["the secret of webhook “Tickets” was lost: rotate it"]);
 
     // A refused one leaves no file.
     desk.write("webhooks:\n  - {name: Bad, url: \"ftp://a.example.com\", secret_to: \"file:bad.secret\"}\n");
