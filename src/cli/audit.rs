@@ -82,7 +82,7 @@ async fn export(db: &Db, mut after: i64) -> Result<()> {
         let Some(last) = page.last() else { break };
         after = last.entry.id;
         for found in &page {
-            say!("{}", ocsf::event(found));
+            output::data(&ocsf::event(found).to_string());
         }
     }
     Ok(())
@@ -102,7 +102,7 @@ async fn seal(db: &Db, ring: &KeyRing, file: &SealFile, accept: bool) -> Result<
         file.renew(db, now(db)).await?;
     }
     let key = installation::key_in_use(db.read(), ring).await?;
-    say!("{}", Seal::of(&ends::read(db.read()).await?, &key, now(db)).to_json().trim_end());
+    output::data(Seal::of(&ends::read(db.read()).await?, &key, now(db)).to_json().trim_end());
     Ok(())
 }
 

@@ -16,9 +16,15 @@ macro_rules! say {
 }
 pub(super) use say;
 
+/// A line for people.
 pub fn line(text: Arguments<'_>) {
+    data(&harmless(&text.to_string()));
+}
+
+/// A line for programs, such as JSON, of which nothing may be changed.
+pub fn data(text: &str) {
     if !has_ended()
-        && let Err(error) = writeln!(io::stdout().lock(), "{}", harmless(&text.to_string()))
+        && let Err(error) = writeln!(io::stdout().lock(), "{text}")
     {
         let _ = FAILURE.set(error);
     }

@@ -25,8 +25,12 @@ pub(super) struct Firsts {
 }
 
 /// Of two accounts, the one with the lower rank describes a person.
-fn rank(row: &user::Model) -> (bool, Option<&str>, Uuid, &str) {
-    (row.display_name.is_none(), row.display_name.as_deref(), row.instance_id, &row.external_id)
+fn rank(row: &user::Model) -> ((bool, Option<&str>), Uuid, &str) {
+    (rank_of_name(row.display_name.as_deref()), row.instance_id, &row.external_id)
+}
+
+fn rank_of_name(name: Option<&str>) -> (bool, Option<&str>) {
+    (name.is_none(), name)
 }
 
 impl Firsts {
@@ -69,6 +73,9 @@ impl Lane<'_> {
         };
         let before: HashMap<Uuid, &person::Model> =
             people.iter().filter(is_candidate).filter_map(|person| Some((person.source_user_id?, person))).collect();
+        if before.is_empty() {
+            return Ok(HashMap::new());
+        }
         let ids: Vec<Uuid> = before.keys().copied().collect();
         let links: HashMap<Uuid, Uuid> = self.links_of(Column::UserId, &ids, None).await?.into_iter().collect();
         let mut first = HashMap::new();
@@ -76,8 +83,7 @@ impl Lane<'_> {
             let Some(person) = before.get(&row.id) else { continue };
             let has_it = links.get(&row.id) == Some(&person.id);
             // With another name, it may come after one of those that are not read.
-            let is_first = (row.display_name.is_none(), &row.display_name)
-                <= (person.display_name.is_none(), &person.display_name);
+            let is_first = rank_of_name(row.display_name.as_deref()) <= rank_of_name(person.display_name.as_deref());
             if has_it && is_first {
                 let mut best = Firsts::default();
                 best.offer(person.id, &row);

@@ -28,8 +28,8 @@ pub async fn apply(
     let changes = items.iter().filter(|item| !is_deletion(item));
     let mut is_whole = true;
     for item in changes.chain(items.iter().rev().filter(is_deletion)) {
-        if let Act::Consent(_) | Act::Wait(_) | Act::Gone | Act::Impossible(_) = &item.act {
-            eprintln!("muster: {} {}", harmless(&item.title()), harmless(&tell::obstacle(&item.act)));
+        if let Some(obstacle) = tell::obstacle(&item.act) {
+            eprintln!("muster: {} {}", harmless(&item.title()), harmless(&obstacle));
             is_whole = false;
             continue;
         }
@@ -55,13 +55,14 @@ async fn one(client: &Client, item: &Item, ids: &mut Ids, secrets: &Secrets, fol
         Act::Create => "was created",
         Act::Update => "was changed",
         Act::Delete => "was deleted",
-        Act::Nothing | Act::NotInFile(_) => return Ok(Ok(())),
-        Act::Consent(_) | Act::Wait(_) | Act::Gone | Act::Impossible(_) => return Ok(Ok(())),
+        Act::Nothing | Act::NotInFile(_) | Act::Consent(_) | Act::Wait(_) | Act::Gone | Act::Impossible(_) => {
+            return Ok(Ok(()));
+        }
     };
     // An instance that it names may have been refused a moment ago.
     let absent = item.file.iter().flat_map(Object::instances).find(|name| !ids.contains_key(&name.to_lowercase()));
     if let Some(name) = absent.filter(|_| !matches!(item.act, Act::Delete)) {
-        return Ok(Err(vec![tell::obstacle(&Act::Wait(name))]));
+        return Ok(Err(tell::obstacle(&Act::Wait(name)).into_iter().collect()));
     }
     let place = match Place::of(item, folder) {
         Ok(place) => place,

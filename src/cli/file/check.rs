@@ -5,7 +5,6 @@ use std::fs;
 use std::path::Path;
 
 use integration::manifest::yaml::{self, Limits};
-
 use serde_json::Value;
 
 use super::document::Document;

@@ -24,7 +24,7 @@ use self::reference::{Reference, Secrets};
 use self::send::Ids;
 use self::state::{Agreed, State, beside};
 use super::client::{Client, token};
-use super::output::{harmless, say};
+use super::output::{self, harmless, say};
 
 mod apply;
 mod check;
@@ -165,7 +165,7 @@ async fn write(command: Export) -> Result<(), String> {
     }
     let text = text_of(&document)?;
     let Some(file) = command.output else {
-        say!("{}", text.trim_end());
+        output::data(text.trim_end());
         return Ok(());
     };
     fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;

@@ -23,7 +23,7 @@ pub fn plan(items: &[Item]) {
         count(|act| matches!(act, Act::Create)),
         count(|act| matches!(act, Act::Update)),
         count(|act| matches!(act, Act::Delete)),
-        count(|act| matches!(act, Act::Consent(_) | Act::Wait(_) | Act::Gone | Act::Impossible(_))),
+        count(|act| obstacle(act).is_some()),
     );
 }
 
@@ -39,8 +39,11 @@ fn tell(item: &Item) {
         Act::Update => say!("~ {title} will be changed{secrets}"),
         Act::Delete => say!("- {title} will be deleted"),
         Act::NotInFile(why) => say!("  {title} is not in the file; {why}"),
-        Act::Nothing => {}
-        Act::Consent(_) | Act::Wait(_) | Act::Gone | Act::Impossible(_) => say!("? {title} {}", obstacle(&item.act)),
+        act => {
+            if let Some(obstacle) = obstacle(act) {
+                say!("? {title} {obstacle}");
+            }
+        }
     }
     for change in &item.changes {
         say!("    {}: {} → {}", change.field, shown(&change.server), shown(&change.file));
@@ -48,15 +51,15 @@ fn tell(item: &Item) {
     differences(item);
 }
 
-/// What stands in the way of a change.
-pub fn obstacle(act: &Act) -> String {
-    match act {
+/// What stands in the way of a change, if something does.
+pub fn obstacle(act: &Act) -> Option<String> {
+    Some(match act {
         Act::Consent(address) => format!("needs a person's consent: open {address}"),
         Act::Wait(name) => format!("waits for the instance “{name}”, which is not there yet"),
         Act::Gone => "was deleted in the server since the export, and is not created again without --overwrite".into(),
         Act::Impossible(why) => format!("stays as it is, because {why}"),
-        Act::Create | Act::Update | Act::Delete | Act::NotInFile(_) | Act::Nothing => String::new(),
-    }
+        Act::Create | Act::Update | Act::Delete | Act::NotInFile(_) | Act::Nothing => return None,
+    })
 }
 
 /// What is kept as the server has it.

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use muster::app::App;
 use muster::auth::{Caller, Role, Who};
@@ -19,7 +18,7 @@ use uuid::Uuid;
 use super::backup::{checkpoint, damage, running, said, sql};
 use super::doctor_door::faults_of_the_door;
 use super::doctor_spend::breaks_of_spend;
-use super::{NOBODY, doctor_people, doctor_webhooks, eventually};
+use super::{NOBODY, again_while, doctor_people, doctor_webhooks, eventually};
 use crate::people::roster::settled;
 use crate::process::Home;
 use crate::support::{Place, Server, change};
@@ -307,18 +306,7 @@ async fn a_server_that_is_busy_has_no_findings() {
         assert_eq!(report.findings, []);
         report
     };
-    let is_done = AtomicBool::new(false);
-    let work = async {
-        work.await;
-        is_done.store(true, Ordering::Relaxed);
-    };
-    // The first look begins with the work.
-    let looks = async {
-        while !is_done.load(Ordering::Relaxed) {
-            look().await;
-        }
-    };
-    tokio::join!(looks, work);
+    let looks = again_while(work, async || drop(look().await)).await;
     let idle = || async {
         let found = server
             .ask("{ instances(filter: { statuses: [LIVE, DELETING] }) { nodes { syncState status } } }", json!({}))
@@ -331,6 +319,8 @@ async fn a_server_that_is_busy_has_no_findings() {
     };
     eventually(idle).await;
     look().await;
+    println!("{looks} looks while it was busy");
+    assert!(looks > 0);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Retention, backup, restore and the doctor.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -29,4 +30,22 @@ async fn eventually<F: Future<Output = bool>>(condition: impl Fn() -> F) {
         assert!(Instant::now() < deadline, "waited too long");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Looks again and again until the work is done. The first look begins with the work. Returns how many there were.
+pub async fn again_while(work: impl Future<Output = ()>, look: impl AsyncFn()) -> u32 {
+    let is_done = AtomicBool::new(false);
+    let work = async {
+        work.await;
+        is_done.store(true, Ordering::Relaxed);
+    };
+    let looking = async {
+        let mut looks = 0;
+        while !is_done.load(Ordering::Relaxed) {
+            look().await;
+            looks += 1;
+        }
+        looks
+    };
+    tokio::join!(looking, work).0
 }
